@@ -1,0 +1,76 @@
+# Oakum. CI runs only these targets; `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+GO ?= go
+SEEDS ?= 2000
+FUZZTIME ?= 10s
+BENCH ?= .
+STACK_CMD := $(GO) run ./e2e/stack/cmd/stack
+LINT := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
+PKGS := ./...
+
+.PHONY: help build test check fmt lint generate unit e2e fuzz sim bench images stack stack-up stack-down demo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/oakum
+	@mkdir -p bin
+	$(GO) build -o bin/oakum ./cmd/oakum
+
+test: ## everything that must pass, the real stack included
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory sim SEEDS=2000
+	@$(MAKE) --no-print-directory e2e
+
+check: fmt lint ## format, lint, generated code, architecture
+	$(GO) vet $(PKGS)
+	$(GO) vet -tags e2e ./...
+	$(GO) test -count=1 ./internal/archtest
+
+fmt: ## fail on files that gofmt would change
+	@files=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go' | grep -v '\.pb\.go$$')); \
+	if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
+
+lint: ## run the linters
+	$(LINT) run
+
+generate: ## regenerate the plugin protocol
+	plugins/proto/generate.sh
+
+unit: ## tests that need nothing but Go
+	$(GO) test $(PKGS)
+	cd examples/plugins/one-per-node && $(GO) test ./...
+
+e2e: build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 60m ./e2e/... ./examples/... ./internal/vault
+
+fuzz: ## every fuzz target for FUZZTIME
+	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \
+	  for name in $$(grep -oP '^func \KFuzz\w+' $$f); do \
+	    echo "$$name ($$(dirname $$f))"; $(GO) test $$(dirname $$f) -run='^$$' -fuzz="^$$name$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x; done; done
+
+sim: ## the seeded world: SEEDS=n runs, a failure prints its seed
+	$(GO) test -count=1 ./internal/orchestrator -run '^TestWorld$$' -seeds=$(SEEDS)
+
+bench: ## measure the budgets
+	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem $(PKGS)
+
+images: stack ## make the example's VM images
+	examples/images/build.sh .stack/images
+
+stack: ## build or find the real Nomad, Consul, Vault, Prometheus, QEMU in .stack/bin
+	@$(STACK_CMD) build
+
+stack-up: stack ## run a stack on loopback; addresses and tokens in .stack/env
+	@$(STACK_CMD) up
+
+stack-down: ## end it
+	@$(STACK_CMD) down
+
+demo: build stack images ## the main job, from nothing, narrated
+	@$(GO) run ./e2e/demo
+
+clean: ## remove what was built, the stack's tools aside
+	rm -rf bin

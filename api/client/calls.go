@@ -1,0 +1,169 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// seg escapes one path segment.
+func seg(text string) string { return url.PathEscape(text) }
+
+// Policies lists the applied and the built-in policies.
+func (c *Client) Policies(ctx context.Context, q Query) ([]api.Policy, Meta, error) {
+	var out []api.Policy
+	meta, err := c.get(ctx, "/v1/policies", q, &out)
+	return out, meta, err
+}
+
+// Policy reads one policy.
+func (c *Client) Policy(ctx context.Context, name string, q Query) (api.Policy, Meta, error) {
+	var out api.Policy
+	meta, err := c.get(ctx, "/v1/policy/"+seg(name), q, &out)
+	return out, meta, err
+}
+
+// ValidatePolicy has the server check a policy file, with the strategies that
+// it really has.
+func (c *Client) ValidatePolicy(ctx context.Context, file api.SourceFile) error {
+	return c.change(ctx, http.MethodPost, "/v1/policies/validate", file, nil)
+}
+
+// ApplyPolicy checks and stores a policy file.
+func (c *Client) ApplyPolicy(ctx context.Context, file api.SourceFile) (api.Policy, error) {
+	var out api.Policy
+	err := c.change(ctx, http.MethodPost, "/v1/policies", file, &out)
+	return out, err
+}
+
+// DeletePolicy removes a policy.
+func (c *Client) DeletePolicy(ctx context.Context, name string) error {
+	return c.change(ctx, http.MethodDelete, "/v1/policy/"+seg(name), nil, nil)
+}
+
+// Patches lists the submitted patches.
+func (c *Client) Patches(ctx context.Context, q Query) ([]api.Patch, Meta, error) {
+	var out []api.Patch
+	meta, err := c.get(ctx, "/v1/patches", q, &out)
+	return out, meta, err
+}
+
+// Patch reads one patch.
+func (c *Client) Patch(ctx context.Context, name string, q Query) (api.Patch, Meta, error) {
+	var out api.Patch
+	meta, err := c.get(ctx, "/v1/patch/"+seg(name), q, &out)
+	return out, meta, err
+}
+
+// PlanPatch says what a submission would do now, and does nothing.
+func (c *Client) PlanPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error) {
+	var out api.PatchReceipt
+	err := c.change(ctx, http.MethodPost, "/v1/patches/plan", api.PatchSubmission{File: file}, &out)
+	return out, err
+}
+
+// SubmitPatch starts a rollout for each target of the patch.
+func (c *Client) SubmitPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error) {
+	var out api.PatchReceipt
+	err := c.change(ctx, http.MethodPost, "/v1/patches", api.PatchSubmission{File: file}, &out)
+	return out, err
+}
+
+// Plan reads the plan of a submission.
+func (c *Client) Plan(ctx context.Context, id string, q Query) (api.Plan, Meta, error) {
+	var out api.Plan
+	meta, err := c.get(ctx, "/v1/plan/"+seg(id), q, &out)
+	return out, meta, err
+}
+
+// Quarantines lists the patches that may not go to a target again.
+func (c *Client) Quarantines(ctx context.Context, q Query) ([]api.Quarantine, Meta, error) {
+	var out []api.Quarantine
+	meta, err := c.get(ctx, "/v1/quarantines", q, &out)
+	return out, meta, err
+}
+
+// LiftQuarantine lets a patch be offered to a target again.
+func (c *Client) LiftQuarantine(ctx context.Context, patch string, target api.TargetRef) error {
+	return c.change(ctx, http.MethodPost, "/v1/quarantines/lift", api.QuarantineLift{Patch: patch, Target: target}, nil)
+}
+
+// Rollouts lists all rollouts.
+func (c *Client) Rollouts(ctx context.Context, q Query) ([]api.Rollout, Meta, error) {
+	var out []api.Rollout
+	meta, err := c.get(ctx, "/v1/rollouts", q, &out)
+	return out, meta, err
+}
+
+// Rollout reads one rollout.
+func (c *Client) Rollout(ctx context.Context, id string, q Query) (api.Rollout, Meta, error) {
+	var out api.Rollout
+	meta, err := c.get(ctx, "/v1/rollout/"+seg(id), q, &out)
+	return out, meta, err
+}
+
+// RolloutAction performs approve, pause, resume, promote, abort or rollback.
+func (c *Client) RolloutAction(ctx context.Context, id, action, note string) (api.Rollout, error) {
+	var out api.Rollout
+	err := c.change(ctx, http.MethodPost, "/v1/rollout/"+seg(id)+"/"+seg(action), api.RolloutRequest{Note: note}, &out)
+	return out, err
+}
+
+// Simulations lists the sandbox runs.
+func (c *Client) Simulations(ctx context.Context, q Query) ([]api.Simulation, Meta, error) {
+	var out []api.Simulation
+	meta, err := c.get(ctx, "/v1/simulations", q, &out)
+	return out, meta, err
+}
+
+// Simulation reads one sandbox run.
+func (c *Client) Simulation(ctx context.Context, id string, q Query) (api.Simulation, Meta, error) {
+	var out api.Simulation
+	meta, err := c.get(ctx, "/v1/simulation/"+seg(id), q, &out)
+	return out, meta, err
+}
+
+// Simulate starts a sandbox run of a patch file on one target.
+func (c *Client) Simulate(ctx context.Context, file api.SourceFile, target api.TargetRef) (api.Simulation, error) {
+	var out api.Simulation
+	err := c.change(ctx, http.MethodPost, "/v1/simulations", api.SimulationRequest{File: file, Target: target}, &out)
+	return out, err
+}
+
+// Graph reads the application graph as the leader knows it.
+func (c *Client) Graph(ctx context.Context, q Query) (api.Graph, Meta, error) {
+	var out api.Graph
+	meta, err := c.get(ctx, "/v1/graph", q, &out)
+	return out, meta, err
+}
+
+// GraphImpact reads what would suffer without a service.
+func (c *Client) GraphImpact(ctx context.Context, service string, q Query) (api.GraphImpact, Meta, error) {
+	var out api.GraphImpact
+	meta, err := c.get(ctx, "/v1/graph/impact/"+seg(service), q, &out)
+	return out, meta, err
+}
+
+// Profiles lists the profiles of all targets.
+func (c *Client) Profiles(ctx context.Context, q Query) ([]api.Profile, Meta, error) {
+	var out []api.Profile
+	meta, err := c.get(ctx, "/v1/profiles", q, &out)
+	return out, meta, err
+}
+
+// Profile reads the profile of one target.
+func (c *Client) Profile(ctx context.Context, target api.TargetRef, q Query) (api.Profile, Meta, error) {
+	var out api.Profile
+	path := "/v1/profile/" + seg(target.Namespace) + "/" + seg(target.Job) + "/" + seg(target.Group)
+	meta, err := c.get(ctx, path, q, &out)
+	return out, meta, err
+}
+
+// Plugins lists the strategies that the server has.
+func (c *Client) Plugins(ctx context.Context, q Query) ([]api.PluginInfo, Meta, error) {
+	var out []api.PluginInfo
+	meta, err := c.get(ctx, "/v1/plugins", q, &out)
+	return out, meta, err
+}

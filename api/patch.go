@@ -1,0 +1,90 @@
+package api
+
+import "time"
+
+// Severity of a patch.
+type Severity string
+
+// Severities, least first.
+const (
+	SeverityLow      Severity = "low"
+	SeverityMedium   Severity = "medium"
+	SeverityHigh     Severity = "high"
+	SeverityCritical Severity = "critical"
+)
+
+// Patch is a desired change to the jobs of its targets, with what it fixes.
+type Patch struct {
+	Name        string           `json:"name"`
+	Description string           `json:"description,omitempty"`
+	Severity    Severity         `json:"severity"`
+	Fixes       []string         `json:"fixes,omitempty"` // CVE and advisory identifiers
+	Affects     []Affected       `json:"affects,omitempty"`
+	Targets     []TargetSelector `json:"targets"`
+	Apply       []Apply          `json:"apply"`
+	Digest      string           `json:"digest"` // hex SHA-256 over the parsed patch without the fields below
+	File        SourceFile       `json:"file"`
+	SubmittedBy string           `json:"submitted_by,omitempty"`
+	SubmittedAt time.Time        `json:"submitted_at,omitzero"`
+
+	CreateIndex uint64 `json:"create_index,omitempty"`
+	ModifyIndex uint64 `json:"modify_index,omitempty"`
+}
+
+// SourceFile is an HCL file as it was submitted; Files are the contents that
+// its file() calls read, by the path written there.
+type SourceFile struct {
+	Name  string            `json:"name"`
+	Text  string            `json:"text"`
+	Files map[string]string `json:"files,omitempty"`
+}
+
+// Affected names the packages that the patch replaces.
+type Affected struct {
+	Ecosystem string `json:"ecosystem"` // "deb", "rpm", ...
+	Package   string `json:"package"`
+	Below     string `json:"below"` // first version that is not affected
+}
+
+// TargetSelector chooses targets: a namespace, job name globs, and an HCL
+// condition over target (its source text, empty when there is none).
+type TargetSelector struct {
+	Namespace string   `json:"namespace"`
+	Jobs      []string `json:"jobs"`
+	Groups    []string `json:"groups,omitempty"`
+	Where     string   `json:"where,omitempty"`
+}
+
+// ApplyKind says how a patch changes a task.
+type ApplyKind string
+
+// The kinds of change: another disk image, a script run inside a copy of the
+// VM's disk, or another task configuration.
+const (
+	ApplyImage  ApplyKind = "image"
+	ApplyScript ApplyKind = "script"
+	ApplyJob    ApplyKind = "job"
+)
+
+// Apply is one change to one task of the target.
+type Apply struct {
+	Kind   ApplyKind         `json:"kind"`
+	Task   string            `json:"task"`
+	Image  string            `json:"image,omitempty"`  // ApplyImage: absolute path on the clients
+	Script string            `json:"script,omitempty"` // ApplyScript: the script's text
+	Config map[string]any    `json:"config,omitempty"` // ApplyJob: driver configuration keys to set
+	Env    map[string]string `json:"env,omitempty"`    // ApplyJob: environment variables to set
+}
+
+// Quarantine keeps a patch that was rolled back from being offered to that
+// target again until somebody lifts it.
+type Quarantine struct {
+	Patch       string    `json:"patch"`
+	Digest      string    `json:"digest"` // of the content that was rolled back; other content of the name may be offered
+	Target      TargetRef `json:"target"`
+	Reason      string    `json:"reason"`
+	Rollout     string    `json:"rollout"`
+	Since       time.Time `json:"since"`
+	CreateIndex uint64    `json:"create_index,omitempty"`
+	ModifyIndex uint64    `json:"modify_index,omitempty"`
+}

@@ -1,0 +1,47 @@
+package api
+
+import "time"
+
+// Plan says which targets a patch goes to, in which order, how and when.
+type Plan struct {
+	ID       string    `json:"id"`
+	Patch    string    `json:"patch"`
+	Digest   string    `json:"digest"` // same input, same digest
+	At       time.Time `json:"at"`
+	Waves    []Wave    `json:"waves"`
+	Refusals []Refusal `json:"refusals,omitempty"` // targets that the patch names but may not go to now
+	Order    string    `json:"order"`              // why the waves are in this order
+	Weak     []string  `json:"weak,omitempty"`     // sources that were missing when it was made
+}
+
+// Wave is a set of targets that go together.
+type Wave struct {
+	Number  int             `json:"number"` // from 1
+	Targets []PlannedTarget `json:"targets"`
+	Opens   time.Time       `json:"opens,omitzero"` // when the windows and freezes let it start
+}
+
+// PlannedTarget is one target of a wave with what the policies decided.
+type PlannedTarget struct {
+	Target      Target      `json:"target"`
+	Decision    Decision    `json:"decision"`
+	Criticality Criticality `json:"criticality"`
+}
+
+// Refusal says why a target is left out.
+type Refusal struct {
+	Target TargetRef `json:"target"`
+	Reason string    `json:"reason"`
+}
+
+// PatchSubmission is what a pipeline sends.
+type PatchSubmission struct {
+	File SourceFile `json:"file"`
+}
+
+// PatchReceipt is what it gets: the plan, and a rollout per target.
+type PatchReceipt struct {
+	Patch    Patch    `json:"patch"`
+	Plan     Plan     `json:"plan"`
+	Rollouts []string `json:"rollouts"`
+}

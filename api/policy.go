@@ -1,0 +1,121 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Policy is one HCL policy file as it was applied. What it means is decided by
+// package policies, which turns it into Decisions.
+type Policy struct {
+	Name        string     `json:"name"` // file name without directory and .hcl
+	File        SourceFile `json:"file"`
+	Blocks      []string   `json:"blocks"` // names of the policy blocks in it
+	Builtin     bool       `json:"builtin,omitempty"`
+	AppliedBy   string     `json:"applied_by,omitempty"`
+	AppliedAt   time.Time  `json:"applied_at,omitzero"`
+	CreateIndex uint64     `json:"create_index,omitempty"`
+	ModifyIndex uint64     `json:"modify_index,omitempty"`
+}
+
+// Decision is what the policies say about one patch on one target: whether,
+// how and when, each part with the block that decided it.
+type Decision struct {
+	Target     TargetRef    `json:"target"`
+	Critical   bool         `json:"critical"`
+	Simulate   SimulateSpec `json:"simulate"`
+	Strategy   StrategySpec `json:"strategy"`
+	Judge      JudgeSpec    `json:"judge"`
+	Budget     BudgetSpec   `json:"budget"`
+	Windows    []Window     `json:"windows,omitempty"`
+	Freezes    []Freeze     `json:"freezes,omitempty"`
+	Approval   ApprovalSpec `json:"approval"`
+	Rollback   RollbackSpec `json:"rollback"`
+	Deadline   Duration     `json:"deadline"`             // an instance must be healthy within this after its stage began
+	PreferLow  bool         `json:"prefer_low,omitempty"` // prefer = "lowest_load"
+	Because    []Because    `json:"because"`
+	Weaknesses []string     `json:"weaknesses,omitempty"` // missing sources that weaken this decision
+}
+
+// Because records which block of which file decided a field.
+type Because struct {
+	Field  string `json:"field"`  // field path such as "strategy" or "judge.kpi.latency_p99"
+	Policy string `json:"policy"` // policy block name
+	Range  string `json:"range"`  // file:line,column
+	Reason string `json:"reason"` // in words, with the values that decided
+}
+
+// SimulateSpec says whether and how a patch is tried on twins.
+type SimulateSpec struct {
+	Required bool     `json:"required"`
+	Duration Duration `json:"duration"` // how long both twins are measured
+	Workload string   `json:"workload"` // "replay": the target's recorded rate against its recorded paths
+}
+
+// StrategySpec names the plugin and its configuration (a JSON object of the
+// schema that the plugin published).
+type StrategySpec struct {
+	Name   string          `json:"name"`
+	Config json.RawMessage `json:"config"`
+}
+
+// JudgeSpec says how canary and stable are compared.
+type JudgeSpec struct {
+	Enabled        bool      `json:"enabled"`
+	FalseAlarm     float64   `json:"false_alarm"` // alpha, over all KPIs
+	Miss           float64   `json:"miss"`        // beta
+	KPIs           []KPISpec `json:"kpis"`
+	Interval       Duration  `json:"interval"`        // time between looks
+	MaxDuration    Duration  `json:"max_duration"`    // per stage, then inconclusive
+	OnInconclusive string    `json:"on_inconclusive"` // "hold" or "rollback"
+}
+
+// KPISpec holds the margins of one KPI. Ratios are canary ÷ stable. A
+// difference below IgnoreBelow (in the KPI's unit) is never a regression.
+type KPISpec struct {
+	KPI          string  `json:"kpi"`
+	AbortAbove   float64 `json:"abort_above"`   // > 1; evidence that the ratio exceeds it aborts
+	PromoteBelow float64 `json:"promote_below"` // > abort_above; evidence that the ratio is below it promotes
+	IgnoreBelow  float64 `json:"ignore_below,omitempty"`
+	Weight       float64 `json:"weight,omitempty"` // share of alpha; 0 means an equal share
+}
+
+// BudgetSpec limits what may be in flight. Percentages round up.
+type BudgetSpec struct {
+	InstancesPercent int    `json:"instances_percent,omitempty"` // instances of one target not serving at once
+	Instances        int    `json:"instances,omitempty"`         // the same as a number; 0 means unlimited
+	Targets          int    `json:"targets,omitempty"`           // rollouts running at once; 0 means unlimited
+	Failures         int    `json:"failures,omitempty"`          // rolled back targets of one patch after which no further one starts
+	Neighbours       string `json:"neighbours,omitempty"`        // "exclusive": no two targets joined by an edge at once
+}
+
+// Window is when a wave may start.
+type Window struct {
+	Name     string   `json:"name"`
+	Start    string   `json:"start"` // cron expression
+	Length   Duration `json:"length"`
+	Timezone string   `json:"timezone"`
+	Cutoff   string   `json:"cutoff"` // "finish" or "hold"
+}
+
+// Freeze is when nothing may start. To is exclusive.
+type Freeze struct {
+	Name   string    `json:"name"`
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	Reason string    `json:"reason"`
+}
+
+// ApprovalSpec says whose consent is needed. Count 0 means none.
+type ApprovalSpec struct {
+	From  string `json:"from,omitempty"` // a group claimed by the approver's identity
+	Count int    `json:"count,omitempty"`
+}
+
+// RollbackSpec says what makes a rollout turn back by itself.
+type RollbackSpec struct {
+	OnVerdict  bool `json:"on_verdict"`
+	OnHealth   bool `json:"on_health"`
+	OnDeadline bool `json:"on_deadline"`
+	Quarantine bool `json:"quarantine"`
+}

@@ -1,0 +1,93 @@
+package api
+
+import "time"
+
+// KPI names that Oakum knows by itself. Further ones are named in the agent
+// configuration with their own query.
+const (
+	KPIErrorRate  = "error_rate"  // share of requests that failed, 0 to 1
+	KPILatencyP50 = "latency_p50" // seconds
+	KPILatencyP99 = "latency_p99" // seconds
+	KPICPU        = "cpu"         // cores used per instance
+	KPIMemory     = "memory"      // resident bytes per instance
+	KPIRequests   = "requests"    // requests per second per instance
+	KPIRestarts   = "restarts"    // task restarts per instance
+)
+
+// KPIKind says how a KPI is measured and judged.
+type KPIKind string
+
+// Kinds: events out of exposures, latencies as a histogram, sampled gauges.
+const (
+	KPICount   KPIKind = "count"
+	KPILatency KPIKind = "latency"
+	KPIGauge   KPIKind = "gauge"
+)
+
+// Profile is what a target's KPIs look like.
+type Profile struct {
+	Target      TargetRef  `json:"target"`
+	Since       time.Time  `json:"since"`
+	Updated     time.Time  `json:"updated"`
+	KPIs        []Baseline `json:"kpis"` // sorted by KPI
+	CreateIndex uint64     `json:"create_index,omitempty"`
+	ModifyIndex uint64     `json:"modify_index,omitempty"`
+}
+
+// Baseline is one KPI of a profile. Cold is true while there are too few
+// samples to judge by.
+type Baseline struct {
+	KPI     string  `json:"kpi"`
+	Kind    KPIKind `json:"kind"`
+	Unit    string  `json:"unit"`
+	Source  string  `json:"source"`
+	Samples int64   `json:"samples"`
+	Cold    bool    `json:"cold"`
+	Last    float64 `json:"last"`
+	Mean    float64 `json:"mean"`
+	P50     float64 `json:"p50"`
+	P90     float64 `json:"p90"`
+	P99     float64 `json:"p99"`
+	// Hours holds the mean per hour of week (0 is Monday 00:00 UTC), null
+	// where nothing was seen.
+	Hours []*float64 `json:"hours,omitempty"`
+	// Sketch is the mergeable quantile sketch behind the figures.
+	Sketch []byte `json:"sketch,omitempty"`
+}
+
+// VerdictKind is what a judge says.
+type VerdictKind string
+
+// Verdicts. Inconclusive never means promote.
+const (
+	VerdictAbort        VerdictKind = "abort"
+	VerdictPromote      VerdictKind = "promote"
+	VerdictContinue     VerdictKind = "continue"
+	VerdictInconclusive VerdictKind = "inconclusive"
+)
+
+// Verdict is the outcome of one look at canary and stable.
+type Verdict struct {
+	Kind   VerdictKind `json:"kind"`
+	At     time.Time   `json:"at"`
+	Looks  int         `json:"looks"`
+	Reason string      `json:"reason"` // one sentence for a person
+	KPIs   []KPIEffect `json:"kpis"`
+}
+
+// KPIEffect is one KPI of a verdict or of a simulation's impact: canary against
+// stable, or treatment against control.
+type KPIEffect struct {
+	KPI      string      `json:"kpi"`
+	Kind     VerdictKind `json:"kind"`
+	Stable   float64     `json:"stable"`
+	Canary   float64     `json:"canary"`
+	Unit     string      `json:"unit"`
+	Ratio    float64     `json:"ratio"`    // canary ÷ stable; 0 when stable is 0
+	Evidence float64     `json:"evidence"` // log10 of the e-value against "no worse than the margin"
+	Needed   float64     `json:"needed"`   // log10 of the e-value that aborts
+	Promote  float64     `json:"promote"`  // log10 of the e-value for "better than the margin"
+	Exposure float64     `json:"exposure"` // requests or instance-seconds seen on the canary
+	Reason   string      `json:"reason"`
+	Missing  bool        `json:"missing,omitempty"` // no data; never promotes
+}

@@ -1,0 +1,167 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// RolloutStatus is where a rollout is.
+type RolloutStatus string
+
+// Rollout statuses.
+const (
+	RolloutPending          RolloutStatus = "pending"
+	RolloutSimulating       RolloutStatus = "simulating"
+	RolloutAwaitingApproval RolloutStatus = "awaiting_approval"
+	RolloutWaiting          RolloutStatus = "waiting" // for a window, a freeze, a budget or an earlier wave
+	RolloutRunning          RolloutStatus = "running"
+	RolloutPaused           RolloutStatus = "paused"  // by a person
+	RolloutHolding          RolloutStatus = "holding" // by Oakum, because it is in doubt
+	RolloutRollingBack      RolloutStatus = "rolling_back"
+	RolloutComplete         RolloutStatus = "complete"
+	RolloutRolledBack       RolloutStatus = "rolled_back"
+	RolloutRejected         RolloutStatus = "rejected"
+	RolloutFailed           RolloutStatus = "failed"
+	RolloutCancelled        RolloutStatus = "cancelled"
+)
+
+// Ended reports whether the rollout will not change any more.
+func (s RolloutStatus) Ended() bool {
+	switch s {
+	case RolloutComplete, RolloutRolledBack, RolloutRejected, RolloutFailed, RolloutCancelled:
+		return true
+	case RolloutPending, RolloutSimulating, RolloutAwaitingApproval, RolloutWaiting, RolloutRunning,
+		RolloutPaused, RolloutHolding, RolloutRollingBack:
+		return false
+	}
+	return false
+}
+
+// Rollout is one target's patch being carried out.
+type Rollout struct {
+	ID          string        `json:"id"`
+	Plan        string        `json:"plan"` // the submission that it belongs to
+	Patch       string        `json:"patch"`
+	PatchDigest string        `json:"patch_digest"`
+	Apply       []Apply       `json:"apply"`
+	Target      TargetRef     `json:"target"`
+	Wave        int           `json:"wave"`
+	Status      RolloutStatus `json:"status"`
+	Reason      string        `json:"reason"` // why it has this status, one sentence
+	Since       time.Time     `json:"since"`  // of the status
+	Decision    Decision      `json:"decision"`
+	Approvals   []Approval    `json:"approvals,omitempty"`
+	Simulation  string        `json:"simulation,omitempty"` // ID of the last one
+	Former      *FormerJob    `json:"former,omitempty"`     // set when the rollout first touches the job
+	Stages      []Stage       `json:"stages,omitempty"`     // those begun so far
+	Holds       []Hold        `json:"holds,omitempty"`      // what Oakum waits for now
+	Resume      RolloutStatus `json:"resume,omitempty"`     // status to return to after a pause or a hold
+	Judge       *JudgeState   `json:"judge,omitempty"`
+	Verdict     *Verdict      `json:"verdict,omitempty"` // the last one
+	Effect      *Effect       `json:"effect,omitempty"`  // the open intent; there is at most one
+	Effects     []Effect      `json:"effects,omitempty"` // finished ones, oldest first
+	Instances   []Instance    `json:"instances,omitempty"`
+	SubmittedBy string        `json:"submitted_by,omitempty"`
+	Created     time.Time     `json:"created"`
+	Ended       time.Time     `json:"ended,omitzero"`
+	CreateIndex uint64        `json:"create_index,omitempty"`
+	ModifyIndex uint64        `json:"modify_index,omitempty"`
+}
+
+// FormerJob is the job as it was before the rollout touched it.
+type FormerJob struct {
+	Version     uint64          `json:"version"`
+	ModifyIndex uint64          `json:"modify_index"`
+	Count       int             `json:"count"`             // of the target's group
+	Digest      string          `json:"digest"`            // of what its instances run: the job without its update blocks
+	Checked     []string        `json:"checked,omitempty"` // the target's services with health checks in Consul
+	Job         json.RawMessage `json:"job"`               // Nomad's own JSON, for the rollback
+}
+
+// StageMode says how a stage puts patched instances into the world.
+type StageMode string
+
+// Stage modes: in place replaces former instances; beside starts canaries next
+// to all former ones, which stay until the promotion.
+const (
+	StageInPlace StageMode = "in_place"
+	StageBeside  StageMode = "beside"
+)
+
+// Stage is a share of the target's instances.
+type Stage struct {
+	Number    int       `json:"number"` // from 1
+	Percent   int       `json:"percent"`
+	Mode      StageMode `json:"mode"`
+	Instances int       `json:"instances"`         // patched ones that it wants: ceil(percent × count ÷ 100)
+	Promoted  bool      `json:"promoted,omitzero"` // beside: the former ones were taken away
+	Began     time.Time `json:"began"`
+	Deadline  time.Time `json:"deadline"`        // its instances must be healthy by then; moved on by holds
+	Lapsed    time.Time `json:"lapsed,omitzero"` // since when it has too few healthy instances again
+	Ready     time.Time `json:"ready,omitzero"`  // all its instances were healthy
+	Judged    time.Time `json:"judged,omitzero"` // its verdict was promote
+	Verdict   *Verdict  `json:"verdict,omitempty"`
+}
+
+// JudgeState lets the next leader go on with a judgement. Bank is opaque to
+// everybody but the judge.
+type JudgeState struct {
+	Stage   int             `json:"stage"`
+	Started time.Time       `json:"started"`
+	Looks   int             `json:"looks"`
+	Bank    json.RawMessage `json:"bank"`
+}
+
+// Hold is a reason to wait: which source is away, since when.
+type Hold struct {
+	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, job
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`
+}
+
+// EffectKind is a change that a rollout makes to the world.
+type EffectKind string
+
+// Effects. Each is performed as intent, compare-and-set, verify, outcome.
+const (
+	EffectSimulate EffectKind = "simulate" // run the twins
+	EffectTag      EffectKind = "tag"      // tag the former job version
+	EffectStage    EffectKind = "stage"    // let Stage.Instances instances run the patch
+	EffectPromote  EffectKind = "promote"  // beside: take the former instances away
+	EffectFinish   EffectKind = "finish"   // mark the deployment healthy, restore the update block
+	EffectRollback EffectKind = "rollback" // return every instance to the former job
+	EffectUnpace   EffectKind = "unpace"   // restore the former update block after a rollback
+)
+
+// EffectStatus is what became of an intent.
+type EffectStatus string
+
+// Effect statuses.
+const (
+	EffectIntended EffectStatus = "intended"
+	EffectDone     EffectStatus = "done"
+	EffectFailed   EffectStatus = "failed"
+)
+
+// Effect is one change to the world, from intent to outcome.
+type Effect struct {
+	ID       string       `json:"id"`   // rollout ID and a number
+	Kind     EffectKind   `json:"kind"` //
+	Stage    int          `json:"stage,omitempty"`
+	Want     int          `json:"want,omitempty"`   // stage: patched instances after it
+	Expect   uint64       `json:"expect,omitempty"` // job modify index that the compare-and-set asks for
+	Index    uint64       `json:"index,omitempty"`  // job modify index at which the outcome was seen
+	Status   EffectStatus `json:"status"`
+	Outcome  string       `json:"outcome,omitempty"`
+	Attempts int          `json:"attempts,omitempty"`
+	Intended time.Time    `json:"intended"`
+	Ended    time.Time    `json:"ended,omitzero"`
+}
+
+// Approval is a person's recorded consent.
+type Approval struct {
+	By     string    `json:"by"`
+	Groups []string  `json:"groups,omitempty"`
+	At     time.Time `json:"at"`
+	Note   string    `json:"note,omitempty"`
+}

@@ -1,0 +1,97 @@
+package api
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// TargetRef names a target: a Nomad task group.
+type TargetRef struct {
+	Namespace string `json:"namespace"`
+	Job       string `json:"job"`
+	Group     string `json:"group"`
+}
+
+// String is namespace/job/group.
+func (r TargetRef) String() string { return r.Namespace + "/" + r.Job + "/" + r.Group }
+
+// Compare orders references by namespace, job and group.
+func (r TargetRef) Compare(o TargetRef) int {
+	return cmp.Or(cmp.Compare(r.Namespace, o.Namespace), cmp.Compare(r.Job, o.Job), cmp.Compare(r.Group, o.Group))
+}
+
+// ParseTargetRef reads namespace/job/group; job/group means namespace default,
+// and a bare job means its group of the same name in namespace default.
+func ParseTargetRef(text string) (TargetRef, error) {
+	parts := strings.Split(text, "/")
+	if slices.Contains(parts, "") {
+		return TargetRef{}, Errorf(CodeInvalid, "target %q: want namespace/job/group", text)
+	}
+	switch len(parts) {
+	case 1:
+		return TargetRef{Namespace: "default", Job: parts[0], Group: parts[0]}, nil
+	case 2:
+		return TargetRef{Namespace: "default", Job: parts[0], Group: parts[1]}, nil
+	case 3:
+		return TargetRef{Namespace: parts[0], Job: parts[1], Group: parts[2]}, nil
+	}
+	return TargetRef{}, Errorf(CodeInvalid, "target %q: want namespace/job/group", text)
+}
+
+// Target is a Nomad task group whose instances get patched, as Nomad has it now.
+type Target struct {
+	TargetRef
+	Count          int               `json:"count"`
+	Driver         string            `json:"driver"`            // "qemu" when any task runs under it, else the main task's
+	Tasks          []Task            `json:"tasks"`             // in job order
+	Services       []string          `json:"services"`          // sorted names that the group registers
+	Checked        []string          `json:"checked,omitempty"` // those of Services with health checks in Consul
+	Meta           map[string]string `json:"meta,omitempty"`
+	JobVersion     uint64            `json:"job_version"`
+	JobModifyIndex uint64            `json:"job_modify_index"`
+}
+
+// Task is one task of a target. Lifecycle is "" for a main task, else
+// prestart, poststart or poststop, with "-sidecar" appended for a sidecar.
+type Task struct {
+	Name      string `json:"name"`
+	Driver    string `json:"driver"`
+	Lifecycle string `json:"lifecycle,omitempty"`
+	Image     string `json:"image,omitempty"` // image_path of a QEMU task, image of a container task
+}
+
+// Health of an instance as Nomad and Consul tell it.
+type Health string
+
+// Health values. Pending is neither: not started, or its checks have not answered.
+const (
+	Healthy   Health = "healthy"
+	Unhealthy Health = "unhealthy"
+	Pending   Health = "pending"
+)
+
+// Build says which form of the job an instance runs.
+type Build string
+
+// Builds. Foreign is neither: somebody else registered it.
+const (
+	BuildFormer  Build = "former"
+	BuildPatched Build = "patched"
+	BuildForeign Build = "foreign"
+)
+
+// Instance is one allocation of a target.
+type Instance struct {
+	ID         string    `json:"id"` // Nomad allocation ID
+	Name       string    `json:"name"`
+	Node       string    `json:"node"`
+	JobVersion uint64    `json:"job_version"`
+	Build      Build     `json:"build,omitempty"` // set while a rollout is under way
+	Canary     bool      `json:"canary,omitempty"`
+	Health     Health    `json:"health"`
+	Because    string    `json:"because,omitempty"` // why it is not healthy
+	Started    time.Time `json:"started,omitzero"`
+	Address    string    `json:"address,omitempty"` // host:port of its first port
+}

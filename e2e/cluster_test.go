@@ -1,0 +1,282 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/e2e/daemon"
+	"github.com/oakumhq/oakum/e2e/stack"
+)
+
+// sleeperPolicy is for jobs that answer no requests: health alone decides.
+const sleeperPolicy = `
+policy "sleepers" {
+  applies = target.namespace == "default" && target.meta.kind == "sleeper"
+  critical = target.meta.critical == "yes"
+  judge {
+    enabled = false
+  }
+  deadline = "20s"
+}
+`
+
+// oakum is a cluster of servers with the identities of its callers.
+type oakum struct {
+	*daemon.Cluster
+	t        *testing.T
+	vendor   *nomadapi.Client
+	pipeline string
+	alice    string
+	eve      string
+}
+
+// portBlock gives each cluster of this run ports of its own.
+var portBlock = struct {
+	sync.Mutex
+	next int
+}{}
+
+// newOakum starts servers beside the shared stack and applies policies.
+func newOakum(t *testing.T, servers int, extra string, policyTexts ...string) *oakum {
+	t.Helper()
+	env := sharedStack(t)
+	portBlock.Lock()
+	portBlock.next += 5
+	offset := running.Offset() + portBlock.next
+	portBlock.Unlock()
+	cluster, err := daemon.Start(t.Context(), env, daemon.Options{
+		Binary: filepath.Join(root(t), "bin", "oakum"), Dir: t.TempDir(), Servers: servers, PortOffset: offset, Extra: extra,
+	})
+	must.NoError(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, s := range cluster.Servers {
+				t.Logf("the log of %s ends:\n%s", s.Name, lastLines(s.Log(), 60))
+			}
+		}
+		must.NoError(t, cluster.Stop())
+	})
+	o := &oakum{Cluster: cluster, t: t}
+	o.vendor, err = nomadapi.NewClient(&nomadapi.Config{Address: env.NomadAddr, SecretID: env.NomadToken})
+	must.NoError(t, err)
+	o.pipeline, err = daemon.PipelineToken(t.Context(), env)
+	must.NoError(t, err)
+	o.alice, err = daemon.UserToken(t.Context(), env, "alice", env.AlicePasswordFile)
+	must.NoError(t, err)
+	o.eve, err = daemon.UserToken(t.Context(), env, "eve", env.EvePasswordFile)
+	must.NoError(t, err)
+	for i, text := range append([]string{sleeperPolicy}, policyTexts...) {
+		res := o.Oakum(t.Context(), o.pipeline, "policy", "apply", o.file(fmt.Sprintf("policy-%d.hcl", i), text))
+		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+	}
+	o.untilNomadAnswers()
+	return o
+}
+
+// untilNomadAnswers waits for the daemon's first Nomad token.
+func (o *oakum) untilNomadAnswers() {
+	o.t.Helper()
+	eventually(o.t, "oakum sees nomad", time.Minute, func() bool {
+		res := o.Oakum(o.t.Context(), o.pipeline, "patch", "plan", o.patchFile("probe", "no-such-job", `VERSION = "x"`))
+		return strings.Contains(res.Stdout+res.Stderr, "no-such-job") && !strings.Contains(res.Stderr, "nomad:")
+	})
+}
+
+func (o *oakum) file(name, text string) string {
+	o.t.Helper()
+	path := filepath.Join(o.t.TempDir(), name)
+	must.NoError(o.t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+// patchFile writes a job patch that sets environment variables of task main.
+func (o *oakum) patchFile(name, job, env string) string {
+	return o.file(name+".hcl", fmt.Sprintf(`patch %q {
+  severity = "medium"
+  target {
+    namespace = "default"
+    jobs      = [%q]
+  }
+  apply "job" {
+    task = "main"
+    env  = { %s }
+  }
+}
+`, name, job, env))
+}
+
+// submit submits a patch file as the pipeline and returns its only rollout.
+func (o *oakum) submit(path string) string {
+	o.t.Helper()
+	res := o.Oakum(o.t.Context(), o.pipeline, "patch", "submit", "-json", path)
+	must.Eq(o.t, 0, res.Code, must.Sprint(res.Stderr))
+	var receipt api.PatchReceipt
+	must.NoError(o.t, json.Unmarshal([]byte(res.Stdout), &receipt))
+	must.Len(o.t, 1, receipt.Rollouts)
+	return receipt.Rollouts[0]
+}
+
+// rollout reads a rollout; ok is false between two leaders.
+func (o *oakum) rollout(id string) (r api.Rollout, ok bool) {
+	o.t.Helper()
+	cl, err := o.Client(o.pipeline)
+	must.NoError(o.t, err)
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.t.Context()), 10*time.Second)
+	defer cancel()
+	r, _, err = cl.Rollout(ctx, id, client.Query{})
+	return r, err == nil
+}
+
+// until waits for a state of a rollout.
+func (o *oakum) until(id string, within time.Duration, ok func(api.Rollout) bool) api.Rollout {
+	o.t.Helper()
+	var last api.Rollout
+	eventuallySay(o.t, within, func() bool {
+		r, got := o.rollout(id)
+		if got {
+			last = r
+		}
+		return got && ok(r)
+	}, func() string {
+		return fmt.Sprintf("rollout %s is %s: %s %+v", id, last.Status, last.Reason, last.Effects)
+	})
+	return last
+}
+
+func (o *oakum) ended(id string, within time.Duration, want api.RolloutStatus) api.Rollout {
+	o.t.Helper()
+	r := o.until(id, within, func(r api.Rollout) bool { return r.Status.Ended() })
+	must.Eq(o.t, want, r.Status, must.Sprint(r.Reason))
+	return r
+}
+
+// job registers a job of cheap instances in Nomad and waits until they run.
+func (o *oakum) job(id string, count int, critical bool) {
+	o.t.Helper()
+	meta := "no"
+	if critical {
+		meta = "yes"
+	}
+	job, err := o.vendor.Jobs().ParseHCL(fmt.Sprintf(`job %q {
+  group "g" {
+    count = %d
+    meta {
+      kind     = "sleeper"
+      critical = %q
+    }
+    update {
+      max_parallel     = 1
+      min_healthy_time = "1s"
+      auto_revert      = true
+    }
+    restart {
+      attempts = 0
+      mode     = "fail"
+    }
+    ephemeral_disk {
+      size = 10
+    }
+    task "main" {
+      driver = "raw_exec"
+      config {
+        command = "/bin/sh"
+        args    = ["-c", "test \"$VERSION\" != crash || exit 1; exec sleep 100000"]
+      }
+      env {
+        VERSION = "v1"
+      }
+      logs {
+        max_files     = 1
+        max_file_size = 1
+      }
+      resources {
+        cpu    = 10
+        memory = 10
+      }
+    }
+  }
+}`, id, count, meta), true)
+	must.NoError(o.t, err)
+	_, _, err = o.vendor.Jobs().Register(job, nil)
+	must.NoError(o.t, err)
+	o.t.Cleanup(func() {
+		_, _, err := o.vendor.Jobs().Deregister(id, true, nil)
+		must.NoError(o.t, err)
+	})
+	eventually(o.t, "the instances of "+id+" run", 2*time.Minute, func() bool { return o.count(id, "v1") == count })
+	eventually(o.t, "the first deployment of "+id+" is over", 2*time.Minute, func() bool {
+		d, _, err := o.vendor.Jobs().LatestDeployment(id, nil)
+		return err == nil && d != nil && d.Status == "successful"
+	})
+}
+
+// versions maps each running allocation of a job to the VERSION that Nomad
+// started it with.
+func (o *oakum) versions(id string) map[string]string {
+	o.t.Helper()
+	stubs, _, err := o.vendor.Jobs().Allocations(id, false, nil)
+	must.NoError(o.t, err)
+	found := map[string]string{}
+	for _, s := range stubs {
+		if s.DesiredStatus != "run" || s.ClientStatus != "running" {
+			continue
+		}
+		alloc, _, err := o.vendor.Allocations().Info(s.ID, nil)
+		must.NoError(o.t, err)
+		found[s.ID] = alloc.Job.TaskGroups[0].Tasks[0].Env["VERSION"]
+	}
+	return found
+}
+
+func (o *oakum) count(id, version string) int {
+	n := 0
+	for _, v := range o.versions(id) {
+		if v == version {
+			n++
+		}
+	}
+	return n
+}
+
+func (o *oakum) spec(id string) string {
+	o.t.Helper()
+	job, _, err := o.vendor.Jobs().Info(id, nil)
+	must.NoError(o.t, err)
+	return specification(o.t, job)
+}
+
+// registrations counts the versions that Nomad's history of a job holds.
+func (o *oakum) registrations(id string) int {
+	o.t.Helper()
+	job, _, err := o.vendor.Jobs().Info(id, nil)
+	must.NoError(o.t, err)
+	return int(*job.Version) + 1
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := stack.RepositoryRoot()
+	must.NoError(t, err)
+	return dir
+}
+
+func lastLines(text string, n int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-n):], "\n")
+}

@@ -1,0 +1,315 @@
+// Package daemon runs Oakum's own binary beside a stack: one server or three,
+// as processes that can be killed and started again, and its command line as a
+// person would type it.
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/e2e/stack"
+)
+
+// httpPort and raftPort are those of the first server; the next ones follow.
+const (
+	httpPort = 4740
+	raftPort = 4780
+)
+
+// Options say what to run.
+type Options struct {
+	Binary     string
+	Dir        string
+	Servers    int    // 1 or 3
+	PortOffset int    // of the stack
+	Extra      string // HCL that is added to every server's configuration
+}
+
+// Cluster is a set of servers beside one stack.
+type Cluster struct {
+	Options
+	Env     stack.Env
+	Servers []*Server
+}
+
+// Server is one process.
+type Server struct {
+	Name    string
+	HTTP    string // URL of its API
+	raft    string
+	config  string
+	logPath string
+	binary  string
+	cmd     *exec.Cmd
+	ended   chan struct{}
+}
+
+// Start writes the configurations, starts every server and waits for a leader.
+func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
+	c := &Cluster{Options: o, Env: env}
+	var joins []string
+	for i := range o.Servers {
+		joins = append(joins, fmt.Sprintf("%q", fmt.Sprintf("127.0.0.1:%d", raftPort+i+o.PortOffset)))
+	}
+	for i := range o.Servers {
+		name := fmt.Sprintf("oakum-%d", i+1)
+		dir := filepath.Join(o.Dir, name)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("make server folder: %w", err)
+		}
+		s := &Server{
+			Name: name, HTTP: fmt.Sprintf("http://127.0.0.1:%d", httpPort+i+o.PortOffset), raft: fmt.Sprintf("127.0.0.1:%d", raftPort+i+o.PortOffset),
+			config: filepath.Join(dir, "oakum.hcl"), logPath: filepath.Join(dir, "oakum.log"), binary: o.Binary,
+		}
+		text := configuration(env, name, filepath.Join(dir, "data"), httpPort+i+o.PortOffset, raftPort+i+o.PortOffset, joins, o.Extra)
+		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+			return nil, fmt.Errorf("write configuration: %w", err)
+		}
+		c.Servers = append(c.Servers, s)
+	}
+	for _, s := range c.Servers {
+		if err := s.Start(); err != nil {
+			return nil, errors.Join(err, c.Stop())
+		}
+	}
+	if _, err := c.Leader(ctx); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+// configuration is what an operator would write for this stack.
+func configuration(env stack.Env, name, data string, httpPort, raftPort int, joins []string, extra string) string {
+	return fmt.Sprintf(`name     = %q
+data_dir = %q
+
+addresses {
+  http = "127.0.0.1:%d"
+  raft = "127.0.0.1:%d"
+}
+server {
+  bootstrap_expect = %d
+  retry_join       = [%s]
+}
+
+nomad { address = %q }
+consul { address = %q }
+prometheus { address = %q }
+
+vault {
+  address        = %q
+  role_id_file   = %q
+  secret_id_file = %q
+  nomad {
+    auth_method = %q
+    oidc_role   = %q
+  }
+  consul {
+    auth_method = %q
+    oidc_role   = %q
+  }
+}
+
+auth {
+  audience = %q
+  rule "pipelines" {
+    when         = contains(claims.groups, "deployers")
+    capabilities = ["read", "patch-submit", "simulate", "policy-write"]
+  }
+  rule "release managers" {
+    when         = contains(claims.groups, "release-managers")
+    capabilities = ["read", "approve", "rollout-control", "operator", "policy-write", "simulate"]
+  }
+}
+
+intervals {
+  profiler   = "2s"
+  checkpoint = "10s"
+}
+%s
+`, name, data, httpPort, raftPort, len(joins), strings.Join(joins, ", "),
+		env.NomadAddr, env.ConsulAddr, env.PrometheusAddr, env.VaultAddr, env.OakumRoleIDFile, env.OakumSecretIDFile,
+		env.NomadAuthMethod, env.NomadOIDCRole, env.ConsulAuthMethod, env.ConsulOIDCRole, env.OIDCAudience, extra)
+}
+
+// Start runs the process; its log is appended to.
+func (s *Server) Start() error {
+	log, err := os.OpenFile(s.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	defer log.Close()                                            //nolint:errcheck // the process has a descriptor of its own
+	s.cmd = exec.Command(s.binary, "agent", "-config="+s.config) //nolint:noctx // it outlives the caller's context, Stop ends it
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", s.Name, err)
+	}
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait() // killed on purpose, most of the time
+		close(ended)
+	}(s.cmd, s.ended)
+	return nil
+}
+
+// Kill ends the process without a warning, as a crash would.
+func (s *Server) Kill() { s.signal(syscall.SIGKILL) }
+
+// Terminate asks the process to end, and waits.
+func (s *Server) Terminate() { s.signal(syscall.SIGTERM) }
+
+// Running reports whether the process lives.
+func (s *Server) Running() bool {
+	if s.cmd == nil {
+		return false
+	}
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+func (s *Server) signal(sig syscall.Signal) {
+	if !s.Running() {
+		return
+	}
+	_ = s.cmd.Process.Signal(sig) // it may have ended in between
+	select {
+	case <-s.ended:
+	case <-time.After(15 * time.Second):
+		_ = s.cmd.Process.Kill() // the last resort
+		<-s.ended
+	}
+}
+
+// Log returns what the process has written.
+func (s *Server) Log() string {
+	text, err := os.ReadFile(s.logPath)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// Stop ends every server.
+func (c *Cluster) Stop() error {
+	for _, s := range c.Servers {
+		s.Terminate()
+	}
+	return nil
+}
+
+// Leader waits until the servers agree on a leader that lives, and returns it.
+func (c *Cluster) Leader(ctx context.Context) (*Server, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		for _, s := range c.Servers {
+			if s.Running() && s.leads(ctx) {
+				return s, nil
+			}
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no leader within a minute; the log of %s ends:\n%s", c.Servers[0].Name, tail(c.Servers[0].Log(), 30))
+		}
+	}
+}
+
+// health is what a server says of itself.
+type health struct {
+	Ready  bool   `json:"ready"`
+	Leader string `json:"leader"` // its address between servers
+}
+
+// leads asks a server whether it is the leader and ready.
+func (s *Server) leads(ctx context.Context) bool {
+	report, ok := s.health(ctx)
+	return ok && report.Ready && report.Leader == s.raft
+}
+
+// Answers reports whether the server's API is open and knows a leader.
+func (s *Server) Answers(ctx context.Context) bool {
+	report, ok := s.health(ctx)
+	return ok && report.Ready
+}
+
+func (s *Server) health(ctx context.Context) (report health, ok bool) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.HTTP+"/v1/health", nil)
+	if err != nil {
+		return report, false
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return report, false
+	}
+	defer res.Body.Close()
+	err = json.NewDecoder(res.Body).Decode(&report)
+	return report, err == nil
+}
+
+// Any returns a server that runs.
+func (c *Cluster) Any() *Server {
+	for _, s := range c.Servers {
+		if s.Running() {
+			return s
+		}
+	}
+	return c.Servers[0]
+}
+
+// Client speaks to a running server with a token.
+func (c *Cluster) Client(token string) (*client.Client, error) {
+	return client.New(client.Config{Address: c.Any().HTTP, Token: token})
+}
+
+// Result is what a command printed and how it ended.
+type Result struct {
+	Stdout, Stderr string
+	Code           int
+}
+
+// Oakum runs the command line against a running server.
+func (c *Cluster) Oakum(ctx context.Context, token string, args ...string) Result {
+	var out, errs bytes.Buffer
+	code := c.OakumTo(ctx, token, &out, &errs, args...)
+	return Result{Stdout: out.String(), Stderr: errs.String(), Code: code}
+}
+
+// OakumTo is Oakum with its output as it comes.
+func (c *Cluster) OakumTo(ctx context.Context, token string, stdout, stderr io.Writer, args ...string) int {
+	cmd := exec.CommandContext(ctx, c.Binary, args...)
+	cmd.Env = append(os.Environ(), "OAKUM_ADDR="+c.Any().HTTP, "OAKUM_TOKEN="+token)
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Run(); err != nil {
+		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+			return exit.ExitCode()
+		}
+		fmt.Fprintln(stderr, err)
+		return -1
+	}
+	return 0
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

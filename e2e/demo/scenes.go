@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+)
+
+// sceneTimeout bounds one rollout: none takes more than two minutes on an idle
+// machine with two cores.
+const sceneTimeout = 6 * time.Minute
+
+func (t *teller) scenes(ctx context.Context, only string) error {
+	all := []struct {
+		name string
+		play func(context.Context) error
+	}{
+		{"graph", t.graph}, {"good", t.good}, {"green", t.green}, {"rejected", t.rejected}, {"load", t.load}, {"leader", t.leader},
+	}
+	for _, s := range all {
+		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(ctx, sceneTimeout)
+		err := s.play(ctx)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("scene %s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// graph waits until traffic has confirmed every edge, and shows it.
+func (t *teller) graph(ctx context.Context) error {
+	t.chapter("Who depends on whom: declared, allowed and observed")
+	cl, err := t.cluster.Client(t.pipeline)
+	if err != nil {
+		return err
+	}
+	err = poll(ctx, "every edge is confirmed by traffic", func() (bool, error) {
+		g, _, err := cl.Graph(ctx, client.Query{})
+		if err != nil {
+			return false, nil //nolint:nilerr // a leader may still be forming; the poll has a deadline
+		}
+		confirmed := 0
+		for _, e := range g.Edges {
+			if e.State == api.EdgeConfirmed {
+				confirmed++
+			}
+		}
+		return confirmed >= 7, nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := t.show(ctx, t.pipeline, "graph", "show"); err != nil {
+		return err
+	}
+	return t.show(ctx, t.pipeline, "graph", "impact", "store")
+}
+
+func (t *teller) good(ctx context.Context) error {
+	t.chapter("A good patch for a critical target: sandbox, then 10, 50, 100 %")
+	t.say("store is four VMs that everything needs in the end, so its patch is tried on twins and goes in stages.")
+	return t.submit(ctx, "store-1.1.hcl", api.RolloutComplete)
+}
+
+func (t *teller) green(ctx context.Context) error {
+	t.chapter("A patch for a target that nobody else needs: blue/green")
+	return t.submit(ctx, "cart-2.0.hcl", api.RolloutComplete)
+}
+
+func (t *teller) rejected(ctx context.Context) error {
+	t.chapter("A bad patch: the sandbox condemns it, no instance is touched")
+	return t.submit(ctx, "store-1.2.hcl", api.RolloutRejected)
+}
+
+func (t *teller) load(ctx context.Context) error {
+	t.chapter("A patch that misbehaves only under production's load: rolled back at the first stage")
+	return t.submit(ctx, "store-1.3.hcl", api.RolloutRolledBack)
+}
+
+// leader kills the leading server in the middle of a rollout of ten instances.
+func (t *teller) leader(ctx context.Context) error {
+	t.chapter("The leader is killed in mid-rollout")
+	id, err := t.start(ctx, "catalog-2.0.hcl")
+	if err != nil {
+		return err
+	}
+	killed := false
+	_, err = t.follow(ctx, id, api.RolloutComplete, func(r api.Rollout) error {
+		if killed || len(r.Stages) < 2 || r.Effect != nil {
+			return nil
+		}
+		killed = true
+		leader, err := t.cluster.Leader(ctx)
+		if err != nil {
+			return err
+		}
+		leader.Kill()
+		began := time.Now()
+		next, err := t.cluster.Leader(ctx)
+		if err != nil {
+			return err
+		}
+		t.say("  ⚡ killed %s; %s leads after %s", leader.Name, next.Name, time.Since(began).Round(100*time.Millisecond))
+		return nil
+	})
+	if err == nil && !killed {
+		err = errors.New("the rollout was over before the leader could be killed")
+	}
+	if err != nil {
+		return err
+	}
+	t.say("The rollout went on where it was, and nothing was done twice:")
+	return t.show(ctx, t.pipeline, "rollout", "history", id)
+}
+
+// submit sends a patch as the pipeline does and follows it to its end.
+func (t *teller) submit(ctx context.Context, file string, want api.RolloutStatus) error {
+	id, err := t.start(ctx, file)
+	if err != nil {
+		return err
+	}
+	r, err := t.follow(ctx, id, want, nil)
+	if err != nil {
+		return err
+	}
+	if r.Simulation != "" {
+		if err := t.show(ctx, t.pipeline, "simulation", "read", r.Simulation); err != nil && want != api.RolloutRejected {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *teller) start(ctx context.Context, file string) (string, error) {
+	path, ok := t.patches[strings.TrimSuffix(file, ".hcl")]
+	if !ok {
+		return "", fmt.Errorf("no example patch %s", file)
+	}
+	t.say("$ oakum patch submit examples/patches/%s", file)
+	res := t.cluster.Oakum(ctx, t.pipeline, "patch", "submit", path)
+	t.quote(res.Stdout + res.Stderr)
+	if res.Code != 0 {
+		return "", fmt.Errorf("submit %s: exit code %d", file, res.Code)
+	}
+	cl, err := t.cluster.Client(t.pipeline)
+	if err != nil {
+		return "", err
+	}
+	list, _, err := cl.Rollouts(ctx, client.Query{})
+	if err != nil {
+		return "", err
+	}
+	newest := slices.MaxFunc(list, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
+	t.say("$ oakum rollout status -watch %s", newest.ID)
+	return newest.ID, nil
+}
+
+// follow prints each change of a rollout until it ends; look sees each state.
+func (t *teller) follow(ctx context.Context, id string, want api.RolloutStatus, look func(api.Rollout) error) (api.Rollout, error) {
+	var last string
+	var r api.Rollout
+	err := poll(ctx, "rollout "+id+" ends", func() (bool, error) {
+		cl, err := t.cluster.Client(t.pipeline)
+		if err != nil {
+			return false, err
+		}
+		now, _, err := cl.Rollout(ctx, id, client.Query{})
+		if err != nil {
+			return false, nil //nolint:nilerr // between two leaders; the poll has a deadline
+		}
+		r = now
+		patched := 0
+		for _, in := range r.Instances {
+			if in.Build == api.BuildPatched && in.Health == api.Healthy {
+				patched++
+			}
+		}
+		// Each look at the judge has other figures; one line for all of them.
+		topic, _, undecided := strings.Cut(r.Reason, "undecided so far")
+		if undecided {
+			r.Reason = topic + "being judged, undecided so far"
+		}
+		if line := fmt.Sprintf("%-12s %s", r.Status, r.Reason); line != last {
+			t.say("  [%s] %d patched  %s", time.Since(t.began).Round(time.Second), patched, line)
+			last = line
+		}
+		if look != nil {
+			if err := look(r); err != nil {
+				return false, err
+			}
+		}
+		return r.Status.Ended(), nil
+	})
+	if err != nil {
+		return r, err
+	}
+	if r.Status != want {
+		return r, fmt.Errorf("rollout %s ended as %s, not %s: %s", id, r.Status, want, r.Reason)
+	}
+	return r, nil
+}
+
+// poll asks twice a second until the answer is yes or ctx ends.
+func poll(ctx context.Context, what string, ok func() (bool, error)) error {
+	ticker := time.NewTicker(500 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		done, err := ok()
+		if err != nil || done {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting until %s: %w", what, context.Cause(ctx))
+		}
+	}
+}

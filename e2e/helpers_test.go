@@ -1,0 +1,106 @@
+//go:build e2e
+
+// Package e2e tests Oakum on the real stack: real Nomad, Consul, Vault,
+// Prometheus and QEMU on loopback. Each assertion asks Nomad, Consul or
+// Prometheus what is so, not Oakum.
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/e2e/stack"
+)
+
+// running is the stack that the tests of this package share.
+var running *stack.Stack
+
+func TestMain(m *testing.M) {
+	code, err := withStack(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// withStack brings the shared stack up, runs the tests and takes it down.
+func withStack(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "oakum-e2e-")
+	if err != nil {
+		return 1, err
+	}
+	root, err := stack.RepositoryRoot()
+	if err != nil {
+		return 1, err
+	}
+	ctx := context.Background()
+	running, err = stack.Up(ctx, stack.Options{
+		Dir: dir, BinDir: filepath.Join(root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Log: os.Stderr,
+	})
+	if err != nil {
+		return 1, err
+	}
+	code = m.Run()
+	if err := running.Down(ctx); err != nil {
+		return 1, err
+	}
+	return code, os.RemoveAll(dir)
+}
+
+func sharedStack(t *testing.T) stack.Env {
+	t.Helper()
+	must.NotNil(t, running)
+	return running.Env()
+}
+
+// eventually waits for a condition with a deadline.
+func eventually(t *testing.T, what string, within time.Duration, ok func() bool) {
+	t.Helper()
+	eventuallySay(t, within, ok, func() string { return what })
+}
+
+func eventuallySay(t *testing.T, within time.Duration, ok func() bool, say func() string) {
+	t.Helper()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(within)
+	for !ok() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("not within %s: %s", within, say())
+		}
+	}
+}
+
+// shared counts the keys that two sets have in common.
+func shared(a, b map[string]bool) int {
+	n := 0
+	for k := range a {
+		if b[k] {
+			n++
+		}
+	}
+	return n
+}
+
+// specification is the job as a person wrote it: without what Nomad counts.
+func specification(t *testing.T, job *nomadapi.Job) string {
+	t.Helper()
+	bare := *job
+	bare.Version, bare.VersionTag, bare.Status, bare.StatusDescription, bare.Stable, bare.SubmitTime = nil, nil, nil, nil, nil, nil
+	bare.CreateIndex, bare.ModifyIndex, bare.JobModifyIndex, bare.NomadTokenID = nil, nil, nil, nil
+	text, err := json.Marshal(bare)
+	must.NoError(t, err)
+	return string(text)
+}

@@ -1,0 +1,279 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/simulator"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+// sandbox is the simulator over a real Nomad with one virtual machine to copy.
+type sandbox struct {
+	t         *testing.T
+	vendor    *nomadapi.Client
+	client    *nomad.Client
+	simulator *simulator.Simulator
+	target    api.Target
+	images    string
+}
+
+// newSandbox runs one machine of the store's image under Nomad's QEMU driver.
+func newSandbox(t *testing.T) *sandbox {
+	t.Helper()
+	env := sharedStack(t)
+	vendor, err := nomadapi.NewClient(&nomadapi.Config{Address: env.NomadAddr, SecretID: env.NomadToken})
+	must.NoError(t, err)
+	client, err := nomad.New(nomad.Config{Address: env.NomadAddr, Token: func() string { return env.NomadToken }})
+	must.NoError(t, err)
+	s := &sandbox{t: t, vendor: vendor, client: client, images: env.Images}
+	s.simulator = simulator.New(simulator.Options{Sandbox: client, Baker: client})
+
+	job := machineJob("vault-door", filepath.Join(s.images, "store-1.0.qcow2"))
+	_, _, err = vendor.Jobs().Register(job, nil)
+	must.NoError(t, err)
+	t.Cleanup(func() {
+		_, _, err := vendor.Jobs().Deregister("vault-door", true, nil)
+		must.NoError(t, err)
+	})
+	s.target, err = client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "vault-door", Group: "store"})
+	must.NoError(t, err)
+	eventually(t, "the machine runs", 2*time.Minute, func() bool {
+		allocs, _, err := vendor.Jobs().Allocations("vault-door", false, nil)
+		return err == nil && len(allocs) == 1 && allocs[0].ClientStatus == "running"
+	})
+	return s
+}
+
+// machineJob is a job of one QEMU task as people write it, with a neighbour, a
+// service and a check.
+func machineJob(id, image string) *nomadapi.Job {
+	job := nomadapi.NewServiceJob(id, id, "global", 50)
+	group := nomadapi.NewTaskGroup("store", 1)
+	group.Meta = map[string]string{"oakum_paths": "/item/1,/item/2,/item/3,/item/4"}
+	group.Networks = []*nomadapi.NetworkResource{{DynamicPorts: []nomadapi.Port{{Label: "http"}}}}
+	group.Services = []*nomadapi.Service{{
+		Name: id, Provider: "nomad", PortLabel: "http", Address: "127.0.0.1",
+		Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health", Interval: 2 * time.Second, Timeout: time.Second}},
+	}}
+	group.EphemeralDisk = &nomadapi.EphemeralDisk{SizeMB: new(32)}
+	logs := &nomadapi.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(2)}
+	vm := nomadapi.NewTask("vm", "qemu").SetConfig("image_path", image).SetConfig("drive_interface", "virtio").SetConfig("args", []string{
+		"-snapshot", "-no-reboot",
+		"-netdev", "user,id=n0,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_http}-:8080",
+		"-device", "virtio-net-pci,netdev=n0,romfile=",
+	})
+	vm.Resources = &nomadapi.Resources{CPU: new(200), MemoryMB: new(128), MemoryMaxMB: new(400)}
+	vm.KillTimeout, vm.LogConfig = new(time.Second), logs
+	neighbour := nomadapi.NewTask("neighbour", "raw_exec").SetConfig("command", "/bin/sleep").SetConfig("args", []string{"3600"})
+	neighbour.Resources = &nomadapi.Resources{CPU: new(20), MemoryMB: new(16)}
+	neighbour.LogConfig = logs
+	group.Tasks = []*nomadapi.Task{vm, neighbour}
+	job.TaskGroups = []*nomadapi.TaskGroup{group}
+	return job
+}
+
+// request tries another image for some seconds.
+func (s *sandbox) request(id, image string, took time.Duration) simulator.Request {
+	return simulator.Request{
+		ID: id, Patch: image, Target: s.target,
+		Apply: []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: filepath.Join(s.images, image+".qcow2")}},
+		Spec:  api.SimulateSpec{Required: true, Duration: api.Duration(took), Workload: "replay"},
+		Judge: api.JudgeSpec{
+			Enabled: true, FalseAlarm: 0.01, Miss: 0.05,
+			KPIs: []api.KPISpec{
+				{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.0001},
+				{KPI: api.KPILatencyP99, AbortAbove: 1.1, PromoteBelow: 1.3, IgnoreBelow: 0.001},
+				{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5, IgnoreBelow: 0.01},
+			},
+		},
+	}
+}
+
+// noTwins asks Nomad that no job of the sandbox exists and that nothing of one
+// still runs.
+func (s *sandbox) noTwins() {
+	s.t.Helper()
+	jobs, _, err := s.vendor.Jobs().PrefixList(twin.Prefix)
+	must.NoError(s.t, err)
+	must.SliceEmpty(s.t, jobs)
+	allocs, _, err := s.vendor.Allocations().List(nil)
+	must.NoError(s.t, err)
+	for _, a := range allocs {
+		if strings.HasPrefix(a.JobID, twin.Prefix) {
+			must.NotEq(s.t, "running", a.ClientStatus, must.Sprint(a.JobID))
+		}
+	}
+}
+
+// TestSimulate tries patches on twins of a real virtual machine.
+func TestSimulate(t *testing.T) {
+	s := newSandbox(t)
+
+	t.Run("a good patch passes", func(t *testing.T) {
+		impact, err := s.simulator.Run(t.Context(), s.request("good/1", "store-1.1", 20*time.Second))
+		must.NoError(t, err)
+		tell(t, impact)
+		must.False(t, impact.Negative, must.Sprint(impact.Reason))
+		must.Between(t, 60, impact.Requests, 105)
+		must.Len(t, 2, impact.Twins)
+		for _, twin := range impact.Twins {
+			must.Len(t, 64, []byte(twin.ImageDigest))
+			must.Positive(t, twin.HealthyAfter)
+		}
+		must.NotEq(t, impact.Twins[0].ImageDigest, impact.Twins[1].ImageDigest)
+		s.noTwins()
+	})
+
+	t.Run("a bad patch is rejected for the KPI that condemns it", func(t *testing.T) {
+		impact, err := s.simulator.Run(t.Context(), s.request("bad/1", "store-1.2", 60*time.Second))
+		must.NoError(t, err)
+		tell(t, impact)
+		must.True(t, impact.Negative)
+		must.StrContains(t, impact.Reason, "of the patched twin is")
+		s.noTwins()
+	})
+
+	t.Run("a patch that never serves is rejected", func(t *testing.T) {
+		impact, err := s.simulator.Run(t.Context(), s.request("sick/1", "store-1.4", 20*time.Second))
+		must.NoError(t, err)
+		tell(t, impact)
+		must.True(t, impact.Negative)
+		must.StrContains(t, impact.Reason, "the patched twin does not serve")
+		s.noTwins()
+	})
+
+	t.Run("an image that does not exist is rejected", func(t *testing.T) {
+		impact, err := s.simulator.Run(t.Context(), s.request("none/1", "store-9.9", 20*time.Second))
+		must.NoError(t, err)
+		tell(t, impact)
+		must.True(t, impact.Negative)
+		s.noTwins()
+	})
+
+	t.Run("a script is baked into the image that is tried", s.baked)
+
+	t.Run("a script that fails is the patch's fault", func(t *testing.T) {
+		r := s.request("broken/1", "store-1.0", 10*time.Second)
+		r.Apply = append(r.Apply, api.Apply{Kind: api.ApplyScript, Task: "vm", Script: "echo no such package >&2; exit 3"})
+		impact, _, err := s.simulator.Try(t.Context(), r)
+		must.NoError(t, err)
+		must.True(t, impact.Negative)
+		must.StrContains(t, impact.Reason, "the script ended with status 3")
+		s.noTwins()
+	})
+
+	t.Run("twins are isolated", s.isolated)
+
+	t.Run("the end of the term takes the twins away", func(t *testing.T) {
+		lost := errors.New("leadership was lost")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(8*time.Second, func() { cancel(lost) })
+		_, err := s.simulator.Run(ctx, s.request("term/1", "store-1.1", time.Minute))
+		must.ErrorIs(t, err, lost)
+		s.noTwins()
+	})
+
+	t.Run("the sweep finds what a crash left", func(t *testing.T) {
+		spec := twin.Spec{Job: twin.JobID("crashed/1", "ff", twin.Control), Target: s.target.TargetRef, Task: "vm"}
+		_, err := s.client.StartTwin(t.Context(), spec)
+		must.NoError(t, err)
+		must.NoError(t, s.simulator.Sweep(t.Context(), func(id string) bool { return id == "crashed-1" }))
+		twins, err := s.client.Twins(t.Context())
+		must.NoError(t, err)
+		must.Len(t, 1, twins, must.Sprint("a live simulation keeps its twins"))
+		must.NoError(t, s.simulator.Sweep(t.Context(), func(string) bool { return false }))
+		s.noTwins()
+	})
+}
+
+// baked runs a script in a copy of an image and boots what came of it.
+func (s *sandbox) baked(t *testing.T) {
+	folder := t.TempDir()
+	source := filepath.Join(folder, "store-1.0.qcow2")
+	content, err := os.ReadFile(filepath.Join(s.images, "store-1.0.qcow2"))
+	must.NoError(t, err)
+	must.NoError(t, os.WriteFile(source, content, 0o644))
+	r := s.request("script/1", "store-1.0", 5*time.Second)
+	r.Apply = []api.Apply{
+		{Kind: api.ApplyImage, Task: "vm", Image: source},
+		{Kind: api.ApplyScript, Task: "vm", Script: "sed -i s/VERSION=1.0/VERSION=1.0.1/ /etc/shop.env\ngrep -q 1.0.1 /etc/shop.env"},
+	}
+	impact, apply, err := s.simulator.Try(t.Context(), r)
+	must.NoError(t, err)
+	tell(t, impact)
+	must.False(t, impact.Negative, must.Sprint(impact.Reason))
+	must.Len(t, 1, apply)
+	must.Eq(t, api.ApplyImage, apply[0].Kind)
+
+	// What was tried is what production gets, byte for byte.
+	image, err := os.ReadFile(apply[0].Image)
+	must.NoError(t, err)
+	sum := sha256.Sum256(image)
+	must.Eq(t, hex.EncodeToString(sum[:]), impact.Twins[1].ImageDigest)
+	must.StrContains(t, apply[0].Image, "+"+hex.EncodeToString(sum[:])[:12])
+	after, err := os.ReadFile(source)
+	must.NoError(t, err)
+	must.True(t, bytes.Equal(content, after), must.Sprint("the source image is untouched"))
+
+	// The same once more, as `oakum simulate` does: nothing is kept.
+	_, err = s.simulator.Run(t.Context(), r)
+	must.NoError(t, err)
+	files, err := filepath.Glob(filepath.Join(folder, "*"))
+	must.NoError(t, err)
+	must.Len(t, 2, files)
+	s.noTwins()
+}
+
+// isolated reads a twin's job as Nomad has it.
+func (s *sandbox) isolated(t *testing.T) {
+	spec := twin.Spec{Job: twin.JobID("look/1", "ff", twin.Control), Target: s.target.TargetRef, Task: "vm", Expect: s.target.JobModifyIndex}
+	m, err := s.client.StartTwin(t.Context(), spec)
+	must.NoError(t, err)
+	defer func() { must.NoError(t, s.client.StopTwin(context.WithoutCancel(t.Context()), m.Namespace, m.Job)) }()
+	job, _, err := s.vendor.Jobs().Info(m.Job, nil)
+	must.NoError(t, err)
+	group := job.TaskGroups[0]
+	must.SliceEmpty(t, group.Services)
+	must.Eq(t, 1, *group.Count)
+	names := []string{}
+	for _, task := range group.Tasks {
+		names = append(names, task.Name)
+	}
+	must.Eq(t, []string{"oakum-overlay", "vm"}, names)
+	args := fmt.Sprint(group.Tasks[1].Config["args"])
+	must.StrContains(t, args, "user,restrict=on,id=n0")
+	must.StrNotContains(t, args, "-snapshot")
+
+	_, err = s.client.StartTwin(t.Context(), spec)
+	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint("a twin is never started twice"))
+}
+
+// tell prints what was measured.
+func tell(t *testing.T, impact api.Impact) {
+	t.Helper()
+	t.Logf("negative=%v after %d requests: %s", impact.Negative, impact.Requests, impact.Reason)
+	for _, k := range impact.KPIs {
+		t.Logf("  %-12s %-12s %.4g against %.4g %s, evidence %.2f of %.2f, promote %.2f", k.KPI, k.Kind, k.Canary, k.Stable, k.Unit, k.Evidence, k.Needed, k.Promote)
+	}
+	for _, twin := range impact.Twins {
+		t.Logf("  %-9s healthy after %s, image %s", twin.Role, twin.HealthyAfter, twin.Image)
+	}
+}

@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Makes the qcow2 images of the store, one per file in store/.
+#
+#   examples/images/build.sh OUT
+#
+# An image boots by itself (extlinux, Debian's cloud kernel, busybox, the shop
+# binary) with QEMU's drive interface virtio, takes 10.0.2.15 in QEMU's user
+# network and serves on port 8080. The images differ in /etc/shop.env only.
+#
+# The kernel package is downloaded and unpacked, never installed. When nothing
+# that goes into the images has changed since the last call, the call returns
+# at once.
+set -euo pipefail
+export LC_ALL=C
+
+if [ $# -ne 1 ]; then
+	echo "usage: $0 OUT" >&2
+	exit 1
+fi
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+
+# What the images are made from; test files don't count.
+# The shop imports the standard library only, so go.mod has no say.
+key=$(cd "$root" && {
+	find examples/images examples/shop -type f ! -path "*/deploy/*" ! -path "*/shopctl/*" ! -name '*_test.go' ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum
+	go env GOVERSION
+} | sha256sum | cut -d' ' -f1)
+complete() {
+	[ -x "$out/shop" ] && [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] || return 1
+	for variant in "$here"/store/*.env; do
+		[ -s "$out/store-$(basename "$variant" .env).qcow2" ] || return 1
+	done
+}
+complete && exit 0
+
+exec 9>"$out/lock"
+flock 9
+complete && exit 0 # somebody else has made them meanwhile
+
+say() { printf 'images: %s\n' "$*"; }
+missing=""
+for tool in mke2fs debugfs qemu-img extlinux busybox cpio go apt-get dpkg; do
+	PATH="$PATH:/usr/sbin:/sbin" command -v $tool >/dev/null || missing="$missing $tool"
+done
+if [ -n "$missing" ]; then
+	echo "images: missing:$missing" >&2
+	echo "images: apt-get install e2fsprogs qemu-utils extlinux busybox-static cpio (and Go from https://go.dev/dl)" >&2
+	exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	echo "images: extlinux needs a loop mount: run as root" >&2
+	exit 1
+fi
+PATH="$PATH:/usr/sbin:/sbin"
+
+work=$(mktemp -d "$out/.work-XXXXXX")
+cleanup() {
+	umount "$work/mount" 2>/dev/null || true
+	rm -rf "$work"
+}
+trap cleanup EXIT
+
+# The kernel stays in OUT/kernel; remove that folder to get a newer one.
+kernel="$out/kernel"
+if [ ! -s "$kernel/vmlinuz" ]; then
+	say "download Debian's cloud kernel (27 MB)"
+	candidate() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/ {print $2; exit}'; }
+	package=$(candidate)
+	if [ -z "$package" ]; then
+		apt-get -qq update
+		package=$(candidate)
+	fi
+	mkdir -p "$work/deb" "$work/kernel"
+	# Root's own download: the _apt user may not write here.
+	(cd "$work/deb" && apt-get -qq -o APT::Sandbox::User=root download "$package")
+	dpkg -x "$work"/deb/*.deb "$work/unpacked"
+	cp "$work"/unpacked/boot/vmlinuz-* "$work/kernel/vmlinuz"
+	for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net virtio_blk; do
+		cp "$(find "$work/unpacked/lib/modules" -name "$module.ko" -print -quit)" "$work/kernel/"
+		echo $module >>"$work/kernel/order" # insmod resolves nothing: this order does
+	done
+	rm -rf "$kernel"
+	mv "$work/kernel" "$kernel"
+fi
+
+say "build the shop"
+(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$work/shop" ./examples/shop/cmd/shop)
+
+cp "$work/shop" "$work/shop.new" && mv "$work/shop.new" "$out/shop" # the jobs run the same binary on the host
+
+say "make the base disk"
+busybox=$(command -v busybox)
+initrd="$work/initrd"
+mkdir -p "$initrd"/{bin,dev,proc,root,modules}
+cp "$busybox" "$initrd/bin/busybox"
+cp "$kernel"/*.ko "$kernel/order" "$initrd/modules/"
+install -m 755 "$here/guest/initramfs-init" "$initrd/init"
+(cd "$initrd" && find . | cpio --quiet -o -H newc) | gzip -1 >"$work/initrd.gz"
+
+disk="$work/disk"
+mkdir -p "$disk"/{bin,sbin,usr/bin,etc,dev,proc,sys,tmp,boot}
+cp "$busybox" "$disk/bin/busybox"
+for applet in sh mount ip poweroff echo cat ls ps; do
+	ln -s busybox "$disk/bin/$applet"
+done
+install -m 755 "$here/guest/init" "$disk/sbin/init"
+cp "$work/shop" "$disk/usr/bin/shop"
+cp "$kernel/vmlinuz" "$disk/boot/vmlinuz"
+cp "$work/initrd.gz" "$disk/boot/initrd"
+cat >"$disk/boot/extlinux.conf" <<'CONF'
+DEFAULT shop
+PROMPT 0
+LABEL shop
+  LINUX /boot/vmlinuz
+  INITRD /boot/initrd
+  APPEND console=ttyS0 quiet loglevel=3 panic=-1 no_timer_check tsc=reliable mitigations=off nokaslr cryptomgr.notests random.trust_cpu=on root=/dev/vda rw
+CONF
+mke2fs -q -t ext2 -b 4096 -m 0 -F -d "$disk" "$work/base.raw" 64M >/dev/null # extlinux can't read a new ext4
+mkdir "$work/mount"
+mount -o loop "$work/base.raw" "$work/mount"
+extlinux --install "$work/mount/boot" >/dev/null 2>&1
+umount "$work/mount"
+
+for variant in "$here"/store/*.env; do
+	name="store-$(basename "$variant" .env)"
+	debugfs -w -R "write $variant /etc/shop.env" "$work/base.raw" >/dev/null 2>&1
+	qemu-img convert -f raw -O qcow2 "$work/base.raw" "$work/$name.qcow2"
+	debugfs -w -R "rm /etc/shop.env" "$work/base.raw" >/dev/null 2>&1
+	mv "$work/$name.qcow2" "$out/$name.qcow2"
+	say "$name.qcow2 is ready"
+done
+echo "$key" >"$out/key"

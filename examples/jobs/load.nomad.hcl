@@ -1,0 +1,52 @@
+# The customers: a steady load on front and backoffice. No service, no mesh:
+# what drives the application is no part of it.
+variable "shop" {
+  description = "Path of the shop binary on the clients."
+}
+variable "consul_addr" {}
+variable "consul_token" {
+  description = "Consul token that may read the services."
+}
+variable "entries" {
+  description = "Requests per second by service."
+  default     = "front=40,backoffice=15"
+}
+
+job "load" {
+  group "load" {
+    ephemeral_disk {
+      size = 30 # the logs; nothing else is written
+    }
+
+    network {
+      port "http" {}
+    }
+
+    task "generator" {
+      driver = "raw_exec"
+
+      config {
+        command = var.shop
+        args    = ["load"]
+      }
+
+      env {
+        SHOP_ENTRIES      = var.entries
+        SHOP_PATHS        = "/item/1,/item/2,/item/3,/item/4"
+        SHOP_LISTEN       = "127.0.0.1:${NOMAD_PORT_http}"
+        SHOP_CONSUL       = var.consul_addr
+        SHOP_CONSUL_TOKEN = var.consul_token
+      }
+
+      resources {
+        cpu    = 100
+        memory = 64
+      }
+
+      logs {
+        max_files     = 1
+        max_file_size = 2
+      }
+    }
+  }
+}

@@ -1,0 +1,51 @@
+# How the example shop is patched. Only what differs from the library that
+# ships with Oakum stands here: a demonstration has minutes, not hours, and a
+# small machine that runs everything at once is noisy.
+policy "shop" {
+  applies = target.namespace == "default"
+
+  # At the sandbox's five requests per second: 150 requests to each twin.
+  simulate {
+    required = target.driver == "qemu"
+    seconds  = 30
+    workload = "replay"
+  }
+
+  # The smallest stage, one of ten catalogs, serves five requests per second:
+  # with these margins it is judged within half a minute.
+  judge {
+    interval        = "2s"
+    max_duration    = "4m"
+    false_alarm     = 0.01
+    miss            = 0.05
+    on_inconclusive = "hold"
+
+    # A share of failed requests, a latency and a use of the processor that
+    # nobody would notice are no regression, whatever their ratio.
+    kpi "error_rate" {
+      abort_above   = "1.5x"
+      promote_below = "3x"
+      ignore_below  = 0.05
+    }
+
+    # The slowest tenth, since a hundredth would take minutes to be seen.
+    kpi "latency_p90" {
+      abort_above   = "1.5x"
+      promote_below = "2.5x"
+      ignore_below  = "50ms"
+    }
+
+    kpi "cpu" {
+      abort_above   = "2x"
+      promote_below = "4x"
+      ignore_below  = 0.2
+    }
+  }
+
+  budget {
+    neighbours = "exclusive"
+  }
+
+  # A machine boots in seconds; one that is not healthy by then never will be.
+  deadline = "2m"
+}

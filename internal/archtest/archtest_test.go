@@ -1,0 +1,256 @@
+// Package archtest holds the rules of the house: which package may import
+// which, and why. A broken rule fails with its reason.
+package archtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+)
+
+const module = "github.com/oakumhq/oakum"
+
+// file is one parsed Go file of the module.
+type file struct {
+	path    string // from the root of the module, with slashes
+	pkg     string // its folder
+	imports []string
+	lines   int
+	ast     *ast.File
+}
+
+// pure packages take values and return values.
+var pure = []string{"internal/graph", "internal/stats", "internal/profiler/judge", "internal/planner", "internal/rollout", "policies", "policies/library"}
+
+// adapters are the only importers of a vendor's SDK.
+var adapters = map[string]string{
+	"github.com/hashicorp/nomad/api":             "internal/nomad",
+	"github.com/hashicorp/consul/api":            "internal/consul",
+	"github.com/hashicorp/vault/api":             "internal/vault",
+	"github.com/prometheus/client_golang/api":    "internal/prometheus",
+	"github.com/prometheus/client_golang/api/v1": "internal/prometheus",
+}
+
+// components meet adapters through interfaces that they declare.
+var components = []string{"internal/mapper", "internal/profiler", "internal/simulator", "internal/orchestrator"}
+
+func TestPurePackagesDoNoIO(t *testing.T) {
+	banned := []string{
+		"os", "os/exec", "net", "net/http", "context", "log", "log/slog", "sync", "sync/atomic",
+		"math/rand", "math/rand/v2", "crypto/rand", "io/ioutil", "syscall", "os/signal", "database/sql",
+	}
+	for _, f := range sources(t) {
+		if !slices.Contains(pure, f.pkg) {
+			continue
+		}
+		for _, imp := range f.imports {
+			must.SliceNotContains(t, banned, imp,
+				must.Sprintf("%s imports %s: %s is pure, it is given values and returns values", f.path, imp, f.pkg))
+			if in, ok := strings.CutPrefix(imp, module+"/"); ok {
+				allowed := in == "api" || slices.Contains(pure, in)
+				must.True(t, allowed, must.Sprintf("%s imports %s: a pure package imports only api and pure packages", f.path, in))
+			}
+		}
+		checkPureBody(t, f)
+	}
+}
+
+// checkPureBody finds clocks, goroutines and mutable package variables.
+func checkPureBody(t *testing.T, f file) {
+	t.Helper()
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.GoStmt:
+			t.Errorf("%s starts a goroutine: a pure package decides, it does not run", f.path)
+		case *ast.SelectorExpr:
+			if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "Sleep", "After", "NewTimer", "NewTicker"}, n.Sel.Name) {
+				t.Errorf("%s uses time.%s: a pure package is given now", f.path, n.Sel.Name)
+			}
+		}
+		return true
+	})
+	for _, d := range f.ast.Decls {
+		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.VAR {
+			for _, s := range g.Specs {
+				spec := s.(*ast.ValueSpec)
+				embedded := g.Doc != nil && strings.Contains(g.Doc.Text()+docs(g), "go:embed")
+				if spec.Names[0].Name != "_" && !embedded {
+					t.Errorf("%s has the package variable %s: a pure package keeps nothing between calls", f.path, spec.Names[0].Name)
+				}
+			}
+		}
+	}
+}
+
+// docs is the raw text of a declaration's comment, directives included.
+func docs(g *ast.GenDecl) string {
+	var b strings.Builder
+	for _, c := range g.Doc.List {
+		b.WriteString(c.Text)
+	}
+	return b.String()
+}
+
+func TestAPIIsPlainData(t *testing.T) {
+	for _, f := range sources(t) {
+		if f.pkg != "api" && f.pkg != "api/client" {
+			continue
+		}
+		for _, imp := range f.imports {
+			own := imp == module+"/api"
+			must.True(t, own || !strings.Contains(strings.Split(imp, "/")[0], "."),
+				must.Sprintf("%s imports %s: api is for everybody, so it needs nothing but the standard library", f.path, imp))
+		}
+	}
+}
+
+func TestOneAdapterPerVendor(t *testing.T) {
+	for _, f := range sources(t) {
+		if outside(f.pkg) {
+			continue
+		}
+		for _, imp := range f.imports {
+			if owner, ok := adapters[imp]; ok {
+				must.Eq(t, owner, f.pkg, must.Sprintf("%s imports %s: only %s speaks to that vendor", f.path, imp, owner))
+			}
+		}
+	}
+}
+
+func TestComponentsMeetAdaptersThroughInterfaces(t *testing.T) {
+	for _, f := range sources(t) {
+		if !slices.Contains(components, f.pkg) {
+			continue
+		}
+		for _, imp := range f.imports {
+			for _, owner := range adapters {
+				must.NotEq(t, module+"/"+owner, imp, must.Sprintf("%s imports %s: a component declares the small interface that it needs", f.path, imp))
+			}
+		}
+	}
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	for _, f := range sources(t) {
+		for _, imp := range f.imports {
+			in, ok := strings.CutPrefix(imp, module+"/")
+			if !ok || outside(f.pkg) {
+				continue
+			}
+			if strings.HasPrefix(in, "server") {
+				fine := strings.HasPrefix(f.pkg, "server") || strings.HasPrefix(f.pkg, "cmd")
+				must.True(t, fine, must.Sprintf("%s imports %s: only cmd and the server itself know the server", f.path, in))
+			}
+			if strings.HasPrefix(f.pkg, "internal/cli") {
+				allowed := []string{"api", "api/client", "policies", "plugins/host", "plugins/conformance", "internal/graph"}
+				must.True(t, slices.Contains(allowed, in), must.Sprintf("%s imports %s: the CLI is a client of the API and knows what runs offline", f.path, in))
+			}
+			must.StrNotHasPrefix(t, "cmd/", in, must.Sprintf("%s imports %s: nothing imports a command", f.path, in))
+			must.StrNotHasPrefix(t, "e2e", in, must.Sprintf("%s imports %s: the product does not know its tests", f.path, in))
+			must.StrNotHasPrefix(t, "examples", in, must.Sprintf("%s imports %s: the product does not know its examples", f.path, in))
+		}
+	}
+}
+
+// TestFilesAreRooms keeps files short enough to be read in one go.
+func TestFilesAreRooms(t *testing.T) {
+	const most = 500
+	for _, f := range sources(t) {
+		must.LessEq(t, most, f.lines, must.Sprintf("%s has %d lines: split it by what its parts are for", f.path, f.lines))
+	}
+}
+
+// TestNoTestWaitsByTheClock lets tests sleep only where there is a synctest
+// bubble, in which it takes no time. The linter looks after all other code.
+func TestNoTestWaitsByTheClock(t *testing.T) {
+	tests := parsed(t, func(rel string) bool { return strings.HasSuffix(rel, "_test.go") })
+	bubble := map[string]bool{}
+	for _, f := range tests {
+		bubble[f.pkg] = bubble[f.pkg] || slices.Contains(f.imports, "testing/synctest")
+	}
+	for _, f := range tests {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			if s, ok := n.(*ast.SelectorExpr); ok && !bubble[f.pkg] {
+				x, _ := s.X.(*ast.Ident)
+				must.False(t, x != nil && x.Name == "time" && s.Sel.Name == "Sleep",
+					must.Sprintf("%s sleeps: wait on a condition with a deadline", f.path))
+			}
+			return true
+		})
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	documented := map[string]bool{}
+	for _, f := range sources(t) {
+		documented[f.pkg] = documented[f.pkg] || f.ast.Doc != nil
+	}
+	for pkg, ok := range documented {
+		must.True(t, ok, must.Sprintf("package %s has no package comment", pkg))
+	}
+}
+
+// outside reports whether a package is not part of the product.
+func outside(pkg string) bool {
+	return strings.HasPrefix(pkg, "e2e") || strings.HasPrefix(pkg, "examples")
+}
+
+// sources parses every Go file of the module that is neither a test nor
+// generated.
+func sources(t *testing.T) []file {
+	t.Helper()
+	return parsed(t, func(rel string) bool {
+		return !strings.HasSuffix(rel, "_test.go") && !strings.HasSuffix(rel, ".pb.go")
+	})
+}
+
+// parsed parses the Go files of the module that keep asks for.
+func parsed(t *testing.T, keep func(rel string) bool) []file {
+	t.Helper()
+	root := "../.."
+	var out []file
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel := filepath.ToSlash(strings.TrimPrefix(path, root+"/"))
+		if d.IsDir() {
+			_, nested := os.Stat(filepath.Join(path, "go.mod"))
+			if path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || nested == nil) {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(rel, ".go") || !keep(rel) {
+			return nil
+		}
+		out = append(out, parse(t, path, rel))
+		return nil
+	})
+	must.NoError(t, err)
+	must.Greater(t, 50, len(out), must.Sprint("the walk must find the house"))
+	return out
+}
+
+func parse(t *testing.T, path, rel string) file {
+	t.Helper()
+	set := token.NewFileSet()
+	tree, err := parser.ParseFile(set, path, nil, parser.ParseComments)
+	must.NoError(t, err)
+	f := file{path: rel, pkg: filepath.ToSlash(filepath.Dir(rel)), ast: tree, lines: set.File(tree.Pos()).LineCount()}
+	for _, i := range tree.Imports {
+		name, err := strconv.Unquote(i.Path.Value)
+		must.NoError(t, err)
+		f.imports = append(f.imports, name)
+	}
+	return f
+}

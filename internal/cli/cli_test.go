@@ -1,0 +1,191 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// testNow is the clock of every command under test.
+func testNow() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"oakum": func() {
+		os.Exit(Run(context.Background(), Options{
+			Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+			Now: testNow, Version: "0.0-test",
+			Agent: func(_ context.Context, opt AgentOptions) error {
+				fmt.Printf("agent dev=%v config=%v\n", opt.Dev, opt.Config)
+				return nil
+			},
+		}))
+	}})
+}
+
+func update() bool { return os.Getenv("UPDATE_GOLDEN") != "" }
+
+// TestScripts runs the command lines of testdata/script against a server that
+// answers from fixtures. UPDATE_GOLDEN=1 rewrites what they expect.
+func TestScripts(t *testing.T) {
+	server := httptest.NewServer(fixtures(t))
+	t.Cleanup(server.Close)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		UpdateScripts:       update(),
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("OAKUM_ADDR", server.URL)
+			env.Setenv("OAKUM_TOKEN", "good")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code},
+	})
+}
+
+// code runs a command and checks its exit code: code 2 oakum rollout status x.
+func code(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: code NUMBER COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit interface{ ExitCode() int }
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if fmt.Sprint(got) != args[0] {
+		ts.Fatalf("exit code %d, want %s", got, args[0])
+	}
+}
+
+// fixtures is a server with one application in the middle of a patch.
+func fixtures(t *testing.T) http.Handler {
+	t.Helper()
+	mux := http.NewServeMux()
+	answer := func(pattern string, out any) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("X-Oakum-Token") != "good" {
+				fail(w, &api.Error{Code: api.CodeUnauthenticated, Message: "no token: this server asks who you are"})
+				return
+			}
+			w.Header().Set("X-Oakum-Index", "7")
+			if out == nil {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			must.NoError(t, json.NewEncoder(w).Encode(out))
+		})
+	}
+	running, back := runningRollout(), rolledBackRollout()
+	answer("GET /v1/rollouts", []api.Rollout{running, back})
+	answer("GET /v1/rollout/"+running.ID, running)
+	answer("GET /v1/rollout/"+back.ID, back)
+	answer("POST /v1/rollout/"+running.ID+"/pause", func() api.Rollout { r := running; r.Status = api.RolloutPaused; return r }())
+	answer("GET /v1/graph", fixtureGraph())
+	answer("GET /v1/graph/impact/store", api.GraphImpact{
+		Service: "store", Certain: []string{"cart", "front"}, Possible: []string{"batch"}, Criticality: fixtureGraph().Criticality[2],
+	})
+	answer("GET /v1/profile/default/web/web", fixtureProfile())
+	answer("GET /v1/patches", []api.Patch{{Name: "openssl", Severity: api.SeverityHigh, Fixes: []string{"CVE-2026-1"}, SubmittedBy: "pipeline"}})
+	answer("GET /v1/quarantines", []api.Quarantine{})
+	answer("GET /v1/policies", []api.Policy{{Name: "default", Blocks: []string{"default"}, Builtin: true}})
+	answer("POST /v1/patches", receipt(t))
+	answer("POST /v1/patches/plan", api.PatchReceipt{
+		Patch: api.Patch{Name: "openssl", Severity: api.SeverityHigh},
+		Plan: api.Plan{Refusals: []api.Refusal{{
+			Target: api.TargetRef{Namespace: "default", Job: "web", Group: "web"}, Reason: "rollout R1 is patching it",
+		}}},
+	})
+	rejected := rejectedSimulation()
+	answer("GET /v1/simulation/S1", rejected)
+	answer("GET /v1/simulations", []api.Simulation{rejected})
+	mux.HandleFunc("POST /v1/simulations", func(w http.ResponseWriter, r *http.Request) {
+		var in api.SimulationRequest
+		must.NoError(t, json.NewDecoder(r.Body).Decode(&in))
+		must.NoError(t, json.NewEncoder(w).Encode(api.Simulation{
+			ID: "S1", Patch: "openssl", Target: in.Target, Status: api.SimulationRunning, Started: rejected.Started,
+		}))
+	})
+	answer("GET /v1/event/stream", api.Event{Index: 3, Topic: api.TopicRollout, Type: "rollout_running", Text: "stage 1 begins", At: testNow()})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, api.Errorf(api.CodeNotFound, "%s: there is none of that name", strings.TrimPrefix(r.URL.Path, "/v1/")))
+	})
+	return mux
+}
+
+func fail(w http.ResponseWriter, err *api.Error) {
+	w.WriteHeader(err.Code.HTTPStatus())
+	_ = json.NewEncoder(w).Encode(err)
+}
+
+func receipt(t *testing.T) api.PatchReceipt {
+	t.Helper()
+	running := runningRollout()
+	return api.PatchReceipt{
+		Patch: api.Patch{Name: "openssl", Severity: api.SeverityHigh, Digest: "0123456789abcdef"},
+		Plan: api.Plan{Order: "least critical first", Waves: []api.Wave{{Number: 1, Targets: []api.PlannedTarget{{
+			Target: api.Target{TargetRef: running.Target, Count: 10}, Decision: running.Decision,
+		}}}}},
+		Rollouts: []string{running.ID},
+	}
+}
+
+func TestHelpOfEveryCommand(t *testing.T) {
+	for _, build := range commands() {
+		c := build(&env{Options{Now: testNow}})
+		t.Run(c.name, func(t *testing.T) {
+			help := c.help()
+			must.StrHasPrefix(t, "Usage: oakum "+c.name, help)
+			must.StrNotContains(t, help, "\t")
+			must.StrNotHasSuffix(t, ".", c.synopsis)
+			c.flags.VisitAll(func(f *flag.Flag) {
+				must.StrHasSuffix(t, ".", f.Usage, must.Sprint(f.Name))
+			})
+			for line := range strings.SplitSeq(help, "\n") {
+				must.LessEq(t, 90, len(line), must.Sprint(line))
+			}
+		})
+	}
+}
+
+func TestFlagsStandAnywhere(t *testing.T) {
+	for _, args := range [][]string{
+		{"-note=x", "a", "b"}, {"a", "-note", "x", "b"}, {"a", "b", "-note=x"}, {"a", "-note=x", "--", "b"},
+	} {
+		flags := flag.NewFlagSet("x", flag.ContinueOnError)
+		note := flags.String("note", "", "")
+		rest, err := parse(flags, args)
+		must.NoError(t, err)
+		must.Eq(t, []string{"a", "b"}, rest)
+		must.EqOp(t, "x", *note)
+	}
+	flags := flag.NewFlagSet("x", flag.ContinueOnError)
+	rest, err := parse(flags, []string{"--", "-a"})
+	must.NoError(t, err)
+	must.Eq(t, []string{"-a"}, rest)
+}
+
+func TestAmountsAndSpans(t *testing.T) {
+	for want, got := range map[string]string{
+		"212 ms": amount(0.212, "seconds"), "1.5 s": amount(1.5, "s"), "90 µs": amount(0.00009, "s"),
+		"64 MiB": amount(64<<20, "bytes"), "1.2 %": amount(0.012, "ratio"), "0.25 cores": amount(0.25, "cores"),
+		"1m30s": span(90 * time.Second), "2h5m": span(125 * time.Minute), "3d1h": span(73 * time.Hour), "0s": span(-1),
+	} {
+		must.EqOp(t, want, got)
+	}
+}

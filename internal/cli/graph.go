@@ -1,0 +1,108 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/graph"
+)
+
+func graphShow(e *env) *command {
+	c := newCommand("graph show", none(), "Show the application as it is known", `
+Shows services, edges with their evidence, and targets, with what makes a target
+critical.
+
+States of an edge: confirmed (declared or allowed, and observed), declared_only
+(never observed), observed_undeclared (nobody declared it), observed_denied
+(observed although denied), shared (both use the same node or volume). Only
+what was observed orders patches; declared_only widens the upper bound of a
+blast radius.`).remote().reads().prints()
+	format := c.flags.String("format", "table", "The `format`: table, tree, json, dot or mermaid.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		return e.draw(ctx, c, cl, *format)
+	})
+	return c
+}
+
+func graphExport(e *env) *command {
+	c := newCommand("graph export", none(), "Write the graph for another program", `
+Writes the graph as a drawing or as JSON:
+
+    $ oakum graph export -format=dot | dot -Tsvg > graph.svg`).remote().reads()
+	c.out = &output{}
+	format := c.flags.String("format", "dot", "The `format`: dot, mermaid or json.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		return e.draw(ctx, c, cl, *format)
+	})
+	return c
+}
+
+// draw shows the graph in a format.
+func (e *env) draw(ctx context.Context, c *command, cl *client.Client, format string) error {
+	write, err := graphWriter(format)
+	if err != nil {
+		return err
+	}
+	g, _, err := cl.Graph(ctx, c.query())
+	if err != nil {
+		return err
+	}
+	c.out.json = c.out.json || format == "json"
+	return e.show(c.out, g, func(w io.Writer) { fmt.Fprint(w, write(g)) })
+}
+
+// graphWriter returns what writes a graph in a format. JSON is the API's own.
+func graphWriter(format string) (func(api.Graph) string, error) {
+	switch format {
+	case "table", "json":
+		return graph.Table, nil
+	case "tree":
+		return graph.Tree, nil
+	case "dot":
+		return graph.DOT, nil
+	case "mermaid":
+		return graph.Mermaid, nil
+	}
+	return nil, usage("-format: %q is none of table, tree, json, dot, mermaid", format)
+}
+
+func graphImpact(e *env) *command {
+	c := newCommand("graph impact", one("SERVICE"), "Show what would suffer without a service", `
+Shows everything that depends on a service, directly or through others, and the
+parts of its criticality score.`).remote().reads().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		i, _, err := cl.GraphImpact(ctx, args[0], c.query())
+		if err != nil {
+			return err
+		}
+		return e.show(c.out, i, func(w io.Writer) { printImpact(w, i) })
+	})
+	return c
+}
+
+func printImpact(w io.Writer, i api.GraphImpact) {
+	dash := func(words []string) string {
+		if len(words) == 0 {
+			return "nothing"
+		}
+		return strings.Join(words, " ")
+	}
+	crit := i.Criticality
+	fields(w, "Service", i.Service, "Certainly hurts", dash(i.Certain), "Possibly hurts too", dash(i.Possible),
+		"Single point", yesNo(crit.SinglePoint), "Stands before", strings.Join(crit.Dominates, " "),
+		"One instance", yesNo(crit.SingleInstance), "Shares nodes with", strings.Join(crit.SharedNodesWith, " "),
+		"Score", fmt.Sprintf("%.2f", crit.Score))
+	if len(crit.Parts) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nThe score is the sum of:")
+	t := newTable("Part", "Value", "Because")
+	for _, p := range crit.Parts {
+		t.add(p.Name, fmt.Sprintf("%.2f", p.Value), p.Reason)
+	}
+	t.print(w, "  ")
+}

@@ -1,0 +1,270 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/policies"
+)
+
+// Endings of the language's files.
+const (
+	policySuffix = ".hcl"
+	testSuffix   = ".policytest.hcl"
+)
+
+func policyValidate(e *env) *command {
+	c := newCommand("policy validate", many("FILE"), "Check policy files", `
+Checks policy files without applying them: syntax, names, types, and what the
+strategies accept. A directory means its *.hcl files. This works offline, with
+the built-in strategies; name further ones with -plugin. With -remote a server
+checks them, with the strategies that it has.`).remote().prints()
+	remote := c.flags.Bool("remote", false, "Let the server check the files.")
+	plugins := pluginFlag(c)
+	c.run = func(ctx context.Context, args []string) error {
+		files, err := e.readPolicies(args)
+		if err != nil {
+			return err
+		}
+		if *remote {
+			err = e.validateRemotely(ctx, c, files)
+		} else {
+			err = validateLocally(ctx, files, *plugins)
+		}
+		if err != nil {
+			return err
+		}
+		return e.show(c.out, map[string]any{"Valid": true, "Files": len(files)}, func(w io.Writer) {
+			for _, f := range files {
+				fmt.Fprintf(w, "%s: valid\n", f.Name)
+			}
+		})
+	}
+	return c
+}
+
+func (e *env) readPolicies(paths []string) ([]api.SourceFile, error) {
+	paths, err := expand(paths, policySuffix, testSuffix)
+	if err != nil {
+		return nil, err
+	}
+	files := make([]api.SourceFile, len(paths))
+	for i, path := range paths {
+		if files[i], err = e.readSource(path); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// validateLocally checks all files and tells everything that is wrong at once.
+func validateLocally(ctx context.Context, files []api.SourceFile, plugins []string) error {
+	schemas, stop, err := strategies(ctx, plugins)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	_, diags := policies.Load(files, schemas)
+	if wrong := policies.DiagnosticsError(diags, files); wrong != nil {
+		return wrong
+	}
+	return nil
+}
+
+func (e *env) validateRemotely(ctx context.Context, c *command, files []api.SourceFile) error {
+	cl, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	for _, f := range files {
+		if err := cl.ValidatePolicy(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func policyFmt(e *env) *command {
+	c := newCommand("policy fmt", many("FILE"), "Write files in the canonical form", `
+Rewrites policy, policy test and patch files in the canonical form, and names
+those that changed. A directory means its *.hcl files; "-" formats standard
+input to standard output.
+
+With -check nothing is written, and the exit code is 2 when a file is not in
+the canonical form.`)
+	check := c.flags.Bool("check", false, "Only name the files that would change.")
+	c.run = func(_ context.Context, args []string) error {
+		paths, err := expand(args, policySuffix, "")
+		if err != nil {
+			return err
+		}
+		changed := 0
+		for _, path := range paths {
+			differs, err := e.format(path, *check)
+			if err != nil {
+				return err
+			}
+			if differs {
+				changed++
+			}
+		}
+		if *check && changed > 0 {
+			return no("%s not in the canonical form.", count(changed, "file"))
+		}
+		return nil
+	}
+	return c
+}
+
+// format formats one file and reports whether it was different.
+func (e *env) format(path string, check bool) (bool, error) {
+	file, err := e.readSource(path)
+	if err != nil {
+		return false, err
+	}
+	text, diags := policies.Format(file)
+	if wrong := policies.DiagnosticsError(diags, []api.SourceFile{file}); wrong != nil {
+		return false, wrong
+	}
+	differs := text != file.Text
+	switch {
+	case path == "-":
+		if !check {
+			e.printf("%s", text)
+		}
+		return differs, nil
+	case !differs:
+		return false, nil
+	}
+	e.printf("%s\n", path)
+	if check {
+		return true, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return false, fmt.Errorf("write file: %w", err)
+	}
+	err = replaceFile(path, func(w io.Writer) error {
+		if _, err := io.WriteString(w, text); err != nil {
+			return fmt.Errorf("write file: %w", err)
+		}
+		if f, ok := w.(*os.File); ok {
+			return f.Chmod(info.Mode().Perm())
+		}
+		return nil
+	})
+	return true, err
+}
+
+func policyApply(e *env) *command {
+	c := newCommand("policy apply", many("FILE"), "Apply policy files", `
+Checks policy files and stores them in the cluster. A policy has the name of its
+file; applying a file of the same name again replaces it. When one file is wrong,
+it and those after it are not applied; a directory means its *.hcl files.`).remote().prints()
+	c.run = func(ctx context.Context, args []string) error {
+		files, err := e.readPolicies(args)
+		if err != nil {
+			return err
+		}
+		cl, err := c.dial(e)
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		if len(files) > 1 { // nothing is applied when one of them is wrong
+			for _, f := range files {
+				if err := cl.ValidatePolicy(ctx, f); err != nil {
+					return err
+				}
+			}
+		}
+		applied := []api.Policy{}
+		for _, f := range files {
+			p, err := cl.ApplyPolicy(ctx, f)
+			if err != nil {
+				return err
+			}
+			applied = append(applied, p)
+		}
+		return e.show(c.out, applied, func(w io.Writer) {
+			for _, p := range applied {
+				fmt.Fprintf(w, "Applied %s (%s: %s)\n", p.Name, count(len(p.Blocks), "policy block"), strings.Join(p.Blocks, ", "))
+			}
+		})
+	}
+	return c
+}
+
+func policyList(e *env) *command {
+	c := newCommand("policy list", none(), "List the policies", `Lists the policies, the built-in one included.`).
+		remote().reads().prints()
+	c.run = listing(e, c, (*client.Client).Policies, "No policies.",
+		[]string{"Name", "Blocks", "Applied", "By"},
+		func(p api.Policy) []string {
+			applied := stamp(p.AppliedAt)
+			if p.Builtin {
+				applied = "built in"
+			}
+			return []string{p.Name, strings.Join(p.Blocks, " "), applied, p.AppliedBy}
+		})
+	return c
+}
+
+func policyRead(e *env) *command {
+	c := newCommand("policy read", one("NAME"), "Print a policy", `Prints a policy file as it was applied.`).
+		remote().reads().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		p, _, err := cl.Policy(ctx, args[0], c.query())
+		if err != nil {
+			return err
+		}
+		return e.show(c.out, p, func(w io.Writer) { fmt.Fprint(w, p.File.Text) })
+	})
+	return c
+}
+
+func policyDelete(e *env) *command {
+	c := newCommand("policy delete", one("NAME"), "Remove a policy", `
+Removes a policy. Rollouts under way keep what was decided when they began.`).remote()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		if err := cl.DeletePolicy(ctx, args[0]); err != nil {
+			return err
+		}
+		e.printf("Deleted %s.\n", args[0])
+		return nil
+	})
+	return c
+}
+
+// readPatch reads a patch file with the files that it refers to, which lie
+// beside it.
+func (e *env) readPatch(path string) (api.SourceFile, error) {
+	file, err := e.readSource(path)
+	if err != nil {
+		return file, err
+	}
+	size := len(file.Text)
+	for _, name := range policies.FilesWanted(file) {
+		text, err := readLimited(filepath.Join(filepath.Dir(path), filepath.FromSlash(name)))
+		if err != nil {
+			wrong := api.AsError(err)
+			wrong.Details = append(wrong.Details, fmt.Sprintf("%s reads it with file(%q)", file.Name, name))
+			return file, wrong
+		}
+		if size += len(text); size > fileMax {
+			return file, tooLarge(path+" with the files that it reads", size)
+		}
+		if file.Files == nil {
+			file.Files = map[string]string{}
+		}
+		file.Files[name] = text
+	}
+	return file, nil
+}

@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies"
+)
+
+func policyTest(e *env) *command {
+	c := newCommand("policy test", many("PATH"), "Run policies against written examples", `
+Decides on every example of the *.policytest.hcl files with the policies of the
+other *.hcl files, and compares the decision with what the example expects.
+Nothing is contacted. A directory means its *.hcl files. The built-in policy
+takes part, as it does in a server.
+
+The exit code is 2 when an example failed.
+
+    $ oakum policy test policies/`).prints()
+	plugins := pluginFlag(c)
+	verbose := c.flags.Bool("v", false, "Show the examples that passed too.")
+	c.run = func(ctx context.Context, args []string) error {
+		tests, files, err := e.readTests(args)
+		if err != nil {
+			return err
+		}
+		schemas, stop, err := strategies(ctx, *plugins)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		results, diags := policies.Test(tests, files, schemas)
+		if wrong := policies.DiagnosticsError(diags, append(tests, files...)); wrong != nil {
+			return wrong
+		}
+		failed := 0
+		for _, r := range results {
+			if !r.Passed {
+				failed++
+			}
+		}
+		if err := e.show(c.out, results, func(w io.Writer) { printTests(w, results, *verbose) }); err != nil {
+			return err
+		}
+		if failed > 0 {
+			return no("%d of %s failed.", failed, count(len(results), "example"))
+		}
+		return nil
+	}
+	return c
+}
+
+// readTests reads all files and parts them into examples and policies.
+func (e *env) readTests(args []string) (tests, files []api.SourceFile, err error) {
+	paths, err := expand(args, policySuffix, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, path := range paths {
+		file, err := e.readSource(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		if strings.HasSuffix(path, testSuffix) {
+			tests = append(tests, file)
+		} else {
+			files = append(files, file)
+		}
+	}
+	if len(tests) == 0 {
+		return nil, nil, api.Errorf(api.CodeInvalid, "no examples: none of the files ends in %s", testSuffix)
+	}
+	return tests, append(policies.Builtin(), files...), nil
+}
+
+func printTests(w io.Writer, results []policies.TestResult, verbose bool) {
+	passed := 0
+	for _, r := range results {
+		if r.Passed {
+			passed++
+			if verbose {
+				fmt.Fprintf(w, "pass  %s\n", r.Name)
+			}
+			continue
+		}
+		fmt.Fprintf(w, "FAIL  %s (%s)\n", r.Name, r.Range)
+		for _, failure := range r.Failures {
+			fmt.Fprintf(w, "      %s\n", failure)
+		}
+	}
+	fmt.Fprintf(w, "%d of %s passed\n", passed, count(len(results), "example"))
+}

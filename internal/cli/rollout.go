@@ -1,0 +1,309 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+)
+
+func rolloutList(e *env) *command {
+	c := newCommand("rollout list", none(), "List rollouts", `Lists the rollouts, oldest first.`).
+		remote().reads().filters(`status == "running"`).prints()
+	open := c.flags.Bool("open", false, "Leave out the rollouts that have ended.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		all, _, err := cl.Rollouts(ctx, c.query())
+		if err != nil {
+			return err
+		}
+		if *open {
+			all = openOnes(all)
+		}
+		return e.show(c.out, all, func(w io.Writer) { e.printRollouts(w, all) })
+	})
+	return c
+}
+
+func openOnes(all []api.Rollout) []api.Rollout {
+	out := []api.Rollout{}
+	for _, r := range all {
+		if !r.Status.Ended() {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (e *env) printRollouts(w io.Writer, all []api.Rollout) {
+	if len(all) == 0 {
+		fmt.Fprintln(w, "No rollouts.")
+		return
+	}
+	t := newTable("ID", "Patch", "Target", "Status", "For", "Reason")
+	for _, r := range all {
+		t.add(r.ID, r.Patch, r.Target.String(), string(r.Status), age(e.Now(), r.Since), r.Reason)
+	}
+	t.print(w, "")
+}
+
+func rolloutStatus(e *env) *command {
+	c := newCommand("rollout status", opt("ID"), "Show where a rollout is, and why", `
+Shows one rollout: its status with the reason, what it waits for and since when,
+its stages, the last verdict with every KPI, and which line of which policy
+decided what. ID may be the beginning of an ID. Without an ID, all open rollouts
+are listed.
+
+With -watch, each change is printed when it happens, until the rollout ends.
+
+The exit code is 2 when the rollout has ended without being complete: rolled
+back, rejected, failed or cancelled.`).remote().reads().prints()
+	watch := c.flags.Bool("watch", false, "Follow the rollout until it ends.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		if len(args) == 0 {
+			if *watch {
+				return usage("-watch needs the ID of a rollout")
+			}
+			all, _, err := cl.Rollouts(ctx, c.query())
+			if err != nil {
+				return err
+			}
+			all = openOnes(all)
+			return e.show(c.out, all, func(w io.Writer) { e.printRollouts(w, all) })
+		}
+		r, err := findRollout(ctx, cl, args[0], c.query())
+		if err != nil {
+			return err
+		}
+		if *watch {
+			if r, err = e.watch(ctx, cl, c.out, r); err != nil {
+				return err
+			}
+		}
+		if err := e.show(c.out, r, func(w io.Writer) { e.printRollout(w, r) }); err != nil {
+			return err
+		}
+		return outcome(r)
+	})
+	return c
+}
+
+// outcome is the answer of no for a rollout that ended badly.
+func outcome(r api.Rollout) error {
+	if r.Status.Ended() && r.Status != api.RolloutComplete {
+		return no("")
+	}
+	return nil
+}
+
+// findRollout reads a rollout by its ID or by the beginning of it.
+func findRollout(ctx context.Context, cl *client.Client, id string, q client.Query) (api.Rollout, error) {
+	r, _, err := cl.Rollout(ctx, id, q)
+	if !api.IsCode(err, api.CodeNotFound) {
+		return r, err
+	}
+	all, _, listErr := cl.Rollouts(ctx, q)
+	if listErr != nil {
+		return r, listErr
+	}
+	var found []string
+	for _, candidate := range all {
+		if strings.HasPrefix(strings.ToLower(candidate.ID), strings.ToLower(id)) {
+			found = append(found, candidate.ID)
+			r = candidate
+		}
+	}
+	switch len(found) {
+	case 0:
+		return r, err
+	case 1:
+		return r, nil
+	}
+	return r, &api.Error{
+		Code: api.CodeInvalid, Message: fmt.Sprintf("%q is the beginning of %d rollouts", id, len(found)), Details: found,
+	}
+}
+
+// Following a rollout through bad days.
+const (
+	// watchWait is how long one look blocks at the server: short enough that a
+	// server that went away without a word is noticed.
+	watchWait = 30 * time.Second
+	// patience is how long nobody needs to answer before a watch gives up: an
+	// election takes seconds, a restart of a server less than a minute.
+	patience = 2 * time.Minute
+	// retryEvery is the pause between looks while nobody answers.
+	retryEvery = time.Second
+)
+
+// watch prints each change of a rollout until it has ended.
+func (e *env) watch(ctx context.Context, cl *client.Client, out *output, r api.Rollout) (api.Rollout, error) {
+	last, warned, index := "", "", r.ModifyIndex
+	answered := e.Now()
+	for {
+		if line := progress(r); line != last && !out.machine() {
+			e.printf("%s  %s\n", e.Now().UTC().Format("15:04:05"), line)
+			last = line
+		}
+		if r.Status.Ended() {
+			return r, nil
+		}
+		next, meta, err := cl.Rollout(ctx, r.ID, client.Query{Index: index, Wait: watchWait})
+		switch {
+		case err == nil:
+			if answered = e.Now(); meta.Index < index {
+				index = 0 // the state was restored from a snapshot
+			} else {
+				index = meta.Index
+			}
+			r, warned = next, ""
+		case !passing(err) || e.Now().Sub(answered) > patience:
+			return r, err
+		default:
+			if line := api.AsError(err).Message; line != warned {
+				e.warnf("%s  %s; trying again\n", e.Now().UTC().Format("15:04:05"), line)
+				warned = line
+			}
+			if err := pause(ctx, retryEvery); err != nil {
+				return r, err
+			}
+		}
+	}
+}
+
+// passing reports whether a failure may be over in a moment.
+func passing(err error) bool {
+	return api.IsCode(err, api.CodeNoLeader) || api.IsCode(err, api.CodeUnavailable) || api.IsCode(err, api.CodeTimeout)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// waitAll follows rollouts one after the other; those that end meanwhile show
+// their end when their turn comes.
+func (e *env) waitAll(ctx context.Context, c *command, ids []string) error {
+	cl, err := c.dial(e)
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	ended := make([]api.Rollout, 0, len(ids))
+	bad := 0
+	for _, id := range ids {
+		r, _, err := cl.Rollout(ctx, id, client.Query{})
+		if err != nil {
+			return err
+		}
+		if !c.out.machine() {
+			e.printf("\n%s on %s\n", r.Patch, r.Target)
+		}
+		if r, err = e.watch(ctx, cl, c.out, r); err != nil {
+			return err
+		}
+		if r.Status != api.RolloutComplete {
+			bad++
+		}
+		ended = append(ended, r)
+	}
+	if c.out.machine() {
+		if err := e.show(c.out, ended, nil); err != nil {
+			return err
+		}
+	}
+	if bad > 0 {
+		return no("%d of %s did not complete.", bad, count(len(ids), "rollout"))
+	}
+	return nil
+}
+
+func rolloutHistory(e *env) *command {
+	c := newCommand("rollout history", one("ID"), "Show what happened to a rollout", `
+Shows the events of one rollout, oldest first: every change of its status and
+every change that it made to the world. Servers keep the last 10,000 events.`).remote().reads().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		r, err := findRollout(ctx, cl, args[0], c.query())
+		if err != nil {
+			return err
+		}
+		events, err := cl.Events(ctx, r.CreateIndex, "rollout:"+r.ID, "effect:"+r.ID)
+		if err != nil {
+			return err
+		}
+		return e.show(c.out, events, func(w io.Writer) {
+			t := newTable("Time", "Event", "What")
+			for _, ev := range events {
+				t.add(stamp(ev.At), ev.Type, ev.Text)
+			}
+			t.print(w, "")
+		})
+	})
+	return c
+}
+
+func rolloutApprove(e *env) *command {
+	return e.action("approve", "Consent to a rollout", `
+Records your consent to a rollout that waits for approval. The policy says whose
+consent counts, and how many are needed.`, "Consented to")
+}
+
+func rolloutPause(e *env) *command {
+	return e.action("pause", "Stop a rollout where it is", `
+Stops a rollout where it is. Patched instances stay patched; nothing further
+happens until somebody resumes it or rolls it back.`, "Paused")
+}
+
+func rolloutResume(e *env) *command {
+	return e.action("resume", "Go on with a paused or holding rollout", `
+Lets a rollout that was paused, or that holds because its judge was in doubt, go
+on where it was.`, "Resumed")
+}
+
+func rolloutPromote(e *env) *command {
+	return e.action("promote", "Take the present stage for good", `
+Takes the present stage for good without waiting for the judge. This overrules
+the measurements; the record says who did it.`, "Promoted")
+}
+
+func rolloutAbort(e *env) *command {
+	return e.action("abort", "Give up a rollout", `
+Gives up a rollout. If it has changed instances already, they are rolled back.`, "Aborted")
+}
+
+func rolloutRollback(e *env) *command {
+	return e.action("rollback", "Return every instance to the former version", `
+Returns every instance to the exact former version of the job, at once.`, "Rolling back")
+}
+
+func (e *env) action(name, synopsis, text, done string) *command {
+	c := newCommand("rollout "+name, one("ID"), synopsis, text).remote().prints()
+	note := c.flags.String("note", "", "A `remark` for the record.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		found, err := findRollout(ctx, cl, args[0], client.Query{})
+		if api.IsCode(err, api.CodePermissionDenied) {
+			// Whoever may act but not read gives the whole ID.
+			found, err = api.Rollout{ID: args[0]}, nil
+		}
+		if err != nil {
+			return err
+		}
+		r, err := cl.RolloutAction(ctx, found.ID, name, *note)
+		if err != nil {
+			return err
+		}
+		return e.show(c.out, r, func(w io.Writer) {
+			fmt.Fprintf(w, "%s %s of %s: now %s.\n", done, r.Patch, r.Target, r.Status)
+		})
+	})
+	return c
+}

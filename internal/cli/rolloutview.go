@@ -1,0 +1,239 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// barWidth is the width of the instance bar when there are more instances than
+// characters.
+const barWidth = 40
+
+// progress is one line that changes whenever a person would want to know.
+func progress(r api.Rollout) string {
+	parts := []string{string(r.Status)}
+	if stage := lastStage(r); stage != nil && !r.Status.Ended() {
+		patched, healthy := patchedOf(r)
+		parts = append(parts, fmt.Sprintf("stage %d: %d %%, %d of %d patched, %d healthy",
+			stage.Number, stage.Percent, patched, stage.Instances, healthy))
+	}
+	if r.Reason != "" {
+		parts = append(parts, r.Reason)
+	}
+	for _, h := range r.Holds {
+		parts = append(parts, "waits for "+h.Source+": "+h.Reason)
+	}
+	return strings.Join(parts, " · ")
+}
+
+func lastStage(r api.Rollout) *api.Stage {
+	if len(r.Stages) == 0 {
+		return nil
+	}
+	return &r.Stages[len(r.Stages)-1]
+}
+
+// patchedOf counts the instances that run the patch, and the healthy of them.
+func patchedOf(r api.Rollout) (patched, healthy int) {
+	for _, i := range r.Instances {
+		if i.Build == api.BuildPatched {
+			patched++
+			if i.Health == api.Healthy {
+				healthy++
+			}
+		}
+	}
+	return patched, healthy
+}
+
+// printRollout is the whole view of one rollout.
+func (e *env) printRollout(w io.Writer, r api.Rollout) {
+	status := string(r.Status) + ", for " + age(e.Now(), r.Since)
+	if r.Status.Ended() && !r.Ended.IsZero() {
+		status = string(r.Status) + ", at " + stamp(r.Ended)
+	}
+	critical := "no"
+	if r.Decision.Critical {
+		critical = "yes"
+	}
+	submitted := stamp(r.Created)
+	if r.SubmittedBy != "" {
+		submitted += " by " + r.SubmittedBy
+	}
+	former := ""
+	if r.Former != nil {
+		former = fmt.Sprintf("job version %d, %s", r.Former.Version, count(r.Former.Count, "instance"))
+	}
+	fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
+		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
+		"Simulation", r.Simulation, "Submitted", submitted, "Approvals", approvals(r.Approvals))
+	e.printHolds(w, r.Holds)
+	printStages(w, r)
+	printInstances(w, r)
+	e.printVerdict(w, r)
+	if r.Effect != nil {
+		fmt.Fprintf(w, "\nUnder way: %s, intended %s ago, %s\n", effectText(*r.Effect), age(e.Now(), r.Effect.Intended),
+			count(r.Effect.Attempts, "attempt"))
+	}
+	if len(r.Decision.Because) > 0 {
+		fmt.Fprintln(w, "\nDecided because:")
+		printBecause(w, r.Decision)
+	}
+}
+
+func approvals(all []api.Approval) string {
+	var words []string
+	for _, a := range all {
+		words = append(words, a.By+" at "+stamp(a.At))
+	}
+	return strings.Join(words, ", ")
+}
+
+// effectText says what an effect does to the world.
+func effectText(eff api.Effect) string {
+	switch eff.Kind {
+	case api.EffectSimulate:
+		return "trying the patch on twins"
+	case api.EffectTag:
+		return "tagging the former job version"
+	case api.EffectStage:
+		return fmt.Sprintf("patching the instances of stage %d", eff.Stage)
+	case api.EffectPromote:
+		return "taking the former instances away"
+	case api.EffectFinish:
+		return "marking the deployment healthy"
+	case api.EffectRollback:
+		return "returning every instance to the former version"
+	case api.EffectUnpace:
+		return "restoring the job's update block"
+	}
+	return string(eff.Kind)
+}
+
+func (e *env) printHolds(w io.Writer, holds []api.Hold) {
+	if len(holds) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nWaiting:")
+	t := newTable("For", "Since", "Because")
+	for _, h := range holds {
+		t.add(h.Source, age(e.Now(), h.Since)+" ago", h.Reason)
+	}
+	t.print(w, "  ")
+}
+
+func printStages(w io.Writer, r api.Rollout) {
+	if len(r.Stages) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nStages:")
+	t := newTable("Stage", "Share", "Instances", "Mode", "Healthy after", "Judged after", "Verdict")
+	for _, s := range r.Stages {
+		ready, judged, verdict := "", "", ""
+		if !s.Ready.IsZero() {
+			ready = span(s.Ready.Sub(s.Began))
+			if !s.Judged.IsZero() {
+				judged = span(s.Judged.Sub(s.Ready))
+			}
+		}
+		if s.Verdict != nil {
+			verdict = string(s.Verdict.Kind)
+		}
+		if s.Promoted {
+			verdict += ", former instances taken away"
+		}
+		t.add(strconv.Itoa(s.Number), strconv.Itoa(s.Percent)+" %", strconv.Itoa(s.Instances),
+			strings.ReplaceAll(string(s.Mode), "_", " "), ready, judged, verdict)
+	}
+	t.print(w, "  ")
+}
+
+// printInstances draws one sign per instance: # patched and healthy, + patched
+// and not yet, ! patched and unhealthy, . former, x former and unhealthy,
+// ? foreign.
+func printInstances(w io.Writer, r api.Rollout) {
+	if len(r.Instances) == 0 {
+		return
+	}
+	order := []string{"#", "+", "!", ".", "x", "?"}
+	counts := map[string]int{}
+	for _, i := range r.Instances {
+		counts[sign(i)]++
+	}
+	total := len(r.Instances)
+	var bar strings.Builder
+	for _, s := range order {
+		n := counts[s]
+		if total > barWidth && n > 0 {
+			n = max(1, n*barWidth/total)
+		}
+		bar.WriteString(strings.Repeat(s, n))
+	}
+	patched, healthy := patchedOf(r)
+	fmt.Fprintf(w, "\nInstances: [%s]  %d of %d patched (#), %d of those healthy\n", bar.String(), patched, total, healthy)
+	for _, i := range r.Instances {
+		if i.Health == api.Unhealthy {
+			fmt.Fprintf(w, "  %s (%s) is unhealthy: %s\n", short(i.ID), i.Build, i.Because)
+		}
+	}
+}
+
+func sign(i api.Instance) string {
+	switch i.Build {
+	case api.BuildPatched:
+		switch i.Health {
+		case api.Healthy:
+			return "#"
+		case api.Unhealthy:
+			return "!"
+		case api.Pending:
+			return "+"
+		}
+		return "+"
+	case api.BuildForeign:
+		return "?"
+	case api.BuildFormer:
+	}
+	if i.Health == api.Unhealthy {
+		return "x"
+	}
+	return "."
+}
+
+func (e *env) printVerdict(w io.Writer, r api.Rollout) {
+	v := r.Verdict
+	if v == nil {
+		return
+	}
+	fmt.Fprintf(w, "\nVerdict: %s, after %s, %s ago\n", v.Kind, count(v.Looks, "look"), age(e.Now(), v.At))
+	if v.Reason != "" {
+		fmt.Fprintf(w, "  %s\n", v.Reason)
+	}
+	printKPIs(w, v.KPIs, "Stable", "Canary")
+}
+
+// printKPIs shows every KPI with its evidence: powers of ten, and how many are
+// needed to abort.
+func printKPIs(w io.Writer, kpis []api.KPIEffect, before, after string) {
+	if len(kpis) == 0 {
+		return
+	}
+	t := newTable("KPI", before, after, "Ratio", "Evidence", "Says")
+	for _, k := range kpis {
+		if k.Missing {
+			t.add(k.KPI, "-", "-", "-", "-", "no data")
+			continue
+		}
+		ratio := "-"
+		if k.Ratio > 0 {
+			ratio = fmt.Sprintf("%.2fx", k.Ratio)
+		}
+		t.add(k.KPI, amount(k.Stable, k.Unit), amount(k.Canary, k.Unit), ratio,
+			fmt.Sprintf("%.1f of %.1f", k.Evidence, k.Needed), string(k.Kind))
+	}
+	t.print(w, "  ")
+}

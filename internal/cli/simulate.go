@@ -1,0 +1,174 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+)
+
+func simulateCommand(e *env) *command {
+	c := newCommand("simulate", one("PATCH"), "Try a patch on twin VMs", `
+Starts two copies of the target's VM as isolated Nomad jobs, patches one of them,
+sends both the same requests, and compares their KPIs. PATCH is a patch file.
+The target itself is not touched, and no rollout is started.
+
+The command waits for the end. The exit code is 2 when the patch has a
+negative impact.
+
+    $ oakum simulate -target=prod/billing/vm openssl.hcl`).remote().prints()
+	target := c.flags.String("target", "",
+		"The `target` to copy, as namespace/job/group. May be left out when the patch is for one target only.")
+	detach := c.flags.Bool("detach", false, "Start the simulation and do not wait for it.")
+	c.run = func(ctx context.Context, args []string) error {
+		file, err := e.readPatch(args[0])
+		if err != nil {
+			return err
+		}
+		cl, err := c.dial(e)
+		if err != nil {
+			return err
+		}
+		defer cl.Close()
+		ref, err := chooseTarget(ctx, cl, file, *target)
+		if err != nil {
+			return err
+		}
+		s, err := cl.Simulate(ctx, file, ref)
+		if err != nil {
+			return err
+		}
+		if !*detach {
+			if !c.out.machine() {
+				e.printf("Simulation %s of %s on %s\n", s.ID, s.Patch, s.Target)
+			}
+			if s, err = e.awaitSimulation(ctx, cl, s); err != nil {
+				return err
+			}
+		}
+		return e.simulationResult(c, s)
+	}
+	return c
+}
+
+// chooseTarget reads -target, or takes the only target that the patch is for.
+func chooseTarget(ctx context.Context, cl *client.Client, file api.SourceFile, text string) (api.TargetRef, error) {
+	if text != "" {
+		return api.ParseTargetRef(text)
+	}
+	receipt, err := cl.PlanPatch(ctx, file)
+	if err != nil {
+		return api.TargetRef{}, err
+	}
+	var found []api.TargetRef
+	for _, wave := range receipt.Plan.Waves {
+		for _, p := range wave.Targets {
+			found = append(found, p.Target.TargetRef)
+		}
+	}
+	for _, r := range receipt.Plan.Refusals {
+		found = append(found, r.Target)
+	}
+	if len(found) == 1 {
+		return found[0], nil
+	}
+	wrong := &api.Error{
+		Code: api.CodeInvalid, Message: fmt.Sprintf("-target is needed: the patch is for %s", count(len(found), "target")),
+	}
+	for _, ref := range found {
+		wrong.Details = append(wrong.Details, "-target="+ref.String())
+	}
+	return api.TargetRef{}, wrong
+}
+
+// awaitSimulation waits until a simulation has ended, through bad days.
+func (e *env) awaitSimulation(ctx context.Context, cl *client.Client, s api.Simulation) (api.Simulation, error) {
+	answered, index := e.Now(), uint64(0)
+	for s.Status == api.SimulationRunning {
+		next, meta, err := cl.Simulation(ctx, s.ID, client.Query{Index: index, Wait: watchWait})
+		switch {
+		case err == nil:
+			s, index, answered = next, meta.Index, e.Now()
+		case !passing(err) || e.Now().Sub(answered) > patience:
+			return s, err
+		default:
+			if err := pause(ctx, retryEvery); err != nil {
+				return s, err
+			}
+		}
+	}
+	return s, nil
+}
+
+func (e *env) simulationResult(c *command, s api.Simulation) error {
+	if err := e.show(c.out, s, func(w io.Writer) { e.printSimulation(w, s) }); err != nil {
+		return err
+	}
+	switch s.Status {
+	case api.SimulationRejected:
+		return no("")
+	case api.SimulationFailed:
+		return api.Errorf(api.CodeUnavailable, "the simulation could not be carried out: %s", s.Reason)
+	case api.SimulationRunning, api.SimulationPassed:
+	}
+	return nil
+}
+
+func (e *env) printSimulation(w io.Writer, s api.Simulation) {
+	took := ""
+	if !s.Ended.IsZero() {
+		took = span(s.Ended.Sub(s.Started))
+	}
+	reason := s.Reason
+	if reason == "" && s.Impact != nil {
+		reason = s.Impact.Reason
+	}
+	requests := ""
+	if s.Impact != nil && s.Impact.Requests > 0 {
+		requests = fmt.Sprintf("%d to each twin", s.Impact.Requests)
+	}
+	fields(w, "Simulation", s.ID, "Patch", s.Patch, "Target", s.Target.String(), "Rollout", s.Rollout,
+		"Status", string(s.Status), "Reason", reason, "Started", stamp(s.Started), "Took", took, "Requests", requests)
+	if s.Impact == nil {
+		return
+	}
+	fmt.Fprintln(w, "\nImpact:")
+	printKPIs(w, s.Impact.KPIs, "Control", "Treatment")
+	if len(s.Impact.Twins) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nTwins:")
+	t := newTable("Role", "Job", "Image", "SHA-256", "Healthy after")
+	for _, twin := range s.Impact.Twins {
+		t.add(twin.Role, twin.Job, twin.Image, short(twin.ImageDigest), span(time.Duration(twin.HealthyAfter)))
+	}
+	t.print(w, "  ")
+}
+
+func simulationList(e *env) *command {
+	c := newCommand("simulation list", none(), "List the sandbox runs", `Lists all simulations, oldest first.`).
+		remote().reads().prints()
+	c.run = listing(e, c, (*client.Client).Simulations, "No simulations.",
+		[]string{"ID", "Patch", "Target", "Status", "Started", "Rollout"},
+		func(s api.Simulation) []string {
+			return []string{s.ID, s.Patch, s.Target.String(), string(s.Status), stamp(s.Started), s.Rollout}
+		})
+	return c
+}
+
+func simulationRead(e *env) *command {
+	c := newCommand("simulation read", one("ID"), "Show what a simulation measured", `
+Shows one simulation with the KPIs of both twins. The exit code is 2 when the
+patch was rejected.`).remote().reads().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		s, _, err := cl.Simulation(ctx, args[0], c.query())
+		if err != nil {
+			return err
+		}
+		return e.simulationResult(c, s)
+	})
+	return c
+}

@@ -1,0 +1,76 @@
+package cli
+
+// commands is every command of the program.
+func commands() []func(*env) *command {
+	return []func(*env) *command{
+		agentCommand, versionCommand,
+		policyValidate, policyTest, policyFmt, policyApply, policyList, policyRead, policyDelete,
+		patchPlan, patchSubmit, patchList, patchRead, patchQuarantines, patchLift,
+		rolloutList, rolloutStatus, rolloutHistory,
+		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
+		simulateCommand, simulationList, simulationRead,
+		graphShow, graphImpact, graphExport,
+		profileList, profileRead, profileCompare,
+		pluginList, pluginVerify,
+		raftPeers, raftRemove, raftTransfer,
+		snapshotSave, snapshotRestore, snapshotInspect, operatorState, operatorDebug,
+		eventStream, statusCommand,
+	}
+}
+
+// families are the nouns that the commands hang under.
+func families() []familyText {
+	return []familyText{
+		{"policy", "Check, test and apply policies", `
+Policies are HCL files that say whether, how and when a patch may go to a
+target. validate, test and fmt work offline, for editors and pull requests.
+
+Check a file before it is applied:
+
+    $ oakum policy validate web-tier.hcl
+
+Apply it:
+
+    $ oakum policy apply web-tier.hcl`},
+		{"patch", "Plan and submit patches", `
+A patch is an HCL file that says what changes, what it fixes and which targets
+it is for. Submitting it starts one rollout for each target.
+
+See what would happen, without doing it:
+
+    $ oakum patch plan openssl.hcl
+
+Submit it, and wait for the end:
+
+    $ oakum patch submit openssl.hcl -wait`},
+		{"rollout", "Watch and steer rollouts", `
+A rollout is one target's patch being carried out, in stages. Oakum decides by
+itself when to go on and when to turn back; these commands show it, and let a
+person overrule it.
+
+Watch one until it ends:
+
+    $ oakum rollout status -watch 01JD3M`},
+		{"simulation", "Read the sandbox runs", `
+A simulation tries a patch on twin VMs: one with the patch, one without. Start
+one with "oakum simulate"; a rollout whose policy asks for it starts its own.`},
+		{"graph", "Show which application depends on which", `
+The graph is what Oakum knows of the application: services, the edges between
+them with the evidence for each, and which targets are critical and why.`},
+		{"profile", "Read what is normal for a target", `
+A profile holds the baseline of each KPI of a target, learned from Prometheus
+and from Nomad.`},
+		{"plugin", "List and check strategy plugins", `
+Strategies are plugins: they propose the stages of a rollout. Two are built in,
+phased and blue_green.`},
+		{"operator", "Run the Oakum cluster itself", `
+Commands for whoever runs the Oakum servers: the Raft cluster, snapshots and
+what to send along with a bug report.`},
+		{"operator raft", "See and change the Raft cluster", `
+The servers of the cluster, and who of them leads.`},
+		{"operator snapshot", "Save, restore and inspect the state", `
+A snapshot is the whole replicated state in one file.`},
+		{"event", "Follow the record", `
+Everything that Oakum decides and does is an event of the replicated record.`},
+	}
+}

@@ -1,0 +1,56 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// A watch goes on over an election and sees each change once.
+func TestWatchSurvivesAnElection(t *testing.T) {
+	r := api.Rollout{ID: "R1", Status: api.RolloutRunning, Reason: "stage 1 begins", ModifyIndex: 4, Since: testNow()}
+	looks := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		must.EqOp(t, "/v1/rollout/R1", req.URL.Path)
+		looks++
+		w.Header().Set("X-Oakum-Index", "5")
+		switch looks {
+		case 1: // found
+			must.EqOp(t, "", req.URL.Query().Get("index"))
+		case 2, 3: // nothing new
+			must.SliceContains(t, []string{"4", "5"}, req.URL.Query().Get("index"))
+		case 4:
+			fail(w, api.Errorf(api.CodeNoLeader, "the cluster has no leader now"))
+			return
+		default:
+			must.EqOp(t, "5", req.URL.Query().Get("index"))
+			r.Status, r.Reason = api.RolloutComplete, "every instance runs the patch"
+		}
+		must.NoError(t, json.NewEncoder(w).Encode(r))
+	}))
+	t.Cleanup(server.Close)
+	var out, warnings bytes.Buffer
+	code := Run(t.Context(), Options{
+		Args: []string{"rollout", "status", "-watch", "R1", "-address", server.URL}, Stdin: &bytes.Buffer{},
+		Stdout: &out, Stderr: &warnings, Now: testNow, Getenv: func(string) string { return "" },
+	})
+	must.EqOp(t, 0, code)
+	must.EqOp(t, "12:00:00  the cluster has no leader now; trying again\n", warnings.String())
+	line := func() string {
+		text, err := out.ReadString('\n')
+		must.NoError(t, err)
+		return text
+	}
+	must.EqOp(t, "12:00:00  running · stage 1 begins\n", line())
+	must.EqOp(t, "12:00:00  complete · every instance runs the patch\n", line())
+	rest, err := io.ReadAll(&out)
+	must.NoError(t, err)
+	must.StrContains(t, string(rest), "Status    complete, for 0s")
+}

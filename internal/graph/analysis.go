@@ -1,0 +1,378 @@
+package graph
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+const (
+	// maxListed bounds Dependants and Dominates of one service: enough for a
+	// person to read, and 20,000 services stay small. Impact lists them all.
+	maxListed = 64
+	// maxShared bounds SharedNodesWith of one service.
+	maxShared = 16
+	// halfRadius is the blast radius that earns half of its share of a score;
+	// the share grows as r ÷ (r + halfRadius), so that it does not depend on
+	// how many services the application has.
+	halfRadius = 4
+)
+
+// The largest value of each part of a score; together they are 1.
+const (
+	weightRadius   = 0.40
+	weightPossible = 0.10
+	weightDominate = 0.25
+	weightInstance = 0.15
+	weightNode     = 0.10
+)
+
+// Analysis is a graph together with what the loss of each service would mean.
+// Update keeps it up to date. It is not safe for use by several goroutines
+// while it is updated.
+type Analysis struct {
+	names    []string // sorted; the position is the id
+	ids      map[string]int32
+	services []api.Service // by id
+	states   map[[2]int32]api.EdgeState
+
+	certain, possible           *digraph
+	certainParts, possibleParts components
+	certainRadii, possibleRadii *radii
+	entry                       []bool
+	tree                        dominators
+	dominated                   []int32   // how many each one dominates
+	dominatedFirst              [][]int32 // the first of them
+	dependants                  [][]int32 // component → the first nodes of its row, one more than is listed
+	nodes                       int       // how many nodes there are
+	shared                      [][]int32 // the first services on the same nodes
+	listed                      []bool    // services that are not only named by an edge
+
+	rated []api.Criticality // by id
+}
+
+// Analyse rates every service. An edge may name a service that is not in the
+// list; it is then rated as one without instances. Input order is irrelevant.
+func Analyse(services []api.Service, edges []api.Edge) *Analysis {
+	a := &Analysis{}
+	a.number(services, edges)
+	a.states = make(map[[2]int32]api.EdgeState, len(edges))
+	for _, e := range edges {
+		if e.From != e.To {
+			a.states[[2]int32{a.ids[e.From], a.ids[e.To]}] = e.State
+		}
+	}
+	a.compute()
+	return a
+}
+
+// number gives every name its id.
+func (a *Analysis) number(services []api.Service, edges []api.Edge) {
+	names := make([]string, 0, len(services)+2*len(edges))
+	for _, s := range services {
+		names = append(names, s.Name)
+	}
+	known := make(map[string]struct{}, len(services))
+	for _, name := range names {
+		known[name] = struct{}{}
+	}
+	for _, e := range edges {
+		for _, name := range [...]string{e.From, e.To} {
+			if _, ok := known[name]; !ok {
+				known[name] = struct{}{}
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	a.names = slices.Compact(names)
+	a.ids = make(map[string]int32, len(a.names))
+	for i, name := range a.names {
+		a.ids[name] = int32(i)
+	}
+	a.services = make([]api.Service, len(a.names))
+	for i, name := range a.names {
+		a.services[i].Name = name
+	}
+	a.listed = make([]bool, len(a.names))
+	for _, s := range services {
+		a.services[a.ids[s.Name]] = s
+		a.listed[a.ids[s.Name]] = true
+	}
+}
+
+// compute does everything from the states.
+func (a *Analysis) compute() {
+	n := len(a.names)
+	certain, possible := make([][2]int32, 0, len(a.states)), make([][2]int32, 0, len(a.states))
+	for pair, state := range a.states {
+		if state.Certain() {
+			certain = append(certain, pair)
+		}
+		if state.Possible() {
+			possible = append(possible, pair)
+		}
+	}
+	byEnds := func(x, y [2]int32) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) }
+	slices.SortFunc(certain, byEnds)
+	slices.SortFunc(possible, byEnds)
+	a.certain, a.possible = newDigraph(n, certain), newDigraph(n, possible)
+	a.certainParts, a.possibleParts = condense(a.certain), condense(a.possible)
+
+	a.dependants = make([][]int32, len(a.certainParts.members))
+	a.certainRadii = spread(a.certain, a.certainParts, func(k int32, offset int, row []uint64) {
+		if len(a.dependants[k]) <= maxListed {
+			a.dependants[k] = firstBits(a.dependants[k], row, offset, -1, maxListed+1)
+		}
+	})
+	a.possibleRadii = spread(a.possible, a.possibleParts, nil)
+	a.entry = entries(a.possible, a.possibleParts)
+	a.dominate()
+	a.shared, a.nodes = shareNodes(a.services)
+	a.rated = make([]api.Criticality, n)
+	for v := range int32(n) {
+		a.rated[v] = a.rate(v)
+	}
+}
+
+func (a *Analysis) dominate() {
+	a.tree = dominate(a.certain, a.entry)
+	a.dominated, a.dominatedFirst = a.tree.listings(maxListed)
+}
+
+// entries marks the members of every component that nobody outside calls.
+func entries(g *digraph, c components) []bool {
+	entry := make([]bool, g.size())
+	for k := range c.members {
+		if calledFromOutside(g, c, int32(k)) {
+			continue
+		}
+		for _, v := range c.members[k] {
+			entry[v] = true
+		}
+	}
+	return entry
+}
+
+func calledFromOutside(g *digraph, c components, k int32) bool {
+	for _, v := range c.members[k] {
+		for _, u := range g.in[v] {
+			if c.of[u] != k {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// rate assembles the criticality of one service.
+func (a *Analysis) rate(v int32) api.Criticality {
+	part := a.certainParts.of[v]
+	s := a.services[v]
+	c := api.Criticality{
+		Service:         a.names[v],
+		BlastRadius:     int(a.certainRadii.size[part]) - 1,
+		BlastRadiusMax:  int(a.possibleRadii.size[a.possibleParts.of[v]]) - 1,
+		Dependants:      a.list(a.dependants[part], v),
+		Dominates:       a.list(a.dominatedFirst[v], v),
+		SingleInstance:  s.Instances == 1,
+		Component:       int(a.certainParts.members[part][0]) + 1,
+		SharedNodesWith: a.list(a.shared[v], v),
+	}
+	alone := c.SingleInstance && c.BlastRadius > 0
+	c.SinglePoint = a.dominated[v] > 0 || alone
+	c.Parts = a.parts(v, c, alone)
+	for _, p := range c.Parts {
+		c.Score += p.Value
+	}
+	c.Score = round(c.Score)
+	return c
+}
+
+// parts are the summands of a score; those that are zero are left out.
+func (a *Analysis) parts(v int32, c api.Criticality, alone bool) []api.Part {
+	parts := make([]api.Part, 0, 3)
+	if r := c.BlastRadius; r > 0 {
+		parts = append(parts, api.Part{Name: "blast_radius", Value: saturate(weightRadius, r),
+			Reason: fmt.Sprintf("%s on it, directly or through others", plural(r, "service depends", "services depend"))})
+	}
+	if more := c.BlastRadiusMax - c.BlastRadius; more > 0 {
+		parts = append(parts, api.Part{Name: "possible_radius", Value: saturate(weightPossible, more),
+			Reason: fmt.Sprintf("%s on it as declared, without traffic as proof", plural(more, "more may depend", "more may depend"))})
+	}
+	if k := int(a.dominated[v]); k > 0 {
+		parts = append(parts, api.Part{Name: "single_point", Value: weightDominate,
+			Reason: fmt.Sprintf("every path to %s runs through it", a.behind(v, k))})
+	}
+	if alone {
+		parts = append(parts, api.Part{Name: "single_instance", Value: weightInstance, Reason: "it has one instance, and others depend on it"})
+	}
+	if s := a.services[v]; a.nodes > 1 && len(s.Nodes) == 1 && s.Instances > 1 && c.BlastRadius > 0 {
+		parts = append(parts, api.Part{Name: "single_node", Value: weightNode,
+			Reason: fmt.Sprintf("its %d instances all run on node %s", s.Instances, s.Nodes[0])})
+	}
+	return parts
+}
+
+// behind names the services that v dominates, or counts them when they are many.
+func (a *Analysis) behind(v int32, count int) string {
+	if count > 3 {
+		return fmt.Sprintf("%d services", count)
+	}
+	return strings.Join(a.list(a.dominatedFirst[v], v), ", ")
+}
+
+// list turns ids into at most maxListed names, without self.
+func (a *Analysis) list(ids []int32, self int32) []string {
+	if len(ids) == 0 || (len(ids) == 1 && ids[0] == self) {
+		return nil
+	}
+	names := make([]string, 0, min(len(ids), maxListed))
+	for _, id := range ids {
+		if id != self && len(names) < maxListed {
+			names = append(names, a.names[id])
+		}
+	}
+	return names
+}
+
+func saturate(weight float64, r int) float64 {
+	return round(weight * float64(r) / float64(r+halfRadius))
+}
+
+// round keeps four digits, so that sums print as they are read.
+func round(x float64) float64 { return math.Round(x*1e4) / 1e4 }
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// Criticality returns the rating of every service, sorted by name. The caller
+// must not change what the slices in it hold.
+func (a *Analysis) Criticality() []api.Criticality { return slices.Clone(a.rated) }
+
+// Service returns the rating of one service.
+func (a *Analysis) Service(name string) (api.Criticality, bool) {
+	v, ok := a.ids[name]
+	if !ok {
+		return api.Criticality{}, false
+	}
+	return a.rated[v], true
+}
+
+// Impact says who would suffer without a service: all its dependants over
+// certain edges, and those that only possible edges add.
+func (a *Analysis) Impact(name string) (api.GraphImpact, bool) {
+	v, ok := a.ids[name]
+	if !ok {
+		return api.GraphImpact{}, false
+	}
+	impact := api.GraphImpact{Service: name, Certain: []string{}, Possible: []string{}, Criticality: a.rated[v]}
+	sure := make(map[int32]bool)
+	for _, u := range reach(a.certain.in, v) {
+		sure[u] = true
+		impact.Certain = append(impact.Certain, a.names[u])
+	}
+	for _, u := range reach(a.possible.in, v) {
+		if !sure[u] {
+			impact.Possible = append(impact.Possible, a.names[u])
+		}
+	}
+	return impact, true
+}
+
+// Neighbours lists the services joined to one by a possible edge, either way.
+func (a *Analysis) Neighbours(name string) []string {
+	v, ok := a.ids[name]
+	if !ok {
+		return nil
+	}
+	ids := slices.Concat(a.possible.out[v], a.possible.in[v])
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = a.names[id]
+	}
+	return names
+}
+
+// Entries lists the services at which work comes in, sorted.
+func (a *Analysis) Entries() []string {
+	var names []string
+	for v, is := range a.entry {
+		if is {
+			names = append(names, a.names[v])
+		}
+	}
+	return names
+}
+
+// shareNodes lists, for each service, the first services that have an instance
+// on a node where it has one, and counts the nodes. Where there is one node
+// only, to share it says nothing, and the lists are empty.
+func shareNodes(services []api.Service) (shared [][]int32, nodes int) {
+	ids := make(map[string]int32)
+	var on [][]int32 // node → services, ascending
+	at := make([][]int32, len(services))
+	for v, s := range services {
+		at[v] = make([]int32, 0, len(s.Nodes))
+		for _, name := range s.Nodes {
+			id, ok := ids[name]
+			if !ok {
+				id = int32(len(on))
+				ids[name] = id
+				on = append(on, nil)
+			}
+			if len(on[id]) <= maxShared { // the first ones without oneself are among these
+				on[id] = append(on[id], int32(v))
+			}
+			at[v] = append(at[v], id)
+		}
+	}
+	shared = make([][]int32, len(services))
+	if len(on) < 2 {
+		return shared, len(on)
+	}
+	var first [maxShared]int32
+	for v := range services {
+		n := 0
+		for _, node := range at[v] {
+			n = insertShared(&first, n, on[node], int32(v))
+		}
+		shared[v] = slices.Clone(first[:n])
+	}
+	return shared, len(on)
+}
+
+// insertShared inserts an ascending list, less skip, into the first n members of
+// another without duplicates, and returns how many there are now.
+func insertShared(first *[maxShared]int32, n int, list []int32, skip int32) int {
+	for _, id := range list {
+		if n == maxShared && id >= first[n-1] {
+			break
+		}
+		at, found := slices.BinarySearch(first[:n], id)
+		if found || id == skip {
+			continue
+		}
+		n = min(n+1, maxShared)
+		copy(first[at+1:n], first[at:n-1])
+		first[at] = id
+	}
+	return n
+}
+
+// View fills Criticality of a stored graph and returns it with its analysis.
+func View(g api.Graph) (api.Graph, *Analysis) {
+	a := Analyse(g.Services, g.Edges)
+	g.Criticality = a.Criticality()
+	return g, a
+}

@@ -1,0 +1,288 @@
+package graph
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// drawing is a graph made ready for people: ratings by service, and the
+// policies' word on each service's targets.
+type drawing struct {
+	graph    api.Graph
+	analysis *Analysis
+	rated    map[string]api.Criticality
+	critical map[string][]api.TargetView // service → its critical targets
+	targets  map[string][]api.TargetView // service → all of its targets
+}
+
+func draw(g api.Graph) *drawing {
+	viewed, analysis := View(g)
+	d := &drawing{graph: viewed, analysis: analysis, rated: make(map[string]api.Criticality),
+		critical: make(map[string][]api.TargetView), targets: make(map[string][]api.TargetView)}
+	if len(g.Criticality) > 0 {
+		d.graph.Criticality = g.Criticality // as the server decided by it
+	}
+	for _, c := range d.graph.Criticality {
+		d.rated[c.Service] = c
+	}
+	views := make(map[api.TargetRef]api.TargetView, len(g.Targets))
+	for _, v := range g.Targets {
+		views[v.Target.TargetRef] = v
+	}
+	for _, s := range g.Services {
+		for _, ref := range s.Targets {
+			v, ok := views[ref]
+			if !ok {
+				continue
+			}
+			d.targets[s.Name] = append(d.targets[s.Name], v)
+			if v.Critical {
+				d.critical[s.Name] = append(d.critical[s.Name], v)
+			}
+		}
+	}
+	return d
+}
+
+// Table writes services, edges and sources as text tables for a terminal.
+func Table(g api.Graph) string {
+	d := draw(g)
+	var out strings.Builder
+	d.writeServices(&out)
+	out.WriteString("\n")
+	d.writeEdges(&out)
+	d.writeShared(&out)
+	d.writeUnproven(&out)
+	d.writeSources(&out)
+	return out.String()
+}
+
+// table lines up cells. Each row has as many cells as the head.
+func table(out *strings.Builder, head []string, rows [][]string) {
+	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
+	for _, row := range append([][]string{head}, rows...) {
+		// The last cell is not padded, so that no line ends in blanks.
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	_ = w.Flush() // out is memory
+}
+
+func (d *drawing) writeServices(out *strings.Builder) {
+	rows := make([][]string, 0, len(d.graph.Services))
+	for _, s := range d.graph.Services {
+		c := d.rated[s.Name]
+		rows = append(rows, []string{s.Name, fmt.Sprintf("%d/%d", s.Healthy, s.Instances), d.criticalWord(s.Name),
+			radius(c), strconv.FormatFloat(c.Score, 'f', 2, 64), singlePoint(c), d.why(s.Name, c)})
+	}
+	if len(rows) == 0 {
+		out.WriteString("No services are known yet.\n")
+		return
+	}
+	table(out, []string{"Service", "Healthy", "Critical", "Blast radius", "Score", "Single point", "Why"}, rows)
+}
+
+// criticalWord is the policies' word; a service that no target is behind cannot
+// be patched, so none is asked for.
+func (d *drawing) criticalWord(service string) string {
+	switch {
+	case len(d.critical[service]) > 0:
+		return "yes"
+	case len(d.targets[service]) > 0:
+		return "no"
+	}
+	return "-"
+}
+
+// radius is the blast radius, with its upper bound when that is larger.
+func radius(c api.Criticality) string {
+	if c.BlastRadiusMax > c.BlastRadius {
+		return fmt.Sprintf("%d to %d", c.BlastRadius, c.BlastRadiusMax)
+	}
+	return strconv.Itoa(c.BlastRadius)
+}
+
+func singlePoint(c api.Criticality) string {
+	switch {
+	case len(c.Dominates) > 0:
+		return "for " + some(c.Dominates, 3)
+	case c.SinglePoint:
+		return "one instance"
+	}
+	return "no"
+}
+
+// why is what decided: the policy's reason when a policy has spoken, else the
+// parts of the score.
+func (d *drawing) why(service string, c api.Criticality) string {
+	for _, list := range [...][]api.TargetView{d.critical[service], d.targets[service]} {
+		for _, v := range list {
+			if v.Why != "" {
+				return v.Why
+			}
+		}
+	}
+	reasons := make([]string, 0, len(c.Parts))
+	for _, p := range c.Parts {
+		reasons = append(reasons, p.Reason)
+	}
+	if len(reasons) == 0 {
+		return "no service depends on it"
+	}
+	return strings.Join(reasons, "; ")
+}
+
+// some lists the first names and how many more there are.
+func some(names []string, limit int) string {
+	if len(names) <= limit {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
+}
+
+func (d *drawing) writeEdges(out *strings.Builder) {
+	var rows [][]string
+	for _, e := range d.graph.Edges {
+		if e.State == api.EdgeShared {
+			continue
+		}
+		from, to, state := e.From, e.To, stateWords(e.State)
+		for _, evidence := range e.Evidence {
+			if evidence.Class == api.EvidenceShared {
+				continue
+			}
+			rows = append(rows, []string{from, to, state, d.evidence(evidence)})
+			from, to, state = "", "", ""
+		}
+		if from != "" {
+			rows = append(rows, []string{from, to, state, "-"})
+		}
+	}
+	if len(rows) == 0 {
+		out.WriteString("No edges are known yet.\n")
+		return
+	}
+	table(out, []string{"From", "Depends on", "State", "Evidence"}, rows)
+}
+
+func stateWords(s api.EdgeState) string { return strings.ReplaceAll(string(s), "_", " ") }
+
+// evidence is one reason in words; ages are counted back from the time of the
+// graph.
+func (d *drawing) evidence(e api.Evidence) string {
+	text := string(e.Class) + " by " + e.Source
+	var notes []string
+	if e.Detail != "" {
+		notes = append(notes, e.Detail)
+	}
+	if e.Class == api.EvidenceAllowed && !e.Exact {
+		notes = append(notes, "not by name")
+	}
+	if e.BytesPerSecond > 0 {
+		notes = append(notes, bytesPerSecond(e.BytesPerSecond))
+	}
+	if !e.FirstSeen.IsZero() {
+		notes = append(notes, "since "+e.FirstSeen.UTC().Format("2006-01-02 15:04:05"))
+	}
+	if age := d.graph.At.Sub(e.LastSeen); !e.LastSeen.IsZero() && e.BytesPerSecond == 0 && age > 0 {
+		notes = append(notes, "last seen "+age.Round(time.Second).String()+" ago")
+	}
+	if len(notes) == 0 {
+		return text
+	}
+	return text + ": " + strings.Join(notes, ", ")
+}
+
+func bytesPerSecond(x float64) string {
+	for _, unit := range [...]string{"B/s", "kB/s", "MB/s"} {
+		if x < 1000 {
+			return strconv.FormatFloat(x, 'f', precision(x), 64) + " " + unit
+		}
+		x /= 1000
+	}
+	return strconv.FormatFloat(x, 'f', 1, 64) + " GB/s"
+}
+
+// precision keeps three digits or so.
+func precision(x float64) int {
+	if x < 10 {
+		return 1
+	}
+	return 0
+}
+
+// writeShared lists what stands on the same node, in one line for each node.
+func (d *drawing) writeShared(out *strings.Builder) {
+	on := make(map[string]map[string]bool)
+	for _, e := range d.graph.Edges {
+		for _, evidence := range e.Evidence {
+			if evidence.Class == api.EvidenceShared {
+				if on[evidence.Detail] == nil {
+					on[evidence.Detail] = make(map[string]bool)
+				}
+				on[evidence.Detail][e.From], on[evidence.Detail][e.To] = true, true
+			}
+		}
+	}
+	for i, where := range sortedKeys(on) {
+		if i == 0 {
+			out.WriteString("\nTogether in one place, with at least half of their instances:\n")
+		}
+		fmt.Fprintf(out, "  %s: %s\n", where, strings.Join(sortedKeys(on[where]), ", "))
+	}
+}
+
+// writeUnproven warns when the certain graph is thinner than the possible one.
+func (d *drawing) writeUnproven(out *strings.Builder) {
+	n := 0
+	for _, e := range d.graph.Edges {
+		if e.State == api.EdgeDeclaredOnly {
+			n++
+		}
+	}
+	if n > 0 {
+		fmt.Fprintf(out, "\n%s without traffic as proof: the larger figure of a blast radius counts them.\n",
+			plural(n, "edge is declared", "edges are declared"))
+	}
+}
+
+func (d *drawing) writeSources(out *strings.Builder) {
+	if len(d.graph.Sources) == 0 {
+		return
+	}
+	rows := make([][]string, 0, len(d.graph.Sources))
+	for _, s := range d.graph.Sources {
+		state, note := "answers", cmp.Or(s.Partial, "-")
+		if !s.OK {
+			state = "away"
+			note = strings.Join(strings.Fields(s.Error+" "+s.Partial), " ")
+		} else if s.Partial != "" {
+			state = "partial"
+		}
+		rows = append(rows, []string{s.Name, state, stampText(s.Since), stampText(s.LastOK), note})
+	}
+	out.WriteString("\n")
+	table(out, []string{"Source", "State", "Since", "Last answer", "Note"}, rows)
+}
+
+func stampText(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05")
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

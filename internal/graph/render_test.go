@@ -1,0 +1,88 @@
+package graph_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
+)
+
+// rendered is the shop with evidence, as the API hands it out.
+func rendered() api.Graph {
+	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	services, edges := shop()
+	g := api.Graph{Index: 42, At: at}
+	for i, e := range edges {
+		evidence := api.Evidence{Source: "consul-intentions", Class: api.EvidenceAllowed, Exact: true,
+			Detail: "intention " + e.From + " => " + e.To + " allow", FirstSeen: at.Add(-time.Hour)}
+		switch e.State {
+		case api.EdgeDenied, api.EdgeObservedDenied:
+			evidence.Class, evidence.Detail = api.EvidenceDenied, "default"
+		case api.EdgeObservedUndeclared:
+			evidence.Exact, evidence.Detail = false, "intention * => store allow"
+		case api.EdgeShared:
+			evidence = api.Evidence{Source: "nomad-placement", Class: api.EvidenceShared, Detail: "node n2"}
+		case api.EdgeConfirmed, api.EdgeDeclaredOnly:
+		}
+		edges[i].Evidence = []api.Evidence{evidence}
+		if e.State.Certain() {
+			rate := float64(i) * 777
+			edges[i].Evidence = append(edges[i].Evidence, api.Evidence{Source: "prometheus", Class: api.EvidenceObserved,
+				Detail: "consul built-in proxy", FirstSeen: at.Add(-time.Hour), LastSeen: at.Add(-90 * time.Second), BytesPerSecond: rate})
+		}
+	}
+	for i, s := range services {
+		ref := api.TargetRef{Namespace: "default", Job: s.Name, Group: s.Name}
+		services[i].Targets = []api.TargetRef{ref}
+		view := api.TargetView{Target: api.Target{TargetRef: ref}, Critical: s.Name == "store" || s.Name == "pricing"}
+		if view.Critical {
+			view.Why = "policy default, default.hcl:4,14: graph.blast_radius = 4 >= 2"
+		}
+		g.Targets = append(g.Targets, view)
+	}
+	g.Services, g.Edges = services, edges
+	g.Sources = []api.SourceStatus{{Name: "consul-intentions", OK: true, Since: at.Add(-time.Hour), LastOK: at},
+		{Name: "prometheus", Since: at.Add(-time.Minute), LastOK: at.Add(-time.Minute), Error: "dial tcp: refused"}}
+	sortGraph(&g)
+	return g
+}
+
+func TestRenderings(t *testing.T) {
+	t.Parallel()
+	for name, render := range map[string]func(api.Graph) string{
+		"table.txt": graph.Table, "tree.txt": graph.Tree, "graph.dot": graph.DOT, "graph.mmd": graph.Mermaid,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := render(rendered())
+			path := filepath.Join("testdata", name)
+			if *update {
+				must.NoError(t, os.WriteFile(path, []byte(got), 0o644))
+			}
+			want, err := os.ReadFile(path)
+			must.NoError(t, err)
+			must.Eq(t, "", cmp.Diff(string(want), got), must.Sprint("run with -update after a look at the output"))
+		})
+	}
+}
+
+func TestRenderingsOfNothing(t *testing.T) {
+	t.Parallel()
+	must.StrContains(t, graph.Table(api.Graph{}), "No services are known yet.")
+	must.Eq(t, "", graph.Tree(api.Graph{}))
+	must.StrContains(t, graph.DOT(api.Graph{}), "digraph")
+}
+
+func TestRenderingsQuote(t *testing.T) {
+	t.Parallel()
+	g := api.Graph{Services: []api.Service{{Name: `a"]; evil [label="\`}}}
+	must.StrContains(t, graph.DOT(g), `"a\"]; evil [label=\"\\"`)
+	must.StrNotContains(t, strings.TrimPrefix(graph.Mermaid(g), "flowchart LR\n"), `a"]`)
+}

@@ -1,0 +1,476 @@
+package graph
+
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// maxSteps is how many edges Update changes one by one. Above that, starting
+// afresh is cheaper: a step costs up to some milliseconds in a large graph, the
+// whole below a second.
+const maxSteps = 64
+
+// Update brings the analysis up to date with a change. The outcome is the same
+// as that of Analyse on the changed graph; only what the change touches is
+// computed again, unless it makes or breaks a cycle or a name comes or goes.
+func (a *Analysis) Update(change api.GraphChange) {
+	if !a.stepwise(change) {
+		a.rebuild(change)
+		return
+	}
+	dirty := make(map[int32]bool)
+	moved := false
+	for _, s := range change.Services {
+		v := a.ids[s.Name]
+		moved = moved || !slices.Equal(a.services[v].Nodes, s.Nodes)
+		a.services[v] = s
+		dirty[v] = true
+	}
+	if moved {
+		a.place(dirty)
+	}
+	trees := false
+	for _, pair := range change.RemoveEdges {
+		if !a.step(a.ids[pair[0]], a.ids[pair[1]], "", dirty, &trees) {
+			a.rebuild(change)
+			return
+		}
+	}
+	for _, e := range change.Edges {
+		if !a.step(a.ids[e.From], a.ids[e.To], e.State, dirty, &trees) {
+			a.rebuild(change)
+			return
+		}
+	}
+	if trees {
+		a.replant(dirty)
+	}
+	for v := range dirty {
+		a.rated[v] = a.rate(v)
+	}
+}
+
+// stepwise reports whether a change can be taken step by step.
+func (a *Analysis) stepwise(change api.GraphChange) bool {
+	if !a.certainRadii.kept() || len(change.Edges)+len(change.RemoveEdges) > maxSteps || len(change.RemoveServices) > 0 {
+		return false
+	}
+	for _, s := range change.Services {
+		if v, ok := a.ids[s.Name]; !ok || !a.listed[v] {
+			return false
+		}
+	}
+	for _, e := range change.Edges {
+		if !a.knows(e.From, e.To, false) {
+			return false
+		}
+	}
+	for _, pair := range change.RemoveEdges {
+		if !a.knows(pair[0], pair[1], true) { // a name may go with the edge
+			return false
+		}
+	}
+	return true
+}
+
+// knows reports whether both ends have an id, and that they keep it.
+func (a *Analysis) knows(from, to string, listed bool) bool {
+	v, okFrom := a.ids[from]
+	w, okTo := a.ids[to]
+	return okFrom && okTo && v != w && (!listed || (a.listed[v] && a.listed[w]))
+}
+
+// rebuild applies a change and starts afresh. Steps that were taken before are
+// the same in both.
+func (a *Analysis) rebuild(change api.GraphChange) {
+	services := make(map[string]api.Service, len(a.names))
+	for v, s := range a.services {
+		if a.listed[v] {
+			services[s.Name] = s
+		}
+	}
+	for _, s := range change.Services {
+		services[s.Name] = s
+	}
+	for _, name := range change.RemoveServices {
+		delete(services, name)
+	}
+	states := make(map[Pair]api.EdgeState, len(a.states))
+	for ids, state := range a.states {
+		states[Pair{From: a.names[ids[0]], To: a.names[ids[1]]}] = state
+	}
+	for _, pair := range change.RemoveEdges {
+		delete(states, Pair{From: pair[0], To: pair[1]})
+	}
+	for _, e := range change.Edges {
+		states[Pair{From: e.From, To: e.To}] = e.State
+	}
+	list := make([]api.Service, 0, len(services))
+	for _, s := range services {
+		list = append(list, s)
+	}
+	edges := make([]api.Edge, 0, len(states))
+	for pair, state := range states {
+		edges = append(edges, api.Edge{From: pair.From, To: pair.To, State: state})
+	}
+	*a = *Analyse(list, edges)
+}
+
+// place computes again who shares nodes, after some services moved.
+func (a *Analysis) place(dirty map[int32]bool) {
+	before, nodes := a.shared, a.nodes
+	a.shared, a.nodes = shareNodes(a.services)
+	for v := range a.shared {
+		if (nodes > 1) != (a.nodes > 1) || !slices.Equal(before[v], a.shared[v]) {
+			dirty[int32(v)] = true
+		}
+	}
+}
+
+// step changes one edge's state; "" removes it. It marks the services whose
+// rating may have changed, and trees when the dominators may have. It reports
+// false when only starting afresh will do.
+func (a *Analysis) step(from, to int32, state api.EdgeState, dirty map[int32]bool, trees *bool) bool {
+	key := [2]int32{from, to}
+	before := a.states[key]
+	if state == "" {
+		delete(a.states, key)
+	} else {
+		a.states[key] = state
+	}
+	if before.Possible() != state.Possible() {
+		parts, ok := turn(a.possible, a.possibleParts, a.possibleRadii, from, to, state.Possible())
+		if !ok {
+			return false
+		}
+		mark(a.possibleParts, parts, dirty)
+		*trees = a.enter(to) || *trees
+	}
+	if before.Certain() != state.Certain() {
+		parts, ok := turn(a.certain, a.certainParts, a.certainRadii, from, to, state.Certain())
+		if !ok {
+			return false
+		}
+		for _, k := range parts {
+			a.dependants[k] = firstBits(nil, a.certainRadii.row(k), 0, -1, maxListed+1)
+		}
+		mark(a.certainParts, parts, dirty)
+		*trees = *trees || a.uproots(from, to, state.Certain())
+	}
+	return true
+}
+
+func mark(c components, parts []int32, dirty map[int32]bool) {
+	for _, k := range parts {
+		for _, v := range c.members[k] {
+			dirty[v] = true
+		}
+	}
+}
+
+// enter decides again whether a service's cycle is an entry, and reports
+// whether that changed.
+func (a *Analysis) enter(v int32) bool {
+	k := a.possibleParts.of[v]
+	entry := !calledFromOutside(a.possible, a.possibleParts, k)
+	if a.entry[v] == entry {
+		return false
+	}
+	for _, w := range a.possibleParts.members[k] {
+		a.entry[w] = entry
+	}
+	return true
+}
+
+// uproots reports whether the dominator tree may change with an edge that was
+// just added or removed. It may say so for nothing, but never misses a change:
+//
+//   - an edge from a node that no entry reaches is on no path;
+//   - an edge to a node that dominates its start is on no simple path;
+//   - a new edge keeps the tree when the end's dominator dominates its start;
+//   - a removed edge to a node that is in no cycle keeps the tree when the other
+//     callers still meet at the same dominator, since what they are does not
+//     depend on that node.
+func (a *Analysis) uproots(from, to int32, added bool) bool {
+	t := a.tree
+	if t.idom[from] < 0 {
+		return false
+	}
+	if t.idom[to] < 0 {
+		return true
+	}
+	meet := t.meet(from, to)
+	if meet == to {
+		return false
+	}
+	if added {
+		return meet != t.idom[to]
+	}
+	if len(a.certainParts.members[a.certainParts.of[to]]) > 1 {
+		return true
+	}
+	rest := int32(-1)
+	if a.entry[to] {
+		rest = int32(len(t.idom))
+	}
+	for _, u := range a.certain.in[to] {
+		switch {
+		case t.idom[u] < 0:
+		case rest < 0:
+			rest = u
+		default:
+			rest = t.meet(rest, u)
+		}
+	}
+	return rest != t.idom[to]
+}
+
+// replant computes the dominators again and marks whose listing changed.
+func (a *Analysis) replant(dirty map[int32]bool) {
+	dominated, first := a.dominated, a.dominatedFirst
+	a.dominate()
+	for v := range a.dominated {
+		if dominated[v] != a.dominated[v] || !slices.Equal(first[v], a.dominatedFirst[v]) {
+			dirty[int32(v)] = true
+		}
+	}
+}
+
+// turn adds or removes one edge and brings the radii up to date. It returns the
+// components whose rows changed, or false when the components themselves did.
+func turn(g *digraph, c components, r *radii, from, to int32, add bool) ([]int32, bool) {
+	u, v := c.of[from], c.of[to]
+	if add {
+		g.add(from, to)
+		if u == v {
+			return nil, true
+		}
+		if r.has(u, to) {
+			return nil, false // what is called depends on the caller: a new cycle
+		}
+		return r.gain(g, c, v, missing(r.row(u), r.row(v))), true
+	}
+	g.remove(from, to)
+	if u == v {
+		// The cycle holds when another way leads on from the start to the end.
+		return nil, within(g, c, from, to)
+	}
+	return r.lose(g, c, v, sparse(r.row(u))), true
+}
+
+// within reports whether to can still be reached from from inside a component.
+func within(g *digraph, c components, from, to int32) bool {
+	seen := map[int32]bool{from: true}
+	stack := []int32{from}
+	for len(stack) > 0 {
+		v := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if v == to {
+			return true
+		}
+		for _, w := range g.out[v] {
+			if c.of[w] == c.of[from] && !seen[w] {
+				seen[w] = true
+				stack = append(stack, w)
+			}
+		}
+	}
+	return false
+}
+
+// chunkOf is one word of a row.
+type chunkOf struct {
+	at   int32
+	bits uint64
+}
+
+// sparse lists a row's words that are not zero.
+func sparse(row []uint64) []chunkOf {
+	var out []chunkOf
+	for i, w := range row {
+		if w != 0 {
+			out = append(out, chunkOf{at: int32(i), bits: w})
+		}
+	}
+	return out
+}
+
+// missing lists what is in a and not in b.
+func missing(a, b []uint64) []chunkOf {
+	var out []chunkOf
+	for i, w := range a {
+		if w &^= b[i]; w != 0 {
+			out = append(out, chunkOf{at: int32(i), bits: w})
+		}
+	}
+	return out
+}
+
+// union merges two lists that are sorted by place.
+func union(a, b []chunkOf) []chunkOf {
+	if len(a) == 0 {
+		return b
+	}
+	out := make([]chunkOf, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].at < b[0].at:
+			out, a = append(out, a[0]), a[1:]
+		case a[0].at > b[0].at:
+			out, b = append(out, b[0]), b[1:]
+		default:
+			out, a, b = append(out, chunkOf{at: a[0].at, bits: a[0].bits | b[0].bits}), a[1:], b[1:]
+		}
+	}
+	return append(append(out, a...), b...)
+}
+
+// gain adds bits to a component and to everything that it calls, as far as they
+// are new there.
+func (r *radii) gain(g *digraph, c components, start int32, bitsNew []chunkOf) []int32 {
+	type work struct {
+		part int32
+		bits []chunkOf
+	}
+	changed := make(map[int32]bool)
+	stack := []work{{part: start, bits: bitsNew}}
+	for len(stack) > 0 {
+		w := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		row := r.row(w.part)
+		var fresh []chunkOf
+		for _, x := range w.bits {
+			if x.bits &^= row[x.at]; x.bits != 0 {
+				row[x.at] |= x.bits
+				r.size[w.part] += int32(bits.OnesCount64(x.bits))
+				fresh = append(fresh, x)
+			}
+		}
+		if len(fresh) == 0 {
+			continue
+		}
+		changed[w.part] = true
+		for _, next := range callees(g, c, w.part) {
+			stack = append(stack, work{part: next, bits: fresh})
+		}
+	}
+	return keys(changed)
+}
+
+// lose takes bits away from a component, and from everything that it calls,
+// where no other caller brings them. Components are visited callers first, so
+// that each is decided once.
+func (r *radii) lose(g *digraph, c components, start int32, doubtful []chunkOf) []int32 {
+	doubt := map[int32][]chunkOf{start: doubtful}
+	var changed []int32
+	for _, k := range downstream(g, c, start) {
+		if len(doubt[k]) == 0 {
+			continue
+		}
+		lost := r.unsupported(g, c, k, doubt[k])
+		delete(doubt, k)
+		if len(lost) == 0 {
+			continue
+		}
+		row := r.row(k)
+		for _, x := range lost {
+			row[x.at] &^= x.bits
+			r.size[k] -= int32(bits.OnesCount64(x.bits))
+		}
+		changed = append(changed, k)
+		for _, next := range callees(g, c, k) {
+			doubt[next] = union(doubt[next], lost)
+		}
+	}
+	return changed
+}
+
+// unsupported keeps of the bits those that neither a caller nor a member of the
+// component itself brings.
+func (r *radii) unsupported(g *digraph, c components, k int32, list []chunkOf) []chunkOf {
+	row := r.row(k)
+	left := make([]chunkOf, 0, len(list))
+	for _, x := range list {
+		if x.bits &= row[x.at]; x.bits != 0 {
+			left = append(left, x)
+		}
+	}
+	for _, v := range c.members[k] {
+		for i := range left {
+			if left[i].at == v/word {
+				left[i].bits &^= 1 << (v % word)
+			}
+		}
+		last := int32(-1)
+		for _, u := range g.in[v] {
+			from := c.of[u]
+			if from == k || from == last {
+				continue
+			}
+			last = from
+			caller := r.row(from)
+			kept := left[:0]
+			for _, x := range left {
+				if x.bits &^= caller[x.at]; x.bits != 0 {
+					kept = append(kept, x)
+				}
+			}
+			if left = kept; len(left) == 0 {
+				return nil
+			}
+		}
+	}
+	return slices.DeleteFunc(left, func(x chunkOf) bool { return x.bits == 0 })
+}
+
+// callees lists the components that one calls, without duplicates.
+func callees(g *digraph, c components, k int32) []int32 {
+	var out []int32
+	for _, v := range c.members[k] {
+		for _, w := range g.out[v] {
+			if c.of[w] != k {
+				out = append(out, c.of[w])
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// downstream lists a component and all that it calls, callers before callees.
+func downstream(g *digraph, c components, start int32) []int32 {
+	type frame struct {
+		part int32
+		next []int32
+	}
+	seen := map[int32]bool{start: true}
+	stack := []frame{{part: start, next: callees(g, c, start)}}
+	var order []int32
+	for len(stack) > 0 {
+		top := &stack[len(stack)-1]
+		if len(top.next) == 0 {
+			order = append(order, top.part)
+			stack = stack[:len(stack)-1]
+			continue
+		}
+		k := top.next[0]
+		top.next = top.next[1:]
+		if !seen[k] {
+			seen[k] = true
+			stack = append(stack, frame{part: k, next: callees(g, c, k)})
+		}
+	}
+	slices.Reverse(order)
+	return order
+}
+
+func keys(set map[int32]bool) []int32 {
+	out := make([]int32, 0, len(set))
+	for k := range set {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}

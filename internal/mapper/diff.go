@@ -1,0 +1,186 @@
+package mapper
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
+)
+
+// rateChange is the factor by which a rate must change to be worth a record
+// before it is due for a refresh anyway.
+const rateChange = 2
+
+// rateFloor is the rate, in bytes per second, below which a change says
+// nothing: a few keep-alive packets.
+const rateFloor = 100
+
+// diff says what must be recorded so that r becomes next. Rates and last sights
+// move all the time and are recorded only when they matter.
+func (r *recorded) diff(next *recorded, now time.Time, s settings) api.GraphChange {
+	change := api.GraphChange{At: now}
+	for pair, edge := range next.edges {
+		if have, ok := r.edges[pair]; !ok || edgeChanged(have, edge, s) {
+			change.Edges = append(change.Edges, edge)
+		}
+	}
+	for pair := range r.edges {
+		if _, ok := next.edges[pair]; !ok {
+			change.RemoveEdges = append(change.RemoveEdges, [2]string{pair.From, pair.To})
+		}
+	}
+	for name, service := range next.services {
+		if have, ok := r.services[name]; !ok || !same(have, service) {
+			change.Services = append(change.Services, service)
+		}
+	}
+	for name := range r.services {
+		if _, ok := next.services[name]; !ok {
+			change.RemoveServices = append(change.RemoveServices, name)
+		}
+	}
+	for ref, target := range next.targets {
+		if have, ok := r.targets[ref]; !ok || !same(have, target) {
+			change.Targets = append(change.Targets, target)
+		}
+	}
+	for ref := range r.targets {
+		if _, ok := next.targets[ref]; !ok {
+			change.RemoveTargets = append(change.RemoveTargets, ref)
+		}
+	}
+	for name, status := range next.sources {
+		if have, ok := r.sources[name]; !ok || sourceChanged(have, status, now, s) {
+			change.Sources = append(change.Sources, status)
+		}
+	}
+	order(&change)
+	return change
+}
+
+// order sorts every list, so that the same facts make the same command.
+func order(c *api.GraphChange) {
+	slices.SortFunc(c.Edges, func(a, b api.Edge) int {
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
+	})
+	slices.SortFunc(c.RemoveEdges, func(a, b [2]string) int {
+		return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))
+	})
+	slices.SortFunc(c.Services, func(a, b api.Service) int { return cmp.Compare(a.Name, b.Name) })
+	slices.Sort(c.RemoveServices)
+	slices.SortFunc(c.Targets, func(a, b api.Target) int { return a.Compare(b.TargetRef) })
+	slices.SortFunc(c.RemoveTargets, func(a, b api.TargetRef) int { return a.Compare(b) })
+	slices.SortFunc(c.Sources, func(a, b api.SourceStatus) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// edgeChanged reports whether an edge differs in what it says, or in a figure
+// that has moved far or become old.
+func edgeChanged(have, next api.Edge, s settings) bool {
+	if have.State != next.State || len(have.Evidence) != len(next.Evidence) {
+		return true
+	}
+	for i, e := range next.Evidence {
+		h := have.Evidence[i]
+		if graph.CompareEvidence(h, e) != 0 || h.Exact != e.Exact {
+			return true
+		}
+		if e.LastSeen.Sub(h.LastSeen) > s.refresh || rateMoved(h.BytesPerSecond, e.BytesPerSecond) {
+			return true
+		}
+	}
+	return false
+}
+
+// rateMoved reports whether a rate has changed by more than the factor.
+func rateMoved(have, next float64) bool {
+	low, high := min(have, next), max(have, next)
+	return high > rateFloor && high > rateChange*low
+}
+
+// sourceChanged ignores that an error is worded differently each time, and
+// keeps the last good answer fresh to within the refresh time.
+func sourceChanged(have, next api.SourceStatus, now time.Time, s settings) bool {
+	if have.OK != next.OK || have.Partial != next.Partial {
+		return true
+	}
+	return next.OK && now.Sub(have.LastOK) > s.refresh
+}
+
+// same compares what is stored and read back: nil and empty are the same there.
+func same(a, b any) bool { return reflect.DeepEqual(normal(a), normal(b)) }
+
+// normal drops the difference between nil and empty.
+func normal(v any) any {
+	switch x := v.(type) {
+	case api.Service:
+		x.Targets, x.Nodes = emptyNil(x.Targets), emptyNil(x.Nodes)
+		return x
+	case api.Target:
+		x.Tasks, x.Services = emptyNil(x.Tasks), emptyNil(x.Services)
+		if len(x.Meta) == 0 {
+			x.Meta = nil
+		}
+		return x
+	}
+	return v
+}
+
+func emptyNil[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+// split cuts a change into pieces of a bounded size; an empty change makes
+// none. Services and targets go before the edges that name them.
+func split(c api.GraphChange) []api.GraphChange {
+	var pieces []api.GraphChange
+	cut := func(n int, fill func(piece *api.GraphChange, from, to int)) {
+		for from := 0; from < n; from += chunk {
+			piece := api.GraphChange{At: c.At}
+			fill(&piece, from, min(from+chunk, n))
+			pieces = append(pieces, piece)
+		}
+	}
+	if total(c) == 0 {
+		return nil
+	}
+	if total(c) <= chunk {
+		return []api.GraphChange{c}
+	}
+	cut(len(c.Sources), func(p *api.GraphChange, i, j int) { p.Sources = c.Sources[i:j] })
+	cut(len(c.Targets), func(p *api.GraphChange, i, j int) { p.Targets = c.Targets[i:j] })
+	cut(len(c.Services), func(p *api.GraphChange, i, j int) { p.Services = c.Services[i:j] })
+	cut(len(c.Edges), func(p *api.GraphChange, i, j int) { p.Edges = c.Edges[i:j] })
+	cut(len(c.RemoveEdges), func(p *api.GraphChange, i, j int) { p.RemoveEdges = c.RemoveEdges[i:j] })
+	cut(len(c.RemoveServices), func(p *api.GraphChange, i, j int) { p.RemoveServices = c.RemoveServices[i:j] })
+	cut(len(c.RemoveTargets), func(p *api.GraphChange, i, j int) { p.RemoveTargets = c.RemoveTargets[i:j] })
+	return pieces
+}
+
+func total(c api.GraphChange) int {
+	return len(c.Edges) + len(c.RemoveEdges) + len(c.Services) + len(c.RemoveServices) +
+		len(c.Targets) + len(c.RemoveTargets) + len(c.Sources)
+}
+
+// graph returns what is recorded as the public noun, sorted; for tests and for
+// a look at the mapper's own picture.
+func (r *recorded) graph() api.Graph {
+	c := api.GraphChange{
+		Edges:    slices.Collect(maps.Values(r.edges)),
+		Services: slices.Collect(maps.Values(r.services)),
+		Targets:  slices.Collect(maps.Values(r.targets)),
+		Sources:  slices.Collect(maps.Values(r.sources)),
+	}
+	order(&c)
+	g := api.Graph{Edges: c.Edges, Services: c.Services, Sources: c.Sources}
+	for _, t := range c.Targets {
+		g.Targets = append(g.Targets, api.TargetView{Target: t})
+	}
+	return g
+}

@@ -1,0 +1,291 @@
+package mapper
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
+)
+
+// settings are the parts of Options that folding depends on.
+type settings struct {
+	keepObserved time.Duration
+	refresh      time.Duration
+	minBytes     float64
+	ignore       map[string]bool
+}
+
+// sidecarSuffix ends the name under which a mesh proxy is registered for its
+// service.
+const sidecarSuffix = "-sidecar-proxy"
+
+// service returns the name that a service is known by in the graph, or "" when
+// it is not part of the application.
+func (s settings) service(name string) string {
+	name = strings.TrimSuffix(name, sidecarSuffix)
+	if s.ignore[name] {
+		return ""
+	}
+	return name
+}
+
+// recorded is a graph by key, as the replicated state has it or should have it.
+type recorded struct {
+	edges    map[graph.Pair]api.Edge
+	services map[string]api.Service
+	targets  map[api.TargetRef]api.Target
+	sources  map[string]api.SourceStatus
+}
+
+func newRecorded(g api.Graph) *recorded {
+	r := &recorded{
+		edges:    make(map[graph.Pair]api.Edge, len(g.Edges)),
+		services: make(map[string]api.Service, len(g.Services)),
+		targets:  make(map[api.TargetRef]api.Target, len(g.Targets)),
+		sources:  make(map[string]api.SourceStatus, len(g.Sources)),
+	}
+	for _, e := range g.Edges {
+		r.edges[graph.Pair{From: e.From, To: e.To}] = e
+	}
+	for _, s := range g.Services {
+		r.services[s.Name] = s
+	}
+	for _, t := range g.Targets {
+		r.targets[t.Target.TargetRef] = t.Target
+	}
+	for _, s := range g.Sources {
+		r.sources[s.Name] = s
+	}
+	return r
+}
+
+// apply brings the graph up to date with a change that was recorded.
+func (r *recorded) apply(c api.GraphChange) {
+	for _, e := range c.Edges {
+		r.edges[graph.Pair{From: e.From, To: e.To}] = e
+	}
+	for _, p := range c.RemoveEdges {
+		delete(r.edges, graph.Pair{From: p[0], To: p[1]})
+	}
+	for _, s := range c.Services {
+		r.services[s.Name] = s
+	}
+	for _, name := range c.RemoveServices {
+		delete(r.services, name)
+	}
+	for _, t := range c.Targets {
+		r.targets[t.TargetRef] = t
+	}
+	for _, ref := range c.RemoveTargets {
+		delete(r.targets, ref)
+	}
+	for _, s := range c.Sources {
+		r.sources[s.Name] = s
+	}
+}
+
+// fold makes the graph of this round from the answers and the graph before.
+func fold(before *recorded, results []result, now time.Time, s settings) *recorded {
+	next := newRecorded(api.Graph{})
+	evidence := make(map[graph.Pair][]api.Evidence)
+	for _, r := range results {
+		next.sources[r.name] = status(before.sources[r.name], r, now)
+		if !r.known {
+			inherit(before, next, r.name, evidence)
+			continue
+		}
+		for pair, list := range r.facts.Evidence {
+			pair = graph.Pair{From: s.service(pair.From), To: s.service(pair.To)}
+			for _, e := range list {
+				if e.Class == api.EvidenceObserved && (!r.fresh || e.BytesPerSecond < s.minBytes) {
+					continue // traffic of an older answer is kept as it was recorded
+				}
+				e.Source = r.name
+				evidence[pair] = append(evidence[pair], e)
+			}
+		}
+		keepObserved(before, r, evidence, now, s)
+		next.addServices(r.facts.Services, s)
+		for _, t := range r.facts.Targets {
+			next.targets[t.TargetRef] = t
+		}
+	}
+	retire(before, next, now)
+	for _, r := range results {
+		if r.known && r.facts.Permissions != nil {
+			permit(r, evidence, s)
+		}
+	}
+	joinShared(evidence)
+	for pair, list := range evidence {
+		stamp(list, before.edges[pair].Evidence, now)
+	}
+	for _, e := range graph.Merge(evidence) {
+		next.edges[graph.Pair{From: e.From, To: e.To}] = e
+		next.nameEnds(e)
+	}
+	return next
+}
+
+// inherit takes over what an earlier term recorded from a source that has not
+// answered in this one. Services and targets carry no source, so they stay.
+func inherit(before, next *recorded, source string, evidence map[graph.Pair][]api.Evidence) {
+	for pair, edge := range before.edges {
+		for _, e := range edge.Evidence {
+			if e.Source == source {
+				evidence[pair] = append(evidence[pair], e)
+			}
+		}
+	}
+	for name, service := range before.services {
+		next.join(name, service)
+	}
+	if source == SourcePlacement {
+		maps.Copy(next.targets, before.targets)
+	}
+}
+
+// keepObserved keeps traffic that was seen before and is not seen now, until it
+// is too old to prove anything. While its source is away nothing ages.
+func keepObserved(before *recorded, r result, evidence map[graph.Pair][]api.Evidence, now time.Time, s settings) {
+	for pair, edge := range before.edges {
+		for _, e := range edge.Evidence {
+			if e.Source != r.name || e.Class != api.EvidenceObserved || (r.fresh && now.Sub(e.LastSeen) > s.keepObserved) {
+				continue
+			}
+			seen := slices.ContainsFunc(evidence[pair], func(o api.Evidence) bool { return graph.CompareEvidence(o, e) == 0 })
+			if seen {
+				continue
+			}
+			if r.fresh {
+				e.BytesPerSecond = 0
+			}
+			evidence[pair] = append(evidence[pair], e)
+		}
+	}
+}
+
+// permit adds the governing permission to every pair that anything names. It
+// runs after all evidence is in, since a wildcard only counts for such pairs.
+func permit(r result, evidence map[graph.Pair][]api.Evidence, s settings) {
+	pairs := make([]graph.Pair, 0, len(evidence))
+	for pair, list := range evidence {
+		if !onlyShared(list) { // a shared node is no reason to ask who may talk to whom
+			pairs = append(pairs, pair)
+		}
+	}
+	for pair, e := range r.facts.Permissions.Expand(pairs) {
+		pair = graph.Pair{From: s.service(pair.From), To: s.service(pair.To)}
+		e.Source = r.name
+		evidence[pair] = append(evidence[pair], e)
+	}
+}
+
+// joinShared moves a shared node, which has no direction, to the edge that the
+// two services already have, if they have one the other way round.
+func joinShared(evidence map[graph.Pair][]api.Evidence) {
+	for pair, list := range evidence {
+		back := graph.Pair{From: pair.To, To: pair.From}
+		if other, ok := evidence[back]; ok && onlyShared(list) && !onlyShared(other) {
+			evidence[back] = append(other, list...)
+			delete(evidence, pair)
+		}
+	}
+}
+
+func onlyShared(list []api.Evidence) bool {
+	return !slices.ContainsFunc(list, func(e api.Evidence) bool { return e.Class != api.EvidenceShared })
+}
+
+// stamp sets the times: first seen is kept from the record, last seen is now
+// for traffic that flows. What stands written has no last sight: it holds as
+// long as it is there.
+func stamp(list, before []api.Evidence, now time.Time) {
+	for i := range list {
+		e := &list[i]
+		known := slices.IndexFunc(before, func(o api.Evidence) bool { return graph.CompareEvidence(o, *e) == 0 })
+		if known >= 0 && !before[known].FirstSeen.IsZero() {
+			e.FirstSeen = before[known].FirstSeen
+		}
+		if e.FirstSeen.IsZero() {
+			e.FirstSeen = now
+		}
+		if e.Class == api.EvidenceObserved && e.LastSeen.IsZero() {
+			e.LastSeen = now
+		}
+	}
+}
+
+// status says how far a source can be trusted now.
+func status(before api.SourceStatus, r result, now time.Time) api.SourceStatus {
+	next := api.SourceStatus{Name: r.name, OK: r.fresh, Since: before.Since, LastOK: before.LastOK}
+	if before.Name == "" || before.OK != r.fresh {
+		next.Since = now
+	}
+	if r.known {
+		next.Partial = r.facts.Partial
+	} else {
+		next.Partial = before.Partial
+	}
+	if r.fresh {
+		next.LastOK = now
+	} else {
+		next.Error = r.err.Error()
+	}
+	return next
+}
+
+// retire keeps the status of a source that an earlier configuration had: what it
+// said is gone, and a decision must be able to say so.
+func retire(before, next *recorded, now time.Time) {
+	for name, status := range before.sources {
+		if _, ok := next.sources[name]; ok {
+			continue
+		}
+		if status.OK {
+			status.Since = now
+		}
+		status.OK, status.Partial, status.Error = false, "", "it is not configured any more"
+		next.sources[name] = status
+	}
+}
+
+// addServices joins the services of one source into the graph.
+func (r *recorded) addServices(list []api.Service, s settings) {
+	for _, service := range list {
+		service.Name = s.service(service.Name)
+		if service.Name != "" {
+			r.join(service.Name, service)
+		}
+	}
+}
+
+// join merges what two sources say about one service. Nomad knows the nodes;
+// the larger count of instances is right, since a catalog lags behind; and a
+// service is as healthy as the source that checks it says.
+func (r *recorded) join(name string, s api.Service) {
+	have, ok := r.services[name]
+	if !ok {
+		r.services[name] = s
+		return
+	}
+	have.Instances = max(have.Instances, s.Instances)
+	have.Healthy = min(have.Healthy, s.Healthy)
+	if len(have.Targets) == 0 && len(s.Targets) > 0 {
+		have.Targets, have.Nodes = s.Targets, s.Nodes
+	}
+	r.services[name] = have
+}
+
+// nameEnds gives an edge's ends a service each, so that a graph never speaks of
+// a service that it does not list.
+func (r *recorded) nameEnds(e api.Edge) {
+	for _, name := range [...]string{e.From, e.To} {
+		if _, ok := r.services[name]; !ok {
+			r.services[name] = api.Service{Name: name}
+		}
+	}
+}

@@ -1,0 +1,243 @@
+// Package mapper keeps the application graph up to date: it asks every source
+// of facts, folds the answers into services and edges with evidence, and hands
+// what changed to a recorder.
+//
+// It runs on the leader. Each term of leadership starts from the graph in the
+// replicated state with a full pass. A source that does not answer keeps its
+// last good evidence; since when and why is in the graph's source statuses.
+//
+// Goroutines: Run starts one for each watch, and one for each source in each
+// round; it waits for the round's before it folds, and for all before it
+// returns. Placement asks Nomad for several targets at once and waits for them.
+package mapper
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
+)
+
+// Defaults of Options.
+const (
+	// DefaultInterval finds a change in Consul within five seconds.
+	DefaultInterval = 5 * time.Second
+	// DefaultTimeout lets a busy source answer late; a silent one delays the
+	// others by this much.
+	DefaultTimeout = 8 * time.Second
+	// DefaultKeepObserved is how long traffic that was seen once proves an edge:
+	// a day covers what runs nightly.
+	DefaultKeepObserved = 24 * time.Hour
+	// DefaultRefresh is how old a recorded rate or last sight may get.
+	DefaultRefresh = time.Minute
+	// DefaultMinBytes is the least traffic that counts, in bytes per second.
+	DefaultMinBytes = 1
+)
+
+// chunk is the most edges, services or targets of one recorded change: at about
+// 500 bytes each, a command stays around a megabyte.
+const chunk = 2_000
+
+// Facts is what one source knows now. Evidence carries no times: the mapper
+// knows since when it holds.
+type Facts struct {
+	Evidence    map[graph.Pair][]api.Evidence
+	Permissions *graph.Permissions // decides pairs that other sources name
+	Services    []api.Service
+	Targets     []api.Target
+	Partial     string // what is known to be missing, or ""
+}
+
+// Source is one place that facts come from.
+type Source interface {
+	// Name is the Source of its evidence and of its status.
+	Name() string
+	// Collect asks for everything, within the context's deadline.
+	Collect(ctx context.Context) (Facts, error)
+}
+
+// Recorder writes a change of the graph to the replicated state.
+type Recorder interface {
+	RecordGraph(ctx context.Context, change api.GraphChange) error
+}
+
+// State is where the graph of earlier rounds is read from.
+type State interface {
+	Graph() api.Graph
+}
+
+// Watch calls wake whenever a source may have something new, until the context
+// ends.
+type Watch func(ctx context.Context, wake func())
+
+// Options configure a Mapper. Sources, Recorder and State are needed.
+type Options struct {
+	Sources  []Source
+	Recorder Recorder
+	State    State
+	Logger   *slog.Logger
+
+	Interval     time.Duration // between rounds
+	Timeout      time.Duration // of one source in one round
+	KeepObserved time.Duration // how long traffic proves an edge
+	Refresh      time.Duration // how old a recorded rate may get
+	MinBytes     float64       // per second; less is no traffic
+	Watches      []Watch       // wake the mapper before the interval is over
+	Ignore       []string      // services that are not the application's; nil means DefaultIgnore
+}
+
+// DefaultIgnore lists the services that belong to the stack itself.
+func DefaultIgnore() []string { return []string{"consul", "nomad", "nomad-client"} }
+
+// Mapper keeps the graph. Use one for each term of leadership.
+type Mapper struct {
+	opt      Options
+	log      *slog.Logger
+	settings settings
+	last     map[string]Facts // of each source that answered in this term
+	recorded *recorded
+}
+
+// New returns a mapper. It starts nothing.
+func New(opt Options) (*Mapper, error) {
+	if opt.Recorder == nil || opt.State == nil {
+		return nil, api.Errorf(api.CodeInvalid, "make mapper: recorder and state are needed")
+	}
+	names := make(map[string]bool)
+	for _, s := range opt.Sources {
+		if names[s.Name()] {
+			return nil, api.Errorf(api.CodeInvalid, "make mapper: two sources are named %s", s.Name())
+		}
+		names[s.Name()] = true
+	}
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	opt.Interval = orDefault(opt.Interval, DefaultInterval)
+	opt.Timeout = orDefault(opt.Timeout, DefaultTimeout)
+	if opt.Ignore == nil {
+		opt.Ignore = DefaultIgnore()
+	}
+	ignore := make(map[string]bool, len(opt.Ignore))
+	for _, name := range opt.Ignore {
+		ignore[name] = true
+	}
+	minBytes := opt.MinBytes
+	if minBytes <= 0 {
+		minBytes = DefaultMinBytes
+	}
+	return &Mapper{
+		opt: opt, log: opt.Logger, last: make(map[string]Facts),
+		settings: settings{
+			keepObserved: orDefault(opt.KeepObserved, DefaultKeepObserved),
+			refresh:      orDefault(opt.Refresh, DefaultRefresh),
+			minBytes:     minBytes, ignore: ignore,
+		},
+	}, nil
+}
+
+func orDefault(d, fallback time.Duration) time.Duration {
+	if d <= 0 {
+		return fallback
+	}
+	return d
+}
+
+// Run makes a round at once, then at every interval and whenever a watch calls,
+// until the context ends; it returns the context's cause. A change that cannot
+// be recorded is found again in the next round.
+func (m *Mapper) Run(ctx context.Context) error {
+	m.recorded = newRecorded(m.opt.State.Graph())
+	woken := make(chan struct{}, 1)
+	wake := func() {
+		select {
+		case woken <- struct{}{}:
+		default: // a round is due already
+		}
+	}
+	var watches sync.WaitGroup
+	defer watches.Wait()
+	for _, watch := range m.opt.Watches {
+		watches.Go(func() { watch(ctx, wake) })
+	}
+	ticker := time.NewTicker(m.opt.Interval)
+	defer ticker.Stop()
+	for {
+		if err := m.round(ctx); err != nil && ctx.Err() == nil {
+			m.log.Warn("record graph", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
+		case <-woken:
+		}
+	}
+}
+
+// round asks all sources once and records what is different.
+func (m *Mapper) round(ctx context.Context) error {
+	results := m.collect(ctx)
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // a cancelled answer says nothing about its source
+	}
+	now := time.Now().UTC()
+	next := fold(m.recorded, results, now, m.settings)
+	m.report(next)
+	for _, change := range split(m.recorded.diff(next, now, m.settings)) {
+		if err := m.opt.Recorder.RecordGraph(ctx, change); err != nil {
+			return fmt.Errorf("record graph change: %w", err)
+		}
+		m.recorded.apply(change)
+	}
+	return nil
+}
+
+// result is what became of one source in one round.
+type result struct {
+	name  string
+	facts Facts
+	fresh bool  // facts are of this round
+	known bool  // facts are of this term
+	err   error // why they are not fresh
+}
+
+// collect asks all sources at the same time, each with its own deadline.
+func (m *Mapper) collect(ctx context.Context) []result {
+	results := make([]result, len(m.opt.Sources))
+	var group sync.WaitGroup
+	for i, source := range m.opt.Sources {
+		group.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, m.opt.Timeout)
+			defer cancel()
+			facts, err := source.Collect(ctx)
+			results[i] = result{name: source.Name(), facts: facts, fresh: err == nil, known: err == nil, err: err}
+		})
+	}
+	group.Wait()
+	for i, r := range results {
+		if r.fresh {
+			m.last[r.name] = r.facts
+		} else if facts, ok := m.last[r.name]; ok {
+			results[i].facts, results[i].known = facts, true
+		}
+	}
+	return results
+}
+
+// report logs each source that stopped or began to answer.
+func (m *Mapper) report(next *recorded) {
+	for name, status := range next.sources {
+		before, known := m.recorded.sources[name]
+		switch {
+		case status.OK && known && !before.OK:
+			m.log.Info("source answers again", "source", name)
+		case !status.OK && (!known || before.OK):
+			m.log.Warn("source does not answer", "source", name, "error", status.Error)
+		}
+	}
+}

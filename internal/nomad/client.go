@@ -1,0 +1,89 @@
+// Package nomad is the only package that speaks to Nomad. It reads targets,
+// instances and allocation statistics, and carries out the effects of a
+// rollout: each registers the job with a compare-and-set on its modify index
+// and is safe to repeat. It takes no decision about when or whether.
+package nomad
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// callTimeout bounds one call to Nomad: long enough for a follower to forward
+// to a busy leader, short enough that a dead server becomes a hold within a
+// few ticks.
+const callTimeout = 10 * time.Second
+
+// Config says where Nomad is and who we are there.
+type Config struct {
+	Address string
+	Token   func() string // asked at each call, so that a renewed token is used at once; nil means none
+	CACert  string        // file, optional
+}
+
+// Client speaks to one Nomad region. It is safe for concurrent use.
+type Client struct {
+	api   *nomadapi.Client
+	token func() string
+}
+
+// New returns a client. It does not call Nomad.
+func New(cfg Config) (*Client, error) {
+	conf := &nomadapi.Config{Address: cfg.Address, TLSConfig: &nomadapi.TLSConfig{CACert: cfg.CACert}}
+	c, err := nomadapi.NewClient(conf)
+	if err != nil {
+		return nil, fmt.Errorf("open nomad client: %w", err)
+	}
+	token := cfg.Token
+	if token == nil {
+		token = func() string { return "" }
+	}
+	return &Client{api: c, token: token}, nil
+}
+
+// query returns read options for a namespace ("*" for all) that end with ctx.
+func (c *Client) query(ctx context.Context, namespace string) *nomadapi.QueryOptions {
+	q := &nomadapi.QueryOptions{Namespace: namespace, AuthToken: c.token()}
+	return q.WithContext(ctx)
+}
+
+// write returns write options for a namespace that end with ctx.
+func (c *Client) write(ctx context.Context, namespace string) *nomadapi.WriteOptions {
+	w := &nomadapi.WriteOptions{Namespace: namespace, AuthToken: c.token()}
+	return w.WithContext(ctx)
+}
+
+// explain turns an error of the Nomad API into one of ours. Nomad tells a
+// failed compare-and-set only by its text.
+func explain(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	code := api.CodeUnavailable
+	if status, ok := errors.AsType[nomadapi.UnexpectedResponseError](err); ok {
+		switch status.StatusCode() {
+		case http.StatusNotFound:
+			code = api.CodeNotFound
+		case http.StatusForbidden:
+			code = api.CodePermissionDenied
+		case http.StatusBadRequest:
+			code = api.CodeInvalid
+		}
+	}
+	if strings.Contains(text, "job modify index") {
+		code = api.CodeConflict
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		code = api.CodeTimeout
+	}
+	return &api.Error{Code: code, Message: fmt.Sprintf("%s: nomad: %s", doing, text)}
+}

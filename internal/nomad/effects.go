@@ -1,0 +1,343 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+)
+
+// Capture reads the job as it is now, to be what a rollback returns to.
+func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	job, err := c.job(ctx, ref.Namespace, ref.Job)
+	if err != nil {
+		return nil, err
+	}
+	group := job.LookupTaskGroup(ref.Group)
+	if group == nil || *job.Stop {
+		return nil, api.Errorf(api.CodeNotFound, "target %s: no such group in a running job", ref)
+	}
+	sum, err := digest(job)
+	if err != nil {
+		return nil, err
+	}
+	bare, err := bareCopy(job)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(bare)
+	if err != nil {
+		return nil, fmt.Errorf("encode job %s: %w", ref.Job, err)
+	}
+	return &api.FormerJob{
+		Version: *job.Version, ModifyIndex: *job.JobModifyIndex, Count: *group.Count, Digest: sum,
+		Checked: target(job, group).Checked, Job: text,
+	}, nil
+}
+
+// Check says whether the patch can be applied to the target's job at all: the
+// tasks exist and Nomad's own dry run accepts and can place the result.
+func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	job, err := c.job(ctx, ref.Namespace, ref.Job)
+	if err != nil {
+		return err
+	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool { return a.Kind == api.ApplyScript })
+	next, err := patched(job, ref.Group, changes)
+	if err != nil {
+		return err
+	}
+	if same, err := equal(job, next); err != nil || (same && len(changes) > 0) {
+		return cmp.Or(err, error(api.Errorf(api.CodeConflict, "target %s already runs what the patch asks for", ref)))
+	}
+	_, _, err = c.api.Jobs().Plan(next, false, c.write(ctx, ref.Namespace))
+	return explain("dry run of "+ref.Job, err)
+}
+
+// Tag marks the former version. Repeating it is harmless.
+func (c *Client) Tag(ctx context.Context, m rollout.Move) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	tagged, err := c.tagged(ctx, m)
+	if err != nil || tagged {
+		return err
+	}
+	note := "former version of rollout " + m.Rollout
+	_, err = c.api.Jobs().TagVersion(m.Target.Job, m.Former.Version, m.TagName(), note, c.write(ctx, m.Target.Namespace))
+	return explain("tag job "+m.Target.Job, err)
+}
+
+func (c *Client) tagged(ctx context.Context, m rollout.Move) (bool, error) {
+	versions, _, _, err := c.api.Jobs().Versions(m.Target.Job, false, c.query(ctx, m.Target.Namespace))
+	if err != nil {
+		return false, explain("list versions of "+m.Target.Job, err)
+	}
+	return slices.ContainsFunc(versions, func(j *nomadapi.Job) bool {
+		return j.VersionTag != nil && j.VersionTag.Name == m.TagName()
+	}), nil
+}
+
+// Untag removes the mark; the job's history may then collect the version.
+func (c *Client) Untag(ctx context.Context, m rollout.Move) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	tagged, err := c.tagged(ctx, m)
+	if err != nil || !tagged {
+		return err
+	}
+	err = c.untag(ctx, m)
+	return explain("untag job "+m.Target.Job, err)
+}
+
+func (c *Client) untag(ctx context.Context, m rollout.Move) error {
+	path := fmt.Sprintf("/v1/job/%s/versions/%s/tag", m.Target.Job, m.TagName())
+	_, err := c.api.Raw().Delete(path, nil, c.write(ctx, m.Target.Namespace))
+	return err
+}
+
+// Stage registers the patched job so that Nomad replaces exactly delta former
+// instances, or starts the whole group beside them, and then holds. expect is
+// the job modify index of the compare-and-set.
+func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
+	former, err := decodeJob(m.Former.Job)
+	if err != nil {
+		return err
+	}
+	job, err := patched(former, m.Target.Group, m.Apply)
+	if err != nil {
+		return err
+	}
+	group := job.LookupTaskGroup(m.Target.Group)
+	if mode == api.StageBeside {
+		group.Update = heldUpdate(delta, delta, expect)
+	} else {
+		group.Update = heldUpdate(delta, 0, expect)
+	}
+	return c.register(ctx, job, expect)
+}
+
+// Rollback registers the former task groups so that every instance returns at
+// once. It touches no instance that still runs the former build.
+func (c *Client) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
+	job, err := decodeJob(m.Former.Job)
+	if err != nil {
+		return err
+	}
+	group := job.LookupTaskGroup(m.Target.Group)
+	group.Update = heldUpdate(max(1, m.Former.Count), 0, expect)
+	return c.register(ctx, job, expect)
+}
+
+// Unpace registers the given build with the update block that the job had
+// before the rollout: nothing restarts.
+func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
+	job, err := decodeJob(m.Former.Job)
+	if err != nil {
+		return err
+	}
+	if build == api.BuildPatched {
+		if job, err = patched(job, m.Target.Group, m.Apply); err != nil {
+			return err
+		}
+	}
+	return c.register(ctx, job, expect)
+}
+
+// Settle marks every instance of the latest deployment healthy, which makes
+// it successful and its job version stable. It does nothing when the
+// deployment is over.
+func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	dep, err := c.deployment(ctx, m.Target)
+	if err != nil || dep == nil || !running(dep) {
+		return err
+	}
+	ids, err := c.deploymentAllocs(ctx, m.Target, dep)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	_, _, err = c.api.Deployments().SetAllocHealth(dep.ID, ids, nil, c.write(ctx, m.Target.Namespace))
+	return explain("mark deployment healthy", err)
+}
+
+// Promote takes the former instances away: canaries become the target.
+func (c *Client) Promote(ctx context.Context, m rollout.Move) error {
+	if err := c.Settle(ctx, m); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	dep, err := c.deployment(ctx, m.Target)
+	if err != nil {
+		return err
+	}
+	if dep == nil || !running(dep) {
+		return api.Errorf(api.CodeConflict, "promote %s: its deployment is over", m.Target)
+	}
+	_, _, err = c.api.Deployments().PromoteAll(dep.ID, c.write(ctx, m.Target.Namespace))
+	return explain("promote deployment", err)
+}
+
+// View looks at the job: which build is registered, at whose pace, and which
+// build each instance runs.
+func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	job, err := c.job(ctx, m.Target.Namespace, m.Target.Job)
+	if err != nil {
+		return nil, err
+	}
+	kinds, err := c.classify(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	group := job.LookupTaskGroup(m.Target.Group)
+	if group == nil || *job.Stop {
+		return nil, api.Errorf(api.CodeNotFound, "target %s: no such group in a running job", m.Target)
+	}
+	view := &rollout.JobView{
+		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: *group.Count,
+		Build: kinds.of(job), Pace: rollout.PaceHeld, Promoted: true, Settled: true, Tagged: kinds.tagged,
+	}
+	if own := kinds.former.LookupTaskGroup(m.Target.Group); own != nil && reflect.DeepEqual(own.Update, group.Update) {
+		view.Pace = rollout.PaceOwn
+	}
+	dep, err := c.deployment(ctx, m.Target)
+	if err != nil {
+		return nil, err
+	}
+	if dep != nil && dep.JobVersion == *job.Version && dep.JobCreateIndex == *job.CreateIndex {
+		view.Settled = !running(dep)
+		if s := dep.TaskGroups[m.Target.Group]; s != nil && s.DesiredCanaries > 0 {
+			view.Promoted = s.Promoted
+		}
+	}
+	if view.Instances, err = c.Instances(ctx, m.Target); err != nil {
+		return nil, err
+	}
+	for i := range view.Instances {
+		view.Instances[i].Build = kinds.version(view.Instances[i].JobVersion)
+	}
+	return view, nil
+}
+
+// builds knows which job versions are the former and which the patched build.
+type builds struct {
+	former   *nomadapi.Job
+	digests  map[uint64]string
+	formerIs string
+	patchIs  string
+	tagged   bool
+}
+
+func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) {
+	former, err := decodeJob(m.Former.Job)
+	if err != nil {
+		return nil, err
+	}
+	next, err := patched(former, m.Target.Group, m.Apply)
+	if err != nil {
+		return nil, err
+	}
+	b := &builds{former: former, digests: map[uint64]string{}, formerIs: m.Former.Digest}
+	if b.patchIs, err = digest(next); err != nil {
+		return nil, err
+	}
+	versions, _, _, err := c.api.Jobs().Versions(m.Target.Job, false, c.query(ctx, m.Target.Namespace))
+	if err != nil {
+		return nil, explain("list versions of "+m.Target.Job, err)
+	}
+	for _, v := range versions {
+		if b.digests[*v.Version], err = digest(v); err != nil {
+			return nil, err
+		}
+		if v.VersionTag != nil && v.VersionTag.Name == m.TagName() {
+			b.tagged = true
+		}
+	}
+	return b, nil
+}
+
+func (b *builds) of(job *nomadapi.Job) api.Build { return b.version(*job.Version) }
+
+// version classifies a job version. One that Nomad's history no longer holds
+// cannot be recognised and counts as foreign.
+func (b *builds) version(v uint64) api.Build {
+	switch b.digests[v] {
+	case b.formerIs:
+		return api.BuildFormer
+	case b.patchIs:
+		return api.BuildPatched
+	}
+	return api.BuildForeign
+}
+
+// register is the one place that changes a job: compare-and-set on its modify
+// index, counts and resources exactly as given.
+func (c *Client) register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: expect}
+	_, _, err := c.api.Jobs().RegisterOpts(job, opts, c.write(ctx, *job.Namespace))
+	return explain("register job "+*job.ID, err)
+}
+
+// deployment is the latest one, or nil.
+func (c *Client) deployment(ctx context.Context, ref api.TargetRef) (*nomadapi.Deployment, error) {
+	dep, _, err := c.api.Jobs().LatestDeployment(ref.Job, c.query(ctx, ref.Namespace))
+	if err != nil {
+		return nil, explain("read deployment of "+ref.Job, err)
+	}
+	return dep, nil
+}
+
+// deploymentAllocs lists the live allocations that a deployment counts.
+func (c *Client) deploymentAllocs(ctx context.Context, ref api.TargetRef, dep *nomadapi.Deployment) ([]string, error) {
+	stubs, _, err := c.api.Deployments().Allocations(dep.ID, c.query(ctx, ref.Namespace))
+	if err != nil {
+		return nil, explain("list allocations of deployment", err)
+	}
+	var ids []string
+	for _, s := range stubs {
+		if s.DesiredStatus == nomadapi.AllocDesiredStatusRun && s.ClientStatus == nomadapi.AllocClientStatusRunning {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids, nil
+}
+
+func running(dep *nomadapi.Deployment) bool {
+	return slices.Contains([]string{"running", "paused", "pending", "blocked", "unblocking", "initializing"}, dep.Status)
+}
+
+// heldUpdate is an update block under which Nomad replaces parallel instances
+// and then waits for ever: nobody but Oakum calls an instance healthy, and
+// there is no progress deadline.
+//
+// Two stages that move equally many instances would be the same job, which
+// Nomad takes without starting a deployment. So each registration differs in
+// the stagger, which means nothing to a deployment: it carries the modify index
+// that the registration expects. Repeating one after a crash stays the same.
+func heldUpdate(parallel, canaries int, expect uint64) *nomadapi.UpdateStrategy {
+	manual, never, no := "manual", time.Duration(0), false
+	minute := time.Minute
+	second := time.Second
+	stagger := minute + time.Duration(expect)*time.Microsecond //nolint:gosec // an index is far below the range
+	return &nomadapi.UpdateStrategy{
+		Stagger: &stagger, MaxParallel: &parallel, HealthCheck: &manual, MinHealthyTime: &second,
+		HealthyDeadline: &minute, ProgressDeadline: &never, Canary: &canaries, AutoRevert: &no, AutoPromote: &no,
+	}
+}

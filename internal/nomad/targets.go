@@ -1,0 +1,211 @@
+package nomad
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// TwinPrefix begins the job ID of every twin of the sandbox.
+const TwinPrefix = "oakum-twin-"
+
+// Targets lists every task group of every running service job, sorted by
+// reference. Jobs whose ID begins with TwinPrefix are left out: they are the
+// sandbox's.
+func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	stubs, _, err := c.api.Jobs().List(c.query(ctx, "*"))
+	if err != nil {
+		return nil, explain("list jobs", err)
+	}
+	var targets []api.Target
+	for _, stub := range stubs {
+		if stub.Type != nomadapi.JobTypeService || stub.Stop || strings.HasPrefix(stub.ID, TwinPrefix) {
+			continue
+		}
+		job, err := c.job(ctx, stub.Namespace, stub.ID)
+		if api.IsCode(err, api.CodeNotFound) {
+			continue // purged between the two calls
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, group := range job.TaskGroups {
+			targets = append(targets, target(job, group))
+		}
+	}
+	slices.SortFunc(targets, func(a, b api.Target) int { return a.Compare(b.TargetRef) })
+	return targets, nil
+}
+
+// Target reads one target; the error has code not_found when the job, the
+// group or a running version of it does not exist.
+func (c *Client) Target(ctx context.Context, ref api.TargetRef) (api.Target, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	job, err := c.job(ctx, ref.Namespace, ref.Job)
+	if err != nil {
+		return api.Target{}, err
+	}
+	group := job.LookupTaskGroup(ref.Group)
+	if group == nil || *job.Stop {
+		return api.Target{}, api.Errorf(api.CodeNotFound, "target %s: no such group in a running job", ref)
+	}
+	return target(job, group), nil
+}
+
+// job reads the registered job.
+func (c *Client) job(ctx context.Context, namespace, id string) (*nomadapi.Job, error) {
+	job, _, err := c.api.Jobs().Info(id, c.query(ctx, namespace))
+	if err != nil {
+		return nil, explain("read job "+id, err)
+	}
+	return job, nil
+}
+
+// target describes one group of a job.
+func target(job *nomadapi.Job, group *nomadapi.TaskGroup) api.Target {
+	t := api.Target{
+		TargetRef:      api.TargetRef{Namespace: *job.Namespace, Job: *job.ID, Group: *group.Name},
+		Count:          *group.Count,
+		JobVersion:     *job.Version,
+		JobModifyIndex: *job.JobModifyIndex,
+		Meta:           map[string]string{},
+	}
+	maps.Copy(t.Meta, job.Meta)
+	maps.Copy(t.Meta, group.Meta)
+	services := slices.Clone(group.Services)
+	for _, task := range group.Tasks {
+		services = append(services, task.Services...)
+		t.Tasks = append(t.Tasks, api.Task{
+			Name: task.Name, Driver: task.Driver, Lifecycle: lifecycle(task), Image: image(task),
+		})
+		if task.Driver == "qemu" || (t.Driver == "" && task.Lifecycle == nil) {
+			t.Driver = task.Driver
+		}
+	}
+	names, checked := map[string]bool{}, map[string]bool{}
+	for _, s := range services {
+		names[s.Name] = true
+		if s.Provider != "nomad" && len(s.Checks) > 0 {
+			checked[s.Name] = true
+		}
+	}
+	t.Services, t.Checked = slices.Sorted(maps.Keys(names)), slices.Sorted(maps.Keys(checked))
+	return t
+}
+
+// lifecycle names when a task runs; "" means for as long as the allocation.
+func lifecycle(task *nomadapi.Task) string {
+	if task.Lifecycle == nil {
+		return ""
+	}
+	if task.Lifecycle.Sidecar {
+		return task.Lifecycle.Hook + "-sidecar"
+	}
+	return task.Lifecycle.Hook
+}
+
+// image is the disk or container image that a task runs, if its driver has one.
+func image(task *nomadapi.Task) string {
+	for _, key := range []string{"image_path", "image"} {
+		if text, ok := task.Config[key].(string); ok {
+			return text
+		}
+	}
+	return ""
+}
+
+// Instances lists the current instances of a target: those that Nomad wants to
+// run, and failed ones that nothing has replaced yet. Health is Nomad's word
+// alone.
+func (c *Client) Instances(ctx context.Context, ref api.TargetRef) ([]api.Instance, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	stubs, _, err := c.api.Jobs().Allocations(ref.Job, false, c.query(ctx, ref.Namespace))
+	if err != nil {
+		return nil, explain("list allocations of "+ref.Job, err)
+	}
+	var instances []api.Instance
+	for _, stub := range stubs {
+		if stub.TaskGroup != ref.Group || stub.DesiredStatus != nomadapi.AllocDesiredStatusRun || stub.NextAllocation != "" {
+			continue
+		}
+		instances = append(instances, instance(stub))
+	}
+	slices.SortFunc(instances, func(a, b api.Instance) int {
+		return strings.Compare(a.Name+a.ID, b.Name+b.ID)
+	})
+	return instances, nil
+}
+
+// instance describes one allocation.
+func instance(stub *nomadapi.AllocationListStub) api.Instance {
+	in := api.Instance{
+		ID: stub.ID, Name: stub.Name, Node: stub.NodeName, JobVersion: stub.JobVersion,
+		Started: time.Unix(0, stub.CreateTime).UTC(),
+	}
+	if d := stub.DeploymentStatus; d != nil {
+		in.Canary = d.Canary
+	}
+	in.Address = address(stub)
+	in.Health, in.Because = health(stub)
+	return in
+}
+
+// address is host:port of the allocation's first port, if it has one.
+func address(stub *nomadapi.AllocationListStub) string {
+	if stub.AllocatedResources == nil {
+		return ""
+	}
+	for _, p := range stub.AllocatedResources.Shared.Ports {
+		return hostPort(p.HostIP, p.Value)
+	}
+	return ""
+}
+
+// health reads the task states: every task that runs as long as the allocation
+// must be running.
+func health(stub *nomadapi.AllocationListStub) (api.Health, string) {
+	switch stub.ClientStatus {
+	case nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost, nomadapi.AllocClientStatusComplete:
+		return api.Unhealthy, "allocation is " + stub.ClientStatus + lastEvent(stub)
+	case nomadapi.AllocClientStatusPending, nomadapi.AllocClientStatusUnknown:
+		return api.Pending, "allocation is " + stub.ClientStatus
+	}
+	for _, name := range slices.Sorted(maps.Keys(stub.TaskStates)) {
+		state := stub.TaskStates[name]
+		if state.State == "pending" {
+			return api.Pending, "task " + name + " is pending"
+		}
+		if state.State == "dead" && state.Failed {
+			return api.Unhealthy, "task " + name + " failed" + lastEvent(stub)
+		}
+	}
+	return api.Healthy, ""
+}
+
+// lastEvent is the newest message of any task, for a person.
+func lastEvent(stub *nomadapi.AllocationListStub) string {
+	var newest *nomadapi.TaskEvent
+	for _, name := range slices.Sorted(maps.Keys(stub.TaskStates)) {
+		for _, e := range stub.TaskStates[name].Events {
+			if e.FailsTask || e.ExitCode != 0 {
+				if newest == nil || e.Time > newest.Time {
+					newest = e
+				}
+			}
+		}
+	}
+	if newest == nil {
+		return ""
+	}
+	return ": " + newest.DisplayMessage
+}

@@ -1,0 +1,255 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+const (
+	// bakeTask is the task of a job that works on images.
+	bakeTask = "oakum-bake"
+	// scriptFailed is how bakeScript ends when the patch's own script fails, to
+	// be told from a failure of the sandbox. Shells and kernels use others.
+	scriptFailed = 90
+	// outputMax is read of what a task says.
+	outputMax = 4096
+)
+
+// bakeScript runs a script in the root of a copy of an image and puts the
+// result beside the image, named after its digest. Arguments: image, folder to
+// work in. SCRIPT holds the script in base64.
+//
+// The copy is an overlay that a storage daemon shows as a raw file, so that the
+// kernel mounts it without a network block device. The mounts are in a
+// namespace of their own and go with it. The largest partition is the root; a
+// disk without partitions is one file system. (Nomad reads a brace after a dollar
+// sign as its own, so there is none.)
+const bakeScript = `set -eu
+image=$1 work=$2
+mkdir -p "$work/root"
+printf %s "$SCRIPT" | base64 -d >"$work/script"
+format=$(qemu-img info -U "$image" | sed -n 's/^file format: //p')
+qemu-img create -q -f qcow2 -b "$image" -F "$format" "$work/disk.qcow2"
+: >"$work/disk.raw"
+qemu-storage-daemon --blockdev driver=file,node-name=f0,filename="$work/disk.qcow2" \
+  --blockdev driver=qcow2,node-name=q0,file=f0 \
+  --export type=fuse,id=e0,node-name=q0,mountpoint="$work/disk.raw",writable=on --pidfile "$work/pid" --daemonize
+daemon=$(cat "$work/pid")
+trap 'kill "$daemon" 2>/dev/null || true; rm -f "$image.$$.part"' EXIT
+trap 'exit 1' INT TERM
+sector=$(partx -bgno SECTORS,START "$work/disk.raw" 2>/dev/null | sort -rn | head -1 | awk '{print $2}') || true
+[ -n "$sector" ] || sector=0
+status=0
+unshare --mount --net --pid --fork sh -euc '
+  mount -o loop,offset="$4" "$1" "$2"
+  cp "$3" "$2/.oakum-patch"
+  [ ! -d "$2/proc" ] || mount -t proc proc "$2/proc"
+  status=0
+  chroot "$2" /bin/sh /.oakum-patch >&2 || status=$?
+  [ ! -d "$2/proc" ] || umount "$2/proc"
+  rm -f "$2/.oakum-patch"
+  umount "$2"
+  [ "$status" = 0 ] || { echo "the script ended with status $status" >&2; exit 90; }
+' bake "$work/disk.raw" "$work/root" "$work/script" "$((sector * 512))" || status=$?
+[ "$status" = 0 ] || exit "$status"
+kill "$daemon"
+while kill -0 "$daemon" 2>/dev/null && ! grep -q "^State:.Z" "/proc/$daemon/status" 2>/dev/null; do sleep 0.05; done
+qemu-img convert -O qcow2 "$work/disk.qcow2" "$image.$$.part"
+digest=$(sha256sum "$image.$$.part" | cut -c1-64)
+stem=$(printf %s "$image" | sed 's/\.qcow2$//; s/+[0-9a-f]*$//')
+out="$stem+$(printf %.12s "$digest").qcow2"
+chmod --reference="$image" "$image.$$.part"
+mv "$image.$$.part" "$out"
+printf '%s\n%s\n' "$digest" "$out"
+`
+
+// BakeImage runs a script in a copy of the target's image on a node that runs
+// the target. The error has code conflict when the script itself failed.
+// Clients that do not share their folder of images do not get the result.
+func (c *Client) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error) {
+	job, err := c.readJob(ctx, spec.Target)
+	if err != nil {
+		return twin.Image{}, err
+	}
+	vm, err := twinTask(job.LookupTaskGroup(spec.Target.Group), spec.Task)
+	if err != nil {
+		return twin.Image{}, err
+	}
+	image := cmp.Or(spec.Image, image(vm))
+	if !strings.HasPrefix(image, "/") || strings.Contains(image, "$") {
+		return twin.Image{}, api.Errorf(api.CodeInvalid, "task %q: a script needs an image_path that is a plain path, not %q", vm.Name, image)
+	}
+	node, err := c.nodeOf(ctx, spec.Target)
+	if err != nil {
+		return twin.Image{}, err
+	}
+	env := map[string]string{"SCRIPT": base64.StdEncoding.EncodeToString([]byte(spec.Script))}
+	text, err := c.runOnce(ctx, onceJob(job, spec.Job, node, env, bakeScript, image, "${NOMAD_TASK_DIR}/bake"))
+	if err != nil {
+		return twin.Image{}, err
+	}
+	digest, path, ok := strings.Cut(strings.TrimSpace(text), "\n")
+	if !ok || len(digest) != digestMax || !strings.HasPrefix(path, "/") {
+		return twin.Image{}, api.Errorf(api.CodeInternal, "bake image: the node answered %q", text)
+	}
+	return twin.Image{Path: path, Digest: digest, Node: node}, nil
+}
+
+// DiscardImage removes a baked image that nothing will run.
+func (c *Client) DiscardImage(ctx context.Context, target api.TargetRef, jobID string, baked twin.Image) error {
+	job, err := c.readJob(ctx, target)
+	if err != nil {
+		return err
+	}
+	_, err = c.runOnce(ctx, onceJob(job, jobID, baked.Node, nil, `rm -f "$1"`, baked.Path))
+	return err
+}
+
+func (c *Client) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	job, err := c.job(ctx, ref.Namespace, ref.Job)
+	if err != nil {
+		return nil, err
+	}
+	if job.LookupTaskGroup(ref.Group) == nil {
+		return nil, api.Errorf(api.CodeNotFound, "job %s has no group %q", ref.Job, ref.Group)
+	}
+	return job, nil
+}
+
+// nodeOf is the ID of a node that runs the target.
+func (c *Client) nodeOf(ctx context.Context, ref api.TargetRef) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	stubs, _, err := c.api.Jobs().Allocations(ref.Job, false, c.query(ctx, ref.Namespace))
+	if err != nil {
+		return "", explain("list allocations of "+ref.Job, err)
+	}
+	var nodes []string
+	for _, s := range stubs {
+		if s.TaskGroup == ref.Group && s.ClientStatus == nomadapi.AllocClientStatusRunning {
+			nodes = append(nodes, s.NodeID)
+		}
+	}
+	if len(nodes) == 0 {
+		return "", api.Errorf(api.CodeUnavailable, "no node runs %s", ref)
+	}
+	return slices.Min(nodes), nil
+}
+
+// onceJob is a batch job that runs a shell script once on one node.
+func onceJob(like *nomadapi.Job, id, node string, env map[string]string, script string, args ...string) *nomadapi.Job {
+	group := nomadapi.NewTaskGroup("bake", 1)
+	group.RestartPolicy = neverRestart()
+	group.ReschedulePolicy = &nomadapi.ReschedulePolicy{Attempts: new(0), Unlimited: new(false)}
+	task := nomadapi.NewTask(bakeTask, "raw_exec").
+		SetConfig("command", "/bin/sh").
+		SetConfig("args", append([]string{"-c", script, "oakum"}, args...))
+	task.Env = env
+	task.Resources = &nomadapi.Resources{CPU: new(100), MemoryMB: new(128)}
+	task.LogConfig = &nomadapi.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(1)}
+	group.Tasks = []*nomadapi.Task{task}
+	return &nomadapi.Job{
+		ID: new(id), Name: new(id), Namespace: like.Namespace, Region: like.Region, NodePool: like.NodePool,
+		Datacenters: like.Datacenters, Type: new(nomadapi.JobTypeBatch), Priority: new(twinPriority),
+		Constraints: []*nomadapi.Constraint{nomadapi.NewConstraint("${node.unique.id}", "=", node)},
+		TaskGroups:  []*nomadapi.TaskGroup{group},
+	}
+}
+
+// runOnce runs a job of onceJob to its end and returns what it printed. The job
+// is gone afterwards.
+func (c *Client) runOnce(ctx context.Context, job *nomadapi.Job) (_ string, err error) {
+	namespace, id := *job.Namespace, *job.ID
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		err = cmp.Or(err, c.StopTwin(ctx, namespace, id))
+	}()
+	if err := c.register(ctx, job, 0); err != nil {
+		return "", err
+	}
+	ticker := time.NewTicker(twinGoneInterval)
+	defer ticker.Stop()
+	for {
+		text, done, err := c.onceResult(ctx, namespace, id)
+		if done || err != nil {
+			return text, err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("run %s: %w", id, context.Cause(ctx))
+		}
+	}
+}
+
+// onceResult reads what a job of onceJob printed, once it has ended.
+func (c *Client) onceResult(ctx context.Context, namespace, id string) (text string, done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	m := twin.Machine{Namespace: namespace, Job: id, Task: bakeTask}
+	stubs, _, err := c.api.Jobs().Allocations(id, true, c.query(ctx, namespace))
+	if err != nil {
+		return "", false, explain("list allocations of "+id, err)
+	}
+	if len(stubs) == 0 {
+		state, err := c.unplaced(ctx, m)
+		if err == nil && state.Phase == twin.Unplaced {
+			err = api.Errorf(api.CodeUnavailable, "no room to work on the image: %s", state.Why)
+		}
+		return "", false, err
+	}
+	stub := stubs[0]
+	switch stub.ClientStatus {
+	case nomadapi.AllocClientStatusComplete:
+		text, err := c.printed(ctx, namespace, stub.ID)
+		return text, true, err
+	case nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
+		return "", true, c.onceError(ctx, m, stub)
+	}
+	return "", false, nil
+}
+
+// onceError says why a job of onceJob failed, with the code for a script that
+// did.
+func (c *Client) onceError(ctx context.Context, m twin.Machine, stub *nomadapi.AllocationListStub) error {
+	state := stub.TaskStates[bakeTask]
+	if state == nil {
+		return api.Errorf(api.CodeUnavailable, "allocation is %s", stub.ClientStatus)
+	}
+	for _, e := range state.Events {
+		if e.Type == nomadapi.TaskTerminated && e.ExitCode == scriptFailed {
+			return api.Errorf(api.CodeConflict, "%s", c.lastWords(ctx, m, stub.ID, bakeTask))
+		}
+	}
+	alloc := &nomadapi.Allocation{ID: stub.ID, TaskStates: stub.TaskStates}
+	return api.Errorf(api.CodeUnavailable, "%s", c.causeOfDeath(ctx, m, alloc, "allocation is "+stub.ClientStatus))
+}
+
+// printed is what a task of onceJob wrote to its standard output.
+func (c *Client) printed(ctx context.Context, namespace, allocID string) (string, error) {
+	q := c.query(ctx, namespace)
+	q.Params = map[string]string{"task": bakeTask, "type": "stdout", "plain": "true"}
+	file, err := c.api.Raw().Response("/v1/client/fs/logs/"+allocID, q)
+	if err != nil {
+		return "", explain("read output of "+allocID, err)
+	}
+	text, err := io.ReadAll(io.LimitReader(file, outputMax))
+	if err := cmp.Or(err, file.Close()); err != nil {
+		return "", fmt.Errorf("read output of %s: %w", allocID, err)
+	}
+	return string(text), nil
+}

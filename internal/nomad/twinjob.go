@@ -1,0 +1,304 @@
+package nomad
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+const (
+	// twinDisk is the twin's own disk: a qcow2 laid over the image.
+	twinDisk = "${NOMAD_ALLOC_DIR}/data/oakum-twin.qcow2"
+	// twinDigestFile is where the node leaves the image's digest, as Nomad's
+	// file API names it.
+	twinDigestFile = "alloc/data/oakum-twin.sha256"
+	// twinPriority lets production displace a twin and never the reverse.
+	twinPriority = 1
+	// overlayTask prepares the disk.
+	overlayTask = "oakum-overlay"
+)
+
+// overlayScript lays a qcow2 over an image of whatever format, and leaves the
+// image's digest beside it. Arguments: image, overlay, digest file.
+const overlayScript = `set -eu
+format=$(qemu-img info -U "$1" | sed -n 's/^file format: //p')
+qemu-img create -q -f qcow2 -b "$1" -F "$format" "$2"
+sha256sum "$1" | cut -c1-64 | tr -d '\n' >"$3"
+`
+
+// twinJob makes the job of a twin from the target's (patched) job: the QEMU
+// task alone, on an overlay of its image, with one instance and nothing that
+// reaches production.
+func twinJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, error) {
+	group := job.LookupTaskGroup(spec.Target.Group)
+	vm, err := twinTask(group, spec.Task)
+	if err != nil {
+		return nil, twin.Machine{}, err
+	}
+	image, ok := vm.Config["image_path"].(string)
+	if !ok || image == "" {
+		return nil, twin.Machine{}, api.Errorf(api.CodeInvalid, "task %q has no image_path", vm.Name)
+	}
+	args, ports, err := cutOff(vm)
+	if err != nil {
+		return nil, twin.Machine{}, err
+	}
+	m := twin.Machine{Namespace: *job.Namespace, Job: spec.Job, Image: image, Task: vm.Name}
+	reach(&m, group, vm, ports)
+
+	isolateTask(vm, args)
+	isolateGroup(group, vm)
+	if ownsDisk(image) {
+		m.Image = ""
+	} else {
+		group.Tasks = []*nomadapi.Task{overlay(vm, image), vm}
+		vm.Config["image_path"] = twinDisk
+	}
+	isolateJob(job, group, spec)
+	return job, m, nil
+}
+
+// twinTask is the QEMU task to try.
+func twinTask(group *nomadapi.TaskGroup, name string) (*nomadapi.Task, error) {
+	var found *nomadapi.Task
+	for _, task := range group.Tasks {
+		if task.Driver != "qemu" || (name != "" && task.Name != name) {
+			continue
+		}
+		if found != nil {
+			return nil, api.Errorf(api.CodeInvalid, "group %q has several QEMU tasks; the patch must name one", *group.Name)
+		}
+		found = task
+	}
+	if found == nil && name != "" {
+		return nil, api.Errorf(api.CodeInvalid, "task %q of group %q is no QEMU task: only virtual machines have twins", name, *group.Name)
+	}
+	if found == nil {
+		return nil, api.Errorf(api.CodeInvalid, "group %q has no QEMU task: only virtual machines have twins", *group.Name)
+	}
+	return found, nil
+}
+
+// ownsDisk reports whether the job itself puts the disk into the allocation, so
+// that no other machine writes to it.
+func ownsDisk(image string) bool {
+	return !strings.HasPrefix(image, "/") && !strings.HasPrefix(image, "${NOMAD_META") && !strings.HasPrefix(image, "${meta")
+}
+
+// overlay is the task that prepares the twin's disk.
+func overlay(vm *nomadapi.Task, image string) *nomadapi.Task {
+	return &nomadapi.Task{
+		Name:      overlayTask,
+		Driver:    "raw_exec",
+		Lifecycle: &nomadapi.TaskLifecycle{Hook: nomadapi.TaskLifecycleHookPrestart},
+		Config: map[string]any{
+			"command": "/bin/sh",
+			"args":    []string{"-c", overlayScript, "overlay", image, twinDisk, "${NOMAD_ALLOC_DIR}/data/oakum-twin.sha256"},
+		},
+		Meta:          maps.Clone(vm.Meta), // the image's path may be written with it
+		Resources:     &nomadapi.Resources{CPU: new(50), MemoryMB: new(64)},
+		RestartPolicy: neverRestart(),
+		LogConfig:     &nomadapi.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(1)},
+	}
+}
+
+// neverRestart makes a failure final: a twin that dies has told what it could.
+func neverRestart() *nomadapi.RestartPolicy {
+	return &nomadapi.RestartPolicy{
+		Attempts: new(0), Interval: new(time.Minute), Delay: new(time.Second), Mode: new("fail"),
+	}
+}
+
+// isolateTask takes from the machine what belongs to production.
+func isolateTask(vm *nomadapi.Task, args []string) {
+	vm.Config["args"] = args
+	vm.Services, vm.VolumeMounts, vm.ScalingPolicies, vm.Affinities = nil, nil, nil, nil
+	vm.Vault, vm.Consul, vm.Identity, vm.Identities, vm.Secrets, vm.Actions = nil, nil, nil, nil, nil, nil
+	vm.Leader, vm.ShutdownDelay, vm.Schedule = true, 0, nil
+	vm.RestartPolicy = neverRestart()
+	// The guest has nothing to save.
+	vm.KillTimeout = new(time.Second)
+}
+
+// isolateGroup leaves one instance of the machine, and of the tasks that make
+// its disk when the job does so itself.
+func isolateGroup(group *nomadapi.TaskGroup, vm *nomadapi.Task) {
+	prestart := func(t *nomadapi.Task) bool {
+		return t.Lifecycle != nil && t.Lifecycle.Hook == nomadapi.TaskLifecycleHookPrestart && !t.Lifecycle.Sidecar
+	}
+	var tasks []*nomadapi.Task
+	for _, t := range group.Tasks {
+		if t == vm || prestart(t) {
+			t.Services, t.VolumeMounts = nil, nil
+			t.RestartPolicy = neverRestart()
+			tasks = append(tasks, t)
+		}
+	}
+	group.Tasks = tasks
+	group.Count = new(1)
+	group.Services, group.Volumes, group.Scaling, group.Consul = nil, nil, nil, nil
+	group.Affinities, group.Spreads, group.Update, group.Migrate = nil, nil, nil, nil
+	group.ShutdownDelay, group.Disconnect, group.MaxRunDuration = nil, nil, nil
+	//nolint:staticcheck // a job written for an older Nomad may still set these
+	group.StopAfterClientDisconnect, group.MaxClientDisconnect, group.PreventRescheduleOnLost = nil, nil, nil
+	group.RestartPolicy = neverRestart()
+	group.ReschedulePolicy = &nomadapi.ReschedulePolicy{Attempts: new(0), Unlimited: new(false)}
+	for _, n := range group.Networks {
+		// A port that production reserves is taken; Nomad gives another.
+		for _, p := range n.ReservedPorts {
+			p.Value = 0
+			n.DynamicPorts = append(n.DynamicPorts, p)
+		}
+		n.ReservedPorts, n.MBits, n.IP, n.CIDR = nil, nil, "", ""
+	}
+}
+
+// isolateJob gives the twin an identity of its own.
+func isolateJob(job *nomadapi.Job, group *nomadapi.TaskGroup, spec twin.Spec) {
+	job.ID, job.Name = new(spec.Job), new(spec.Job)
+	job.Type, job.Priority = new(nomadapi.JobTypeService), new(twinPriority)
+	job.TaskGroups = []*nomadapi.TaskGroup{group}
+	job.Affinities, job.Spreads, job.Update, job.Multiregion = nil, nil, nil, nil
+	job.Periodic, job.ParameterizedJob, job.Reschedule, job.Migrate, job.UI = nil, nil, nil, nil, nil
+	job.ParentID, job.DispatchIdempotencyToken, job.Payload, job.Dispatched = nil, nil, nil, false
+	if spec.Node != "" {
+		job.Constraints = append(job.Constraints, nomadapi.NewConstraint("${node.unique.id}", "=", spec.Node))
+	}
+}
+
+// reach finds how a person's check, or else the machine's first port, is
+// reached.
+func reach(m *twin.Machine, group *nomadapi.TaskGroup, vm *nomadapi.Task, ports []string) {
+	m.Port = ports[0]
+	best := -1
+	for _, s := range slices.Concat(group.Services, vm.Services) {
+		if !slices.Contains(ports, s.PortLabel) {
+			continue
+		}
+		for _, check := range s.Checks {
+			rank := map[string]int{"tcp": 0, "http": 1}
+			r, known := rank[check.Type]
+			if !known || r <= best || (check.PortLabel != "" && check.PortLabel != s.PortLabel) {
+				continue
+			}
+			best = r
+			m.Port, m.Scheme, m.Path, m.Host = s.PortLabel, "", "", ""
+			if check.Type == "http" {
+				m.Scheme, m.Path = cmp.Or(check.Protocol, "http"), cmp.Or(check.Path, "/")
+			}
+			if !strings.Contains(s.Address, "${") {
+				m.Host = s.Address
+			}
+		}
+	}
+}
+
+// cutOff returns the machine's QEMU arguments without what reaches beyond the
+// twin, and the labels of the ports that are forwarded into it. What can't be
+// taken away safely is an error: such a machine has no twin.
+func cutOff(vm *nomadapi.Task) (args, ports []string, err error) {
+	raw, _ := vm.Config["args"].([]any)
+	label := regexp.MustCompile(`NOMAD_(?:HOST_)?PORT_(\w+)`)
+	for i := 0; i < len(raw); i++ {
+		flag, _ := raw[i].(string)
+		value := ""
+		if takesValue(flag) && i+1 < len(raw) {
+			value, _ = raw[i+1].(string)
+		}
+		if flag == "-snapshot" {
+			continue // the overlay is the twin's own
+		}
+		if reason := reachesOut(flag, value); reason != "" {
+			return nil, nil, api.Errorf(api.CodeInvalid, "task %q: argument %s %s %s: it can't have an isolated twin", vm.Name, flag, value, reason)
+		}
+		if flag == "-netdev" || flag == "-nic" || flag == "-net" {
+			if strings.HasPrefix(value, "user") {
+				value = restrict(value)
+				for _, m := range label.FindAllStringSubmatch(value, -1) {
+					ports = append(ports, m[1])
+				}
+			}
+		}
+		args = append(args, flag)
+		if takesValue(flag) {
+			args = append(args, value)
+			i++
+		}
+	}
+	if len(ports) == 0 {
+		return nil, nil, api.Errorf(api.CodeInvalid,
+			"task %q forwards no port of its group into the machine (-netdev user,hostfwd=...${NOMAD_PORT_...}): a twin could not be reached", vm.Name)
+	}
+	return args, ports, nil
+}
+
+// takesValue reports whether the next argument belongs to a flag that cutOff
+// has to understand.
+func takesValue(flag string) bool {
+	switch flag {
+	case "-netdev", "-nic", "-net", "-device", "-drive", "-blockdev", "-hda", "-hdb", "-hdc", "-hdd", "-sd", "-mtdblock",
+		"-pflash", "-virtfs", "-fsdev", "-chardev", "-monitor", "-qmp", "-serial", "-parallel", "-incoming":
+		return true
+	}
+	return false
+}
+
+// reachesOut says how an argument would tie the twin to something outside, or
+// "" when it doesn't.
+func reachesOut(flag, value string) string {
+	switch flag {
+	case "-netdev", "-nic", "-net":
+		kind, rest, _ := strings.Cut(value, ",")
+		switch {
+		case kind == "none" || kind == "nic":
+			return ""
+		case kind != "user":
+			return "joins a network"
+		case strings.Contains(rest, "guestfwd=") || strings.Contains(rest, "smb=") || strings.Contains(rest, "tftp="):
+			return "opens a door to the host"
+		}
+	case "-device":
+		if strings.HasPrefix(value, "vfio") {
+			return "takes a device of the host"
+		}
+	case "-drive", "-blockdev":
+		if !strings.Contains(value, "readonly=on") && !strings.Contains(value, "read-only=on") {
+			return "writes to a disk that is not the twin's"
+		}
+	case "-hda", "-hdb", "-hdc", "-hdd", "-sd", "-mtdblock", "-pflash":
+		return "writes to a disk that is not the twin's"
+	case "-virtfs", "-fsdev":
+		return "shares a folder of the host"
+	case "-chardev", "-monitor", "-qmp", "-serial", "-parallel":
+		if !slices.Contains([]string{"none", "null", "stdio", "mon:stdio"}, value) {
+			return "opens a door to the host"
+		}
+	case "-incoming":
+		return "takes over the state of another machine"
+	}
+	return ""
+}
+
+// restrict makes QEMU's user network refuse everything that the guest starts;
+// ports forwarded into it still work.
+func restrict(netdev string) string {
+	parts := slices.DeleteFunc(strings.Split(netdev, ","), func(p string) bool { return strings.HasPrefix(p, "restrict=") })
+	return fmt.Sprintf("%s,restrict=on%s", parts[0], joined(parts[1:]))
+}
+
+// joined is the rest of a comma-separated argument.
+func joined(parts []string) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	return "," + strings.Join(parts, ",")
+}

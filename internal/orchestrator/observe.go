@@ -1,0 +1,139 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+)
+
+// lookTimeout bounds what one tick asks of the outside, so that a silent
+// source becomes a hold and not a stuck worker.
+const lookTimeout = 15 * time.Second
+
+// move is the rollout's job with its two forms.
+func move(r api.Rollout) rollout.Move {
+	return rollout.Move{Target: r.Target, Rollout: r.ID, Former: r.Former, Apply: r.Apply}
+}
+
+// observe gathers what one tick needs to know. What does not answer becomes a
+// reason to hold.
+func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Observation {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	var obs rollout.Observation
+	if r.Former == nil {
+		if r.Status == api.RolloutWaiting {
+			obs.Gate = o.gate(r)
+		}
+		return obs
+	}
+	view, hold := o.look(ctx, r)
+	if hold != nil {
+		obs.Away = append(obs.Away, *hold)
+		return obs
+	}
+	obs.Job = view
+	if rollout.Judging(r) {
+		o.judge(ctx, r, &obs)
+	}
+	if len(obs.Away) == 0 && rollout.Settled(r) {
+		o.advise(ctx, r, &obs)
+	}
+	return obs
+}
+
+// look reads the job and merges what Consul says of its instances.
+func (o *Orchestrator) look(ctx context.Context, r api.Rollout) (*rollout.JobView, *api.Hold) {
+	view, err := o.Reader.View(ctx, move(r))
+	if err != nil {
+		return nil, away("nomad", err)
+	}
+	if floor := rollout.Floor(r); view.ModifyIndex < floor {
+		return nil, &api.Hold{Source: "nomad", Reason: fmt.Sprintf(
+			"nomad gives an older view of the job, of modify index %d; it has been at %d", view.ModifyIndex, floor)}
+	}
+	if o.Checks == nil || len(r.Former.Checked) == 0 {
+		return view, nil
+	}
+	health, err := o.Checks.Checks(ctx, r.Former.Checked)
+	if err != nil {
+		return nil, away("consul", err)
+	}
+	for i, in := range view.Instances {
+		if in.Health != api.Healthy {
+			continue
+		}
+		// Consul's critical is not yet a lost instance: it may be starting.
+		// The stage's deadline and grace decide when waiting ends.
+		if health[in.ID] != api.Healthy {
+			view.Instances[i].Health = api.Pending
+			view.Instances[i].Because = "its checks in consul do not pass"
+		}
+	}
+	return view, nil
+}
+
+// away is a reason to hold: a source that gave an error instead of an answer.
+func away(source string, err error) *api.Hold {
+	return &api.Hold{Source: source, Reason: source + " gives no answer: " + api.AsError(err).Message}
+}
+
+// judge asks for one look when the interval of the last one is over.
+func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
+	now := time.Now().UTC()
+	stage := r.Stages[len(r.Stages)-1]
+	if r.Verdict != nil && r.Status == api.RolloutRunning && now.Sub(r.Verdict.At) < r.Decision.Judge.Interval.D() {
+		return
+	}
+	q := Question{
+		Target: r.Target, Spec: r.Decision.Judge, Stage: stage.Number, State: r.Judge, Started: stage.Ready, Now: now,
+	}
+	for _, in := range obs.Job.Instances {
+		switch {
+		case in.Health != api.Healthy:
+		case in.Build == api.BuildPatched:
+			q.Canary = append(q.Canary, in.ID)
+		case in.Build == api.BuildFormer:
+			q.Stable = append(q.Stable, in.ID)
+		}
+	}
+	verdict, state, err := o.Judge.Look(ctx, q)
+	if err != nil {
+		obs.Away = append(obs.Away, api.Hold{Source: "prometheus", Reason: "the judge has no data: " + api.AsError(err).Message})
+		return
+	}
+	obs.Verdict, obs.Judge = &verdict, &state
+}
+
+// advise asks the strategy what comes next.
+func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
+	target, err := o.Reader.Target(ctx, r.Target)
+	if err != nil {
+		obs.Away = append(obs.Away, *away("nomad", err))
+		return
+	}
+	view := api.StrategyView{
+		Rollout: r.ID, Target: target, Critical: r.Decision.Critical, Config: r.Decision.Strategy.Config,
+		Stages: r.Stages, Instances: obs.Job.Instances, Neighbours: o.Neighbours(r.Target), Verdict: r.Verdict,
+	}
+	advice, err := o.Adviser.Advise(ctx, r.Decision.Strategy.Name, view)
+	if err != nil {
+		obs.Away = append(obs.Away, api.Hold{
+			Source: "strategy", Reason: fmt.Sprintf("strategy %s gives no advice: %v", r.Decision.Strategy.Name, err),
+		})
+		return
+	}
+	obs.Advice = &advice
+}
+
+// gate asks the windows and the other rollouts.
+func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
+	now := time.Now().UTC()
+	if opens, reason := o.Opens(r.Decision, now); opens.After(now) {
+		return rollout.Gate{Reason: fmt.Sprintf("%s; opens %s", reason, opens.Format(time.RFC3339))}
+	}
+	return rollout.Turn(r, o.Store.Rollouts(), o.Adjacent)
+}

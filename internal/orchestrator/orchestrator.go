@@ -1,0 +1,291 @@
+// Package orchestrator carries out rollouts on the leader. For each open
+// rollout one worker looks at the world, lets package rollout decide, records
+// the outcome in the replicated state, and performs the effect that the
+// decision opened: intent in the log, effect with compare-and-set, verified,
+// outcome in the log.
+//
+// It owns no state: a new leader starts fresh workers, and each verifies an
+// effect that it finds open before it repeats anything.
+//
+// A worker proceeds in turns. A turn ends after at most one change of the
+// world, so that a person's command is met between any two of them; only a
+// simulation takes longer.
+//
+// Goroutines: Run, one worker per open rollout, and under each simulating
+// worker one watcher that ends the simulation when it has been superseded.
+package orchestrator
+
+import (
+	"context"
+	"log/slog"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+)
+
+// Store is the replicated state as the orchestrator reads it.
+type Store interface {
+	Rollouts() []api.Rollout
+	OpenRollouts() []api.Rollout
+	Rollout(id string) (api.Rollout, bool)
+	Watch(topics ...api.Topic) <-chan struct{}
+}
+
+// Recorder writes to the replicated state.
+type Recorder interface {
+	// Transition stores next if the rollout still has modify index expect;
+	// otherwise the error has code stale_index.
+	Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error
+	RecordSimulation(ctx context.Context, s api.Simulation) error
+}
+
+// Reader looks at jobs.
+type Reader interface {
+	View(ctx context.Context, m rollout.Move) (*rollout.JobView, error)
+	Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error)
+	Target(ctx context.Context, ref api.TargetRef) (api.Target, error)
+}
+
+// Mover changes jobs. Nomad drops a registration that equals the present one,
+// so those of two stages differ even when their deltas are equal.
+type Mover interface {
+	Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error
+	Promote(ctx context.Context, m rollout.Move) error
+	Settle(ctx context.Context, m rollout.Move) error
+	Rollback(ctx context.Context, m rollout.Move, expect uint64) error
+	Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error
+}
+
+// Tagger marks the job version that a rollout returns to.
+type Tagger interface {
+	Tag(ctx context.Context, m rollout.Move) error
+	Untag(ctx context.Context, m rollout.Move) error
+}
+
+// Checker tells the health of instances by the services they registered.
+type Checker interface {
+	Checks(ctx context.Context, services []string) (map[string]api.Health, error)
+}
+
+// Judge compares patched with former instances.
+type Judge interface {
+	Look(ctx context.Context, q Question) (api.Verdict, api.JudgeState, error)
+}
+
+// Question is what the judge is asked at one look.
+type Question struct {
+	Target  api.TargetRef
+	Spec    api.JudgeSpec
+	Stage   int
+	State   *api.JudgeState
+	Canary  []string // allocation IDs
+	Stable  []string // allocation IDs; empty when every instance is patched
+	Started time.Time
+	Now     time.Time
+}
+
+// Adviser is the host of the strategies.
+type Adviser interface {
+	Advise(ctx context.Context, strategy string, view api.StrategyView) (api.Advice, error)
+}
+
+// Simulator tries a patch on twins.
+type Simulator interface {
+	Simulate(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, []api.Apply, error)
+}
+
+// Options are the orchestrator's parts. Checks may be nil: health is then
+// Nomad's word alone.
+type Options struct {
+	Store     Store
+	Recorder  Recorder
+	Reader    Reader
+	Mover     Mover
+	Tagger    Tagger
+	Checks    Checker
+	Judge     Judge
+	Adviser   Adviser
+	Simulator Simulator
+	// Adjacent tells whether two targets are joined by an edge of the graph.
+	Adjacent func(a, b api.TargetRef) bool
+	// Neighbours names the services joined to a target's.
+	Neighbours func(api.TargetRef) []string
+	// Opens tells when windows and freezes let a rollout start, and why not yet.
+	Opens    func(api.Decision, time.Time) (time.Time, string)
+	Interval time.Duration // between looks
+	Logger   *slog.Logger
+}
+
+// Orchestrator performs rollouts during one term of leadership.
+type Orchestrator struct {
+	Options
+	// starting has room for one, who stays from the look at the gate until its
+	// outcome is in the log: of two rollouts of which the budget allows one,
+	// both would see room.
+	starting chan struct{}
+}
+
+// New returns an orchestrator; Run starts it.
+func New(o Options) *Orchestrator {
+	if o.Interval <= 0 {
+		o.Interval = time.Second
+	}
+	return &Orchestrator{Options: o, starting: make(chan struct{}, 1)}
+}
+
+// Run works until ctx ends, which is when leadership does. It returns after
+// every worker has stopped.
+func (o *Orchestrator) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	var mu sync.Mutex
+	working := map[string]bool{}
+	for {
+		changed := o.Store.Watch(api.TopicRollout)
+		for _, r := range o.Store.OpenRollouts() {
+			mu.Lock()
+			start := !working[r.ID]
+			if start {
+				working[r.ID] = true
+			}
+			mu.Unlock()
+			if start {
+				wg.Go(func() {
+					o.work(ctx, r.ID)
+					mu.Lock()
+					delete(working, r.ID)
+					mu.Unlock()
+				})
+			}
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// work carries one rollout until it ends or ctx does.
+func (o *Orchestrator) work(ctx context.Context, id string) {
+	log := o.Logger.With("rollout_id", id)
+	ticker := time.NewTicker(o.Interval)
+	defer ticker.Stop()
+	var a attempt
+	for ctx.Err() == nil {
+		changed := o.Store.Watch(api.TopicRollout)
+		switch o.turn(ctx, log, id, &a) {
+		case over:
+			return
+		case busy:
+			continue
+		case idle:
+		}
+		select {
+		case <-ticker.C:
+		case <-changed:
+			// A person's command, or another rollout that this one waited
+			// for; ours alone would have been seen as progress.
+		case <-ctx.Done():
+		}
+	}
+}
+
+// pace is what a worker does after a turn.
+type pace int
+
+const (
+	idle pace = iota // wait for the next look or for a change
+	busy             // take the next turn at once
+	over             // the rollout has ended
+)
+
+// turn is one step of a worker: it carries the open effect one step further,
+// or looks, decides and records. It keeps nothing but a; everything else is
+// read anew, so that any turn may be the last of a term.
+func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a *attempt) pace {
+	r, ok := o.Store.Rollout(id)
+	if !ok || r.Status.Ended() {
+		return over
+	}
+	if r.Effect != nil {
+		return o.carryOut(ctx, log, r, a)
+	}
+	if r.Former == nil && r.Status == api.RolloutWaiting {
+		select {
+		case o.starting <- struct{}{}:
+			defer func() { <-o.starting }()
+		case <-ctx.Done():
+			return idle
+		}
+	}
+	obs := o.observe(ctx, r)
+	return o.record(ctx, log, r, rollout.Tick{Observation: obs})
+}
+
+// record steps a rollout and logs what could not be written.
+func (o *Orchestrator) record(ctx context.Context, log *slog.Logger, r api.Rollout, ev rollout.Event) pace {
+	progressed, err := o.step(ctx, r, ev)
+	switch {
+	case err != nil:
+		log.Warn("record a step of the rollout", "error", err)
+	case progressed:
+		return busy
+	}
+	return idle
+}
+
+// step decides and records. It reports whether an effect was opened or the
+// status changed, so that the worker goes on at once.
+func (o *Orchestrator) step(ctx context.Context, r api.Rollout, ev rollout.Event) (bool, error) {
+	next, err := rollout.Step(r, ev, time.Now().UTC())
+	if err != nil {
+		return false, err
+	}
+	if same(r, next) {
+		return false, nil
+	}
+	err = o.Recorder.Transition(ctx, kind(r, next), next, r.ModifyIndex)
+	if api.IsCode(err, api.CodeStaleIndex) {
+		return true, nil // somebody was faster: look again
+	}
+	if err != nil {
+		return false, err
+	}
+	return next.Effect != nil || next.Status != r.Status || len(next.Effects) != len(r.Effects), nil
+}
+
+// same reports whether nothing changed that is worth a log entry. A reason's
+// numbers change with every look; they ride along with the judge's state.
+func same(a, b api.Rollout) bool {
+	return reflect.DeepEqual(a, b)
+}
+
+// kind names a transition for the record.
+func kind(from, to api.Rollout) string {
+	switch {
+	case to.Status.Ended():
+		return "end"
+	case from.Effect == nil && to.Effect != nil && to.Effect.Kind == api.EffectStage && len(to.Stages) > len(from.Stages):
+		return "stage_advance"
+	case from.Effect == nil && to.Effect != nil, from.Effect != nil && to.Effect != nil && from.Effect.ID != to.Effect.ID:
+		return "effect_intend"
+	case from.Effect != nil && to.Effect == nil:
+		return "effect_finish"
+	case to.Status != from.Status:
+		switch to.Status {
+		case api.RolloutHolding:
+			return "hold"
+		case api.RolloutRunning:
+			return "resume"
+		default:
+			return "status"
+		}
+	case to.Judge != nil && !reflect.DeepEqual(from.Judge, to.Judge):
+		return "judge"
+	}
+	return "observe"
+}

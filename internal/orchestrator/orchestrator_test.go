@@ -1,0 +1,249 @@
+package orchestrator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// calmWorld is a world in which nothing goes wrong, with n jobs of four
+// instances.
+func calmWorld(n int, change func(*api.Decision)) *world {
+	w := newWorld(0)
+	w.faults, w.rate, w.stale, w.bad, w.meddling, w.haunt, w.checked = false, 0, 0, 0, 0, 0, true
+	w.store = state.NewStore()
+	w.fsm = state.NewFSM(w.store)
+	w.refs, w.jobs = nil, map[api.TargetRef]*modelJob{}
+	w.ladder = []api.Advice{stage(50, api.StageInPlace), stage(100, api.StageInPlace)}
+	d := api.Decision{Deadline: api.Duration(time.Minute), Rollback: api.RollbackSpec{OnHealth: true, OnDeadline: true}}
+	change(&d)
+	cmd := &state.PatchSubmit{Patch: api.Patch{Name: "p", Digest: "d"}, Plan: api.Plan{ID: "plan", Patch: "p", Digest: "d"}}
+	for i := range n {
+		ref := api.TargetRef{Namespace: "default", Job: fmt.Sprintf("job%d", i), Group: "g"}
+		w.jobs[ref] = newModelJob(ref, 4, func(string) time.Duration { return 2 * time.Second }, w.now())
+		w.refs = append(w.refs, ref)
+		d.Target = ref
+		cmd.Rollouts = append(cmd.Rollouts, api.Rollout{
+			ID: fmt.Sprintf("r%d", i), Plan: "plan", Patch: "p", PatchDigest: "d", Target: ref, Wave: 1, Decision: d,
+			Status: api.RolloutPending, Apply: []api.Apply{{Kind: api.ApplyJob, Task: "main"}},
+		})
+	}
+	entry, err := state.Encode(cmd, w.now(), "ada")
+	if err == nil {
+		err = w.apply(entry)
+	}
+	if err != nil {
+		w.fail("submit: %v", err)
+	}
+	w.elect()
+	return w
+}
+
+// until turns the world over until the rollout is as asked.
+func (w *world) until(t *testing.T, id string, ok func(api.Rollout) bool) {
+	t.Helper()
+	for range 300 {
+		if ok(w.rollout(id)) {
+			return
+		}
+		time.Sleep(time.Second)
+		w.step()
+	}
+	t.Fatalf("never: %+v", w.rollout(id))
+}
+
+// TestATurnThatChangesNothingWritesNothing: what comes back from the log equals
+// what was put into it, in every state that a rollout can rest in.
+func TestATurnThatChangesNothingWritesNothing(t *testing.T) {
+	rests := map[string]struct {
+		change  func(*api.Decision)
+		arrange func(*testing.T, *world)
+	}{
+		"awaiting approval": {func(d *api.Decision) { d.Approval.Count = 1 }, func(t *testing.T, w *world) {
+			w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutAwaitingApproval })
+		}},
+		"paused in a stage": {func(*api.Decision) {}, func(t *testing.T, w *world) {
+			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && !r.Stages[0].Judged.IsZero() })
+			w.command("r0", "pause", "test")
+		}},
+		"held by a foreign job": {func(*api.Decision) {}, func(t *testing.T, w *world) {
+			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
+			j := w.jobs[w.refs[0]]
+			_, err := j.register("theirs", block{own: true, parallel: 1}, j.index)
+			must.NoError(t, err)
+			w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
+		}},
+		"rolling back a foreign job": {func(*api.Decision) {}, func(t *testing.T, w *world) {
+			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
+			j := w.jobs[w.refs[0]]
+			_, err := j.register("theirs", block{own: true, parallel: 1}, j.index)
+			must.NoError(t, err)
+			w.command("r0", "rollback", "test")
+			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 && r.Effect == nil })
+		}},
+		"nomad is away": {func(*api.Decision) {}, func(t *testing.T, w *world) {
+			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
+			w.down["nomad"] = w.now().Add(time.Hour)
+			w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
+		}},
+		"an effect waits for nomad": {func(*api.Decision) {}, func(t *testing.T, w *world) {
+			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 })
+			w.down["nomad"] = w.now().Add(time.Hour)
+			w.command("r0", "rollback", "test")
+			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 })
+		}},
+	}
+	for name, rest := range rests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := calmWorld(1, rest.change)
+				defer w.term.cancel()
+				rest.arrange(t, w)
+				for range 15 { // instances settle
+					time.Sleep(time.Second)
+					w.step()
+				}
+				index := w.store.Index()
+				for range 60 {
+					time.Sleep(time.Second)
+					w.step()
+				}
+				must.Eq(t, index, w.store.Index(), must.Sprintf("%v", w.trace))
+				must.NoError(t, w.broken)
+			})
+		})
+	}
+}
+
+// TestForeignRollbackIsGivenUp: a rollback of a job that is somebody else's now
+// holds, and ends when a person says so, with the job as it is.
+func TestForeignRollbackIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(*api.Decision) {})
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
+		j := w.jobs[w.refs[0]]
+		_, err := j.register("theirs", block{own: true, parallel: 1}, j.index)
+		must.NoError(t, err)
+		w.command("r0", "abort", "test")
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 })
+		must.Eq(t, "job", w.rollout("r0").Holds[0].Source)
+		must.Eq(t, api.RolloutRollingBack, w.rollout("r0").Status)
+		w.command("r0", "abort", "test")
+		must.Eq(t, api.RolloutFailed, w.rollout("r0").Status)
+		must.StrContains(t, w.rollout("r0").Reason, "changed by somebody else")
+		must.Eq(t, "theirs", j.spec)
+	})
+}
+
+// slowLog makes a commit take time.
+type slowLog struct{ *term }
+
+func (s *slowLog) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
+	time.Sleep(100 * time.Millisecond)
+	return s.term.Transition(ctx, kind, next, expect)
+}
+
+// TestRunStartsNoMoreThanTheBudget runs the real workers, all of which see the
+// gate open in the same moment.
+func TestRunStartsNoMoreThanTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(3, func(d *api.Decision) { d.Budget.Targets = 1 })
+		o := w.orch.Options
+		o.Recorder, o.Logger, o.Interval = &slowLog{term: w.term}, slog.New(slog.DiscardHandler), time.Second
+		o.Reader, o.Mover, o.Tagger = downNomad{}, downNomad{}, downNomad{} // the tags stay open
+		done := make(chan error)
+		go func() { done <- New(o).Run(w.term.ctx) }()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		tags := 0
+		for _, r := range w.store.Rollouts() {
+			if r.Effect != nil && r.Effect.Kind == api.EffectTag {
+				tags++
+			}
+		}
+		must.Eq(t, 1, tags)
+		w.term.cancel()
+		must.ErrorIs(t, <-done, context.Canceled)
+	})
+}
+
+// downNomad answers nothing.
+type downNomad struct{}
+
+func (downNomad) err() error { return api.Errorf(api.CodeUnavailable, "nomad: connection refused") }
+
+func (d downNomad) View(context.Context, rollout.Move) (*rollout.JobView, error) { return nil, d.err() }
+func (d downNomad) Capture(context.Context, api.TargetRef) (*api.FormerJob, error) {
+	return nil, d.err()
+}
+func (d downNomad) Target(context.Context, api.TargetRef) (api.Target, error) {
+	return api.Target{}, d.err()
+}
+func (d downNomad) Stage(context.Context, rollout.Move, api.StageMode, int, uint64) error {
+	return d.err()
+}
+func (d downNomad) Promote(context.Context, rollout.Move) error                   { return d.err() }
+func (d downNomad) Settle(context.Context, rollout.Move) error                    { return d.err() }
+func (d downNomad) Rollback(context.Context, rollout.Move, uint64) error          { return d.err() }
+func (d downNomad) Unpace(context.Context, rollout.Move, api.Build, uint64) error { return d.err() }
+func (d downNomad) Tag(context.Context, rollout.Move) error                       { return d.err() }
+func (d downNomad) Untag(context.Context, rollout.Move) error                     { return d.err() }
+
+// sizes keeps the deltas that stages are registered with.
+type sizes struct {
+	downNomad
+	deltas []int
+}
+
+func (s *sizes) Stage(_ context.Context, _ rollout.Move, _ api.StageMode, delta int, _ uint64) error {
+	s.deltas = append(s.deltas, delta)
+	return nil
+}
+
+// TestStageSize: the next stage adds what is missing, by the record when the
+// list of instances is older than the job, and without canaries, which Nomad
+// stops at the next registration.
+func TestStageSize(t *testing.T) {
+	instances := func(patched, canaries int) []api.Instance {
+		var out []api.Instance
+		for i := range patched + canaries {
+			out = append(out, api.Instance{ID: fmt.Sprint(i), Build: api.BuildPatched, Canary: i >= patched})
+		}
+		return out
+	}
+	for name, c := range map[string]struct {
+		before api.StageMode
+		seen   []api.Instance
+		want   int
+	}{
+		"in place":                      {api.StageInPlace, instances(2, 0), 3},
+		"a former instance came back":   {api.StageInPlace, instances(3, 0), 2},
+		"an older list":                 {api.StageInPlace, instances(0, 0), 3},
+		"after canaries":                {api.StageBeside, instances(0, 2), 5},
+		"more than enough came back":    {api.StageInPlace, instances(6, 0), 1},
+		"canaries beside patched ones":  {api.StageBeside, instances(1, 1), 4},
+		"an older list, after canaries": {api.StageBeside, instances(0, 0), 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &sizes{}
+			o := New(Options{Mover: m})
+			r := api.Rollout{
+				Stages:  []api.Stage{{Number: 1, Mode: c.before}, {Number: 2, Mode: api.StageInPlace}},
+				Effects: []api.Effect{{Kind: api.EffectStage, Status: api.EffectDone, Stage: 1, Want: 2}},
+				Effect:  &api.Effect{Kind: api.EffectStage, Stage: 2, Want: 5},
+			}
+			must.NoError(t, o.doStage(r)(t.Context(), &rollout.JobView{Instances: c.seen}))
+			must.Eq(t, []int{c.want}, m.deltas)
+		})
+	}
+}

@@ -1,0 +1,104 @@
+package orchestrator
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// weather is what goes wrong by itself between two turns.
+func (w *world) weather() {
+	if w.chance(w.rate / 3) {
+		source := []string{"nomad", "consul", "prometheus", "strategy"}[w.rng.IntN(4)]
+		w.down[source] = w.now().Add(w.between(time.Second, time.Minute))
+		w.say("%s goes away until %s", source, w.down[source].Format("04:05"))
+	}
+	if w.term != nil && w.chance(w.rate/5) {
+		w.term.crash("between two turns")
+	}
+	w.interlude("between two turns")
+}
+
+// interlude is what others do, at any moment.
+func (w *world) interlude(where string) {
+	if !w.faults {
+		return
+	}
+	i := w.rng.IntN(len(w.refs))
+	j := w.jobs[w.refs[i]]
+	switch {
+	case w.chance(w.meddling):
+		action := []string{"approve", "approve", "pause", "resume", "resume", "promote", "promote", "abort", "rollback"}[w.rng.IntN(9)]
+		w.command(fmt.Sprintf("r%d", i), action, where)
+	case w.chance(w.meddling / 20):
+		w.foreign[j.ref.Job] = true
+		spec := "theirs"
+		if w.chance(0.3) {
+			spec = specFormer
+		}
+		_, err := j.register(spec, block{own: true, parallel: 1}, j.index)
+		w.say("somebody registers %s with %s (%s): %v", j.ref.Job, spec, where, err)
+		w.evaluate(j)
+	case w.chance(w.rate / 10):
+		how := []string{"restart", "crash", "node"}[w.rng.IntN(3)]
+		j.kill(w.rng.IntN(100), how, w.now())
+		w.say("an instance of %s dies: %s (%s)", j.ref.Job, how, where)
+		w.evaluate(j)
+	}
+}
+
+// evaluate lets the scheduler run at once or at the next step.
+func (w *world) evaluate(j *modelJob) {
+	if w.chance(0.6) {
+		j.schedule(w.now())
+	}
+}
+
+// command is a person's word.
+func (w *world) command(id, action, where string) {
+	r, ok := w.store.Rollout(id)
+	if !ok {
+		return
+	}
+	next, err := rollout.Step(r, rollout.Command{Action: action, By: api.Identity{Name: "ada"}}, w.now())
+	if err == nil {
+		if n := len(r.Stages); action == "promote" && n > 0 {
+			w.promised[fmt.Sprintf("%s/%d", r.Target.Job, n)] = true
+		}
+		var entry []byte
+		entry, err = state.Encode(&state.RolloutTransition{Kind: action, Expect: r.ModifyIndex, Rollout: next}, w.now(), "ada")
+		if err == nil {
+			err = w.apply(entry)
+		}
+		if err != nil {
+			w.fail("%s %s: %v", action, id, err)
+		}
+	}
+	w.say("ada: %s %s (%s): %v", action, id, where, err)
+	w.check()
+}
+
+// help is what an operator does in peace about a rollout that waits.
+func (w *world) help(i int) {
+	for _, r := range w.store.OpenRollouts() {
+		action := ""
+		switch {
+		case i > 1200 || (i > 200 && r.Status == api.RolloutRollingBack):
+			action = "abort"
+		case r.Status == api.RolloutAwaitingApproval:
+			action = "approve"
+		case r.Status == api.RolloutPaused:
+			action = "resume"
+		case r.Status == api.RolloutHolding:
+			action = []string{"resume", "promote", "abort"}[w.rng.IntN(3)]
+		case r.Status == api.RolloutRunning && i > 900:
+			action = "rollback"
+		}
+		if action != "" {
+			w.command(r.ID, action, "in peace")
+		}
+	}
+}

@@ -1,0 +1,341 @@
+package orchestrator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// term is one term of leadership as the orchestrator meets the world: its
+// ports to Nomad, Consul, the judge, the strategies, the simulator and the log.
+// Every crossing may go wrong.
+type term struct {
+	w      *world
+	ctx    context.Context //nolint:containedctx // the term is the context
+	cancel context.CancelFunc
+	acting string // the effect that the present turn carries out
+}
+
+func (t *term) over() bool { return t.ctx.Err() != nil }
+
+// crash ends the term: nothing that it says is heard any more.
+func (t *term) crash(where string) {
+	t.w.say("crash %s", where)
+	t.cancel()
+}
+
+// read is a call that changes nothing.
+func (t *term) read(ctx context.Context, source string) error {
+	w := t.w
+	w.interlude("reading " + source)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if until := w.down[source]; w.now().Before(until) {
+		return api.Errorf(api.CodeUnavailable, "%s: connection refused", source)
+	}
+	switch w.roll() {
+	case faultCrash:
+		t.crash("reading " + source)
+		return ctx.Err()
+	case faultError:
+		w.say("%s answers a read with an error", source)
+		return api.Errorf(api.CodeUnavailable, "%s: 500", source)
+	case faultSlow:
+		time.Sleep(w.between(time.Second, 20*time.Second))
+		if ctx.Err() != nil {
+			return api.Errorf(api.CodeTimeout, "%s: %v", source, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// write is a call that changes something: do may be performed before a crash,
+// with its reply lost, twice, late, or not at all.
+func (t *term) write(ctx context.Context, what string, do func() error) error {
+	w := t.w
+	w.interlude("before " + what)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if until := w.down["nomad"]; w.now().Before(until) {
+		return api.Errorf(api.CodeUnavailable, "nomad: connection refused")
+	}
+	fault := w.roll()
+	if fault == faultNone && w.faults && w.rate > 0 && w.chance(w.haunt) {
+		fault = faultLate
+	}
+	switch fault {
+	case faultCrash:
+		t.crash("before " + what)
+		return ctx.Err()
+	case faultError:
+		w.say("%s: error, not performed", what)
+		return api.Errorf(api.CodeUnavailable, "nomad: 500")
+	case faultLate:
+		w.say("%s: on its way, but late", what)
+		w.later = append(w.later, delayed{at: w.now().Add(w.between(100*time.Millisecond, 2*time.Minute)), what: what, do: do})
+		if id, _, ok := strings.Cut(t.acting, "."); ok && w.chance(0.4) {
+			w.command(id, "abort", "with "+what+" on its way")
+		}
+		return api.Errorf(api.CodeTimeout, "nomad: context deadline exceeded")
+	}
+	err := do()
+	w.say("%s: %v", what, err)
+	w.check()
+	switch fault {
+	case faultTwice:
+		err = do()
+		w.say("%s, once more: %v", what, err)
+		w.check()
+	case faultLost:
+		w.say("%s: reply lost", what)
+		err = api.Errorf(api.CodeUnavailable, "nomad: connection reset")
+	case faultCrashAfter:
+		t.crash("after " + what)
+		err = ctx.Err()
+	}
+	w.interlude("after " + what)
+	return err
+}
+
+// View may be an older one.
+func (t *term) View(ctx context.Context, m rollout.Move) (*rollout.JobView, error) {
+	if err := t.read(ctx, "nomad"); err != nil {
+		return nil, err
+	}
+	j := t.w.jobs[m.Target]
+	now := j.view(t.w.now(), m)
+	seen := append(t.w.views[m.Rollout], now)
+	t.w.views[m.Rollout] = seen[max(0, len(seen)-30):]
+	v := *now
+	if len(seen) > 1 && t.w.faults && t.w.chance(t.w.stale) {
+		v = *seen[max(0, len(seen)-2-t.w.rng.IntN([]int{4, 28}[t.w.rng.IntN(2)]))]
+		t.w.say("a stale view of %s: index %d, not %d", m.Target.Job, v.ModifyIndex, now.ModifyIndex)
+	}
+	v.Instances = append([]api.Instance(nil), v.Instances...)
+	return &v, nil
+}
+
+func (t *term) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error) {
+	if err := t.read(ctx, "nomad"); err != nil {
+		return nil, err
+	}
+	return t.w.jobs[ref].capture(t.w.checked), nil
+}
+
+func (t *term) Target(ctx context.Context, ref api.TargetRef) (api.Target, error) {
+	if err := t.read(ctx, "nomad"); err != nil {
+		return api.Target{}, err
+	}
+	return api.Target{TargetRef: ref, Count: t.w.jobs[ref].count, Driver: "qemu"}, nil
+}
+
+// register carries a registration out and holds it against the open intent.
+func (t *term) register(ctx context.Context, kind api.EffectKind, m rollout.Move, spec string, u block, expect uint64) error {
+	w, effect := t.w, t.acting
+	what := fmt.Sprintf("register %s (%s %s)", m.Target.Job, effect, spec)
+	return t.write(ctx, what, func() error {
+		j := w.jobs[m.Target]
+		changed, err := j.register(spec, u, expect)
+		if changed {
+			w.registered(m.Rollout, effect, kind)
+			w.evaluate(j)
+		}
+		return err
+	})
+}
+
+func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
+	u := block{parallel: delta, mark: expect}
+	if mode == api.StageBeside {
+		u.canary = delta
+	}
+	return t.register(ctx, api.EffectStage, m, patchOf(m.Former.Digest), u, expect)
+}
+
+func (t *term) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
+	return t.register(ctx, api.EffectRollback, m, m.Former.Digest, block{parallel: m.Former.Count}, expect)
+}
+
+func (t *term) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
+	own := block{own: true, parallel: 1}
+	if build == api.BuildPatched {
+		return t.register(ctx, api.EffectFinish, m, patchOf(m.Former.Digest), own, expect)
+	}
+	return t.register(ctx, api.EffectUnpace, m, m.Former.Digest, own, expect)
+}
+
+func (t *term) Settle(ctx context.Context, m rollout.Move) error {
+	j := t.w.jobs[m.Target]
+	dep := j.dep.id
+	return t.write(ctx, "settle "+m.Target.Job, func() error { j.setHealth(dep, t.w.now()); return nil })
+}
+
+func (t *term) Promote(ctx context.Context, m rollout.Move) error {
+	if err := t.Settle(ctx, m); err != nil {
+		return err
+	}
+	j := t.w.jobs[m.Target]
+	dep := j.dep.id
+	return t.write(ctx, "promote "+m.Target.Job, func() error { return j.promote(dep, t.w.now()) })
+}
+
+func (t *term) Tag(ctx context.Context, m rollout.Move) error {
+	return t.write(ctx, "tag "+m.Target.Job, func() error {
+		t.w.jobs[m.Target].tags[m.TagName()] = m.Former.Version
+		return nil
+	})
+}
+
+func (t *term) Untag(ctx context.Context, m rollout.Move) error {
+	return t.write(ctx, "untag "+m.Target.Job, func() error { delete(t.w.jobs[m.Target].tags, m.TagName()); return nil })
+}
+
+func (t *term) Checks(ctx context.Context, services []string) (map[string]api.Health, error) {
+	if err := t.read(ctx, "consul"); err != nil {
+		return nil, err
+	}
+	out := map[string]api.Health{}
+	for _, j := range t.w.jobs {
+		for _, a := range j.allocs {
+			out[a.id] = api.Pending
+			if j.ref.Job == services[0] && a.healthy(t.w.now()) {
+				out[a.id] = api.Healthy
+			}
+		}
+	}
+	return out, nil
+}
+
+func (t *term) Look(ctx context.Context, q Question) (api.Verdict, api.JudgeState, error) {
+	if err := t.read(ctx, "prometheus"); err != nil {
+		return api.Verdict{}, api.JudgeState{}, err
+	}
+	w := t.w
+	s := api.JudgeState{Stage: q.Stage, Started: q.Now, Looks: 1, Bank: json.RawMessage(`{"a":1}`)}
+	if q.State != nil {
+		s.Started, s.Looks = q.State.Started, q.State.Looks+1
+	}
+	v := api.Verdict{Kind: api.VerdictContinue, At: q.Now, Looks: s.Looks, Reason: "more data is needed"}
+	switch {
+	case w.chance(w.bad):
+		w.excused[q.Target.Job] = true
+		v.Kind, v.Reason = api.VerdictAbort, "latency is worse"
+	case w.chance(0.3):
+		v.Kind, v.Reason = api.VerdictPromote, "no worse"
+		w.promised[fmt.Sprintf("%s/%d", q.Target.Job, q.Stage)] = true
+	case w.chance(0.03):
+		w.excused[q.Target.Job] = true
+		v.Kind, v.Reason = api.VerdictInconclusive, "too little traffic"
+	}
+	w.say("judge on %s stage %d: %s", q.Target.Job, q.Stage, v.Kind)
+	return v, s, nil
+}
+
+func (t *term) Advise(ctx context.Context, _ string, view api.StrategyView) (api.Advice, error) {
+	if err := t.read(ctx, "strategy"); err != nil {
+		return api.Advice{}, err
+	}
+	w := t.w
+	switch {
+	case w.faults && w.chance(0.02):
+		return api.Advice{Action: api.AdviceHold, Reason: "a moment"}, nil
+	case w.faults && w.chance(0.01):
+		w.excused[view.Target.Job] = true
+		return api.Advice{Action: api.AdviceRollback, Reason: "no"}, nil
+	case w.faults && w.chance(0.02): // nonsense, to be refused
+		return api.Advice{Action: api.AdviceFinish, Percent: -3}, nil
+	}
+	for _, s := range w.ladder {
+		if len(view.Stages) == 0 || s.Percent > view.Stages[len(view.Stages)-1].Percent {
+			return s, nil
+		}
+	}
+	if last := view.Stages[len(view.Stages)-1]; last.Mode == api.StageBeside && !last.Promoted {
+		return api.Advice{Action: api.AdvicePromote, Reason: "green is good"}, nil
+	}
+	return api.Advice{Action: api.AdviceFinish, Reason: "done"}, nil
+}
+
+func (t *term) Simulate(ctx context.Context, _ string, r api.Rollout, _ api.Target) (api.Impact, []api.Apply, error) {
+	w := t.w
+	for range 3 {
+		if err := t.read(ctx, "simulator"); err != nil {
+			return api.Impact{}, nil, err
+		}
+		time.Sleep(time.Second)
+	}
+	if w.chance(0.1) {
+		w.excused[r.Target.Job] = true
+		return api.Impact{Negative: true, Reason: "the treatment does not boot"}, nil, nil
+	}
+	return api.Impact{Reason: "no worse on " + r.Target.Job}, nil, nil
+}
+
+// Transition may be refused, lost, or commit after its term is over.
+func (t *term) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
+	return t.commit(ctx, kind+" of "+next.ID, &state.RolloutTransition{Kind: kind, Expect: expect, Rollout: next})
+}
+
+func (t *term) RecordSimulation(ctx context.Context, s api.Simulation) error {
+	return t.commit(ctx, "simulation "+s.ID, &state.SimulationPut{Simulation: s})
+}
+
+func (t *term) commit(ctx context.Context, what string, cmd state.Command) error {
+	w := t.w
+	if ctx.Err() != nil || t.over() {
+		return api.Errorf(api.CodeNoLeader, "not the leader")
+	}
+	entry, err := state.Encode(cmd, w.now(), "s1")
+	if err != nil {
+		return err
+	}
+	fault := w.roll()
+	switch fault {
+	case faultCrash:
+		t.crash("before the log has " + what)
+		return api.Errorf(api.CodeNoLeader, "leadership lost")
+	case faultError:
+		w.say("the log refuses %s", what)
+		return api.Errorf(api.CodeTimeout, "apply: timed out")
+	case faultLate:
+		w.say("the log takes %s late", what)
+		w.unsure = true // whoever looks at the gate until then does not see it
+		at := w.now().Add(w.between(100*time.Millisecond, 5*time.Second))
+		w.later = append(w.later, delayed{at: at, what: "log " + what, do: func() error { return w.apply(entry) }})
+		return api.Errorf(api.CodeTimeout, "apply: timed out")
+	}
+	if err := w.apply(entry); err != nil {
+		w.say("log: %s: %v", what, err)
+		return err
+	}
+	w.say("log: %s", what)
+	w.check()
+	switch fault {
+	case faultLost:
+		w.say("the log took %s and nobody was told", what)
+		return api.Errorf(api.CodeTimeout, "apply: timed out")
+	case faultCrashAfter:
+		t.crash("after the log has " + what)
+		return api.Errorf(api.CodeNoLeader, "leadership lost")
+	}
+	return nil
+}
+
+// apply is the replicated log, committed.
+func (w *world) apply(entry []byte) error {
+	w.logIndex++
+	if err, ok := w.fsm.Apply(&raft.Log{Index: w.logIndex, Data: entry}).(error); ok {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,156 @@
+package orchestrator
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// check holds what must be so at every moment.
+func (w *world) check() {
+	touching := 0
+	for i := range w.refs {
+		r := w.rollout(fmt.Sprintf("r%d", i))
+		w.checkEffects(r)
+		w.checkForward(r)
+		j := w.jobs[r.Target]
+		if !w.foreign[j.ref.Job] {
+			w.checkInstances(r, j)
+		}
+		if !r.Status.Ended() && (r.Former != nil || r.Status == api.RolloutRunning) {
+			touching++
+		}
+	}
+	if r := w.rollout("r0"); !w.unsure && r.Decision.Budget.Targets > 0 && touching > r.Decision.Budget.Targets {
+		w.fail("%d rollouts are under way, the budget is %d", touching, r.Decision.Budget.Targets)
+	}
+}
+
+// checkEffects: effects are numbered without a gap, so at most one is open,
+// and all but the open one have an outcome.
+func (w *world) checkEffects(r api.Rollout) {
+	for i, e := range r.Effects {
+		if e.ID != fmt.Sprintf("%s.%d", r.ID, i+1) || e.Status == api.EffectIntended {
+			w.fail("%s: effect %d of the record is %s %s", r.ID, i+1, e.ID, e.Status)
+		}
+	}
+	if r.Effect != nil && r.Effect.ID != fmt.Sprintf("%s.%d", r.ID, len(r.Effects)+1) {
+		w.fail("%s: the open effect is %s after %d", r.ID, r.Effect.ID, len(r.Effects))
+	}
+}
+
+// checkForward: never two stages in flight, and none without a good word.
+func (w *world) checkForward(r api.Rollout) {
+	for i, s := range r.Stages {
+		if i+1 < len(r.Stages) && s.Judged.IsZero() {
+			w.fail("%s: stage %d began before stage %d was judged", r.ID, i+2, s.Number)
+		}
+		word := fmt.Sprintf("%s/%d", r.Target.Job, s.Number)
+		if !s.Judged.IsZero() && r.Decision.Judge.Enabled && !w.promised[word] {
+			w.fail("%s: stage %d was passed without a verdict", r.ID, s.Number)
+		}
+	}
+	if n := len(r.Stages); r.Status == api.RolloutComplete && (n == 0 || r.Stages[n-1].Judged.IsZero()) {
+		w.fail("%s is complete and its last stage was never judged", r.ID)
+	}
+}
+
+// asked is how many patched instances the newest stage effect asks for, and
+// how many the one before did.
+func asked(r api.Rollout) (now, before int) {
+	effects := r.Effects
+	if r.Effect != nil {
+		effects = append(slices.Clip(effects), *r.Effect)
+	}
+	for _, e := range effects {
+		if e.Kind == api.EffectStage {
+			now, before = e.Want, now
+		}
+	}
+	return now, before
+}
+
+// checkInstances asks the model what runs: never more patched instances than
+// asked for, former ones that died and came back patched aside, and no more
+// away at once than the step and the budget allow.
+func (w *world) checkInstances(r api.Rollout, j *modelJob) {
+	patched, away := 0, 0
+	for _, a := range j.allocs {
+		if !isPatched(a.spec) {
+			continue
+		}
+		patched++
+		if !a.healthy(w.now()) && !a.hurt {
+			away++
+		}
+	}
+	now, before := asked(r)
+	if patched > now+j.overshot {
+		w.fail("%s: %d instances run the patch, %d were asked for and %d came back patched", r.ID, patched, now, j.overshot)
+	}
+	inPlace := len(r.Stages) > 0 && r.Stages[len(r.Stages)-1].Mode == api.StageInPlace
+	if !inPlace || j.update.canary > 0 || !isPatched(j.spec) {
+		return
+	}
+	step := now - before
+	if b := r.Decision.Budget.Instances; b > 0 && len(r.Stages) == 1 {
+		step = min(step, b)
+	}
+	if len(r.Stages) > 1 && r.Stages[len(r.Stages)-2].Mode == api.StageBeside {
+		step = now // the canaries end when the in-place stage begins
+	}
+	if away > max(1, step) {
+		w.fail("%s: %d instances are away at once, the step is %d", r.ID, away, step)
+	}
+}
+
+// registered holds a registration that Nomad accepted against the intents.
+func (w *world) registered(id, effect string, kind api.EffectKind) {
+	w.performed[effect]++
+	if n := w.performed[effect]; n > 1 {
+		w.fail("effect %s was performed %d times", effect, n)
+	}
+	r := w.rollout(id)
+	switch {
+	case r.Status.Ended():
+		w.fail("%s has ended, and effect %s (%s) changes its job", id, effect, kind)
+	case r.Effect != nil && (r.Effect.ID == effect || r.Effect.Kind == kind):
+	case r.Status == api.RolloutRollingBack: // a late one; the rollback undoes it
+	case len(r.Effects) > 0 && r.Effects[len(r.Effects)-1].ID == effect && r.Effects[len(r.Effects)-1].Status == api.EffectFailed:
+	default:
+		w.fail("effect %s (%s) is performed and not open", effect, kind)
+	}
+}
+
+// final holds what an ended rollout leaves behind.
+func (w *world) final(r api.Rollout) {
+	j := w.jobs[r.Target]
+	calm := w.good && w.rate == 0 && w.meddling == 0 && !w.excused[j.ref.Job]
+	if calm && r.Status != api.RolloutComplete {
+		w.fail("nothing speaks against %s, and it is %s: %s", r.ID, r.Status, r.Reason)
+	}
+	want := ""
+	switch r.Status {
+	case api.RolloutComplete:
+		want = patchOf(r.Former.Digest)
+	case api.RolloutRolledBack:
+		want = r.Former.Digest
+	case api.RolloutCancelled, api.RolloutRejected:
+		want = specFormer
+	default:
+		if !w.foreign[j.ref.Job] {
+			w.fail("%s ended as %s: %s", r.ID, r.Status, r.Reason)
+		}
+		return
+	}
+	if w.foreign[j.ref.Job] && j.spec != want {
+		return // somebody changed it, before or after the end
+	}
+	if j.spec != want || !j.update.own {
+		w.fail("%s is %s and its job is %s, own pace %t", r.ID, r.Status, j.spec, j.update.own)
+	}
+	if n := j.running(want); n != j.count || len(j.allocs) != j.count {
+		w.fail("%s is %s and %d of %d instances run %s, the group has %d", r.ID, r.Status, n, len(j.allocs), want, j.count)
+	}
+}

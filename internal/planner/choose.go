@@ -1,0 +1,153 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies"
+)
+
+// choose returns the targets that the patch is for and may go to, in their
+// order, and the refused ones with their reasons.
+func choose(in Input, selector *policies.Selector) ([]api.Target, []api.Refusal) {
+	open := map[api.TargetRef]api.Rollout{}
+	for _, r := range in.Open {
+		if !r.Status.Ended() {
+			open[r.Target] = r
+		}
+	}
+	quarantined := map[api.TargetRef]api.Quarantine{}
+	for _, q := range in.Quarantines {
+		if q.Patch == in.Patch.Name {
+			quarantined[q.Target] = q
+		}
+	}
+	all := slices.Clone(in.Targets)
+	slices.SortFunc(all, func(a, b api.Target) int { return a.Compare(b.TargetRef) })
+	all = slices.CompactFunc(all, func(a, b api.Target) bool { return a.TargetRef == b.TargetRef })
+	var out []api.Target
+	var refusals []api.Refusal
+	matched := false
+	for _, t := range all {
+		ok, err := selector.Match(t)
+		if err != nil {
+			matched = true
+			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Reason: api.AsError(err).Message})
+			continue
+		}
+		if !ok {
+			continue
+		}
+		matched = true
+		reason := unfit(in.Patch, t)
+		if r, busy := open[t.TargetRef]; busy {
+			reason = fmt.Sprintf("rollout %s of patch %s is already under way on it (%s)", r.ID, r.Patch, r.Status)
+		}
+		if q, held := quarantined[t.TargetRef]; held {
+			reason = fmt.Sprintf("the patch is quarantined on it since %s: %s", q.Since.UTC().Format("2006-01-02 15:04:05Z"), q.Reason)
+		}
+		if reason != "" {
+			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Reason: reason})
+			continue
+		}
+		out = append(out, t)
+	}
+	absent := absentees(all, selector)
+	if !matched && len(absent) == 0 {
+		absent = append(absent, unmatched(in.Patch)...)
+	}
+	return out, append(refusals, absent...)
+}
+
+// unfit says why the patch can't change the target at all.
+func unfit(patch api.Patch, t api.Target) string {
+	if t.Count == 0 {
+		return "it has no instances: its count is 0"
+	}
+	if len(t.Tasks) == 0 {
+		return ""
+	}
+	for _, a := range patch.Apply {
+		at := slices.IndexFunc(t.Tasks, func(k api.Task) bool { return k.Name == a.Task })
+		if at < 0 {
+			known := make([]string, len(t.Tasks))
+			for i, k := range t.Tasks {
+				known[i] = k.Name
+			}
+			return fmt.Sprintf("it has no task %q that the patch could change; its tasks are %s", a.Task, strings.Join(known, ", "))
+		}
+		if driver := t.Tasks[at].Driver; a.Kind != api.ApplyJob && driver != "qemu" {
+			return fmt.Sprintf("apply %q changes the disk of a virtual machine, and task %q runs under the %s driver", a.Kind, a.Task, driver)
+		}
+	}
+	return ""
+}
+
+// absentees are the targets that the patch names and that it is not for.
+func absentees(all []api.Target, selector *policies.Selector) []api.Refusal {
+	type job struct{ namespace, name string }
+	groups := map[job][]api.Target{}
+	for _, t := range all {
+		key := job{t.Namespace, t.Job}
+		groups[key] = append(groups[key], t)
+	}
+	var out []api.Refusal
+	for _, ref := range selector.Named() {
+		found := groups[job{ref.Namespace, ref.Job}]
+		reason := ""
+		switch {
+		case len(found) == 0:
+			reason = fmt.Sprintf("there is no job %q in namespace %q", ref.Job, ref.Namespace)
+		case ref.Group != "" && !slices.ContainsFunc(found, func(t api.Target) bool { return t.Group == ref.Group }):
+			reason = fmt.Sprintf("job %q has no group %q", ref.Job, ref.Group)
+		case !slices.ContainsFunc(found, func(t api.Target) bool { return matches(selector, t) }):
+			reason = "the patch names it, but the where condition does not hold for it"
+		}
+		if reason != "" {
+			out = append(out, api.Refusal{Target: ref, Reason: reason})
+		}
+	}
+	slices.SortFunc(out, func(a, b api.Refusal) int { return a.Target.Compare(b.Target) })
+	return slices.CompactFunc(out, func(a, b api.Refusal) bool { return a == b })
+}
+
+// matches counts a target whose condition failed as matched: it is refused by
+// name already.
+func matches(selector *policies.Selector, t api.Target) bool {
+	ok, err := selector.Match(t)
+	return ok || err != nil
+}
+
+// unmatched refuses the patterns of a patch that is for nothing that exists.
+func unmatched(patch api.Patch) []api.Refusal {
+	var out []api.Refusal
+	for _, s := range patch.Targets {
+		out = append(out, api.Refusal{
+			Target: api.TargetRef{Namespace: s.Namespace, Job: strings.Join(s.Jobs, ","), Group: strings.Join(s.Groups, ",")},
+			Reason: "no target matches",
+		})
+	}
+	return out
+}
+
+// Refused returns the error for a plan that has nothing to carry out, with
+// every reason, and nil for any other plan.
+func Refused(plan api.Plan) *api.Error {
+	if len(plan.Waves) > 0 {
+		return nil
+	}
+	code := api.CodeNotFound
+	var details []string
+	for _, r := range plan.Refusals {
+		if !strings.HasPrefix(r.Reason, "there is no job") && !strings.HasPrefix(r.Reason, "no target matches") {
+			code = api.CodeConflict
+		}
+		ref := strings.TrimSuffix(r.Target.String(), "/")
+		details = append(details, ref+": "+r.Reason)
+	}
+	err := api.Errorf(code, "refuse patch %s: there is no target that it may go to", plan.Patch)
+	err.Details = details
+	return err
+}

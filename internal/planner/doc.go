@@ -1,0 +1,28 @@
+// Package planner says which targets a patch goes to, in which order, how and
+// when. It is pure: the same input gives the same plan, with the same digest.
+//
+// # Order
+//
+// Least critical first. Targets that no policy calls critical go before those
+// that are, so that a bad patch is met where it hurts least. Within each of
+// these two phases a service goes before what it depends on: everything that
+// would suffer with a service has then been patched before it, and the number
+// of those who would suffer grows from wave to wave. Only certain edges order
+// targets, through services that the patch leaves alone too. Services that
+// depend on each other in a circle have no order among them.
+//
+// # Waves
+//
+// A wave holds targets that may go at once: all that have to go before them
+// are in earlier waves, no two of them are joined by a possible edge when the
+// budget of one says that neighbours exclude each other, there are not more of
+// them than the targets of any of their budgets, and their windows and freezes
+// let them start at the same moment. Waves are filled one after the other, the
+// targets with the longest chain behind them first, then the least critical.
+// The number of waves stays close to the lower bound that chains and budgets
+// set (Bound).
+//
+// A wave's opening time is zero when it may start at once. Later waves wait
+// for the end of the earlier ones as well, and each rollout looks at its own
+// windows again when its turn comes.
+package planner

@@ -1,0 +1,189 @@
+package planner
+
+import "slices"
+
+// order says which targets go before which. Every service has two nodes, one
+// before its targets and one after them; an edge leads from the node after
+// those who depend to the node before those who are depended on. Services
+// without targets here pass the order on. Strongly connected nodes form a
+// group, whose targets have no order among them.
+type order struct {
+	of      []int32   // by target: its group
+	members [][]int   // by group: its targets
+	next    [][]int32 // by group: those that wait for it, once per edge
+	waits   []int     // by group: edges to groups that are not done
+	open    []int     // by group: targets that are not done
+	tails   []int     // by group: waves that it and what follows it need, at least
+	behind  []int     // by group: waves that what follows it needs, at least
+}
+
+// newOrder builds the order of targets from certain edges between services.
+func newOrder(services int, certain [][2]int32, servicesOf [][]int32) order {
+	targets := len(servicesOf)
+	before := func(s int32) int32 { return int32(targets) + 2*s }
+	after := func(s int32) int32 { return before(s) + 1 }
+	edges := make([][]int32, targets+2*services)
+	provided := make([]bool, services)
+	link := func(from, to int32) { edges[from] = append(edges[from], to) }
+	for t, list := range servicesOf {
+		for _, s := range list {
+			provided[s] = true
+			link(before(s), int32(t))
+			link(int32(t), after(s))
+		}
+	}
+	for s := range provided {
+		if !provided[s] {
+			link(before(int32(s)), after(int32(s)))
+		}
+	}
+	for _, e := range certain {
+		link(after(e[0]), before(e[1]))
+	}
+	group, count := components(edges)
+	o := order{
+		of: group[:targets], members: make([][]int, count), next: make([][]int32, count),
+		waits: make([]int, count), open: make([]int, count), tails: make([]int, count),
+	}
+	for t := range targets {
+		o.members[group[t]] = append(o.members[group[t]], t)
+		o.open[group[t]]++
+	}
+	for from, list := range edges {
+		for _, to := range list {
+			if group[from] != group[to] {
+				o.next[group[from]] = append(o.next[group[from]], group[to])
+				o.waits[group[to]]++
+			}
+		}
+	}
+	return o
+}
+
+// setTails counts the waves that have to follow each other. Groups in split
+// need two waves, others with targets one.
+func (o *order) setTails(split map[int32]bool) {
+	o.behind = make([]int, len(o.tails))
+	// A component has a larger number than what it reaches, so that whatever
+	// follows a group was counted before it.
+	for g := range o.tails {
+		for _, n := range o.next[g] {
+			o.behind[g] = max(o.behind[g], o.tails[n])
+		}
+		o.tails[g] = o.behind[g]
+		if len(o.members[g]) > 0 {
+			o.tails[g]++
+		}
+		if split[int32(g)] {
+			o.tails[g]++
+		}
+	}
+}
+
+// start returns the targets that wait for nothing.
+func (o *order) start() []int {
+	var out []int
+	for g, waits := range slices.Backward(o.waits) {
+		// Groups that pass releases on the way have waits that just became
+		// zero; they were counted when they did.
+		if waits == 0 {
+			out = append(out, o.release(int32(g))...)
+		}
+	}
+	return out
+}
+
+// release makes a group's targets ready, or passes on what waits for a group
+// without targets.
+func (o *order) release(group int32) []int {
+	var out []int
+	stack := []int32{group}
+	for len(stack) > 0 {
+		g := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		o.waits[g] = -1 // released
+		if len(o.members[g]) > 0 {
+			out = append(out, o.members[g]...)
+			continue
+		}
+		for _, n := range o.next[g] {
+			if o.waits[n]--; o.waits[n] == 0 {
+				stack = append(stack, n)
+			}
+		}
+	}
+	return out
+}
+
+// finish marks a target as placed in a wave that is over, and returns the
+// targets that become ready with it.
+func (o *order) finish(target int) []int {
+	g := o.of[target]
+	if o.open[g]--; o.open[g] > 0 {
+		return nil
+	}
+	var out []int
+	for _, n := range o.next[g] {
+		if o.waits[n]--; o.waits[n] == 0 {
+			out = append(out, o.release(n)...)
+		}
+	}
+	return out
+}
+
+// components numbers the strongly connected components of a graph (Tarjan,
+// without recursion). A component has a larger number than those it reaches.
+func components(edges [][]int32) (group []int32, count int) {
+	n := len(edges)
+	group = make([]int32, n)
+	low := make([]int32, n)
+	seen := make([]int32, n) // order of discovery from 1; 0: not yet
+	at := make([]int32, n)   // next edge to look at
+	for i := range group {
+		group[i] = -1
+	}
+	var stack, path []int32
+	clock := int32(0)
+	for root := range n {
+		if seen[root] != 0 {
+			continue
+		}
+		path = append(path[:0], int32(root))
+		for len(path) > 0 {
+			v := path[len(path)-1]
+			if seen[v] == 0 {
+				clock++
+				seen[v], low[v] = clock, clock
+				stack = append(stack, v)
+			}
+			if int(at[v]) < len(edges[v]) {
+				w := edges[v][at[v]]
+				at[v]++
+				if seen[w] == 0 {
+					path = append(path, w)
+				} else if group[w] < 0 {
+					low[v] = min(low[v], seen[w])
+				}
+				continue
+			}
+			path = path[:len(path)-1]
+			if len(path) > 0 {
+				parent := path[len(path)-1]
+				low[parent] = min(low[parent], low[v])
+			}
+			if low[v] != seen[v] {
+				continue
+			}
+			for {
+				w := stack[len(stack)-1]
+				stack = stack[:len(stack)-1]
+				group[w] = int32(count)
+				if w == v {
+					break
+				}
+			}
+			count++
+		}
+	}
+	return group, count
+}

@@ -1,0 +1,182 @@
+package profiler
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/stats"
+)
+
+const (
+	// coldBelow is how many samples a baseline needs before it counts: about
+	// what the tails of a mean need to look normal.
+	coldBelow = 30
+	// phiFrom is how many differences the autocorrelation is learned from.
+	phiFrom = 60
+	// hourMemory is how many samples an hour of the week remembers: four
+	// weeks of samples every five seconds.
+	hourMemory = 4 * 720
+	// referenceLimit is where the sums of a reference are halved, so that old
+	// days fade from it.
+	referenceLimit = 1_000_000
+	// hoursOfWeek is the length of the weekly profile.
+	hoursOfWeek = 7 * 24
+)
+
+// series is what is known about one KPI of one target.
+type series struct {
+	kpi        judge.KPI
+	source     string
+	samples    int64
+	last       float64
+	sketch     *stats.Sketch
+	hours      [hoursOfWeek]hour
+	reference  judge.Reference
+	dispersion stats.Dispersion
+	halves     stats.Paired // differences between two halves of the instances
+}
+
+type hour struct {
+	mean float64
+	n    float64
+}
+
+// extra is the part of a series that has no field of its own in a Baseline.
+type extra struct {
+	Sketch     []byte           `json:"sketch"`
+	Mean       float64          `json:"mean"`
+	Reference  judge.Reference  `json:"reference,omitzero"`
+	Dispersion stats.Dispersion `json:"dispersion,omitzero"`
+	Halves     stats.Paired     `json:"halves,omitzero"`
+}
+
+func newSeries(kpi judge.KPI, source string) *series {
+	return &series{kpi: kpi, source: source, sketch: stats.NewSketch(), halves: stats.NewPaired(0, false)}
+}
+
+// learn adds one value of the KPI. Values that cannot be are refused.
+func (s *series) learn(value float64, now time.Time) {
+	if err := s.sketch.Add(value, 1); err != nil {
+		return
+	}
+	s.samples++
+	s.last = value
+	h := &s.hours[hourOfWeek(now)]
+	h.n = min(h.n+1, hourMemory)
+	h.mean += (value - h.mean) / h.n
+	if s.kpi.Kind == api.KPIGauge {
+		r := &s.reference
+		r.N++
+		delta := value - r.Mean
+		r.Mean += delta / r.N
+		r.M2 += delta * (value - r.Mean)
+		if r.N > hourMemory {
+			r.N, r.M2 = r.N/2, r.M2/2
+		}
+	}
+}
+
+// learnCounts adds events and exposure to the reference of a count.
+func (s *series) learnCounts(events, exposure float64) {
+	r := &s.reference
+	r.Events += events
+	r.Exposure += exposure
+	if r.Exposure > referenceLimit {
+		r.Events, r.Exposure = r.Events/2, r.Exposure/2
+	}
+}
+
+// learnBuckets adds a histogram to the reference of a latency. New buckets
+// replace old ones.
+func (s *series) learnBuckets(upper, counts []float64) {
+	r := &s.reference
+	sum := increment{Upper: r.Upper, Counts: r.Counts}
+	if !sum.add(increment{Upper: upper, Counts: counts}) {
+		sum = increment{Upper: upper, Counts: append([]float64(nil), counts...)}
+	}
+	var total float64
+	for _, c := range sum.Counts {
+		total += c
+	}
+	if total > referenceLimit {
+		for i := range sum.Counts {
+			sum.Counts[i] /= 2
+		}
+	}
+	r.Upper, r.Counts = sum.Upper, sum.Counts
+}
+
+// hourOfWeek is 0 for Monday 00:00 UTC.
+func hourOfWeek(now time.Time) int {
+	now = now.UTC()
+	day := (int(now.Weekday()) + 6) % 7
+	return day*24 + now.Hour()
+}
+
+func (s *series) cold() bool { return s.samples < coldBelow }
+
+// describe is the KPI with what the judge may learn from history, for looks
+// that are apart by interval while samples were apart by learned.
+func (s *series) describe(interval, learned time.Duration) judge.KPI {
+	kpi := s.kpi
+	kpi.Dispersion = s.dispersion.Factor()
+	if s.halves.N >= phiFrom && learned > 0 && interval > 0 {
+		// The correlation of a first-order process fades as a power of time.
+		kpi.Phi = math.Pow(s.halves.Autocorrelation(), float64(interval)/float64(learned))
+		kpi.PhiKnown = true
+	}
+	if !s.cold() {
+		kpi.Reference = s.reference
+	}
+	return kpi
+}
+
+// baseline is the series as it is recorded and read.
+func (s *series) baseline() (api.Baseline, error) {
+	b := api.Baseline{
+		KPI: s.kpi.Name, Kind: s.kpi.Kind, Unit: s.kpi.Unit, Source: s.source,
+		Samples: s.samples, Cold: s.cold(), Last: s.last, Mean: s.sketch.Mean(),
+		P50: s.sketch.Quantile(0.5), P90: s.sketch.Quantile(0.9), P99: s.sketch.Quantile(0.99),
+		Hours: make([]*float64, hoursOfWeek),
+	}
+	for i, h := range s.hours {
+		if h.n > 0 {
+			mean := h.mean
+			b.Hours[i] = &mean
+		}
+	}
+	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves})
+	if err != nil {
+		return api.Baseline{}, fmt.Errorf("write baseline of %s: %w", s.kpi.Name, err)
+	}
+	b.Sketch = raw
+	return b, nil
+}
+
+// restore reads a recorded baseline.
+func restore(b api.Baseline) (*series, error) {
+	kpi, ok := judge.Known(b.KPI)
+	if !ok {
+		return nil, fmt.Errorf("read baseline of %s: not a known KPI", b.KPI)
+	}
+	var x extra
+	if err := json.Unmarshal(b.Sketch, &x); err != nil {
+		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
+	}
+	sketch, err := stats.DecodeSketch(x.Sketch, x.Mean)
+	if err != nil {
+		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
+	}
+	s := &series{kpi: kpi, source: b.Source, samples: b.Samples, last: b.Last, sketch: sketch,
+		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves}
+	for i, mean := range b.Hours {
+		if mean != nil && i < hoursOfWeek {
+			s.hours[i] = hour{mean: *mean, n: coldBelow}
+		}
+	}
+	return s, nil
+}

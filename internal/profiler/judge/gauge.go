@@ -1,0 +1,75 @@
+package judge
+
+import (
+	"math"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/stats"
+)
+
+// freshLooks is how many looks at a stable arm are a better reference than
+// what was known before: enough for a deviation, and of the same hour.
+const freshLooks = 5
+
+// gaugeModel judges means by paired differences: each interval gives one
+// difference between the canary's mean and the margin around the stable one.
+type gaugeModel struct {
+	AbortAbove   float64      `json:"abort_above"`
+	PromoteBelow float64      `json:"promote_below"`
+	IgnoreBelow  float64      `json:"ignore_below,omitempty"`
+	Alone        bool         `json:"alone,omitempty"`
+	N            float64      `json:"n"`
+	Canary       float64      `json:"canary"`           // mean
+	Stable       Reference    `json:"stable"`           // seen by this bank
+	Carried      Reference    `json:"carried,omitzero"` // given to it
+	Worse        stats.Paired `json:"worse"`
+	Better       stats.Paired `json:"better"`
+}
+
+func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
+	return &gaugeModel{
+		AbortAbove: spec.AbortAbove, PromoteBelow: spec.PromoteBelow, IgnoreBelow: spec.IgnoreBelow,
+		Alone:   alone,
+		Carried: Reference{N: kpi.Reference.N, Mean: kpi.Reference.Mean, M2: kpi.Reference.M2},
+		Worse:   stats.NewPaired(kpi.Phi, kpi.PhiKnown),
+		Better:  stats.NewPaired(kpi.Phi, kpi.PhiKnown),
+	}
+}
+
+func (m *gaugeModel) observe(_ KPI, pair Pair, _ float64) {
+	canary, low, high := pair.Canary.Value, pair.Stable.Value, pair.Stable.Value
+	m.N++
+	m.Canary += (canary - m.Canary) / m.N
+	if m.Alone {
+		if m.Carried.N < 2 {
+			return
+		}
+		// The reference's own uncertainty, with its intervals taken for a
+		// tenth as many because neighbours resemble each other.
+		slack := 2.58 * math.Sqrt(m.Carried.M2/(m.Carried.N-1)) / math.Sqrt(max(m.Carried.N/10, 1))
+		low, high = max(m.Carried.Mean-slack, 0), m.Carried.Mean+slack
+	} else {
+		m.Stable.N++
+		delta := high - m.Stable.Mean
+		m.Stable.Mean += delta / m.Stable.N
+		m.Stable.M2 += delta * (high - m.Stable.Mean)
+	}
+	m.Worse.Observe(canary - max(high*m.AbortAbove, high+m.IgnoreBelow))
+	m.Better.Observe(max(low*m.PromoteBelow, low+m.IgnoreBelow) - canary)
+}
+
+func (m *gaugeModel) evidence() (abort, promote float64) { return m.Worse.LogE(), m.Better.LogE() }
+
+func (m *gaugeModel) figures(KPI) (stable, canary, exposure float64) {
+	if m.Alone {
+		return m.Carried.Mean, m.Canary, m.N
+	}
+	return m.Stable.Mean, m.Canary, m.N
+}
+
+func (m *gaugeModel) reference() Reference {
+	if m.Stable.N >= freshLooks {
+		return m.Stable
+	}
+	return m.Carried
+}

@@ -1,0 +1,72 @@
+package judge
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/stats"
+)
+
+// KPI is what the judge has to know about a quantity besides its margins.
+type KPI struct {
+	Name     string      `json:"name"`
+	Kind     api.KPIKind `json:"kind"`
+	Unit     string      `json:"unit"`
+	Quantile float64     `json:"quantile,omitempty"` // of a latency, 0 to 1
+	// Dispersion is how much more than chance the arms differ without any
+	// patch; counts are divided by it. Below 1 means 1.
+	Dispersion float64 `json:"dispersion,omitempty"`
+	// Phi is the autocorrelation of a gauge's differences, when PhiKnown.
+	Phi      float64 `json:"phi,omitempty"`
+	PhiKnown bool    `json:"phi_known,omitempty"`
+	// Reference is what stable looked like before, for a stage that leaves no
+	// stable instance to compare with.
+	Reference Reference `json:"reference,omitzero"`
+}
+
+// Reference sums up the stable arm.
+type Reference struct {
+	Events   float64      `json:"events,omitempty"`
+	Exposure float64      `json:"exposure,omitempty"`
+	Upper    stats.Vector `json:"upper,omitempty"`  // latency: bucket bounds
+	Counts   stats.Vector `json:"counts,omitempty"` // latency: requests per bucket, one more than bounds
+	N        float64      `json:"n,omitempty"`      // gauge: intervals
+	Mean     float64      `json:"mean,omitempty"`
+	M2       float64      `json:"m2,omitempty"` // gauge: sum of squared deviations
+}
+
+// Units of the KPIs.
+const (
+	UnitShare   = "share"
+	UnitSeconds = "seconds"
+	UnitCores   = "cores"
+	UnitBytes   = "bytes"
+	UnitRate    = "1/s"
+)
+
+// Known describes a KPI by its name: those of package api, and latency_pN for
+// any N.
+func Known(name string) (KPI, bool) {
+	switch name {
+	case api.KPIErrorRate:
+		return KPI{Name: name, Kind: api.KPICount, Unit: UnitShare}, true
+	case api.KPIRestarts:
+		return KPI{Name: name, Kind: api.KPICount, Unit: UnitRate}, true
+	case api.KPICPU:
+		return KPI{Name: name, Kind: api.KPIGauge, Unit: UnitCores}, true
+	case api.KPIMemory:
+		return KPI{Name: name, Kind: api.KPIGauge, Unit: UnitBytes}, true
+	case api.KPIRequests:
+		return KPI{Name: name, Kind: api.KPIGauge, Unit: UnitRate}, true
+	}
+	digits, ok := strings.CutPrefix(name, "latency_p")
+	if !ok || strings.Trim(digits, "0123456789") != "" || len(digits) < 2 {
+		return KPI{}, false
+	}
+	q, err := strconv.ParseFloat("0."+digits, 64)
+	if err != nil || q <= 0 || q >= 1 {
+		return KPI{}, false
+	}
+	return KPI{Name: name, Kind: api.KPILatency, Unit: UnitSeconds, Quantile: q}, true
+}

@@ -1,0 +1,331 @@
+package judge
+
+import (
+	"math"
+	"slices"
+	"sort"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/stats"
+)
+
+// latencyModel judges a latency by counting requests that took longer than a
+// limit: y on the stable arm, and on the canary b = max(m*y, y+d), with the
+// margins m and d. If the canary is slower by no more than the margin, its share above b
+// is at most the stable share above y, whatever the distribution. So every
+// limit is a ratio of counts with margin one (package stats), and the mean of
+// their e-values is an e-value.
+//
+// The limits are fixed before the requests that they are applied to: they come
+// from the first requests of the stable arm, which are used for nothing else.
+// On the canary b is always a bucket's bound, so its requests are counted
+// exactly. On the stable arm y usually lies inside a bucket, whose share above
+// y is taken from those first requests by a power law through the bucket's ends. If
+// that share is wrong, the margin that is really used lies between "none" and
+// the bucket's width; equal arms stay equal for the abort in any case.
+type latencyModel struct {
+	AbortAbove   float64      `json:"abort_above"`
+	PromoteBelow float64      `json:"promote_below"`
+	IgnoreBelow  float64      `json:"ignore_below,omitempty"`
+	Alone        bool         `json:"alone,omitempty"`
+	Upper        stats.Vector `json:"upper,omitempty"`
+	Canary       stats.Vector `json:"canary,omitempty"` // requests per bucket
+	Stable       stats.Vector `json:"stable,omitempty"`
+	Carried      Reference    `json:"carried,omitzero"`
+	Worse        []*limit     `json:"worse,omitempty"`
+	Better       *limit       `json:"better,omitempty"`
+}
+
+// limit compares counts above Canary with counts above Stable.
+type limit struct {
+	Stable float64      `json:"stable"`
+	Canary float64      `json:"canary"`
+	Share  float64      `json:"share"` // of the stable bucket around Stable that lies above it
+	Ratio  *stats.Ratio `json:"ratio,omitempty"`
+	Rate   *stats.Rate  `json:"rate,omitempty"` // when there is no stable arm
+}
+
+func newLatency(kpi KPI, spec api.KPISpec, alone bool) *latencyModel {
+	m := &latencyModel{
+		AbortAbove: spec.AbortAbove, PromoteBelow: spec.PromoteBelow, IgnoreBelow: spec.IgnoreBelow,
+		Alone:   alone,
+		Carried: Reference{Upper: slices.Clone(kpi.Reference.Upper), Counts: slices.Clone(kpi.Reference.Counts)},
+	}
+	if len(m.Carried.Counts) != len(m.Carried.Upper)+1 {
+		m.Carried = Reference{}
+	}
+	return m
+}
+
+// enough is how many requests it takes to place the limits: twice as many as
+// have one beyond the quantile, and never so few that the median is a guess.
+func enough(quantile float64) float64 { return max(50, 2/(1-quantile)) }
+
+func (m *latencyModel) observe(kpi KPI, pair Pair, _ float64) {
+	if !m.layout(pair.Canary.Upper) || !m.Alone && !slices.Equal(pair.Stable.Upper, pair.Canary.Upper) {
+		return // the histogram changed its buckets: start over with the next look
+	}
+	if len(m.Worse) == 0 && total(m.Carried.Counts) >= enough(kpi.Quantile) {
+		m.place(kpi)
+	}
+	for i, c := range pair.Canary.Counts {
+		m.Canary[i] += c
+	}
+	ready := len(m.Worse) > 0
+	if !m.Alone {
+		for i, c := range pair.Stable.Counts {
+			m.Stable[i] += c
+			if !ready {
+				m.Carried.Counts[i] += c // these place the limits
+			}
+		}
+	}
+	if !ready {
+		return
+	}
+	for _, l := range m.Worse {
+		l.observe(m.Upper, pair, kpi.Dispersion)
+	}
+	if m.Better != nil {
+		m.Better.observe(m.Upper, pair, kpi.Dispersion)
+	}
+}
+
+// layout makes sure that all counts are about the same buckets.
+func (m *latencyModel) layout(upper []float64) bool {
+	if slices.Equal(m.Upper, upper) {
+		return true
+	}
+	fresh := len(m.Upper) == 0
+	m.Upper = slices.Clone(upper)
+	m.Canary = make(stats.Vector, len(upper)+1)
+	m.Stable = make(stats.Vector, len(upper)+1)
+	m.Worse, m.Better = nil, nil
+	if !slices.Equal(m.Carried.Upper, upper) {
+		m.Carried = Reference{Upper: slices.Clone(upper), Counts: make(stats.Vector, len(upper)+1)}
+	}
+	return fresh
+}
+
+// place chooses the limits from the stable arm's histogram.
+func (m *latencyModel) place(kpi KPI) {
+	worse := func(y float64) float64 { return max(y*m.AbortAbove, y+m.IgnoreBelow) }
+	counts := m.Carried.Counts
+	used := map[int]bool{}
+	for _, q := range []float64{0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, kpi.Quantile} {
+		if q < kpi.Quantile/2 || q > kpi.Quantile {
+			continue
+		}
+		at := Quantile(m.Upper, counts, q)
+		want := math.Log(worse(at))
+		i := sort.Search(len(m.Upper), func(i int) bool { return math.Log(m.Upper[i]) >= want })
+		if i == len(m.Upper) || i > 0 && want-math.Log(m.Upper[i-1]) < math.Log(m.Upper[i])-want {
+			i--
+		}
+		if i < 0 {
+			continue
+		}
+		y := min(m.Upper[i]/m.AbortAbove, m.Upper[i]-m.IgnoreBelow)
+		if y <= 0 { // the margin alone is wider than the bound
+			if math.Log(m.Upper[i])-want > -0.1 { // by no more than a tenth: the quantile serves as it is
+				y = at
+			} else if i+1 < len(m.Upper) {
+				i++
+				y = min(m.Upper[i]/m.AbortAbove, m.Upper[i]-m.IgnoreBelow)
+			}
+		}
+		if used[i] {
+			continue
+		}
+		used[i] = true
+		if l := m.limit(y, m.Upper[i], stats.Worse); l != nil {
+			m.Worse = append(m.Worse, l)
+		}
+	}
+	// The promotion is about the quantile itself: a limit further down would
+	// be easier to prove and say nothing about the tail, one further up would
+	// wait for rare requests. Between them the bound counts that a canary like
+	// the stable arm would pass soonest.
+	beyond := (1 - kpi.Quantile) * total(counts)
+	soonest := m.placeAtQuantile(kpi)
+	for _, bound := range m.Upper {
+		y := min(bound/m.PromoteBelow, bound-m.IgnoreBelow)
+		if y <= 0 {
+			continue
+		}
+		stable := above(m.Upper, counts, y)
+		if stable > 1.5*beyond {
+			continue
+		}
+		if stable < beyond/2 && m.Better != nil {
+			break
+		}
+		if g := growth(stable, above(m.Upper, counts, bound)); g > soonest || m.Better == nil {
+			soonest, m.Better = g, m.limit(y, bound, stats.Better)
+		}
+	}
+}
+
+// placeAtQuantile puts the promotion's limit at the stable quantile itself, with
+// the last bucket's bound within the margin for the canary. The margin that is
+// proven is then no wider than the policy's, also where the policy's reaches
+// over many buckets: one of 50 ms around a quantile of 1 ms. It returns how fast
+// a canary like the stable arm gathers evidence, 0 without such a limit.
+func (m *latencyModel) placeAtQuantile(kpi KPI) float64 {
+	counts := m.Carried.Counts
+	y := Quantile(m.Upper, counts, kpi.Quantile)
+	margin := max(y*m.PromoteBelow, y+m.IgnoreBelow)
+	i := sort.Search(len(m.Upper), func(i int) bool { return m.Upper[i] > margin }) - 1
+	stable := above(m.Upper, counts, y)
+	if i < 0 || m.Upper[i] <= y || stable <= 0 {
+		return 0
+	}
+	m.Better = m.limit(y, m.Upper[i], stats.Better)
+	return growth(stable, above(m.Upper, counts, m.Upper[i]))
+}
+
+// growth is the evidence that a request of a canary like the stable arm brings,
+// up to a factor, when canary counts are compared with stable ones.
+func growth(stable, canary float64) float64 {
+	x := canary / max(stable, 1e-9)
+	return stable * (x*math.Log(max(x, 1e-9)) - x + 1)
+}
+
+// limit starts the comparison of "above y" on stable with "above b" on canary.
+func (m *latencyModel) limit(y, b float64, side stats.Side) *limit {
+	if y <= 0 {
+		return nil
+	}
+	counts := m.Carried.Counts
+	l := &limit{Stable: y, Canary: b}
+	i := sort.SearchFloat64s(m.Upper, y)
+	if i < len(m.Upper) && counts[i] > 0 {
+		beyond := above(m.Upper, counts, m.Upper[i])
+		l.Share = min(max((above(m.Upper, counts, y)-beyond)/counts[i], 0), 1)
+	}
+	if !m.Alone {
+		r := stats.NewRatio(1, side)
+		l.Ratio = &r
+		return l
+	}
+	low, high := stats.RateBounds(above(m.Upper, counts, y), total(counts), referenceMiss)
+	r := stats.NewRate(high, side)
+	if side == stats.Better {
+		r = stats.NewRate(low, side)
+	}
+	l.Rate = &r
+	return l
+}
+
+func (l *limit) observe(upper []float64, pair Pair, dispersion float64) {
+	canary := tail(upper, pair.Canary.Counts, l.Canary)
+	requests := total(pair.Canary.Counts)
+	if l.Ratio == nil {
+		l.Rate.Observe(canary, requests, dispersion)
+		return
+	}
+	i := sort.SearchFloat64s(upper, l.Stable)
+	stable := l.Share * pair.Stable.Counts[i]
+	for _, c := range pair.Stable.Counts[i+1:] {
+		stable += c
+	}
+	l.Ratio.Observe(stats.Block{
+		CanaryEvents: canary, CanaryExposure: requests,
+		StableEvents: stable, StableExposure: total(pair.Stable.Counts),
+	}, dispersion)
+}
+
+func (l *limit) logE() float64 {
+	if l.Ratio == nil {
+		return l.Rate.LogE()
+	}
+	return l.Ratio.LogE()
+}
+
+func (m *latencyModel) evidence() (abort, promote float64) {
+	var all []float64
+	for _, l := range m.Worse {
+		all = append(all, l.logE())
+	}
+	abort = stats.LogMeanExp(all...)
+	if m.Better != nil {
+		promote = m.Better.logE()
+	}
+	return abort, promote
+}
+
+func (m *latencyModel) figures(kpi KPI) (stable, canary, exposure float64) {
+	upper, counts := m.Upper, m.Stable
+	if m.Alone {
+		upper, counts = m.Carried.Upper, m.Carried.Counts
+	}
+	return Quantile(upper, counts, kpi.Quantile), Quantile(m.Upper, m.Canary, kpi.Quantile), total(m.Canary)
+}
+
+func (m *latencyModel) reference() Reference {
+	if m.Alone || total(m.Stable) < min(freshRequests, total(m.Carried.Counts)) {
+		return Reference{Upper: slices.Clone(m.Carried.Upper), Counts: slices.Clone(m.Carried.Counts)}
+	}
+	return Reference{Upper: slices.Clone(m.Upper), Counts: slices.Clone(m.Stable)}
+}
+
+func total(counts []float64) float64 { return Measure{Counts: counts}.requests() }
+
+// tail is the number of requests above a bucket's bound.
+func tail(upper, counts []float64, bound float64) float64 {
+	var sum float64
+	for _, c := range counts[sort.SearchFloat64s(upper, bound)+1:] {
+		sum += c
+	}
+	return sum
+}
+
+// above is the number of requests above y; within a bucket the number falls as
+// a power of the latency.
+func above(upper, counts []float64, y float64) float64 {
+	i := sort.SearchFloat64s(upper, y)
+	if i >= len(upper) {
+		return counts[len(upper)]
+	}
+	high := tail(upper, counts, upper[i])
+	low := high + counts[i]
+	if y == upper[i] || low == high {
+		return high
+	}
+	floor := upper[i] / 2
+	if i > 0 {
+		floor = upper[i-1]
+	}
+	if y <= floor {
+		return low
+	}
+	part := math.Log(y/floor) / math.Log(upper[i]/floor)
+	// Half a request stands in for none, where a power law would not end.
+	return low * math.Pow(max(high, min(0.5, low/2))/low, part)
+}
+
+// Quantile is the latency that a share q of the requests does not exceed.
+func Quantile(upper, counts []float64, q float64) float64 {
+	n := total(counts)
+	if n == 0 || len(upper) == 0 {
+		return 0
+	}
+	want := (1 - q) * n
+	for i, bound := range upper {
+		high := tail(upper, counts, bound)
+		if high > want {
+			continue
+		}
+		low, floor := high+counts[i], bound/2
+		if i > 0 {
+			floor = upper[i-1]
+		}
+		end := max(high, min(0.5, low/2))
+		if low <= want || low <= end {
+			return bound
+		}
+		part := math.Log(low/max(want, end)) / math.Log(low/end)
+		return floor * math.Pow(bound/floor, part)
+	}
+	return upper[len(upper)-1]
+}

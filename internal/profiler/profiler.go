@@ -1,0 +1,481 @@
+// Package profiler learns what normal looks like for every target, and judges
+// canaries against the instances that they replace.
+//
+// Run is its one long goroutine: every interval it samples the KPIs of all
+// targets, and every checkpoint it hands the profiles that changed to the
+// recorder. It never learns from instances that a rollout has patched. Judge
+// may be called at the same time; it reads both arms of one rollout and leaves
+// all that it must remember in the state that it returns, so that another
+// leader goes on with the next look.
+//
+// Sources: counters and histograms by PromQL, for the whole fleet at once, and
+// CPU, memory and restarts by Nomad's allocation statistics. A source that does
+// not answer is an error for the judge, never a promotion.
+package profiler
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
+)
+
+const (
+	// sourceTimeout bounds one question to one source: half of the default
+	// interval, so that a slow source cannot delay the next round.
+	sourceTimeout = 2500 * time.Millisecond
+	// statsPerTarget is how many instances of a target are asked for CPU and
+	// memory in one round. Each is a request to a Nomad client; eight tell
+	// the mean to about a third of one instance's deviation.
+	statsPerTarget = 8
+	// statsAtOnce bounds the requests to Nomad clients under way.
+	statsAtOnce = 8
+
+	sourceMetrics = "prometheus"
+	sourceStats   = "nomad-stats"
+)
+
+// Options are the profiler's parts. Metrics and Stats may be nil when there is
+// no such source; the KPIs that need it are then neither learned nor judged.
+type Options struct {
+	Logger   *slog.Logger
+	Metrics  Metrics
+	Stats    Stats
+	Fleet    Fleet
+	Recorder Recorder
+	Queries  KPIQueries
+	// Excluded tells which allocations a running rollout has patched.
+	Excluded func() map[string]bool
+	// Profiles are the recorded ones, read once when Run begins.
+	Profiles   func() []api.Profile
+	Interval   time.Duration // between samples; 0 means 5 s
+	Checkpoint time.Duration // between records; 0 means 30 s
+}
+
+// Profiler learns and judges. It is safe for concurrent use.
+type Profiler struct {
+	log        *slog.Logger
+	metrics    Metrics
+	stats      Stats
+	fleet      Fleet
+	recorder   Recorder
+	queries    KPIQueries
+	excluded   func() map[string]bool
+	recorded   func() []api.Profile
+	interval   time.Duration
+	checkpoint time.Duration
+
+	mu      sync.Mutex
+	targets map[api.TargetRef]*target
+	sources map[string]*api.SourceStatus
+}
+
+// target is what is known of one target.
+type target struct {
+	since   time.Time
+	updated time.Time
+	changed bool
+	series  map[string]*series
+}
+
+// New makes a profiler. It asks nothing of anybody yet.
+func New(o Options) *Profiler {
+	p := &Profiler{
+		log: o.Logger, metrics: o.Metrics, stats: o.Stats, fleet: o.Fleet, recorder: o.Recorder,
+		queries: o.Queries.or(DefaultQueries()), excluded: o.Excluded, recorded: o.Profiles,
+		interval: o.Interval, checkpoint: o.Checkpoint,
+		targets: map[api.TargetRef]*target{}, sources: map[string]*api.SourceStatus{},
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	if p.excluded == nil {
+		p.excluded = func() map[string]bool { return nil }
+	}
+	if p.interval <= 0 {
+		p.interval = 5 * time.Second
+	}
+	if p.checkpoint <= 0 {
+		p.checkpoint = 30 * time.Second
+	}
+	return p
+}
+
+// Run samples and records until ctx ends, which is its only error.
+func (p *Profiler) Run(ctx context.Context) error {
+	p.load()
+	sample, record := time.NewTicker(p.interval), time.NewTicker(p.checkpoint)
+	defer sample.Stop()
+	defer record.Stop()
+	round := &round{last: map[string]*counters{}, restarts: map[string]int{}}
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case now := <-sample.C:
+			p.sample(ctx, round, now.UTC())
+		case <-record.C:
+			p.record(ctx)
+		}
+	}
+}
+
+// load starts from the recorded profiles.
+func (p *Profiler) load() {
+	if p.recorded == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, profile := range p.recorded() {
+		t := &target{since: profile.Since, updated: profile.Updated, series: map[string]*series{}}
+		for _, b := range profile.KPIs {
+			s, err := restore(b)
+			if err != nil {
+				p.log.Warn("leave out a recorded baseline", "target", profile.Target.String(), "error", err)
+				continue
+			}
+			t.series[b.KPI] = s
+		}
+		p.targets[profile.Target] = t
+	}
+}
+
+// record hands over the profiles that changed.
+func (p *Profiler) record(ctx context.Context) {
+	if p.recorder == nil {
+		return
+	}
+	profiles := p.profiles(true)
+	if len(profiles) == 0 {
+		return
+	}
+	if err := p.recorder.RecordProfiles(ctx, profiles); err != nil {
+		p.log.Warn("record profiles", "targets", len(profiles), "error", err)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, profile := range profiles {
+		if t := p.targets[profile.Target]; t != nil && t.updated.Equal(profile.Updated) {
+			t.changed = false
+		}
+	}
+}
+
+// Profiles are the present baselines, sorted by target.
+func (p *Profiler) Profiles() []api.Profile { return p.profiles(false) }
+
+func (p *Profiler) profiles(changedOnly bool) []api.Profile {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var out []api.Profile
+	for ref, t := range p.targets {
+		if changedOnly && !t.changed {
+			continue
+		}
+		profile := api.Profile{Target: ref, Since: t.since, Updated: t.updated}
+		for name, s := range t.series {
+			b, err := s.baseline()
+			if err != nil {
+				p.log.Warn("leave out a baseline", "target", ref.String(), "kpi", name, "error", err)
+				continue
+			}
+			profile.KPIs = append(profile.KPIs, b)
+		}
+		slices.SortFunc(profile.KPIs, func(a, b api.Baseline) int { return cmpString(a.KPI, b.KPI) })
+		out = append(out, profile)
+	}
+	slices.SortFunc(out, func(a, b api.Profile) int { return a.Target.Compare(b.Target) })
+	return out
+}
+
+// round is what one round of samples leaves for the next; only Run touches it.
+type round struct {
+	at       time.Time
+	last     map[string]*counters
+	restarts map[string]int
+	turn     int // rotates over the instances of large targets
+}
+
+// sample takes one round over all targets.
+func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
+	targets, err := p.fleet.Targets(ctx)
+	if err != nil {
+		p.log.Warn("sample targets", "error", err)
+		return
+	}
+	var seen map[string]*counters
+	if p.metrics != nil {
+		if seen, err = p.readCounters(ctx, nil, now); err != nil {
+			p.log.Warn("sample counters", "error", err)
+		}
+	}
+	seconds := now.Sub(r.at).Seconds()
+	// After a gap the increments would be averages over it; start anew.
+	fresh := r.at.IsZero() || seconds <= 0 || seconds > 10*p.interval.Seconds()
+	excluded := p.excluded()
+	gauges := p.sampleGauges(ctx, now)
+	for _, t := range targets {
+		instances, err := p.fleet.Instances(ctx, t.TargetRef)
+		if err != nil {
+			p.log.Warn("sample instances", "target", t.String(), "error", err)
+			continue
+		}
+		var ids []string
+		for _, in := range instances {
+			if in.Health == api.Healthy && !excluded[in.ID] {
+				ids = append(ids, in.ID)
+			}
+		}
+		slices.Sort(ids)
+		if !fresh {
+			p.learnCounters(t.TargetRef, ids, r.last, seen, seconds, now)
+		}
+		p.learnStats(ctx, t.TargetRef, ids, r, fresh, seconds, now)
+		for name, values := range gauges {
+			p.learnGauge(t.TargetRef, name, sourceMetrics, pick(values, ids), now)
+		}
+	}
+	if seen != nil {
+		r.last = seen
+	}
+	r.at = now
+	r.turn++
+}
+
+// learnCounters adds one interval of requests, errors and latencies.
+func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map[string]*counters, seconds float64, now time.Time) {
+	var sum increment
+	var errors, requests []float64
+	for _, id := range ids {
+		before, after := last[id], seen[id]
+		if before == nil || after == nil {
+			continue
+		}
+		inc, why := after.since(before)
+		if why != "" {
+			continue
+		}
+		sum.add(inc)
+		errors, requests = append(errors, inc.Errors), append(requests, inc.Requests)
+	}
+	if len(requests) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.series(ref, api.KPIRequests, sourceMetrics, now).learn(sum.Requests/seconds/float64(len(requests)), now)
+	if sum.Requests > 0 {
+		s := p.series(ref, api.KPIErrorRate, sourceMetrics, now)
+		s.learn(sum.Errors/sum.Requests, now)
+		s.learnCounts(sum.Errors, sum.Requests)
+		s.dispersion.Observe(errors, requests)
+	}
+	if len(sum.Counts) == 0 || sum.Requests == 0 {
+		return
+	}
+	for _, name := range []string{api.KPILatencyP50, api.KPILatencyP99} {
+		s := p.series(ref, name, sourceMetrics, now)
+		s.learn(judge.Quantile(sum.Upper, sum.Counts, s.kpi.Quantile), now)
+		s.learnBuckets(sum.Upper, sum.Counts)
+	}
+}
+
+// learnStats adds one interval of CPU, memory and restarts.
+func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []string, r *round, fresh bool, seconds float64, now time.Time) {
+	if p.stats == nil || len(ids) == 0 {
+		return
+	}
+	if len(ids) > statsPerTarget {
+		from := r.turn * statsPerTarget % len(ids)
+		ids = append(slices.Clone(ids[from:]), ids[:from]...)[:statsPerTarget]
+	}
+	usage, _ := p.readStats(ctx, ids)
+	var cpu, memory []float64
+	var restarts, watched float64
+	for _, id := range ids {
+		u, ok := usage[id]
+		if !ok {
+			continue
+		}
+		cpu, memory = append(cpu, u.CPUCores), append(memory, u.MemoryBytes)
+		if before, ok := r.restarts[id]; ok && !fresh && u.Restarts >= before {
+			restarts += float64(u.Restarts - before)
+			watched++
+		}
+		r.restarts[id] = u.Restarts
+	}
+	if len(cpu) == 0 {
+		return
+	}
+	if p.queries.CPU == "" {
+		p.learnGauge(ref, api.KPICPU, sourceStats, cpu, now)
+	}
+	if p.queries.Memory == "" {
+		p.learnGauge(ref, api.KPIMemory, sourceStats, memory, now)
+	}
+	if watched > 0 {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		s := p.series(ref, api.KPIRestarts, sourceStats, now)
+		s.learn(restarts/(watched*seconds), now)
+		s.learnCounts(restarts, watched*seconds)
+	}
+}
+
+// sampleGauges asks for the gauges that have a query of their own.
+func (p *Profiler) sampleGauges(ctx context.Context, now time.Time) map[string]map[string]float64 {
+	out := map[string]map[string]float64{}
+	for name, query := range map[string]string{api.KPICPU: p.queries.CPU, api.KPIMemory: p.queries.Memory} {
+		values, err := p.readGauge(ctx, query, nil, now)
+		if err != nil {
+			p.log.Warn("sample gauge", "kpi", name, "error", err)
+			continue
+		}
+		if values != nil {
+			out[name] = values
+		}
+	}
+	return out
+}
+
+// pick takes the values of some instances, in their order.
+func pick(values map[string]float64, ids []string) []float64 {
+	var out []float64
+	for _, id := range ids {
+		if v, ok := values[id]; ok {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// learnGauge adds one interval of a gauge, a value per instance.
+func (p *Profiler) learnGauge(ref api.TargetRef, name, source string, values []float64, now time.Time) {
+	if len(values) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.series(ref, name, source, now)
+	s.learn(mean(values), now)
+	if len(values) > 1 {
+		half := len(values) / 2
+		s.halves.Observe(mean(values[:half]) - mean(values[half:]))
+	}
+}
+
+// readStats asks Nomad for the usage of some allocations. Those that did not
+// answer are missing; the error is the last one.
+func (p *Profiler) readStats(ctx context.Context, ids []string) (map[string]AllocStats, error) {
+	var (
+		mu   sync.Mutex
+		out  = map[string]AllocStats{}
+		last error
+		g    errgroup.Group
+	)
+	g.SetLimit(statsAtOnce)
+	for _, id := range ids {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+			defer cancel()
+			u, err := p.stats.AllocStats(ctx, id)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				last = err
+				return nil
+			}
+			out[id] = u
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions keep their errors
+	switch {
+	case len(out) > 0:
+		p.told(sourceStats, nil)
+	case last != nil:
+		p.told(sourceStats, last)
+	}
+	return out, last
+}
+
+// series finds or begins a series; the caller holds the lock.
+func (p *Profiler) series(ref api.TargetRef, name, source string, now time.Time) *series {
+	t := p.targets[ref]
+	if t == nil {
+		t = &target{since: now, series: map[string]*series{}}
+		p.targets[ref] = t
+	}
+	t.updated, t.changed = now, true
+	s := t.series[name]
+	if s == nil {
+		kpi, _ := judge.Known(name)
+		s = newSeries(kpi, source)
+		t.series[name] = s
+	}
+	s.source = source
+	return s
+}
+
+// Sources tells which sources answer.
+func (p *Profiler) Sources() []api.SourceStatus {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]api.SourceStatus, 0, len(p.sources))
+	for _, s := range p.sources {
+		out = append(out, *s)
+	}
+	slices.SortFunc(out, func(a, b api.SourceStatus) int { return cmpString(a.Name, b.Name) })
+	return out
+}
+
+// told notes how a source answered.
+func (p *Profiler) told(name string, err error) {
+	now := time.Now().UTC()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.sources[name]
+	if s == nil {
+		s = &api.SourceStatus{Name: name, OK: err == nil, Since: now}
+		p.sources[name] = s
+	}
+	if s.OK != (err == nil) {
+		s.OK, s.Since = err == nil, now
+	}
+	s.Error = ""
+	if err != nil {
+		s.Error = err.Error()
+		return
+	}
+	s.LastOK = now
+}
+
+func unavailable(source string, err error) error {
+	return api.Errorf(api.CodeUnavailable, "ask %s: %v", source, err)
+}
+
+func mean(values []float64) float64 {
+	var sum float64
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
+}
+
+func cmpString(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,100 @@
+package profiler
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Sample is one series of an instant query.
+type Sample struct {
+	Labels map[string]string
+	Value  float64
+}
+
+// Metrics answers PromQL instant queries.
+type Metrics interface {
+	Query(ctx context.Context, promql string, at time.Time) ([]Sample, error)
+}
+
+// AllocStats is what one allocation uses now.
+type AllocStats struct {
+	CPUCores    float64
+	MemoryBytes float64
+	Restarts    int
+}
+
+// Stats answers what one allocation uses.
+type Stats interface {
+	AllocStats(ctx context.Context, allocID string) (AllocStats, error)
+}
+
+// Fleet knows the targets and their instances.
+type Fleet interface {
+	Targets(ctx context.Context) ([]api.Target, error)
+	Instances(ctx context.Context, target api.TargetRef) ([]api.Instance, error)
+}
+
+// Recorder keeps profiles for the next leader and for readers.
+type Recorder interface {
+	RecordProfiles(ctx context.Context, profiles []api.Profile) error
+}
+
+// KPIQueries are the PromQL queries behind the KPIs, one for the whole fleet
+// each. $label stands for the label that holds an allocation's ID, $instances
+// for the matcher of the allocations that are asked for.
+type KPIQueries struct {
+	Label    string // default alloc_id
+	Requests string // requests, a counter
+	Errors   string // failed requests, a counter
+	Buckets  string // latency histogram, counters by le
+	// CPU (cores) and Memory (bytes) replace Nomad's allocation statistics.
+	CPU    string
+	Memory string
+}
+
+// DefaultQueries are the queries for services that use the common names of
+// HTTP metrics, scraped with the allocation's ID as a label.
+func DefaultQueries() KPIQueries {
+	return KPIQueries{
+		Label:    "alloc_id",
+		Requests: `sum by ($label) (http_requests_total{$instances})`,
+		Errors:   `sum by ($label) (http_requests_total{code=~"5..",$instances})`,
+		Buckets:  `sum by ($label, le) (http_request_duration_seconds_bucket{$instances})`,
+	}
+}
+
+// or fills what is empty from another set.
+func (q KPIQueries) or(o KPIQueries) KPIQueries {
+	fill := func(to *string, from string) {
+		if *to == "" {
+			*to = from
+		}
+	}
+	fill(&q.Label, o.Label)
+	fill(&q.Requests, o.Requests)
+	fill(&q.Errors, o.Errors)
+	fill(&q.Buckets, o.Buckets)
+	fill(&q.CPU, o.CPU)
+	fill(&q.Memory, o.Memory)
+	return q
+}
+
+// expand writes the query for some allocations, or for all when there are none.
+// Allocation IDs are hexadecimal with dashes, which mean themselves in a
+// regular expression; anything else is left out.
+func (q KPIQueries) expand(text string, ids []string) string {
+	matcher := q.Label + `!=""`
+	if len(ids) > 0 {
+		var plain []string
+		for _, id := range ids {
+			if id != "" && strings.Trim(id, "0123456789abcdefABCDEF-_") == "" {
+				plain = append(plain, id)
+			}
+		}
+		matcher = q.Label + `=~"` + strings.Join(plain, "|") + `"`
+	}
+	return strings.NewReplacer("$label", q.Label, "$instances", matcher).Replace(text)
+}

@@ -1,0 +1,191 @@
+// Package prometheus is the only package that speaks to Prometheus, or to any
+// store with its query API. It runs instant queries with bounded answers and
+// reads the traffic that mesh proxies report. It takes no decision.
+package prometheus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	promapi "github.com/prometheus/client_golang/api"
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+const (
+	// defaultTimeout bounds one query; a fleet-wide sum over 30 s takes well
+	// under a second on the store that it was written for.
+	defaultTimeout = 5 * time.Second
+	// maxSeries bounds one answer: four times the instances of the largest
+	// fleet would need more than one query could sensibly carry.
+	maxSeries = 100_000
+	// maxBody bounds the bytes of an answer before they are parsed: 100,000
+	// series of about 600 bytes.
+	maxBody = 64 << 20
+)
+
+// Config says where Prometheus is and who we are there.
+type Config struct {
+	Address string        // URL
+	Token   func() string // bearer token, asked at each call; nil means none
+	Timeout time.Duration // of one query; 0 means 5 s
+	Window  time.Duration // of the rates of Edges; 0 means 30 s
+}
+
+// Sample is one series of an instant vector.
+type Sample struct {
+	Labels map[string]string
+	Value  float64
+}
+
+// Client speaks to one Prometheus. It is safe for concurrent use.
+type Client struct {
+	api     promv1.API
+	timeout time.Duration
+	window  time.Duration
+}
+
+// New returns a client. It does not call Prometheus.
+func New(cfg Config) (*Client, error) {
+	if cfg.Address == "" {
+		return nil, api.Errorf(api.CodeInvalid, "open prometheus client: address is empty")
+	}
+	token := cfg.Token
+	if token == nil {
+		token = func() string { return "" }
+	}
+	next := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
+		DialContext: (&net.Dialer{Timeout: defaultTimeout}).DialContext, TLSHandshakeTimeout: defaultTimeout,
+	}
+	client, err := promapi.NewClient(promapi.Config{Address: cfg.Address, RoundTripper: &transport{next: next, token: token}})
+	if err != nil {
+		return nil, fmt.Errorf("open prometheus client: %w", err)
+	}
+	c := &Client{api: promv1.NewAPI(client), timeout: cfg.Timeout, window: cfg.Window}
+	if c.timeout <= 0 {
+		c.timeout = defaultTimeout
+	}
+	if c.window <= 0 {
+		c.window = defaultWindow
+	}
+	return c, nil
+}
+
+// transport puts the token on every request and bounds every answer.
+type transport struct {
+	next  http.RoundTripper
+	token func() string
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	if token := t.token(); token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = &boundedBody{body: resp.Body, left: maxBody}
+	return resp, nil
+}
+
+// boundedBody fails, rather than ends, when an answer is too long: half of a
+// JSON text must not look like a server's mistake.
+type boundedBody struct {
+	body io.ReadCloser
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("answer is longer than %d bytes", int64(maxBody))
+	}
+	n, err := b.body.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// Close implements io.Closer.
+func (b *boundedBody) Close() error { return b.body.Close() }
+
+// Query runs one instant query at a time; the zero time means now. The answer
+// must be a vector (a scalar counts as one sample without labels). NaN and
+// infinite values are dropped. More than 100,000 series are an error.
+func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Sample, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	value, _, _, err := c.api.Query(ctx, promql, at)
+	if err != nil {
+		return nil, explain(promql, err)
+	}
+	switch v := value.(type) {
+	case model.Vector:
+		if len(v) > maxSeries {
+			return nil, api.Errorf(api.CodeInvalid, "prometheus: query %q: %d series, more than %d", short(promql), len(v), maxSeries)
+		}
+		samples := make([]Sample, 0, len(v))
+		for _, s := range v {
+			if finite(float64(s.Value)) {
+				samples = append(samples, Sample{Labels: labels(s.Metric), Value: float64(s.Value)})
+			}
+		}
+		return samples, nil
+	case *model.Scalar:
+		if !finite(float64(v.Value)) {
+			return nil, nil
+		}
+		return []Sample{{Labels: map[string]string{}, Value: float64(v.Value)}}, nil
+	}
+	return nil, api.Errorf(api.CodeInvalid, "prometheus: query %q: want an instant vector, got a %s", short(promql), value.Type())
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+func labels(m model.Metric) map[string]string {
+	out := make(map[string]string, len(m))
+	for k, v := range m {
+		out[string(k)] = string(v)
+	}
+	return out
+}
+
+// shown is as much of a query as an error repeats.
+const shown = 60
+
+func short(promql string) string {
+	if len(promql) <= shown {
+		return promql
+	}
+	return strings.ToValidUTF8(promql[:shown], "") + "..."
+}
+
+// explain turns an error of the query API into one of ours.
+func explain(promql string, err error) error {
+	code := api.CodeUnavailable
+	if known, ok := errors.AsType[*promv1.Error](err); ok {
+		switch known.Type {
+		case promv1.ErrBadData, promv1.ErrExec:
+			code = api.CodeInvalid
+		case promv1.ErrTimeout, promv1.ErrCanceled:
+			code = api.CodeTimeout
+		default: // Prometheus or the way to it is at fault
+		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		code = api.CodeTimeout
+	}
+	return api.Errorf(code, "prometheus: query %q: %v", short(promql), err)
+}

@@ -1,0 +1,319 @@
+package rollout
+
+import (
+	"slices"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// tick reacts to a look at the world.
+func (m *machine) tick(o Observation) {
+	m.see(o)
+	if m.Effect != nil {
+		m.hold(o.Away) // somebody is performing it; only what it waits for is news
+		return
+	}
+	switch m.Status {
+	case api.RolloutPending:
+		m.start()
+	case api.RolloutSimulating:
+		m.intend(api.Effect{Kind: api.EffectSimulate})
+	case api.RolloutAwaitingApproval:
+		m.await()
+	case api.RolloutWaiting:
+		m.wait(o)
+	case api.RolloutRunning, api.RolloutHolding, api.RolloutPaused:
+		m.run(o)
+	case api.RolloutRollingBack:
+		m.goBack(o)
+	case api.RolloutComplete, api.RolloutRolledBack, api.RolloutRejected, api.RolloutFailed, api.RolloutCancelled:
+	}
+}
+
+// see keeps the instances for people.
+func (m *machine) see(o Observation) {
+	if o.Job != nil && m.Former != nil {
+		m.Instances = o.Job.Instances
+	}
+}
+
+func (m *machine) start() {
+	if m.Decision.Simulate.Required && m.Simulation == "" {
+		m.enter(api.RolloutSimulating, "trying the patch on twins")
+		m.intend(api.Effect{Kind: api.EffectSimulate})
+		return
+	}
+	m.await()
+}
+
+// await goes on when enough people have consented.
+func (m *machine) await() {
+	need := m.Decision.Approval.Count
+	if have := len(m.Approvals); have < need {
+		from := m.Decision.Approval.From
+		if from == "" {
+			from = "anybody who may approve"
+		}
+		m.enter(api.RolloutAwaitingApproval, "%d of %d approvals from %s", have, need, from)
+		return
+	}
+	m.enter(api.RolloutWaiting, "waiting for its turn")
+}
+
+// wait starts the rollout when the gate opens.
+func (m *machine) wait(o Observation) {
+	switch {
+	case len(o.Away) > 0:
+		m.enter(api.RolloutWaiting, "%s", o.Away[0].Reason)
+		m.Holds = o.Away
+	case !o.Gate.Open:
+		m.Holds = nil
+		m.enter(api.RolloutWaiting, "%s", o.Gate.Reason)
+	default:
+		m.Holds = nil
+		m.enter(api.RolloutRunning, "marking the former job version")
+		m.intend(api.Effect{Kind: api.EffectTag})
+	}
+}
+
+// run is the forward path: hold, turn back, or take the next step.
+func (m *machine) run(o Observation) {
+	holding := m.Status == api.RolloutHolding
+	if holding && m.Resume != api.RolloutRunning {
+		return // held before it started; a person resumes it
+	}
+	if o.Job != nil && m.unsafe(*o.Job) {
+		return
+	}
+	holds := o.Away
+	if o.Job != nil && o.Job.Build == api.BuildForeign {
+		holds = append(holds, api.Hold{Source: sourceJob, Reason: foreignReason(*o.Job)})
+	}
+	if inconclusive(m.Rollout) && m.Decision.Judge.OnInconclusive != "rollback" {
+		holds = append(holds, api.Hold{Source: "judge", Reason: m.Verdict.Reason + "; promote, resume or roll back by hand"})
+	}
+	if len(holds) > 0 || o.Job == nil {
+		m.hold(holds)
+		return
+	}
+	m.hold(nil)
+	if m.Status != api.RolloutRunning {
+		return // paused
+	}
+	if !m.settle(o) {
+		return
+	}
+	m.follow(o)
+}
+
+func foreignReason(v JobView) string {
+	return "the job was changed by somebody else; version " + itoa(v.Version) + " is neither the former nor the patched one"
+}
+
+// unsafe turns back when a patched instance is lost or its stage is overdue.
+// It acts in a pause and in a hold too: standing still does not make a failing
+// instance better.
+func (m *machine) unsafe(v JobView) bool {
+	last := lastStage(m.Rollout)
+	if last == nil || v.Build == api.BuildForeign {
+		return false
+	}
+	t := v.Tally()
+	if len(t.Unhealthy) > 0 && m.Decision.Rollback.OnHealth {
+		in := t.Unhealthy[0]
+		m.turnBack("instance %s is unhealthy: %s", in.Name, in.Because)
+		return true
+	}
+	want := m.wanted()
+	if t.PatchedHealthy >= want {
+		last.Lapsed = time.Time{}
+		return false
+	}
+	if !last.Ready.IsZero() {
+		if last.Lapsed.IsZero() {
+			last.Lapsed = m.now
+		}
+		if m.now.Sub(last.Lapsed) >= lapseGrace && m.Decision.Rollback.OnHealth {
+			m.turnBack("%d of %d patched instances are healthy, for %s%s", t.PatchedHealthy, want, lapseGrace, why(v))
+			return true
+		}
+		return false
+	}
+	if m.Status == api.RolloutRunning && m.now.After(last.Deadline) && m.Decision.Rollback.OnDeadline {
+		m.turnBack("%d of %d patched instances were healthy at the deadline%s", t.PatchedHealthy, want, why(v))
+		return true
+	}
+	return false
+}
+
+// why quotes the first patched instance that is not healthy.
+func why(v JobView) string {
+	for _, in := range v.Instances {
+		if in.Build == api.BuildPatched && in.Health != api.Healthy {
+			return ": " + in.Name + ": " + in.Because
+		}
+	}
+	return ""
+}
+
+// wanted is how many patched instances the last stage effect asked for.
+func (m *machine) wanted() int {
+	for _, e := range slices.Backward(m.Effects) {
+		if e.Kind == api.EffectStage && e.Status == api.EffectDone {
+			return e.Want
+		}
+	}
+	return 0
+}
+
+// settle brings the present stage to its verdict. It reports whether the
+// strategy may be followed to the next one.
+func (m *machine) settle(o Observation) bool {
+	last := lastStage(m.Rollout)
+	if last == nil {
+		return true
+	}
+	if !last.Judged.IsZero() {
+		return true
+	}
+	t := o.Job.Tally()
+	if want := m.wanted(); t.PatchedHealthy < want {
+		m.enter(api.RolloutRunning, "stage %d: %d of %d patched instances healthy", last.Number, t.PatchedHealthy, want)
+		return false
+	} else if want < last.Instances {
+		m.batch(o, last) // the budget lets fewer go at once than the stage has
+		return false
+	}
+	if last.Ready.IsZero() {
+		last.Ready = m.now
+	}
+	return m.judge(o, last)
+}
+
+// judge applies the verdict on the present stage.
+func (m *machine) judge(o Observation, last *api.Stage) bool {
+	if !m.Decision.Judge.Enabled {
+		last.Judged = m.now
+		return true
+	}
+	if o.Verdict == nil && m.Verdict != nil {
+		return false // between two looks
+	}
+	if o.Verdict == nil {
+		m.enter(api.RolloutRunning, "stage %d: %d of %d patched and healthy, being judged", last.Number, last.Instances, m.Former.Count)
+		return false
+	}
+	v := *o.Verdict
+	m.Verdict, m.Judge, last.Verdict = &v, o.Judge, &v
+	switch v.Kind {
+	case api.VerdictPromote:
+		last.Judged = m.now
+		m.enter(api.RolloutRunning, "stage %d judged good: %s", last.Number, v.Reason)
+		return true
+	case api.VerdictAbort:
+		if m.Decision.Rollback.OnVerdict {
+			m.turnBack("stage %d judged bad: %s", last.Number, v.Reason)
+			return false
+		}
+		m.hold([]api.Hold{{Source: "judge", Reason: v.Reason}})
+	case api.VerdictInconclusive:
+		if m.Decision.Judge.OnInconclusive == "rollback" {
+			m.turnBack("stage %d stayed undecided: %s", last.Number, v.Reason)
+		}
+	case api.VerdictContinue:
+		m.enter(api.RolloutRunning, "stage %d: %s", last.Number, v.Reason)
+	}
+	return false
+}
+
+// follow checks the strategy's advice and does what it says.
+func (m *machine) follow(o Observation) {
+	a := o.Advice
+	if a == nil {
+		return // it is asked once the stage is settled
+	}
+	last := lastStage(m.Rollout)
+	t := o.Job.Tally()
+	switch {
+	case a.Action == api.AdviceStage && a.Percent >= 1 && a.Percent <= 100 && (last == nil || a.Percent > last.Percent):
+		m.begin(o, a)
+	case a.Action == api.AdvicePromote && last != nil && last.Mode == api.StageBeside && !last.Promoted:
+		m.enter(api.RolloutRunning, "taking the former instances away")
+		m.intend(api.Effect{Kind: api.EffectPromote, Stage: last.Number, Expect: o.Job.ModifyIndex})
+	case a.Action == api.AdviceFinish && last != nil && last.Percent == 100 && t.Former == 0:
+		m.enter(api.RolloutRunning, "every instance is patched; restoring the job's own update block")
+		m.intend(api.Effect{Kind: api.EffectFinish, Stage: last.Number, Expect: o.Job.ModifyIndex})
+	case a.Action == api.AdviceRollback:
+		m.turnBack("the strategy asks for it: %s", a.Reason)
+	case a.Action == api.AdviceHold:
+		m.hold([]api.Hold{{Source: "strategy", Reason: a.Reason}})
+	default:
+		m.hold([]api.Hold{{Source: "strategy", Reason: "it proposes " + describe(*a) + ", which is not possible now"}})
+	}
+}
+
+// begin opens the next stage.
+func (m *machine) begin(o Observation, a *api.Advice) {
+	mode := a.Mode
+	if mode == "" {
+		mode = api.StageInPlace
+	}
+	m.Stages = append(m.Stages, api.Stage{
+		Number: len(m.Stages) + 1, Percent: a.Percent, Mode: mode,
+		Instances: StageInstances(a.Percent, m.Former.Count),
+		Began:     m.now,
+	})
+	m.Verdict = nil // the judge's state stays: the next stage is compared with what this one showed
+	m.batch(o, lastStage(m.Rollout))
+}
+
+// batch moves as many instances as the budget lets be away at once. Canaries
+// beside the former instances take nothing away, so they go together.
+func (m *machine) batch(o Observation, s *api.Stage) {
+	want := s.Instances
+	if allowed := Allowed(m.Decision.Budget, m.Former.Count); s.Mode == api.StageInPlace && allowed > 0 {
+		want = min(want, o.Job.Tally().Patched+allowed)
+	}
+	s.Deadline = m.now.Add(m.Decision.Deadline.D()) // each batch has its time
+	m.enter(api.RolloutRunning, "stage %d: %d of %d instances to the patch (%d %%)", s.Number, want, m.Former.Count, s.Percent)
+	m.intend(api.Effect{Kind: api.EffectStage, Stage: s.Number, Want: want, Expect: o.Job.ModifyIndex})
+}
+
+// Allowed is how many of count instances may be away at once: percentages
+// round up, the smaller of the two limits wins, 0 means all.
+func Allowed(b api.BudgetSpec, count int) int {
+	allowed := b.Instances
+	if b.InstancesPercent > 0 {
+		if byShare := StageInstances(b.InstancesPercent, count); allowed == 0 || byShare < allowed {
+			allowed = byShare
+		}
+	}
+	return allowed
+}
+
+// goBack sees a rollback through. Its last step is always the restored update
+// block, seen by an effect of its own, which takes our mark off the job too.
+func (m *machine) goBack(o Observation) {
+	holds := o.Away
+	if o.Job != nil && o.Job.Build == api.BuildForeign {
+		holds = append(holds, api.Hold{Source: sourceJob, Reason: foreignReason(*o.Job) + "; abort to leave it as it is"})
+	}
+	m.hold(holds)
+	if o.Job == nil || len(holds) > 0 {
+		return
+	}
+	switch {
+	case o.Job.Build != api.BuildFormer:
+		m.intend(api.Effect{Kind: api.EffectRollback, Stage: len(m.Stages)})
+	case o.Job.Tally().Patched == 0:
+		m.intend(api.Effect{Kind: api.EffectUnpace, Expect: o.Job.ModifyIndex})
+	}
+}
+
+func describe(a api.Advice) string {
+	if a.Action == api.AdviceStage {
+		return "stage " + itoa(uint64(max(0, a.Percent))) + " %"
+	}
+	return string(a.Action)
+}

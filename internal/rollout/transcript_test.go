@@ -1,0 +1,214 @@
+package rollout
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+var update = flag.Bool("update", false, "rewrite the transcripts with what happens now")
+
+// TestTranscripts runs each testdata/*.txt: a line that is not indented is an
+// event, the indented lines below it are the rollout that follows.
+func TestTranscripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	must.NoError(t, err)
+	must.Positive(t, len(files))
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			must.NoError(t, err)
+			got := replay(t, string(want))
+			if *update {
+				must.NoError(t, os.WriteFile(file, []byte(got), 0o644))
+				return
+			}
+			must.Eq(t, "", cmp.Diff(string(want), got))
+		})
+	}
+}
+
+func replay(t *testing.T, script string) string {
+	t.Helper()
+	s := &script1{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	var out strings.Builder
+	lines := bufio.NewScanner(strings.NewReader(script))
+	for lines.Scan() {
+		line := lines.Text()
+		switch {
+		case strings.HasPrefix(line, "  "):
+			continue // rewritten below
+		case line == "" || strings.HasPrefix(line, "#"):
+			fmt.Fprintln(&out, line)
+			continue
+		}
+		fmt.Fprintln(&out, line)
+		for _, l := range s.do(t, line) {
+			fmt.Fprintln(&out, "  "+l)
+		}
+	}
+	return out.String()
+}
+
+// script1 is the world of one transcript.
+type script1 struct {
+	now time.Time
+	r   api.Rollout
+}
+
+// do performs one line: a verb and key=value arguments.
+func (s *script1) do(t *testing.T, line string) []string {
+	t.Helper()
+	words := strings.Fields(line)
+	args := map[string]string{}
+	for _, w := range words[1:] {
+		k, v, _ := strings.Cut(w, "=")
+		args[k] = v
+	}
+	if d, ok := args["after"]; ok {
+		step, err := time.ParseDuration(d)
+		must.NoError(t, err)
+		s.now = s.now.Add(step)
+	}
+	var ev Event
+	switch words[0] {
+	case "rollout":
+		s.r = newRollout(args, s.now)
+		return s.show()
+	case "tick":
+		ev = Tick{Observation: s.observation(t, args)}
+	case "done", "failed":
+		ev = Finished{EffectResult: s.result(words[0] == "done", args)}
+	default:
+		groups := strings.Split(args["groups"], ",")
+		ev = Command{Action: words[0], By: api.Identity{Name: args["by"], Groups: groups}}
+	}
+	next, err := Step(s.r, ev, s.now)
+	if err != nil {
+		return []string{"error: " + err.Error()}
+	}
+	s.r = next
+	return s.show()
+}
+
+func newRollout(args map[string]string, now time.Time) api.Rollout {
+	r := api.Rollout{
+		ID: "r1", Plan: "p1", Patch: "openssl", Wave: 1, Status: api.RolloutPending, Since: now, Created: now,
+		Target: api.TargetRef{Namespace: "prod", Job: "web", Group: "web"},
+	}
+	r.Decision.Deadline = api.Duration(time.Minute)
+	r.Decision.Rollback = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true}
+	r.Decision.Judge.Enabled = args["judge"] == "yes"
+	r.Decision.Judge.OnInconclusive = "hold"
+	r.Decision.Simulate.Required = args["simulate"] == "yes"
+	r.Decision.Budget.Instances, _ = strconv.Atoi(args["budget"])
+	r.Decision.Approval.Count, _ = strconv.Atoi(args["approvals"])
+	r.Decision.Approval.From = args["from"]
+	return r
+}
+
+// observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
+// lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open.
+func (s *script1) observation(t *testing.T, args map[string]string) Observation {
+	t.Helper()
+	var o Observation
+	o.Gate.Open = args["gate"] == "open"
+	o.Gate.Reason = "the gate is closed"
+	if job, ok := args["job"]; ok {
+		build, pace, _ := strings.Cut(job, "/")
+		o.Job = &JobView{Build: api.Build(build), Pace: Pace(pace), ModifyIndex: 100, Version: 7, Count: 10}
+		o.Job.Instances = append(instances(t, args["patched"], api.BuildPatched), instances(t, args["former"], api.BuildFormer)...)
+		if name := args["lost"]; name != "" {
+			o.Job.Instances = append(o.Job.Instances, api.Instance{
+				Name: name, Build: api.BuildPatched, Health: api.Unhealthy, Because: "allocation is failed",
+			})
+		}
+	}
+	if source := args["away"]; source != "" {
+		o.Away = []api.Hold{{Source: source, Reason: source + " gives no answer"}}
+	}
+	if kind := args["verdict"]; kind != "" {
+		o.Verdict = &api.Verdict{Kind: api.VerdictKind(kind), At: s.now, Reason: "the numbers say " + kind}
+		o.Judge = &api.JudgeState{Stage: len(s.r.Stages)}
+	}
+	if advice := strings.Split(args["advice"], ":"); advice[0] != "" {
+		o.Advice = &api.Advice{Action: api.AdviceAction(advice[0]), Reason: "as told"}
+		if len(advice) > 1 {
+			o.Advice.Percent, _ = strconv.Atoi(advice[1])
+		}
+		if len(advice) > 2 {
+			o.Advice.Mode = api.StageMode(advice[2])
+		}
+	}
+	return o
+}
+
+func instances(t *testing.T, text string, build api.Build) []api.Instance {
+	t.Helper()
+	if text == "" {
+		return nil
+	}
+	var healthy, all int
+	_, err := fmt.Sscanf(text, "%d/%d", &healthy, &all)
+	must.NoError(t, err)
+	var out []api.Instance
+	for i := range all {
+		in := api.Instance{ID: fmt.Sprint(build, i), Name: fmt.Sprintf("%s[%d]", build, i), Build: build, Health: api.Healthy}
+		if i >= healthy {
+			in.Health, in.Because = api.Pending, "still starting"
+		}
+		out = append(out, in)
+	}
+	return out
+}
+
+func (s *script1) result(ok bool, args map[string]string) EffectResult {
+	res := EffectResult{OK: ok, Outcome: strings.ReplaceAll(args["told"], "_", " "), At: s.now, Rejected: args["rejected"] == "yes"}
+	if s.r.Effect != nil {
+		res.ID = s.r.Effect.ID
+		if s.r.Effect.Kind == api.EffectTag && ok {
+			res.Former = &api.FormerJob{Version: 6, ModifyIndex: 90, Count: 10}
+		}
+		if s.r.Effect.Kind == api.EffectSimulate {
+			res.Simulation = "s1"
+		}
+	}
+	return res
+}
+
+// show prints the parts of a rollout that an operator would ask about.
+func (s *script1) show() []string {
+	r := s.r
+	lines := []string{fmt.Sprintf("%s: %s", r.Status, r.Reason)}
+	for _, h := range r.Holds {
+		lines = append(lines, fmt.Sprintf("hold %s since %s: %s", h.Source, h.Since.Format("15:04:05"), h.Reason))
+	}
+	for _, st := range r.Stages {
+		line := fmt.Sprintf("stage %d: %d %% %s, %d instances", st.Number, st.Percent, st.Mode, st.Instances)
+		if !st.Ready.IsZero() {
+			line += ", ready"
+		}
+		if !st.Judged.IsZero() {
+			line += ", judged"
+		}
+		if st.Promoted {
+			line += ", promoted"
+		}
+		lines = append(lines, line)
+	}
+	if e := r.Effect; e != nil {
+		lines = append(lines, fmt.Sprintf("effect %s %s want=%d expect=%d", e.ID, e.Kind, e.Want, e.Expect))
+	}
+	return lines
+}

@@ -1,0 +1,62 @@
+package simulator
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+// roleBake and roleDiscard name the jobs that work on images, in the place of a
+// twin's role, so that a sweep finds them too.
+const (
+	roleBake    = "bake"
+	roleDiscard = "discard"
+)
+
+// bake runs the patch's scripts, in their order, in one copy of the machine's
+// image, and puts that image into the request in their place. It returns why
+// the patch is to blame when a script fails.
+func (s *Simulator) bake(ctx context.Context, r *Request, task, attempt string) (baked twin.Image, fault string, err error) {
+	image, scripts := "", ""
+	rest := make([]api.Apply, 0, len(r.Apply))
+	for _, a := range r.Apply {
+		switch {
+		case a.Task == task && a.Kind == api.ApplyScript:
+			// Each in a shell of its own, and the first that fails ends it.
+			scripts += fmt.Sprintf("(\n%s\n) || exit\n", a.Script)
+		case a.Task == task && a.Kind == api.ApplyImage:
+			image = a.Image
+			rest = append(rest, a)
+		default:
+			rest = append(rest, a)
+		}
+	}
+	if scripts == "" {
+		return twin.Image{}, "", nil
+	}
+	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
+		Job: twin.JobID(r.ID, attempt, roleBake), Target: r.Target.TargetRef, Task: task, Image: image, Script: scripts,
+	})
+	if api.IsCode(err, api.CodeConflict) {
+		return twin.Image{}, fmt.Sprintf("the patch's script fails in a copy of the machine: %s", api.AsError(err).Message), nil
+	}
+	if err != nil {
+		return twin.Image{}, "", wrap(err, "run the patch's script")
+	}
+	rest = slices.DeleteFunc(rest, func(a api.Apply) bool { return a.Task == task && a.Kind == api.ApplyImage })
+	r.Apply = append([]api.Apply{{Kind: api.ApplyImage, Task: task, Image: baked.Path}}, rest...)
+	return baked, "", nil
+}
+
+// discard removes an image that production will not get, also when the
+// simulation was cut short.
+func (s *Simulator) discard(ctx context.Context, r Request, attempt string, baked twin.Image) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownMax)
+	defer cancel()
+	if err := s.o.Baker.DiscardImage(ctx, r.Target.TargetRef, twin.JobID(r.ID, attempt, roleDiscard), baked); err != nil {
+		s.o.Logger.Error("baked image is left behind", "simulation_id", r.ID, "image", baked.Path, "error", err)
+	}
+}

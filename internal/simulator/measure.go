@@ -1,0 +1,292 @@
+package simulator
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+const (
+	// sampleInterval is that of a Nomad client's own measurements.
+	sampleInterval = time.Second
+	// placing is how many requests of the warm-up choose the latencies that the
+	// judge counts above: a quarter more than it asks for at the 99th percentile.
+	placing = 250
+	// settling separates the warm-up from what counts: two measurements of a
+	// node, and longer than any gauge of a twin's own is likely to remember.
+	settling = 3 * time.Second
+)
+
+// arm collects what was measured of one twin since the last look.
+type arm struct {
+	mu        sync.Mutex
+	counts    bool // false while warming up
+	latencies []float64
+	requests  int
+	errors    int
+	total     int
+	usage     []twin.Usage
+	last      time.Time // of the newest usage
+}
+
+// answered records one request.
+func (a *arm) answered(took time.Duration, failed bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.counts {
+		return
+	}
+	a.latencies = append(a.latencies, took.Seconds())
+	a.requests++
+	a.total++
+	if failed {
+		a.errors++
+	}
+}
+
+// used records a measurement of the node, once.
+func (a *arm) used(u twin.Usage) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.counts || !u.At.After(a.last) {
+		return
+	}
+	a.last = u.At
+	a.usage = append(a.usage, u)
+}
+
+// begin forgets the warm-up.
+func (a *arm) begin(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.counts, a.last = true, now
+}
+
+// taken is one interval of an arm.
+type taken struct {
+	latencies []float64
+	requests  int
+	errors    int
+	usage     []twin.Usage
+}
+
+func (a *arm) take() taken {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t := taken{a.latencies, a.requests, a.errors, a.usage}
+	a.latencies, a.requests, a.errors, a.usage = nil, 0, 0, nil
+	return t
+}
+
+func (a *arm) sent() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.total
+}
+
+// workload is the sequence of requests that both twins get.
+type workload struct {
+	paths []string
+	rate  float64
+	rng   *rand.Rand
+}
+
+// newWorkload is the target's recorded rate against its recorded paths, in an
+// order that the simulation's ID decides.
+func newWorkload(r Request, check string, rateMax float64) workload {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(r.ID)) // a hash's Write has no error
+	w := workload{rate: min(rateDefault, rateMax), rng: rand.New(rand.NewPCG(h.Sum64(), 0))}
+	for p := range strings.SplitSeq(r.Target.Meta["oakum_paths"], ",") {
+		if p = strings.TrimSpace(p); strings.HasPrefix(p, "/") {
+			w.paths = append(w.paths, p)
+		}
+	}
+	if len(w.paths) == 0 {
+		w.paths = []string{check}
+	}
+	if r.Baseline != nil {
+		for _, b := range r.Baseline.KPIs {
+			if b.KPI == api.KPIRequests && !b.Cold && b.Mean > 0 {
+				w.rate = min(max(b.Mean, 1), rateMax)
+			}
+		}
+	}
+	return w
+}
+
+func (w *workload) next() string { return w.paths[w.rng.IntN(len(w.paths))] }
+
+// measure sends the workload to both twins for the simulation's time and lets
+// the judge look at what came of it.
+func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel) (api.Impact, error) {
+	arms := []*arm{{}, {}} // control, treatment
+	w := newWorkload(r, p.control().Path, s.o.RateMax)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var group errgroup.Group
+	defer func() { cancel(); _ = group.Wait() }() // the goroutines return no errors
+	group.Go(func() error { drive(ctx, w, p, arms); return nil })
+	dead := make(chan *machine, len(p.machines))
+	for i, m := range p.machines {
+		group.Go(func() error { watch(ctx, p.sandbox, m, arms[i], dead); return nil })
+	}
+
+	if err := s.warmUp(ctx, w, p, bank); err != nil {
+		return api.Impact{}, err
+	}
+	began := time.Now()
+	if err := bank.begin(began); err != nil {
+		return api.Impact{}, err
+	}
+	for _, a := range arms {
+		a.begin(began)
+	}
+	end := time.NewTimer(bank.duration)
+	defer end.Stop()
+	ticker := time.NewTicker(s.o.Look)
+	defer ticker.Stop()
+	last := began
+	for over := false; !over; {
+		select {
+		case <-ctx.Done():
+			return api.Impact{}, fmt.Errorf("simulate: %w", context.Cause(ctx))
+		case m := <-dead:
+			return died(ctx, m, p, time.Since(began), bank, arms)
+		case <-end.C:
+			over = true
+		case <-ticker.C:
+		}
+		now := time.Now()
+		if now.Sub(last) < s.o.Look/2 {
+			continue // the end just after a look: too short an interval to be one
+		}
+		bank.look(now, now.Sub(last), arms[0].take(), arms[1].take())
+		last = now
+		if bank.aborted(now) {
+			break
+		}
+	}
+	return bank.conclude(time.Now(), arms[1].sent()), nil
+}
+
+// died tells whose death it was.
+func died(ctx context.Context, m *machine, p *pair, after time.Duration, bank *panel, arms []*arm) (api.Impact, error) {
+	why := m.state.Why
+	if m != p.treatment() {
+		return api.Impact{}, api.Errorf(api.CodeUnavailable, "the control twin died after %s: %s", after.Round(time.Second), why)
+	}
+	fault, err := p.blame(ctx, fmt.Sprintf("the patched twin died after %s of load (%s), while the control lives", after.Round(time.Second), why))
+	if err != nil {
+		return api.Impact{}, err
+	}
+	impact := bank.conclude(time.Now(), arms[1].sent())
+	impact.Negative, impact.Reason = true, fault
+	return impact, nil
+}
+
+// warmUp lets the workload run without counting, and meanwhile asks both twins
+// as fast as they answer: that fills caches on both alike, and shows which
+// latencies are usual.
+func (s *Simulator) warmUp(ctx context.Context, w workload, p *pair, bank *panel) error {
+	hurry, cancel := context.WithTimeout(ctx, s.o.Warmup)
+	defer cancel()
+	var usual []float64
+	var group errgroup.Group
+	for _, m := range p.machines {
+		group.Go(func() error {
+			for i := 0; i < placing && hurry.Err() == nil; i++ {
+				began := time.Now()
+				status, err := m.target.ask(hurry, w.paths[i%len(w.paths)])
+				if m == p.control() && err == nil && status < 400 {
+					usual = append(usual, time.Since(began).Seconds())
+				}
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // no errors: what does not answer is found by what counts
+	if ctx.Err() != nil {
+		return fmt.Errorf("warm up: %w", context.Cause(ctx))
+	}
+	if len(usual) == 0 {
+		return api.Errorf(api.CodeUnavailable, "the control twin answers none of the workload's requests (%s)", strings.Join(w.paths, " "))
+	}
+	bank.usual(usual)
+	settled := time.NewTimer(settling)
+	defer settled.Stop()
+	select {
+	case <-settled.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("warm up: %w", context.Cause(ctx))
+	}
+}
+
+// drive sends each request of the workload to both twins, one after the other,
+// in alternating order, so that neither always comes first. It does not wait
+// for slow answers before the next one is due.
+func drive(ctx context.Context, w workload, p *pair, arms []*arm) {
+	ticker := time.NewTicker(time.Duration(float64(time.Second) / w.rate))
+	defer ticker.Stop()
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	for i := 0; ; i++ {
+		path := w.next()
+		first := i % 2
+		requests.Go(func() {
+			send(ctx, p.machines[first].target, path, arms[first])
+			send(ctx, p.machines[1-first].target, path, arms[1-first])
+		})
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// send asks once and records the answer. A request that the end of the
+// simulation cut short is none.
+func send(ctx context.Context, t *target, path string, a *arm) {
+	began := time.Now()
+	status, err := t.ask(ctx, path)
+	if ctx.Err() != nil {
+		return
+	}
+	a.answered(time.Since(began), err != nil || status >= 400)
+}
+
+// watch samples a twin's usage, and reports its death.
+func watch(ctx context.Context, sandbox Sandbox, m *machine, a *arm, dead chan<- *machine) {
+	ticker := time.NewTicker(sampleInterval)
+	defer ticker.Stop()
+	for {
+		state, err := sandbox.InspectTwin(ctx, m.Machine)
+		switch {
+		case err != nil: // Nomad is away: what is missing is missing
+		case state.Phase == twin.Dead || state.Phase == twin.Unplaced:
+			m.state.Phase, m.state.Why = state.Phase, state.Why
+			dead <- m
+			return
+		case state.Usage.At.IsZero():
+		default:
+			a.used(state.Usage)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

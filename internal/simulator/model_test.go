@@ -1,0 +1,155 @@
+package simulator_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+// behaviour is a model machine's.
+type behaviour struct {
+	boot      time.Duration // until it answers
+	latency   time.Duration
+	errors    float64 // share of requests
+	cpu       float64 // cores
+	deadAfter time.Duration
+	never     bool // never healthy
+}
+
+// machine is a twin in the model.
+type machine struct {
+	spec    twin.Spec
+	started time.Time
+	be      behaviour
+}
+
+// model is a sandbox and the network to its machines in one, on the bubble's
+// clock.
+type model struct {
+	mu       sync.Mutex
+	machines map[string]*machine // by job
+	control  behaviour
+	patched  behaviour
+	specs    []twin.Spec
+	most     int // machines at once
+	noRoom   bool
+	lostCall bool // the reply to the second start is lost
+	rng      *rand.Rand
+	paths    map[string][]string // asked, by job
+}
+
+func newModel() *model {
+	good := behaviour{boot: 4 * time.Second, latency: 10 * time.Millisecond, cpu: 0.1}
+	return &model{
+		machines: map[string]*machine{}, control: good, patched: good,
+		rng: rand.New(rand.NewPCG(1, 2)), paths: map[string][]string{},
+	}
+}
+
+func (m *model) StartTwin(_ context.Context, spec twin.Spec) (twin.Machine, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	be, image := m.control, "/images/store-1.0.qcow2"
+	if spec.Apply != nil {
+		be, image = m.patched, spec.Apply[0].Image
+	}
+	m.specs = append(m.specs, spec)
+	m.machines[spec.Job] = &machine{spec: spec, started: time.Now(), be: be}
+	m.most = max(m.most, len(m.machines))
+	if m.lostCall && len(m.specs) == 2 {
+		return twin.Machine{}, api.Errorf(api.CodeTimeout, "register: the reply was lost")
+	}
+	return twin.Machine{
+		Namespace: spec.Target.Namespace, Job: spec.Job, Image: image, Task: "vm", Port: "http", Scheme: "http", Path: "/health",
+	}, nil
+}
+
+func (m *model) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, error) {
+	if ctx.Err() != nil {
+		return twin.State{}, ctx.Err()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	vm, ok := m.machines[t.Job]
+	if !ok {
+		return twin.State{}, api.Errorf(api.CodeNotFound, "no such job %s", t.Job)
+	}
+	if m.noRoom && vm.spec.Apply != nil {
+		return twin.State{Phase: twin.Unplaced, Why: "1 nodes lack memory"}, nil
+	}
+	s := twin.State{Phase: twin.Running, Alloc: "a-" + t.Job, Node: "n1", Address: t.Job, Started: vm.started, Digest: "d"}
+	if vm.dead() {
+		s.Phase, s.Why = twin.Dead, "exit code 137"
+		return s, nil
+	}
+	s.Usage = twin.Usage{
+		At: time.Now(), CPUCores: vm.be.cpu * (0.9 + 0.2*m.rng.Float64()), Memory: 2e8 * (0.99 + 0.02*m.rng.Float64()),
+	}
+	return s, nil
+}
+
+func (vm *machine) dead() bool {
+	return vm.be.deadAfter > 0 && time.Since(vm.started) > vm.be.deadAfter
+}
+
+func (m *model) StopTwin(ctx context.Context, _, job string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	delete(m.machines, job)
+	return nil
+}
+
+func (m *model) Twins(context.Context) ([]twin.Machine, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []twin.Machine
+	for job := range m.machines {
+		out = append(out, twin.Machine{Namespace: "default", Job: job})
+	}
+	slices.SortFunc(out, func(a, b twin.Machine) int { return strings.Compare(a.Job, b.Job) })
+	return out, nil
+}
+
+// RoundTrip is a machine's answer.
+func (m *model) RoundTrip(r *http.Request) (*http.Response, error) {
+	m.mu.Lock()
+	vm, ok := m.machines[r.URL.Host]
+	if !ok || vm.dead() || time.Since(vm.started) < vm.be.boot {
+		m.mu.Unlock()
+		return nil, errors.New("connection refused")
+	}
+	status := http.StatusOK
+	wait := time.Duration(float64(vm.be.latency) * (0.5 + m.rng.ExpFloat64()/2))
+	switch {
+	case r.URL.Path == "/health":
+		if vm.be.never {
+			status = http.StatusServiceUnavailable
+		}
+	case m.rng.Float64() < vm.be.errors:
+		status = http.StatusInternalServerError
+	}
+	if r.URL.Path != "/health" {
+		m.paths[r.URL.Host] = append(m.paths[r.URL.Host], r.URL.Path)
+	}
+	m.mu.Unlock()
+	select {
+	case <-time.After(wait):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	body := io.NopCloser(strings.NewReader("ok"))
+	return &http.Response{StatusCode: status, Status: fmt.Sprint(status), Body: body, Header: http.Header{}, Request: r}, nil
+}

@@ -1,0 +1,255 @@
+package simulator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+const (
+	// inspectInterval is how often a twin that boots is looked at.
+	inspectInterval = 500 * time.Millisecond
+	// patience is how many times as long as the control the treatment may take
+	// to become healthy, and patienceMin the least that it gets.
+	patience    = 5
+	patienceMin = 20 * time.Second
+)
+
+// machine is one twin of a running simulation.
+type machine struct {
+	twin.Machine
+	role    string
+	job     string // set before it is registered, so that it can be removed
+	target  *target
+	state   twin.State
+	healthy time.Duration // from its start to its first good answer
+}
+
+// pair is control and treatment.
+type pair struct {
+	sandbox   Sandbox
+	namespace string
+	machines  []*machine // control first
+}
+
+func (p *pair) control() *machine   { return p.machines[0] }
+func (p *pair) treatment() *machine { return p.machines[1] }
+
+// start registers the control, waits for Nomad to place it, and registers the
+// treatment on the same node: what they are compared by must not be the node.
+func (p *pair) start(ctx context.Context, r Request, task, attempt string, o Options) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, o.HealthyWithin, errors.New("no node took it in time"))
+	defer cancel()
+	p.namespace = r.Target.Namespace
+	control, err := p.register(ctx, twin.Control, twin.Spec{
+		Job: twin.JobID(r.ID, attempt, twin.Control), Target: r.Target.TargetRef, Task: task, Expect: r.Target.JobModifyIndex,
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.placed(ctx, control); err != nil {
+		return err
+	}
+	treatment, err := p.register(ctx, twin.Treatment, twin.Spec{
+		Job: twin.JobID(r.ID, attempt, twin.Treatment), Target: r.Target.TargetRef, Task: task, Expect: r.Target.JobModifyIndex,
+		Apply: r.Apply, Node: control.state.Node,
+	})
+	if err != nil {
+		return err
+	}
+	return p.placed(ctx, treatment)
+}
+
+// register starts one twin. It is remembered first: a reply that was lost must
+// not leave a machine behind.
+func (p *pair) register(ctx context.Context, role string, spec twin.Spec) (*machine, error) {
+	m := &machine{role: role, job: spec.Job}
+	p.machines = append(p.machines, m)
+	started, err := p.sandbox.StartTwin(ctx, spec)
+	if err != nil {
+		return nil, wrap(err, "start the "+role)
+	}
+	m.Machine = started
+	return m, nil
+}
+
+// wrap puts what was being done before an error's message and keeps its code.
+func wrap(err error, doing string) error {
+	if known, ok := errors.AsType[*api.Error](err); ok {
+		return &api.Error{Code: known.Code, Message: doing + ": " + known.Message, Details: known.Details}
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// roomTimeout is how long a twin may wait for room: what has just been stopped
+// keeps its ports and memory until its client says that it has ended.
+const roomTimeout = 30 * time.Second
+
+// placed waits until a node has the twin.
+func (p *pair) placed(ctx context.Context, m *machine) error {
+	began := time.Now()
+	return poll(ctx, func() (bool, error) {
+		state, err := p.sandbox.InspectTwin(ctx, m.Machine)
+		if err != nil {
+			return false, wrap(err, "look at the "+m.role)
+		}
+		m.state = state
+		if state.Phase == twin.Unplaced && time.Since(began) > roomTimeout {
+			return false, api.Errorf(api.CodeUnavailable, "there is no room for the %s: %s", m.role, state.Why)
+		}
+		return state.Node != "", nil
+	})
+}
+
+// poll asks until the answer is yes, the question fails or ctx ends.
+func poll(ctx context.Context, ask func() (bool, error)) error {
+	ticker := time.NewTicker(inspectInterval)
+	defer ticker.Stop()
+	for {
+		if yes, err := ask(); yes || err != nil {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for twins: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// errLate says that a twin did not become healthy in time.
+var errLate = errors.New("it did not become healthy in time")
+
+// await waits until both answer their check. It returns why the patch is to
+// blame when only the treatment doesn't, and an error when the control doesn't.
+func (p *pair) await(ctx context.Context, o Options) (fault string, err error) {
+	for _, m := range p.machines {
+		m.target = newTarget(m.Machine, o.Transport)
+	}
+	began := time.Now()
+	var served atomic.Int64 // how long the control took, in nanoseconds
+	group, both := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := p.serving(both, p.control(), func() time.Duration { return o.HealthyWithin }); err != nil {
+			return wrap(err, "control twin")
+		}
+		served.Store(int64(time.Since(began)))
+		return nil
+	})
+	var late error
+	group.Go(func() error {
+		// The control's time is the yardstick, so that a machine that will
+		// never serve is not waited for as long as a slow node might need.
+		late = p.serving(both, p.treatment(), func() time.Duration {
+			if took := time.Duration(served.Load()); took > 0 {
+				return min(o.HealthyWithin, max(patienceMin, patience*took))
+			}
+			return o.HealthyWithin
+		})
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return "", err
+	}
+	switch {
+	case late == nil:
+		return "", nil
+	case errors.Is(late, errLate) || errors.Is(late, errDead):
+		return p.blame(ctx, fmt.Sprintf("the patched twin does not serve (%v), while the control was healthy after %s",
+			late, p.control().healthy.Round(100*time.Millisecond)))
+	}
+	return "", wrap(late, "patched twin")
+}
+
+// errDead says that a twin's machine has ended.
+var errDead = errors.New("it died")
+
+// serving waits until a twin answers its check, and remembers how long it took.
+func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Duration) error {
+	began, last := time.Now(), "it has not answered"
+	return poll(ctx, func() (bool, error) {
+		state, err := p.sandbox.InspectTwin(ctx, m.Machine)
+		if err != nil {
+			if ctx.Err() != nil {
+				return false, nil // poll tells
+			}
+			return false, wrap(err, "look at the twin")
+		}
+		m.state = state
+		switch state.Phase {
+		case twin.Dead:
+			return false, fmt.Errorf("%w: %s", errDead, state.Why)
+		case twin.Unplaced, twin.Pending:
+			last = state.Why
+		case twin.Running:
+			err := m.target.check(ctx, state.Address)
+			if err == nil {
+				m.healthy = time.Since(state.Started)
+				return true, nil
+			}
+			last = err.Error()
+		}
+		if took := time.Since(began); took > limit() {
+			return false, fmt.Errorf("%w, %s: %s", errLate, took.Round(time.Second), last)
+		}
+		return false, nil
+	})
+}
+
+// blame returns a fault of the treatment, unless the control is gone too: a
+// node that goes down takes both, and that is not the patch's fault.
+func (p *pair) blame(ctx context.Context, fault string) (string, error) {
+	state, err := p.sandbox.InspectTwin(ctx, p.control().Machine)
+	if err != nil {
+		return "", wrap(err, "look at the control")
+	}
+	if state.Phase != twin.Running {
+		return "", api.Errorf(api.CodeUnavailable, "both twins are gone: %s", state.Why)
+	}
+	return fault, nil
+}
+
+// stop removes both twins and waits until their machines have ended.
+func (p *pair) stop(ctx context.Context) error {
+	var group errgroup.Group
+	errs := make([]error, len(p.machines))
+	for i, m := range p.machines {
+		if m.target != nil {
+			m.target.close()
+		}
+		group.Go(func() error {
+			errs[i] = p.sandbox.StopTwin(ctx, p.namespace, m.job)
+			return nil
+		})
+	}
+	return errors.Join(group.Wait(), errors.Join(errs...))
+}
+
+// describe is what the record keeps of the twins.
+func (p *pair) describe() []api.Twin {
+	out := make([]api.Twin, 0, len(p.machines))
+	for _, m := range p.machines {
+		out = append(out, api.Twin{
+			Role: m.role, Job: m.job, Alloc: m.state.Alloc, Image: m.Image, ImageDigest: m.state.Digest,
+			HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)),
+		})
+	}
+	return out
+}
+
+// target is a twin as the workload sees it.
+type target struct {
+	client  *http.Client
+	scheme  string
+	path    string
+	own     *http.Transport
+	address string // set by the first check
+}

@@ -1,0 +1,210 @@
+package simulator
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+// suspicion is the evidence (10 to 1, as a decimal logarithm) beyond which a
+// KPI that is also beyond its margin condemns a patch although time was too
+// short for a verdict.
+const suspicion = 1
+
+// panel is the judge with the KPIs that a sandbox can measure.
+type panel struct {
+	spec     api.JudgeSpec
+	kpis     []judge.KPI
+	left     []string // KPIs of the policy that a sandbox can't measure
+	duration time.Duration
+	bank     *judge.Bank
+	began    time.Time
+	// all latencies, for a person: the judge's evidence may come from the
+	// middle of the distribution while its figure is about the tail.
+	control, treatment []float64
+}
+
+// newPanel chooses the KPIs; it is an error if none is left.
+func newPanel(r Request) (*panel, error) {
+	p := &panel{spec: r.Judge, duration: cmp.Or(r.Spec.Duration.D(), durationDefault)}
+	p.spec.KPIs = nil
+	p.spec.MaxDuration = api.Duration(p.duration)
+	for _, k := range r.Judge.KPIs {
+		kpi, known := judge.Known(k.KPI)
+		if !known || k.KPI == api.KPIRestarts || k.KPI == api.KPIRequests {
+			p.left = append(p.left, k.KPI)
+			continue
+		}
+		p.kpis = append(p.kpis, kpi)
+		p.spec.KPIs = append(p.spec.KPIs, k)
+	}
+	if len(p.kpis) == 0 {
+		return nil, api.Errorf(api.CodeInvalid, "the policy judges by no KPI that a sandbox can measure (error_rate, latency_pN, cpu, memory)")
+	}
+	return p, judge.Check(p.spec)
+}
+
+// usual tells the judge which latencies the control has.
+func (p *panel) usual(latencies []float64) {
+	m := judge.Samples(latencies)
+	if !m.Present {
+		return
+	}
+	for i := range p.kpis {
+		if p.kpis[i].Kind == api.KPILatency {
+			p.kpis[i].Reference = judge.Reference{Upper: m.Upper, Counts: m.Counts}
+		}
+	}
+}
+
+// begin starts the judgement.
+func (p *panel) begin(now time.Time) error {
+	bank, err := judge.New(p.spec, p.kpis, judge.Stage{Started: now})
+	if err != nil {
+		return wrap(err, "judge the twins")
+	}
+	p.bank, p.began = bank, now
+	return nil
+}
+
+// look shows the judge one interval.
+func (p *panel) look(now time.Time, took time.Duration, control, treatment taken) {
+	look := judge.Look{At: now, Seconds: took.Seconds(), KPIs: make(map[string]judge.Pair)}
+	for _, k := range p.kpis {
+		pair := judge.Pair{Canary: measureOf(k, treatment), Stable: measureOf(k, control)}
+		if pair.Canary.Present && pair.Stable.Present {
+			look.KPIs[k.Name] = pair
+		}
+	}
+	p.bank.Observe(look)
+	p.control = append(p.control, control.latencies...)
+	p.treatment = append(p.treatment, treatment.latencies...)
+}
+
+// median is the middle of both twins' latencies, in words.
+func (p *panel) median() string {
+	middle := func(list []float64) string {
+		if len(list) == 0 {
+			return "none"
+		}
+		sorted := slices.Sorted(slices.Values(list))
+		return judge.Format(sorted[len(sorted)/2], judge.UnitSeconds)
+	}
+	return fmt.Sprintf("median %s against %s", middle(p.treatment), middle(p.control))
+}
+
+// measureOf is one KPI of one arm; absent when the interval has nothing of it.
+func measureOf(k judge.KPI, t taken) judge.Measure {
+	mean := func(value func(twin.Usage) float64) judge.Measure {
+		if len(t.usage) == 0 {
+			return judge.Measure{}
+		}
+		sum := 0.0
+		for _, u := range t.usage {
+			sum += value(u)
+		}
+		return judge.Gauge(sum / float64(len(t.usage)))
+	}
+	switch {
+	case k.Kind == api.KPILatency:
+		if t.requests == 0 {
+			return judge.Measure{}
+		}
+		return judge.Samples(t.latencies)
+	case k.Name == api.KPIErrorRate:
+		if t.requests == 0 {
+			return judge.Measure{}
+		}
+		return judge.Count(float64(t.errors), float64(t.requests))
+	case k.Name == api.KPICPU:
+		return mean(func(u twin.Usage) float64 { return u.CPUCores })
+	case k.Name == api.KPIMemory:
+		return mean(func(u twin.Usage) float64 { return u.Memory })
+	}
+	return judge.Measure{}
+}
+
+func (p *panel) aborted(now time.Time) bool { return p.bank.Verdict(now).Kind == api.VerdictAbort }
+
+// conclude turns the verdict into an impact.
+func (p *panel) conclude(now time.Time, requests int) api.Impact {
+	v := p.bank.Verdict(now)
+	impact := api.Impact{Requests: requests, KPIs: slices.Clone(v.KPIs)}
+	var open, suspect []string
+	for i := range impact.KPIs {
+		k := &impact.KPIs[i]
+		k.Reason = words(k.Reason)
+		// The judge calls a KPI missing when the last look had nothing of it;
+		// here it is when no look had.
+		k.Missing = k.Missing && k.Exposure == 0
+		if k.Kind == api.VerdictAbort && strings.HasPrefix(k.KPI, "latency_") {
+			told := k.Reason
+			k.Reason += ", " + p.median()
+			v.Reason = strings.Replace(words(v.Reason), told, k.Reason, 1)
+		}
+		if k.Kind == api.VerdictContinue || k.Kind == api.VerdictInconclusive {
+			open = append(open, k.KPI)
+			if p.suspect(*k) {
+				suspect = append(suspect, fmt.Sprintf("%s is %s against %s", k.KPI, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit)))
+			}
+		}
+	}
+	switch {
+	case v.Kind == api.VerdictAbort:
+		impact.Negative, impact.Reason = true, words(v.Reason)
+	case len(suspect) > 0:
+		impact.Negative = true
+		impact.Reason = fmt.Sprintf("the patched twin looks worse than the control (%s) after %d requests each",
+			strings.Join(suspect, ", "), requests)
+	default:
+		impact.Reason = fmt.Sprintf("nothing got worse beyond its margin in %d requests to each twin (%s)", requests, figures(impact.KPIs))
+		if len(open) > 0 {
+			impact.Reason += "; too few to acquit: " + strings.Join(open, ", ")
+		}
+	}
+	if len(p.left) > 0 {
+		impact.Reason += "; not measured in a sandbox: " + strings.Join(p.left, ", ")
+	}
+	return impact
+}
+
+// suspect reports whether an undecided KPI condemns all the same.
+func (p *panel) suspect(k api.KPIEffect) bool {
+	i := slices.IndexFunc(p.spec.KPIs, func(s api.KPISpec) bool { return s.KPI == k.KPI })
+	if i < 0 || k.Missing {
+		return false
+	}
+	s := p.spec.KPIs[i]
+	return k.Canary > math.Max(k.Stable*s.PromoteBelow, k.Stable+s.IgnoreBelow) && k.Evidence >= suspicion
+}
+
+// figures lists both twins' values.
+func figures(kpis []api.KPIEffect) string {
+	parts := make([]string, 0, len(kpis))
+	for _, k := range kpis {
+		if k.Missing {
+			parts = append(parts, k.KPI+" missing")
+			continue
+		}
+		parts = append(parts, fmt.Sprintf("%s %s against %s", k.KPI, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit)))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// words tells the judge's sentence about canaries as one about twins.
+func words(reason string) string {
+	return strings.NewReplacer(
+		"of the canary is worse than stable", "of the patched twin is worse than the control's",
+		"of the canary", "of the patched twin",
+		"x stable", "x the control's",
+		"canary:", "patched twin:",
+		"stable:", "control:",
+	).Replace(reason)
+}

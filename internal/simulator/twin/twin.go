@@ -1,0 +1,119 @@
+// Package twin holds what the simulator and the adapter that runs its machines
+// say to each other: plain values, nothing that acts.
+package twin
+
+import (
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Prefix begins the job ID of every twin.
+const Prefix = "oakum-twin-"
+
+// Roles of the two twins.
+const (
+	Control   = "control"
+	Treatment = "treatment"
+)
+
+// JobID names the job of a twin: the simulation, the attempt at it and the
+// role. Two attempts never share a name, so that neither takes the other's
+// machines away.
+func JobID(simulation, attempt, role string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r == '/' || r == ' ' {
+			return '-'
+		}
+		return r
+	}, simulation)
+	return Prefix + clean + "-" + attempt + "-" + role
+}
+
+// Simulation is the simulation that a twin's job belongs to, in the form that
+// JobID writes it; false when the job is no twin.
+func Simulation(job string) (string, bool) {
+	rest, ok := strings.CutPrefix(job, Prefix)
+	if !ok {
+		return "", false
+	}
+	for range 2 {
+		i := strings.LastIndexByte(rest, '-')
+		if i < 0 {
+			return "", false
+		}
+		rest = rest[:i]
+	}
+	return rest, rest != ""
+}
+
+// Spec asks for one twin: the target's virtual machine in a job of its own,
+// with a disk of its own, cut off from the network, the mesh and every volume.
+type Spec struct {
+	Job    string // ID
+	Target api.TargetRef
+	Task   string      // the QEMU task; empty for the only one
+	Apply  []api.Apply // nil for the control
+	Node   string      // ID of the node to run on; empty for any
+	Expect uint64      // job modify index that the target must still have; 0 for any
+}
+
+// Machine is a registered twin and how to reach it.
+type Machine struct {
+	Namespace string
+	Job       string
+	Image     string // the disk that its own one is laid over
+	Task      string
+	Port      string // label of the group's port
+	Host      string // to reach the port at, when not the allocation's own
+	Scheme    string // http or https; empty for a bare TCP port
+	Path      string // of the health check
+}
+
+// Phase is how far a machine is.
+type Phase string
+
+// Phases. Unplaced means that no node has room.
+const (
+	Unplaced Phase = "unplaced"
+	Pending  Phase = "pending"
+	Running  Phase = "running"
+	Dead     Phase = "dead"
+)
+
+// State is a machine as Nomad sees it now.
+type State struct {
+	Phase    Phase
+	Why      string // of a phase other than running
+	Alloc    string
+	Node     string // ID
+	Address  string // host:port
+	Digest   string // hex SHA-256 of the image, once its node has computed it
+	Started  time.Time
+	Restarts int
+	Usage    Usage
+}
+
+// Usage is what the virtual machine itself uses.
+type Usage struct {
+	At       time.Time // when its node measured it; zero before it has
+	CPUCores float64
+	Memory   float64 // bytes
+}
+
+// BakeSpec asks for a copy of a machine's image in which a script has run.
+type BakeSpec struct {
+	Job    string // ID of the job that does it
+	Target api.TargetRef
+	Task   string
+	Image  string // empty for the one that the task has
+	Script string // run by /bin/sh of the image, in its root, without a network
+}
+
+// Image is a baked one.
+type Image struct {
+	Path   string // named after its digest, beside the image that it was made from
+	Digest string // hex SHA-256
+	Node   string // ID of the node that made it
+}

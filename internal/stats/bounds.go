@@ -1,0 +1,53 @@
+package stats
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// RateBounds are exact limits of a Poisson rate after events in exposure: the
+// true rate is below low with probability at most miss, and above high with
+// probability at most miss.
+func RateBounds(events, exposure, miss float64) (low, high float64) {
+	if !(exposure > 0) {
+		return 0, math.Inf(1)
+	}
+	if events > 0 {
+		low = distuv.Gamma{Alpha: events, Beta: 1}.Quantile(miss) / exposure
+	}
+	high = distuv.Gamma{Alpha: events + 1, Beta: 1}.Quantile(1-miss) / exposure
+	return low, high
+}
+
+// ShareBounds are the exact (Clopper-Pearson) limits of a probability after
+// hits in trials, each missed with probability at most miss.
+func ShareBounds(hits, trials int, miss float64) (low, high float64) {
+	k, n := float64(hits), float64(trials)
+	low, high = 0, 1
+	if hits > 0 {
+		low = distuv.Beta{Alpha: k, Beta: n - k + 1}.Quantile(miss)
+	}
+	if hits < trials {
+		high = distuv.Beta{Alpha: k + 1, Beta: n - k}.Quantile(1 - miss)
+	}
+	return low, high
+}
+
+// WaldRatio is the least expected time, in the unit of the rates, in which any
+// test of power one with false alarms at most alpha can tell that the canary's
+// event rate is ratio times the stable one and not null times it. Rates are
+// events per unit of time that each arm would have at the stable event rate.
+func WaldRatio(canaryRate, stableRate, ratio, null, alpha float64) float64 {
+	share := func(r float64) float64 { return r * canaryRate / (r*canaryRate + stableRate) }
+	p, q := share(ratio), share(null)
+	kl := p*math.Log(p/q) + (1-p)*math.Log((1-p)/(1-q))
+	return math.Log(1/alpha) / (kl * (ratio*canaryRate + stableRate))
+}
+
+// WaldMean is the least expected number of observations in which any test of
+// power one can tell a normal mean that is effect standard deviations from its
+// null.
+func WaldMean(effect, alpha float64) float64 {
+	return 2 * math.Log(1/alpha) / (effect * effect)
+}

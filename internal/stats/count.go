@@ -1,0 +1,274 @@
+package stats
+
+import (
+	"fmt"
+	"math"
+)
+
+// Side says which way a process looks: for a canary that is worse than the
+// margin, or for one that is better.
+type Side string
+
+// Sides. Worse gathers evidence against "not above the margin", Better against
+// "not below the margin".
+const (
+	Worse  Side = "worse"
+	Better Side = "better"
+)
+
+const (
+	// gridSize is how many alternatives a mixture spreads over. Halving the
+	// distance between neighbours again gains less than two percent of
+	// detection time; each alternative costs eight bytes of replicated state.
+	gridSize = 64
+	// gridReach is how far from the margin the alternatives go. Beyond a
+	// factor of 64 a handful of events decide under any alternative.
+	gridReach = 64.0
+)
+
+// mixture weighs the alternatives of a grid. A weight falls as the inverse of
+// the factor: small differences are what take long to see, so the mixture must
+// not spread thin there, while large ones decide within a few events anyway.
+func mixture(logs []float64) float64 {
+	weighted := make([]float64, len(logs))
+	var sum float64
+	grid(Better, len(logs), func(j int, factor, log float64) {
+		weighted[j] = logs[j] + log
+		sum += factor
+	})
+	return LogMeanExp(weighted...) + math.Log(float64(len(logs))/sum)
+}
+
+// Block is what both arms did in one interval. Exposures are requests or
+// instance-seconds; they are known before the events are looked at and may
+// change from interval to interval.
+type Block struct {
+	CanaryEvents, CanaryExposure float64
+	StableEvents, StableExposure float64
+}
+
+// Check returns why the block cannot be used.
+func (b Block) Check() error {
+	if !finite(b.CanaryEvents, b.CanaryExposure, b.StableEvents, b.StableExposure) {
+		return fmt.Errorf("read counts: not a finite number")
+	}
+	if min(b.CanaryEvents, b.CanaryExposure, b.StableEvents, b.StableExposure) < 0 {
+		return fmt.Errorf("read counts: negative")
+	}
+	return nil
+}
+
+// scale divides everything by the index of dispersion, so that events that
+// come in clumps count as the clumps that they are.
+func (b Block) scale(dispersion float64) Block {
+	if !(dispersion > 1) {
+		return b
+	}
+	return Block{b.CanaryEvents / dispersion, b.CanaryExposure / dispersion,
+		b.StableEvents / dispersion, b.StableExposure / dispersion}
+}
+
+// Ratio is an e-process about the ratio of two event rates.
+//
+// Given that an event happened, it came from the canary with probability
+// t(r) = r*n/(r*n+m), where r is the true ratio and n, m are the exposures of
+// canary and stable in that interval. The unknown base rate cancels. Each grid
+// point r_j keeps the log likelihood ratio of r_j against the margin; the
+// e-value is their mean. Under any true ratio on the null's side of the margin
+// each of them is a supermartingale. Counts of Bernoulli trials are covered as
+// well as Poisson counts, because (1+x)^n <= exp(nx).
+type Ratio struct {
+	Margin float64 `json:"margin"`
+	Side   Side    `json:"side"`
+	Log    Vector  `json:"log"`
+}
+
+// NewRatio starts a process. Worse tests "ratio <= margin", Better tests
+// "ratio >= margin".
+func NewRatio(margin float64, side Side) Ratio {
+	return Ratio{Margin: margin, Side: side, Log: make(Vector, gridSize)}
+}
+
+// grid walks over the alternatives beyond a margin, evenly spaced in the
+// logarithm, half a step from the margin to half a step from its reach. It
+// gives each alternative's distance from the margin as a factor and its
+// logarithm.
+func grid(side Side, size int, visit func(j int, factor, log float64)) {
+	step := math.Log(gridReach) / float64(size)
+	if side == Better {
+		step = -step
+	}
+	factor, growth := math.Exp(step/2), math.Exp(step)
+	for j := range size {
+		visit(j, factor, step*(float64(j)+0.5))
+		factor *= growth
+	}
+}
+
+// Observe adds one interval.
+func (p *Ratio) Observe(block Block, dispersion float64) {
+	b := block.scale(dispersion)
+	events := b.CanaryEvents + b.StableEvents
+	if events == 0 || b.CanaryExposure == 0 || b.StableExposure == 0 {
+		return // nothing is said about the ratio
+	}
+	null := p.Margin*b.CanaryExposure + b.StableExposure
+	share := p.Margin * b.CanaryExposure / null
+	grid(p.Side, len(p.Log), func(j int, factor, log float64) {
+		p.Log[j] += b.CanaryEvents*log - events*math.Log1p(share*(factor-1))
+	})
+}
+
+// LogE is the natural logarithm of the e-value.
+func (p *Ratio) LogE() float64 { return mixture(p.Log) }
+
+// Margin is an e-process about the difference of two event rates, for a margin
+// in the unit of the rate itself: errors per request, say. It is what lets a
+// canary without any errors be told from one with too many when the stable
+// arm has no errors either, where a ratio says nothing.
+//
+// Derivation. Let n, m be the exposures and a, b the events of canary and
+// stable in an interval, and (x, y) their Poisson rates. The null is a half
+// plane, x-y >= d for Better and x-y <= d for Worse, so it is convex. Take any
+// alternative (x1, y1) outside it, chosen from the past alone, and let (x0, y0)
+// be the point of the null that minimises the divergence
+//
+//	n*KL(x1, x) + m*KL(y1, y),  KL(u, v) = u ln(u/v) - u + v.
+//
+// The factor E = (x1/x0)^a (y1/y0)^b exp(-n(x1-x0) - m(y1-y0)) has at (x, y) the
+// log expectation n x (x1/x0 - 1) + m y (y1/y0 - 1) - n(x1-x0) - m(y1-y0). That
+// is linear in (x, y), zero at (x0, y0), and its gradient there is minus the
+// divergence's. As (x0, y0) minimises a convex function over a convex set, the
+// expression is at most zero on the whole null: E has expectation at most one
+// whatever the true rates are, without knowing the stable one. For Bernoulli
+// trials the expectation is smaller still, since 1+x <= exp(x).
+//
+// Alternatives: the stable rate is estimated from earlier intervals; the
+// canary's is that plus a fixed excess per grid point. Experts that are idle
+// because their alternative lies inside the null keep their value.
+type Margin struct {
+	Difference float64 `json:"difference"`
+	Side       Side    `json:"side"`
+	Log        Vector  `json:"log"`
+	// Sums of the past, from which alternatives are made.
+	CanaryEvents   float64 `json:"ce"`
+	CanaryExposure float64 `json:"cn"`
+	StableEvents   float64 `json:"se"`
+	StableExposure float64 `json:"sn"`
+}
+
+// marginExperts is smaller than gridSize: excesses below the margin matter by
+// their distance to it alone, and five of those with one that follows the
+// canary cover it.
+const (
+	marginExpertsBetter = 6
+	marginExpertsWorse  = 24
+)
+
+// NewMargin starts a process. Worse tests "canary <= stable + difference",
+// Better tests "canary >= stable + difference".
+func NewMargin(difference float64, side Side) Margin {
+	n := marginExpertsWorse
+	if side == Better {
+		n = marginExpertsBetter
+	}
+	return Margin{Difference: difference, Side: side, Log: make(Vector, n)}
+}
+
+// Observe adds one interval.
+func (p *Margin) Observe(block Block, dispersion float64) {
+	b := block.scale(dispersion)
+	if b.CanaryExposure == 0 || p.Difference <= 0 {
+		return
+	}
+	// A tenth of an event in 1/difference exposures stands in for the past at
+	// the start: far below the margin, and above zero, where logarithms end.
+	prior := 1 / p.Difference
+	stable := (p.StableEvents + 0.1) / (p.StableExposure + prior)
+	canary := (p.CanaryEvents + 0.1) / (p.CanaryExposure + prior)
+	for j := range p.Log {
+		x, ok := p.alternative(j, canary, stable)
+		if !ok {
+			continue
+		}
+		x0, y0 := project(x, stable, b.CanaryExposure, b.StableExposure, p.Difference)
+		p.Log[j] += b.CanaryEvents*math.Log(x/x0) - b.CanaryExposure*(x-x0)
+		if b.StableExposure > 0 {
+			p.Log[j] += b.StableEvents*math.Log(stable/y0) - b.StableExposure*(stable-y0)
+		}
+	}
+	p.CanaryEvents += b.CanaryEvents
+	p.CanaryExposure += b.CanaryExposure
+	p.StableEvents += b.StableEvents
+	p.StableExposure += b.StableExposure
+}
+
+// alternative is the canary's rate that expert j believes in.
+func (p *Margin) alternative(j int, canary, stable float64) (float64, bool) {
+	bound := stable + p.Difference
+	if p.Side == Better {
+		if j == len(p.Log)-1 {
+			return canary, canary < 0.95*bound
+		}
+		return stable + p.Difference*[]float64{0, 0.1, 0.25, 0.5, 0.75}[j], true
+	}
+	if j == len(p.Log)-1 {
+		return canary, canary > 1.05*bound
+	}
+	// From a quarter above the margin up to "everything fails", or to 64
+	// margins when rates are not probabilities.
+	top := math.Log(max(1/p.Difference, gridReach) / 1.25)
+	return stable + p.Difference*1.25*math.Exp(top*float64(j)/float64(len(p.Log)-2)), true
+}
+
+// project finds the point of the line x = y + d that is nearest to (x1, y1) in
+// the exposure-weighted Poisson divergence. Setting the derivative along the
+// line to zero leaves a quadratic in y with one positive root. Without a stable
+// exposure the stable rate is free and the nearest point keeps its value only
+// if zero cost allows x0 = x1; the caller's null is then not excluded, so the
+// projection falls on x1 itself when x1 >= d.
+func project(x1, y1, n, m, d float64) (x0, y0 float64) {
+	if m == 0 {
+		y := max(x1-d, 0)
+		return y + d, y
+	}
+	b := n*(d-x1) + m*(d-y1)
+	root := math.Sqrt(b*b + 4*(n+m)*m*y1*d)
+	y := (root - b) / (2 * (n + m))
+	if b > 0 {
+		y = 2 * m * y1 * d / (b + root) // the same root without cancellation
+	}
+	return y + d, y
+}
+
+// LogE is the natural logarithm of the e-value.
+func (p *Margin) LogE() float64 { return LogMeanExp(p.Log...) }
+
+// Rate is an e-process about one event rate against a fixed bound: "rate <=
+// bound" for Worse, "rate >= bound" for Better.
+type Rate struct {
+	Bound float64 `json:"bound"`
+	Side  Side    `json:"side"`
+	Log   Vector  `json:"log"`
+}
+
+// NewRate starts a process against bound, which must be above zero.
+func NewRate(bound float64, side Side) Rate {
+	return Rate{Bound: bound, Side: side, Log: make(Vector, gridSize)}
+}
+
+// Observe adds one interval.
+func (p *Rate) Observe(events, exposure, dispersion float64) {
+	if exposure == 0 || p.Bound <= 0 {
+		return
+	}
+	if dispersion > 1 {
+		events, exposure = events/dispersion, exposure/dispersion
+	}
+	grid(p.Side, len(p.Log), func(j int, factor, log float64) {
+		p.Log[j] += events*log - exposure*p.Bound*(factor-1)
+	})
+}
+
+// LogE is the natural logarithm of the e-value.
+func (p *Rate) LogE() float64 { return mixture(p.Log) }

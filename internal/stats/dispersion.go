@@ -1,0 +1,51 @@
+package stats
+
+// Dispersion learns how much more the arms of one target differ than chance
+// allows: the index of dispersion between instances within an interval. Bursts
+// that hit all instances alike cancel, as they do in a judgement.
+type Dispersion struct {
+	Intervals float64 `json:"intervals"`
+	Index     float64 `json:"index"` // moving mean of chi-square per degree of freedom
+}
+
+const (
+	// dispersionMemory is how many intervals the moving mean remembers: two
+	// hours of five-second intervals.
+	dispersionMemory = 1440
+	// dispersionMin is how many intervals it takes before the index is used.
+	dispersionMin = 30
+)
+
+// Observe adds one interval: the events and exposure of each instance.
+func (d *Dispersion) Observe(events, exposures []float64) {
+	var total, exposure, used float64
+	for i := range events {
+		if exposures[i] > 0 {
+			total += events[i]
+			exposure += exposures[i]
+			used++
+		}
+	}
+	if used < 2 || total == 0 {
+		return
+	}
+	var chi float64
+	for i := range events {
+		if exposures[i] <= 0 {
+			continue
+		}
+		want := total * exposures[i] / exposure
+		chi += (events[i] - want) * (events[i] - want) / want
+	}
+	d.Intervals++
+	weight := max(1/d.Intervals, 1.0/dispersionMemory)
+	d.Index += weight * (chi/(used-1) - d.Index)
+}
+
+// Factor is what counts are divided by: at least one.
+func (d *Dispersion) Factor() float64 {
+	if d.Intervals < dispersionMin {
+		return 1
+	}
+	return max(d.Index, 1)
+}

@@ -1,0 +1,167 @@
+package vault
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Grant maps claims to capabilities. It also names the rules that matched.
+type Grant func(claims map[string]any) ([]api.Capability, []string, error)
+
+// AuthConfig says whose tokens are taken.
+type AuthConfig struct {
+	Issuer      string // of identity tokens; empty means that none are taken
+	Audience    string // that identity tokens must be meant for
+	JWKS        string // URL of the keys
+	NameClaim   string // "username" when empty
+	GroupsClaim string // "groups" when empty
+	VaultTokens bool   // whether Vault tokens are taken as well
+	Grant       Grant
+	Logger      *slog.Logger
+}
+
+// Authenticator finds out who holds a token. It is safe for concurrent use.
+type Authenticator struct {
+	conf  AuthConfig
+	keys  *keySet
+	vault *Client // nil: no Vault tokens
+	log   *slog.Logger
+	seen  memory
+}
+
+// NewAuthenticator builds an authenticator. It sends nothing. The client's
+// login is used to read the entities behind Vault tokens.
+func NewAuthenticator(c AuthConfig, client *Client) (*Authenticator, error) {
+	if c.Grant == nil {
+		return nil, api.Errorf(api.CodeInvalid, "auth: no rules")
+	}
+	if c.Issuer != "" && (c.Audience == "" || c.JWKS == "") {
+		return nil, api.Errorf(api.CodeInvalid, "auth: identity tokens need an audience and the URL of the keys")
+	}
+	if c.Issuer == "" && !c.VaultTokens {
+		return nil, api.Errorf(api.CodeInvalid, "auth: neither identity tokens nor Vault tokens would be taken")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.NameClaim, c.GroupsClaim = cmp.Or(c.NameClaim, "username"), cmp.Or(c.GroupsClaim, "groups")
+	a := &Authenticator{conf: c, log: c.Logger}
+	web := http.DefaultClient
+	if client != nil {
+		web = client.HTTPClient()
+	}
+	a.keys = &keySet{url: c.JWKS, http: web, log: c.Logger}
+	if c.VaultTokens {
+		if client == nil {
+			return nil, api.Errorf(api.CodeInvalid, "auth: Vault tokens need a vault block")
+		}
+		a.vault = client
+	}
+	return a, nil
+}
+
+// Authenticate returns who holds the token and what they may do. Errors have
+// the code unauthenticated, or unavailable when Vault would have to be asked
+// and is away.
+func (a *Authenticator) Authenticate(ctx context.Context, token string) (api.Identity, error) {
+	if strings.Count(token, ".") == 2 && strings.HasPrefix(token, "eyJ") {
+		if a.conf.Issuer == "" {
+			return api.Identity{}, api.Errorf(api.CodeUnauthenticated, "this server does not take identity tokens")
+		}
+		claims, err := a.verify(ctx, token)
+		if err != nil {
+			return api.Identity{}, err
+		}
+		return a.identity("jwt", claims)
+	}
+	if a.vault == nil {
+		return api.Identity{}, api.Errorf(api.CodeUnauthenticated, "this server takes identity tokens only, and this is none")
+	}
+	return a.lookUp(ctx, token)
+}
+
+// identity turns claims into who the caller is.
+func (a *Authenticator) identity(via string, claims map[string]any) (api.Identity, error) {
+	caps, rules, err := a.conf.Grant(claims)
+	if err != nil {
+		return api.Identity{}, api.Errorf(api.CodeUnauthenticated, "read the claims of the token: %v", err)
+	}
+	name, _ := claims[a.conf.NameClaim].(string)
+	subject, _ := claims["sub"].(string)
+	id := api.Identity{
+		Name: cmp.Or(name, subject, "unnamed"), Via: via, Groups: words(claims[a.conf.GroupsClaim]), Capabilities: caps,
+	}
+	if id.Capabilities == nil {
+		id.Capabilities = []api.Capability{}
+	}
+	a.log.Debug("caller authenticated", "identity", id.Name, "via", via, "rules", rules)
+	return id, nil
+}
+
+// words reads a claim that is a list of strings, or one string.
+func words(claim any) []string {
+	switch v := claim.(type) {
+	case string:
+		if v == "" {
+			return nil
+		}
+		return []string{v}
+	case []string:
+		return v
+	case []any:
+		var out []string
+		for _, item := range v {
+			if text, ok := item.(string); ok {
+				out = append(out, text)
+			}
+		}
+		return out
+	}
+	return nil
+}
+
+// Tuning of the memory of Vault tokens.
+const (
+	// rememberGood bounds how long a revoked token is still taken.
+	rememberGood = 30 * time.Second
+	// rememberBad keeps a client with a dead token from asking Vault each time.
+	rememberBad = 5 * time.Second
+	// rememberMax bounds the memory; beyond it, all is forgotten and asked anew.
+	rememberMax = 4096
+)
+
+// memory remembers by hash what was found out about tokens.
+type memory struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]finding
+}
+
+type finding struct {
+	id    api.Identity
+	err   error
+	until time.Time
+}
+
+func (m *memory) get(token string) (finding, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f, ok := m.known[sha256.Sum256([]byte(token))]
+	return f, ok && time.Now().Before(f.until)
+}
+
+func (m *memory) put(token string, f finding) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.known == nil || len(m.known) >= rememberMax {
+		m.known = map[[sha256.Size]byte]finding{}
+	}
+	m.known[sha256.Sum256([]byte(token))] = f
+}

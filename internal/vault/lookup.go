@@ -1,0 +1,106 @@
+package vault
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"time"
+
+	vaultapi "github.com/hashicorp/vault/api"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// lookUp asks Vault who holds a Vault token.
+func (a *Authenticator) lookUp(ctx context.Context, token string) (api.Identity, error) {
+	if known, ok := a.seen.get(token); ok {
+		return known.id, known.err
+	}
+	claims, err := a.vault.claims(ctx, token)
+	if err != nil {
+		if denied(err) {
+			err = api.Errorf(api.CodeUnauthenticated, "Vault does not know this token, or it has expired")
+			a.seen.put(token, finding{err: err, until: time.Now().Add(rememberBad)})
+			return api.Identity{}, err
+		}
+		return api.Identity{}, api.Errorf(api.CodeUnavailable, "ask Vault who holds the token: %v", err)
+	}
+	id, err := a.identity("vault-token", claims)
+	if err != nil {
+		return id, err
+	}
+	until := time.Now().Add(rememberGood)
+	if ends, ok := claims["expire_time"].(string); ok {
+		if at, err := time.Parse(time.RFC3339Nano, ends); err == nil && at.Before(until) {
+			until = at
+		}
+	}
+	a.seen.put(token, finding{id: id, until: until})
+	return id, nil
+}
+
+// claims returns what Vault knows of a token in the form of an identity token's
+// claims: sub is the entity's ID, username its name, groups the names of its
+// groups, and its metadata stands beside them. policies, display_name, meta and
+// path are those of the token.
+func (c *Client) claims(ctx context.Context, token string) (map[string]any, error) {
+	caller, err := c.api.Clone()
+	if err != nil {
+		return nil, err
+	}
+	caller.ClearNamespace()
+	caller.SetToken(token)
+	self, err := caller.Auth().Token().LookupSelfWithContext(ctx)
+	if err != nil {
+		return nil, reason(err)
+	}
+	if self == nil {
+		return nil, &refusal{http.StatusForbidden, "no such token"}
+	}
+	claims := map[string]any{}
+	if id, _ := self.Data["entity_id"].(string); id != "" {
+		c.entity(ctx, id, claims)
+		claims["sub"] = id
+	}
+	for _, name := range []string{"display_name", "meta", "path", "expire_time", "type"} {
+		claims[name] = self.Data[name]
+	}
+	claims["policies"] = append(words(self.Data["policies"]), words(self.Data["identity_policies"])...)
+	if claims["username"] == nil {
+		claims["username"] = self.Data["display_name"]
+	}
+	return claims, nil
+}
+
+// entity adds what Vault knows of the person or machine behind a token. The
+// daemon's policy may forbid to read it; then these claims are missing, and the
+// rules that need them do not match.
+func (c *Client) entity(ctx context.Context, id string, claims map[string]any) {
+	found, err := c.api.Logical().ReadWithContext(ctx, "identity/entity/id/"+id)
+	if err != nil || found == nil {
+		c.log.Warn("entity of a caller can't be read", "error", err)
+		return
+	}
+	if metadata, ok := found.Data["metadata"].(map[string]any); ok {
+		maps.Copy(claims, metadata)
+	}
+	claims["username"] = found.Data["name"]
+	groups := []string{}
+	for _, group := range words(found.Data["group_ids"]) {
+		if name := c.groupName(ctx, group); name != "" {
+			groups = append(groups, name)
+		}
+	}
+	claims["groups"] = groups
+}
+
+func (c *Client) groupName(ctx context.Context, id string) string {
+	var found *vaultapi.Secret
+	found, err := c.api.Logical().ReadWithContext(ctx, "identity/group/id/"+id)
+	if err != nil || found == nil {
+		c.log.Warn("group of a caller can't be read", "error", err)
+		return ""
+	}
+	name, _ := found.Data["name"].(string)
+	return name
+}

@@ -1,0 +1,328 @@
+package policies
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// What holds when no policy says otherwise. The error rates are those of the
+// shipped policy; five minutes is twice what a virtual machine takes to boot
+// and become healthy under software emulation.
+const (
+	defaultFalseAlarm  = 0.01
+	defaultMiss        = 0.05
+	defaultInterval    = 5 * time.Second
+	defaultMaxDuration = 30 * time.Minute
+	defaultSimulation  = time.Minute
+	defaultDeadline    = 5 * time.Minute
+)
+
+// becauseUsual is how many reasons the shipped policy gives, and a few more.
+const becauseUsual = 24
+
+// match is a policy that applies to the target, and why.
+type match struct {
+	*policy
+	why string
+}
+
+// decider makes one decision.
+type decider struct {
+	env      *environment
+	matches  []match
+	decision api.Decision
+}
+
+// Decide says whether, how and when the patch goes to the target. An error
+// means that a policy could not be evaluated for these facts; the target must
+// then be refused, with the error as the reason.
+func (l *Library) Decide(facts Facts) (api.Decision, error) {
+	return l.Session(facts.Patch, facts.Cluster, facts.Now).Decide(facts.Target, facts.Criticality, facts.Impact)
+}
+
+// Decide is Library.Decide for one target of the session's patch.
+func (s *Session) Decide(target api.Target, criticality api.Criticality, impact *api.Impact) (api.Decision, error) {
+	d := &decider{env: s.environment(target, criticality, impact)}
+	d.decision.Target = target.TargetRef
+	d.decision.Because = make([]api.Because, 0, becauseUsual)
+	err := d.run(s.library.policies)
+	if err != nil {
+		return api.Decision{}, api.Errorf(api.CodeInvalid, "decide %s: %v", target.TargetRef, err)
+	}
+	for _, m := range s.missing {
+		d.decision.Weaknesses = append(d.decision.Weaknesses, "source "+m+" is away")
+	}
+	if criticality.Service == "" {
+		d.decision.Weaknesses = append(d.decision.Weaknesses, "the graph knows no service of this target, so nothing is known of its dependants")
+	}
+	return d.decision, nil
+}
+
+func (d *decider) run(all []*policy) error {
+	steps := []func() error{
+		func() error { return d.match(all) },
+		d.critical, d.simulate, d.strategy, d.judge, d.budget, d.windows, d.freezes, d.approval, d.rollback, d.own,
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// because records why a field is as it is.
+func (d *decider) because(field string, p *policy, at, reason string) {
+	d.decision.Because = append(d.decision.Because, api.Because{Field: field, Policy: p.name, Range: at, Reason: reason})
+}
+
+// match keeps the policies that apply, in their order.
+func (d *decider) match(all []*policy) error {
+	for _, p := range all {
+		f := p.own.fields["applies"]
+		if f == nil {
+			d.matches = append(d.matches, match{policy: p, why: "applies to every target"})
+			continue
+		}
+		applies, why, err := f.evalBool(d.env.base)
+		if err != nil {
+			return err
+		}
+		if applies {
+			d.matches = append(d.matches, match{policy: p, why: "applies: " + why})
+		}
+	}
+	for _, m := range d.matches {
+		d.because("policy", m.policy, m.at, m.why)
+	}
+	return nil
+}
+
+// pick returns the field of the most specific policy that sets it.
+func (d *decider) pick(section func(*policy) *block, name string) (*field, *policy) {
+	for _, m := range d.matches {
+		if b := section(m.policy); b != nil {
+			if f := b.fields[name]; f != nil {
+				return f, m.policy
+			}
+		}
+	}
+	return nil, nil
+}
+
+// set evaluates the picked field, records why, and hands the value on. The
+// value stays as it is when no policy sets it.
+func (d *decider) set(field string, section func(*policy) *block, name string, use func(cty.Value)) error {
+	f, p := d.pick(section, name)
+	if f == nil {
+		return nil
+	}
+	value, err := f.eval(d.env.full)
+	if err != nil {
+		return err
+	}
+	use(value)
+	reason := f.because
+	if !f.fixed {
+		reason = name + " = " + valueText(value)
+		if value.Type() == cty.Bool {
+			reason += ": " + explain(f.src, f.expr, d.env.full)
+		}
+	}
+	d.because(field, p, f.at, reason)
+	return nil
+}
+
+func ownBlock(p *policy) *block      { return p.own }
+func simulateBlock(p *policy) *block { return p.simulate }
+func judgeBlock(p *policy) *block    { return p.judge }
+func rollbackBlock(p *policy) *block { return p.rollback }
+
+func (d *decider) critical() error {
+	f, p := d.pick(ownBlock, "critical")
+	if f != nil {
+		critical, why, err := f.evalBool(d.env.base)
+		if err != nil {
+			return err
+		}
+		d.decision.Critical = critical
+		d.because("critical", p, f.at, why)
+	}
+	d.env.setCritical(d.decision.Critical)
+	return nil
+}
+
+func (d *decider) simulate() error {
+	spec := &d.decision.Simulate
+	spec.Duration, spec.Workload = api.Duration(defaultSimulation), "replay"
+	if err := d.set("simulate.required", simulateBlock, "required", func(v cty.Value) { spec.Required = v.True() }); err != nil {
+		return err
+	}
+	// Whichever unit the more specific policy uses counts.
+	for _, m := range d.matches {
+		if m.simulate == nil {
+			continue
+		}
+		seconds, minutes := m.simulate.fields["seconds"], m.simulate.fields["minutes"]
+		if seconds == nil && minutes == nil {
+			continue
+		}
+		f, unit := seconds, time.Second
+		if f == nil {
+			f, unit = minutes, time.Minute
+		}
+		value, err := f.eval(d.env.full)
+		if err != nil {
+			return err
+		}
+		spec.Duration = api.Duration(numberOf(value) * float64(unit))
+		d.because("simulate.duration", m.policy, f.at, f.name+" = "+valueText(value))
+		break
+	}
+	return d.set("simulate.workload", simulateBlock, "workload", func(v cty.Value) { spec.Workload = v.AsString() })
+}
+
+func (d *decider) strategy() error {
+	for _, m := range d.matches {
+		for _, s := range m.strategies {
+			why := "without a condition"
+			if s.when != nil {
+				holds, reason, err := s.when.evalBool(d.env.full)
+				if err != nil {
+					return err
+				}
+				if !holds {
+					continue
+				}
+				why = "because " + reason
+			}
+			config, err := s.encode(d.env.full)
+			if err != nil {
+				return err
+			}
+			d.decision.Strategy = api.StrategySpec{Name: s.label, Config: json.RawMessage(config)}
+			d.because("strategy", m.policy, s.at, s.label+" "+string(config)+", "+why)
+			return nil
+		}
+	}
+	return fmt.Errorf("no policy gives it a strategy; %d policies apply", len(d.matches))
+}
+
+func (d *decider) judge() error {
+	spec := &d.decision.Judge
+	*spec = api.JudgeSpec{
+		Enabled: true, FalseAlarm: defaultFalseAlarm, Miss: defaultMiss, OnInconclusive: "hold",
+		Interval: api.Duration(defaultInterval), MaxDuration: api.Duration(defaultMaxDuration),
+	}
+	sets := []struct {
+		name string
+		use  func(cty.Value)
+	}{
+		{"enabled", func(v cty.Value) { spec.Enabled = v.True() }},
+		{"false_alarm", func(v cty.Value) { spec.FalseAlarm = numberOf(v) }},
+		{"miss", func(v cty.Value) { spec.Miss = numberOf(v) }},
+		{"interval", func(v cty.Value) { spec.Interval = durationOf(v) }},
+		{"max_duration", func(v cty.Value) { spec.MaxDuration = durationOf(v) }},
+		{"on_inconclusive", func(v cty.Value) { spec.OnInconclusive = v.AsString() }},
+	}
+	for _, s := range sets {
+		if err := d.set("judge."+s.name, judgeBlock, s.name, s.use); err != nil {
+			return err
+		}
+	}
+	for _, m := range d.matches {
+		if len(m.kpis) == 0 {
+			continue
+		}
+		for _, k := range m.kpis {
+			built, err := k.get(d.env.full)
+			if err != nil {
+				return err
+			}
+			spec.KPIs = append(spec.KPIs, built)
+			why := k.because
+			if why == "" {
+				why = marginsText(built)
+			}
+			d.because("judge.kpi."+built.KPI, m.policy, k.at, why)
+		}
+		break
+	}
+	if spec.MaxDuration < spec.Interval {
+		return fmt.Errorf("judge.max_duration (%s) is shorter than judge.interval (%s)", spec.MaxDuration, spec.Interval)
+	}
+	if len(spec.KPIs) == 0 {
+		spec.Enabled = false
+	}
+	return nil
+}
+
+func marginsText(k api.KPISpec) string {
+	return fmt.Sprintf("abort above %gx, promote below %gx", k.AbortAbove, k.PromoteBelow)
+}
+
+// durationOf converts a checked duration.
+func durationOf(v cty.Value) api.Duration {
+	d, err := time.ParseDuration(v.AsString())
+	if err != nil {
+		return 0 // can't be: the field's checker parsed it
+	}
+	return api.Duration(d)
+}
+
+func (d *decider) rollback() error {
+	spec := &d.decision.Rollback
+	*spec = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, Quarantine: true}
+	err := d.set("rollback.on", rollbackBlock, "on", func(v cty.Value) {
+		*spec = api.RollbackSpec{Quarantine: true}
+		for _, on := range textsOf(v) {
+			switch on {
+			case rollbackVerdict:
+				spec.OnVerdict = true
+			case rollbackHealth:
+				spec.OnHealth = true
+			case rollbackDeadline:
+				spec.OnDeadline = true
+			}
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return d.set("rollback.quarantine", rollbackBlock, "quarantine", func(v cty.Value) { spec.Quarantine = v.True() })
+}
+
+// own settles the policy's own arguments.
+func (d *decider) own() error {
+	d.decision.Deadline = api.Duration(defaultDeadline)
+	err := d.set("deadline", ownBlock, "deadline", func(v cty.Value) { d.decision.Deadline = durationOf(v) })
+	if err != nil {
+		return err
+	}
+	return d.set("prefer", ownBlock, "prefer", func(v cty.Value) { d.decision.PreferLow = v.AsString() == "lowest_load" })
+}
+
+// Critical says whether the policies call a target critical, and why. It needs
+// no patch.
+func (l *Library) Critical(facts Facts) (bool, string, error) {
+	session := l.Session(facts.Patch, facts.Cluster, facts.Now)
+	d := &decider{env: session.environment(facts.Target, facts.Criticality, facts.Impact)}
+	err := d.match(l.policies)
+	if err == nil {
+		err = d.critical()
+	}
+	if err != nil {
+		return false, "", api.Errorf(api.CodeInvalid, "decide %s: %v", facts.Target.TargetRef, err)
+	}
+	for _, b := range d.decision.Because {
+		if b.Field == "critical" {
+			return d.decision.Critical, fmt.Sprintf("%s (policy %q, %s)", b.Reason, b.Policy, b.Range), nil
+		}
+	}
+	return false, "no policy says what is critical", nil
+}

@@ -1,0 +1,85 @@
+package policies
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/library"
+)
+
+// Library is a set of policy files that are in force together. It is safe for
+// use by several goroutines, and never changes.
+type Library struct {
+	policies     []*policy // most specific first, then by name
+	dependencies []Dependency
+	shared       shared
+}
+
+// Builtin returns the policy files that ship with Oakum. They are the least
+// specific ones; Load does not add them by itself.
+func Builtin() []api.SourceFile {
+	return []api.SourceFile{{Name: "default.hcl", Text: library.Default}}
+}
+
+// Load reads all files and puts them in force together. Names of policies and
+// dependencies are unique over all files.
+func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
+	out := &Library{}
+	var diags hcl.Diagnostics
+	keys := wantedKeys()
+	policyAt, dependencyAt := map[string]string{}, map[string]string{}
+	sorted := slices.Clone(files)
+	slices.SortStableFunc(sorted, func(a, b api.SourceFile) int { return cmp.Compare(a.Name, b.Name) })
+	for _, source := range sorted {
+		file, fileDiags := ParsePolicy(source, schemas)
+		diags = append(diags, fileDiags...)
+		if file == nil {
+			continue
+		}
+		for _, p := range file.blocks {
+			if first, ok := policyAt[p.name]; ok {
+				diags = append(diags, newProblem(p.rng, "Duplicate name", "policy %q was already written at %s.", p.name, first))
+				continue
+			}
+			policyAt[p.name] = p.at
+			out.policies = append(out.policies, p)
+		}
+		for _, d := range file.Dependencies {
+			if first, ok := dependencyAt[d.Name]; ok {
+				diags = append(diags, newProblem(fileRange(source.Name), "Duplicate name", "dependency %q was already written at %s.", d.Name, first))
+				continue
+			}
+			dependencyAt[d.Name] = d.Range
+			out.dependencies = append(out.dependencies, d)
+		}
+		for path, found := range file.keys {
+			for k := range found {
+				keys[path][k] = true
+			}
+		}
+	}
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	slices.SortFunc(out.policies, func(a, b *policy) int {
+		return cmp.Or(-cmp.Compare(a.specificity, b.specificity), cmp.Compare(a.name, b.name))
+	})
+	slices.SortFunc(out.dependencies, func(a, b Dependency) int { return cmp.Compare(a.Name, b.Name) })
+	out.shared = shared{functions: functions(), metaKeys: names(keys["target.meta"]), ratioKeys: names(keys["impact.ratio"])}
+	return out, diags
+}
+
+// Policies returns the names of all policy blocks, most specific first.
+func (l *Library) Policies() []string {
+	out := make([]string, len(l.policies))
+	for i, p := range l.policies {
+		out[i] = p.name
+	}
+	return out
+}
+
+// Dependencies returns the dependencies that the files declare, by name.
+func (l *Library) Dependencies() []Dependency { return slices.Clone(l.dependencies) }

@@ -1,0 +1,62 @@
+# The behaviour of Oakum out of the box. It applies to every target, and every
+# other policy is more specific than it: write a policy of your own to change
+# a part, and the rest stays as it is here.
+policy "default" {
+  # A target is critical when at least two services would suffer without it,
+  # when some service can only be reached through it, or when its metadata say so.
+  critical = graph.blast_radius >= 2 || graph.single_point || target.meta.tier == "1"
+
+  # Twins are virtual machines, so only those can be tried in the sandbox.
+  simulate {
+    required = target.driver == "qemu"
+    seconds  = 60
+    workload = "replay"
+  }
+
+  strategy "phased" {
+    when   = target.critical
+    stages = [10, 50, 100]
+  }
+
+  strategy "blue_green" {}
+
+  judge {
+    false_alarm     = 0.01
+    miss            = 0.05
+    interval        = "5s"
+    max_duration    = "30m"
+    on_inconclusive = "hold"
+
+    kpi "error_rate" {
+      abort_above   = "1.1x"
+      promote_below = "2x"
+      ignore_below  = 0.0001
+    }
+
+    kpi "latency_p99" {
+      abort_above   = "1.1x"
+      promote_below = "1.3x"
+      ignore_below  = "1ms"
+    }
+
+    kpi "cpu" {
+      abort_above   = "1.2x"
+      promote_below = "1.5x"
+      ignore_below  = 0.01
+    }
+  }
+
+  # One failure of a patch stops it everywhere, and no two targets that talk to
+  # each other are patched at once.
+  budget {
+    failures   = 1
+    neighbours = "exclusive"
+  }
+
+  rollback {
+    on         = ["verdict", "health", "deadline"]
+    quarantine = true
+  }
+
+  deadline = "10m"
+}

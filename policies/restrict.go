@@ -1,0 +1,158 @@
+package policies
+
+import (
+	"fmt"
+
+	"github.com/zclconf/go-cty/cty"
+)
+
+// budget keeps the least of every number that any matching policy sets.
+func (d *decider) budget() error {
+	for _, name := range []string{"instances", "targets", "failures", "neighbours"} {
+		won := map[string]func(){} // by field: records the policy with the least
+		for _, m := range d.matches {
+			if m.budget == nil {
+				continue
+			}
+			f := m.budget.fields[name]
+			if f == nil {
+				continue
+			}
+			value, err := f.eval(d.env.full)
+			if err != nil {
+				return err
+			}
+			if field := d.limit(name, value); field != "" {
+				won[field] = func() { d.because("budget."+field, m.policy, f.at, name+" = "+valueText(value)) }
+			}
+		}
+		for _, field := range names(won) {
+			won[field]()
+		}
+	}
+	return nil
+}
+
+// limit applies one argument of a budget. It returns the field that it made
+// smaller, if any.
+func (d *decider) limit(name string, value cty.Value) string {
+	spec := &d.decision.Budget
+	field, tighter := name, false
+	switch name {
+	case "instances":
+		percent, count, err := parseShare(value)
+		if err != nil {
+			return "" // can't be: the argument's checker parsed it
+		}
+		tighter = least(&spec.Instances, count)
+		if least(&spec.InstancesPercent, percent) {
+			field, tighter = "instances_percent", true
+		}
+	case "targets":
+		tighter = least(&spec.Targets, int(numberOf(value)))
+	case "failures":
+		tighter = least(&spec.Failures, int(numberOf(value)))
+	case "neighbours":
+		if value.AsString() == "exclusive" && spec.Neighbours == "" {
+			spec.Neighbours, tighter = "exclusive", true
+		}
+	}
+	if !tighter {
+		return ""
+	}
+	return field
+}
+
+// least lowers a limit, where zero means that there is none.
+func least(limit *int, to int) bool {
+	if to == 0 || *limit != 0 && *limit <= to {
+		return false
+	}
+	*limit = to
+	return true
+}
+
+// windows collects those of every matching policy; Opens asks for one open
+// window of each.
+func (d *decider) windows() error {
+	for _, m := range d.matches {
+		for _, w := range m.windows {
+			built, err := w.get(d.env.full)
+			if err != nil {
+				return err
+			}
+			d.because("window."+built.Name, m.policy, w.at,
+				fmt.Sprintf("opens at %q in %s for %s", built.Start, built.Timezone, built.Length))
+			built.Name = m.name + "/" + built.Name
+			d.decision.Windows = append(d.decision.Windows, built)
+		}
+	}
+	return nil
+}
+
+func (d *decider) freezes() error {
+	for _, m := range d.matches {
+		for _, f := range m.freezes {
+			built, err := f.get(d.env.full)
+			if err != nil {
+				return err
+			}
+			d.because("freeze."+built.Name, m.policy, f.at, fmt.Sprintf("nothing starts from %s to %s: %s",
+				built.From.Format("2006-01-02 15:04Z"), built.To.Format("2006-01-02 15:04Z"), built.Reason))
+			built.Name = m.name + "/" + built.Name
+			d.decision.Freezes = append(d.decision.Freezes, built)
+		}
+	}
+	return nil
+}
+
+// approval asks for the largest count. Policies that want the consent of
+// different groups can't both be met by one recorded consent, so the target is
+// refused rather than one of them overruled.
+func (d *decider) approval() error {
+	spec := &d.decision.Approval
+	from := ""
+	for _, m := range d.matches {
+		b := m.approval
+		if b == nil {
+			continue
+		}
+		why := "always"
+		if f := b.fields["when"]; f != nil {
+			holds, reason, err := f.evalBool(d.env.full)
+			if err != nil {
+				return err
+			}
+			if !holds {
+				continue
+			}
+			why = "because " + reason
+		}
+		v := &values{block: b, ctx: d.env.full}
+		group, count := v.text("from", ""), 1
+		if value, ok := v.get("count"); ok {
+			count = int(numberOf(value))
+		}
+		if v.err != nil {
+			return v.err
+		}
+		if group != "" && spec.From != "" && group != spec.From {
+			return fmt.Errorf("policy %q asks for the consent of group %q, and policy %q for that of %q: make them agree",
+				from, spec.From, m.name, group)
+		}
+		if group != "" {
+			spec.From, from = group, m.name
+		}
+		spec.Count = max(spec.Count, count)
+		d.because("approval", m.policy, b.at, approvalText(count, group)+", "+why)
+	}
+	return nil
+}
+
+func approvalText(count int, group string) string {
+	people := "anybody who may approve"
+	if group != "" {
+		people = "group " + group
+	}
+	return fmt.Sprintf("%d from %s", count, people)
+}

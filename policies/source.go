@@ -1,0 +1,199 @@
+package policies
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Limits on one file. A policy of a large fleet has a few hundred lines; these
+// are two orders of magnitude above, and low enough that the recursion of the
+// parser and the work of an evaluation stay small whatever is submitted.
+const (
+	fileBytesMax  = 256 << 10
+	depthMax      = 64
+	operatorsMax  = 4096
+	numberTextMax = 24 // digits, sign, point and exponent of a number
+)
+
+// source is a parsed file with what its parsing found wrong.
+type source struct {
+	name  string
+	text  []byte
+	body  *hclsyntax.Body
+	diags hcl.Diagnostics
+}
+
+// readSource parses a file as HCL. The body is nil when that did not work.
+func readSource(file api.SourceFile) *source {
+	s := &source{name: file.Name, text: []byte(file.Text)}
+	if s.diags = checkLimits(s.name, s.text); s.diags.HasErrors() {
+		return s
+	}
+	parsed, diags := hclsyntax.ParseConfig(s.text, s.name, hcl.InitialPos)
+	s.diags = diags
+	if diags.HasErrors() {
+		return s
+	}
+	body, ok := parsed.Body.(*hclsyntax.Body)
+	if !ok {
+		s.problem(fileRange(s.name), "Unreadable file", "The file is not in HCL's native syntax.")
+		return s
+	}
+	s.body = body
+	return s
+}
+
+// fileRange points at the start of a file.
+func fileRange(name string) hcl.Range {
+	return hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
+}
+
+// problem records an error at a place in the file.
+func (s *source) problem(rng hcl.Range, summary, format string, args ...any) {
+	s.diags = append(s.diags, newProblem(rng, summary, format, args...))
+}
+
+// newProblem builds an error diagnostic.
+func newProblem(rng hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
+	return &hcl.Diagnostic{
+		Severity: hcl.DiagError,
+		Summary:  summary,
+		Detail:   fmt.Sprintf(format, args...),
+		Subject:  &rng,
+	}
+}
+
+// words returns the text of an expression as it was written, on one line.
+func (s *source) words(rng hcl.Range) string {
+	if !rng.CanSliceBytes(s.text) {
+		return ""
+	}
+	return strings.Join(strings.Fields(string(rng.SliceBytes(s.text))), " ")
+}
+
+// checkLimits refuses files that are too large or too deep to parse safely.
+func checkLimits(name string, text []byte) hcl.Diagnostics {
+	if len(text) > fileBytesMax {
+		return hcl.Diagnostics{newProblem(fileRange(name), "File too large",
+			"The file has %d bytes; at most %d are read.", len(text), fileBytesMax)}
+	}
+	tokens, _ := hclsyntax.LexConfig(text, name, hcl.InitialPos)
+	depth, operators := 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote,
+			hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+			depth++
+		case hclsyntax.TokenCBrace, hclsyntax.TokenCBrack, hclsyntax.TokenCParen, hclsyntax.TokenCQuote,
+			hclsyntax.TokenCHeredoc, hclsyntax.TokenTemplateSeqEnd:
+			depth--
+		case hclsyntax.TokenNumberLit:
+			if d := checkNumber(t); d != nil {
+				return hcl.Diagnostics{d}
+			}
+		case hclsyntax.TokenIdent, hclsyntax.TokenQuotedLit, hclsyntax.TokenStringLit, hclsyntax.TokenComment,
+			hclsyntax.TokenNewline, hclsyntax.TokenComma, hclsyntax.TokenEqual, hclsyntax.TokenDot,
+			hclsyntax.TokenEOF:
+		default:
+			operators++
+		}
+		if t.Type == hclsyntax.TokenOBrack {
+			operators++ // an index nests as an operator does
+		}
+		if depth > depthMax {
+			return hcl.Diagnostics{newProblem(t.Range, "Nested too deeply",
+				"Blocks, brackets and templates may be nested %d deep.", depthMax)}
+		}
+		if operators > operatorsMax {
+			return hcl.Diagnostics{newProblem(t.Range, "Too many operators",
+				"A file may hold %d operators; split it into several files.", operatorsMax)}
+		}
+	}
+	return nil
+}
+
+// checkNumber refuses numbers whose text or value is out of proportion: an
+// exponent of a billion would fill the memory once it is printed.
+func checkNumber(t hclsyntax.Token) *hcl.Diagnostic {
+	text := string(t.Bytes)
+	_, exponent, found := strings.Cut(strings.ToLower(text), "e")
+	if len(text) <= numberTextMax && (!found || len(strings.TrimLeft(exponent, "+-")) <= 2) {
+		return nil
+	}
+	return newProblem(t.Range, "Number out of range",
+		"Numbers have at most %d characters and a two-digit exponent.", numberTextMax)
+}
+
+// sortedAttributes returns a body's attributes in the order of the file.
+func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
+	out := make([]*hclsyntax.Attribute, 0, len(body.Attributes))
+	for _, a := range body.Attributes {
+		out = append(out, a)
+	}
+	slices.SortFunc(out, func(a, b *hclsyntax.Attribute) int {
+		return cmp.Or(cmp.Compare(a.NameRange.Start.Byte, b.NameRange.Start.Byte), cmp.Compare(a.Name, b.Name))
+	})
+	return out
+}
+
+// place formats the start of a range as file:line,column.
+func place(rng hcl.Range) string {
+	return fmt.Sprintf("%s:%d,%d", rng.Filename, rng.Start.Line, rng.Start.Column)
+}
+
+// list joins words for a person: "a", "b" and "c".
+func list(names []string, last string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = `"` + n + `"`
+	}
+	switch len(quoted) {
+	case 0:
+		return "none"
+	case 1:
+		return quoted[0]
+	}
+	return strings.Join(quoted[:len(quoted)-1], ", ") + " " + last + " " + quoted[len(quoted)-1]
+}
+
+// didYouMean suggests the name that is at most two edits away.
+func didYouMean(got string, known []string) string {
+	best, distance := "", 3
+	for _, k := range known {
+		if d := edits(got, k); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" Did you mean %q?", best)
+}
+
+// edits is the Levenshtein distance.
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,131 @@
+package policies
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+)
+
+// strategy is a strategy block, decoded with the schema that its plugin
+// published.
+type strategy struct {
+	*block
+	when     *field // nil: always
+	defaults map[string]json.RawMessage
+	config   json.RawMessage // when no argument needs facts
+}
+
+// attributeType is the type behind the name in a schema.
+func attributeType(name string) (cty.Type, bool) {
+	switch name {
+	case "number":
+		return cty.Number, true
+	case "string":
+		return cty.String, true
+	case "bool":
+		return cty.Bool, true
+	case "list(number)":
+		return cty.List(cty.Number), true
+	case "list(string)":
+		return cty.List(cty.String), true
+	}
+	return cty.NilType, false
+}
+
+func (p *policyParser) readStrategy(b *hclsyntax.Block) *strategy {
+	name := b.Labels[0]
+	if p.schemas == nil {
+		p.problem(b.LabelRanges[0], "Unknown strategy", "There is no strategy %q: no strategy plugins are known here.", name)
+		return nil
+	}
+	schema, ok := p.schemas(name)
+	if !ok {
+		p.problem(b.LabelRanges[0], "Unknown strategy",
+			"There is no strategy %q. Want the name of a built-in one or of a configured plugin, such as \"phased\" or \"blue_green\".", name)
+		return nil
+	}
+	args := []argument{{name: "when", want: cty.Bool}}
+	out := &strategy{defaults: map[string]json.RawMessage{}}
+	for _, a := range schema.Attributes {
+		want, ok := attributeType(a.Type)
+		if !ok || a.Name == "when" {
+			p.problem(b.LabelRanges[0], "Unusable strategy", "Strategy %q published the argument %q of type %q, which no policy can set.", name, a.Name, a.Type)
+			return nil
+		}
+		arg := argument{name: a.Name, want: want, required: a.Required}
+		if name == "phased" && a.Name == "stages" {
+			arg.check = checkStages
+		}
+		args = append(args, arg)
+		if len(a.Default) > 0 {
+			out.defaults[a.Name] = a.Default
+		}
+	}
+	before := len(p.diags)
+	out.block = p.block(b, args)
+	if len(p.diags) > before {
+		return nil
+	}
+	out.when = out.fields["when"]
+	delete(out.fields, "when")
+	if out.fixed() {
+		config, err := out.encode(nil)
+		if err != nil {
+			p.problem(out.rng, "Wrong value", "%v.", err)
+			return nil
+		}
+		out.config = config
+	}
+	return out
+}
+
+// checkStages holds for the phased strategy: rising percentages that end with
+// everything.
+func checkStages(v cty.Value) error {
+	problem := errors.New("want rising whole percentages that end at 100, such as [10, 50, 100]")
+	last := 0.0
+	for it := v.ElementIterator(); it.Next(); {
+		_, e := it.Element()
+		f := numberOf(e)
+		if f <= last || f > 100 || f != math.Trunc(f) {
+			return problem
+		}
+		last = f
+	}
+	if last != 100 {
+		return problem
+	}
+	return nil
+}
+
+// encode writes the configuration as a JSON object with sorted keys.
+func (s *strategy) encode(ctx *hcl.EvalContext) (json.RawMessage, error) {
+	if s.config != nil {
+		return s.config, nil
+	}
+	out := make(map[string]json.RawMessage, len(s.defaults)+len(s.fields))
+	maps.Copy(out, s.defaults)
+	for _, name := range names(s.fields) {
+		value, err := s.fields[name].eval(ctx)
+		if err != nil {
+			return nil, err
+		}
+		text, err := ctyjson.Marshal(value, value.Type())
+		if err != nil {
+			return nil, fmt.Errorf("%s: write %s: %w", s.fields[name].at, name, err)
+		}
+		out[name] = text
+	}
+	text, err := json.Marshal(out)
+	if err != nil {
+		return nil, fmt.Errorf("%s: write configuration: %w", s.at, err)
+	}
+	return text, nil
+}

@@ -1,0 +1,1 @@
+policy "a" { specificity = target.count }

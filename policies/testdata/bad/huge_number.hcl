@@ -1,0 +1,3 @@
+policy "a" {
+  applies = target.count > 1e999999999
+}

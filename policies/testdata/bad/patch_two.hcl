@@ -1,0 +1,2 @@
+patch "a" {}
+patch "b" {}

@@ -1,0 +1,9 @@
+policy "a" {
+  strategy "pased" {}
+  strategy "blue_green" { stages = [1] }
+  strategy "custom" { fast = true }
+  strategy "custom" {
+    first = "one"
+    zones = { a = 1 }
+  }
+}

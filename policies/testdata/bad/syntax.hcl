@@ -1,0 +1,3 @@
+policy "a" {
+  applies = target.job ==
+}

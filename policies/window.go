@@ -1,0 +1,260 @@
+package policies
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	_ "time/tzdata" // time zones must not depend on the host
+
+	"github.com/hashicorp/cronexpr"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+const (
+	// windowHorizon ends the search for a time at which all windows are open:
+	// what does not open within two years is a mistake.
+	windowHorizon = 2 * 366 * 24 * time.Hour
+	// windowSteps bounds the same search by work: windows that keep missing
+	// each other.
+	windowSteps = 4000
+	// neverText begins the reason when the search ends.
+	neverText = "windows and freezes leave no moment within two years; the last obstacle is: "
+	// shiftMax is more than any daylight saving transition moves a clock.
+	shiftMax = 3 * time.Hour
+)
+
+func windowArguments() []argument {
+	return []argument{
+		{name: "start", want: cty.String, required: true, check: func(v cty.Value) error {
+			_, err := parseCron(v.AsString())
+			return err
+		}},
+		{name: "length", want: cty.String, required: true, check: durationBetween(time.Minute, maxMonth)},
+		{name: "timezone", want: cty.String, check: checkTimezone},
+		{name: "cutoff", want: cty.String, check: oneOf("finish", "hold")},
+	}
+}
+
+func windowOf(v *values) api.Window {
+	return api.Window{
+		Name: v.block.label, Start: v.text("start", ""), Length: api.Duration(v.duration("length")),
+		Timezone: v.text("timezone", "UTC"), Cutoff: v.text("cutoff", "finish"),
+	}
+}
+
+func freezeArguments() []argument {
+	return []argument{
+		{name: "from", want: cty.String, required: true, check: checkMoment},
+		{name: "to", want: cty.String, required: true, check: checkMoment},
+		{name: "timezone", want: cty.String, check: checkTimezone},
+		{name: "reason", want: cty.String, required: true, check: notEmpty},
+	}
+}
+
+func freezeOf(v *values) api.Freeze {
+	zone := v.text("timezone", "UTC")
+	freeze := api.Freeze{Name: v.block.label, Reason: oneLine(v.text("reason", ""))}
+	from, fromErr := parseMoment(v.text("from", ""), zone)
+	to, toErr := parseMoment(v.text("to", ""), zone)
+	if v.err == nil && fromErr == nil && toErr == nil && !from.Before(to) {
+		v.keep(fmt.Errorf("the freeze ends (%s) before it begins (%s); to is the first moment after it",
+			to.Format(time.RFC3339), from.Format(time.RFC3339)))
+	}
+	freeze.From, freeze.To = from, to
+	return freeze
+}
+
+func checkTimezone(v cty.Value) error {
+	name := v.AsString()
+	if _, err := time.LoadLocation(name); err != nil || name == "" || name == "Local" {
+		return errors.New("there is no such time zone; want a name such as \"Europe/Berlin\" or \"UTC\"")
+	}
+	return nil
+}
+
+func checkMoment(v cty.Value) error {
+	_, err := parseMoment(v.AsString(), "UTC")
+	return err
+}
+
+// parseMoment reads a date, which means its first moment in the zone, or a
+// time with its offset.
+func parseMoment(text, zone string) (time.Time, error) {
+	location, err := time.LoadLocation(zone)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("load time zone: %w", err)
+	}
+	if t, err := time.ParseInLocation(time.DateOnly, text, location); err == nil {
+		return t.UTC(), nil
+	}
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t.UTC(), nil
+	}
+	return time.Time{}, errors.New("want a date such as \"2026-12-18\" or a time such as \"2026-12-18T18:00:00Z\"")
+}
+
+// parseCron reads a cron expression of five fields.
+func parseCron(text string) (*cronexpr.Expression, error) {
+	problem := errors.New("want a cron expression of five fields (minute, hour, day, month, weekday), such as \"0 22 * * 1-5\"")
+	if len(text) > 200 || len(strings.Fields(text)) != 5 {
+		return nil, problem
+	}
+	expr, err := cronexpr.Parse(text)
+	if err != nil {
+		return nil, problem
+	}
+	if expr.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+		return nil, errors.New("this day never comes; want a cron expression that begins some time")
+	}
+	return expr, nil
+}
+
+// startAfter returns the first start of a window after t. The expression is
+// read on the wall clock of the window's time zone: a start in an hour that
+// the clock skips happens an hour later by that clock, and a start in an hour
+// that it repeats happens once.
+func startAfter(expr *cronexpr.Expression, location *time.Location, t time.Time) time.Time {
+	wall := onWall(t.In(location), time.UTC).Add(-shiftMax)
+	for range windowSteps {
+		wall = expr.Next(wall)
+		if wall.IsZero() {
+			return time.Time{}
+		}
+		if start := onWall(wall, location); start.After(t) {
+			return start
+		}
+	}
+	return time.Time{}
+}
+
+// onWall is the moment at which clocks in location show what t shows: the
+// first one, when they show it twice.
+func onWall(t time.Time, location *time.Location) time.Time {
+	moment := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), location)
+	shift, _ := moment.ZoneBounds()
+	if shift.IsZero() {
+		return moment
+	}
+	_, offset := moment.Zone()
+	_, former := shift.Add(-time.Second).Zone()
+	if first := moment.Add(-time.Duration(former-offset) * time.Second); former > offset && first.Before(shift) {
+		return first
+	}
+	return moment
+}
+
+// Opens returns the first moment from now on at which the decision's windows
+// and freezes let a wave start, and what it waits for until then. The reason
+// is empty when it may start now. When no such moment is found within two
+// years, the time is zero.
+//
+// Windows of one policy are alternatives; every policy that has windows must
+// have one open. A window's name is its policy's name, a slash and its own.
+func Opens(decision api.Decision, now time.Time) (time.Time, string) {
+	groups := windowGroups(decision.Windows)
+	t, reason := now.UTC(), ""
+	for range windowSteps {
+		if freeze, frozen := InFreeze(decision, t); frozen {
+			if t, reason = freeze.To.UTC(), freezeReason(freeze); t.Sub(now) > windowHorizon {
+				return time.Time{}, neverText + reason
+			}
+			continue
+		}
+		closed := false
+		for _, group := range groups {
+			open, next, why := group.at(t)
+			if open {
+				continue
+			}
+			if next.IsZero() || next.Sub(now) > windowHorizon {
+				return time.Time{}, neverText + why
+			}
+			closed, t, reason = true, next.UTC(), why
+			break
+		}
+		if !closed {
+			if t.Equal(now) {
+				return now, ""
+			}
+			return t, reason
+		}
+	}
+	return time.Time{}, neverText + reason
+}
+
+// InFreeze returns the freeze that is on at t, the one that ends last.
+func InFreeze(decision api.Decision, t time.Time) (api.Freeze, bool) {
+	found, ok := api.Freeze{}, false
+	for _, f := range decision.Freezes {
+		if !t.Before(f.From) && t.Before(f.To) && (!ok || f.To.After(found.To)) {
+			found, ok = f, true
+		}
+	}
+	return found, ok
+}
+
+func freezeReason(f api.Freeze) string {
+	return fmt.Sprintf("freeze %q until %s: %s", f.Name, f.To.UTC().Format(time.RFC3339), f.Reason)
+}
+
+// windowGroup are the windows of one policy.
+type windowGroup struct {
+	policy  string
+	windows []readyWindow
+}
+
+// readyWindow is a window whose texts are read.
+type readyWindow struct {
+	api.Window
+	start    *cronexpr.Expression
+	location *time.Location
+}
+
+func windowGroups(windows []api.Window) []windowGroup {
+	var groups []windowGroup
+	at := map[string]int{}
+	for _, w := range windows {
+		policy, _, found := strings.Cut(w.Name, "/")
+		if !found {
+			policy = ""
+		}
+		i, ok := at[policy]
+		if !ok {
+			i = len(groups)
+			at[policy] = i
+			groups = append(groups, windowGroup{policy: policy})
+		}
+		start, cronErr := parseCron(w.Start)
+		location, zoneErr := time.LoadLocation(w.Timezone)
+		if cronErr != nil || zoneErr != nil {
+			continue // can't come from a checked policy; its group stays closed
+		}
+		groups[i].windows = append(groups[i].windows, readyWindow{w, start, location})
+	}
+	return groups
+}
+
+// at says whether a window of the group is open at t, and if not which opens
+// next and when.
+func (g windowGroup) at(t time.Time) (open bool, next time.Time, why string) {
+	why = "a window that never opens"
+	for _, w := range g.windows {
+		// The first start after t-length is at t or before it exactly when the
+		// window that it begins is still open at t.
+		start := startAfter(w.start, w.location, t.Add(-w.Length.D()))
+		if start.IsZero() {
+			continue
+		}
+		if !start.After(t) {
+			return true, t, ""
+		}
+		if next.IsZero() || start.Before(next) {
+			next = start
+			why = fmt.Sprintf("window %q opens at %s", w.Name, start.Format(time.RFC3339))
+		}
+	}
+	return false, next, why
+}

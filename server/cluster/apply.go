@@ -1,0 +1,124 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// enqueueTimeout bounds the wait for a place in Raft's queue when the caller
+// brings no deadline of its own. A leader that can't take an entry for this
+// long has lost its disk or its peers.
+const enqueueTimeout = 10 * time.Second
+
+// Apply carries a command out on every server and returns its log index. Only
+// the leader can. The error is an *api.Error: no_leader when it was surely not
+// carried out, because this server does not lead; timeout when that is not
+// known, because leadership or patience was lost in the middle; else the
+// command's own refusal.
+func (n *Node) Apply(ctx context.Context, cmd state.Command, by string) (uint64, error) {
+	if !n.IsLeader() {
+		return 0, n.noLeader()
+	}
+	entry, err := state.Encode(cmd, time.Now(), by)
+	if err != nil {
+		return 0, api.AsError(err)
+	}
+	future := n.raft.Apply(entry, patience(ctx))
+	if err := n.wait(ctx, future.Error); err != nil {
+		return 0, err
+	}
+	if refused, ok := future.Response().(error); ok {
+		return future.Index(), api.AsError(refused)
+	}
+	return future.Index(), nil
+}
+
+// Barrier returns when this server, as leader, has applied everything that was
+// committed before.
+func (n *Node) Barrier(ctx context.Context) error {
+	return n.wait(ctx, n.raft.Barrier(patience(ctx)).Error)
+}
+
+// VerifyLeader asks a majority whether this server still leads. A read after
+// it sees everything that was confirmed to anybody before it.
+func (n *Node) VerifyLeader(ctx context.Context) error {
+	if !n.IsLeader() {
+		return n.noLeader()
+	}
+	if err := n.wait(ctx, n.raft.VerifyLeader().Error); err != nil {
+		return err
+	}
+	return nil
+}
+
+// IsLeader reports whether this server leads, as far as it knows.
+func (n *Node) IsLeader() bool { return n.raft.State() == raft.Leader }
+
+// Leader returns the leader's name and address, empty when none is known.
+func (n *Node) Leader() (id, address string) {
+	a, i := n.raft.LeaderWithID()
+	return string(i), string(a)
+}
+
+func (n *Node) noLeader() *api.Error {
+	if id, _ := n.Leader(); id != "" {
+		return api.Errorf(api.CodeNoLeader, "server %s does not lead, %s does", n.cfg.ID, id)
+	}
+	return api.Errorf(api.CodeNoLeader, "the cluster has no leader now")
+}
+
+// patience is how long the caller waits at most.
+func patience(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return enqueueTimeout
+	}
+	return max(time.Until(deadline), time.Millisecond)
+}
+
+// wait returns what a Raft future becomes, or a timeout when ctx ends first;
+// the future then goes on by itself.
+func (n *Node) wait(ctx context.Context, outcome func() error) error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return api.Errorf(api.CodeNoLeader, "server %s is stopping", n.cfg.ID)
+	}
+	n.waiting.Add(1)
+	n.mu.Unlock()
+	done := make(chan error, 1)
+	go func() {
+		defer n.waiting.Done()
+		done <- outcome()
+	}()
+	select {
+	case err := <-done:
+		return n.translate(err)
+	case <-ctx.Done():
+		return api.Errorf(api.CodeTimeout, "no answer from the cluster in time (%v): what was asked may still happen", context.Cause(ctx))
+	}
+}
+
+// translate gives Raft's errors our codes.
+func (n *Node) translate(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrRaftShutdown), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+		return n.noLeader()
+	case errors.Is(err, raft.ErrLeadershipLost):
+		return api.Errorf(api.CodeTimeout, "server %s lost its leadership before the cluster confirmed: what was asked may still happen", n.cfg.ID)
+	case errors.Is(err, raft.ErrEnqueueTimeout):
+		return api.Errorf(api.CodeTimeout, "the cluster is too busy to take this in time: nothing was done")
+	case errors.Is(err, raft.ErrAbortedByRestore):
+		return api.Errorf(api.CodeUnavailable, "a snapshot was restored meanwhile: nothing was done")
+	case errors.Is(err, raft.ErrCantBootstrap), errors.Is(err, raft.ErrNothingNewToSnapshot):
+		return api.Errorf(api.CodeConflict, "%v", err)
+	}
+	return api.AsError(err)
+}

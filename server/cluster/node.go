@@ -1,0 +1,310 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/log"
+	"github.com/oakumhq/oakum/server/state"
+	"go.etcd.io/bbolt"
+)
+
+const (
+	// retainSnapshots keeps one that is known to be good while the next is written.
+	retainSnapshots = 2
+	// cachedLogs holds the entries that followers usually ask for.
+	cachedLogs = 512
+	// pooledConns to each other server: heartbeats, replication and one spare.
+	pooledConns = 3
+	// transportTimeout bounds one exchange between servers. A snapshot gets
+	// this much for each 256 KiB.
+	transportTimeout = 10 * time.Second
+	// fileLockTimeout tells a second process on the same directory quickly.
+	fileLockTimeout = 2 * time.Second
+	// transferTimeout bounds the handing over of leadership in Close.
+	transferTimeout = 5 * time.Second
+	// drainTimeout bounds the wait for requests of other servers in Close.
+	drainTimeout = 2 * time.Second
+)
+
+// Config says how a server belongs to its cluster.
+type Config struct {
+	ID              string   // name of the server, unique in the cluster and kept for its life
+	Dir             string   // of the log and snapshots; "" keeps them in memory
+	Bind            string   // host:port to listen at
+	Advertise       string   // host:port that the other servers reach this one at; "" means Bind
+	Cluster         string   // name of the cluster; servers of another one are not let in
+	BootstrapExpect int      // servers that found the cluster together; 1 founds it at once, 0 only joins
+	RetryJoin       []string // host:port of servers to found it with or to join
+	Version         string   // of the binary
+	Logger          *slog.Logger
+	Tuning          Tuning
+	Secure          Secure
+}
+
+// Tuning overrides Raft's timing; zero means Raft's own default.
+type Tuning struct {
+	Heartbeat         time.Duration // without word from the leader for this long, a server stands for election
+	Election          time.Duration
+	LeaderLease       time.Duration // a leader without a majority for this long steps down
+	Commit            time.Duration
+	SnapshotInterval  time.Duration
+	SnapshotThreshold uint64
+	TrailingLogs      uint64
+	Join              time.Duration // first pause between attempts to form a cluster
+}
+
+// Secure is where TLS between the servers goes: both functions wrap what they
+// are given, and nil leaves it as it is.
+type Secure struct {
+	Listener func(net.Listener) net.Listener
+	Dialer   func(ctx context.Context, conn net.Conn, address string) (net.Conn, error)
+}
+
+// Node is one server's part of the cluster.
+type Node struct {
+	cfg       Config
+	logger    *slog.Logger
+	fsm       *state.FSM
+	raft      *raft.Raft
+	mux       *mux
+	dialer    *dialer
+	client    *http.Transport // to other servers
+	internal  *http.Server
+	handler   atomic.Pointer[http.Handler]
+	advertise string
+	nonce     string // tells this process from another of the same name
+	stores    []func() error
+	leads     chan bool     // from Raft: every gain and loss of leadership
+	stop      chan struct{} // closed when Close begins
+	stopped   chan struct{} // closed when Raft has ended
+	loops     sync.WaitGroup
+
+	mu       sync.Mutex
+	closed   bool
+	waiting  sync.WaitGroup // calls into Raft; grows only under mu while not closed
+	term     *term          // nil unless this server leads
+	turned   chan struct{}  // closed when term changes
+	proposal proposal
+}
+
+// Open starts the server's part in the cluster. It returns before there is a
+// leader.
+func Open(cfg Config, fsm *state.FSM) (*Node, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, logger: cfg.Logger.With("server", cfg.ID), fsm: fsm,
+		nonce: rand.Text(), dialer: &dialer{secure: cfg.Secure.Dialer},
+		leads: make(chan bool, 1), stop: make(chan struct{}), stopped: make(chan struct{}), turned: make(chan struct{}),
+	}
+	if err := n.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open cluster: %w", err), n.release())
+	}
+	n.loops.Go(n.watchLeadership)
+	n.loops.Go(n.form)
+	return n, nil
+}
+
+func (c *Config) check() error {
+	switch {
+	case c.ID == "":
+		return api.Errorf(api.CodeInvalid, "server: want a name, have none")
+	case c.Logger == nil:
+		return api.Errorf(api.CodeInvalid, "server: want a logger, have none")
+	case c.BootstrapExpect < 0:
+		return api.Errorf(api.CodeInvalid, "server.bootstrap_expect: want 0 or more, have %d", c.BootstrapExpect)
+	case c.BootstrapExpect > 1 && len(c.RetryJoin) == 0:
+		return api.Errorf(api.CodeInvalid, "server.retry_join: want the addresses of the %d servers that found the cluster, have none", c.BootstrapExpect)
+	}
+	return nil
+}
+
+// open brings up the parts from the bottom. What it opened is released by release.
+func (n *Node) open() error {
+	listener, err := net.Listen("tcp", n.cfg.Bind) //nolint:noctx // an address is bound at once or not at all
+	if err != nil {
+		return err
+	}
+	advertised, err := advertisedAddr(listener.Addr(), n.cfg.Advertise)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	n.advertise = advertised.String()
+	if n.cfg.Secure.Listener != nil {
+		listener = n.cfg.Secure.Listener(listener)
+	}
+	n.mux = newMux(listener, advertised, n.logger)
+	n.loops.Go(n.mux.serve)
+	n.client = n.newClient()
+
+	logs, stable, snapshots, err := n.openStores()
+	if err != nil {
+		return err
+	}
+	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: &stream{queue: n.mux.raft, dialer: n.dialer}, MaxPool: pooledConns, Timeout: transportTimeout,
+		Logger: log.HCLog(n.logger).Named("raft"),
+	})
+	n.stores = append(n.stores, transport.Close)
+	existing, err := raft.HasExistingState(logs, stable, snapshots)
+	if err != nil {
+		return fmt.Errorf("read raft state: %w", err)
+	}
+	config := n.raftConfig()
+	if !existing && n.cfg.BootstrapExpect == 1 {
+		alone := raft.Configuration{Servers: []raft.Server{{ID: config.LocalID, Address: transport.LocalAddr()}}}
+		if err := raft.BootstrapCluster(config, logs, stable, snapshots, transport, alone); err != nil {
+			return fmt.Errorf("found cluster: %w", err)
+		}
+	}
+	n.raft, err = raft.NewRaft(config, n.fsm, logs, stable, snapshots, transport)
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	n.internal = n.newInternalServer()
+	n.loops.Go(func() { _ = n.internal.Serve(n.mux.http) }) // always ErrServerClosed or the mux's end
+	return nil
+}
+
+// advertisedAddr is what others dial: given, or the address that was bound.
+func advertisedAddr(bound net.Addr, given string) (net.Addr, error) {
+	if given != "" {
+		addr, err := net.ResolveTCPAddr("tcp", given)
+		if err != nil {
+			return nil, fmt.Errorf("advertise address %q: %w", given, err)
+		}
+		return addr, nil
+	}
+	if tcp, ok := bound.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		return nil, api.Errorf(api.CodeInvalid, "the server listens at every address (%s): set the one to advertise to the others", bound)
+	}
+	return bound, nil
+}
+
+func (n *Node) openStores() (raft.LogStore, raft.StableStore, raft.SnapshotStore, error) {
+	if n.cfg.Dir == "" {
+		memory := raft.NewInmemStore()
+		return memory, memory, raft.NewInmemSnapshotStore(), nil
+	}
+	dir := filepath.Join(n.cfg.Dir, "raft")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, nil, fmt.Errorf("make data directory: %w", err)
+	}
+	file := filepath.Join(dir, "raft.db")
+	bolt, err := raftboltdb.New(raftboltdb.Options{Path: file, BoltOptions: &bbolt.Options{Timeout: fileLockTimeout}})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, nil, nil, fmt.Errorf("open %s: another process uses this data directory", file)
+	}
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("open %s: %w", file, err)
+	}
+	n.stores = append(n.stores, bolt.Close)
+	cache, err := raft.NewLogCache(cachedLogs, bolt)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("make log cache: %w", err)
+	}
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, retainSnapshots, log.HCLog(n.logger).Named("snapshot"))
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("open snapshots: %w", err)
+	}
+	return cache, bolt, snapshots, nil
+}
+
+func (n *Node) raftConfig() *raft.Config {
+	config, t := raft.DefaultConfig(), n.cfg.Tuning
+	config.LocalID = raft.ServerID(n.cfg.ID)
+	config.Logger = log.HCLog(n.logger).Named("raft")
+	config.NotifyCh = n.leads
+	config.HeartbeatTimeout = cmp.Or(t.Heartbeat, config.HeartbeatTimeout)
+	config.ElectionTimeout = cmp.Or(t.Election, config.ElectionTimeout)
+	config.LeaderLeaseTimeout = cmp.Or(t.LeaderLease, config.LeaderLeaseTimeout)
+	config.CommitTimeout = cmp.Or(t.Commit, config.CommitTimeout)
+	config.SnapshotInterval = cmp.Or(t.SnapshotInterval, config.SnapshotInterval)
+	config.SnapshotThreshold = cmp.Or(t.SnapshotThreshold, config.SnapshotThreshold)
+	config.TrailingLogs = cmp.Or(t.TrailingLogs, config.TrailingLogs)
+	return config
+}
+
+// Close leaves: it hands leadership over where another server can take it,
+// stops in the reverse of the order of Open, and waits for everything. The
+// server stays a member of the cluster.
+func (n *Node) Close() error {
+	n.mu.Lock()
+	if n.closed {
+		n.mu.Unlock()
+		return nil
+	}
+	n.closed = true
+	n.mu.Unlock()
+	close(n.stop)
+	n.handOver()
+	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	if err := n.internal.Shutdown(drain); err != nil {
+		_ = n.internal.Close() // somebody holds on to a request: it ends now
+	}
+	ended := n.raft.Shutdown().Error()
+	close(n.stopped)
+	n.waiting.Wait()
+	return errors.Join(ended, n.release())
+}
+
+// handOver gives leadership away, so that the others need not find out by
+// waiting. It is no matter if it fails.
+func (n *Node) handOver() {
+	if n.raft.State() != raft.Leader || len(n.voters()) < 2 {
+		return
+	}
+	future := n.raft.LeadershipTransfer()
+	done := make(chan error, 1)
+	n.waiting.Go(func() { done <- future.Error() })
+	limit := time.NewTimer(transferTimeout)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		if err != nil {
+			n.logger.Warn("hand over leadership", "error", err)
+		}
+	case <-limit.C:
+		n.logger.Warn("hand over leadership", "error", "no other server took it in time")
+	}
+}
+
+// release closes what lies below Raft, topmost first.
+func (n *Node) release() error {
+	var errs []error
+	for _, closeStore := range slices.Backward(n.stores) {
+		errs = append(errs, closeStore())
+	}
+	if n.mux != nil {
+		errs = append(errs, n.mux.close())
+	}
+	n.loops.Wait()
+	if n.client != nil {
+		n.client.CloseIdleConnections()
+	}
+	return errors.Join(errs...)
+}
+
+// Address is where the other servers reach this one.
+func (n *Node) Address() string { return n.advertise }
+
+// ID is the server's name.
+func (n *Node) ID() string { return n.cfg.ID }

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"encoding/hex"
+	"net"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// shortestInterval keeps a slip such as "5ms" from hammering the systems that
+// are asked at each round.
+const shortestInterval = 100 * time.Millisecond
+
+// check looks at the configuration as a whole.
+func (l *loader) check() {
+	c := l.cfg
+	if c.Name == "" {
+		l.problem("name", "want the server's name")
+	}
+	if !c.Dev {
+		l.absolute("data_dir", c.DataDir, "the folder for the server's state, as an absolute path")
+	}
+	l.hostPort("addresses.http", c.Addresses.HTTP)
+	l.hostPort("addresses.raft", c.Addresses.Raft)
+	l.hostPort("advertise.http", c.Advertise.HTTP)
+	l.hostPort("advertise.raft", c.Advertise.Raft)
+	if c.Addresses.HTTP == c.Addresses.Raft && !strings.HasSuffix(c.Addresses.HTTP, ":0") {
+		l.problem("addresses.raft", "want another address than addresses.http, have %s for both", c.Addresses.Raft)
+	}
+	l.checkServer()
+	l.checkSystems()
+	l.checkVault()
+	l.checkAuth()
+	l.checkPlugins()
+	l.checkPaces()
+	if !slices.Contains([]string{"trace", "debug", "info", "warn", "error"}, c.Log.Level) {
+		l.problem("log.level", "want trace, debug, info, warn or error, have %q", c.Log.Level)
+	}
+	if !slices.Contains([]string{"text", "json"}, c.Log.Format) {
+		l.problem("log.format", "want text or json, have %q", c.Log.Format)
+	}
+}
+
+func (l *loader) checkServer() {
+	s := l.cfg.Server
+	switch {
+	case s.BootstrapExpect < 0:
+		l.problem("server.bootstrap_expect", "want the number of servers that found the cluster, have %d", s.BootstrapExpect)
+	case s.BootstrapExpect == 0 && len(s.RetryJoin) == 0:
+		l.problem("server.retry_join", "want the addresses of servers to join, or bootstrap_expect to found a cluster")
+	case s.BootstrapExpect > 1 && len(s.RetryJoin) == 0:
+		l.problem("server.retry_join", "want the addresses of the %d servers that found the cluster", s.BootstrapExpect)
+	case l.cfg.Dev && s.BootstrapExpect != 1:
+		l.problem("server.bootstrap_expect", "want 1 with -dev, have %d", s.BootstrapExpect)
+	}
+}
+
+func (l *loader) checkSystems() {
+	c := l.cfg
+	l.url("nomad.address", c.Nomad.Address)
+	if c.Consul != nil {
+		l.url("consul.address", c.Consul.Address)
+	}
+	if c.Prometheus == nil {
+		return
+	}
+	l.url("prometheus.address", c.Prometheus.Address)
+	if c.Prometheus.AllocLabel == "" {
+		l.problem("prometheus.alloc_label", "want the label that carries the allocation's ID")
+	}
+	for _, k := range c.Prometheus.KPIs {
+		path := "prometheus.kpi." + k.Name
+		switch k.Kind {
+		case api.KPICount:
+			if k.Total == "" {
+				l.problem(path+".total", "want the query for all events, of which query counts those that failed")
+			}
+		case api.KPILatency, api.KPIGauge:
+		case "":
+			if !slices.Contains(knownKPIs(), k.Name) {
+				l.problem(path+".kind", "want count, latency or gauge: %q is not a KPI that Oakum knows by itself", k.Name)
+			}
+		default:
+			l.problem(path+".kind", "want count, latency or gauge, have %q", k.Kind)
+		}
+		if k.Query == "" {
+			l.problem(path+".query", "want a PromQL query")
+		}
+	}
+}
+
+func knownKPIs() []string {
+	return []string{
+		api.KPIErrorRate, api.KPILatencyP50, api.KPILatencyP99, api.KPICPU, api.KPIMemory, api.KPIRequests, api.KPIRestarts,
+	}
+}
+
+func (l *loader) checkVault() {
+	v := l.cfg.Vault
+	if v == nil {
+		if !l.cfg.Dev {
+			l.problem("vault", "want a vault block: callers prove with Vault who they are, and only -dev runs without")
+		}
+		return
+	}
+	if v.Address == "" {
+		l.problem("vault.address", "want Vault's URL")
+	} else {
+		l.url("vault.address", v.Address)
+	}
+	l.absolute("vault.role_id_file", v.RoleIDFile, "the absolute path of the file with the AppRole's role ID")
+	l.absolute("vault.secret_id_file", v.SecretIDFile, "the absolute path of the file with the AppRole's secret ID")
+	l.tokenWay("vault.nomad", v.Nomad)
+	l.tokenWay("vault.consul", v.Consul)
+	if v.Consul != nil && l.cfg.Consul == nil {
+		l.problem("vault.consul", "want a consul block as well, or leave this one out")
+	}
+}
+
+func (l *loader) tokenWay(path string, via *TokenVia) {
+	if via != nil && (via.AuthMethod == "" || via.OIDCRole == "") {
+		l.problem(path, "want both auth_method and oidc_role")
+	}
+}
+
+func (l *loader) checkAuth() {
+	a := l.cfg.Auth
+	if !l.cfg.Dev && len(a.Rules) == 0 {
+		l.problem("auth.rule", "want at least one rule: without any, nobody may do anything")
+	}
+	if l.cfg.Vault != nil {
+		l.url("auth.jwks_url", a.JWKS)
+		if a.Audience == "" {
+			l.problem("auth.audience", "want the audience that identity tokens are made for")
+		}
+	}
+	for _, r := range a.Rules {
+		l.checkRule(r)
+	}
+}
+
+func (l *loader) checkPlugins() {
+	for _, p := range l.cfg.Plugins {
+		path := "plugin." + p.Name
+		l.absolute(path+".path", p.Path, "the absolute path of the plugin")
+		if sum, err := hex.DecodeString(p.SHA256); err != nil || len(sum) != 32 {
+			l.problem(path+".sha256", "want the plugin's SHA-256, 64 hexadecimal digits")
+		}
+	}
+}
+
+func (l *loader) checkPaces() {
+	i, s := l.cfg.Intervals, l.cfg.Simulator
+	for _, pace := range []struct {
+		path string
+		d    time.Duration
+	}{
+		{"intervals.mapper", i.Mapper}, {"intervals.profiler", i.Profiler}, {"intervals.checkpoint", i.Checkpoint},
+		{"intervals.orchestrator", i.Orchestrator}, {"simulator.boot_timeout", s.BootTimeout}, {"simulator.timeout", s.Timeout},
+	} {
+		if pace.d < shortestInterval {
+			l.problem(pace.path, "want at least %s, have %s", shortestInterval, pace.d)
+		}
+	}
+	if s.Rate <= 0 {
+		l.problem("simulator.rate", "want more than 0 requests per second, have %g", s.Rate)
+	}
+	if l.cfg.Mapper.KeepObserved < 0 || l.cfg.Mapper.MinBytes < 0 {
+		l.problem("mapper", "want no negative values")
+	}
+}
+
+// hostPort refuses what can't be listened at or dialled.
+func (l *loader) hostPort(path, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		l.problem(path, "want host:port, have %q", address)
+	}
+}
+
+func (l *loader) url(path, address string) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
+		l.problem(path, "want a URL such as http://127.0.0.1:8500, have %q", address)
+	}
+}
+
+func (l *loader) absolute(path, file, what string) {
+	switch {
+	case file == "":
+		l.problem(path, "want %s", what)
+	case !filepath.IsAbs(file):
+		l.problem(path, "want %s, have %q", what, file)
+	}
+}

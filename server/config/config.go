@@ -1,0 +1,269 @@
+// Package config reads the agent's configuration: HCL files, one laid over the
+// other, checked as a whole, with every error at its file, line and column.
+//
+// It decides nothing and opens nothing but the files that it is asked to read.
+package config
+
+import (
+	"cmp"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/oakumhq/oakum/api"
+)
+
+// Config is everything that an agent is told.
+type Config struct {
+	Dev     bool   // one server, in memory, everybody may do everything
+	Name    string // of the server, unique in the cluster and kept for its life
+	Cluster string
+	DataDir string
+
+	Addresses Addresses // to listen at
+	Advertise Addresses // that others are told; empty means the one to listen at
+
+	Server     Server
+	Nomad      Nomad
+	Consul     *Consul     // nil: no Consul
+	Prometheus *Prometheus // nil: no Prometheus
+	Vault      *Vault      // nil only with Dev
+	Auth       Auth
+	Plugins    []Plugin
+	Mapper     Mapper
+	Intervals  Intervals
+	Simulator  Simulator
+	Telemetry  Telemetry
+	Log        Log
+}
+
+// Addresses are host:port pairs.
+type Addresses struct {
+	HTTP string // the API
+	Raft string // Raft and the servers' conversations
+}
+
+// Server says how the server belongs to its cluster.
+type Server struct {
+	BootstrapExpect int
+	RetryJoin       []string
+}
+
+// Nomad says where Nomad is.
+type Nomad struct {
+	Address string
+	Token   string // used when Vault gives none
+	CACert  string
+}
+
+// Consul says where Consul is.
+type Consul struct {
+	Address    string
+	Token      string // used when Vault gives none
+	Datacenter string
+	CACert     string
+}
+
+// Prometheus says where the measurements are.
+type Prometheus struct {
+	Address    string
+	TokenFile  string // of a bearer token
+	AllocLabel string // label that carries a series' Nomad allocation ID
+	KPIs       []KPI
+}
+
+// KPI overrides how a known KPI is measured, or adds one. Queries have one
+// series per allocation.
+type KPI struct {
+	Name  string
+	Kind  api.KPIKind
+	Unit  string
+	Query string // count: what failed; latency: histogram buckets by le; gauge: the value
+	Total string // count: out of how many
+}
+
+// Vault says where Vault is and how the agent proves itself to it.
+type Vault struct {
+	Address      string
+	CACert       string
+	ApprolePath  string
+	RoleIDFile   string
+	SecretIDFile string
+	Nomad        *TokenVia // nil: Nomad's token is not got by way of Vault
+	Consul       *TokenVia
+}
+
+// TokenVia says how an identity token of Vault becomes a token of another
+// system: which OIDC role makes it and which auth method takes it.
+type TokenVia struct {
+	AuthMethod string
+	OIDCRole   string
+}
+
+// Auth says who callers are and what they may do.
+type Auth struct {
+	Issuer      string // of identity tokens
+	Audience    string
+	JWKS        string // URL of the keys that they are verified with
+	NameClaim   string
+	GroupsClaim string
+	VaultTokens bool // whether a Vault token is taken as well
+	Rules       Rules
+}
+
+// AuthRule gives capabilities to callers whose claims meet a condition.
+type AuthRule struct {
+	Name         string
+	When         hcl.Expression // over claims
+	Capabilities []api.Capability
+	Range        hcl.Range
+}
+
+// Plugin is a strategy that runs in a process of its own.
+type Plugin struct {
+	Name   string
+	Path   string
+	SHA256 string
+}
+
+// Mapper tunes the dependency graph. Zero means the mapper's own default.
+type Mapper struct {
+	KeepObserved time.Duration // how long traffic proves an edge
+	MinBytes     float64       // per second; less is no traffic
+	Ignore       []string      // services that are not the application's; nil means the default
+}
+
+// Intervals are the paces of the leader's work.
+type Intervals struct {
+	Mapper       time.Duration
+	Profiler     time.Duration
+	Checkpoint   time.Duration // of profiles
+	Orchestrator time.Duration
+}
+
+// Simulator tunes the sandbox.
+type Simulator struct {
+	Rate        float64       // requests per second to each twin when the target's own is unknown
+	BootTimeout time.Duration // for both twins to become healthy
+	Timeout     time.Duration // of a whole simulation
+}
+
+// Telemetry says who may read the agent's own metrics.
+type Telemetry struct {
+	OpenMetrics bool // without a token
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level  string
+	Format string
+}
+
+// Rules are asked one after the other; a caller gets what all that match give.
+type Rules []AuthRule
+
+// defaults is what holds where no file says otherwise.
+func defaults() *Config {
+	return &Config{
+		Cluster:   "default",
+		Addresses: Addresses{HTTP: "127.0.0.1:4740", Raft: "127.0.0.1:4741"},
+		Nomad:     Nomad{Address: "http://127.0.0.1:4646"},
+		Auth:      Auth{Audience: "oakum", NameClaim: "username", GroupsClaim: "groups", VaultTokens: true},
+		Intervals: Intervals{
+			Mapper: 5 * time.Second, Profiler: 5 * time.Second, Checkpoint: 30 * time.Second, Orchestrator: time.Second,
+		},
+		Simulator: Simulator{Rate: 5, BootTimeout: 3 * time.Minute, Timeout: 15 * time.Minute},
+		Log:       Log{Level: "info", Format: "text"},
+	}
+}
+
+// Dev returns the configuration of `oakum agent -dev`: one server in memory
+// beside a Nomad, Consul and Prometheus on this machine, or where the
+// environment says.
+func Dev(getenv func(string) string) *Config {
+	c := defaults()
+	c.Dev, c.Name = true, "dev"
+	c.Server.BootstrapExpect = 1
+	c.Nomad.Address = withScheme(cmp.Or(getenv("NOMAD_ADDR"), c.Nomad.Address))
+	c.Nomad.Token = getenv("NOMAD_TOKEN")
+	c.Consul = newConsul()
+	c.Consul.Address = withScheme(cmp.Or(getenv("CONSUL_HTTP_ADDR"), c.Consul.Address))
+	c.Consul.Token = getenv("CONSUL_HTTP_TOKEN")
+	c.Prometheus = newPrometheus()
+	c.Prometheus.Address = withScheme(cmp.Or(getenv("PROMETHEUS_ADDR"), c.Prometheus.Address))
+	return c
+}
+
+func newConsul() *Consul { return &Consul{Address: "http://127.0.0.1:8500"} }
+
+func newPrometheus() *Prometheus {
+	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: "alloc_id"}
+}
+
+// newVault has no address: whom the agent's secrets go to is said, not assumed.
+func newVault() *Vault { return &Vault{ApprolePath: "approle"} }
+
+// derive fills in what follows from the rest.
+func (c *Config) derive(hostname func() (string, error)) {
+	if c.Name == "" {
+		if name, err := hostname(); err == nil { // else the check asks for a name
+			c.Name = name
+		}
+	}
+	c.Advertise.HTTP = cmp.Or(c.Advertise.HTTP, c.Addresses.HTTP)
+	c.Advertise.Raft = cmp.Or(c.Advertise.Raft, c.Addresses.Raft)
+	c.Nomad.Address = withScheme(c.Nomad.Address)
+	if c.Consul != nil {
+		c.Consul.Address = withScheme(c.Consul.Address)
+	}
+	if c.Prometheus != nil {
+		c.Prometheus.Address = withScheme(c.Prometheus.Address)
+	}
+	if c.Vault != nil && c.Vault.Address != "" {
+		base := strings.TrimSuffix(c.Vault.Address, "/")
+		c.Auth.Issuer = cmp.Or(c.Auth.Issuer, base+"/v1/identity/oidc")
+		c.Auth.JWKS = cmp.Or(c.Auth.JWKS, base+"/v1/identity/oidc/.well-known/keys")
+	}
+}
+
+// withScheme makes a URL of an address such as 127.0.0.1:8500.
+func withScheme(address string) string {
+	if address == "" || strings.Contains(address, "://") {
+		return address
+	}
+	return (&url.URL{Scheme: "http", Host: address}).String()
+}
+
+// Load reads configuration files and folders of them, each laid over the ones
+// before it, and checks the whole. With dev it starts from Dev.
+func Load(paths []string, dev bool, getenv func(string) string) (*Config, error) {
+	c := defaults()
+	if dev {
+		c = Dev(getenv)
+	}
+	files, err := find(paths)
+	if err != nil {
+		return nil, err
+	}
+	if len(files) == 0 && !dev {
+		return nil, api.Errorf(api.CodeInvalid, "the agent needs a configuration: -config=PATH, or -dev to try things out on one machine")
+	}
+	l := &loader{cfg: c, getenv: getenv, ranges: map[string]hcl.Range{}}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return nil, api.Errorf(api.CodeInvalid, "read configuration: %v", err)
+		}
+		l.file(name, text)
+	}
+	if len(l.problems) == 0 {
+		c.derive(os.Hostname)
+		l.check()
+	}
+	if len(l.problems) > 0 {
+		return nil, l.error()
+	}
+	return c, nil
+}

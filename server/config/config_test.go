@@ -1,0 +1,242 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/config"
+	"github.com/shoenig/test/must"
+)
+
+const full = `
+name     = "oak-1"
+cluster  = "prod"
+data_dir = "/var/lib/oakum"
+
+addresses {
+  http = "0.0.0.0:4740"
+  raft = "10.0.0.1:4741"
+}
+advertise { http = "10.0.0.1:4740" }
+
+server {
+  bootstrap_expect = 3
+  retry_join       = ["10.0.0.1", "10.0.0.2:4741", "10.0.0.3"]
+}
+
+nomad { address = env("NOMAD_ADDR") }
+consul { address = "127.0.0.1:8500" }
+prometheus {
+  address = "http://prometheus:9090"
+  kpi "error_rate" {
+    kind  = "count"
+    query = "sum by (alloc_id) (failed_total)"
+    total = "sum by (alloc_id) (all_total)"
+  }
+}
+
+vault {
+  address        = "http://127.0.0.1:8200"
+  role_id_file   = "/etc/oakum/role-id"
+  secret_id_file = "/etc/oakum/secret-id"
+  nomad { auth_method = "jwt" }
+  consul {}
+}
+
+auth {
+  rule "release managers" {
+    when         = contains(claims.groups, "release-managers") && claims.team != "guests"
+    capabilities = ["read", "approve", "rollout-control"]
+  }
+  rule "pipelines" {
+    when         = claims.team == "platform" || contains(claims.groups, "deployers")
+    capabilities = ["read", "patch-submit"]
+  }
+}
+
+plugin "canary_node" {
+  path   = "/usr/lib/oakum/canary-node"
+  sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+}
+
+intervals { orchestrator = "500ms" }
+simulator { rate = 7.5 }
+telemetry { open_metrics = true }
+log { format = "json" }
+`
+
+func environment(name string) string {
+	return map[string]string{
+		"NOMAD_ADDR": "http://10.0.0.9:4646", "CONSUL_HTTP_ADDR": "10.0.0.9:8500", "PROMETHEUS_ADDR": "http://10.0.0.9:9090",
+	}[name]
+}
+
+func write(t *testing.T, dir, name, text string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	must.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	return path
+}
+
+func TestLoadFull(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load([]string{write(t, t.TempDir(), "agent.hcl", full)}, false, environment)
+	must.NoError(t, err)
+	must.Eq(t, "oak-1", c.Name)
+	must.Eq(t, "prod", c.Cluster)
+	must.Eq(t, config.Addresses{HTTP: "0.0.0.0:4740", Raft: "10.0.0.1:4741"}, c.Addresses)
+	must.Eq(t, config.Addresses{HTTP: "10.0.0.1:4740", Raft: "10.0.0.1:4741"}, c.Advertise)
+	must.Eq(t, 3, c.Server.BootstrapExpect)
+	must.Len(t, 3, c.Server.RetryJoin)
+	must.Eq(t, "http://10.0.0.9:4646", c.Nomad.Address)
+	must.Eq(t, "http://127.0.0.1:8500", c.Consul.Address)
+	must.Eq(t, "alloc_id", c.Prometheus.AllocLabel)
+	must.Eq(t, []config.KPI{{
+		Name: "error_rate", Kind: api.KPICount, Query: "sum by (alloc_id) (failed_total)", Total: "sum by (alloc_id) (all_total)",
+	}}, c.Prometheus.KPIs)
+	must.Eq(t, "approle", c.Vault.ApprolePath)
+	must.Eq(t, &config.TokenVia{AuthMethod: "jwt", OIDCRole: "nomad"}, c.Vault.Nomad)
+	must.Eq(t, &config.TokenVia{AuthMethod: "vault", OIDCRole: "consul"}, c.Vault.Consul)
+	must.Eq(t, "http://127.0.0.1:8200/v1/identity/oidc", c.Auth.Issuer)
+	must.Eq(t, "http://127.0.0.1:8200/v1/identity/oidc/.well-known/keys", c.Auth.JWKS)
+	must.Eq(t, 500*time.Millisecond, c.Intervals.Orchestrator)
+	must.Eq(t, 5*time.Second, c.Intervals.Mapper)
+	must.Eq(t, 7.5, c.Simulator.Rate)
+	must.True(t, c.Telemetry.OpenMetrics)
+	must.Eq(t, config.Log{Level: "info", Format: "json"}, c.Log)
+}
+
+func TestRulesDenyByDefault(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load([]string{write(t, t.TempDir(), "agent.hcl", full)}, false, environment)
+	must.NoError(t, err)
+	for _, tc := range []struct {
+		name   string
+		claims map[string]any
+		want   []api.Capability
+		rules  []string
+	}{
+		{"no claims", nil, nil, nil},
+		{"wrong group", map[string]any{"groups": []any{"cooks"}, "team": "kitchen"}, nil, nil},
+		{"group of the wrong kind", map[string]any{"groups": "release-managers"}, nil, nil},
+		{"group is null", map[string]any{"groups": nil}, nil, nil},
+		{"guest", map[string]any{"groups": []any{"release-managers"}, "team": "guests"}, nil, nil},
+		{"no team", map[string]any{"groups": []any{"release-managers"}}, []api.Capability{"approve", "read", "rollout-control"}, []string{"release managers"}},
+		{"by team", map[string]any{"team": "platform"}, []api.Capability{"patch-submit", "read"}, []string{"pipelines"}},
+		{"by group, without team", map[string]any{"groups": []any{"deployers"}}, []api.Capability{"patch-submit", "read"}, []string{"pipelines"}},
+		{"both", map[string]any{"team": "platform", "groups": []any{"release-managers", "x"}, "exp": 12.5, "deep": map[string]any{"a": 1}},
+			[]api.Capability{"approve", "patch-submit", "read", "rollout-control"}, []string{"release managers", "pipelines"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			got, rules, err := c.Auth.Rules.Evaluate(tc.claims)
+			must.NoError(t, err)
+			must.Eq(t, tc.want, got)
+			must.Eq(t, tc.rules, rules)
+		})
+	}
+}
+
+func TestFilesAreLaidOverEachOther(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, "10-base.hcl", full)
+	write(t, dir, "20-mine.hcl", `
+name = "oak-2"
+server { retry_join = ["only"] }
+auth {
+  rule "pipelines" {
+    when         = false
+    capabilities = ["read"]
+  }
+}
+prometheus {
+  kpi "error_rate" { unit = "ratio" }
+  kpi "queue" {
+    kind  = "gauge"
+    query = "queue_length"
+  }
+}
+`)
+	write(t, dir, "notes.txt", "not HCL {")
+	c, err := config.Load([]string{dir}, false, environment)
+	must.NoError(t, err)
+	must.Eq(t, "oak-2", c.Name)
+	must.Eq(t, "prod", c.Cluster)
+	must.Eq(t, 3, c.Server.BootstrapExpect)
+	must.Eq(t, []string{"only"}, c.Server.RetryJoin)
+	must.Len(t, 2, c.Auth.Rules)
+	must.Len(t, 2, c.Prometheus.KPIs)
+	must.Eq(t, "ratio", c.Prometheus.KPIs[0].Unit)
+	must.Eq(t, "sum by (alloc_id) (failed_total)", c.Prometheus.KPIs[0].Query)
+	got, _, err := c.Auth.Rules.Evaluate(map[string]any{"team": "platform"})
+	must.NoError(t, err)
+	must.SliceEmpty(t, got)
+}
+
+func TestDev(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load(nil, true, environment)
+	must.NoError(t, err)
+	must.True(t, c.Dev)
+	must.Eq(t, 1, c.Server.BootstrapExpect)
+	must.Eq(t, "http://10.0.0.9:8500", c.Consul.Address)
+	must.Eq(t, "http://10.0.0.9:9090", c.Prometheus.Address)
+	must.Nil(t, c.Vault)
+
+	c, err = config.Load([]string{write(t, t.TempDir(), "a.hcl", `log { level = "debug" }`)}, true, func(string) string { return "" })
+	must.NoError(t, err)
+	must.Eq(t, "debug", c.Log.Level)
+	must.Eq(t, "http://127.0.0.1:4646", c.Nomad.Address)
+
+	_, err = config.Load(nil, false, environment)
+	must.ErrorContains(t, err, "-config=PATH")
+}
+
+// TestErrors shows what somebody sees who got something wrong. Each wanted
+// string is one line of it.
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name string
+		text string
+		want []string
+	}{
+		{"syntax", "name = \n", []string{"a.hcl:1,8: Invalid expression"}},
+		{"unknown argument", full + "\ncolour = \"x\"\n", []string{`a.hcl:57,1: Unsupported argument; An argument named "colour" is not expected here.`}},
+		{"unknown block", full + "\nvualt {}\n", []string{`a.hcl:57,1: Unsupported block type; Blocks of type "vualt" are not expected here. Did you mean "vault"?`}},
+		{"two of one block", full + "\nlog {}\n", []string{"a.hcl:57,1: Duplicate log block"}},
+		{"wrong types", strings.ReplaceAll(full, `"500ms"`, `"soon"`) + "\n", []string{`a.hcl:52,28: intervals.orchestrator: want a duration such as "5s", have "soon"`}},
+		{"no number", strings.ReplaceAll(full, "bootstrap_expect = 3", `bootstrap_expect = "three"`), []string{"server.bootstrap_expect: want a whole number"}},
+		{"half a server", strings.ReplaceAll(full, "bootstrap_expect = 3", `bootstrap_expect = 2.5`), []string{"server.bootstrap_expect: want a whole number"}},
+		{"unset environment", strings.ReplaceAll(full, "NOMAD_ADDR", "NOWHERE"), []string{"environment variable NOWHERE is not set"}},
+		{"relative folder", strings.ReplaceAll(full, "/var/lib/oakum", "data"), []string{`a.hcl:4,12: data_dir: want the folder for the server's state, as an absolute path, have "data"`}},
+		{"no vault", full[:strings.Index(full, "vault {")] + full[strings.Index(full, "auth {"):], []string{"vault: want a vault block: callers prove with Vault who they are, and only -dev runs without"}},
+		{"two at once", strings.NewReplacer(`"0.0.0.0:4740"`, `"nowhere"`, `"json"`, `"xml"`).Replace(full), []string{
+			`a.hcl:7,10: addresses.http: want host:port, have "nowhere"`, `a.hcl:55,16: log.format: want text or json, have "xml"`,
+		}},
+		{"rule over something else", strings.ReplaceAll(full, "claims.team == ", "caller.team == "), []string{`a.hcl:42,20: Unknown variable; There is no variable named "caller"; a rule sees claims.`}},
+		{"rule with an unknown function", strings.ReplaceAll(full, "|| contains(", "|| contans("), []string{`a.hcl:42,49: Unknown function; There is no function named "contans"; a rule may call contains, length, lower, regex.`}},
+		{"rule without condition", strings.ReplaceAll(full, `when         = claims.team == "platform" || contains(claims.groups, "deployers")`, ""), []string{"auth.rule.pipelines.when: want a condition, true or false"}},
+		{"rule that is a list", strings.ReplaceAll(full, `claims.team == "platform" || contains(claims.groups, "deployers")`, `["x"]`), []string{"auth.rule.pipelines.when: want a condition, true or false"}},
+		{"unknown capability", strings.ReplaceAll(full, `"patch-submit"`, `"patch"`), []string{`auth.rule.pipelines.capabilities: want read, policy-write, patch-submit, simulate, approve, rollout-control, operator, have "patch"`}},
+		{"checksum", strings.ReplaceAll(full, "b855", ""), []string{"plugin.canary_node.sha256: want the plugin's SHA-256, 64 hexadecimal digits"}},
+		{"interval", strings.ReplaceAll(full, "500ms", "5ms"), []string{"intervals.orchestrator: want at least 100ms, have 5ms"}},
+		{"unknown KPI without kind", strings.NewReplacer(`kpi "error_rate"`, `kpi "queue"`, `kind  = "count"`, "").Replace(full), []string{"prometheus.kpi.queue.kind: want count, latency or gauge"}},
+		{"nobody to join", strings.ReplaceAll(full, `["10.0.0.1", "10.0.0.2:4741", "10.0.0.3"]`, "[]"), []string{"server.retry_join: want the addresses of the 3 servers that found the cluster"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", tc.text)}, false, environment)
+			must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
+			for _, want := range tc.want {
+				must.StrContains(t, err.Error(), want)
+			}
+			must.Len(t, len(tc.want), api.AsError(err).Details, must.Sprint(err))
+		})
+	}
+}

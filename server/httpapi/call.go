@@ -1,0 +1,226 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// The headers of requests and answers; package client has the same.
+const (
+	headerToken     = "X-Oakum-Token"
+	headerIndex     = "X-Oakum-Index"
+	headerNextToken = "X-Oakum-Next-Token"
+	headerStale     = "X-Oakum-Stale"
+	headerAuth      = "X-Oakum-Auth"
+)
+
+// call is one request on its way through a route.
+type call struct {
+	w  http.ResponseWriter
+	r  *http.Request
+	by api.Identity
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+// flag reports whether a query parameter without a value, or with true, is set.
+func (c *call) flag(name string) bool {
+	values, ok := c.r.URL.Query()[name]
+	if !ok {
+		return false
+	}
+	on, err := strconv.ParseBool(values[0])
+	return values[0] == "" || (err == nil && on)
+}
+
+// serve wraps a route with everything that all routes share: where it is
+// answered, who asks, what they may do, what happens on failure.
+func (a *API) serve(rt route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		started := time.Now()
+		rec := &recorder{ResponseWriter: w}
+		c := &call{w: rec, r: r}
+		defer func() {
+			if cause := recover(); cause != nil {
+				if cause == http.ErrAbortHandler { //nolint:errorlint // the documented sentinel is compared by identity
+					panic(cause) //nolint:forbidigo // net/http's way to cut a connection
+				}
+				a.log.Error("handler panicked", "route", rt.path, "error", fmt.Sprint(cause), "stack", string(debug.Stack()))
+				a.fail(c, rec, api.Errorf(api.CodeInternal, "the server met a fault of its own"))
+			}
+			a.metrics.observe(rt, rec.code(), time.Since(started))
+		}()
+		if a.elsewhere(rt, c) {
+			a.forward.ServeHTTP(rec, r)
+			return
+		}
+		if err := a.answer(rt, c); err != nil {
+			a.fail(c, rec, err)
+		}
+	})
+}
+
+// answer performs the route on this server.
+func (a *API) answer(rt route, c *call) error {
+	if err := a.authorise(rt, c); err != nil {
+		return err
+	}
+	if !rt.local && !a.opt.Cluster.IsLeader() {
+		c.w.Header().Set(headerStale, a.staleness(time.Now()))
+	}
+	if rt.method == http.MethodGet && !rt.local {
+		if err := a.await(rt, c); err != nil {
+			return err
+		}
+	}
+	if rt.method != http.MethodGet && rt.cap != api.CapRead {
+		a.log.Info("change requested", "route", rt.path, "method", rt.method, "path", c.r.URL.Path, "by", c.by.Name, "via", c.by.Via)
+	}
+	if rt.stream != nil {
+		return rt.stream(c)
+	}
+	out, err := rt.handle(c)
+	if err != nil {
+		return err
+	}
+	if out == nil {
+		c.w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	return writeJSON(c.w, http.StatusOK, out)
+}
+
+// staleness is how old a follower's answer may be: the time since it last heard
+// of a leader.
+func (a *API) staleness(now time.Time) string {
+	if a.opt.LastContact == nil {
+		return "unknown"
+	}
+	last := a.opt.LastContact()
+	if last.IsZero() {
+		return "unknown"
+	}
+	return max(now.Sub(last), 0).Round(time.Millisecond).String()
+}
+
+// fail answers with an error, or cuts the connection when an answer has begun.
+func (a *API) fail(c *call, rec *recorder, err error) {
+	if errors.Is(err, context.Canceled) && c.ctx().Err() != nil {
+		return // the caller has gone
+	}
+	known := errorOf(err)
+	if known.Code == api.CodeInternal {
+		a.log.Error("request failed", "path", c.r.URL.Path, "error", err)
+	}
+	if rec.status != 0 {
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
+	}
+	writeError(c.w, known)
+}
+
+// errorOf gives a context's end its code; AsError knows the rest.
+func errorOf(err error) *api.Error {
+	if errors.Is(err, context.DeadlineExceeded) && !api.IsCode(err, api.CodeTimeout) {
+		return api.Errorf(api.CodeTimeout, "%v", err)
+	}
+	return api.AsError(err)
+}
+
+func writeError(w http.ResponseWriter, err *api.Error) { writeStatus(w, err.Code.HTTPStatus(), err) }
+
+func writeStatus(w http.ResponseWriter, status int, err *api.Error) {
+	if err.Code == api.CodeUnauthenticated {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="oakum"`)
+	}
+	_ = writeJSON(w, status, err) // the caller has gone; there is nobody left to tell
+}
+
+func writeJSON(w http.ResponseWriter, status int, out any) error {
+	text, err := json.Marshal(out)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // the caller has gone; there is nobody left to tell
+	return nil
+}
+
+// Limits of a request's body. A patch carries scripts, so 4 MiB leaves room
+// for a hundred of them.
+const (
+	bodyMax     = 4 << 20
+	bodyTimeout = 30 * time.Second // to send it
+)
+
+// decode reads the JSON body into in. Unknown fields are errors: a misspelt
+// field must not be ignored.
+func (c *call) decode(in any) error {
+	// A deadline for reading only: the server's own would also cut off
+	// blocking queries. Writers without deadlines are those of tests.
+	control := http.NewResponseController(c.w)
+	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err == nil {
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	}
+	dec := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, bodyMax))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(in)
+	if err == nil && dec.More() {
+		return api.Errorf(api.CodeInvalid, "request body: more than one JSON value")
+	}
+	if err == nil {
+		return nil
+	}
+	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return api.Errorf(api.CodeInvalid, "request body: larger than %d MiB", tooBig.Limit>>20)
+	}
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return api.Errorf(api.CodeInvalid, "request body: field %s: want %s, not %s", wrong.Field, wrong.Type, wrong.Value)
+	}
+	if errors.Is(err, io.EOF) {
+		return api.Errorf(api.CodeInvalid, "request body: empty, want a JSON object")
+	}
+	return api.Errorf(api.CodeInvalid, "request body: %s", strings.TrimPrefix(err.Error(), "json: "))
+}
+
+// recorder remembers the status for the metrics and passes everything else on.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader remembers the first final status.
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 && status >= http.StatusOK {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write implies an OK.
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+func (r *recorder) code() int {
+	if r.status == 0 {
+		return http.StatusOK
+	}
+	return r.status
+}

@@ -1,0 +1,250 @@
+package httpapi
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+)
+
+// memory is a model of the replicated state: rollouts, a record and a watch.
+type memory struct {
+	mu       sync.Mutex
+	index    uint64
+	rollouts map[string]api.Rollout
+	record   []api.Event
+	changed  chan struct{}
+}
+
+func newMemory() *memory {
+	return &memory{index: 1, rollouts: map[string]api.Rollout{}, changed: make(chan struct{})}
+}
+
+func (m *memory) put(r api.Rollout) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.index++
+	r.ModifyIndex = m.index
+	m.rollouts[r.ID] = r
+	m.record = append(m.record, api.Event{
+		Index: m.index, Topic: api.TopicRollout, Type: "rollout_" + string(r.Status), Key: r.ID, Text: r.Reason,
+	})
+	close(m.changed)
+	m.changed = make(chan struct{})
+	return m.index
+}
+
+func (m *memory) Policies() []api.Policy                         { return nil }
+func (m *memory) Policy(string) (api.Policy, bool)               { return api.Policy{}, false }
+func (m *memory) Patches() []api.Patch                           { return nil }
+func (m *memory) Patch(string) (api.Patch, bool)                 { return api.Patch{}, false }
+func (m *memory) Plan(string) (api.Plan, bool)                   { return api.Plan{}, false }
+func (m *memory) Quarantines() []api.Quarantine                  { return nil }
+func (m *memory) Simulations() []api.Simulation                  { return nil }
+func (m *memory) Profiles() []api.Profile                        { return nil }
+func (m *memory) Level() int                                     { return 1 }
+func (m *memory) Hash() string                                   { return "abc" }
+func (m *memory) IndexOf(...api.Topic) uint64                    { return m.Index() }
+func (m *memory) Simulation(string) (s api.Simulation, ok bool)  { return s, false }
+func (m *memory) Profile(api.TargetRef) (p api.Profile, ok bool) { return p, false }
+
+func (m *memory) Index() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.index
+}
+
+func (m *memory) Rollouts() []api.Rollout {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []api.Rollout
+	for _, r := range m.rollouts {
+		out = append(out, r)
+	}
+	return out
+}
+
+func (m *memory) Rollout(id string) (api.Rollout, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.rollouts[id]
+	return r, ok
+}
+
+func (m *memory) Watch(...api.Topic) <-chan struct{} {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.changed
+}
+
+func (m *memory) Events(from uint64, _ int) []api.Event {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []api.Event
+	for _, e := range m.record {
+		if e.Index >= from {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+var _ Store = (*memory)(nil)
+
+// control records who asked for what.
+type control struct {
+	mu    sync.Mutex
+	calls []string
+	err   error
+	graph api.Graph
+}
+
+func (c *control) note(what string, by api.Identity) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = append(c.calls, what+" by "+by.Name)
+	return c.err
+}
+
+func (c *control) ValidatePolicy(api.SourceFile) error { return c.err }
+
+func (c *control) ApplyPolicy(_ context.Context, f api.SourceFile, by api.Identity) (api.Policy, error) {
+	return api.Policy{Name: f.Name}, c.note("apply "+f.Name, by)
+}
+
+func (c *control) DeletePolicy(_ context.Context, name string, by api.Identity) error {
+	return c.note("delete "+name, by)
+}
+
+func (c *control) PlanPatch(context.Context, api.SourceFile) (api.PatchReceipt, error) {
+	return api.PatchReceipt{}, c.err
+}
+
+func (c *control) SubmitPatch(_ context.Context, f api.SourceFile, by api.Identity) (api.PatchReceipt, error) {
+	return api.PatchReceipt{Rollouts: []string{"r1"}}, c.note("submit "+f.Name, by)
+}
+
+func (c *control) LiftQuarantine(_ context.Context, patch string, target api.TargetRef, by api.Identity) error {
+	return c.note("lift "+patch+" "+target.String(), by)
+}
+
+func (c *control) Rollout(_ context.Context, id, action string, by api.Identity, note string) (api.Rollout, error) {
+	return api.Rollout{ID: id}, c.note(action+" "+id+" "+note, by)
+}
+
+func (c *control) Simulate(_ context.Context, f api.SourceFile, t api.TargetRef, by api.Identity) (api.Simulation, error) {
+	return api.Simulation{ID: "s1", Target: t}, c.note("simulate "+f.Name, by)
+}
+
+func (c *control) Graph() api.Graph { return c.graph }
+
+// node is a server of a model cluster. leader is the URL of the leading one's
+// API, empty when there is none.
+type node struct {
+	mu      sync.Mutex
+	leads   bool
+	leader  string
+	removed []string
+}
+
+func (n *node) IsLeader() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leads
+}
+
+func (n *node) Leader() (string, string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return "leader", n.leader
+}
+
+func (n *node) VerifyLeader(context.Context) error { return nil }
+
+func (n *node) LeaderTransport() http.RoundTripper {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return roundTrip(func(r *http.Request) (*http.Response, error) {
+		r = r.Clone(r.Context())
+		r.URL.Host = n.leader[len("http://"):]
+		return http.DefaultTransport.RoundTrip(r)
+	})
+}
+
+func (n *node) Servers() []api.ServerInfo {
+	return []api.ServerInfo{{ID: "a", Leader: true, Voter: true}}
+}
+
+func (n *node) RemovePeer(_ context.Context, id string) error {
+	n.removed = append(n.removed, id)
+	return nil
+}
+
+func (n *node) Transfer(context.Context) error { return nil }
+
+func (n *node) Snapshot(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, "snapshot")
+	return err
+}
+
+func (n *node) Restore(_ context.Context, r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// tokens is an authenticator that knows a few.
+type tokens map[string]api.Identity
+
+func (t tokens) Authenticate(_ context.Context, token string) (api.Identity, error) {
+	who, ok := t[token]
+	if !ok {
+		return who, api.Errorf(api.CodeUnauthenticated, "unknown token")
+	}
+	return who, nil
+}
+
+// server is one API on a loopback listener.
+type server struct {
+	api     *API
+	store   *memory
+	control *control
+	node    *node
+	url     string
+}
+
+func start(t *testing.T, change func(*Options)) *server {
+	t.Helper()
+	s := &server{store: newMemory(), control: &control{}, node: &node{leads: true, leader: "http://self"}}
+	opt := Options{
+		Server: "a", Version: "test", Store: s.store, Control: s.control, Cluster: s.node, Members: s.node, Snapshots: s.node,
+	}
+	if change != nil {
+		change(&opt)
+	}
+	s.api = New(opt)
+	web := httptest.NewServer(s.api)
+	t.Cleanup(web.Close)
+	t.Cleanup(s.api.Close) // before the listener: open streams end
+	s.url = web.URL
+	return s
+}
+
+func (s *server) client(t *testing.T, token string) *client.Client {
+	t.Helper()
+	c, err := client.New(client.Config{Address: s.url, Token: token, Timeout: 10 * time.Second})
+	must.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}

@@ -1,0 +1,204 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Authenticator finds out who holds a token.
+type Authenticator interface {
+	Authenticate(ctx context.Context, token string) (api.Identity, error)
+}
+
+// PolicyControl checks and changes the policies.
+type PolicyControl interface {
+	ValidatePolicy(file api.SourceFile) error
+	ApplyPolicy(ctx context.Context, file api.SourceFile, by api.Identity) (api.Policy, error)
+	DeletePolicy(ctx context.Context, name string, by api.Identity) error
+}
+
+// PatchControl plans and submits patches.
+type PatchControl interface {
+	PlanPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error)
+	SubmitPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error)
+	LiftQuarantine(ctx context.Context, patch string, target api.TargetRef, by api.Identity) error
+}
+
+// RolloutControl steers rollouts and starts sandbox runs. The actions are
+// approve, pause, resume, promote, abort and rollback.
+type RolloutControl interface {
+	Rollout(ctx context.Context, id, action string, by api.Identity, note string) (api.Rollout, error)
+	Simulate(ctx context.Context, file api.SourceFile, target api.TargetRef, by api.Identity) (api.Simulation, error)
+}
+
+// GraphControl shows the graph with criticality and the policies' view of the
+// targets.
+type GraphControl interface {
+	Graph() api.Graph
+}
+
+// Control is what the server does for the API beyond reading the state.
+type Control interface {
+	PolicyControl
+	PatchControl
+	RolloutControl
+	GraphControl
+}
+
+// Cluster tells the API about leadership.
+type Cluster interface {
+	IsLeader() bool
+	Leader() (id, address string)
+	LeaderTransport() http.RoundTripper
+	VerifyLeader(ctx context.Context) error
+}
+
+// Members is the cluster's membership, for the operator.
+type Members interface {
+	Servers() []api.ServerInfo
+	RemovePeer(ctx context.Context, id string) error
+	Transfer(ctx context.Context) error
+}
+
+// Snapshots saves and replaces the replicated state.
+type Snapshots interface {
+	Snapshot(ctx context.Context, w io.Writer) error
+	Restore(ctx context.Context, r io.Reader) error
+}
+
+// Options is what an API needs. Auth is nil in -dev only: then every caller may
+// do everything, and every answer says so.
+type Options struct {
+	Server    string // this server's ID
+	Version   string
+	Store     Store
+	Control   Control
+	Cluster   Cluster
+	Members   Members
+	Snapshots Snapshots
+	Plugins   func() []api.PluginInfo // nil means none
+	// LastContact is when this server last heard of a leader; nil or zero
+	// means that it is not known.
+	LastContact func() time.Time
+	Self        map[string]string // the configuration, without secrets
+	Auth        Authenticator
+	Logger      *slog.Logger
+	Metrics     *prometheus.Registry // served at /v1/metrics; a new one when nil
+}
+
+// API is the HTTP API of one server.
+type API struct {
+	opt     Options
+	log     *slog.Logger
+	mux     *http.ServeMux
+	guard   *http.CrossOriginProtection
+	metrics metrics
+	forward http.Handler
+	closing chan struct{} // closed by Close: ends blocking queries and streams
+	once    sync.Once
+}
+
+var _ http.Handler = (*API)(nil)
+
+// New builds the API. It starts nothing.
+func New(opt Options) *API {
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Metrics == nil {
+		opt.Metrics = prometheus.NewRegistry()
+	}
+	a := &API{
+		opt:     opt,
+		log:     opt.Logger,
+		mux:     http.NewServeMux(),
+		guard:   http.NewCrossOriginProtection(),
+		metrics: newMetrics(opt.Metrics),
+		closing: make(chan struct{}),
+	}
+	a.forward = newForwarder(opt.Cluster, opt.Server, a.log)
+	for _, r := range a.routes() {
+		a.mux.Handle(r.method+" "+r.path, a.serve(r))
+	}
+	a.mux.HandleFunc("/", a.unknown)
+	return a
+}
+
+// Close ends the blocking queries and streams that are open. New requests are
+// still answered, so that a client hears the reason when the server stops.
+func (a *API) Close() { a.once.Do(func() { close(a.closing) }) }
+
+// Limits of the HTTP server.
+const (
+	headerTimeout = 10 * time.Second // a caller that is slower than this to send its header is not one of ours
+	idleTimeout   = 2 * time.Minute  // longer than a client's poll interval, so that connections are reused
+	drainTimeout  = 5 * time.Second  // how long a stopping server lets answers finish
+)
+
+// Serve answers requests on l until ctx ends, then lets open answers finish.
+func (a *API) Serve(ctx context.Context, l net.Listener) error {
+	srv := &http.Server{
+		Handler:           a,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelDebug),
+	}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(l) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	a.Close()
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := srv.Shutdown(drain)
+	if err != nil {
+		err = errors.Join(err, srv.Close())
+	}
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// ServeHTTP answers one request. Requests that a browser makes on behalf of
+// another site are refused before anything looks at them.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Cache-Control", "no-store")
+	if a.opt.Auth == nil {
+		w.Header().Set(headerAuth, "disabled")
+	}
+	if err := a.guard.Check(r); err != nil {
+		writeError(w, api.Errorf(api.CodePermissionDenied, "refuse cross-site request: %v", err))
+		return
+	}
+	a.mux.ServeHTTP(w, r)
+}
+
+// unknown answers what is not in the table.
+func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		if _, pattern := a.mux.Handler(probe); pattern != "/" && pattern != "" {
+			w.Header().Set("Allow", method)
+			writeStatus(w, http.StatusMethodNotAllowed,
+				api.Errorf(api.CodeInvalid, "%s %s: this path wants %s", r.Method, r.URL.Path, method))
+			return
+		}
+	}
+	writeError(w, api.Errorf(api.CodeNotFound, "%s: no such path", r.URL.Path))
+}

@@ -1,0 +1,189 @@
+package httpapi
+
+import (
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+func notFound(kind, name string) *api.Error {
+	return api.Errorf(api.CodeNotFound, "%s %q: there is none of that name", kind, name)
+}
+
+func (a *API) policies(c *call) (any, error) {
+	return list(c, a.opt.Store.Policies(), func(p api.Policy) string { return p.Name })
+}
+
+func (a *API) policy(c *call) (any, error) {
+	name := c.r.PathValue("name")
+	found, ok := a.opt.Store.Policy(name)
+	if !ok {
+		return nil, notFound("policy", name)
+	}
+	return found, nil
+}
+
+func (a *API) patches(c *call) (any, error) {
+	return list(c, a.opt.Store.Patches(), func(p api.Patch) string { return p.Name })
+}
+
+func (a *API) patch(c *call) (any, error) {
+	name := c.r.PathValue("name")
+	found, ok := a.opt.Store.Patch(name)
+	if !ok {
+		return nil, notFound("patch", name)
+	}
+	return found, nil
+}
+
+func (a *API) plan(c *call) (any, error) {
+	id := c.r.PathValue("id")
+	found, ok := a.opt.Store.Plan(id)
+	if !ok {
+		return nil, notFound("plan", id)
+	}
+	return found, nil
+}
+
+func (a *API) quarantines(c *call) (any, error) {
+	return list(c, a.opt.Store.Quarantines(), func(q api.Quarantine) string { return q.Patch + " " + q.Target.String() })
+}
+
+// public takes the former job out of a rollout: it may hold secrets of the
+// job's environment, and reading Oakum is not a permission to read Nomad.
+func public(r api.Rollout) api.Rollout {
+	if r.Former != nil {
+		former := *r.Former
+		former.Job = nil
+		r.Former = &former
+	}
+	if r.Judge != nil {
+		judge := *r.Judge
+		judge.Bank = nil // opaque to everybody but the judge
+		r.Judge = &judge
+	}
+	return r
+}
+
+func (a *API) rollouts(c *call) (any, error) {
+	all := a.opt.Store.Rollouts()
+	for i := range all {
+		all[i] = public(all[i])
+	}
+	return list(c, all, func(r api.Rollout) string { return r.ID })
+}
+
+func (a *API) rollout(c *call) (any, error) {
+	id := c.r.PathValue("id")
+	found, ok := a.opt.Store.Rollout(id)
+	if !ok {
+		return nil, notFound("rollout", id)
+	}
+	return public(found), nil
+}
+
+func (a *API) simulations(c *call) (any, error) {
+	return list(c, a.opt.Store.Simulations(), func(s api.Simulation) string { return s.ID })
+}
+
+func (a *API) simulation(c *call) (any, error) {
+	id := c.r.PathValue("id")
+	found, ok := a.opt.Store.Simulation(id)
+	if !ok {
+		return nil, notFound("simulation", id)
+	}
+	return found, nil
+}
+
+func (a *API) graph(*call) (any, error) { return fullGraph(a.opt.Control.Graph()), nil }
+
+// fullGraph gives empty parts their [] in JSON.
+func fullGraph(g api.Graph) api.Graph {
+	g.Services = orEmpty(g.Services)
+	g.Edges = orEmpty(g.Edges)
+	g.Criticality = orEmpty(g.Criticality)
+	g.Targets = orEmpty(g.Targets)
+	g.Sources = orEmpty(g.Sources)
+	return g
+}
+
+func orEmpty[T any](items []T) []T {
+	if items == nil {
+		return []T{}
+	}
+	return items
+}
+
+func (a *API) graphImpact(c *call) (any, error) {
+	name := c.r.PathValue("service")
+	g := a.opt.Control.Graph()
+	if !slices.ContainsFunc(g.Services, func(s api.Service) bool { return s.Name == name }) {
+		return nil, notFound("service", name)
+	}
+	impact := api.GraphImpact{Service: name, Certain: dependants(g.Edges, name, api.EdgeState.Certain)}
+	for _, service := range dependants(g.Edges, name, api.EdgeState.Possible) {
+		if !slices.Contains(impact.Certain, service) {
+			impact.Possible = append(impact.Possible, service)
+		}
+	}
+	impact.Possible = orEmpty(impact.Possible)
+	for _, crit := range g.Criticality {
+		if crit.Service == name {
+			impact.Criticality = crit
+		}
+	}
+	return impact, nil
+}
+
+// dependants returns everything that reaches name over the edges that count,
+// sorted, without name itself.
+func dependants(edges []api.Edge, name string, counts func(api.EdgeState) bool) []string {
+	into := map[string][]string{}
+	for _, e := range edges {
+		if counts(e.State) {
+			into[e.To] = append(into[e.To], e.From)
+		}
+	}
+	seen := map[string]bool{name: true}
+	found := []string{}
+	for queue := []string{name}; len(queue) > 0; queue = queue[1:] {
+		for _, from := range into[queue[0]] {
+			if !seen[from] {
+				seen[from] = true
+				found = append(found, from)
+				queue = append(queue, from)
+			}
+		}
+	}
+	slices.Sort(found)
+	return found
+}
+
+func (a *API) profiles(c *call) (any, error) {
+	all := a.opt.Store.Profiles()
+	for i := range all {
+		// The list is for an overview; the sketches are in the single read.
+		all[i].KPIs = slices.Clone(all[i].KPIs)
+		for j := range all[i].KPIs {
+			all[i].KPIs[j].Sketch = nil
+		}
+	}
+	return list(c, all, func(p api.Profile) string { return p.Target.String() })
+}
+
+func (a *API) profile(c *call) (any, error) {
+	ref := api.TargetRef{Namespace: c.r.PathValue("namespace"), Job: c.r.PathValue("job"), Group: c.r.PathValue("group")}
+	found, ok := a.opt.Store.Profile(ref)
+	if !ok {
+		return nil, api.Errorf(api.CodeNotFound, "profile of %s: nothing was measured yet, or there is no such target", ref)
+	}
+	return found, nil
+}
+
+func (a *API) plugins(c *call) (any, error) {
+	var all []api.PluginInfo
+	if a.opt.Plugins != nil {
+		all = a.opt.Plugins()
+	}
+	return list(c, all, func(p api.PluginInfo) string { return p.Name })
+}

@@ -1,0 +1,106 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// route is one line of the API.
+type route struct {
+	method string
+	path   string
+	// cap is the capability that the caller needs. Empty means that any
+	// authenticated caller may ask; open means that anybody may.
+	cap  api.Capability
+	open bool
+	// local routes are answered by the server that was asked. All others are
+	// the leader's: changes always, reads unless ?stale is given.
+	local bool
+	// topics are the ones whose changes end a blocking query.
+	topics []api.Topic
+	// handle returns what the answer's JSON is, or nil for no content.
+	handle func(*call) (any, error)
+	// stream writes the answer itself; only one of handle and stream is set.
+	// An error after the first byte can only end the connection.
+	stream func(*call) error
+}
+
+// routes is the whole API.
+func (a *API) routes() []route {
+	return append(append(a.readRoutes(), a.changeRoutes()...), a.serverRoutes()...)
+}
+
+func (a *API) readRoutes() []route {
+	const get, read = http.MethodGet, api.CapRead
+	policy, patch, plan := []api.Topic{api.TopicPolicy}, []api.Topic{api.TopicPatch}, []api.Topic{api.TopicPatch}
+	rollout := []api.Topic{api.TopicRollout, api.TopicEffect}
+	simulation, quarantine := []api.Topic{api.TopicSimulation}, []api.Topic{api.TopicQuarantine}
+	// Criticality and the targets' view follow the policies too.
+	graph, profile := []api.Topic{api.TopicGraph, api.TopicPolicy}, []api.Topic{api.TopicProfile}
+	return []route{
+		{method: get, path: "/v1/policies", cap: read, topics: policy, handle: a.policies},
+		{method: get, path: "/v1/policy/{name}", cap: read, topics: policy, handle: a.policy},
+		{method: get, path: "/v1/patches", cap: read, topics: patch, handle: a.patches},
+		{method: get, path: "/v1/patch/{name}", cap: read, topics: patch, handle: a.patch},
+		{method: get, path: "/v1/plan/{id}", cap: read, topics: plan, handle: a.plan},
+		{method: get, path: "/v1/quarantines", cap: read, topics: quarantine, handle: a.quarantines},
+		{method: get, path: "/v1/rollouts", cap: read, topics: rollout, handle: a.rollouts},
+		{method: get, path: "/v1/rollout/{id}", cap: read, topics: rollout, handle: a.rollout},
+		{method: get, path: "/v1/simulations", cap: read, topics: simulation, handle: a.simulations},
+		{method: get, path: "/v1/simulation/{id}", cap: read, topics: simulation, handle: a.simulation},
+		{method: get, path: "/v1/graph", cap: read, topics: graph, handle: a.graph},
+		{method: get, path: "/v1/graph/impact/{service}", cap: read, topics: graph, handle: a.graphImpact},
+		{method: get, path: "/v1/profiles", cap: read, topics: profile, handle: a.profiles},
+		{method: get, path: "/v1/profile/{namespace}/{job}/{group}", cap: read, topics: profile, handle: a.profile},
+		{method: get, path: "/v1/plugins", cap: read, handle: a.plugins},
+		{method: get, path: "/v1/events", cap: read, handle: a.events},
+		{method: get, path: "/v1/event/stream", cap: read, stream: a.eventStream},
+	}
+}
+
+func (a *API) changeRoutes() []route {
+	const post = http.MethodPost
+	out := []route{
+		// Checking a file changes nothing, but reads it with the server's plugins.
+		{method: post, path: "/v1/policies/validate", cap: api.CapRead, handle: a.policyValidate},
+		{method: post, path: "/v1/policies", cap: api.CapPolicyWrite, handle: a.policyApply},
+		{method: http.MethodDelete, path: "/v1/policy/{name}", cap: api.CapPolicyWrite, handle: a.policyDelete},
+		{method: post, path: "/v1/patches/plan", cap: api.CapRead, handle: a.patchPlan},
+		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, handle: a.patchSubmit},
+		{method: post, path: "/v1/quarantines/lift", cap: api.CapRollout, handle: a.quarantineLift},
+		{method: post, path: "/v1/simulations", cap: api.CapSimulate, handle: a.simulate},
+	}
+	for _, action := range []struct {
+		name string
+		cap  api.Capability
+	}{
+		{"approve", api.CapApprove},
+		{"pause", api.CapRollout},
+		{"resume", api.CapRollout},
+		{"promote", api.CapRollout},
+		{"abort", api.CapRollout},
+		{"rollback", api.CapRollout},
+	} {
+		out = append(out, route{
+			method: post, path: "/v1/rollout/{id}/" + action.name, cap: action.cap, handle: a.rolloutAction(action.name),
+		})
+	}
+	return out
+}
+
+func (a *API) serverRoutes() []route {
+	const get, post, operator = http.MethodGet, http.MethodPost, api.CapOperator
+	return []route{
+		{method: get, path: "/v1/health", open: true, local: true, stream: a.health},
+		{method: get, path: "/v1/status/leader", open: true, local: true, handle: a.leader},
+		{method: get, path: "/v1/agent/self", local: true, handle: a.self},
+		{method: get, path: "/v1/metrics", cap: api.CapRead, local: true, stream: a.serveMetrics},
+		{method: get, path: "/v1/operator/state", cap: operator, local: true, handle: a.replica},
+		{method: get, path: "/v1/operator/raft/configuration", cap: operator, handle: a.peers},
+		{method: post, path: "/v1/operator/raft/remove-peer", cap: operator, handle: a.removePeer},
+		{method: post, path: "/v1/operator/raft/transfer", cap: operator, handle: a.transfer},
+		{method: get, path: "/v1/operator/snapshot", cap: operator, stream: a.snapshotSave},
+		{method: post, path: "/v1/operator/snapshot", cap: operator, handle: a.snapshotRestore},
+	}
+}

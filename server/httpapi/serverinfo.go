@@ -1,0 +1,104 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// health answers everybody, with 503 when the server is not ready, so that a
+// load balancer needs no token. The sources are for callers who may read.
+func (a *API) health(c *call) error {
+	_, leader := a.opt.Cluster.Leader()
+	report := api.HealthReport{
+		Live: true, Ready: true, Leader: leader, Server: a.opt.Server, Index: a.opt.Store.Index(),
+	}
+	if leader == "" {
+		report.Ready = false
+		report.Because = append(report.Because, "the cluster has no leader")
+	}
+	select {
+	case <-a.closing:
+		report.Ready = false
+		report.Because = append(report.Because, "the server is stopping")
+	default:
+	}
+	if c.by.Can(api.CapRead) {
+		report.Sources = a.opt.Control.Graph().Sources
+	}
+	status := http.StatusOK
+	if !report.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	return writeJSON(c.w, status, report)
+}
+
+func (a *API) leader(*call) (any, error) {
+	_, address := a.opt.Cluster.Leader()
+	return address, nil
+}
+
+func (a *API) self(c *call) (any, error) {
+	out := api.AgentSelf{
+		Server: a.opt.Server, Version: a.opt.Version, Leader: a.opt.Cluster.IsLeader(),
+		AuthOff: a.opt.Auth == nil, Identity: c.by,
+	}
+	if c.by.Can(api.CapRead) {
+		out.Config = a.opt.Self
+	}
+	return out, nil
+}
+
+func (a *API) serveMetrics(c *call) error {
+	promhttp.HandlerFor(a.opt.Metrics, promhttp.HandlerOpts{}).ServeHTTP(c.w, c.r)
+	return nil
+}
+
+func (a *API) replica(*call) (any, error) {
+	// Read the index on both sides of the hash: equal means that it is the
+	// hash of this index. A busy replica tells what it has after some tries.
+	const tries = 5
+	var info api.StateInfo
+	for range tries {
+		before := a.opt.Store.Index()
+		info = api.StateInfo{Server: a.opt.Server, Index: before, Level: a.opt.Store.Level(), Hash: a.opt.Store.Hash()}
+		if a.opt.Store.Index() == before {
+			return info, nil
+		}
+	}
+	return nil, api.Errorf(api.CodeUnavailable, "hash of the state: it changes faster than it can be read; ask again")
+}
+
+func (a *API) peers(*call) (any, error) { return orEmpty(a.opt.Members.Servers()), nil }
+
+func (a *API) removePeer(c *call) (any, error) {
+	var in api.PeerRequest
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	if in.ID == "" {
+		return nil, api.Errorf(api.CodeInvalid, "request body: field id: want a server's ID")
+	}
+	return nil, a.opt.Members.RemovePeer(c.ctx(), in.ID)
+}
+
+func (a *API) transfer(c *call) (any, error) { return nil, a.opt.Members.Transfer(c.ctx()) }
+
+func (a *API) snapshotSave(c *call) error {
+	c.w.Header().Set("Content-Type", "application/octet-stream")
+	c.w.Header().Set("Content-Disposition",
+		fmt.Sprintf("attachment; filename=\"oakum-%s.snap\"", time.Now().UTC().Format("20060102T150405Z")))
+	return a.opt.Snapshots.Snapshot(c.ctx(), c.w)
+}
+
+// snapshotMax bounds a restore: far above the state of the largest cluster
+// that is planned for, far below a disk.
+const snapshotMax = 4 << 30
+
+func (a *API) snapshotRestore(c *call) (any, error) {
+	return nil, a.opt.Snapshots.Restore(c.ctx(), http.MaxBytesReader(c.w, c.r.Body, snapshotMax))
+}

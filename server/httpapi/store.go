@@ -1,0 +1,60 @@
+package httpapi
+
+import "github.com/oakumhq/oakum/api"
+
+// The reads that the API makes of the replicated state, by family. The copies
+// that they return are the API's to keep and to change.
+
+// PolicyReader reads policies.
+type PolicyReader interface {
+	Policies() []api.Policy
+	Policy(name string) (api.Policy, bool)
+}
+
+// PatchReader reads patches, their plans and quarantines.
+type PatchReader interface {
+	Patches() []api.Patch
+	Patch(name string) (api.Patch, bool)
+	Plan(id string) (api.Plan, bool)
+	Quarantines() []api.Quarantine
+}
+
+// RolloutReader reads rollouts and simulations.
+type RolloutReader interface {
+	Rollouts() []api.Rollout
+	Rollout(id string) (api.Rollout, bool)
+	Simulations() []api.Simulation
+	Simulation(id string) (api.Simulation, bool)
+}
+
+// ProfileReader reads profiles.
+type ProfileReader interface {
+	Profiles() []api.Profile
+	Profile(target api.TargetRef) (api.Profile, bool)
+}
+
+// Recorder reads the record and waits for changes. Events returns those whose
+// index is at least from, oldest first, about limit of them, but always all of
+// one index together.
+type Recorder interface {
+	Index() uint64
+	IndexOf(topics ...api.Topic) uint64
+	Watch(topics ...api.Topic) <-chan struct{}
+	Events(from uint64, limit int) []api.Event
+}
+
+// Replica tells how far this server's copy of the state is.
+type Replica interface {
+	Level() int
+	Hash() string
+}
+
+// Store is the replicated state as the API reads it.
+type Store interface {
+	PolicyReader
+	PatchReader
+	RolloutReader
+	ProfileReader
+	Recorder
+	Replica
+}

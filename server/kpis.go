@@ -1,0 +1,32 @@
+package server
+
+import (
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/server/config"
+)
+
+// kpiQueries is how the known KPIs are measured, as far as the configuration
+// says otherwise; what it leaves out has the profiler's own default.
+func kpiQueries(cfg *config.Config) profiler.KPIQueries {
+	var q profiler.KPIQueries
+	if cfg.Prometheus == nil {
+		return q
+	}
+	q.Label = cfg.Prometheus.AllocLabel
+	for _, k := range cfg.Prometheus.KPIs {
+		switch {
+		case k.Name == api.KPIErrorRate:
+			q.Errors, q.Requests = k.Query, k.Total
+		case strings.HasPrefix(k.Name, "latency_"): // one histogram serves every quantile
+			q.Buckets = k.Query
+		case k.Name == api.KPICPU:
+			q.CPU = k.Query
+		case k.Name == api.KPIMemory:
+			q.Memory = k.Query
+		}
+	}
+	return q
+}

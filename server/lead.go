@@ -1,0 +1,196 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/mapper"
+	"github.com/oakumhq/oakum/internal/orchestrator"
+	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/simulator"
+	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// lead is one term of leadership: everything in it is made anew, and has ended
+// when lead returns.
+func (s *Server) lead(ctx context.Context) error {
+	s.log.Info("term of leadership begins")
+	if err := s.shipPolicies(ctx); err != nil {
+		return err
+	}
+	tester := simulator.New(simulator.Options{
+		Sandbox: s.out.nomad, Baker: s.out.nomad, Logger: s.log, RateMax: s.cfg.Simulator.Rate, HealthyWithin: s.cfg.Simulator.BootTimeout,
+	})
+	if err := tester.Sweep(ctx, func(string) bool { return false }); err != nil {
+		s.log.Warn("remove twins of an earlier term", "error", err)
+	}
+	learner := profiler.New(s.profilerOptions())
+	maps, err := mapper.New(s.mapperOptions())
+	if err != nil {
+		return fmt.Errorf("open mapper: %w", err)
+	}
+	s.control.begin(ctx, tester)
+	defer s.control.end()
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return maps.Run(ctx) })
+	group.Go(func() error { return learner.Run(ctx) })
+	group.Go(func() error { return s.orchestrator(learner, tester).Run(ctx) })
+	err = group.Wait()
+	s.log.Info("term of leadership ends", "cause", err)
+	return err
+}
+
+// shipPolicies puts the library that comes with this version into the state.
+func (s *Server) shipPolicies(ctx context.Context) error {
+	for _, file := range policies.Builtin() {
+		name := policies.PolicyName(file.Name)
+		if have, ok := s.store.Policy(name); ok && (have.File.Text == file.Text || !have.Builtin) {
+			continue
+		}
+		parsed, diags := policies.ParsePolicy(file, s.host.Schema)
+		if diags.HasErrors() {
+			return policies.DiagnosticsError(diags, []api.SourceFile{file})
+		}
+		p := api.Policy{Name: name, File: file, Blocks: parsed.Blocks(), Builtin: true, AppliedBy: "oakum " + s.version}
+		if _, err := s.node.Apply(ctx, &state.PolicyPut{Policy: p}, p.AppliedBy); err != nil {
+			return fmt.Errorf("ship policy %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func (s *Server) mapperOptions() mapper.Options {
+	m := s.cfg.Mapper
+	sources := []mapper.Source{mapper.Placement(s.out.nomad), mapper.Declared(s.declared)}
+	var watches []mapper.Watch
+	if s.out.consul != nil {
+		sources = append(sources, mapper.Intentions(s.out.consul), mapper.Upstreams(s.out.consul))
+		watches = append(watches, s.out.consul.Watch)
+	}
+	if s.out.prometheus != nil {
+		sources = append(sources, mapper.Observed(s.out.prometheus))
+	}
+	return mapper.Options{
+		Sources: sources, Watches: watches, Recorder: recorder{s}, State: s.store, Logger: s.log, Interval: s.cfg.Intervals.Mapper,
+		KeepObserved: m.KeepObserved, MinBytes: m.MinBytes, Ignore: m.Ignore,
+	}
+}
+
+// declared lists the dependency blocks of the policies in force.
+func (s *Server) declared() []mapper.Dependency {
+	library, err := s.control.library()
+	if err != nil {
+		s.log.Warn("read declared dependencies", "error", err)
+		return nil
+	}
+	var out []mapper.Dependency
+	for _, d := range library.Dependencies() {
+		out = append(out, mapper.Dependency{Name: d.Name, From: d.From, To: d.To})
+	}
+	return out
+}
+
+func (s *Server) profilerOptions() profiler.Options {
+	o := profiler.Options{
+		Logger: s.log, Stats: usage{s.out.nomad}, Fleet: s.out.nomad, Recorder: recorder{s}, Queries: kpiQueries(s.cfg),
+		Excluded: s.patched, Profiles: s.store.Profiles,
+		Interval: s.cfg.Intervals.Profiler, Checkpoint: s.cfg.Intervals.Checkpoint,
+	}
+	if s.out.prometheus != nil {
+		o.Metrics = metrics{s.out.prometheus}
+	}
+	return o
+}
+
+// patched names the instances that no baseline may be learned from: those that
+// an open rollout has patched.
+func (s *Server) patched() map[string]bool {
+	ids := map[string]bool{}
+	for _, r := range s.store.OpenRollouts() {
+		for _, in := range r.Instances {
+			if in.Build != api.BuildFormer {
+				ids[in.ID] = true
+			}
+		}
+	}
+	return ids
+}
+
+func (s *Server) orchestrator(learner *profiler.Profiler, tester *simulator.Simulator) *orchestrator.Orchestrator {
+	o := orchestrator.Options{
+		Store: s.store, Recorder: recorder{s}, Reader: s.out.nomad, Mover: s.out.nomad, Tagger: s.out.nomad,
+		Judge: judge{learner}, Adviser: s.host, Simulator: twins{server: s, tester: tester},
+		Adjacent: s.control.adjacent, Neighbours: s.control.neighbours, Opens: policies.Opens,
+		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
+	}
+	if s.out.consul != nil {
+		o.Checks = s.out.consul
+	}
+	return orchestrator.New(o)
+}
+
+// recorder writes what the components found out to the replicated state.
+type recorder struct{ server *Server }
+
+// Transition stores a rollout that has moved on.
+func (r recorder) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
+	return r.apply(ctx, &state.RolloutTransition{Kind: kind, Expect: expect, Rollout: next})
+}
+
+// RecordSimulation stores a sandbox run.
+func (r recorder) RecordSimulation(ctx context.Context, sim api.Simulation) error {
+	return r.apply(ctx, &state.SimulationPut{Simulation: sim})
+}
+
+// RecordGraph stores what changed in the graph.
+func (r recorder) RecordGraph(ctx context.Context, change api.GraphChange) error {
+	return r.apply(ctx, &state.GraphChange{GraphChange: change})
+}
+
+// RecordProfiles stores baselines.
+func (r recorder) RecordProfiles(ctx context.Context, profiles []api.Profile) error {
+	return r.apply(ctx, &state.ProfilesPut{Profiles: profiles})
+}
+
+func (r recorder) apply(ctx context.Context, cmd state.Command) error {
+	_, err := r.server.node.Apply(ctx, cmd, r.server.cfg.Name)
+	return err
+}
+
+// judge lets the orchestrator ask the profiler.
+type judge struct{ profiler *profiler.Profiler }
+
+// Look takes one look at both arms.
+func (j judge) Look(ctx context.Context, q orchestrator.Question) (api.Verdict, api.JudgeState, error) {
+	return j.profiler.Judge(ctx, profiler.Request(q))
+}
+
+// twins lets the orchestrator ask the simulator.
+type twins struct {
+	server *Server
+	tester *simulator.Simulator
+}
+
+// Simulate tries a rollout's patch. A script is baked on the way: the changes
+// that come back are those that production gets, with the very image that was
+// tried.
+func (t twins) Simulate(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, []api.Apply, error) {
+	return t.tester.Try(ctx, t.request(id, r, target))
+}
+
+// request is what the simulator needs to know of a rollout.
+func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Request {
+	req := simulator.Request{
+		ID: id, Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
+	}
+	if p, ok := t.server.store.Profile(r.Target); ok {
+		req.Baseline = &p
+	}
+	return req
+}

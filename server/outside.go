@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/internal/consul"
+	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/prometheus"
+	"github.com/oakumhq/oakum/internal/vault"
+	"github.com/oakumhq/oakum/server/config"
+	"github.com/oakumhq/oakum/server/httpapi"
+)
+
+// outside is the world that the server speaks to. consul and prometheus are
+// nil when the configuration does not name them.
+type outside struct {
+	nomad      *nomad.Client
+	consul     *consul.Client
+	prometheus *prometheus.Client
+	auth       httpapi.Authenticator // nil only in -dev
+	duties     []duty
+}
+
+// duty is something that runs as long as the server does.
+type duty struct {
+	what string
+	run  func(context.Context) error
+}
+
+// openOutside makes the adapters. Of them only the first login to Vault is
+// waited for, and its failure is no error: the duty goes on trying.
+func openOutside(ctx context.Context, cfg *config.Config, log *slog.Logger) (*outside, error) {
+	o := &outside{}
+	nomadToken, consulToken, err := o.openVault(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	o.nomad, err = nomad.New(nomad.Config{Address: cfg.Nomad.Address, Token: nomadToken, CACert: cfg.Nomad.CACert})
+	if err != nil {
+		return nil, err
+	}
+	if c := cfg.Consul; c != nil {
+		o.consul, err = consul.New(consul.Config{
+			Address: c.Address, Token: consulToken, CACert: c.CACert, Datacenter: c.Datacenter,
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if p := cfg.Prometheus; p != nil {
+		token := func() string { return "" }
+		if p.TokenFile != "" {
+			token = func() string {
+				text, err := os.ReadFile(p.TokenFile)
+				if err != nil {
+					log.Warn("read the token for prometheus", "error", err)
+				}
+				return strings.TrimSpace(string(text))
+			}
+		}
+		if o.prometheus, err = prometheus.New(prometheus.Config{Address: p.Address, Token: token}); err != nil {
+			return nil, err
+		}
+	}
+	return o, nil
+}
+
+// openVault prepares the daemon's login, the tokens that it brings, and the
+// door for callers. It returns where the tokens for Nomad and Consul come from.
+func (o *outside) openVault(ctx context.Context, cfg *config.Config, log *slog.Logger) (nomadToken, consulToken func() string, err error) {
+	nomadToken = func() string { return cfg.Nomad.Token }
+	consulToken = func() string {
+		if cfg.Consul == nil {
+			return ""
+		}
+		return cfg.Consul.Token
+	}
+	v := cfg.Vault
+	if v == nil {
+		return nomadToken, consulToken, nil // -dev: the configuration allows it nowhere else
+	}
+	client, err := vault.New(vault.Config{
+		Address: v.Address, CACert: v.CACert, ApprolePath: v.ApprolePath,
+		RoleIDFile: v.RoleIDFile, SecretIDFile: v.SecretIDFile, Logger: log,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("open vault: %w", err)
+	}
+	o.duties = append(o.duties, duty{"login to vault", client.Run})
+	if via := v.Nomad; via != nil {
+		source := client.NomadToken(vault.Via{Address: cfg.Nomad.Address, AuthMethod: via.AuthMethod, OIDCRole: via.OIDCRole})
+		o.duties = append(o.duties, duty{"nomad token", source.Run})
+		nomadToken = source.Token
+	}
+	if via := v.Consul; via != nil && cfg.Consul != nil {
+		source := client.ConsulToken(vault.Via{Address: cfg.Consul.Address, AuthMethod: via.AuthMethod, OIDCRole: via.OIDCRole})
+		o.duties = append(o.duties, duty{"consul token", source.Run})
+		consulToken = source.Token
+	}
+	o.auth, err = vault.NewAuthenticator(vault.AuthConfig{
+		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, JWKS: cfg.Auth.JWKS, NameClaim: cfg.Auth.NameClaim,
+		GroupsClaim: cfg.Auth.GroupsClaim, VaultTokens: cfg.Auth.VaultTokens, Grant: cfg.Auth.Rules.Evaluate, Logger: log,
+	}, client)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open the door for callers: %w", err)
+	}
+	return nomadToken, consulToken, nil
+}
+
+// The components declare the types that they are answered with; these give the
+// adapters their shape.
+
+// metrics answers the profiler's queries from Prometheus.
+type metrics struct{ client *prometheus.Client }
+
+var _ profiler.Metrics = metrics{}
+
+// Query answers one PromQL instant query.
+func (m metrics) Query(ctx context.Context, promql string, at time.Time) ([]profiler.Sample, error) {
+	found, err := m.client.Query(ctx, promql, at)
+	if err != nil {
+		return nil, err
+	}
+	samples := make([]profiler.Sample, len(found))
+	for i, f := range found {
+		samples[i] = profiler.Sample(f)
+	}
+	return samples, nil
+}
+
+// usage answers the profiler's questions about allocations from Nomad.
+type usage struct{ client *nomad.Client }
+
+var _ profiler.Stats = usage{}
+
+// AllocStats answers what one allocation uses.
+func (u usage) AllocStats(ctx context.Context, allocID string) (profiler.AllocStats, error) {
+	s, err := u.client.Stats(ctx, allocID)
+	return profiler.AllocStats(s), err
+}

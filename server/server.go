@@ -1,0 +1,207 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/oakumhq/oakum/plugins/host"
+	"github.com/oakumhq/oakum/server/cluster"
+	"github.com/oakumhq/oakum/server/config"
+	"github.com/oakumhq/oakum/server/httpapi"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// Server is one Oakum server.
+type Server struct {
+	cfg     *config.Config
+	version string
+	log     *slog.Logger
+
+	store    *state.Store
+	node     *cluster.Node
+	host     *host.Host
+	out      *outside
+	api      *httpapi.API
+	control  *control
+	listener net.Listener
+
+	mu      sync.Mutex
+	closers []closer // in the order of opening
+	work    sync.WaitGroup
+	cancel  context.CancelCauseFunc
+	failed  chan error // the first duty that ended by itself
+}
+
+// closer undoes one step of Start.
+type closer struct {
+	what string
+	do   func() error
+}
+
+// silence is after how long without word from the leader a server stands for
+// election. Twice Raft's default: a machine that is busy with its services for a
+// second must not cost a term, and failover stays below five seconds.
+const silence = 2 * time.Second
+
+// errStopped is why the duties of a stopping server end.
+var errStopped = errors.New("the server stops")
+
+// New prepares a server. It opens nothing.
+func New(cfg *config.Config, version string, log *slog.Logger) *Server {
+	return &Server{cfg: cfg, version: version, log: log, failed: make(chan error, 1)}
+}
+
+// Start opens everything and returns once the API answers; whether there is a
+// leader yet is the API's to tell. On an error everything is closed again.
+func (s *Server) Start(ctx context.Context) error {
+	if err := s.open(ctx); err != nil {
+		return errors.Join(fmt.Errorf("start server: %w", err), s.Stop())
+	}
+	return nil
+}
+
+// Run starts the server and stops it when ctx ends or a duty fails.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-s.failed:
+	}
+	return errors.Join(err, s.Stop())
+}
+
+// Address is where the API listens.
+func (s *Server) Address() string { return s.listener.Addr().String() }
+
+// open goes through the steps; each that must be undone leaves a closer.
+func (s *Server) open(ctx context.Context) error {
+	// Duties outlive the context of Start: they end with Stop.
+	duties, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	s.cancel = cancel
+	s.closing("duties", func() error { cancel(errStopped); s.work.Wait(); return nil })
+
+	var err error
+	if s.out, err = openOutside(ctx, s.cfg, s.log); err != nil {
+		return err
+	}
+	for _, d := range s.out.duties {
+		s.duty(duties, d.what, d.run)
+	}
+	if s.host, err = host.New(ctx, host.Options{Logger: s.log, Plugins: pluginConfigs(s.cfg)}); err != nil {
+		return fmt.Errorf("open plugins: %w", err)
+	}
+	s.closing("plugins", s.host.Close)
+
+	s.store = state.NewStore()
+	if s.node, err = cluster.Open(s.clusterConfig(), state.NewFSM(s.store)); err != nil {
+		return err
+	}
+	s.closing("cluster", s.node.Close)
+
+	s.control = newControl(s)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s.api = httpapi.New(httpapi.Options{
+		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.control, Cluster: s.node,
+		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.out.auth,
+		Logger: s.log, Metrics: registry,
+	})
+	s.node.Serve(s.api)
+	s.closing("open requests", func() error { s.api.Close(); return nil })
+	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addresses.HTTP); err != nil {
+		return err
+	}
+	s.duty(duties, "http api", func(ctx context.Context) error { return s.api.Serve(ctx, s.listener) })
+	s.duty(duties, "leadership", func(ctx context.Context) error { return s.node.Run(ctx, s.lead) })
+	s.log.Info("server started", "name", s.cfg.Name, "http", s.Address(), "raft", s.node.Address(), "dev", s.cfg.Dev)
+	if s.cfg.Dev {
+		s.log.Warn("-dev: authentication is off and nothing is kept when the server stops")
+	}
+	return nil
+}
+
+// duty runs f until the server stops. One that ends by itself ends the server.
+func (s *Server) duty(ctx context.Context, what string, f func(context.Context) error) {
+	s.work.Go(func() {
+		err := f(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case s.failed <- fmt.Errorf("%s ended: %w", what, err):
+		default:
+		}
+	})
+}
+
+func (s *Server) closing(what string, do func() error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closers = append(s.closers, closer{what: what, do: do})
+}
+
+// Stop closes what Start opened, last first. It may be called more than once.
+func (s *Server) Stop() error {
+	s.mu.Lock()
+	closers := s.closers
+	s.closers = nil
+	s.mu.Unlock()
+	var errs []error
+	for _, c := range slices.Backward(closers) {
+		if err := c.do(); err != nil {
+			errs = append(errs, fmt.Errorf("close %s: %w", c.what, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Server) clusterConfig() cluster.Config {
+	dir := ""
+	if !s.cfg.Dev {
+		dir = filepath.Join(s.cfg.DataDir, "raft")
+	}
+	return cluster.Config{
+		ID: s.cfg.Name, Dir: dir, Bind: s.cfg.Addresses.Raft, Advertise: s.cfg.Advertise.Raft, Cluster: s.cfg.Cluster,
+		BootstrapExpect: s.cfg.Server.BootstrapExpect, RetryJoin: s.cfg.Server.RetryJoin, Version: s.version, Logger: s.log,
+		Tuning: cluster.Tuning{Heartbeat: silence, Election: silence, LeaderLease: silence / 2},
+	}
+}
+
+func pluginConfigs(cfg *config.Config) []host.Config {
+	var out []host.Config
+	for _, p := range cfg.Plugins {
+		out = append(out, host.Config{Name: p.Name, Path: p.Path, SHA256: p.SHA256})
+	}
+	return out
+}
+
+// describe is the configuration for an operator, without secrets.
+func describe(cfg *config.Config) map[string]string {
+	d := map[string]string{
+		"name": cfg.Name, "cluster": cfg.Cluster, "data_dir": cfg.DataDir, "http": cfg.Addresses.HTTP,
+		"raft": cfg.Advertise.Raft, "nomad": cfg.Nomad.Address,
+	}
+	if cfg.Consul != nil {
+		d["consul"] = cfg.Consul.Address
+	}
+	if cfg.Prometheus != nil {
+		d["prometheus"] = cfg.Prometheus.Address
+	}
+	if cfg.Vault != nil {
+		d["vault"] = cfg.Vault.Address
+	}
+	return d
+}

@@ -1,0 +1,205 @@
+package state
+
+import (
+	"fmt"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Kinds of transition that this package treats in a special way. The
+// orchestrator may name others.
+const (
+	KindEffectIntend = "effect_intend" // an effect is about to be performed
+	KindEffectFinish = "effect_finish" // its outcome is known
+	KindJudge        = "judge"         // the judge's state is kept; no event, there is one every few seconds
+	KindObserve      = "observe"       // what was seen of the instances is kept; no event either
+	KindVerdict      = "verdict"       // a verdict was reached
+)
+
+// RolloutTransition takes a rollout from one state to the next. Kind says why
+// and becomes the type of an event. Expect is the ModifyIndex of the rollout
+// that the decision was made from.
+type RolloutTransition struct {
+	Kind    string      `json:"kind"`
+	Expect  uint64      `json:"expect"`
+	Rollout api.Rollout `json:"rollout"`
+}
+
+// Type is the command's number.
+func (*RolloutTransition) Type() Type { return TypeRolloutTransition }
+
+func (*RolloutTransition) level() int { return 1 }
+
+func (t *RolloutTransition) apply(c *change) error {
+	next := &t.Rollout
+	old := c.t.rollouts.get(c.txn, next.ID)
+	if old == nil {
+		return api.Errorf(api.CodeNotFound, "rollout %q does not exist", next.ID)
+	}
+	if err := t.check(old); err != nil {
+		return err
+	}
+	next.Created, next.CreateIndex, next.ModifyIndex = old.Created, old.CreateIndex, c.index
+	if next.Status != old.Status && (next.Since.IsZero() || next.Since.Equal(old.Since)) {
+		next.Since = c.at
+	}
+	if next.Status.Ended() && next.Ended.IsZero() {
+		next.Ended = c.at
+	}
+	c.t.rollouts.put(c.txn, next)
+	t.record(c, old)
+	if quarantines(next) {
+		putQuarantine(c, next)
+	}
+	return nil
+}
+
+// check refuses a transition that was decided from another state than the
+// present one, or that breaks what holds for every rollout.
+func (t *RolloutTransition) check(old *api.Rollout) error {
+	next := &t.Rollout
+	switch {
+	case t.Kind == "":
+		return api.Errorf(api.CodeInvalid, "rollout %s: want the kind of transition, have none", old.ID)
+	case old.Status.Ended():
+		return api.Errorf(api.CodeConflict, "rollout %s has ended: it is %s since %s", old.ID, old.Status, old.Since.Format("2006-01-02 15:04:05 MST"))
+	case t.Expect != old.ModifyIndex:
+		return api.Errorf(api.CodeStaleIndex, "rollout %s changed at index %d, this transition was made for index %d", old.ID, old.ModifyIndex, t.Expect)
+	case next.Status == "":
+		return api.Errorf(api.CodeInvalid, "rollout %s: want a status, have none", old.ID)
+	case next.Patch != old.Patch || next.PatchDigest != old.PatchDigest || next.Plan != old.Plan || next.Target != old.Target:
+		return api.Errorf(api.CodeInvalid, "rollout %s: its patch, plan and target never change", old.ID)
+	}
+	return t.checkEffect(old)
+}
+
+// checkEffect holds that there is at most one open effect, and that an intent
+// is closed only by recording what became of it.
+func (t *RolloutTransition) checkEffect(old *api.Rollout) error {
+	next := &t.Rollout
+	if next.Effect != nil {
+		if next.Effect.ID == "" || next.Effect.Status != api.EffectIntended {
+			return api.Errorf(api.CodeInvalid, "rollout %s: the open effect must have an ID and be intended, it is %q %q", old.ID, next.Effect.ID, next.Effect.Status)
+		}
+		if next.Status.Ended() {
+			return api.Errorf(api.CodeConflict, "rollout %s: it can't become %s while effect %s is open", old.ID, next.Status, next.Effect.ID)
+		}
+	}
+	if old.Effect == nil || (next.Effect != nil && next.Effect.ID == old.Effect.ID) {
+		return nil
+	}
+	if finished(next, old.Effect.ID) != nil {
+		return nil
+	}
+	if next.Effect != nil {
+		return api.Errorf(api.CodeConflict, "rollout %s: effect %s is still open, so %s can't begin", old.ID, old.Effect.ID, next.Effect.ID)
+	}
+	return api.Errorf(api.CodeConflict, "rollout %s: effect %s is still open and its outcome is not in the record", old.ID, old.Effect.ID)
+}
+
+// finished returns the rollout's closed effect of the ID, or nil.
+func finished(r *api.Rollout, id string) *api.Effect {
+	for i := len(r.Effects) - 1; i >= 0; i-- {
+		if r.Effects[i].ID == id && r.Effects[i].Status != api.EffectIntended {
+			return &r.Effects[i]
+		}
+	}
+	return nil
+}
+
+// record writes an event for each effect that ended or began, for the kind of
+// transition, and for a change of status.
+func (t *RolloutTransition) record(c *change, old *api.Rollout) {
+	next := &t.Rollout
+	c.touch(api.TopicRollout)
+	if old.Effect != nil {
+		if e := finished(next, old.Effect.ID); e != nil {
+			text := fmt.Sprintf("%s: %s: %s", next.Target, effectText(e), e.Status)
+			if e.Outcome != "" {
+				text += ", " + e.Outcome
+			}
+			c.event(api.TopicEffect, "effect_"+string(e.Status), next.ID, text, e)
+		}
+	}
+	switch {
+	case t.Kind == KindJudge, t.Kind == KindObserve, t.Kind == KindEffectIntend, t.Kind == KindEffectFinish:
+	case t.Kind == KindVerdict && next.Verdict != nil:
+		c.event(api.TopicRollout, t.Kind, next.ID, fmt.Sprintf("%s: verdict %s: %s", next.Target, next.Verdict.Kind, next.Verdict.Reason), next.Verdict)
+	default:
+		c.event(api.TopicRollout, t.Kind, next.ID, rolloutText(next), noteOf(next, old.Status))
+	}
+	if e := next.Effect; e != nil && (old.Effect == nil || old.Effect.ID != e.ID) {
+		c.event(api.TopicEffect, "effect_intended", next.ID, fmt.Sprintf("%s: %s: intended", next.Target, effectText(e)), e)
+	}
+	if next.Status != old.Status {
+		c.event(api.TopicRollout, "rollout_"+string(next.Status), next.ID, rolloutText(next), noteOf(next, old.Status))
+	}
+}
+
+// effectText names an effect in words.
+func effectText(e *api.Effect) string {
+	if e.Stage > 0 {
+		return fmt.Sprintf("%s (stage %d)", e.Kind, e.Stage)
+	}
+	return string(e.Kind)
+}
+
+func rolloutText(r *api.Rollout) string {
+	text := fmt.Sprintf("%s is %s with patch %q", r.Target, r.Status, r.Patch)
+	if r.Reason != "" {
+		text += ": " + r.Reason
+	}
+	return text
+}
+
+// rolloutNote is the payload of a rollout's event.
+type rolloutNote struct {
+	Patch  string            `json:"patch"`
+	Target api.TargetRef     `json:"target"`
+	From   api.RolloutStatus `json:"from,omitempty"`
+	Status api.RolloutStatus `json:"status"`
+	Stage  int               `json:"stage,omitempty"`
+}
+
+func noteOf(r *api.Rollout, from api.RolloutStatus) rolloutNote {
+	note := rolloutNote{Patch: r.Patch, Target: r.Target, From: from, Status: r.Status}
+	if len(r.Stages) > 0 {
+		note.Stage = r.Stages[len(r.Stages)-1].Number
+	}
+	return note
+}
+
+// quarantines reports whether the end of the rollout keeps the patch from its
+// target.
+func quarantines(r *api.Rollout) bool {
+	return r.Decision.Rollback.Quarantine && (r.Status == api.RolloutRolledBack || r.Status == api.RolloutRejected)
+}
+
+func putQuarantine(c *change, r *api.Rollout) {
+	q := &api.Quarantine{
+		Patch: r.Patch, Digest: r.PatchDigest, Target: r.Target, Reason: r.Reason, Rollout: r.ID, Since: c.at,
+		CreateIndex: c.index, ModifyIndex: c.index,
+	}
+	c.t.quarantines.put(c.txn, q)
+	c.event(api.TopicQuarantine, "quarantine_set", q.Patch, fmt.Sprintf("%s is quarantined from patch %q: %s", q.Target, q.Patch, q.Reason), q)
+}
+
+// QuarantineLift lets a patch be offered to a target again.
+type QuarantineLift struct {
+	Patch  string        `json:"patch"`
+	Target api.TargetRef `json:"target"`
+}
+
+// Type is the command's number.
+func (*QuarantineLift) Type() Type { return TypeQuarantineLift }
+
+func (*QuarantineLift) level() int { return 1 }
+
+func (q *QuarantineLift) apply(c *change) error {
+	if !c.t.quarantines.remove(c.txn, quarantineKey(q.Patch, q.Target)) {
+		return api.Errorf(api.CodeNotFound, "%s is not quarantined from patch %q", q.Target, q.Patch)
+	}
+	c.event(api.TopicQuarantine, "quarantine_lifted", q.Patch,
+		sentence("the quarantine of %s was lifted", fmt.Sprintf("%s from patch %q", q.Target, q.Patch), c.by), q)
+	return nil
+}

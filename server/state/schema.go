@@ -1,0 +1,98 @@
+package state
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/go-memdb"
+	"github.com/oakumhq/oakum/api"
+)
+
+// meta is the one row that describes the whole state. It is replaced, never
+// changed in place.
+type meta struct {
+	Level      int                  `json:"level"`
+	Index      uint64               `json:"index"` // of the last command that changed anything
+	GraphIndex uint64               `json:"graph_index"`
+	GraphAt    time.Time            `json:"graph_at,omitzero"`
+	Events     int                  `json:"events"` // rows in the event table
+	Topics     map[api.Topic]uint64 `json:"topics"` // index of the last change
+}
+
+// metaKey is the key of the only meta row.
+const metaKey = "meta"
+
+// tables names every table of the state. Whatever is added here must be added
+// to each, which the schema and the snapshots are made from.
+type tables struct {
+	meta        table[meta]
+	policies    table[api.Policy]
+	patches     table[api.Patch]
+	plans       table[api.Plan]
+	rollouts    table[api.Rollout]
+	simulations table[api.Simulation]
+	edges       table[api.Edge]
+	services    table[api.Service]
+	targets     table[api.Target]
+	sources     table[api.SourceStatus]
+	profiles    table[api.Profile]
+	quarantines table[api.Quarantine]
+	events      table[api.Event]
+}
+
+func newTables() tables {
+	return tables{
+		meta:        table[meta]{"meta", func(*meta) string { return metaKey }},
+		policies:    table[api.Policy]{"policies", func(p *api.Policy) string { return p.Name }},
+		patches:     table[api.Patch]{"patches", func(p *api.Patch) string { return p.Name }},
+		plans:       table[api.Plan]{"plans", func(p *api.Plan) string { return p.ID }},
+		rollouts:    table[api.Rollout]{"rollouts", func(r *api.Rollout) string { return r.ID }},
+		simulations: table[api.Simulation]{"simulations", func(s *api.Simulation) string { return s.ID }},
+		edges:       table[api.Edge]{"edges", func(e *api.Edge) string { return edgeKey(e.From, e.To) }},
+		services:    table[api.Service]{"services", func(s *api.Service) string { return s.Name }},
+		targets:     table[api.Target]{"targets", func(t *api.Target) string { return targetKey(t.TargetRef) }},
+		sources:     table[api.SourceStatus]{"sources", func(s *api.SourceStatus) string { return s.Name }},
+		profiles:    table[api.Profile]{"profiles", func(p *api.Profile) string { return targetKey(p.Target) }},
+		quarantines: table[api.Quarantine]{"quarantines", func(q *api.Quarantine) string { return quarantineKey(q.Patch, q.Target) }},
+		events:      table[api.Event]{"events", func(e *api.Event) string { return eventKey(e.Index, e.Number) }},
+	}
+}
+
+// schema describes the tables to the engine.
+func (t tables) schema() *memdb.DBSchema {
+	open := &memdb.IndexSchema{Name: indexOpen, AllowMissing: true, Unique: true, Indexer: openIndex{}}
+	schema := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
+	for _, s := range []*memdb.TableSchema{
+		t.meta.schema(), t.policies.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open),
+		t.simulations.schema(), t.edges.schema(), t.services.schema(), t.targets.schema(), t.sources.schema(),
+		t.profiles.schema(), t.quarantines.schema(), t.events.schema(),
+	} {
+		schema.Tables[s.Name] = s
+	}
+	return schema
+}
+
+// open makes an empty database of cluster level 1.
+func (t tables) open() *memdb.MemDB {
+	db, err := memdb.NewMemDB(t.schema())
+	if err != nil {
+		panic(fmt.Sprintf("state: open tables: %v", err)) //nolint:forbidigo // only a wrong schema gets here
+	}
+	txn := db.Txn(true)
+	t.meta.put(txn, &meta{Level: 1, Topics: map[api.Topic]uint64{}})
+	txn.Commit()
+	return db
+}
+
+// Keys of more than one part are joined by a byte that sorts before every
+// other, so that they order as their parts do one after the other.
+
+func targetKey(r api.TargetRef) string { return r.Namespace + "\x00" + r.Job + "\x00" + r.Group }
+
+func edgeKey(from, to string) string { return from + "\x00" + to }
+
+func quarantineKey(patch string, target api.TargetRef) string {
+	return patch + "\x00" + targetKey(target)
+}
+
+func eventKey(index uint64, number int) string { return fmt.Sprintf("%016x%08x", index, number) }

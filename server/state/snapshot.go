@@ -1,0 +1,246 @@
+package state
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/go-memdb"
+	"github.com/hashicorp/raft"
+	"github.com/oakumhq/oakum/api"
+)
+
+// snapshotFormat is raised when a reader of the former format could not read a
+// snapshot any more.
+const snapshotFormat = 1
+
+// snapshotKind tells a snapshot from any other file of JSON lines.
+const snapshotKind = "oakum-state"
+
+// header is the first line of a snapshot.
+type header struct {
+	Kind   string `json:"kind"`
+	Format int    `json:"format"`
+	Level  int    `json:"level"`
+	Index  uint64 `json:"index"`
+}
+
+// line is every further one: a row, or at the end the count and hash of the
+// rows, by which a snapshot that was cut off or changed is found out.
+type line struct {
+	Table string          `json:"table,omitempty"`
+	Row   json.RawMessage `json:"row,omitempty"`
+	Rows  int             `json:"rows,omitempty"`
+	Hash  string          `json:"hash,omitempty"`
+}
+
+// SnapshotInfo describes a snapshot that was read.
+type SnapshotInfo struct {
+	Format int            `json:"format"`
+	Level  int            `json:"level"`
+	Index  uint64         `json:"index"`
+	Hash   string         `json:"hash"`
+	Rows   map[string]int `json:"rows"` // by table
+}
+
+// snapshot is the state at one moment.
+type snapshot struct {
+	t   tables
+	txn *memdb.Txn
+}
+
+var _ raft.FSMSnapshot = (*snapshot)(nil)
+
+// Persist writes the snapshot to Raft's sink.
+func (s *snapshot) Persist(sink raft.SnapshotSink) error {
+	if err := s.write(sink); err != nil {
+		return errors.Join(fmt.Errorf("write snapshot: %w", err), sink.Cancel())
+	}
+	if err := sink.Close(); err != nil {
+		return fmt.Errorf("close snapshot: %w", err)
+	}
+	return nil
+}
+
+// Release has nothing to do: the garbage collector takes the transaction.
+func (s *snapshot) Release() {}
+
+// write writes the header, the rows and the trailer, one to a line.
+func (s *snapshot) write(to io.Writer) error {
+	out := bufio.NewWriterSize(to, 64<<10)
+	m := s.t.meta.get(s.txn, metaKey)
+	encoder := json.NewEncoder(out)
+	if err := encoder.Encode(header{Kind: snapshotKind, Format: snapshotFormat, Level: m.Level, Index: m.Index}); err != nil {
+		return err
+	}
+	digest := sha256.New()
+	rows, err := s.rows(io.MultiWriter(out, digest))
+	if err != nil {
+		return err
+	}
+	if err := encoder.Encode(line{Rows: rows, Hash: hex.EncodeToString(digest.Sum(nil))}); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// rows writes every row of every table in a fixed order.
+func (s *snapshot) rows(to io.Writer) (int, error) {
+	w := &rowWriter{encoder: json.NewEncoder(to)}
+	writeRows(w, s.txn, s.t.meta)
+	writeRows(w, s.txn, s.t.policies)
+	writeRows(w, s.txn, s.t.patches)
+	writeRows(w, s.txn, s.t.plans)
+	writeRows(w, s.txn, s.t.rollouts)
+	writeRows(w, s.txn, s.t.simulations)
+	writeRows(w, s.txn, s.t.edges)
+	writeRows(w, s.txn, s.t.services)
+	writeRows(w, s.txn, s.t.targets)
+	writeRows(w, s.txn, s.t.sources)
+	writeRows(w, s.txn, s.t.profiles)
+	writeRows(w, s.txn, s.t.quarantines)
+	writeRows(w, s.txn, s.t.events)
+	return w.count, w.err
+}
+
+// rowWriter remembers the first error, after which it writes nothing more.
+type rowWriter struct {
+	encoder *json.Encoder
+	count   int
+	err     error
+}
+
+func writeRows[T any](w *rowWriter, txn *memdb.Txn, t table[T]) {
+	for value := range t.all(txn) {
+		if w.err != nil {
+			return
+		}
+		var raw []byte
+		if raw, w.err = json.Marshal(value); w.err == nil {
+			w.err = w.encoder.Encode(line{Table: t.name, Row: raw})
+			w.count++
+		}
+	}
+}
+
+// Snapshot writes the whole state to w as JSON lines.
+func (s *Store) Snapshot(w io.Writer) error {
+	if err := (&snapshot{t: s.t, txn: s.read()}).write(w); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	return nil
+}
+
+// Hash is the SHA-256 of all rows in a fixed order. Servers that applied the
+// log up to the same index have the same.
+func (s *Store) Hash() string {
+	digest := sha256.New()
+	if _, err := (&snapshot{t: s.t, txn: s.read()}).rows(digest); err != nil {
+		panic(fmt.Sprintf("state: hash: %v", err)) //nolint:forbidigo // rows came out of JSON, so they go back into it
+	}
+	return hex.EncodeToString(digest.Sum(nil))
+}
+
+// Restore replaces the whole state by a snapshot and wakes everybody who
+// watches. A snapshot with an error changes nothing.
+func (s *Store) Restore(from io.Reader) error {
+	db, _, err := s.t.load(from)
+	if err != nil {
+		return err
+	}
+	s.db.Store(db)
+	s.watchers.wake(nil)
+	return nil
+}
+
+// Inspect reads a snapshot through, checks it and describes it.
+func Inspect(from io.Reader) (SnapshotInfo, error) {
+	_, info, err := newTables().load(from)
+	return info, err
+}
+
+// load reads a snapshot into a fresh database.
+func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
+	decoder := json.NewDecoder(bufio.NewReaderSize(from, 64<<10))
+	var head header
+	if err := decoder.Decode(&head); err != nil || head.Kind != snapshotKind {
+		return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: this is not a snapshot of Oakum's state")
+	}
+	if head.Format < 1 || head.Format > snapshotFormat {
+		return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it has format %d, this server knows up to %d", head.Format, snapshotFormat)
+	}
+	info := SnapshotInfo{Format: head.Format, Level: head.Level, Index: head.Index, Rows: map[string]int{}}
+	db := t.open()
+	txn := db.Txn(true)
+	defer txn.Abort() // does nothing after Commit
+	digest := sha256.New()
+	again := json.NewEncoder(digest)
+	for count := 0; ; count++ {
+		var l line
+		if err := decoder.Decode(&l); err != nil {
+			return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it ends or breaks after %d rows: %v", count, err)
+		}
+		if l.Table == "" {
+			info.Hash = hex.EncodeToString(digest.Sum(nil))
+			if l.Rows != count || l.Hash != info.Hash {
+				return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: %d rows do not add up to the hash that it was written with", count)
+			}
+			break
+		}
+		if err := again.Encode(l); err != nil {
+			return nil, SnapshotInfo{}, fmt.Errorf("read snapshot: %w", err)
+		}
+		if err := t.loadRow(txn, l); err != nil {
+			return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: row %d: %v", count+1, err)
+		}
+		info.Rows[l.Table]++
+	}
+	txn.Commit()
+	return db, info, nil
+}
+
+// loadRow puts one row into its table.
+func (t tables) loadRow(txn *memdb.Txn, l line) error {
+	switch l.Table {
+	case t.meta.name:
+		return loadInto(txn, t.meta, l.Row)
+	case t.policies.name:
+		return loadInto(txn, t.policies, l.Row)
+	case t.patches.name:
+		return loadInto(txn, t.patches, l.Row)
+	case t.plans.name:
+		return loadInto(txn, t.plans, l.Row)
+	case t.rollouts.name:
+		return loadInto(txn, t.rollouts, l.Row)
+	case t.simulations.name:
+		return loadInto(txn, t.simulations, l.Row)
+	case t.edges.name:
+		return loadInto(txn, t.edges, l.Row)
+	case t.services.name:
+		return loadInto(txn, t.services, l.Row)
+	case t.targets.name:
+		return loadInto(txn, t.targets, l.Row)
+	case t.sources.name:
+		return loadInto(txn, t.sources, l.Row)
+	case t.profiles.name:
+		return loadInto(txn, t.profiles, l.Row)
+	case t.quarantines.name:
+		return loadInto(txn, t.quarantines, l.Row)
+	case t.events.name:
+		return loadInto(txn, t.events, l.Row)
+	}
+	return fmt.Errorf("table %q is unknown", l.Table)
+}
+
+func loadInto[T any](txn *memdb.Txn, t table[T], raw json.RawMessage) error {
+	value := new(T)
+	if err := json.Unmarshal(raw, value); err != nil {
+		return err
+	}
+	t.put(txn, value)
+	return nil
+}

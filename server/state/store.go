@@ -1,0 +1,171 @@
+package state
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/hashicorp/go-memdb"
+	"github.com/oakumhq/oakum/api"
+)
+
+// Store is the readable state of one server. It stays the same for the life of
+// the server, also when a snapshot replaces what it holds. All methods may be
+// called at any time from any goroutine.
+type Store struct {
+	t        tables
+	db       atomic.Pointer[memdb.MemDB]
+	watchers watchers
+}
+
+// NewStore returns an empty state of cluster level 1.
+func NewStore() *Store {
+	s := &Store{t: newTables()}
+	s.db.Store(s.t.open())
+	return s
+}
+
+func (s *Store) read() *memdb.Txn { return s.db.Load().Txn(false) }
+
+func (s *Store) meta() *meta { return s.t.meta.get(s.read(), metaKey) }
+
+// Index is the log index of the last command that changed anything.
+func (s *Store) Index() uint64 { return s.meta().Index }
+
+// IndexOf is the log index of the last change of any of the topics, or of
+// anything when none is given.
+func (s *Store) IndexOf(topics ...api.Topic) uint64 {
+	m := s.meta()
+	if len(topics) == 0 {
+		return m.Index
+	}
+	var last uint64
+	for _, t := range topics {
+		last = max(last, m.Topics[t])
+	}
+	return last
+}
+
+// Level is the cluster level: commands that are newer are refused.
+func (s *Store) Level() int { return s.meta().Level }
+
+// Policies returns all policies by name.
+func (s *Store) Policies() []api.Policy { return list(s.t.policies.all(s.read())) }
+
+// Policy returns one policy.
+func (s *Store) Policy(name string) (api.Policy, bool) { return one(s.t.policies.get(s.read(), name)) }
+
+// Patches returns all patches by name.
+func (s *Store) Patches() []api.Patch { return list(s.t.patches.all(s.read())) }
+
+// Patch returns one patch.
+func (s *Store) Patch(name string) (api.Patch, bool) { return one(s.t.patches.get(s.read(), name)) }
+
+// Plans returns all plans by ID.
+func (s *Store) Plans() []api.Plan { return list(s.t.plans.all(s.read())) }
+
+// Plan returns one plan.
+func (s *Store) Plan(id string) (api.Plan, bool) { return one(s.t.plans.get(s.read(), id)) }
+
+// Rollouts returns all rollouts by ID, which is by age.
+func (s *Store) Rollouts() []api.Rollout { return list(s.t.rollouts.all(s.read())) }
+
+// Rollout returns one rollout.
+func (s *Store) Rollout(id string) (api.Rollout, bool) { return one(s.t.rollouts.get(s.read(), id)) }
+
+// OpenRollouts returns those that have not ended, by ID.
+func (s *Store) OpenRollouts() []api.Rollout {
+	open := list(s.t.rollouts.allBy(s.read(), indexOpen))
+	slices.SortFunc(open, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
+	return open
+}
+
+// OpenRollout returns the target's rollout that has not ended.
+func (s *Store) OpenRollout(target api.TargetRef) (api.Rollout, bool) {
+	return one(s.t.rollouts.getBy(s.read(), indexOpen, targetKey(target)))
+}
+
+// Simulations returns all simulations by ID, which is by age.
+func (s *Store) Simulations() []api.Simulation { return list(s.t.simulations.all(s.read())) }
+
+// Simulation returns one simulation.
+func (s *Store) Simulation(id string) (api.Simulation, bool) {
+	return one(s.t.simulations.get(s.read(), id))
+}
+
+// Graph returns what the mapper recorded: services, edges, targets and sources.
+// Criticality is empty and the targets carry no judgement; both are derived.
+func (s *Store) Graph() api.Graph {
+	txn := s.read()
+	m := s.t.meta.get(txn, metaKey)
+	g := api.Graph{
+		Index:       m.GraphIndex,
+		At:          m.GraphAt,
+		Services:    list(s.t.services.all(txn)),
+		Edges:       list(s.t.edges.all(txn)),
+		Criticality: []api.Criticality{},
+		Targets:     []api.TargetView{},
+		Sources:     list(s.t.sources.all(txn)),
+	}
+	for t := range s.t.targets.all(txn) {
+		g.Targets = append(g.Targets, api.TargetView{Target: clone(t)})
+	}
+	return g
+}
+
+// Target returns one target as the mapper last saw it.
+func (s *Store) Target(ref api.TargetRef) (api.Target, bool) {
+	return one(s.t.targets.get(s.read(), targetKey(ref)))
+}
+
+// Sources returns how far each source of facts can be trusted, by name.
+func (s *Store) Sources() []api.SourceStatus { return list(s.t.sources.all(s.read())) }
+
+// Profiles returns all profiles by target.
+func (s *Store) Profiles() []api.Profile { return list(s.t.profiles.all(s.read())) }
+
+// Profile returns the profile of one target.
+func (s *Store) Profile(ref api.TargetRef) (api.Profile, bool) {
+	return one(s.t.profiles.get(s.read(), targetKey(ref)))
+}
+
+// Quarantines returns all quarantines by patch and target.
+func (s *Store) Quarantines() []api.Quarantine { return list(s.t.quarantines.all(s.read())) }
+
+// Events returns the record from an index on, oldest first. When there are
+// more than limit, the rest is left for the next call, which starts at the
+// index after that of the last event returned: all events of one index come
+// together, so there may be a few more than limit. A limit of 0 means all.
+// Only the last 10,000 or so events are kept.
+func (s *Store) Events(from uint64, limit int) []api.Event {
+	events := []api.Event{}
+	for e := range s.t.events.from(s.read(), eventKey(from, 0)) {
+		if limit > 0 && len(events) >= limit && events[len(events)-1].Index != e.Index {
+			break
+		}
+		events = append(events, clone(e))
+	}
+	return events
+}
+
+// Watch returns a channel that is closed at the next change of one of the
+// topics, or of anything when none is given. Ask for it before reading: a
+// change between the two then shows in either.
+func (s *Store) Watch(topics ...api.Topic) <-chan struct{} { return s.watchers.watch(topics) }
+
+func list[T any](rows iter.Seq[*T]) []T {
+	out := []T{}
+	for r := range rows {
+		out = append(out, clone(r))
+	}
+	return out
+}
+
+func one[T any](r *T) (T, bool) {
+	if r == nil {
+		var none T
+		return none, false
+	}
+	return clone(r), true
+}
