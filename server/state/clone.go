@@ -5,95 +5,171 @@ import (
 	"time"
 )
 
-// clone returns a copy of v that shares no memory with it, so that a reader can
-// change and keep what it was given.
-func clone[T any](v *T) T {
-	out := *v
-	deepen(reflect.ValueOf(&out).Elem())
-	return out
+// copier makes deep copies of values of one type. What there is to copy is
+// found out once, because reads copy every row that they return.
+type copier[T any] struct{ deepen deepener }
+
+// deepener replaces everything that a settable value refers to by a copy; nil
+// means that assigning the value has copied all of it.
+type deepener func(reflect.Value)
+
+func newCopier[T any]() copier[T] {
+	return copier[T]{(&copying{known: map[reflect.Type]*deepener{}}).of(reflect.TypeFor[T]())}
 }
 
-// deepen replaces everything that v refers to by a copy. Times are values
-// although they hold a pointer to their zone.
-func deepen(v reflect.Value) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		if !v.IsNil() {
-			fresh := reflect.New(v.Type().Elem())
-			fresh.Elem().Set(v.Elem())
-			deepen(fresh.Elem())
-			v.Set(fresh)
+// copy returns a copy of v that shares no memory with it, so that a reader can
+// change and keep what it was given.
+func (c copier[T]) copy(v *T) T {
+	out := new(T)
+	*out = *v
+	if c.deepen != nil {
+		c.deepen(reflect.ValueOf(out).Elem())
+	}
+	return *out
+}
+
+// copying finds out how types are copied.
+type copying struct{ known map[reflect.Type]*deepener }
+
+// of returns how values of the type are deepened. Times are values although
+// they hold a pointer to their zone.
+func (c *copying) of(t reflect.Type) deepener {
+	if t == reflect.TypeFor[time.Time]() {
+		return nil
+	}
+	if cell, ok := c.known[t]; ok {
+		if *cell != nil {
+			return *cell
 		}
-	case reflect.Slice:
-		if !v.IsNil() {
-			// The capacity equals the length: appending to a copy never
-			// writes into what another copy sees.
-			fresh := reflect.MakeSlice(v.Type(), v.Len(), v.Len())
-			reflect.Copy(fresh, v)
-			deepenEach(fresh)
-			v.Set(fresh)
-		}
-	case reflect.Array:
-		deepenEach(v)
-	case reflect.Map:
-		if !v.IsNil() {
-			v.Set(cloneMap(v))
-		}
-	case reflect.Interface:
-		if !v.IsNil() {
-			fresh := reflect.New(v.Elem().Type()).Elem()
-			fresh.Set(v.Elem())
-			deepen(fresh)
-			v.Set(fresh)
-		}
-	case reflect.Struct:
-		if v.Type() != reflect.TypeFor[time.Time]() {
-			for _, field := range v.Fields() {
-				deepen(field)
+		return func(v reflect.Value) { // a type that holds itself, or one that is flat
+			if *cell != nil {
+				(*cell)(v)
 			}
 		}
+	}
+	cell := new(deepener)
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Struct, reflect.Array:
+		c.known[t] = cell
+	default:
+	}
+	*cell = c.make(t)
+	if *cell == nil {
+		delete(c.known, t) // flat: cheap to find out again, and nil for whoever asks
+	}
+	return *cell
+}
+
+func (c *copying) make(t reflect.Type) deepener {
+	switch t.Kind() {
+	case reflect.Pointer:
+		return deepPointer(t.Elem(), c.of(t.Elem()))
+	case reflect.Slice:
+		return deepSlice(t, c.of(t.Elem()))
+	case reflect.Array:
+		return deepArray(c.of(t.Elem()))
+	case reflect.Map:
+		return deepMap(t, c.of(t.Elem()))
+	case reflect.Interface:
+		return deepInterface
+	case reflect.Struct:
+		return c.structure(t)
 	default: // numbers, strings and truth values are copied by assignment
+		return nil
 	}
 }
 
-func deepenEach(list reflect.Value) {
-	if flat(list.Type().Elem()) {
+func (c *copying) structure(t reflect.Type) deepener {
+	type part struct {
+		field  int
+		deepen deepener
+	}
+	var parts []part
+	for i := range t.NumField() {
+		if deepen := c.of(t.Field(i).Type); deepen != nil {
+			parts = append(parts, part{i, deepen})
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return func(v reflect.Value) {
+		for _, p := range parts {
+			p.deepen(v.Field(p.field))
+		}
+	}
+}
+
+func deepPointer(elem reflect.Type, deepen deepener) deepener {
+	return func(v reflect.Value) {
+		if v.IsNil() {
+			return
+		}
+		fresh := reflect.New(elem)
+		fresh.Elem().Set(v.Elem())
+		if deepen != nil {
+			deepen(fresh.Elem())
+		}
+		v.Set(fresh)
+	}
+}
+
+// deepSlice makes the capacity equal to the length: appending to a copy never
+// writes into what another copy sees.
+func deepSlice(t reflect.Type, deepen deepener) deepener {
+	return func(v reflect.Value) {
+		if v.IsNil() {
+			return
+		}
+		fresh := reflect.MakeSlice(t, v.Len(), v.Len())
+		reflect.Copy(fresh, v)
+		if deepen != nil {
+			for i := range fresh.Len() {
+				deepen(fresh.Index(i))
+			}
+		}
+		v.Set(fresh)
+	}
+}
+
+func deepArray(deepen deepener) deepener {
+	if deepen == nil {
+		return nil
+	}
+	return func(v reflect.Value) {
+		for i := range v.Len() {
+			deepen(v.Index(i))
+		}
+	}
+}
+
+func deepMap(t reflect.Type, deepen deepener) deepener {
+	return func(v reflect.Value) {
+		if v.IsNil() {
+			return
+		}
+		fresh := reflect.MakeMapWithSize(t, v.Len())
+		for entries := v.MapRange(); entries.Next(); {
+			value := reflect.New(t.Elem()).Elem()
+			value.Set(entries.Value())
+			if deepen != nil {
+				deepen(value)
+			}
+			fresh.SetMapIndex(entries.Key(), value)
+		}
+		v.Set(fresh)
+	}
+}
+
+// deepInterface copies what came out of JSON: the type is known only now.
+func deepInterface(v reflect.Value) {
+	if v.IsNil() {
 		return
 	}
-	for i := range list.Len() {
-		deepen(list.Index(i))
-	}
-}
-
-func cloneMap(v reflect.Value) reflect.Value {
-	fresh := reflect.MakeMapWithSize(v.Type(), v.Len())
-	for entries := v.MapRange(); entries.Next(); {
-		value := reflect.New(v.Type().Elem()).Elem()
-		value.Set(entries.Value())
-		deepen(value)
-		fresh.SetMapIndex(entries.Key(), value)
-	}
-	return fresh
-}
-
-// flat reports whether assigning a value of the type copies all of it.
-func flat(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface, reflect.Chan, reflect.Func:
-		return false
-	case reflect.Array:
-		return flat(t.Elem())
-	case reflect.Struct:
-		if t == reflect.TypeFor[time.Time]() {
-			return true
-		}
-		for field := range t.Fields() {
-			if !flat(field.Type) {
-				return false
-			}
-		}
-		return true
-	default:
-		return true
+	fresh := reflect.New(v.Elem().Type()).Elem()
+	fresh.Set(v.Elem())
+	if deepen := (&copying{known: map[reflect.Type]*deepener{}}).of(fresh.Type()); deepen != nil {
+		deepen(fresh)
+		v.Set(fresh)
 	}
 }

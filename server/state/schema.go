@@ -42,19 +42,19 @@ type tables struct {
 
 func newTables() tables {
 	return tables{
-		meta:        table[meta]{"meta", func(*meta) string { return metaKey }},
-		policies:    table[api.Policy]{"policies", func(p *api.Policy) string { return p.Name }},
-		patches:     table[api.Patch]{"patches", func(p *api.Patch) string { return p.Name }},
-		plans:       table[api.Plan]{"plans", func(p *api.Plan) string { return p.ID }},
-		rollouts:    table[api.Rollout]{"rollouts", func(r *api.Rollout) string { return r.ID }},
-		simulations: table[api.Simulation]{"simulations", func(s *api.Simulation) string { return s.ID }},
-		edges:       table[api.Edge]{"edges", func(e *api.Edge) string { return edgeKey(e.From, e.To) }},
-		services:    table[api.Service]{"services", func(s *api.Service) string { return s.Name }},
-		targets:     table[api.Target]{"targets", func(t *api.Target) string { return targetKey(t.TargetRef) }},
-		sources:     table[api.SourceStatus]{"sources", func(s *api.SourceStatus) string { return s.Name }},
-		profiles:    table[api.Profile]{"profiles", func(p *api.Profile) string { return targetKey(p.Target) }},
-		quarantines: table[api.Quarantine]{"quarantines", func(q *api.Quarantine) string { return quarantineKey(q.Patch, q.Target) }},
-		events:      table[api.Event]{"events", func(e *api.Event) string { return eventKey(e.Index, e.Number) }},
+		meta:        newTable("meta", func(*meta) string { return metaKey }),
+		policies:    newTable("policies", func(p *api.Policy) string { return p.Name }),
+		patches:     newTable("patches", func(p *api.Patch) string { return p.Name }),
+		plans:       newTable("plans", func(p *api.Plan) string { return p.ID }),
+		rollouts:    newTable("rollouts", func(r *api.Rollout) string { return r.ID }),
+		simulations: newTable("simulations", func(s *api.Simulation) string { return s.ID }),
+		edges:       newTable("edges", func(e *api.Edge) string { return edgeKey(e.From, e.To) }),
+		services:    newTable("services", func(s *api.Service) string { return s.Name }),
+		targets:     newTable("targets", func(t *api.Target) string { return targetKey(t.TargetRef) }),
+		sources:     newTable("sources", func(s *api.SourceStatus) string { return s.Name }),
+		profiles:    newTable("profiles", func(p *api.Profile) string { return targetKey(p.Target) }),
+		quarantines: newTable("quarantines", func(q *api.Quarantine) string { return quarantineKey(q.Patch, q.Target) }),
+		events:      newTable("events", func(e *api.Event) string { return eventKey(e.Index, e.Number) }),
 	}
 }
 

@@ -51,47 +51,47 @@ func (s *Store) IndexOf(topics ...api.Topic) uint64 {
 func (s *Store) Level() int { return s.meta().Level }
 
 // Policies returns all policies by name.
-func (s *Store) Policies() []api.Policy { return list(s.t.policies.all(s.read())) }
+func (s *Store) Policies() []api.Policy { return list(s.t.policies, s.t.policies.all(s.read())) }
 
 // Policy returns one policy.
-func (s *Store) Policy(name string) (api.Policy, bool) { return one(s.t.policies.get(s.read(), name)) }
+func (s *Store) Policy(name string) (api.Policy, bool) { return one(s.t.policies, s.t.policies.get(s.read(), name)) }
 
 // Patches returns all patches by name.
-func (s *Store) Patches() []api.Patch { return list(s.t.patches.all(s.read())) }
+func (s *Store) Patches() []api.Patch { return list(s.t.patches, s.t.patches.all(s.read())) }
 
 // Patch returns one patch.
-func (s *Store) Patch(name string) (api.Patch, bool) { return one(s.t.patches.get(s.read(), name)) }
+func (s *Store) Patch(name string) (api.Patch, bool) { return one(s.t.patches, s.t.patches.get(s.read(), name)) }
 
 // Plans returns all plans by ID.
-func (s *Store) Plans() []api.Plan { return list(s.t.plans.all(s.read())) }
+func (s *Store) Plans() []api.Plan { return list(s.t.plans, s.t.plans.all(s.read())) }
 
 // Plan returns one plan.
-func (s *Store) Plan(id string) (api.Plan, bool) { return one(s.t.plans.get(s.read(), id)) }
+func (s *Store) Plan(id string) (api.Plan, bool) { return one(s.t.plans, s.t.plans.get(s.read(), id)) }
 
 // Rollouts returns all rollouts by ID, which is by age.
-func (s *Store) Rollouts() []api.Rollout { return list(s.t.rollouts.all(s.read())) }
+func (s *Store) Rollouts() []api.Rollout { return list(s.t.rollouts, s.t.rollouts.all(s.read())) }
 
 // Rollout returns one rollout.
-func (s *Store) Rollout(id string) (api.Rollout, bool) { return one(s.t.rollouts.get(s.read(), id)) }
+func (s *Store) Rollout(id string) (api.Rollout, bool) { return one(s.t.rollouts, s.t.rollouts.get(s.read(), id)) }
 
 // OpenRollouts returns those that have not ended, by ID.
 func (s *Store) OpenRollouts() []api.Rollout {
-	open := list(s.t.rollouts.allBy(s.read(), indexOpen))
+	open := list(s.t.rollouts, s.t.rollouts.allBy(s.read(), indexOpen))
 	slices.SortFunc(open, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
 	return open
 }
 
 // OpenRollout returns the target's rollout that has not ended.
 func (s *Store) OpenRollout(target api.TargetRef) (api.Rollout, bool) {
-	return one(s.t.rollouts.getBy(s.read(), indexOpen, targetKey(target)))
+	return one(s.t.rollouts, s.t.rollouts.getBy(s.read(), indexOpen, targetKey(target)))
 }
 
 // Simulations returns all simulations by ID, which is by age.
-func (s *Store) Simulations() []api.Simulation { return list(s.t.simulations.all(s.read())) }
+func (s *Store) Simulations() []api.Simulation { return list(s.t.simulations, s.t.simulations.all(s.read())) }
 
 // Simulation returns one simulation.
 func (s *Store) Simulation(id string) (api.Simulation, bool) {
-	return one(s.t.simulations.get(s.read(), id))
+	return one(s.t.simulations, s.t.simulations.get(s.read(), id))
 }
 
 // Graph returns what the mapper recorded: services, edges, targets and sources.
@@ -102,36 +102,36 @@ func (s *Store) Graph() api.Graph {
 	g := api.Graph{
 		Index:       m.GraphIndex,
 		At:          m.GraphAt,
-		Services:    list(s.t.services.all(txn)),
-		Edges:       list(s.t.edges.all(txn)),
+		Services:    list(s.t.services, s.t.services.all(txn)),
+		Edges:       list(s.t.edges, s.t.edges.all(txn)),
 		Criticality: []api.Criticality{},
 		Targets:     []api.TargetView{},
-		Sources:     list(s.t.sources.all(txn)),
+		Sources:     list(s.t.sources, s.t.sources.all(txn)),
 	}
 	for t := range s.t.targets.all(txn) {
-		g.Targets = append(g.Targets, api.TargetView{Target: clone(t)})
+		g.Targets = append(g.Targets, api.TargetView{Target: s.t.targets.clone(t)})
 	}
 	return g
 }
 
 // Target returns one target as the mapper last saw it.
 func (s *Store) Target(ref api.TargetRef) (api.Target, bool) {
-	return one(s.t.targets.get(s.read(), targetKey(ref)))
+	return one(s.t.targets, s.t.targets.get(s.read(), targetKey(ref)))
 }
 
 // Sources returns how far each source of facts can be trusted, by name.
-func (s *Store) Sources() []api.SourceStatus { return list(s.t.sources.all(s.read())) }
+func (s *Store) Sources() []api.SourceStatus { return list(s.t.sources, s.t.sources.all(s.read())) }
 
 // Profiles returns all profiles by target.
-func (s *Store) Profiles() []api.Profile { return list(s.t.profiles.all(s.read())) }
+func (s *Store) Profiles() []api.Profile { return list(s.t.profiles, s.t.profiles.all(s.read())) }
 
 // Profile returns the profile of one target.
 func (s *Store) Profile(ref api.TargetRef) (api.Profile, bool) {
-	return one(s.t.profiles.get(s.read(), targetKey(ref)))
+	return one(s.t.profiles, s.t.profiles.get(s.read(), targetKey(ref)))
 }
 
 // Quarantines returns all quarantines by patch and target.
-func (s *Store) Quarantines() []api.Quarantine { return list(s.t.quarantines.all(s.read())) }
+func (s *Store) Quarantines() []api.Quarantine { return list(s.t.quarantines, s.t.quarantines.all(s.read())) }
 
 // Events returns the record from an index on, oldest first. When there are
 // more than limit, the rest is left for the next call, which starts at the
@@ -144,7 +144,7 @@ func (s *Store) Events(from uint64, limit int) []api.Event {
 		if limit > 0 && len(events) >= limit && events[len(events)-1].Index != e.Index {
 			break
 		}
-		events = append(events, clone(e))
+		events = append(events, s.t.events.clone(e))
 	}
 	return events
 }
@@ -154,18 +154,18 @@ func (s *Store) Events(from uint64, limit int) []api.Event {
 // change between the two then shows in either.
 func (s *Store) Watch(topics ...api.Topic) <-chan struct{} { return s.watchers.watch(topics) }
 
-func list[T any](rows iter.Seq[*T]) []T {
+func list[T any](t table[T], rows iter.Seq[*T]) []T {
 	out := []T{}
 	for r := range rows {
-		out = append(out, clone(r))
+		out = append(out, t.clone(r))
 	}
 	return out
 }
 
-func one[T any](r *T) (T, bool) {
+func one[T any](t table[T], r *T) (T, bool) {
 	if r == nil {
 		var none T
 		return none, false
 	}
-	return clone(r), true
+	return t.clone(r), true
 }

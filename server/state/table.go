@@ -69,9 +69,17 @@ func (openIndex) FromObject(object any) (bool, []byte, error) {
 // underneath can only be programming errors (a table or index that the schema
 // lacks), so they panic.
 type table[T any] struct {
-	name string
-	key  func(*T) string
+	name   string
+	key    func(*T) string
+	copier copier[T]
 }
+
+func newTable[T any](name string, key func(*T) string) table[T] {
+	return table[T]{name: name, key: key, copier: newCopier[T]()}
+}
+
+// clone returns a deep copy of a row's value.
+func (t table[T]) clone(value *T) T { return t.copier.copy(value) }
 
 func (t table[T]) schema(extra ...*memdb.IndexSchema) *memdb.TableSchema {
 	indexes := map[string]*memdb.IndexSchema{indexID: {Name: indexID, Unique: true, Indexer: keyIndex{}}}
