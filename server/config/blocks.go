@@ -18,6 +18,8 @@ type fileBlock struct {
 	Addresses  *addressesBlock  `hcl:"addresses,block"`
 	Advertise  *addressesBlock  `hcl:"advertise,block"`
 	Server     *serverBlock     `hcl:"server,block"`
+	Autopilot  *autopilotBlock  `hcl:"autopilot,block"`
+	Debug      *hcl.Attribute   `hcl:"enable_debug,optional"`
 	Nomad      *nomadBlock      `hcl:"nomad,block"`
 	Consul     *consulBlock     `hcl:"consul,block"`
 	Prometheus *prometheusBlock `hcl:"prometheus,block"`
@@ -37,8 +39,11 @@ type addressesBlock struct {
 }
 
 type serverBlock struct {
-	BootstrapExpect *hcl.Attribute `hcl:"bootstrap_expect,optional"`
-	RetryJoin       *hcl.Attribute `hcl:"retry_join,optional"`
+	BootstrapExpect  *hcl.Attribute `hcl:"bootstrap_expect,optional"`
+	RetryJoin        *hcl.Attribute `hcl:"retry_join,optional"`
+	NonVoter         *hcl.Attribute `hcl:"non_voter,optional"`
+	LeaveOnInterrupt *hcl.Attribute `hcl:"leave_on_interrupt,optional"`
+	LeaveOnTerminate *hcl.Attribute `hcl:"leave_on_terminate,optional"`
 }
 
 type nomadBlock struct {
@@ -52,6 +57,10 @@ type consulBlock struct {
 	Token      *hcl.Attribute `hcl:"token,optional"`
 	Datacenter *hcl.Attribute `hcl:"datacenter,optional"`
 	CACert     *hcl.Attribute `hcl:"ca_cert,optional"`
+
+	Register    *hcl.Attribute `hcl:"register,optional"`
+	ServiceName *hcl.Attribute `hcl:"service_name,optional"`
+	Tags        *hcl.Attribute `hcl:"tags,optional"`
 }
 
 type prometheusBlock struct {
@@ -146,7 +155,12 @@ func (l *loader) root(f *fileBlock) {
 	block(l, "server", f.Server, func(b *serverBlock) {
 		l.integer(b.BootstrapExpect, &c.Server.BootstrapExpect)
 		l.strs(b.RetryJoin, &c.Server.RetryJoin)
+		l.flag(b.NonVoter, &c.Server.NonVoter)
+		l.flag(b.LeaveOnInterrupt, &c.Server.LeaveOnInterrupt)
+		l.flag(b.LeaveOnTerminate, &c.Server.LeaveOnTerminate)
 	})
+	block(l, "autopilot", f.Autopilot, l.autopilot)
+	l.flag(f.Debug, &c.EnableDebug)
 	block(l, "nomad", f.Nomad, func(b *nomadBlock) {
 		l.str(b.Address, &c.Nomad.Address)
 		l.str(b.Token, &c.Nomad.Token)
@@ -203,6 +217,9 @@ func (l *loader) consul(b *consulBlock) {
 	l.str(b.Token, &c.Token)
 	l.str(b.Datacenter, &c.Datacenter)
 	l.str(b.CACert, &c.CACert)
+	l.flag(b.Register, &c.Register)
+	l.str(b.ServiceName, &c.ServiceName)
+	l.strs(b.Tags, &c.Tags)
 }
 
 func (l *loader) prometheus(b *prometheusBlock) {

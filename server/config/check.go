@@ -34,6 +34,7 @@ func (l *loader) check() {
 		l.problem("addresses.raft", "want another address than addresses.http, have %s for both", c.Addresses.Raft)
 	}
 	l.checkServer()
+	l.checkGrowth()
 	l.checkSystems()
 	l.checkVault()
 	l.checkAuth()

@@ -26,6 +26,7 @@ type Config struct {
 	Advertise Addresses // that others are told; empty means the one to listen at
 
 	Server     Server
+	Autopilot  Autopilot
 	Nomad      Nomad
 	Consul     *Consul     // nil: no Consul
 	Prometheus *Prometheus // nil: no Prometheus
@@ -37,6 +38,8 @@ type Config struct {
 	Simulator  Simulator
 	Telemetry  Telemetry
 	Log        Log
+
+	EnableDebug bool // profiles of the process over the API, for operators
 }
 
 // Addresses are host:port pairs.
@@ -47,8 +50,11 @@ type Addresses struct {
 
 // Server says how the server belongs to its cluster.
 type Server struct {
-	BootstrapExpect int
-	RetryJoin       []string
+	BootstrapExpect  int
+	RetryJoin        []string // addresses, DNS names, _service._tcp.names, or "provider=consul service=oakum"
+	NonVoter         bool     // it follows for ever: it never votes and never leads
+	LeaveOnInterrupt bool     // an interrupt makes it leave the cluster, not only stop
+	LeaveOnTerminate bool     // the same for SIGTERM
 }
 
 // Nomad says where Nomad is.
@@ -64,6 +70,10 @@ type Consul struct {
 	Token      string // used when Vault gives none
 	Datacenter string
 	CACert     string
+
+	Register    bool // this server registers itself as a service
+	ServiceName string
+	Tags        []string
 }
 
 // Prometheus says where the measurements are.
@@ -170,6 +180,7 @@ func defaults() *Config {
 		Cluster:   "default",
 		Addresses: Addresses{HTTP: "127.0.0.1:4740", Raft: "127.0.0.1:4741"},
 		Nomad:     Nomad{Address: "http://127.0.0.1:4646"},
+		Autopilot: defaultAutopilot(),
 		Auth:      Auth{Audience: "oakum", NameClaim: "username", GroupsClaim: "groups", VaultTokens: true},
 		Intervals: Intervals{
 			Mapper: 5 * time.Second, Profiler: 5 * time.Second, Checkpoint: 30 * time.Second, Orchestrator: time.Second,
@@ -191,12 +202,15 @@ func Dev(getenv func(string) string) *Config {
 	c.Consul = newConsul()
 	c.Consul.Address = withScheme(cmp.Or(getenv("CONSUL_HTTP_ADDR"), c.Consul.Address))
 	c.Consul.Token = getenv("CONSUL_HTTP_TOKEN")
+	c.Consul.Register = false // it is gone again before anybody looks for it
 	c.Prometheus = newPrometheus()
 	c.Prometheus.Address = withScheme(cmp.Or(getenv("PROMETHEUS_ADDR"), c.Prometheus.Address))
 	return c
 }
 
-func newConsul() *Consul { return &Consul{Address: "http://127.0.0.1:8500"} }
+func newConsul() *Consul {
+	return &Consul{Address: "http://127.0.0.1:8500", Register: true, ServiceName: "oakum"}
+}
 
 func newPrometheus() *Prometheus {
 	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: "alloc_id"}
