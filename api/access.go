@@ -28,23 +28,3 @@ type Identity struct {
 func (i Identity) Can(c Capability) bool {
 	return slices.Contains(i.Capabilities, c)
 }
-
-// ServerInfo describes one server of the cluster.
-type ServerInfo struct {
-	ID      string `json:"id"`
-	Address string `json:"address"` // raft and node-to-node
-	Leader  bool   `json:"leader"`
-	Voter   bool   `json:"voter"`
-	Version string `json:"version,omitempty"`
-}
-
-// HealthReport answers /v1/health.
-type HealthReport struct {
-	Live    bool           `json:"live"`
-	Ready   bool           `json:"ready"`
-	Because []string       `json:"because,omitempty"` // why it is not ready
-	Leader  string         `json:"leader,omitempty"`
-	Server  string         `json:"server"`
-	Index   uint64         `json:"index"`
-	Sources []SourceStatus `json:"sources,omitempty"`
-}
