@@ -68,6 +68,16 @@ type Rollout struct {
 	ModifyIndex uint64        `json:"modify_index,omitempty"`
 }
 
+// UnderWay reports whether the rollout has left waiting and not ended, so that
+// it counts towards the budget. A pause or a hold may begin before the former
+// job is known.
+func (r *Rollout) UnderWay() bool {
+	if r.Status.Ended() {
+		return false
+	}
+	return r.Former != nil || r.Status == RolloutRunning || r.Status == RolloutRollingBack || r.Resume == RolloutRunning
+}
+
 // FormerJob is the job as it was before the rollout touched it.
 type FormerJob struct {
 	Version     uint64          `json:"version"`

@@ -23,7 +23,7 @@ func Turn(r api.Rollout, all []api.Rollout, adjacent func(a, b api.TargetRef) bo
 				failures++
 			}
 		}
-		if !touching(o) {
+		if !o.UnderWay() {
 			continue
 		}
 		running++
@@ -41,15 +41,6 @@ func Turn(r api.Rollout, all []api.Rollout, adjacent func(a, b api.TargetRef) bo
 		return closed("%d rollouts are under way and budget.targets is %d", running, budget.Targets)
 	}
 	return Gate{Open: true}
-}
-
-// touching reports whether a rollout has left waiting and not ended.
-func touching(r api.Rollout) bool {
-	if r.Status.Ended() {
-		return false
-	}
-	// A pause or a hold may begin before the former job is known.
-	return r.Former != nil || r.Status == api.RolloutRunning || r.Status == api.RolloutRollingBack || r.Resume == api.RolloutRunning
 }
 
 func closed(format string, args ...any) Gate { return Gate{Reason: fmt.Sprintf(format, args...)} }

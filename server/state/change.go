@@ -24,6 +24,7 @@ type change struct {
 	index uint64
 	at    time.Time
 	by    string
+	now   int // cluster level
 
 	level  int // to be set, when not 0
 	graph  bool
@@ -59,10 +60,7 @@ func (s *Store) apply(index uint64, env envelope, cmd Command) error {
 	txn := s.db.Load().Txn(true)
 	defer txn.Abort() // does nothing after Commit
 	old := s.t.meta.get(txn, metaKey)
-	if env.Level > old.Level {
-		return api.Errorf(api.CodeConflict, "command %d needs cluster level %d, the cluster is at %d", env.Type, env.Level, old.Level)
-	}
-	c := &change{t: s.t, txn: txn, index: index, at: env.At, by: env.By}
+	c := &change{t: s.t, txn: txn, index: index, at: env.At, by: env.By, now: old.Level}
 	if err := cmd.apply(c); err != nil {
 		return err
 	}

@@ -1,12 +1,6 @@
 package state
 
-import (
-	"encoding/json"
-	"fmt"
-	"time"
-
-	"github.com/oakumhq/oakum/api"
-)
+import "fmt"
 
 // Type numbers a command in the log.
 type Type uint16
@@ -24,15 +18,17 @@ const (
 	TypeProfilesPut       Type = 7
 	TypeQuarantineLift    Type = 8
 	TypeLevelSet          Type = 9
+	TypeRolloutChange     Type = 10 // level 2
 )
 
-// SupportedLevel is the newest cluster level that this binary knows.
-const SupportedLevel = 1
+// SupportedLevel is the newest cluster level that this binary knows. What each
+// level brought stands in DESIGN.md.
+const SupportedLevel = 2
 
-// maxCommandBytes bounds one log entry. Raft sends entries whole, and a
-// follower that needs longer than a heartbeat to take one in disturbs the
-// cluster; 32 MiB holds a submission of several thousand rollouts.
-const maxCommandBytes = 32 << 20
+// level2 brought packed entries, transitions as changes, budget.targets held
+// by the state machine, and ended rollouts without what only carrying them out
+// needs.
+const level2 = 2
 
 // Command is one intent that changes the replicated state. Only this package
 // implements it.
@@ -45,63 +41,13 @@ type Command interface {
 	apply(*change) error
 }
 
-// envelope is a command as it stands in the log.
-type envelope struct {
-	Type  Type            `json:"type"`
-	Level int             `json:"level"`
-	At    time.Time       `json:"at"`
-	By    string          `json:"by,omitempty"`
-	Body  json.RawMessage `json:"body"`
-}
-
-// Encode makes a log entry of cmd. The leader stamps it with the time and with
-// the name of whoever asked for it, because applying must not read a clock.
-func Encode(cmd Command, at time.Time, by string) ([]byte, error) {
-	body, err := json.Marshal(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
-	}
-	entry, err := json.Marshal(envelope{Type: cmd.Type(), Level: cmd.level(), At: at.UTC(), By: by, Body: body})
-	if err != nil {
-		return nil, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
-	}
-	if len(entry) > maxCommandBytes {
-		return nil, api.Errorf(api.CodeInvalid, "the change is too large: %d bytes, at most %d fit into the log", len(entry), maxCommandBytes)
-	}
-	return entry, nil
-}
-
-// unknownTypeError says that a command cannot be applied by this binary.
-type unknownTypeError struct {
-	kind  Type
-	level int
-}
+// unknownError says that this binary can't apply a command without making its
+// state differ from the other servers'.
+type unknownError struct{ what string }
 
 // Error says what to do about it.
-func (e *unknownTypeError) Error() string {
-	return fmt.Sprintf("command type %d of cluster level %d is unknown to this server, which supports level %d: "+
-		"it must be upgraded, because leaving the command out would make its state differ from the other servers'",
-		e.kind, e.level, SupportedLevel)
-}
-
-// decode reads a log entry. Fields that the command does not know are ignored:
-// the cluster level keeps a newer meaning away from an older server.
-func decode(entry []byte) (envelope, Command, error) {
-	var env envelope
-	if err := json.Unmarshal(entry, &env); err != nil {
-		return envelope{}, nil, api.Errorf(api.CodeInvalid, "read command: %v", err)
-	}
-	if env.Type == 0 {
-		return envelope{}, nil, api.Errorf(api.CodeInvalid, "read command: it has no type")
-	}
-	cmd := newCommand(env.Type)
-	if cmd == nil {
-		return envelope{}, nil, &unknownTypeError{kind: env.Type, level: env.Level}
-	}
-	if err := json.Unmarshal(env.Body, cmd); err != nil {
-		return envelope{}, nil, api.Errorf(api.CodeInvalid, "read command %d: %v", env.Type, err)
-	}
-	return env, cmd, nil
+func (e *unknownError) Error() string {
+	return fmt.Sprintf("%s, and it knows up to level %d: upgrade this server; it goes on from its log", e.what, SupportedLevel)
 }
 
 // newCommand returns an empty command of the type, or nil.
@@ -125,6 +71,8 @@ func newCommand(t Type) Command {
 		return &QuarantineLift{}
 	case TypeLevelSet:
 		return &LevelSet{}
+	case TypeRolloutChange:
+		return &rolloutChange{}
 	}
 	return nil
 }

@@ -224,6 +224,9 @@ func (l *LevelSet) apply(c *change) error {
 	if now := c.t.meta.get(c.txn, metaKey).Level; l.Level != now+1 {
 		return api.Errorf(api.CodeConflict, "the cluster level is %d and only ever rises by one, not to %d", now, l.Level)
 	}
+	if l.Level > SupportedLevel {
+		return &unknownError{fmt.Sprintf("it raises the cluster to level %d", l.Level)}
+	}
 	c.level = l.Level
 	return nil
 }

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -39,12 +41,18 @@ func (t *RolloutTransition) apply(c *change) error {
 	if err := t.check(old); err != nil {
 		return err
 	}
+	if err := t.checkTargets(c, old); err != nil {
+		return err
+	}
 	next.Created, next.CreateIndex, next.ModifyIndex = old.Created, old.CreateIndex, c.index
 	if next.Status != old.Status && (next.Since.IsZero() || next.Since.Equal(old.Since)) {
 		next.Since = c.at
 	}
 	if next.Status.Ended() && next.Ended.IsZero() {
 		next.Ended = c.at
+	}
+	if next.Status.Ended() && c.now >= level2 {
+		slim(next)
 	}
 	c.t.rollouts.put(c.txn, next)
 	t.record(c, old)
@@ -54,10 +62,62 @@ func (t *RolloutTransition) apply(c *change) error {
 	return nil
 }
 
+// maxPastInstances is how many instances an ended rollout keeps for people to
+// look at; ten thousand ended rollouts of large targets would fill the memory.
+const maxPastInstances = 100
+
+// slim takes from an ended rollout what only carrying it out needs. Its
+// decision, stages, verdicts and effects stay. What the former rollout shares
+// is not changed.
+func slim(r *api.Rollout) {
+	r.Judge = nil
+	if r.Former != nil {
+		former := *r.Former
+		former.Job = json.RawMessage("null")
+		r.Former = &former
+	}
+	if len(r.Instances) > maxPastInstances {
+		r.Instances = slices.Clone(r.Instances[:maxPastInstances])
+	}
+}
+
+// checkTargets holds budget.targets where everybody agrees: a leader whose
+// write timed out can't see what the log already holds.
+func (t *RolloutTransition) checkTargets(c *change, old *api.Rollout) error {
+	limit := old.Decision.Budget.Targets
+	if c.now < level2 || limit <= 0 || old.UnderWay() || !t.Rollout.UnderWay() {
+		return nil
+	}
+	running := 0
+	for r := range c.t.rollouts.allBy(c.txn, indexOpen) {
+		if r.UnderWay() {
+			running++
+		}
+	}
+	if running >= limit {
+		return api.Errorf(api.CodeConflict, "rollout %s can't start: %d rollouts are under way and budget.targets is %d", old.ID, running, limit)
+	}
+	return nil
+}
+
 // check refuses a transition that was decided from another state than the
 // present one, or that breaks what holds for every rollout.
 func (t *RolloutTransition) check(old *api.Rollout) error {
+	if err := t.checkNow(old); err != nil {
+		return err
+	}
 	next := &t.Rollout
+	switch {
+	case next.Status == "":
+		return api.Errorf(api.CodeInvalid, "rollout %s: want a status, have none", old.ID)
+	case next.Patch != old.Patch || next.PatchDigest != old.PatchDigest || next.Plan != old.Plan || next.Target != old.Target:
+		return api.Errorf(api.CodeInvalid, "rollout %s: its patch, plan and target never change", old.ID)
+	}
+	return t.checkEffect(old)
+}
+
+// checkNow refuses a transition that comes too late.
+func (t *RolloutTransition) checkNow(old *api.Rollout) error {
 	switch {
 	case t.Kind == "":
 		return api.Errorf(api.CodeInvalid, "rollout %s: want the kind of transition, have none", old.ID)
@@ -65,12 +125,8 @@ func (t *RolloutTransition) check(old *api.Rollout) error {
 		return api.Errorf(api.CodeConflict, "rollout %s has ended: it is %s since %s", old.ID, old.Status, old.Since.Format("2006-01-02 15:04:05 MST"))
 	case t.Expect != old.ModifyIndex:
 		return api.Errorf(api.CodeStaleIndex, "rollout %s changed at index %d, this transition was made for index %d", old.ID, old.ModifyIndex, t.Expect)
-	case next.Status == "":
-		return api.Errorf(api.CodeInvalid, "rollout %s: want a status, have none", old.ID)
-	case next.Patch != old.Patch || next.PatchDigest != old.PatchDigest || next.Plan != old.Plan || next.Target != old.Target:
-		return api.Errorf(api.CodeInvalid, "rollout %s: its patch, plan and target never change", old.ID)
 	}
-	return t.checkEffect(old)
+	return nil
 }
 
 // checkEffect holds that there is at most one open effect, and that an intent

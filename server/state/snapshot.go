@@ -173,6 +173,9 @@ func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
 	if head.Format < 1 || head.Format > snapshotFormat {
 		return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it has format %d, this server knows up to %d", head.Format, snapshotFormat)
 	}
+	if head.Level > SupportedLevel {
+		return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it is of cluster level %d, and this server knows up to %d: use a newer version of it", head.Level, SupportedLevel)
+	}
 	info := SnapshotInfo{Format: head.Format, Level: head.Level, Index: head.Index, Rows: map[string]int{}}
 	db := t.open()
 	txn := db.Txn(true)

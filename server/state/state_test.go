@@ -294,28 +294,6 @@ func TestGraphAndProfiles(t *testing.T) {
 	must.Eq(t, 0.25, *p.KPIs[0].Hours[1])
 }
 
-func TestLevelGatesCommands(t *testing.T) {
-	t.Parallel()
-	m := newMachine()
-	must.Eq(t, 1, m.store.Level())
-	must.True(t, api.IsCode(m.apply(&state.LevelSet{Level: 3}), api.CodeConflict))
-	must.True(t, api.IsCode(m.apply(&state.LevelSet{Level: 1}), api.CodeConflict))
-	early := `{"type":1,"level":2,"at":"2026-01-01T00:00:00Z","body":{"policy":{"name":"x"}}}`
-	refused, _ := m.fsm.Apply(&raft.Log{Index: 9, Data: []byte(early)}).(error)
-	must.True(t, api.IsCode(refused, api.CodeConflict), must.Sprint(refused))
-	m.must(t, &state.LevelSet{Level: 2})
-	must.Eq(t, 2, m.store.Level())
-	must.Nil(t, m.fsm.Apply(&raft.Log{Index: 10, Data: []byte(early)}))
-}
-
-func TestUnknownCommandStopsTheServer(t *testing.T) {
-	t.Parallel()
-	defer func() {
-		must.StrContains(t, fmt.Sprint(recover()), "log index 7: command type 4711 of cluster level 9 is unknown to this server")
-	}()
-	newMachine().fsm.Apply(&raft.Log{Index: 7, Data: []byte(`{"type":4711,"level":9,"body":{}}`)})
-}
-
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	m := newMachine()

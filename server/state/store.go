@@ -54,13 +54,17 @@ func (s *Store) Level() int { return s.meta().Level }
 func (s *Store) Policies() []api.Policy { return list(s.t.policies, s.t.policies.all(s.read())) }
 
 // Policy returns one policy.
-func (s *Store) Policy(name string) (api.Policy, bool) { return one(s.t.policies, s.t.policies.get(s.read(), name)) }
+func (s *Store) Policy(name string) (api.Policy, bool) {
+	return one(s.t.policies, s.t.policies.get(s.read(), name))
+}
 
 // Patches returns all patches by name.
 func (s *Store) Patches() []api.Patch { return list(s.t.patches, s.t.patches.all(s.read())) }
 
 // Patch returns one patch.
-func (s *Store) Patch(name string) (api.Patch, bool) { return one(s.t.patches, s.t.patches.get(s.read(), name)) }
+func (s *Store) Patch(name string) (api.Patch, bool) {
+	return one(s.t.patches, s.t.patches.get(s.read(), name))
+}
 
 // Plans returns all plans by ID.
 func (s *Store) Plans() []api.Plan { return list(s.t.plans, s.t.plans.all(s.read())) }
@@ -72,7 +76,9 @@ func (s *Store) Plan(id string) (api.Plan, bool) { return one(s.t.plans, s.t.pla
 func (s *Store) Rollouts() []api.Rollout { return list(s.t.rollouts, s.t.rollouts.all(s.read())) }
 
 // Rollout returns one rollout.
-func (s *Store) Rollout(id string) (api.Rollout, bool) { return one(s.t.rollouts, s.t.rollouts.get(s.read(), id)) }
+func (s *Store) Rollout(id string) (api.Rollout, bool) {
+	return one(s.t.rollouts, s.t.rollouts.get(s.read(), id))
+}
 
 // OpenRollouts returns those that have not ended, by ID.
 func (s *Store) OpenRollouts() []api.Rollout {
@@ -87,7 +93,9 @@ func (s *Store) OpenRollout(target api.TargetRef) (api.Rollout, bool) {
 }
 
 // Simulations returns all simulations by ID, which is by age.
-func (s *Store) Simulations() []api.Simulation { return list(s.t.simulations, s.t.simulations.all(s.read())) }
+func (s *Store) Simulations() []api.Simulation {
+	return list(s.t.simulations, s.t.simulations.all(s.read()))
+}
 
 // Simulation returns one simulation.
 func (s *Store) Simulation(id string) (api.Simulation, bool) {
@@ -131,7 +139,9 @@ func (s *Store) Profile(ref api.TargetRef) (api.Profile, bool) {
 }
 
 // Quarantines returns all quarantines by patch and target.
-func (s *Store) Quarantines() []api.Quarantine { return list(s.t.quarantines, s.t.quarantines.all(s.read())) }
+func (s *Store) Quarantines() []api.Quarantine {
+	return list(s.t.quarantines, s.t.quarantines.all(s.read()))
+}
 
 // Events returns the record from an index on, oldest first. When there are
 // more than limit, the rest is left for the next call, which starts at the
