@@ -17,6 +17,8 @@ import (
 const (
 	protocolRaft byte = 0x01
 	protocolHTTP byte = 0x02
+	// recordTLS begins a TLS handshake, which no server without TLS expects.
+	recordTLS byte = 0x16
 )
 
 const (
@@ -36,6 +38,8 @@ type mux struct {
 	logger   *slog.Logger
 	done     chan struct{}
 	routing  sync.WaitGroup
+
+	told told
 
 	mu      sync.Mutex
 	unknown map[net.Conn]bool // connections whose first byte is awaited
@@ -110,6 +114,11 @@ func (m *mux) route(conn net.Conn) {
 			err = m.raft.put(conn)
 		case protocolHTTP:
 			err = m.http.put(conn)
+		case recordTLS:
+			err = errors.New("the caller speaks TLS, and this server runs without: give all servers of the cluster the same kind of tls block")
+			if m.told.first("tls") {
+				m.logger.Warn("a caller is refused at the servers' port", "from", conn.RemoteAddr().String(), "reason", err)
+			}
 		default:
 			err = fmt.Errorf("unknown protocol %#x", first[0])
 		}
@@ -191,7 +200,7 @@ func (d *dialer) dial(ctx context.Context, address string, protocol byte) (net.C
 	if d.secure != nil {
 		secured, err := d.secure(ctx, conn, address)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("secure connection to %s: %w", address, err), conn.Close())
+			return nil, errors.Join(err, conn.Close())
 		}
 		conn = secured
 	}

@@ -1,0 +1,223 @@
+package cluster
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/certs"
+)
+
+// welcome is what a server sends once it has accepted the caller's certificate.
+// In TLS 1.3 a caller's handshake ends before the server has looked at the
+// caller's certificate; with this byte a refusal is heard where it belongs, in
+// the dialling, and not by whoever reads from the connection first.
+const welcome byte = 0x06
+
+// ServerName is the DNS name that the certificate of every server of a cluster
+// carries. It names the role: a certificate for anything else, though signed by
+// the same CA, does not open the servers' port.
+func ServerName(cluster string) string { return "server." + cluster + ".oakum" }
+
+// NewKeeper returns a keeper that takes only bundles with which a server can
+// both call and be called by the other servers of the cluster.
+func NewKeeper(cluster string) *certs.Keeper {
+	return certs.NewKeeper(func(b *certs.Bundle) error {
+		if b.CAs == nil {
+			return api.Errorf(api.CodeInvalid, "CA: want the one that signs the servers' certificates, have none")
+		}
+		return b.Verify(ServerName(cluster), time.Now(), x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
+	})
+}
+
+// TLS secures the servers' port: TLS 1.3, both sides show a certificate of the
+// CA with the cluster's ServerName. The bundle is asked for at each handshake,
+// so a new one holds from the next connection on.
+func TLS(keeper *certs.Keeper, cluster string, logger *slog.Logger) Secure {
+	s := &secure{keeper: keeper, name: ServerName(cluster), logger: logger}
+	return Secure{Listener: s.listener, Dialer: s.dial}
+}
+
+type secure struct {
+	keeper *certs.Keeper
+	name   string
+	logger *slog.Logger
+	told   told
+}
+
+func (s *secure) listener(l net.Listener) net.Listener { return &secureListener{l, s} }
+
+// secureListener leaves the handshake to the first read, so that one slow
+// caller holds nobody up.
+type secureListener struct {
+	net.Listener
+	secure *secure
+}
+
+// Accept waits for the next connection.
+func (l *secureListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &incoming{Conn: tls.Server(conn, l.secure.serverConfig()), secure: l.secure}, nil
+}
+
+// incoming is a connection whose caller has yet to prove itself.
+type incoming struct {
+	*tls.Conn
+	secure *secure
+	once   sync.Once
+	err    error
+}
+
+// Read makes the caller prove itself first.
+func (c *incoming) Read(p []byte) (int, error) {
+	c.once.Do(c.greet)
+	if c.err != nil {
+		return 0, c.err
+	}
+	return c.Conn.Read(p)
+}
+
+// greet runs under the deadline that the mux has set for the first byte.
+func (c *incoming) greet() {
+	if err := c.Handshake(); err != nil { //nolint:noctx // see above
+		c.err = c.secure.refused(c.RemoteAddr(), err)
+		return
+	}
+	_, c.err = c.Conn.Write([]byte{welcome})
+}
+
+// serverConfig asks for the bundle in use at each handshake.
+func (s *secure) serverConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			b, err := s.keeper.Bundle()
+			if err != nil {
+				return nil, err
+			}
+			return &tls.Config{
+				MinVersion:   tls.VersionTLS13,
+				Certificates: []tls.Certificate{b.Certificate},
+				ClientAuth:   tls.RequireAndVerifyClientCert,
+				ClientCAs:    b.CAs,
+				// Without resumption every connection is judged by the CAs of today.
+				SessionTicketsDisabled: true,
+				VerifyConnection: func(state tls.ConnectionState) error {
+					return state.PeerCertificates[0].VerifyHostname(s.name)
+				},
+			}, nil
+		},
+	}
+}
+
+// dial proves this server to another one, and has it prove itself.
+func (s *secure) dial(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {
+	b, err := s.keeper.Bundle()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, transportTimeout)
+	defer cancel()
+	secured := tls.Client(conn, &tls.Config{
+		MinVersion: tls.VersionTLS13,
+		RootCAs:    b.CAs,
+		ServerName: s.name,
+		// Sent whatever the other server asks for, so that it can say what is
+		// wrong with it.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &b.Certificate, nil },
+	})
+	if err := s.prove(ctx, secured); err != nil {
+		if ctx.Err() != nil {
+			return nil, err // nobody refused: it took too long
+		}
+		return nil, s.rejected(address, err)
+	}
+	return secured, nil
+}
+
+// prove shakes hands and waits for the other server's welcome.
+func (s *secure) prove(ctx context.Context, conn *tls.Conn) error {
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	deadline, _ := ctx.Deadline()
+	if err := conn.SetReadDeadline(deadline); err != nil {
+		return err
+	}
+	var answer [1]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return err
+	}
+	if answer[0] != welcome {
+		return fmt.Errorf("want its welcome, have byte %#x", answer[0])
+	}
+	return conn.SetReadDeadline(time.Time{})
+}
+
+// refused tells why a caller was turned away.
+func (s *secure) refused(from net.Addr, err error) error {
+	host := from.String()
+	if h, _, splitErr := net.SplitHostPort(host); splitErr == nil {
+		host = h // the port is another one at each attempt
+	}
+	var timeout net.Error
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || (errors.As(err, &timeout) && timeout.Timeout()) {
+		return err // it went away by itself: a port scan, a health check
+	}
+	refusal := fmt.Errorf("a connection from %s is refused: %s", host, s.explain(err))
+	if s.told.first(refusal.Error()) {
+		s.logger.Warn("a caller is refused at the servers' port", "from", host, "reason", s.explain(err))
+	}
+	return refusal
+}
+
+// rejected tells why a server can't be spoken to.
+func (s *secure) rejected(address string, err error) error {
+	reason := s.explain(err)
+	if s.told.first(address + reason) {
+		s.logger.Warn("a server can't be spoken to", "address", address, "reason", reason)
+	}
+	return api.Errorf(api.CodePermissionDenied, "the server at %s: %s", address, reason)
+}
+
+// explain says in one sentence what is wrong with the other side.
+func (s *secure) explain(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		return fmt.Sprintf("it refuses this server's certificate (%v): give both servers certificates of one CA that name %s and have not expired", op.Err, s.name)
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "it does not speak TLS: give it a tls block like this server's"
+	}
+	if wrong, ok := errors.AsType[x509.HostnameError](err); ok {
+		return fmt.Sprintf("its certificate is for %s and not for %s: it is a client, or a server of another cluster", certs.Names(wrong.Certificate), s.name)
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "its certificate is signed by a CA that this server does not know: servers of one cluster need certificates of one CA"
+	}
+	if bad, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		switch bad.Reason {
+		case x509.Expired:
+			return fmt.Sprintf("its certificate is valid from %s to %s only: renew it, or set the clocks right",
+				bad.Cert.NotBefore.UTC().Format(time.RFC3339), bad.Cert.NotAfter.UTC().Format(time.RFC3339))
+		case x509.IncompatibleUsage:
+			return "its certificate lacks a usage: a server's is for both server and client authentication"
+		default:
+		}
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		return "it closed the connection: it may run without TLS"
+	}
+	return err.Error()
+}
