@@ -12,17 +12,19 @@ import (
 // latencyModel judges a latency by counting requests that took longer than a
 // limit: y on the stable arm, and on the canary b = max(m*y, y+d), with the
 // margins m and d. If the canary is slower by no more than the margin, its share above b
-// is at most the stable share above y, whatever the distribution. So every
-// limit is a ratio of counts with margin one (package stats), and the mean of
-// their e-values is an e-value.
+// is at most the stable share above y, whatever the distribution. The abort
+// holds all such limits against each other at once (order.go); the promotion
+// compares the counts at one, the KPI's own quantile.
 //
 // The limits are fixed before the requests that they are applied to: they come
-// from the first requests of the stable arm, which are used for nothing else.
+// from the history or from the first requests of the stable arm, which are used
+// for nothing else, and later from what the stable arm has shown so far.
 // On the canary b is always a bucket's bound, so its requests are counted
 // exactly. On the stable arm y usually lies inside a bucket, whose share above
-// y is taken from those first requests by a power law through the bucket's ends. If
-// that share is wrong, the margin that is really used lies between "none" and
-// the bucket's width; equal arms stay equal for the abort in any case.
+// y is taken from the requests that place the limits, by a power law through
+// the bucket's ends. If that share is wrong, the margin that is really used
+// lies between "none" and the bucket's width; equal arms stay equal for the
+// abort in any case.
 type latencyModel struct {
 	AbortAbove   float64      `json:"abort_above"`
 	PromoteBelow float64      `json:"promote_below"`
@@ -32,17 +34,16 @@ type latencyModel struct {
 	Canary       stats.Vector `json:"canary,omitempty"` // requests per bucket
 	Stable       stats.Vector `json:"stable,omitempty"`
 	Carried      Reference    `json:"carried,omitzero"`
-	Worse        []*limit     `json:"worse,omitempty"`
+	Slower       *ordered     `json:"slower,omitempty"` // with a stable arm
+	Worse        []*limit     `json:"worse,omitempty"`  // without one
 	Better       *limit       `json:"better,omitempty"`
 }
 
 // limit compares counts above Canary with counts above Stable.
 type limit struct {
-	Stable float64      `json:"stable"`
-	Canary float64      `json:"canary"`
-	Share  float64      `json:"share"` // of the stable bucket around Stable that lies above it
-	Ratio  *stats.Ratio `json:"ratio,omitempty"`
-	Rate   *stats.Rate  `json:"rate,omitempty"` // when there is no stable arm
+	edge
+	Ratio *stats.Ratio `json:"ratio,omitempty"`
+	Rate  *stats.Rate  `json:"rate,omitempty"` // when there is no stable arm
 }
 
 func newLatency(kpi KPI, spec api.KPISpec, alone bool) *latencyModel {
@@ -65,13 +66,14 @@ func (m *latencyModel) observe(kpi KPI, pair Pair, _ float64) {
 	if !m.layout(pair.Canary.Upper) || !m.Alone && !slices.Equal(pair.Stable.Upper, pair.Canary.Upper) {
 		return // the histogram changed its buckets: start over with the next look
 	}
-	if len(m.Worse) == 0 && total(m.Carried.Counts) >= enough(kpi.Quantile) {
+	if !m.placed() && total(m.Carried.Counts) >= enough(kpi.Quantile) {
 		m.place(kpi)
 	}
+	m.renew(kpi)
 	for i, c := range pair.Canary.Counts {
 		m.Canary[i] += c
 	}
-	ready := len(m.Worse) > 0
+	ready := m.placed()
 	if !m.Alone {
 		for i, c := range pair.Stable.Counts {
 			m.Stable[i] += c
@@ -82,6 +84,9 @@ func (m *latencyModel) observe(kpi KPI, pair Pair, _ float64) {
 	}
 	if !ready {
 		return
+	}
+	if m.Slower != nil {
+		m.Slower.observe(m.Upper, pair, kpi.Dispersion)
 	}
 	for _, l := range m.Worse {
 		l.observe(m.Upper, pair, kpi.Dispersion)
@@ -100,15 +105,28 @@ func (m *latencyModel) layout(upper []float64) bool {
 	m.Upper = slices.Clone(upper)
 	m.Canary = make(stats.Vector, len(upper)+1)
 	m.Stable = make(stats.Vector, len(upper)+1)
-	m.Worse, m.Better = nil, nil
+	m.Slower, m.Worse, m.Better = nil, nil, nil
 	if !slices.Equal(m.Carried.Upper, upper) {
 		m.Carried = Reference{Upper: slices.Clone(upper), Counts: make(stats.Vector, len(upper)+1)}
 	}
 	return fresh
 }
 
+// placed reports whether the limits are known.
+func (m *latencyModel) placed() bool { return m.Slower != nil || len(m.Worse) > 0 }
+
 // place chooses the limits from the stable arm's histogram.
 func (m *latencyModel) place(kpi KPI) {
+	if m.Alone {
+		m.placeAlone(kpi)
+	} else {
+		m.placeOrder(kpi.Quantile, m.Carried.Counts)
+	}
+	m.placeBetter(kpi)
+}
+
+// placeAlone chooses the limits that a canary without a stable arm is held to.
+func (m *latencyModel) placeAlone(kpi KPI) {
 	worse := func(y float64) float64 { return max(y*m.AbortAbove, y+m.IgnoreBelow) }
 	counts := m.Carried.Counts
 	used := map[int]bool{}
@@ -142,6 +160,11 @@ func (m *latencyModel) place(kpi KPI) {
 			m.Worse = append(m.Worse, l)
 		}
 	}
+}
+
+// placeBetter chooses the limit of the promotion.
+func (m *latencyModel) placeBetter(kpi KPI) {
+	counts := m.Carried.Counts
 	// The promotion is about the quantile itself: a limit further down would
 	// be easier to prove and say nothing about the tail, one further up would
 	// wait for rare requests. Between them the bound counts that a canary like
@@ -197,12 +220,7 @@ func (m *latencyModel) limit(y, b float64, side stats.Side) *limit {
 		return nil
 	}
 	counts := m.Carried.Counts
-	l := &limit{Stable: y, Canary: b}
-	i := sort.SearchFloat64s(m.Upper, y)
-	if i < len(m.Upper) && counts[i] > 0 {
-		beyond := above(m.Upper, counts, m.Upper[i])
-		l.Share = min(max((above(m.Upper, counts, y)-beyond)/counts[i], 0), 1)
-	}
+	l := &limit{edge: m.edge(counts, y, b)}
 	if !m.Alone {
 		r := stats.NewRatio(1, side)
 		l.Ratio = &r
@@ -224,14 +242,9 @@ func (l *limit) observe(upper []float64, pair Pair, dispersion float64) {
 		l.Rate.Observe(canary, requests, dispersion)
 		return
 	}
-	i := sort.SearchFloat64s(upper, l.Stable)
-	stable := l.Share * pair.Stable.Counts[i]
-	for _, c := range pair.Stable.Counts[i+1:] {
-		stable += c
-	}
 	l.Ratio.Observe(stats.Block{
 		CanaryEvents: canary, CanaryExposure: requests,
-		StableEvents: stable, StableExposure: total(pair.Stable.Counts),
+		StableEvents: l.above(upper, pair.Stable.Counts, tails(pair.Stable.Counts)), StableExposure: total(pair.Stable.Counts),
 	}, dispersion)
 }
 
@@ -244,6 +257,9 @@ func (l *limit) logE() float64 {
 
 func (m *latencyModel) evidence() (abort, promote float64) {
 	var all []float64
+	if m.Slower != nil {
+		all = append(all, m.Slower.Order.LogE())
+	}
 	for _, l := range m.Worse {
 		all = append(all, l.logE())
 	}
