@@ -26,10 +26,11 @@ type change struct {
 	by    string
 	now   int // cluster level
 
-	level  int // to be set, when not 0
-	graph  bool
-	topics []api.Topic
-	events []api.Event
+	level     int                  // to be set, when not 0
+	autopilot *api.AutopilotConfig // the same
+	graph     bool
+	topics    []api.Topic
+	events    []api.Event
 }
 
 // touch says that rows of the topic changed.
@@ -81,6 +82,9 @@ func (c *change) finish(old *meta) {
 	}
 	if c.level != 0 {
 		next.Level = c.level
+	}
+	if c.autopilot != nil {
+		next.Autopilot = c.autopilot
 	}
 	if c.graph {
 		next.GraphIndex, next.GraphAt = c.index, c.at

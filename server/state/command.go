@@ -19,6 +19,7 @@ const (
 	TypeQuarantineLift    Type = 8
 	TypeLevelSet          Type = 9
 	TypeRolloutChange     Type = 10 // level 2
+	TypeAutopilotPut      Type = 11 // level 2
 )
 
 // SupportedLevel is the newest cluster level that this binary knows. What each
@@ -26,7 +27,7 @@ const (
 const SupportedLevel = 2
 
 // level2 brought packed entries, transitions as changes, budget.targets held
-// by the state machine, and ended rollouts without what only carrying them out
+// by the state machine, autopilot's configuration, and ended rollouts without what only carrying them out
 // needs.
 const level2 = 2
 
@@ -73,6 +74,8 @@ func newCommand(t Type) Command {
 		return &LevelSet{}
 	case TypeRolloutChange:
 		return &rolloutChange{}
+	case TypeAutopilotPut:
+		return &AutopilotPut{}
 	}
 	return nil
 }

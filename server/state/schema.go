@@ -17,6 +17,8 @@ type meta struct {
 	GraphAt    time.Time            `json:"graph_at,omitzero"`
 	Events     int                  `json:"events"` // rows in the event table
 	Topics     map[api.Topic]uint64 `json:"topics"` // index of the last change
+
+	Autopilot *api.AutopilotConfig `json:"autopilot,omitempty"` // nil while none was recorded
 }
 
 // metaKey is the key of the only meta row.
