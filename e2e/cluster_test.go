@@ -215,10 +215,7 @@ func (o *oakum) job(id string, count int, critical bool) {
 	must.NoError(o.t, err)
 	_, _, err = o.vendor.Jobs().Register(job, nil)
 	must.NoError(o.t, err)
-	o.t.Cleanup(func() {
-		_, _, err := o.vendor.Jobs().Deregister(id, true, nil)
-		must.NoError(o.t, err)
-	})
+	endJob(o.t, o.vendor, id)
 	eventually(o.t, "the instances of "+id+" run", 2*time.Minute, func() bool { return o.count(id, "v1") == count })
 	eventually(o.t, "the first deployment of "+id+" is over", 2*time.Minute, func() bool {
 		d, _, err := o.vendor.Jobs().LatestDeployment(id, nil)

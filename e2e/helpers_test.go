@@ -51,8 +51,15 @@ func withStack(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	code = m.Run()
+	fallen := running.Fallen()
+	for name, words := range fallen {
+		fmt.Fprintf(os.Stderr, "%s ended by itself; the end of its log:\n%s\n", name, words)
+	}
 	if err := running.Down(ctx); err != nil {
 		return 1, err
+	}
+	if len(fallen) > 0 {
+		return 1, fmt.Errorf("%d agents of the stack ended by themselves", len(fallen))
 	}
 	return code, os.RemoveAll(dir)
 }
@@ -81,6 +88,16 @@ func eventuallySay(t *testing.T, within time.Duration, ok func() bool, say func(
 			t.Fatalf("not within %s: %s", within, say())
 		}
 	}
+}
+
+// endJob stops a job when the test ends. Nomad forgets it with the stack: a job
+// that is purged while a deployment of it runs can cost Nomad its leader.
+func endJob(t *testing.T, vendor *nomadapi.Client, id string) {
+	t.Helper()
+	t.Cleanup(func() {
+		_, _, err := vendor.Jobs().Deregister(id, false, nil)
+		must.NoError(t, err)
+	})
 }
 
 // shared counts the keys that two sets have in common.

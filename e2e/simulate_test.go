@@ -49,10 +49,7 @@ func newSandbox(t *testing.T) *sandbox {
 	job := machineJob("vault-door", filepath.Join(s.images, "store-1.0.qcow2"))
 	_, _, err = vendor.Jobs().Register(job, nil)
 	must.NoError(t, err)
-	t.Cleanup(func() {
-		_, _, err := vendor.Jobs().Deregister("vault-door", true, nil)
-		must.NoError(t, err)
-	})
+	endJob(t, vendor, "vault-door")
 	s.target, err = client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "vault-door", Group: "store"})
 	must.NoError(t, err)
 	eventually(t, "the machine runs", 2*time.Minute, func() bool {

@@ -159,10 +159,7 @@ func newSleeper(t *testing.T, vendor *nomadapi.Client, client *nomad.Client, nam
 	must.NoError(t, err)
 	_, _, err = vendor.Jobs().Register(job, nil)
 	must.NoError(t, err)
-	t.Cleanup(func() {
-		_, _, err := vendor.Jobs().Deregister(id, true, nil)
-		must.NoError(t, err)
-	})
+	endJob(t, vendor, id)
 	s := &sleeper{t: t, vendor: vendor, client: client}
 	s.move = rollout.Move{
 		Target: api.TargetRef{Namespace: "default", Job: id, Group: "g"}, Rollout: "r-" + name,

@@ -10,12 +10,12 @@ import (
 	"syscall"
 )
 
-// Down ends the stack: it purges the jobs, waits for their tasks, stops the
+// Down ends the stack: it stops the jobs, waits for their tasks, stops the
 // agents, kills what they left behind, detaches their mounts and removes the
 // state. Logs stay. It does what it can when parts are already gone.
 func (s *Stack) Down(ctx context.Context) error {
 	if _, running := s.Running(NomadServer); running && s.nomadReady(ctx) == nil {
-		if err := s.purgeJobs(ctx); err != nil {
+		if err := s.stopJobs(ctx); err != nil {
 			s.say("some jobs did not end by themselves: %v", err)
 		}
 	}

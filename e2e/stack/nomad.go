@@ -107,18 +107,18 @@ func (s *Stack) nomadPolicies(ctx context.Context) error {
 // job is what teardown needs to know of a job.
 type job struct{ ID, Namespace string }
 
-// purgeJobs stops and forgets every job, and waits until their tasks ended.
-func (s *Stack) purgeJobs(ctx context.Context) error {
+// stopJobs stops every job and waits until their tasks ended.
+func (s *Stack) stopJobs(ctx context.Context) error {
 	var jobs []job
 	if err := s.nomad().call(ctx, http.MethodGet, "/v1/jobs?namespace=*", nil, &jobs); err != nil {
 		return fmt.Errorf("list jobs: %w", err)
 	}
 	var failed []error
 	for _, j := range jobs {
-		query := url.Values{"purge": {"true"}, "namespace": {j.Namespace}}
+		query := url.Values{"namespace": {j.Namespace}}
 		err := s.nomad().call(ctx, http.MethodDelete, "/v1/job/"+url.PathEscape(j.ID)+"?"+query.Encode(), nil, nil)
 		if err != nil && !isStatus(err, http.StatusNotFound) {
-			failed = append(failed, fmt.Errorf("purge job %s: %w", j.ID, err))
+			failed = append(failed, fmt.Errorf("stop job %s: %w", j.ID, err))
 		}
 	}
 	if err := errors.Join(failed...); err != nil {

@@ -17,6 +17,11 @@ import (
 // one of them needs less than a second when it is well.
 const termGrace = 8 * time.Second
 
+const (
+	lastLines = 8  // of a log tell why an agent is not ready
+	lastWords = 80 // hold the panic that ended one
+)
+
 // process is one running agent. Started tells it from a later process that
 // was given the same number.
 type process struct {
@@ -132,8 +137,7 @@ func processStat(pid int) (started uint64, state string, err error) {
 }
 
 // logTail returns the last lines of a log, for an error that a person reads.
-func logTail(path string) string {
-	const lines = 8
+func logTail(path string, lines int) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return "(no log)"

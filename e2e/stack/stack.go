@@ -195,6 +195,20 @@ func (s *Stack) Running(name string) (pid int, running bool) {
 	return p.PID, true
 }
 
+// Fallen tells of the components that nobody stopped and that run no more: the
+// end of each one's log, by name.
+func (s *Stack) Fallen() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fallen := map[string]string{}
+	for name, p := range s.running {
+		if !p.alive() {
+			fallen[name] = logTail(s.LogPath(name), lastWords)
+		}
+	}
+	return fallen
+}
+
 // LogPath is the log of a component.
 func (s *Stack) LogPath(name string) string { return s.path(logDir, name+".log") }
 
@@ -284,7 +298,7 @@ func (s *Stack) await(ctx context.Context, name string, try func(context.Context
 		return try(ctx)
 	})
 	if err != nil {
-		return fmt.Errorf("%w; the end of %s:\n  %s", err, s.LogPath(name), logTail(s.LogPath(name)))
+		return fmt.Errorf("%w; the end of %s:\n  %s", err, s.LogPath(name), logTail(s.LogPath(name), lastLines))
 	}
 	return nil
 }

@@ -204,48 +204,68 @@ func (c *Client) twinDigest(ctx context.Context, m twin.Machine, alloc *nomadapi
 
 // StopTwin removes a twin's job and waits until its machine has ended. A twin
 // that is gone already is none to stop.
+//
+// The job is stopped first and forgotten only when nothing of it is left to do.
+// Nomad (1.11.3) loses its leader, and then the next one, to a job that is
+// forgotten while its deployment runs and none of its allocations does: the
+// plan that ends the deployment names no job, and the leader panics on it.
 func (c *Client) StopTwin(ctx context.Context, namespace, job string) error {
 	if !strings.HasPrefix(job, twin.Prefix) {
 		return api.Errorf(api.CodeInternal, "stop twin %s: it is no twin", job)
 	}
-	if err := c.purge(ctx, namespace, job); err != nil {
+	eval, err := c.deregister(ctx, namespace, job, false)
+	if err != nil {
 		return err
 	}
 	ticker := time.NewTicker(twinGoneInterval)
 	defer ticker.Stop()
 	for {
-		left, err := c.twinAllocs(ctx, namespace, job)
+		left, err := c.twinRest(ctx, namespace, job, eval)
 		if err != nil {
 			return err
 		}
-		if left == 0 {
-			return nil
+		if left == "" {
+			_, err := c.deregister(ctx, namespace, job, true)
+			return err
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("stop twin %s: %d machines still run: %w", job, left, context.Cause(ctx))
+			return fmt.Errorf("stop twin %s: %s: %w", job, left, context.Cause(ctx))
 		}
 	}
 }
 
-func (c *Client) purge(ctx context.Context, namespace, job string) error {
+// deregister stops a job, or makes Nomad forget it as well. It returns the
+// evaluation that carries it out; a job that is gone already has none.
+func (c *Client) deregister(ctx context.Context, namespace, job string, forget bool) (eval string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, _, err := c.api.Jobs().Deregister(job, true, c.write(ctx, namespace))
+	eval, _, err = c.api.Jobs().Deregister(job, forget, c.write(ctx, namespace))
 	if err = explain("stop twin "+job, err); api.IsCode(err, api.CodeNotFound) {
-		return nil
+		return "", nil
 	}
-	return err
+	return eval, err
 }
 
-// twinAllocs counts the twin's allocations that may still run.
-func (c *Client) twinAllocs(ctx context.Context, namespace, job string) (int, error) {
+// twinRest says what is left to do of a twin that was stopped, or "".
+func (c *Client) twinRest(ctx context.Context, namespace, job, eval string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	if eval != "" {
+		e, _, err := c.api.Evaluations().Info(eval, c.query(ctx, namespace))
+		err = explain("read evaluation of twin "+job, err)
+		switch {
+		case api.IsCode(err, api.CodeNotFound): // collected as garbage: it is long over
+		case err != nil:
+			return "", err
+		case e.Status == nomadapi.EvalStatusPending:
+			return "Nomad has not looked at it yet", nil
+		}
+	}
 	stubs, _, err := c.api.Jobs().Allocations(job, true, c.query(ctx, namespace))
 	if err != nil {
-		return 0, explain("list allocations of twin "+job, err)
+		return "", explain("list allocations of twin "+job, err)
 	}
 	left := 0
 	for _, s := range stubs {
@@ -255,7 +275,10 @@ func (c *Client) twinAllocs(ctx context.Context, namespace, job string) (int, er
 			left++
 		}
 	}
-	return left, nil
+	if left > 0 {
+		return fmt.Sprintf("%d machines still run", left), nil
+	}
+	return "", nil
 }
 
 // Twins lists the jobs of the sandbox in every namespace.
