@@ -1,0 +1,397 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+)
+
+// The ports inside of each namespace.
+const (
+	httpPort = 4740
+	raftPort = 4741
+)
+
+// Options say what to run. The functions may be nil; they are given the number
+// of a server, from 0.
+type Options struct {
+	Binary  string
+	Dir     string
+	Servers int
+	Nomad   string // URL as the servers reach it; "" means that there is none
+	Token   string // for Nomad
+	Extra   string // HCL that is added to every server's configuration
+
+	Wrap      func(i int) []string // what the command line begins with, inside of the namespace
+	Env       func(i int) []string
+	Advertise func(i int, address string) string // for Raft; address is the server's own
+	DiskMiB   func(i int) int                    // 0 means no disk of its own
+}
+
+// Cluster is a set of servers on a network of their own.
+type Cluster struct {
+	Options
+	Net     *Network
+	Servers []*Server
+	Token   string // of somebody who may do everything
+	issuer  *issuer
+}
+
+// Server is one of them.
+type Server struct {
+	Name   string
+	Index  int
+	Client *client.Client
+	Disk   *Disk // nil unless asked for
+	Raft   string
+	Binary string // Start runs this one
+
+	cluster *Cluster
+	config  string
+	logPath string
+	cmd     *exec.Cmd
+	ended   chan struct{}
+}
+
+// Start makes the network, starts every server and waits for a leader.
+func Start(ctx context.Context, o Options) (*Cluster, error) {
+	network, err := NewNetwork(o.Servers)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{Options: o, Net: network}
+	if err := c.prepare(); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	for _, s := range c.Servers {
+		if err := s.Start(); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	if _, err := c.Leader(ctx); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+// prepare writes everything that the servers need before they start.
+func (c *Cluster) prepare() (err error) {
+	if c.issuer, err = newIssuer(c.Net.Host()); err != nil {
+		return err
+	}
+	if c.Token, err = c.issuer.token("tester"); err != nil {
+		return err
+	}
+	var joins []string
+	for i := range c.Options.Servers {
+		joins = append(joins, fmt.Sprintf("%q", c.advertised(i)))
+	}
+	for i := range c.Options.Servers {
+		s, err := c.server(i, strings.Join(joins, ", "))
+		if err != nil {
+			return err
+		}
+		c.Servers = append(c.Servers, s)
+	}
+	return nil
+}
+
+func (c *Cluster) advertised(i int) string {
+	address := fmt.Sprintf("%s:%d", c.Net.Address(i), raftPort)
+	if c.Advertise != nil {
+		address = c.Advertise(i, address)
+	}
+	return address
+}
+
+// server prepares one server.
+func (c *Cluster) server(i int, joins string) (*Server, error) {
+	name := fmt.Sprintf("oakum-%d", i+1)
+	dir := filepath.Join(c.Dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make server folder: %w", err)
+	}
+	s := &Server{
+		Name: name, Index: i, Raft: c.advertised(i), Binary: c.Binary, cluster: c,
+		config: filepath.Join(dir, "oakum.hcl"), logPath: filepath.Join(dir, "oakum.log"),
+	}
+	data := filepath.Join(dir, "data")
+	if c.DiskMiB != nil && c.DiskMiB(i) > 0 {
+		var err error
+		if s.Disk, err = c.Net.disk(dir, c.DiskMiB(i)); err != nil {
+			return nil, err
+		}
+		data = filepath.Join(s.Disk.Dir, "data")
+	}
+	secret := filepath.Join(dir, "secret")
+	for path, text := range map[string]string{secret: "none", s.config: c.configuration(s, data, secret, joins)} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return nil, fmt.Errorf("write configuration: %w", err)
+		}
+	}
+	var err error
+	s.Client, err = client.New(client.Config{
+		Address: fmt.Sprintf("http://%s:%d", c.Net.Address(i), httpPort), Token: c.Token, Timeout: callTimeout,
+	})
+	return s, err
+}
+
+// configuration is that of a server whose Vault is away, and whose Nomad is
+// unless one was named: what is left is a cluster that keeps policies.
+func (c *Cluster) configuration(s *Server, data, secret, joins string) string {
+	nowhere := fmt.Sprintf("http://%s:1", c.Net.Host())
+	nomad, token := nowhere, ""
+	if c.Nomad != "" {
+		nomad, token = c.Nomad, c.Options.Token
+	}
+	address := c.Net.Address(s.Index)
+	return fmt.Sprintf(`name     = %q
+data_dir = %q
+
+addresses {
+  http = "%s:%d"
+  raft = "%s:%d"
+}
+advertise {
+  raft = %q
+}
+server {
+  bootstrap_expect = %d
+  retry_join       = [%s]
+}
+nomad {
+  address = %q
+  token   = %q
+}
+vault {
+  address        = %q
+  role_id_file   = %q
+  secret_id_file = %q
+}
+auth {
+  issuer       = %q
+  jwks_url     = %q
+  audience     = %q
+  vault_tokens = false
+  rule "everybody" {
+    when         = true
+    capabilities = ["read", "policy-write", "patch-submit", "simulate", "approve", "rollout-control", "operator"]
+  }
+}
+%s
+`, s.Name, data, address, httpPort, address, raftPort, s.Raft, c.Options.Servers, joins, nomad, token,
+		nowhere, secret, secret, c.issuer.URL, c.issuer.URL, audience, c.Extra)
+}
+
+// Start runs the process; its log is appended to.
+func (s *Server) Start() error {
+	log, err := os.OpenFile(s.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	defer log.Close() //nolint:errcheck // the process has a descriptor of its own
+	argv := []string{s.Binary, "agent", "-config=" + s.config}
+	if s.cluster.Wrap != nil {
+		argv = append(s.cluster.Wrap(s.Index), argv...)
+	}
+	argv = s.cluster.Net.Inside(s.Index, argv...)
+	s.cmd = exec.Command(argv[0], argv[1:]...) //nolint:noctx // it outlives the caller's context, Close ends it
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.cluster.Dir}
+	if s.cluster.Env != nil {
+		s.cmd.Env = append(s.cmd.Env, s.cluster.Env(s.Index)...)
+	}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", s.Name, err)
+	}
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait() // killed on purpose, most of the time
+		close(ended)
+	}(s.cmd, s.ended)
+	return nil
+}
+
+// Kill ends the process without a warning, as a crash would.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Terminate asks the process to end, and waits.
+func (s *Server) Terminate() { s.end(syscall.SIGTERM) }
+
+// Pause stops the process where it stands, as a machine does that is moved or
+// swaps; Resume lets it go on.
+func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
+
+// PID is that of the process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Ended is closed when the process is over.
+func (s *Server) Ended() <-chan struct{} { return s.ended }
+
+// Running reports whether the process lives.
+func (s *Server) Running() bool {
+	if s.cmd == nil {
+		return false
+	}
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// endTimeout is how long a process may take to end when it was asked to.
+const endTimeout = 20 * time.Second
+
+func (s *Server) end(sig syscall.Signal) {
+	if !s.Running() {
+		return
+	}
+	_ = s.cmd.Process.Signal(sig) // it may have ended in between
+	select {
+	case <-s.ended:
+	case <-time.After(endTimeout):
+		_ = s.cmd.Process.Kill() // the last resort
+		<-s.ended
+	}
+}
+
+// Log returns what the process has written.
+func (s *Server) Log() string {
+	text, err := os.ReadFile(s.logPath)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// Close ends every server and removes the network.
+func (c *Cluster) Close() error {
+	for _, s := range c.Servers {
+		if s.Running() {
+			_ = s.Resume() // one that is paused can't end
+		}
+		s.end(syscall.SIGKILL)
+		s.Client.Close()
+	}
+	var errs []error
+	if c.issuer != nil {
+		errs = append(errs, c.issuer.close())
+	}
+	return errors.Join(append(errs, c.Net.Close())...)
+}
+
+// lookTimeout bounds one question about a server's health.
+const lookTimeout = 2 * time.Second
+
+// Health is what a server says of itself; ok is false when it says nothing.
+func (s *Server) Health(ctx context.Context) (report api.HealthReport, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	report, err := s.Client.Health(ctx)
+	return report, err == nil
+}
+
+// Leader waits for a server that leads by its own account and is taken for the
+// leader by a majority.
+func (c *Cluster) Leader(ctx context.Context) (*Server, error) {
+	var leader *Server
+	err := Until(ctx, 30*time.Second, func() bool {
+		votes := map[string]int{}
+		for _, s := range c.Servers {
+			if report, ok := s.Health(ctx); ok && report.Ready {
+				votes[report.Leader]++
+			}
+		}
+		for _, s := range c.Servers {
+			report, ok := s.Health(ctx)
+			if ok && report.Ready && report.Leader == s.Raft && votes[s.Raft] > len(c.Servers)/2 {
+				leader = s
+				return true
+			}
+		}
+		return false
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wait for a leader: %w; the log of %s ends:\n%s", err, c.Servers[0].Name, Tail(c.Servers[0].Log(), 30))
+	}
+	return leader, nil
+}
+
+// Others are all servers but those.
+func (c *Cluster) Others(not ...*Server) []*Server {
+	var out []*Server
+	for _, s := range c.Servers {
+		skip := false
+		for _, n := range not {
+			skip = skip || n == s
+		}
+		if !skip {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// Agree waits until every server has applied the same log and returns an error
+// when their states differ then.
+func (c *Cluster) Agree(ctx context.Context) (api.StateInfo, error) {
+	var infos []api.StateInfo
+	err := Until(ctx, 30*time.Second, func() bool {
+		infos = nil
+		for _, s := range c.Servers {
+			info, err := s.Client.State(ctx)
+			if err != nil || (len(infos) > 0 && info.Index != infos[0].Index) {
+				infos = append(infos, info)
+				return false
+			}
+			infos = append(infos, info)
+		}
+		return true
+	})
+	if err != nil {
+		return api.StateInfo{}, fmt.Errorf("wait until all servers are at one index: %w: %+v", err, infos)
+	}
+	for _, info := range infos {
+		if info.Hash != infos[0].Hash || info.Level != infos[0].Level {
+			return info, fmt.Errorf("the states of %s and %s differ at index %d: %+v", infos[0].Server, info.Server, info.Index, infos)
+		}
+	}
+	return infos[0], nil
+}
+
+// Until waits for a condition.
+func Until(ctx context.Context, within time.Duration, ok func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for !ok() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("not within %s: %w", within, ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Tail returns the last lines of a text.
+func Tail(text string, lines int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}

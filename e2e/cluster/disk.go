@@ -1,0 +1,79 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Disk is a small file system of its own, in a file on a loop device.
+type Disk struct {
+	Dir   string // where it is mounted
+	image string
+}
+
+// disk makes and mounts a file system of some MiB for a member.
+func (n *Network) disk(dir string, mebibytes int) (*Disk, error) {
+	d := &Disk{Dir: filepath.Join(dir, n.name+"-disk"), image: filepath.Join(dir, "disk.img")}
+	if err := os.MkdirAll(d.Dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make disk: %w", err)
+	}
+	for _, step := range [][]string{
+		{"truncate", "-s", fmt.Sprintf("%dM", mebibytes), d.image},
+		{"mke2fs", "-q", "-F", "-t", "ext4", "-m", "0", d.image},
+		{"mount", "-o", "loop", d.image, d.Dir},
+	} {
+		if err := run(step[0], step[1:]...); err != nil {
+			return nil, fmt.Errorf("make disk: %w", err)
+		}
+	}
+	return d, nil
+}
+
+// Fill takes all the space that is left.
+func (d *Disk) Fill() error {
+	file, err := os.Create(d.filler())
+	if err != nil {
+		return fmt.Errorf("fill disk: %w", err)
+	}
+	// Down to single bytes, so that not even a page of the log fits.
+	for size := 1 << 20; size > 0; size /= 16 {
+		block := make([]byte, size)
+		for err == nil {
+			_, err = file.Write(block)
+		}
+		err = nil
+	}
+	return file.Close()
+}
+
+// Free gives the space back.
+func (d *Disk) Free() error { return os.Remove(d.filler()) }
+
+func (d *Disk) filler() string { return filepath.Join(d.Dir, "filler") }
+
+// Freeze has every write wait, as a disk that has stopped to answer; Thaw has
+// them go on.
+func (d *Disk) Freeze() error { return run("fsfreeze", "--freeze", d.Dir) }
+
+// Thaw ends Freeze.
+func (d *Disk) Thaw() error { return run("fsfreeze", "--unfreeze", d.Dir) }
+
+// unmountBelow unmounts the disks of a network.
+func unmountBelow(name string) error {
+	text, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	var errs []error
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) > 1 && filepath.Base(fields[1]) == name+"-disk" {
+			_ = run("fsfreeze", "--unfreeze", fields[1]) // most are not frozen
+			errs = append(errs, run("umount", "-l", fields[1]))
+		}
+	}
+	return errors.Join(errs...)
+}
