@@ -50,6 +50,8 @@ const (
 	// forty times more to do than it can: 166 s were seen. Only a control that
 	// never serves is waited for as long.
 	healthyDefault = 5 * time.Minute
+	// withinDefault leaves room for both boots and a quarter of an hour of work.
+	withinDefault = 30 * time.Minute
 	// lookDefault is two of the intervals in which a Nomad client measures.
 	lookDefault = 2 * time.Second
 	// warmupDefault bounds the time in which both twins fill their caches before
@@ -83,8 +85,10 @@ type Options struct {
 	RateMax float64
 	// HealthyWithin is how long a twin may take to answer its check.
 	HealthyWithin time.Duration
-	Look          time.Duration // between two looks of the judge
-	Warmup        time.Duration // at most, before the first of them
+	// Within bounds a whole simulation, from the first boot to the last look.
+	Within time.Duration
+	Look   time.Duration // between two looks of the judge
+	Warmup time.Duration // at most, before the first of them
 	// Transport carries the requests; nil means one of its own per twin.
 	Transport http.RoundTripper
 }
@@ -100,6 +104,7 @@ type Simulator struct {
 func New(o Options) *Simulator {
 	o.RateMax = cmp.Or(o.RateMax, rateDefault)
 	o.HealthyWithin = cmp.Or(o.HealthyWithin, healthyDefault)
+	o.Within = cmp.Or(o.Within, withinDefault)
 	o.Look = cmp.Or(o.Look, lookDefault)
 	o.Warmup = cmp.Or(o.Warmup, warmupDefault)
 	if o.Logger == nil {
@@ -156,6 +161,9 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	case <-ctx.Done():
 		return api.Impact{}, nil, fmt.Errorf("wait for another simulation: %w", context.Cause(ctx))
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Within,
+		api.Errorf(api.CodeTimeout, "the simulation took longer than %s (simulator.timeout)", s.o.Within))
+	defer cancel()
 	// Nothing but this process runs twins, so what it does not run is left over
 	// from an earlier attempt.
 	if err := s.sweep(ctx, func(string) bool { return false }); err != nil {

@@ -195,6 +195,17 @@ func TestRun_TearsDownWhenItsContextEnds(t *testing.T) {
 	}
 }
 
+func TestRun_TearsDownWhenItTakesTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel()
+		s := simulator.New(simulator.Options{Sandbox: m, Transport: m, Within: 20 * time.Second})
+		_, err := s.Run(t.Context(), request())
+		must.True(t, api.IsCode(err, api.CodeTimeout), must.Sprint(err))
+		must.ErrorContains(t, err, "took longer than 20s (simulator.timeout)")
+		must.MapEmpty(t, m.machines)
+	})
+}
+
 func TestRun_RateFollowsTheProfile(t *testing.T) {
 	cases := map[string]struct {
 		baseline api.Baseline
