@@ -15,8 +15,9 @@ const (
 	// coldBelow is how many samples a baseline needs before it counts: about
 	// what the tails of a mean need to look normal.
 	coldBelow = 30
-	// phiFrom is how many differences the autocorrelation is learned from.
-	phiFrom = 60
+	// phiFrom is how many differences the autocorrelation is learned from, at
+	// least: with twenty its error is about 0.2, which the judge allows for.
+	phiFrom = 20
 	// hourMemory is how many samples an hour of the week remembers: four
 	// weeks of samples every five seconds.
 	hourMemory = 4 * 720
@@ -37,7 +38,7 @@ type series struct {
 	hours      [hoursOfWeek]hour
 	reference  judge.Reference
 	dispersion stats.Dispersion
-	halves     stats.Paired // differences between two halves of the instances
+	halves     stats.Series // differences between two halves of the instances, per instance
 }
 
 type hour struct {
@@ -51,11 +52,11 @@ type extra struct {
 	Mean       float64          `json:"mean"`
 	Reference  judge.Reference  `json:"reference,omitzero"`
 	Dispersion stats.Dispersion `json:"dispersion,omitzero"`
-	Halves     stats.Paired     `json:"halves,omitzero"`
+	Halves     stats.Series     `json:"halves,omitzero"`
 }
 
 func newSeries(kpi judge.KPI, source string) *series {
-	return &series{kpi: kpi, source: source, sketch: stats.NewSketch(), halves: stats.NewPaired(0, false)}
+	return &series{kpi: kpi, source: source, sketch: stats.NewSketch()}
 }
 
 // learn adds one value of the KPI. Values that cannot be are refused.
@@ -126,8 +127,11 @@ func (s *series) describe(interval, learned time.Duration) judge.KPI {
 	kpi.Dispersion = s.dispersion.Factor()
 	if s.halves.N >= phiFrom && learned > 0 && interval > 0 {
 		// The correlation of a first-order process fades as a power of time.
-		kpi.Phi = math.Pow(s.halves.Autocorrelation(), float64(interval)/float64(learned))
-		kpi.PhiKnown = true
+		phi, deviation, power := s.halves.Autocorrelation(), s.halves.Error(), float64(interval)/float64(learned)
+		low := math.Pow(max(phi-deviation, 0), power)
+		high := math.Pow(min(phi+deviation, 1), power)
+		kpi.Phi, kpi.PhiError, kpi.PhiKnown = (low+high)/2, (high-low)/2, true
+		kpi.Noise = judge.Noise{Canary: s.halves.Variance(), Stable: s.halves.Variance(), N: s.halves.N}
 	}
 	if !s.cold() {
 		kpi.Reference = s.reference

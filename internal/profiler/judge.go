@@ -180,8 +180,10 @@ func (p *Profiler) learned(r Request, kpi judge.KPI) judge.KPI {
 		return kpi
 	}
 	known := s.describe(r.Spec.Interval.D(), p.interval)
-	kpi.Dispersion, kpi.Phi, kpi.PhiKnown, kpi.Reference = known.Dispersion, known.Phi, known.PhiKnown, known.Reference
-	return kpi
+	known.Name, known.Kind, known.Unit, known.Quantile = kpi.Name, kpi.Kind, kpi.Unit, kpi.Quantile
+	known.Noise.Canary /= float64(max(len(some(r.Canary)), 1))
+	known.Noise.Stable /= float64(max(len(some(r.Stable)), 1))
+	return known
 }
 
 // look reads both arms and feeds the bank.

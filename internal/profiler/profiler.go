@@ -16,6 +16,7 @@ package profiler
 import (
 	"context"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -368,7 +369,9 @@ func (p *Profiler) learnGauge(ref api.TargetRef, name, source string, values []f
 	s.learn(mean(values), now)
 	if len(values) > 1 {
 		half := len(values) / 2
-		s.halves.Observe(mean(values[:half]) - mean(values[half:]))
+		// In units of one instance: a mean of n varies by 1/n of its variance.
+		size := math.Sqrt(1/float64(half) + 1/float64(len(values)-half))
+		s.halves.Observe((mean(values[:half]) - mean(values[half:])) / size)
 	}
 }
 

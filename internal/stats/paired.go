@@ -2,93 +2,97 @@ package stats
 
 import "math"
 
+// History is what is known about the noise of a series of differences before
+// the first of them.
+type History struct {
+	// Phi is the autocorrelation from one difference to the next, and Error its
+	// standard error. Unknown says that there is neither.
+	Phi, Error float64
+	Unknown    bool
+	// Variance of the differences, learned from N of them; 0 without.
+	Variance, N float64
+}
+
 const (
-	// pairedGuess is what the autocorrelation is taken for while no history is
-	// known, and pairedPrior how many observations that guess is worth. High,
-	// so that a strongly correlated series is not believed before it is
-	// measured; the price is a few looks more for an obvious regression.
-	pairedGuess = 0.9
-	pairedPrior = 8
-	// pairedSpread is the prior variance of the effect in units of the noise
-	// variance: effects of about one standard deviation are met first.
-	pairedSpread = 1.0
-	// pairedLimit keeps the correction for the autocorrelation finite.
-	pairedLimit = 0.98
+	// pairedTrust is how many differences the variance of a history counts
+	// for at most. More would decide a strong effect a look or two earlier; with
+	// eight, noise of twice the standard deviation that history knows alarms
+	// in two percent of the runs where one was allowed.
+	pairedTrust = 8
+	// pairedReach is how many standard errors around the autocorrelation of a
+	// history are taken for possible.
+	pairedReach = 2
 	// pairedMin is how many differences it takes to say anything.
 	pairedMin = 3
 )
+
+// pairedEffects are the variances of the effect, in units of the variance of the
+// differences, that alternatives are made with: effects of about a half to
+// fifty standard deviations.
+func pairedEffects() [4]float64 { return [4]float64{0.3, 2, 30, 1000} }
+
+// pairedUnknown are the autocorrelations that are possible without history.
+func pairedUnknown() Vector {
+	return Vector{0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.58, 0.66, 0.73, 0.79, 0.84, 0.88, 0.91, 0.935, 0.955, 0.97}
+}
+
+// pairedWeight is the weight of an alternative with autocorrelation f. Where it
+// is high, evidence grows slowly whatever the weight; where it is low, a weight
+// is won in looks.
+func pairedWeight(f float64) float64 { return 1 / (0.05 + f) }
 
 // Paired is the evidence that the mean of a series of differences, one per
 // interval, is above zero, with unknown variance and first-order
 // autocorrelation f.
 //
-// It is the sequential t test with the right Haar prior on the scale and a
-// normal prior of variance g on the effect,
+// For a given f, d_t - f d_(t-1) are independent, and so is sqrt(1-f^2) d_0 of
+// them. Both are the mean times a known number x_t, plus noise: a regression
+// through the origin. With the right Haar prior on the noise and a prior of
+// variance g on the mean, in units of the noise, the marginal likelihood of n
+// values is, up to what all f and g share,
 //
-//	E = (1+kg)^(-1/2) * ((1 + t^2/v) / (1 + t^2/(v(1+kg))))^((v+1)/2), v = n-1,
+//	m(f, g) = (1-f^2)^(1/2) (1+g X)^(-1/2) (R + b^2 X/(1+g X))^(-n/2)
 //
-// where k = n(1-f)/(1+f) is the number of independent differences that n
-// correlated ones are worth, t = mean*sqrt(k)/s, and s is corrected for its
-// own bias under correlation. For f = 0 this is the exact martingale. It counts
-// only while the mean is positive. That keeps the guarantee for every mean <=
-// 0: adding a negative constant to all values lowers t at every n and leaves s
-// alone, and E rises with t.
+// with X = sum x_t^2, b the estimated mean and R the residual squares; m(f, 0)
+// is that of mean zero. Twice the posterior chance of a mean above zero times
+// m(f, g) is the likelihood under a prior on the positive side alone. The ratio
+// to m(f, 0) is an exact martingale where the mean is zero (the sequential t test
+// of the invariant, for f = 0); for means below zero it is smaller at every
+// look, as it rises with b alone.
 //
-// With f known from history the share of false alarms stays within the limit
-// from f = 0 to 0.95 (measured; the tests repeat it). Without history f is
-// estimated on the way: then the limit holds up to about f = 0.5, and a series
-// with f = 0.95 whose mean sits exactly on the margin alarms in one of six runs
-// at a limit of one in a hundred. Equal arms are never on the margin.
+// When f is not known, the e-value is the mean of that over all possible f
+// and g, divided by the largest m(f, 0): no possible f explains the series with
+// a mean of zero. It is smaller than the e-value of whatever f is true, so the
+// guarantee holds for each. That costs time, the more the fewer f are excluded:
+// a level and a very slow noise look the same for twenty or thirty values.
 type Paired struct {
-	Phi   float64 `json:"phi"`
-	Known bool    `json:"known,omitempty"`
-	N     float64 `json:"n"`
-	Mean  float64 `json:"mean"`
-	M2    float64 `json:"m2"`  // sum of squared deviations from the mean
-	Lag   float64 `json:"lag"` // sum of products of neighbours, about First
-	First float64 `json:"first"`
-	Last  float64 `json:"last"`
+	Series
+	Phi      Vector  `json:"phi"`             // the possible autocorrelations
+	Variance float64 `json:"prior,omitempty"` // from history
+	Trust    float64 `json:"trust,omitempty"` // how many differences it counts for
 }
 
-// NewPaired starts a process. Known says that phi was learned from history.
-func NewPaired(phi float64, known bool) Paired {
-	if !known || math.IsNaN(phi) {
-		phi, known = pairedGuess, false
+// NewPaired starts a process.
+func NewPaired(h History) Paired {
+	if h.Unknown || !finite(h.Phi, h.Error) {
+		return Paired{Phi: pairedUnknown()}
 	}
-	return Paired{Phi: min(max(phi, 0), pairedLimit), Known: known}
-}
-
-// Observe adds one difference.
-func (p *Paired) Observe(d float64) {
-	if !finite(d) {
-		return
+	p := Paired{}
+	low := min(max(h.Phi-pairedReach*h.Error, 0), seriesLimit)
+	high := min(max(h.Phi+pairedReach*h.Error, low), seriesLimit)
+	// Steps as wide as those between the autocorrelations without history.
+	steps := max(math.Ceil((math.Atanh(high)-math.Atanh(low))/0.15), 0)
+	for i := 0.0; i <= steps; i++ {
+		part := 0.0
+		if steps > 0 {
+			part = i / steps
+		}
+		p.Phi = append(p.Phi, low+part*(high-low))
 	}
-	if p.N == 0 {
-		p.First = d
-	} else {
-		// Sums about the first value, so that a large mean does not swallow
-		// the products.
-		p.Lag += (d - p.First) * (p.Last - p.First)
+	if h.Variance > 0 && finite(h.Variance) && h.N > 0 {
+		p.Variance, p.Trust = h.Variance, min(h.N/4, pairedTrust)
 	}
-	p.N++
-	delta := d - p.Mean
-	p.Mean += delta / p.N
-	p.M2 += delta * (d - p.Mean)
-	p.Last = d
-}
-
-// Autocorrelation is the coefficient that history or the past suggests.
-func (p *Paired) Autocorrelation() float64 {
-	if p.Known || p.N < pairedMin || p.M2 <= 0 {
-		return p.Phi
-	}
-	pairs, mean, last := p.N-1, p.Mean-p.First, p.Last-p.First
-	// Sum of (d_t - mean)(d_(t-1) - mean), written out; the first value is 0.
-	products := p.Lag - mean*(2*p.N*mean-last) + pairs*mean*mean
-	found := products / p.M2
-	found += (1 + 3*found) / p.N // short series underestimate it by about that
-	weight := pairs / (pairs + pairedPrior)
-	return min(max(weight*found+(1-weight)*p.Phi, 0), pairedLimit)
+	return p
 }
 
 // LogE is the natural logarithm of the evidence that the mean is above zero.
@@ -96,18 +100,56 @@ func (p *Paired) LogE() float64 {
 	if p.N < pairedMin {
 		return 0
 	}
-	f, v := p.Autocorrelation(), p.N-1
-	inflation := (1 + f) / (1 - f)
-	worth := p.N / inflation
-	// Correlated values spread less about their own mean than they vary.
-	shrunk := max(1-(inflation-1)/v, 0.1)
+	effects := pairedEffects()
+	var room [64]float64
+	terms, null := room[:0], math.Inf(-1)
+	n := p.N + p.Trust
+	var weights float64
+	for _, f := range p.Phi {
+		r, weight := p.regress(f), pairedWeight(f)
+		weights += weight
+		r.scale += math.Log(weight)
+		null = max(null, r.scale-math.Log(weight)-n/2*math.Log(r.rest+r.fit))
+		for _, g := range effects {
+			terms = append(terms, r.positive(g, n))
+		}
+	}
+	return LogMeanExp(terms...) - null - math.Log(weights/float64(len(p.Phi)))
+}
+
+// regression is the series for one autocorrelation.
+type regression struct {
+	scale float64 // half the logarithm of 1-f^2
+	x     float64 // X over 1-f^2, so that effects are in units of the differences
+	mean  float64
+	fit   float64 // b^2 X
+	rest  float64 // R and what history adds
+}
+
+func (p *Paired) regress(f float64) regression {
+	q := 1 - f*f
+	x := q + (p.N-1)*(1-f)*(1-f)
+	about := (1 - f) * (p.Sum - f*(p.Sum-p.Last)) / x
+	squares := p.Squares - 2*f*p.Lag + f*f*(p.Squares-p.Last*p.Last)
+	mean := p.First + about
+	fit := mean * mean * x
+	rest := max(squares-about*about*x, 0) + p.Trust*p.Variance*q
 	// Identical values have no deviation; a relative floor stands in for the
 	// resolution of whatever measured them.
-	variance := max(p.M2/v/shrunk, 1e-12*p.Mean*p.Mean)
-	t2 := 0.0
-	if p.Mean > 0 {
-		t2 = worth * p.Mean * p.Mean / variance
+	rest = max(rest, 1e-12*fit, math.SmallestNonzeroFloat64)
+	return regression{scale: math.Log(q) / 2, x: x / q, mean: mean, fit: fit, rest: rest}
+}
+
+// positive is the logarithm of the likelihood with an effect above zero.
+func (r regression) positive(g, n float64) float64 {
+	k := 1 + g*r.x
+	squares := r.rest + r.fit/k
+	// The posterior of the mean is a t distribution with n degrees of freedom;
+	// its chance of being positive by Wallace's approximation to the normal.
+	t2 := r.fit * g * r.x / k * n / squares
+	z := (8*n + 1) / (8*n + 3) * math.Sqrt(n*math.Log1p(t2/n))
+	if r.mean < 0 {
+		z = -z
 	}
-	spread := 1 + worth*pairedSpread
-	return -math.Log(spread)/2 + (v+1)/2*(math.Log1p(t2/v)-math.Log1p(t2/(v*spread)))
+	return r.scale - math.Log(k)/2 - n/2*math.Log(squares) + math.Log(math.Erfc(-z/math.Sqrt2))
 }

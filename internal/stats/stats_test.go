@@ -155,49 +155,45 @@ func TestBrokenCanaryAbortsByTheMargin(t *testing.T) {
 }
 
 func TestPairedFalseAlarms(t *testing.T) {
-	const runs = 300
-	cases := []struct {
-		rho   float64
-		known bool
-		alpha float64
-		limit float64
-	}{
-		{0, true, 0.05, 0.05},
-		{0.5, true, 0.05, 0.05},
-		{0.8, true, 0.05, 0.05},
-		{0.95, true, 0.05, 0.05},
-		{0, false, 0.01, 0.01},
-		{0.5, false, 0.01, 0.02},
-		{0.95, false, 0.01, 0.2}, // the documented weakness without history
-	}
-	for _, c := range cases {
-		t.Run(fmt.Sprintf("rho=%g known=%v", c.rho, c.known), func(t *testing.T) {
-			hits := alarms(runs, c.alpha, func(rng *rand.Rand, crossed func(float64) bool) {
-				p := NewPaired(c.rho, c.known)
-				x := rng.NormFloat64()
-				for range looks {
-					x = c.rho*x + math.Sqrt(1-c.rho*c.rho)*rng.NormFloat64()
-					p.Observe(x)
-					if crossed(p.LogE()) {
-						return
-					}
-				}
-			})
-			mustNotExceed(t, hits, runs, c.limit)
-		})
+	const runs, alpha = 300, 0.05
+	for _, rho := range []float64{0, 0.5, 0.8, 0.95} {
+		for name, h := range map[string]History{
+			"known":           {Phi: rho},
+			"variance known":  {Phi: rho, Variance: 1, N: 500},
+			"from an hour":    {Phi: rho, Error: math.Sqrt((1 - rho*rho) / 720), Variance: 1, N: 720},
+			"without history": {Unknown: true},
+		} {
+			for _, mean := range []float64{0, -0.3} {
+				t.Run(fmt.Sprintf("autocorrelation %g, %s, mean %g", rho, name, mean), func(t *testing.T) {
+					t.Parallel()
+					hits := alarms(runs, alpha, func(rng *rand.Rand, crossed func(float64) bool) {
+						p := NewPaired(h)
+						x := rng.NormFloat64()
+						for range looks {
+							x = rho*x + math.Sqrt(1-rho*rho)*rng.NormFloat64()
+							p.Observe(x + mean)
+							if crossed(p.LogE()) {
+								return
+							}
+						}
+					})
+					mustNotExceed(t, hits, runs, alpha)
+				})
+			}
+		}
 	}
 }
 
 func TestPairedFindsAShift(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
-	p := NewPaired(0, true)
+	p := NewPaired(History{})
 	n := 0.0
 	for p.LogE() < math.Log(100) {
 		p.Observe(1 + rng.NormFloat64())
 		n++
 		must.Less(t, 100, n)
 	}
-	quiet := NewPaired(0, true)
+	quiet := NewPaired(History{})
 	for range 1000 {
 		quiet.Observe(-1)
 	}
@@ -212,7 +208,7 @@ func TestProcessesSurviveJSON(t *testing.T) {
 		C Rate
 		D Paired
 	}
-	one := all{NewRatio(1.1, Worse), NewMargin(0.01, Better), NewRate(0.1, Worse), NewPaired(0, false)}
+	one := all{NewRatio(1.1, Worse), NewMargin(0.01, Better), NewRate(0.1, Worse), NewPaired(History{Unknown: true})}
 	two := one
 	two.A.Log, two.B.Log, two.C.Log = append(Vector{}, one.A.Log...), append(Vector{}, one.B.Log...), append(Vector{}, one.C.Log...)
 	for range 200 {

@@ -11,6 +11,11 @@ import (
 // what was known before: enough for a deviation, and of the same hour.
 const freshLooks = 5
 
+// repeatedFor is how long a reading that is the same in both arms, to the last
+// digit, is taken for the same sample read again: about as long as scrapes are
+// apart. After that it counts, so that a constant is judged too.
+const repeatedFor = 15.0 // seconds
+
 // gaugeModel judges means by paired differences: each interval gives one
 // difference between the canary's mean and the margin around the stable one.
 type gaugeModel struct {
@@ -20,6 +25,8 @@ type gaugeModel struct {
 	Alone        bool         `json:"alone,omitempty"`
 	N            float64      `json:"n"`
 	Canary       float64      `json:"canary"`           // mean
+	Last         [2]float64   `json:"last"`             // canary and stable, of the last reading that counted
+	Age          float64      `json:"age"`              // seconds since then
 	Stable       Reference    `json:"stable"`           // seen by this bank
 	Carried      Reference    `json:"carried,omitzero"` // given to it
 	Worse        stats.Paired `json:"worse"`
@@ -31,13 +38,32 @@ func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
 		AbortAbove: spec.AbortAbove, PromoteBelow: spec.PromoteBelow, IgnoreBelow: spec.IgnoreBelow,
 		Alone:   alone,
 		Carried: Reference{N: kpi.Reference.N, Mean: kpi.Reference.Mean, M2: kpi.Reference.M2},
-		Worse:   stats.NewPaired(kpi.Phi, kpi.PhiKnown),
-		Better:  stats.NewPaired(kpi.Phi, kpi.PhiKnown),
+		Worse:   stats.NewPaired(kpi.history(spec.AbortAbove, alone)),
+		Better:  stats.NewPaired(kpi.history(spec.PromoteBelow, alone)),
 	}
 }
 
-func (m *gaugeModel) observe(_ KPI, pair Pair, _ float64) {
+// history is what is known of the differences canary - margin * stable. A canary
+// without a stable arm has no differences: what it does from look to look is
+// not known.
+func (k KPI) history(margin float64, alone bool) stats.History {
+	if !k.PhiKnown || alone {
+		return stats.History{Unknown: true}
+	}
+	return stats.History{Phi: k.Phi, Error: k.PhiError, Variance: k.Noise.Canary + margin*margin*k.Noise.Stable, N: k.Noise.N}
+}
+
+func (m *gaugeModel) observe(_ KPI, pair Pair, seconds float64) {
 	canary, low, high := pair.Canary.Value, pair.Stable.Value, pair.Stable.Value
+	m.Age += max(seconds, 0)
+	reading := [2]float64{canary, high}
+	if m.Alone {
+		reading[1] = 0
+	}
+	if m.N > 0 && reading == m.Last && m.Age < repeatedFor {
+		return
+	}
+	m.Last, m.Age = reading, 0
 	m.N++
 	m.Canary += (canary - m.Canary) / m.N
 	if m.Alone {

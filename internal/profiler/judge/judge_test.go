@@ -134,13 +134,13 @@ func TestVerdicts(t *testing.T) {
 		kpi    string
 		within time.Duration
 	}{
-		"healthy":             {func(*world) {}, api.VerdictPromote, "", 2 * time.Minute},
-		"healthy in buckets":  {func(w *world) { w.upper = coarse }, api.VerdictPromote, "", 3 * time.Minute},
+		"healthy":             {func(*world) {}, api.VerdictPromote, "", 3 * time.Minute},
+		"healthy in buckets":  {func(w *world) { w.upper = coarse }, api.VerdictPromote, "", 4 * time.Minute},
 		"thirty percent fail": {func(w *world) { w.canaryError = 0.3 }, api.VerdictAbort, api.KPIErrorRate, 15 * time.Second},
 		"twice as slow":       {func(w *world) { w.canarySlow = 2 }, api.VerdictAbort, "latency_p90", 30 * time.Second},
 		"twice as slow in buckets": {func(w *world) { w.canarySlow = 2; w.upper = coarse }, api.VerdictAbort,
 			"latency_p90", 45 * time.Second},
-		"twice the cpu": {func(w *world) { w.canaryCPU = 0.4 }, api.VerdictAbort, api.KPICPU, 90 * time.Second},
+		"twice the cpu": {func(w *world) { w.canaryCPU = 0.4 }, api.VerdictAbort, api.KPICPU, 4 * time.Minute},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -17,12 +17,24 @@ type KPI struct {
 	// Dispersion is how much more than chance the arms differ without any
 	// patch; counts are divided by it. Below 1 means 1.
 	Dispersion float64 `json:"dispersion,omitempty"`
-	// Phi is the autocorrelation of a gauge's differences, when PhiKnown.
+	// Phi is the autocorrelation of a gauge's differences from look to look, when
+	// PhiKnown, and PhiError its standard error.
 	Phi      float64 `json:"phi,omitempty"`
 	PhiKnown bool    `json:"phi_known,omitempty"`
+	PhiError float64 `json:"phi_error,omitempty"`
+	// Noise is how much a gauge's arms differ without any patch.
+	Noise Noise `json:"noise,omitzero"`
 	// Reference is what stable looked like before, for a stage that leaves no
 	// stable instance to compare with.
 	Reference Reference `json:"reference,omitzero"`
+}
+
+// Noise is the variance of the mean over each arm's instances about what both
+// arms have in common, learned from N differences.
+type Noise struct {
+	Canary float64 `json:"canary"`
+	Stable float64 `json:"stable"`
+	N      float64 `json:"n"`
 }
 
 // Reference sums up the stable arm.

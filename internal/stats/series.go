@@ -1,0 +1,81 @@
+package stats
+
+import "math"
+
+// Series sums up a series of values so that the likelihood of any first-order
+// autocorrelation can be told from it: six floats, however long it is. Sums are
+// about the first value, so that a large mean does not swallow the noise.
+type Series struct {
+	N       float64 `json:"n"`
+	First   float64 `json:"first"`
+	Last    float64 `json:"last"`    // about First, as all that follow
+	Sum     float64 `json:"sum"`     // of the values
+	Squares float64 `json:"squares"` // of the values squared
+	Lag     float64 `json:"lag"`     // of the products of neighbours
+}
+
+// Observe adds one value. What is not a finite number is left out.
+func (s *Series) Observe(d float64) {
+	if !finite(d) {
+		return
+	}
+	if s.N == 0 {
+		s.First = d
+	}
+	e := d - s.First
+	s.Sum += e
+	s.Squares += e * e
+	s.Lag += e * s.Last
+	s.Last = e
+	s.N++
+}
+
+// Mean is that of all values, 0 without any.
+func (s *Series) Mean() float64 {
+	if s.N == 0 {
+		return 0
+	}
+	return s.First + s.Sum/s.N
+}
+
+// deviations is the sum of squared deviations from the mean.
+func (s *Series) deviations() float64 {
+	return max(s.Squares-s.Sum*s.Sum/s.N, 0)
+}
+
+// seriesLimit is the largest autocorrelation that is told from a random walk.
+const seriesLimit = 0.98
+
+// Autocorrelation is the estimated coefficient, 0 to 0.98, corrected for the
+// bias of short series, which show (1+3f)/n less than they have (Kendall 1954).
+func (s *Series) Autocorrelation() float64 {
+	all := s.deviations()
+	if s.N < 3 || all <= 0 {
+		return 0
+	}
+	mean := s.Sum / s.N
+	// Sum of (e_t - mean)(e_(t-1) - mean), written out; the first value is 0.
+	products := s.Lag - mean*(2*s.Sum-s.Last) + (s.N-1)*mean*mean
+	found := products / all
+	return min(max(found+(1+3*found)/s.N, 0), seriesLimit)
+}
+
+// Error is the standard error of Autocorrelation.
+func (s *Series) Error() float64 {
+	if s.N < 3 {
+		return 1
+	}
+	f := s.Autocorrelation()
+	return math.Sqrt((1 - f*f + 1/s.N) / s.N)
+}
+
+// Variance is that of the values, corrected for what their autocorrelation
+// hides from a short series.
+func (s *Series) Variance() float64 {
+	if s.N < 3 {
+		return 0
+	}
+	f := s.Autocorrelation()
+	shrunk := max(1-((1+f)/(1-f)-1)/(s.N-1), 0.1)
+	return s.deviations() / (s.N - 1) / shrunk
+}
