@@ -24,6 +24,7 @@ type outside struct {
 	consul     *consul.Client
 	prometheus *prometheus.Client
 	auth       httpapi.Authenticator // nil only in -dev
+	vault      *vault.Client         // nil without a vault block
 	duties     []duty
 }
 
@@ -92,6 +93,7 @@ func (o *outside) openVault(ctx context.Context, cfg *config.Config, log *slog.L
 	if err != nil {
 		return nil, nil, fmt.Errorf("open vault: %w", err)
 	}
+	o.vault = client
 	o.duties = append(o.duties, duty{"login to vault", client.Run})
 	if via := v.Nomad; via != nil {
 		source := client.NomadToken(vault.Via{Address: cfg.Nomad.Address, AuthMethod: via.AuthMethod, OIDCRole: via.OIDCRole})

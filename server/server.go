@@ -31,6 +31,7 @@ type Server struct {
 	node     *cluster.Node
 	host     *host.Host
 	out      *outside
+	identity *identity
 	api      *httpapi.API
 	control  *control
 	listener net.Listener
@@ -97,7 +98,14 @@ func (s *Server) open(ctx context.Context) error {
 	if s.out, err = openOutside(ctx, s.cfg, s.log); err != nil {
 		return err
 	}
-	for _, d := range s.out.duties {
+	proof, err := openIdentity(s.cfg, s.out.vault, s.log)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.identity = proof
+	s.mu.Unlock()
+	for _, d := range slices.Concat(s.out.duties, s.identity.duties) {
 		s.duty(duties, d.what, d.run)
 	}
 	if s.host, err = host.New(ctx, host.Options{Logger: s.log, Plugins: pluginConfigs(s.cfg)}); err != nil {
@@ -114,6 +122,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.control = newControl(s)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(s.identity.collectors()...)
 	s.api = httpapi.New(httpapi.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.control, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.out.auth,
@@ -124,7 +133,7 @@ func (s *Server) open(ctx context.Context) error {
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addresses.HTTP); err != nil {
 		return err
 	}
-	s.duty(duties, "http api", func(ctx context.Context) error { return s.api.Serve(ctx, s.listener) })
+	s.duty(duties, "http api", func(ctx context.Context) error { return s.api.Serve(ctx, s.identity.https(s.listener)) })
 	s.duty(duties, "leadership", func(ctx context.Context) error { return s.node.Run(ctx, s.lead) })
 	s.log.Info("server started", "name", s.cfg.Name, "http", s.Address(), "raft", s.node.Address(), "dev", s.cfg.Dev)
 	if s.cfg.Dev {
@@ -176,6 +185,7 @@ func (s *Server) clusterConfig() cluster.Config {
 	return cluster.Config{
 		ID: s.cfg.Name, Dir: dir, Bind: s.cfg.Addresses.Raft, Advertise: s.cfg.Advertise.Raft, Cluster: s.cfg.Cluster,
 		BootstrapExpect: s.cfg.Server.BootstrapExpect, RetryJoin: s.cfg.Server.RetryJoin, Version: s.version, Logger: s.log,
+		Secure: s.identity.secure(s.cfg.Cluster, s.log),
 		Tuning: cluster.Tuning{Heartbeat: silence, Election: silence, LeaderLease: silence / 2},
 	}
 }

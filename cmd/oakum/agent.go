@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"github.com/oakumhq/oakum/internal/cli"
 	"github.com/oakumhq/oakum/internal/log"
@@ -11,7 +14,8 @@ import (
 	"github.com/oakumhq/oakum/server/config"
 )
 
-// runAgent runs a server until ctx ends.
+// runAgent runs a server until ctx ends. On SIGHUP the server reads its
+// certificates again.
 func runAgent(ctx context.Context, opt cli.AgentOptions) error {
 	cfg, err := config.Load(opt.Config, opt.Dev, os.Getenv)
 	if err != nil {
@@ -21,5 +25,23 @@ func runAgent(ctx context.Context, opt cli.AgentOptions) error {
 	if err != nil {
 		return err
 	}
-	return server.New(cfg, opt.Version, logger).Run(ctx)
+	srv := server.New(cfg, opt.Version, logger)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	ended := make(chan struct{})
+	var reloads sync.WaitGroup
+	defer reloads.Wait()
+	defer close(ended)
+	reloads.Go(func() {
+		for {
+			select {
+			case <-hangups:
+				_ = srv.Reload() // the log says what was refused
+			case <-ended:
+				return
+			}
+		}
+	})
+	return srv.Run(ctx)
 }

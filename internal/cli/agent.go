@@ -36,7 +36,11 @@ or at their usual ports on this machine.
 
 A server for real has a configuration, and keeps its state on disk:
 
-    $ oakum agent -config=/etc/oakum.d`)
+    $ oakum agent -config=/etc/oakum.d
+
+On SIGHUP the server reads its certificates again and asks Vault for a new one
+where they come from there. One that is of no use is refused in the log, and the
+former stays in use.`)
 	opts := AgentOptions{}
 	c.flags.BoolVar(&opts.Dev, "dev", false, "Run one server in memory, without authentication.")
 	c.flags.Var((*list)(&opts.Config), "config",

@@ -20,6 +20,7 @@ type fileBlock struct {
 	Server     *serverBlock     `hcl:"server,block"`
 	Autopilot  *autopilotBlock  `hcl:"autopilot,block"`
 	Debug      *hcl.Attribute   `hcl:"enable_debug,optional"`
+	TLS        *tlsBlock        `hcl:"tls,block"`
 	Nomad      *nomadBlock      `hcl:"nomad,block"`
 	Consul     *consulBlock     `hcl:"consul,block"`
 	Prometheus *prometheusBlock `hcl:"prometheus,block"`
@@ -161,6 +162,7 @@ func (l *loader) root(f *fileBlock) {
 	})
 	block(l, "autopilot", f.Autopilot, l.autopilot)
 	l.flag(f.Debug, &c.EnableDebug)
+	block(l, "tls", f.TLS, l.tls)
 	block(l, "nomad", f.Nomad, func(b *nomadBlock) {
 		l.str(b.Address, &c.Nomad.Address)
 		l.str(b.Token, &c.Nomad.Token)

@@ -35,6 +35,7 @@ func (l *loader) check() {
 	}
 	l.checkServer()
 	l.checkGrowth()
+	l.checkTLS()
 	l.checkSystems()
 	l.checkVault()
 	l.checkAuth()

@@ -25,6 +25,7 @@ type Config struct {
 	Addresses Addresses // to listen at
 	Advertise Addresses // that others are told; empty means the one to listen at
 
+	TLS        TLS
 	Server     Server
 	Autopilot  Autopilot
 	Nomad      Nomad

@@ -22,7 +22,7 @@ addresses {
   raft = "10.0.0.1:4741"
 }
 advertise { http = "10.0.0.1:4740" }
-
+tls { insecure = true }
 server {
   bootstrap_expect = 3
   retry_join       = ["10.0.0.1", "10.0.0.2:4741", "10.0.0.3"]

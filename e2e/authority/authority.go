@@ -1,0 +1,89 @@
+// Package authority is a CA for servers under test that have no Vault.
+package authority
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/oakumhq/oakum/internal/certs"
+)
+
+// validity reaches this far to both sides of now, because tests make clocks jump.
+const validity = 30 * 24 * time.Hour
+
+// Authority signs certificates.
+type Authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+// New makes a CA.
+func New() (*Authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make CA: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Oakum test CA"}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-validity), NotAfter: time.Now().Add(validity), KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, fmt.Errorf("make CA: %w", err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("make CA: %w", err)
+	}
+	return &Authority{cert: cert, key: key}, nil
+}
+
+// Write signs a certificate for DNS names and writes it with its key and the CA
+// to a folder.
+func (a *Authority) Write(dir string, names ...string) (certs.Files, error) {
+	files := certs.Files{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: filepath.Join(dir, "ca.pem")}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return files, fmt.Errorf("make certificate: %w", err)
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		return files, fmt.Errorf("make certificate: %w", err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: serial, Subject: pkix.Name{CommonName: "Oakum test"}, DNSNames: names,
+		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
+	if err != nil {
+		return files, fmt.Errorf("make certificate: %w", err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		return files, fmt.Errorf("make certificate: %w", err)
+	}
+	for _, f := range []struct {
+		path, kind string
+		der        []byte
+	}{{files.Cert, "CERTIFICATE", der}, {files.Key, "EC PRIVATE KEY", keyDER}, {files.CA, "CERTIFICATE", a.cert.Raw}} {
+		if err := os.WriteFile(f.path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der}), 0o600); err != nil {
+			return files, fmt.Errorf("write certificate: %w", err)
+		}
+	}
+	return files, nil
+}
+
+// Block is the tls block of a server that uses the files.
+func Block(f certs.Files) string {
+	return fmt.Sprintf("tls {\n  ca_file   = %q\n  cert_file = %q\n  key_file  = %q\n}\n", f.CA, f.Cert, f.Key)
+}
