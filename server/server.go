@@ -50,9 +50,15 @@ type closer struct {
 }
 
 // silence is after how long without word from the leader a server stands for
-// election. Twice Raft's default: a machine that is busy with its services for a
-// second must not cost a term, and failover stays below five seconds.
-const silence = 2 * time.Second
+// election: a machine that is busy with its services for a second must not cost
+// a term. Each round of an election takes up to twice this, and one round may be
+// lost to two servers that stand at the same moment, so failover stays below
+// five seconds.
+const silence = 1250 * time.Millisecond
+
+// lease is after how long without a majority a leader steps down: before the
+// others can have elected another one.
+const lease = time.Second
 
 // errStopped is why the duties of a stopping server end.
 var errStopped = errors.New("the server stops")
@@ -186,7 +192,7 @@ func (s *Server) clusterConfig() cluster.Config {
 		ID: s.cfg.Name, Dir: dir, Bind: s.cfg.Addresses.Raft, Advertise: s.cfg.Advertise.Raft, Cluster: s.cfg.Cluster,
 		BootstrapExpect: s.cfg.Server.BootstrapExpect, RetryJoin: s.cfg.Server.RetryJoin, Version: s.version, Logger: s.log,
 		Secure: s.identity.secure(s.cfg.Cluster, s.log),
-		Tuning: cluster.Tuning{Heartbeat: silence, Election: silence, LeaderLease: silence / 2},
+		Tuning: cluster.Tuning{Heartbeat: silence, Election: silence, LeaderLease: lease},
 	}
 }
 

@@ -47,13 +47,10 @@ func (n *Node) Barrier(ctx context.Context) error {
 // VerifyLeader asks a majority whether this server still leads. A read after
 // it sees everything that was confirmed to anybody before it.
 func (n *Node) VerifyLeader(ctx context.Context) error {
-	if !n.IsLeader() {
-		return n.noLeader()
-	}
-	if err := n.wait(ctx, n.raft.VerifyLeader().Error); err != nil {
+	if err := n.CatchUp(ctx); err != nil {
 		return err
 	}
-	return nil
+	return n.wait(ctx, n.raft.VerifyLeader().Error)
 }
 
 // IsLeader reports whether this server leads, as far as it knows.
@@ -109,8 +106,12 @@ func (n *Node) translate(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrRaftShutdown), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return n.noLeader()
+	case errors.Is(err, raft.ErrRaftShutdown):
+		// Raft says this of entries that it refused and of entries that were
+		// committed already but not applied here any more.
+		return api.Errorf(api.CodeTimeout, "server %s stopped before the cluster confirmed: what was asked may still happen", n.cfg.ID)
 	case errors.Is(err, raft.ErrLeadershipLost):
 		return api.Errorf(api.CodeTimeout, "server %s lost its leadership before the cluster confirmed: what was asked may still happen", n.cfg.ID)
 	case errors.Is(err, raft.ErrEnqueueTimeout):

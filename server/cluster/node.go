@@ -91,6 +91,7 @@ type Node struct {
 	nonce     string // tells this process from another of the same name
 	stores    []func() error
 	leads     chan bool     // from Raft: every gain and loss of leadership
+	caughtUp  atomic.Uint64 // the term in which CatchUp succeeded last
 	stop      chan struct{} // closed when Close begins
 	stopped   chan struct{} // closed when Raft has ended
 	loops     sync.WaitGroup

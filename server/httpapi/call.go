@@ -75,8 +75,8 @@ func (a *API) answer(rt route, c *call) error {
 	if err := a.authorise(rt, c); err != nil {
 		return err
 	}
-	if !rt.local && !a.opt.Cluster.IsLeader() {
-		c.w.Header().Set(headerStale, a.staleness(time.Now()))
+	if err := a.ready(rt, c); err != nil {
+		return err
 	}
 	if rt.method == http.MethodGet && !rt.local {
 		if err := a.await(rt, c); err != nil {
@@ -98,6 +98,21 @@ func (a *API) answer(rt route, c *call) error {
 		return nil
 	}
 	return writeJSON(c.w, http.StatusOK, out)
+}
+
+// ready has a leader catch up before it answers, and says how old the answer of
+// a follower may be.
+func (a *API) ready(rt route, c *call) error {
+	if rt.local {
+		return nil
+	}
+	if rt.method != http.MethodGet || !c.flag("stale") {
+		return a.opt.Cluster.CatchUp(c.ctx())
+	}
+	if !a.opt.Cluster.IsLeader() {
+		c.w.Header().Set(headerStale, a.staleness(time.Now()))
+	}
+	return nil
 }
 
 // staleness is how old a follower's answer may be: the time since it last heard

@@ -168,6 +168,7 @@ func (n *node) Leader() (string, string) {
 }
 
 func (n *node) VerifyLeader(context.Context) error { return nil }
+func (n *node) CatchUp(context.Context) error      { return nil }
 
 func (n *node) LeaderTransport() http.RoundTripper {
 	n.mu.Lock()

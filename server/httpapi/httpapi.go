@@ -55,12 +55,14 @@ type Control interface {
 	GraphControl
 }
 
-// Cluster tells the API about leadership.
+// Cluster tells the API about leadership. CatchUp has a new leader apply what
+// former ones confirmed before it answers anybody.
 type Cluster interface {
 	IsLeader() bool
 	Leader() (id, address string)
 	LeaderTransport() http.RoundTripper
 	VerifyLeader(ctx context.Context) error
+	CatchUp(ctx context.Context) error
 }
 
 // Members is the cluster's membership, for the operator.
