@@ -122,6 +122,14 @@ vault {
   }
 }
 
+tls {
+  vault {
+    mount = %q
+    role  = %q
+    ttl   = "1h"
+  }
+}
+
 auth {
   audience = %q
   rule "pipelines" {
@@ -141,7 +149,8 @@ intervals {
 %s
 `, name, data, httpPort, raftPort, len(joins), strings.Join(joins, ", "),
 		env.NomadAddr, env.ConsulAddr, env.PrometheusAddr, env.VaultAddr, env.OakumRoleIDFile, env.OakumSecretIDFile,
-		env.NomadAuthMethod, env.NomadOIDCRole, env.ConsulAuthMethod, env.ConsulOIDCRole, env.OIDCAudience, extra)
+		env.NomadAuthMethod, env.NomadOIDCRole, env.ConsulAuthMethod, env.ConsulOIDCRole,
+		env.PKIPath, env.PKIRole, env.OIDCAudience, extra)
 }
 
 // Start runs the process; its log is appended to.

@@ -40,6 +40,8 @@ type Env struct {
 	NomadOIDCRole     string `env:"NOMAD_OIDC_ROLE" json:"nomad_oidc_role"` // identity/oidc role; the audience has the same name
 	ConsulAuthMethod  string `env:"CONSUL_AUTH_METHOD" json:"consul_auth_method"`
 	ConsulOIDCRole    string `env:"CONSUL_OIDC_ROLE" json:"consul_oidc_role"`
+	PKIPath           string `env:"VAULT_PKI_PATH" json:"pki_path"`
+	PKIRole           string `env:"VAULT_PKI_ROLE" json:"pki_role"` // signs server.default.oakum
 
 	// How callers prove who they are to Oakum.
 	OIDCIssuer           string `env:"OAKUM_OIDC_ISSUER" json:"oidc_issuer"`

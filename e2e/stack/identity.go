@@ -16,6 +16,8 @@ const (
 	nomadRole    = "nomad"  // identity/oidc role and audience
 	consulRole   = "consul" // identity/oidc role and audience
 	signingKey   = "oakum"
+	pkiPath      = "pki"
+	pkiRole      = "oakum-server" // signs the certificates of Oakum's servers
 	// identityTTL is the lifetime of identity tokens and of the Nomad and
 	// Consul tokens got with them: short, so that renewal is exercised.
 	identityTTL = "15m"
@@ -38,6 +40,7 @@ path "identity/oidc/token/consul" { capabilities = ["read"] }
 path "identity/oidc/token/oakum" { capabilities = ["read"] }
 path "identity/entity/id/*" { capabilities = ["read"] }
 path "identity/group/id/*" { capabilities = ["read"] }
+path "pki/sign/oakum-server" { capabilities = ["update"] }
 `
 	vaultCallerRules = `
 path "identity/oidc/token/oakum" { capabilities = ["read"] }
@@ -66,6 +69,11 @@ func (s *Stack) identities(ctx context.Context) error {
 	}{
 		{"sys/auth/" + approlePath, object{"type": "approle"}},
 		{"sys/auth/" + userpassPath, object{"type": "userpass"}},
+		{"sys/mounts/" + pkiPath, object{"type": "pki", "config": object{"max_lease_ttl": "240h"}}},
+		{pkiPath + "/root/generate/internal", object{"common_name": "Oakum servers' CA", "key_type": "ec", "ttl": "240h"}},
+		{pkiPath + "/roles/" + pkiRole, object{
+			"allowed_domains": "server.default.oakum", "allow_bare_domains": true, "key_type": "ec", "key_bits": 256, "max_ttl": "72h",
+		}},
 		{"sys/policies/acl/oakum", object{"policy": vaultOakumRules}},
 		{"sys/policies/acl/caller", object{"policy": vaultCallerRules}},
 		{"identity/oidc/config", object{"issuer": s.vault().base}},

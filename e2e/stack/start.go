@@ -290,6 +290,7 @@ func (s *Stack) Env() Env {
 		StatsdAddr: loopback(s.ports().StatsdUDP), StatsdExporter: "http://" + loopback(s.ports().StatsdHTTP),
 		AppRolePath: approlePath, OakumRoleIDFile: file["oakum_role_id"], OakumSecretIDFile: file["oakum_secret_id"],
 		NomadAuthMethod: authMethod, NomadOIDCRole: nomadRole, ConsulAuthMethod: authMethod, ConsulOIDCRole: consulRole,
+		PKIPath: pkiPath, PKIRole: pkiRole,
 		OIDCIssuer: s.issuer(), OIDCAudience: oakumRole, OIDCRole: oakumRole,
 		PipelineRoleIDFile: file["pipeline_role_id"], PipelineSecretIDFile: file["pipeline_secret_id"],
 		UserpassPath: userpassPath, AlicePasswordFile: file["alice_password"], EvePasswordFile: file["eve_password"],
