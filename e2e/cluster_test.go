@@ -54,7 +54,12 @@ var portBlock = struct {
 // newOakum starts servers beside the shared stack and applies policies.
 func newOakum(t *testing.T, servers int, extra string, policyTexts ...string) *oakum {
 	t.Helper()
-	env := sharedStack(t)
+	return newOakumBeside(t, sharedStack(t), servers, extra, policyTexts...)
+}
+
+// newOakumBeside is newOakum with Nomad, or anything else, where env says.
+func newOakumBeside(t *testing.T, env stack.Env, servers int, extra string, policyTexts ...string) *oakum {
+	t.Helper()
 	portBlock.Lock()
 	portBlock.next += 5
 	offset := running.Offset() + portBlock.next
@@ -72,7 +77,7 @@ func newOakum(t *testing.T, servers int, extra string, policyTexts ...string) *o
 		must.NoError(t, cluster.Stop())
 	})
 	o := &oakum{Cluster: cluster, t: t}
-	o.vendor, err = nomadapi.NewClient(&nomadapi.Config{Address: env.NomadAddr, SecretID: env.NomadToken})
+	o.vendor, err = nomadapi.NewClient(&nomadapi.Config{Address: sharedStack(t).NomadAddr, SecretID: env.NomadToken})
 	must.NoError(t, err)
 	o.pipeline, err = daemon.PipelineToken(t.Context(), env)
 	must.NoError(t, err)
@@ -276,4 +281,20 @@ func root(t *testing.T) string {
 func lastLines(text string, n int) string {
 	all := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.Join(all[max(0, len(all)-n):], "\n")
+}
+
+// states reads how far each server is; those that do not answer are left out.
+func (o *oakum) states() []api.StateInfo {
+	o.t.Helper()
+	var out []api.StateInfo
+	for _, s := range o.Servers {
+		cl, err := client.New(client.Config{Address: s.HTTP, Token: o.alice})
+		must.NoError(o.t, err)
+		info, err := cl.State(o.t.Context())
+		cl.Close()
+		if err == nil {
+			out = append(out, info)
+		}
+	}
+	return out
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/e2e/authority"
 )
 
 // The ports inside of each namespace.
@@ -31,10 +32,12 @@ type Options struct {
 	Token   string // for Nomad
 	Extra   string // HCL that is added to every server's configuration
 
-	Wrap      func(i int) []string // what the command line begins with, inside of the namespace
-	Env       func(i int) []string
-	Advertise func(i int, address string) string // for Raft; address is the server's own
-	DiskMiB   func(i int) int                    // 0 means no disk of its own
+	Plain   bool                 // leave the tls block out; Extra or Configure may bring another
+	Relay   bool                 // whether the servers reach each other by way of this process; see Delay
+	Wrap    func(i int) []string // what the command line begins with, inside of the namespace
+	Env     func(i int) []string
+	DiskMiB func(i int) int    // 0 means no disk of its own
+	TLS     func(i int) string // HCL of the tls block; nil means certificates of a CA of the cluster's own
 }
 
 // Cluster is a set of servers on a network of their own.
@@ -44,6 +47,9 @@ type Cluster struct {
 	Servers []*Server
 	Token   string // of somebody who may do everything
 	issuer  *issuer
+	ca      *authority.Authority
+	signer  *authority.Authority
+	relays  []*relay
 }
 
 // Server is one of them.
@@ -51,8 +57,9 @@ type Server struct {
 	Name   string
 	Index  int
 	Client *client.Client
-	Disk   *Disk // nil unless asked for
-	Raft   string
+	Disk   *Disk  // nil unless asked for
+	Raft   string // address between servers
+	Data   string // folder of its state
 	Binary string // Start runs this one
 
 	cluster *Cluster
@@ -91,12 +98,28 @@ func (c *Cluster) prepare() (err error) {
 	if c.Token, err = c.issuer.token("tester"); err != nil {
 		return err
 	}
-	var joins []string
-	for i := range c.Options.Servers {
-		joins = append(joins, fmt.Sprintf("%q", c.advertised(i)))
+	if c.ca, err = authority.New(); err != nil {
+		return err
 	}
-	for i := range c.Options.Servers {
-		s, err := c.server(i, strings.Join(joins, ", "))
+	if c.signer, err = authority.New(); err != nil {
+		return err
+	}
+	addresses := make([]string, c.Options.Servers) // that the servers tell each other
+	joins := make([]string, c.Options.Servers)
+	for i := range addresses {
+		addresses[i] = fmt.Sprintf("%s:%d", c.Net.Address(i), raftPort)
+		if c.Relay {
+			r, err := newRelay(c.Net.Host(), addresses[i])
+			if err != nil {
+				return err
+			}
+			c.relays = append(c.relays, r)
+			addresses[i] = r.address()
+		}
+		joins[i] = fmt.Sprintf("%q", addresses[i])
+	}
+	for i, address := range addresses {
+		s, err := c.server(i, address, strings.Join(joins, ", "))
 		if err != nil {
 			return err
 		}
@@ -105,49 +128,54 @@ func (c *Cluster) prepare() (err error) {
 	return nil
 }
 
-func (c *Cluster) advertised(i int) string {
-	address := fmt.Sprintf("%s:%d", c.Net.Address(i), raftPort)
-	if c.Advertise != nil {
-		address = c.Advertise(i, address)
-	}
-	return address
-}
-
 // server prepares one server.
-func (c *Cluster) server(i int, joins string) (*Server, error) {
+func (c *Cluster) server(i int, address, joins string) (*Server, error) {
 	name := fmt.Sprintf("oakum-%d", i+1)
 	dir := filepath.Join(c.Dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make server folder: %w", err)
 	}
 	s := &Server{
-		Name: name, Index: i, Raft: c.advertised(i), Binary: c.Binary, cluster: c,
+		Name: name, Index: i, Raft: address, Binary: c.Binary, cluster: c,
 		config: filepath.Join(dir, "oakum.hcl"), logPath: filepath.Join(dir, "oakum.log"),
 	}
-	data := filepath.Join(dir, "data")
+	s.Data = filepath.Join(dir, "data")
 	if c.DiskMiB != nil && c.DiskMiB(i) > 0 {
 		var err error
 		if s.Disk, err = c.Net.disk(dir, c.DiskMiB(i)); err != nil {
 			return nil, err
 		}
-		data = filepath.Join(s.Disk.Dir, "data")
+		s.Data = filepath.Join(s.Disk.Dir, "data")
 	}
 	secret := filepath.Join(dir, "secret")
-	for path, text := range map[string]string{secret: "none", s.config: c.configuration(s, data, secret, joins)} {
+	proof, err := c.proof(i, dir)
+	if err != nil {
+		return nil, err
+	}
+	for path, text := range map[string]string{secret: "none", s.config: c.configuration(s, secret, joins) + proof} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return nil, fmt.Errorf("write configuration: %w", err)
 		}
 	}
-	var err error
 	s.Client, err = client.New(client.Config{
 		Address: fmt.Sprintf("http://%s:%d", c.Net.Address(i), httpPort), Token: c.Token, Timeout: callTimeout,
 	})
 	return s, err
 }
 
+// proof is the tls block of a server: with a certificate of the cluster's own
+// CA, unless TLS says another.
+func (c *Cluster) proof(i int, dir string) (string, error) {
+	if c.TLS != nil {
+		return c.TLS(i), nil
+	}
+	files, err := c.ca.Write(dir, "server.default.oakum")
+	return authority.Block(files), err
+}
+
 // configuration is that of a server whose Vault is away, and whose Nomad is
 // unless one was named: what is left is a cluster that keeps policies.
-func (c *Cluster) configuration(s *Server, data, secret, joins string) string {
+func (c *Cluster) configuration(s *Server, secret, joins string) string {
 	nowhere := fmt.Sprintf("http://%s:1", c.Net.Host())
 	nomad, token := nowhere, ""
 	if c.Nomad != "" {
@@ -188,8 +216,18 @@ auth {
   }
 }
 %s
-`, s.Name, data, address, httpPort, address, raftPort, s.Raft, c.Options.Servers, joins, nomad, token,
+`, s.Name, s.Data, address, httpPort, address, raftPort, s.Raft, c.Options.Servers, joins, nomad, token,
 		nowhere, secret, secret, c.issuer.URL, c.issuer.URL, audience, c.Extra)
+}
+
+// Configure adds HCL to the server's configuration; it holds from the next start.
+func (s *Server) Configure(hcl string) error {
+	file, err := os.OpenFile(s.config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	_, err = file.WriteString(hcl)
+	return errors.Join(err, file.Close())
 }
 
 // Start runs the process; its log is appended to.
@@ -289,6 +327,9 @@ func (c *Cluster) Close() error {
 		s.Client.Close()
 	}
 	var errs []error
+	for _, r := range c.relays {
+		errs = append(errs, r.close())
+	}
 	if c.issuer != nil {
 		errs = append(errs, c.issuer.close())
 	}

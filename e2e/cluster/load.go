@@ -42,12 +42,17 @@ type Load struct {
 
 // Load starts callers whose keys begin with a prefix that nobody used before.
 func (c *Cluster) Load(ctx context.Context, prefix string) *Load {
-	ctx, stop := context.WithCancel(ctx)
-	l := &Load{cluster: c, prefix: prefix, began: time.Now(), stop: stop}
+	l := &Load{cluster: c, prefix: prefix, began: time.Now()}
+	l.Resume(ctx)
+	return l
+}
+
+// Resume has the callers go on after Stop.
+func (l *Load) Resume(ctx context.Context) {
+	ctx, l.stop = context.WithCancel(ctx)
 	for caller := range callers {
 		l.wait.Go(func() { l.call(ctx, caller) })
 	}
-	return l
 }
 
 // Now is how long the load has been going on.
@@ -119,7 +124,7 @@ func (l *Load) Do(ctx context.Context, caller int, server *Server, o Operation) 
 	var err error
 	switch o.Kind {
 	case Put:
-		_, err = server.Client.ApplyPolicy(ctx, policy(o.Key, o.Value))
+		_, err = server.Client.ApplyPolicy(ctx, Policy(o.Key, o.Value))
 	case Delete:
 		err = server.Client.DeletePolicy(ctx, o.Key)
 	default:
@@ -158,14 +163,14 @@ func outcome(err error) Outcome {
 		return Unknown
 	case known.Code == api.CodeNotFound:
 		return Absent
-	case known.Code == api.CodeNoLeader:
-		return Refused
+	case known.Code == api.CodeNoLeader, strings.Contains(known.Message, "connect: connection refused"):
+		return Refused // the second was never sent: nobody listens at the server that was asked
 	}
 	return Unknown
 }
 
-// policy is a file that applies to nothing and holds a value.
-func policy(name, value string) api.SourceFile {
+// Policy is a file that applies to nothing and holds a value.
+func Policy(name, value string) api.SourceFile {
 	return api.SourceFile{Name: name + ".hcl", Text: fmt.Sprintf("policy %q {\n  applies = target.job == %q\n}\n", name, value)}
 }
 

@@ -1,0 +1,153 @@
+//go:build e2e
+
+package cluster_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/e2e/cluster"
+)
+
+// TestSlowNetwork has every exchange between servers take its time, and changes
+// leaders meanwhile: what a new leader does not know yet it must not answer.
+func TestSlowNetwork(t *testing.T) {
+	c := run(t, cluster.Options{Servers: 3, Relay: true})
+	l := c.Load(t.Context(), "slow")
+	flows(t, l, "the cluster works before the fault")
+	c.Delay(100*time.Millisecond, 50*time.Millisecond)
+	flows(t, l, "the cluster works slowly")
+	for range 2 {
+		old := leader(t, c)
+		old.Kill()
+		flows(t, l, "the others go on")
+		must.NoError(t, old.Start())
+		rejoined(t, c, old)
+	}
+	c.Delay(0, 0)
+	flows(t, l, "the cluster works as before")
+	verdict(t, c, l, true)
+}
+
+// TestDisks fills the disk of the leader, and has the disks of a leader and a
+// follower stop to answer for longer than an election takes.
+func TestDisks(t *testing.T) {
+	c := run(t, cluster.Options{Servers: 3, DiskMiB: func(int) int { return 16 }})
+
+	t.Run("the leader's disk is full", func(t *testing.T) {
+		l := c.Load(t.Context(), "full")
+		flows(t, l, "the cluster works before the fault")
+		old := leader(t, c)
+		must.NoError(t, old.Disk.Fill())
+		until(t, "somebody else leads", 20*time.Second, func() bool {
+			now, err := c.Leader(t.Context())
+			return err == nil && now != old
+		})
+		flows(t, l, "the others go on")
+		must.StrContains(t, old.Log(), "no space left on device")
+		t.Logf("the server with the full disk runs on: %v; it says:\n%s", old.Running(), lines(old.Log(), "no space left"))
+		must.NoError(t, old.Disk.Free())
+		if !old.Running() {
+			must.NoError(t, old.Start())
+		}
+		rejoined(t, c, old)
+		flows(t, l, "the cluster works after the fault")
+		verdict(t, c, l, true)
+	})
+
+	t.Run("a disk stops to answer", func(t *testing.T) {
+		l := c.Load(t.Context(), "frozen")
+		flows(t, l, "the cluster works before the fault")
+		for _, s := range []*cluster.Server{leader(t, c), c.Others(leader(t, c))[0]} {
+			must.NoError(t, s.Disk.Freeze())
+			lasts(t, 4*time.Second)
+			must.NoError(t, s.Disk.Thaw())
+			rejoined(t, c, s)
+			flows(t, l, "the cluster works after the fault")
+		}
+		verdict(t, c, l, true)
+	})
+}
+
+// lines returns the first few lines of a log that hold a text.
+func lines(log, text string) string {
+	var found []string
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, text) && len(found) < 5 {
+			found = append(found, strings.TrimSpace(line))
+		}
+	}
+	return strings.Join(found, "\n")
+}
+
+// TestRestoreUnderLoad puts a snapshot back while callers write: every key is
+// as it was at one moment, and then goes on from there.
+func TestRestoreUnderLoad(t *testing.T) {
+	c := run(t, cluster.Options{Servers: 3})
+	l := c.Load(t.Context(), "kept")
+	flows(t, l, "the cluster works")
+	l.Stop()
+	var held []cluster.Operation // what each key is when the snapshot is taken
+	for i := range 5 {
+		o := l.Do(t.Context(), 100, leader(t, c), cluster.Operation{Kind: cluster.Read, Level: cluster.Consistent, Key: l.Key(i)})
+		must.Eq(t, cluster.Done, o.Outcome, must.Sprint(o.Err))
+		held = append(held, o)
+	}
+	var saved bytes.Buffer
+	_, err := leader(t, c).Client.SnapshotSave(t.Context(), &saved)
+	must.NoError(t, err)
+
+	l.Resume(t.Context())
+	flows(t, l, "the cluster works")
+	called := l.Now()
+	must.NoError(t, leader(t, c).Client.SnapshotRestore(t.Context(), bytes.NewReader(saved.Bytes())))
+	for _, o := range held {
+		l.Record(cluster.Operation{
+			Caller: 100, Kind: cluster.Reset, Key: o.Key, Value: o.Value, Outcome: cluster.Done, Call: called, Return: l.Now(),
+		})
+	}
+	flows(t, l, "the cluster works after the restore")
+	verdict(t, c, l, true)
+}
+
+// TestFailover measures how long nothing is confirmed after the leader was
+// killed.
+func TestFailover(t *testing.T) {
+	const kills = 12
+	const budget = 5 * time.Second
+	c := run(t, cluster.Options{Servers: 3})
+	var gaps []time.Duration
+	for i := range kills {
+		old := leader(t, c)
+		others := c.Others(old)
+		killed := time.Now()
+		old.Kill()
+		until(t, "a change is confirmed", 3*budget, func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			return put(ctx, others[i%len(others)].Client, fmt.Sprint("v", i)) == nil
+		})
+		gaps = append(gaps, time.Since(killed))
+		must.NoError(t, old.Start())
+		rejoined(t, c, old)
+		_, err := c.Agree(t.Context())
+		must.NoError(t, err)
+	}
+	slices.Sort(gaps)
+	t.Logf("from kill -9 of the leader to the next confirmed change, %d kills: min %s, median %s, max %s",
+		kills, gaps[0], gaps[kills/2], gaps[kills-1])
+	must.LessEq(t, budget, gaps[kills-1])
+}
+
+func put(ctx context.Context, to *client.Client, value string) error {
+	_, err := to.ApplyPolicy(ctx, cluster.Policy("failover", value))
+	return err
+}

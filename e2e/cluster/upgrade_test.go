@@ -1,0 +1,189 @@
+//go:build e2e
+
+package cluster_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"github.com/shoenig/test/must"
+	"go.etcd.io/bbolt"
+
+	"github.com/oakumhq/oakum/e2e/cluster"
+)
+
+// version is a binary and what is to be known of it.
+type version struct {
+	binary string
+	name   string
+	level  int  // newest cluster level that it supports
+	tls    bool // whether its configuration knows TLS
+}
+
+var supported = regexp.MustCompile(`(const SupportedLevel = )(\d+)`)
+
+// previous builds the commit before this one from git's store. In a clone that
+// does not have it, this commit stands in for it.
+func previous(t *testing.T, root string) version {
+	t.Helper()
+	if err := exec.CommandContext(t.Context(), "git", "-C", root, "rev-parse", "--verify", "--quiet", "HEAD~1^{commit}").Run(); err != nil {
+		t.Log("this clone has no previous commit: this one, under another version, stands in for it")
+		return build(t, root, "previous")
+	}
+	dir := t.TempDir()
+	must.NoError(t, shell(t, root, fmt.Sprintf("git archive HEAD~1 | tar -x -C '%s'", dir)))
+	return build(t, dir, "previous")
+}
+
+// next builds this tree as the release after it would be: it supports one more
+// cluster level, so that there is one to raise.
+func next(t *testing.T, root string) version {
+	t.Helper()
+	file := filepath.Join(root, "server", "state", "command.go")
+	text, err := os.ReadFile(file)
+	must.NoError(t, err)
+	raised := supported.ReplaceAllStringFunc(string(text), func(found string) string {
+		parts := supported.FindStringSubmatch(found)
+		level, err := strconv.Atoi(parts[2])
+		must.NoError(t, err)
+		return parts[1] + strconv.Itoa(level+1)
+	})
+	must.NotEq(t, string(text), raised)
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "command.go")
+	must.NoError(t, os.WriteFile(copied, []byte(raised), 0o644))
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {file: copied}})
+	must.NoError(t, err)
+	must.NoError(t, os.WriteFile(filepath.Join(dir, "overlay.json"), overlay, 0o644))
+	v := build(t, root, "next", "-overlay="+filepath.Join(dir, "overlay.json"))
+	v.level++
+	return v
+}
+
+func build(t *testing.T, root, name string, flags ...string) version {
+	t.Helper()
+	v := version{binary: filepath.Join(t.TempDir(), "oakum-"+name), name: name}
+	args := append([]string{"build", "-o", v.binary, "-ldflags=-X main.version=" + name}, flags...)
+	cmd := exec.CommandContext(t.Context(), "go", append(args, "./cmd/oakum")...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	must.NoError(t, err, must.Sprint(string(out)))
+	text, err := os.ReadFile(filepath.Join(root, "server", "state", "command.go"))
+	must.NoError(t, err)
+	found := supported.FindStringSubmatch(string(text))
+	must.Len(t, 3, found)
+	v.level, err = strconv.Atoi(found[2])
+	must.NoError(t, err)
+	blocks, err := os.ReadFile(filepath.Join(root, "server", "config", "blocks.go"))
+	must.NoError(t, err)
+	v.tls = strings.Contains(string(blocks), `hcl:"tls,block"`)
+	return v
+}
+
+func shell(t *testing.T, dir, line string) error {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", line)
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", line, err, out)
+	}
+	return nil
+}
+
+// TestRollingUpgrade replaces the servers one by one by a newer version while
+// callers write, with a new leader over old followers on the way.
+func TestRollingUpgrade(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	must.NoError(t, err)
+	old, fresh := previous(t, root), next(t, root)
+	t.Logf("from level %d (TLS %v) to level %d", old.level, old.tls, fresh.level)
+	must.Less(t, fresh.level, old.level)
+	c := run(t, cluster.Options{Servers: 3, Binary: old.binary, Plain: !old.tls})
+	l := c.Load(t.Context(), "rolling")
+	flows(t, l, "the old version works")
+
+	upgrade := func(s *cluster.Server) {
+		s.Terminate()
+		below(t, s, old.level)
+		if !old.tls {
+			must.NoError(t, s.Configure("tls {\n  insecure = true\n}\n"))
+		}
+		s.Binary = fresh.binary
+		must.NoError(t, s.Start())
+		rejoined(t, c, s)
+		self, err := s.Client.Self(t.Context())
+		must.NoError(t, err)
+		must.Eq(t, fresh.name, self.Version)
+		flows(t, l, "the cluster works with "+s.Name+" of the new version")
+	}
+	first := c.Others(leader(t, c))[0]
+	upgrade(first)
+	until(t, "the server of the new version leads", time.Minute, func() bool {
+		now, err := c.Leader(t.Context())
+		if err == nil && now != first {
+			err = now.Client.TransferLeadership(t.Context())
+			return false
+		}
+		return err == nil
+	})
+	flows(t, l, "a new leader works with old followers")
+	lasts(t, 3*time.Second) // long enough for a leader that would raise the level too early
+	for _, s := range c.Servers {
+		info, err := s.Client.State(t.Context())
+		must.NoError(t, err)
+		must.LessEq(t, old.level, info.Level, must.Sprintf("%s: the level is for all", s.Name))
+	}
+	for _, s := range c.Others(first) {
+		upgrade(s)
+	}
+	until(t, "the level rises once all servers are new", 30*time.Second, func() bool {
+		info, err := leader(t, c).Client.State(t.Context())
+		return err == nil && info.Level == fresh.level
+	})
+	flows(t, l, "the new version works")
+	verdict(t, c, l, true)
+	for _, s := range c.Servers {
+		for _, sign := range []string{"panic:", "unknown to this server", "goroutine 1 ["} {
+			must.StrNotContains(t, s.Log(), sign, must.Sprint(s.Name))
+		}
+	}
+}
+
+// below reads the log of a server that has stopped: no command in it is newer
+// than a level.
+func below(t *testing.T, s *cluster.Server, level int) {
+	t.Helper()
+	store, err := raftboltdb.New(raftboltdb.Options{
+		Path: filepath.Join(s.Data, "raft", "raft", "raft.db"), BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: time.Second},
+	})
+	must.NoError(t, err)
+	defer func() { must.NoError(t, store.Close()) }()
+	first, err := store.FirstIndex()
+	must.NoError(t, err)
+	last, err := store.LastIndex()
+	must.NoError(t, err)
+	commands := 0
+	for i := first; i <= last; i++ {
+		var entry raft.Log
+		must.NoError(t, store.GetLog(i, &entry))
+		if entry.Type != raft.LogCommand {
+			continue
+		}
+		var envelope struct{ Level int }
+		must.NoError(t, json.Unmarshal(entry.Data, &envelope))
+		must.LessEq(t, level, envelope.Level, must.Sprintf("%s: log index %d", s.Name, i))
+		commands++
+	}
+	must.Positive(t, commands)
+}

@@ -1,0 +1,154 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/e2e/stack"
+)
+
+// passage is what happens to one request on its way to Nomad.
+type passage int
+
+const (
+	pass   passage = iota
+	lose           // it never arrives
+	answer         // Nomad carries it out, and the answer is lost
+)
+
+// gate stands between Oakum and Nomad: it sees every request, loses some, and
+// counts the changes that reached Nomad.
+type gate struct {
+	url    string
+	nomad  *httputil.ReverseProxy
+	server *http.Server
+
+	mu      sync.Mutex
+	watch   func(*http.Request, bool) passage
+	changes map[string]int // that Nomad took, by what they were
+}
+
+// newGate listens in front of the stack's Nomad until the test ends.
+func newGate(t *testing.T, env stack.Env) *gate {
+	t.Helper()
+	target, err := url.Parse(env.NomadAddr)
+	must.NoError(t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must.NoError(t, err)
+	g := &gate{url: "http://" + listener.Addr().String(), changes: map[string]int{}}
+	g.nomad = &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }, FlushInterval: -1}
+	g.server = &http.Server{Handler: g, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = g.server.Serve(listener) }() // until Close
+	t.Cleanup(func() { must.NoError(t, g.server.Close()) })
+	return g
+}
+
+// each has every request about the job looked at before it passes, with whether
+// it changes anything; nil ends that.
+func (g *gate) each(job string, watch func(r *http.Request, change bool) passage) {
+	about := regexp.MustCompile(`^/v1/(jobs$|deployment/|job/` + regexp.QuoteMeta(job) + `(/|$))`)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changes = map[string]int{}
+	g.watch = func(r *http.Request, change bool) passage {
+		if watch == nil || !about.MatchString(r.URL.Path) {
+			return pass
+		}
+		return watch(r, change)
+	}
+}
+
+// taken are the changes that Nomad took since each was called.
+func (g *gate) taken() map[string]int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	out := map[string]int{}
+	for what, n := range g.changes {
+		out[what] = n
+	}
+	return out
+}
+
+// ServeHTTP passes one request on, or does not.
+func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	watch := g.watch
+	g.mu.Unlock()
+	change := changes(r)
+	way := pass
+	if watch != nil {
+		way = watch(r, change)
+	}
+	switch {
+	case way == lose:
+		w.WriteHeader(http.StatusBadGateway)
+	case way == answer:
+		lost := httptest.NewRecorder()
+		g.nomad.ServeHTTP(lost, r)
+		g.count(r, lost.Code)
+		watch(nil, true) // it is done
+		w.WriteHeader(http.StatusBadGateway)
+	case change:
+		seen := httptest.NewRecorder()
+		g.nomad.ServeHTTP(seen, r)
+		g.count(r, seen.Code)
+		for name, values := range seen.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(seen.Code)
+		_, _ = w.Write(seen.Body.Bytes()) // the caller may be dead
+	default:
+		g.nomad.ServeHTTP(w, r)
+	}
+}
+
+func (g *gate) count(r *http.Request, status int) {
+	if status >= http.StatusMultipleChoices {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changes[what(r)]++
+}
+
+// changes reports whether a request changes something in Nomad; a dry run and a
+// login do not.
+func changes(r *http.Request) bool {
+	if r.Method == http.MethodGet {
+		return false
+	}
+	for _, harmless := range []string{"/plan", "/parse", "/v1/acl/login"} {
+		if strings.HasSuffix(r.URL.Path, harmless) {
+			return false
+		}
+	}
+	return true
+}
+
+// what names a change without the IDs in it.
+func what(r *http.Request) string {
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/v1/"), "/")
+	switch {
+	case parts[0] == "deployment" && len(parts) > 1:
+		return "deployment " + parts[1]
+	case parts[len(parts)-1] == "tag" && r.Method == http.MethodDelete:
+		return "untag"
+	case parts[len(parts)-1] == "tag":
+		return "tag"
+	case parts[0] == "jobs":
+		return "register"
+	}
+	return r.Method + " " + parts[0]
+}
