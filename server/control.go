@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
+	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/internal/simulator"
@@ -301,6 +303,7 @@ func (c *control) tryOut(ctx context.Context, t twins, sim api.Simulation, r api
 // Graph is the graph with its analysis and the policies' view of the targets.
 func (c *control) Graph() api.Graph {
 	g, _ := c.view()
+	g.Edges = graph.Age(g.Edges, time.Now(), cmp.Or(c.cfg.Mapper.HalfLife, mapper.DefaultHalfLife))
 	library, err := c.library()
 	if err != nil {
 		c.log.Warn("rate targets", "error", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/orchestrator"
 	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/prometheus"
 	"github.com/oakumhq/oakum/internal/simulator"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/state"
@@ -31,7 +32,11 @@ func (s *Server) lead(ctx context.Context) error {
 		s.log.Warn("remove twins of an earlier term", "error", err)
 	}
 	learner := profiler.New(s.profilerOptions())
-	maps, err := mapper.New(s.mapperOptions())
+	mapping, err := s.mapperOptions()
+	if err != nil {
+		return fmt.Errorf("open mapper: %w", err)
+	}
+	maps, err := mapper.New(mapping)
 	if err != nil {
 		return fmt.Errorf("open mapper: %w", err)
 	}
@@ -66,35 +71,64 @@ func (s *Server) shipPolicies(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) mapperOptions() mapper.Options {
+func (s *Server) mapperOptions() (mapper.Options, error) {
 	m := s.cfg.Mapper
-	sources := []mapper.Source{mapper.Placement(s.out.nomad), mapper.Declared(s.declared)}
+	sources := []mapper.Source{mapper.Placement(s.out.nomad), mapper.Directory(s.out.nomad), mapper.Declared(s.declared)}
 	var watches []mapper.Watch
 	if s.out.consul != nil {
 		sources = append(sources, mapper.Intentions(s.out.consul), mapper.Upstreams(s.out.consul))
 		watches = append(watches, s.out.consul.Watch)
 	}
 	if s.out.prometheus != nil {
-		sources = append(sources, mapper.Observed(s.out.prometheus))
+		traffic, err := s.trafficSources()
+		if err != nil {
+			return mapper.Options{}, err
+		}
+		sources = append(sources, traffic...)
 	}
 	return mapper.Options{
 		Sources: sources, Watches: watches, Recorder: recorder{s}, State: s.store, Logger: s.log, Interval: s.cfg.Intervals.Mapper,
-		KeepObserved: m.KeepObserved, MinBytes: m.MinBytes, Ignore: m.Ignore,
+		KeepObserved: m.KeepObserved, StaleAfter: m.StaleAfter, MinBytes: m.MinBytes, Ignore: m.Ignore, Collapse: m.LoadBalancers,
+	}, nil
+}
+
+// trafficSources are the families of metrics that the configuration names, each
+// a source of its own so that one that is broken does not hide the others; or
+// those of a Consul mesh together when it names none.
+func (s *Server) trafficSources() ([]mapper.Source, error) {
+	if len(s.cfg.Mapper.Traffic) == 0 {
+		proxy, err := prometheus.Preset("consul_proxy")
+		if err != nil {
+			return nil, err
+		}
+		envoy, err := prometheus.Preset("envoy")
+		if err != nil {
+			return nil, err
+		}
+		return []mapper.Source{mapper.Observed(mapper.SourceTraffic, s.out.prometheus.Traffic(proxy, envoy))}, nil
 	}
+	var out []mapper.Source
+	for _, t := range s.cfg.Mapper.Traffic {
+		family, err := t.Family()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, mapper.Observed(mapper.SourceTraffic+"-"+t.Name, s.out.prometheus.Traffic(family)))
+	}
+	return out, nil
 }
 
 // declared lists the dependency blocks of the policies in force.
-func (s *Server) declared() []mapper.Dependency {
+func (s *Server) declared() ([]mapper.Dependency, error) {
 	library, err := s.control.library()
 	if err != nil {
-		s.log.Warn("read declared dependencies", "error", err)
-		return nil
+		return nil, fmt.Errorf("read declared dependencies: %w", err)
 	}
 	var out []mapper.Dependency
 	for _, d := range library.Dependencies() {
 		out = append(out, mapper.Dependency{Name: d.Name, From: d.From, To: d.To})
 	}
-	return out
+	return out, nil
 }
 
 func (s *Server) profilerOptions() profiler.Options {
@@ -149,8 +183,15 @@ func (r recorder) RecordSimulation(ctx context.Context, sim api.Simulation) erro
 	return r.apply(ctx, &state.SimulationPut{Simulation: sim})
 }
 
+// graphLevel is the cluster level from which the record of the graph says in
+// detail what changed, and sources can be forgotten.
+const graphLevel = 2
+
 // RecordGraph stores what changed in the graph.
 func (r recorder) RecordGraph(ctx context.Context, change api.GraphChange) error {
+	if r.server.store.Level() < graphLevel {
+		change.Delta, change.RemoveSources = nil, nil
+	}
 	return r.apply(ctx, &state.GraphChange{GraphChange: change})
 }
 

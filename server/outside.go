@@ -42,7 +42,7 @@ func openOutside(ctx context.Context, cfg *config.Config, log *slog.Logger) (*ou
 	if err != nil {
 		return nil, err
 	}
-	o.nomad, err = nomad.New(nomad.Config{Address: cfg.Nomad.Address, Token: nomadToken, CACert: cfg.Nomad.CACert})
+	o.nomad, err = nomad.New(nomad.Config{Address: cfg.Nomad.Address, Token: nomadToken, CACert: cfg.Nomad.CACert, Rack: cfg.Mapper.Rack})
 	if err != nil {
 		return nil, err
 	}

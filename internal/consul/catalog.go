@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -20,10 +21,18 @@ const scanWidth = 8
 // registration is one service instance in the catalog.
 type registration struct {
 	service, id, node string
+	kind              consulapi.ServiceKind
+	address           string // host:port, or ""
 	// proxyFor is the service that a mesh proxy stands for, and upstreams are
 	// what it was told to reach. Both are empty for anything else.
 	proxyFor  string
-	upstreams []string
+	upstreams []upstream // each once
+}
+
+// upstream is one thing that a proxy was told to reach.
+type upstream struct {
+	service string // or the name of a prepared query
+	query   bool
 }
 
 // catalog is one scan of all registrations. It is not changed after it is made.
@@ -79,7 +88,8 @@ func (c *Client) scan(ctx context.Context, names map[string][]string) (*catalog,
 		group.Go(func() error {
 			q, cancel := c.query(ctx)
 			defer cancel()
-			list, meta, err := c.api.Catalog().Service(name, "", q)
+			var list []*row
+			meta, err := c.api.Raw().Query("/v1/catalog/service/"+url.PathEscape(name), &list, q)
 			if err != nil {
 				return explain("read service "+name, err)
 			}
@@ -105,36 +115,24 @@ func (c *Client) scan(ctx context.Context, names map[string][]string) (*catalog,
 	return scanned, nil
 }
 
-func register(s *consulapi.CatalogService) registration {
-	r := registration{service: s.ServiceName, id: s.ServiceID, node: s.Node}
+func register(s *row) registration {
+	r := registration{service: graph.Name(s.Partition, s.Namespace, s.ServiceName), id: s.ServiceID, node: s.Node, kind: s.ServiceKind, address: s.address()}
 	if s.ServiceProxy == nil || s.ServiceProxy.DestinationServiceName == "" {
 		return r
 	}
-	r.proxyFor = s.ServiceProxy.DestinationServiceName
+	r.proxyFor = graph.Name(s.Partition, s.Namespace, s.ServiceProxy.DestinationServiceName)
 	for _, u := range s.ServiceProxy.Upstreams {
-		// A prepared query is not a service; a peer's service is outside.
-		if u.DestinationName == "" || u.DestinationPeer != "" || u.DestinationType == consulapi.UpstreamDestTypePreparedQuery {
+		if u.DestinationName == "" {
 			continue
 		}
-		r.upstreams = append(r.upstreams, u.DestinationName)
-	}
-	slices.Sort(r.upstreams)
-	r.upstreams = slices.Compact(r.upstreams)
-	return r
-}
-
-// Upstreams says what the registered proxies were told to reach, and how many
-// proxies of each service say so. partial says what the token hides.
-func (c *Client) Upstreams(ctx context.Context) (pairs map[graph.Pair]int, partial string, err error) {
-	scanned, err := c.registrations(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	pairs = make(map[graph.Pair]int)
-	for _, r := range scanned.registrations {
-		for _, to := range r.upstreams {
-			pairs[graph.Pair{From: r.proxyFor, To: to}]++
+		name := graph.Name(or(u.DestinationPartition, s.Partition), or(u.DestinationNamespace, s.Namespace), u.DestinationName)
+		next := upstream{service: beyond(name, u.DestinationPeer, u.Datacenter, s.Datacenter)}
+		if u.DestinationType == consulapi.UpstreamDestTypePreparedQuery {
+			next = upstream{service: u.DestinationName, query: true}
+		}
+		if !slices.Contains(r.upstreams, next) {
+			r.upstreams = append(r.upstreams, next)
 		}
 	}
-	return pairs, scanned.partial, nil
+	return r
 }

@@ -44,6 +44,9 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer, ok := a.answers[r.URL.Path]
+	if !ok && strings.HasPrefix(r.URL.Path, "/v1/config/") {
+		answer, ok = []object{}, true // Consul lists no entries of a kind as none
+	}
 	if !ok {
 		http.Error(w, "no such path", http.StatusNotFound)
 		return
@@ -83,7 +86,11 @@ func TestIntentions(t *testing.T) {
 			{"Kind": "service-intentions", "Name": "c", "Sources": []object{
 				{"Name": "a", "Precedence": 9, "Permissions": []object{{"Action": "deny"}, {"Action": "allow"}}},
 				{"Name": "d", "Precedence": 9, "Permissions": []object{{"Action": "deny"}}}}},
+			{"Kind": "service-intentions", "Name": "d", "Sources": []object{
+				{"Name": "a", "Precedence": 9, "Permissions": []object{{"Action": "allow"}}}}},
 		},
+		"/v1/config/proxy-defaults":    []object{{"Kind": "proxy-defaults", "Name": "global", "Config": object{"protocol": "http"}}},
+		"/v1/config/service-defaults":  []object{{"Kind": "service-defaults", "Name": "d", "Protocol": "tcp"}},
 		"/v1/connect/intentions/check": object{"Allowed": true},
 	}}
 	p, partial, err := a.client(t, "secret").Intentions(t.Context())
@@ -91,8 +98,10 @@ func TestIntentions(t *testing.T) {
 	must.Eq(t, "", partial)
 	must.Eq(t, "", cmp.Diff(graph.Permissions{Default: api.EvidenceAllowed, Rules: []graph.Rule{
 		{From: "a", To: "b", Allow: true, Precedence: 9, Detail: "intention a => b allow"},
-		{From: "a", To: "c", Allow: true, Precedence: 9, Detail: "intention a => c by request (2 permissions)"},
-		{From: "d", To: "c", Precedence: 9, Detail: "intention d => c by request (1 permissions)"},
+		{From: "far@elsewhere", To: "b", Allow: true, Precedence: 9, Detail: "intention far@elsewhere => b allow"},
+		{From: "a", To: "c", Allow: true, Conditional: true, Precedence: 9, Detail: "intention a => c by request (2 permissions)"},
+		{From: "d", To: "c", Conditional: true, Precedence: 9, Detail: "intention d => c by request (1 permissions)"},
+		{From: "a", To: "d", Precedence: 9, Detail: "intention a => d by request (1 permissions), which is a denial because d does not speak HTTP"},
 		{From: "*", To: "b", Precedence: 8, Detail: "intention * => b deny"},
 	}}, p))
 }
@@ -103,7 +112,7 @@ func TestIntentionsOfAHalfBlindToken(t *testing.T) {
 	p, partial, err := a.client(t, "secret").Intentions(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, api.EvidenceDenied, p.Default)
-	must.StrContains(t, partial, "hides some intentions")
+	must.StrContains(t, partial, "hides some service-intentions entries")
 }
 
 func TestErrorsHaveCodes(t *testing.T) {
@@ -136,37 +145,119 @@ func catalogOf() map[string]any {
 	}
 }
 
-func TestUpstreamsAndServices(t *testing.T) {
+func TestMeshOfUpstreamsAndServices(t *testing.T) {
 	a := &agent{answers: catalogOf()}
 	c := a.client(t, "secret")
-	pairs, partial, err := c.Upstreams(t.Context())
+	m, partial, err := c.Mesh(t.Context())
 	must.NoError(t, err)
-	must.Eq(t, "", partial)
-	must.Eq(t, map[graph.Pair]int{{From: "a", To: "b"}: 2}, pairs)
-	services, _, err := c.Services(t.Context())
-	must.NoError(t, err)
-	must.Eq(t, []api.Service{{Name: "a", Instances: 2, Healthy: 1, Nodes: []string{"n1", "n2"}}, {Name: "b", Instances: 1, Nodes: []string{"n3"}}}, services)
+	must.Eq(t, "prepared queries cannot be read; an upstream of a is a prepared query whose service is not known", partial)
+	must.Eq(t, map[graph.Pair][]string{
+		{From: "a", To: "b"}: {"upstream of its proxies"}, {From: "a", To: "x@elsewhere"}: {"upstream of its proxies"}}, m.Declared)
+	must.Eq(t, []api.Service{{Name: "a", Instances: 2, Healthy: 1, Nodes: []string{"n1", "n2"}}, {Name: "b", Instances: 1, Nodes: []string{"n3"}}}, m.Services)
 	must.Eq(t, 1, a.calls["/v1/catalog/service/a"], must.Sprint("the same index is scanned once"))
 
 	a.mu.Lock()
 	a.index = "8"
-	a.answers["/v1/catalog/service/a-sidecar-proxy"] = []object{}
+	a.answers["/v1/query"] = []object{{"ID": "id", "Name": "q", "Service": object{"Service": "behind"}}}
 	a.mu.Unlock()
-	pairs, _, err = c.Upstreams(t.Context())
+	m, partial, err = c.Mesh(t.Context())
 	must.NoError(t, err)
-	must.Eq(t, 0, len(pairs))
+	must.Eq(t, "", partial)
+	must.MapContainsKey(t, m.Declared, graph.Pair{From: "a", To: "behind"})
+}
+
+// TestMeshFollowsRoutes leads upstreams on through routers, splitters and
+// resolvers with redirects and failovers.
+func TestMeshFollowsRoutes(t *testing.T) {
+	answers := catalogOf()
+	answers["/v1/catalog/service/a-sidecar-proxy"] = []object{{"Node": "n1", "ServiceName": "a-sidecar-proxy", "ServiceID": "p", "Datacenter": "dc1",
+		"ServiceProxy": object{"DestinationServiceName": "a", "Upstreams": []object{
+			{"DestinationName": "routed"}, {"DestinationName": "split"}, {"DestinationName": "moved"}, {"DestinationName": "safe"}, {"DestinationName": "far", "Datacenter": "dc2"}, {"DestinationName": "near", "Datacenter": "dc1"}}}}}
+	answers["/v1/config/service-router"] = []object{{"Kind": "service-router", "Name": "routed", "Routes": []object{
+		{"Destination": object{"Service": "admin"}}, {"Destination": object{"PrefixRewrite": "/"}}}}}
+	answers["/v1/config/service-splitter"] = []object{{"Kind": "service-splitter", "Name": "split", "Splits": []object{
+		{"Weight": 90, "ServiceSubset": "v1"}, {"Weight": 10, "Service": "split-next"}}}}
+	answers["/v1/config/service-resolver"] = []object{
+		{"Kind": "service-resolver", "Name": "moved", "Redirect": object{"Service": "halfway"}},
+		{"Kind": "service-resolver", "Name": "halfway", "Redirect": object{"Service": "final", "Peer": "east"}},
+		{"Kind": "service-resolver", "Name": "safe", "Failover": object{"*": object{"Targets": []object{{"Service": "spare"}, {"Peer": "east"}, {"Datacenter": "dc3"}}}}},
+	}
+	m, partial, err := (&agent{answers: answers}).client(t, "secret").Mesh(t.Context())
+	must.NoError(t, err)
+	must.Eq(t, "", partial)
+	want := map[graph.Pair][]string{}
+	for to, how := range map[string]string{
+		"routed": "upstream of its proxies", "admin": "route of routed", "split": "upstream of its proxies", "split-next": "split of split",
+		"final@east": "redirect of moved", "safe": "upstream of its proxies", "spare": "failover of safe", "safe@east": "failover of safe",
+		"safe@dc3": "failover of safe", "far@dc2": "upstream of its proxies", "near": "upstream of its proxies",
+	} {
+		want[graph.Pair{From: "a", To: to}] = []string{how}
+	}
+	must.Eq(t, "", cmp.Diff(want, m.Declared))
+}
+
+func TestMeshOfGatewaysAndExports(t *testing.T) {
+	answers := catalogOf()
+	services := object{"a": []string{}}
+	for name, kind := range map[string]string{"in": "ingress-gateway", "out": "terminating-gateway", "out2": "terminating-gateway", "mesh": "mesh-gateway", "door": "api-gateway"} {
+		services[name] = []string{}
+		answers["/v1/catalog/service/"+name] = []object{{"Node": "n1", "ServiceName": name, "ServiceID": name, "ServiceKind": kind, "ServiceAddress": "10.0.0.1", "ServicePort": 8443}}
+	}
+	answers["/v1/catalog/services"] = services
+	behind := func(names ...string) []object {
+		list := []object{}
+		for _, n := range names {
+			list = append(list, object{"Service": object{"Name": n}})
+		}
+		return list
+	}
+	answers["/v1/catalog/gateway-services/in"] = behind("a")
+	answers["/v1/catalog/gateway-services/door"] = behind("b")
+	answers["/v1/catalog/gateway-services/out"] = behind("db", "mail")
+	answers["/v1/catalog/gateway-services/out2"] = behind("mail")
+	answers["/v1/config/exported-services"] = []object{{"Kind": "exported-services", "Name": "default", "Services": []object{
+		{"Name": "a", "Consumers": []object{{"Peer": "east"}, {"Partition": "other"}}}, {"Name": "*", "Consumers": []object{{"Peer": "west"}}}}}}
+	m, partial, err := (&agent{answers: answers}).client(t, "secret").Mesh(t.Context())
+	must.NoError(t, err)
+	must.Eq(t, "", partial)
+	must.Eq(t, map[graph.Pair][]string{{From: "in", To: "a"}: {"route of the gateway"}, {From: "door", To: "b"}: {"route of the gateway"}}, m.Declared)
+	must.Eq(t, map[string]string{"db": "out"}, m.Behind, must.Sprint("two gateways before mail: neither is needed by itself"))
+	must.Eq(t, []string{"mesh", "out", "out2"}, m.Passing)
+	must.Eq(t, map[graph.Pair][]string{{From: "@east", To: "a"}: {"exported to east"}, {From: "@other", To: "a"}: {"exported to other"}}, m.Offered)
+	must.MapContainsKey(t, m.Addresses, "10.0.0.1:8443")
+	for _, s := range m.Services {
+		must.Eq(t, s.Name != "a", s.Kind == api.KindGateway, must.Sprint(s.Name))
+	}
+}
+
+func TestSamenessGroupsStandForTheirMembers(t *testing.T) {
+	a := &agent{answers: map[string]any{
+		"/v1/config/service-intentions": []object{{"Kind": "service-intentions", "Name": "db", "Namespace": "team", "Sources": []object{
+			{"Name": "web", "Namespace": "team", "SamenessGroup": "all", "Action": "allow", "Precedence": 9},
+			{"Name": "*", "Namespace": "team", "Action": "deny", "Precedence": 8}, {"Name": "*", "Namespace": "*", "Action": "deny", "Precedence": 7}}}},
+		"/v1/config/sameness-group":    []object{{"Kind": "sameness-group", "Name": "all", "Members": []object{{"Partition": "default"}, {"Peer": "east"}}}},
+		"/v1/connect/intentions/check": object{"Allowed": false},
+	}}
+	p, _, err := a.client(t, "secret").Intentions(t.Context())
+	must.NoError(t, err)
+	var from []string
+	for _, r := range p.Rules {
+		must.Eq(t, "team/db", r.To)
+		from = append(from, r.From)
+	}
+	must.Eq(t, []string{"team/web", "team/web@east", "team/*", "*"}, from)
 }
 
 func TestFilteredCatalogIsPartial(t *testing.T) {
 	a := &agent{answers: catalogOf(), filtered: true}
-	_, partial, err := a.client(t, "secret").Upstreams(t.Context())
+	_, partial, err := a.client(t, "secret").Mesh(t.Context())
 	must.NoError(t, err)
 	must.StrContains(t, partial, "hides some")
 }
 
 func TestEmptyCatalogIsAnError(t *testing.T) {
 	a := &agent{answers: map[string]any{"/v1/catalog/services": object{}}}
-	_, _, err := a.client(t, "secret").Upstreams(t.Context())
+	_, _, err := a.client(t, "secret").Mesh(t.Context())
 	must.ErrorContains(t, err, "not even itself")
 }
 

@@ -115,6 +115,9 @@ func (c *Client) Services(ctx context.Context) (list []api.Service, partial stri
 		}
 		if n := len(list); n == 0 || list[n-1].Name != r.service {
 			list = append(list, api.Service{Name: r.service})
+			if gateway(r.kind) {
+				list[n].Kind = api.KindGateway
+			}
 		}
 		s := &list[len(list)-1]
 		s.Instances++

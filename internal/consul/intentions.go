@@ -16,26 +16,53 @@ import (
 const nobody = "oakum-asks-for-the-default"
 
 // Intentions reads what the mesh allows and forbids now: every
-// service-intentions entry, and what holds where none matches. Sources in other
-// peers and sameness groups are left out: they are outside this graph. partial
-// says what the token hides.
+// service-intentions entry, and what holds where none matches. partial says
+// what the token hides.
+//
+// A rule by request names both ends like any other, and allows some requests
+// only. Where the destination does not speak HTTP Consul enforces such a rule
+// as a denial. A source in a peer is beyond; a sameness group stands for the
+// partitions and peers that are its members.
 func (c *Client) Intentions(ctx context.Context) (p graph.Permissions, partial string, err error) {
-	q, cancel := c.query(ctx)
-	defer cancel()
-	entries, meta, err := c.api.ConfigEntries().List(consulapi.ServiceIntentions, q)
+	entries, partial, err := c.entries(ctx, consulapi.ServiceIntentions)
 	if err != nil {
-		return p, "", explain("list intentions", err)
+		return p, "", err
+	}
+	byRequest, groups := false, false
+	for _, entry := range entries {
+		if e, ok := entry.(*consulapi.ServiceIntentionsConfigEntry); ok {
+			for _, s := range e.Sources {
+				byRequest = byRequest || len(s.Permissions) > 0
+				groups = groups || s.SamenessGroup != ""
+			}
+		}
+	}
+	r := reader{protocols: protocols{}, members: map[string][]consulapi.SamenessGroupMember{}}
+	if byRequest {
+		text, err := c.readProtocols(ctx, r.protocols)
+		if err != nil {
+			return p, "", err
+		}
+		partial = join(partial, text)
+	}
+	if groups {
+		text, err := c.readGroups(ctx, r.members)
+		if err != nil {
+			return p, "", err
+		}
+		partial = join(partial, text)
 	}
 	for _, entry := range entries {
 		if e, ok := entry.(*consulapi.ServiceIntentionsConfigEntry); ok {
-			p.Rules = append(p.Rules, rules(e)...)
+			p.Rules = append(p.Rules, r.rules(e)...)
 		}
 	}
 	slices.SortFunc(p.Rules, graph.CompareRules)
-	partial = filtered("intentions", meta)
 	p.Default, err = c.defaultPermission(ctx, p)
-	if api.IsCode(err, api.CodePermissionDenied) && partial == "" {
-		partial = "consul does not tell this token what it allows by default"
+	if api.IsCode(err, api.CodePermissionDenied) {
+		if partial == "" {
+			partial = "consul does not tell this token what it allows by default"
+		}
 	} else if err != nil {
 		return p, "", err
 	}
@@ -61,24 +88,116 @@ func (c *Client) defaultPermission(ctx context.Context, p graph.Permissions) (ap
 	return api.EvidenceDenied, nil
 }
 
+// protocols says which protocol each service speaks; everything is the default
+// of services that say nothing.
+type protocols map[string]string
+
+const everything = ""
+
+// readProtocols reads the protocols, from each service's defaults and from the
+// defaults of all proxies.
+func (c *Client) readProtocols(ctx context.Context, into protocols) (partial string, err error) {
+	list, partial, err := c.entries(ctx, consulapi.ServiceDefaults)
+	if err != nil {
+		return "", err
+	}
+	global, text, err := c.entries(ctx, consulapi.ProxyDefaults)
+	if err != nil {
+		return "", err
+	}
+	for _, entry := range append(global, list...) {
+		switch e := entry.(type) {
+		case *consulapi.ServiceConfigEntry:
+			into[graph.Name(e.Partition, e.Namespace, e.Name)] = e.Protocol
+		case *consulapi.ProxyConfigEntry:
+			if p, ok := e.Config["protocol"].(string); ok {
+				into[everything] = p
+			}
+		}
+	}
+	return join(partial, text), nil
+}
+
+// http reports whether a service speaks a protocol that has requests.
+func (p protocols) http(service string) bool {
+	switch or(p[service], p[everything]) {
+	case "http", "http2", "grpc":
+		return true
+	}
+	return false
+}
+
+// readGroups reads the members of the sameness groups.
+func (c *Client) readGroups(ctx context.Context, into map[string][]consulapi.SamenessGroupMember) (partial string, err error) {
+	list, partial, err := c.entries(ctx, consulapi.SamenessGroup)
+	if err != nil {
+		return "", err
+	}
+	for _, entry := range list {
+		if e, ok := entry.(*consulapi.SamenessGroupConfigEntry); ok {
+			into[e.Name] = e.Members
+		}
+	}
+	return partial, nil
+}
+
+// reader is what intentions are read with.
+type reader struct {
+	protocols protocols
+	members   map[string][]consulapi.SamenessGroupMember
+}
+
 // rules reads one entry: all that may or may not call one destination.
-func rules(e *consulapi.ServiceIntentionsConfigEntry) []graph.Rule {
+func (r reader) rules(e *consulapi.ServiceIntentionsConfigEntry) []graph.Rule {
 	list := make([]graph.Rule, 0, len(e.Sources))
+	to := pattern(e.Partition, e.Namespace, e.Name)
 	for _, s := range e.Sources {
-		if s == nil || s.Peer != "" || s.SamenessGroup != "" || s.Name == "" {
+		if s == nil || s.Name == "" {
 			continue
 		}
-		r := graph.Rule{From: s.Name, To: e.Name, Precedence: s.Precedence, Allow: s.Action == consulapi.IntentionActionAllow}
-		r.Detail = fmt.Sprintf("intention %s => %s %s", s.Name, e.Name, s.Action)
-		if len(s.Permissions) > 0 {
-			// Some requests may pass. The rule still names both ends, so it is a
-			// declaration; traffic shows whether it is used.
-			r.Allow = slices.ContainsFunc(s.Permissions, func(p *consulapi.IntentionPermission) bool {
-				return p != nil && p.Action == consulapi.IntentionActionAllow
-			})
-			r.Detail = fmt.Sprintf("intention %s => %s by request (%d permissions)", s.Name, e.Name, len(s.Permissions))
+		for _, from := range r.sources(s) {
+			rule := graph.Rule{From: from, To: to, Precedence: s.Precedence, Allow: s.Action == consulapi.IntentionActionAllow}
+			if rule.Precedence == 0 {
+				rule.Precedence = graph.PrecedenceOf(from, to)
+			}
+			rule.Detail = fmt.Sprintf("intention %s => %s %s", from, to, s.Action)
+			if len(s.Permissions) > 0 {
+				rule.Conditional = true
+				rule.Allow = slices.ContainsFunc(s.Permissions, func(p *consulapi.IntentionPermission) bool {
+					return p != nil && p.Action == consulapi.IntentionActionAllow
+				})
+				rule.Detail = fmt.Sprintf("intention %s => %s by request (%d permissions)", from, to, len(s.Permissions))
+				if rule.Allow && !r.protocols.http(to) {
+					rule.Allow, rule.Conditional = false, false
+					rule.Detail += ", which is a denial because " + to + " does not speak HTTP"
+				}
+			}
+			list = append(list, rule)
 		}
-		list = append(list, r)
 	}
 	return list
+}
+
+// pattern names one end of a rule.
+func pattern(partition, namespace, name string) string {
+	if name == graph.Wildcard && (namespace == graph.Wildcard || namespace == "") {
+		return graph.Wildcard
+	}
+	if name == graph.Wildcard && (partition == "" || partition == "default") {
+		return or(namespace, "default") + "/" + graph.Wildcard
+	}
+	return graph.Name(partition, namespace, name)
+}
+
+// sources names the callers that a source stands for.
+func (r reader) sources(s *consulapi.SourceIntention) []string {
+	if s.SamenessGroup == "" {
+		name := pattern(s.Partition, s.Namespace, s.Name)
+		return []string{beyond(name, s.Peer, "", "")}
+	}
+	var out []string
+	for _, m := range r.members[s.SamenessGroup] {
+		out = append(out, beyond(pattern(m.Partition, s.Namespace, s.Name), m.Peer, "", ""))
+	}
+	return out
 }

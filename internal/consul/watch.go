@@ -2,6 +2,8 @@ package consul
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -18,60 +20,88 @@ const (
 	// that moves without a change must not become a busy loop, and a Consul that
 	// is away is asked about once a second.
 	watchPause = time.Second
+	// watchBackOff is the longest pause after failures.
+	watchBackOff = 15 * time.Second
 )
 
-// Watch calls changed whenever intentions or the catalog may have changed, until
-// the context ends. It keeps two blocking queries open, in a goroutine each,
-// and returns when both have ended. changed must not block.
+// Watch calls changed whenever intentions, routes or the catalog may have
+// changed, until the context ends. It keeps a blocking query open for each, in
+// a goroutine each, and returns when all have ended. changed must not block.
 func (c *Client) Watch(ctx context.Context, changed func()) {
 	var group sync.WaitGroup
-	group.Go(func() {
-		c.follow(ctx, changed, func(q *consulapi.QueryOptions) (*consulapi.QueryMeta, error) {
-			_, meta, err := c.api.ConfigEntries().List(consulapi.ServiceIntentions, q)
-			return meta, err
+	for _, kind := range append(routeKinds(), consulapi.ServiceIntentions, consulapi.ExportedServices) {
+		group.Go(func() {
+			c.follow(ctx, changed, func(q *consulapi.QueryOptions) (*consulapi.QueryMeta, any, error) {
+				list, meta, err := c.api.ConfigEntries().List(kind, q)
+				return meta, list, err
+			})
 		})
-	})
+	}
 	group.Go(func() {
-		c.follow(ctx, changed, func(q *consulapi.QueryOptions) (*consulapi.QueryMeta, error) {
+		c.follow(ctx, changed, func(q *consulapi.QueryOptions) (*consulapi.QueryMeta, any, error) {
 			_, meta, err := c.api.Catalog().Services(q)
-			return meta, err
+			return meta, nil, err // an instance may have changed behind the same names
 		})
 	})
 	group.Wait()
 }
 
-// follow repeats one blocking query and calls changed when its index moves. An
-// index that goes backwards, after a restore or an upgrade, starts afresh.
-func (c *Client) follow(ctx context.Context, changed func(), read func(*consulapi.QueryOptions) (*consulapi.QueryMeta, error)) {
-	pace := time.NewTicker(watchPause)
+// answer is what one blocking query brought.
+type answer struct {
+	index uint64
+	body  [sha256.Size]byte // digest of it; zero when only the index counts
+}
+
+// follow repeats one blocking query and calls changed when its index moves and,
+// where the answer itself was given, its content with it: a return is not a
+// change. An index that goes backwards, after a restore or an upgrade, starts
+// afresh. Failures are asked again with growing pauses: a Consul that limits
+// the rate of its readers must not be asked faster.
+func (c *Client) follow(ctx context.Context, changed func(), read func(*consulapi.QueryOptions) (*consulapi.QueryMeta, any, error)) {
+	pace := time.NewTimer(0)
 	defer pace.Stop()
-	index := uint64(0)
-	for ctx.Err() == nil {
-		if next, ok := c.ask(ctx, index, read); ok {
-			if index != 0 && next != index {
-				changed()
-			}
-			if next < index {
-				next = 0
-			}
-			index = next
-		}
+	var last answer
+	pause := watchPause
+	for {
 		select {
 		case <-ctx.Done():
+			return
 		case <-pace.C:
 		}
+		pace.Reset(pause)
+		next, err := c.ask(ctx, last.index, read)
+		if err != nil {
+			pause = min(2*pause, watchBackOff)
+			continue
+		}
+		pause = watchPause
+		if last.index != 0 && next.index != last.index && (next.body != last.body || next.body == [sha256.Size]byte{}) {
+			changed()
+		}
+		if next.index < last.index {
+			next.index = 0
+		}
+		last = next
 	}
 }
 
 // ask makes one blocking query. A failure is no news: the reads that the news
 // would lead to fail too, and say why.
-func (c *Client) ask(ctx context.Context, index uint64, read func(*consulapi.QueryOptions) (*consulapi.QueryMeta, error)) (uint64, bool) {
+func (c *Client) ask(ctx context.Context, index uint64, read func(*consulapi.QueryOptions) (*consulapi.QueryMeta, any, error)) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchWait+watchSlack)
 	defer cancel()
 	q := &consulapi.QueryOptions{Datacenter: c.dc, AllowStale: true, WaitIndex: index, WaitTime: watchWait}
-	meta, err := read(q.WithContext(ctx))
+	meta, body, err := read(q.WithContext(ctx))
 	if err != nil {
-		return 0, false
+		return answer{}, err
 	}
-	return max(meta.LastIndex, 1), true
+	out := answer{index: max(meta.LastIndex, 1)}
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return answer{}, err
+		}
+		out.body = sha256.Sum256(text)
+	}
+	return out, nil
 }

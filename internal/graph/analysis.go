@@ -29,6 +29,7 @@ const (
 	weightDominate = 0.25
 	weightInstance = 0.15
 	weightNode     = 0.10
+	weightRack     = 0.05 // instead of weightNode: a rack is lost less often than a node
 )
 
 // Analysis is a graph together with what the loss of each service would mean.
@@ -53,6 +54,11 @@ type Analysis struct {
 	listed                      []bool    // services that are not only named by an edge
 
 	rated []api.Criticality // by id
+
+	via      map[[2]int32][]int32 // edge → gateways that all of its traffic runs through
+	gateways map[int32]bool       // those of via
+	gates    map[int32]gate       // what the loss of each means
+	racks    int                  // how many racks there are
 }
 
 // Analyse rates every service. An edge may name a service that is not in the
@@ -66,6 +72,7 @@ func Analyse(services []api.Service, edges []api.Edge) *Analysis {
 			a.states[[2]int32{a.ids[e.From], a.ids[e.To]}] = e.State
 		}
 	}
+	a.through(edges)
 	a.compute()
 	return a
 }
@@ -81,7 +88,7 @@ func (a *Analysis) number(services []api.Service, edges []api.Edge) {
 		known[name] = struct{}{}
 	}
 	for _, e := range edges {
-		for _, name := range [...]string{e.From, e.To} {
+		for _, name := range append([]string{e.From, e.To}, e.Via...) {
 			if _, ok := known[name]; !ok {
 				known[name] = struct{}{}
 				names = append(names, name)
@@ -131,8 +138,13 @@ func (a *Analysis) compute() {
 	})
 	a.possibleRadii = spread(a.possible, a.possibleParts, nil)
 	a.entry = entries(a.possible, a.possibleParts)
+	for v := range a.entry {
+		a.entry[v] = a.entry[v] && !a.inBetween(int32(v))
+	}
 	a.dominate()
+	a.openGates()
 	a.shared, a.nodes = shareNodes(a.services)
+	a.racks = countRacks(a.services)
 	a.rated = make([]api.Criticality, n)
 	for v := range int32(n) {
 		a.rated[v] = a.rate(v)
@@ -156,6 +168,12 @@ func entries(g *digraph, c components) []bool {
 		}
 	}
 	return entry
+}
+
+// inBetween reports whether a service is nothing but a gateway of others' edges:
+// work comes in before it, not at it.
+func (a *Analysis) inBetween(v int32) bool {
+	return a.gateways[v] && len(a.possible.out[v]) == 0
 }
 
 func calledFromOutside(g *digraph, c components, k int32) bool {
@@ -183,9 +201,15 @@ func (a *Analysis) rate(v int32) api.Criticality {
 		Component:       int(a.certainParts.members[part][0]) + 1,
 		SharedNodesWith: a.list(a.shared[v], v),
 	}
+	dominated := int(a.dominated[v])
+	if g, ok := a.gates[v]; ok {
+		c.BlastRadius, c.BlastRadiusMax = len(g.certain), len(g.possible)
+		c.Dependants, c.Dominates = a.list(g.certain, v), a.list(g.dominated, v)
+		dominated = len(g.dominated)
+	}
 	alone := c.SingleInstance && c.BlastRadius > 0
-	c.SinglePoint = a.dominated[v] > 0 || alone
-	c.Parts = a.parts(v, c, alone)
+	c.SinglePoint = dominated > 0 || alone
+	c.Parts = a.parts(v, c, dominated, alone)
 	for _, p := range c.Parts {
 		c.Score += p.Value
 	}
@@ -194,7 +218,7 @@ func (a *Analysis) rate(v int32) api.Criticality {
 }
 
 // parts are the summands of a score; those that are zero are left out.
-func (a *Analysis) parts(v int32, c api.Criticality, alone bool) []api.Part {
+func (a *Analysis) parts(v int32, c api.Criticality, dominated int, alone bool) []api.Part {
 	parts := make([]api.Part, 0, 3)
 	if r := c.BlastRadius; r > 0 {
 		parts = append(parts, api.Part{Name: "blast_radius", Value: saturate(weightRadius, r),
@@ -204,26 +228,47 @@ func (a *Analysis) parts(v int32, c api.Criticality, alone bool) []api.Part {
 		parts = append(parts, api.Part{Name: "possible_radius", Value: saturate(weightPossible, more),
 			Reason: fmt.Sprintf("%s on it as declared, without traffic as proof", plural(more, "more may depend", "more may depend"))})
 	}
-	if k := int(a.dominated[v]); k > 0 {
+	if dominated > 0 {
 		parts = append(parts, api.Part{Name: "single_point", Value: weightDominate,
-			Reason: fmt.Sprintf("every path to %s runs through it", a.behind(v, k))})
+			Reason: fmt.Sprintf("every path to %s runs through it", behind(c, dominated))})
 	}
 	if alone {
 		parts = append(parts, api.Part{Name: "single_instance", Value: weightInstance, Reason: "it has one instance, and others depend on it"})
 	}
-	if s := a.services[v]; a.nodes > 1 && len(s.Nodes) == 1 && s.Instances > 1 && c.BlastRadius > 0 {
-		parts = append(parts, api.Part{Name: "single_node", Value: weightNode,
-			Reason: fmt.Sprintf("its %d instances all run on node %s", s.Instances, s.Nodes[0])})
-	}
-	return parts
+	return append(parts, a.onePlace(v, c)...)
 }
 
-// behind names the services that v dominates, or counts them when they are many.
-func (a *Analysis) behind(v int32, count int) string {
+// onePlace is the part for a service whose instances all stand in one place.
+func (a *Analysis) onePlace(v int32, c api.Criticality) []api.Part {
+	s := a.services[v]
+	switch {
+	case s.Instances < 2 || c.BlastRadius == 0:
+		return nil
+	case a.nodes > 1 && len(s.Nodes) == 1:
+		return []api.Part{{Name: "single_node", Value: weightNode, Reason: fmt.Sprintf("its %d instances all run on node %s", s.Instances, s.Nodes[0])}}
+	case a.racks > 1 && len(s.Racks) == 1:
+		return []api.Part{{Name: "single_rack", Value: weightRack, Reason: fmt.Sprintf("its %d instances all stand in rack %s", s.Instances, s.Racks[0])}}
+	}
+	return nil
+}
+
+// countRacks counts the racks that services stand in.
+func countRacks(services []api.Service) int {
+	seen := make(map[string]struct{})
+	for _, s := range services {
+		for _, r := range s.Racks {
+			seen[r] = struct{}{}
+		}
+	}
+	return len(seen)
+}
+
+// behind names the services that one dominates, or counts them when they are many.
+func behind(c api.Criticality, count int) string {
 	if count > 3 {
 		return fmt.Sprintf("%d services", count)
 	}
-	return strings.Join(a.list(a.dominatedFirst[v], v), ", ")
+	return strings.Join(c.Dominates, ", ")
 }
 
 // list turns ids into at most maxListed names, without self.
@@ -275,12 +320,16 @@ func (a *Analysis) Impact(name string) (api.GraphImpact, bool) {
 		return api.GraphImpact{}, false
 	}
 	impact := api.GraphImpact{Service: name, Certain: []string{}, Possible: []string{}, Criticality: a.rated[v]}
+	certain, possible := reach(a.certain.in, v), reach(a.possible.in, v)
+	if g, ok := a.gates[v]; ok {
+		certain, possible = g.certain, g.possible
+	}
 	sure := make(map[int32]bool)
-	for _, u := range reach(a.certain.in, v) {
+	for _, u := range certain {
 		sure[u] = true
 		impact.Certain = append(impact.Certain, a.names[u])
 	}
-	for _, u := range reach(a.possible.in, v) {
+	for _, u := range possible {
 		if !sure[u] {
 			impact.Possible = append(impact.Possible, a.names[u])
 		}
@@ -368,11 +417,4 @@ func insertShared(first *[maxShared]int32, n int, list []int32, skip int32) int 
 		first[at] = id
 	}
 	return n
-}
-
-// View fills Criticality of a stored graph and returns it with its analysis.
-func View(g api.Graph) (api.Graph, *Analysis) {
-	a := Analyse(g.Services, g.Edges)
-	g.Criticality = a.Criticality()
-	return g, a
 }

@@ -19,10 +19,18 @@ func styleOf(s api.EdgeState) style {
 		return style{dot: `color="#2b5d34"`, mermaid: "-->"}
 	case api.EdgeObservedUndeclared:
 		return style{dot: `color="#b36b00"`, mermaid: "-->"}
+	case api.EdgeObservedOffMesh:
+		return style{dot: `color="#6a3d9a"`, mermaid: "-->"}
 	case api.EdgeObservedDenied:
 		return style{dot: `color="#b00020", penwidth=2`, mermaid: "==>"}
 	case api.EdgeDeclaredOnly:
 		return style{dot: `color="#5f6b76", style=dashed`, mermaid: "-.->"}
+	case api.EdgeDeclaredStale:
+		return style{dot: `color="#a9b2ba", style=dashed`, mermaid: "-.->"}
+	case api.EdgeUnknown:
+		return style{dot: `color="#3b6ea5", style=dashed`, mermaid: "-.->"}
+	case api.EdgeDeniedAttempted:
+		return style{dot: `color="#b00020", style=dashed, arrowhead=tee, constraint=false`, mermaid: "-.-x"}
 	case api.EdgeDenied:
 		return style{dot: `color="#b00020", style=dotted, arrowhead=tee, constraint=false`, mermaid: "-.-x"}
 	case api.EdgeShared:

@@ -37,37 +37,65 @@ func shop() ([]api.Service, []api.Edge) {
 
 func TestStateOf(t *testing.T) {
 	t.Parallel()
-	declared := api.Evidence{Source: "consul-upstreams", Class: api.EvidenceDeclared}
-	written := api.Evidence{Source: graph.SourcePolicy, Class: api.EvidenceDeclared}
-	exact := api.Evidence{Source: "consul-intentions", Class: api.EvidenceAllowed, Exact: true}
+	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	old := now.Add(-31 * 24 * time.Hour)
+	plain := graph.Terms{Now: now, StaleAfter: 30 * 24 * time.Hour, Watched: old}
+	unseen, hidden, unwatched := plain, plain, plain
+	unseen.Unseen, hidden.Hidden, unwatched.Watched = true, true, now.Add(-time.Hour)
+	declared := api.Evidence{Source: "consul-upstreams", Class: api.EvidenceDeclared, FirstSeen: now.Add(-time.Hour)}
+	aged := api.Evidence{Source: "consul-upstreams", Class: api.EvidenceDeclared, FirstSeen: old}
+	written := api.Evidence{Source: graph.SourcePolicy, Class: api.EvidenceDeclared, FirstSeen: old}
+	exact := api.Evidence{Source: "consul-intentions", Class: api.EvidenceAllowed, Exact: true, FirstSeen: now}
 	wildcard := api.Evidence{Source: "consul-intentions", Class: api.EvidenceAllowed}
-	denied := api.Evidence{Source: "consul-intentions", Class: api.EvidenceDenied}
+	denied := api.Evidence{Source: "consul-intentions", Class: api.EvidenceDenied, Exact: true}
+	byDefault := api.Evidence{Source: "consul-intentions", Class: api.EvidenceDenied, Detail: graph.DefaultDetail}
 	observed := api.Evidence{Source: "prometheus", Class: api.EvidenceObserved}
+	kernel := api.Evidence{Source: "coroot", Class: api.EvidenceObserved, OffMesh: true}
+	attempt := api.Evidence{Source: "prometheus", Class: api.EvidenceDenied, Attempt: true}
 	shared := api.Evidence{Source: "nomad-placement", Class: api.EvidenceShared}
 	for _, c := range []struct {
-		name string
-		list []api.Evidence
-		want api.EdgeState
+		name  string
+		list  []api.Evidence
+		terms graph.Terms
+		want  api.EdgeState
 	}{
-		{"nothing", nil, ""},
-		{"wildcard alone is no edge", []api.Evidence{wildcard}, ""},
-		{"exact allow", []api.Evidence{exact}, api.EdgeDeclaredOnly},
-		{"declared", []api.Evidence{declared, wildcard}, api.EdgeDeclaredOnly},
-		{"declared and denied", []api.Evidence{declared, denied}, api.EdgeDenied},
-		{"a policy outweighs a denial", []api.Evidence{written, denied}, api.EdgeDeclaredOnly},
-		{"a policy outweighs a denial that traffic contradicts", []api.Evidence{written, denied, observed}, api.EdgeConfirmed},
-		{"declared and observed", []api.Evidence{declared, observed}, api.EdgeConfirmed},
-		{"exact and observed", []api.Evidence{exact, observed, shared}, api.EdgeConfirmed},
-		{"wildcard and observed", []api.Evidence{wildcard, observed}, api.EdgeObservedUndeclared},
-		{"observed", []api.Evidence{observed}, api.EdgeObservedUndeclared},
-		{"observed though denied", []api.Evidence{observed, denied, declared}, api.EdgeObservedDenied},
-		{"denied", []api.Evidence{denied}, api.EdgeDenied},
-		{"shared", []api.Evidence{shared, wildcard}, api.EdgeShared},
-		{"shared and declared", []api.Evidence{shared, exact}, api.EdgeDeclaredOnly},
+		{"nothing", nil, plain, ""},
+		{"wildcard alone is no edge", []api.Evidence{wildcard}, plain, ""},
+		{"exact allow", []api.Evidence{exact}, plain, api.EdgeDeclaredOnly},
+		{"declared", []api.Evidence{declared, wildcard}, plain, api.EdgeDeclaredOnly},
+		{"declared and denied", []api.Evidence{declared, denied}, plain, api.EdgeDenied},
+		{"declared for long without traffic is stale", []api.Evidence{aged}, plain, api.EdgeDeclaredStale},
+		{"what was declared again is fresh", []api.Evidence{aged, exact}, plain, api.EdgeDeclaredOnly},
+		{"what nobody watched for long is not stale", []api.Evidence{aged}, unwatched, api.EdgeDeclaredOnly},
+		{"what a policy says is never stale", []api.Evidence{written}, plain, api.EdgeDeclaredOnly},
+		{"declared, and nobody could see traffic", []api.Evidence{declared}, unseen, api.EdgeUnknown},
+		{"a policy needs no sight", []api.Evidence{written}, unseen, api.EdgeDeclaredOnly},
+		{"a default that a hidden rule may overrule", []api.Evidence{declared, byDefault}, hidden, api.EdgeUnknown},
+		{"an exact rule holds whatever is hidden", []api.Evidence{declared, denied}, hidden, api.EdgeDenied},
+		{"traffic under a default that may be overruled", []api.Evidence{observed, byDefault}, hidden, api.EdgeObservedUndeclared},
+		{"a policy outweighs a denial", []api.Evidence{written, denied}, plain, api.EdgeDeclaredOnly},
+		{"a policy outweighs a denial that traffic contradicts", []api.Evidence{written, denied, observed}, plain, api.EdgeConfirmed},
+		{"declared and observed", []api.Evidence{declared, observed}, plain, api.EdgeConfirmed},
+		{"exact and observed", []api.Evidence{exact, observed, shared}, plain, api.EdgeConfirmed},
+		{"wildcard and observed", []api.Evidence{wildcard, observed}, plain, api.EdgeObservedUndeclared},
+		{"observed", []api.Evidence{observed}, plain, api.EdgeObservedUndeclared},
+		{"observed though denied", []api.Evidence{observed, denied, declared}, plain, api.EdgeObservedDenied},
+		{"seen by the kernel, and no rule speaks of it", []api.Evidence{kernel, byDefault}, plain, api.EdgeObservedOffMesh},
+		{"seen by the kernel against a rule", []api.Evidence{kernel, denied}, plain, api.EdgeObservedDenied},
+		{"seen by the kernel and declared", []api.Evidence{kernel, declared}, plain, api.EdgeConfirmed},
+		{"seen by the kernel and the mesh", []api.Evidence{kernel, observed}, plain, api.EdgeObservedUndeclared},
+		{"tried and refused", []api.Evidence{attempt, denied}, plain, api.EdgeDeniedAttempted},
+		{"tried, and no rule allows it", []api.Evidence{attempt}, plain, api.EdgeDeniedAttempted},
+		{"tried, refused by the default, and declared", []api.Evidence{attempt, byDefault, declared}, plain, api.EdgeDeniedAttempted},
+		{"failed where it is allowed is no denial", []api.Evidence{attempt, exact}, plain, api.EdgeDeclaredOnly},
+		{"tried, and observed before", []api.Evidence{attempt, denied, observed}, plain, api.EdgeObservedDenied},
+		{"denied", []api.Evidence{denied}, plain, api.EdgeDenied},
+		{"shared", []api.Evidence{shared, wildcard}, plain, api.EdgeShared},
+		{"shared and declared", []api.Evidence{shared, exact}, plain, api.EdgeDeclaredOnly},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			got, ok := graph.StateOf(c.list)
+			got, ok := graph.StateOf(c.list, c.terms)
 			must.Eq(t, c.want, got)
 			must.Eq(t, c.want != "", ok)
 		})
@@ -84,7 +112,7 @@ func TestMergeSortsAndJoins(t *testing.T) {
 		{From: "a", To: "a"}: {{Source: "z", Class: api.EvidenceDeclared}},
 		{From: "", To: "a"}:  {{Source: "z", Class: api.EvidenceDeclared}},
 		{From: "c", To: "a"}: {{Source: "consul-intentions", Class: api.EvidenceAllowed}},
-	})
+	}, graph.Terms{})
 	want := []api.Edge{
 		{From: "a", To: "b", State: api.EdgeDeclaredOnly, Evidence: []api.Evidence{
 			{Source: "consul-intentions", Class: api.EvidenceAllowed, Exact: true}, {Source: "z", Class: api.EvidenceDeclared}}},

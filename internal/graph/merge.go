@@ -3,6 +3,7 @@ package graph
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -22,22 +23,35 @@ func (p Pair) Compare(o Pair) int {
 }
 
 // Flow is traffic that was seen from one service to another within one window.
+// Evidence says how much and by what; an Attempt in it is one that was refused.
 type Flow struct {
-	From, To       string
-	Detail         string // who told, for a person
-	BytesPerSecond float64
+	From, To string
+	// Raw says that From and To are not services' names but what the kernel saw:
+	// addresses, or labels that hold an allocation's ID. Somebody who knows who
+	// stands behind them must translate them.
+	Raw      bool
+	Evidence api.Evidence
+}
+
+// Terms are what the state of a pair depends on besides its evidence.
+type Terms struct {
+	Now        time.Time
+	StaleAfter time.Duration // without traffic a declaration is stale after this time; 0 means never
+	Watched    time.Time     // since when traffic is watched; zero when it is not
+	Unseen     bool          // traffic should be watched, and nothing was ever heard of it
+	Hidden     bool          // some permissions are hidden, so only exact rules can be trusted
 }
 
 // Merge folds the evidence of each pair into an edge. A pair that nothing but a
 // wildcard or a default permits is no edge and is left out; so is a pair of a
 // service with itself. The result is sorted by From and To.
-func Merge(evidence map[Pair][]api.Evidence) []api.Edge {
+func Merge(evidence map[Pair][]api.Evidence, terms Terms) []api.Edge {
 	edges := make([]api.Edge, 0, len(evidence))
 	for pair, list := range evidence {
 		if pair.From == pair.To || pair.From == "" || pair.To == "" {
 			continue
 		}
-		state, ok := StateOf(list)
+		state, ok := StateOf(list, terms)
 		if !ok {
 			continue
 		}
@@ -47,45 +61,97 @@ func Merge(evidence map[Pair][]api.Evidence) []api.Edge {
 	return edges
 }
 
-// StateOf says what all evidence of one pair means together. It reports false
-// when there is none that makes the pair worth keeping.
-//
-// Traffic decides first: observed and forbidden is observed_denied, observed
-// and named (declared or exactly allowed) is confirmed, observed otherwise is
-// observed_undeclared. Without traffic a prohibition wins over a declaration
-// (the mesh would refuse the connection) unless a policy declares the pair.
-func StateOf(list []api.Evidence) (api.EdgeState, bool) {
-	var observed, denied, named, written, shared bool
+// weighed is the evidence of one pair by what it says.
+type weighed struct {
+	observed, onMesh  bool // seen at all; seen by the mesh
+	attempted         bool // refused attempts were seen
+	allowed, denied   bool // by the governing permission
+	ruled, ruledExact bool // that is a rule rather than the default; one that names both ends
+	named, written    bool // declared or exactly allowed; by people, in a policy
+	shared            bool
+	since             time.Time // when the newest of the names began to hold
+}
+
+func weigh(list []api.Evidence) weighed {
+	var w weighed
+	name := func(e api.Evidence) {
+		w.named = true
+		if e.FirstSeen.After(w.since) {
+			w.since = e.FirstSeen
+		}
+	}
 	for _, e := range list {
 		switch e.Class {
 		case api.EvidenceObserved:
-			observed = true
+			w.observed, w.onMesh = true, w.onMesh || !e.OffMesh
 		case api.EvidenceDenied:
-			denied = true
+			if e.Attempt {
+				w.attempted = true
+				continue
+			}
+			w.denied, w.ruled, w.ruledExact = true, e.Detail != DefaultDetail, e.Exact
 		case api.EvidenceDeclared:
-			named = true
-			written = written || e.Source == SourcePolicy
+			name(e)
+			w.written = w.written || e.Source == SourcePolicy
 		case api.EvidenceAllowed:
-			named = named || e.Exact
+			w.allowed, w.ruled, w.ruledExact = true, e.Detail != DefaultDetail, e.Exact
+			if e.Exact {
+				name(e)
+			}
 		case api.EvidenceShared:
-			shared = true
+			w.shared = true
 		}
 	}
+	return w
+}
+
+// StateOf says what all evidence of one pair means together. It reports false
+// when there is none that makes the pair worth keeping.
+//
+// Traffic decides first: observed outside of the mesh, where no rule speaks of
+// the pair, is observed_off_mesh; observed and forbidden is observed_denied;
+// observed and named (declared or exactly allowed) is confirmed; observed
+// otherwise is observed_undeclared. Without traffic a prohibition wins over a
+// declaration (the mesh would refuse the connection) unless a policy declares
+// the pair, for a policy speaks of what no mesh can see. A prohibition that
+// may be overruled by a hidden rule, and a declaration whose traffic nobody
+// has ever been able to see, leave the pair unknown.
+func StateOf(list []api.Evidence, terms Terms) (api.EdgeState, bool) {
+	w := weigh(list)
+	denied := w.denied && !w.written && (w.ruledExact || !terms.Hidden)
 	switch {
-	case observed && denied && !written:
+	case w.observed && !w.onMesh && !w.named && !w.ruled:
+		return api.EdgeObservedOffMesh, true
+	case w.observed && denied:
 		return api.EdgeObservedDenied, true
-	case observed && named:
+	case w.observed && w.named:
 		return api.EdgeConfirmed, true
-	case observed:
+	case w.observed:
 		return api.EdgeObservedUndeclared, true
-	case denied && !written:
+	case w.attempted && !w.allowed && !w.written:
+		return api.EdgeDeniedAttempted, true
+	case denied:
 		return api.EdgeDenied, true
-	case named:
-		return api.EdgeDeclaredOnly, true
-	case shared:
+	case w.named:
+		return w.unobserved(terms), true
+	case w.shared:
 		return api.EdgeShared, true
 	}
 	return "", false
+}
+
+// unobserved is the state of a pair that is named and without traffic.
+func (w weighed) unobserved(terms Terms) api.EdgeState {
+	switch {
+	case w.written:
+		return api.EdgeDeclaredOnly
+	case terms.Unseen || (w.denied && terms.Hidden):
+		return api.EdgeUnknown
+	case terms.StaleAfter > 0 && !terms.Watched.IsZero() &&
+		terms.Now.Sub(w.since) > terms.StaleAfter && terms.Now.Sub(terms.Watched) > terms.StaleAfter:
+		return api.EdgeDeclaredStale
+	}
+	return api.EdgeDeclaredOnly
 }
 
 // fold sorts evidence by source, class and detail and joins what says the same
@@ -105,13 +171,22 @@ func fold(list []api.Evidence) []api.Evidence {
 }
 
 func join(a, b api.Evidence) api.Evidence {
-	a.Exact = a.Exact || b.Exact
+	a.Exact, a.Conditional, a.OffMesh = a.Exact || b.Exact, a.Conditional && b.Conditional, a.OffMesh && b.OffMesh
+	if all := a.RequestsPerSecond + b.RequestsPerSecond; all > 0 {
+		a.LatencySeconds = (a.LatencySeconds*a.RequestsPerSecond + b.LatencySeconds*b.RequestsPerSecond) / all
+	}
 	a.BytesPerSecond += b.BytesPerSecond
+	a.RequestsPerSecond += b.RequestsPerSecond
+	a.ErrorsPerSecond += b.ErrorsPerSecond
+	a.Connections += b.Connections
+	if b.Endpoints > a.Endpoints {
+		a.Endpoints, a.Healthy = b.Endpoints, b.Healthy
+	}
 	if a.FirstSeen.IsZero() || (!b.FirstSeen.IsZero() && b.FirstSeen.Before(a.FirstSeen)) {
 		a.FirstSeen = b.FirstSeen
 	}
 	if b.LastSeen.After(a.LastSeen) {
-		a.LastSeen = b.LastSeen
+		a.LastSeen, a.Days = b.LastSeen, b.Days
 	}
 	return a
 }

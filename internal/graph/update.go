@@ -24,7 +24,7 @@ func (a *Analysis) Update(change api.GraphChange) {
 	moved := false
 	for _, s := range change.Services {
 		v := a.ids[s.Name]
-		moved = moved || !slices.Equal(a.services[v].Nodes, s.Nodes)
+		moved = moved || !slices.Equal(a.services[v].Nodes, s.Nodes) || !slices.Equal(a.services[v].Racks, s.Racks)
 		a.services[v] = s
 		dirty[v] = true
 	}
@@ -47,6 +47,11 @@ func (a *Analysis) Update(change api.GraphChange) {
 	if trees {
 		a.replant(dirty)
 	}
+	if len(a.via) > 0 && len(change.Edges)+len(change.RemoveEdges) > 0 {
+		for _, g := range a.openGates() {
+			dirty[g] = true
+		}
+	}
 	for v := range dirty {
 		a.rated[v] = a.rate(v)
 	}
@@ -63,16 +68,35 @@ func (a *Analysis) stepwise(change api.GraphChange) bool {
 		}
 	}
 	for _, e := range change.Edges {
-		if !a.knows(e.From, e.To, false) {
+		if !a.knows(e.From, e.To, false) || !a.sameWay(e) {
 			return false
 		}
 	}
 	for _, pair := range change.RemoveEdges {
-		if !a.knows(pair[0], pair[1], true) { // a name may go with the edge
+		if !a.knows(pair[0], pair[1], true) || a.gated(pair) { // a name may go with the edge
 			return false
 		}
 	}
 	return true
+}
+
+// sameWay reports whether an edge runs through the gateways that it ran through.
+func (a *Analysis) sameWay(e api.Edge) bool {
+	have := a.via[[2]int32{a.ids[e.From], a.ids[e.To]}]
+	if len(have) != len(e.Via) {
+		return false
+	}
+	for i, name := range e.Via {
+		if a.names[have[i]] != name {
+			return false
+		}
+	}
+	return true
+}
+
+// gated reports whether an edge runs through a gateway.
+func (a *Analysis) gated(pair [2]string) bool {
+	return len(a.via[[2]int32{a.ids[pair[0]], a.ids[pair[1]]}]) > 0
 }
 
 // knows reports whether both ends have an id, and that they keep it.
@@ -112,18 +136,36 @@ func (a *Analysis) rebuild(change api.GraphChange) {
 		list = append(list, s)
 	}
 	edges := make([]api.Edge, 0, len(states))
+	via := a.viaNames(change)
 	for pair, state := range states {
-		edges = append(edges, api.Edge{From: pair.From, To: pair.To, State: state})
+		edges = append(edges, api.Edge{From: pair.From, To: pair.To, State: state, Via: via[pair]})
 	}
 	*a = *Analyse(list, edges)
+}
+
+// viaNames is the gateways of every edge after a change.
+func (a *Analysis) viaNames(change api.GraphChange) map[Pair][]string {
+	via := make(map[Pair][]string)
+	for ids, list := range a.via {
+		for _, g := range list {
+			pair := Pair{From: a.names[ids[0]], To: a.names[ids[1]]}
+			via[pair] = append(via[pair], a.names[g])
+		}
+	}
+	for _, e := range change.Edges {
+		via[Pair{From: e.From, To: e.To}] = e.Via
+	}
+	return via
 }
 
 // place computes again who shares nodes, after some services moved.
 func (a *Analysis) place(dirty map[int32]bool) {
 	before, nodes := a.shared, a.nodes
+	racks := a.racks
 	a.shared, a.nodes = shareNodes(a.services)
+	a.racks = countRacks(a.services)
 	for v := range a.shared {
-		if (nodes > 1) != (a.nodes > 1) || !slices.Equal(before[v], a.shared[v]) {
+		if (racks > 1) != (a.racks > 1) || (nodes > 1) != (a.nodes > 1) || !slices.Equal(before[v], a.shared[v]) {
 			dirty[int32(v)] = true
 		}
 	}
@@ -146,6 +188,7 @@ func (a *Analysis) step(from, to int32, state api.EdgeState, dirty map[int32]boo
 			return false
 		}
 		mark(a.possibleParts, parts, dirty)
+		*trees = a.enter(from) || *trees // a gateway between others may become an entry
 		*trees = a.enter(to) || *trees
 	}
 	if before.Certain() != state.Certain() {
@@ -174,14 +217,14 @@ func mark(c components, parts []int32, dirty map[int32]bool) {
 // whether that changed.
 func (a *Analysis) enter(v int32) bool {
 	k := a.possibleParts.of[v]
-	entry := !calledFromOutside(a.possible, a.possibleParts, k)
-	if a.entry[v] == entry {
-		return false
-	}
+	called := calledFromOutside(a.possible, a.possibleParts, k)
+	changed := false
 	for _, w := range a.possibleParts.members[k] {
+		entry := !called && !a.inBetween(w)
+		changed = changed || a.entry[w] != entry
 		a.entry[w] = entry
 	}
-	return true
+	return changed
 }
 
 // uproots reports whether the dominator tree may change with an edge that was
@@ -423,54 +466,4 @@ func (r *radii) unsupported(g *digraph, c components, k int32, list []chunkOf) [
 		}
 	}
 	return slices.DeleteFunc(left, func(x chunkOf) bool { return x.bits == 0 })
-}
-
-// callees lists the components that one calls, without duplicates.
-func callees(g *digraph, c components, k int32) []int32 {
-	var out []int32
-	for _, v := range c.members[k] {
-		for _, w := range g.out[v] {
-			if c.of[w] != k {
-				out = append(out, c.of[w])
-			}
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// downstream lists a component and all that it calls, callers before callees.
-func downstream(g *digraph, c components, start int32) []int32 {
-	type frame struct {
-		part int32
-		next []int32
-	}
-	seen := map[int32]bool{start: true}
-	stack := []frame{{part: start, next: callees(g, c, start)}}
-	var order []int32
-	for len(stack) > 0 {
-		top := &stack[len(stack)-1]
-		if len(top.next) == 0 {
-			order = append(order, top.part)
-			stack = stack[:len(stack)-1]
-			continue
-		}
-		k := top.next[0]
-		top.next = top.next[1:]
-		if !seen[k] {
-			seen[k] = true
-			stack = append(stack, frame{part: k, next: callees(g, c, k)})
-		}
-	}
-	slices.Reverse(order)
-	return order
-}
-
-func keys(set map[int32]bool) []int32 {
-	out := make([]int32, 0, len(set))
-	for k := range set {
-		out = append(out, k)
-	}
-	slices.Sort(out)
-	return out
 }

@@ -19,10 +19,21 @@ const rateChange = 2
 // nothing: a few keep-alive packets.
 const rateFloor = 100
 
+const (
+	// perEdge spreads the refresh of the edges: 100 of them a second, 50 kB.
+	perEdge = 10 * time.Millisecond
+	// manyEdges is the size from which figures are only recorded with a refresh.
+	manyEdges = 5_000
+	// maxDelta bounds what one event of the record lists of each kind. What does
+	// not fit is counted, and a diff over it says that it is cut.
+	maxDelta = 200
+)
+
 // diff says what must be recorded so that r becomes next. Rates and last sights
 // move all the time and are recorded only when they matter.
 func (r *recorded) diff(next *recorded, now time.Time, s settings) api.GraphChange {
 	change := api.GraphChange{At: now}
+	s = s.paced(len(next.edges))
 	for pair, edge := range next.edges {
 		if have, ok := r.edges[pair]; !ok || edgeChanged(have, edge, s) {
 			change.Edges = append(change.Edges, edge)
@@ -58,7 +69,17 @@ func (r *recorded) diff(next *recorded, now time.Time, s settings) api.GraphChan
 			change.Sources = append(change.Sources, status)
 		}
 	}
+	for name := range r.sources {
+		if _, ok := next.sources[name]; !ok {
+			change.RemoveSources = append(change.RemoveSources, name)
+		}
+	}
 	order(&change)
+	if total(change) > 0 {
+		if d := graph.Diff(r.graph(), next.graph(), maxDelta); !d.Empty() {
+			change.Delta = &d
+		}
+	}
 	return change
 }
 
@@ -74,25 +95,37 @@ func order(c *api.GraphChange) {
 	slices.Sort(c.RemoveServices)
 	slices.SortFunc(c.Targets, func(a, b api.Target) int { return a.Compare(b.TargetRef) })
 	slices.SortFunc(c.RemoveTargets, func(a, b api.TargetRef) int { return a.Compare(b) })
+	slices.Sort(c.RemoveSources)
 	slices.SortFunc(c.Sources, func(a, b api.SourceStatus) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // edgeChanged reports whether an edge differs in what it says, or in a figure
 // that has moved far or become old.
 func edgeChanged(have, next api.Edge, s settings) bool {
-	if have.State != next.State || len(have.Evidence) != len(next.Evidence) {
+	if have.State != next.State || len(have.Evidence) != len(next.Evidence) || !slices.Equal(have.Via, next.Via) {
 		return true
 	}
 	for i, e := range next.Evidence {
 		h := have.Evidence[i]
-		if graph.CompareEvidence(h, e) != 0 || h.Exact != e.Exact {
+		if graph.CompareEvidence(h, e) != 0 || h.Exact != e.Exact || h.Conditional != e.Conditional {
 			return true
 		}
-		if e.LastSeen.Sub(h.LastSeen) > s.refresh || rateMoved(h.BytesPerSecond, e.BytesPerSecond) {
+		if e.LastSeen.Sub(h.LastSeen) > s.refresh || (s.figures && rateMoved(h.BytesPerSecond, e.BytesPerSecond)) {
+			return true
+		}
+		if s.figures && (h.Endpoints != e.Endpoints || h.Healthy != e.Healthy) {
 			return true
 		}
 	}
 	return false
+}
+
+// paced makes records rarer in a large graph: at about 500 bytes an edge, 200,000
+// edges once a minute would be two megabytes a second in the log.
+func (s settings) paced(edges int) settings {
+	s.refresh = max(s.refresh, time.Duration(edges)*perEdge)
+	s.figures = edges <= manyEdges
+	return s
 }
 
 // rateMoved reports whether a rate has changed by more than the factor.
@@ -118,9 +151,10 @@ func normal(v any) any {
 	switch x := v.(type) {
 	case api.Service:
 		x.Targets, x.Nodes = emptyNil(x.Targets), emptyNil(x.Nodes)
+		x.Racks, x.Volumes = emptyNil(x.Racks), emptyNil(x.Volumes)
 		return x
 	case api.Target:
-		x.Tasks, x.Services = emptyNil(x.Tasks), emptyNil(x.Services)
+		x.Tasks, x.Services, x.Checked = emptyNil(x.Tasks), emptyNil(x.Services), emptyNil(x.Checked)
 		if len(x.Meta) == 0 {
 			x.Meta = nil
 		}
@@ -153,6 +187,7 @@ func split(c api.GraphChange) []api.GraphChange {
 	if total(c) <= chunk {
 		return []api.GraphChange{c}
 	}
+	cut(len(c.RemoveSources), func(p *api.GraphChange, i, j int) { p.RemoveSources = c.RemoveSources[i:j] })
 	cut(len(c.Sources), func(p *api.GraphChange, i, j int) { p.Sources = c.Sources[i:j] })
 	cut(len(c.Targets), func(p *api.GraphChange, i, j int) { p.Targets = c.Targets[i:j] })
 	cut(len(c.Services), func(p *api.GraphChange, i, j int) { p.Services = c.Services[i:j] })
@@ -160,12 +195,13 @@ func split(c api.GraphChange) []api.GraphChange {
 	cut(len(c.RemoveEdges), func(p *api.GraphChange, i, j int) { p.RemoveEdges = c.RemoveEdges[i:j] })
 	cut(len(c.RemoveServices), func(p *api.GraphChange, i, j int) { p.RemoveServices = c.RemoveServices[i:j] })
 	cut(len(c.RemoveTargets), func(p *api.GraphChange, i, j int) { p.RemoveTargets = c.RemoveTargets[i:j] })
+	pieces[len(pieces)-1].Delta = c.Delta // the change is complete with the last of them
 	return pieces
 }
 
 func total(c api.GraphChange) int {
 	return len(c.Edges) + len(c.RemoveEdges) + len(c.Services) + len(c.RemoveServices) +
-		len(c.Targets) + len(c.RemoveTargets) + len(c.Sources)
+		len(c.Targets) + len(c.RemoveTargets) + len(c.Sources) + len(c.RemoveSources)
 }
 
 // graph returns what is recorded as the public noun, sorted; for tests and for

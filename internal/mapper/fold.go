@@ -1,6 +1,7 @@
 package mapper
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -13,10 +14,24 @@ import (
 // settings are the parts of Options that folding depends on.
 type settings struct {
 	keepObserved time.Duration
+	staleAfter   time.Duration
 	refresh      time.Duration
 	minBytes     float64
 	ignore       map[string]bool
+	collapse     []string // sorted
+	figures      bool     // whether a rate that moves is worth a record
 }
+
+// keepAttempts is how long a refused attempt is remembered: long enough to be
+// seen by people, and gone when a patch on the next day is judged by new ones.
+const keepAttempts = 24 * time.Hour
+
+// retireAfter is how long the status of a source that is not configured any
+// more is kept, so that decisions say what they lack.
+const retireAfter = 24 * time.Hour
+
+// gone is what the status of such a source says.
+const gone = "it is not configured any more"
 
 // sidecarSuffix ends the name under which a mesh proxy is registered for its
 // service.
@@ -85,35 +100,39 @@ func (r *recorded) apply(c api.GraphChange) {
 	for _, s := range c.Sources {
 		r.sources[s.Name] = s
 	}
+	for _, name := range c.RemoveSources {
+		delete(r.sources, name)
+	}
 }
 
 // fold makes the graph of this round from the answers and the graph before.
 func fold(before *recorded, results []result, now time.Time, s settings) *recorded {
 	next := newRecorded(api.Graph{})
 	evidence := make(map[graph.Pair][]api.Evidence)
+	addresses := book(results)
 	for _, r := range results {
-		next.sources[r.name] = status(before.sources[r.name], r, now)
-		if !r.known {
-			inherit(before, next, r.name, evidence)
-			continue
-		}
-		for pair, list := range r.facts.Evidence {
-			pair = graph.Pair{From: s.service(pair.From), To: s.service(pair.To)}
-			for _, e := range list {
-				if e.Class == api.EvidenceObserved && (!r.fresh || e.BytesPerSecond < s.minBytes) {
-					continue // traffic of an older answer is kept as it was recorded
-				}
-				e.Source = r.name
-				evidence[pair] = append(evidence[pair], e)
+		status := status(before.sources[r.name], r, now)
+		if r.known {
+			lost := take(r, evidence, addresses, s)
+			status.Partial = join(status.Partial, lost.String())
+			next.addServices(r.facts.Services, s)
+			for _, t := range r.facts.Targets {
+				next.targets[t.TargetRef] = t
 			}
+		} else {
+			inherit(before, next, r.name, evidence)
 		}
-		keepObserved(before, r, evidence, now, s)
-		next.addServices(r.facts.Services, s)
-		for _, t := range r.facts.Targets {
-			next.targets[t.TargetRef] = t
+		next.sources[r.name] = status
+	}
+	via := collapse(evidence, results, s)
+	for _, r := range results {
+		if r.known {
+			keepObserved(before, r.name, r.fresh, evidence, now, s)
 		}
 	}
-	retire(before, next, now)
+	for _, name := range retire(before, next, now) {
+		keepObserved(before, name, true, evidence, now, s)
+	}
 	for _, r := range results {
 		if r.known && r.facts.Permissions != nil {
 			permit(r, evidence, s)
@@ -121,13 +140,43 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 	}
 	joinShared(evidence)
 	for pair, list := range evidence {
-		stamp(list, before.edges[pair].Evidence, now)
+		stamp(list, before.edges[pair].Evidence, now, s)
 	}
-	for _, e := range graph.Merge(evidence) {
-		next.edges[graph.Pair{From: e.From, To: e.To}] = e
+	for _, e := range graph.Merge(evidence, terms(next, results, now, s)) {
+		pair := graph.Pair{From: e.From, To: e.To}
+		e.Via = via.of(pair, before.edges[pair].Via)
+		next.edges[pair] = e
 		next.nameEnds(e)
 	}
 	return next
+}
+
+// join puts two remarks one after the other.
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "; " + b
+}
+
+// terms is what the states of pairs depend on besides their evidence.
+func terms(next *recorded, results []result, now time.Time, s settings) graph.Terms {
+	t := graph.Terms{Now: now, StaleAfter: s.staleAfter}
+	for _, r := range results {
+		status := next.sources[r.name]
+		if r.facts.Permissions != nil && status.Partial != "" {
+			t.Hidden = true
+		}
+		if !r.facts.Traffic {
+			continue
+		}
+		t.Unseen = true
+		if !status.FirstOK.IsZero() && (t.Watched.IsZero() || status.FirstOK.Before(t.Watched)) {
+			t.Watched = status.FirstOK
+		}
+	}
+	t.Unseen = t.Unseen && t.Watched.IsZero()
+	return t
 }
 
 // inherit takes over what an earlier term recorded from a source that has not
@@ -150,22 +199,37 @@ func inherit(before, next *recorded, source string, evidence map[graph.Pair][]ap
 
 // keepObserved keeps traffic that was seen before and is not seen now, until it
 // is too old to prove anything. While its source is away nothing ages.
-func keepObserved(before *recorded, r result, evidence map[graph.Pair][]api.Evidence, now time.Time, s settings) {
+func keepObserved(before *recorded, source string, fresh bool, evidence map[graph.Pair][]api.Evidence, now time.Time, s settings) {
 	for pair, edge := range before.edges {
 		for _, e := range edge.Evidence {
-			if e.Source != r.name || e.Class != api.EvidenceObserved || (r.fresh && now.Sub(e.LastSeen) > s.keepObserved) {
+			if e.Source != source || (e.Class != api.EvidenceObserved && !e.Attempt) || (fresh && now.Sub(e.LastSeen) > s.keep(e)) {
 				continue
 			}
 			seen := slices.ContainsFunc(evidence[pair], func(o api.Evidence) bool { return graph.CompareEvidence(o, e) == 0 })
 			if seen {
 				continue
 			}
-			if r.fresh {
-				e.BytesPerSecond = 0
+			if fresh {
+				e = quiet(e)
 			}
 			evidence[pair] = append(evidence[pair], e)
 		}
 	}
+}
+
+// keep is how long an evidence holds after its last sight.
+func (s settings) keep(e api.Evidence) time.Duration {
+	if e.Attempt {
+		return min(keepAttempts, s.keepObserved)
+	}
+	return s.keepObserved
+}
+
+// quiet is an evidence without what was measured.
+func quiet(e api.Evidence) api.Evidence {
+	e.BytesPerSecond, e.RequestsPerSecond, e.ErrorsPerSecond, e.LatencySeconds, e.Connections = 0, 0, 0, 0, 0
+	e.Endpoints, e.Healthy = 0, 0
+	return e
 }
 
 // permit adds the governing permission to every pair that anything names. It
@@ -201,27 +265,33 @@ func onlyShared(list []api.Evidence) bool {
 }
 
 // stamp sets the times: first seen is kept from the record, last seen is now
-// for traffic that flows. What stands written has no last sight: it holds as
-// long as it is there.
-func stamp(list, before []api.Evidence, now time.Time) {
+// for traffic that flows, and its day is marked. What stands written has no
+// last sight: it holds as long as it is there.
+func stamp(list, before []api.Evidence, now time.Time, s settings) {
+	const day = 24 * time.Hour
+	keep := int((s.keepObserved + day - 1) / day)
 	for i := range list {
 		e := &list[i]
-		known := slices.IndexFunc(before, func(o api.Evidence) bool { return graph.CompareEvidence(o, *e) == 0 })
-		if known >= 0 && !before[known].FirstSeen.IsZero() {
-			e.FirstSeen = before[known].FirstSeen
+		var have api.Evidence
+		if known := slices.IndexFunc(before, func(o api.Evidence) bool { return graph.CompareEvidence(o, *e) == 0 }); known >= 0 {
+			have = before[known]
+		}
+		if !have.FirstSeen.IsZero() {
+			e.FirstSeen = have.FirstSeen
 		}
 		if e.FirstSeen.IsZero() {
 			e.FirstSeen = now
 		}
-		if e.Class == api.EvidenceObserved && e.LastSeen.IsZero() {
+		if (e.Class == api.EvidenceObserved || e.Attempt) && e.LastSeen.IsZero() {
 			e.LastSeen = now
+			e.Days = have.Days.Seen(have.LastSeen, now, keep)
 		}
 	}
 }
 
 // status says how far a source can be trusted now.
 func status(before api.SourceStatus, r result, now time.Time) api.SourceStatus {
-	next := api.SourceStatus{Name: r.name, OK: r.fresh, Since: before.Since, LastOK: before.LastOK}
+	next := api.SourceStatus{Name: r.name, OK: r.fresh, Since: before.Since, FirstOK: before.FirstOK, LastOK: before.LastOK}
 	if before.Name == "" || before.OK != r.fresh {
 		next.Since = now
 	}
@@ -232,25 +302,46 @@ func status(before api.SourceStatus, r result, now time.Time) api.SourceStatus {
 	}
 	if r.fresh {
 		next.LastOK = now
+		if next.FirstOK.IsZero() && !r.facts.Silent {
+			next.FirstOK = now
+		}
 	} else {
 		next.Error = r.err.Error()
 	}
 	return next
 }
 
-// retire keeps the status of a source that an earlier configuration had: what it
-// said is gone, and a decision must be able to say so.
-func retire(before, next *recorded, now time.Time) {
+// retire keeps the status of a source that an earlier configuration had, for a
+// while: what it said is gone, and a decision must be able to say so. It
+// returns the names of all such sources, for the traffic that they saw is true
+// all the same.
+func retire(before, next *recorded, now time.Time) []string {
+	var names []string
+	known := make(map[string]bool)
+	for _, edge := range before.edges {
+		for _, e := range edge.Evidence {
+			known[e.Source] = true
+		}
+	}
 	for name, status := range before.sources {
 		if _, ok := next.sources[name]; ok {
 			continue
 		}
-		if status.OK {
+		known[name] = true
+		if status.Error != gone {
 			status.Since = now
 		}
-		status.OK, status.Partial, status.Error = false, "", "it is not configured any more"
-		next.sources[name] = status
+		status.OK, status.Partial, status.Error = false, "", gone
+		if now.Sub(status.Since) < retireAfter {
+			next.sources[name] = status
+		}
 	}
+	for name := range known {
+		if status, ok := next.sources[name]; !ok || !status.OK && status.Error == gone {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // addServices joins the services of one source into the graph.
@@ -272,10 +363,11 @@ func (r *recorded) join(name string, s api.Service) {
 		r.services[name] = s
 		return
 	}
+	have.Kind = cmp.Or(have.Kind, s.Kind)
 	have.Instances = max(have.Instances, s.Instances)
 	have.Healthy = min(have.Healthy, s.Healthy)
 	if len(have.Targets) == 0 && len(s.Targets) > 0 {
-		have.Targets, have.Nodes = s.Targets, s.Nodes
+		have.Targets, have.Nodes, have.Racks, have.Volumes = s.Targets, s.Nodes, s.Racks, s.Volumes
 	}
 	r.services[name] = have
 }
@@ -283,9 +375,12 @@ func (r *recorded) join(name string, s api.Service) {
 // nameEnds gives an edge's ends a service each, so that a graph never speaks of
 // a service that it does not list.
 func (r *recorded) nameEnds(e api.Edge) {
-	for _, name := range [...]string{e.From, e.To} {
+	for _, name := range append([]string{e.From, e.To}, e.Via...) {
 		if _, ok := r.services[name]; !ok {
 			r.services[name] = api.Service{Name: name}
+			if strings.Contains(name, graph.Beyond) {
+				r.services[name] = api.Service{Name: name, Kind: api.KindOutside}
+			}
 		}
 	}
 }

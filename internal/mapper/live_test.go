@@ -49,12 +49,20 @@ func newLive(t *testing.T) *live {
 	return l
 }
 
+// observed is the source of traffic as a configuration without any has it.
+func (l *live) observed(t *testing.T) Source {
+	t.Helper()
+	family, err := prometheus.Preset("consul_proxy")
+	must.NoError(t, err)
+	return Observed(SourceTraffic, l.prometheus.Traffic(family))
+}
+
 // record runs a mapper with all sources until the test ends.
 func (l *live) record(t *testing.T) *safeRecord {
 	t.Helper()
 	w := &safeRecord{inner: newRecorded(api.Graph{}), changed: make(chan struct{}, 1)}
 	m, err := New(Options{Recorder: w, State: w, Watches: []Watch{l.consul.Watch}, Sources: []Source{
-		Intentions(l.consul), Upstreams(l.consul), Observed(l.prometheus), Placement(l.nomad)}})
+		Intentions(l.consul), Upstreams(l.consul), l.observed(t), Placement(l.nomad)}})
 	must.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
@@ -103,11 +111,11 @@ func wantPairs() []graph.Pair {
 // source by itself and from all of them.
 func TestLiveEverySourceAlone(t *testing.T) {
 	l := newLive(t)
-	must.Eq(t, wantPairs(), pairs(l.graphOf(t, Observed(l.prometheus))), must.Sprint("traffic alone"))
+	must.Eq(t, wantPairs(), pairs(l.graphOf(t, l.observed(t))), must.Sprint("traffic alone"))
 	must.Eq(t, wantPairs(), pairs(l.graphOf(t, Upstreams(l.consul))), must.Sprint("upstreams alone"))
 	must.Eq(t, wantPairs(), pairs(l.graphOf(t, Intentions(l.consul))), must.Sprint("intentions alone"))
 
-	g := l.graphOf(t, Intentions(l.consul), Upstreams(l.consul), Observed(l.prometheus), Placement(l.nomad))
+	g := l.graphOf(t, Intentions(l.consul), Upstreams(l.consul), l.observed(t), Placement(l.nomad))
 	must.Eq(t, wantPairs(), pairs(g))
 	for _, e := range g.Edges {
 		must.Eq(t, api.EdgeConfirmed, e.State, must.Sprintf("%s -> %s", e.From, e.To))
@@ -193,8 +201,8 @@ func TestLiveBlindToken(t *testing.T) {
 	p, partial, err := blind.Intentions(t.Context())
 	t.Logf("intentions: %d rules, default %q, partial %q, error %v", len(p.Rules), p.Default, partial, err)
 	must.True(t, err != nil || partial != "")
-	up, partial, err := blind.Upstreams(t.Context())
-	t.Logf("upstreams: %d, partial %q, error %v", len(up), partial, err)
+	m, partial, err := blind.Mesh(t.Context())
+	t.Logf("upstreams: %d, partial %q, error %v", len(m.Declared), partial, err)
 	must.True(t, err != nil || partial != "")
 }
 

@@ -8,13 +8,14 @@
 //
 // Goroutines: Run starts one for each watch, and one for each source in each
 // round; it waits for the round's before it folds, and for all before it
-// returns. Placement asks Nomad for several targets at once and waits for them.
+// returns.
 package mapper
 
 import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,8 +31,14 @@ const (
 	// others by this much.
 	DefaultTimeout = 8 * time.Second
 	// DefaultKeepObserved is how long traffic that was seen once proves an edge:
-	// a day covers what runs nightly.
-	DefaultKeepObserved = 24 * time.Hour
+	// 90 days cover what runs once in a quarter of a year.
+	DefaultKeepObserved = 90 * 24 * time.Hour
+	// DefaultStaleAfter is how long a declaration may go without traffic: a month
+	// covers what runs monthly.
+	DefaultStaleAfter = 31 * 24 * time.Hour
+	// DefaultHalfLife is how long an edge that is not seen any more takes to lose
+	// half of its confidence: a week covers what runs on certain weekdays.
+	DefaultHalfLife = 7 * 24 * time.Hour
 	// DefaultRefresh is how old a recorded rate or last sight may get.
 	DefaultRefresh = time.Minute
 	// DefaultMinBytes is the least traffic that counts, in bytes per second.
@@ -46,10 +53,16 @@ const chunk = 2_000
 // knows since when it holds.
 type Facts struct {
 	Evidence    map[graph.Pair][]api.Evidence
+	Flows       []graph.Flow       // traffic, whose ends may be addresses
 	Permissions *graph.Permissions // decides pairs that other sources name
 	Services    []api.Service
 	Targets     []api.Target
-	Partial     string // what is known to be missing, or ""
+	Addresses   map[string]string // host:port or allocation → service
+	Behind      map[string]string // service → the gateway before it
+	Passing     []string          // gateways whose own edges are their callers'
+	Traffic     bool              // the source watches traffic
+	Silent      bool              // it answers, and has nothing to tell of anybody
+	Partial     string            // what is known to be missing, or ""
 }
 
 // Source is one place that facts come from.
@@ -83,7 +96,9 @@ type Options struct {
 
 	Interval     time.Duration // between rounds
 	Timeout      time.Duration // of one source in one round
-	KeepObserved time.Duration // how long traffic proves an edge
+	KeepObserved time.Duration // how long traffic proves an edge, at most api.MaxDays
+	StaleAfter   time.Duration // how long a declaration may go without traffic
+	Collapse     []string      // load balancers: who calls one depends on what is behind it
 	Refresh      time.Duration // how old a recorded rate may get
 	MinBytes     float64       // per second; less is no traffic
 	Watches      []Watch       // wake the mapper before the interval is over
@@ -126,6 +141,9 @@ func New(opt Options) (*Mapper, error) {
 	for _, name := range opt.Ignore {
 		ignore[name] = true
 	}
+	if opt.KeepObserved > api.MaxDays*24*time.Hour {
+		return nil, api.Errorf(api.CodeInvalid, "make mapper: traffic can be kept for %d days at most", api.MaxDays)
+	}
 	minBytes := opt.MinBytes
 	if minBytes <= 0 {
 		minBytes = DefaultMinBytes
@@ -134,6 +152,8 @@ func New(opt Options) (*Mapper, error) {
 		opt: opt, log: opt.Logger, last: make(map[string]Facts),
 		settings: settings{
 			keepObserved: orDefault(opt.KeepObserved, DefaultKeepObserved),
+			staleAfter:   orDefault(opt.StaleAfter, DefaultStaleAfter),
+			collapse:     slices.Sorted(slices.Values(opt.Collapse)),
 			refresh:      orDefault(opt.Refresh, DefaultRefresh),
 			minBytes:     minBytes, ignore: ignore,
 		},

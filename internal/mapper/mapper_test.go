@@ -19,10 +19,14 @@ import (
 type world struct {
 	permissions graph.Permissions
 	upstreams   map[graph.Pair]int
+	mesh        graph.Mesh
 	services    []api.Service
 	flows       []graph.Flow
+	silent      bool
 	targets     []api.Target
-	instances   map[api.TargetRef][]api.Instance
+	instances   []graph.Instance
+	volumes     map[api.TargetRef][]string
+	directory   graph.Directory
 	written     atomic.Pointer[[]Dependency] // changed while the mapper runs
 
 	meshErr, trafficErr, clusterErr, recordErr error
@@ -35,20 +39,22 @@ type world struct {
 func (w *world) Intentions(context.Context) (graph.Permissions, string, error) {
 	return w.permissions, w.partial, w.meshErr
 }
-func (w *world) Upstreams(context.Context) (map[graph.Pair]int, string, error) {
-	return w.upstreams, w.partial, w.meshErr
+func (w *world) Mesh(context.Context) (graph.Mesh, string, error) {
+	m := w.mesh
+	m.Services, m.Declared = w.services, make(map[graph.Pair][]string)
+	for pair := range w.upstreams {
+		m.Declared[pair] = []string{"upstream of its proxies"}
+	}
+	return m, w.partial, w.meshErr
 }
-func (w *world) Services(context.Context) ([]api.Service, string, error) {
-	return w.services, "", w.meshErr
+func (w *world) Flows(context.Context) ([]graph.Flow, string, bool, error) {
+	return w.flows, "", w.silent, w.trafficErr
 }
-func (w *world) Edges(context.Context) ([]graph.Flow, string, error) {
-	return w.flows, "", w.trafficErr
+func (w *world) Layout(context.Context) (graph.Layout, error) {
+	return graph.Layout{Targets: w.targets, Instances: w.instances, Volumes: w.volumes}, w.clusterErr
 }
-func (w *world) Targets(context.Context) ([]api.Target, error) { return w.targets, w.clusterErr }
-
-// Instances is asked by several goroutines; it only reads.
-func (w *world) Instances(_ context.Context, ref api.TargetRef) ([]api.Instance, error) {
-	return w.instances[ref], w.clusterErr
+func (w *world) Directory(context.Context) (graph.Directory, error) {
+	return w.directory, w.clusterErr
 }
 func (w *world) Graph() api.Graph { return w.state.graph() }
 func (w *world) RecordGraph(_ context.Context, c api.GraphChange) error {
@@ -73,25 +79,28 @@ func shopWorld() *world {
 		upstreams: map[graph.Pair]int{{From: "front", To: "cart"}: 2, {From: "cart", To: "store"}: 2},
 		services: []api.Service{{Name: "cart", Instances: 2, Healthy: 1, Nodes: []string{"agent"}}, {Name: "consul", Instances: 1},
 			{Name: "front", Instances: 1, Healthy: 1, Nodes: []string{"agent"}}, {Name: "nomad", Instances: 3}},
-		flows: []graph.Flow{{From: "front", To: "cart", Detail: "proxy", BytesPerSecond: 1000}, {From: "batch", To: "store", Detail: "proxy", BytesPerSecond: 500},
-			{From: "cart", To: "store", Detail: "proxy", BytesPerSecond: 0}},
+		flows: []graph.Flow{flow("front", "cart", 1000), flow("batch", "store", 500), flow("cart", "store", 0)},
 		targets: []api.Target{{TargetRef: ref("cart"), Count: 2, Services: []string{"cart", "cart-sidecar-proxy"}},
 			{TargetRef: ref("front"), Count: 1, Services: []string{"front"}}},
-		instances: map[api.TargetRef][]api.Instance{
-			ref("cart"):  {{ID: "1", Node: "n1", Health: api.Healthy}, {ID: "2", Node: "n2", Health: api.Healthy}},
-			ref("front"): {{ID: "3", Node: "n1", Health: api.Healthy}},
+		instances: []graph.Instance{
+			{ID: "1", Target: ref("cart"), Node: "n1", Healthy: true}, {ID: "2", Target: ref("cart"), Node: "n2", Healthy: true},
+			{ID: "3", Target: ref("front"), Node: "n1", Healthy: true},
 		},
 	}
 	w.written.Store(&[]Dependency{{Name: "monthly", From: "report", To: "store"}})
 	return w
 }
 
-func (w *world) dependencies() []Dependency { return *w.written.Load() }
+func flow(from, to string, bytes float64) graph.Flow {
+	return graph.Flow{From: from, To: to, Evidence: api.Evidence{Class: api.EvidenceObserved, Exact: true, Detail: "proxy", BytesPerSecond: bytes}}
+}
+
+func (w *world) dependencies() ([]Dependency, error) { return *w.written.Load(), nil }
 
 func (w *world) mapper(t *testing.T) *Mapper {
 	t.Helper()
 	m, err := New(Options{Recorder: w, State: w, Sources: []Source{
-		Intentions(w), Upstreams(w), Observed(w), Placement(w), Declared(w.dependencies)}})
+		Intentions(w), Upstreams(w), Observed(SourceTraffic, w), Placement(w), Declared(w.dependencies)}})
 	must.NoError(t, err)
 	m.recorded = newRecorded(w.Graph())
 	return m
@@ -157,9 +166,9 @@ func TestRatesAndLastSight(t *testing.T) {
 		first := time.Now().UTC()
 
 		time.Sleep(5 * time.Second)
-		w.flows[0].BytesPerSecond = 1900
+		w.flows[0].Evidence.BytesPerSecond = 1900
 		must.Eq(t, 0, w.round(t, m), must.Sprint("a rate that moves by less than half"))
-		w.flows[0].BytesPerSecond = 2100
+		w.flows[0].Evidence.BytesPerSecond = 2100
 		must.Eq(t, 1, w.round(t, m), must.Sprint("a rate that doubles"))
 
 		time.Sleep(61 * time.Second)
@@ -170,18 +179,18 @@ func TestRatesAndLastSight(t *testing.T) {
 		must.Eq(t, time.Now().UTC(), seen.LastSeen)
 		last := seen.LastSeen
 
-		// Silence keeps the edge certain for a day, and then no longer.
-		w.flows[0].BytesPerSecond = 0
+		// Silence keeps the edge certain for 90 days, and then no longer.
+		w.flows[0].Evidence.BytesPerSecond = 0
 		w.round(t, m)
-		time.Sleep(23 * time.Hour)
+		time.Sleep(89 * 24 * time.Hour)
 		w.round(t, m)
 		must.Eq(t, api.EdgeConfirmed, w.edgeState("front", "cart"))
 		e = w.state.edges[graph.Pair{From: "front", To: "cart"}].Evidence
 		must.Eq(t, last, e[len(e)-1].LastSeen)
 		must.Eq(t, 0, e[len(e)-1].BytesPerSecond)
-		time.Sleep(2 * time.Hour)
+		time.Sleep(48 * time.Hour)
 		w.round(t, m)
-		must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("front", "cart"))
+		must.Eq(t, api.EdgeDeclaredStale, w.edgeState("front", "cart"))
 	})
 }
 
@@ -235,7 +244,7 @@ func TestWhatIsGoneIsRemoved(t *testing.T) {
 	w.round(t, m)
 	must.Eq(t, "", w.edgeState("report", "store"))
 	must.Eq(t, "", w.edgeState("old", "store"))
-	must.Eq(t, api.EdgeObservedDenied, w.edgeState("batch", "store"), must.Sprint("the default forbids it now"))
+	must.Eq(t, api.EdgeObservedUndeclared, w.edgeState("batch", "store"), must.Sprint("a rule that is hidden may allow what the default forbids"))
 	must.Eq(t, 1, len(w.state.targets))
 	must.Eq(t, w.partial, w.state.sources[SourceUpstreams].Partial)
 	_, ok := w.state.services["old"]
@@ -244,16 +253,27 @@ func TestWhatIsGoneIsRemoved(t *testing.T) {
 
 func TestSourceThatIsNotConfiguredAnyMore(t *testing.T) {
 	t.Parallel()
-	w := shopWorld()
-	w.round(t, w.mapper(t))
-	m, err := New(Options{Recorder: w, State: w, Sources: []Source{Intentions(w), Upstreams(w), Placement(w)}})
-	must.NoError(t, err)
-	m.recorded = newRecorded(w.Graph())
-	must.Eq(t, 1, w.round(t, m))
-	must.False(t, w.state.sources[SourceTraffic].OK)
-	must.StrContains(t, w.state.sources[SourceTraffic].Error, "not configured")
-	must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("front", "cart"))
-	must.Eq(t, 0, w.round(t, m))
+	synctest.Test(t, func(t *testing.T) {
+		w := shopWorld()
+		w.round(t, w.mapper(t))
+		m, err := New(Options{Recorder: w, State: w, Sources: []Source{Intentions(w), Upstreams(w), Placement(w)}})
+		must.NoError(t, err)
+		m.recorded = newRecorded(w.Graph())
+		must.Eq(t, 1, w.round(t, m))
+		must.False(t, w.state.sources[SourceTraffic].OK)
+		must.StrContains(t, w.state.sources[SourceTraffic].Error, "not configured")
+		must.Eq(t, api.EdgeConfirmed, w.edgeState("front", "cart"), must.Sprint("what was seen was seen"))
+		must.Eq(t, "", w.edgeState("report", "store"), must.Sprint("what was written is no longer"))
+		must.Eq(t, 0, w.round(t, m))
+
+		time.Sleep(25 * time.Hour)
+		w.round(t, m)
+		must.MapNotContainsKey(t, w.state.sources, SourceTraffic)
+		must.Eq(t, api.EdgeConfirmed, w.edgeState("front", "cart"))
+		time.Sleep(90 * 24 * time.Hour)
+		w.round(t, m)
+		must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("front", "cart"), must.Sprint("nobody watches, so nothing is stale"))
+	})
 }
 
 func TestRecorderAwayIsTriedAgain(t *testing.T) {

@@ -5,6 +5,7 @@
 package nomad
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,12 +28,15 @@ type Config struct {
 	Address string
 	Token   func() string // asked at each call, so that a renewed token is used at once; nil means none
 	CACert  string        // file, optional
+	Rack    string        // key of a node's meta that holds its rack; "" means rack
 }
 
 // Client speaks to one Nomad region. It is safe for concurrent use.
 type Client struct {
-	api   *nomadapi.Client
-	token func() string
+	api      *nomadapi.Client
+	token    func() string
+	rackMeta string
+	layout   layout
 }
 
 // New returns a client. It does not call Nomad.
@@ -46,7 +50,7 @@ func New(cfg Config) (*Client, error) {
 	if token == nil {
 		token = func() string { return "" }
 	}
-	return &Client{api: c, token: token}, nil
+	return &Client{api: c, token: token, rackMeta: cmp.Or(cfg.Rack, defaultRack)}, nil
 }
 
 // query returns read options for a namespace ("*" for all) that end with ctx.

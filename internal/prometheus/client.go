@@ -125,31 +125,38 @@ func (b *boundedBody) Close() error { return b.body.Close() }
 // must be a vector (a scalar counts as one sample without labels). NaN and
 // infinite values are dropped. More than 100,000 series are an error.
 func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Sample, error) {
+	found, _, err := c.vector(ctx, promql, at)
+	if err != nil {
+		return nil, err
+	}
+	var samples []Sample
+	for _, s := range found {
+		if finite(float64(s.Value)) {
+			samples = append(samples, Sample{Labels: labels(s.Metric), Value: float64(s.Value)})
+		}
+	}
+	return samples, nil
+}
+
+// vector runs one instant query and returns all of its samples, with what the
+// store warns of.
+func (c *Client) vector(ctx context.Context, promql string, at time.Time) ([]*model.Sample, []string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	value, _, _, err := c.api.Query(ctx, promql, at)
+	value, warnings, _, err := c.api.Query(ctx, promql, at)
 	if err != nil {
-		return nil, explain(promql, err)
+		return nil, nil, explain(promql, err)
 	}
 	switch v := value.(type) {
 	case model.Vector:
 		if len(v) > maxSeries {
-			return nil, api.Errorf(api.CodeInvalid, "prometheus: query %q: %d series, more than %d", short(promql), len(v), maxSeries)
+			return nil, nil, api.Errorf(api.CodeInvalid, "prometheus: query %q: %d series, more than %d", short(promql), len(v), maxSeries)
 		}
-		samples := make([]Sample, 0, len(v))
-		for _, s := range v {
-			if finite(float64(s.Value)) {
-				samples = append(samples, Sample{Labels: labels(s.Metric), Value: float64(s.Value)})
-			}
-		}
-		return samples, nil
+		return v, warnings, nil
 	case *model.Scalar:
-		if !finite(float64(v.Value)) {
-			return nil, nil
-		}
-		return []Sample{{Labels: map[string]string{}, Value: float64(v.Value)}}, nil
+		return []*model.Sample{{Metric: model.Metric{}, Value: v.Value}}, warnings, nil
 	}
-	return nil, api.Errorf(api.CodeInvalid, "prometheus: query %q: want an instant vector, got a %s", short(promql), value.Type())
+	return nil, nil, api.Errorf(api.CodeInvalid, "prometheus: query %q: want an instant vector, got a %s", short(promql), value.Type())
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

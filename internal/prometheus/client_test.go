@@ -8,11 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/graph"
 	"github.com/oakumhq/oakum/internal/prometheus"
 )
 
@@ -78,36 +76,6 @@ func TestQueryOfAnEndlessAnswer(t *testing.T) {
 	c := server(t, func(string) (int, string) { return 200, strings.Repeat(" ", 65<<20) })
 	_, err := c.Query(t.Context(), "up", time.Time{})
 	must.ErrorContains(t, err, "answer is longer than")
-}
-
-func TestEdgesOfBothKindsOfProxy(t *testing.T) {
-	t.Parallel()
-	var queries []string
-	c := server(t, func(query string) (int, string) {
-		queries = append(queries, query)
-		if strings.Contains(query, "envoy_cluster_upstream") {
-			return 200, vector(`{"metric":{"consul_source_service":"b","consul_destination_service":"c"},"value":[1,"7"]}`)
-		}
-		return 200, vector(`{"metric":{"src":"a","dst":"b"},"value":[1,"1700"]}`, `{"metric":{"src":"a","dst":"c"},"value":[1,"0"]}`, `{"metric":{"src":"a"},"value":[1,"5"]}`)
-	})
-	got, partial, err := c.Edges(t.Context())
-	must.NoError(t, err)
-	must.Eq(t, "", partial)
-	must.Eq(t, "", cmp.Diff([]graph.Flow{
-		{From: "a", To: "b", Detail: "consul built-in proxy", BytesPerSecond: 1700},
-		{From: "a", To: "c", Detail: "consul built-in proxy"},
-		{From: "b", To: "c", Detail: "envoy", BytesPerSecond: 7},
-	}, got))
-	must.Eq(t, 2, len(queries), must.Sprint("one query for each family, however large the graph"))
-	must.StrContains(t, queries[0], "[30s]")
-}
-
-func TestEdgesWithoutMetricsIsPartial(t *testing.T) {
-	t.Parallel()
-	got, partial, err := server(t, func(string) (int, string) { return 200, vector() }).Edges(t.Context())
-	must.NoError(t, err)
-	must.Eq(t, 0, len(got))
-	must.StrContains(t, partial, "no metrics of mesh proxies")
 }
 
 func TestNewNeedsAnAddress(t *testing.T) {

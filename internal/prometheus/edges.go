@@ -4,67 +4,167 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
+
+	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// defaultWindow spans several scrapes at the usual 5 to 15 s, so that one lost
-// scrape does not look like silence.
-const defaultWindow = 30 * time.Second
+const (
+	// defaultWindow spans several scrapes at the usual 5 to 15 s, so that one lost
+	// scrape does not look like silence.
+	defaultWindow = 30 * time.Second
+	// measureLabel tells the parts of one query apart.
+	measureLabel = "oakum_measure"
+	// refusedShare is the share of a pair's requests from which it counts as
+	// refused altogether: what is let through for some requests is traffic.
+	refusedShare = 0.999
+)
 
-// family is one kind of proxy: a query for the whole graph at once, and the
-// labels that hold both ends.
-type family struct {
-	name, from, to string
-	query          func(window string) string
+// Traffic reads the flows of some families of metrics. It is safe for
+// concurrent use.
+type Traffic struct {
+	client   *Client
+	families []Family
 }
 
-// families of mesh metrics. The built-in proxy's come through statsd_exporter;
-// its tx and rx are told apart by metric name. Envoy's clusters that are not
-// upstream services carry no destination label.
-func families() []family {
-	return []family{
-		{name: "consul built-in proxy", from: "src", to: "dst", query: func(window string) string {
-			sum := func(way string) string {
-				return fmt.Sprintf(`sum by (src, dst) (rate(consul_proxy_upstream_%s_bytes{dst_type=~"service|",src!="",dst!=""}[%s]))`, way, window)
-			}
-			return sum("tx") + " + " + sum("rx")
-		}},
-		{name: "envoy", from: "consul_source_service", to: "consul_destination_service", query: func(window string) string {
-			sum := func(way string) string {
-				return fmt.Sprintf(`sum by (consul_source_service, consul_destination_service) (rate(envoy_cluster_upstream_cx_%s_bytes_total{consul_source_service!="",consul_destination_service!=""}[%s]))`, way, window)
-			}
-			return sum("tx") + " + " + sum("rx")
-		}},
-	}
-}
+// Traffic returns what reads the families. One query is made for each,
+// however large the graph.
+func (c *Client) Traffic(families ...Family) *Traffic { return &Traffic{client: c, families: families} }
 
-// Edges reads the observed traffic between services, one query for each family
-// of metrics, sorted by both ends. Rates of zero are kept: the proxies are
-// there and silent. A family that nobody reports is no error; that nothing at
-// all is reported is said in partial.
-func (c *Client) Edges(ctx context.Context) (flows []graph.Flow, partial string, err error) {
-	window := fmt.Sprintf("%ds", max(1, int(c.window.Round(time.Second)/time.Second)))
-	for _, f := range families() {
-		samples, err := c.Query(ctx, f.query(window), time.Time{})
+// Flows reads the observed traffic between services, sorted by both ends.
+// Rates of zero are kept: the proxies are there and silent. A family that
+// nobody reports is no error; that nothing at all is reported is said by
+// silent. partial says what the answers lack: values that are no numbers,
+// series without the labels of both ends, and what the store itself warns of.
+func (t *Traffic) Flows(ctx context.Context) (flows []graph.Flow, partial string, silent bool, err error) {
+	text := fmt.Sprintf("%ds", max(1, int(t.client.window.Round(time.Second)/time.Second)))
+	var lacks []string
+	series := 0
+	for _, f := range t.families {
+		samples, remarks, err := t.client.vector(ctx, f.query(text), time.Time{})
 		if err != nil {
-			return nil, "", err
+			return nil, "", false, err
 		}
-		for _, s := range samples {
-			from, to := s.Labels[f.from], s.Labels[f.to]
-			if from == "" || to == "" || s.Value < 0 {
-				continue
-			}
-			flows = append(flows, graph.Flow{From: from, To: to, Detail: f.name, BytesPerSecond: s.Value})
-		}
+		found, bad := f.flows(samples)
+		flows = append(flows, found...)
+		series += len(samples)
+		lacks = append(lacks, append(remarks, bad...)...)
 	}
-	if len(flows) == 0 {
-		partial = "prometheus has no metrics of mesh proxies"
+	if series == 0 {
+		silent = true
+		names := make([]string, len(t.families))
+		for i, f := range t.families {
+			names[i] = f.name
+		}
+		lacks = append(lacks, "prometheus has no metrics of "+strings.Join(names, " or "))
 	}
 	slices.SortFunc(flows, func(a, b graph.Flow) int {
-		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), cmp.Compare(a.Detail, b.Detail))
+		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To), graph.CompareEvidence(a.Evidence, b.Evidence))
 	})
-	return flows, partial, nil
+	return flows, strings.Join(lacks, "; "), silent, nil
+}
+
+// query joins the parts of a family into one.
+func (f Family) query(text string) string {
+	var parts []string
+	for _, m := range measures() {
+		if q := f.parts[m]; q != "" {
+			q = strings.ReplaceAll(q, window, text)
+			parts = append(parts, fmt.Sprintf(`label_replace(%s, %q, %q, "", "")`, q, measureLabel, m))
+		}
+	}
+	return strings.Join(parts, " or ")
+}
+
+// ends is a pair before it has its names.
+type ends struct{ from, to string }
+
+// flows turns samples into one flow for each pair, and one more for a pair
+// whose requests are refused. bad says what was no use.
+func (f Family) flows(samples []*model.Sample) (flows []graph.Flow, bad []string) {
+	pairs := make(map[ends]map[Measure]float64)
+	odd, nameless := 0, 0
+	for _, s := range samples {
+		here := f.from.name(s.Metric, "")
+		pair := ends{from: here, to: f.to.name(s.Metric, string(s.Metric[model.LabelName(f.from.datacenter)]))}
+		value := float64(s.Value)
+		switch {
+		case pair.from == "" || pair.to == "":
+			nameless++
+			continue
+		case !finite(value) || value < 0:
+			odd++
+			continue
+		}
+		if pairs[pair] == nil {
+			pairs[pair] = make(map[Measure]float64)
+		}
+		pairs[pair][Measure(s.Metric[measureLabel])] += value
+	}
+	for _, pair := range slices.SortedFunc(maps.Keys(pairs), func(a, b ends) int {
+		return cmp.Or(cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to))
+	}) {
+		flows = append(flows, f.flow(pair, pairs[pair])...)
+	}
+	if odd > 0 {
+		bad = append(bad, fmt.Sprintf("%d of %d values of %s are no numbers that a rate can be", odd, len(samples), f.name))
+	}
+	if nameless > 0 {
+		bad = append(bad, fmt.Sprintf("%d of %d series of %s do not name both ends", nameless, len(samples), f.name))
+	}
+	return flows, bad
+}
+
+func (f Family) flow(pair ends, m map[Measure]float64) []graph.Flow {
+	flow := graph.Flow{From: pair.from, To: pair.to, Raw: f.raw, Evidence: api.Evidence{
+		Class: api.EvidenceObserved, Exact: true, OffMesh: f.offMesh, Detail: f.name,
+		BytesPerSecond: m[Bytes], RequestsPerSecond: m[Requests], ErrorsPerSecond: m[Errors], LatencySeconds: m[Latency],
+		Connections: m[Connections], Endpoints: count(m[Endpoints]), Healthy: count(m[Healthy]),
+	}}
+	refused := m[Attempts]
+	if refused <= 0 {
+		return []graph.Flow{flow}
+	}
+	attempt := graph.Flow{From: pair.from, To: pair.to, Raw: f.raw, Evidence: api.Evidence{
+		Class: api.EvidenceDenied, Exact: true, Attempt: true, Detail: "refused, as " + f.name + " says", ErrorsPerSecond: refused,
+	}}
+	if m[Requests] <= refused/refusedShare {
+		return []graph.Flow{attempt} // none of them got through
+	}
+	return []graph.Flow{flow, attempt}
+}
+
+// count is a number of endpoints; the store may hold any float.
+func count(x float64) int { return int(math.Round(min(x, 1e6))) }
+
+// name is how the graph calls one end, or "". A service of another datacenter
+// than here, or of a peer, is beyond. Namespaces and partitions other than the
+// default ones stand before the name.
+func (e end) name(m model.Metric, here string) string {
+	label := func(name string) string {
+		if name == "" {
+			return ""
+		}
+		return string(m[model.LabelName(name)])
+	}
+	name := cmp.Or(label(e.service), label(e.fallback))
+	if name == "" {
+		return ""
+	}
+	name = graph.Name(label(e.partition), label(e.namespace), name)
+	dc := label(e.datacenter)
+	switch peer := label(e.peer); {
+	case peer != "":
+		return name + graph.Beyond + peer
+	case here != "" && dc != "" && dc != here:
+		return name + graph.Beyond + dc
+	}
+	return name
 }

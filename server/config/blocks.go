@@ -118,9 +118,14 @@ type pluginBlock struct {
 }
 
 type mapperBlock struct {
-	KeepObserved *hcl.Attribute `hcl:"keep_observed,optional"`
-	MinBytes     *hcl.Attribute `hcl:"min_bytes,optional"`
-	Ignore       *hcl.Attribute `hcl:"ignore,optional"`
+	KeepObserved  *hcl.Attribute `hcl:"keep_observed,optional"`
+	StaleAfter    *hcl.Attribute `hcl:"stale_after,optional"`
+	HalfLife      *hcl.Attribute `hcl:"half_life,optional"`
+	MinBytes      *hcl.Attribute `hcl:"min_bytes,optional"`
+	Ignore        *hcl.Attribute `hcl:"ignore,optional"`
+	LoadBalancers *hcl.Attribute `hcl:"load_balancers,optional"`
+	Rack          *hcl.Attribute `hcl:"rack,optional"`
+	Traffic       []trafficBlock `hcl:"traffic,block"`
 }
 
 type intervalsBlock struct {
@@ -178,7 +183,14 @@ func (l *loader) root(f *fileBlock) {
 	block(l, "mapper", f.Mapper, func(b *mapperBlock) {
 		l.duration(b.KeepObserved, &c.Mapper.KeepObserved)
 		l.number(b.MinBytes, &c.Mapper.MinBytes)
+		l.duration(b.StaleAfter, &c.Mapper.StaleAfter)
+		l.duration(b.HalfLife, &c.Mapper.HalfLife)
 		l.strs(b.Ignore, &c.Mapper.Ignore)
+		l.strs(b.LoadBalancers, &c.Mapper.LoadBalancers)
+		l.str(b.Rack, &c.Mapper.Rack)
+		for _, t := range b.Traffic {
+			l.traffic(t)
+		}
 	})
 	block(l, "intervals", f.Intervals, func(b *intervalsBlock) {
 		l.duration(b.Mapper, &c.Intervals.Mapper)

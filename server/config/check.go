@@ -173,9 +173,7 @@ func (l *loader) checkPaces() {
 	if s.Rate <= 0 {
 		l.problem("simulator.rate", "want more than 0 requests per second, have %g", s.Rate)
 	}
-	if l.cfg.Mapper.KeepObserved < 0 || l.cfg.Mapper.MinBytes < 0 {
-		l.problem("mapper", "want no negative values")
-	}
+	l.checkMapper()
 }
 
 // hostPort refuses what can't be listened at or dialled.

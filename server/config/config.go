@@ -141,10 +141,18 @@ type Plugin struct {
 
 // Mapper tunes the dependency graph. Zero means the mapper's own default.
 type Mapper struct {
-	KeepObserved time.Duration // how long traffic proves an edge
-	MinBytes     float64       // per second; less is no traffic
-	Ignore       []string      // services that are not the application's; nil means the default
+	KeepObserved  time.Duration // how long traffic proves an edge
+	StaleAfter    time.Duration // how long a declaration may go without traffic
+	HalfLife      time.Duration // in which an edge that is not seen loses half of its confidence
+	MinBytes      float64       // per second; less is no traffic
+	Ignore        []string      // services that are not the application's; nil means the default
+	LoadBalancers []string      // services that only pass on: who calls one depends on what is behind it
+	Rack          string        // key of a node's meta that holds its rack
+	Traffic       []Traffic     // empty means Consul's built-in proxy and Envoy
 }
+
+// longestMemory is how long traffic can be remembered by day.
+const longestMemory = api.MaxDays * 24 * time.Hour
 
 // Intervals are the paces of the leader's work.
 type Intervals struct {

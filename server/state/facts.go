@@ -70,7 +70,12 @@ type GraphChange struct {
 // Type is the command's number.
 func (*GraphChange) Type() Type { return TypeGraphChange }
 
-func (*GraphChange) level() int { return 1 }
+func (g *GraphChange) level() int {
+	if len(g.RemoveSources) > 0 || g.Delta != nil {
+		return level2
+	}
+	return 1
+}
 
 func (g *GraphChange) apply(c *change) error {
 	if err := g.check(); err != nil {
@@ -103,11 +108,27 @@ func (g *GraphChange) apply(c *change) error {
 		text.count("targets new", c.t.targets.get(c.txn, targetKey(g.Targets[i].TargetRef)) == nil)
 		c.t.targets.put(c.txn, &g.Targets[i])
 	}
-	if words := text.String(); words != "" {
-		c.event(api.TopicGraph, "graph_changed", "graph", "the graph changed: "+words, nil)
+	if words := text.String(); words != "" || g.Delta != nil {
+		if words == "" {
+			words = "see what it says"
+		}
+		c.event(api.TopicGraph, "graph_changed", "graph", "the graph changed: "+words, g.delta())
 	}
 	g.putSources(c)
+	for _, name := range g.RemoveSources {
+		if c.t.sources.remove(c.txn, name) {
+			c.event(api.TopicGraph, "source_removed", name, fmt.Sprintf("source %s is not configured any more and is forgotten", name), nil)
+		}
+	}
 	return nil
+}
+
+// delta is the event's payload; a nil pointer in an interface would not be none.
+func (g *GraphChange) delta() any {
+	if g.Delta == nil {
+		return nil
+	}
+	return g.Delta
 }
 
 // check refuses rows without a key.

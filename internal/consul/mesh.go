@@ -1,0 +1,210 @@
+package consul
+
+import (
+	"context"
+	"net"
+	"slices"
+	"strconv"
+
+	consulapi "github.com/hashicorp/consul/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
+)
+
+// Mesh reads what the mesh declares: upstreams of proxies, led on through
+// routers, splitters and resolvers; what ingress and API gateways lead to and
+// which services stand behind a terminating gateway; what is exported to peers
+// and partitions; and the services in the catalog with their health. partial
+// says what the token hides.
+//
+// A transparent proxy may reach whatever an intention allows. Exact intentions
+// say so by themselves; what a wildcard or the default allows is a permission
+// and no dependency, so no pairs are made of it.
+func (c *Client) Mesh(ctx context.Context) (m graph.Mesh, partial string, err error) {
+	scanned, err := c.registrations(ctx)
+	if err != nil {
+		return m, "", err
+	}
+	led, hidden, err := c.readRoutes(ctx)
+	if err != nil {
+		return m, "", err
+	}
+	partial = join(scanned.partial, hidden)
+	m = graph.Mesh{Declared: make(map[graph.Pair][]string), Offered: make(map[graph.Pair][]string),
+		Behind: make(map[string]string), Addresses: make(map[string]string)}
+	queries, hidden := c.preparedQueries(ctx, scanned)
+	partial = join(partial, hidden)
+	for _, r := range scanned.registrations {
+		for _, u := range r.upstreams {
+			to := u.service
+			if u.query {
+				if to = queries[u.service]; to == "" {
+					partial = join(partial, "an upstream of "+r.proxyFor+" is a prepared query whose service is not known")
+					continue
+				}
+			}
+			for _, d := range led.destinations(to) {
+				declare(m.Declared, graph.Pair{From: r.proxyFor, To: d.service}, or(d.how, "upstream of its proxies"))
+			}
+		}
+		if name := or(r.proxyFor, r.service); r.address != "" {
+			m.Addresses[r.address] = name
+		}
+		if alloc, ok := AllocID(r.id); ok && r.proxyFor == "" {
+			m.Addresses[alloc] = r.service
+		}
+	}
+	if hidden, err = c.gateways(ctx, scanned, led, &m); err != nil {
+		return m, "", err
+	}
+	partial = join(partial, hidden)
+	if hidden, err = c.exported(ctx, &m); err != nil {
+		return m, "", err
+	}
+	partial = join(partial, hidden)
+	if m.Services, hidden, err = c.Services(ctx); err != nil {
+		return m, "", err
+	}
+	return m, join(partial, hidden), nil
+}
+
+// declare adds a detail once.
+func declare(pairs map[graph.Pair][]string, pair graph.Pair, detail string) {
+	if pair.From != pair.To && !slices.Contains(pairs[pair], detail) {
+		pairs[pair] = append(pairs[pair], detail)
+	}
+}
+
+// join puts two remarks one after the other, the same one once.
+func join(a, b string) string {
+	switch {
+	case b == "" || a == b:
+		return a
+	case a == "":
+		return b
+	}
+	return a + "; " + b
+}
+
+// preparedQueries says which service each prepared query that is an upstream
+// asks for. Without the right to list them the upstreams stay unknown, which
+// their readers say.
+func (c *Client) preparedQueries(ctx context.Context, scanned *catalog) (map[string]string, string) {
+	wanted := slices.ContainsFunc(scanned.registrations, func(r registration) bool {
+		return slices.ContainsFunc(r.upstreams, func(u upstream) bool { return u.query })
+	})
+	if !wanted {
+		return nil, ""
+	}
+	q, cancel := c.query(ctx)
+	defer cancel()
+	list, meta, err := c.api.PreparedQuery().List(q)
+	if err != nil {
+		return nil, "prepared queries cannot be read"
+	}
+	out := make(map[string]string, len(list))
+	for _, p := range list {
+		out[or(p.Name, p.ID)] = graph.Name(p.Service.Partition, p.Service.Namespace, p.Service.Service)
+	}
+	return out, filtered("prepared queries", meta)
+}
+
+// gateways reads what each gateway leads to.
+func (c *Client) gateways(ctx context.Context, scanned *catalog, led routes, m *graph.Mesh) (partial string, err error) {
+	kinds := make(map[string]consulapi.ServiceKind)
+	var names []string
+	for _, r := range scanned.registrations {
+		if gateway(r.kind) && kinds[r.service] == "" {
+			kinds[r.service] = r.kind
+			names = append(names, r.service)
+		}
+	}
+	before := make(map[string][]string) // service → terminating gateways
+	for _, name := range names {
+		if kinds[name] == consulapi.ServiceKindTerminatingGateway || kinds[name] == consulapi.ServiceKindMeshGateway {
+			m.Passing = append(m.Passing, name)
+		}
+		if kinds[name] == consulapi.ServiceKindMeshGateway {
+			continue // it leads to whatever its peers ask for
+		}
+		q, cancel := c.query(ctx)
+		list, meta, err := c.api.Catalog().GatewayServices(name, q)
+		cancel()
+		if err != nil {
+			return "", explain("read what is behind gateway "+name, err)
+		}
+		partial = join(partial, filtered("services behind gateways", meta))
+		for _, g := range list {
+			service := graph.Name(g.Service.Partition, g.Service.Namespace, g.Service.Name)
+			if kinds[name] == consulapi.ServiceKindTerminatingGateway {
+				before[service] = append(before[service], name)
+				continue
+			}
+			for _, d := range led.destinations(service) {
+				declare(m.Declared, graph.Pair{From: name, To: d.service}, or(d.how, "route of the gateway"))
+			}
+		}
+	}
+	for service, gates := range before {
+		slices.Sort(gates)
+		if gates = slices.Compact(gates); len(gates) == 1 {
+			m.Behind[service] = gates[0] // with several, none of them is needed by itself
+		}
+	}
+	return partial, nil
+}
+
+func gateway(kind consulapi.ServiceKind) bool {
+	switch kind {
+	case consulapi.ServiceKindIngressGateway, consulapi.ServiceKindTerminatingGateway, consulapi.ServiceKindMeshGateway, consulapi.ServiceKindAPIGateway:
+		return true
+	case consulapi.ServiceKindTypical, consulapi.ServiceKindConnectProxy:
+		return false
+	}
+	return false
+}
+
+// exported reads who beyond may consume which service. A wildcard makes no
+// pairs: it is a permission.
+func (c *Client) exported(ctx context.Context, m *graph.Mesh) (partial string, err error) {
+	list, partial, err := c.entries(ctx, consulapi.ExportedServices)
+	if api.IsCode(err, api.CodePermissionDenied) {
+		return "exported services cannot be read", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	for _, entry := range list {
+		e, ok := entry.(*consulapi.ExportedServicesConfigEntry)
+		if !ok {
+			continue
+		}
+		for _, s := range e.Services {
+			if s.Name == graph.Wildcard {
+				continue
+			}
+			for _, consumer := range s.Consumers {
+				who := or(or(consumer.Peer, consumer.SamenessGroup), consumer.Partition)
+				if who != "" {
+					declare(m.Offered, graph.Pair{From: graph.Beyond + who, To: graph.Name(e.Partition, s.Namespace, s.Name)}, "exported to "+who)
+				}
+			}
+		}
+	}
+	return partial, nil
+}
+
+// row is one instance as the catalog has it; the SDK's own type leaves the kind
+// out.
+type row struct {
+	consulapi.CatalogService
+	ServiceKind consulapi.ServiceKind
+}
+
+func (r *row) address() string {
+	if r.ServicePort == 0 {
+		return ""
+	}
+	return net.JoinHostPort(or(r.ServiceAddress, r.Address), strconv.Itoa(r.ServicePort))
+}

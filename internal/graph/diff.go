@@ -1,0 +1,88 @@
+package graph
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Diff says what became of edges and services between two graphs. Figures do
+// not count as a change. limit bounds how much is listed; 0 means all.
+func Diff(before, after api.Graph, limit int) api.GraphDelta {
+	states := make(map[Pair]api.EdgeDelta, len(after.Edges))
+	for _, e := range before.Edges {
+		states[Pair{From: e.From, To: e.To}] = api.EdgeDelta{From: e.From, To: e.To, Before: e.State}
+	}
+	for _, e := range after.Edges {
+		d := states[Pair{From: e.From, To: e.To}]
+		states[Pair{From: e.From, To: e.To}] = api.EdgeDelta{From: e.From, To: e.To, Before: d.Before, After: e.State}
+	}
+	services := make(map[string]int)
+	for _, s := range before.Services {
+		services[s.Name]--
+	}
+	for _, s := range after.Services {
+		services[s.Name]++
+	}
+	return listDelta(states, services, limit)
+}
+
+// Compose says what a series of changes, the oldest first, amounts to.
+func Compose(deltas []api.GraphDelta) api.GraphDelta {
+	states := make(map[Pair]api.EdgeDelta)
+	services := make(map[string]int)
+	truncated := false
+	for _, d := range deltas {
+		truncated = truncated || d.Truncated
+		for _, e := range d.Edges {
+			pair := Pair{From: e.From, To: e.To}
+			if first, ok := states[pair]; ok {
+				e.Before = first.Before
+			}
+			states[pair] = e
+		}
+		for _, name := range d.Added {
+			services[name]++
+		}
+		for _, name := range d.Removed {
+			services[name]--
+		}
+	}
+	out := listDelta(states, services, 0)
+	out.Truncated = truncated
+	return out
+}
+
+func listDelta(states map[Pair]api.EdgeDelta, services map[string]int, limit int) api.GraphDelta {
+	var out api.GraphDelta
+	for _, d := range states {
+		if d.Before != d.After {
+			out.Edges = append(out.Edges, d)
+		}
+	}
+	for name, n := range services {
+		switch {
+		case n > 0:
+			out.Added = append(out.Added, name)
+		case n < 0:
+			out.Removed = append(out.Removed, name)
+		}
+	}
+	slices.SortFunc(out.Edges, func(a, b api.EdgeDelta) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
+	slices.Sort(out.Added)
+	slices.Sort(out.Removed)
+	if limit > 0 {
+		out.Edges, out.Truncated = cut(out.Edges, limit, out.Truncated)
+		out.Added, out.Truncated = cut(out.Added, limit, out.Truncated)
+		out.Removed, out.Truncated = cut(out.Removed, limit, out.Truncated)
+	}
+	return out
+}
+
+func cut[T any](list []T, limit int, already bool) ([]T, bool) {
+	if len(list) <= limit {
+		return list, already
+	}
+	return list[:limit], true
+}
