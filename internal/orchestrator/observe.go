@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -83,10 +84,13 @@ func away(source string, err error) *api.Hold {
 
 // judge asks for one look when the interval of the last one is over.
 func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
-	now := time.Now().UTC()
+	now := o.Now().UTC()
 	stage := r.Stages[len(r.Stages)-1]
-	if r.Verdict != nil && r.Status == api.RolloutRunning && now.Sub(r.Verdict.At) < r.Decision.Judge.Interval.D() {
-		return
+	if r.Verdict != nil && r.Status == api.RolloutRunning {
+		// A look in the future was another leader's, by a clock that is ahead.
+		if since := now.Sub(r.Verdict.At); since >= 0 && since < r.Decision.Judge.Interval.D() {
+			return
+		}
 	}
 	q := Question{
 		Target: r.Target, Spec: r.Decision.Judge, Stage: stage.Number, State: r.Judge, Started: stage.Ready, Now: now,
@@ -110,6 +114,13 @@ func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Ob
 
 // advise asks the strategy what comes next.
 func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
+	// What is left when no former instance is, moves nothing.
+	if cut(r.Decision) && obs.Job.Tally().Former > 0 {
+		if reason := o.closed(r.Decision); reason != "" {
+			obs.Away = append(obs.Away, api.Hold{Source: "window", Reason: reason})
+			return
+		}
+	}
 	target, err := o.Reader.Target(ctx, r.Target)
 	if err != nil {
 		obs.Away = append(obs.Away, *away("nomad", err))
@@ -129,11 +140,26 @@ func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.O
 	obs.Advice = &advice
 }
 
+// closed says why windows and freezes let nothing start now; empty means that
+// they do.
+func (o *Orchestrator) closed(d api.Decision) string {
+	opens, reason := o.Opens(d, o.Now().UTC())
+	if reason != "" && !opens.IsZero() {
+		reason += "; opens " + opens.Format(time.RFC3339)
+	}
+	return reason
+}
+
+// cut reports whether one of the windows asks to hold a rollout that is under
+// way when it closes.
+func cut(d api.Decision) bool {
+	return slices.ContainsFunc(d.Windows, func(w api.Window) bool { return w.Cutoff == "hold" })
+}
+
 // gate asks the windows and the other rollouts.
 func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
-	now := time.Now().UTC()
-	if opens, reason := o.Opens(r.Decision, now); opens.After(now) {
-		return rollout.Gate{Reason: fmt.Sprintf("%s; opens %s", reason, opens.Format(time.RFC3339))}
+	if reason := o.closed(r.Decision); reason != "" {
+		return rollout.Gate{Reason: reason}
 	}
 	return rollout.Turn(r, o.Store.Rollouts(), o.Adjacent)
 }

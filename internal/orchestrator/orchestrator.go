@@ -116,7 +116,10 @@ type Options struct {
 	// Opens tells when windows and freezes let a rollout start, and why not yet.
 	Opens    func(api.Decision, time.Time) (time.Time, string)
 	Interval time.Duration // between looks
-	Logger   *slog.Logger
+	// Now is the leader's clock; nil means the system's. Two leaders' clocks
+	// may differ: what the former one recorded can lie in the future.
+	Now    func() time.Time
+	Logger *slog.Logger
 }
 
 // Orchestrator performs rollouts during one term of leadership.
@@ -132,6 +135,9 @@ type Orchestrator struct {
 func New(o Options) *Orchestrator {
 	if o.Interval <= 0 {
 		o.Interval = time.Second
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return &Orchestrator{Options: o, starting: make(chan struct{}, 1)}
 }
@@ -241,7 +247,7 @@ func (o *Orchestrator) record(ctx context.Context, log *slog.Logger, r api.Rollo
 // step decides and records. It reports whether an effect was opened or the
 // status changed, so that the worker goes on at once.
 func (o *Orchestrator) step(ctx context.Context, r api.Rollout, ev rollout.Event) (bool, error) {
-	next, err := rollout.Step(r, ev, time.Now().UTC())
+	next, err := rollout.Step(r, ev, o.Now().UTC())
 	if err != nil {
 		return false, err
 	}

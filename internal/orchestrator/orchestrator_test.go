@@ -18,10 +18,11 @@ import (
 // calmWorld is a world in which nothing goes wrong, with n jobs of four
 // instances.
 func calmWorld(n int, change func(*api.Decision)) *world {
-	w := newWorld(0)
+	w := newWorld(0, true)
 	w.faults, w.rate, w.stale, w.bad, w.meddling, w.haunt, w.checked = false, 0, 0, 0, 0, 0, true
 	w.store = state.NewStore()
 	w.fsm = state.NewFSM(w.store)
+	w.night, w.skew = nil, 0
 	w.refs, w.jobs = nil, map[api.TargetRef]*modelJob{}
 	w.ladder = []api.Advice{stage(50, api.StageInPlace), stage(100, api.StageInPlace)}
 	d := api.Decision{Deadline: api.Duration(time.Minute), Rollback: api.RollbackSpec{OnHealth: true, OnDeadline: true}}

@@ -16,6 +16,11 @@ import (
 // there is room, so a minute means that there is none.
 const placeTimeout = time.Minute
 
+// lateTimeout is how long a registration may be on its way to Nomad after we
+// gave up waiting for its answer: our requests end within seconds, and so does
+// what Nomad's servers hold for a new leader of theirs.
+const lateTimeout = 2 * time.Minute
+
 // errSuperseded ends an effect whose rollout has moved on without it.
 var errSuperseded = errors.New("the effect was superseded")
 
@@ -23,6 +28,7 @@ var errSuperseded = errors.New("the effect was superseded")
 // new leader has none of it, and therefore verifies first.
 type attempt struct {
 	effect    string
+	quiet     time.Time             // since when nothing has been sent, as far as this leader knows
 	performed time.Time             // when the world was seen or made to change
 	refused   error                 // why the last try did not go through
 	result    *rollout.EffectResult // known, but not yet recorded
@@ -33,7 +39,7 @@ type attempt struct {
 func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rollout, a *attempt) pace {
 	log = log.With("effect", r.Effect.ID, "kind", r.Effect.Kind)
 	if a.effect != r.Effect.ID {
-		*a = attempt{effect: r.Effect.ID}
+		*a = attempt{effect: r.Effect.ID, quiet: time.Now()}
 		log.Info("effect begins", "target", r.Target.String(), "want", r.Effect.Want)
 	}
 	if a.result == nil {
@@ -45,7 +51,7 @@ func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rol
 		if !done {
 			return idle
 		}
-		res.ID, res.At = r.Effect.ID, time.Now().UTC()
+		res.ID, res.At = r.Effect.ID, o.Now().UTC()
 		a.result = &res
 		log.Info("effect ends", "ok", res.OK, "outcome", res.Outcome)
 	}
@@ -110,6 +116,7 @@ const (
 	pending                 // performed, its result is on the way
 	reached                 // its result is there
 	blocked                 // somebody else changed the job
+	spared                  // its result is there, and not by it
 )
 
 // drive verifies, and performs if the effect is absent; the next turn verifies
@@ -124,6 +131,15 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 		return rollout.EffectResult{}, false
 	}
 	state, told := check(view)
+	if state == spared {
+		// A registration that was sent and not answered may still be on its
+		// way, and nothing in the job keeps it out.
+		if time.Since(a.quiet) < lateTimeout {
+			o.tellAway(ctx, log, r, nil)
+			return rollout.EffectResult{}, false
+		}
+		state = reached
+	}
 	switch state {
 	case reached:
 		return rollout.EffectResult{OK: true, Outcome: told, Index: view.ModifyIndex}, true
@@ -134,8 +150,10 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 		if a.performed.IsZero() {
 			a.performed = time.Now() // by an earlier leader, or by us with the reply lost
 		}
+	case spared: // settled above
 	case absent:
 		a.refused = do(ctx, view)
+		a.quiet = time.Now()
 		switch code := api.AsError(a.refused); {
 		case a.refused == nil || code.Code == api.CodeConflict:
 			// Done, or the view was old: the next look tells. When it goes on
@@ -191,8 +209,13 @@ func staged(r api.Rollout) func(*rollout.JobView) (progress, string) {
 		ours := v.Build == api.BuildPatched && v.Pace == rollout.PaceHeld
 		switch {
 		case v.ModifyIndex == r.Effect.Expect:
-			if ours && r.Stages[r.Effect.Stage-1].Mode == api.StageInPlace && staying(v) >= r.Effect.Want {
+			switch {
+			case !ours || r.Stages[r.Effect.Stage-1].Mode != api.StageInPlace:
+				return absent, told
+			case kept(r) >= r.Effect.Want:
 				return reached, told
+			case staying(v) >= r.Effect.Want:
+				return spared, told
 			}
 			return absent, told
 		case ours && n >= r.Effect.Want:
@@ -331,7 +354,7 @@ func (o *Orchestrator) simulate(ctx context.Context, r api.Rollout) (rollout.Eff
 	defer stop()
 	sim := api.Simulation{
 		ID: r.Effect.ID, Patch: r.Patch, Target: r.Target, Rollout: r.ID,
-		Status: api.SimulationRunning, Started: time.Now().UTC(),
+		Status: api.SimulationRunning, Started: o.Now().UTC(),
 	}
 	if err := o.Recorder.RecordSimulation(ctx, sim); err != nil {
 		return rollout.EffectResult{Outcome: "record the simulation: " + err.Error()}, true
@@ -342,7 +365,7 @@ func (o *Orchestrator) simulate(ctx context.Context, r api.Rollout) (rollout.Eff
 	if err == nil {
 		impact, baked, err = o.Simulator.Simulate(ctx, sim.ID, r, target)
 	}
-	sim.End(time.Now().UTC(), impact, err)
+	sim.End(o.Now().UTC(), impact, err)
 	res := rollout.EffectResult{
 		Simulation: sim.ID, Apply: baked, Outcome: sim.Reason,
 		OK: err == nil, Rejected: sim.Status == api.SimulationRejected,

@@ -19,8 +19,29 @@ func (w *world) weather() {
 	if w.term != nil && w.chance(w.rate/5) {
 		w.term.crash("between two turns")
 	}
+	if w.chance(w.rate / 20) {
+		w.reset()
+	}
 	w.interlude("between two turns")
 }
+
+// night is when windows are open: for a while, again and again.
+type night struct{ every, open time.Duration }
+
+// opens is what Opens answers: by the clock of whoever asks.
+func (w *world) opens(_ api.Decision, now time.Time) (time.Time, string) {
+	if w.night == nil || w.peaceful() {
+		return now, ""
+	}
+	since := now.Sub(now.Truncate(w.night.every))
+	if since < w.night.open {
+		return now, ""
+	}
+	return now.Add(w.night.every - since), "the night is over"
+}
+
+// peaceful tells the last part of a world, in which everything must end.
+func (w *world) peaceful() bool { return !w.faults }
 
 // interlude is what others do, at any moment.
 func (w *world) interlude(where string) {
@@ -35,6 +56,7 @@ func (w *world) interlude(where string) {
 		w.command(fmt.Sprintf("r%d", i), action, where)
 	case w.chance(w.meddling / 20):
 		w.foreign[j.ref.Job] = true
+		clear(w.performed) // what they undo may be done again
 		spec := "theirs"
 		if w.chance(0.3) {
 			spec = specFormer
@@ -63,13 +85,16 @@ func (w *world) command(id, action, where string) {
 	if !ok {
 		return
 	}
-	next, err := rollout.Step(r, rollout.Command{Action: action, By: api.Identity{Name: "ada"}}, w.now())
+	next, err := rollout.Step(r, rollout.Command{Action: action, By: api.Identity{Name: "ada"}}, w.clock())
 	if err == nil {
+		if r.Effect != nil {
+			w.cover.hit(boundary{r.Effect.Kind, atOpen}, hitPerson)
+		}
 		if n := len(r.Stages); action == "promote" && n > 0 {
 			w.promised[fmt.Sprintf("%s/%d", r.Target.Job, n)] = true
 		}
 		var entry []byte
-		entry, err = state.Encode(&state.RolloutTransition{Kind: action, Expect: r.ModifyIndex, Rollout: next}, w.now(), "ada")
+		entry, err = w.fsm.Encode(&state.RolloutTransition{Kind: action, Expect: r.ModifyIndex, Rollout: next}, w.clock(), "ada")
 		if err == nil {
 			err = w.apply(entry)
 		}

@@ -22,6 +22,7 @@ type term struct {
 	ctx    context.Context //nolint:containedctx // the term is the context
 	cancel context.CancelFunc
 	acting string // the effect that the present turn carries out
+	kind   api.EffectKind
 }
 
 func (t *term) over() bool { return t.ctx.Err() != nil }
@@ -42,7 +43,11 @@ func (t *term) read(ctx context.Context, source string) error {
 	if until := w.down[source]; w.now().Before(until) {
 		return api.Errorf(api.CodeUnavailable, "%s: connection refused", source)
 	}
-	switch w.roll() {
+	at := boundary{t.kind, atLook}
+	if source == "simulator" {
+		at.at = atAct
+	}
+	switch w.roll(at, faultError, faultSlow, faultCrash) {
 	case faultCrash:
 		t.crash("reading " + source)
 		return ctx.Err()
@@ -69,9 +74,14 @@ func (t *term) write(ctx context.Context, what string, do func() error) error {
 	if until := w.down["nomad"]; w.now().Before(until) {
 		return api.Errorf(api.CodeUnavailable, "nomad: connection refused")
 	}
-	fault := w.roll()
+	at := boundary{t.kind, atAct}
+	fault := w.roll(at)
 	if fault == faultNone && w.faults && w.rate > 0 && w.chance(w.haunt) {
 		fault = faultLate
+		w.cover.hit(at, fault.String())
+	}
+	if fault == faultSlow {
+		time.Sleep(w.between(time.Second, 20*time.Second))
 	}
 	switch fault {
 	case faultCrash:
@@ -119,6 +129,7 @@ func (t *term) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	v := *now
 	if len(seen) > 1 && t.w.faults && t.w.chance(t.w.stale) {
 		v = *seen[max(0, len(seen)-2-t.w.rng.IntN([]int{4, 28}[t.w.rng.IntN(2)]))]
+		t.w.cover.hit(boundary{t.kind, atLook}, hitStale)
 		t.w.say("a stale view of %s: index %d, not %d", m.Target.Job, v.ModifyIndex, now.ModifyIndex)
 	}
 	v.Instances = append([]api.Instance(nil), v.Instances...)
@@ -283,24 +294,44 @@ func (t *term) Simulate(ctx context.Context, _ string, r api.Rollout, _ api.Targ
 
 // Transition may be refused, lost, or commit after its term is over.
 func (t *term) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
-	return t.commit(ctx, kind+" of "+next.ID, &state.RolloutTransition{Kind: kind, Expect: expect, Rollout: next})
+	w, at := t.w, boundary{}
+	switch was := w.rollout(next.ID); {
+	case next.Effect != nil && (was.Effect == nil || was.Effect.ID != next.Effect.ID):
+		at = boundary{next.Effect.Kind, atIntent}
+	case was.Effect != nil && next.Effect == nil:
+		at = boundary{was.Effect.Kind, atOutcome}
+	}
+	moves := (rollout.JobView{Instances: next.Instances}).Tally().Former > 0
+	if moves && len(next.Stages) > len(w.rollout(next.ID).Stages) && cut(next.Decision) {
+		_, now := w.opens(next.Decision, w.clock())
+		if _, before := w.opens(next.Decision, w.clock().Add(-lookTimeout)); now != "" && before != "" {
+			w.fail("%s begins a stage, and %s", next.ID, now)
+		}
+	}
+	return t.commit(ctx, at, kind+" of "+next.ID, &state.RolloutTransition{Kind: kind, Expect: expect, Rollout: next})
 }
 
 func (t *term) RecordSimulation(ctx context.Context, s api.Simulation) error {
-	return t.commit(ctx, "simulation "+s.ID, &state.SimulationPut{Simulation: s})
+	at := boundary{api.EffectSimulate, atIntent}
+	if s.Status != api.SimulationRunning {
+		at.at = atOutcome
+	}
+	return t.commit(ctx, at, "simulation "+s.ID, &state.SimulationPut{Simulation: s})
 }
 
-func (t *term) commit(ctx context.Context, what string, cmd state.Command) error {
+func (t *term) commit(ctx context.Context, at boundary, what string, cmd state.Command) error {
 	w := t.w
 	if ctx.Err() != nil || t.over() {
 		return api.Errorf(api.CodeNoLeader, "not the leader")
 	}
-	entry, err := state.Encode(cmd, w.now(), "s1")
+	entry, err := w.fsm.Encode(cmd, w.clock(), "s1")
 	if err != nil {
 		return err
 	}
-	fault := w.roll()
+	fault := w.roll(at)
 	switch fault {
+	case faultSlow:
+		time.Sleep(w.between(100*time.Millisecond, 3*time.Second))
 	case faultCrash:
 		t.crash("before the log has " + what)
 		return api.Errorf(api.CodeNoLeader, "leadership lost")
@@ -309,7 +340,9 @@ func (t *term) commit(ctx context.Context, what string, cmd state.Command) error
 		return api.Errorf(api.CodeTimeout, "apply: timed out")
 	case faultLate:
 		w.say("the log takes %s late", what)
-		w.unsure = true // whoever looks at the gate until then does not see it
+		// Whoever looks at the gate until then does not see it; the state
+		// machine does, from level 2 on.
+		w.unsure = w.unsure || w.store.Level() < 2
 		at := w.now().Add(w.between(100*time.Millisecond, 5*time.Second))
 		w.later = append(w.later, delayed{at: at, what: "log " + what, do: func() error { return w.apply(entry) }})
 		return api.Errorf(api.CodeTimeout, "apply: timed out")
@@ -321,6 +354,11 @@ func (t *term) commit(ctx context.Context, what string, cmd state.Command) error
 	w.say("log: %s", what)
 	w.check()
 	switch fault {
+	case faultTwice:
+		_, step := cmd.(*state.RolloutTransition) // a running simulation may be stored again as it is
+		if err := w.apply(entry); err == nil && step {
+			w.fail("the log took %s twice", what)
+		}
 	case faultLost:
 		w.say("the log took %s and nobody was told", what)
 		return api.Errorf(api.CodeTimeout, "apply: timed out")

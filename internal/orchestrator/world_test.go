@@ -9,8 +9,11 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"slices"
+	"runtime"
+	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,48 +27,70 @@ import (
 
 var (
 	seeds = flag.Int("seeds", 200, "how many worlds TestWorld runs")
+	from  = flag.Int("from", 0, "the first of them")
 	seed  = flag.Int64("seed", -1, "the one world that TestWorld runs, with its whole trace")
 )
 
 // TestWorld runs one world per seed: the real state machine, state and
 // orchestrator's turns against models of Nomad, Consul, the judge, the
 // strategies and the simulator, with faults at every crossing. One goroutine
-// drives everything in virtual time, so that a seed always gives the same
-// trace; every 50th is run twice to hold that.
+// drives each in virtual time, so that a seed always gives the same trace;
+// every 50th is run twice to hold that.
 func TestWorld(t *testing.T) {
 	if *seed >= 0 {
-		w := play(t, *seed)
+		w := play(t, *seed, true)
 		t.Log(strings.Join(w.trace, "\n"))
 		must.NoError(t, w.broken)
 		return
 	}
-	ends := map[string]int{}
-	turns, failures := 0, 0
-	for i := range *seeds {
-		w := play(t, int64(i))
-		turns += w.turns
-		for _, r := range w.store.Rollouts() {
-			ends[string(r.Status)]++
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // worlds are small and many
+	lanes := runtime.GOMAXPROCS(0)
+	all := newWorlds()
+	var broken atomic.Int64
+	var mu sync.Mutex
+	t.Run("lanes", func(t *testing.T) {
+		for lane := range lanes {
+			t.Run(fmt.Sprint(lane), func(t *testing.T) {
+				t.Parallel()
+				mine := newWorlds()
+				for i := *from + lane; i < *from+*seeds && broken.Load() < 3; i += lanes {
+					if !mine.play(t, int64(i)) {
+						broken.Add(1)
+					}
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				all.merge(mine)
+			})
 		}
-		if w.broken != nil {
-			last := w.trace[max(0, len(w.trace)-40):]
-			t.Errorf("seed %d: %v\n%s\nagain: go test ./internal/orchestrator -run '^TestWorld$' -seed=%d -v", i, w.broken, strings.Join(last, "\n"), i)
-			if failures++; failures >= 3 {
-				t.FailNow()
-			}
-			continue
-		}
-		if i%50 == 0 {
-			must.Eq(t, w.hash.Sum64(), play(t, int64(i)).hash.Sum64(), must.Sprintf("seed %d takes two ways", i))
-		}
-	}
-	t.Logf("%d worlds, %d turns; rollouts ended %v", *seeds, turns, ends)
+	})
+	all.log(t)
+	all.cover.table(t)
 	if *seeds < 100 {
 		return
 	}
 	for _, s := range []api.RolloutStatus{api.RolloutComplete, api.RolloutRolledBack, api.RolloutCancelled} {
-		must.Positive(t, ends[string(s)], must.Sprintf("no rollout became %s: the worlds test too little", s))
+		must.Positive(t, all.ends[string(s)], must.Sprintf("no rollout became %s: the worlds test too little", s))
 	}
+}
+
+// play plays one world, and once more with its trace when it broke a promise.
+// It reports whether none was broken.
+func (s *worlds) play(t *testing.T, n int64) bool {
+	t.Helper()
+	again := n%50 == 0
+	w := play(t, n, again)
+	s.add(w)
+	if w.broken != nil {
+		w = play(t, n, true)
+		last := w.trace[max(0, len(w.trace)-40):]
+		t.Errorf("seed %d: %v\n%s\nagain: go test ./internal/orchestrator -run '^TestWorld$' -seed=%d -v", n, w.broken, strings.Join(last, "\n"), n)
+		return false
+	}
+	if again {
+		must.Eq(t, w.hash.Sum64(), play(t, n, true).hash.Sum64(), must.Sprintf("seed %d takes two ways", n))
+	}
+	return true
 }
 
 // fault is what may go wrong at a crossing.
@@ -101,6 +126,10 @@ type world struct {
 	orch  *Orchestrator
 	tries map[string]*attempt // per rollout, of this term
 	idle  time.Time           // no leader until then
+	skew  time.Duration       // of the leader's clock
+	cover coverage
+	night *night // when rollouts may start; nil means always
+	path  string // what the strategy goes through
 
 	faults     bool
 	rate       float64 // of faults at a crossing
@@ -124,7 +153,7 @@ type world struct {
 	cachedAt uint64
 	turns    int
 	trace    []string
-	whole    bool
+	telling  bool // whether the trace is kept
 	hash     interface {
 		io.Writer
 		Sum64() uint64
@@ -133,21 +162,22 @@ type world struct {
 }
 
 // play runs one world in a bubble of virtual time.
-func play(t *testing.T, n int64) *world {
+func play(t *testing.T, n int64, telling bool) *world {
 	t.Helper()
 	var w *world
 	synctest.Test(t, func(*testing.T) {
-		w = newWorld(n)
+		w = newWorld(n, telling)
 		w.run()
 	})
 	return w
 }
 
-func newWorld(n int64) *world {
+func newWorld(n int64, telling bool) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), jobs: map[api.TargetRef]*modelJob{}, tries: map[string]*attempt{},
 		down: map[string]time.Time{}, views: map[string][]*rollout.JobView{}, promised: map[string]bool{},
-		performed: map[string]int{}, foreign: map[string]bool{}, excused: map[string]bool{}, hash: fnv.New64a(), faults: true, whole: *seed >= 0,
+		performed: map[string]int{}, foreign: map[string]bool{}, excused: map[string]bool{}, hash: fnv.New64a(), faults: true,
+		telling: telling, cover: coverage{},
 	}
 	w.store = state.NewStore()
 	w.fsm = state.NewFSM(w.store)
@@ -157,13 +187,19 @@ func newWorld(n int64) *world {
 	w.haunt = []float64{0, 0, 0.3}[w.rng.IntN(3)]
 	w.meddling = []float64{0, 0.002, 0.02}[w.rng.IntN(3)]
 	w.checked = w.chance(0.5)
+	i := w.rng.IntN(5)
+	w.path = []string{"phased", "selective", "blue/green", "canaries first", "blue/green last"}[i]
 	w.ladder = [][]api.Advice{
 		{stage(10, api.StageInPlace), stage(50, api.StageInPlace), stage(100, api.StageInPlace)},
 		{stage(1, api.StageInPlace), stage(100, api.StageInPlace)},
 		{stage(100, api.StageBeside)},
 		{stage(20, api.StageBeside), stage(60, api.StageInPlace), stage(100, api.StageInPlace)},
 		{stage(30, api.StageInPlace), stage(100, api.StageBeside)},
-	}[w.rng.IntN(5)]
+	}[i]
+	if w.chance(0.3) {
+		w.night = &night{every: w.between(2*time.Minute, 10*time.Minute), open: w.between(20*time.Second, 2*time.Minute)}
+	}
+	w.upgrade()
 	w.submit()
 	return w
 }
@@ -193,13 +229,7 @@ func (w *world) submit() {
 			Status: api.RolloutPending, Apply: []api.Apply{{Kind: api.ApplyJob, Task: "main"}},
 		})
 	}
-	entry, err := state.Encode(cmd, w.now(), "ada")
-	if err == nil {
-		err = w.apply(entry)
-	}
-	if err != nil {
-		w.fail("submit: %v", err)
-	}
+	w.must(cmd)
 }
 
 func (w *world) decision() api.Decision {
@@ -213,10 +243,62 @@ func (w *world) decision() api.Decision {
 	}
 	d.Simulate.Required = w.chance(0.3)
 	d.Approval.Count = w.rng.IntN(2)
+	if w.night != nil && w.chance(0.6) {
+		d.Windows = []api.Window{{Name: "night", Cutoff: "hold"}}
+	}
 	return d
 }
 
+// upgrade raises most clusters to the newest level.
+func (w *world) upgrade() {
+	if w.chance(0.2) {
+		return
+	}
+	for level := w.store.Level() + 1; level <= state.SupportedLevel; level++ {
+		w.must(&state.LevelSet{Level: level})
+	}
+}
+
+// must writes to the log before anything goes wrong.
+func (w *world) must(cmd state.Command) {
+	entry, err := w.fsm.Encode(cmd, w.clock(), "ada")
+	if err == nil {
+		err = w.apply(entry)
+	}
+	if err != nil {
+		w.fail("set the world up: %v", err)
+	}
+}
+
+// now is the world's time, and clock what the leader takes it for.
 func (w *world) now() time.Time { return time.Now().UTC() }
+
+func (w *world) clock() time.Time { return w.now().Add(w.skew) }
+
+// reset gives the leader another idea of the time: a few seconds off, as
+// machines are, or many minutes, as one is whose clock was never set.
+func (w *world) reset() {
+	was := w.skew
+	switch {
+	case w.chance(0.5):
+		w.skew = w.between(-3*time.Second, 3*time.Second)
+	case w.chance(0.3):
+		w.skew = w.between(-10*time.Minute, 10*time.Minute)
+	default:
+		return
+	}
+	w.say("the leader's clock is %v off, and was %v", w.skew, was)
+	w.struck(hitSkew)
+}
+
+// struck counts a fault against the effects that are open.
+func (w *world) struck(fault string) {
+	for i := range w.refs {
+		if r := w.rollout(fmt.Sprintf("r%d", i)); r.Effect != nil {
+			w.cover.hit(boundary{r.Effect.Kind, atOpen}, fault)
+		}
+	}
+}
 
 func (w *world) chance(p float64) bool { return w.rng.Float64() < p }
 
@@ -224,20 +306,30 @@ func (w *world) between(a, b time.Duration) time.Duration {
 	return a + time.Duration(w.rng.Int64N(int64(b-a)))
 }
 
-func (w *world) roll() fault {
-	if !w.faults || !w.chance(w.rate) {
+// roll draws what goes wrong at a crossing, of choices or of everything.
+func (w *world) roll(at boundary, choices ...fault) fault {
+	rate := w.rate
+	if at.kind != "" && at.kind != api.EffectStage && at.at != atLook {
+		rate *= 4 // a rollout has one each of these at most
+	}
+	if !w.faults || !w.chance(rate) {
 		return faultNone
 	}
-	return fault(1 + w.rng.IntN(int(faults)-1))
+	f := fault(1 + w.rng.IntN(int(faults)-1))
+	if len(choices) > 0 {
+		f = choices[w.rng.IntN(len(choices))]
+	}
+	w.cover.hit(at, f.String())
+	return f
 }
 
 func (w *world) say(format string, args ...any) {
+	if !w.telling {
+		return
+	}
 	line := w.now().Format("04:05.000 ") + fmt.Sprintf(format, args...)
 	_, _ = io.WriteString(w.hash, line)
 	w.trace = append(w.trace, line)
-	if !w.whole && len(w.trace) > 400 {
-		w.trace = slices.Clone(w.trace[len(w.trace)-50:])
-	}
 }
 
 // fail keeps the first broken promise.
@@ -314,9 +406,9 @@ func (w *world) turn(id string) pace {
 	if before.Status.Ended() && w.turns%20 != 0 {
 		return over
 	}
-	w.term.acting = ""
+	w.term.acting, w.term.kind = "", ""
 	if before.Effect != nil {
-		w.term.acting = before.Effect.ID
+		w.term.acting, w.term.kind = before.Effect.ID, before.Effect.Kind
 	}
 	p := w.orch.turn(w.term.ctx, w.orch.Logger, id, a)
 	after := w.rollout(id)
@@ -353,6 +445,10 @@ func openEffect(r api.Rollout) string {
 // snapshot alone.
 func (w *world) elect() {
 	if w.term != nil {
+		w.struck(hitLeader)
+		if w.rate > 0 {
+			w.reset()
+		}
 		w.idle = w.now().Add(w.between(0, 10*time.Second))
 		if w.chance(0.2) {
 			w.restore()
@@ -365,8 +461,8 @@ func (w *world) elect() {
 		Store: w.store, Recorder: w.term, Reader: w.term, Mover: w.term, Tagger: w.term, Judge: w.term, Adviser: w.term,
 		Simulator: w.term, Adjacent: func(a, b api.TargetRef) bool { return false },
 		Neighbours: func(api.TargetRef) []string { return nil },
-		Opens:      func(api.Decision, time.Time) (time.Time, string) { return time.Time{}, "" },
-		Logger:     slog.New(slog.DiscardHandler),
+		Opens:      w.opens, Now: w.clock,
+		Logger: slog.New(slog.DiscardHandler),
 	}
 	if w.checked {
 		o.Checks = w.term
@@ -390,6 +486,7 @@ func (w *world) restore() {
 		return
 	}
 	w.store, w.fsm = next, state.NewFSM(next)
+	w.struck(hitRestore)
 	w.say("the next leader has the state from a snapshot")
 }
 
@@ -428,8 +525,11 @@ func (w *world) silence() {
 	if w.broken != nil {
 		return
 	}
-	index := w.store.Index()
-	for range 150 {
+	var index uint64
+	for i := range 150 {
+		if i == 10 { // what the log took late is there by now
+			index = w.store.Index()
+		}
 		time.Sleep(time.Second)
 		w.step()
 	}

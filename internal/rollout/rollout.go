@@ -221,7 +221,7 @@ func (m *machine) hold(holds []api.Hold) {
 // run while nobody could act.
 func (m *machine) unhold(reason string) {
 	if last := lastStage(m.Rollout); last != nil && last.Ready.IsZero() {
-		last.Deadline = last.Deadline.Add(m.now.Sub(m.Since))
+		last.Deadline = last.Deadline.Add(max(0, m.now.Sub(m.Since))) // a former leader's clock may be ahead
 	}
 	status := m.Resume
 	if status == "" {
