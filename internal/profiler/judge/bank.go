@@ -282,3 +282,14 @@ func (b *Bank) Aborted() bool {
 	}
 	return false
 }
+
+// Promoted reports whether every KPI is within its margin, with data at the last
+// look.
+func (b *Bank) Promoted() bool {
+	for _, e := range b.state.KPIs {
+		if !e.Promoted || e.Missing != "" || e.Aborted {
+			return false
+		}
+	}
+	return true
+}
