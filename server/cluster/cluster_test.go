@@ -27,7 +27,7 @@ import (
 func fast() cluster.Tuning {
 	return cluster.Tuning{
 		Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, LeaderLease: 500 * time.Millisecond,
-		Commit: 5 * time.Millisecond, Join: 20 * time.Millisecond,
+		Commit: 5 * time.Millisecond, Join: 20 * time.Millisecond, Rejoin: time.Second, Pilot: 100 * time.Millisecond,
 	}
 }
 
@@ -41,7 +41,12 @@ type member struct {
 func start(t *testing.T, cfg cluster.Config) *member {
 	t.Helper()
 	cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	mark := cfg.Tuning.Mark
 	cfg.Tuning = fast()
+	cfg.Tuning.Mark = mark
+	if cfg.Autopilot == (api.AutopilotConfig{}) {
+		cfg.Autopilot = hasty()
+	}
 	store := state.NewStore()
 	node, err := cluster.Open(cfg, state.NewFSM(store))
 	must.NoError(t, err)
@@ -281,7 +286,7 @@ func TestJoinLaterAndLeave(t *testing.T) {
 	second := start(t, cluster.Config{ID: "b", Bind: "127.0.0.1:0", RetryJoin: []string{first.Address()}})
 	third := start(t, cluster.Config{ID: "c", Bind: "127.0.0.1:0", RetryJoin: []string{second.Address()}})
 	agree(t, []*member{first, second, third})
-	until(t, "three members", func() bool { return len(third.Servers()) == 3 })
+	until(t, "three voters", func() bool { return voters(third) == 3 })
 
 	all := []*member{first, second, third}
 	before := do(t, all, "a transfer", func(ctx context.Context, leader *member) error { return leader.Transfer(ctx) })
@@ -380,6 +385,7 @@ func TestSnapshotGoesFromOneClusterToAnother(t *testing.T) {
 	source := start(t, cluster.Config{ID: "a", Bind: "127.0.0.1:0", BootstrapExpect: 1})
 	put(t, []*member{source}, "kept")
 	var archive bytes.Buffer
+	until(t, "the newest level", func() bool { return source.store.Level() == state.SupportedLevel })
 	must.NoError(t, source.Snapshot(t.Context(), &archive))
 
 	members := three(t, t.TempDir())

@@ -4,14 +4,14 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/discover"
 )
 
 const (
@@ -23,6 +23,9 @@ const (
 	// forget is how long a founder may be silent before the others settle
 	// anew. By then a server that saw everybody agree has long founded.
 	forget = 30 * time.Second
+	// rejoinAfter is how long a server that starts with state on disk waits for
+	// a leader to speak up: some elections' worth.
+	rejoinAfter = 10 * time.Second
 	// defaultPort is that of Raft and the servers' conversations.
 	defaultPort = 4741
 )
@@ -39,24 +42,41 @@ type proposal struct {
 // form makes this server a member: it founds the cluster together with the
 // others, or joins it.
 func (n *Node) form() {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := n.lifetime()
 	defer cancel()
-	n.loops.Go(func() {
-		select {
-		case <-n.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	})
-	wait, told := cmp.Or(n.cfg.Tuning.Join, formPause), ""
+	if n.bootstrapped() {
+		n.comeBack(ctx)
+		return
+	}
+	wait := cmp.Or(n.cfg.Tuning.Join, formPause)
+	var told told
 	for ctx.Err() == nil && !n.bootstrapped() {
-		err := n.tryForm(ctx)
-		if err != nil && ctx.Err() == nil && err.Error() != told {
-			told = err.Error() // said once, not at each attempt
+		if err := n.tryForm(ctx); err != nil && ctx.Err() == nil && told.first(err.Error()) {
 			n.logger.Info("not a member of a cluster yet", "reason", err)
 		}
 		pause(ctx, wait)
 		wait = min(wait*3/2, formPauseMax)
+	}
+}
+
+// comeBack is for a server that starts with state on disk and hears of no
+// leader: it was taken out while it was away, or its address is another one
+// now. It asks to be let in again until it hears of a leader. A server that is
+// taken out while it runs stays out until somebody starts it anew.
+func (n *Node) comeBack(ctx context.Context) {
+	var told told
+	for wait := cmp.Or(n.cfg.Tuning.Rejoin, rejoinAfter); ; wait = formPauseMax {
+		pause(ctx, wait)
+		if id, _ := n.Leader(); id != "" || ctx.Err() != nil {
+			return
+		}
+		peers, _, err := n.askAll(ctx)
+		if err == nil {
+			err = n.join(ctx, peers)
+		}
+		if err != nil && ctx.Err() == nil && told.first(err.Error()) {
+			n.logger.Info("no leader is heard of", "reason", err)
+		}
 	}
 }
 
@@ -68,46 +88,79 @@ func (n *Node) bootstrapped() bool {
 
 // tryForm makes one attempt and returns why it came to nothing.
 func (n *Node) tryForm(ctx context.Context) error {
-	peers, err := n.askAll(ctx)
+	peers, elsewhere, err := n.askAll(ctx)
 	if err != nil {
 		return err
 	}
-	for _, p := range peers {
-		if !p.Bootstrapped {
-			continue
-		}
-		me := member{ID: n.cfg.ID, Address: n.advertise, Cluster: n.cfg.Cluster}
-		if err := n.tell(ctx, n.client, p.Address, me); err != nil {
-			return fmt.Errorf("join by %s: %w", p.Address, err)
-		}
-		return nil
+	if slices.ContainsFunc(peers, func(p status) bool { return p.Bootstrapped }) {
+		return n.join(ctx, peers)
 	}
-	if n.cfg.BootstrapExpect == 0 {
+	switch {
+	case elsewhere != nil:
+		return elsewhere
+	case n.cfg.BootstrapExpect == 0:
 		return api.Errorf(api.CodeUnavailable, "none of %s belongs to a cluster", strings.Join(n.cfg.RetryJoin, ", "))
 	}
 	return n.found(peers)
 }
 
-// askAll asks every server of retry_join; this one is left out and each of the
-// others comes once, by name.
-func (n *Node) askAll(ctx context.Context) ([]status, error) {
-	var peers []status
-	for _, address := range n.cfg.RetryJoin {
-		s, err := n.ask(ctx, withPort(address))
+// join asks those that belong to a cluster, one after the other, to be let in.
+func (n *Node) join(ctx context.Context, peers []status) error {
+	me := member{ID: n.cfg.ID, Address: n.advertise, Cluster: n.cfg.Cluster}
+	err := error(api.Errorf(api.CodeUnavailable, "none of the servers that answer belongs to a cluster"))
+	for _, p := range peers {
+		if !p.Bootstrapped {
+			continue
+		}
+		if err = n.tell(ctx, n.client, p.Address, me); err == nil {
+			return nil
+		}
+		err = fmt.Errorf("join by %s: %w", p.Address, err)
+	}
+	return err
+}
+
+// askAll finds the other servers anew and asks them all at once who they are;
+// this one is left out and each of the others comes once, by name. At once,
+// because a cluster is founded from these answers, and the oldest of them must
+// be far younger than the time after which a founder gives up.
+//
+// The second result says why no cluster may be founded from what was found: a
+// source did not answer, or knows of a member that does not.
+func (n *Node) askAll(ctx context.Context) (peers []status, elsewhere, err error) {
+	found, missing := n.finder.Find(ctx)
+	if missing != nil {
+		elsewhere = api.Errorf(api.CodeUnavailable, "not all servers could be looked up: %v", missing)
+	}
+	for _, m := range n.members() { // of a server that comes back
+		found = append(found, discover.Server{Address: string(m.Address)})
+	}
+	answers := make([]status, len(found))
+	errs := make([]error, len(found))
+	var asking sync.WaitGroup
+	for i, f := range found {
+		asking.Go(func() { answers[i], errs[i] = n.ask(ctx, f.Address) })
+	}
+	asking.Wait()
+	for i, f := range found {
+		s := answers[i]
 		switch {
-		case err != nil:
-			n.logger.Debug("no answer from a server", "address", address, "error", err)
+		case errs[i] != nil:
+			n.logger.Debug("no answer from a server", "address", f.Address, "error", errs[i])
+			if f.Member {
+				elsewhere = api.Errorf(api.CodeUnavailable, "the server at %s is known to belong to a cluster, but does not answer: bring it back or deregister it", f.Address)
+			}
 		case s.Nonce == n.nonce:
 		case s.ID == n.cfg.ID:
-			return nil, api.Errorf(api.CodeConflict, "the server at %s has this one's name %q", address, s.ID)
+			return nil, nil, api.Errorf(api.CodeConflict, "the server at %s has this one's name %q", f.Address, s.ID)
 		case s.Cluster != n.cfg.Cluster:
-			return nil, api.Errorf(api.CodeConflict, "the server at %s belongs to cluster %q, this one to %q", address, s.Cluster, n.cfg.Cluster)
+			return nil, nil, api.Errorf(api.CodeConflict, "the server at %s belongs to cluster %q, this one to %q", f.Address, s.Cluster, n.cfg.Cluster)
 		case !slices.ContainsFunc(peers, func(p status) bool { return p.ID == s.ID }):
 			peers = append(peers, s)
 		}
 	}
 	slices.SortFunc(peers, func(a, b status) int { return strings.Compare(a.ID, b.ID) })
-	return peers, nil
+	return peers, elsewhere, nil
 }
 
 // found founds the cluster when all founders are there and agree who they are.
@@ -171,14 +224,6 @@ func (n *Node) settle(peers []status) []member {
 		n.proposal = proposal{members: founders}
 	}
 	return n.proposal.members
-}
-
-// withPort adds the usual port to an address that names none.
-func withPort(address string) string {
-	if _, _, err := net.SplitHostPort(address); err == nil {
-		return address
-	}
-	return net.JoinHostPort(strings.Trim(address, "[]"), strconv.Itoa(defaultPort))
 }
 
 // sorted returns servers by name.

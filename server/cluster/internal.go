@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state"
 )
 
 const (
@@ -46,6 +47,13 @@ type status struct {
 	Bootstrapped bool     `json:"bootstrapped"`
 	Expect       int      `json:"bootstrap_expect"`
 	Proposal     []member `json:"proposal,omitempty"` // founders that it has settled on
+
+	NonVoter    bool         `json:"non_voter,omitempty"`
+	Level       int          `json:"level"` // newest cluster level that it supports; 0 is a server that does not tell, of level 1
+	LastIndex   uint64       `json:"last_index"`
+	LastTerm    uint64       `json:"last_term"`
+	LastContact api.Duration `json:"last_contact"`    // how long ago it heard of the leader; negative means never
+	Marks       []mark       `json:"marks,omitempty"` // of its state, oldest first
 }
 
 // member is one server of a proposal, and what a server that wants to join sends.
@@ -107,6 +115,7 @@ func (n *Node) newInternalServer() *http.Server {
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET "+pathServer, n.serveStatus)
 	routes.HandleFunc("POST "+pathJoin, n.serveJoin)
+	routes.HandleFunc("POST "+pathLeave, n.serveLeave)
 	routes.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		handler := n.handler.Load()
 		if handler == nil {
@@ -127,9 +136,13 @@ func (n *Node) newInternalServer() *http.Server {
 }
 
 func (n *Node) status() status {
+	lastIndex, lastTerm, _ := n.replica()
+	contact := n.sinceContact()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return status{
+		NonVoter: n.cfg.NonVoter, Level: state.SupportedLevel, LastIndex: lastIndex, LastTerm: lastTerm,
+		LastContact: api.Duration(contact), Marks: n.marks.kept(),
 		ID: n.cfg.ID, Address: n.advertise, Cluster: n.cfg.Cluster, Version: n.cfg.Version, Nonce: n.nonce,
 		Bootstrapped: n.bootstrapped(), Expect: n.cfg.BootstrapExpect, Proposal: n.proposal.members,
 	}
@@ -163,8 +176,10 @@ func (n *Node) serveJoin(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, n.status())
 }
 
-// admit adds a voter after making sure that it is what it says and can be
-// reached: a voter that can't be would weaken the cluster.
+// admit adds a server after making sure that it is what it says and can be
+// reached. A newcomer follows without a vote until autopilot has seen it
+// healthy for a while: a voter that lags or can't be reached weakens the
+// cluster.
 func (n *Node) admit(ctx context.Context, m member) error {
 	if m.ID == "" || m.Address == "" {
 		return api.Errorf(api.CodeInvalid, "join: want the name and address of the server")
@@ -179,10 +194,14 @@ func (n *Node) admit(ctx context.Context, m member) error {
 	if seen.ID != m.ID {
 		return api.Errorf(api.CodeConflict, "join: at %s there is server %s, not %s", m.Address, seen.ID, m.ID)
 	}
+	if level := n.fsm.Store().Level(); max(seen.Level, 1) < level {
+		return api.Errorf(api.CodeConflict, "join: this cluster is at level %d, server %s supports %d: upgrade that server first", level, m.ID, max(seen.Level, 1))
+	}
+	voter := false
 	for _, s := range n.members() {
 		sameID, sameAddress := string(s.ID) == m.ID, string(s.Address) == m.Address
 		switch {
-		case sameID && sameAddress && s.Suffrage == raft.Voter:
+		case sameID && sameAddress:
 			return nil
 		case sameAddress && !sameID:
 			return api.Errorf(api.CodeConflict, "join: address %s belongs to member %s: remove that first", m.Address, s.ID)
@@ -190,10 +209,15 @@ func (n *Node) admit(ctx context.Context, m member) error {
 			if other, err := n.ask(ctx, string(s.Address)); err == nil && other.ID == m.ID && other.Nonce != seen.Nonce {
 				return api.Errorf(api.CodeConflict, "join: another server named %s is alive at %s", m.ID, s.Address)
 			}
+			voter = s.Suffrage == raft.Voter
 		}
 	}
 	n.logger.Info("server joins", "peer", m.ID, "address", m.Address)
-	return n.wait(ctx, n.raft.AddVoter(raft.ServerID(m.ID), raft.ServerAddress(m.Address), 0, configTimeout).Error)
+	add := n.raft.AddNonvoter
+	if voter {
+		add = n.raft.AddVoter // it has a new address and keeps its vote
+	}
+	return n.wait(ctx, add(raft.ServerID(m.ID), raft.ServerAddress(m.Address), 0, configTimeout).Error)
 }
 
 // ask asks the server at an address about itself.
@@ -213,13 +237,18 @@ func (n *Node) ask(ctx context.Context, address string) (status, error) {
 
 // tell asks a server, or whoever the transport leads to, to let m in.
 func (n *Node) tell(ctx context.Context, via http.RoundTripper, address string, m member) error {
+	return n.send(ctx, via, address, pathJoin, m)
+}
+
+// send asks for a change of membership.
+func (n *Node) send(ctx context.Context, via http.RoundTripper, address, path string, m member) error {
 	ctx, cancel := context.WithTimeout(ctx, configTimeout+askTimeout)
 	defer cancel()
 	body, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+pathJoin, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

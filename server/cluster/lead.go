@@ -38,6 +38,27 @@ func (n *Node) watchLeadership() {
 	}
 }
 
+// LeadershipChanged returns a channel that is closed when this server begins or
+// ceases to lead. Ask for it before looking at IsLeader.
+func (n *Node) LeadershipChanged() <-chan struct{} {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.turned
+}
+
+// lifetime returns a context that ends when Close begins.
+func (n *Node) lifetime() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.loops.Go(func() {
+		select {
+		case <-n.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	return ctx, cancel
+}
+
 // turn ends the present term, begins another when this server leads, and tells.
 func (n *Node) turn(leads bool) {
 	n.mu.Lock()

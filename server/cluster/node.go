@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/discover"
 	"github.com/oakumhq/oakum/internal/log"
 	"github.com/oakumhq/oakum/server/state"
 	"go.etcd.io/bbolt"
@@ -50,8 +51,11 @@ type Config struct {
 	Advertise       string   // host:port that the other servers reach this one at; "" means Bind
 	Cluster         string   // name of the cluster; servers of another one are not let in
 	BootstrapExpect int      // servers that found the cluster together; 1 founds it at once, 0 only joins
-	RetryJoin       []string // host:port of servers to found it with or to join
-	Version         string   // of the binary
+	RetryJoin       []string // servers to found it with or to join, as package discover reads them
+	Providers       map[string]discover.Provider
+	NonVoter        bool                // never to vote
+	Autopilot       api.AutopilotConfig // while the cluster keeps none
+	Version         string              // of the binary
 	Logger          *slog.Logger
 	Tuning          Tuning
 	Secure          Secure
@@ -67,6 +71,9 @@ type Tuning struct {
 	SnapshotThreshold uint64
 	TrailingLogs      uint64
 	Join              time.Duration // first pause between attempts to form a cluster
+	Rejoin            time.Duration // without a leader for this long after a start, a member asks to be let in again
+	Pilot             time.Duration // between two looks of autopilot at the servers
+	Mark              time.Duration // between two hashes of the state
 }
 
 // Secure is where TLS between the servers goes: both functions wrap what they
@@ -81,6 +88,9 @@ type Node struct {
 	cfg       Config
 	logger    *slog.Logger
 	fsm       *state.FSM
+	marks     *marker
+	finder    *discover.Finder
+	pilot     *pilot
 	raft      *raft.Raft
 	mux       *mux
 	dialer    *dialer
@@ -115,11 +125,14 @@ func Open(cfg Config, fsm *state.FSM) (*Node, error) {
 		nonce: rand.Text(), dialer: &dialer{secure: cfg.Secure.Dialer},
 		leads: make(chan bool, 1), stop: make(chan struct{}), stopped: make(chan struct{}), turned: make(chan struct{}),
 	}
+	n.marks = newMarker(fsm, cfg.Tuning.Mark)
+	n.pilot = newPilot(n)
 	if err := n.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("open cluster: %w", err), n.release())
 	}
 	n.loops.Go(n.watchLeadership)
 	n.loops.Go(n.form)
+	n.loops.Go(n.pilot.run)
 	return n, nil
 }
 
@@ -139,6 +152,15 @@ func (c *Config) check() error {
 
 // open brings up the parts from the bottom. What it opened is released by release.
 func (n *Node) open() error {
+	finder, err := discover.New(n.cfg.RetryJoin, discover.Options{Port: defaultPort, Providers: n.cfg.Providers})
+	if err != nil {
+		return api.Errorf(api.CodeInvalid, "server.retry_join: %v", err)
+	}
+	n.finder = finder
+	owner, err := n.cfg.readLabel()
+	if err != nil {
+		return err
+	}
 	listener, err := net.Listen("tcp", n.cfg.Bind) //nolint:noctx // an address is bound at once or not at all
 	if err != nil {
 		return err
@@ -159,26 +181,18 @@ func (n *Node) open() error {
 	if err != nil {
 		return err
 	}
+	if err := n.cfg.claim(owner, stable); err != nil {
+		return err
+	}
 	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: &stream{queue: n.mux.raft, dialer: n.dialer}, MaxPool: pooledConns, Timeout: transportTimeout,
 		Logger: log.HCLog(n.logger).Named("raft"),
 	})
 	n.stores = append(n.stores, transport.Close)
-	existing, err := raft.HasExistingState(logs, stable, snapshots)
-	if err != nil {
-		return fmt.Errorf("read raft state: %w", err)
+	if err := n.startRaft(logs, stable, snapshots, transport); err != nil {
+		return err
 	}
-	config := n.raftConfig()
-	if !existing && n.cfg.BootstrapExpect == 1 {
-		alone := raft.Configuration{Servers: []raft.Server{{ID: config.LocalID, Address: transport.LocalAddr()}}}
-		if err := raft.BootstrapCluster(config, logs, stable, snapshots, transport, alone); err != nil {
-			return fmt.Errorf("found cluster: %w", err)
-		}
-	}
-	n.raft, err = raft.NewRaft(config, n.fsm, logs, stable, snapshots, transport)
-	if err != nil {
-		return fmt.Errorf("start raft: %w", err)
-	}
+	n.loops.Go(func() { n.marks.run(n.stopped) })
 	n.internal = n.newInternalServer()
 	n.loops.Go(func() { _ = n.internal.Serve(n.mux.http) }) // always ErrServerClosed or the mux's end
 	return nil
@@ -209,6 +223,9 @@ func (n *Node) openStores() (raft.LogStore, raft.StableStore, raft.SnapshotStore
 		return nil, nil, nil, fmt.Errorf("make data directory: %w", err)
 	}
 	file := filepath.Join(dir, "raft.db")
+	if err := checkBolt(file); err != nil {
+		return nil, nil, nil, err
+	}
 	bolt, err := raftboltdb.New(raftboltdb.Options{Path: file, BoltOptions: &bbolt.Options{Timeout: fileLockTimeout}})
 	if errors.Is(err, bbolt.ErrTimeout) {
 		return nil, nil, nil, fmt.Errorf("open %s: another process uses this data directory", file)
