@@ -24,7 +24,7 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command, by string) (uint64,
 	if !n.IsLeader() {
 		return 0, n.noLeader()
 	}
-	entry, err := state.Encode(cmd, time.Now(), by)
+	entry, err := n.fsm.Encode(cmd, time.Now(), by)
 	if err != nil {
 		return 0, api.AsError(err)
 	}
@@ -63,6 +63,9 @@ func (n *Node) Leader() (id, address string) {
 }
 
 func (n *Node) noLeader() *api.Error {
+	if halted, ok := errors.AsType[*api.Error](n.fsm.Err()); ok {
+		return halted
+	}
 	if id, _ := n.Leader(); id != "" {
 		return api.Errorf(api.CodeNoLeader, "server %s does not lead, %s does", n.cfg.ID, id)
 	}

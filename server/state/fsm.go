@@ -65,6 +65,9 @@ func (f *FSM) Encode(cmd Command, at time.Time, by string) ([]byte, error) {
 	if cmd.level() > level {
 		return nil, api.Errorf(api.CodeConflict, "command %d needs cluster level %d, the cluster is at %d: upgrade every server first", cmd.Type(), cmd.level(), level)
 	}
+	if l, ok := cmd.(*LevelSet); ok && l.Level > SupportedLevel {
+		return nil, api.Errorf(api.CodeConflict, "cluster level %d is beyond this server, which knows up to %d", l.Level, SupportedLevel)
+	}
 	if t, ok := cmd.(*RolloutTransition); ok && level >= level2 {
 		// Made from a row that a later transition replaces: the state machine
 		// then finds the index stale, as it would the whole rollout.
