@@ -164,6 +164,30 @@ func (c *control) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	return api.PatchReceipt{Patch: patch, Plan: plan}, nil
 }
 
+// redecide asks the policies in force about a rollout whose patch was tried.
+func (c *control) redecide(r api.Rollout, impact api.Impact) (api.Decision, error) {
+	library, err := c.library()
+	if err != nil {
+		return api.Decision{}, err
+	}
+	plan, _ := c.store.Plan(r.Plan)
+	patch, _ := c.store.Patch(r.Patch)
+	in := planner.Input{
+		Patch: patch, Graph: c.Graph(), Library: library, Open: c.store.OpenRollouts(), Now: time.Now().UTC(), Sources: c.store.Sources(),
+	}
+	for _, t := range in.Graph.Targets {
+		in.Targets = append(in.Targets, t.Target)
+	}
+	for _, w := range plan.Waves {
+		for _, t := range w.Targets {
+			if t.Target.TargetRef == r.Target {
+				return planner.Redecide(in, t, impact)
+			}
+		}
+	}
+	return api.Decision{}, api.Errorf(api.CodeInternal, "rollout %s is not in its plan %s", r.ID, r.Plan)
+}
+
 // preflight asks Nomad whether it would take the patched jobs at all. What it
 // would not take is an error of the patch, told before anything is planned.
 func (c *control) preflight(ctx context.Context, in *planner.Input) error {
@@ -315,6 +339,18 @@ func (c *control) Graph() api.Graph {
 	}
 	g.Targets = planner.Views(library, targets, g, time.Now().UTC())
 	return g
+}
+
+// Impact says what would suffer without a service.
+func (c *control) Impact(service string) (api.GraphImpact, bool) {
+	_, a := c.view()
+	return a.Impact(service)
+}
+
+// Without says what would suffer if a node, a rack or a volume were lost.
+func (c *control) Without(place string) (api.GraphWithout, bool) {
+	_, a := c.view()
+	return a.Without(place)
 }
 
 // view analyses the graph once for each change of it.

@@ -146,6 +146,42 @@ func (c *Client) GraphImpact(ctx context.Context, service string, q Query) (api.
 	return out, meta, err
 }
 
+// GraphWithout reads what would suffer if a node, a rack ("rack/NAME") or a
+// volume were lost.
+func (c *Client) GraphWithout(ctx context.Context, place string, q Query) (api.GraphWithout, Meta, error) {
+	var out api.GraphWithout
+	meta, err := c.get(ctx, "/v1/graph/without/"+seg(place), q, &out)
+	return out, meta, err
+}
+
+// GraphFindings reads what a person should look at in the graph.
+func (c *Client) GraphFindings(ctx context.Context, q Query) (api.GraphFindings, Meta, error) {
+	var out api.GraphFindings
+	meta, err := c.get(ctx, "/v1/graph/findings", q, &out)
+	return out, meta, err
+}
+
+// GraphDiff reads what changed in the graph between two moments: indexes of the
+// record or RFC 3339 times. An empty from is the beginning of the record, an
+// empty to is now.
+func (c *Client) GraphDiff(ctx context.Context, from, to string, q Query) (api.GraphDiff, Meta, error) {
+	values := q.values()
+	for name, value := range map[string]string{"from": from, "to": to} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+q.Wait)
+	defer cancel()
+	var out api.GraphDiff
+	resp, err := c.send(ctx, http.MethodGet, "/v1/graph/diff", values, nil)
+	if err != nil {
+		return out, Meta{}, err
+	}
+	meta, err := readAnswer(resp, &out)
+	return out, meta, err
+}
+
 // Profiles lists the profiles of all targets.
 func (c *Client) Profiles(ctx context.Context, q Query) ([]api.Profile, Meta, error) {
 	var out []api.Profile

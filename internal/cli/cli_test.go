@@ -97,6 +97,14 @@ func fixtures(t *testing.T) http.Handler {
 	answer("GET /v1/rollout/"+back.ID, back)
 	answer("POST /v1/rollout/"+running.ID+"/pause", func() api.Rollout { r := running; r.Status = api.RolloutPaused; return r }())
 	answer("GET /v1/graph", fixtureGraph())
+	answer("GET /v1/graph/without/{place...}", api.GraphWithout{
+		Place: "rack/r1", Down: []string{"store"}, Weakened: []api.LostInstance{{Service: "web", Left: 1}}, Certain: []string{"cart"}})
+	answer("GET /v1/graph/findings", api.GraphFindings{Findings: []api.Finding{
+		{Kind: api.FindingSinglePoint, To: "store", Text: "it has one instance", Do: "run a second instance"},
+		{Kind: api.FindingUndeclared, From: "a", To: "store", Text: "nobody declared it", Do: "add the intention a => store (allow)"}}})
+	answer("GET /v1/graph/diff", api.GraphDiff{From: 1, To: 9, Delta: api.GraphDelta{Added: []string{"audit"}, Edges: []api.EdgeDelta{
+		{From: "audit", To: "store", After: api.EdgeDeclaredOnly}, {From: "batch", To: "store", Before: api.EdgeConfirmed},
+		{From: "cart", To: "store", Before: api.EdgeDeclaredOnly, After: api.EdgeConfirmed}}}})
 	answer("GET /v1/graph/impact/store", api.GraphImpact{
 		Service: "store", Certain: []string{"cart", "front"}, Possible: []string{"batch"}, Criticality: fixtureGraph().Criticality[2],
 	})

@@ -16,11 +16,13 @@ func graphShow(e *env) *command {
 Shows services, edges with their evidence, and targets, with what makes a target
 critical.
 
-States of an edge: confirmed (declared or allowed, and observed), declared_only
-(never observed), observed_undeclared (nobody declared it), observed_denied
-(observed although denied), shared (both use the same node or volume). Only
-what was observed orders patches; declared_only widens the upper bound of a
-blast radius.`).remote().reads().prints()
+States of an edge: confirmed (declared or allowed, and observed),
+observed_undeclared (nobody declared it), observed_off_mesh (outside of the
+mesh), observed_denied (although denied), declared_only (not observed),
+declared_stale (not for long), unknown (nobody can tell), denied,
+denied_attempted (tried all the same), shared (both use the same node, rack or
+volume). Only what was observed orders patches; what is declared or unknown
+widens the upper bound of a blast radius.`).remote().reads().prints()
 	format := c.flags.String("format", "table", "The `format`: table, tree, json, dot or mermaid.")
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
 		return e.draw(ctx, c, cl, *format)
@@ -71,10 +73,27 @@ func graphWriter(format string) (func(api.Graph) string, error) {
 }
 
 func graphImpact(e *env) *command {
-	c := newCommand("graph impact", one("SERVICE"), "Show what would suffer without a service", `
+	c := newCommand("graph impact", opt("SERVICE"), "Show what would suffer without a service or a place", `
 Shows everything that depends on a service, directly or through others, and the
-parts of its criticality score.`).remote().reads().prints()
+parts of its criticality score. With -without, shows what the loss of a node, a
+rack or a volume would do:
+
+    $ oakum graph impact store
+    $ oakum graph impact -without=node-7
+    $ oakum graph impact -without=rack/r2
+    $ oakum graph impact -without=csi/orders`).remote().reads().prints()
+	without := c.flags.String("without", "", "The `place` that is lost: a node, rack/NAME, csi/NAME or NODE/VOLUME.")
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		if (*without == "") == (len(args) == 0) {
+			return usage("want either a service or -without")
+		}
+		if *without != "" {
+			w, _, err := cl.GraphWithout(ctx, *without, c.query())
+			if err != nil {
+				return err
+			}
+			return e.show(c.out, w, func(out io.Writer) { printWithout(out, w) })
+		}
 		i, _, err := cl.GraphImpact(ctx, args[0], c.query())
 		if err != nil {
 			return err
@@ -84,16 +103,28 @@ parts of its criticality score.`).remote().reads().prints()
 	return c
 }
 
-func printImpact(w io.Writer, i api.GraphImpact) {
-	dash := func(words []string) string {
-		if len(words) == 0 {
-			return "nothing"
-		}
-		return strings.Join(words, " ")
+// listed is a list of names in words.
+func listed(words []string) string {
+	if len(words) == 0 {
+		return "nothing"
 	}
+	return strings.Join(words, " ")
+}
+
+func printWithout(w io.Writer, g api.GraphWithout) {
+	weakened := make([]string, len(g.Weakened))
+	for i, l := range g.Weakened {
+		weakened[i] = fmt.Sprintf("%s (%d left)", l.Service, l.Left)
+	}
+	fields(w, "Without", g.Place, "Down", listed(g.Down), "Weakened", listed(weakened),
+		"Certainly hurts", listed(g.Certain), "Possibly hurts too", listed(g.Possible), "Cut off", listed(g.CutOff))
+}
+
+func printImpact(w io.Writer, i api.GraphImpact) {
 	crit := i.Criticality
-	fields(w, "Service", i.Service, "Certainly hurts", dash(i.Certain), "Possibly hurts too", dash(i.Possible),
+	fields(w, "Service", i.Service, "Certainly hurts", listed(i.Certain), "Possibly hurts too", listed(i.Possible),
 		"Single point", yesNo(crit.SinglePoint), "Stands before", strings.Join(crit.Dominates, " "),
+		"Blast radius", fmt.Sprintf("%d certain, %d possible", crit.BlastRadius, crit.BlastRadiusMax),
 		"One instance", yesNo(crit.SingleInstance), "Shares nodes with", strings.Join(crit.SharedNodesWith, " "),
 		"Score", fmt.Sprintf("%.2f", crit.Score))
 	if len(crit.Parts) == 0 {

@@ -9,7 +9,7 @@ func commands() []func(*env) *command {
 		rolloutList, rolloutStatus, rolloutHistory,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		simulateCommand, simulationList, simulationRead,
-		graphShow, graphImpact, graphExport,
+		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
 		pluginList, pluginVerify,
 		raftPeers, raftRemove, raftTransfer,

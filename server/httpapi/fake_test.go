@@ -13,6 +13,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/graph"
 )
 
 // memory is a model of the replicated state: rollouts, a record and a watch.
@@ -145,6 +146,16 @@ func (c *control) Simulate(_ context.Context, f api.SourceFile, t api.TargetRef,
 }
 
 func (c *control) Graph() api.Graph { return c.graph }
+
+func (c *control) Impact(service string) (api.GraphImpact, bool) {
+	_, a := graph.View(c.graph)
+	return a.Impact(service)
+}
+
+func (c *control) Without(place string) (api.GraphWithout, bool) {
+	_, a := graph.View(c.graph)
+	return a.Without(place)
+}
 
 // node is a server of a model cluster. leader is the URL of the leading one's
 // API, empty when there is none.

@@ -45,6 +45,8 @@ type RolloutControl interface {
 // targets.
 type GraphControl interface {
 	Graph() api.Graph
+	Impact(service string) (api.GraphImpact, bool)
+	Without(place string) (api.GraphWithout, bool)
 }
 
 // Control is what the server does for the API beyond reading the state.

@@ -307,7 +307,7 @@ func TestFollowerForwards(t *testing.T) {
 func TestGraphImpact(t *testing.T) {
 	s := start(t, nil)
 	s.control.graph = api.Graph{
-		Services: []api.Service{{Name: "store"}},
+		Services: []api.Service{{Name: "store", Nodes: []string{"n1"}}},
 		Edges: []api.Edge{
 			{From: "cart", To: "pricing", State: api.EdgeConfirmed},
 			{From: "pricing", To: "store", State: api.EdgeObservedUndeclared},
@@ -319,12 +319,23 @@ func TestGraphImpact(t *testing.T) {
 	}
 	got, _, err := s.client(t, "").GraphImpact(t.Context(), "store", client.Query{})
 	must.NoError(t, err)
-	must.Eq(t, api.GraphImpact{
-		Service: "store", Certain: []string{"cart", "pricing"}, Possible: []string{"batch"},
-		Criticality: api.Criticality{Service: "store", BlastRadius: 2},
-	}, got)
+	must.Eq(t, []string{"cart", "pricing"}, got.Certain)
+	must.Eq(t, []string{"batch"}, got.Possible)
+	must.Eq(t, 2, got.Criticality.BlastRadius)
+	must.Eq(t, 3, got.Criticality.BlastRadiusMax)
 	_, _, err = s.client(t, "").GraphImpact(t.Context(), "nope", client.Query{})
 	must.True(t, api.IsCode(err, api.CodeNotFound))
+
+	without, _, err := s.client(t, "").GraphWithout(t.Context(), "n1", client.Query{})
+	must.NoError(t, err)
+	must.Eq(t, []string{"store"}, without.Down)
+	must.Eq(t, []string{"cart", "pricing"}, without.Certain)
+	_, _, err = s.client(t, "").GraphWithout(t.Context(), "rack/none", client.Query{})
+	must.ErrorContains(t, err, `no service stands on node "rack/none"`)
+
+	found, _, err := s.client(t, "").GraphFindings(t.Context(), client.Query{})
+	must.NoError(t, err)
+	must.Eq(t, api.FindingUndeclared, found.Findings[len(found.Findings)-1].Kind)
 }
 
 func TestSnapshotAndMetrics(t *testing.T) {

@@ -1,0 +1,185 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/graph"
+)
+
+func graphFindings(e *env) *command {
+	c := newCommand("graph findings", none(), "List what somebody should look at in the graph", `
+Lists edges that nobody declared, with the intention to add; declarations that
+nobody uses, with the one to remove; attempts that are refused; single points;
+and sources that cannot be trusted.
+
+With -kind, only findings of that kind, and the exit code is 2 when there are
+some:
+
+    $ oakum graph findings -kind=denied_attempt`).remote().reads().prints()
+	kind := c.flags.String("kind", "", "Only findings of this `kind`: undeclared, off_mesh, though_denied, stale, single_point, denied_attempt, unknown or source.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		found, _, err := cl.GraphFindings(ctx, c.query())
+		if err != nil {
+			return err
+		}
+		if *kind != "" {
+			all := found.Findings
+			found.Findings = []api.Finding{}
+			for _, f := range all {
+				if string(f.Kind) == *kind {
+					found.Findings = append(found.Findings, f)
+				}
+			}
+		}
+		if err := e.show(c.out, found, func(w io.Writer) { printFindings(w, found) }); err != nil {
+			return err
+		}
+		if *kind != "" && len(found.Findings) > 0 {
+			return no("")
+		}
+		return nil
+	})
+	return c
+}
+
+func printFindings(w io.Writer, g api.GraphFindings) {
+	if len(g.Findings) == 0 {
+		fmt.Fprintln(w, "There is nothing to look at.")
+		return
+	}
+	for _, f := range g.Findings {
+		what := f.To
+		if f.From != "" {
+			what = f.From + " -> " + f.To
+		}
+		fmt.Fprintf(w, "%s  %s\n    %s\n    %s\n", strings.ReplaceAll(string(f.Kind), "_", " "), what, f.Text, f.Do)
+	}
+}
+
+func graphDiff(e *env) *command {
+	c := newCommand("graph diff", none(), "Show what changed in the graph between two moments", `
+Shows the edges and services that came, went or changed their state. A moment is
+an index of the record, a time, or how long ago it was. It reaches back as far
+as the record does.
+
+    $ oakum graph diff -from=2h
+    $ oakum graph diff -from=2026-11-01T12:00:00Z -to=2026-11-02T12:00:00Z
+    $ oakum graph diff -from=1204 -to=1310
+
+The exit code is 2 when something changed.`).remote().reads().prints()
+	from := c.flags.String("from", "", "The earlier `moment`; the beginning of the record without it.")
+	to := c.flags.String("to", "", "The later `moment`; now without it.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		d, _, err := cl.GraphDiff(ctx, moment(*from, e.Now()), moment(*to, e.Now()), c.query())
+		if err != nil {
+			return err
+		}
+		if err := e.show(c.out, d, func(w io.Writer) { printDelta(w, d.Delta) }); err != nil {
+			return err
+		}
+		if !d.Delta.Empty() {
+			return no("")
+		}
+		return nil
+	})
+	return c
+}
+
+// moment turns how long ago it was into a time; anything else is the server's
+// to read.
+func moment(text string, now time.Time) string {
+	if ago, err := time.ParseDuration(text); err == nil {
+		if _, err := strconv.ParseUint(text, 10, 64); err != nil {
+			return now.Add(-ago).UTC().Format(time.RFC3339)
+		}
+	}
+	return text
+}
+
+func printDelta(w io.Writer, d api.GraphDelta) {
+	if d.Empty() {
+		fmt.Fprintln(w, "Nothing changed.")
+		return
+	}
+	for _, name := range d.Added {
+		fmt.Fprintf(w, "+ service %s\n", name)
+	}
+	for _, name := range d.Removed {
+		fmt.Fprintf(w, "- service %s\n", name)
+	}
+	for _, x := range d.Edges {
+		fmt.Fprintln(w, deltaLine(x))
+	}
+	if d.Truncated {
+		fmt.Fprintln(w, "There was more than the record lists; oakum graph show has the whole as it is now.")
+	}
+}
+
+func deltaLine(x api.EdgeDelta) string {
+	words := func(s api.EdgeState) string { return strings.ReplaceAll(string(s), "_", " ") }
+	switch {
+	case x.Before == "":
+		return fmt.Sprintf("+ %s -> %s  %s", x.From, x.To, words(x.After))
+	case x.After == "":
+		return fmt.Sprintf("- %s -> %s  was %s", x.From, x.To, words(x.Before))
+	}
+	return fmt.Sprintf("~ %s -> %s  %s, was %s", x.From, x.To, words(x.After), words(x.Before))
+}
+
+func graphWatch(e *env) *command {
+	c := newCommand("graph watch", none(), "Follow how the graph changes", `
+Prints each edge and service that comes, goes or changes its state, as it
+happens, until it is interrupted. With -json, one object for each change.`).remote().reads().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		before, meta, err := cl.Graph(ctx, c.query())
+		if err != nil {
+			return err
+		}
+		for {
+			q := c.query()
+			q.Index, q.Wait = meta.Index, watchWait
+			next, now, err := cl.Graph(ctx, q)
+			if errors.Is(err, context.Canceled) {
+				return nil // interrupting is how this command ends
+			}
+			if err != nil {
+				return err
+			}
+			d := graph.Diff(before, next, 0)
+			before, meta = next, now
+			if d.Empty() {
+				continue
+			}
+			if err := e.printChange(c, next.At, d); err != nil {
+				return err
+			}
+		}
+	})
+	return c
+}
+
+func (e *env) printChange(c *command, at time.Time, d api.GraphDelta) error {
+	if c.out.json {
+		line, err := json.Marshal(d)
+		if err != nil {
+			return fmt.Errorf("encode change: %w", err)
+		}
+		e.printf("%s\n", line)
+		return nil
+	}
+	if c.out.template != "" {
+		return e.show(c.out, d, nil)
+	}
+	e.printf("%s\n", at.UTC().Format(time.RFC3339))
+	printDelta(e.Stdout, d)
+	return nil
+}
