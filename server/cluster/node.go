@@ -131,6 +131,7 @@ func Open(cfg Config, fsm *state.FSM) (*Node, error) {
 		return nil, errors.Join(fmt.Errorf("open cluster: %w", err), n.release())
 	}
 	n.loops.Go(n.watchLeadership)
+	n.loops.Go(n.watchHalt)
 	n.loops.Go(n.form)
 	n.loops.Go(n.pilot.run)
 	return n, nil
