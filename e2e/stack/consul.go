@@ -32,7 +32,8 @@ service_prefix "" {
   intentions = "read"
 }
 `
-	// Oakum reads services, nodes, intentions and configuration entries.
+	// Oakum reads services, nodes, intentions and configuration entries, and
+	// registers itself.
 	consulOakumRules = `
 agent_prefix "" { policy = "read" }
 node_prefix "" { policy = "read" }
@@ -40,6 +41,7 @@ service_prefix "" {
   policy     = "read"
   intentions = "read"
 }
+service_prefix "oakum" { policy = "write" }
 mesh = "read"
 operator = "read"
 `

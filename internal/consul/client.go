@@ -1,7 +1,7 @@
 // Package consul is the only package that speaks to Consul. It reads what the
 // mesh allows (intentions), what proxies declare (upstreams), what runs where
-// (instances) and how its checks stand. It writes nothing and takes no
-// decision.
+// (instances) and how its checks stand. All that it writes is the registration
+// of this server. It takes no decision.
 //
 // Every answer that Consul cut short because of the token's rights says so in
 // its Partial field: a graph made of it is smaller than the truth.

@@ -106,7 +106,7 @@ type Options struct {
 }
 
 // DefaultIgnore lists the services that belong to the stack itself.
-func DefaultIgnore() []string { return []string{"consul", "nomad", "nomad-client"} }
+func DefaultIgnore() []string { return []string{"consul", "nomad", "nomad-client", "oakum"} }
 
 // Mapper keeps the graph. Use one for each term of leadership.
 type Mapper struct {
