@@ -26,16 +26,21 @@ const (
 	gridReach = 64.0
 )
 
-// mixture weighs the alternatives of a grid. A weight falls as the inverse of
-// the factor: small differences are what take long to see, so the mixture must
-// not spread thin there, while large ones decide within a few events anyway.
+// mixture weighs the alternatives of a grid. Its density in x, the distance from
+// the margin in logarithms, is x exp(-2x): most at a factor of 1.6, since what is
+// nearer to the margin takes long to see under any weight and matters little, and
+// falling from there, since large factors decide within a few events.
 func mixture(logs []float64) float64 {
-	weighted := make([]float64, len(logs))
+	var room [gridSize]float64
+	weighted := append(room[:0], logs...)
 	var sum float64
-	grid(Better, len(logs), func(j int, factor, log float64) {
-		weighted[j] = logs[j] + log
-		sum += factor
-	})
+	step := math.Log(gridReach) / float64(len(logs))
+	for j := range weighted {
+		x := step * (float64(j) + 0.5)
+		weight := x * math.Exp(-2*x)
+		weighted[j] += math.Log(weight)
+		sum += weight
+	}
 	return LogMeanExp(weighted...) + math.Log(float64(len(logs))/sum)
 }
 
@@ -81,12 +86,25 @@ type Ratio struct {
 	Margin float64 `json:"margin"`
 	Side   Side    `json:"side"`
 	Log    Vector  `json:"log"`
+	// Expected is the ratio that is most likely, where one is; LogExpected is the
+	// evidence of that alternative.
+	Expected    float64 `json:"expected,omitempty"`
+	LogExpected float64 `json:"log_expected,omitempty"`
 }
 
+// ratioExpected is the weight of the expected ratio: a canary is harmless more
+// often than anything else. It costs ln(1/0.7) where the expectation is right,
+// and ln(1/0.3) where it is not.
+const ratioExpected = 0.7
+
 // NewRatio starts a process. Worse tests "ratio <= margin", Better tests
-// "ratio >= margin".
-func NewRatio(margin float64, side Side) Ratio {
-	return Ratio{Margin: margin, Side: side, Log: make(Vector, gridSize)}
+// "ratio >= margin". Expected is a ratio on the other side of the margin that is
+// likelier than all others, or 0.
+func NewRatio(margin float64, side Side, expected float64) Ratio {
+	if !(expected > 0) || (expected > margin) != (side == Worse) {
+		expected = 0
+	}
+	return Ratio{Margin: margin, Side: side, Log: make(Vector, gridSize), Expected: expected}
 }
 
 // grid walks over the alternatives beyond a margin, evenly spaced in the
@@ -117,10 +135,19 @@ func (p *Ratio) Observe(block Block, dispersion float64) {
 	grid(p.Side, len(p.Log), func(j int, factor, log float64) {
 		p.Log[j] += b.CanaryEvents*log - events*math.Log1p(share*(factor-1))
 	})
+	if p.Expected > 0 {
+		factor := p.Expected / p.Margin
+		p.LogExpected += b.CanaryEvents*math.Log(factor) - events*math.Log1p(share*(factor-1))
+	}
 }
 
 // LogE is the natural logarithm of the e-value.
-func (p *Ratio) LogE() float64 { return mixture(p.Log) }
+func (p *Ratio) LogE() float64 {
+	if p.Expected == 0 {
+		return mixture(p.Log)
+	}
+	return LogMeanExp(math.Log(2*ratioExpected)+p.LogExpected, math.Log(2*(1-ratioExpected))+mixture(p.Log))
+}
 
 // Margin is an e-process about the difference of two event rates, for a margin
 // in the unit of the rate itself: errors per request, say. It is what lets a

@@ -89,7 +89,7 @@ func TestCountFalseAlarms(t *testing.T) {
 
 func ratioOf(m float64, s Side) func() (func(Block), func() float64) {
 	return func() (func(Block), func() float64) {
-		p := NewRatio(m, s)
+		p := NewRatio(m, s, 1)
 		return func(b Block) { p.Observe(b, 1) }, p.LogE
 	}
 }
@@ -208,7 +208,7 @@ func TestProcessesSurviveJSON(t *testing.T) {
 		C Rate
 		D Paired
 	}
-	one := all{NewRatio(1.1, Worse), NewMargin(0.01, Better), NewRate(0.1, Worse), NewPaired(History{Unknown: true})}
+	one := all{NewRatio(1.1, Worse, 1.5), NewMargin(0.01, Better), NewRate(0.1, Worse), NewPaired(History{Unknown: true})}
 	two := one
 	two.A.Log, two.B.Log, two.C.Log = append(Vector{}, one.A.Log...), append(Vector{}, one.B.Log...), append(Vector{}, one.C.Log...)
 	for range 200 {

@@ -65,8 +65,8 @@ func newCount(kpi KPI, spec api.KPISpec, alone bool) *countModel {
 		}
 		return m
 	}
-	worse := stats.NewRatio(spec.AbortAbove, stats.Worse)
-	better := stats.NewRatio(spec.PromoteBelow, stats.Better)
+	worse := stats.NewRatio(spec.AbortAbove, stats.Worse, 0)
+	better := stats.NewRatio(spec.PromoteBelow, stats.Better, 1)
 	m.Worse, m.Better = &worse, &better
 	if spec.IgnoreBelow > 0 {
 		worseBy := stats.NewMargin(spec.IgnoreBelow, stats.Worse)

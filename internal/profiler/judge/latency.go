@@ -222,7 +222,9 @@ func (m *latencyModel) limit(y, b float64, side stats.Side) *limit {
 	counts := m.Carried.Counts
 	l := &limit{edge: m.edge(counts, y, b)}
 	if !m.Alone {
-		r := stats.NewRatio(1, side)
+		// What a canary like the stable arm would show.
+		like := above(m.Upper, counts, b) / max(above(m.Upper, counts, y), 0.5)
+		r := stats.NewRatio(1, side, max(like, 0.01))
 		l.Ratio = &r
 		return l
 	}
