@@ -111,6 +111,9 @@ type Options struct {
 	Simulator Simulator
 	// Adjacent tells whether two targets are joined by an edge of the graph.
 	Adjacent func(a, b api.TargetRef) bool
+	// Redecide asks the policies once more when a simulation has shown what the
+	// patch does; nil leaves the decision of the plan.
+	Redecide func(api.Rollout, api.Impact) (api.Decision, error)
 	// Neighbours names the services joined to a target's.
 	Neighbours func(api.TargetRef) []string
 	// Opens tells when windows and freezes let a rollout start, and why not yet.

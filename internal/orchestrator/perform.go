@@ -370,6 +370,14 @@ func (o *Orchestrator) simulate(ctx context.Context, r api.Rollout) (rollout.Eff
 		Simulation: sim.ID, Apply: baked, Outcome: sim.Reason,
 		OK: err == nil, Rejected: sim.Status == api.SimulationRejected,
 	}
+	if res.OK && !res.Rejected && o.Redecide != nil {
+		decision, err := o.Redecide(r, impact)
+		res.Decision = &decision
+		if err != nil {
+			res.OK, res.Decision = false, nil
+			res.Outcome = fmt.Sprintf("the patch passed, but the policies do not decide on its impact: %s", api.AsError(err).Message)
+		}
+	}
 	// The record is kept even when leadership was lost or the rollout aborted
 	// in the meantime; if it cannot be written, the next leader runs it anew.
 	if err := o.Recorder.RecordSimulation(context.WithoutCancel(ctx), sim); err != nil && res.OK {

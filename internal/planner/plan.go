@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -109,6 +110,7 @@ type candidate struct {
 // decide asks the policies about every candidate.
 func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
 	session := in.Library.Session(in.Patch, clusterFacts(in), in.Now)
+	weak := weakSources(in.Sources)
 	openings := map[string]opening{}
 	var out []candidate
 	var refusals []api.Refusal
@@ -119,6 +121,7 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
 			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Reason: api.AsError(err).Message})
 			continue
 		}
+		decision = inDoubt(decision, weak)
 		opens := opensAt(openings, decision, in.Now)
 		if opens.never != "" {
 			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Reason: "it could never start: " + opens.never})
@@ -127,6 +130,45 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
 		out = append(out, candidate{opens: opens.at, PlannedTarget: api.PlannedTarget{Target: t, Decision: decision, Criticality: criticality}})
 	}
 	return out, refusals
+}
+
+// Redecide asks the policies once more about a target of a plan, now that its
+// twins have shown what the patch does. The target and what the graph said of
+// it are those of the plan: a source that is away by now must not make a target
+// look harmless.
+func Redecide(in Input, planned api.PlannedTarget, impact api.Impact) (api.Decision, error) {
+	if in.Library == nil {
+		return api.Decision{}, api.Errorf(api.CodeInternal, "decide on %s: no policies are loaded", planned.Target.TargetRef)
+	}
+	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(planned.Target, planned.Criticality, &impact)
+	if err != nil {
+		return decision, err
+	}
+	for _, b := range planned.Decision.Because {
+		if b.Policy == inDoubtPolicy {
+			if decision.Critical && decision.Approval.Count == 0 {
+				decision.Approval.Count = 1
+				decision.Because = append(slices.Clone(decision.Because), b)
+			}
+		}
+	}
+	return decision, nil
+}
+
+// inDoubtPolicy stands where a decision names the policy that made it, for what
+// no policy asked for.
+const inDoubtPolicy = "oakum"
+
+// inDoubt asks for a person's consent to patch a critical target while part of
+// the graph is missing: nobody knows then who else depends on it.
+func inDoubt(d api.Decision, weak []string) api.Decision {
+	if !d.Critical || len(weak) == 0 || d.Approval.Count > 0 {
+		return d
+	}
+	d.Approval.Count = 1
+	d.Because = append(slices.Clone(d.Because), api.Because{Field: "approval", Policy: inDoubtPolicy,
+		Reason: "the target is critical and the graph is not whole: " + strings.Join(weak, "; ")})
+	return d
 }
 
 // opening is when a decision's windows and freezes let it start.

@@ -302,6 +302,36 @@ func TestRollouts(t *testing.T) {
 	must.Eq(t, want, rollouts[1])
 }
 
+func TestRedecideKnowsTheImpact(t *testing.T) {
+	t.Parallel()
+	targets, graph := shop()
+	in := planner.Input{
+		ID: "plan-1", Patch: patch(t, `target { jobs = ["front"] }`), Targets: targets, Graph: graph, Now: now(),
+		Library: library(t, `policy "wary" {
+  applies = target.namespace == "default"
+  strategy "phased" {
+    when   = impact.simulated && impact.ratio.latency_p99 > 1.05
+    stages = [5, 100]
+  }
+  strategy "blue_green" {
+    when = true
+  }
+}`),
+	}
+	plan, err := planner.Plan(in)
+	must.NoError(t, err)
+	planned := plan.Waves[0].Targets[0]
+	must.EqOp(t, "blue_green", planned.Decision.Strategy.Name)
+
+	slower := api.Impact{KPIs: []api.KPIEffect{{KPI: api.KPILatencyP99, Ratio: 1.08}}}
+	decision, err := planner.Redecide(in, planned, slower)
+	must.NoError(t, err)
+	must.EqOp(t, "phased", decision.Strategy.Name, must.Sprint(decision.Because))
+	decision, err = planner.Redecide(in, planned, api.Impact{KPIs: []api.KPIEffect{{KPI: api.KPILatencyP99, Ratio: 1}}})
+	must.NoError(t, err)
+	must.EqOp(t, "blue_green", decision.Strategy.Name)
+}
+
 func TestCriticalityOf(t *testing.T) {
 	t.Parallel()
 	all := []api.Criticality{

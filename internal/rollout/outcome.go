@@ -69,6 +69,9 @@ func (m *machine) simulated(res EffectResult) {
 		if len(res.Apply) > 0 {
 			m.Apply = slices.Clone(res.Apply)
 		}
+		if res.Decision != nil {
+			m.Decision = *res.Decision
+		}
 		if m.Status == api.RolloutPaused || m.Status == api.RolloutHolding {
 			m.Resume = api.RolloutPending
 			return

@@ -182,6 +182,11 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 		}
 		if s.r.Effect.Kind == api.EffectSimulate {
 			res.Simulation = "s1"
+			if count, ok := args["approvals"]; ok {
+				decision := s.r.Decision
+				decision.Approval.Count, _ = strconv.Atoi(count)
+				res.Decision = &decision
+			}
 		}
 	}
 	return res

@@ -100,5 +100,6 @@ type EffectResult struct {
 	Simulation string         // of a simulate
 	Rejected   bool           // of a simulate: the impact is negative
 	Apply      []api.Apply    // of a simulate that baked an image: what production gets
+	Decision   *api.Decision  // of a simulate: what the policies say now that the impact is known
 	At         time.Time
 }
