@@ -124,6 +124,7 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 		}
 		next.sources[r.name] = status
 	}
+	forgive(next, results)
 	via := collapse(evidence, results, s)
 	for _, r := range results {
 		if r.known {
@@ -149,6 +150,25 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 		next.nameEnds(e)
 	}
 	return next
+}
+
+// forgive lets a source of the mesh's traffic be silent where there is no mesh:
+// nothing is missing then.
+func forgive(next *recorded, results []result) {
+	for _, r := range results {
+		mesh := len(r.facts.Behind) > 0 || (r.name == SourceUpstreams && len(r.facts.Evidence) > 0)
+		rules := r.facts.Permissions != nil && len(r.facts.Permissions.Rules) > 0
+		if mesh || rules || (r.name == SourceUpstreams && !r.known) || (r.name == SourceIntentions && !r.known) {
+			return
+		}
+	}
+	for _, r := range results {
+		if r.known && r.facts.Silent {
+			status := next.sources[r.name]
+			status.Partial = ""
+			next.sources[r.name] = status
+		}
+	}
 }
 
 // join puts two remarks one after the other.
