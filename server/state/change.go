@@ -67,6 +67,9 @@ func (s *Store) apply(index uint64, env envelope, cmd Command) error {
 	}
 	c.finish(old)
 	txn.Commit()
+	if c.level != 0 {
+		s.level.Store(int64(c.level))
+	}
 	s.watchers.wake(c.topics)
 	return nil
 }
@@ -75,8 +78,9 @@ func (s *Store) apply(index uint64, env envelope, cmd Command) error {
 func (c *change) finish(old *meta) {
 	next := *old
 	next.Index = c.index
-	next.Topics = make(map[api.Topic]uint64, len(old.Topics)+len(c.topics))
-	maps.Copy(next.Topics, old.Topics)
+	if next.Topics = maps.Clone(old.Topics); next.Topics == nil {
+		next.Topics = map[api.Topic]uint64{}
+	}
 	for _, topic := range c.topics {
 		next.Topics[topic] = c.index
 	}

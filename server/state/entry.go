@@ -50,53 +50,56 @@ func Encode(cmd Command, at time.Time, by string) ([]byte, error) {
 
 // encodeAt makes a log entry in the format of a cluster level.
 func encodeAt(level int, cmd Command, at time.Time, by string) ([]byte, error) {
-	body, err := json.Marshal(cmd)
-	if err != nil {
-		return nil, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
-	}
 	env := envelope{Type: cmd.Type(), Level: cmd.level(), At: at.UTC(), By: by}
-	if level < level2 {
-		env.Body, body = body, nil
-	} else {
-		env.Level = max(env.Level, level2)
-		if len(body) > packAbove {
-			env.Pack = packDeflate
-		}
-	}
-	head, err := json.Marshal(env)
+	entry, size, err := env.encode(level, cmd)
 	if err != nil {
 		return nil, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
 	}
-	entry := head
-	if level >= level2 {
-		entry = append(entry, '\n')
-		if entry, err = packTo(entry, env.Pack, body); err != nil {
-			return nil, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
-		}
-	}
-	if len(entry) > maxCommandBytes || len(body) > maxBodyBytes {
+	if len(entry) > maxCommandBytes || size > maxBodyBytes {
 		return nil, api.Errorf(api.CodeInvalid, "the change is too large: %d bytes, at most %d fit into the log", len(entry), maxCommandBytes)
 	}
 	return entry, nil
 }
 
-// packTo appends a body to the head of its entry.
-func packTo(entry []byte, pack string, body []byte) ([]byte, error) {
-	if pack == "" {
-		return append(entry, body...), nil
+// encode makes the entry; size is that of the body before it was packed.
+func (env envelope) encode(level int, cmd Command) (entry []byte, size int, err error) {
+	if level < level2 {
+		if env.Body, err = json.Marshal(cmd); err != nil {
+			return nil, 0, err
+		}
+		entry, err = json.Marshal(env)
+		return entry, len(env.Body), err
 	}
-	out := bytes.NewBuffer(entry)
-	w, err := flate.NewWriter(out, flate.BestSpeed)
+	env.Level = max(env.Level, level2)
+	var plain bytes.Buffer
+	encoder := json.NewEncoder(&plain) // ends what it writes with a line break
+	if err := encoder.Encode(env); err != nil {
+		return nil, 0, err
+	}
+	head := plain.Len()
+	if err := encoder.Encode(cmd); err != nil {
+		return nil, 0, err
+	}
+	body := plain.Bytes()[head:]
+	if len(body) <= packAbove {
+		return plain.Bytes(), len(body), nil
+	}
+	env.Pack = packDeflate
+	var packed bytes.Buffer
+	if err := json.NewEncoder(&packed).Encode(env); err != nil {
+		return nil, 0, err
+	}
+	w, err := flate.NewWriter(&packed, flate.BestSpeed)
 	if err == nil {
 		_, err = w.Write(body)
 	}
 	if err == nil {
 		err = w.Close()
 	}
-	return out.Bytes(), err
+	return packed.Bytes(), len(body), err
 }
 
-// unpack undoes packTo. Inflating gives the same bytes everywhere, whatever
+// unpack undoes the packing of a body. Inflating gives the same bytes everywhere, whatever
 // version deflated them.
 func unpack(pack string, body []byte) ([]byte, error) {
 	switch pack {

@@ -152,7 +152,7 @@ func (s *Store) Restore(from io.Reader) error {
 	if err != nil {
 		return err
 	}
-	s.db.Store(db)
+	s.replace(db)
 	s.watchers.wake(nil)
 	return nil
 }

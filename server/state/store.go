@@ -16,14 +16,21 @@ import (
 type Store struct {
 	t        tables
 	db       atomic.Pointer[memdb.MemDB]
+	level    atomic.Int64 // of the meta row: every command asks for it
 	watchers watchers
 }
 
 // NewStore returns an empty state of cluster level 1.
 func NewStore() *Store {
 	s := &Store{t: newTables()}
-	s.db.Store(s.t.open())
+	s.replace(s.t.open())
 	return s
+}
+
+// replace puts another database in place.
+func (s *Store) replace(db *memdb.MemDB) {
+	s.db.Store(db)
+	s.level.Store(int64(s.meta().Level))
 }
 
 func (s *Store) read() *memdb.Txn { return s.db.Load().Txn(false) }
@@ -48,7 +55,7 @@ func (s *Store) IndexOf(topics ...api.Topic) uint64 {
 }
 
 // Level is the cluster level: commands that are newer are refused.
-func (s *Store) Level() int { return s.meta().Level }
+func (s *Store) Level() int { return int(s.level.Load()) }
 
 // Policies returns all policies by name.
 func (s *Store) Policies() []api.Policy { return list(s.t.policies, s.t.policies.all(s.read())) }

@@ -1,0 +1,231 @@
+package state
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/oakumhq/oakum/api"
+	"github.com/shoenig/test/must"
+)
+
+var update = flag.Bool("update", false, "add what the corpus lacks; what is there is never rewritten")
+
+// The corpus holds what released versions wrote: testdata/commands/v<level>
+// has log entries, named <type>-<name>, in the format of that level, and
+// testdata/snapshots/v<level> a snapshot after all of them. hashes.txt beside
+// them holds the state's hash after each entry of the level, in the order of
+// their names. A file is never changed once it was committed: a change of the
+// code that needs one breaks the clusters that are out there.
+const corpus = "testdata"
+
+// corpusCommands are commands of every type of a level, in an order in which
+// they apply. New ones go to the end.
+func corpusCommands(level int) []named1 {
+	web := api.TargetRef{Namespace: "prod", Job: "web", Group: "vm"}
+	decision := api.Decision{Target: web, Critical: true, Rollback: api.RollbackSpec{OnVerdict: true, Quarantine: true}, Budget: api.BudgetSpec{Targets: 2}}
+	r := api.Rollout{
+		ID: "01-0", Plan: "01", Patch: "ssl", PatchDigest: "d1", Target: web, Wave: 1, Status: api.RolloutPending, Decision: decision,
+		Apply: []api.Apply{{Kind: api.ApplyJob, Task: "server", Config: map[string]any{"image": "web:2", "n": 1.5}}},
+	}
+	running := r
+	running.Status, running.Reason, running.Created, running.Since = api.RolloutRunning, "stage 1", corpusTime(3), corpusTime(4)
+	running.Former = &api.FormerJob{Version: 3, ModifyIndex: 100, Count: 2, Digest: "f", Job: json.RawMessage(`{"ID":"web"}`)}
+	running.Stages = []api.Stage{{Number: 1, Percent: 50, Mode: api.StageInPlace, Instances: 1, Began: corpusTime(4), Deadline: corpusTime(9)}}
+	running.Effect = &api.Effect{ID: "01-0.1", Kind: api.EffectStage, Stage: 1, Want: 1, Expect: 100, Status: api.EffectIntended, Intended: corpusTime(4)}
+	running.Judge = &api.JudgeState{Stage: 1, Started: corpusTime(4), Looks: 2, Bank: json.RawMessage(`{"a":[1,2.5]}`)}
+	running.Instances = []api.Instance{{ID: "a", Name: "web.vm[0]", Health: api.Healthy, Started: corpusTime(1)}, {ID: "b", Name: "web.vm[1]", Health: api.Pending}}
+	running.CreateIndex, running.ModifyIndex, running.SubmittedBy = 3, 3, "ada"
+	over := running
+	done := *running.Effect
+	done.Status, done.Outcome, done.Ended = api.EffectFailed, "p99 is up", corpusTime(5)
+	over.Status, over.Reason, over.Since, over.Effect, over.Effects = api.RolloutRolledBack, "p99 is up", corpusTime(5), nil, []api.Effect{done}
+	mean := 0.25
+	out := []named1{
+		{"policy", &PolicyPut{Policy: api.Policy{Name: "web"}}},
+		{"builtin", &PolicyPut{Policy: api.Policy{Name: "standard", Builtin: true}}},
+		{"patch", &PatchSubmit{Patch: api.Patch{Name: "ssl", Digest: "d1", Severity: "high", Fixes: []string{"CVE-2026-0001"}}, Plan: api.Plan{ID: "01", Patch: "ssl", Digest: "d1", Waves: []api.Wave{{Number: 1}}}, Rollouts: []api.Rollout{r}}},
+		{"running", &RolloutTransition{Kind: "stage_advance", Expect: 3, Rollout: running}},
+		{"rolled-back", &RolloutTransition{Kind: KindEffectFinish, Expect: 4, Rollout: over}},
+		{"simulation", &SimulationPut{Simulation: api.Simulation{ID: "s1", Patch: "ssl", Target: web, Status: api.SimulationRunning, Started: corpusTime(6)}}},
+		{"graph", &GraphChange{api.GraphChange{
+			Edges:    []api.Edge{{From: "web", To: "db", State: api.EdgeConfirmed, Evidence: []api.Evidence{{Source: "prometheus"}}}},
+			Services: []api.Service{{Name: "web"}, {Name: "db"}}, Targets: []api.Target{{TargetRef: web, Count: 2, Meta: map[string]string{"tier": "1", "os": "debian-12"}}},
+			Sources: []api.SourceStatus{{Name: "prometheus", OK: true}},
+		}}},
+		{"profiles", &ProfilesPut{Profiles: []api.Profile{{Target: web, KPIs: []api.Baseline{{KPI: api.KPICPU, Hours: []*float64{nil, &mean}}}}}}},
+		{"lift", &QuarantineLift{Patch: "ssl", Target: web}},
+		{"delete", &PolicyDelete{Name: "web"}},
+	}
+	if level >= 2 {
+		out = append(out, named1{"autopilot", &AutopilotPut{Config: api.AutopilotConfig{
+			CleanupDeadServers: true, DeadServerThreshold: api.Duration(time.Hour), LastContactThreshold: api.Duration(time.Second), MaxTrailingLogs: 250,
+		}}})
+	}
+	return out
+}
+
+// named1 is a command with a name for its file.
+type named1 struct {
+	name string
+	cmd  Command
+}
+
+func corpusTime(n int) time.Time {
+	return time.Date(2026, 3, 1, 12, 0, n, 0, time.UTC)
+}
+
+// write makes the corpus of a level in memory, by file.
+func corpusOf(t *testing.T, level int) map[string][]byte {
+	t.Helper()
+	out := map[string][]byte{}
+	fsm := NewFSM(NewStore())
+	var hashes bytes.Buffer
+	apply := func(name string, index int, entry []byte) {
+		must.Nil(t, fsm.Apply(&raft.Log{Index: uint64(index), Data: entry}), must.Sprint(name))
+		file := fmt.Sprintf("commands/v%d/%02d-%s", level, index, name)
+		out[file] = entry
+		fmt.Fprintf(&hashes, "%s %s\n", filepath.Base(file), fsm.store.Hash())
+	}
+	index := 0
+	for _, c := range corpusCommands(level) {
+		index++
+		entry, err := encodeAt(1, c.cmd, corpusTime(index), "ada")
+		if fsm.store.Level() > 1 {
+			entry, err = fsm.Encode(c.cmd, corpusTime(index), "ada")
+		}
+		must.NoError(t, err)
+		env, _, err := decode(entry)
+		must.NoError(t, err)
+		apply(fmt.Sprintf("%d-%s", env.Type, c.name), index, entry)
+		if c.name == "builtin" { // the rest is of the level; indexes 3 and 4 are those that the rollout's commands expect
+			fsm.raise(t, level)
+		}
+	}
+	if level == 1 {
+		entry, err := Encode(&LevelSet{Level: 2}, corpusTime(index+1), "ada")
+		must.NoError(t, err)
+		apply(fmt.Sprintf("%d-level", TypeLevelSet), index+1, entry)
+	}
+	out[fmt.Sprintf("commands/v%d/hashes.txt", level)] = hashes.Bytes()
+	var snapshot bytes.Buffer
+	must.NoError(t, fsm.store.Snapshot(&snapshot))
+	out[fmt.Sprintf("snapshots/v%d/state.jsonl", level)] = snapshot.Bytes()
+	out[fmt.Sprintf("snapshots/v%d/hash.txt", level)] = []byte(fsm.store.Hash() + "\n")
+	return out
+}
+
+// raise brings the machine to a level without an entry of its own in the
+// corpus: index 2 is used again.
+func (f *FSM) raise(t *testing.T, level int) {
+	t.Helper()
+	for l := f.store.Level() + 1; l <= level; l++ {
+		entry, err := Encode(&LevelSet{Level: l}, corpusTime(0), "ada")
+		must.NoError(t, err)
+		must.Nil(t, f.Apply(&raft.Log{Index: 2, Data: entry}))
+	}
+}
+
+// TestTheCorpusStaysReadable reads what released versions wrote, and holds that
+// it still makes the same state.
+func TestTheCorpusStaysReadable(t *testing.T) {
+	t.Parallel()
+	if *update {
+		for level := 1; level <= SupportedLevel; level++ {
+			for file, content := range corpusOf(t, level) {
+				add(t, filepath.Join(corpus, file), content)
+			}
+		}
+	}
+	for level := 1; level <= SupportedLevel; level++ {
+		t.Run(fmt.Sprintf("commands of level %d", level), func(t *testing.T) { replayCorpus(t, level) })
+		t.Run(fmt.Sprintf("snapshot of level %d", level), func(t *testing.T) {
+			dir := filepath.Join(corpus, "snapshots", fmt.Sprintf("v%d", level))
+			want, err := os.ReadFile(filepath.Join(dir, "hash.txt"))
+			must.NoError(t, err)
+			snapshot, err := os.ReadFile(filepath.Join(dir, "state.jsonl"))
+			must.NoError(t, err)
+			store := NewStore()
+			must.NoError(t, store.Restore(bytes.NewReader(snapshot)))
+			must.Eq(t, strings.TrimSpace(string(want)), store.Hash())
+		})
+	}
+}
+
+func replayCorpus(t *testing.T, level int) {
+	t.Helper()
+	dir := filepath.Join(corpus, "commands", fmt.Sprintf("v%d", level))
+	hashes, err := os.ReadFile(filepath.Join(dir, "hashes.txt"))
+	must.NoError(t, err)
+	fsm := NewFSM(NewStore())
+	for line := range strings.Lines(string(hashes)) {
+		file, want, _ := strings.Cut(strings.TrimSpace(line), " ")
+		index, err := strconv.ParseUint(file[:2], 10, 64)
+		must.NoError(t, err)
+		if index == 3 {
+			fsm.raise(t, level)
+		}
+		entry, err := os.ReadFile(filepath.Join(dir, file))
+		must.NoError(t, err)
+		must.Nil(t, fsm.Apply(&raft.Log{Index: index, Data: entry}), must.Sprint(file))
+		must.Eq(t, want, fsm.store.Hash(), must.Sprint(file))
+	}
+}
+
+// add writes a file that is not there yet.
+func add(t *testing.T, path string, content []byte) {
+	t.Helper()
+	must.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return
+	}
+	must.NoError(t, err)
+	_, err = file.Write(content)
+	must.NoError(t, errors.Join(err, file.Close()))
+}
+
+// TestTheCorpusIsWhole fails when a type of command or a kind of row has no
+// file, so that nothing is released that nobody watches.
+func TestTheCorpusIsWhole(t *testing.T) {
+	t.Parallel()
+	entries, err := filepath.Glob(filepath.Join(corpus, "commands", "v*", "[0-9]*"))
+	must.NoError(t, err)
+	types := map[Type]bool{}
+	for _, file := range entries {
+		content, err := os.ReadFile(file)
+		must.NoError(t, err)
+		env, _, err := decode(content)
+		must.NoError(t, err, must.Sprint(file))
+		types[env.Type] = true
+	}
+	for kind := Type(1); newCommand(kind) != nil; kind++ {
+		must.True(t, types[kind], must.Sprintf("command type %d has no file in %s: go test ./server/state -run Corpus -update", kind, corpus))
+	}
+	snapshots, err := filepath.Glob(filepath.Join(corpus, "snapshots", "v*", "state.jsonl"))
+	must.NoError(t, err)
+	must.Len(t, SupportedLevel, snapshots, must.Sprint("one snapshot for each level"))
+	rows := map[string]int{}
+	for _, file := range snapshots {
+		content, err := os.ReadFile(file)
+		must.NoError(t, err)
+		info, err := Inspect(bytes.NewReader(content))
+		must.NoError(t, err)
+		maps.Copy(rows, info.Rows)
+	}
+	for _, name := range slices.Sorted(maps.Keys(newTables().schema().Tables)) {
+		must.Positive(t, rows[name], must.Sprintf("rows of %s are in no snapshot of %s", name, corpus))
+	}
+}
