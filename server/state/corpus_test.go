@@ -52,13 +52,18 @@ func corpusCommands(level int) []named1 {
 	done := *running.Effect
 	done.Status, done.Outcome, done.Ended = api.EffectFailed, "p99 is up", corpusTime(5)
 	over.Status, over.Reason, over.Since, over.Effect, over.Effects = api.RolloutRolledBack, "p99 is up", corpusTime(5), nil, []api.Effect{done}
+	other := r // stays quarantined
+	other.ID, other.Target = "01-1", api.TargetRef{Namespace: "prod", Job: "db", Group: "vm"}
+	rejected := other
+	rejected.Status, rejected.Reason, rejected.Created, rejected.Since, rejected.ModifyIndex = api.RolloutRejected, "cpu is up", corpusTime(3), corpusTime(6), 3
 	mean := 0.25
 	out := []named1{
 		{"policy", &PolicyPut{Policy: api.Policy{Name: "web"}}},
 		{"builtin", &PolicyPut{Policy: api.Policy{Name: "standard", Builtin: true}}},
-		{"patch", &PatchSubmit{Patch: api.Patch{Name: "ssl", Digest: "d1", Severity: "high", Fixes: []string{"CVE-2026-0001"}}, Plan: api.Plan{ID: "01", Patch: "ssl", Digest: "d1", Waves: []api.Wave{{Number: 1}}}, Rollouts: []api.Rollout{r}}},
+		{"patch", &PatchSubmit{Patch: api.Patch{Name: "ssl", Digest: "d1", Severity: "high", Fixes: []string{"CVE-2026-0001"}}, Plan: api.Plan{ID: "01", Patch: "ssl", Digest: "d1", Waves: []api.Wave{{Number: 1}}}, Rollouts: []api.Rollout{r, other}}},
 		{"running", &RolloutTransition{Kind: "stage_advance", Expect: 3, Rollout: running}},
 		{"rolled-back", &RolloutTransition{Kind: KindEffectFinish, Expect: 4, Rollout: over}},
+		{"rejected", &RolloutTransition{Kind: "end", Expect: 3, Rollout: rejected}},
 		{"simulation", &SimulationPut{Simulation: api.Simulation{ID: "s1", Patch: "ssl", Target: web, Status: api.SimulationRunning, Started: corpusTime(6)}}},
 		{"graph", &GraphChange{api.GraphChange{
 			Edges:    []api.Edge{{From: "web", To: "db", State: api.EdgeConfirmed, Evidence: []api.Evidence{{Source: "prometheus"}}}},
