@@ -59,9 +59,17 @@ type StrategySpec struct {
 	Config json.RawMessage `json:"config"`
 }
 
+// Methods of a judge. Evidence, the default, keeps what false_alarm and miss
+// promise; Kayenta follows Kayenta's rules and promises nothing.
+const (
+	JudgeEvidence = "evidence"
+	JudgeKayenta  = "kayenta"
+)
+
 // JudgeSpec says how canary and stable are compared.
 type JudgeSpec struct {
 	Enabled        bool      `json:"enabled"`
+	Method         string    `json:"method,omitempty"`
 	FalseAlarm     float64   `json:"false_alarm"` // alpha, over all KPIs
 	Miss           float64   `json:"miss"`        // beta
 	KPIs           []KPISpec `json:"kpis"`

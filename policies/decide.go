@@ -224,6 +224,7 @@ func (d *decider) judge() error {
 		use  func(cty.Value)
 	}{
 		{"enabled", func(v cty.Value) { spec.Enabled = v.True() }},
+		{"method", func(v cty.Value) { spec.Method = v.AsString() }},
 		{"false_alarm", func(v cty.Value) { spec.FalseAlarm = numberOf(v) }},
 		{"miss", func(v cty.Value) { spec.Miss = numberOf(v) }},
 		{"interval", func(v cty.Value) { spec.Interval = durationOf(v) }},

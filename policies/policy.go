@@ -256,6 +256,7 @@ func (p *policyParser) readSimulate(b *hclsyntax.Block) *block {
 func (p *policyParser) readJudge(out *policy, b *hclsyntax.Block) {
 	out.judge = p.block(b, []argument{
 		{name: "enabled", want: cty.Bool},
+		{name: "method", want: cty.String, check: oneOf("evidence", "kayenta")},
 		{name: "false_alarm", want: cty.Number, check: between(0.000001, 0.5)},
 		{name: "miss", want: cty.Number, check: between(0.000001, 0.5)},
 		{name: "interval", want: cty.String, check: durationBetween(minSecond, maxDay)},

@@ -29,7 +29,7 @@ type file struct {
 }
 
 // pure packages take values and return values.
-var pure = []string{"internal/graph", "internal/stats", "internal/profiler/judge", "internal/planner", "internal/rollout", "policies", "policies/library"}
+var pure = []string{"internal/graph", "internal/stats", "internal/profiler/judge", "internal/profiler/judge/kayenta", "internal/planner", "internal/rollout", "policies", "policies/library"}
 
 // adapters are the only importers of a vendor's SDK.
 var adapters = map[string]string{

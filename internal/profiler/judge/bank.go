@@ -39,6 +39,7 @@ type entry struct {
 	Count    *countModel   `json:"count,omitempty"`
 	Latency  *latencyModel `json:"latency,omitempty"`
 	Gauge    *gaugeModel   `json:"gauge,omitempty"`
+	Series   *seriesModel  `json:"series,omitempty"` // instead of the others, by Kayenta's rules
 }
 
 // model is the evidence about one KPI.
@@ -79,12 +80,14 @@ func New(spec api.JudgeSpec, kpis []KPI, stage Stage) (*Bank, error) {
 			return nil, api.Errorf(api.CodeInvalid, "judge.kpi.%s: not a known KPI", want.KPI)
 		}
 		e := &entry{KPI: *kpi, Spec: want, Weight: weights[i], Missing: "no data yet"}
-		switch kpi.Kind {
-		case api.KPICount:
+		switch kind := kpi.Kind; {
+		case spec.Method == api.JudgeKayenta:
+			e.Series = &seriesModel{}
+		case kind == api.KPICount:
 			e.Count = newCount(*kpi, want, stage.Alone)
-		case api.KPILatency:
+		case kind == api.KPILatency:
 			e.Latency = newLatency(*kpi, want, stage.Alone)
-		case api.KPIGauge:
+		case kind == api.KPIGauge:
 			e.Gauge = newGauge(*kpi, want, stage.Alone)
 		default:
 			return nil, api.Errorf(api.CodeInvalid, "judge.kpi.%s: unknown kind %q", want.KPI, kpi.Kind)
@@ -103,6 +106,9 @@ func Check(spec api.JudgeSpec) error {
 	}
 	if !share(spec.Miss) {
 		return api.Errorf(api.CodeInvalid, "judge.miss: %g is not between 0 and 1", spec.Miss)
+	}
+	if spec.Method != "" && spec.Method != api.JudgeEvidence && spec.Method != api.JudgeKayenta {
+		return api.Errorf(api.CodeInvalid, "judge.method: %q is neither %q nor %q", spec.Method, api.JudgeEvidence, api.JudgeKayenta)
 	}
 	if len(spec.KPIs) == 0 {
 		return api.Errorf(api.CodeInvalid, "judge: no kpi block, so nothing could be judged")
@@ -191,6 +197,8 @@ func (e *entry) model() model {
 		return e.Latency
 	case e.Gauge != nil:
 		return e.Gauge
+	case e.Series != nil:
+		return e.Series
 	}
 	return nil
 }
@@ -212,7 +220,12 @@ func (b *Bank) Observe(look Look) {
 	b.state.Looks++
 	for _, e := range b.state.KPIs {
 		e.observe(look, b.state.Alone)
-		e.decide(b.state.Spec)
+		if e.Series == nil {
+			e.decide(b.state.Spec)
+		}
+	}
+	if b.state.Spec.Method == api.JudgeKayenta {
+		b.score()
 	}
 }
 

@@ -406,3 +406,29 @@ func TestFastServiceWithWideMargin(t *testing.T) {
 		t.Logf("%s: %s after %d looks", name, verdict.Kind, looks)
 	}
 }
+
+func TestPolicyMayAskForKayentasRules(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		change func(*world)
+		want   api.VerdictKind
+	}{
+		"healthy":             {func(*world) {}, api.VerdictPromote},
+		"everything is worse": {func(w *world) { w.canaryError = 0.3; w.canarySlow = 2; w.canaryCPU = 0.4 }, api.VerdictAbort},
+	}
+	for name, c := range cases {
+		s := spec(errorRate(), latencyP90(), cpu())
+		s.Method = api.JudgeKayenta
+		w := healthy(3)
+		c.change(w)
+		v := run(open(t, s, judge.Stage{}, nil), w, 100)
+		must.Eq(t, c.want, v.Kind, must.Sprintf("%s: %s", name, v.Reason))
+		for _, k := range v.KPIs {
+			must.StrContains(t, k.Reason, "Kayenta")
+		}
+	}
+	s := spec(errorRate())
+	s.Method = "guess"
+	_, err := judge.New(s, nil, judge.Stage{})
+	must.ErrorContains(t, err, "judge.method")
+}

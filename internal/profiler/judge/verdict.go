@@ -87,6 +87,8 @@ func (e *entry) reason(k api.KPIEffect, promote float64) string {
 	values := fmt.Sprintf("%s against %s", Format(k.Canary, k.Unit), Format(k.Stable, k.Unit))
 	var text string
 	switch {
+	case e.Series != nil && !k.Missing:
+		text = e.Series.told(k.KPI, values)
 	case k.Kind == api.VerdictAbort && k.Ratio > 0:
 		text = fmt.Sprintf("%s of the canary is %.2gx stable (%s), evidence 10^%.1f of 10^%.1f needed", k.KPI, k.Ratio, values, k.Evidence, k.Needed)
 	case k.Kind == api.VerdictAbort:
