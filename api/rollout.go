@@ -165,6 +165,8 @@ type Effect struct {
 	Outcome  string       `json:"outcome,omitempty"`
 	Attempts int          `json:"attempts,omitempty"`
 	Intended time.Time    `json:"intended"`
+	By       string       `json:"by,omitempty"`   // server that announced it
+	Term     uint64       `json:"term,omitempty"` // of its leadership
 	Ended    time.Time    `json:"ended,omitzero"`
 }
 

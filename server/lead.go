@@ -88,7 +88,7 @@ func (s *Server) mapperOptions() (mapper.Options, error) {
 	}
 	return mapper.Options{
 		Sources: sources, Watches: watches, Recorder: recorder{s}, State: s.store, Logger: s.log, Interval: s.cfg.Intervals.Mapper,
-		KeepObserved: m.KeepObserved, StaleAfter: m.StaleAfter, MinBytes: m.MinBytes, Ignore: m.Ignore, Collapse: m.LoadBalancers,
+		KeepObserved: m.KeepObserved, StaleAfter: m.StaleAfter, MinBytes: m.MinBytes, Ignore: s.ignored(), Collapse: m.LoadBalancers,
 	}, nil
 }
 
@@ -176,7 +176,19 @@ type recorder struct{ server *Server }
 
 // Transition stores a rollout that has moved on.
 func (r recorder) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
+	r.sign(&next)
 	return r.apply(ctx, &state.RolloutTransition{Kind: kind, Expect: expect, Rollout: next})
+}
+
+// sign notes on a new intent which server announces it, in which term. Servers
+// below level 2 would not keep that.
+func (r recorder) sign(next *api.Rollout) {
+	if next.Effect == nil || next.Effect.By != "" || r.server.store.Level() < 2 {
+		return
+	}
+	signed := *next.Effect
+	signed.By, signed.Term = r.server.cfg.Name, r.server.node.Term()
+	next.Effect = &signed
 }
 
 // RecordSimulation stores a sandbox run.

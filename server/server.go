@@ -40,7 +40,9 @@ type Server struct {
 	closers []closer // in the order of opening
 	work    sync.WaitGroup
 	cancel  context.CancelCauseFunc
-	failed  chan error // the first duty that ended by itself
+	failed  chan error    // the first duty that ended by itself
+	left    chan struct{} // closed when the server has left the cluster
+	leaving sync.Once
 }
 
 // closer undoes one step of Start.
@@ -65,7 +67,7 @@ var errStopped = errors.New("the server stops")
 
 // New prepares a server. It opens nothing.
 func New(cfg *config.Config, version string, log *slog.Logger) *Server {
-	return &Server{cfg: cfg, version: version, log: log, failed: make(chan error, 1)}
+	return &Server{cfg: cfg, version: version, log: log, failed: make(chan error, 1), left: make(chan struct{})}
 }
 
 // Start opens everything and returns once the API answers; whether there is a
@@ -77,7 +79,8 @@ func (s *Server) Start(ctx context.Context) error {
 	return nil
 }
 
-// Run starts the server and stops it when ctx ends or a duty fails.
+// Run starts the server and stops it when ctx ends, it has left the cluster, or
+// a duty fails. Where the configuration says so, a signal makes it leave first.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(ctx); err != nil {
 		return err
@@ -85,6 +88,11 @@ func (s *Server) Run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
+		if leaves(s.cfg.Server, context.Cause(ctx)) {
+			s.leave(context.WithoutCancel(ctx))
+		}
+	case <-s.left:
+		s.log.Info("the server has left the cluster and stops")
 	case err = <-s.failed:
 	}
 	return errors.Join(err, s.Stop())
@@ -129,10 +137,15 @@ func (s *Server) open(ctx context.Context) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(s.identity.collectors()...)
+	registry.MustRegister(newGauges(s))
+	if err := serveRaft(registry); err != nil {
+		return err
+	}
 	s.api = httpapi.New(httpapi.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.control, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.out.auth,
-		Logger: s.log, Metrics: registry,
+		Logger: s.log, Metrics: registry, Autopilot: autopilot{s}, Leave: s.Leave, Vitals: s.vitals,
+		OpenMetrics: s.cfg.Telemetry.OpenMetrics, Debug: s.cfg.EnableDebug,
 	})
 	s.node.Serve(s.api)
 	s.closing("open requests", func() error { s.api.Close(); return nil })
@@ -140,6 +153,9 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.duty(duties, "http api", func(ctx context.Context) error { return s.api.Serve(ctx, s.identity.https(s.listener)) })
+	if s.out.consul != nil && s.cfg.Consul.Register {
+		s.duty(duties, "registration", func(ctx context.Context) error { return s.out.consul.KeepRegistered(ctx, s.registrar()) })
+	}
 	s.duty(duties, "leadership", func(ctx context.Context) error { return s.node.Run(ctx, s.lead) })
 	s.log.Info("server started", "name", s.cfg.Name, "http", s.Address(), "raft", s.node.Address(), "dev", s.cfg.Dev)
 	if s.cfg.Dev {
@@ -190,7 +206,8 @@ func (s *Server) clusterConfig() cluster.Config {
 	}
 	return cluster.Config{
 		ID: s.cfg.Name, Dir: dir, Bind: s.cfg.Addresses.Raft, Advertise: s.cfg.Advertise.Raft, Cluster: s.cfg.Cluster,
-		BootstrapExpect: s.cfg.Server.BootstrapExpect, RetryJoin: s.cfg.Server.RetryJoin, Version: s.version, Logger: s.log,
+		BootstrapExpect: s.cfg.Server.BootstrapExpect, RetryJoin: s.cfg.Server.RetryJoin, Providers: s.providers(),
+		NonVoter: s.cfg.Server.NonVoter, Autopilot: autopilotConfig(s.cfg.Autopilot), Version: s.version, Logger: s.log,
 		Secure: s.identity.secure(s.cfg.Cluster, s.log),
 		Tuning: cluster.Tuning{Heartbeat: silence, Election: silence, LeaderLease: lease},
 	}

@@ -98,3 +98,29 @@ func (n *Node) sinceContact() time.Duration {
 	}
 	return max(time.Since(last), 0)
 }
+
+// Lag is how many committed log entries this server has not applied yet.
+func (n *Node) Lag() uint64 {
+	applied := n.raft.AppliedIndex() // first: it never overtakes the other
+	return n.raft.CommitIndex() - applied
+}
+
+// Term is that of this server's leadership, 0 when it does not lead.
+func (n *Node) Term() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.term == nil {
+		return 0
+	}
+	return n.term.number
+}
+
+// Member reports whether this server belongs to a cluster.
+func (n *Node) Member() bool { return n.bootstrapped() }
+
+// SinceContact is how long ago this server heard of a leader; negative when it
+// never did.
+func (n *Node) SinceContact() time.Duration { return n.sinceContact() }
+
+// Err is why this server's state machine has stopped, or nil.
+func (n *Node) Err() error { return n.fsm.Err() }

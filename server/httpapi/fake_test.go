@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -71,6 +72,10 @@ func (m *memory) Rollouts() []api.Rollout {
 		out = append(out, r)
 	}
 	return out
+}
+
+func (m *memory) OpenRollouts() []api.Rollout {
+	return slices.DeleteFunc(m.Rollouts(), func(r api.Rollout) bool { return r.Status.Ended() })
 }
 
 func (m *memory) Rollout(id string) (api.Rollout, bool) {
@@ -194,6 +199,8 @@ func (n *node) LeaderTransport() http.RoundTripper {
 func (n *node) Servers() []api.ServerInfo {
 	return []api.ServerInfo{{ID: "a", Leader: true, Voter: true}}
 }
+
+func (n *node) Peers(context.Context) []api.ServerInfo { return n.Servers() }
 
 func (n *node) RemovePeer(_ context.Context, id string) error {
 	n.removed = append(n.removed, id)

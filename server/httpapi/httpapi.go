@@ -67,9 +67,11 @@ type Cluster interface {
 	CatchUp(ctx context.Context) error
 }
 
-// Members is the cluster's membership, for the operator.
+// Members is the cluster's membership, for the operator. Servers is what Raft
+// has, Peers also what each server says of itself.
 type Members interface {
 	Servers() []api.ServerInfo
+	Peers(ctx context.Context) []api.ServerInfo
 	RemovePeer(ctx context.Context, id string) error
 	Transfer(ctx context.Context) error
 }
@@ -96,6 +98,11 @@ type Options struct {
 	LastContact func() time.Time
 	Self        map[string]string // the configuration, without secrets
 	Auth        Authenticator
+	Autopilot   Autopilot                       // nil means none
+	Leave       func(ctx context.Context) error // takes this server out of the cluster and stops it; nil means that it can't
+	Vitals      func() Vitals                   // nil means that there is no more to know
+	OpenMetrics bool                            // metrics without a token
+	Debug       bool                            // profiles of the process
 	Logger      *slog.Logger
 	Metrics     *prometheus.Registry // served at /v1/metrics; a new one when nil
 }

@@ -20,12 +20,12 @@ func TestRoutesDenyByDefault(t *testing.T) {
 	s := start(t, func(o *Options) {
 		o.Auth = tokens{"nobody": {Name: "nobody", Via: "jwt"}}
 	})
-	open := map[string]bool{"/v1/health": true, "/v1/status/leader": true}
+	open := map[string]bool{"/v1/health": true, "/v1/status/leader": true, "/v1/status/peers": true}
 	anyone := map[string]bool{"/v1/agent/self": true}
 	for _, rt := range s.api.routes() {
 		t.Run(rt.method+" "+rt.path, func(t *testing.T) {
 			path := strings.NewReplacer("{name}", "x", "{id}", "x", "{service}", "x",
-				"{namespace}", "x", "{job}", "x", "{group}", "x").Replace(rt.path)
+				"{namespace}", "x", "{job}", "x", "{group}", "x", "{profile}", "x").Replace(rt.path)
 			for token, want := range map[string]int{"": 401, "wrong": 401, "nobody": 403} {
 				if open[rt.path] {
 					want = 200

@@ -28,7 +28,7 @@ type route struct {
 
 // routes is the whole API.
 func (a *API) routes() []route {
-	return append(append(a.readRoutes(), a.changeRoutes()...), a.serverRoutes()...)
+	return append(append(a.readRoutes(), a.changeRoutes()...), append(a.serverRoutes(), a.operatorRoutes()...)...)
 }
 
 func (a *API) readRoutes() []route {
@@ -98,7 +98,7 @@ func (a *API) serverRoutes() []route {
 		{method: get, path: "/v1/health", open: true, local: true, stream: a.health},
 		{method: get, path: "/v1/status/leader", open: true, local: true, handle: a.leader},
 		{method: get, path: "/v1/agent/self", local: true, handle: a.self},
-		{method: get, path: "/v1/metrics", cap: api.CapRead, local: true, stream: a.serveMetrics},
+		{method: get, path: "/v1/metrics", cap: api.CapRead, open: a.opt.OpenMetrics, local: true, stream: a.serveMetrics},
 		{method: get, path: "/v1/operator/state", cap: operator, local: true, handle: a.replica},
 		{method: get, path: "/v1/operator/raft/configuration", cap: operator, handle: a.peers},
 		{method: post, path: "/v1/operator/raft/remove-peer", cap: operator, handle: a.removePeer},

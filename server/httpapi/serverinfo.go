@@ -15,18 +15,22 @@ import (
 func (a *API) health(c *call) error {
 	_, leader := a.opt.Cluster.Leader()
 	report := api.HealthReport{
-		Live: true, Ready: true, Leader: leader, Server: a.opt.Server, Index: a.opt.Store.Index(),
+		Live: true, Leader: leader, Server: a.opt.Server, Index: a.opt.Store.Index(),
 	}
 	if leader == "" {
-		report.Ready = false
 		report.Because = append(report.Because, "the cluster has no leader")
+	}
+	if a.opt.Vitals != nil {
+		v := a.opt.Vitals()
+		report.Lag, report.LastContact, report.Tolerance = v.Lag, api.Duration(max(v.LastContact, 0).Round(time.Millisecond)), v.Tolerance
+		report.Because, report.Warnings = append(report.Because, v.Because...), v.Warnings
 	}
 	select {
 	case <-a.closing:
-		report.Ready = false
 		report.Because = append(report.Because, "the server is stopping")
 	default:
 	}
+	report.Ready = len(report.Because) == 0
 	if c.by.Can(api.CapRead) {
 		report.Sources = a.opt.Control.Graph().Sources
 	}
@@ -73,7 +77,15 @@ func (a *API) replica(*call) (any, error) {
 	return nil, api.Errorf(api.CodeUnavailable, "hash of the state: it changes faster than it can be read; ask again")
 }
 
-func (a *API) peers(*call) (any, error) { return orEmpty(a.opt.Members.Servers()), nil }
+func (a *API) peers(c *call) (any, error) {
+	found := a.opt.Members.Peers(c.ctx())
+	if a.opt.Autopilot != nil {
+		if seen, err := a.opt.Autopilot.Autopilot(); err == nil { // on the leader, once it has looked
+			found = seen.Servers
+		}
+	}
+	return orEmpty(found), nil
+}
 
 func (a *API) removePeer(c *call) (any, error) {
 	var in api.PeerRequest

@@ -22,6 +22,7 @@ type PatchReader interface {
 // RolloutReader reads rollouts and simulations.
 type RolloutReader interface {
 	Rollouts() []api.Rollout
+	OpenRollouts() []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
 	Simulations() []api.Simulation
 	Simulation(id string) (api.Simulation, bool)

@@ -1,0 +1,129 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	gometrics "github.com/hashicorp/go-metrics/compat"
+	sink "github.com/hashicorp/go-metrics/compat/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// forgetAfter is how long a measurement of Raft's that is not renewed is shown:
+// a server that followed a minute ago must not show a leader's gauges for ever.
+const forgetAfter = time.Minute
+
+// serveRaft shows what Raft measures, as oakum_raft_... Raft writes to a place
+// that the whole process shares, so a process that runs several servers shows
+// it at the one that was started last.
+func serveRaft(registry prometheus.Registerer) error {
+	to, err := sink.NewPrometheusSinkFrom(sink.PrometheusOpts{Registerer: registry, Expiration: forgetAfter, Name: "oakum_raft"})
+	if err != nil {
+		return fmt.Errorf("register raft's metrics: %w", err)
+	}
+	config := gometrics.DefaultConfig("oakum")
+	config.EnableHostname, config.EnableRuntimeMetrics = false, false // Prometheus knows the host, and Go's own collector the rest
+	if _, err := gometrics.NewGlobal(config, to); err != nil {
+		return fmt.Errorf("register raft's metrics: %w", err)
+	}
+	return nil
+}
+
+// gauges tells how the server stands, when it is asked.
+type gauges struct {
+	server *Server
+
+	leader, index, level, lag, contact   *prometheus.Desc
+	rollouts, intents, oldest            *prometheus.Desc
+	healthy, tolerance, divergent, peers *prometheus.Desc
+}
+
+var _ prometheus.Collector = (*gauges)(nil)
+
+func newGauges(s *Server) *gauges {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("oakum_"+name, help, labels, nil)
+	}
+	return &gauges{
+		server:    s,
+		leader:    desc("leader", "Whether this server leads."),
+		index:     desc("state_index", "Log index of the last change of this server's state."),
+		level:     desc("state_level", "Cluster level."),
+		lag:       desc("state_lag", "Committed log entries that this server has not applied yet."),
+		contact:   desc("last_contact_seconds", "How long ago this server heard of a leader; 0 on the leader, absent when it never did."),
+		rollouts:  desc("rollouts_open", "Rollouts that have not ended.", "status"),
+		intents:   desc("effects_open", "Effects that were announced and whose outcome is not known yet."),
+		oldest:    desc("effect_oldest_seconds", "How long ago the oldest open effect was announced; 0 when none is open."),
+		healthy:   desc("autopilot_healthy", "Whether every server is healthy; on the leader only."),
+		tolerance: desc("autopilot_failure_tolerance", "Voters that may be lost without an outage; on the leader only."),
+		divergent: desc("state_divergence", "Servers whose state differs from the leader's at the same index; on the leader only."),
+		peers:     desc("server_healthy", "Whether a server is healthy; on the leader only.", "server"),
+	}
+}
+
+// Describe lists the gauges.
+func (g *gauges) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		g.leader, g.index, g.level, g.lag, g.contact, g.rollouts, g.intents, g.oldest, g.healthy, g.tolerance, g.divergent, g.peers,
+	} {
+		to <- d
+	}
+}
+
+// Collect reads them.
+func (g *gauges) Collect(to chan<- prometheus.Metric) {
+	set := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	node, store := g.server.node, g.server.store
+	set(g.leader, truth(node.IsLeader()))
+	set(g.index, float64(store.Index()))
+	set(g.level, float64(store.Level()))
+	set(g.lag, float64(node.Lag()))
+	if contact := node.SinceContact(); contact >= 0 {
+		set(g.contact, contact.Seconds())
+	}
+	g.collectRollouts(set)
+	seen, err := node.Autopilot()
+	if err != nil {
+		return // it does not lead
+	}
+	set(g.healthy, truth(seen.Healthy))
+	set(g.tolerance, float64(seen.FailureTolerance))
+	set(g.divergent, float64(len(seen.Divergent)))
+	for _, p := range seen.Servers {
+		set(g.peers, truth(p.Healthy != nil && *p.Healthy), p.ID)
+	}
+}
+
+func (g *gauges) collectRollouts(set func(*prometheus.Desc, float64, ...string)) {
+	counts := map[api.RolloutStatus]int{}
+	for _, s := range []api.RolloutStatus{
+		api.RolloutPending, api.RolloutSimulating, api.RolloutAwaitingApproval, api.RolloutWaiting, api.RolloutRunning,
+		api.RolloutPaused, api.RolloutHolding, api.RolloutRollingBack,
+	} {
+		counts[s] = 0 // a status that nothing has is 0, not absent
+	}
+	open, oldest, now := 0, time.Duration(0), time.Now()
+	for _, r := range g.server.store.OpenRollouts() {
+		counts[r.Status]++
+		if r.Effect != nil {
+			open++
+			oldest = max(oldest, now.Sub(r.Effect.Intended))
+		}
+	}
+	for status, n := range counts {
+		set(g.rollouts, float64(n), string(status))
+	}
+	set(g.intents, float64(open))
+	set(g.oldest, oldest.Seconds())
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
