@@ -1,0 +1,126 @@
+package cluster
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/hashicorp/raft"
+	"github.com/oakumhq/oakum/api"
+)
+
+const (
+	// dataFormat is the newest layout of a data directory that this program
+	// reads, and the one that it writes. It grows when an older program could no
+	// longer read the directory.
+	dataFormat = 1
+	// labelFile says whose a data directory is.
+	labelFile = "server.json"
+	// infoFile tells an operator who looks for a way out.
+	infoFile = "peers.info"
+)
+
+// stableID is where the stable store names the server. The label is written
+// after it, so a directory with a label whose store does not know the server
+// has lost its store.
+var stableID = []byte("oakum-server") //nolint:gochecknoglobals // a constant
+
+// label is what a data directory says about itself.
+type label struct {
+	Format  int    `json:"format"`
+	Server  string `json:"server"`
+	Cluster string `json:"cluster"`
+	Version string `json:"version"` // of the program that made it
+}
+
+// readLabel returns the label of a data directory, nil when it has none, which
+// a new one has not, and refuses a directory that is not this server's. It
+// changes nothing.
+func (c *Config) readLabel() (*label, error) {
+	if c.Dir == "" {
+		return nil, nil
+	}
+	path := filepath.Join(c.Dir, labelFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read data directory: %w", err)
+	}
+	var l label
+	if err := json.Unmarshal(text, &l); err != nil || l.Format < 1 {
+		return nil, api.Errorf(api.CodeConflict, "%s is damaged, so it is not known whose data directory this is: restore the file, "+
+			"or remove it if you are sure that the directory is that of server %q of cluster %q", path, c.ID, c.Cluster)
+	}
+	switch {
+	case l.Format > dataFormat:
+		return nil, api.Errorf(api.CodeConflict, "the data directory %s has format %d, which Oakum %s wrote, and this program reads formats up to %d: "+
+			"run that version or a newer one", c.Dir, l.Format, l.Version, dataFormat)
+	case l.Cluster != c.Cluster:
+		return nil, api.Errorf(api.CodeConflict, "the data directory %s belongs to cluster %q, and this server to %q: "+
+			"set cluster = %q, or give this server a data directory of its own", c.Dir, l.Cluster, c.Cluster, l.Cluster)
+	case l.Server != c.ID:
+		return nil, api.Errorf(api.CodeConflict, "the data directory %s belongs to server %q, and this one is %q: "+
+			"set name = %q, or give this server a data directory of its own", c.Dir, l.Server, c.ID, l.Server)
+	}
+	return &l, nil
+}
+
+// claim makes an unlabelled data directory this server's, and refuses one whose
+// store was lost: a server that forgot whom it voted for must not vote again.
+func (c *Config) claim(l *label, stable raft.StableStore) error {
+	if c.Dir == "" {
+		return nil
+	}
+	name, err := stable.Get(stableID)
+	if err != nil && !strings.Contains(err.Error(), "not found") { // Raft's own stores have no error to compare with
+		return fmt.Errorf("read %s: %w", c.Dir, err)
+	}
+	switch {
+	case l != nil && string(name) != c.ID:
+		return api.Errorf(api.CodeConflict, "the log of server %q in %s is gone: restore it, or move the directory away and have the server join anew "+
+			"(first, on another server: oakum operator raft remove-peer %s)", c.ID, c.Dir, c.ID)
+	case l != nil:
+		return nil
+	case len(name) == 0:
+		if err := stable.Set(stableID, []byte(c.ID)); err != nil {
+			return fmt.Errorf("claim data directory: %w", err)
+		}
+	case string(name) != c.ID:
+		return api.Errorf(api.CodeConflict, "the data directory %s belongs to server %q, and this one is %q: "+
+			"set name = %q, or give this server a data directory of its own", c.Dir, name, c.ID, name)
+	}
+	if err := writeFile(filepath.Join(c.Dir, infoFile), []byte(peersInfo)); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(label{Format: dataFormat, Server: c.ID, Cluster: c.Cluster, Version: c.Version}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(c.Dir, labelFile), append(text, '\n'))
+}
+
+// writeFile writes a file so that after a crash there is all of it or nothing.
+func writeFile(path string, text []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	_, err = file.Write(text)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err == nil {
+		err = os.Rename(file.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(file.Name()))
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
