@@ -53,6 +53,12 @@ func DOT(g api.Graph) string {
 		if len(d.critical[s.Name]) > 0 {
 			fill = `, fillcolor="#f6d9a8"`
 		}
+		switch s.Kind {
+		case api.KindGateway:
+			fill += ", shape=hexagon"
+		case api.KindOutside:
+			fill += `, shape=ellipse, style=dashed`
+		}
 		fmt.Fprintf(&out, "  %s [label=%s%s];\n", quoteDOT(s.Name), quoteDOT(strings.Join(d.lines(s), "\n")), fill)
 	}
 	for _, e := range d.graph.Edges {
@@ -66,7 +72,12 @@ func DOT(g api.Graph) string {
 // lines are what a service's box says.
 func (d *drawing) lines(s api.Service) []string {
 	c := d.rated[s.Name]
-	lines := []string{s.Name, fmt.Sprintf("%d of %d healthy", s.Healthy, s.Instances)}
+	lines := []string{s.Name}
+	if s.Kind == api.KindOutside {
+		lines = append(lines, "outside")
+	} else {
+		lines = append(lines, fmt.Sprintf("%d of %d healthy", s.Healthy, s.Instances))
+	}
 	if c.BlastRadiusMax > 0 {
 		lines = append(lines, "blast radius "+radius(c))
 	}
@@ -90,6 +101,9 @@ func label(e api.Edge) string {
 	}
 	if rate > 0 {
 		text = strings.TrimSpace(text + "\n" + bytesPerSecond(rate))
+	}
+	if len(e.Via) > 0 {
+		text = strings.TrimSpace(text + "\nthrough " + strings.Join(e.Via, ", "))
 	}
 	if text == "" {
 		return ""

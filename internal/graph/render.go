@@ -153,6 +153,9 @@ func (d *drawing) writeEdges(out *strings.Builder) {
 			continue
 		}
 		from, to, state := e.From, e.To, stateWords(e.State)
+		if len(e.Via) > 0 {
+			to += " through " + strings.Join(e.Via, ", ")
+		}
 		for _, evidence := range e.Evidence {
 			if evidence.Class == api.EvidenceShared {
 				continue
@@ -177,6 +180,9 @@ func stateWords(s api.EdgeState) string { return strings.ReplaceAll(string(s), "
 // graph.
 func (d *drawing) evidence(e api.Evidence) string {
 	text := string(e.Class) + " by " + e.Source
+	if e.Attempt {
+		text = "attempts seen by " + e.Source
+	}
 	var notes []string
 	if e.Detail != "" {
 		notes = append(notes, e.Detail)
@@ -184,19 +190,44 @@ func (d *drawing) evidence(e api.Evidence) string {
 	if e.Class == api.EvidenceAllowed && !e.Exact {
 		notes = append(notes, "not by name")
 	}
-	if e.BytesPerSecond > 0 {
-		notes = append(notes, bytesPerSecond(e.BytesPerSecond))
+	if e.Conditional {
+		notes = append(notes, "for some requests")
 	}
+	notes = append(notes, figures(e)...)
 	if !e.FirstSeen.IsZero() {
 		notes = append(notes, "since "+e.FirstSeen.UTC().Format("2006-01-02 15:04:05"))
 	}
 	if age := d.graph.At.Sub(e.LastSeen); !e.LastSeen.IsZero() && e.BytesPerSecond == 0 && age > 0 {
 		notes = append(notes, "last seen "+age.Round(time.Second).String()+" ago")
 	}
+	if n := e.Days.Count(); n > 1 {
+		notes = append(notes, fmt.Sprintf("on %d days", n))
+	}
 	if len(notes) == 0 {
 		return text
 	}
 	return text + ": " + strings.Join(notes, ", ")
+}
+
+// figures is what was measured, in words.
+func figures(e api.Evidence) []string {
+	var out []string
+	if e.BytesPerSecond > 0 {
+		out = append(out, bytesPerSecond(e.BytesPerSecond))
+	}
+	if e.RequestsPerSecond > 0 {
+		out = append(out, fmt.Sprintf("%.3g requests/s", e.RequestsPerSecond))
+	}
+	if e.ErrorsPerSecond > 0 {
+		out = append(out, fmt.Sprintf("%.3g errors/s", e.ErrorsPerSecond))
+	}
+	if e.LatencySeconds > 0 {
+		out = append(out, fmt.Sprintf("%.3g ms", e.LatencySeconds*1e3))
+	}
+	if e.Endpoints > 0 {
+		out = append(out, fmt.Sprintf("%d of %d endpoints healthy", e.Healthy, e.Endpoints))
+	}
+	return out
 }
 
 func bytesPerSecond(x float64) string {
@@ -242,7 +273,7 @@ func (d *drawing) writeShared(out *strings.Builder) {
 func (d *drawing) writeUnproven(out *strings.Builder) {
 	n := 0
 	for _, e := range d.graph.Edges {
-		if e.State == api.EdgeDeclaredOnly {
+		if e.State.Possible() && !e.State.Certain() {
 			n++
 		}
 	}

@@ -29,7 +29,7 @@ func rendered() api.Graph {
 			evidence.Exact, evidence.Detail = false, "intention * => store allow"
 		case api.EdgeShared:
 			evidence = api.Evidence{Source: "nomad-placement", Class: api.EvidenceShared, Detail: "node n2"}
-		case api.EdgeConfirmed, api.EdgeDeclaredOnly:
+		case api.EdgeConfirmed, api.EdgeDeclaredOnly, api.EdgeDeclaredStale, api.EdgeUnknown, api.EdgeObservedOffMesh, api.EdgeDeniedAttempted:
 		}
 		edges[i].Evidence = []api.Evidence{evidence}
 		if e.State.Certain() {
@@ -47,6 +47,20 @@ func rendered() api.Graph {
 		}
 		g.Targets = append(g.Targets, view)
 	}
+	services = append(services, api.Service{Name: "egress", Kind: api.KindGateway, Instances: 1, Healthy: 1},
+		api.Service{Name: "ledger", Instances: 1, Healthy: 1}, api.Service{Name: "mail@east", Kind: api.KindOutside})
+	edges = append(edges,
+		api.Edge{From: "backoffice", To: "ledger", State: api.EdgeConfirmed, Via: []string{"egress"}, Evidence: []api.Evidence{
+			{Source: "prometheus", Class: api.EvidenceObserved, Detail: "envoy", FirstSeen: at.Add(-time.Hour), LastSeen: at, Days: "15",
+				BytesPerSecond: 900, RequestsPerSecond: 1.5, ErrorsPerSecond: 0.02, LatencySeconds: 0.0312, Endpoints: 2, Healthy: 1}}},
+		api.Edge{From: "front", To: "mail@east", State: api.EdgeUnknown, Evidence: []api.Evidence{
+			{Source: "consul-intentions", Class: api.EvidenceAllowed, Exact: true, Conditional: true, Detail: "intention front => mail@east by request (2 permissions)", FirstSeen: at}}},
+		api.Edge{From: "cart", To: "ledger", State: api.EdgeDeniedAttempted, Evidence: []api.Evidence{
+			{Source: "prometheus", Class: api.EvidenceDenied, Attempt: true, Detail: "refused, as envoy says", FirstSeen: at, LastSeen: at, ErrorsPerSecond: 2}}},
+		api.Edge{From: "cart", To: "mail@east", State: api.EdgeDeclaredStale, Evidence: []api.Evidence{
+			{Source: "consul-upstreams", Class: api.EvidenceDeclared, Exact: true, Detail: "upstream of its proxies", FirstSeen: at.Add(-40 * day)}}},
+		api.Edge{From: "backoffice", To: "store", State: api.EdgeObservedOffMesh, Evidence: []api.Evidence{
+			{Source: "prometheus-kernel", Class: api.EvidenceObserved, OffMesh: true, Detail: "coroot", FirstSeen: at, LastSeen: at, BytesPerSecond: 64}}})
 	g.Services, g.Edges = services, edges
 	g.Sources = []api.SourceStatus{{Name: "consul-intentions", OK: true, Since: at.Add(-time.Hour), LastOK: at},
 		{Name: "prometheus", Since: at.Add(-time.Minute), LastOK: at.Add(-time.Minute), Error: "dial tcp: refused"}}
