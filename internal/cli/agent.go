@@ -108,7 +108,7 @@ func (e *env) printStatus(w io.Writer, cl *client.Client, health api.HealthRepor
 		ready = "no: " + strings.Join(health.Because, ", ")
 	}
 	fields(w, "Server", health.Server+" at "+cl.Address(), "Version", self.Version, "Ready", ready,
-		"Leader", health.Leader, "You are", who, "Your rights", capabilities(self.Identity.Capabilities))
+		"Look at", strings.Join(health.Warnings, ", "), "Leader", health.Leader, "You are", who, "Your rights", capabilities(self.Identity.Capabilities))
 	if len(health.Sources) == 0 {
 		return
 	}

@@ -129,6 +129,7 @@ func fixtures(t *testing.T) http.Handler {
 			ID: "S1", Patch: "openssl", Target: in.Target, Status: api.SimulationRunning, Started: rejected.Started,
 		}))
 	})
+	clusterFixtures(answer)
 	answer("GET /v1/event/stream", api.Event{Index: 3, Topic: api.TopicRollout, Type: "rollout_running", Text: "stage 1 begins", At: testNow()})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, api.Errorf(api.CodeNotFound, "%s: there is none of that name", strings.TrimPrefix(r.URL.Path, "/v1/")))

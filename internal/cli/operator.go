@@ -1,16 +1,12 @@
 package cli
 
 import (
-	"archive/tar"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
@@ -18,23 +14,15 @@ import (
 
 func raftPeers(e *env) *command {
 	c := newCommand("operator raft list-peers", none(), "List the servers of the cluster", `
-Lists the servers of the Raft cluster.`).remote().reads().prints()
+Lists the servers of the Raft cluster, and what each says of itself: its version,
+how far its log is, and how long ago it heard of the leader. The leader also
+tells who is healthy. With -stale any server answers, also without a leader.`).remote().reads().prints()
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
 		all, err := cl.Peers(ctx, c.query())
 		if err != nil {
 			return err
 		}
-		return e.show(c.out, all, func(w io.Writer) {
-			t := newTable("ID", "Address", "State", "Voter", "Version")
-			for _, s := range all {
-				state := "follower"
-				if s.Leader {
-					state = "leader"
-				}
-				t.add(s.ID, s.Address, state, yesNo(s.Voter), s.Version)
-			}
-			t.print(w, "")
-		})
+		return e.show(c.out, all, func(w io.Writer) { e.printServers(w, all) })
 	})
 	return c
 }
@@ -61,6 +49,22 @@ Makes the leader hand over, for example before its machine is maintained.`).remo
 			return err
 		}
 		e.printf("Leadership was handed over.\n")
+		return nil
+	})
+	return c
+}
+
+func raftLeave(e *env) *command {
+	c := newCommand("operator raft leave", none(), "Let a server leave the cluster and stop", `
+The server at the address leaves the cluster: it hands leadership over if it
+leads, is taken out of the configuration so that the others count without it,
+and stops. A server that only restarts needs not leave. Started again, it asks
+to be let in.`).remote()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		if err := cl.Leave(ctx); err != nil {
+			return err
+		}
+		e.printf("The server at %s has left the cluster and stops.\n", cl.Address())
 		return nil
 	})
 	return c
@@ -147,79 +151,4 @@ the snapshot is forgotten; Nomad is not changed.`).remote()
 		return nil
 	}
 	return c
-}
-
-func operatorDebug(e *env) *command {
-	c := newCommand("operator debug", none(), "Collect what a bug report needs", `
-Writes what the API tells into one .tar.gz: health, servers, rollouts, graph,
-profiles, events and metrics. It holds no tokens and no job specifications.`).remote().reads()
-	path := c.flags.String("output", "", "`Path` of the file. Default: oakum-debug-<time>.tar.gz.")
-	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
-		now := e.Now().UTC()
-		name := *path
-		if name == "" {
-			name = "oakum-debug-" + now.Format("20060102T150405Z") + ".tar.gz"
-		}
-		missing := 0
-		err := replaceFile(name, func(w io.Writer) (err error) {
-			missing, err = collect(ctx, cl, c.query(), w, now)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		e.printf("Wrote %s.\n", name)
-		if missing > 0 {
-			e.warnf("%s could not be read; the file says why.\n", count(missing, "part"))
-		}
-		return nil
-	})
-	return c
-}
-
-// collect writes the archive. A part that cannot be read is replaced by the
-// reason, so that the archive of a sick server is still worth something.
-func collect(ctx context.Context, cl *client.Client, q client.Query, w io.Writer, now time.Time) (int, error) {
-	parts := []struct {
-		name string
-		read func() (any, error)
-	}{
-		{"health", func() (any, error) { return cl.Health(ctx) }},
-		{"self", func() (any, error) { return cl.Self(ctx) }},
-		{"state", func() (any, error) { return cl.State(ctx) }},
-		{"peers", func() (any, error) { return cl.Peers(ctx, q) }},
-		{"policies", func() (any, error) { all, _, err := cl.Policies(ctx, q); return all, err }},
-		{"rollouts", func() (any, error) { all, _, err := cl.Rollouts(ctx, q); return all, err }},
-		{"simulations", func() (any, error) { all, _, err := cl.Simulations(ctx, q); return all, err }},
-		{"quarantines", func() (any, error) { all, _, err := cl.Quarantines(ctx, q); return all, err }},
-		{"graph", func() (any, error) { g, _, err := cl.Graph(ctx, q); return g, err }},
-		{"profiles", func() (any, error) { all, _, err := cl.Profiles(ctx, q); return all, err }},
-		{"plugins", func() (any, error) { all, _, err := cl.Plugins(ctx, q); return all, err }},
-		{"events", func() (any, error) { return cl.Events(ctx, 0) }},
-	}
-	zipped := gzip.NewWriter(w)
-	archive := tar.NewWriter(zipped)
-	missing := 0
-	for _, part := range parts {
-		answer, err := part.read()
-		if err != nil {
-			missing++
-			answer = api.AsError(err)
-		}
-		text, err := json.MarshalIndent(answer, "", "  ")
-		if err != nil {
-			return missing, fmt.Errorf("encode %s: %w", part.name, err)
-		}
-		head := &tar.Header{Name: "oakum-debug/" + part.name + ".json", Mode: 0o600, Size: int64(len(text)), ModTime: now}
-		if err := archive.WriteHeader(head); err != nil {
-			return missing, fmt.Errorf("write archive: %w", err)
-		}
-		if _, err := archive.Write(text); err != nil {
-			return missing, fmt.Errorf("write archive: %w", err)
-		}
-	}
-	if err := archive.Close(); err != nil {
-		return missing, fmt.Errorf("write archive: %w", err)
-	}
-	return missing, zipped.Close()
 }

@@ -12,7 +12,8 @@ func commands() []func(*env) *command {
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
 		pluginList, pluginVerify,
-		raftPeers, raftRemove, raftTransfer,
+		raftPeers, raftRemove, raftTransfer, raftLeave,
+		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, monitorCommand,
 		snapshotSave, snapshotRestore, snapshotInspect, operatorState, operatorDebug,
 		eventStream, statusCommand,
 	}
@@ -68,6 +69,9 @@ Commands for whoever runs the Oakum servers: the Raft cluster, snapshots and
 what to send along with a bug report.`},
 		{"operator raft", "See and change the Raft cluster", `
 The servers of the cluster, and who of them leads.`},
+		{"operator autopilot", "See and set how servers are watched", `
+Autopilot watches the servers: it gives newcomers their vote once they are
+stable, and takes dead servers out while enough others are left.`},
 		{"operator snapshot", "Save, restore and inspect the state", `
 A snapshot is the whole replicated state in one file.`},
 		{"event", "Follow the record", `

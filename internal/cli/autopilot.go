@@ -1,0 +1,137 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+)
+
+func autopilotGet(e *env) *command {
+	c := newCommand("operator autopilot get", none(), "Show how autopilot is set", `
+Shows when autopilot takes a server for healthy, when a newcomer may vote, and
+when a dead server is taken out.`).remote().reads().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		config, err := cl.Autopilot(ctx, c.query())
+		if err != nil {
+			return err
+		}
+		return e.show(c.out, config, func(w io.Writer) { printAutopilot(w, config) })
+	})
+	return c
+}
+
+func printAutopilot(w io.Writer, c api.AutopilotConfig) {
+	from := fmt.Sprintf("the cluster, since index %d", c.ModifyIndex)
+	if c.ModifyIndex == 0 {
+		from = "the leader's configuration file"
+	}
+	fields(w, "Clean up dead servers", yesNo(c.CleanupDeadServers), "Dead after", c.DeadServerThreshold.String(),
+		"Voters at least", fmt.Sprint(c.MinQuorum), "Last contact within", c.LastContactThreshold.String(),
+		"Trailing logs at most", fmt.Sprint(c.MaxTrailingLogs), "Votes after", c.ServerStabilizationTime.String(), "From", from)
+}
+
+func autopilotSet(e *env) *command {
+	c := newCommand("operator autopilot set", none(), "Change how autopilot is set", `
+Changes the settings that are given and keeps the others. The cluster keeps the
+values, and every later leader goes by them.
+
+    $ oakum operator autopilot set -cleanup-dead-servers=false`).remote()
+	var want api.AutopilotConfig
+	var dead, contact, stable time.Duration
+	c.flags.BoolVar(&want.CleanupDeadServers, "cleanup-dead-servers", false, "Whether dead servers are taken out of the cluster.")
+	c.flags.DurationVar(&dead, "dead-server-threshold", 0, "The `time` after which a silent server is dead, 1m or more.")
+	c.flags.DurationVar(&contact, "last-contact-threshold", 0, "The `time` without word from the leader after which a server is not healthy.")
+	c.flags.Uint64Var(&want.MaxTrailingLogs, "max-trailing-logs", 0, "The `number` of log entries behind which a server is not healthy.")
+	c.flags.UintVar(&want.MinQuorum, "min-quorum", 0, "The `number` of voters that a cleanup leaves at least.")
+	c.flags.DurationVar(&stable, "server-stabilization-time", 0, "The `time` for which a newcomer must be healthy before it votes.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		given := map[string]bool{}
+		c.flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		next, err := cl.Autopilot(ctx, client.Query{})
+		if err != nil {
+			return err
+		}
+		changed := false
+		for name, set := range map[string]func(){
+			"cleanup-dead-servers":      func() { next.CleanupDeadServers = want.CleanupDeadServers },
+			"dead-server-threshold":     func() { next.DeadServerThreshold = api.Duration(dead) },
+			"last-contact-threshold":    func() { next.LastContactThreshold = api.Duration(contact) },
+			"max-trailing-logs":         func() { next.MaxTrailingLogs = want.MaxTrailingLogs },
+			"min-quorum":                func() { next.MinQuorum = want.MinQuorum },
+			"server-stabilization-time": func() { next.ServerStabilizationTime = api.Duration(stable) },
+		} {
+			if given[name] {
+				set()
+				changed = true
+			}
+		}
+		if !changed {
+			return usage("give at least one setting to change")
+		}
+		if next, err = cl.SetAutopilot(ctx, next); err != nil {
+			return err
+		}
+		printAutopilot(e.Stdout, next)
+		return nil
+	})
+	return c
+}
+
+func autopilotHealth(e *env) *command {
+	c := newCommand("operator autopilot health", none(), "Show the health of every server", `
+Shows what the leader sees of the servers: who is healthy, who votes, how far
+behind each is, and how many voters may be lost without an outage.
+
+The exit code is 2 when a server is not healthy or its state differs.`).remote().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		seen, err := cl.AutopilotState(ctx)
+		if err != nil {
+			return err
+		}
+		err = e.show(c.out, seen, func(w io.Writer) {
+			fields(w, "Healthy", yesNo(seen.Healthy), "Voters that may be lost", fmt.Sprint(seen.FailureTolerance),
+				"Leader", seen.Leader, "Voters", strings.Join(seen.Voters, " "))
+			fmt.Fprintln(w)
+			e.printServers(w, seen.Servers)
+			for _, d := range seen.Divergent {
+				fmt.Fprintf(w, "\nThe state of %s differs from the leader's at index %d, seen %s ago.\n", d.Server, d.Index, age(e.Now(), d.Since))
+			}
+		})
+		if err == nil && (!seen.Healthy || len(seen.Divergent) > 0) {
+			return no("")
+		}
+		return err
+	})
+	return c
+}
+
+// printServers is the table of list-peers and of autopilot's health.
+func (e *env) printServers(w io.Writer, all []api.ServerInfo) {
+	t := newTable("ID", "Address", "State", "Voter", "Version", "Last index", "Lag", "Contact", "Healthy", "Since")
+	for _, s := range all {
+		state, contact, healthy, since := "follower", "-", "-", "-"
+		if s.Leader {
+			state = "leader"
+		} else if s.LastContact > 0 {
+			contact = span(s.LastContact.D())
+		}
+		if s.Silent != "" {
+			state = "silent"
+		}
+		if s.Healthy != nil {
+			healthy, since = yesNo(*s.Healthy), age(e.Now(), s.StableSince)
+		}
+		voter := yesNo(s.Voter)
+		if s.NonVoter {
+			voter = "never"
+		}
+		t.add(s.ID, s.Address, state, voter, s.Version, fmt.Sprint(s.LastIndex), fmt.Sprint(s.Lag), contact, healthy, since)
+	}
+	t.print(w, "")
+}
