@@ -161,5 +161,5 @@ func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
 	if reason := o.closed(r.Decision); reason != "" {
 		return rollout.Gate{Reason: reason}
 	}
-	return rollout.Turn(r, o.Store.Rollouts(), o.Adjacent)
+	return rollout.Turn(r, o.Store.Beside(r.Plan), o.Adjacent)
 }

@@ -28,8 +28,9 @@ import (
 
 // Store is the replicated state as the orchestrator reads it.
 type Store interface {
-	Rollouts() []api.Rollout
 	OpenRollouts() []api.Rollout
+	// Beside returns where the rollouts of a plan and all open ones are.
+	Beside(plan string) []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
 	Watch(topics ...api.Topic) <-chan struct{}
 }

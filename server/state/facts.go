@@ -56,7 +56,7 @@ func forgetSimulations(c *change) {
 			ended = append(ended, s.ID)
 		}
 	}
-	for len(ended) > maxEnded {
+	for len(ended) > maxEnded(c.now) {
 		c.t.simulations.remove(c.txn, ended[0])
 		ended = ended[1:]
 	}

@@ -207,7 +207,7 @@ func TestAnEndedRolloutKeepsWhatPeopleAsk(t *testing.T) {
 		r.Status, r.Judge = api.RolloutComplete, &api.JudgeState{Bank: json.RawMessage(`{}`)}
 	}))
 	r, _ := m.store.Rollout("p-0")
-	must.Len(t, 100, r.Instances)
+	must.Len(t, 20, r.Instances)
 	must.Eq(t, 3, r.Former.Version)
 	must.Eq(t, "null", string(r.Former.Job))
 	must.Nil(t, r.Judge)

@@ -7,10 +7,14 @@ import (
 )
 
 // maxEnded is how many ended rollouts, and how many ended simulations, are
-// kept. A rollout with its former job takes some 30 KiB, so that these fit into
-// 150 MiB of memory and of a snapshot; at a hundred targets a week
-// it is the history of a year.
-const maxEnded = 5_000
+// kept. BenchmarkSnapshot measures what they weigh; at two hundred targets a
+// week it is the history of a year.
+func maxEnded(level int) int {
+	if level < level2 {
+		return 5_000 // with the former job and every instance, some 30 KiB each
+	}
+	return 10_000
+}
 
 // PatchSubmit stores a patch, the plan made for it, and a rollout for each
 // planned target: all of it or nothing. A patch whose rollouts have ended may
@@ -75,10 +79,11 @@ func (p *PatchSubmit) forget(c *change) {
 			ended = append(ended, r.ID)
 		}
 	}
-	if len(ended) <= maxEnded {
+	most := maxEnded(c.now)
+	if len(ended) <= most {
 		return
 	}
-	for _, id := range ended[:len(ended)-maxEnded] {
+	for _, id := range ended[:len(ended)-most] {
 		c.t.rollouts.remove(c.txn, id)
 	}
 	used := map[string]bool{p.Plan.ID: true}

@@ -63,8 +63,9 @@ func (t *RolloutTransition) apply(c *change) error {
 }
 
 // maxPastInstances is how many instances an ended rollout keeps for people to
-// look at; ten thousand ended rollouts of large targets would fill the memory.
-const maxPastInstances = 100
+// look at: those of a small target. Ten thousand ended rollouts of large ones
+// would fill the memory.
+const maxPastInstances = 20
 
 // slim takes from an ended rollout what only carrying it out needs. Its
 // decision, stages, verdicts and effects stay. What the former rollout shares

@@ -63,9 +63,10 @@ func newTables() tables {
 // schema describes the tables to the engine.
 func (t tables) schema() *memdb.DBSchema {
 	open := &memdb.IndexSchema{Name: indexOpen, AllowMissing: true, Unique: true, Indexer: openIndex{}}
+	plan := &memdb.IndexSchema{Name: indexPlan, Indexer: planIndex{}}
 	schema := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
 	for _, s := range []*memdb.TableSchema{
-		t.meta.schema(), t.policies.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open),
+		t.meta.schema(), t.policies.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open, plan),
 		t.simulations.schema(), t.edges.schema(), t.services.schema(), t.targets.schema(), t.sources.schema(),
 		t.profiles.schema(), t.quarantines.schema(), t.events.schema(),
 	} {

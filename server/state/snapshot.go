@@ -2,6 +2,7 @@ package state
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -90,7 +91,7 @@ func (s *snapshot) write(to io.Writer) error {
 
 // rows writes every row of every table in a fixed order.
 func (s *snapshot) rows(to io.Writer) (int, error) {
-	w := &rowWriter{encoder: json.NewEncoder(to)}
+	w := &rowWriter{to: to}
 	writeRows(w, s.txn, s.t.meta)
 	writeRows(w, s.txn, s.t.policies)
 	writeRows(w, s.txn, s.t.patches)
@@ -109,22 +110,50 @@ func (s *snapshot) rows(to io.Writer) (int, error) {
 
 // rowWriter remembers the first error, after which it writes nothing more.
 type rowWriter struct {
-	encoder *json.Encoder
-	count   int
-	err     error
+	to    io.Writer
+	line  bytes.Buffer
+	count int
+	err   error
 }
 
+// Around the row of a line, as encoding/json writes it.
+const (
+	beforeTable = `{"table":"`
+	beforeRow   = `","row":`
+	afterRow    = "}\n"
+)
+
+// writeRows encodes each row into its line at once; as a part of a line it
+// would be read and written twice.
 func writeRows[T any](w *rowWriter, txn *memdb.Txn, t table[T]) {
+	encoder := json.NewEncoder(&w.line)
 	for value := range t.all(txn) {
 		if w.err != nil {
 			return
 		}
-		var raw []byte
-		if raw, w.err = json.Marshal(value); w.err == nil {
-			w.err = w.encoder.Encode(line{Table: t.name, Row: raw})
+		w.line.Reset()
+		w.line.WriteString(beforeTable + t.name + beforeRow)
+		if w.err = encoder.Encode(value); w.err == nil {
+			w.line.Truncate(w.line.Len() - 1) // the line break of the row
+			w.line.WriteString(afterRow)
+			_, w.err = w.to.Write(w.line.Bytes())
 			w.count++
 		}
 	}
+}
+
+// readLine undoes writeRows. What does not look like it is read as JSON.
+func readLine(text []byte) (line, error) {
+	if rest, ok := bytes.CutPrefix(text, []byte(beforeTable)); ok {
+		table, row, found := bytes.Cut(rest, []byte(beforeRow))
+		row, ended := bytes.CutSuffix(row, []byte(afterRow))
+		if found && ended && !bytes.ContainsAny(table, `\"`) {
+			return line{Table: string(table), Row: row}, nil
+		}
+	}
+	var l line
+	err := json.Unmarshal(text, &l)
+	return l, err
 }
 
 // Snapshot writes the whole state to w as JSON lines.
@@ -165,9 +194,13 @@ func Inspect(from io.Reader) (SnapshotInfo, error) {
 
 // load reads a snapshot into a fresh database.
 func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
-	decoder := json.NewDecoder(bufio.NewReaderSize(from, 64<<10))
+	lines := bufio.NewReaderSize(from, 64<<10)
 	var head header
-	if err := decoder.Decode(&head); err != nil || head.Kind != snapshotKind {
+	text, err := lines.ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(text, &head)
+	}
+	if err != nil || head.Kind != snapshotKind {
 		return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: this is not a snapshot of Oakum's state")
 	}
 	if head.Format < 1 || head.Format > snapshotFormat {
@@ -181,10 +214,13 @@ func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
 	txn := db.Txn(true)
 	defer txn.Abort() // does nothing after Commit
 	digest := sha256.New()
-	again := json.NewEncoder(digest)
 	for count := 0; ; count++ {
+		text, err := lines.ReadBytes('\n')
 		var l line
-		if err := decoder.Decode(&l); err != nil {
+		if err == nil {
+			l, err = readLine(text)
+		}
+		if err != nil {
 			return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it ends or breaks after %d rows: %v", count, err)
 		}
 		if l.Table == "" {
@@ -194,9 +230,7 @@ func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
 			}
 			break
 		}
-		if err := again.Encode(l); err != nil {
-			return nil, SnapshotInfo{}, fmt.Errorf("read snapshot: %w", err)
-		}
+		digest.Write(text) // a hash never fails
 		if err := t.loadRow(txn, l); err != nil {
 			return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: row %d: %v", count+1, err)
 		}

@@ -12,6 +12,7 @@ import (
 const (
 	indexID   = "id"
 	indexOpen = "open" // rollouts that have not ended, by target: at most one each
+	indexPlan = "plan" // rollouts by plan
 )
 
 // row holds one value of a table. It is never changed once it was inserted:
@@ -63,6 +64,25 @@ func (openIndex) FromObject(object any) (bool, []byte, error) {
 		return false, nil, nil
 	}
 	return true, []byte(targetKey(r.value.Target)), nil
+}
+
+// planIndex holds rollouts by their plan. A byte that no name has ends the
+// plan's, so that no other begins with it.
+type planIndex struct{}
+
+// FromArgs makes an index value of a plan.
+func (planIndex) FromArgs(args ...any) ([]byte, error) {
+	key, err := keyIndex{}.FromArgs(args...)
+	return append(key, 0), err
+}
+
+// FromObject makes an index value of a rollout.
+func (planIndex) FromObject(object any) (bool, []byte, error) {
+	r, ok := object.(row[api.Rollout])
+	if !ok {
+		return false, nil, fmt.Errorf("want a rollout, have %T", object)
+	}
+	return true, append([]byte(r.value.Plan), 0), nil
 }
 
 // table is a typed view of one table of the store. Failures of the engine
@@ -122,8 +142,8 @@ func (t table[T]) all(txn *memdb.Txn) iter.Seq[*T] {
 }
 
 // allBy walks the rows that an index holds.
-func (t table[T]) allBy(txn *memdb.Txn, index string) iter.Seq[*T] {
-	return t.walk(func() (memdb.ResultIterator, error) { return txn.Get(t.name, index) })
+func (t table[T]) allBy(txn *memdb.Txn, index string, args ...any) iter.Seq[*T] {
+	return t.walk(func() (memdb.ResultIterator, error) { return txn.Get(t.name, index, args...) })
 }
 
 // from walks the rows whose keys are not below key.
