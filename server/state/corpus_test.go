@@ -134,7 +134,7 @@ func corpusOf(t *testing.T, level int) map[string][]byte {
 
 // raise brings the machine to a level without an entry of its own in the
 // corpus: index 2 is used again.
-func (f *FSM) raise(t *testing.T, level int) {
+func (f *FSM) raise(t testing.TB, level int) {
 	t.Helper()
 	for l := f.store.Level() + 1; l <= level; l++ {
 		entry, err := Encode(&LevelSet{Level: l}, corpusTime(0), "ada")

@@ -5,6 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -31,29 +34,96 @@ func FuzzDecode(f *testing.F) {
 		f.Add(entry)
 	}
 	f.Add([]byte(`{"type":6,"level":1,"body":null}`))
+	f.Add([]byte(`{"type":10,"level":2}` + "\n" + `{"kind":"x","id":"1r","runs":[{"from":0,"n":1}]}`))
+	f.Add([]byte(`{"type":1,"level":2,"pack":"deflate"}` + "\n" + "\x00"))
+	for _, file := range corpusFiles(f, "commands") {
+		f.Add(file)
+	}
 	f.Fuzz(func(t *testing.T, entry []byte) {
 		if _, _, err := decode(entry); err != nil {
 			return
 		}
-		a, b := NewFSM(NewStore()), NewFSM(NewStore())
-		log := &raft.Log{Index: 5, Data: entry}
-		must.Eq(t, fmt.Sprint(a.Apply(log)), fmt.Sprint(b.Apply(log)))
-		must.Eq(t, a.store.Hash(), b.store.Hash())
-		survives(t, a.store)
+		for level := 1; level <= SupportedLevel; level++ {
+			a, b := NewFSM(NewStore()), NewFSM(NewStore())
+			a.raise(t, level)
+			b.raise(t, level)
+			log := &raft.Log{Index: 5, Data: entry}
+			must.Eq(t, fmt.Sprint(a.Apply(log)), fmt.Sprint(b.Apply(log)))
+			must.Eq(t, a.store.Hash(), b.store.Hash())
+			survives(t, a.store)
+		}
 	})
 }
 
-// FuzzRestore holds that no snapshot upsets the reader.
+// FuzzEnvelope holds that what is encoded is decoded as it was, at each level
+// and of any size, packed or not.
+func FuzzEnvelope(f *testing.F) {
+	f.Add(1, "a", "ada", int64(1e9), uint(1))
+	f.Add(2, "b\n\u2028<&>", "", int64(-1), uint(20_000))
+	f.Fuzz(func(t *testing.T, level int, name, by string, at int64, times uint) {
+		if level < 1 || level > SupportedLevel || times > 100_000 || uint64(len(name))*uint64(times) > 1<<20 {
+			return
+		}
+		name, by = strings.ToValidUTF8(strings.Repeat(name, int(times)), "?"), strings.ToValidUTF8(by, "?")
+		when := time.Unix(at%(1<<36), 0).UTC()
+		entry, err := encodeAt(level, &PolicyDelete{Name: name}, when, by)
+		if year := when.Year(); year < 0 || year > 9999 {
+			must.Error(t, err) // JSON has no such time
+			return
+		}
+		must.NoError(t, err)
+		env, cmd, err := decode(entry)
+		must.NoError(t, err)
+		must.Eq(t, &PolicyDelete{Name: name}, cmd.(*PolicyDelete))
+		must.Eq(t, by, env.By)
+		must.True(t, when.Equal(env.At))
+	})
+}
+
+// corpusFiles reads the corpus below a folder.
+func corpusFiles(t testing.TB, folder string) [][]byte {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(corpus, folder, "v*", "*"))
+	must.NoError(t, err)
+	must.Positive(t, len(files))
+	var out [][]byte
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		must.NoError(t, err)
+		out = append(out, content)
+	}
+	return out
+}
+
+// FuzzRestore holds that no snapshot upsets the reader, and that one with an
+// error changes nothing.
 func FuzzRestore(f *testing.F) {
 	var out bytes.Buffer
 	must.NoError(f, NewStore().Snapshot(&out))
 	f.Add(out.Bytes())
+	for _, file := range corpusFiles(f, "snapshots") {
+		f.Add(file)
+	}
 	f.Fuzz(func(t *testing.T, snapshot []byte) {
-		store := NewStore()
-		if err := store.Restore(bytes.NewReader(snapshot)); err == nil {
-			survives(t, store)
+		fsm := NewFSM(NewStore())
+		fsm.raise(t, SupportedLevel)
+		before := fsm.store.Hash()
+		if err := fsm.Restore(io.NopCloser(bytes.NewReader(snapshot))); err != nil {
+			must.Eq(t, before, fsm.store.Hash())
+			return
 		}
+		survives(t, fsm.store)
+		// A state that can be read can be worked with.
+		entry, err := fsm.Encode(&PolicyPut{Policy: api.Policy{Name: "a"}}, time.Unix(1e9, 0), "")
+		must.NoError(t, err)
+		fsm.Apply(&raft.Log{Index: 1 << 40, Data: entry})
+		survives(t, fsm.store)
 	})
+}
+
+// FuzzSequence lets the fuzzer draw the sequences of TestAnySequence.
+func FuzzSequence(f *testing.F) {
+	f.Fuzz(rapid.MakeFuzz(anySequence))
 }
 
 // survives holds that restoring a snapshot changes nothing.
@@ -70,25 +140,34 @@ func survives(t must.T, store *Store) {
 // one is restored from the other's snapshot every now and then.
 func TestAnySequence(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		whole, restored := NewFSM(NewStore()), NewFSM(NewStore())
-		steps := rapid.IntRange(1, 40).Draw(t, "steps")
-		for i := range steps {
-			cmd := command(whole.store).Draw(t, "command")
-			entry, err := Encode(cmd, time.Unix(1e9+int64(i), 0), "")
-			must.NoError(t, err)
-			log := &raft.Log{Index: uint64(i + 1), Data: entry}
-			must.Eq(t, fmt.Sprint(whole.Apply(log)), fmt.Sprint(restored.Apply(log)))
-			if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
-				var out bytes.Buffer
-				must.NoError(t, whole.store.Snapshot(&out))
-				restored = NewFSM(NewStore())
-				must.NoError(t, restored.Restore(io.NopCloser(&out)))
-			}
-			must.Eq(t, whole.store.Hash(), restored.store.Hash())
-			invariants(t, whole.store)
+	rapid.Check(t, anySequence)
+}
+
+func anySequence(t *rapid.T) {
+	whole, restored := NewFSM(NewStore()), NewFSM(NewStore())
+	steps := rapid.IntRange(1, 40).Draw(t, "steps")
+	for i := range steps {
+		cmd := command(whole.store).Draw(t, "command")
+		at := time.Unix(1e9+int64(i), 0)
+		entry, err := whole.Encode(cmd, at, "")
+		if cmd.level() > whole.store.Level() {
+			must.Error(t, err)
+			entry, err = encodeAt(1, cmd, at, "") // what a faulty leader might write
 		}
-	})
+		must.NoError(t, err)
+		log := &raft.Log{Index: uint64(i + 1), Data: entry}
+		must.Eq(t, fmt.Sprint(whole.Apply(log)), fmt.Sprint(restored.Apply(log)))
+		if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
+			var out bytes.Buffer
+			must.NoError(t, whole.store.Snapshot(&out))
+			restored = NewFSM(NewStore())
+			must.NoError(t, restored.Restore(io.NopCloser(&out)))
+		}
+		must.Eq(t, whole.store.Hash(), restored.store.Hash())
+		invariants(t, whole.store)
+		must.NoError(t, whole.Err())
+	}
+	survives(t, whole.store)
 }
 
 // invariants hold after every command.
@@ -113,7 +192,7 @@ func command(s *Store) *rapid.Generator[Command] {
 	return rapid.Custom(func(t *rapid.T) Command {
 		name := func(label string) string { return rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, label) }
 		target := api.TargetRef{Namespace: "n", Job: name("job"), Group: "g"}
-		switch rapid.IntRange(0, 8).Draw(t, "which") {
+		switch rapid.IntRange(0, 11).Draw(t, "which") {
 		case 0:
 			return &PolicyPut{Policy: api.Policy{Name: name("policy")}}
 		case 1:
@@ -142,6 +221,12 @@ func command(s *Store) *rapid.Generator[Command] {
 			}}
 		case 6:
 			return &QuarantineLift{Patch: name("patch"), Target: target}
+		case 9:
+			return &LevelSet{Level: min(SupportedLevel, s.Level()+rapid.IntRange(0, 1).Draw(t, "rise"))}
+		case 10:
+			return &AutopilotPut{Expect: uint64(rapid.IntRange(0, 9).Draw(t, "expect")), Config: api.AutopilotConfig{
+				DeadServerThreshold: api.Duration(time.Hour), LastContactThreshold: 1, MaxTrailingLogs: 1,
+			}}
 		case 7:
 			return &ProfilesPut{Profiles: []api.Profile{{Target: target}}}
 		default:
@@ -169,6 +254,19 @@ func transition(t *rapid.T, s *Store) Command {
 	if rapid.Bool().Draw(t, "intend") {
 		r.Effect = &api.Effect{ID: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "effect")), Status: api.EffectIntended, Kind: api.EffectStage}
 	}
+	if rapid.Bool().Draw(t, "former") {
+		r.Former = &api.FormerJob{Version: 1, Job: json.RawMessage(`{"ID":"x"}`)}
+	}
+	for i, n := 0, rapid.IntRange(0, 30).Draw(t, "instances"); i < n; i++ {
+		r.Instances = append(r.Instances, api.Instance{ID: fmt.Sprint(i % 25)})
+	}
+	if n := len(r.Instances); n > 1 {
+		i := rapid.IntRange(0, n-1).Draw(t, "changed")
+		r.Instances[i].Health = api.Pending
+		r.Instances[0], r.Instances[i] = r.Instances[i], r.Instances[0]
+		r.Instances = r.Instances[:rapid.IntRange(0, n).Draw(t, "left")]
+	}
+	r.Decision.Budget.Targets = rapid.IntRange(0, 2).Draw(t, "targets")
 	r.Judge = &api.JudgeState{Bank: json.RawMessage(`{ "spaced" : [1.5,  "<x>"] }`)}
 	cmd.Rollout = r
 	return cmd
