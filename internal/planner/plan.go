@@ -238,6 +238,20 @@ func orderText(waves []api.Wave) string {
 	if targets == 0 {
 		return "nothing to do"
 	}
-	return fmt.Sprintf("least critical first: %d targets in %d waves, the %d critical ones last; "+
-		"within each group a service goes before what it depends on", targets, len(waves), critical)
+	text := fmt.Sprintf("%s in %s", count(targets, "target"), count(len(waves), "wave"))
+	if targets == 1 {
+		return text
+	}
+	if critical > 0 && critical < targets {
+		text += fmt.Sprintf(", the %d critical last", critical)
+	}
+	return "least critical first: " + text + "; within each group a service goes before what it depends on"
+}
+
+// count is a number of things in words.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -128,7 +128,7 @@ func TestPlanShop(t *testing.T) {
 	plan, err := planner.Plan(in)
 	must.NoError(t, err)
 	must.Eq(t, [][]string{{"backoffice", "front"}, {"cart"}, {"catalog"}, {"pricing", "store"}}, waveNames(plan))
-	must.EqOp(t, "least critical first: 6 targets in 4 waves, the 3 critical ones last; within each group a service goes before what it depends on", plan.Order)
+	must.EqOp(t, "least critical first: 6 targets in 4 waves, the 3 critical last; within each group a service goes before what it depends on", plan.Order)
 	must.SliceEmpty(t, plan.Refusals)
 	must.EqOp(t, "phased", plan.Waves[2].Targets[0].Decision.Strategy.Name)
 	must.EqOp(t, "blue_green", plan.Waves[0].Targets[0].Decision.Strategy.Name)
