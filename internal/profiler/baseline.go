@@ -3,7 +3,6 @@ package profiler
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -38,6 +37,7 @@ type series struct {
 	hours      [hoursOfWeek]hour
 	reference  judge.Reference
 	dispersion stats.Dispersion
+	levels     stats.Series // values
 	halves     stats.Series // differences between two halves of the instances, per instance
 }
 
@@ -53,6 +53,7 @@ type extra struct {
 	Reference  judge.Reference  `json:"reference,omitzero"`
 	Dispersion stats.Dispersion `json:"dispersion,omitzero"`
 	Halves     stats.Series     `json:"halves,omitzero"`
+	Levels     stats.Series     `json:"levels,omitzero"`
 }
 
 func newSeries(kpi judge.KPI, source string) *series {
@@ -70,6 +71,7 @@ func (s *series) learn(value float64, now time.Time) {
 	h.n = min(h.n+1, hourMemory)
 	h.mean += (value - h.mean) / h.n
 	if s.kpi.Kind == api.KPIGauge {
+		s.levels.Observe(value)
 		r := &s.reference
 		r.N++
 		delta := value - r.Mean
@@ -125,13 +127,13 @@ func (s *series) cold() bool { return s.samples < coldBelow }
 func (s *series) describe(interval, learned time.Duration) judge.KPI {
 	kpi := s.kpi
 	kpi.Dispersion = s.dispersion.Factor()
-	if s.halves.N >= phiFrom && learned > 0 && interval > 0 {
-		// The correlation of a first-order process fades as a power of time.
-		phi, deviation, power := s.halves.Autocorrelation(), s.halves.Error(), float64(interval)/float64(learned)
-		low := math.Pow(max(phi-deviation, 0), power)
-		high := math.Pow(min(phi+deviation, 1), power)
-		kpi.Phi, kpi.PhiError, kpi.PhiKnown = (low+high)/2, (high-low)/2, true
-		kpi.Noise = judge.Noise{Canary: s.halves.Variance(), Stable: s.halves.Variance(), N: s.halves.N}
+	power := float64(interval) / float64(learned)
+	if h := s.halves.History(power, phiFrom); !h.Unknown {
+		kpi.Phi, kpi.PhiError, kpi.PhiKnown = h.Phi, h.Error, true
+		kpi.Noise = judge.Noise{Canary: h.Variance, Stable: h.Variance, N: h.N}
+	}
+	if h := s.levels.History(power, phiFrom); !h.Unknown {
+		kpi.Level = &h
 	}
 	if !s.cold() {
 		kpi.Reference = s.reference
@@ -153,7 +155,7 @@ func (s *series) baseline() (api.Baseline, error) {
 			b.Hours[i] = &mean
 		}
 	}
-	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves})
+	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves, s.levels})
 	if err != nil {
 		return api.Baseline{}, fmt.Errorf("write baseline of %s: %w", s.kpi.Name, err)
 	}
@@ -176,7 +178,7 @@ func restore(b api.Baseline) (*series, error) {
 		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
 	}
 	s := &series{kpi: kpi, source: b.Source, samples: b.Samples, last: b.Last, sketch: sketch,
-		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves}
+		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves, levels: x.Levels}
 	for i, mean := range b.Hours {
 		if mean != nil && i < hoursOfWeek {
 			s.hours[i] = hour{mean: *mean, n: coldBelow}

@@ -5,7 +5,8 @@ package stats
 // that hit all instances alike cancel, as they do in a judgement.
 type Dispersion struct {
 	Intervals float64 `json:"intervals"`
-	Index     float64 `json:"index"` // moving mean of chi-square per degree of freedom
+	Events    float64 `json:"events"` // that the index rests on; old ones fade
+	Index     float64 `json:"index"`  // moving mean of chi-square per degree of freedom, by events
 }
 
 const (
@@ -38,8 +39,11 @@ func (d *Dispersion) Observe(events, exposures []float64) {
 		chi += (events[i] - want) * (events[i] - want) / want
 	}
 	d.Intervals++
-	weight := max(1/d.Intervals, 1.0/dispersionMemory)
-	d.Index += weight * (chi/(used-1) - d.Index)
+	// By events and not by intervals: an interval with one burst of k events has
+	// a chi-square of k per degree of freedom, and the index of bursts is the
+	// mean of k as an event sees it, sum k^2 / sum k.
+	d.Events = d.Events*(1-1.0/dispersionMemory) + total
+	d.Index += total / d.Events * (chi/(used-1) - d.Index)
 }
 
 // Factor is what counts are divided by: at least one.

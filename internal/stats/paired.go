@@ -7,10 +7,12 @@ import "math"
 type History struct {
 	// Phi is the autocorrelation from one difference to the next, and Error its
 	// standard error. Unknown says that there is neither.
-	Phi, Error float64
-	Unknown    bool
+	Phi     float64 `json:"phi"`
+	Error   float64 `json:"error"`
+	Unknown bool    `json:"unknown,omitempty"`
 	// Variance of the differences, learned from N of them; 0 without.
-	Variance, N float64
+	Variance float64 `json:"variance,omitempty"`
+	N        float64 `json:"n,omitempty"`
 }
 
 const (

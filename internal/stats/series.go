@@ -69,6 +69,19 @@ func (s *Series) Error() float64 {
 	return math.Sqrt((1 - f*f + 1/s.N) / s.N)
 }
 
+// History is what the series says about a later one whose values are apart by
+// power times as much: the correlation of a first-order process fades as a
+// power of time. Below least values it says nothing.
+func (s *Series) History(power, least float64) History {
+	if s.N < max(least, 3) || !(power > 0) || math.IsInf(power, 0) {
+		return History{Unknown: true}
+	}
+	phi, deviation := s.Autocorrelation(), s.Error()
+	low := math.Pow(max(phi-deviation, 0), power)
+	high := math.Pow(min(phi+deviation, 1), power)
+	return History{Phi: (low + high) / 2, Error: (high - low) / 2, Variance: s.Variance(), N: s.N}
+}
+
 // Variance is that of the values, corrected for what their autocorrelation
 // hides from a short series.
 func (s *Series) Variance() float64 {

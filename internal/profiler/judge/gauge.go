@@ -43,11 +43,13 @@ func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
 	}
 }
 
-// history is what is known of the differences canary - margin * stable. A canary
-// without a stable arm has no differences: what it does from look to look is
-// not known.
+// history is what is known of the differences canary - margin * stable; of a
+// canary without a stable arm, of its values.
 func (k KPI) history(margin float64, alone bool) stats.History {
-	if !k.PhiKnown || alone {
+	switch {
+	case alone && k.Level != nil:
+		return *k.Level
+	case alone || !k.PhiKnown:
 		return stats.History{Unknown: true}
 	}
 	return stats.History{Phi: k.Phi, Error: k.PhiError, Variance: k.Noise.Canary + margin*margin*k.Noise.Stable, N: k.Noise.N}

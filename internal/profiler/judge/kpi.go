@@ -24,6 +24,9 @@ type KPI struct {
 	PhiError float64 `json:"phi_error,omitempty"`
 	// Noise is how much a gauge's arms differ without any patch.
 	Noise Noise `json:"noise,omitzero"`
+	// Level is how a gauge's own values vary from look to look, for a canary
+	// without a stable arm; nil when nobody knows.
+	Level *stats.History `json:"level,omitempty"`
 	// Reference is what stable looked like before, for a stage that leaves no
 	// stable instance to compare with.
 	Reference Reference `json:"reference,omitzero"`
