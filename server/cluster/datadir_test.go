@@ -85,8 +85,7 @@ func snapshotsOf(t *testing.T, dir string) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "raft", "snapshots", "*-*-*[0-9]"))
 	must.NoError(t, err)
-	slices.SortFunc(found, func(a, b string) int { return len(a) - len(b) + strings.Compare(a, b)*0 })
-	slices.SortStableFunc(found, func(a, b string) int { return int(indexOf(t, a)) - int(indexOf(t, b)) })
+	slices.SortFunc(found, func(a, b string) int { return int(indexOf(t, a)) - int(indexOf(t, b)) })
 	return found
 }
 

@@ -155,8 +155,14 @@ func (n *Node) askAll(ctx context.Context) (peers []status, elsewhere, err error
 			return nil, nil, api.Errorf(api.CodeConflict, "the server at %s has this one's name %q", f.Address, s.ID)
 		case s.Cluster != n.cfg.Cluster:
 			return nil, nil, api.Errorf(api.CodeConflict, "the server at %s belongs to cluster %q, this one to %q", f.Address, s.Cluster, n.cfg.Cluster)
-		case !slices.ContainsFunc(peers, func(p status) bool { return p.ID == s.ID }):
-			peers = append(peers, s)
+		default:
+			twin := slices.IndexFunc(peers, func(p status) bool { return p.ID == s.ID })
+			if twin >= 0 && peers[twin].Nonce != s.Nonce {
+				return nil, nil, api.Errorf(api.CodeConflict, "the servers at %s and %s both have the name %q: give one of them another", peers[twin].Address, s.Address, s.ID)
+			}
+			if twin < 0 {
+				peers = append(peers, s)
+			}
 		}
 	}
 	slices.SortFunc(peers, func(a, b status) int { return strings.Compare(a.ID, b.ID) })

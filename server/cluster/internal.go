@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
@@ -26,6 +28,8 @@ const (
 
 	// maxMessage bounds what the servers tell each other about themselves.
 	maxMessage = 1 << 20
+	// maxName is what a DNS name can have at most.
+	maxName = 253
 	// askTimeout bounds one question to another server.
 	askTimeout = 2 * time.Second
 	// headerTimeout bounds the wait for the head of a request.
@@ -181,8 +185,8 @@ func (n *Node) serveJoin(w http.ResponseWriter, r *http.Request) {
 // healthy for a while: a voter that lags or can't be reached weakens the
 // cluster.
 func (n *Node) admit(ctx context.Context, m member) error {
-	if m.ID == "" || m.Address == "" {
-		return api.Errorf(api.CodeInvalid, "join: want the name and address of the server")
+	if err := m.check(); err != nil {
+		return err
 	}
 	if m.Cluster != n.cfg.Cluster {
 		return api.Errorf(api.CodeConflict, "join: this is cluster %q, server %s belongs to %q", n.cfg.Cluster, m.ID, m.Cluster)
@@ -209,6 +213,11 @@ func (n *Node) admit(ctx context.Context, m member) error {
 			if other, err := n.ask(ctx, string(s.Address)); err == nil && other.ID == m.ID && other.Nonce != seen.Nonce {
 				return api.Errorf(api.CodeConflict, "join: another server named %s is alive at %s", m.ID, s.Address)
 			}
+			if !seen.Bootstrapped {
+				// The other one may only be away for a while, and has a vote.
+				return api.Errorf(api.CodeConflict, "join: a server named %s belongs to the cluster, at %s, and the one at %s has no state: give it another name, "+
+					"or, if the former is gone for good, remove that first: oakum operator raft remove-peer %s", m.ID, s.Address, m.Address, m.ID)
+			}
 			voter = s.Suffrage == raft.Voter
 		}
 	}
@@ -218,6 +227,20 @@ func (n *Node) admit(ctx context.Context, m member) error {
 		add = n.raft.AddVoter // it has a new address and keeps its vote
 	}
 	return n.wait(ctx, add(raft.ServerID(m.ID), raft.ServerAddress(m.Address), 0, configTimeout).Error)
+}
+
+// check refuses what can't be a server: it would stay in the membership.
+func (m member) check() error {
+	host, port, err := net.SplitHostPort(m.Address)
+	switch {
+	case m.ID == "" || m.Address == "":
+		return api.Errorf(api.CodeInvalid, "join: want the name and address of the server")
+	case len(m.ID) > maxName || strings.ContainsFunc(m.ID, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return api.Errorf(api.CodeInvalid, "join: want a name of at most %d printable characters, have %q", maxName, m.ID[:min(len(m.ID), maxName)])
+	case err != nil || host == "" || port == "" || len(m.Address) > maxName+len(":65535"):
+		return api.Errorf(api.CodeInvalid, "join: want host:port that server %s is reached at, have %q", m.ID, m.Address[:min(len(m.Address), maxName)])
+	}
+	return nil
 }
 
 // ask asks the server at an address about itself.
