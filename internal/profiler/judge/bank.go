@@ -230,6 +230,9 @@ func (b *Bank) Observe(look Look) {
 }
 
 func (e *entry) observe(look Look, alone bool) {
+	if e.Aborted {
+		return // what it was aborted for stays as it was
+	}
 	pair, ok := look.KPIs[e.KPI.Name]
 	if !ok {
 		e.Missing = "no data"

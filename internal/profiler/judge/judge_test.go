@@ -432,3 +432,30 @@ func TestPolicyMayAskForKayentasRules(t *testing.T) {
 	_, err := judge.New(s, nil, judge.Stage{})
 	must.ErrorContains(t, err, "judge.method")
 }
+
+// TestAbortNamesWhatGotWorse has slow requests in the middle of the distribution
+// only: the quantile of the KPI itself is the same, or better.
+func TestAbortNamesWhatGotWorse(t *testing.T) {
+	t.Parallel()
+	s := spec(api.KPISpec{KPI: "latency_p99", AbortAbove: 1.1, PromoteBelow: 1.3})
+	b := open(t, s, judge.Stage{}, nil)
+	upper := []float64{0.01, 0.02, 0.05, 0.1, 1}
+	var v api.Verdict
+	for i := range 100 {
+		at := began().Add(time.Duration(i+1) * step)
+		b.Observe(judge.Look{At: at, Seconds: 5, KPIs: map[string]judge.Pair{"latency_p99": {
+			Canary: judge.Buckets(upper, []float64{10, 10, 77, 1, 2, 0}), Stable: judge.Buckets(upper, []float64{80, 10, 6, 1, 3, 0}),
+		}}})
+		if v = b.Verdict(at); v.Kind == api.VerdictAbort {
+			break
+		}
+	}
+	must.Eq(t, api.VerdictAbort, v.Kind)
+	must.StrContains(t, v.Reason, "of its requests took longer than")
+	// What comes after does not change the sentence.
+	looks := v.KPIs[0].Exposure
+	b.Observe(judge.Look{At: began().Add(time.Hour), Seconds: 5, KPIs: map[string]judge.Pair{"latency_p99": {
+		Canary: judge.Buckets(upper, []float64{1000, 0, 0, 0, 0, 0}), Stable: judge.Buckets(upper, []float64{0, 0, 0, 0, 0, 1000}),
+	}}})
+	must.Eq(t, looks, b.Verdict(began().Add(time.Hour)).KPIs[0].Exposure)
+}
