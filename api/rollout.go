@@ -124,7 +124,7 @@ type JudgeState struct {
 
 // Hold is a reason to wait: which source is away, since when.
 type Hold struct {
-	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, window, job
+	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, window, budget, job
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
 }

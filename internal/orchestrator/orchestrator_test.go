@@ -225,20 +225,23 @@ func TestStageSize(t *testing.T) {
 	for name, c := range map[string]struct {
 		before api.StageMode
 		seen   []api.Instance
+		budget int
 		want   int
 	}{
-		"in place":                      {api.StageInPlace, instances(2, 0), 3},
-		"a former instance came back":   {api.StageInPlace, instances(3, 0), 2},
-		"an older list":                 {api.StageInPlace, instances(0, 0), 3},
-		"after canaries":                {api.StageBeside, instances(0, 2), 5},
-		"more than enough came back":    {api.StageInPlace, instances(6, 0), 1},
-		"canaries beside patched ones":  {api.StageBeside, instances(1, 1), 4},
-		"an older list, after canaries": {api.StageBeside, instances(0, 0), 5},
+		"in place":                      {api.StageInPlace, instances(2, 0), 0, 3},
+		"a former instance came back":   {api.StageInPlace, instances(3, 0), 0, 2},
+		"an older list":                 {api.StageInPlace, instances(0, 0), 0, 3},
+		"an older list, with a budget":  {api.StageInPlace, instances(0, 0), 1, 1},
+		"after canaries":                {api.StageBeside, instances(0, 2), 0, 5},
+		"more than enough came back":    {api.StageInPlace, instances(6, 0), 0, 1},
+		"canaries beside patched ones":  {api.StageBeside, instances(1, 1), 0, 4},
+		"an older list, after canaries": {api.StageBeside, instances(0, 0), 0, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := &sizes{}
 			o := New(Options{Mover: m})
 			r := api.Rollout{
+				Former: &api.FormerJob{Count: 10}, Decision: api.Decision{Budget: api.BudgetSpec{Instances: c.budget}},
 				Stages:  []api.Stage{{Number: 1, Mode: c.before}, {Number: 2, Mode: api.StageInPlace}},
 				Effects: []api.Effect{{Kind: api.EffectStage, Status: api.EffectDone, Stage: 1, Want: 2}},
 				Effect:  &api.Effect{Kind: api.EffectStage, Stage: 2, Want: 5},

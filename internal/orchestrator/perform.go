@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -256,9 +257,21 @@ func kept(r api.Rollout) int {
 
 func (o *Orchestrator) doStage(r api.Rollout) func(context.Context, *rollout.JobView) error {
 	return func(ctx context.Context, v *rollout.JobView) error {
+		mode := r.Stages[r.Effect.Stage-1].Mode
 		delta := r.Effect.Want - max(staying(v), kept(r))
-		return o.Mover.Stage(ctx, move(r), r.Stages[r.Effect.Stage-1].Mode, max(1, delta), r.Effect.Expect)
+		if allowed := rollout.Allowed(r.Decision.Budget, r.Former.Count); mode == api.StageInPlace && allowed > 0 && !canaries(r) {
+			// What the effect wants was counted in one view, what is there in
+			// another, which may be older: never more at once than the budget.
+			delta = min(delta, allowed)
+		}
+		return o.Mover.Stage(ctx, move(r), mode, max(1, delta), r.Effect.Expect)
 	}
+}
+
+// canaries reports whether an earlier stage left patched instances beside the
+// former ones, which the next registration ends.
+func canaries(r api.Rollout) bool {
+	return slices.ContainsFunc(r.Stages[:r.Effect.Stage-1], func(s api.Stage) bool { return s.Mode == api.StageBeside && !s.Promoted })
 }
 
 // promoted checks that the former instances are gone.

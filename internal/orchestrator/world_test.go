@@ -74,6 +74,17 @@ func TestWorld(t *testing.T) {
 	}
 }
 
+// TestWorldsThatOnceBroke plays worlds that broke a promise when they were
+// found: a registration that arrived after its stage was called done, a
+// simulation recorded late, a budget that an instance which came back patched
+// had hidden, a stage sized by two views of different age.
+func TestWorldsThatOnceBroke(t *testing.T) {
+	s := newWorlds()
+	for _, n := range []int64{275, 1295, 2026, 3611, 4676, 18215} {
+		s.play(t, n)
+	}
+}
+
 // play plays one world, and once more with its trace when it broke a promise.
 // It reports whether none was broken.
 func (s *worlds) play(t *testing.T, n int64) bool {

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -182,7 +183,7 @@ func (m *machine) settle(o Observation) bool {
 		m.enter(api.RolloutRunning, "stage %d: %d of %d patched instances healthy", last.Number, t.PatchedHealthy, want)
 		return false
 	} else if want < last.Instances {
-		m.batch(o, last) // the budget lets fewer go at once than the stage has
+		m.more(o, last) // the budget lets fewer go at once than the stage has
 		return false
 	}
 	if last.Ready.IsZero() {
@@ -253,11 +254,40 @@ func (m *machine) follow(o Observation) {
 	}
 }
 
+// more opens the stage's next batch, once the budget has room for it.
+func (m *machine) more(o Observation, s *api.Stage) {
+	reason := m.full(o, s.Mode)
+	switch {
+	case reason == "":
+		m.batch(o, s)
+	case m.now.After(s.Deadline) && m.Decision.Rollback.OnDeadline:
+		m.turnBack("%s at the deadline%s", reason, why(*o.Job))
+	default:
+		m.enter(api.RolloutRunning, "stage %d: %s", s.Number, reason)
+	}
+}
+
+// full says why the budget has no room for another instance; empty means that
+// it has. A former instance that died and came back patched can make up the
+// number of healthy ones while one of the stage's own is still away.
+func (m *machine) full(o Observation, mode api.StageMode) string {
+	allowed := Allowed(m.Decision.Budget, m.Former.Count)
+	t := o.Job.Tally()
+	if away := t.Patched - t.PatchedHealthy; mode == api.StageInPlace && allowed > 0 && away >= allowed {
+		return fmt.Sprintf("%d patched instances are not healthy and the budget is %d", away, allowed)
+	}
+	return ""
+}
+
 // begin opens the next stage.
 func (m *machine) begin(o Observation, a *api.Advice) {
 	mode := a.Mode
 	if mode == "" {
 		mode = api.StageInPlace
+	}
+	if reason := m.full(o, mode); reason != "" {
+		m.hold([]api.Hold{{Source: "budget", Reason: reason + why(*o.Job)}})
+		return
 	}
 	m.Stages = append(m.Stages, api.Stage{
 		Number: len(m.Stages) + 1, Percent: a.Percent, Mode: mode,
@@ -273,7 +303,8 @@ func (m *machine) begin(o Observation, a *api.Advice) {
 func (m *machine) batch(o Observation, s *api.Stage) {
 	want := s.Instances
 	if allowed := Allowed(m.Decision.Budget, m.Former.Count); s.Mode == api.StageInPlace && allowed > 0 {
-		want = min(want, o.Job.Tally().Patched+allowed)
+		t := o.Job.Tally()
+		want = min(want, t.PatchedHealthy+allowed)
 	}
 	s.Deadline = m.now.Add(m.Decision.Deadline.D()) // each batch has its time
 	m.enter(api.RolloutRunning, "stage %d: %d of %d instances to the patch (%d %%)", s.Number, want, m.Former.Count, s.Percent)
