@@ -168,8 +168,7 @@ func (m *mapping) observed() mapper.Source {
 	return mapper.Observed(mapper.SourceTraffic, m.prometheus.Traffic(family))
 }
 
-// refused is a query of one's own: Consul's built-in proxy has no metric for a
-// caller that it refuses, so the callers' own count of failures tells.
+// refused is a query of one's own: the callers' count of failures.
 func (m *mapping) refused() mapper.Source {
 	family, err := prometheus.NewFamily(prometheus.Custom{Name: "failed calls of the shop", From: "service", To: "upstream", Mesh: true,
 		Queries: map[prometheus.Measure]string{prometheus.Attempts: `sum by (service, upstream) (rate(shop_upstream_requests_total{code="error"}[10s])) > 0.5`}})
@@ -312,14 +311,21 @@ func (m *mapping) changes() {
 
 	// A mapper that never saw the traffic finds the attempts and no edge, once
 	// the last bytes have left the window of the rates.
-	eventually(m.t, "no more traffic from backoffice", 90*time.Second, func() bool {
-		series, err := deploy.Query(m.t.Context(), m.shop, `sum(rate(consul_proxy_upstream_rx_bytes{src="backoffice",dst="catalog"}[30s])) > 0.5`)
+	eventually(m.t, "no more answers to backoffice", 90*time.Second, func() bool {
+		series, err := deploy.Query(m.t.Context(), m.shop, `sum(rate(consul_proxy_upstream_tx_bytes{src="backoffice",dst="catalog"}[30s])) > 0`)
 		return err == nil && len(series) == 0
 	})
 	later := m.record(newPicture(), m.all()...)
 	took = later.await(m.t, "denied attempts", time.Minute, func(p *picture) bool { return p.state("backoffice", "catalog") == api.EdgeDeniedAttempted })
 	m.t.Logf("denied attempts are in the graph after %s", took.Round(time.Millisecond))
 	must.SliceNotContains(m.t, later.possible(), deploy.Edge{From: "backoffice", To: "catalog"})
+	later.await(m.t, "both ways to see them", time.Minute, func(p *picture) bool {
+		seen := map[string]bool{}
+		for _, e := range p.edges[graph.Pair{From: "backoffice", To: "catalog"}].Evidence {
+			seen[e.Source] = seen[e.Source] || e.Attempt
+		}
+		return seen[mapper.SourceTraffic] && seen[attempts]
+	})
 
 	m.intention(http.MethodPut, "backoffice", "catalog", "allow")
 	restored = true

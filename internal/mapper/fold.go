@@ -140,6 +140,9 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 		}
 	}
 	joinShared(evidence)
+	for _, list := range evidence {
+		oneWay(list)
+	}
 	for pair, list := range evidence {
 		stamp(list, before.edges[pair].Evidence, now, s)
 	}
@@ -265,6 +268,19 @@ func permit(r result, evidence map[graph.Pair][]api.Evidence, s settings) {
 		pair = graph.Pair{From: s.service(pair.From), To: s.service(pair.To)}
 		e.Source = r.name
 		evidence[pair] = append(evidence[pair], e)
+	}
+}
+
+// oneWay takes what was sent without an answer as traffic where a permission
+// allows it: nobody refused it, the callee has nothing to say.
+func oneWay(list []api.Evidence) {
+	if !slices.ContainsFunc(list, func(e api.Evidence) bool { return e.Class == api.EvidenceAllowed }) {
+		return
+	}
+	for i := range list {
+		if e := &list[i]; e.Attempt && e.BytesPerSecond > 0 {
+			e.Class, e.Attempt = api.EvidenceObserved, false
+		}
 	}
 }
 

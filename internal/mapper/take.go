@@ -76,7 +76,7 @@ func take(r result, evidence map[graph.Pair][]api.Evidence, addresses map[string
 // alive reports whether what was measured is traffic at all.
 func (s settings) alive(e api.Evidence) bool {
 	if e.Attempt {
-		return e.ErrorsPerSecond > 0
+		return e.ErrorsPerSecond > 0 || e.BytesPerSecond >= s.minBytes
 	}
 	return e.BytesPerSecond >= s.minBytes || e.RequestsPerSecond > 0 || e.Connections > 0
 }

@@ -129,7 +129,12 @@ func (f Family) flow(pair ends, m map[Measure]float64) []graph.Flow {
 		Connections: m[Connections], Endpoints: count(m[Endpoints]), Healthy: count(m[Healthy]),
 	}}
 	refused := m[Attempts]
+	if refused <= 0 && m[Unanswered] <= 0 {
+		return []graph.Flow{flow}
+	}
 	if refused <= 0 {
+		flow.Evidence = api.Evidence{Class: api.EvidenceDenied, Exact: true, Attempt: true, OffMesh: f.offMesh,
+			Detail: "sent without an answer, as " + f.name + " says", BytesPerSecond: m[Unanswered]}
 		return []graph.Flow{flow}
 	}
 	attempt := graph.Flow{From: pair.from, To: pair.to, Raw: f.raw, Evidence: api.Evidence{

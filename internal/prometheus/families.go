@@ -20,11 +20,12 @@ const (
 	Endpoints   Measure = "endpoints"   // instances that the caller's proxy knows
 	Healthy     Measure = "healthy"     // those that it would use
 	Attempts    Measure = "attempts"    // per second, refused
+	Unanswered  Measure = "unanswered"  // bytes per second sent where nothing came back
 )
 
 // measures is every measure, in the order in which they are asked for.
 func measures() []Measure {
-	return []Measure{Bytes, Requests, Errors, Latency, Connections, Endpoints, Healthy, Attempts}
+	return []Measure{Bytes, Requests, Errors, Latency, Connections, Endpoints, Healthy, Attempts, Unanswered}
 }
 
 // Known reports whether there is such a measure.
@@ -81,6 +82,8 @@ func Families() []string {
 //     request that is refused counts where the caller's proxy sees it, as a
 //     status 403. Clusters that are no service carry no destination.
 //   - consul_proxy: Consul's built-in proxy through statsd_exporter, by upstream.
+//     The callee's proxy refuses only after the caller's has sent the request,
+//     so what is sent counts as traffic only where something comes back.
 //   - service_graph: the OpenTelemetry connector's and Tempo's metrics.
 //   - coroot: what Coroot's agent sees of TCP, by container and address.
 //   - caretta: what Caretta sees of TCP, by workload.
@@ -131,8 +134,11 @@ func envoy() Family {
 func consulProxy() Family {
 	f := Family{name: "consul built-in proxy", from: end{service: "src"}, to: end{service: "dst"}}
 	const pair = `dst_type=~"service|",src!="",dst!=""`
+	// tx is what the proxy hands back to the caller, rx what the caller sends.
+	back, sent := f.sum("consul_proxy_upstream_tx_bytes", pair), f.sum("consul_proxy_upstream_rx_bytes", pair)
 	f.parts = map[Measure]string{
-		Bytes: f.sum("consul_proxy_upstream_tx_bytes", pair) + " + " + f.sum("consul_proxy_upstream_rx_bytes", pair),
+		Bytes:      fmt.Sprintf("(%s + %s) * (%s > bool 0)", back, sent, back),
+		Unanswered: fmt.Sprintf("%s * (%s == bool 0)", sent, back),
 	}
 	return f
 }

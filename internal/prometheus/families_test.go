@@ -67,8 +67,10 @@ func TestEnvoy(t *testing.T) {
 func TestConsulProxy(t *testing.T) {
 	t.Parallel()
 	got, partial := flows(t, recorded(t, "consul_proxy"), "consul_proxy")
-	must.Eq(t, "1 of 3 series of consul built-in proxy do not name both ends", partial)
+	must.Eq(t, "1 of 6 series of consul built-in proxy do not name both ends", partial)
 	must.Eq(t, "", cmp.Diff([]graph.Flow{
+		{From: "back", To: "catalog", Evidence: api.Evidence{Class: api.EvidenceDenied, Exact: true, Attempt: true,
+			Detail: "sent without an answer, as consul built-in proxy says", BytesPerSecond: 84}},
 		seen("front", "cart", "consul built-in proxy", api.Evidence{}),
 		seen("front", "catalog", "consul built-in proxy", api.Evidence{BytesPerSecond: 1700}),
 	}, got))

@@ -46,6 +46,7 @@ type trafficBlock struct {
 	Endpoints   *hcl.Attribute `hcl:"endpoints,optional"`
 	Healthy     *hcl.Attribute `hcl:"healthy,optional"`
 	Attempts    *hcl.Attribute `hcl:"attempts,optional"`
+	Unanswered  *hcl.Attribute `hcl:"unanswered,optional"`
 }
 
 func (l *loader) traffic(b trafficBlock) {
@@ -58,7 +59,7 @@ func (l *loader) traffic(b trafficBlock) {
 		l.flag(b.Mesh, &at.Mesh)
 		for measure, attr := range map[prometheus.Measure]*hcl.Attribute{
 			prometheus.Bytes: b.Bytes, prometheus.Requests: b.Requests, prometheus.Errors: b.Errors, prometheus.Latency: b.Latency,
-			prometheus.Connections: b.Connections, prometheus.Endpoints: b.Endpoints, prometheus.Healthy: b.Healthy, prometheus.Attempts: b.Attempts,
+			prometheus.Connections: b.Connections, prometheus.Endpoints: b.Endpoints, prometheus.Healthy: b.Healthy, prometheus.Attempts: b.Attempts, prometheus.Unanswered: b.Unanswered,
 		} {
 			text := ""
 			l.str(attr, &text)
