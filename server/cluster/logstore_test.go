@@ -89,11 +89,14 @@ func benchStore(b *testing.B, open func(string) (store, error)) {
 		}
 		return part
 	}
+	var truncations []time.Duration
 	truncate := func() {
 		first, err := s.FirstIndex()
 		must.NoError(b, err)
 		if next-first > keep+cut {
+			start := time.Now()
 			must.NoError(b, s.DeleteRange(first, next-1-keep))
+			truncations = append(truncations, time.Since(start))
 		}
 	}
 	for range whole / batch { // grown, and truncated every 8,192 entries
@@ -113,6 +116,8 @@ func benchStore(b *testing.B, open func(string) (store, error)) {
 	}
 	b.StopTimer()
 	slices.Sort(single)
+	slices.Sort(truncations)
+	b.ReportMetric(float64(truncations[len(truncations)/2].Microseconds())/1e3, "ms/truncate-8k")
 	b.ReportMetric(float64(single[len(single)/2])/1e3, "µs/append-p50")
 	b.ReportMetric(float64(single[len(single)*99/100])/1e3, "µs/append-p99")
 

@@ -9,20 +9,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
-	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/discover"
 	"github.com/oakumhq/oakum/internal/log"
 	"github.com/oakumhq/oakum/server/state"
-	"go.etcd.io/bbolt"
 )
 
 const (
@@ -212,38 +208,6 @@ func advertisedAddr(bound net.Addr, given string) (net.Addr, error) {
 		return nil, api.Errorf(api.CodeInvalid, "the server listens at every address (%s): set the one to advertise to the others", bound)
 	}
 	return bound, nil
-}
-
-func (n *Node) openStores() (raft.LogStore, raft.StableStore, raft.SnapshotStore, error) {
-	if n.cfg.Dir == "" {
-		memory := raft.NewInmemStore()
-		return memory, memory, raft.NewInmemSnapshotStore(), nil
-	}
-	dir := filepath.Join(n.cfg.Dir, "raft")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, nil, nil, fmt.Errorf("make data directory: %w", err)
-	}
-	file := filepath.Join(dir, "raft.db")
-	if err := checkBolt(file); err != nil {
-		return nil, nil, nil, err
-	}
-	bolt, err := raftboltdb.New(raftboltdb.Options{Path: file, BoltOptions: &bbolt.Options{Timeout: fileLockTimeout}})
-	if errors.Is(err, bbolt.ErrTimeout) {
-		return nil, nil, nil, fmt.Errorf("open %s: another process uses this data directory", file)
-	}
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("open %s: %w", file, err)
-	}
-	n.stores = append(n.stores, bolt.Close)
-	cache, err := raft.NewLogCache(cachedLogs, bolt)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("make log cache: %w", err)
-	}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, retainSnapshots, log.HCLog(n.logger).Named("snapshot"))
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("open snapshots: %w", err)
-	}
-	return cache, bolt, snapshots, nil
 }
 
 func (n *Node) raftConfig() *raft.Config {

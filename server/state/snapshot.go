@@ -192,6 +192,20 @@ func Inspect(from io.Reader) (SnapshotInfo, error) {
 	return info, err
 }
 
+// Peek reads no further than a snapshot's first line: its format, level and
+// index. They may be beyond what this program can restore.
+func Peek(from io.Reader) (SnapshotInfo, error) {
+	var head header
+	text, err := bufio.NewReader(io.LimitReader(from, 64<<10)).ReadBytes('\n')
+	if err == nil {
+		err = json.Unmarshal(text, &head)
+	}
+	if err != nil || head.Kind != snapshotKind {
+		return SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: this is not a snapshot of Oakum's state")
+	}
+	return SnapshotInfo{Format: head.Format, Level: head.Level, Index: head.Index}, nil
+}
+
 // load reads a snapshot into a fresh database.
 func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
 	lines := bufio.NewReaderSize(from, 64<<10)
