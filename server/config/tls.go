@@ -151,6 +151,8 @@ func (l *loader) checkTLSHTTP(t TLS) {
 	case h.CertFile != "" || h.KeyFile != "":
 		l.absolute("tls.http.cert_file", h.CertFile, "the absolute path of the API's certificate")
 		l.absolute("tls.http.key_file", h.KeyFile, "the absolute path of the certificate's key")
+	case h.CAFile != "" && t.Vault != nil:
+		l.problem("tls.http.ca_file", "want cert_file and key_file beside it: the servers' certificate comes from Vault with a CA of its own")
 	case !t.Servers():
 		l.problem("tls.http", "want cert_file and key_file: there is no certificate of the server to use instead")
 	}
