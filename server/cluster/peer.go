@@ -92,6 +92,9 @@ func (n *Node) replica() (lastIndex, lastTerm, applied uint64) {
 // sinceContact is how long ago this server heard of a leader; negative when it
 // never did.
 func (n *Node) sinceContact() time.Duration {
+	if n.IsLeader() {
+		return 0
+	}
 	last := n.LastContact()
 	if last.IsZero() {
 		return -1
