@@ -82,7 +82,7 @@ func TestTLSErrors(t *testing.T) {
 		{"odd cluster", strings.ReplaceAll(withTLS(tlsVault), `"prod"`, `"Prod East"`), `a.hcl:3,12: cluster: want letters a to z, digits and dashes, have "Prod East": the servers' certificates name it`},
 		{"HTTPS without a certificate", withTLS("tls {\ninsecure = true\nhttp {}\n}"), "tls.http: want cert_file and key_file"},
 		{"half of HTTPS", withTLS("tls {\ninsecure = true\nhttp { cert_file = \"/a\" }\n}"), "tls.http.key_file: want the absolute path of the certificate's key"},
-		{"another CA beside Vault's", strings.ReplaceAll(withTLS(tlsVault), "vault {", "http { ca_file = \"/a\" }\n  vault {"), "tls.http.ca_file: want cert_file and key_file beside it"},
+		{"another CA beside Vault's", withTLS(strings.Replace(tlsVault, "vault {", "http { ca_file = \"/a\" }\n  vault {", 1)), "tls.http.ca_file: want cert_file and key_file beside it"},
 		{"callers of no CA", withTLS("tls {\ninsecure = true\nhttp {\ncert_file = \"/a\"\nkey_file = \"/b\"\nverify_incoming = true\n}\n}"), "tls.http.ca_file: want the CA that signs the callers' certificates, or verify_incoming = false"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
