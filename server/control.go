@@ -326,7 +326,8 @@ func (c *control) tryOut(ctx context.Context, t twins, sim api.Simulation, r api
 
 // Graph is the graph with its analysis and the policies' view of the targets.
 func (c *control) Graph() api.Graph {
-	g, _ := c.view()
+	var g api.Graph
+	c.view(func(viewed api.Graph, _ *graph.Analysis) { g = viewed })
 	g.Edges = graph.Age(g.Edges, time.Now(), cmp.Or(c.cfg.Mapper.HalfLife, mapper.DefaultHalfLife))
 	library, err := c.library()
 	if err != nil {
@@ -343,26 +344,34 @@ func (c *control) Graph() api.Graph {
 
 // Impact says what would suffer without a service.
 func (c *control) Impact(service string) (api.GraphImpact, bool) {
-	_, a := c.view()
-	return a.Impact(service)
+	var out api.GraphImpact
+	var ok bool
+	c.view(func(_ api.Graph, a *graph.Analysis) { out, ok = a.Impact(service) })
+	return out, ok
 }
 
 // Without says what would suffer if a node, a rack or a volume were lost.
 func (c *control) Without(place string) (api.GraphWithout, bool) {
-	_, a := c.view()
-	return a.Without(place)
+	var out api.GraphWithout
+	var ok bool
+	c.view(func(_ api.Graph, a *graph.Analysis) { out, ok = a.Without(place) })
+	return out, ok
 }
 
-// view analyses the graph once for each change of it.
-func (c *control) view() (api.Graph, *graph.Analysis) {
+// view calls use with the graph and its analysis, which is brought up to date
+// once for each change of it. use must keep neither the analysis nor the time.
+func (c *control) view(use func(g api.Graph, a *graph.Analysis)) {
 	index := c.store.IndexOf(api.TopicGraph)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.analysed == nil || c.viewedAt != index {
+	switch {
+	case c.analysed == nil:
 		c.viewed, c.analysed = graph.View(c.store.Graph())
-		c.viewedAt = index
+	case c.viewedAt != index:
+		c.viewed = c.analysed.Review(c.viewed, c.store.Graph())
 	}
-	return c.viewed, c.analysed
+	c.viewedAt = index
+	use(c.viewed, c.analysed)
 }
 
 // neighbours names the services that are joined to a target's.
@@ -371,11 +380,12 @@ func (c *control) neighbours(ref api.TargetRef) []string {
 	if !ok {
 		return nil
 	}
-	_, a := c.view()
 	var names []string
-	for _, s := range t.Services {
-		names = append(names, a.Neighbours(s)...)
-	}
+	c.view(func(_ api.Graph, a *graph.Analysis) {
+		for _, s := range t.Services {
+			names = append(names, a.Neighbours(s)...)
+		}
+	})
 	slices.Sort(names)
 	return slices.Compact(names)
 }

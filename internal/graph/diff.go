@@ -86,3 +86,55 @@ func cut[T any](list []T, limit int, already bool) ([]T, bool) {
 	}
 	return list[:limit], true
 }
+
+// changes says how one graph becomes another as far as the analysis goes:
+// figures and evidence are left out.
+func changes(before, after api.Graph) api.GraphChange {
+	var c api.GraphChange
+	edges := make(map[Pair]*api.Edge, len(before.Edges))
+	for i := range before.Edges {
+		edges[Pair{From: before.Edges[i].From, To: before.Edges[i].To}] = &before.Edges[i]
+	}
+	for _, e := range after.Edges {
+		pair := Pair{From: e.From, To: e.To}
+		if old, ok := edges[pair]; !ok || old.State != e.State || !slices.Equal(old.Via, e.Via) {
+			c.Edges = append(c.Edges, e)
+		}
+		delete(edges, pair)
+	}
+	for pair := range edges {
+		c.RemoveEdges = append(c.RemoveEdges, [2]string{pair.From, pair.To})
+	}
+	services := make(map[string]*api.Service, len(before.Services))
+	for i := range before.Services {
+		services[before.Services[i].Name] = &before.Services[i]
+	}
+	for _, s := range after.Services {
+		if old, ok := services[s.Name]; !ok || !alike(*old, s) {
+			c.Services = append(c.Services, s)
+		}
+		delete(services, s.Name)
+	}
+	for name := range services {
+		c.RemoveServices = append(c.RemoveServices, name)
+	}
+	return c
+}
+
+// alike reports whether two accounts of a service are rated the same.
+func alike(a, b api.Service) bool {
+	return a.Kind == b.Kind && a.Instances == b.Instances && a.Healthy == b.Healthy &&
+		slices.Equal(a.Nodes, b.Nodes) && slices.Equal(a.Racks, b.Racks) && slices.Equal(a.Volumes, b.Volumes)
+}
+
+// Review is View for a graph that is known already in an earlier form: the
+// analysis of before is brought up to date, and only what the difference
+// touches is computed again.
+func (a *Analysis) Review(before, after api.Graph) api.Graph {
+	if c := changes(before, after); len(c.Edges)+len(c.RemoveEdges)+len(c.Services)+len(c.RemoveServices) > 0 {
+		a.Update(c)
+	}
+	after.Criticality = a.Criticality()
+	after.Edges = a.redundancy(after.Edges)
+	return after
+}

@@ -210,6 +210,27 @@ func TestViewFillsRedundancyAndAge(t *testing.T) {
 	must.Eq(t, 1, graph.Age(seen.Edges, noon.Add(-7*day), 7*day)[0].Confidence)
 }
 
+// TestReviewIsView goes from one random graph to another and compares with a
+// view from nothing.
+func TestReviewIsView(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		now := api.Graph{}
+		_, a := graph.View(now)
+		for range rapid.IntRange(1, 5).Draw(t, "rounds") {
+			d := withGateways(t)
+			next := api.Graph{Services: d.services, Edges: d.edges}
+			if rapid.Bool().Draw(t, "small") && len(now.Edges) > 0 {
+				next = api.Graph{Services: now.Services, Edges: slices.Clone(now.Edges)}
+				next.Edges[0].State = api.EdgeDeclaredOnly
+			}
+			want, _ := graph.View(next)
+			must.Eq(t, "", cmp.Diff(want, a.Review(now, next)))
+			now = next
+		}
+	})
+}
+
 func TestDiffAndComposeAgree(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
