@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // KPI names that Oakum knows by itself. Further ones are named in the agent
 // configuration with their own query.
@@ -90,4 +93,41 @@ type KPIEffect struct {
 	Exposure float64     `json:"exposure"` // requests or instance-seconds seen on the canary
 	Reason   string      `json:"reason"`
 	Missing  bool        `json:"missing,omitempty"` // no data; never promotes
+}
+
+// BakeTime is how long a stage is expected to be judged.
+type BakeTime struct {
+	Expected Duration `json:"expected"`          // until a healthy stage is promoted, on average; 0 when it can't be said
+	Most     Duration `json:"most"`              // then it is inconclusive
+	Late     bool     `json:"late,omitempty"`    // expected is more than most: the judgement will hardly end
+	Slowest  string   `json:"slowest,omitempty"` // the KPI that takes longest
+	Reason   string   `json:"reason"`            // what that rests on
+	Unknown  []string `json:"unknown,omitempty"` // KPIs of which nothing is known yet
+}
+
+// String tells a bake time in one sentence.
+func (b BakeTime) String() string {
+	about := func(d Duration) string {
+		switch t := d.D(); {
+		case t >= 2*time.Hour:
+			return fmt.Sprintf("%.0f h", t.Hours())
+		case t >= 2*time.Minute:
+			return fmt.Sprintf("%.0f min", t.Minutes())
+		default:
+			return fmt.Sprintf("%.0f s", t.Seconds())
+		}
+	}
+	var text string
+	switch {
+	case b.Expected <= 0:
+		text = "how long it takes can't be said (" + b.Reason + ")"
+	case b.Late:
+		text = fmt.Sprintf("would promote after about %s at today's traffic, which is more than it may take", about(b.Expected))
+	default:
+		text = fmt.Sprintf("promotes after about %s at today's traffic", about(b.Expected))
+	}
+	if b.Most > 0 {
+		text += "; at most " + about(b.Most)
+	}
+	return text
 }

@@ -51,3 +51,17 @@ func WaldRatio(canaryRate, stableRate, ratio, null, alpha float64) float64 {
 func WaldMean(effect, alpha float64) float64 {
 	return 2 * math.Log(1/alpha) / (effect * effect)
 }
+
+// MarginInformation is the growth, per unit of exposure time, of the best test
+// that tells two equal rates base from "the canary's is higher by difference".
+// Canary and stable are the exposures of both arms per unit of time.
+func MarginInformation(base, difference, canary, stable float64) float64 {
+	kl := func(u, v float64) float64 {
+		if u == 0 {
+			return v
+		}
+		return u*math.Log(u/v) - u + v
+	}
+	x, y := project(base, base, canary, stable, difference)
+	return canary*kl(base, x) + stable*kl(base, max(y, math.SmallestNonzeroFloat64))
+}
