@@ -174,6 +174,12 @@ func (o *oakum) ended(id string, within time.Duration, want api.RolloutStatus) a
 // job registers a job of cheap instances in Nomad and waits until they run.
 func (o *oakum) job(id string, count int, critical bool) {
 	o.t.Helper()
+	o.jobOf("sleeper", id, count, critical)
+}
+
+// jobOf is job with another kind than that of sleeperPolicy.
+func (o *oakum) jobOf(kind, id string, count int, critical bool) {
+	o.t.Helper()
 	meta := "no"
 	if critical {
 		meta = "yes"
@@ -182,7 +188,7 @@ func (o *oakum) job(id string, count int, critical bool) {
   group "g" {
     count = %d
     meta {
-      kind     = "sleeper"
+      kind     = %q
       critical = %q
     }
     update {
@@ -216,7 +222,7 @@ func (o *oakum) job(id string, count int, critical bool) {
       }
     }
   }
-}`, id, count, meta), true)
+}`, id, count, kind, meta), true)
 	must.NoError(o.t, err)
 	_, _, err = o.vendor.Jobs().Register(job, nil)
 	must.NoError(o.t, err)

@@ -3,6 +3,9 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -26,6 +29,7 @@ const (
 	pass   passage = iota
 	lose           // it never arrives
 	answer         // Nomad carries it out, and the answer is lost
+	keep           // it passes after release, whoever waits for its answer by then
 )
 
 // gate stands between Oakum and Nomad: it sees every request, loses some, and
@@ -38,6 +42,7 @@ type gate struct {
 	mu      sync.Mutex
 	watch   func(*http.Request, bool) passage
 	changes map[string]int // that Nomad took, by what they were
+	kept    chan struct{}  // closed by release
 }
 
 // newGate listens in front of the stack's Nomad until the test ends.
@@ -63,7 +68,7 @@ func (g *gate) each(job string, watch func(r *http.Request, change bool) passage
 	defer g.mu.Unlock()
 	g.changes = map[string]int{}
 	g.watch = func(r *http.Request, change bool) passage {
-		if watch == nil || !about.MatchString(r.URL.Path) {
+		if watch == nil || (r != nil && !about.MatchString(r.URL.Path)) {
 			return pass
 		}
 		return watch(r, change)
@@ -81,6 +86,35 @@ func (g *gate) taken() map[string]int {
 	return out
 }
 
+// hold begins to keep what is to be kept, release lets it pass.
+func (g *gate) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.kept = make(chan struct{})
+}
+
+func (g *gate) release() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	close(g.kept)
+}
+
+// late passes a request on when it is released, also when nobody waits for its
+// answer any more.
+func (g *gate) late(r *http.Request) (*http.Request, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	released := g.kept
+	g.mu.Unlock()
+	<-released
+	r = r.Clone(context.WithoutCancel(r.Context()))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return r, nil
+}
+
 // ServeHTTP passes one request on, or does not.
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
@@ -90,6 +124,13 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	way := pass
 	if watch != nil {
 		way = watch(r, change)
+	}
+	if way == keep {
+		var err error
+		if r, err = g.late(r); err != nil {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
 	}
 	switch {
 	case way == lose:

@@ -1,11 +1,16 @@
 package cluster
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Disk is a small file system of its own, in a file on a loop device.
@@ -60,6 +65,57 @@ func (d *Disk) Freeze() error { return run("fsfreeze", "--freeze", d.Dir) }
 
 // Thaw ends Freeze.
 func (d *Disk) Thaw() error { return run("fsfreeze", "--unfreeze", d.Dir) }
+
+// Slow lets a server's process write to its disk only so many times a second,
+// by a control group of the kernel; 0 takes the limit away.
+func (s *Server) Slow(writes int) error {
+	var info unix.Stat_t
+	if err := unix.Stat(s.Disk.Dir, &info); err != nil {
+		return fmt.Errorf("slow disk of %s: %w", s.Name, err)
+	}
+	device := fmt.Sprintf("%d:%d", unix.Major(info.Dev), unix.Minor(info.Dev))
+	group, limit, value := groupOf(s.cluster.Net.namespace(s.Index)), "io.max", device+" wiops=max"
+	if writes > 0 {
+		value = fmt.Sprintf("%s wiops=%d", device, writes)
+	}
+	if legacy() {
+		limit, value = "blkio.throttle.write_iops_device", fmt.Sprintf("%s %d", device, writes)
+	} else if err := os.WriteFile(filepath.Join(groups, "cgroup.subtree_control"), []byte("+io"), 0); err != nil {
+		return fmt.Errorf("slow disk of %s: %w", s.Name, err)
+	}
+	if err := os.MkdirAll(group, 0o755); err != nil {
+		return fmt.Errorf("slow disk of %s: %w", s.Name, err)
+	}
+	return errors.Join(
+		os.WriteFile(filepath.Join(group, limit), []byte(value), 0),
+		os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(s.PID())), 0),
+	)
+}
+
+// groups is where the kernel's control groups are, of either version.
+const groups = "/sys/fs/cgroup"
+
+// legacy reports whether block devices belong to the first version.
+func legacy() bool {
+	_, err := os.Stat(filepath.Join(groups, "blkio"))
+	return err == nil
+}
+
+func groupOf(name string) string {
+	if legacy() {
+		return filepath.Join(groups, "blkio", name)
+	}
+	return filepath.Join(groups, name)
+}
+
+// ungroup removes the control group of a namespace when its processes are gone.
+func ungroup(ns string) error {
+	group := groupOf(ns)
+	if _, err := os.Stat(group); err != nil {
+		return nil // it never had one
+	}
+	return Until(context.Background(), 5*time.Second, func() bool { return os.Remove(group) == nil })
+}
 
 // unmountBelow unmounts the disks of a network.
 func unmountBelow(name string) error {

@@ -251,7 +251,7 @@ func remove(name string) error {
 		if !strings.HasPrefix(ns, name+"n") {
 			continue
 		}
-		errs = append(errs, killInside(ns), run("ip", "netns", "del", ns))
+		errs = append(errs, killInside(ns), run("ip", "netns", "del", ns), ungroup(ns))
 	}
 	if _, err := net.InterfaceByName(name); err == nil {
 		errs = append(errs, run("ip", "link", "del", name))

@@ -38,7 +38,7 @@ func TestSlowNetwork(t *testing.T) {
 }
 
 // TestDisks fills the disk of the leader, and has the disks of a leader and a
-// follower stop to answer for longer than an election takes.
+// follower be slow, and stop to answer for longer than an election takes.
 func TestDisks(t *testing.T) {
 	c := run(t, cluster.Options{Servers: 3, DiskMiB: func(int) int { return 16 }})
 
@@ -60,6 +60,22 @@ func TestDisks(t *testing.T) {
 		}
 		rejoined(t, c, old)
 		flows(t, l, "the cluster works after the fault")
+		verdict(t, c, l, true)
+	})
+
+	t.Run("a disk is slow", func(t *testing.T) {
+		l := c.Load(t.Context(), "slow")
+		flows(t, l, "the cluster works before the fault")
+		for _, s := range []*cluster.Server{leader(t, c), c.Others(leader(t, c))[0]} {
+			must.NoError(t, s.Slow(30))
+			began, confirmed := l.Now(), 0
+			lasts(t, 4*time.Second)
+			confirmed = l.Accepted(began)
+			t.Logf("30 writes to the disk of %s a second: %d changes confirmed in 4 s", s.Name, confirmed)
+			must.Positive(t, confirmed)
+			must.NoError(t, s.Slow(0))
+			flows(t, l, "the cluster works after the fault")
+		}
 		verdict(t, c, l, true)
 	})
 
@@ -121,7 +137,7 @@ func TestRestoreUnderLoad(t *testing.T) {
 // TestFailover measures how long nothing is confirmed after the leader was
 // killed.
 func TestFailover(t *testing.T) {
-	const kills = 12
+	const kills = 10
 	const budget = 5 * time.Second
 	c := run(t, cluster.Options{Servers: 3})
 	var gaps []time.Duration

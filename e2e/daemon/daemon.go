@@ -206,6 +206,13 @@ func (s *Server) signal(sig syscall.Signal) {
 	}
 }
 
+// Pause stops the process where it stands, as a machine does that is moved;
+// Resume lets it go on.
+func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends Pause.
+func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
+
 // Log returns what the process has written.
 func (s *Server) Log() string {
 	text, err := os.ReadFile(s.logPath)
@@ -262,6 +269,8 @@ func (s *Server) Answers(ctx context.Context) bool {
 }
 
 func (s *Server) health(ctx context.Context) (report health, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // one that is paused never answers
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.HTTP+"/v1/health", nil)
 	if err != nil {
 		return report, false
