@@ -9,7 +9,8 @@
 // Goroutines of a Node, all ended and waited for by Close: the accept loop and
 // one short-lived reader of the first byte per connection, the internal HTTP
 // server, the watcher of leadership, the loop that forms the cluster until the
-// server belongs to one, and those that wait for the outcome of a Raft call
+// server belongs to one, the pilot with those of raft-autopilot while this server
+// leads, the one that hashes the state, and those that wait for the outcome of a Raft call
 // whose caller may give up earlier. Raft has its own.
 //
 // The package must not know what commands mean or perform effects on the world.
