@@ -52,7 +52,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	    echo "$$name ($$(dirname $$f))"; $(GO) test $$(dirname $$f) -run='^$$' -fuzz="^$$name$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=10x; done; done
 
 sim: ## the seeded world: SEEDS=n runs, a failure prints its seed
-	$(GO) test -count=1 ./internal/orchestrator -run '^TestWorld$$' -seeds=$(SEEDS)
+	$(GO) test -count=1 -v -timeout 2h ./internal/orchestrator -run '^TestWorld$$' -seeds=$(SEEDS)
 
 bench: ## measure the budgets
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem $(PKGS)

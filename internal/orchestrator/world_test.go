@@ -322,6 +322,9 @@ func (w *world) roll(at boundary, choices ...fault) fault {
 	rate := w.rate
 	if at.kind != "" && at.kind != api.EffectStage && at.at != atLook {
 		rate *= 4 // a rollout has one each of these at most
+		if at.kind == api.EffectPromote {
+			rate *= 3 // and most have none of this
+		}
 	}
 	if !w.faults || !w.chance(rate) {
 		return faultNone
