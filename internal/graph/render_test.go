@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/shoenig/test/must"
+	"gonum.org/v1/gonum/graph/formats/dot"
+	"gonum.org/v1/gonum/graph/formats/dot/ast"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
@@ -99,4 +101,29 @@ func TestRenderingsQuote(t *testing.T) {
 	g := api.Graph{Services: []api.Service{{Name: `a"]; evil [label="\`}}}
 	must.StrContains(t, graph.DOT(g), `"a\"]; evil [label=\"\\"`)
 	must.StrNotContains(t, strings.TrimPrefix(graph.Mermaid(g), "flowchart LR\n"), `a"]`)
+}
+
+// TestDOTIsDOT reads what was written with another program's parser: each
+// service is a node, and each edge is there.
+func TestDOTIsDOT(t *testing.T) {
+	t.Parallel()
+	g := rendered()
+	g.Services = append(g.Services, api.Service{Name: `odd "name" \ with a
+line`})
+	sortGraph(&g)
+	file, err := dot.ParseString(graph.DOT(g))
+	must.NoError(t, err)
+	must.Len(t, 1, file.Graphs)
+	nodes, edges := 0, 0
+	for _, statement := range file.Graphs[0].Stmts {
+		switch s := statement.(type) {
+		case *ast.NodeStmt:
+			nodes++
+		case *ast.EdgeStmt:
+			edges++
+			must.True(t, s.To.Directed)
+		}
+	}
+	must.Eq(t, len(g.Services), nodes)
+	must.Eq(t, len(g.Edges), edges)
 }

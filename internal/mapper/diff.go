@@ -107,7 +107,7 @@ func edgeChanged(have, next api.Edge, s settings) bool {
 	}
 	for i, e := range next.Evidence {
 		h := have.Evidence[i]
-		if graph.CompareEvidence(h, e) != 0 || h.Exact != e.Exact || h.Conditional != e.Conditional {
+		if graph.CompareEvidence(h, e) != 0 || h.Exact != e.Exact || h.Conditional != e.Conditional || h.LastSeen.IsZero() != e.LastSeen.IsZero() {
 			return true
 		}
 		if e.LastSeen.Sub(h.LastSeen) > s.refresh || (s.figures && rateMoved(h.BytesPerSecond, e.BytesPerSecond)) {

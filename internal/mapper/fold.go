@@ -26,6 +26,11 @@ type settings struct {
 // seen by people, and gone when a patch on the next day is judged by new ones.
 const keepAttempts = 24 * time.Hour
 
+// hiddenFor is how long a declaration outlives that it was hidden: long enough
+// for somebody to give the token its rights back, short enough that what was
+// removed in the meantime does not stay for ever.
+const hiddenFor = 24 * time.Hour
+
 // retireAfter is how long the status of a source that is not configured any
 // more is kept, so that decisions say what they lack.
 const retireAfter = 24 * time.Hour
@@ -134,9 +139,17 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 	for _, name := range retire(before, next, now) {
 		keepObserved(before, name, true, evidence, now, s)
 	}
-	for _, r := range results {
-		if r.known && r.facts.Permissions != nil {
-			permit(r, evidence, s)
+	for _, ruled := range [...]bool{false, true} { // permissions are asked of all pairs that anything names
+		for _, r := range results {
+			if !r.known || (r.facts.Permissions != nil) != ruled {
+				continue
+			}
+			if ruled {
+				permit(r, evidence, s)
+			}
+			if next.sources[r.name].Partial != "" {
+				keepHidden(before, r.name, evidence, now)
+			}
 		}
 	}
 	joinShared(evidence)
@@ -153,6 +166,34 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 		next.nameEnds(e)
 	}
 	return next
+}
+
+// keepHidden keeps for a while what a source said of a pair by name, and does not
+// say now that part of its answer is missing: a token that lost its rights must
+// not make dependencies vanish. Its last sight is when it was missed first.
+func keepHidden(before *recorded, source string, evidence map[graph.Pair][]api.Evidence, now time.Time) {
+	for pair, edge := range before.edges {
+		for _, e := range edge.Evidence {
+			named := e.Class == api.EvidenceDeclared || (e.Class == api.EvidenceAllowed && e.Exact)
+			if e.Source != source || !named {
+				continue
+			}
+			if slices.ContainsFunc(evidence[pair], func(o api.Evidence) bool { return graph.CompareEvidence(o, e) == 0 }) {
+				continue
+			}
+			if e.LastSeen.IsZero() {
+				e.LastSeen = now
+			}
+			if now.Sub(e.LastSeen) > hiddenFor {
+				continue
+			}
+			// What a wildcard or the default says of the pair is no longer all there is.
+			rest := slices.DeleteFunc(evidence[pair], func(o api.Evidence) bool {
+				return o.Source == source && !o.Exact && (o.Class == api.EvidenceAllowed || o.Class == api.EvidenceDenied)
+			})
+			evidence[pair] = append(rest, e)
+		}
+	}
 }
 
 // forgive lets a source of the mesh's traffic be silent where there is no mesh:

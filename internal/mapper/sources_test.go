@@ -156,6 +156,43 @@ func TestWhatIsSentOneWayIsTrafficWhereItIsAllowed(t *testing.T) {
 	must.Eq(t, api.EdgeConfirmed, w.edgeState("app", "logs"))
 }
 
+// TestATokenThatLosesItsRights hides intentions and upstreams that were known:
+// for a day they stay, and what has really gone goes when all is seen again.
+func TestATokenThatLosesItsRights(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := bare()
+		rule := graph.Rule{From: "a", To: "b", Allow: true, Precedence: 9, Detail: "intention a => b allow"}
+		w.permissions = graph.Permissions{Default: api.EvidenceDenied, Rules: []graph.Rule{rule}}
+		w.upstreams = map[graph.Pair]int{{From: "c", To: "d"}: 1, {From: "a", To: "b"}: 1}
+		m := w.bearing(t, func(o *Options) { o.Sources = []Source{Intentions(w), Upstreams(w)} })
+		w.round(t, m)
+		must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("a", "b"))
+		must.Eq(t, api.EdgeDenied, w.edgeState("c", "d"))
+
+		w.partial, w.permissions.Rules, w.upstreams = "consul hides some of it", nil, nil
+		w.round(t, m)
+		must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("a", "b"))
+		must.Eq(t, api.EdgeUnknown, w.edgeState("c", "d"), must.Sprint("a hidden rule may allow it"))
+		must.Eq(t, 0, w.round(t, m))
+		time.Sleep(23 * time.Hour)
+		w.round(t, m)
+		must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("a", "b"))
+
+		w.partial, w.permissions.Rules = "", []graph.Rule{rule}
+		w.round(t, m)
+		must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("a", "b"))
+		must.True(t, w.evidence("a", "b", SourceIntentions).LastSeen.IsZero())
+		must.Eq(t, "", w.edgeState("c", "d"))
+
+		w.partial, w.permissions.Rules = "again", nil
+		w.round(t, m)
+		time.Sleep(25 * time.Hour)
+		w.round(t, m)
+		must.Eq(t, "", w.edgeState("a", "b"), must.Sprint("hidden for more than a day"))
+	})
+}
+
 // TestAddressesAreTranslated gives traffic by container and address, as an agent
 // in the kernel sees it.
 func TestAddressesAreTranslated(t *testing.T) {
