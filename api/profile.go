@@ -54,6 +54,12 @@ type Baseline struct {
 	// Hours holds the mean per hour of week (0 is Monday 00:00 UTC), null
 	// where nothing was seen.
 	Hours []*float64 `json:"hours,omitempty"`
+	// ControlRuns is how often stable instances were judged against each other,
+	// an hour each, and ControlAlarms how often that aborted, which was false each
+	// time. Distrust says why the KPI is left out of judgements because of that.
+	ControlRuns   int    `json:"control_runs,omitempty"`
+	ControlAlarms int    `json:"control_alarms,omitempty"`
+	Distrust      string `json:"distrust,omitempty"`
 	// Sketch is the mergeable quantile sketch behind the figures.
 	Sketch []byte `json:"sketch,omitempty"`
 }

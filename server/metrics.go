@@ -38,6 +38,7 @@ type gauges struct {
 	leader, index, level, lag, contact   *prometheus.Desc
 	rollouts, intents, oldest            *prometheus.Desc
 	healthy, tolerance, divergent, peers *prometheus.Desc
+	control, alarms, distrusted          *prometheus.Desc
 }
 
 var _ prometheus.Collector = (*gauges)(nil)
@@ -60,6 +61,10 @@ func newGauges(s *Server) *gauges {
 		tolerance: desc("autopilot_failure_tolerance", "Voters that may be lost without an outage; on the leader only."),
 		divergent: desc("state_divergence", "Servers whose state differs from the leader's at the same index; on the leader only."),
 		peers:     desc("server_healthy", "Whether a server is healthy; on the leader only.", "server"),
+
+		control:    desc("judge_control_runs", "Judgements of stable instances against each other that ended, an hour each, over all targets.", "kpi"),
+		alarms:     desc("judge_control_alarms", "Those of them that aborted, each a false alarm.", "kpi"),
+		distrusted: desc("judge_distrusted", "Targets whose KPI is left out of judgements because of its false alarms.", "kpi"),
 	}
 }
 
@@ -67,6 +72,7 @@ func newGauges(s *Server) *gauges {
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		g.leader, g.index, g.level, g.lag, g.contact, g.rollouts, g.intents, g.oldest, g.healthy, g.tolerance, g.divergent, g.peers,
+		g.control, g.alarms, g.distrusted,
 	} {
 		to <- d
 	}
@@ -86,6 +92,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 		set(g.contact, contact.Seconds())
 	}
 	g.collectRollouts(set)
+	g.collectControls(set)
 	seen, err := node.Autopilot()
 	if err != nil {
 		return // it does not lead
@@ -119,6 +126,29 @@ func (g *gauges) collectRollouts(set func(*prometheus.Desc, float64, ...string))
 	}
 	set(g.intents, float64(open))
 	set(g.oldest, oldest.Seconds())
+}
+
+// collectControls tells how often the judge is wrong where it must not find
+// anything, by the recorded profiles.
+func (g *gauges) collectControls(set func(*prometheus.Desc, float64, ...string)) {
+	type sum struct{ runs, alarms, distrusted int }
+	sums := map[string]sum{}
+	for _, profile := range g.server.store.Profiles() {
+		for _, k := range profile.KPIs {
+			s := sums[k.KPI]
+			s.runs += k.ControlRuns
+			s.alarms += k.ControlAlarms
+			if k.Distrust != "" {
+				s.distrusted++
+			}
+			sums[k.KPI] = s
+		}
+	}
+	for kpi, s := range sums {
+		set(g.control, float64(s.runs), kpi)
+		set(g.alarms, float64(s.alarms), kpi)
+		set(g.distrusted, float64(s.distrusted), kpi)
+	}
 }
 
 func truth(b bool) float64 {

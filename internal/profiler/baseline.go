@@ -38,6 +38,7 @@ type series struct {
 	reference  judge.Reference
 	dispersion stats.Dispersion
 	levels     stats.Series // values
+	control    judge.Control
 	halves     stats.Series // differences between two halves of the instances, per instance
 }
 
@@ -54,6 +55,7 @@ type extra struct {
 	Dispersion stats.Dispersion `json:"dispersion,omitzero"`
 	Halves     stats.Series     `json:"halves,omitzero"`
 	Levels     stats.Series     `json:"levels,omitzero"`
+	Control    judge.Control    `json:"control,omitzero"`
 }
 
 func newSeries(kpi judge.KPI, source string) *series {
@@ -81,6 +83,11 @@ func (s *series) learn(value float64, now time.Time) {
 			r.N, r.M2 = r.N/2, r.M2/2
 		}
 	}
+}
+
+// watch lets the judge compare two halves of the instances.
+func (s *series) watch(one, other judge.Measure, interval time.Duration, seconds float64, now time.Time) {
+	s.control.Observe(s.describe(interval, interval), one, other, now, seconds)
 }
 
 // learnCounts adds events and exposure to the reference of a count.
@@ -147,7 +154,8 @@ func (s *series) baseline() (api.Baseline, error) {
 		KPI: s.kpi.Name, Kind: s.kpi.Kind, Unit: s.kpi.Unit, Source: s.source,
 		Samples: s.samples, Cold: s.cold(), Last: s.last, Mean: s.sketch.Mean(),
 		P50: s.sketch.Quantile(0.5), P90: s.sketch.Quantile(0.9), P99: s.sketch.Quantile(0.99),
-		Hours: make([]*float64, hoursOfWeek),
+		Hours:       make([]*float64, hoursOfWeek),
+		ControlRuns: s.control.Runs, ControlAlarms: s.control.Alarms, Distrust: s.control.Distrust(),
 	}
 	for i, h := range s.hours {
 		if h.n > 0 {
@@ -155,7 +163,7 @@ func (s *series) baseline() (api.Baseline, error) {
 			b.Hours[i] = &mean
 		}
 	}
-	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves, s.levels})
+	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves, s.levels, s.control})
 	if err != nil {
 		return api.Baseline{}, fmt.Errorf("write baseline of %s: %w", s.kpi.Name, err)
 	}
@@ -178,7 +186,7 @@ func restore(b api.Baseline) (*series, error) {
 		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
 	}
 	s := &series{kpi: kpi, source: b.Source, samples: b.Samples, last: b.Last, sketch: sketch,
-		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves, levels: x.Levels}
+		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves, levels: x.Levels, control: x.Control}
 	for i, mean := range b.Hours {
 		if mean != nil && i < hoursOfWeek {
 			s.hours[i] = hour{mean: *mean, n: coldBelow}

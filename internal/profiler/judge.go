@@ -129,6 +129,10 @@ func (p *Profiler) judged(r Request, references map[string]judge.Reference) ([]j
 				without = append(without, fmt.Sprintf("%s (%s is not configured)", want.KPI, source))
 				continue
 			}
+			if why := p.distrusted(r.Target, kpi); why != "" {
+				without = append(without, fmt.Sprintf("%s (%s)", want.KPI, why))
+				continue
+			}
 			kpi = p.learned(r, kpi)
 			if ref, ok := references[want.KPI]; ok {
 				kpi.Reference = ref
@@ -164,25 +168,63 @@ func (p *Profiler) byQuery(kpi judge.KPI) bool {
 	return true
 }
 
-// learned adds the history of a KPI; every latency uses that of latency_p99,
-// which has them all. The caller holds the lock.
-func (p *Profiler) learned(r Request, kpi judge.KPI) judge.KPI {
-	t := p.targets[r.Target]
+// history is the series of a KPI, nil without one; every latency uses that of
+// latency_p99, which has them all. The caller holds the lock.
+func (p *Profiler) history(ref api.TargetRef, kpi judge.KPI) *series {
+	t := p.targets[ref]
 	if t == nil {
-		return kpi
+		return nil
 	}
-	name := kpi.Name
 	if kpi.Kind == api.KPILatency {
-		name = api.KPILatencyP99
+		return t.series[api.KPILatencyP99]
 	}
-	s := t.series[name]
+	return t.series[kpi.Name]
+}
+
+// distrusted says why a KPI's own noise keeps it out of judgement, or "". The
+// caller holds the lock.
+func (p *Profiler) distrusted(ref api.TargetRef, kpi judge.KPI) string {
+	if s := p.history(ref, kpi); s != nil {
+		return s.control.Distrust()
+	}
+	return ""
+}
+
+// Bake forecasts how long a stage with so many instances in each arm will be
+// judged at the traffic that the target's profile has for an hour.
+func (p *Profiler) Bake(ref api.TargetRef, spec api.JudgeSpec, canary, stable int, at time.Time) api.BakeTime {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var kpis []judge.KPI
+	r := Request{Target: ref, Spec: spec, Canary: make([]string, canary), Stable: make([]string, stable)}
+	for _, want := range spec.KPIs {
+		if kpi, ok := judge.Known(want.KPI); ok {
+			kpis = append(kpis, p.learned(r, kpi))
+		}
+	}
+	rate := 0.0 // requests a second of one instance
+	if s := p.history(ref, judge.KPI{Name: api.KPIRequests}); s != nil {
+		var week stats.Week
+		for i := range s.hours {
+			if s.hours[i].n > 0 {
+				week[i] = &s.hours[i].mean
+			}
+		}
+		rate, _ = week.At(at)
+	}
+	return judge.Bake(spec, kpis, judge.Traffic{Canary: rate * float64(canary), Stable: rate * float64(stable)})
+}
+
+// learned adds the history of a KPI. The caller holds the lock.
+func (p *Profiler) learned(r Request, kpi judge.KPI) judge.KPI {
+	s := p.history(r.Target, kpi)
 	if s == nil {
 		return kpi
 	}
 	known := s.describe(r.Spec.Interval.D(), p.interval)
 	known.Name, known.Kind, known.Unit, known.Quantile = kpi.Name, kpi.Kind, kpi.Unit, kpi.Quantile
-	known.Noise.Canary /= float64(max(len(some(r.Canary)), 1))
-	known.Noise.Stable /= float64(max(len(some(r.Stable)), 1))
+	known.Noise.Canary /= float64(min(max(len(r.Canary), 1), judgedInstances))
+	known.Noise.Stable /= float64(min(max(len(r.Stable), 1), judgedInstances))
 	return known
 }
 

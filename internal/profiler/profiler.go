@@ -254,8 +254,9 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 // learnCounters adds one interval of requests, errors and latencies.
 func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map[string]*counters, seconds float64, now time.Time) {
 	var sum increment
+	var halves [2]increment
 	var errors, requests []float64
-	for _, id := range ids {
+	for i, id := range ids {
 		before, after := last[id], seen[id]
 		if before == nil || after == nil {
 			continue
@@ -265,6 +266,7 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 			continue
 		}
 		sum.add(inc)
+		halves[i%2].add(inc)
 		errors, requests = append(errors, inc.Errors), append(requests, inc.Requests)
 	}
 	if len(requests) == 0 {
@@ -278,6 +280,9 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 		s.learn(sum.Errors/sum.Requests, now)
 		s.learnCounts(sum.Errors, sum.Requests)
 		s.dispersion.Observe(errors, requests)
+		if halves[0].Requests > 0 && halves[1].Requests > 0 {
+			s.watch(judge.Count(halves[0].Errors, halves[0].Requests), judge.Count(halves[1].Errors, halves[1].Requests), p.interval, seconds, now)
+		}
 	}
 	if len(sum.Counts) == 0 || sum.Requests == 0 {
 		return
@@ -286,6 +291,9 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 		s := p.series(ref, name, sourceMetrics, now)
 		s.learn(judge.Quantile(sum.Upper, sum.Counts, s.kpi.Quantile), now)
 		s.learnBuckets(sum.Upper, sum.Counts)
+		if name == api.KPILatencyP99 && len(halves[0].Counts) > 0 && slices.Equal(halves[0].Upper, halves[1].Upper) {
+			s.watch(judge.Buckets(halves[0].Upper, halves[0].Counts), judge.Buckets(halves[1].Upper, halves[1].Counts), p.interval, seconds, now)
+		}
 	}
 }
 
@@ -372,6 +380,7 @@ func (p *Profiler) learnGauge(ref api.TargetRef, name, source string, values []f
 		// In units of one instance: a mean of n varies by 1/n of its variance.
 		size := math.Sqrt(1/float64(half) + 1/float64(len(values)-half))
 		s.halves.Observe((mean(values[:half]) - mean(values[half:])) / size)
+		s.watch(judge.Gauge(mean(values[:half])), judge.Gauge(mean(values[half:])), p.interval, p.interval.Seconds(), now)
 	}
 }
 
