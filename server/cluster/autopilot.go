@@ -235,14 +235,16 @@ func (*promoter) GetNodeTypes(_ *autopilot.Config, s *autopilot.State) map[raft.
 	return types
 }
 
-// CalculatePromotionsAndDemotions leaves out who never votes, and takes the
-// vote from a voter that was configured so since.
+// CalculatePromotionsAndDemotions leaves out who never votes, and takes
+// leadership and the vote from a server that was configured so since.
 func (*promoter) CalculatePromotionsAndDemotions(c *autopilot.Config, s *autopilot.State) autopilot.RaftChanges {
 	var changes autopilot.RaftChanges
 	now, stable := time.Now(), s.ServerStabilizationTime(c)
 	for id, server := range s.Servers {
 		never := server.Server.Meta[metaNonVoter] == yes
 		switch {
+		case never && server.State == autopilot.RaftLeader:
+			changes.Leader = successor(s)
 		case never && server.State == autopilot.RaftVoter:
 			changes.Demotions = append(changes.Demotions, id)
 		case !never && server.State == autopilot.RaftNonVoter && server.Stats.LastIndex > 0 && server.Health.IsStable(now, stable):
@@ -250,6 +252,17 @@ func (*promoter) CalculatePromotionsAndDemotions(c *autopilot.Config, s *autopil
 		}
 	}
 	return changes
+}
+
+// successor is a healthy voter that may lead, by name, or nobody.
+func successor(s *autopilot.State) (first raft.ServerID) {
+	for id, server := range s.Servers {
+		fit := server.State == autopilot.RaftVoter && server.Health.Healthy && server.Server.Meta[metaNonVoter] != yes
+		if fit && (first == "" || id < first) {
+			first = id
+		}
+	}
+	return first
 }
 
 // FilterFailedServerRemovals keeps those that are only silent for a while.

@@ -145,6 +145,20 @@ func TestANonVoterNeverVotes(t *testing.T) {
 	must.False(t, reader.Servers()[i].Voter)
 }
 
+func TestAVoterThatIsToVoteNoMoreGivesUpItsVote(t *testing.T) {
+	t.Parallel()
+	members := grow(t, 3, nil)
+	leader := leaderOf(t, members)
+	must.NoError(t, leader.Close())
+	rest := slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return m == leader })
+	cfg := leader.cfg
+	cfg.NonVoter, cfg.BootstrapExpect, cfg.RetryJoin = true, 0, []string{rest[0].Address()}
+	back := start(t, cfg)
+	until(t, "two voters of three members", func() bool { return voters(rest[0]) == 2 && len(rest[0].Servers()) == 3 })
+	put(t, rest, "without its vote")
+	agree(t, append(rest, back))
+}
+
 func TestANewcomerVotesOnlyOnceItIsStable(t *testing.T) {
 	t.Parallel()
 	slow := func(c *cluster.Config) {

@@ -11,7 +11,8 @@ import (
 )
 
 // health answers everybody, with 503 when the server is not ready, so that a
-// load balancer needs no token. The sources are for callers who may read.
+// load balancer needs no token. The sources and
+// the warnings are for callers who may read.
 func (a *API) health(c *call) error {
 	_, leader := a.opt.Cluster.Leader()
 	report := api.HealthReport{
@@ -23,7 +24,10 @@ func (a *API) health(c *call) error {
 	if a.opt.Vitals != nil {
 		v := a.opt.Vitals()
 		report.Lag, report.LastContact, report.Tolerance = v.Lag, api.Duration(max(v.LastContact, 0).Round(time.Millisecond)), v.Tolerance
-		report.Because, report.Warnings = append(report.Because, v.Because...), v.Warnings
+		report.Because = append(report.Because, v.Because...)
+		if c.by.Can(api.CapRead) {
+			report.Warnings = v.Warnings
+		}
 	}
 	select {
 	case <-a.closing:
