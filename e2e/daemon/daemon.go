@@ -35,6 +35,8 @@ type Options struct {
 	Servers    int    // 1 or 3
 	PortOffset int    // of the stack
 	Extra      string // HCL that is added to every server's configuration
+	// Rewrite, when set, is given each configuration and returns the one to use.
+	Rewrite func(config string) string
 }
 
 // Cluster is a set of servers beside one stack.
@@ -74,6 +76,9 @@ func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
 			config: filepath.Join(dir, "oakum.hcl"), logPath: filepath.Join(dir, "oakum.log"), binary: o.Binary,
 		}
 		text := configuration(env, name, filepath.Join(dir, "data"), httpPort+i+o.PortOffset, raftPort+i+o.PortOffset, joins, o.Extra)
+		if o.Rewrite != nil {
+			text = o.Rewrite(text)
+		}
 		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
 			return nil, fmt.Errorf("write configuration: %w", err)
 		}
@@ -179,6 +184,12 @@ func (s *Server) Kill() { s.signal(syscall.SIGKILL) }
 
 // Terminate asks the process to end, and waits.
 func (s *Server) Terminate() { s.signal(syscall.SIGTERM) }
+
+// Hangup has the process read its certificates again.
+func (s *Server) Hangup() error { return s.cmd.Process.Signal(syscall.SIGHUP) }
+
+// Raft is the address between the servers.
+func (s *Server) Raft() string { return s.raft }
 
 // Running reports whether the process lives.
 func (s *Server) Running() bool {

@@ -110,11 +110,7 @@ func (f Files) Load() (*Bundle, error) {
 		}
 		parts[i] = text
 	}
-	b, err := Parse(parts[0], parts[1], parts[2])
-	if err != nil {
-		return nil, api.Errorf(api.CodeInvalid, "%s: %v", strings.Join([]string{f.Cert, f.Key, f.CA}, ", "), err)
-	}
-	return b, nil
+	return Parse(parts[0], parts[1], parts[2])
 }
 
 // Keeper holds the bundle in use. It is safe for concurrent use.

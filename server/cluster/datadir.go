@@ -26,7 +26,7 @@ const (
 // stableID is where the stable store names the server. The label is written
 // after it, so a directory with a label whose store does not know the server
 // has lost its store.
-var stableID = []byte("oakum-server") //nolint:gochecknoglobals // a constant
+const stableID = "oakum-server"
 
 // label is what a data directory says about itself.
 type label struct {
@@ -76,7 +76,7 @@ func (c *Config) claim(l *label, stable raft.StableStore) error {
 	if c.Dir == "" {
 		return nil
 	}
-	name, err := stable.Get(stableID)
+	name, err := stable.Get([]byte(stableID))
 	if err != nil && !strings.Contains(err.Error(), "not found") { // Raft's own stores have no error to compare with
 		return fmt.Errorf("read %s: %w", c.Dir, err)
 	}
@@ -87,7 +87,7 @@ func (c *Config) claim(l *label, stable raft.StableStore) error {
 	case l != nil:
 		return nil
 	case len(name) == 0:
-		if err := stable.Set(stableID, []byte(c.ID)); err != nil {
+		if err := stable.Set([]byte(stableID), []byte(c.ID)); err != nil {
 			return fmt.Errorf("claim data directory: %w", err)
 		}
 	case string(name) != c.ID:
