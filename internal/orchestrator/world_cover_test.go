@@ -142,6 +142,7 @@ func (c coverage) table(t *testing.T) {
 // tally is what many worlds came to.
 type worlds struct {
 	turns, played, broken int
+	sizes                 []int // of the log entries of every 50th world, in bytes
 	ends, paths           map[string]int
 	cover                 coverage
 }
@@ -153,6 +154,7 @@ func newWorlds() *worlds {
 func (s *worlds) add(w *world) {
 	s.played++
 	s.turns += w.turns
+	s.sizes = append(s.sizes, w.sizes...)
 	for _, r := range w.store.Rollouts() {
 		s.ends[string(r.Status)]++
 		s.paths[w.path+" → "+string(r.Status)]++
@@ -163,6 +165,7 @@ func (s *worlds) add(w *world) {
 func (s *worlds) merge(other *worlds) {
 	s.played += other.played
 	s.turns += other.turns
+	s.sizes = append(s.sizes, other.sizes...)
 	s.broken += other.broken
 	for k, n := range other.ends {
 		s.ends[k] += n
@@ -177,6 +180,10 @@ func (s *worlds) merge(other *worlds) {
 func (s *worlds) log(t *testing.T) {
 	t.Helper()
 	t.Logf("%d worlds, %d turns; rollouts ended %v", s.played, s.turns, s.ends)
+	if n := len(s.sizes); n > 0 {
+		slices.Sort(s.sizes)
+		t.Logf("log entries: %d bytes p50, %d p90, %d p99, %d at most", s.sizes[n/2], s.sizes[n*9/10], s.sizes[n*99/100], s.sizes[n-1])
+	}
 	for _, path := range slices.Sorted(maps.Keys(s.paths)) {
 		t.Logf("  %-40s %7d", path, s.paths[path])
 	}

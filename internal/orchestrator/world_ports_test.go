@@ -328,6 +328,9 @@ func (t *term) commit(ctx context.Context, at boundary, what string, cmd state.C
 	if err != nil {
 		return err
 	}
+	if w.telling {
+		w.sizes = append(w.sizes, len(entry))
+	}
 	fault := w.roll(at)
 	switch fault {
 	case faultSlow:

@@ -163,6 +163,7 @@ type world struct {
 	cached   map[string]api.Rollout // as of cachedAt
 	cachedAt uint64
 	turns    int
+	sizes    []int // of log entries, in bytes
 	trace    []string
 	telling  bool // whether the trace is kept
 	hash     interface {
