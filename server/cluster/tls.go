@@ -195,6 +195,9 @@ func (s *secure) rejected(address string, err error) error {
 // explain says in one sentence what is wrong with the other side.
 func (s *secure) explain(err error) string {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "remote error" {
+		if op.Err.Error() == "tls: internal error" { // crypto/tls keeps its alerts to itself
+			return "it has no certificate to show yet: its log says why"
+		}
 		return fmt.Sprintf("it refuses this server's certificate (%v): give both servers certificates of one CA that name %s and have not expired", op.Err, s.name)
 	}
 	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {

@@ -237,6 +237,22 @@ func TestServersWithAndWithoutTLSSaySo(t *testing.T) {
 	must.Len(t, 1, first.Servers())
 }
 
+// A certificate may come late, such as from a Vault that is away at first.
+func TestAServerWithoutACertificateSaysSoAndJoinsOnceItHasOne(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t, "CA")
+	has, waits := cluster.NewKeeper("east"), cluster.NewKeeper("east")
+	must.NoError(t, has.Put(ca.bundle(template())))
+	addrs, book, lateBook := addresses(t, 2), &logbook{}, &logbook{}
+	first := secured(t, "a", has, book, cluster.Config{Bind: addrs[0], BootstrapExpect: 2, RetryJoin: addrs})
+	second := secured(t, "b", waits, lateBook, cluster.Config{Bind: addrs[1], BootstrapExpect: 2, RetryJoin: addrs})
+	until(t, "both say so", func() bool {
+		return book.count("it has no certificate to show yet: its log says why") == 1 && lateBook.count("this server has no certificate yet") == 1
+	})
+	must.NoError(t, waits.Put(ca.bundle(template())))
+	put(t, []*member{first, second}, "p")
+}
+
 func TestAKeeperRefusesWhatTheOthersWould(t *testing.T) {
 	t.Parallel()
 	ca, other := newAuthority(t, "CA"), newAuthority(t, "another CA")
