@@ -38,6 +38,9 @@ type layout struct {
 	last  graph.Layout
 	at    time.Time
 	took  time.Duration
+
+	index      uint64 // of Nomad's catalog when it was read last
+	registered []graph.Registration
 }
 
 // jobFacts is all that the graph needs of a job's specification, which itself
@@ -330,7 +333,7 @@ func (c *Client) Directory(ctx context.Context) (graph.Directory, error) {
 	for _, details := range out.Needs {
 		slices.Sort(details)
 	}
-	spaces, _, err := c.api.Services().List(c.query(ctx, "*"))
+	spaces, meta, err := c.api.Services().List(c.query(ctx, "*"))
 	if err != nil {
 		if forbidden(err) {
 			out.Partial = "nomad does not show its services to this token"
@@ -338,6 +341,20 @@ func (c *Client) Directory(ctx context.Context) (graph.Directory, error) {
 		}
 		return graph.Directory{}, explain("list services", err)
 	}
+	if meta.LastIndex == 0 || meta.LastIndex != c.layout.index {
+		if c.layout.registered, err = c.registrations(ctx, spaces); err != nil {
+			c.layout.index = 0
+			return graph.Directory{}, err
+		}
+		c.layout.index = meta.LastIndex
+	}
+	out.Registrations = c.layout.registered
+	return out, nil
+}
+
+// registrations reads every entry of Nomad's catalog, sorted by service.
+func (c *Client) registrations(ctx context.Context, spaces []*nomadapi.ServiceRegistrationListStub) ([]graph.Registration, error) {
+	var out []graph.Registration
 	var mu sync.Mutex
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(layoutWidth)
@@ -351,20 +368,18 @@ func (c *Client) Directory(ctx context.Context) (graph.Directory, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				for _, r := range list {
-					if strings.HasPrefix(r.JobID, TwinPrefix) {
-						continue
+					if !strings.HasPrefix(r.JobID, TwinPrefix) {
+						out = append(out, graph.Registration{Service: r.ServiceName, Instance: r.AllocID, Address: hostPort(r.Address, r.Port)})
 					}
-					out.Registrations = append(out.Registrations, graph.Registration{
-						Service: r.ServiceName, Instance: r.AllocID, Address: hostPort(r.Address, r.Port)})
 				}
 				return nil
 			})
 		}
 	}
 	if err := group.Wait(); err != nil {
-		return graph.Directory{}, err
+		return nil, err
 	}
-	slices.SortFunc(out.Registrations, func(a, b graph.Registration) int {
+	slices.SortFunc(out, func(a, b graph.Registration) int {
 		return cmp.Or(strings.Compare(a.Service, b.Service), strings.Compare(a.Instance, b.Instance), strings.Compare(a.Address, b.Address))
 	})
 	return out, nil

@@ -129,6 +129,7 @@ func TestLayoutAsksOnlyForWhatChanged(t *testing.T) {
 	}
 	must.Eq(t, 1, c.called("/v1/job/db"))
 	must.Eq(t, 3, c.called("/v1/jobs"))
+	must.Eq(t, 1, c.called("/v1/service/db"), must.Sprint("the index of the catalog stands still"))
 	_, err := client.Layout(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, 1, c.called("/v1/job/db"))
