@@ -25,7 +25,7 @@ const (
 // Marks of a server for the promoter.
 const (
 	metaNonVoter = "non_voter"
-	yes          = "yes"
+	yes, not     = "yes", "no" // absent: it has not told yet
 	typeNonVoter = autopilot.NodeType("non-voter")
 )
 
@@ -193,6 +193,8 @@ func (p *pilot) KnownServers() map[raft.ServerID]*autopilot.Server {
 		}
 		if h.status.NonVoter {
 			s.NodeType, s.Meta = typeNonVoter, map[string]string{metaNonVoter: yes}
+		} else if !h.at.IsZero() {
+			s.Meta = map[string]string{metaNonVoter: not}
 		}
 		switch silent := now.Sub(h.since); {
 		case !asked || h.err == nil:
@@ -235,19 +237,21 @@ func (*promoter) GetNodeTypes(_ *autopilot.Config, s *autopilot.State) map[raft.
 	return types
 }
 
-// CalculatePromotionsAndDemotions leaves out who never votes, and takes
+// CalculatePromotionsAndDemotions makes voters only of those that told that
+// they want to: what autopilot knows of a server is a look older than how it
+// does, so that a newcomer is healthy before it has told. It takes
 // leadership and the vote from a server that was configured so since.
 func (*promoter) CalculatePromotionsAndDemotions(c *autopilot.Config, s *autopilot.State) autopilot.RaftChanges {
 	var changes autopilot.RaftChanges
 	now, stable := time.Now(), s.ServerStabilizationTime(c)
 	for id, server := range s.Servers {
-		never := server.Server.Meta[metaNonVoter] == yes
+		never, willing := server.Server.Meta[metaNonVoter] == yes, server.Server.Meta[metaNonVoter] == not
 		switch {
 		case never && server.State == autopilot.RaftLeader:
 			changes.Leader = successor(s)
 		case never && server.State == autopilot.RaftVoter:
 			changes.Demotions = append(changes.Demotions, id)
-		case !never && server.State == autopilot.RaftNonVoter && server.Stats.LastIndex > 0 && server.Health.IsStable(now, stable):
+		case willing && server.State == autopilot.RaftNonVoter && server.Stats.LastIndex > 0 && server.Health.IsStable(now, stable):
 			changes.Promotions = append(changes.Promotions, id)
 		}
 	}
