@@ -139,8 +139,8 @@ func (s *secure) dial(ctx context.Context, conn net.Conn, address string) (net.C
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &b.Certificate, nil },
 	})
 	if err := s.prove(ctx, secured); err != nil {
-		if ctx.Err() != nil {
-			return nil, err // nobody refused: it took too long
+		if ctx.Err() != nil || tookTooLong(err) {
+			return nil, err // nobody refused
 		}
 		return nil, s.rejected(address, err)
 	}
@@ -172,8 +172,7 @@ func (s *secure) refused(from net.Addr, err error) error {
 	if h, _, splitErr := net.SplitHostPort(host); splitErr == nil {
 		host = h // the port is another one at each attempt
 	}
-	var timeout net.Error
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || (errors.As(err, &timeout) && timeout.Timeout()) {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || tookTooLong(err) {
 		return err // it went away by itself: a port scan, a health check
 	}
 	refusal := fmt.Errorf("a connection from %s is refused: %s", host, s.explain(err))
@@ -181,6 +180,11 @@ func (s *secure) refused(from net.Addr, err error) error {
 		s.logger.Warn("a caller is refused at the servers' port", "from", host, "reason", s.explain(err))
 	}
 	return refusal
+}
+
+func tookTooLong(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 // rejected tells why a server can't be spoken to.
