@@ -2,6 +2,8 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -121,11 +123,7 @@ func (p *pilot) told() (map[raft.ServerID]heard, bool) {
 	if !p.leads || len(p.heard) == 0 {
 		return nil, false
 	}
-	out := make(map[raft.ServerID]heard, len(p.heard))
-	for id, h := range p.heard {
-		out[id] = h
-	}
-	return out, true
+	return maps.Clone(p.heard), true
 }
 
 // AutopilotConfig is what the cluster keeps, or else what this server was
@@ -148,7 +146,7 @@ func (p *pilot) FetchServerStats(ctx context.Context, servers map[raft.ServerID]
 		members = append(members, raft.Server{ID: id, Address: s.Address})
 	}
 	now := p.node.askMembers(ctx, members)
-	if ctx.Err() != nil && context.Cause(ctx) == context.Canceled {
+	if ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled) {
 		return nil // leadership was lost: what is missing says nothing
 	}
 	p.mu.Lock()

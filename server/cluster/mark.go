@@ -69,7 +69,7 @@ func (m *marker) Apply(entry *raft.Log) any {
 	if former.IsZero() || !period.After(former) {
 		return answer
 	}
-	snapshot, err := m.FSM.Snapshot()
+	snapshot, err := m.Snapshot()
 	if err != nil {
 		return answer // the machine has halted and tells so itself
 	}
