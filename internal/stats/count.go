@@ -3,6 +3,7 @@ package stats
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // Side says which way a process looks: for a canary that is worse than the
@@ -26,22 +27,37 @@ const (
 	gridReach = 64.0
 )
 
-// mixture weighs the alternatives of a grid. Its density in x, the distance from
-// the margin in logarithms, is x exp(-2x): most at a factor of 1.6, since what is
-// nearer to the margin takes long to see under any weight and matters little, and
-// falling from there, since large factors decide within a few events.
-func mixture(logs []float64) float64 {
+// mixed is what the alternatives of a grid have in common: their logarithms from
+// the margin on, and the logarithms of their weights. The density of the weights
+// in x, the distance from the margin in logarithms, is x exp(-2x): most at a factor
+// of 1.6, since what is nearer to the margin takes long to see under any weight
+// and matters little, and falling from there, since large factors decide within a
+// few events.
+type mixed struct{ factor, log, weight []float64 }
+
+func mixtureOf(side Side, size int) *mixed {
+	m := &mixed{make([]float64, size), make([]float64, size), make([]float64, size)}
+	var sum float64
+	grid(side, size, func(j int, factor, log float64) {
+		m.factor[j], m.log[j] = factor, log
+		x := math.Abs(log)
+		m.weight[j] = x * math.Exp(-2*x)
+		sum += m.weight[j]
+	})
+	for j := range m.weight {
+		m.weight[j] = math.Log(m.weight[j] / sum * float64(size))
+	}
+	return m
+}
+
+// logE is the logarithm of the weighted mean.
+func (m *mixed) logE(logs []float64) float64 {
 	var room [gridSize]float64
 	weighted := append(room[:0], logs...)
-	var sum float64
-	step := math.Log(gridReach) / float64(len(logs))
 	for j := range weighted {
-		x := step * (float64(j) + 0.5)
-		weight := x * math.Exp(-2*x)
-		weighted[j] += math.Log(weight)
-		sum += weight
+		weighted[j] += m.weight[j]
 	}
-	return LogMeanExp(weighted...) + math.Log(float64(len(logs))/sum)
+	return LogMeanExp(weighted...)
 }
 
 // Block is what both arms did in one interval. Exposures are requests or
@@ -90,6 +106,11 @@ type Ratio struct {
 	// evidence of that alternative.
 	Expected    float64 `json:"expected,omitempty"`
 	LogExpected float64 `json:"log_expected,omitempty"`
+	// Share is the canary's share of events under the null where the tables are.
+	Share float64 `json:"share,omitempty"`
+
+	grid         *mixed
+	level, slope []float64
 }
 
 // ratioExpected is the weight of the expected ratio: a canary is harmless more
@@ -123,6 +144,11 @@ func grid(side Side, size int, visit func(j int, factor, log float64)) {
 	}
 }
 
+// ratioDrift is how far the null's share may wander from where the tables were
+// made, in units of its standard deviation for one event. The tangents in use
+// there give away less than a hundredth of an event's evidence.
+const ratioDrift = 0.05
+
 // Observe adds one interval.
 func (p *Ratio) Observe(block Block, dispersion float64) {
 	b := block.scale(dispersion)
@@ -132,22 +158,50 @@ func (p *Ratio) Observe(block Block, dispersion float64) {
 	}
 	null := p.Margin*b.CanaryExposure + b.StableExposure
 	share := p.Margin * b.CanaryExposure / null
-	grid(p.Side, len(p.Log), func(j int, factor, log float64) {
-		p.Log[j] += b.CanaryEvents*log - events*math.Log1p(share*(factor-1))
-	})
+	if math.Abs(share-p.Share) > ratioDrift*math.Sqrt(p.Share*(1-p.Share)) {
+		p.Share, p.level = share, nil // also at the start, where it is 0
+	}
+	if p.level == nil {
+		p.build()
+	}
+	// The logarithm of 1+share*(factor-1) is concave in the share, so its tangent
+	// at the tables' share is nowhere below it: what is used is never too much.
+	drift := share - p.Share
+	for j, log := range p.grid.log[:len(p.Log)] {
+		p.Log[j] += b.CanaryEvents*log - events*(p.level[j]+p.slope[j]*drift)
+	}
 	if p.Expected > 0 {
 		factor := p.Expected / p.Margin
 		p.LogExpected += b.CanaryEvents*math.Log(factor) - events*math.Log1p(share*(factor-1))
 	}
 }
 
+func (p *Ratio) build() {
+	p.mix()
+	p.level, p.slope = make([]float64, len(p.Log)), make([]float64, len(p.Log))
+	for j, factor := range p.grid.factor {
+		x := p.Share * (factor - 1)
+		p.level[j], p.slope[j] = math.Log1p(x), (factor-1)/(1+x)
+	}
+}
+
+func (p *Ratio) mix() {
+	if p.grid == nil {
+		p.grid = mixtureOf(p.Side, len(p.Log))
+	}
+}
+
 // LogE is the natural logarithm of the e-value.
 func (p *Ratio) LogE() float64 {
+	p.mix()
 	if p.Expected == 0 {
-		return mixture(p.Log)
+		return p.grid.logE(p.Log)
 	}
-	return LogMeanExp(math.Log(2*ratioExpected)+p.LogExpected, math.Log(2*(1-ratioExpected))+mixture(p.Log))
+	return LogMeanExp(math.Log(2*ratioExpected)+p.LogExpected, math.Log(2*(1-ratioExpected))+p.grid.logE(p.Log))
 }
+
+// Most is a number that LogE does not exceed, found without logarithms.
+func (p *Ratio) Most() float64 { return max(slices.Max(p.Log), p.LogExpected) }
 
 // Margin is an e-process about the difference of two event rates, for a margin
 // in the unit of the rate itself: errors per request, say. It is what lets a
@@ -182,6 +236,8 @@ type Margin struct {
 	CanaryExposure float64 `json:"cn"`
 	StableEvents   float64 `json:"se"`
 	StableExposure float64 `json:"sn"`
+
+	excess []float64 // of the alternatives over the stable rate
 }
 
 // marginExperts is smaller than gridSize: excesses below the margin matter by
@@ -189,7 +245,7 @@ type Margin struct {
 // canary cover it.
 const (
 	marginExpertsBetter = 6
-	marginExpertsWorse  = 24
+	marginExpertsWorse  = 12
 )
 
 // NewMargin starts a process. Worse tests "canary <= stable + difference",
@@ -219,9 +275,15 @@ func (p *Margin) Observe(block Block, dispersion float64) {
 			continue
 		}
 		x0, y0 := project(x, stable, b.CanaryExposure, b.StableExposure, p.Difference)
-		p.Log[j] += b.CanaryEvents*math.Log(x/x0) - b.CanaryExposure*(x-x0)
+		p.Log[j] -= b.CanaryExposure * (x - x0)
+		if b.CanaryEvents > 0 {
+			p.Log[j] += b.CanaryEvents * math.Log(x/x0)
+		}
 		if b.StableExposure > 0 {
-			p.Log[j] += b.StableEvents*math.Log(stable/y0) - b.StableExposure*(stable-y0)
+			p.Log[j] -= b.StableExposure * (stable - y0)
+		}
+		if b.StableExposure > 0 && b.StableEvents > 0 {
+			p.Log[j] += b.StableEvents * math.Log(stable/y0)
 		}
 	}
 	p.CanaryEvents += b.CanaryEvents
@@ -244,8 +306,14 @@ func (p *Margin) alternative(j int, canary, stable float64) (float64, bool) {
 	}
 	// From a quarter above the margin up to "everything fails", or to 64
 	// margins when rates are not probabilities.
-	top := math.Log(max(1/p.Difference, gridReach) / 1.25)
-	return stable + p.Difference*1.25*math.Exp(top*float64(j)/float64(len(p.Log)-2)), true
+	if len(p.excess) != len(p.Log) {
+		top := math.Log(max(1/p.Difference, gridReach) / 1.25)
+		p.excess = make([]float64, len(p.Log))
+		for k := range p.excess {
+			p.excess[k] = p.Difference * 1.25 * math.Exp(top*float64(k)/float64(len(p.Log)-2))
+		}
+	}
+	return stable + p.excess[j], true
 }
 
 // project finds the point of the line x = y + d that is nearest to (x1, y1) in
@@ -270,6 +338,9 @@ func project(x1, y1, n, m, d float64) (x0, y0 float64) {
 
 // LogE is the natural logarithm of the e-value.
 func (p *Margin) LogE() float64 { return LogMeanExp(p.Log...) }
+
+// Most is a number that LogE does not exceed, found without logarithms.
+func (p *Margin) Most() float64 { return slices.Max(p.Log) }
 
 // Rate is an e-process about one event rate against a fixed bound: "rate <=
 // bound" for Worse, "rate >= bound" for Better.
@@ -298,4 +369,7 @@ func (p *Rate) Observe(events, exposure, dispersion float64) {
 }
 
 // LogE is the natural logarithm of the e-value.
-func (p *Rate) LogE() float64 { return mixture(p.Log) }
+func (p *Rate) LogE() float64 { return mixtureOf(p.Side, len(p.Log)).logE(p.Log) }
+
+// Most is a number that LogE does not exceed, found without logarithms.
+func (p *Rate) Most() float64 { return slices.Max(p.Log) }

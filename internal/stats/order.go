@@ -2,6 +2,7 @@ package stats
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -41,6 +42,7 @@ type Order struct {
 	// The factors of one value in bin k under alternative j, at j*bins+k: see
 	// build. They follow from Base and Share.
 	canary, both, slope []float64
+	weights             []float64 // logarithms
 }
 
 // distortion is one alternative of an Order with its weight.
@@ -165,12 +167,22 @@ func (d distortion) bend(s float64) float64 {
 
 // LogE is the natural logarithm of the e-value.
 func (p *Order) LogE() float64 {
-	all := distortions()
-	weighted := make([]float64, len(p.Log))
-	var sum float64
-	for j, d := range all {
-		weighted[j] = p.Log[j] + math.Log(d.weight)
-		sum += d.weight
+	if p.weights == nil {
+		all, sum := distortions(), 0.0
+		for _, d := range all {
+			sum += d.weight
+		}
+		for _, d := range all {
+			p.weights = append(p.weights, math.Log(d.weight/sum*float64(len(all))))
+		}
 	}
-	return LogMeanExp(weighted...) + math.Log(float64(len(all))/sum)
+	var room [16]float64
+	weighted := append(room[:0], p.Log...)
+	for j := range weighted {
+		weighted[j] += p.weights[j]
+	}
+	return LogMeanExp(weighted...)
 }
+
+// Most is a number that LogE does not exceed, found without logarithms.
+func (p *Order) Most() float64 { return slices.Max(p.Log) }

@@ -119,6 +119,25 @@ func (p *Paired) LogE() float64 {
 	return LogMeanExp(terms...) - null - math.Log(weights/float64(len(p.Phi)))
 }
 
+// Most is a number that LogE does not exceed, found with few logarithms.
+func (p *Paired) Most() float64 {
+	if p.N < pairedMin {
+		return 0
+	}
+	n := p.N + p.Trust
+	best, null, positive := math.Inf(-1), math.Inf(-1), false
+	for _, f := range p.Phi {
+		r := p.regress(f)
+		positive = positive || r.mean > 0
+		best = max(best, r.scale-n/2*math.Log(r.rest))
+		null = max(null, r.scale-n/2*math.Log(r.rest+r.fit))
+	}
+	if !positive {
+		return 0 // no alternative is likelier than its own null
+	}
+	return best - null + math.Ln2
+}
+
 // regression is the series for one autocorrelation.
 type regression struct {
 	scale float64 // half the logarithm of 1-f^2

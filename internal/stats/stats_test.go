@@ -225,7 +225,43 @@ func TestProcessesSurviveJSON(t *testing.T) {
 		two = all{}
 		must.NoError(t, json.Unmarshal(raw, &two))
 	}
-	must.Eq(t, one, two)
+	first, err := json.Marshal(one)
+	must.NoError(t, err)
+	second, err := json.Marshal(two)
+	must.NoError(t, err)
+	must.Eq(t, string(first), string(second))
+	must.Eq(t, one.A.LogE(), two.A.LogE())
+	must.Eq(t, one.D.LogE(), two.D.LogE())
+}
+
+// TestMostIsNeverExceeded holds the cheap bound that spares most looks the
+// logarithms.
+func TestMostIsNeverExceeded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		rng := rand.New(rand.NewPCG(seed, 4))
+		ratio, margin := NewRatio(1.2, Worse, 0), NewMargin(0.05, Better)
+		better, order := NewRatio(2, Better, 1), NewOrder([]float64{5, 3, 2})
+		history := rapid.SampledFrom([]History{{}, {Unknown: true}, {Phi: 0.4, Error: 0.1, Variance: 1, N: 50}}).Draw(t, "history")
+		paired := NewPaired(history)
+		shift := rapid.Float64Range(-2, 2).Draw(t, "shift")
+		for range 30 {
+			b := Block{poisson(rng, 1+shift/2), 20, poisson(rng, 4), 100}
+			ratio.Observe(b, 1)
+			margin.Observe(b, 1)
+			better.Observe(b, 1)
+			order.Observe([]float64{poisson(rng, 2), poisson(rng, 2), poisson(rng, 1)}, []float64{poisson(rng, 6), poisson(rng, 3), poisson(rng, 1)}, 1)
+			paired.Observe(shift + rng.NormFloat64())
+			for name, p := range map[string][2]float64{
+				"ratio": {ratio.LogE(), ratio.Most()}, "better": {better.LogE(), better.Most()}, "margin": {margin.LogE(), margin.Most()},
+				"order": {order.LogE(), order.Most()}, "paired": {paired.LogE(), paired.Most()},
+			} {
+				if p[0] > p[1]+1e-9 {
+					t.Fatalf("%s: evidence %g above its bound %g", name, p[0], p[1])
+				}
+			}
+		}
+	})
 }
 
 func TestVectorRefusesDamage(t *testing.T) {

@@ -47,6 +47,8 @@ type model interface {
 	observe(kpi KPI, pair Pair, seconds float64)
 	// evidence is the natural logarithm of both e-values.
 	evidence() (abort, promote float64)
+	// most is what the evidence does not exceed, at a fraction of the cost.
+	most() (abort, promote float64)
 	// figures are the arms' values so far and the canary's exposure.
 	figures(kpi KPI) (stable, canary, exposure float64)
 	// reference is the stable arm for a later stage.
@@ -218,6 +220,9 @@ func (b *Bank) Observe(look Look) {
 	}
 	b.state.Last = look.At
 	b.state.Looks++
+	if !(look.Seconds >= 0 && look.Seconds <= measureMost) {
+		look.Seconds = 0
+	}
 	for _, e := range b.state.KPIs {
 		e.observe(look, b.state.Alone)
 		if e.Series == nil {
@@ -263,8 +268,13 @@ func (e *entry) observe(look Look, alone bool) {
 // decide latches the two conclusions. An abort stays. A promotion stays only
 // while nothing speaks for an abort.
 func (e *entry) decide(spec api.JudgeSpec) {
-	abort, promote := e.model().evidence()
 	needed := math.Log(1 / (e.Weight * spec.FalseAlarm))
+	// Most looks change nothing, which is cheap to see.
+	abort, promote := e.model().most()
+	if e.Aborted || abort < needed/2 && (e.Promoted || promote < math.Log(1/spec.Miss)) {
+		return
+	}
+	abort, promote = e.model().evidence()
 	if abort >= needed {
 		e.Aborted = true
 	}

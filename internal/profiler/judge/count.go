@@ -113,6 +113,18 @@ func (m *countModel) evidence() (abort, promote float64) {
 	return min(m.Worse.LogE(), m.WorseBy.LogE()), stats.LogMeanExp(m.Better.LogE(), m.BetterB.LogE())
 }
 
+func (m *countModel) most() (abort, promote float64) {
+	switch {
+	case m.Worse == nil && m.Alone == nil:
+		return 0, 0
+	case m.Worse == nil:
+		return m.Alone.Worse.Most(), m.Alone.Better.Most()
+	case m.WorseBy == nil:
+		return m.Worse.Most(), m.Better.Most()
+	}
+	return min(m.Worse.Most(), m.WorseBy.Most()), max(m.Better.Most(), m.BetterB.Most())
+}
+
 func (m *countModel) figures(KPI) (stable, canary, exposure float64) {
 	stable = m.Stable.rate()
 	if m.Worse == nil {

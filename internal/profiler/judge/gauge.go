@@ -88,6 +88,8 @@ func (m *gaugeModel) observe(_ KPI, pair Pair, seconds float64) {
 
 func (m *gaugeModel) evidence() (abort, promote float64) { return m.Worse.LogE(), m.Better.LogE() }
 
+func (m *gaugeModel) most() (abort, promote float64) { return m.Worse.Most(), m.Better.Most() }
+
 func (m *gaugeModel) figures(KPI) (stable, canary, exposure float64) {
 	if m.Alone {
 		return m.Carried.Mean, m.Canary, m.N

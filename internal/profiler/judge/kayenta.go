@@ -57,6 +57,8 @@ func point(kpi KPI, m Measure) float64 {
 // evidence is none: Kayenta has no notion of it.
 func (m *seriesModel) evidence() (abort, promote float64) { return 0, 0 }
 
+func (m *seriesModel) most() (abort, promote float64) { return 0, 0 }
+
 func (m *seriesModel) figures(KPI) (stable, canary, exposure float64) {
 	return kayenta.Summarise(m.Stable).Mean, kayenta.Summarise(m.Canary).Mean, float64(len(m.Canary))
 }

@@ -272,6 +272,26 @@ func (m *latencyModel) evidence() (abort, promote float64) {
 	return abort, promote
 }
 
+func (m *latencyModel) most() (abort, promote float64) {
+	if m.Slower != nil {
+		abort = m.Slower.Order.Most()
+	}
+	for _, l := range m.Worse {
+		abort = max(abort, l.most())
+	}
+	if m.Better != nil {
+		promote = m.Better.most()
+	}
+	return abort, promote
+}
+
+func (l *limit) most() float64 {
+	if l.Ratio == nil {
+		return l.Rate.Most()
+	}
+	return l.Ratio.Most()
+}
+
 func (m *latencyModel) figures(kpi KPI) (stable, canary, exposure float64) {
 	upper, counts := m.Upper, m.Stable
 	if m.Alone {

@@ -83,6 +83,10 @@ func (m Measure) requests() float64 {
 	return sum
 }
 
+// measureMost is the largest value that is taken for a measurement. Its square
+// still adds up without overflow.
+const measureMost = 1e18
+
 // usable returns why the measure has no data for a KPI, or "".
 func (m Measure) usable(kpi KPI) string {
 	if !m.Present {
@@ -98,6 +102,9 @@ func (m Measure) usable(kpi KPI) string {
 			}
 			if v < 0 {
 				return "a negative value"
+			}
+			if v > measureMost {
+				return "a value beyond all measure"
 			}
 		}
 		return ""
