@@ -136,7 +136,7 @@ func parse(text string, port int) (entry, error) {
 // withProvider reads "provider=NAME key=value ...".
 func (e entry) withProvider() (entry, error) {
 	e.args = map[string]string{}
-	for _, word := range strings.FieldsSeq(e.text) {
+	for word := range strings.FieldsSeq(e.text) {
 		key, value, found := strings.Cut(word, "=")
 		if !found || value == "" {
 			return e, api.Errorf(api.CodeInvalid, "%q: want key=value, have %q", e.text, word)
