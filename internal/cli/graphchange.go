@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -144,27 +143,45 @@ happens, until it is interrupted. With -json, one object for each change.`).remo
 		if err != nil {
 			return err
 		}
-		for {
-			q := c.query()
-			q.Index, q.Wait = meta.Index, watchWait
-			next, now, err := cl.Graph(ctx, q)
-			if errors.Is(err, context.Canceled) {
-				return nil // interrupting is how this command ends
-			}
-			if err != nil {
-				return err
-			}
-			d := graph.Diff(before, next, 0)
-			before, meta = next, now
-			if d.Empty() {
-				continue
-			}
-			if err := e.printChange(c, next.At, d); err != nil {
-				return err
-			}
-		}
+		return e.follow(ctx, c, cl, before, meta.Index)
 	})
 	return c
+}
+
+// follow prints what becomes of a graph until the context ends, over elections
+// and restarts of a server.
+func (e *env) follow(ctx context.Context, c *command, cl *client.Client, before api.Graph, index uint64) error {
+	warned, answered := "", e.Now()
+	for {
+		q := c.query()
+		q.Index, q.Wait = index, watchWait
+		next, meta, err := cl.Graph(ctx, q)
+		switch {
+		case ctx.Err() != nil:
+			return nil // interrupting is how this command ends
+		case err == nil:
+			answered, warned = e.Now(), ""
+			if index = meta.Index; q.Index > index {
+				index = 0 // the state was restored from a snapshot
+			}
+			if d := graph.Diff(before, next, 0); !d.Empty() {
+				if err := e.printChange(c, next.At, d); err != nil {
+					return err
+				}
+			}
+			before = next
+		case !passing(err) || e.Now().Sub(answered) > patience:
+			return err
+		default:
+			if line := api.AsError(err).Message; line != warned {
+				e.warnf("%s  %s; trying again\n", e.Now().UTC().Format("15:04:05"), line)
+				warned = line
+			}
+			if pause(ctx, retryEvery) != nil {
+				return nil
+			}
+		}
+	}
 }
 
 func (e *env) printChange(c *command, at time.Time, d api.GraphDelta) error {

@@ -2,11 +2,14 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -53,4 +56,43 @@ func TestWatchSurvivesAnElection(t *testing.T) {
 	rest, err := io.ReadAll(&out)
 	must.NoError(t, err)
 	must.StrContains(t, string(rest), "Status    complete, for 0s")
+}
+
+// A watch of the graph sees each change once, goes on over an election and ends
+// without a complaint when it is interrupted.
+func TestGraphWatch(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	g := api.Graph{At: testNow(), Services: []api.Service{{Name: "a"}}}
+	looks := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		must.EqOp(t, "/v1/graph", req.URL.Path)
+		looks++
+		w.Header().Set("X-Oakum-Index", strconv.Itoa(10+looks))
+		switch looks {
+		case 1:
+			must.EqOp(t, "", req.URL.Query().Get("index"))
+		case 2: // figures moved, nothing else
+			must.EqOp(t, "11", req.URL.Query().Get("index"))
+			g.Services[0].Healthy = 1
+		case 3:
+			fail(w, api.Errorf(api.CodeNoLeader, "the cluster has no leader now"))
+			return
+		case 4:
+			must.EqOp(t, "12", req.URL.Query().Get("index"))
+			g.Edges = []api.Edge{{From: "a", To: "b", State: api.EdgeDeniedAttempted}}
+		default:
+			interrupt()
+			return
+		}
+		must.NoError(t, json.NewEncoder(w).Encode(g))
+	}))
+	t.Cleanup(server.Close)
+	var out, warnings bytes.Buffer
+	code := Run(ctx, Options{
+		Args: []string{"graph", "watch", "-address", server.URL}, Stdin: &bytes.Buffer{},
+		Stdout: &out, Stderr: &warnings, Now: testNow, Getenv: func(string) string { return "" },
+	})
+	must.EqOp(t, 0, code)
+	must.EqOp(t, testNow().UTC().Format(time.RFC3339)+"\n+ a -> b  denied attempted\n", out.String())
+	must.StrContains(t, warnings.String(), "no leader now; trying again")
 }
