@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -139,6 +140,18 @@ func (s *Server) providers() map[string]discover.Provider {
 		}
 		return out, nil
 	}}
+}
+
+// register keeps the server registered. It is no duty like the others: it takes
+// its leave of Consul before they end, while there is still a token for it.
+func (s *Server) register(ctx context.Context) {
+	if s.out.consul == nil || !s.cfg.Consul.Register {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { _ = s.out.consul.KeepRegistered(ctx, s.registrar()) }) // what fails is told and tried again
+	s.closing("registration", func() error { cancel(); work.Wait(); return nil })
 }
 
 // registrar keeps this server's registration in Consul true.

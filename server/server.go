@@ -153,9 +153,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.duty(duties, "http api", func(ctx context.Context) error { return s.api.Serve(ctx, s.identity.https(s.listener)) })
-	if s.out.consul != nil && s.cfg.Consul.Register {
-		s.duty(duties, "registration", func(ctx context.Context) error { return s.out.consul.KeepRegistered(ctx, s.registrar()) })
-	}
+	s.register(duties)
 	s.duty(duties, "leadership", func(ctx context.Context) error { return s.node.Run(ctx, s.lead) })
 	s.log.Info("server started", "name", s.cfg.Name, "http", s.Address(), "raft", s.node.Address(), "dev", s.cfg.Dev)
 	if s.cfg.Dev {
