@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -79,11 +80,7 @@ func (g *gate) each(job string, watch func(r *http.Request, change bool) passage
 func (g *gate) taken() map[string]int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	out := map[string]int{}
-	for what, n := range g.changes {
-		out[what] = n
-	}
-	return out
+	return maps.Clone(g.changes)
 }
 
 // hold begins to keep what is to be kept, release lets it pass.
@@ -145,9 +142,7 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		seen := httptest.NewRecorder()
 		g.nomad.ServeHTTP(seen, r)
 		g.count(r, seen.Code)
-		for name, values := range seen.Header() {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), seen.Header())
 		w.WriteHeader(seen.Code)
 		_, _ = w.Write(seen.Body.Bytes()) // the caller may be dead
 	default:

@@ -116,6 +116,7 @@ func register() porcupine.Model {
 					return now != "", ""
 				case Absent:
 					return now == "", ""
+				case Refused, Unknown:
 				}
 				return true, ""
 			case Read:

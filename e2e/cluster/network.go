@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -130,7 +131,7 @@ func (n *Network) Isolate(members ...int) error {
 	var rules []rule
 	for i := range n.size {
 		for j := range n.size {
-			if contains(members, i) != contains(members, j) {
+			if slices.Contains(members, i) != slices.Contains(members, j) {
 				rules = append(rules, rule{i, j, 100})
 			}
 		}
@@ -186,15 +187,6 @@ func (n *Network) pairs(i int, from, to bool) []rule {
 		}
 	}
 	return rules
-}
-
-func contains(list []int, i int) bool {
-	for _, x := range list {
-		if x == i {
-			return true
-		}
-	}
-	return false
 }
 
 func (n *Network) add(rules ...rule) error {
@@ -273,7 +265,7 @@ func killInside(ns string) error {
 	if err != nil {
 		return fmt.Errorf("list processes of %s: %w", ns, err)
 	}
-	for _, field := range strings.Fields(string(out)) {
+	for field := range strings.FieldsSeq(string(out)) {
 		pid, err := strconv.Atoi(field)
 		if err == nil {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // it may end by itself in between
