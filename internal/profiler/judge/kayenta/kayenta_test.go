@@ -295,3 +295,21 @@ func TestReportedArraysAreAnsweredAsByKayenta(t *testing.T) {
 		must.Eq(t, c.KayentaOracle, kayenta.Defaults().Classify(y, x).Class, must.Sprintf("scale %g", c.Scale))
 	}
 }
+
+// TestRankSumAgreesWithSciPy compares with the z scores of
+// scipy.stats.mannwhitneyu, recorded by ../../../stats/testdata/oracle.py.
+func TestRankSumAgreesWithSciPy(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "stats", "testdata", "oracle.json"))
+	must.NoError(t, err)
+	var want struct {
+		Cases []struct {
+			X, Y []float64
+			Z    float64
+		} `json:"rank_sum"`
+	}
+	must.NoError(t, json.Unmarshal(raw, &want))
+	must.SliceNotEmpty(t, want.Cases)
+	for _, c := range want.Cases {
+		must.InDelta(t, c.Z, kayenta.RankSum(c.X, c.Y, 0), 1e-6)
+	}
+}
