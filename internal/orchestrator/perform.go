@@ -258,10 +258,11 @@ func kept(r api.Rollout) int {
 func (o *Orchestrator) doStage(r api.Rollout) func(context.Context, *rollout.JobView) error {
 	return func(ctx context.Context, v *rollout.JobView) error {
 		mode := r.Stages[r.Effect.Stage-1].Mode
-		delta := r.Effect.Want - max(staying(v), kept(r))
+		// What the effect wants was counted among the instances that the rollout
+		// recorded with it; a view of now may be older than that.
+		recorded := staying(&rollout.JobView{Instances: r.Instances})
+		delta := r.Effect.Want - max(staying(v), recorded, kept(r))
 		if allowed := rollout.Allowed(r.Decision.Budget, r.Former.Count); mode == api.StageInPlace && allowed > 0 && !canaries(r) {
-			// What the effect wants was counted in one view, what is there in
-			// another, which may be older: never more at once than the budget.
 			delta = min(delta, allowed)
 		}
 		return o.Mover.Stage(ctx, move(r), mode, max(1, delta), r.Effect.Expect)

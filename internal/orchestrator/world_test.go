@@ -80,7 +80,7 @@ func TestWorld(t *testing.T) {
 // had hidden, a stage sized by two views of different age.
 func TestWorldsThatOnceBroke(t *testing.T) {
 	s := newWorlds()
-	for _, n := range []int64{275, 1295, 2026, 3611, 4676, 18215} {
+	for _, n := range []int64{275, 1295, 2026, 3611, 4676, 18215, 21114, 24289} {
 		s.play(t, n)
 	}
 }
