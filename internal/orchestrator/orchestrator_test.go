@@ -222,6 +222,8 @@ func TestStageSize(t *testing.T) {
 		}
 		return out
 	}
+	// What the rollout recorded with the intent counts too.
+	noted := map[string][]api.Instance{"a list older than the intent": instances(4, 0)}
 	for name, c := range map[string]struct {
 		before api.StageMode
 		seen   []api.Instance
@@ -231,6 +233,7 @@ func TestStageSize(t *testing.T) {
 		"in place":                      {api.StageInPlace, instances(2, 0), 0, 3},
 		"a former instance came back":   {api.StageInPlace, instances(3, 0), 0, 2},
 		"an older list":                 {api.StageInPlace, instances(0, 0), 0, 3},
+		"a list older than the intent":  {api.StageInPlace, instances(2, 0), 0, 1},
 		"an older list, with a budget":  {api.StageInPlace, instances(0, 0), 1, 1},
 		"after canaries":                {api.StageBeside, instances(0, 2), 0, 5},
 		"more than enough came back":    {api.StageInPlace, instances(6, 0), 0, 1},
@@ -241,7 +244,7 @@ func TestStageSize(t *testing.T) {
 			m := &sizes{}
 			o := New(Options{Mover: m})
 			r := api.Rollout{
-				Former: &api.FormerJob{Count: 10}, Decision: api.Decision{Budget: api.BudgetSpec{Instances: c.budget}},
+				Former: &api.FormerJob{Count: 10}, Instances: noted[name], Decision: api.Decision{Budget: api.BudgetSpec{Instances: c.budget}},
 				Stages:  []api.Stage{{Number: 1, Mode: c.before}, {Number: 2, Mode: api.StageInPlace}},
 				Effects: []api.Effect{{Kind: api.EffectStage, Status: api.EffectDone, Stage: 1, Want: 2}},
 				Effect:  &api.Effect{Kind: api.EffectStage, Stage: 2, Want: 5},

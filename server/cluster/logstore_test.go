@@ -40,7 +40,7 @@ func logStores() map[string]func(dir string) (store, error) {
 }
 
 // sizes is the mix of entries that rollouts make, as BenchmarkTransition of
-// package state measures it: most are a judge's look or a change of a
+// package state and the worlds of package orchestrator measure it: most are a judge's look or a change of a
 // few instances, some carry the former job, and a few a submission.
 func sizes(rng *rand.Rand, n int) []*raft.Log {
 	out := make([]*raft.Log, n)
