@@ -44,4 +44,7 @@ type PatchReceipt struct {
 	Patch    Patch    `json:"patch"`
 	Plan     Plan     `json:"plan"`
 	Rollouts []string `json:"rollouts"`
+	// Bake forecasts how long the first stage of each judged target takes, by
+	// target ("namespace/job/group").
+	Bake map[string]BakeTime `json:"bake,omitempty"`
 }

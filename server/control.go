@@ -161,7 +161,7 @@ func (c *control) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	if err != nil {
 		return api.PatchReceipt{}, err
 	}
-	return api.PatchReceipt{Patch: patch, Plan: plan}, nil
+	return api.PatchReceipt{Patch: patch, Plan: plan, Bake: c.bake(plan, in.Now)}, nil
 }
 
 // redecide asks the policies in force about a rollout whose patch was tried.

@@ -104,6 +104,7 @@ func (e *env) printPlan(w io.Writer, r api.PatchReceipt, why bool) {
 			}
 		}
 		t.print(w, "")
+		printBake(w, r)
 	}
 	if len(r.Plan.Refusals) > 0 {
 		fmt.Fprintln(w, "\nLeft out:")
@@ -122,6 +123,26 @@ func (e *env) printPlan(w io.Writer, r api.PatchReceipt, why bool) {
 			printBecause(w, p.Decision)
 		}
 	}
+}
+
+// bakeMost is how many targets' forecasts are printed; -json has all.
+const bakeMost = 20
+
+// printBake tells how long the first stage of each target will be judged.
+func printBake(w io.Writer, r api.PatchReceipt) {
+	if len(r.Bake) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nFirst stage:")
+	t := newTable("Target", "Judgement")
+	for i, name := range slices.Sorted(maps.Keys(r.Bake)) {
+		if i == bakeMost {
+			t.add(fmt.Sprintf("%d more", len(r.Bake)-bakeMost), "")
+			break
+		}
+		t.add(name, r.Bake[name].String())
+	}
+	t.print(w, "  ")
 }
 
 func (e *env) opens(wave api.Wave) string {

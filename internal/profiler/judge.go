@@ -190,8 +190,15 @@ func (p *Profiler) distrusted(ref api.TargetRef, kpi judge.KPI) string {
 	return ""
 }
 
-// Bake forecasts how long a stage with so many instances in each arm will be
-// judged at the traffic that the target's profile has for an hour.
+// Bake forecasts from a recorded profile how long a stage with so many instances
+// in each arm will be judged, at the traffic that the profile has for an hour.
+func Bake(profile api.Profile, spec api.JudgeSpec, canary, stable int, at time.Time) api.BakeTime {
+	p := New(Options{Profiles: func() []api.Profile { return []api.Profile{profile} }})
+	p.load()
+	return p.Bake(profile.Target, spec, canary, stable, at)
+}
+
+// Bake forecasts as the function of the same name, from what is known now.
 func (p *Profiler) Bake(ref api.TargetRef, spec api.JudgeSpec, canary, stable int, at time.Time) api.BakeTime {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -107,6 +107,7 @@ func bakeOne(kpi KPI, spec api.KPISpec, evidence float64, t Traffic, interval fl
 		ratio := max(canary/stable, 1e-6)
 		return stats.WaldRatio(t.Canary*stable, t.Stable*stable, ratio, 1, math.Exp(-evidence)) * dispersion,
 			fmt.Sprintf("%.3g requests a second", t.Canary)
+	case api.KPIGauge:
 	}
 	if kpi.Reference.N < 2 {
 		return math.NaN(), ""

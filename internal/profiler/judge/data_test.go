@@ -38,7 +38,7 @@ func table(t testing.TB, path string) []map[string]string {
 	t.Helper()
 	f, err := os.Open(path)
 	must.NoError(t, err)
-	defer f.Close()
+	defer func() { must.NoError(t, f.Close()) }()
 	rows, err := csv.NewReader(f).ReadAll()
 	must.NoError(t, err)
 	out := make([]map[string]string, 0, len(rows))
@@ -146,7 +146,6 @@ func TestIdenticalMachines(t *testing.T) {
 				}
 				judgeBoth(&same, canary, stable, history)
 			}
-			history = &stats.Series{}
 			for other, theirs := range vms {
 				if other <= vm {
 					continue

@@ -14,12 +14,14 @@ type Metric struct {
 	Groups   []string
 }
 
-const (
-	// PassScore and MarginalScore are the default limits of the summary.
-	PassScore, MarginalScore = 75.0, 50.0
-	// nodataMost is the share of metrics without data that fails the whole.
-	nodataMost = 0.5
-)
+// PassScore is the summary from which the whole passes by default.
+const PassScore = 75.0
+
+// MarginalScore is the summary below which the whole fails by default.
+const MarginalScore = 50.0
+
+// nodataMost is the share of metrics without data that fails the whole.
+const nodataMost = 0.5
 
 // Score sums up metrics by group, 0 to 100. Weights are percentages; groups
 // without one share what is left equally.
