@@ -153,8 +153,8 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 		}
 	}
 	joinShared(evidence)
-	for _, list := range evidence {
-		oneWay(list)
+	for pair, list := range evidence {
+		oneWay(list, before.edges[pair].Evidence, now)
 	}
 	for pair, list := range evidence {
 		stamp(list, before.edges[pair].Evidence, now, s)
@@ -312,10 +312,20 @@ func permit(r result, evidence map[graph.Pair][]api.Evidence, s settings) {
 	}
 }
 
-// oneWay takes what was sent without an answer as traffic where a permission
-// allows it: nobody refused it, the callee has nothing to say.
-func oneWay(list []api.Evidence) {
-	if !slices.ContainsFunc(list, func(e api.Evidence) bool { return e.Class == api.EvidenceAllowed }) {
+// oneWayAfter is how long a pair must have been allowed before what is sent
+// without an answer proves anything: what was refused just before is still in
+// the window of the rates.
+const oneWayAfter = 2 * time.Minute
+
+// oneWay takes what was sent without an answer as traffic where a permission has
+// allowed it for a while: nobody refused it, the callee has nothing to say.
+func oneWay(list, before []api.Evidence, now time.Time) {
+	allowed := slices.ContainsFunc(list, func(e api.Evidence) bool {
+		return e.Class == api.EvidenceAllowed && slices.ContainsFunc(before, func(o api.Evidence) bool {
+			return graph.CompareEvidence(o, e) == 0 && now.Sub(o.FirstSeen) >= oneWayAfter
+		})
+	})
+	if !allowed {
 		return
 	}
 	for i := range list {

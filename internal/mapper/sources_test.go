@@ -140,20 +140,25 @@ func TestDeniedAttemptsAreForgottenAfterADay(t *testing.T) {
 
 func TestWhatIsSentOneWayIsTrafficWhereItIsAllowed(t *testing.T) {
 	t.Parallel()
-	w := bare()
-	sent := graph.Flow{From: "app", To: "logs", Evidence: api.Evidence{Class: api.EvidenceDenied, Attempt: true, Exact: true, Detail: "sent without an answer", BytesPerSecond: 80}}
-	w.flows = []graph.Flow{sent}
-	m := w.bearing(t, func(*Options) {})
-	w.round(t, m)
-	must.Eq(t, api.EdgeDeniedAttempted, w.edgeState("app", "logs"))
-	w.permissions = graph.Permissions{Rules: []graph.Rule{{From: "app", To: "logs", Allow: true, Precedence: 9}}}
-	w.round(t, m)
-	must.Eq(t, api.EdgeConfirmed, w.edgeState("app", "logs"))
-	must.Eq(t, 1, w.evidence("app", "logs", SourceTraffic).Days.Count())
-	must.Eq(t, 0, w.round(t, m), must.Sprint("the same facts make no change"))
-	w.flows = nil
-	w.round(t, m)
-	must.Eq(t, api.EdgeConfirmed, w.edgeState("app", "logs"))
+	synctest.Test(t, func(t *testing.T) {
+		w := bare()
+		sent := graph.Flow{From: "app", To: "logs", Evidence: api.Evidence{Class: api.EvidenceDenied, Attempt: true, Exact: true, Detail: "sent without an answer", BytesPerSecond: 80}}
+		w.flows = []graph.Flow{sent}
+		m := w.bearing(t, func(*Options) {})
+		w.round(t, m)
+		must.Eq(t, api.EdgeDeniedAttempted, w.edgeState("app", "logs"))
+		w.permissions = graph.Permissions{Rules: []graph.Rule{{From: "app", To: "logs", Allow: true, Precedence: 9}}}
+		w.round(t, m)
+		must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("app", "logs"), must.Sprint("what was refused a moment ago proves nothing"))
+		time.Sleep(2 * time.Minute)
+		w.round(t, m)
+		must.Eq(t, api.EdgeConfirmed, w.edgeState("app", "logs"))
+		must.Eq(t, 1, w.evidence("app", "logs", SourceTraffic).Days.Count())
+		must.Eq(t, 0, w.round(t, m), must.Sprint("the same facts make no change"))
+		w.flows = nil
+		w.round(t, m)
+		must.Eq(t, api.EdgeConfirmed, w.edgeState("app", "logs"))
+	})
 }
 
 // TestATokenThatLosesItsRights hides intentions and upstreams that were known:
