@@ -61,15 +61,25 @@ func (n *Node) form() {
 
 // comeBack is for a server that starts with state on disk and hears of no
 // leader: it was taken out while it was away, or its address is another one
-// now. It asks to be let in again until it hears of a leader. A server that is
-// taken out while it runs stays out until somebody starts it anew.
+// now. It asks to be let in again until it follows a leader for two looks in a
+// row: a leader that took it out may still send it the news of that, and falls
+// silent again. A server that is taken out later stays out until somebody
+// starts it anew.
 func (n *Node) comeBack(ctx context.Context) {
 	var told told
-	for wait := cmp.Or(n.cfg.Tuning.Rejoin, rejoinAfter); ; wait = formPauseMax {
+	wait := cmp.Or(n.cfg.Tuning.Rejoin, rejoinAfter)
+	for followed := 0; ; {
 		pause(ctx, wait)
-		if id, _ := n.Leader(); id != "" || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return
 		}
+		if n.follows() {
+			if followed++; followed == 2 {
+				return
+			}
+			continue
+		}
+		followed, wait = 0, min(wait, formPauseMax)
 		peers, _, err := n.askAll(ctx)
 		if err == nil {
 			err = n.join(ctx, peers)
@@ -78,6 +88,12 @@ func (n *Node) comeBack(ctx context.Context) {
 			n.logger.Info("no leader is heard of", "reason", err)
 		}
 	}
+}
+
+// follows reports whether this server hears of a leader, or is it, as a member.
+func (n *Node) follows() bool {
+	id, _ := n.Leader()
+	return id != "" && slices.ContainsFunc(n.members(), func(s raft.Server) bool { return string(s.ID) == n.cfg.ID })
 }
 
 // bootstrapped reports whether this server belongs to a cluster.
