@@ -292,7 +292,7 @@ func exchange(via http.RoundTripper, request *http.Request, out any) (err error)
 	}
 	if response.StatusCode != http.StatusOK {
 		var refused api.Error
-		if json.Unmarshal(body, &refused) == nil && refused.Code != "" {
+		if json.Unmarshal(body, &refused) == nil && refused.Code != "" && refused.Message != "" {
 			return &refused
 		}
 		return fmt.Errorf("%s answers %s", request.URL.Host, response.Status)
