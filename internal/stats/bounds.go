@@ -20,6 +20,26 @@ func RateBounds(events, exposure, miss float64) (low, high float64) {
 	return low, high
 }
 
+// RatioBounds are limits of the ratio of two event rates, each missed with
+// probability at most miss: those of the canary's share of all events, given how
+// many there were. Without an upper limit high is infinite.
+func RatioBounds(b Block, miss float64) (low, high float64) {
+	low, high = 0, math.Inf(1)
+	if b.CanaryExposure <= 0 || b.StableExposure <= 0 {
+		return low, high
+	}
+	scale := b.StableExposure / b.CanaryExposure
+	if b.CanaryEvents > 0 {
+		share := distuv.Beta{Alpha: b.CanaryEvents, Beta: b.StableEvents + 1}.Quantile(miss)
+		low = share / (1 - share) * scale
+	}
+	if b.StableEvents > 0 {
+		share := distuv.Beta{Alpha: b.CanaryEvents + 1, Beta: b.StableEvents}.Quantile(1 - miss)
+		high = share / (1 - share) * scale
+	}
+	return low, high
+}
+
 // ShareBounds are the exact (Clopper-Pearson) limits of a probability after
 // hits in trials, each missed with probability at most miss.
 func ShareBounds(hits, trials int, miss float64) (low, high float64) {

@@ -119,6 +119,23 @@ func (p *Paired) LogE() float64 {
 	return LogMeanExp(terms...) - null - math.Log(weights/float64(len(p.Phi)))
 }
 
+// Interval is the mean with its standard error, at the likeliest of the possible
+// autocorrelations. The error is 0 for fewer than three values.
+func (p *Paired) Interval() (mean, deviation float64) {
+	if p.N < pairedMin {
+		return p.Mean(), 0
+	}
+	best := math.Inf(-1)
+	for _, f := range p.Phi {
+		r := p.regress(f)
+		if likely := r.scale - p.N/2*math.Log(r.rest); likely > best {
+			best = likely
+			mean, deviation = r.mean, math.Sqrt(r.rest/(p.N+p.Trust-1)/(r.x*(1-f*f)))
+		}
+	}
+	return mean, deviation
+}
+
 // Most is a number that LogE does not exceed, found with few logarithms.
 func (p *Paired) Most() float64 {
 	if p.N < pairedMin {

@@ -51,6 +51,8 @@ type model interface {
 	most() (abort, promote float64)
 	// figures are the arms' values so far and the canary's exposure.
 	figures(kpi KPI) (stable, canary, exposure float64)
+	// interval holds the ratio of canary to stable.
+	interval(kpi KPI) (low, high float64)
 	// reference is the stable arm for a later stage.
 	reference() Reference
 }

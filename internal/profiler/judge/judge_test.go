@@ -459,3 +459,33 @@ func TestAbortNamesWhatGotWorse(t *testing.T) {
 	}}})
 	must.Eq(t, looks, b.Verdict(began().Add(time.Hour)).KPIs[0].Exposure)
 }
+
+// TestIntervalsHoldTheTruth counts how often the interval of an effect misses
+// what the world was made with.
+func TestIntervalsHoldTheTruth(t *testing.T) {
+	t.Parallel()
+	const runs = 100
+	missed := map[string]int{}
+	for seed := range uint64(runs) {
+		w := healthy(seed)
+		w.canaryError, w.stableErr, w.canarySlow, w.canaryCPU = 0.04, 0.02, 1.3, 0.23
+		b := open(t, spec(api.KPISpec{KPI: api.KPIErrorRate, AbortAbove: 60, PromoteBelow: 64},
+			api.KPISpec{KPI: "latency_p90", AbortAbove: 60, PromoteBelow: 64}, api.KPISpec{KPI: api.KPICPU, AbortAbove: 60, PromoteBelow: 64}), judge.Stage{}, nil)
+		for i := range 30 {
+			b.Observe(w.look(i))
+		}
+		for _, k := range b.Verdict(began()).KPIs {
+			truth := map[string]float64{api.KPIErrorRate: 2, "latency_p90": 1.3, api.KPICPU: 1.15}[k.KPI]
+			must.Positive(t, k.High)
+			if truth < k.Low || truth > k.High {
+				missed[k.KPI]++
+			}
+			must.Less(t, 3, k.High-k.Low, must.Sprint(k.KPI))
+		}
+	}
+	t.Log(missed)
+	for name, n := range missed {
+		mustNotExceed(t, n, runs, 0.07)
+		must.NotEq(t, "", name)
+	}
+}

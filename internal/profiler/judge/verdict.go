@@ -71,6 +71,12 @@ func (e *entry) effect(spec api.JudgeSpec, over bool) api.KPIEffect {
 	if stable > 0 {
 		k.Ratio = canary / stable
 	}
+	if low, high := e.model().interval(e.KPI); low <= high && !math.IsInf(low, 0) {
+		k.Low = low
+		if !math.IsInf(high, 0) {
+			k.High = high
+		}
+	}
 	switch {
 	case e.Aborted:
 		k.Kind = api.VerdictAbort
