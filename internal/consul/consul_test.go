@@ -1,6 +1,7 @@
 package consul_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -10,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
@@ -25,6 +26,7 @@ type agent struct {
 	mu       sync.Mutex
 	answers  map[string]any
 	index    string
+	contact  string // milliseconds since the server heard of its leader
 	filtered bool
 	calls    map[string]int
 	status   int
@@ -51,7 +53,7 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no such path", http.StatusNotFound)
 		return
 	}
-	for key, value := range map[string]string{"X-Consul-Index": a.index, "X-Consul-LastContact": "0", "X-Consul-KnownLeader": "true"} {
+	for key, value := range map[string]string{"X-Consul-Index": a.index, "X-Consul-LastContact": cmp.Or(a.contact, "0"), "X-Consul-KnownLeader": "true"} {
 		w.Header().Set(key, value)
 	}
 	if a.filtered {
@@ -96,7 +98,7 @@ func TestIntentions(t *testing.T) {
 	p, partial, err := a.client(t, "secret").Intentions(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, "", partial)
-	must.Eq(t, "", cmp.Diff(graph.Permissions{Default: api.EvidenceAllowed, Rules: []graph.Rule{
+	must.Eq(t, "", gocmp.Diff(graph.Permissions{Default: api.EvidenceAllowed, Rules: []graph.Rule{
 		{From: "a", To: "b", Allow: true, Precedence: 9, Detail: "intention a => b allow"},
 		{From: "far@elsewhere", To: "b", Allow: true, Precedence: 9, Detail: "intention far@elsewhere => b allow"},
 		{From: "a", To: "c", Allow: true, Conditional: true, Precedence: 9, Detail: "intention a => c by request (2 permissions)"},
@@ -193,7 +195,7 @@ func TestMeshFollowsRoutes(t *testing.T) {
 	} {
 		want[graph.Pair{From: "a", To: to}] = []string{how}
 	}
-	must.Eq(t, "", cmp.Diff(want, m.Declared))
+	must.Eq(t, "", gocmp.Diff(want, m.Declared))
 }
 
 func TestMeshOfGatewaysAndExports(t *testing.T) {
@@ -327,6 +329,53 @@ func TestWatchTellsOfMovedIndexes(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("nobody told of index " + index)
 		}
+	}
+	cancel()
+	<-done
+}
+
+// TestWatchTellsOnlyOfNews moves the index of intentions without a change, then
+// has a follower answer that has lost its leader, and then changes something.
+func TestWatchTellsOnlyOfNews(t *testing.T) {
+	a := &agent{index: "9", answers: map[string]any{"/v1/config/service-intentions": []object{}}} // no catalog: its watch fails and backs off
+	c := a.client(t, "secret")
+	ctx, cancel := context.WithCancel(t.Context())
+	told := make(chan struct{}, 16)
+	done := make(chan struct{})
+	go func() { defer close(done); c.Watch(ctx, func() { told <- struct{}{} }) }()
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	asked := func(more int) {
+		a.mu.Lock()
+		from := a.calls["/v1/config/service-intentions"]
+		a.mu.Unlock()
+		for {
+			a.mu.Lock()
+			now := a.calls["/v1/config/service-intentions"]
+			a.mu.Unlock()
+			if now >= from+more {
+				return
+			}
+			<-poll.C
+		}
+	}
+	set := func(index, contact string, answer any) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.index, a.contact, a.answers["/v1/config/service-intentions"] = index, contact, answer
+	}
+	entry := []object{{"Kind": "service-intentions", "Name": "b", "Sources": []object{{"Name": "a", "Action": "allow", "Precedence": 9}}}}
+	asked(2)
+	set("12", "0", []object{}) // a return is not a change
+	asked(2)
+	set("13", "60000", entry) // milliseconds
+	asked(1)
+	must.Eq(t, 0, len(told))
+	set("14", "0", entry)
+	select {
+	case <-told:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody told of the new intention")
 	}
 	cancel()
 	<-done

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	consulapi "github.com/hashicorp/consul/api"
+
+	"github.com/oakumhq/oakum/api"
 )
 
 const (
@@ -20,6 +22,9 @@ const (
 	// that moves without a change must not become a busy loop, and a Consul that
 	// is away is asked about once a second.
 	watchPause = time.Second
+	// watchStale is how old the word of a follower may be: news that are older
+	// than a round of the mapper are none.
+	watchStale = 5 * time.Second
 	// watchBackOff is the longest pause after failures.
 	watchBackOff = 15 * time.Second
 )
@@ -94,6 +99,9 @@ func (c *Client) ask(ctx context.Context, index uint64, read func(*consulapi.Que
 	meta, body, err := read(q.WithContext(ctx))
 	if err != nil {
 		return answer{}, err
+	}
+	if !meta.KnownLeader || meta.LastContact > watchStale {
+		return answer{}, api.Errorf(api.CodeUnavailable, "consul: watch: the server that answers has lost its leader, its word is %s old", meta.LastContact)
 	}
 	out := answer{index: max(meta.LastIndex, 1)}
 	if body != nil {

@@ -27,10 +27,17 @@ type growth struct {
 	heap     uint64        // what the analysis keeps
 }
 
-// steps is over how many changed edges a step's time is averaged.
-const steps = 64
+// stepsOf is over how many changed edges a step's time is averaged. Above 32,768
+// services reachability is not kept, and a step costs as much as the whole.
+func stepsOf(services int) int {
+	if services > 32_768 {
+		return 1
+	}
+	return 64
+}
 
 func grow(services, edges, instances int) growth {
+	steps := stepsOf(services)
 	list, all := synthetic(services, edges, instances)
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -47,7 +54,7 @@ func grow(services, edges, instances int) growth {
 		e.State = api.EdgeDenied
 		a.Update(api.GraphChange{Edges: []api.Edge{e}})
 	}
-	g.step = time.Since(began) / steps
+	g.step = time.Since(began) / time.Duration(steps)
 	runtime.KeepAlive(a)
 	return g
 }
