@@ -27,7 +27,7 @@ func lonely(f *testing.F) *Node {
 	must.NoError(f, err)
 	f.Cleanup(func() { must.NoError(f, n.Close()) })
 	n.client.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("nobody is there") }
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(f.Context(), 30*time.Second)
 	defer cancel()
 	for n.Barrier(ctx) != nil {
 		must.NoError(f, ctx.Err())
