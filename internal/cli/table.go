@@ -6,7 +6,7 @@ func commands() []func(*env) *command {
 		agentCommand, versionCommand,
 		policyValidate, policyTest, policyFmt, policyApply, policyList, policyRead, policyDelete,
 		patchPlan, patchSubmit, patchList, patchRead, patchQuarantines, patchLift,
-		rolloutList, rolloutStatus, rolloutHistory,
+		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		simulateCommand, simulationList, simulationRead,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,

@@ -1,0 +1,65 @@
+package cli
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+func judgedRollout() api.Rollout {
+	began := time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
+	return api.Rollout{
+		ID: "r1", Patch: "openssl<3>", Target: api.TargetRef{Namespace: "prod", Job: "web", Group: "api"}, Status: api.RolloutRolledBack,
+		Decision: api.Decision{Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05,
+			KPIs: []api.KPISpec{{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5}}}},
+		Stages: []api.Stage{{Number: 1, Percent: 10, Began: began, Ready: began.Add(time.Minute)}},
+		Verdict: &api.Verdict{Kind: api.VerdictAbort, At: began.Add(3 * time.Minute), Looks: 24, Reason: "cpu of the canary is 2x stable",
+			KPIs: []api.KPIEffect{
+				{KPI: api.KPICPU, Kind: api.VerdictAbort, Stable: 0.2, Canary: 0.4, Unit: "cores", Ratio: 2, Low: 1.9, High: 2.1, Evidence: 2.6, Needed: 2.5},
+				{KPI: api.KPIErrorRate, Kind: api.VerdictContinue, Unit: "share", Needed: 2.5, Promote: 0.4},
+			}},
+	}
+}
+
+func TestReportTellsEachKPI(t *testing.T) {
+	r := judgedRollout()
+	var out strings.Builder
+	printReports(&out, r, reportsOf(r))
+	for _, want := range []string{"Stage 1 (10 %): abort after 2m0s and 24 looks", "1.9 to 2.1", "2.6 of 2.5", "0.4 of 1.3"} {
+		must.StrContains(t, out.String(), want)
+	}
+	r.Verdict = nil
+	out.Reset()
+	printReports(&out, r, reportsOf(r))
+	must.StrContains(t, out.String(), "No stage was judged.")
+}
+
+func TestReportPageIsOneSafeDocument(t *testing.T) {
+	r := judgedRollout()
+	var out strings.Builder
+	must.NoError(t, printReportPage(&out, r, reportsOf(r)))
+	page := out.String()
+	must.StrContains(t, page, "openssl&lt;3&gt;")
+	must.StrContains(t, page, "<svg")
+	for _, foreign := range []string{"<script", "http:", "https:", "ZgotmplZ"} {
+		must.StrNotContains(t, page, foreign)
+	}
+	// Every element is closed.
+	d := xml.NewDecoder(strings.NewReader(page))
+	d.Strict, d.AutoClose = true, xml.HTMLAutoClose
+	d.Entity = xml.HTMLEntity
+	for {
+		_, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		must.NoError(t, err)
+	}
+}
