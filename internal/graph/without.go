@@ -2,6 +2,7 @@ package graph
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -72,14 +73,12 @@ const rackPrefix = "rack/"
 // leftWithout reports whether a service stands in a place, and how many places
 // of that kind it has besides.
 func leftWithout(s api.Service, place string) (left int, there bool) {
-	for _, v := range s.Volumes {
-		if v == place {
-			return 0, true // what needs a volume cannot do without it
-		}
+	if slices.Contains(s.Volumes, place) {
+		return 0, true // what needs a volume cannot do without it
 	}
 	list, name := s.Nodes, place
-	if len(place) > len(rackPrefix) && place[:len(rackPrefix)] == rackPrefix {
-		list, name = s.Racks, place[len(rackPrefix):]
+	if rack, ok := strings.CutPrefix(place, rackPrefix); ok {
+		list, name = s.Racks, rack
 	}
 	if !slices.Contains(list, name) {
 		return 0, false

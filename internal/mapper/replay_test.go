@@ -69,7 +69,8 @@ func readBoutique(t *testing.T, dir string) boutique {
 
 // answer is a minute as the service graph of traces would tell it. A pair has a
 // latency only in a minute with requests.
-func (m minute) answer() []byte {
+func (m minute) answer(t *testing.T) []byte {
+	t.Helper()
 	type series struct {
 		Metric map[string]string `json:"metric"`
 		Value  [2]any            `json:"value"`
@@ -87,9 +88,7 @@ func (m minute) answer() []byte {
 		}
 	}
 	text, err := json.Marshal(map[string]any{"status": "success", "data": map[string]any{"resultType": "vector", "result": result}})
-	if err != nil {
-		panic(err)
-	}
+	must.NoError(t, err)
 	return text
 }
 
@@ -105,11 +104,11 @@ func TestReplayOfOnlineBoutique(t *testing.T) {
 		}
 	}
 	for _, dir := range dirs {
-		t.Run(dir, func(t *testing.T) { //nolint:paralleltest // each reads its own files one after the other
+		t.Run(dir, func(t *testing.T) {
 			b := readBoutique(t, dir)
 			must.Len(t, 14, keysOf(b.edges))
 			at := 0
-			s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(b.minutes[at].answer()) }))
+			s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(b.minutes[at].answer(t)) }))
 			t.Cleanup(s.Close)
 			c, err := prometheus.New(prometheus.Config{Address: s.URL, Timeout: 10 * time.Second})
 			must.NoError(t, err)

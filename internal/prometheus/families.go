@@ -2,6 +2,7 @@ package prometheus
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
@@ -30,12 +31,7 @@ func measures() []Measure {
 
 // Known reports whether there is such a measure.
 func (m Measure) Known() bool {
-	for _, k := range measures() {
-		if k == m {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(measures(), m)
 }
 
 // end is how the labels of a series name one end of a pair. Of several

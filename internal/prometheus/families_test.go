@@ -17,7 +17,7 @@ import (
 	"github.com/oakumhq/oakum/internal/prometheus"
 )
 
-var update = flag.Bool("update", false, "write the golden files") //nolint:gochecknoglobals // a flag
+var update = flag.Bool("update", false, "write the golden files")
 
 // recorded answers every query with a recorded answer.
 func recorded(t *testing.T, name string) *prometheus.Client {
