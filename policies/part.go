@@ -137,6 +137,7 @@ func kpiArguments(kpi string) []argument {
 			return err
 		}},
 		{name: "weight", want: cty.Number, check: between(0, 1)},
+		{name: "query", want: cty.String},
 	}
 }
 
@@ -153,6 +154,9 @@ func kpiOf(v *values) api.KPISpec {
 	}
 	if value, ok := v.get("weight"); ok {
 		spec.Weight = numberOf(value)
+	}
+	if value, ok := v.get("query"); ok {
+		spec.Query = value.AsString()
 	}
 	if v.err == nil && spec.PromoteBelow <= spec.AbortAbove {
 		v.keep(fmt.Errorf("promote_below (%gx) must be above abort_above (%gx): the gap between them is what the judge decides in",

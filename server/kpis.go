@@ -26,6 +26,11 @@ func kpiQueries(cfg *config.Config) profiler.KPIQueries {
 			q.CPU = k.Query
 		case k.Name == api.KPIMemory:
 			q.Memory = k.Query
+		case k.Kind == api.KPIGauge:
+			if q.Gauges == nil {
+				q.Gauges = map[string]profiler.GaugeQuery{}
+			}
+			q.Gauges[k.Name] = profiler.GaugeQuery{Query: k.Query, Unit: k.Unit}
 		}
 	}
 	return q

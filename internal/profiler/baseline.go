@@ -174,6 +174,9 @@ func (s *series) baseline() (api.Baseline, error) {
 // restore reads a recorded baseline.
 func restore(b api.Baseline) (*series, error) {
 	kpi, ok := judge.Known(b.KPI)
+	if !ok && b.Kind == api.KPIGauge { // one of the operator's own
+		kpi, ok = judge.KPI{Name: b.KPI, Kind: b.Kind, Unit: b.Unit}, true
+	}
 	if !ok {
 		return nil, fmt.Errorf("read baseline of %s: not a known KPI", b.KPI)
 	}

@@ -1,7 +1,9 @@
 package profiler
 
 import (
+	"context"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,4 +67,76 @@ func TestBakeTimeComesFromTheProfile(t *testing.T) {
 	must.Eq(t, []string{"latency_p90"}, bake.Unknown)
 	must.Between(t, 15*time.Second, bake.Expected.D(), 2*time.Minute)
 	must.StrContains(t, bake.String(), "at today's traffic; at most 5 min")
+}
+
+// pressure answers one query with a value per instance.
+type pressure struct {
+	t      *testing.T
+	rng    *rand.Rand
+	canary float64
+}
+
+func (m pressure) Query(_ context.Context, promql string, _ time.Time) ([]Sample, error) {
+	if !strings.HasPrefix(promql, "rate(psi_io_waiting{alloc_id") {
+		return nil, nil
+	}
+	var out []Sample
+	for i, id := range ids(0, 4) {
+		v := 0.05 + 0.003*m.rng.NormFloat64()
+		if i == 0 {
+			v *= m.canary
+		}
+		out = append(out, Sample{Labels: map[string]string{"alloc_id": id}, Value: v})
+	}
+	return out, nil
+}
+
+// TestAnyQueryIsAKPI judges the pressure on I/O, which the policy names a query
+// for, without and with a profile of it.
+func TestAnyQueryIsAKPI(t *testing.T) {
+	own := api.KPISpec{KPI: "io_pressure", Query: "rate(psi_io_waiting{$instances}[30s])", AbortAbove: 1.2, PromoteBelow: 2}
+	for name, c := range map[string]struct {
+		canary  float64
+		learned bool
+		want    api.VerdictKind
+		looks   int
+	}{
+		"healthy":             {1, false, api.VerdictPromote, 60},
+		"three times as much": {3, false, api.VerdictAbort, 60},
+		"with a profile":      {3, true, api.VerdictAbort, 12},
+	} {
+		m := pressure{t: t, rng: rand.New(rand.NewPCG(3, 3)), canary: c.canary}
+		q := KPIQueries{Gauges: map[string]GaugeQuery{own.KPI: {Query: own.Query, Unit: "share"}}}
+		p := New(Options{Metrics: m, Queries: q})
+		if c.learned {
+			for i := range 200 {
+				values := make([]float64, 3)
+				for k := range values {
+					values[k] = 0.05 + 0.003*m.rng.NormFloat64()
+				}
+				p.learnGauge(shop(), own.KPI, sourceMetrics, values, began().Add(time.Duration(i)*5*time.Second))
+			}
+			again := New(Options{Metrics: m, Queries: q, Profiles: p.Profiles})
+			again.load()
+			p = again
+		}
+		r := Request{Target: shop(), Spec: spec(), Canary: ids(0, 1), Stable: ids(1, 4), Started: began()}
+		r.Spec.KPIs = []api.KPISpec{own}
+		var v api.Verdict
+		var looks int
+		for looks = range c.looks {
+			r.Now = began().Add(time.Duration(looks) * 5 * time.Second)
+			verdict, state, err := p.Judge(t.Context(), r)
+			must.NoError(t, err)
+			if v, r.State = verdict, &state; v.Kind != api.VerdictContinue {
+				break
+			}
+		}
+		must.Eq(t, c.want, v.Kind, must.Sprintf("%s after %d looks: %s", name, looks, v.Reason))
+	}
+	p := New(Options{Metrics: pressure{t: t, rng: rand.New(rand.NewPCG(3, 3))}})
+	r := Request{Target: shop(), Spec: spec(), Canary: ids(0, 1), Stable: ids(1, 4), Now: began()}
+	r.Spec.KPIs = []api.KPISpec{{KPI: "io_pressure", AbortAbove: 1.2, PromoteBelow: 2}}
+	_, _, err := p.Judge(t.Context(), r)
+	must.ErrorContains(t, err, "io_pressure: not a known KPI")
 }

@@ -123,7 +123,7 @@ func (p *Profiler) judged(r Request, references map[string]judge.Reference) ([]j
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, want := range r.Spec.KPIs {
-		kpi, ok := judge.Known(want.KPI)
+		kpi, ok := p.queries.known(want)
 		if ok {
 			if source := p.sourceOf(kpi); source != "" {
 				without = append(without, fmt.Sprintf("%s (%s is not configured)", want.KPI, source))
@@ -205,7 +205,7 @@ func (p *Profiler) Bake(ref api.TargetRef, spec api.JudgeSpec, canary, stable in
 	var kpis []judge.KPI
 	r := Request{Target: ref, Spec: spec, Canary: make([]string, canary), Stable: make([]string, stable)}
 	for _, want := range spec.KPIs {
-		if kpi, ok := judge.Known(want.KPI); ok {
+		if kpi, ok := p.queries.known(want); ok {
 			kpis = append(kpis, p.learned(r, kpi))
 		}
 	}
@@ -260,6 +260,9 @@ func (p *Profiler) look(ctx context.Context, r Request, m *memory) error {
 	if reading.memory, err = p.readGauge(ctx, p.queries.Memory, ids, r.Now); err != nil {
 		return err
 	}
+	if reading.gauges, err = p.readGauges(ctx, r.Spec, ids, r.Now); err != nil {
+		return err
+	}
 	first := m.At.IsZero()
 	m.remember(r.Now, ids, reading)
 	if first {
@@ -267,7 +270,7 @@ func (p *Profiler) look(ctx context.Context, r Request, m *memory) error {
 	}
 	look := judge.Look{At: r.Now, Seconds: reading.seconds, KPIs: map[string]judge.Pair{}}
 	for _, want := range r.Spec.KPIs {
-		if kpi, ok := judge.Known(want.KPI); ok {
+		if kpi, ok := p.queries.known(want); ok {
 			look.KPIs[want.KPI] = judge.Pair{Canary: reading.measure(kpi, canary), Stable: reading.measure(kpi, stable)}
 		}
 	}
@@ -289,6 +292,24 @@ func (p *Profiler) needs(spec api.JudgeSpec, counters bool) bool {
 		}
 	}
 	return false
+}
+
+// readGauges asks for the gauges of a spec that Oakum does not know by itself.
+func (p *Profiler) readGauges(ctx context.Context, spec api.JudgeSpec, ids []string, at time.Time) (map[string]map[string]float64, error) {
+	out := map[string]map[string]float64{}
+	for _, want := range spec.KPIs {
+		if _, ok := judge.Known(want.KPI); ok {
+			continue
+		}
+		values, err := p.readGauge(ctx, p.queries.gauge(want).Query, ids, at)
+		if err != nil {
+			return nil, err
+		}
+		if values != nil {
+			out[want.KPI] = values
+		}
+	}
+	return out, nil
 }
 
 // readGauge asks for one value per instance, when there is a query for it.
@@ -346,6 +367,7 @@ type reading struct {
 	usage    map[string]AllocStats
 	cpu      map[string]float64
 	memory   map[string]float64
+	gauges   map[string]map[string]float64 // by KPI and instance
 }
 
 // measure is one arm's share of a KPI. Instances without data are named in
@@ -358,12 +380,15 @@ func (r *reading) measure(kpi judge.KPI, ids []string) judge.Measure {
 	have := 0
 	for _, id := range ids {
 		why := ""
-		switch kpi.Name {
-		case api.KPICPU:
+		own, isOwn := r.gauges[kpi.Name]
+		switch name := kpi.Name; {
+		case isOwn:
+			why = gauge(id, own, nil, nil, &values)
+		case name == api.KPICPU:
 			why = gauge(id, r.cpu, r.usage, func(u AllocStats) float64 { return u.CPUCores }, &values)
-		case api.KPIMemory:
+		case name == api.KPIMemory:
 			why = gauge(id, r.memory, r.usage, func(u AllocStats) float64 { return u.MemoryBytes }, &values)
-		case api.KPIRestarts:
+		case name == api.KPIRestarts:
 			why = r.restarted(id, &restarts)
 		default:
 			why = r.counted(kpi, id, &sum)

@@ -342,7 +342,11 @@ func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []stri
 // sampleGauges asks for the gauges that have a query of their own.
 func (p *Profiler) sampleGauges(ctx context.Context, now time.Time) map[string]map[string]float64 {
 	out := map[string]map[string]float64{}
-	for name, query := range map[string]string{api.KPICPU: p.queries.CPU, api.KPIMemory: p.queries.Memory} {
+	queries := map[string]string{api.KPICPU: p.queries.CPU, api.KPIMemory: p.queries.Memory}
+	for name, own := range p.queries.Gauges {
+		queries[name] = own.Query
+	}
+	for name, query := range queries {
 		values, err := p.readGauge(ctx, query, nil, now)
 		if err != nil {
 			p.log.Warn("sample gauge", "kpi", name, "error", err)
@@ -429,7 +433,7 @@ func (p *Profiler) series(ref api.TargetRef, name, source string, now time.Time)
 	t.updated, t.changed = now, true
 	s := t.series[name]
 	if s == nil {
-		kpi, _ := judge.Known(name)
+		kpi, _ := p.queries.known(api.KPISpec{KPI: name})
 		s = newSeries(kpi, source)
 		t.series[name] = s
 	}

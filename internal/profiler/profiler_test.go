@@ -2,6 +2,7 @@ package profiler
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -167,4 +168,12 @@ func BenchmarkProfileIngest(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/perRound, "ns/sample")
+	kpis, recorded := 0, 0
+	for _, profile := range p.Profiles() {
+		raw, err := json.Marshal(profile)
+		must.NoError(b, err)
+		kpis, recorded = kpis+len(profile.KPIs), recorded+len(raw)
+	}
+	b.ReportMetric(float64(recorded)/float64(kpis), "recorded-bytes/kpi")
+	b.ReportMetric(float64(recorded)/float64(len(m.targets)), "recorded-bytes/target")
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
 )
 
 // Sample is one series of an instant query.
@@ -53,6 +54,14 @@ type KPIQueries struct {
 	// CPU (cores) and Memory (bytes) replace Nomad's allocation statistics.
 	CPU    string
 	Memory string
+	// Gauges are KPIs of the operator's own, by name: I/O, pressure, queues.
+	Gauges map[string]GaugeQuery
+}
+
+// GaugeQuery is how a gauge that Oakum does not know by itself is measured.
+type GaugeQuery struct {
+	Query string // one value per allocation
+	Unit  string
 }
 
 // DefaultQueries are the queries for services that use the common names of
@@ -64,6 +73,27 @@ func DefaultQueries() KPIQueries {
 		Errors:   `sum by ($label) (http_requests_total{code=~"5..",$instances})`,
 		Buckets:  `sum by ($label, le) (http_request_duration_seconds_bucket{$instances})`,
 	}
+}
+
+// known describes a KPI of a policy: one that Oakum knows by itself, or a gauge
+// that the configuration or the policy has a query for.
+func (q KPIQueries) known(spec api.KPISpec) (judge.KPI, bool) {
+	if kpi, ok := judge.Known(spec.KPI); ok {
+		return kpi, true
+	}
+	if own := q.gauge(spec); own.Query != "" {
+		return judge.KPI{Name: spec.KPI, Kind: api.KPIGauge, Unit: own.Unit}, true
+	}
+	return judge.KPI{}, false
+}
+
+// gauge is the query of a gauge; that of the policy comes first.
+func (q KPIQueries) gauge(spec api.KPISpec) GaugeQuery {
+	own := q.Gauges[spec.KPI]
+	if spec.Query != "" {
+		own.Query = spec.Query
+	}
+	return own
 }
 
 // or fills what is empty from another set.
@@ -79,6 +109,9 @@ func (q KPIQueries) or(o KPIQueries) KPIQueries {
 	fill(&q.Buckets, o.Buckets)
 	fill(&q.CPU, o.CPU)
 	fill(&q.Memory, o.Memory)
+	if q.Gauges == nil {
+		q.Gauges = o.Gauges
+	}
 	return q
 }
 
