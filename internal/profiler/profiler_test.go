@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,6 +161,13 @@ func BenchmarkProfileIngest(b *testing.B) {
 	one, two := seen(1), seen(2)
 	const perRound = 1000 * 18
 	now := began()
+	heap := func() float64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	before := heap()
 	b.ResetTimer()
 	for b.Loop() {
 		now = now.Add(5 * time.Second)
@@ -175,5 +183,9 @@ func BenchmarkProfileIngest(b *testing.B) {
 		kpis, recorded = kpis+len(profile.KPIs), recorded+len(raw)
 	}
 	b.ReportMetric(float64(recorded)/float64(kpis), "recorded-bytes/kpi")
+	b.ReportMetric((heap()-before)/float64(kpis), "heap-bytes/kpi")
+	for _, alive := range []any{p, m, one, two} {
+		runtime.KeepAlive(alive)
+	}
 	b.ReportMetric(float64(recorded)/float64(len(m.targets)), "recorded-bytes/target")
 }
