@@ -4,7 +4,7 @@
 // It owns three things. Merge folds the evidence of each pair of services into
 // an edge with a state. Analyse rates what the loss of each service would mean:
 // components, dominators, blast radius and a criticality score whose parts are
-// shown. Table, Tree, DOT and Mermaid write a graph for people.
+// shown. Findings, Diff, Table, Tree, DOT and Mermaid tell people about a graph.
 //
 // Two graphs are kept side by side. The certain graph holds the edges whose
 // state is proof of a dependency (api.EdgeState.Certain); it decides order,
@@ -24,6 +24,14 @@
 //     through s. An entry can dominate, as a gateway does.
 //   - single point: a service that dominates at least one other, or one that
 //     has exactly one instance and a blast radius above zero.
+//
+//   - gateway: a service that edges run through without being their end
+//     (api.Edge.Via). Its dependants are the callers of those edges and theirs;
+//     it dominates what no entry reaches once they are gone.
+//
+// An analysis is brought up to date by Update or Review: a change costs what it
+// touches, unless it makes or breaks a cycle, a name comes or goes, or there
+// are more than 32,768 services.
 //
 // The package is pure: no clock, no I/O, no goroutines, and the same input
 // gives the same output whatever its order.
