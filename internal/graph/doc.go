@@ -16,12 +16,16 @@
 //
 //   - blast radius of s: the services other than s from which s is reachable
 //     over certain edges. blast radius max: the same over possible edges.
+//
 //   - component: services that reach each other over certain edges. They share
 //     a number; it is one plus the rank of their first name among all names.
+//
 //   - entry: a service that no service outside its own cycle of possible edges
 //     depends on. Every member of a cycle that nobody outside calls is one.
+//
 //   - s dominates t when every path of certain edges from any entry to t runs
 //     through s. An entry can dominate, as a gateway does.
+//
 //   - single point: a service that dominates at least one other, or one that
 //     has exactly one instance and a blast radius above zero.
 //
