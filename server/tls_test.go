@@ -144,7 +144,7 @@ func serve(t *testing.T, i *identity) string {
 	})}
 	done := make(chan error, 1)
 	go func() { done <- web.Serve(i.https(l)) }()
-	t.Cleanup(func() { must.NoError(t, web.Close()); <-done })
+	t.Cleanup(func() { must.NoError(t, web.Close()); must.ErrorIs(t, <-done, http.ErrServerClosed) })
 	_, port, err := net.SplitHostPort(l.Addr().String())
 	must.NoError(t, err)
 	return "https://localhost:" + port

@@ -95,7 +95,7 @@ func (c *incoming) greet() {
 		c.err = c.secure.refused(c.RemoteAddr(), err)
 		return
 	}
-	_, c.err = c.Conn.Write([]byte{welcome})
+	_, c.err = c.Write([]byte{welcome})
 }
 
 // serverConfig asks for the bundle in use at each handshake.
