@@ -69,11 +69,11 @@ func (s *series) learn(value float64, now time.Time) {
 	}
 	s.samples++
 	s.last = value
-	h := &s.hours[hourOfWeek(now)]
+	h := &s.hours[stats.HourOfWeek(now)]
 	h.n = min(h.n+1, hourMemory)
 	h.mean += (value - h.mean) / h.n
 	if s.kpi.Kind == api.KPIGauge {
-		s.levels.Observe(value)
+		observe(&s.levels, value)
 		r := &s.reference
 		r.N++
 		delta := value - r.Mean
@@ -82,6 +82,14 @@ func (s *series) learn(value float64, now time.Time) {
 		if r.N > hourMemory {
 			r.N, r.M2 = r.N/2, r.M2/2
 		}
+	}
+}
+
+// observe adds a value to a series that forgets as an hour of the week does.
+func observe(s *stats.Series, value float64) {
+	s.Observe(value)
+	if s.N > hourMemory {
+		s.Fade()
 	}
 }
 
@@ -118,13 +126,6 @@ func (s *series) learnBuckets(upper, counts []float64) {
 		}
 	}
 	r.Upper, r.Counts = sum.Upper, sum.Counts
-}
-
-// hourOfWeek is 0 for Monday 00:00 UTC.
-func hourOfWeek(now time.Time) int {
-	now = now.UTC()
-	day := (int(now.Weekday()) + 6) % 7
-	return day*24 + now.Hour()
 }
 
 func (s *series) cold() bool { return s.samples < coldBelow }

@@ -383,7 +383,7 @@ func (p *Profiler) learnGauge(ref api.TargetRef, name, source string, values []f
 		half := len(values) / 2
 		// In units of one instance: a mean of n varies by 1/n of its variance.
 		size := math.Sqrt(1/float64(half) + 1/float64(len(values)-half))
-		s.halves.Observe((mean(values[:half]) - mean(values[half:])) / size)
+		observe(&s.halves, (mean(values[:half])-mean(values[half:]))/size)
 		s.watch(judge.Gauge(mean(values[:half])), judge.Gauge(mean(values[half:])), p.interval, p.interval.Seconds(), now)
 	}
 }

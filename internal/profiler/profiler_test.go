@@ -13,6 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/stats"
 )
 
 // during runs a profiler for a while in a bubble.
@@ -60,7 +61,7 @@ func TestRunLearnsAndRecords(t *testing.T) {
 		}
 		hours := find(t, got, api.KPICPU).Hours
 		must.Len(t, 168, hours)
-		must.NotNil(t, hours[hourOfWeek(time.Now())])
+		must.NotNil(t, hours[stats.HourOfWeek(time.Now())])
 		must.Less(t, 8<<10, len(find(t, got, api.KPILatencyP99).Sketch))
 		for _, s := range p.Sources() {
 			must.True(t, s.OK)
@@ -127,11 +128,6 @@ func TestExpandKeepsStrangersOut(t *testing.T) {
 	q := DefaultQueries()
 	must.Eq(t, `sum by (alloc_id) (http_requests_total{alloc_id!=""})`, q.expand(q.Requests, nil))
 	must.Eq(t, `sum by (alloc_id) (http_requests_total{alloc_id=~"0a-1|b"})`, q.expand(q.Requests, []string{"0a-1", `"} or vector(1) #`, "b"}))
-}
-
-func TestHourOfWeek(t *testing.T) {
-	must.Eq(t, 0, hourOfWeek(time.Date(2026, 3, 2, 0, 30, 0, 0, time.UTC)))
-	must.Eq(t, 167, hourOfWeek(time.Date(2026, 3, 8, 23, 59, 0, 0, time.UTC)))
 }
 
 // BenchmarkProfileIngest feeds rounds of a fleet of 100 targets with ten

@@ -30,6 +30,12 @@ func (s *Series) Observe(d float64) {
 	s.N++
 }
 
+// Fade halves the weight of all values so far, so that old ones lose theirs. What
+// is estimated stays as it was.
+func (s *Series) Fade() {
+	s.N, s.Sum, s.Squares, s.Lag = s.N/2, s.Sum/2, s.Squares/2, s.Lag/2
+}
+
 // Mean is that of all values, 0 without any.
 func (s *Series) Mean() float64 {
 	if s.N == 0 {

@@ -35,3 +35,8 @@ func TestWeekForecastsAndFindsTheQuietestHours(t *testing.T) {
 	must.True(t, ok)
 	must.Eq(t, monday, start)
 }
+
+func TestHourOfWeekBeginsOnMonday(t *testing.T) {
+	must.Eq(t, 0, HourOfWeek(time.Date(2026, 3, 2, 0, 30, 0, 0, time.UTC)))
+	must.Eq(t, 167, HourOfWeek(time.Date(2026, 3, 8, 23, 59, 0, 0, time.UTC)))
+}
