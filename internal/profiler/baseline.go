@@ -3,6 +3,8 @@ package profiler
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"sort"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -83,6 +85,32 @@ func (s *series) learn(value float64, now time.Time) {
 			r.N, r.M2 = r.N/2, r.M2/2
 		}
 	}
+}
+
+// learnSlow compares how many requests of each instance are among the slowest
+// tenth of the history: requests of one burst are slow together, and count as the
+// fewer that they are worth.
+func (s *series) learnSlow(instances []increment) {
+	r := s.reference
+	if len(r.Counts) == 0 {
+		return
+	}
+	within := sort.SearchFloat64s(r.Upper, judge.Quantile(r.Upper, r.Counts, 0.9)) // the bucket of the quantile
+	var slow, requests []float64
+	for _, in := range instances {
+		if !slices.Equal(in.Upper, r.Upper) {
+			continue
+		}
+		var above, all float64
+		for k, c := range in.Counts {
+			all += c
+			if k > within {
+				above += c
+			}
+		}
+		slow, requests = append(slow, above), append(requests, all)
+	}
+	s.dispersion.Observe(slow, requests)
 }
 
 // observe adds a value to a series that forgets as an hour of the week does.

@@ -10,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
 )
 
 // TestUnevenInstancesTakeAGaugeOutOfJudgement has machines that differ for good:
@@ -139,4 +140,34 @@ func TestAnyQueryIsAKPI(t *testing.T) {
 	r.Spec.KPIs = []api.KPISpec{{KPI: "io_pressure", AbortAbove: 1.2, PromoteBelow: 2}}
 	_, _, err := p.Judge(t.Context(), r)
 	must.ErrorContains(t, err, "io_pressure: not a known KPI")
+}
+
+// TestSlowBurstsWidenTheEvidence has instances of which one at a time is slow for
+// an interval: the profile learns that its requests do not count each by itself.
+func TestSlowBurstsWidenTheEvidence(t *testing.T) {
+	upper := []float64{0.01, 0.1, 1}
+	learn := func(burst float64) float64 {
+		rng := rand.New(rand.NewPCG(2, 8))
+		s := newSeries(judge.KPI{Name: api.KPILatencyP99, Kind: api.KPILatency, Quantile: 0.99}, sourceMetrics)
+		for i := range 400 {
+			var round []increment
+			for k := range 4 {
+				slow := 0.0
+				for range 100 {
+					if rng.Float64() < 0.05 {
+						slow++
+					}
+				}
+				if k == i%4 {
+					slow += burst
+				}
+				round = append(round, increment{Requests: 100, Upper: upper, Counts: []float64{50, 50 - slow, slow, 0}})
+			}
+			s.learnSlow(round)
+			s.learnBuckets(upper, []float64{200, 180, 20, 0})
+		}
+		return s.dispersion.Factor()
+	}
+	must.Less(t, 1.2, learn(0))
+	must.Greater(t, 5, learn(20))
 }

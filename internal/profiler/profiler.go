@@ -256,6 +256,7 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 	var sum increment
 	var halves [2]increment
 	var errors, requests []float64
+	var histograms []increment
 	for i, id := range ids {
 		before, after := last[id], seen[id]
 		if before == nil || after == nil {
@@ -267,6 +268,7 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 		}
 		sum.add(inc)
 		halves[i%2].add(inc)
+		histograms = append(histograms, inc)
 		errors, requests = append(errors, inc.Errors), append(requests, inc.Requests)
 	}
 	if len(requests) == 0 {
@@ -290,6 +292,9 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 	for _, name := range []string{api.KPILatencyP50, api.KPILatencyP99} {
 		s := p.series(ref, name, sourceMetrics, now)
 		s.learn(judge.Quantile(sum.Upper, sum.Counts, s.kpi.Quantile), now)
+		if name == api.KPILatencyP99 {
+			s.learnSlow(histograms)
+		}
 		s.learnBuckets(sum.Upper, sum.Counts)
 		if name == api.KPILatencyP99 && len(halves[0].Counts) > 0 && slices.Equal(halves[0].Upper, halves[1].Upper) {
 			s.watch(judge.Buckets(halves[0].Upper, halves[0].Counts), judge.Buckets(halves[1].Upper, halves[1].Counts), p.interval, seconds, now)
