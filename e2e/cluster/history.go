@@ -81,6 +81,7 @@ type output struct {
 	value   string
 	server  string
 	level   Level
+	perhaps bool // a delete that may have met a write which was left out
 }
 
 // register is what a key must behave like: one value that changes at one
@@ -113,7 +114,7 @@ func register() porcupine.Model {
 			case Delete:
 				switch o.outcome {
 				case Done:
-					return now != "", ""
+					return now != "" || o.perhaps, ""
 				case Absent:
 					return now == "", ""
 				case Refused, Unknown:
@@ -140,8 +141,9 @@ const forever = int64(math.MaxInt64)
 
 // calls makes the checker's history of what was seen: without what was surely
 // not done, without reads that told nothing, and, since every value is written
-// once only, without unknown writes that nobody ever saw: they may as well come
-// after everything. One that was seen ends with its first sight at the latest.
+// once only, without unknown writes that nobody ever read: they may as well come
+// after everything, or be what a delete found. One that was read ends with its
+// first sight at the latest.
 func calls(history []Operation) []porcupine.Operation {
 	type write struct{ key, value string }
 	seen := map[write]int64{}
@@ -151,6 +153,12 @@ func calls(history []Operation) []porcupine.Operation {
 			if first, ok := seen[w]; !ok || int64(o.Return) < first {
 				seen[w] = int64(o.Return)
 			}
+		}
+	}
+	left := map[string]bool{} // keys of which a write is left out
+	for _, o := range history {
+		if _, ok := seen[write{o.Key, o.Value}]; !ok && o.Kind == Put && o.Outcome == Unknown {
+			left[o.Key] = true
 		}
 	}
 	var out []porcupine.Operation
@@ -175,7 +183,7 @@ func calls(history []Operation) []porcupine.Operation {
 		out = append(out, porcupine.Operation{
 			ClientId: o.Caller, Call: int64(o.Call), Return: max(end, int64(o.Call)),
 			Input:  input{o.Kind, o.Key, o.Value},
-			Output: output{o.Outcome, found, o.Server, o.Level},
+			Output: output{o.Outcome, found, o.Server, o.Level, left[o.Key]},
 		})
 	}
 	return out

@@ -245,8 +245,13 @@ func remove(name string) error {
 		}
 		errs = append(errs, killInside(ns), run("ip", "netns", "del", ns), ungroup(ns))
 	}
-	if _, err := net.InterfaceByName(name); err == nil {
-		errs = append(errs, run("ip", "link", "del", name))
+	links, err := net.Interfaces()
+	errs = append(errs, err)
+	for _, l := range links {
+		// Ports go with their namespaces, but the kernel takes its time for that.
+		if l.Name == name || strings.HasPrefix(l.Name, name+"v") {
+			_ = run("ip", "link", "del", l.Name) // unless it went meanwhile
+		}
 	}
 	kernel := &nftables.Conn{}
 	tables, err := kernel.ListTablesOfFamily(nftables.TableFamilyBridge)
@@ -295,7 +300,7 @@ func namespaces() ([]string, error) {
 
 // sweep removes the networks of processes that are gone.
 func sweep() error {
-	ours := regexp.MustCompile(`^(oak(\d+)c\d+)(?:n\d+)?$`)
+	ours := regexp.MustCompile(`^(oak(\d+)c\d+)(?:[nv]\d+)?$`)
 	names, err := namespaces()
 	if err != nil {
 		return err
