@@ -188,7 +188,10 @@ func (m *mapping) record(into *picture, sources ...mapper.Source) *picture {
 	ctx, cancel := context.WithCancel(m.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- made.Run(ctx) }()
-	m.t.Cleanup(func() { cancel(); <-done })
+	m.t.Cleanup(func() {
+		cancel()
+		must.ErrorIs(m.t, <-done, context.Canceled)
+	})
 	return into
 }
 

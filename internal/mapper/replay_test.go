@@ -34,9 +34,9 @@ func table(t *testing.T, path string) [][]string {
 	t.Helper()
 	f, err := os.Open(path)
 	must.NoError(t, err)
-	defer f.Close()
 	rows, err := csv.NewReader(f).ReadAll()
 	must.NoError(t, err)
+	must.NoError(t, f.Close())
 	return rows
 }
 

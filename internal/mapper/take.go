@@ -82,7 +82,7 @@ func (s settings) alive(e api.Evidence) bool {
 }
 
 // allocation finds an allocation's ID in a label such as a container's path.
-var allocation = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`) //nolint:gochecknoglobals // a compiled pattern is a constant
+var allocation = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
 // translate says which service stands behind an address or a label that holds
 // an allocation's ID; "" when nobody knows.

@@ -277,7 +277,7 @@ func volumes(group *nomadapi.TaskGroup) []string {
 // lookup finds a service's name in a template of a task: Nomad's own catalog by
 // nomadService, Consul's by service and connect. Tags stand before the name
 // with a dot, and a datacenter follows an @.
-var lookup = regexp.MustCompile(`\b(nomadService|service|connect)\s+"(?:[^".]+\.)?([^"@.|]+)[^"]*"`) //nolint:gochecknoglobals // a compiled pattern is a constant
+var lookup = regexp.MustCompile(`\b(nomadService|service|connect)\s+"(?:[^".]+\.)?([^"@.|]+)[^"]*"`)
 
 // lookups lists the services that a group registers with Nomad, and those that
 // its templates and its proxies' upstreams ask for.

@@ -2,6 +2,7 @@ package nomad_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -70,9 +71,7 @@ func fleet() *cluster {
 	}
 	stub := func(id, kind string, more object) object {
 		out := object{"ID": id, "Namespace": "default", "Type": kind, "Status": "running", "JobModifyIndex": 7}
-		for k, v := range more {
-			out[k] = v
-		}
+		maps.Copy(out, more)
 		return out
 	}
 	alloc := func(id, job, group, node, status string, port int) object {
