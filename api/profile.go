@@ -82,6 +82,18 @@ type Verdict struct {
 	Looks  int         `json:"looks"`
 	Reason string      `json:"reason"` // one sentence for a person
 	KPIs   []KPIEffect `json:"kpis"`
+	// Blame says which of the rollouts at once in this neighbourhood explains what
+	// got worse, best first; absent when there is one only, or nothing did.
+	Blame []Blame `json:"blame,omitempty"`
+}
+
+// Blame is how well one of several rollouts explains what got worse.
+type Blame struct {
+	Rollout string    `json:"rollout"`
+	Target  TargetRef `json:"target"`
+	Score   float64   `json:"score"`  // by time and place; only its order means something
+	Share   float64   `json:"share"`  // of the instances that it reached, those that got worse, 0 to 1
+	Faults  int       `json:"faults"` // instances that got worse after it reached them
 }
 
 // KPIEffect is one KPI of a verdict or of a simulation's impact: canary against
@@ -101,6 +113,10 @@ type KPIEffect struct {
 	Exposure float64     `json:"exposure"`       // requests or instance-seconds seen on the canary
 	Reason   string      `json:"reason"`
 	Missing  bool        `json:"missing,omitempty"` // no data; never promotes
+	// Before is what the target's baseline has; absent while that is cold. Worse is
+	// since when both arms are beyond it by more than the margins.
+	Before *float64  `json:"before,omitempty"`
+	Worse  time.Time `json:"worse,omitzero"`
 }
 
 // BakeTime is how long a stage is expected to be judged.
@@ -114,15 +130,21 @@ type BakeTime struct {
 }
 
 // String tells a bake time in one sentence.
-func (b BakeTime) String() string {
+func (b BakeTime) String() string { return b.text("") }
+
+// Left tells the same of a stage that is being judged already: both times are
+// counted from now on.
+func (b BakeTime) Left() string { return b.text(" more") }
+
+func (b BakeTime) text(more string) string {
 	about := func(d Duration) string {
 		switch t := d.D(); {
 		case t >= 2*time.Hour:
-			return fmt.Sprintf("%.0f h", t.Hours())
+			return fmt.Sprintf("%.0f h%s", t.Hours(), more)
 		case t >= 2*time.Minute:
-			return fmt.Sprintf("%.0f min", t.Minutes())
+			return fmt.Sprintf("%.0f min%s", t.Minutes(), more)
 		default:
-			return fmt.Sprintf("%.0f s", t.Seconds())
+			return fmt.Sprintf("%.0f s%s", t.Seconds(), more)
 		}
 	}
 	var text string

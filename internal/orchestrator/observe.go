@@ -109,6 +109,8 @@ func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Ob
 		obs.Away = append(obs.Away, api.Hold{Source: "prometheus", Reason: "the judge has no data: " + api.AsError(err).Message})
 		return
 	}
+	r.Instances = obs.Job.Instances
+	verdict = o.attribute(r, verdict)
 	obs.Verdict, obs.Judge = &verdict, &state
 }
 

@@ -294,6 +294,8 @@ func kind(from, to api.Rollout) string {
 		default:
 			return "status"
 		}
+	case blamed(to) != "" && blamed(to) != blamed(from):
+		return kindBlame
 	case to.Judge != nil && !reflect.DeepEqual(from.Judge, to.Judge):
 		return "judge"
 	}

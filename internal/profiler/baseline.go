@@ -3,6 +3,7 @@ package profiler
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"time"
@@ -154,6 +155,22 @@ func (s *series) learnBuckets(upper, counts []float64) {
 		}
 	}
 	r.Upper, r.Counts = sum.Upper, sum.Counts
+}
+
+// usual is what the series has for a KPI in the unit of the KPI: the rate of a
+// count, the mean of a gauge, the quantile of a latency.
+func (s *series) usual(kpi judge.KPI) (float64, bool) {
+	r := s.reference
+	switch {
+	case kpi.Kind == api.KPICount && r.Exposure > 0:
+		return r.Events / r.Exposure, true
+	case kpi.Kind == api.KPILatency && len(r.Counts) > 0:
+		v := judge.Quantile(r.Upper, r.Counts, kpi.Quantile)
+		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
+	case kpi.Kind == api.KPIGauge && r.N > 0:
+		return r.Mean, true
+	}
+	return 0, false
 }
 
 func (s *series) cold() bool { return s.samples < coldBelow }

@@ -72,6 +72,12 @@ func (p *Profiler) Judge(ctx context.Context, r Request) (api.Verdict, api.Judge
 	if m.Unjudged != "" {
 		verdict.Reason += "; not judged: " + m.Unjudged
 	}
+	p.before(r.Target, verdict.KPIs)
+	if verdict.Kind == api.VerdictContinue {
+		if text := p.left(r, state.Started, verdict); text != "" {
+			verdict.Reason += "; " + text
+		}
+	}
 	raw, err := json.Marshal(m)
 	if err != nil {
 		return api.Verdict{}, api.JudgeState{}, fmt.Errorf("judge %s: write state: %w", r.Target, err)
@@ -168,6 +174,23 @@ func (p *Profiler) byQuery(kpi judge.KPI) bool {
 	return true
 }
 
+// before notes on each KPI what the target's baseline has, unless that is cold.
+func (p *Profiler) before(ref api.TargetRef, kpis []api.KPIEffect) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range kpis {
+		kpi, ok := p.queries.known(api.KPISpec{KPI: kpis[i].KPI})
+		if !ok {
+			continue // only a policy has a query for it: nothing is learned
+		}
+		if s := p.history(ref, kpi); s != nil && !s.cold() {
+			if v, ok := s.usual(kpi); ok {
+				kpis[i].Before = &v
+			}
+		}
+	}
+}
+
 // history is the series of a KPI, nil without one; every latency uses that of
 // latency_p99, which has them all. The caller holds the lock.
 func (p *Profiler) history(ref api.TargetRef, kpi judge.KPI) *series {
@@ -188,38 +211,6 @@ func (p *Profiler) distrusted(ref api.TargetRef, kpi judge.KPI) string {
 		return s.control.Distrust()
 	}
 	return ""
-}
-
-// Bake forecasts from a recorded profile how long a stage with so many instances
-// in each arm will be judged, at the traffic that the profile has for an hour.
-func Bake(profile api.Profile, spec api.JudgeSpec, canary, stable int, at time.Time) api.BakeTime {
-	p := New(Options{Profiles: func() []api.Profile { return []api.Profile{profile} }})
-	p.load()
-	return p.Bake(profile.Target, spec, canary, stable, at)
-}
-
-// Bake forecasts as the function of the same name, from what is known now.
-func (p *Profiler) Bake(ref api.TargetRef, spec api.JudgeSpec, canary, stable int, at time.Time) api.BakeTime {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var kpis []judge.KPI
-	r := Request{Target: ref, Spec: spec, Canary: make([]string, canary), Stable: make([]string, stable)}
-	for _, want := range spec.KPIs {
-		if kpi, ok := p.queries.known(want); ok {
-			kpis = append(kpis, p.learned(r, kpi))
-		}
-	}
-	rate := 0.0 // requests a second of one instance
-	if s := p.history(ref, judge.KPI{Name: api.KPIRequests}); s != nil {
-		var week stats.Week
-		for i := range s.hours {
-			if s.hours[i].n > 0 {
-				week[i] = &s.hours[i].mean
-			}
-		}
-		rate, _ = week.At(at)
-	}
-	return judge.Bake(spec, kpis, judge.Traffic{Canary: rate * float64(canary), Stable: rate * float64(stable)})
 }
 
 // learned adds the history of a KPI. The caller holds the lock.
