@@ -77,7 +77,12 @@ func errorOf(ctx context.Context, err error) error {
 		return api.Errorf(api.CodeUnavailable, "the plugin's process ended: %s", s.Message())
 	case codes.DeadlineExceeded, codes.Canceled:
 		// The deadline travels with the call, and the plugin's end may see it
-		// pass, and reset the stream, a moment before ours does.
+		// pass, and reset the stream, a moment before ours does. Whose deadline
+		// it was, ours will tell.
+		if _, limited := ctx.Deadline(); limited {
+			<-ctx.Done()
+			return errorOf(ctx, err)
+		}
 		return api.Errorf(api.CodeTimeout, "%s", errHung)
 	default:
 		return api.Errorf(api.CodeInternal, "%s", s.Message())
