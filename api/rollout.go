@@ -104,6 +104,7 @@ type Stage struct {
 	Percent   int       `json:"percent"`
 	Mode      StageMode `json:"mode"`
 	Instances int       `json:"instances"`         // patched ones that it wants: ceil(percent × count ÷ 100)
+	Asked     int       `json:"asked,omitempty"`   // how many of them its batches have asked for so far
 	Promoted  bool      `json:"promoted,omitzero"` // beside: the former ones were taken away
 	Began     time.Time `json:"began"`
 	Deadline  time.Time `json:"deadline"`        // its instances must be healthy by then; moved on by holds

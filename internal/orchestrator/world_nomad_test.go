@@ -240,7 +240,7 @@ func (j *modelJob) reschedule() {
 }
 
 // shrink stops what is more than the group's count after a promotion: dead
-// instances first, then former ones.
+// instances first, then former ones, then those of the highest slots.
 func (j *modelJob) shrink() {
 	for _, a := range slices.Clone(j.allocs) {
 		if a.replace && len(j.allocs) > j.count {
@@ -251,6 +251,9 @@ func (j *modelJob) shrink() {
 		if len(j.allocs) > j.count {
 			j.remove(a)
 		}
+	}
+	for len(j.allocs) > j.count {
+		j.remove(slices.MaxFunc(j.allocs, func(a, b *modelAlloc) int { return a.slot - b.slot }))
 	}
 }
 

@@ -77,10 +77,11 @@ func TestWorld(t *testing.T) {
 // TestWorldsThatOnceBroke plays worlds that broke a promise when they were
 // found: a registration that arrived after its stage was called done, a
 // simulation recorded late, a budget that an instance which came back patched
-// had hidden, a stage sized by two views of different age.
+// had hidden, a stage sized by two views of different age, a stage that asked
+// for fewer than the one before it.
 func TestWorldsThatOnceBroke(t *testing.T) {
 	s := newWorlds()
-	for _, n := range []int64{275, 1295, 2026, 3611, 4676, 18215, 21114, 24289} {
+	for _, n := range []int64{275, 1295, 2026, 3611, 4676, 18215, 21114, 24289, 93386, 93787} {
 		s.play(t, n)
 	}
 }

@@ -269,11 +269,16 @@ func (m *machine) more(o Observation, s *api.Stage) {
 
 // full says why the budget has no room for another instance; empty means that
 // it has. A former instance that died and came back patched can make up the
-// number of healthy ones while one of the stage's own is still away.
+// number of healthy ones while one of the stage's own is still away; and one
+// that was asked for and that Nomad does not show yet is away too.
 func (m *machine) full(o Observation, mode api.StageMode) string {
 	allowed := Allowed(m.Decision.Budget, m.Former.Count)
 	t := o.Job.Tally()
-	if away := t.Patched - t.PatchedHealthy; mode == api.StageInPlace && allowed > 0 && away >= allowed {
+	asked := 0
+	if last := lastStage(m.Rollout); last != nil {
+		asked = last.Asked
+	}
+	if away := max(t.Patched, asked) - t.PatchedHealthy; mode == api.StageInPlace && allowed > 0 && away >= allowed {
 		return fmt.Sprintf("%d patched instances are not healthy and the budget is %d", away, allowed)
 	}
 	return ""
@@ -306,6 +311,7 @@ func (m *machine) batch(o Observation, s *api.Stage) {
 		t := o.Job.Tally()
 		want = min(want, t.PatchedHealthy+allowed)
 	}
+	s.Asked = want
 	s.Deadline = m.now.Add(m.Decision.Deadline.D()) // each batch has its time
 	m.enter(api.RolloutRunning, "stage %d: %d of %d instances to the patch (%d %%)", s.Number, want, m.Former.Count, s.Percent)
 	m.intend(api.Effect{Kind: api.EffectStage, Stage: s.Number, Want: want, Expect: o.Job.ModifyIndex})
