@@ -157,6 +157,14 @@ type Edge struct {
 	Redundancy *Redundancy `json:"redundancy,omitempty"`
 }
 
+// Attempt is a pair of which calls are refused: no edge, but a sign.
+type Attempt struct {
+	From  string    `json:"from"`
+	To    string    `json:"to"`
+	Since time.Time `json:"since"` // when it was tried first
+	Rule  string    `json:"rule"`  // what refuses it
+}
+
 // Redundancy says what stands between a caller and the loss of what it calls.
 type Redundancy struct {
 	Instances int `json:"instances"` // of the service that is called

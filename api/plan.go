@@ -18,7 +18,14 @@ type Plan struct {
 type Wave struct {
 	Number  int             `json:"number"` // from 1
 	Targets []PlannedTarget `json:"targets"`
-	Opens   time.Time       `json:"opens,omitzero"` // when the windows and freezes let it start
+	Opens   time.Time       `json:"opens,omitzero"`  // when the windows and freezes let it start
+	Starts  time.Time       `json:"starts,omitzero"` // the quiet hour that its targets wait for, where they prefer low load
+}
+
+// Quiet is what became of the wish to start at low load.
+type Quiet struct {
+	At     time.Time `json:"at,omitzero"` // it does not start before; zero: as soon as it may
+	Reason string    `json:"reason"`
 }
 
 // PlannedTarget is one target of a wave with what the policies decided.
@@ -26,6 +33,7 @@ type PlannedTarget struct {
 	Target      Target      `json:"target"`
 	Decision    Decision    `json:"decision"`
 	Criticality Criticality `json:"criticality"`
+	Quiet       *Quiet      `json:"quiet,omitempty"` // prefer = "lowest_load" only
 }
 
 // Refusal says why a target is left out.

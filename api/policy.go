@@ -126,5 +126,6 @@ type RollbackSpec struct {
 	OnVerdict  bool `json:"on_verdict"`
 	OnHealth   bool `json:"on_health"`
 	OnDeadline bool `json:"on_deadline"`
+	OnDenied   bool `json:"on_denied,omitempty"` // the target begins to try what intentions deny; false holds
 	Quarantine bool `json:"quarantine"`
 }

@@ -50,12 +50,14 @@ type Rollout struct {
 	Reason      string        `json:"reason"` // why it has this status, one sentence
 	Since       time.Time     `json:"since"`  // of the status
 	Decision    Decision      `json:"decision"`
+	Quiet       *Quiet        `json:"quiet,omitempty"` // when it starts, where the policy prefers low load
 	Approvals   []Approval    `json:"approvals,omitempty"`
 	Simulation  string        `json:"simulation,omitempty"` // ID of the last one
 	Former      *FormerJob    `json:"former,omitempty"`     // set when the rollout first touches the job
 	Stages      []Stage       `json:"stages,omitempty"`     // those begun so far
 	Holds       []Hold        `json:"holds,omitempty"`      // what Oakum waits for now
 	Resume      RolloutStatus `json:"resume,omitempty"`     // status to return to after a pause or a hold
+	Accepted    time.Time     `json:"accepted,omitzero"`    // a person went on in spite of the denied attempts until then
 	Judge       *JudgeState   `json:"judge,omitempty"`
 	Verdict     *Verdict      `json:"verdict,omitempty"` // the last one
 	Effect      *Effect       `json:"effect,omitempty"`  // the open intent; there is at most one

@@ -278,7 +278,7 @@ func durationOf(v cty.Value) api.Duration {
 
 func (d *decider) rollback() error {
 	spec := &d.decision.Rollback
-	*spec = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, Quarantine: true}
+	*spec = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: true, Quarantine: true}
 	err := d.set("rollback.on", rollbackBlock, "on", func(v cty.Value) {
 		*spec = api.RollbackSpec{Quarantine: true}
 		for _, on := range textsOf(v) {
@@ -289,6 +289,8 @@ func (d *decider) rollback() error {
 				spec.OnHealth = true
 			case rollbackDeadline:
 				spec.OnDeadline = true
+			case rollbackDenied:
+				spec.OnDenied = true
 			}
 		}
 	})

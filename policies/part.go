@@ -269,10 +269,11 @@ const (
 	rollbackVerdict  = "verdict"
 	rollbackHealth   = "health"
 	rollbackDeadline = "deadline"
+	rollbackDenied   = "denied"
 )
 
 func rollbackArguments() []argument {
-	known := []string{rollbackVerdict, rollbackHealth, rollbackDeadline}
+	known := []string{rollbackVerdict, rollbackHealth, rollbackDeadline, rollbackDenied}
 	return []argument{
 		{name: "on", want: cty.List(cty.String), check: func(v cty.Value) error {
 			for it := v.ElementIterator(); it.Next(); {

@@ -17,6 +17,9 @@ func (c *control) bake(plan api.Plan, now time.Time) map[string]api.BakeTime {
 		if wave.Opens.After(now) {
 			at = wave.Opens
 		}
+		if wave.Starts.After(at) {
+			at = wave.Starts
+		}
 		for _, t := range wave.Targets {
 			if !t.Decision.Judge.Enabled {
 				continue

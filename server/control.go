@@ -153,6 +153,7 @@ func (c *control) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	in := planner.Input{
 		ID: newID(), Patch: patch, Targets: targets, Graph: c.Graph(), Library: library,
 		Open: c.store.OpenRollouts(), Quarantines: c.store.Quarantines(), Now: time.Now().UTC(), Sources: c.store.Sources(),
+		Profiles: c.store.Profiles(),
 	}
 	if err := c.preflight(ctx, &in); err != nil {
 		return api.PatchReceipt{}, err
@@ -398,6 +399,18 @@ func (c *control) adjacent(a, b api.TargetRef) bool {
 	}
 	near := c.neighbours(a)
 	return slices.ContainsFunc(other.Services, func(s string) bool { return slices.Contains(near, s) })
+}
+
+// Attempts lists what a target's services began to try after since although it
+// is denied.
+func (c *control) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
+	t, ok := c.store.Target(ref)
+	if !ok {
+		return nil
+	}
+	var out []api.Attempt
+	c.view(func(g api.Graph, _ *graph.Analysis) { out = graph.Attempts(g.Edges, t.Services, since) })
+	return out
 }
 
 // newID mints an identifier that sorts by time.

@@ -162,7 +162,7 @@ func (s *Server) orchestrator(learner *profiler.Profiler, tester *simulator.Simu
 		Store: s.store, Recorder: recorder{s}, Reader: s.out.nomad, Mover: s.out.nomad, Tagger: s.out.nomad,
 		Judge: judge{learner}, Adviser: s.host, Simulator: twins{server: s, tester: tester},
 		Adjacent: s.control.adjacent, Neighbours: s.control.neighbours, Opens: policies.Opens,
-		Redecide: s.control.redecide,
+		Redecide: s.control.redecide, Graph: s.control,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}
 	if s.out.consul != nil {

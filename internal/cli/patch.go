@@ -104,6 +104,7 @@ func (e *env) printPlan(w io.Writer, r api.PatchReceipt, why bool) {
 			}
 		}
 		t.print(w, "")
+		printQuiet(w, r)
 		printBake(w, r)
 	}
 	if len(r.Plan.Refusals) > 0 {
@@ -122,6 +123,23 @@ func (e *env) printPlan(w io.Writer, r api.PatchReceipt, why bool) {
 			fmt.Fprintf(w, "\nDecided for %s because:\n", p.Target)
 			printBecause(w, p.Decision)
 		}
+	}
+}
+
+// printQuiet tells which targets wait for an hour of low load, and which should
+// and do not.
+func printQuiet(w io.Writer, r api.PatchReceipt) {
+	t := newTable("Target", "Start")
+	for _, wave := range r.Plan.Waves {
+		for _, p := range wave.Targets {
+			if p.Quiet != nil {
+				t.add(p.Target.String(), p.Quiet.Reason)
+			}
+		}
+	}
+	if len(t.rows) > 1 { // the first one is the head
+		fmt.Fprintln(w, "\nLow load:")
+		t.print(w, "  ")
 	}
 }
 
@@ -146,6 +164,9 @@ func printBake(w io.Writer, r api.PatchReceipt) {
 }
 
 func (e *env) opens(wave api.Wave) string {
+	if wave.Starts.After(e.Now()) {
+		return stamp(wave.Starts)
+	}
 	if wave.Opens.IsZero() || !wave.Opens.After(e.Now()) {
 		if wave.Number > 1 {
 			return "after wave " + strconv.Itoa(wave.Number-1)

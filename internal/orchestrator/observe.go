@@ -36,7 +36,7 @@ func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Obser
 		obs.Away = append(obs.Away, *hold)
 		return obs
 	}
-	obs.Job = view
+	obs.Job, obs.Denied = view, o.denied(r)
 	if rollout.Judging(r) {
 		o.judge(ctx, r, &obs)
 	}
@@ -162,6 +162,9 @@ func cut(d api.Decision) bool {
 func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
 	if reason := o.closed(r.Decision); reason != "" {
 		return rollout.Gate{Reason: reason}
+	}
+	if q := r.Quiet; q != nil && o.Now().Before(q.At) {
+		return rollout.Gate{Reason: q.Reason}
 	}
 	return rollout.Turn(r, o.Store.Beside(r.Plan), o.Adjacent)
 }

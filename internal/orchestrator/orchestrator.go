@@ -99,7 +99,7 @@ type Simulator interface {
 }
 
 // Options are the orchestrator's parts. Checks may be nil: health is then
-// Nomad's word alone.
+// Nomad's word alone. So may Graph: denied attempts are then no sign.
 type Options struct {
 	Store     Store
 	Recorder  Recorder
@@ -110,6 +110,7 @@ type Options struct {
 	Judge     Judge
 	Adviser   Adviser
 	Simulator Simulator
+	Graph     Graph
 	// Adjacent tells whether two targets are joined by an edge of the graph.
 	Adjacent func(a, b api.TargetRef) bool
 	// Redecide asks the policies once more when a simulation has shown what the

@@ -25,4 +25,8 @@
 // A wave's opening time is zero when it may start at once. Later waves wait
 // for the end of the earlier ones as well, and each rollout looks at its own
 // windows again when its turn comes.
+//
+// Where the policy says prefer = "lowest_load", a wave starts at the quietest
+// hour of the next day that the windows allow, by the load of each hour of the
+// week; see quietest.
 package planner

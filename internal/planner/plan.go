@@ -25,6 +25,7 @@ type Input struct {
 	Quarantines []api.Quarantine
 	Now         time.Time
 	Sources     []api.SourceStatus // those of Graph when nil
+	Profiles    []api.Profile      // for targets that prefer hours of low load
 }
 
 // Plan makes the plan of a patch. Targets that it may not go to are refused in
@@ -48,6 +49,7 @@ func Plan(in Input) (api.Plan, error) {
 		return cmp.Or(a.Target.Compare(b.Target), cmp.Compare(a.Reason, b.Reason))
 	})
 	plan.Waves = waves(in.Graph, chosen)
+	quietest(in, plan.Waves)
 	plan.Order = orderText(plan.Waves)
 	plan.Digest, err = digest(in.Patch, plan)
 	return plan, err
@@ -205,6 +207,7 @@ func digest(patch api.Patch, plan api.Plan) (string, error) {
 	type line struct {
 		Wave     int           `json:"wave"`
 		Opens    time.Time     `json:"opens,omitzero"`
+		Starts   time.Time     `json:"starts,omitzero"`
 		Target   string        `json:"target"`
 		Index    uint64        `json:"index"`
 		Decision *api.Decision `json:"decision"`
@@ -215,7 +218,7 @@ func digest(patch api.Patch, plan api.Plan) (string, error) {
 	for _, w := range plan.Waves {
 		for i := range w.Targets {
 			t := &w.Targets[i]
-			err := out.Encode(line{w.Number, w.Opens, t.Target.String(), t.Target.JobModifyIndex, &t.Decision})
+			err := out.Encode(line{w.Number, w.Opens, w.Starts, t.Target.String(), t.Target.JobModifyIndex, &t.Decision})
 			if err != nil {
 				return "", fmt.Errorf("digest plan: %w", err)
 			}

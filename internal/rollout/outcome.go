@@ -153,6 +153,7 @@ func (m *machine) resume(c Command) error {
 		afresh.Stage = 0 // what it learned stays, the stage's judgement begins again
 		m.Judge, m.Verdict = &afresh, nil
 	}
+	m.accept()
 	m.unhold("resumed by " + c.By.Name + note(c))
 	return nil
 }
@@ -165,6 +166,7 @@ func (m *machine) promote(c Command) error {
 	}
 	last.Judged = m.now
 	m.Verdict = nil
+	m.accept()
 	if m.Status == api.RolloutHolding || m.Status == api.RolloutPaused {
 		m.unhold("")
 	}

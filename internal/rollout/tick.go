@@ -84,10 +84,10 @@ func (m *machine) run(o Observation) {
 	if holding && m.Resume != api.RolloutRunning {
 		return // held before it started; a person resumes it
 	}
-	if o.Job != nil && m.unsafe(*o.Job) {
+	if o.Job != nil && (m.unsafe(*o.Job) || m.refused(o)) {
 		return
 	}
-	holds := o.Away
+	holds := slices.Concat(o.Away, m.doubts(o))
 	if o.Job != nil && o.Job.Build == api.BuildForeign {
 		holds = append(holds, api.Hold{Source: sourceJob, Reason: foreignReason(*o.Job)})
 	}

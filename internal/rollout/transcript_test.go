@@ -108,7 +108,7 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 		Target: api.TargetRef{Namespace: "prod", Job: "web", Group: "web"},
 	}
 	r.Decision.Deadline = api.Duration(time.Minute)
-	r.Decision.Rollback = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true}
+	r.Decision.Rollback = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: args["denied"] != "hold"}
 	r.Decision.Judge.Enabled = args["judge"] == "yes"
 	r.Decision.Judge.OnInconclusive = "hold"
 	r.Decision.Simulate.Required = args["simulate"] == "yes"
@@ -119,7 +119,8 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 }
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
-// lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open.
+// lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
+// denied=FROM>TO since=-DURATION.
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
 	t.Helper()
 	var o Observation
@@ -141,6 +142,15 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 	if kind := args["verdict"]; kind != "" {
 		o.Verdict = &api.Verdict{Kind: api.VerdictKind(kind), At: s.now, Reason: "the numbers say " + kind}
 		o.Judge = &api.JudgeState{Stage: len(s.r.Stages)}
+	}
+	if from, to, ok := strings.Cut(args["denied"], ">"); ok {
+		since := s.now
+		if d, ok := args["since"]; ok {
+			ago, err := time.ParseDuration(d)
+			must.NoError(t, err)
+			since = since.Add(ago)
+		}
+		o.Denied = []api.Attempt{{From: from, To: to, Since: since, Rule: "the default says denied"}}
 	}
 	if advice := strings.Split(args["advice"], ":"); advice[0] != "" {
 		o.Advice = &api.Advice{Action: api.AdviceAction(advice[0]), Reason: "as told"}

@@ -82,6 +82,9 @@ type Observation struct {
 	Judge   *api.JudgeState
 	Advice  *api.Advice
 	Gate    Gate
+	// Denied is what the target's services try although it is denied, the oldest
+	// first.
+	Denied []api.Attempt
 }
 
 // Gate says what the rest of the cluster lets this rollout do.

@@ -40,34 +40,28 @@ func (w *Week) mean(from, step int) (float64, bool) {
 	return sum / n, true
 }
 
-// Quietest finds, among the full hours from a time on for which something that
-// lasts length can begin and end before until, the one with the least mean load,
-// the earliest of equals. It is false when there is no such hour, or nothing is
-// known of the load.
-func (w *Week) Quietest(from, until time.Time, length time.Duration) (start time.Time, load float64, ok bool) {
-	first := from.Truncate(time.Hour)
-	if first.Before(from) {
-		first = first.Add(time.Hour)
+// HoursOfDay is how many of the 24 hours of a day were seen on any day.
+func (w *Week) HoursOfDay() int {
+	var seen [24]bool
+	for i, v := range w {
+		seen[i%24] = seen[i%24] || v != nil
 	}
-	// A week has all there is to choose from.
-	for i := range len(w) {
-		at := first.Add(time.Duration(i) * time.Hour)
-		if at.Add(length).After(until) {
-			break
-		}
-		var sum, weight float64
-		for t := at; t.Before(at.Add(max(length, time.Second))); t = t.Truncate(time.Hour).Add(time.Hour) {
-			v, known := w.At(t)
-			if !known {
-				return time.Time{}, 0, false
-			}
-			part := min(time.Hour, at.Add(max(length, time.Second)).Sub(t)).Hours()
-			sum += part * v
-			weight += part
-		}
-		if mean := sum / weight; !ok || mean < load {
-			start, load, ok = at, mean, true
+	n := 0
+	for _, s := range seen {
+		if s {
+			n++
 		}
 	}
-	return start, load, ok
+	return n
+}
+
+// Known is how many hours of the week were seen.
+func (w *Week) Known() int {
+	n := 0
+	for _, v := range w {
+		if v != nil {
+			n++
+		}
+	}
+	return n
 }

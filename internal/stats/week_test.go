@@ -7,12 +7,10 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-func TestWeekForecastsAndFindsTheQuietestHours(t *testing.T) {
+func TestWeekForecasts(t *testing.T) {
 	monday := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	var w Week
 	_, ok := w.At(monday)
-	must.False(t, ok)
-	_, _, ok = w.Quietest(monday, monday.Add(48*time.Hour), time.Hour)
 	must.False(t, ok)
 	for h := range 48 { // Monday and Tuesday
 		w[h] = new(100 + 10*float64(h%24))
@@ -24,16 +22,13 @@ func TestWeekForecastsAndFindsTheQuietestHours(t *testing.T) {
 	v, ok = w.At(monday.Add(4*24*time.Hour + 3*time.Hour)) // Friday, never seen
 	must.True(t, ok)
 	must.Eq(t, 130, v)
-
-	start, load, ok := w.Quietest(monday.Add(30*time.Minute), monday.Add(48*time.Hour), time.Hour)
-	must.True(t, ok)
-	must.Eq(t, monday.Add(26*time.Hour), start)
-	must.Eq(t, 5, load)
-	_, _, ok = w.Quietest(monday, monday.Add(30*time.Minute), time.Hour)
-	must.False(t, ok, must.Sprint("it would not end in time"))
-	start, _, ok = w.Quietest(monday, monday.Add(20*time.Hour), 90*time.Minute)
-	must.True(t, ok)
-	must.Eq(t, monday, start)
+	must.Eq(t, 48, w.Known())
+	must.Eq(t, 24, w.HoursOfDay())
+	for day := range 7 {
+		w[day*24+5] = nil
+	}
+	must.Eq(t, 46, w.Known())
+	must.Eq(t, 23, w.HoursOfDay())
 }
 
 func TestHourOfWeekBeginsOnMonday(t *testing.T) {

@@ -54,7 +54,7 @@ policy "default" {
   }
 
   rollback {
-    on         = ["verdict", "health", "deadline"]
+    on         = ["verdict", "health", "deadline", "denied"]
     quarantine = true
   }
 
