@@ -88,7 +88,7 @@ func (s *Server) mapperOptions() (mapper.Options, error) {
 	}
 	return mapper.Options{
 		Sources: sources, Watches: watches, Recorder: recorder{s}, State: s.store, Logger: s.log, Interval: s.cfg.Intervals.Mapper,
-		KeepObserved: m.KeepObserved, StaleAfter: m.StaleAfter, MinBytes: m.MinBytes, Ignore: s.ignored(), Collapse: m.LoadBalancers,
+		KeepObserved: m.KeepObserved, StaleAfter: m.StaleAfter, MinBytes: m.MinBytes, Ignore: s.ignored(), IgnoreEnds: m.IgnoreEnds, Collapse: m.LoadBalancers,
 	}, nil
 }
 

@@ -18,6 +18,7 @@ type settings struct {
 	refresh      time.Duration
 	minBytes     float64
 	ignore       map[string]bool
+	outside      Ends
 	collapse     []string // sorted
 	figures      bool     // whether a rate that moves is worth a record
 }

@@ -108,6 +108,7 @@ type Options struct {
 	MinBytes     float64       // per second; less is no traffic
 	Watches      []Watch       // wake the mapper before the interval is over
 	Ignore       []string      // services that are not the application's; nil means DefaultIgnore
+	IgnoreEnds   []string      // patterns, as ParseEnds takes them, of ends of traffic that are no services
 }
 
 // DefaultIgnore lists the services that belong to the stack itself.
@@ -150,6 +151,10 @@ func New(opt Options) (*Mapper, error) {
 	if opt.KeepObserved > api.MaxDays*24*time.Hour {
 		return nil, api.Errorf(api.CodeInvalid, "make mapper: traffic can be kept for %d days at most", api.MaxDays)
 	}
+	outside, err := ParseEnds(opt.IgnoreEnds)
+	if err != nil {
+		return nil, err
+	}
 	minBytes := opt.MinBytes
 	if minBytes <= 0 {
 		minBytes = DefaultMinBytes
@@ -161,7 +166,7 @@ func New(opt Options) (*Mapper, error) {
 			staleAfter:   orDefault(opt.StaleAfter, DefaultStaleAfter),
 			collapse:     slices.Sorted(slices.Values(opt.Collapse)),
 			refresh:      orDefault(opt.Refresh, DefaultRefresh),
-			minBytes:     minBytes, ignore: ignore,
+			minBytes:     minBytes, ignore: ignore, outside: outside,
 		},
 	}, nil
 }

@@ -24,7 +24,7 @@ func book(results []result) map[string]string {
 	return all
 }
 
-// unmapped counts flows whose ends nobody knows.
+// unmapped counts flows whose ends nobody knows and nobody has said to be outside.
 type unmapped struct {
 	total, lost int
 	example     string // the first of them
@@ -62,6 +62,9 @@ func take(r result, evidence map[graph.Pair][]api.Evidence, addresses map[string
 			pair = graph.Pair{From: translate(f.From, addresses), To: translate(f.To, addresses)}
 		}
 		if pair.From == "" || pair.To == "" {
+			if (pair.From != "" || s.outside.Match(f.From)) && (pair.To != "" || s.outside.Match(f.To)) {
+				continue
+			}
 			lost.lost++
 			if lost.example == "" {
 				lost.example = fmt.Sprintf("%s to %s", f.From, f.To)

@@ -123,6 +123,7 @@ type mapperBlock struct {
 	HalfLife      *hcl.Attribute `hcl:"half_life,optional"`
 	MinBytes      *hcl.Attribute `hcl:"min_bytes,optional"`
 	Ignore        *hcl.Attribute `hcl:"ignore,optional"`
+	IgnoreEnds    *hcl.Attribute `hcl:"ignore_ends,optional"`
 	LoadBalancers *hcl.Attribute `hcl:"load_balancers,optional"`
 	Rack          *hcl.Attribute `hcl:"rack,optional"`
 	Traffic       []trafficBlock `hcl:"traffic,block"`
@@ -186,6 +187,7 @@ func (l *loader) root(f *fileBlock) {
 		l.duration(b.StaleAfter, &c.Mapper.StaleAfter)
 		l.duration(b.HalfLife, &c.Mapper.HalfLife)
 		l.strs(b.Ignore, &c.Mapper.Ignore)
+		l.strs(b.IgnoreEnds, &c.Mapper.IgnoreEnds)
 		l.strs(b.LoadBalancers, &c.Mapper.LoadBalancers)
 		l.str(b.Rack, &c.Mapper.Rack)
 		for _, t := range b.Traffic {

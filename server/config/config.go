@@ -146,6 +146,7 @@ type Mapper struct {
 	HalfLife      time.Duration // in which an edge that is not seen loses half of its confidence
 	MinBytes      float64       // per second; less is no traffic
 	Ignore        []string      // services that are not the application's; nil means the default
+	IgnoreEnds    []string      // addresses, ranges and names of ends of traffic that are no services
 	LoadBalancers []string      // services that only pass on: who calls one depends on what is behind it
 	Rack          string        // key of a node's meta that holds its rack
 	Traffic       []Traffic     // empty means Consul's built-in proxy and Envoy

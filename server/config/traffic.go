@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/prometheus"
 )
 
@@ -81,6 +82,9 @@ func (l *loader) checkMapper() {
 	}
 	if m.KeepObserved > longestMemory {
 		l.problem("mapper.keep_observed", "want at most %d days", api.MaxDays)
+	}
+	if _, err := mapper.ParseEnds(m.IgnoreEnds); err != nil {
+		l.problem("mapper.ignore_ends", "%s", api.AsError(err).Message)
 	}
 	if len(m.Traffic) > 0 && l.cfg.Prometheus == nil {
 		l.problem("mapper.traffic", "want a prometheus block as well, where these metrics are")

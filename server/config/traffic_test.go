@@ -20,6 +20,7 @@ mapper {
   half_life      = "24h"
   min_bytes      = 10
   ignore         = ["consul"]
+  ignore_ends    = ["10.0.0.0/8"]
   load_balancers = ["haproxy"]
   rack           = "cage"
 
@@ -36,7 +37,7 @@ mapper {
 	must.NoError(t, err)
 	must.Eq(t, config.Mapper{
 		KeepObserved: 365 * 24 * time.Hour, StaleAfter: 30 * 24 * time.Hour, HalfLife: 24 * time.Hour, MinBytes: 10,
-		Ignore: []string{"consul"}, LoadBalancers: []string{"haproxy"}, Rack: "cage",
+		Ignore: []string{"consul"}, IgnoreEnds: []string{"10.0.0.0/8"}, LoadBalancers: []string{"haproxy"}, Rack: "cage",
 		Traffic: []config.Traffic{
 			{Name: "mesh", Kind: "envoy", Mesh: true},
 			{Name: "haproxy", Kind: config.KindCustom, From: "frontend", To: "backend", Queries: map[prometheus.Measure]string{
@@ -58,6 +59,7 @@ func TestMapperBlockProblemsAreFoundAtLoad(t *testing.T) {
 		"traffic \"x\" {\n from = \"a\"\n to = \"b\"\n bytes = \"sum by (\"\n}":       "mapper.traffic.x",
 		"traffic \"x\" {\n kind = \"envoy\"\n bytes = \"y\"\n}":                       "brings its own",
 		`keep_observed = "9000h"`:                     "at most 366 days",
+		`ignore_ends = ["10.0.0.0/33"]`:               "no range of addresses",
 		`stale_after = "-1h"`:                         "no negative values",
 		"load_balancers = [\"a\"]\n ignore = [\"a\"]": "ignored as well",
 	} {
