@@ -15,6 +15,7 @@ const (
 	KPIMemory     = "memory"      // resident bytes per instance
 	KPIRequests   = "requests"    // requests per second per instance
 	KPIRestarts   = "restarts"    // task restarts per instance
+	KPIOOMKills   = "oom_kills"   // tasks per instance that were killed for lack of memory
 )
 
 // KPIKind says how a KPI is measured and judged.

@@ -307,5 +307,5 @@ func validKPI(name string) bool {
 }
 
 func knownKPIs() []string {
-	return []string{api.KPIErrorRate, api.KPILatencyP50, api.KPILatencyP99, api.KPICPU, api.KPIMemory, api.KPIRequests, api.KPIRestarts}
+	return []string{api.KPIErrorRate, api.KPILatencyP50, api.KPILatencyP99, api.KPICPU, api.KPIMemory, api.KPIRequests, api.KPIRestarts, api.KPIOOMKills}
 }

@@ -3,7 +3,9 @@ package nomad
 import (
 	"context"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 )
@@ -13,6 +15,7 @@ type AllocStats struct {
 	CPUCores    float64 // cores busy
 	MemoryBytes float64 // resident set
 	Restarts    int     // of all its tasks since it was placed
+	OOMKills    []int64 // when its tasks were killed for lack of memory, as Unix nanoseconds; Nomad keeps the last ten events of a task
 }
 
 // Stats reads the resource usage of one allocation from its client.
@@ -42,9 +45,27 @@ func allocStats(alloc *nomadapi.Allocation, usage *nomadapi.AllocResourceUsage) 
 		}
 	}
 	for _, state := range alloc.TaskStates {
+		if state == nil {
+			continue
+		}
 		s.Restarts += int(state.Restarts)
+		for _, e := range state.Events {
+			if oomKill(e) {
+				s.OOMKills = append(s.OOMKills, e.Time)
+			}
+		}
 	}
+	slices.Sort(s.OOMKills)
 	return s
+}
+
+// oomKill reports whether an event says that a task ended because it was out of
+// memory. An exit code of 137 alone is any SIGKILL.
+func oomKill(e *nomadapi.TaskEvent) bool {
+	if e == nil || e.Type != nomadapi.TaskTerminated {
+		return false
+	}
+	return e.Details["oom_killed"] == "true" || strings.Contains(e.Details["exit_message"], "OOM Killed")
 }
 
 // hostPort joins an address as Nomad stores it.

@@ -38,6 +38,7 @@ type memory struct {
 	Upper      stats.Vector               `json:"upper,omitempty"` // bucket bounds of all counters
 	Counters   map[string]*counters       `json:"counters,omitempty"`
 	Restarts   map[string]int             `json:"restarts,omitempty"`
+	OOM        map[string]int64           `json:"oom,omitempty"`      // the last kill for lack of memory that was counted
 	Unjudged   string                     `json:"unjudged,omitempty"` // KPIs without a source
 }
 
@@ -168,7 +169,7 @@ func (p *Profiler) byQuery(kpi judge.KPI) bool {
 		return p.queries.CPU != ""
 	case api.KPIMemory:
 		return p.queries.Memory != ""
-	case api.KPIRestarts:
+	case api.KPIRestarts, api.KPIOOMKills:
 		return false
 	}
 	return true
@@ -233,7 +234,7 @@ func (p *Profiler) look(ctx context.Context, r Request, m *memory) error {
 	if len(ids) == 0 {
 		return api.Errorf(api.CodeUnavailable, "no healthy instance to look at")
 	}
-	reading := &reading{before: m.Counters, restarts: m.Restarts, seconds: r.Now.Sub(m.At).Seconds()}
+	reading := &reading{before: m.Counters, restarts: m.Restarts, oom: m.OOM, seconds: r.Now.Sub(m.At).Seconds()}
 	var err error
 	if p.metrics != nil && p.needs(r.Spec, true) {
 		if reading.after, err = p.readCounters(ctx, ids, r.Now); err != nil {
@@ -277,7 +278,7 @@ func (p *Profiler) needs(spec api.JudgeSpec, counters bool) bool {
 		if !ok {
 			continue
 		}
-		usage := want.KPI == api.KPICPU || want.KPI == api.KPIMemory || want.KPI == api.KPIRestarts
+		usage := want.KPI == api.KPICPU || want.KPI == api.KPIMemory || want.KPI == api.KPIRestarts || want.KPI == api.KPIOOMKills
 		if counters && !usage || !counters && usage && !p.byQuery(kpi) {
 			return true
 		}
@@ -331,7 +332,7 @@ func some(ids []string) []string {
 // remember keeps what the next look must know, of these instances only.
 func (m *memory) remember(now time.Time, ids []string, r *reading) {
 	m.At = now
-	m.Counters, m.Restarts, m.Upper = map[string]*counters{}, map[string]int{}, nil
+	m.Counters, m.Restarts, m.OOM, m.Upper = map[string]*counters{}, map[string]int{}, map[string]int64{}, nil
 	for _, id := range ids {
 		if c := r.after[id]; c != nil && c.Requests == c.Requests { // NaN means never seen
 			if m.Upper == nil {
@@ -345,6 +346,7 @@ func (m *memory) remember(now time.Time, ids []string, r *reading) {
 		}
 		if u, ok := r.usage[id]; ok {
 			m.Restarts[id] = u.Restarts
+			_, m.OOM[id] = u.oomSince(r.oom[id])
 		}
 	}
 }
@@ -355,6 +357,7 @@ type reading struct {
 	before   map[string]*counters
 	after    map[string]*counters
 	restarts map[string]int
+	oom      map[string]int64
 	usage    map[string]AllocStats
 	cpu      map[string]float64
 	memory   map[string]float64
@@ -381,6 +384,8 @@ func (r *reading) measure(kpi judge.KPI, ids []string) judge.Measure {
 			why = gauge(id, r.memory, r.usage, func(u AllocStats) float64 { return u.MemoryBytes }, &values)
 		case name == api.KPIRestarts:
 			why = r.restarted(id, &restarts)
+		case name == api.KPIOOMKills:
+			why = r.killed(id, &restarts)
 		default:
 			why = r.counted(kpi, id, &sum)
 		}
@@ -399,7 +404,7 @@ func (r *reading) measure(kpi judge.KPI, ids []string) judge.Measure {
 		m = judge.Buckets(sum.Upper, sum.Counts)
 	case kpi.Name == api.KPIErrorRate:
 		m = judge.Count(sum.Errors, sum.Requests)
-	case kpi.Name == api.KPIRestarts:
+	case kpi.Name == api.KPIRestarts, kpi.Name == api.KPIOOMKills:
 		m = judge.Count(restarts, float64(have)*r.seconds)
 	case kpi.Name == api.KPIRequests:
 		m = judge.Gauge(sum.Requests / r.seconds / float64(have))
@@ -440,6 +445,20 @@ func (r *reading) restarted(id string, restarts *float64) string {
 		return "restart counter was reset"
 	}
 	*restarts += float64(u.Restarts - before)
+	return ""
+}
+
+func (r *reading) killed(id string, kills *float64) string {
+	u, ok := r.usage[id]
+	if !ok {
+		return "no allocation statistics"
+	}
+	last, ok := r.oom[id]
+	if !ok {
+		return "first look"
+	}
+	n, _ := u.oomSince(last)
+	*kills += n
 	return ""
 }
 

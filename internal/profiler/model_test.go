@@ -39,6 +39,7 @@ type instance struct {
 	restarts int
 	asked    uint64
 	silent   bool
+	kills    []int64
 	requests float64
 	failed   float64
 	buckets  []float64 // cumulative, the last is +Inf
@@ -147,7 +148,7 @@ func (m *model) AllocStats(_ context.Context, alloc string) (AllocStats, error) 
 	}
 	in.asked++ // noise of its own, because instances are asked in any order
 	noise := rand.New(rand.NewPCG(in.asked, uint64(slices.Index(m.order, alloc)))).NormFloat64()
-	return AllocStats{CPUCores: in.cpu * (1 + 0.05*noise), MemoryBytes: 100 << 20, Restarts: in.restarts}, nil
+	return AllocStats{CPUCores: in.cpu * (1 + 0.05*noise), MemoryBytes: 100 << 20, Restarts: in.restarts, OOMKills: in.kills}, nil
 }
 
 func (m *model) Targets(context.Context) ([]api.Target, error) { return m.targets, nil }

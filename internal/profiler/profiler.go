@@ -112,7 +112,7 @@ func (p *Profiler) Run(ctx context.Context) error {
 	sample, record := time.NewTicker(p.interval), time.NewTicker(p.checkpoint)
 	defer sample.Stop()
 	defer record.Stop()
-	round := &round{last: map[string]*counters{}, restarts: map[string]int{}}
+	round := &round{last: map[string]*counters{}, restarts: map[string]int{}, oom: map[string]int64{}}
 	for {
 		select {
 		case <-ctx.Done():

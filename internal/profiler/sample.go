@@ -15,6 +15,7 @@ type round struct {
 	at       time.Time
 	last     map[string]*counters
 	restarts map[string]int
+	oom      map[string]int64
 	turn     int // rotates over the instances of large targets
 }
 
@@ -126,7 +127,7 @@ func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []stri
 	}
 	usage, _ := p.readStats(ctx, ids)
 	var cpu, memory []float64
-	var restarts, watched float64
+	var restarts, kills, watched float64
 	for _, id := range ids {
 		u, ok := usage[id]
 		if !ok {
@@ -135,9 +136,12 @@ func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []stri
 		cpu, memory = append(cpu, u.CPUCores), append(memory, u.MemoryBytes)
 		if before, ok := r.restarts[id]; ok && !fresh && u.Restarts >= before {
 			restarts += float64(u.Restarts - before)
+			n, _ := u.oomSince(r.oom[id])
+			kills += n
 			watched++
 		}
 		r.restarts[id] = u.Restarts
+		_, r.oom[id] = u.oomSince(r.oom[id])
 	}
 	if len(cpu) == 0 {
 		return
@@ -151,9 +155,11 @@ func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []stri
 	if watched > 0 {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		s := p.series(ref, api.KPIRestarts, sourceStats, now)
-		s.learn(restarts/(watched*seconds), now)
-		s.learnCounts(restarts, watched*seconds)
+		for name, events := range map[string]float64{api.KPIRestarts: restarts, api.KPIOOMKills: kills} {
+			s := p.series(ref, name, sourceStats, now)
+			s.learn(events/(watched*seconds), now)
+			s.learnCounts(events, watched*seconds)
+		}
 	}
 }
 

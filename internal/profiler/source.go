@@ -25,6 +25,19 @@ type AllocStats struct {
 	CPUCores    float64
 	MemoryBytes float64
 	Restarts    int
+	OOMKills    []int64 // when tasks were killed for lack of memory, as Unix nanoseconds, rising; old ones may be missing
+}
+
+// oomSince is how many tasks were killed after an instant, and the last instant
+// that is known of. Nomad forgets old events, so that their number may fall.
+func (a AllocStats) oomSince(last int64) (kills float64, newest int64) {
+	for _, at := range a.OOMKills {
+		if at > last {
+			kills++
+		}
+		newest = max(newest, at)
+	}
+	return kills, max(newest, last)
 }
 
 // Stats answers what one allocation uses.

@@ -38,7 +38,7 @@ func newPanel(r Request) (*panel, error) {
 	p.spec.MaxDuration = api.Duration(p.duration)
 	for _, k := range r.Judge.KPIs {
 		kpi, known := judge.Known(k.KPI)
-		if !known || k.KPI == api.KPIRestarts || k.KPI == api.KPIRequests {
+		if !known || k.KPI == api.KPIRestarts || k.KPI == api.KPIOOMKills || k.KPI == api.KPIRequests {
 			p.left = append(p.left, k.KPI)
 			continue
 		}

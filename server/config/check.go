@@ -99,7 +99,7 @@ func (l *loader) checkSystems() {
 
 func knownKPIs() []string {
 	return []string{
-		api.KPIErrorRate, api.KPILatencyP50, api.KPILatencyP99, api.KPICPU, api.KPIMemory, api.KPIRequests, api.KPIRestarts,
+		api.KPIErrorRate, api.KPILatencyP50, api.KPILatencyP99, api.KPICPU, api.KPIMemory, api.KPIRequests, api.KPIRestarts, api.KPIOOMKills,
 	}
 }
 

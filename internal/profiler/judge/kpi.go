@@ -66,7 +66,7 @@ func Known(name string) (KPI, bool) {
 	switch name {
 	case api.KPIErrorRate:
 		return KPI{Name: name, Kind: api.KPICount, Unit: UnitShare}, true
-	case api.KPIRestarts:
+	case api.KPIRestarts, api.KPIOOMKills:
 		return KPI{Name: name, Kind: api.KPICount, Unit: UnitRate}, true
 	case api.KPICPU:
 		return KPI{Name: name, Kind: api.KPIGauge, Unit: UnitCores}, true
