@@ -27,6 +27,7 @@ type registration struct {
 	// what it was told to reach. Both are empty for anything else.
 	proxyFor  string
 	upstreams []upstream // each once
+	mode      consulapi.ProxyMode
 }
 
 // upstream is one thing that a proxy was told to reach.
@@ -120,6 +121,7 @@ func register(s *row) registration {
 	if s.ServiceProxy == nil || s.ServiceProxy.DestinationServiceName == "" {
 		return r
 	}
+	r.mode = s.ServiceProxy.Mode
 	r.proxyFor = graph.Name(s.Partition, s.Namespace, s.ServiceProxy.DestinationServiceName)
 	for _, u := range s.ServiceProxy.Upstreams {
 		if u.DestinationName == "" {

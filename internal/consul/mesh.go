@@ -19,8 +19,9 @@ import (
 // says what the token hides.
 //
 // A transparent proxy may reach whatever an intention allows. Exact intentions
-// say so by themselves; what a wildcard or the default allows is a permission
-// and no dependency, so no pairs are made of it.
+// say so by themselves, and Transparent names the services for which that is
+// enough; what a wildcard or the default allows is a permission and no
+// dependency, so no pairs are made of it.
 func (c *Client) Mesh(ctx context.Context) (m graph.Mesh, partial string, err error) {
 	scanned, err := c.registrations(ctx)
 	if err != nil {
@@ -63,6 +64,9 @@ func (c *Client) Mesh(ctx context.Context) (m graph.Mesh, partial string, err er
 		return m, "", err
 	}
 	partial = join(partial, hidden)
+	if m.Transparent, err = c.transparent(ctx, scanned); err != nil {
+		return m, "", err
+	}
 	if m.Services, hidden, err = c.Services(ctx); err != nil {
 		return m, "", err
 	}

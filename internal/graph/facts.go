@@ -16,6 +16,9 @@ type Mesh struct {
 	// Passing lists gateways that pass on what others ask for: what they are
 	// seen to reach is their callers' dependency and not their own.
 	Passing []string
+	// Transparent lists services that may call whatever an intention allows,
+	// without an upstream of its own for it.
+	Transparent []string
 	// Addresses says which service stands behind host:port.
 	Addresses map[string]string
 }

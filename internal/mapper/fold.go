@@ -140,13 +140,14 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 	for _, name := range retire(before, next, now) {
 		keepObserved(before, name, true, evidence, now, s)
 	}
+	transparent := transparentServices(results)
 	for _, ruled := range [...]bool{false, true} { // permissions are asked of all pairs that anything names
 		for _, r := range results {
 			if !r.known || (r.facts.Permissions != nil) != ruled {
 				continue
 			}
 			if ruled {
-				permit(r, evidence, s)
+				permit(r, evidence, transparent, s)
 			}
 			if next.sources[r.name].Partial != "" {
 				keepHidden(before, r.name, evidence, now)
@@ -299,7 +300,7 @@ func quiet(e api.Evidence) api.Evidence {
 
 // permit adds the governing permission to every pair that anything names. It
 // runs after all evidence is in, since a wildcard only counts for such pairs.
-func permit(r result, evidence map[graph.Pair][]api.Evidence, s settings) {
+func permit(r result, evidence map[graph.Pair][]api.Evidence, transparent map[string]bool, s settings) {
 	pairs := make([]graph.Pair, 0, len(evidence))
 	for pair, list := range evidence {
 		if !onlyShared(list) { // a shared node is no reason to ask who may talk to whom
@@ -309,8 +310,26 @@ func permit(r result, evidence map[graph.Pair][]api.Evidence, s settings) {
 	for pair, e := range r.facts.Permissions.Expand(pairs) {
 		pair = graph.Pair{From: s.service(pair.From), To: s.service(pair.To)}
 		e.Source = r.name
+		if e.Class == api.EvidenceAllowed && e.Exact && transparent[pair.From] && r.facts.Permissions.Default == api.EvidenceDenied {
+			e.Detail += reachable
+		}
 		evidence[pair] = append(evidence[pair], e)
 	}
+}
+
+// reachable is added to an intention that makes its destination an upstream of a
+// transparent proxy. Where the default allows, every service is one.
+const reachable = ", which its transparent proxy may reach"
+
+// transparentServices names those that need no upstream for what they call.
+func transparentServices(results []result) map[string]bool {
+	names := make(map[string]bool)
+	for _, r := range results {
+		for _, name := range r.facts.Transparent {
+			names[name] = true
+		}
+	}
+	return names
 }
 
 // oneWayAfter is how long a pair must have been allowed before what is sent

@@ -65,6 +65,7 @@ type Facts struct {
 	Addresses   map[string]string // host:port or allocation → service
 	Behind      map[string]string // service → the gateway before it
 	Passing     []string          // gateways whose own edges are their callers'
+	Transparent []string          // services that need no upstream for what an intention allows
 	Traffic     bool              // the source watches traffic
 	Silent      bool              // it answers, and has nothing to tell of anybody
 	Partial     string            // what is known to be missing, or ""

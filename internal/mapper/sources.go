@@ -77,7 +77,7 @@ func Upstreams(mesh Mesh) Source {
 			return Facts{}, err
 		}
 		facts := Facts{Evidence: make(map[graph.Pair][]api.Evidence, len(m.Declared)), Services: m.Services,
-			Behind: m.Behind, Passing: m.Passing, Addresses: m.Addresses, Partial: partial}
+			Behind: m.Behind, Passing: m.Passing, Transparent: m.Transparent, Addresses: m.Addresses, Partial: partial}
 		declare(facts.Evidence, m.Declared, api.EvidenceDeclared)
 		declare(facts.Evidence, m.Offered, api.EvidenceAllowed)
 		return facts, nil
