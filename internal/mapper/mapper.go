@@ -14,6 +14,7 @@ package mapper
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
 	"slices"
 	"sync"
@@ -123,6 +124,7 @@ type Mapper struct {
 	last     map[string]Facts // of each source that answered in this term
 	recorded *recorded
 	folding  time.Duration // how long the last round's answers took to fold
+	rest     quiescence
 }
 
 // New returns a mapper. It starts nothing.
@@ -161,7 +163,7 @@ func New(opt Options) (*Mapper, error) {
 		minBytes = DefaultMinBytes
 	}
 	return &Mapper{
-		opt: opt, log: opt.Logger, last: make(map[string]Facts),
+		opt: opt, log: opt.Logger, last: make(map[string]Facts), rest: quiescence{seed: maphash.MakeSeed()},
 		settings: settings{
 			keepObserved: orDefault(opt.KeepObserved, DefaultKeepObserved),
 			staleAfter:   orDefault(opt.StaleAfter, DefaultStaleAfter),
@@ -225,10 +227,16 @@ func (m *Mapper) round(ctx context.Context) error {
 		return context.Cause(ctx) // a cancelled answer says nothing about its source
 	}
 	now := time.Now().UTC()
+	imprint := imprintOf(m.rest.seed, results, m.settings)
+	if m.rest.quiet(imprint, len(m.recorded.edges), now) {
+		m.folding = time.Since(now)
+		return nil
+	}
 	next := fold(m.recorded, results, now, m.settings)
 	m.report(next)
 	change := m.recorded.diff(next, now, m.settings)
 	m.folding = time.Since(now)
+	m.rest.note(imprint, total(change) > 0, now)
 	for _, change := range split(change) {
 		if err := m.opt.Recorder.RecordGraph(ctx, change); err != nil {
 			return fmt.Errorf("record graph change: %w", err)
