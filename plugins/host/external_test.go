@@ -79,6 +79,7 @@ func (f faulty) Advise(ctx context.Context, view api.StrategyView) (api.Advice, 
 		select {}
 	case "freeze": // the whole process, so that it doesn't even answer a shutdown
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+		select {} // another thread may take the signal, and stop this one a moment later
 	case "lie":
 		return api.Advice{Action: api.AdviceStage, Percent: 250, Mode: api.StageInPlace, Reason: "all and more"}, nil
 	case "pid":
