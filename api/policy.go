@@ -85,7 +85,9 @@ type KPISpec struct {
 	AbortAbove   float64 `json:"abort_above"`   // > 1; evidence that the ratio exceeds it aborts
 	PromoteBelow float64 `json:"promote_below"` // > abort_above; evidence that the ratio is below it promotes
 	IgnoreBelow  float64 `json:"ignore_below,omitempty"`
-	Query        string  `json:"query,omitempty"`  // PromQL of a gauge that Oakum does not know by itself, one series per allocation
+	Query        string  `json:"query,omitempty"`  // PromQL of a KPI that Oakum does not know by itself, one series per allocation
+	Kind         KPIKind `json:"kind,omitempty"`   // what Query is: of a gauge when empty
+	Total        string  `json:"total,omitempty"`  // of a count: PromQL of all events, of which Query counts those that failed
 	Weight       float64 `json:"weight,omitempty"` // share of alpha; 0 means an equal share
 }
 

@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,6 +19,31 @@ const (
 	KPIRestarts   = "restarts"    // task restarts per instance
 	KPIOOMKills   = "oom_kills"   // tasks per instance that were killed for lack of memory
 )
+
+// KPIs that are measured where one of the usual exporters is scraped with the
+// allocation's ID as a label: cAdvisor for containers, node_exporter in guests.
+const (
+	KPIIOOperations   = "io_operations"   // reads and writes of disks per second
+	KPIIOBytes        = "io_bytes"        // bytes read from and written to disks per second
+	KPIPressureCPU    = "pressure_cpu"    // share of the time that some task waited for a processor, 0 to 1
+	KPIPressureMemory = "pressure_memory" // the same for memory
+	KPIPressureIO     = "pressure_io"     // the same for disks
+)
+
+// KPIQuantile is the quantile that the name of a latency ends in: 0.999 for
+// checkout_p999. It is false for other names.
+func KPIQuantile(name string) (float64, bool) {
+	i := strings.LastIndex(name, "_p")
+	if i <= 0 {
+		return 0, false
+	}
+	digits := name[i+2:]
+	if len(digits) < 2 || len(digits) > 9 || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	q, err := strconv.ParseFloat("0."+digits, 64)
+	return q, err == nil && q > 0
+}
 
 // KPIKind says how a KPI is measured and judged.
 type KPIKind string

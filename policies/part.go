@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -137,7 +138,9 @@ func kpiArguments(kpi string) []argument {
 			return err
 		}},
 		{name: "weight", want: cty.Number, check: between(0, 1)},
-		{name: "query", want: cty.String},
+		{name: "query", want: cty.String, check: notEmpty},
+		{name: "kind", want: cty.String, check: oneOf(string(api.KPIGauge), string(api.KPICount), string(api.KPILatency))},
+		{name: "total", want: cty.String, check: notEmpty},
 	}
 }
 
@@ -158,11 +161,35 @@ func kpiOf(v *values) api.KPISpec {
 	if value, ok := v.get("query"); ok {
 		spec.Query = value.AsString()
 	}
+	spec.Kind, spec.Total = api.KPIKind(v.text("kind", "")), v.text("total", "")
+	v.keep(checkQuery(spec))
 	if v.err == nil && spec.PromoteBelow <= spec.AbortAbove {
 		v.keep(fmt.Errorf("promote_below (%gx) must be above abort_above (%gx): the gap between them is what the judge decides in",
 			spec.PromoteBelow, spec.AbortAbove))
 	}
 	return spec
+}
+
+// checkQuery refuses a query that would not be asked, or could not be judged.
+func checkQuery(spec api.KPISpec) error {
+	if spec.Query == "" {
+		if spec.Kind != "" || spec.Total != "" {
+			return errors.New("kind and total describe a query, and there is none")
+		}
+		return nil
+	}
+	_, quantile := api.KPIQuantile(spec.KPI)
+	switch {
+	case slices.Contains(knownKPIs(), spec.KPI) || quantile && strings.HasPrefix(spec.KPI, "latency_p"):
+		return fmt.Errorf("%s is a KPI that Oakum knows by itself: the agent's configuration says how it is measured; give a query of your own another name", spec.KPI)
+	case spec.Kind == api.KPICount && spec.Total == "":
+		return errors.New("a count needs total, the query for all events, of which query counts those that failed")
+	case spec.Kind != api.KPICount && spec.Total != "":
+		return errors.New("only a count is out of a total")
+	case spec.Kind == api.KPILatency && !quantile:
+		return fmt.Errorf("the name of a latency ends in its quantile, such as %s_p99", spec.KPI)
+	}
+	return nil
 }
 
 func checkMargin(v cty.Value) error {
@@ -201,18 +228,24 @@ func parseQuantity(kpi string, v cty.Value) (float64, error) {
 		return 0, errors.New("want a number in the KPI's unit")
 	}
 	switch {
-	case strings.HasPrefix(kpi, "latency"):
+	case isLatency(kpi):
 		if d, err := time.ParseDuration(v.AsString()); err == nil && d >= 0 {
 			return d.Seconds(), nil
 		}
 		return 0, errors.New("want a duration such as \"1ms\", or seconds as a number")
-	case kpi == api.KPIMemory:
+	case kpi == api.KPIMemory || kpi == api.KPIIOBytes:
 		if bytes, ok := parseSize(v.AsString()); ok {
 			return bytes, nil
 		}
 		return 0, errors.New("want a size such as \"16MiB\", or bytes as a number")
 	}
 	return 0, fmt.Errorf("want a number: %s has no unit that can be written", kpi)
+}
+
+// isLatency reports whether a KPI's name is that of a latency.
+func isLatency(kpi string) bool {
+	_, quantile := api.KPIQuantile(kpi)
+	return quantile || strings.HasPrefix(kpi, "latency")
 }
 
 // parseSize reads sizes with binary units.

@@ -20,17 +20,17 @@ func kpiQueries(cfg *config.Config) profiler.KPIQueries {
 		switch {
 		case k.Name == api.KPIErrorRate:
 			q.Errors, q.Requests = k.Query, k.Total
-		case strings.HasPrefix(k.Name, "latency_"): // one histogram serves every quantile
+		case strings.HasPrefix(k.Name, "latency_p"): // one histogram serves every quantile
 			q.Buckets = k.Query
 		case k.Name == api.KPICPU:
 			q.CPU = k.Query
 		case k.Name == api.KPIMemory:
 			q.Memory = k.Query
-		case k.Kind == api.KPIGauge:
-			if q.Gauges == nil {
-				q.Gauges = map[string]profiler.GaugeQuery{}
+		default:
+			if q.Own == nil {
+				q.Own = map[string]profiler.OwnQuery{}
 			}
-			q.Gauges[k.Name] = profiler.GaugeQuery{Query: k.Query, Unit: k.Unit}
+			q.Own[k.Name] = profiler.OwnQuery{Kind: k.Kind, Query: k.Query, Total: k.Total, Unit: k.Unit}
 		}
 	}
 	return q

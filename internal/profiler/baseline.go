@@ -220,8 +220,8 @@ func (s *series) baseline() (api.Baseline, error) {
 // restore reads a recorded baseline.
 func restore(b api.Baseline) (*series, error) {
 	kpi, ok := judge.Known(b.KPI)
-	if !ok && b.Kind == api.KPIGauge { // one of the operator's own
-		kpi, ok = judge.KPI{Name: b.KPI, Kind: b.Kind, Unit: b.Unit}, true
+	if !ok { // one of the operator's own
+		kpi, ok = judge.Own(b.KPI, b.Kind, b.Unit)
 	}
 	if !ok {
 		return nil, fmt.Errorf("read baseline of %s: not a known KPI", b.KPI)

@@ -107,7 +107,7 @@ func TestAnyQueryIsAKPI(t *testing.T) {
 		"with a profile":      {3, true, api.VerdictAbort, 12},
 	} {
 		m := pressure{t: t, rng: rand.New(rand.NewPCG(3, 3)), canary: c.canary}
-		q := KPIQueries{Gauges: map[string]GaugeQuery{own.KPI: {Query: own.Query, Unit: "share"}}}
+		q := KPIQueries{Own: map[string]OwnQuery{own.KPI: {Query: own.Query, Unit: "share"}}}
 		p := New(Options{Metrics: m, Queries: q})
 		if c.learned {
 			for i := range 200 {

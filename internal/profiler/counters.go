@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
@@ -29,6 +30,21 @@ type increment struct {
 
 // readCounters asks for the counters of some instances, or of the fleet.
 func (p *Profiler) readCounters(ctx context.Context, ids []string, at time.Time) (map[string]*counters, error) {
+	return p.readCountersOf(ctx, p.queries.Requests, p.queries.Errors, p.queries.Buckets, ids, at)
+}
+
+// readOwn asks for the counters of a count or a latency that Oakum does not know
+// by itself.
+func (p *Profiler) readOwn(ctx context.Context, own OwnQuery, ids []string, at time.Time) (map[string]*counters, error) {
+	if own.Kind == api.KPILatency {
+		return p.readCountersOf(ctx, "", "", own.Query, ids, at)
+	}
+	return p.readCountersOf(ctx, own.Total, own.Query, "", ids, at)
+}
+
+// readCountersOf asks the queries that are not empty. Without a counter of the
+// requests those of the histogram count.
+func (p *Profiler) readCountersOf(ctx context.Context, total, errors, histogram string, ids []string, at time.Time) (map[string]*counters, error) {
 	all := map[string]*counters{}
 	of := func(s Sample) *counters {
 		id := s.Labels[p.queries.Label]
@@ -40,7 +56,7 @@ func (p *Profiler) readCounters(ctx context.Context, ids []string, at time.Time)
 		}
 		return all[id]
 	}
-	requests, err := p.ask(ctx, p.queries.Requests, ids, at)
+	requests, err := p.ask(ctx, total, ids, at)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +65,7 @@ func (p *Profiler) readCounters(ctx context.Context, ids []string, at time.Time)
 			c.Requests = s.Value
 		}
 	}
-	failed, err := p.ask(ctx, p.queries.Errors, ids, at)
+	failed, err := p.ask(ctx, errors, ids, at)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +74,7 @@ func (p *Profiler) readCounters(ctx context.Context, ids []string, at time.Time)
 			c.Errors = s.Value
 		}
 	}
-	buckets, err := p.ask(ctx, p.queries.Buckets, ids, at)
+	buckets, err := p.ask(ctx, histogram, ids, at)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +87,17 @@ func (p *Profiler) readCounters(ctx context.Context, ids []string, at time.Time)
 	}
 	for _, c := range all {
 		c.order()
+		if n := len(c.Buckets); total == "" && n > 0 {
+			c.Requests = c.Buckets[n-1]
+		}
 	}
 	return all, nil
 }
 
 func (p *Profiler) ask(ctx context.Context, query string, ids []string, at time.Time) ([]Sample, error) {
+	if query == "" {
+		return nil, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
 	defer cancel()
 	samples, err := p.metrics.Query(ctx, p.queries.expand(query, ids), at)

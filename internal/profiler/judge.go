@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +38,7 @@ type memory struct {
 	Counters   map[string]*counters       `json:"counters,omitempty"`
 	Restarts   map[string]int             `json:"restarts,omitempty"`
 	OOM        map[string]int64           `json:"oom,omitempty"`      // the last kill for lack of memory that was counted
+	Own        map[string]*memorised      `json:"own,omitempty"`      // by KPI: counters of those that have their own
 	Unjudged   string                     `json:"unjudged,omitempty"` // KPIs without a source
 }
 
@@ -100,8 +100,9 @@ func (p *Profiler) resume(r Request) (*memory, api.JudgeState, error) {
 		}
 		if r.State.Stage == r.Stage {
 			state.Started = r.State.Started
-			for _, c := range m.Counters {
-				c.Upper = m.Upper
+			(&memorised{m.Upper, m.Counters}).bound()
+			for _, own := range m.Own {
+				own.bound()
 			}
 			return m, state, nil
 		}
@@ -199,7 +200,7 @@ func (p *Profiler) history(ref api.TargetRef, kpi judge.KPI) *series {
 	if t == nil {
 		return nil
 	}
-	if kpi.Kind == api.KPILatency {
+	if _, ok := judge.Known(kpi.Name); ok && kpi.Kind == api.KPILatency {
 		return t.series[api.KPILatencyP99]
 	}
 	return t.series[kpi.Name]
@@ -225,261 +226,4 @@ func (p *Profiler) learned(r Request, kpi judge.KPI) judge.KPI {
 	known.Noise.Canary /= float64(min(max(len(r.Canary), 1), judgedInstances))
 	known.Noise.Stable /= float64(min(max(len(r.Stable), 1), judgedInstances))
 	return known
-}
-
-// look reads both arms and feeds the bank.
-func (p *Profiler) look(ctx context.Context, r Request, m *memory) error {
-	canary, stable := some(r.Canary), some(r.Stable)
-	ids := slices.Concat(canary, stable)
-	if len(ids) == 0 {
-		return api.Errorf(api.CodeUnavailable, "no healthy instance to look at")
-	}
-	reading := &reading{before: m.Counters, restarts: m.Restarts, oom: m.OOM, seconds: r.Now.Sub(m.At).Seconds()}
-	var err error
-	if p.metrics != nil && p.needs(r.Spec, true) {
-		if reading.after, err = p.readCounters(ctx, ids, r.Now); err != nil {
-			return err
-		}
-	}
-	if p.needs(r.Spec, false) && p.stats != nil {
-		if reading.usage, err = p.readStats(ctx, ids); len(reading.usage) == 0 && err != nil {
-			return unavailable(sourceStats, err)
-		}
-	}
-	if reading.cpu, err = p.readGauge(ctx, p.queries.CPU, ids, r.Now); err != nil {
-		return err
-	}
-	if reading.memory, err = p.readGauge(ctx, p.queries.Memory, ids, r.Now); err != nil {
-		return err
-	}
-	if reading.gauges, err = p.readGauges(ctx, r.Spec, ids, r.Now); err != nil {
-		return err
-	}
-	first := m.At.IsZero()
-	m.remember(r.Now, ids, reading)
-	if first {
-		return nil // increments begin with the next look
-	}
-	look := judge.Look{At: r.Now, Seconds: reading.seconds, KPIs: map[string]judge.Pair{}}
-	for _, want := range r.Spec.KPIs {
-		if kpi, ok := p.queries.known(want); ok {
-			look.KPIs[want.KPI] = judge.Pair{Canary: reading.measure(kpi, canary), Stable: reading.measure(kpi, stable)}
-		}
-	}
-	m.Bank.Observe(look)
-	return nil
-}
-
-// needs reports whether a spec has a KPI from PromQL counters, or one from
-// allocation statistics.
-func (p *Profiler) needs(spec api.JudgeSpec, counters bool) bool {
-	for _, want := range spec.KPIs {
-		kpi, ok := judge.Known(want.KPI)
-		if !ok {
-			continue
-		}
-		usage := want.KPI == api.KPICPU || want.KPI == api.KPIMemory || want.KPI == api.KPIRestarts || want.KPI == api.KPIOOMKills
-		if counters && !usage || !counters && usage && !p.byQuery(kpi) {
-			return true
-		}
-	}
-	return false
-}
-
-// readGauges asks for the gauges of a spec that Oakum does not know by itself.
-func (p *Profiler) readGauges(ctx context.Context, spec api.JudgeSpec, ids []string, at time.Time) (map[string]map[string]float64, error) {
-	out := map[string]map[string]float64{}
-	for _, want := range spec.KPIs {
-		if _, ok := judge.Known(want.KPI); ok {
-			continue
-		}
-		values, err := p.readGauge(ctx, p.queries.gauge(want).Query, ids, at)
-		if err != nil {
-			return nil, err
-		}
-		if values != nil {
-			out[want.KPI] = values
-		}
-	}
-	return out, nil
-}
-
-// readGauge asks for one value per instance, when there is a query for it.
-func (p *Profiler) readGauge(ctx context.Context, query string, ids []string, at time.Time) (map[string]float64, error) {
-	if query == "" || p.metrics == nil {
-		return nil, nil
-	}
-	samples, err := p.ask(ctx, query, ids, at)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]float64{}
-	for _, s := range samples {
-		out[s.Labels[p.queries.Label]] = s.Value
-	}
-	return out, nil
-}
-
-// some takes the first instances of an arm by ID, so that the choice stays the
-// same from look to look.
-func some(ids []string) []string {
-	ids = slices.Clone(ids)
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	return ids[:min(len(ids), judgedInstances)]
-}
-
-// remember keeps what the next look must know, of these instances only.
-func (m *memory) remember(now time.Time, ids []string, r *reading) {
-	m.At = now
-	m.Counters, m.Restarts, m.OOM, m.Upper = map[string]*counters{}, map[string]int{}, map[string]int64{}, nil
-	for _, id := range ids {
-		if c := r.after[id]; c != nil && c.Requests == c.Requests { // NaN means never seen
-			if m.Upper == nil {
-				m.Upper = c.Upper
-			}
-			kept := *c
-			if !slices.Equal(m.Upper, c.Upper) {
-				kept.Upper, kept.Buckets = nil, nil
-			}
-			m.Counters[id] = &kept
-		}
-		if u, ok := r.usage[id]; ok {
-			m.Restarts[id] = u.Restarts
-			_, m.OOM[id] = u.oomSince(r.oom[id])
-		}
-	}
-}
-
-// reading is what one look read, with what the last one left.
-type reading struct {
-	seconds  float64
-	before   map[string]*counters
-	after    map[string]*counters
-	restarts map[string]int
-	oom      map[string]int64
-	usage    map[string]AllocStats
-	cpu      map[string]float64
-	memory   map[string]float64
-	gauges   map[string]map[string]float64 // by KPI and instance
-}
-
-// measure is one arm's share of a KPI. Instances without data are named in
-// Partial; an arm of which none has data is absent.
-func (r *reading) measure(kpi judge.KPI, ids []string) judge.Measure {
-	var sum increment
-	var values []float64
-	var restarts float64
-	var silent []string
-	have := 0
-	for _, id := range ids {
-		why := ""
-		own, isOwn := r.gauges[kpi.Name]
-		switch name := kpi.Name; {
-		case isOwn:
-			why = gauge(id, own, nil, nil, &values)
-		case name == api.KPICPU:
-			why = gauge(id, r.cpu, r.usage, func(u AllocStats) float64 { return u.CPUCores }, &values)
-		case name == api.KPIMemory:
-			why = gauge(id, r.memory, r.usage, func(u AllocStats) float64 { return u.MemoryBytes }, &values)
-		case name == api.KPIRestarts:
-			why = r.restarted(id, &restarts)
-		case name == api.KPIOOMKills:
-			why = r.killed(id, &restarts)
-		default:
-			why = r.counted(kpi, id, &sum)
-		}
-		if why != "" {
-			silent = append(silent, noted(id, why))
-			continue
-		}
-		have++
-	}
-	if have == 0 {
-		return judge.Measure{Dropped: strings.Join(silent, ", ")}
-	}
-	var m judge.Measure
-	switch {
-	case kpi.Kind == api.KPILatency:
-		m = judge.Buckets(sum.Upper, sum.Counts)
-	case kpi.Name == api.KPIErrorRate:
-		m = judge.Count(sum.Errors, sum.Requests)
-	case kpi.Name == api.KPIRestarts, kpi.Name == api.KPIOOMKills:
-		m = judge.Count(restarts, float64(have)*r.seconds)
-	case kpi.Name == api.KPIRequests:
-		m = judge.Gauge(sum.Requests / r.seconds / float64(have))
-	default:
-		m = judge.Gauge(mean(values))
-	}
-	m.Partial = strings.Join(silent, ", ")
-	return m
-}
-
-func gauge(id string, queried map[string]float64, usage map[string]AllocStats, of func(AllocStats) float64, values *[]float64) string {
-	if queried != nil {
-		v, ok := queried[id]
-		if !ok {
-			return "no series"
-		}
-		*values = append(*values, v)
-		return ""
-	}
-	u, ok := usage[id]
-	if !ok {
-		return "no allocation statistics"
-	}
-	*values = append(*values, of(u))
-	return ""
-}
-
-func (r *reading) restarted(id string, restarts *float64) string {
-	u, ok := r.usage[id]
-	if !ok {
-		return "no allocation statistics"
-	}
-	before, ok := r.restarts[id]
-	if !ok {
-		return "first look"
-	}
-	if u.Restarts < before {
-		return "restart counter was reset"
-	}
-	*restarts += float64(u.Restarts - before)
-	return ""
-}
-
-func (r *reading) killed(id string, kills *float64) string {
-	u, ok := r.usage[id]
-	if !ok {
-		return "no allocation statistics"
-	}
-	last, ok := r.oom[id]
-	if !ok {
-		return "first look"
-	}
-	n, _ := u.oomSince(last)
-	*kills += n
-	return ""
-}
-
-// counted adds one instance's increment.
-func (r *reading) counted(kpi judge.KPI, id string, sum *increment) string {
-	after, before := r.after[id], r.before[id]
-	switch {
-	case after == nil:
-		return "no series"
-	case before == nil:
-		return "first look"
-	}
-	inc, why := after.since(before)
-	if why != "" {
-		return why
-	}
-	if kpi.Kind == api.KPILatency && len(inc.Counts) == 0 {
-		return "no latency histogram"
-	}
-	if !sum.add(inc) && kpi.Kind == api.KPILatency {
-		return "other histogram buckets"
-	}
-	return ""
 }

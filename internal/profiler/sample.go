@@ -16,7 +16,8 @@ type round struct {
 	last     map[string]*counters
 	restarts map[string]int
 	oom      map[string]int64
-	turn     int // rotates over the instances of large targets
+	own      map[string]map[string]*counters // by KPI
+	turn     int                             // rotates over the instances of large targets
 }
 
 // sample takes one round over all targets.
@@ -36,7 +37,7 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 	// After a gap the increments would be averages over it; start anew.
 	fresh := r.at.IsZero() || seconds <= 0 || seconds > 10*p.interval.Seconds()
 	excluded := p.excluded()
-	gauges := p.sampleGauges(ctx, now)
+	gauges, owns := p.sampleGauges(ctx, now), p.sampleOwns(ctx, now)
 	for _, t := range targets {
 		instances, err := p.fleet.Instances(ctx, t.TargetRef)
 		if err != nil {
@@ -52,6 +53,9 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 		slices.Sort(ids)
 		if !fresh {
 			p.learnCounters(t.TargetRef, ids, r.last, seen, seconds, now)
+			for name, counted := range owns {
+				p.learnOwn(t.TargetRef, name, ids, r.own[name], counted, seconds, now)
+			}
 		}
 		p.learnStats(ctx, t.TargetRef, ids, r, fresh, seconds, now)
 		for name, values := range gauges {
@@ -61,16 +65,78 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 	if seen != nil {
 		r.last = seen
 	}
+	r.own = owns
 	r.at = now
 	r.turn++
 }
 
 // learnCounters adds one interval of requests, errors and latencies.
 func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map[string]*counters, seconds float64, now time.Time) {
-	var sum increment
-	var halves [2]increment
-	var errors, requests []float64
-	var histograms []increment
+	g := gather(ids, last, seen)
+	if len(g.requests) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	sum := g.sum
+	p.series(ref, api.KPIRequests, sourceMetrics, now).learn(sum.Requests/seconds/float64(len(g.requests)), now)
+	if sum.Requests > 0 {
+		p.series(ref, api.KPIErrorRate, sourceMetrics, now).learnShare(g, p.interval, seconds, now)
+	}
+	if len(sum.Counts) == 0 || sum.Requests == 0 {
+		return
+	}
+	p50 := p.series(ref, api.KPILatencyP50, sourceMetrics, now)
+	p50.learn(judge.Quantile(sum.Upper, sum.Counts, p50.kpi.Quantile), now)
+	p50.learnBuckets(sum.Upper, sum.Counts)
+	p.series(ref, api.KPILatencyP99, sourceMetrics, now).learnLatency(g, p.interval, seconds, now)
+}
+
+// sampleOwns asks for the counts and latencies that the configuration has queries
+// for.
+func (p *Profiler) sampleOwns(ctx context.Context, now time.Time) map[string]map[string]*counters {
+	out := map[string]map[string]*counters{}
+	for name, own := range p.queries.Own {
+		if own.kind() == api.KPIGauge || p.metrics == nil {
+			continue
+		}
+		seen, err := p.readOwn(ctx, own, nil, now)
+		if err != nil {
+			p.log.Warn("sample counters", "kpi", name, "error", err)
+			continue
+		}
+		out[name] = seen
+	}
+	return out
+}
+
+// learnOwn adds one interval of a count or a latency of the operator's own.
+func (p *Profiler) learnOwn(ref api.TargetRef, name string, ids []string, last, seen map[string]*counters, seconds float64, now time.Time) {
+	g := gather(ids, last, seen)
+	if g.sum.Requests <= 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.series(ref, name, sourceMetrics, now)
+	switch {
+	case s.kpi.Kind == api.KPICount:
+		s.learnShare(g, p.interval, seconds, now)
+	case s.kpi.Kind == api.KPILatency && len(g.sum.Counts) > 0:
+		s.learnLatency(g, p.interval, seconds, now)
+	}
+}
+
+// gathered is one interval of the counters of some instances.
+type gathered struct {
+	sum              increment
+	halves           [2]increment
+	errors, requests []float64 // by instance
+	each             []increment
+}
+
+func gather(ids []string, last, seen map[string]*counters) gathered {
+	var g gathered
 	for i, id := range ids {
 		before, after := last[id], seen[id]
 		if before == nil || after == nil {
@@ -80,39 +146,31 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 		if why != "" {
 			continue
 		}
-		sum.add(inc)
-		halves[i%2].add(inc)
-		histograms = append(histograms, inc)
-		errors, requests = append(errors, inc.Errors), append(requests, inc.Requests)
+		g.sum.add(inc)
+		g.halves[i%2].add(inc)
+		g.each = append(g.each, inc)
+		g.errors, g.requests = append(g.errors, inc.Errors), append(g.requests, inc.Requests)
 	}
-	if len(requests) == 0 {
-		return
+	return g
+}
+
+// learnShare adds one interval of a count.
+func (s *series) learnShare(g gathered, interval time.Duration, seconds float64, now time.Time) {
+	s.learn(g.sum.Errors/g.sum.Requests, now)
+	s.learnCounts(g.sum.Errors, g.sum.Requests)
+	s.dispersion.Observe(g.errors, g.requests)
+	if one, other := g.halves[0], g.halves[1]; one.Requests > 0 && other.Requests > 0 {
+		s.watch(judge.Count(one.Errors, one.Requests), judge.Count(other.Errors, other.Requests), interval, seconds, now)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.series(ref, api.KPIRequests, sourceMetrics, now).learn(sum.Requests/seconds/float64(len(requests)), now)
-	if sum.Requests > 0 {
-		s := p.series(ref, api.KPIErrorRate, sourceMetrics, now)
-		s.learn(sum.Errors/sum.Requests, now)
-		s.learnCounts(sum.Errors, sum.Requests)
-		s.dispersion.Observe(errors, requests)
-		if halves[0].Requests > 0 && halves[1].Requests > 0 {
-			s.watch(judge.Count(halves[0].Errors, halves[0].Requests), judge.Count(halves[1].Errors, halves[1].Requests), p.interval, seconds, now)
-		}
-	}
-	if len(sum.Counts) == 0 || sum.Requests == 0 {
-		return
-	}
-	for _, name := range []string{api.KPILatencyP50, api.KPILatencyP99} {
-		s := p.series(ref, name, sourceMetrics, now)
-		s.learn(judge.Quantile(sum.Upper, sum.Counts, s.kpi.Quantile), now)
-		if name == api.KPILatencyP99 {
-			s.learnSlow(histograms)
-		}
-		s.learnBuckets(sum.Upper, sum.Counts)
-		if name == api.KPILatencyP99 && len(halves[0].Counts) > 0 && slices.Equal(halves[0].Upper, halves[1].Upper) {
-			s.watch(judge.Buckets(halves[0].Upper, halves[0].Counts), judge.Buckets(halves[1].Upper, halves[1].Counts), p.interval, seconds, now)
-		}
+}
+
+// learnLatency adds one interval of a histogram.
+func (s *series) learnLatency(g gathered, interval time.Duration, seconds float64, now time.Time) {
+	s.learn(judge.Quantile(g.sum.Upper, g.sum.Counts, s.kpi.Quantile), now)
+	s.learnSlow(g.each)
+	s.learnBuckets(g.sum.Upper, g.sum.Counts)
+	if one, other := g.halves[0], g.halves[1]; len(one.Counts) > 0 && slices.Equal(one.Upper, other.Upper) {
+		s.watch(judge.Buckets(one.Upper, one.Counts), judge.Buckets(other.Upper, other.Counts), interval, seconds, now)
 	}
 }
 
@@ -167,8 +225,10 @@ func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []stri
 func (p *Profiler) sampleGauges(ctx context.Context, now time.Time) map[string]map[string]float64 {
 	out := map[string]map[string]float64{}
 	queries := map[string]string{api.KPICPU: p.queries.CPU, api.KPIMemory: p.queries.Memory}
-	for name, own := range p.queries.Gauges {
-		queries[name] = own.Query
+	for name, own := range p.queries.Own {
+		if own.kind() == api.KPIGauge {
+			queries[name] = own.Query
+		}
 	}
 	for name, query := range queries {
 		values, err := p.readGauge(ctx, query, nil, now)

@@ -1,7 +1,9 @@
 package profiler
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"strings"
 	"time"
 
@@ -67,14 +69,32 @@ type KPIQueries struct {
 	// CPU (cores) and Memory (bytes) replace Nomad's allocation statistics.
 	CPU    string
 	Memory string
-	// Gauges are KPIs of the operator's own, by name: I/O, pressure, queues.
-	Gauges map[string]GaugeQuery
+	// Own are further KPIs by name: I/O, pressure, and the operator's.
+	Own map[string]OwnQuery
 }
 
-// GaugeQuery is how a gauge that Oakum does not know by itself is measured.
-type GaugeQuery struct {
-	Query string // one value per allocation
+// OwnQuery is how a KPI that is no part of KPIQueries is measured.
+type OwnQuery struct {
+	Kind  api.KPIKind // a gauge when empty
+	Query string      // gauge: the value; count: what failed, a counter; latency: histogram, counters by le
+	Total string      // count: all of which Query counts those that failed, a counter
 	Unit  string
+}
+
+func (o OwnQuery) kind() api.KPIKind { return cmp.Or(o.Kind, api.KPIGauge) }
+
+// perSecond adds up the rates of some counters, for each exporter by itself, and
+// takes the first exporter that has them all for an allocation.
+func perSecond(exporters ...[]string) string {
+	var either []string
+	for _, counters := range exporters {
+		var sum []string
+		for _, c := range counters {
+			sum = append(sum, "sum by ($label) (rate("+c+"{$instances}[1m]))")
+		}
+		either = append(either, "("+strings.Join(sum, " + ")+")")
+	}
+	return strings.Join(either, " or ")
 }
 
 // DefaultQueries are the queries for services that use the common names of
@@ -85,26 +105,45 @@ func DefaultQueries() KPIQueries {
 		Requests: `sum by ($label) (http_requests_total{$instances})`,
 		Errors:   `sum by ($label) (http_requests_total{code=~"5..",$instances})`,
 		Buckets:  `sum by ($label, le) (http_request_duration_seconds_bucket{$instances})`,
+		Own: map[string]OwnQuery{
+			api.KPIIOOperations: {Unit: judge.UnitRate, Query: perSecond(
+				[]string{"container_fs_reads_total", "container_fs_writes_total"},
+				[]string{"node_disk_reads_completed_total", "node_disk_writes_completed_total"})},
+			api.KPIIOBytes: {Unit: judge.UnitByteRate, Query: perSecond(
+				[]string{"container_fs_reads_bytes_total", "container_fs_writes_bytes_total"},
+				[]string{"node_disk_read_bytes_total", "node_disk_written_bytes_total"})},
+			api.KPIPressureCPU:    {Unit: judge.UnitShare, Query: pressureOf("cpu")},
+			api.KPIPressureMemory: {Unit: judge.UnitShare, Query: pressureOf("memory")},
+			api.KPIPressureIO:     {Unit: judge.UnitShare, Query: pressureOf("io")},
+		},
 	}
 }
 
-// known describes a KPI of a policy: one that Oakum knows by itself, or a gauge
-// that the configuration or the policy has a query for.
+// pressureOf is the share of the time that some task waited for a resource.
+func pressureOf(resource string) string {
+	return perSecond(
+		[]string{"container_pressure_" + resource + "_waiting_seconds_total"},
+		[]string{"node_pressure_" + resource + "_waiting_seconds_total"})
+}
+
+// known describes a KPI of a policy: one that Oakum knows by itself, or one that
+// the configuration or the policy has a query for.
 func (q KPIQueries) known(spec api.KPISpec) (judge.KPI, bool) {
 	if kpi, ok := judge.Known(spec.KPI); ok {
 		return kpi, true
 	}
-	if own := q.gauge(spec); own.Query != "" {
-		return judge.KPI{Name: spec.KPI, Kind: api.KPIGauge, Unit: own.Unit}, true
+	if own := q.own(spec); own.Query != "" {
+		return judge.Own(spec.KPI, own.kind(), own.Unit)
 	}
 	return judge.KPI{}, false
 }
 
-// gauge is the query of a gauge; that of the policy comes first.
-func (q KPIQueries) gauge(spec api.KPISpec) GaugeQuery {
-	own := q.Gauges[spec.KPI]
+// own is the query of a KPI that Oakum does not know by itself; that of the
+// policy comes first.
+func (q KPIQueries) own(spec api.KPISpec) OwnQuery {
+	own := q.Own[spec.KPI]
 	if spec.Query != "" {
-		own.Query = spec.Query
+		own.Kind, own.Query, own.Total = spec.Kind, spec.Query, spec.Total
 	}
 	return own
 }
@@ -122,9 +161,15 @@ func (q KPIQueries) or(o KPIQueries) KPIQueries {
 	fill(&q.Buckets, o.Buckets)
 	fill(&q.CPU, o.CPU)
 	fill(&q.Memory, o.Memory)
-	if q.Gauges == nil {
-		q.Gauges = o.Gauges
+	own := maps.Clone(o.Own)
+	for name, query := range q.Own {
+		fill(&query.Unit, own[name].Unit)
+		if own == nil {
+			own = map[string]OwnQuery{}
+		}
+		own[name] = query
 	}
+	q.Own = own
 	return q
 }
 

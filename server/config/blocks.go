@@ -77,6 +77,7 @@ type kpiBlock struct {
 	Unit  *hcl.Attribute `hcl:"unit,optional"`
 	Query *hcl.Attribute `hcl:"query,optional"`
 	Total *hcl.Attribute `hcl:"total,optional"`
+	Range hcl.Range      `hcl:",def_range"`
 }
 
 type vaultBlock struct {
@@ -253,6 +254,11 @@ func (l *loader) prometheus(b *prometheusBlock) {
 			l.str(k.Unit, &at.Unit)
 			l.str(k.Query, &at.Query)
 			l.str(k.Total, &at.Total)
+			for _, name := range []string{"kind", "query", "total"} { // what is missing is missing in the block
+				if _, ok := l.ranges[l.path(name)]; !ok {
+					l.ranges[l.path(name)] = k.Range
+				}
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net"
 	"net/url"
@@ -77,30 +78,57 @@ func (l *loader) checkSystems() {
 		l.problem("prometheus.alloc_label", "want the label that carries the allocation's ID")
 	}
 	for _, k := range c.Prometheus.KPIs {
-		path := "prometheus.kpi." + k.Name
-		switch k.Kind {
-		case api.KPICount:
-			if k.Total == "" {
-				l.problem(path+".total", "want the query for all events, of which query counts those that failed")
-			}
-		case api.KPILatency, api.KPIGauge:
-		case "":
-			if !slices.Contains(knownKPIs(), k.Name) {
-				l.problem(path+".kind", "want count, latency or gauge: %q is not a KPI that Oakum knows by itself", k.Name)
-			}
-		default:
-			l.problem(path+".kind", "want count, latency or gauge, have %q", k.Kind)
-		}
-		if k.Query == "" {
-			l.problem(path+".query", "want a PromQL query")
-		}
+		l.checkKPI(k)
 	}
 }
 
-func knownKPIs() []string {
-	return []string{
-		api.KPIErrorRate, api.KPILatencyP50, api.KPILatencyP99, api.KPICPU, api.KPIMemory, api.KPIRequests, api.KPIRestarts, api.KPIOOMKills,
+// checkKPI holds a KPI to what its kind needs.
+func (l *loader) checkKPI(k KPI) {
+	path := "prometheus.kpi." + k.Name
+	known, fixed := knownKPI(k.Name)
+	switch {
+	case fixed:
+		l.problem(path+".query", "want no block for %s: Oakum measures it by itself", k.Name)
+		return
+	case k.Kind == "" && known == "":
+		l.problem(path+".kind", "want count, latency or gauge: %q is not a KPI that Oakum knows by itself", k.Name)
+	case k.Kind != "" && k.Kind != api.KPICount && k.Kind != api.KPILatency && k.Kind != api.KPIGauge:
+		l.problem(path+".kind", "want count, latency or gauge, have %q", k.Kind)
+	case k.Kind != "" && known != "" && k.Kind != known:
+		l.problem(path+".kind", "want %s, which %s is, have %s", known, k.Name, k.Kind)
 	}
+	kind := cmp.Or(known, k.Kind)
+	if _, ok := api.KPIQuantile(k.Name); !ok && kind == api.KPILatency {
+		l.problem(path+".kind", "want a name that ends in the quantile of the latency, such as %s_p99", k.Name)
+	}
+	switch {
+	case kind == api.KPICount && k.Total == "":
+		l.problem(path+".total", "want the query for all events, of which query counts those that failed")
+	case kind != api.KPICount && kind != "" && k.Total != "":
+		l.problem(path+".total", "want none: only a count is out of a total")
+	}
+	if k.Query == "" {
+		l.problem(path+".query", "want a PromQL query")
+	}
+}
+
+// knownKPI is the kind of a KPI that Oakum knows by itself, "" of any other. Fixed
+// ones are not measured by a query of their own.
+func knownKPI(name string) (kind api.KPIKind, fixed bool) {
+	switch name {
+	case api.KPIErrorRate:
+		return api.KPICount, false
+	case api.KPICPU, api.KPIMemory, api.KPIIOOperations, api.KPIIOBytes, api.KPIPressureCPU, api.KPIPressureMemory, api.KPIPressureIO:
+		return api.KPIGauge, false
+	case api.KPIRequests:
+		return api.KPIGauge, true
+	case api.KPIRestarts, api.KPIOOMKills:
+		return api.KPICount, true
+	}
+	if _, ok := api.KPIQuantile(name); ok && strings.HasPrefix(name, "latency_p") {
+		return api.KPILatency, false
+	}
+	return "", false
 }
 
 func (l *loader) checkVault() {

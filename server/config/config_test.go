@@ -240,3 +240,37 @@ func TestErrors(t *testing.T) {
 		})
 	}
 }
+
+func TestAKPIThatCouldNotBeJudgedIsRefusedInItsPlace(t *testing.T) {
+	for _, c := range []struct{ name, block, want string }{
+		{"latency without a quantile", `kpi "checkout" {
+    kind  = "latency"
+    query = "x"
+  }`, "a.hcl:22,13: prometheus.kpi.checkout.kind: want a name that ends in the quantile of the latency, such as checkout_p99"},
+		{"count without a total", `kpi "failures" {
+    kind  = "count"
+    query = "x"
+  }`, "a.hcl:21,3: prometheus.kpi.failures.total: want the query for all events"},
+		{"gauge with a total", `kpi "queue" {
+    kind  = "gauge"
+    query = "x"
+    total = "y"
+  }`, "a.hcl:24,13: prometheus.kpi.queue.total: want none: only a count is out of a total"},
+		{"known KPI of another kind", `kpi "cpu" {
+    kind  = "count"
+    query = "x"
+  }`, "a.hcl:22,13: prometheus.kpi.cpu.kind: want gauge, which cpu is, have count"},
+		{"KPI that has no query", `kpi "restarts" {
+    query = "x"
+  }`, "a.hcl:22,13: prometheus.kpi.restarts.query: want no block for restarts: Oakum measures it by itself"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			text := strings.Replace(full, `kpi "error_rate" {`, c.block+"\n  kpi \"error_rate\" {", 1)
+			_, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", text)}, false, environment)
+			must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
+			must.StrContains(t, err.Error(), c.want)
+			must.Len(t, 1, api.AsError(err).Details, must.Sprint(err))
+		})
+	}
+}

@@ -1,7 +1,6 @@
 package judge
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
@@ -58,6 +57,8 @@ const (
 	UnitCores   = "cores"
 	UnitBytes   = "bytes"
 	UnitRate    = "1/s"
+
+	UnitByteRate = "bytes/s"
 )
 
 // Known describes a KPI by its name: those of package api, and latency_pN for
@@ -75,13 +76,28 @@ func Known(name string) (KPI, bool) {
 	case api.KPIRequests:
 		return KPI{Name: name, Kind: api.KPIGauge, Unit: UnitRate}, true
 	}
-	digits, ok := strings.CutPrefix(name, "latency_p")
-	if !ok || strings.Trim(digits, "0123456789") != "" || len(digits) < 2 {
+	if digits, ok := strings.CutPrefix(name, "latency_p"); !ok || strings.Contains(digits, "_") {
 		return KPI{}, false
 	}
-	q, err := strconv.ParseFloat("0."+digits, 64)
-	if err != nil || q <= 0 || q >= 1 {
-		return KPI{}, false
+	return Own(name, api.KPILatency, UnitSeconds)
+}
+
+// Own describes a KPI that somebody else has a query for. A latency tells its
+// quantile by the end of its name, as checkout_p99 does, and has none otherwise.
+func Own(name string, kind api.KPIKind, unit string) (KPI, bool) {
+	kpi := KPI{Name: name, Kind: kind, Unit: unit}
+	switch kind {
+	case api.KPIGauge:
+		return kpi, true
+	case api.KPICount:
+		if unit == "" {
+			kpi.Unit = UnitShare
+		}
+		return kpi, true
+	case api.KPILatency:
+		q, ok := api.KPIQuantile(name)
+		kpi.Quantile, kpi.Unit = q, UnitSeconds
+		return kpi, ok
 	}
-	return KPI{Name: name, Kind: api.KPILatency, Unit: UnitSeconds, Quantile: q}, true
+	return KPI{}, false
 }

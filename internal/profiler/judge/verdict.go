@@ -136,6 +136,8 @@ func Format(value float64, unit string) string {
 			return fmt.Sprintf("%.3g ms", value*1e3)
 		}
 		return fmt.Sprintf("%.3g us", value*1e6)
+	case UnitByteRate:
+		return Format(value, UnitBytes) + "/s"
 	case UnitBytes:
 		switch {
 		case value >= 1<<30:
