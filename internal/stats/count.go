@@ -3,7 +3,6 @@ package stats
 import (
 	"fmt"
 	"math"
-	"slices"
 )
 
 // Side says which way a process looks: for a canary that is worse than the
@@ -201,7 +200,7 @@ func (p *Ratio) LogE() float64 {
 }
 
 // Most is a number that LogE does not exceed, found without logarithms.
-func (p *Ratio) Most() float64 { return max(slices.Max(p.Log), p.LogExpected) }
+func (p *Ratio) Most() float64 { return max(largest(p.Log), p.LogExpected) }
 
 // Margin is an e-process about the difference of two event rates, for a margin
 // in the unit of the rate itself: errors per request, say. It is what lets a
@@ -340,7 +339,7 @@ func project(x1, y1, n, m, d float64) (x0, y0 float64) {
 func (p *Margin) LogE() float64 { return LogMeanExp(p.Log...) }
 
 // Most is a number that LogE does not exceed, found without logarithms.
-func (p *Margin) Most() float64 { return slices.Max(p.Log) }
+func (p *Margin) Most() float64 { return largest(p.Log) }
 
 // Rate is an e-process about one event rate against a fixed bound: "rate <=
 // bound" for Worse, "rate >= bound" for Better.
@@ -372,4 +371,4 @@ func (p *Rate) Observe(events, exposure, dispersion float64) {
 func (p *Rate) LogE() float64 { return mixtureOf(p.Side, len(p.Log)).logE(p.Log) }
 
 // Most is a number that LogE does not exceed, found without logarithms.
-func (p *Rate) Most() float64 { return slices.Max(p.Log) }
+func (p *Rate) Most() float64 { return largest(p.Log) }

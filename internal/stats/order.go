@@ -2,7 +2,6 @@ package stats
 
 import (
 	"math"
-	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -185,4 +184,4 @@ func (p *Order) LogE() float64 {
 }
 
 // Most is a number that LogE does not exceed, found without logarithms.
-func (p *Order) Most() float64 { return slices.Max(p.Log) }
+func (p *Order) Most() float64 { return largest(p.Log) }

@@ -75,3 +75,30 @@ func finite(values ...float64) bool {
 	}
 	return true
 }
+
+// largest is the largest number of a list that is not empty. Four at a time, since
+// each look takes it of every process: the comparisons then do not wait for one
+// another. What is not a number is passed over.
+func largest(v []float64) float64 {
+	a, b, c, d := v[0], v[0], v[0], v[0]
+	for ; len(v) >= 4; v = v[4:] {
+		if v[0] > a {
+			a = v[0]
+		}
+		if v[1] > b {
+			b = v[1]
+		}
+		if v[2] > c {
+			c = v[2]
+		}
+		if v[3] > d {
+			d = v[3]
+		}
+	}
+	for _, x := range v {
+		if x > a {
+			a = x
+		}
+	}
+	return max(a, b, c, d)
+}

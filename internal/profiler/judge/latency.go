@@ -246,7 +246,7 @@ func (l *limit) observe(upper []float64, pair Pair, dispersion float64) {
 	}
 	l.Ratio.Observe(stats.Block{
 		CanaryEvents: canary, CanaryExposure: requests,
-		StableEvents: l.above(upper, pair.Stable.Counts, tails(pair.Stable.Counts)), StableExposure: total(pair.Stable.Counts),
+		StableEvents: l.beyond(upper, pair.Stable.Counts), StableExposure: total(pair.Stable.Counts),
 	}, dispersion)
 }
 

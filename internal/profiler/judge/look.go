@@ -97,15 +97,16 @@ func (m Measure) usable(kpi KPI) string {
 	}
 	bad := func(values ...float64) string {
 		for _, v := range values {
+			if v >= 0 && v <= measureMost {
+				continue // as nearly all are
+			}
 			if math.IsNaN(v) || math.IsInf(v, 0) {
 				return "a value that is not a finite number"
 			}
 			if v < 0 {
 				return "a negative value"
 			}
-			if v > measureMost {
-				return "a value beyond all measure"
-			}
+			return "a value beyond all measure"
 		}
 		return ""
 	}

@@ -2,7 +2,6 @@ package judge
 
 import (
 	"math"
-	"slices"
 	"sort"
 
 	"github.com/oakumhq/oakum/internal/stats"
@@ -25,6 +24,19 @@ func (e edge) above(upper, counts, tails []float64) float64 {
 		return tails[i]
 	}
 	return e.Share*counts[i] + tails[i+1]
+}
+
+// beyond counts as above does, for one edge alone.
+func (e edge) beyond(upper, counts []float64) float64 {
+	i := sort.SearchFloat64s(upper, e.Stable)
+	if i == len(upper) {
+		return counts[i]
+	}
+	var sum float64 // from the end, as tails adds up
+	for k := len(counts) - 1; k > i; k-- {
+		sum += counts[k]
+	}
+	return e.Share*counts[i] + sum
 }
 
 // ordered is the evidence that the canary is slower than the margin somewhere in
@@ -112,7 +124,7 @@ func (m *latencyModel) placeOrder(quantile float64, counts []float64) {
 		m.Slower = &ordered{}
 	}
 	m.Slower.Edges, m.Slower.Placed = edges, n
-	base := m.Slower.stable(m.Upper, counts)
+	base := m.Slower.stable(nil, m.Upper, counts)
 	if m.Slower.Order.Log == nil {
 		m.Slower.Order = stats.NewOrder(base)
 		return
@@ -139,31 +151,37 @@ func (m *latencyModel) renew(kpi KPI) {
 	}
 }
 
-// tails sums a histogram from each bucket to the end.
-func tails(counts []float64) []float64 {
-	out := slices.Clone(counts)
+// tails sums a histogram from each bucket to the end, in room where that suffices.
+func tails(room, counts []float64) []float64 {
+	out := append(room[:0], counts...)
 	for i := len(out) - 2; i >= 0; i-- {
 		out[i] += out[i+1]
 	}
 	return out
 }
 
-// stable counts the stable requests in each bin.
-func (o *ordered) stable(upper, counts []float64) []float64 {
-	sums := tails(counts)
-	out := make([]float64, len(o.Edges)+1)
+// histogramRoom is room on the stack for the buckets of nearly all histograms.
+const histogramRoom = 64
+
+// stable counts the stable requests in each bin, in room where that suffices.
+func (o *ordered) stable(room []float64, upper, counts []float64) []float64 {
+	var sumRoom [histogramRoom]float64
+	sums := tails(sumRoom[:], counts)
 	former := sums[0]
-	for k, e := range o.Edges {
+	out := room[:0]
+	for _, e := range o.Edges {
 		next := min(e.above(upper, counts, sums), former)
-		out[k], former = former-next, next
+		out, former = append(out, former-next), next
 	}
-	out[len(o.Edges)] = former
-	return out
+	return append(out, former)
 }
 
-// canary counts the canary's requests in each bin.
-func (o *ordered) canary(upper, counts []float64) []float64 {
-	out := make([]float64, len(o.Edges)+1)
+// canary counts the canary's requests in each bin, in room where that suffices.
+func (o *ordered) canary(room []float64, upper, counts []float64) []float64 {
+	out := room[:0]
+	for range len(o.Edges) + 1 {
+		out = append(out, 0)
+	}
 	k := 0
 	for i, c := range counts {
 		for k < len(o.Edges) && (i == len(upper) || upper[i] > o.Edges[k].Canary) {
@@ -175,13 +193,14 @@ func (o *ordered) canary(upper, counts []float64) []float64 {
 }
 
 func (o *ordered) observe(upper []float64, pair Pair, dispersion float64) {
-	o.Order.Observe(o.canary(upper, pair.Canary.Counts), o.stable(upper, pair.Stable.Counts), dispersion)
+	var canary, stable [histogramRoom]float64
+	o.Order.Observe(o.canary(canary[:], upper, pair.Canary.Counts), o.stable(stable[:], upper, pair.Stable.Counts), dispersion)
 }
 
 // worst finds the edge at which the canary stands out most, by the score of a
 // two-sample test, and the shares of both arms above it.
 func (o *ordered) worst(upper, canary, stable []float64) (at edge, ours, theirs float64) {
-	c, s := tails(o.canary(upper, canary)), tails(o.stable(upper, stable))
+	c, s := tails(nil, o.canary(nil, upper, canary)), tails(nil, o.stable(nil, upper, stable))
 	best := math.Inf(-1)
 	if c[0] == 0 || s[0] == 0 {
 		return edge{}, 0, 0
