@@ -68,9 +68,13 @@ func (e *env) printRollout(w io.Writer, r api.Rollout) {
 	if r.Former != nil {
 		former = fmt.Sprintf("job version %d, %s", r.Former.Version, count(r.Former.Count, "instance"))
 	}
+	start := ""
+	if r.Quiet != nil && r.Former == nil {
+		start = r.Quiet.Reason
+	}
 	fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
 		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
-		"Simulation", r.Simulation, "Submitted", submitted, "Approvals", approvals(r.Approvals))
+		"Start", start, "Simulation", r.Simulation, "Submitted", submitted, "Approvals", approvals(r.Approvals))
 	e.printHolds(w, r.Holds)
 	printStages(w, r)
 	printInstances(w, r)
@@ -214,6 +218,20 @@ func (e *env) printVerdict(w io.Writer, r api.Rollout) {
 		fmt.Fprintf(w, "  %s\n", v.Reason)
 	}
 	printKPIs(w, v.KPIs, "Stable", "Canary")
+	printBlame(w, v.Blame)
+}
+
+// printBlame shows which of several rollouts explains what got worse.
+func printBlame(w io.Writer, blame []api.Blame) {
+	if len(blame) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nWhat got worse is explained by, best first:")
+	t := newTable("Rollout", "Target", "Of what it reached")
+	for _, b := range blame {
+		t.add(b.Rollout, b.Target.String(), fmt.Sprintf("%.0f %% got worse", b.Share*100))
+	}
+	t.print(w, "  ")
 }
 
 // printKPIs shows every KPI with its evidence: powers of ten, and how many are

@@ -1,0 +1,35 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+func viewed(r api.Rollout) string {
+	var out strings.Builder
+	e := &env{Options{Now: func() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }}}
+	e.printRollout(&out, r)
+	return out.String()
+}
+
+func TestAWaitingRolloutShowsItsQuietHour(t *testing.T) {
+	r := api.Rollout{ID: "1", Status: api.RolloutWaiting, Quiet: &api.Quiet{Reason: "waits for the quietest hour"}}
+	must.StrContains(t, viewed(r), "waits for the quietest hour")
+	r.Former = &api.FormerJob{}
+	must.StrNotContains(t, viewed(r), "waits for the quietest hour")
+}
+
+func TestAVerdictShowsWhichRolloutIsBlamed(t *testing.T) {
+	r := api.Rollout{ID: "1", Verdict: &api.Verdict{Kind: api.VerdictContinue, Blame: []api.Blame{
+		{Rollout: "2", Target: api.TargetRef{Namespace: "prod", Job: "db", Group: "db"}, Share: 0.75},
+	}}}
+	text := viewed(r)
+	must.StrContains(t, text, "What got worse is explained by, best first:")
+	must.StrContains(t, text, "prod/db/db")
+	must.StrContains(t, text, "75 % got worse")
+}
