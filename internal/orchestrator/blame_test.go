@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
 )
 
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
@@ -113,4 +115,50 @@ func TestTheRecordTellsWhenAnotherRolloutIsBlamed(t *testing.T) {
 	again := to
 	again.Judge = &api.JudgeState{Looks: 2}
 	must.Eq(t, "judge", kind(to, again))
+}
+
+// openOnes is a store with some open rollouts.
+type openOnes struct {
+	Store
+	open []api.Rollout
+}
+
+func (s openOnes) OpenRollouts() []api.Rollout { return s.open }
+
+// says is a judge with one answer.
+type says struct{ verdict api.Verdict }
+
+func (s says) Look(context.Context, Question) (api.Verdict, api.JudgeState, error) {
+	return s.verdict, api.JudgeState{Stage: 1}, nil
+}
+
+func TestALookThatIsAttributedReachesTheRollout(t *testing.T) {
+	shop, db := judged("shop", 1, 10), judged("db", 2, 5)
+	shop.Decision.Judge.Enabled = true
+	shop.Stages[0].Ready, shop.Stages[0].Instances = noon.Add(11*time.Minute), 1
+	shop.Effects = []api.Effect{{Kind: api.EffectStage, Status: api.EffectDone, Want: 1}}
+	for i := range shop.Instances {
+		shop.Instances[i].Health = api.Healthy
+	}
+	now := noon.Add(12 * time.Minute)
+	o := New(Options{
+		Store: openOnes{open: []api.Rollout{shop, db}}, Adjacent: joined, Now: func() time.Time { return now },
+		Judge: says{looked(api.VerdictPromote, 0.05, 0.05, 12)},
+	})
+	obs := rollout.Observation{Job: &rollout.JobView{Build: api.BuildPatched, Pace: rollout.PaceHeld, Instances: shop.Instances}}
+	o.judge(t.Context(), shop, &obs)
+	next, err := rollout.Step(shop, rollout.Tick{Observation: obs}, now)
+	must.NoError(t, err)
+	must.Eq(t, api.RolloutRunning, next.Status)
+	must.True(t, next.Stages[0].Judged.IsZero())
+	must.StrContains(t, next.Reason, "which rollout rollout-db of prod/db/db explains better; waits until that has ended")
+	must.Eq(t, "rollout-db", next.Verdict.Blame[0].Rollout)
+	must.Eq(t, kindBlame, kind(shop, next))
+
+	o.Store = openOnes{open: []api.Rollout{shop}} // the other one has ended
+	obs = rollout.Observation{Job: obs.Job}
+	o.judge(t.Context(), shop, &obs)
+	next, err = rollout.Step(shop, rollout.Tick{Observation: obs}, now)
+	must.NoError(t, err)
+	must.False(t, next.Stages[0].Judged.IsZero())
 }
