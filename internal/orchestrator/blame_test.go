@@ -12,7 +12,7 @@ import (
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
-var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+func noon() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }
 
 // judged is a rollout of ten instances, patched of which run the patch, whose first
 // stage began some minutes after noon.
@@ -20,7 +20,7 @@ func judged(job string, patched, minutes int) api.Rollout {
 	r := api.Rollout{
 		ID: "rollout-" + job, Status: api.RolloutRunning, Former: &api.FormerJob{Count: 10},
 		Target: api.TargetRef{Namespace: "prod", Job: job, Group: job},
-		Stages: []api.Stage{{Number: 1, Began: noon.Add(time.Duration(minutes) * time.Minute)}},
+		Stages: []api.Stage{{Number: 1, Began: noon().Add(time.Duration(minutes) * time.Minute)}},
 	}
 	r.Decision.Judge.KPIs = []api.KPISpec{{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.001}}
 	for i := range 10 {
@@ -36,7 +36,7 @@ func judged(job string, patched, minutes int) api.Rollout {
 // looked is a verdict on the error rate of both arms, where one percent failed before.
 func looked(kind api.VerdictKind, canary, stable float64, minutes int) api.Verdict {
 	before := 0.01
-	return api.Verdict{Kind: kind, At: noon.Add(time.Duration(minutes) * time.Minute), Reason: "the figures say " + string(kind),
+	return api.Verdict{Kind: kind, At: noon().Add(time.Duration(minutes) * time.Minute), Reason: "the figures say " + string(kind),
 		KPIs: []api.KPIEffect{{KPI: api.KPIErrorRate, Unit: "share", Canary: canary, Stable: stable, Before: &before}}}
 }
 
@@ -82,7 +82,7 @@ func TestAVerdictIsAttributedToTheRolloutThatExplainsIt(t *testing.T) {
 		later := judged("db", 2, 20)
 		v := attribute(was, looked(api.VerdictPromote, 0.05, 0.05, 22), []api.Rollout{was, later}, joined)
 		must.Eq(t, api.VerdictPromote, v.Kind)
-		must.Eq(t, noon.Add(12*time.Minute), v.KPIs[0].Worse)
+		must.Eq(t, noon().Add(12*time.Minute), v.KPIs[0].Worse)
 	})
 	t.Run("a neighbour that waits for its turn explains nothing", func(t *testing.T) {
 		waiting := db
@@ -135,12 +135,12 @@ func (s says) Look(context.Context, Question) (api.Verdict, api.JudgeState, erro
 func TestALookThatIsAttributedReachesTheRollout(t *testing.T) {
 	shop, db := judged("shop", 1, 10), judged("db", 2, 5)
 	shop.Decision.Judge.Enabled = true
-	shop.Stages[0].Ready, shop.Stages[0].Instances = noon.Add(11*time.Minute), 1
+	shop.Stages[0].Ready, shop.Stages[0].Instances = noon().Add(11*time.Minute), 1
 	shop.Effects = []api.Effect{{Kind: api.EffectStage, Status: api.EffectDone, Want: 1}}
 	for i := range shop.Instances {
 		shop.Instances[i].Health = api.Healthy
 	}
-	now := noon.Add(12 * time.Minute)
+	now := noon().Add(12 * time.Minute)
 	o := New(Options{
 		Store: openOnes{open: []api.Rollout{shop, db}}, Adjacent: joined, Now: func() time.Time { return now },
 		Judge: says{looked(api.VerdictPromote, 0.05, 0.05, 12)},
