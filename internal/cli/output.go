@@ -143,6 +143,8 @@ func amount(v float64, unit string) string {
 			return fmt.Sprintf("%.4g KiB", v/(1<<10))
 		}
 		return fmt.Sprintf("%.0f B", v)
+	case "bytes/s":
+		return amount(v, "bytes") + "/s"
 	case "ratio", "share":
 		return fmt.Sprintf("%.3g %%", v*100)
 	case "":

@@ -33,3 +33,7 @@ func TestAVerdictShowsWhichRolloutIsBlamed(t *testing.T) {
 	must.StrContains(t, text, "prod/db/db")
 	must.StrContains(t, text, "75 % got worse")
 }
+
+func TestRatesOfBytesAreReadable(t *testing.T) {
+	must.Eq(t, "3.5 MiB/s", amount(3.5*(1<<20), "bytes/s"))
+}
