@@ -2,6 +2,7 @@ package profiler
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -130,4 +131,21 @@ func TestTheConfigurationReplacesADefaultQueryAndKeepsItsUnit(t *testing.T) {
 	must.Eq(t, OwnQuery{Query: "queue"}, q.Own["queue"])
 	must.NotEq(t, "", q.Own[api.KPIPressureIO].Query)
 	must.NotEq(t, "mine", DefaultQueries().Own[api.KPIIOBytes].Query)
+}
+
+// counting fails, and counts how often it was asked.
+type counting struct{ asked int }
+
+func (c *counting) Query(context.Context, string, time.Time) ([]Sample, error) {
+	c.asked++
+	return nil, errors.New("connection refused")
+}
+
+func TestASourceThatIsAwayIsAskedOnceARound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counting{}
+		m := newModel(1)
+		during(t, New(Options{Metrics: c, Fleet: m, Queries: ownQueries()}), 11*time.Second)
+		must.Eq(t, 2, c.asked)
+	})
 }

@@ -37,7 +37,11 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 	// After a gap the increments would be averages over it; start anew.
 	fresh := r.at.IsZero() || seconds <= 0 || seconds > 10*p.interval.Seconds()
 	excluded := p.excluded()
-	gauges, owns := p.sampleGauges(ctx, now), p.sampleOwns(ctx, now)
+	var gauges map[string]map[string]float64
+	var owns map[string]map[string]*counters
+	if seen != nil { // who did not answer just now is not asked again and again
+		gauges, owns = p.sampleGauges(ctx, now), p.sampleOwns(ctx, now)
+	}
 	for _, t := range targets {
 		instances, err := p.fleet.Instances(ctx, t.TargetRef)
 		if err != nil {
@@ -62,10 +66,9 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 			p.learnGauge(t.TargetRef, name, sourceMetrics, pick(values, ids), now)
 		}
 	}
-	if seen != nil {
-		r.last = seen
-	}
-	r.own = owns
+	// After a round without an answer there is no increment: it would be that of
+	// two rounds.
+	r.last, r.own = seen, owns
 	r.at = now
 	r.turn++
 }
