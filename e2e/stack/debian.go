@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// debianPackage is something that the virtual machines and their images need.
+// debianPackage is something that the virtual machines, their images and the
+// networks of the cluster tests need.
 type debianPackage struct{ command, name string }
 
 func debianPackages() []debianPackage {
@@ -22,6 +23,9 @@ func debianPackages() []debianPackage {
 		{"extlinux", "extlinux"},
 		{"depmod", "kmod"},
 		{"cpio", "cpio"},
+		{"ip", "iproute2"},
+		{"git", "git"},
+		{"pkill", "procps"},
 	}
 }
 
