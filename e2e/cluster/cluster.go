@@ -5,15 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/authority"
+	"github.com/oakumhq/oakum/e2e/process"
 )
 
 // The ports inside of each namespace.
@@ -54,6 +53,8 @@ type Cluster struct {
 
 // Server is one of them.
 type Server struct {
+	*process.Process
+
 	Name   string
 	Index  int
 	Client *client.Client
@@ -64,9 +65,6 @@ type Server struct {
 
 	cluster *Cluster
 	config  string
-	logPath string
-	cmd     *exec.Cmd
-	ended   chan struct{}
 }
 
 // Start makes the network, starts every server and waits for a leader.
@@ -137,7 +135,7 @@ func (c *Cluster) server(i int, address, joins string) (*Server, error) {
 	}
 	s := &Server{
 		Name: name, Index: i, Raft: address, Binary: c.Binary, cluster: c,
-		config: filepath.Join(dir, "oakum.hcl"), logPath: filepath.Join(dir, "oakum.log"),
+		config: filepath.Join(dir, "oakum.hcl"), Process: process.New(filepath.Join(dir, "oakum.log")),
 	}
 	s.Data = filepath.Join(dir, "data")
 	if c.DiskMiB != nil && c.DiskMiB(i) > 0 {
@@ -232,89 +230,15 @@ func (s *Server) Configure(hcl string) error {
 
 // Start runs the process; its log is appended to.
 func (s *Server) Start() error {
-	log, err := os.OpenFile(s.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
-	}
-	defer log.Close() //nolint:errcheck // the process has a descriptor of its own
 	argv := []string{s.Binary, "agent", "-config=" + s.config}
 	if s.cluster.Wrap != nil {
 		argv = append(s.cluster.Wrap(s.Index), argv...)
 	}
-	argv = s.cluster.Net.Inside(s.Index, argv...)
-	s.cmd = exec.Command(argv[0], argv[1:]...) //nolint:noctx // it outlives the caller's context, Close ends it
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.cluster.Dir}
+	env := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.cluster.Dir}
 	if s.cluster.Env != nil {
-		s.cmd.Env = append(s.cmd.Env, s.cluster.Env(s.Index)...)
+		env = append(env, s.cluster.Env(s.Index)...)
 	}
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", s.Name, err)
-	}
-	s.ended = make(chan struct{})
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		_ = cmd.Wait() // killed on purpose, most of the time
-		close(ended)
-	}(s.cmd, s.ended)
-	return nil
-}
-
-// Kill ends the process without a warning, as a crash would.
-func (s *Server) Kill() { s.end(syscall.SIGKILL) }
-
-// Terminate asks the process to end, and waits.
-func (s *Server) Terminate() { s.end(syscall.SIGTERM) }
-
-// Pause stops the process where it stands, as a machine does that is moved or
-// swaps; Resume lets it go on.
-func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Resume ends Pause.
-func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
-
-// PID is that of the process.
-func (s *Server) PID() int { return s.cmd.Process.Pid }
-
-// Ended is closed when the process is over.
-func (s *Server) Ended() <-chan struct{} { return s.ended }
-
-// Running reports whether the process lives.
-func (s *Server) Running() bool {
-	if s.cmd == nil {
-		return false
-	}
-	select {
-	case <-s.ended:
-		return false
-	default:
-		return true
-	}
-}
-
-// endTimeout is how long a process may take to end when it was asked to.
-const endTimeout = 20 * time.Second
-
-func (s *Server) end(sig syscall.Signal) {
-	if !s.Running() {
-		return
-	}
-	_ = s.cmd.Process.Signal(sig) // it may have ended in between
-	select {
-	case <-s.ended:
-	case <-time.After(endTimeout):
-		_ = s.cmd.Process.Kill() // the last resort
-		<-s.ended
-	}
-}
-
-// Log returns what the process has written.
-func (s *Server) Log() string {
-	text, err := os.ReadFile(s.logPath)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
+	return s.Launch(s.cluster.Net.Inside(s.Index, argv...), env)
 }
 
 // Close ends every server and removes the network.
@@ -323,7 +247,7 @@ func (c *Cluster) Close() error {
 		if s.Running() {
 			_ = s.Resume() // one that is paused can't end
 		}
-		s.end(syscall.SIGKILL)
+		s.Kill()
 		s.Client.Close()
 	}
 	var errs []error

@@ -15,10 +15,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/e2e/process"
 	"github.com/oakumhq/oakum/e2e/stack"
 )
 
@@ -48,14 +48,13 @@ type Cluster struct {
 
 // Server is one process.
 type Server struct {
-	Name    string
-	HTTP    string // URL of its API
-	raft    string
-	config  string
-	logPath string
-	binary  string
-	cmd     *exec.Cmd
-	ended   chan struct{}
+	*process.Process
+
+	Name   string
+	HTTP   string // URL of its API
+	raft   string
+	config string
+	binary string
 }
 
 // Start writes the configurations, starts every server and waits for a leader.
@@ -73,7 +72,7 @@ func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
 		}
 		s := &Server{
 			Name: name, HTTP: fmt.Sprintf("http://127.0.0.1:%d", httpPort+i+o.PortOffset), raft: fmt.Sprintf("127.0.0.1:%d", raftPort+i+o.PortOffset),
-			config: filepath.Join(dir, "oakum.hcl"), logPath: filepath.Join(dir, "oakum.log"), binary: o.Binary,
+			config: filepath.Join(dir, "oakum.hcl"), binary: o.Binary, Process: process.New(filepath.Join(dir, "oakum.log")),
 		}
 		text := configuration(env, name, filepath.Join(dir, "data"), httpPort+i+o.PortOffset, raftPort+i+o.PortOffset, joins, o.Extra)
 		if o.Rewrite != nil {
@@ -160,78 +159,11 @@ intervals {
 
 // Start runs the process; its log is appended to.
 func (s *Server) Start() error {
-	log, err := os.OpenFile(s.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("open log: %w", err)
-	}
-	defer log.Close()                                            //nolint:errcheck // the process has a descriptor of its own
-	s.cmd = exec.Command(s.binary, "agent", "-config="+s.config) //nolint:noctx // it outlives the caller's context, Stop ends it
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := s.cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", s.Name, err)
-	}
-	s.ended = make(chan struct{})
-	go func(cmd *exec.Cmd, ended chan struct{}) {
-		_ = cmd.Wait() // killed on purpose, most of the time
-		close(ended)
-	}(s.cmd, s.ended)
-	return nil
+	return s.Launch([]string{s.binary, "agent", "-config=" + s.config}, nil)
 }
-
-// Kill ends the process without a warning, as a crash would.
-func (s *Server) Kill() { s.signal(syscall.SIGKILL) }
-
-// Terminate asks the process to end, and waits.
-func (s *Server) Terminate() { s.signal(syscall.SIGTERM) }
-
-// Hangup has the process read its certificates again.
-func (s *Server) Hangup() error { return s.cmd.Process.Signal(syscall.SIGHUP) }
 
 // Raft is the address between the servers.
 func (s *Server) Raft() string { return s.raft }
-
-// Running reports whether the process lives.
-func (s *Server) Running() bool {
-	if s.cmd == nil {
-		return false
-	}
-	select {
-	case <-s.ended:
-		return false
-	default:
-		return true
-	}
-}
-
-func (s *Server) signal(sig syscall.Signal) {
-	if !s.Running() {
-		return
-	}
-	_ = s.cmd.Process.Signal(sig) // it may have ended in between
-	select {
-	case <-s.ended:
-	case <-time.After(15 * time.Second):
-		_ = s.cmd.Process.Kill() // the last resort
-		<-s.ended
-	}
-}
-
-// Pause stops the process where it stands, as a machine does that is moved;
-// Resume lets it go on.
-func (s *Server) Pause() error { return s.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Resume ends Pause.
-func (s *Server) Resume() error { return s.cmd.Process.Signal(syscall.SIGCONT) }
-
-// Log returns what the process has written.
-func (s *Server) Log() string {
-	text, err := os.ReadFile(s.logPath)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
-}
 
 // Stop ends every server.
 func (c *Cluster) Stop() error {
