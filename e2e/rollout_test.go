@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,8 +162,9 @@ func TestRollouts(t *testing.T) {
 `, time.Now().AddDate(1, 0, 0).Format(time.DateOnly)))
 		must.Eq(t, 0, o.Oakum(t.Context(), o.pipeline, "policy", "apply", hold).Code)
 		id := o.submit(o.patchFile("busy-2", "busy", `VERSION = "v2"`))
-		r := o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status == api.RolloutWaiting })
-		must.StrContains(t, r.Reason, "not today")
+		o.until(id, time.Minute, func(r api.Rollout) bool {
+			return r.Status == api.RolloutWaiting && strings.Contains(r.Reason, "not today") // the gate is asked after it began to wait
+		})
 		res = o.Oakum(t.Context(), o.pipeline, "patch", "submit", o.patchFile("busy-3", "busy", `VERSION = "v3"`))
 		must.NotEq(t, 0, res.Code)
 		must.StrContains(t, res.Stdout+res.Stderr, id)
