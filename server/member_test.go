@@ -11,6 +11,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/config"
 )
 
@@ -71,7 +72,7 @@ func TestAServerIsRegisteredWhileItRuns(t *testing.T) {
 		c.Consul.Address, c.Consul.Register, c.Consul.Tags = web.URL, true, []string{"blue"}
 		c.Advertise.HTTP = "127.0.0.1:4740"
 	})
-	soon(t, "the leader's registration", func() bool { return consul.tells("oakum-dev", "leader") && consul.tells("oakum-dev", "blue") })
+	wait.For(t, "the leader's registration", func() bool { return consul.tells("oakum-dev", "leader") && consul.tells("oakum-dev", "blue") })
 	must.NoError(t, s.Stop())
 	must.MapEmpty(t, consul.services)
 }

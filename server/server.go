@@ -85,6 +85,11 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
+	return s.serve(ctx)
+}
+
+// serve is Run from the moment that the server has started.
+func (s *Server) serve(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():

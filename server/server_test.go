@@ -24,6 +24,7 @@ import (
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/internal/cli"
 	"github.com/oakumhq/oakum/internal/log"
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/config"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -63,23 +64,8 @@ func dev(t *testing.T, change func(*config.Config)) *Server {
 	s := New(cfg, "test", logger)
 	must.NoError(t, s.Start(t.Context()))
 	t.Cleanup(func() { must.NoError(t, s.Stop()) })
-	soon(t, "leadership at the newest level", func() bool { return s.node.IsLeader() && s.store.Level() == state.SupportedLevel })
+	wait.For(t, "leadership at the newest level", func() bool { return s.node.IsLeader() && s.store.Level() == state.SupportedLevel })
 	return s
-}
-
-func soon(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("never came: %s", what)
-		}
-	}
 }
 
 // fill puts a patch and a rollout with an open effect into the state, full of
@@ -99,7 +85,7 @@ func fill(t *testing.T, s *Server) {
 		}},
 	}, "tester")
 	must.NoError(t, err)
-	soon(t, "the transition", func() bool {
+	wait.For(t, "the transition", func() bool {
 		r, _ := s.store.Rollout("p-0")
 		expect := r.ModifyIndex
 		r.Status = api.RolloutPaused // a person stopped it: the orchestrator leaves it alone
@@ -178,7 +164,7 @@ func TestMetricsShowTheStateAndRaft(t *testing.T) {
 	c, err := client.New(client.Config{Address: "http://" + s.Address()})
 	must.NoError(t, err)
 	defer c.Close()
-	soon(t, "every metric", func() bool {
+	wait.For(t, "every metric", func() bool {
 		var out bytes.Buffer
 		must.NoError(t, c.Metrics(t.Context(), &out))
 		text := out.String()
@@ -237,9 +223,10 @@ func TestASecondServerLeavesAndStops(t *testing.T) {
 	second := New(&cfg, "test", slog.New(slog.DiscardHandler))
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancelCause(t.Context())
-	go func() { ended <- second.Run(ctx) }()
-	soon(t, "two servers", func() bool { return len(first.node.Servers()) == 2 })
-	soon(t, "its API", func() bool { _, leader := second.node.Leader(); return leader != "" })
+	must.NoError(t, second.Start(ctx))
+	go func() { ended <- second.serve(ctx) }()
+	wait.For(t, "two servers", func() bool { return len(first.node.Servers()) == 2 })
+	wait.For(t, "its API", func() bool { _, leader := second.node.Leader(); return leader != "" })
 	code, stdout, stderr := oakum(t, second, "operator", "raft", "leave")
 	must.EqOp(t, 0, code, must.Sprint(stderr))
 	must.StrContains(t, stdout, "has left the cluster")
@@ -252,9 +239,10 @@ func TestASecondServerLeavesAndStops(t *testing.T) {
 	for signal, want := range map[os.Signal]int{os.Interrupt: 2, syscall.SIGTERM: 1} {
 		third := New(&cfg, "test", slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancelCause(t.Context())
-		go func() { ended <- third.Run(ctx) }()
-		soon(t, "two servers", func() bool { return len(first.node.Servers()) == 2 })
-		soon(t, "its leader", func() bool {
+		must.NoError(t, third.Start(ctx))
+		go func() { ended <- third.serve(ctx) }()
+		wait.For(t, "two servers", func() bool { return len(first.node.Servers()) == 2 })
+		wait.For(t, "its leader", func() bool {
 			all, err := first.node.Autopilot()
 			return err == nil && len(all.Servers) == 2 && all.Healthy
 		})

@@ -157,6 +157,7 @@ func TestImportsPointOneWay(t *testing.T) {
 			must.StrNotHasPrefix(t, "cmd/", in, must.Sprintf("%s imports %s: nothing imports a command", f.path, in))
 			must.StrNotHasPrefix(t, "e2e", in, must.Sprintf("%s imports %s: the product does not know its tests", f.path, in))
 			must.StrNotHasPrefix(t, "examples", in, must.Sprintf("%s imports %s: the product does not know its examples", f.path, in))
+			must.NotEq(t, "internal/wait", in, must.Sprintf("%s imports %s: it is for tests", f.path, in))
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/consul"
 	"github.com/oakumhq/oakum/internal/graph"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 type object = map[string]any
@@ -60,6 +61,13 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Consul-Results-Filtered-By-ACLs", "true")
 	}
 	_ = json.NewEncoder(w).Encode(answer) // a caller that has gone has its own error
+}
+
+// asked counts the questions that came to a path.
+func (a *agent) asked(path string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.calls[path]
 }
 
 func (a *agent) client(t *testing.T, token string) *consul.Client {
@@ -309,18 +317,8 @@ func TestWatchTellsOfMovedIndexes(t *testing.T) {
 	told := make(chan struct{}, 16)
 	done := make(chan struct{})
 	go func() { defer close(done); c.Watch(ctx, func() { told <- struct{}{} }) }()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
 	for _, index := range []string{"12", "3"} { // forwards, then backwards as after a restore
-		for {
-			a.mu.Lock()
-			seen := a.calls["/v1/catalog/services"]
-			a.mu.Unlock()
-			if seen > 1 {
-				break
-			}
-			<-poll.C
-		}
+		wait.For(t, "a second question", func() bool { return a.asked("/v1/catalog/services") > 1 })
 		a.mu.Lock()
 		a.index = index
 		a.mu.Unlock()
@@ -343,21 +341,10 @@ func TestWatchTellsOnlyOfNews(t *testing.T) {
 	told := make(chan struct{}, 16)
 	done := make(chan struct{})
 	go func() { defer close(done); c.Watch(ctx, func() { told <- struct{}{} }) }()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
 	asked := func(more int) {
-		a.mu.Lock()
-		from := a.calls["/v1/config/service-intentions"]
-		a.mu.Unlock()
-		for {
-			a.mu.Lock()
-			now := a.calls["/v1/config/service-intentions"]
-			a.mu.Unlock()
-			if now >= from+more {
-				return
-			}
-			<-poll.C
-		}
+		const path = "/v1/config/service-intentions"
+		from := a.asked(path)
+		wait.For(t, "more questions", func() bool { return a.asked(path) >= from+more })
 	}
 	set := func(index, contact string, answer any) {
 		a.mu.Lock()

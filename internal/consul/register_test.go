@@ -17,6 +17,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/consul"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // local is a model of Consul's agent: it keeps services, and can be away.
@@ -144,21 +145,6 @@ func (s *subject) registrar(logger *slog.Logger) consul.Registrar {
 	}
 }
 
-func soon(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("never came: %s", what)
-		}
-	}
-}
-
 func TestAServerStaysRegisteredAsItIs(t *testing.T) {
 	t.Parallel()
 	agent, client := newLocal(t)
@@ -171,8 +157,8 @@ func TestAServerStaysRegisteredAsItIs(t *testing.T) {
 
 	t.Log("an agent that is away is told when it is back")
 	agent.look(func() { agent.away = false })
-	soon(t, "the registration", func() bool { return slices.Equal(agent.tags("oakum-oak-1"), []string{"follower", "blue"}) })
-	soon(t, "the report", func() (told bool) {
+	wait.For(t, "the registration", func() bool { return slices.Equal(agent.tags("oakum-oak-1"), []string{"follower", "blue"}) })
+	wait.For(t, "the report", func() (told bool) {
 		agent.look(func() { told = agent.health["service:oakum-oak-1"] == "critical" })
 		return told
 	})
@@ -188,15 +174,15 @@ func TestAServerStaysRegisteredAsItIs(t *testing.T) {
 
 	t.Log("a change of leadership shows")
 	s.become("leader", true)
-	soon(t, "the leader's tag", func() bool { return slices.Equal(agent.tags("oakum-oak-1"), []string{"leader", "blue"}) })
-	soon(t, "the report", func() (told bool) {
+	wait.For(t, "the leader's tag", func() bool { return slices.Equal(agent.tags("oakum-oak-1"), []string{"leader", "blue"}) })
+	wait.For(t, "the report", func() (told bool) {
 		agent.look(func() { told = agent.health["service:oakum-oak-1"] == "passing" })
 		return told
 	})
 
 	t.Log("an agent that forgot is told again, one that knows is not")
 	agent.look(func() { clear(agent.services) })
-	soon(t, "the registration", func() bool { return agent.tags("oakum-oak-1") != nil })
+	wait.For(t, "the registration", func() bool { return agent.tags("oakum-oak-1") != nil })
 	var writes int
 	agent.look(func() { writes = agent.writes })
 	quiet := time.NewTimer(100 * time.Millisecond)
@@ -217,7 +203,7 @@ func TestConsulAsksWhereItCan(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = client.KeepRegistered(ctx, s.registrar(slog.New(slog.DiscardHandler))) })
-	soon(t, "the registration", func() bool { return agent.tags("oakum-oak-1") != nil })
+	wait.For(t, "the registration", func() bool { return agent.tags("oakum-oak-1") != nil })
 	agent.look(func() {
 		check := agent.services["oakum-oak-1"]["Check"].(object)
 		must.Eq(t, any("http://10.0.0.1:4740/v1/health"), check["HTTP"])

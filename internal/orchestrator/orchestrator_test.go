@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,11 +147,17 @@ func TestForeignRollbackIsGivenUp(t *testing.T) {
 	})
 }
 
-// slowLog makes a commit take time.
-type slowLog struct{ *term }
+// slowLog makes a commit take time. The world behind it knows one goroutine.
+type slowLog struct {
+	*term
+
+	mu sync.Mutex
+}
 
 func (s *slowLog) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
 	time.Sleep(100 * time.Millisecond)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return s.term.Transition(ctx, kind, next, expect)
 }
 

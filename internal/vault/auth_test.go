@@ -11,8 +11,12 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,25 +236,36 @@ func TestAuthConfigMustTakeSomething(t *testing.T) {
 	must.ErrorContains(t, err, "no rules")
 }
 
-// signer is a Vault that makes numbered identity tokens.
-type signer struct {
-	n    int
-	down bool
-}
+// signer is a Vault that makes identity tokens unless it is away.
+type signer struct{ down atomic.Bool }
 
 func (s *signer) IdentityToken(context.Context, string) (string, error) {
-	if s.down {
+	if s.down.Load() {
 		return "", errors.New("vault is away")
 	}
-	s.n++
 	return "jwt", nil
 }
 
 // consul is a model of Consul's logins: tokens of ten minutes.
 type consul struct {
+	mu     sync.Mutex
 	issued int
 	live   map[string]bool
 	bodies []string
+}
+
+// valid are the tokens that were issued and not given back.
+func (c *consul) valid() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.live)
+}
+
+// asked are the bodies of the logins.
+func (c *consul) asked() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.bodies)
 }
 
 func (c *consul) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -258,6 +273,8 @@ func (c *consul) RoundTrip(r *http.Request) (*http.Response, error) {
 		text, err := json.Marshal(out)
 		return &http.Response{StatusCode: status, Body: io.NopCloser(bytes.NewReader(text))}, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	switch r.URL.Path {
 	case "/v1/acl/login":
 		body, err := io.ReadAll(r.Body)
@@ -288,26 +305,30 @@ func TestSourceRenewsAndGivesBack(t *testing.T) {
 		go func() { ended <- s.Run(ctx) }()
 		synctest.Wait()
 		must.EqOp(t, "a", s.Token())
-		must.Eq(t, []string{`{"AuthMethod":"vault","BearerToken":"jwt"}`}, world.bodies)
+		must.Eq(t, []string{`{"AuthMethod":"vault","BearerToken":"jwt"}`}, world.asked())
 
 		time.Sleep(7 * time.Minute) // past two thirds of its life
+		synctest.Wait()
 		must.EqOp(t, "b", s.Token())
-		must.True(t, world.live["a"]) // requests under way may still carry it
+		must.True(t, world.valid()["a"]) // requests under way may still carry it
 		time.Sleep(7 * time.Minute)
+		synctest.Wait()
 		must.EqOp(t, "c", s.Token())
-		must.Eq(t, map[string]bool{"b": true, "c": true}, world.live)
+		must.Eq(t, map[string]bool{"b": true, "c": true}, world.valid())
 
 		// Vault away: the token stays, and a new one comes soon after its return.
-		vault.down = true
+		vault.down.Store(true)
 		time.Sleep(9 * time.Minute)
+		synctest.Wait()
 		must.EqOp(t, "c", s.Token())
-		vault.down = false
+		vault.down.Store(false)
 		time.Sleep(retryMax)
+		synctest.Wait()
 		must.EqOp(t, "d", s.Token())
 
 		stop()
 		must.NoError(t, <-ended)
-		must.MapEmpty(t, world.live)
+		must.MapEmpty(t, world.valid())
 	})
 }
 
@@ -316,8 +337,10 @@ func TestSourceRefused(t *testing.T) {
 	s := newSource(&signer{}, Via{Address: "http://x", HTTP: &http.Client{Transport: world}}, nomadSystem(),
 		slog.New(slog.DiscardHandler))
 	must.NoError(t, s.Login(t.Context()))
-	must.EqOp(t, `{"AuthMethodName":"","LoginToken":"jwt"}`, world.bodies[0])
-	s.from = &signer{down: true}
+	must.EqOp(t, `{"AuthMethodName":"","LoginToken":"jwt"}`, world.asked()[0])
+	away := &signer{}
+	away.down.Store(true)
+	s.from = away
 	must.ErrorContains(t, s.Login(t.Context()), "log in to nomad: vault is away")
 	must.EqOp(t, "a", s.Token())
 }

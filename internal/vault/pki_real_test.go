@@ -33,7 +33,7 @@ func TestRealVaultSignsServers(t *testing.T) {
 	r.setUpPKI(t)
 	c := r.client(t)
 	must.NoError(t, c.Login(t.Context()))
-	pki := PKI{Mount: "pki", Role: "oakum-server", TTL: 9 * time.Second, Name: "server.east.oakum", IPs: []string{"127.0.0.1"}}
+	pki := PKI{Mount: "pki", Role: "oakum-server", TTL: 12 * time.Second, Name: "server.east.oakum", IPs: []string{"127.0.0.1"}}
 
 	other := pki
 	other.Name = "server.west.oakum"

@@ -22,6 +22,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/internal/certs"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // pkiVault answers what the PKI engine of a Vault would.
@@ -146,7 +147,7 @@ func run(t *testing.T, c *Client, refuse func() error) (*Certificate, chan *cert
 
 func next(t *testing.T, from chan *certs.Bundle) *certs.Bundle {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), wait.Patience)
 	defer cancel()
 	select {
 	case b := <-from:

@@ -19,6 +19,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // real is a Vault in development mode with what Oakum needs set up in it.
@@ -58,27 +59,12 @@ func startVault(t *testing.T) *real {
 	r.root, err = vaultapi.NewClient(conf)
 	must.NoError(t, err)
 	r.root.SetToken("root")
-	r.until(t, func() bool {
+	wait.For(t, "vault is unsealed", func() bool {
 		health, err := r.root.Sys().Health()
 		return err == nil && health.Initialized && !health.Sealed
 	})
 	r.setUp(t)
 	return r
-}
-
-func (r *real) until(t *testing.T, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatal("what was waited for did not happen")
-		}
-	}
 }
 
 func (r *real) write(t *testing.T, path string, body map[string]any) map[string]any {
@@ -101,9 +87,7 @@ path "identity/entity/id/*"      { capabilities = ["read"] }
 path "identity/group/id/*"       { capabilities = ["read"] }`))
 	must.NoError(t, r.root.Sys().EnableAuthWithOptions("approle", &vaultapi.EnableAuthOptions{Type: "approle"}))
 	must.NoError(t, r.root.Sys().EnableAuthWithOptions("userpass", &vaultapi.EnableAuthOptions{Type: "userpass"}))
-	r.write(t, "auth/approle/role/oakum", map[string]any{
-		"token_policies": "oakum", "token_ttl": "6s", "token_max_ttl": "12s",
-	})
+	r.write(t, "auth/approle/role/oakum", map[string]any{"token_policies": "oakum"})
 	role, err := r.root.Logical().Read("auth/approle/role/oakum/role-id")
 	must.NoError(t, err)
 	secret := r.write(t, "auth/approle/role/oakum/secret-id", nil)
@@ -211,13 +195,14 @@ func TestRealVault(t *testing.T) {
 // The login outlives its greatest lifetime, by renewals and then by a new login.
 func TestRealVaultLoginIsKept(t *testing.T) {
 	r := startVault(t)
+	r.write(t, "auth/approle/role/oakum", map[string]any{"token_ttl": "6s", "token_max_ttl": "12s"})
 	c := r.client(t)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- c.Run(ctx) }()
-	r.until(t, func() bool { return c.api.Token() != "" })
+	wait.For(t, "a login", func() bool { return c.api.Token() != "" })
 	first := c.api.Token()
-	r.until(t, func() bool { return c.api.Token() != first }) // after token_max_ttl at the latest
+	wait.For(t, "another login", func() bool { return c.api.Token() != first }) // after token_max_ttl at the latest
 	_, err := c.IdentityToken(t.Context(), "oakum")
 	must.NoError(t, err)
 	stop()

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/state"
 	"github.com/shoenig/test/must"
@@ -82,26 +83,10 @@ func three(t *testing.T, dir string) []*member {
 	return out
 }
 
-// until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("never came: %s", what)
-		}
-	}
-}
-
 func leaderOf(t *testing.T, members []*member) *member {
 	t.Helper()
 	var leader *member
-	until(t, "a leader that all agree on", func() bool {
+	wait.For(t, "a leader that all agree on", func() bool {
 		leader = nil
 		for _, m := range members {
 			if m.IsLeader() {
@@ -125,7 +110,7 @@ func leaderOf(t *testing.T, members []*member) *member {
 func do(t *testing.T, members []*member, what string, fn func(ctx context.Context, leader *member) error) *member {
 	t.Helper()
 	var leader *member
-	until(t, what, func() bool {
+	wait.For(t, what, func() bool {
 		i := slices.IndexFunc(members, func(m *member) bool { return m.IsLeader() })
 		if i < 0 {
 			return false
@@ -156,7 +141,7 @@ func put(t *testing.T, members []*member, name string) uint64 {
 
 func agree(t *testing.T, members []*member) {
 	t.Helper()
-	until(t, "the same state everywhere", func() bool {
+	wait.For(t, "the same state everywhere", func() bool {
 		for _, m := range members[1:] {
 			if m.store.Hash() != members[0].store.Hash() {
 				return false
@@ -233,7 +218,7 @@ func TestRefusalsCarryCodes(t *testing.T) {
 	if follower == leader {
 		follower = members[1]
 	}
-	until(t, "a refusal by a follower", func() bool {
+	wait.For(t, "a refusal by a follower", func() bool {
 		_, err := follower.Apply(t.Context(), &state.PolicyPut{Policy: api.Policy{Name: "x"}}, "")
 		return api.IsCode(err, api.CodeNoLeader) && api.IsCode(follower.VerifyLeader(t.Context()), api.CodeNoLeader)
 	})
@@ -250,7 +235,7 @@ func TestRequestsReachTheLeader(t *testing.T) {
 		}))
 	}
 	for _, m := range members {
-		until(t, "an answer of the leader", func() bool {
+		wait.For(t, "an answer of the leader", func() bool {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://any/v1/thing", strings.NewReader("hello"))
 			must.NoError(t, err)
 			response, err := m.LeaderTransport().RoundTrip(request)
@@ -272,7 +257,7 @@ func TestRequestsReachTheLeader(t *testing.T) {
 			must.NoError(t, m.Close())
 		}
 	}
-	until(t, "no leader is known", func() bool { id, _ := last.Leader(); return id == "" })
+	wait.For(t, "no leader is known", func() bool { id, _ := last.Leader(); return id == "" })
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://any/", nil)
 	must.NoError(t, err)
 	_, err = last.LeaderTransport().RoundTrip(request)
@@ -286,11 +271,11 @@ func TestJoinLaterAndLeave(t *testing.T) {
 	second := start(t, cluster.Config{ID: "b", Bind: "127.0.0.1:0", RetryJoin: []string{first.Address()}})
 	third := start(t, cluster.Config{ID: "c", Bind: "127.0.0.1:0", RetryJoin: []string{second.Address()}})
 	agree(t, []*member{first, second, third})
-	until(t, "three voters", func() bool { return voters(third) == 3 })
+	wait.For(t, "three voters", func() bool { return voters(third) == 3 })
 
 	all := []*member{first, second, third}
 	before := do(t, all, "a transfer", func(ctx context.Context, leader *member) error { return leader.Transfer(ctx) })
-	until(t, "another leader", func() bool {
+	wait.For(t, "another leader", func() bool {
 		id, _ := third.Leader()
 		return id != "" && id != before.ID()
 	})
@@ -301,7 +286,7 @@ func TestJoinLaterAndLeave(t *testing.T) {
 		}
 		return err
 	})
-	until(t, "two members", func() bool { return len(second.Servers()) == 2 && len(third.Servers()) == 2 })
+	wait.For(t, "two members", func() bool { return len(second.Servers()) == 2 && len(third.Servers()) == 2 })
 }
 
 func TestStrangersAreNotLetIn(t *testing.T) {
@@ -311,7 +296,7 @@ func TestStrangersAreNotLetIn(t *testing.T) {
 	start(t, cluster.Config{ID: "b", Bind: "127.0.0.1:0", RetryJoin: []string{first.Address()}, Cluster: "west"})
 	namesake := start(t, cluster.Config{ID: "a", Bind: "127.0.0.1:0", RetryJoin: []string{first.Address()}, Cluster: "east"})
 	friend := start(t, cluster.Config{ID: "d", Bind: "127.0.0.1:0", RetryJoin: []string{first.Address()}, Cluster: "east"})
-	until(t, "the friend is in", func() bool { return len(friend.Servers()) == 2 })
+	wait.For(t, "the friend is in", func() bool { return len(friend.Servers()) == 2 })
 	must.Len(t, 2, first.Servers())
 	must.SliceEmpty(t, namesake.Servers())
 }
@@ -363,10 +348,10 @@ func TestRunFollowsLeadership(t *testing.T) {
 			return ok()
 		}
 	}
-	until(t, "a leader at work", look(func() bool { return len(leading) > 0 }))
+	wait.For(t, "a leader at work", look(func() bool { return len(leading) > 0 }))
 	former := do(t, members, "a transfer", func(ctx context.Context, leader *member) error { return leader.Transfer(ctx) })
-	until(t, "the former leader's end with its cause", look(func() bool { return ended[former.ID()] }))
-	until(t, "another leader at work", look(func() bool { return len(leading) > 0 }))
+	wait.For(t, "the former leader's end with its cause", look(func() bool { return ended[former.ID()] }))
+	wait.For(t, "another leader at work", look(func() bool { return len(leading) > 0 }))
 	cancel()
 	runs.Wait()
 	must.MapEmpty(t, leading)
@@ -385,7 +370,7 @@ func TestSnapshotGoesFromOneClusterToAnother(t *testing.T) {
 	source := start(t, cluster.Config{ID: "a", Bind: "127.0.0.1:0", BootstrapExpect: 1})
 	put(t, []*member{source}, "kept")
 	var archive bytes.Buffer
-	until(t, "the newest level", func() bool { return source.store.Level() == state.SupportedLevel })
+	wait.For(t, "the newest level", func() bool { return source.store.Level() == state.SupportedLevel })
 	must.NoError(t, source.Snapshot(t.Context(), &archive))
 
 	members := three(t, t.TempDir())

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/state"
 	"github.com/shoenig/test/must"
@@ -70,7 +71,7 @@ func lived(t *testing.T, snapshots int) (cluster.Config, string) {
 		put(t, []*member{m}, fmt.Sprintf("early-%02d", i))
 	}
 	for n := range snapshots {
-		until(t, "a snapshot", func() bool { return len(snapshotsOf(t, cfg.Dir)) > n })
+		wait.For(t, "a snapshot", func() bool { return len(snapshotsOf(t, cfg.Dir)) > n })
 		for i := range 20 {
 			put(t, []*member{m}, fmt.Sprintf("later-%02d-%02d", n, i))
 		}
@@ -304,7 +305,7 @@ func TestAnOlderSnapshotServesWhenTheLogReachesBack(t *testing.T) {
 		for i := range 20 {
 			put(t, []*member{m}, fmt.Sprintf("p-%d-%02d", n, i))
 		}
-		until(t, "a snapshot", func() bool { return len(snapshotsOf(t, cfg.Dir)) > n })
+		wait.For(t, "a snapshot", func() bool { return len(snapshotsOf(t, cfg.Dir)) > n })
 	}
 	put(t, []*member{m}, "last")
 	hash := store.Hash()
@@ -425,7 +426,7 @@ func TestARestoredClusterOfAnotherNameRestarts(t *testing.T) {
 		back = append(back, start(t, m.cfg))
 	}
 	leader := leaderOf(t, back)
-	until(t, "the leader's barrier", func() bool { return leader.Barrier(t.Context()) == nil })
+	wait.For(t, "the leader's barrier", func() bool { return leader.Barrier(t.Context()) == nil })
 	agree(t, back)
 	must.EqOp(t, hash, leader.store.Hash())
 	_, found := back[0].store.Policy("from the east")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/discover"
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -52,7 +53,7 @@ func grow(t *testing.T, n int, change func(*cluster.Config)) []*member {
 		}
 		out = append(out, start(t, cfg))
 	}
-	until(t, fmt.Sprint(n, " voters"), func() bool { return voters(out[0]) == n })
+	wait.For(t, fmt.Sprint(n, " voters"), func() bool { return voters(out[0]) == n })
 	return out
 }
 
@@ -66,7 +67,7 @@ func TestAClusterGrowsAndShrinks(t *testing.T) {
 			ID: fmt.Sprint("oak-", i), Dir: t.TempDir(), Bind: addresses(t, 1)[0], RetryJoin: []string{addr}, Version: "test",
 		}))
 	}
-	until(t, "five voters", func() bool { return voters(members[0]) == 5 })
+	wait.For(t, "five voters", func() bool { return voters(members[0]) == 5 })
 	put(t, members, "with five")
 	agree(t, members)
 
@@ -81,7 +82,7 @@ func TestAClusterGrowsAndShrinks(t *testing.T) {
 		cancel()
 		must.NoError(t, leaver.Close())
 		members = slices.DeleteFunc(members, func(m *member) bool { return m == leaver })
-		until(t, fmt.Sprint(len(members), " voters"), func() bool { return voters(members[0]) == len(members) })
+		wait.For(t, fmt.Sprint(len(members), " voters"), func() bool { return voters(members[0]) == len(members) })
 		put(t, members, fmt.Sprint("with ", len(members)))
 	}
 	err := members[0].Leave(t.Context())
@@ -94,14 +95,14 @@ func TestAServerThatLeftComesBackWhenStarted(t *testing.T) {
 	leaver := members[2]
 	must.NoError(t, leaver.Leave(t.Context()))
 	must.NoError(t, leaver.Close())
-	until(t, "two members", func() bool { return len(members[0].Servers()) == 2 })
+	wait.For(t, "two members", func() bool { return len(members[0].Servers()) == 2 })
 	put(t, members[:2], "meanwhile")
 
 	t.Log("at another address, with the state that it had")
 	cfg := leaver.cfg
 	cfg.Bind, cfg.RetryJoin = addresses(t, 1)[0], []string{members[0].Address()}
 	members[2] = start(t, cfg)
-	until(t, "three voters", func() bool { return voters(members[0]) == 3 })
+	wait.For(t, "three voters", func() bool { return voters(members[0]) == 3 })
 	agree(t, members)
 }
 
@@ -113,7 +114,7 @@ func TestAServerKeepsItsVoteAtAnotherAddress(t *testing.T) {
 	cfg := mover.cfg
 	cfg.Bind = addresses(t, 1)[0]
 	members[2] = start(t, cfg)
-	until(t, "the new address", func() bool {
+	wait.For(t, "the new address", func() bool {
 		return slices.ContainsFunc(members[0].Servers(), func(s api.ServerInfo) bool { return s.Address == cfg.Bind && s.Voter })
 	})
 	put(t, members, "moved")
@@ -129,14 +130,14 @@ func TestANonVoterNeverVotes(t *testing.T) {
 	all := append(slices.Clone(members), reader)
 	put(t, members, "read")
 	agree(t, all)
-	until(t, "health of all four", func() bool {
+	wait.For(t, "health of all four", func() bool {
 		seen, err := leaderOf(t, members).Autopilot()
 		return err == nil && len(seen.Servers) == 4 && seen.Healthy
 	})
 	last := members[:1]
 	must.NoError(t, members[1].Close())
 	must.NoError(t, members[2].Close())
-	until(t, "no leader without a majority of the voters", func() bool { id, _ := last[0].Leader(); return id == "" })
+	wait.For(t, "no leader without a majority of the voters", func() bool { id, _ := last[0].Leader(); return id == "" })
 	quiet := time.NewTimer(3 * time.Second) // several elections' worth
 	<-quiet.C
 	must.False(t, reader.IsLeader())
@@ -154,7 +155,7 @@ func TestAVoterThatIsToVoteNoMoreGivesUpItsVote(t *testing.T) {
 	cfg := leader.cfg
 	cfg.NonVoter, cfg.BootstrapExpect, cfg.RetryJoin = true, 0, []string{rest[0].Address()}
 	back := start(t, cfg)
-	until(t, "two voters of three members", func() bool { return voters(rest[0]) == 2 && len(rest[0].Servers()) == 3 })
+	wait.For(t, "two voters of three members", func() bool { return voters(rest[0]) == 2 && len(rest[0].Servers()) == 3 })
 	put(t, rest, "without its vote")
 	agree(t, append(rest, back))
 }
@@ -174,8 +175,8 @@ func TestANewcomerVotesOnlyOnceItIsStable(t *testing.T) {
 	<-watched.C
 	began := time.Now()
 	start(t, cluster.Config{ID: "b", Bind: "127.0.0.1:0", RetryJoin: []string{first.Address()}})
-	until(t, "two members", func() bool { return len(first.Servers()) == 2 })
-	until(t, "two voters", func() bool { return voters(first) == 2 })
+	wait.For(t, "two members", func() bool { return len(first.Servers()) == 2 })
+	wait.For(t, "two voters", func() bool { return voters(first) == 2 })
 	must.GreaterEq(t, 1500*time.Millisecond, time.Since(began))
 }
 
@@ -188,16 +189,16 @@ func TestDeadServersAreTakenOutDownToTheQuorum(t *testing.T) {
 	leader := leaderOf(t, members)
 	rest := slices.DeleteFunc(slices.Clone(members), func(m *member) bool { return m == leader })
 	must.NoError(t, rest[0].Close())
-	until(t, "four members", func() bool { return len(leader.Servers()) == 4 })
+	wait.For(t, "four members", func() bool { return len(leader.Servers()) == 4 })
 	must.NoError(t, rest[1].Close())
 	alive := []*member{leader, rest[2], rest[3]}
-	until(t, "three members", func() bool { return len(leaderOf(t, alive).Servers()) == 3 })
+	wait.For(t, "three members", func() bool { return len(leaderOf(t, alive).Servers()) == 3 })
 	put(t, alive, "three are left")
 
 	t.Log("no further: three voters are the least")
 	must.NoError(t, rest[2].Close())
 	alive = []*member{leader, rest[3]}
-	until(t, "the third one is given up, but kept", func() bool {
+	wait.For(t, "the third one is given up, but kept", func() bool {
 		seen, err := leaderOf(t, alive).Autopilot()
 		return err == nil && !seen.Healthy
 	})
@@ -209,7 +210,7 @@ func TestDeadServersAreTakenOutDownToTheQuorum(t *testing.T) {
 	t.Log("who was taken out comes back when it is started")
 	back := start(t, rest[0].cfg)
 	alive = append(alive, back)
-	until(t, "its vote instead of the dead one's", func() bool {
+	wait.For(t, "its vote instead of the dead one's", func() bool {
 		seen, err := leaderOf(t, alive[:2]).Autopilot()
 		return err == nil && seen.Healthy && slices.Contains(seen.Voters, back.ID()) && len(seen.Servers) == 3
 	})
@@ -223,7 +224,7 @@ func TestPeersTellWhoTheyAre(t *testing.T) {
 	put(t, members, "x")
 	agree(t, members)
 	for _, m := range members {
-		until(t, "all versions", func() bool {
+		wait.For(t, "all versions", func() bool {
 			peers := m.Peers(t.Context())
 			return len(peers) == 3 && !slices.ContainsFunc(peers, func(p api.ServerInfo) bool {
 				return p.Version != "test" || p.LastIndex == 0 || p.Level != state.SupportedLevel || p.Silent != ""
@@ -232,7 +233,7 @@ func TestPeersTellWhoTheyAre(t *testing.T) {
 	}
 	leader := leaderOf(t, members)
 	var seen api.AutopilotState
-	until(t, "health", func() bool {
+	wait.For(t, "health", func() bool {
 		var err error
 		seen, err = leader.Autopilot()
 		return err == nil && seen.Healthy
@@ -243,7 +244,7 @@ func TestPeersTellWhoTheyAre(t *testing.T) {
 
 	i := slices.IndexFunc(members, func(m *member) bool { return m != leader })
 	must.NoError(t, members[i].Close())
-	until(t, "one is silent", func() bool {
+	wait.For(t, "one is silent", func() bool {
 		seen, err := leader.Autopilot()
 		return err == nil && !seen.Healthy && seen.FailureTolerance == 0 && seen.Servers[i].Silent != ""
 	})
@@ -254,7 +255,7 @@ func TestPeersTellWhoTheyAre(t *testing.T) {
 func TestTheLevelRisesWhenAllServersSupportIt(t *testing.T) {
 	t.Parallel()
 	members := three(t, "")
-	until(t, "the newest level", func() bool {
+	wait.For(t, "the newest level", func() bool {
 		return !slices.ContainsFunc(members, func(m *member) bool { return m.store.Level() != state.SupportedLevel })
 	})
 }
@@ -342,6 +343,6 @@ func TestTwoSetsThatShareAServerFoundOneCluster(t *testing.T) {
 
 	t.Log("the middle one sees the left ones only: they found, and the right ones join")
 	books[2].set(nil, left.found...)
-	until(t, "one cluster of five", func() bool { return voters(members[0]) == 5 })
+	wait.For(t, "one cluster of five", func() bool { return voters(members[0]) == 5 })
 	leaderOf(t, members)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/state"
 	"github.com/shoenig/test/must"
 )
@@ -24,33 +25,22 @@ func TestAServerThatMeetsAnUnknownCommandLeavesRaft(t *testing.T) {
 		must.NoError(t, err)
 		return n
 	}
-	until := func(is func() bool) {
-		tick := time.NewTicker(5 * time.Millisecond)
-		defer tick.Stop()
-		for deadline := time.After(20 * time.Second); !is(); {
-			select {
-			case <-tick.C:
-			case <-deadline:
-				t.Fatal("never came")
-			}
-		}
-	}
 	n := open()
-	until(n.IsLeader)
+	wait.For(t, "leadership", n.IsLeader)
 	_, err := n.Apply(t.Context(), &state.PolicyPut{Policy: api.Policy{Name: "a"}}, "")
 	must.NoError(t, err)
 	future := n.raft.Apply([]byte(`{"type":4711,"level":1,"body":{}}`), time.Second)
 	must.NoError(t, future.Error())
 	refused, _ := future.Response().(error)
 	must.True(t, api.IsCode(refused, api.CodeUnavailable), must.Sprint(refused))
-	until(func() bool { return n.raft.State() == raft.Shutdown })
+	wait.For(t, "its leave", func() bool { return n.raft.State() == raft.Shutdown })
 	_, err = n.Apply(t.Context(), &state.PolicyDelete{Name: "a"}, "")
 	must.Eq(t, refused.Error(), err.Error())
 	must.NoError(t, n.Close())
 
 	t.Log("it starts again, meets the same entry, and has the state from before it")
 	n = open()
-	until(func() bool { return n.raft.State() == raft.Shutdown })
+	wait.For(t, "its leave", func() bool { return n.raft.State() == raft.Shutdown })
 	_, there := n.fsm.Store().Policy("a")
 	must.True(t, there)
 	must.NoError(t, n.Close())

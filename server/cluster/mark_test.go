@@ -10,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -40,20 +41,9 @@ func (r *markedReplica) put(t *testing.T, name string, at time.Time) {
 // settled waits until n marks are there and returns them.
 func (r *markedReplica) settled(t *testing.T, n int) []mark {
 	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	limit := time.NewTimer(10 * time.Second)
-	defer limit.Stop()
-	for {
-		if kept := r.kept(); len(kept) == n {
-			return kept
-		}
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			t.Fatalf("never came: %d marks", n)
-		}
-	}
+	var kept []mark
+	wait.For(t, fmt.Sprint("marks: ", n), func() bool { kept = r.kept(); return len(kept) == n })
+	return kept
 }
 
 func TestServersMarkTheSameIndexes(t *testing.T) {
@@ -177,23 +167,17 @@ func TestMarksTravelBetweenServers(t *testing.T) {
 	}
 	first := open("a", func(c *Config) { c.BootstrapExpect = 1 })
 	second := open("b", func(c *Config) { c.RetryJoin = []string{first.Address()} })
-	tick := time.NewTicker(30 * time.Millisecond)
-	defer tick.Stop()
-	limit := time.NewTimer(30 * time.Second)
-	defer limit.Stop()
-	for i, common := 0, 0; common < 3; i++ {
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			t.Fatal("never came: three marks in common")
-		}
+	i, common := 0, 0
+	wait.For(t, "three marks in common", func() bool {
+		i++
 		// Without a leader there is nothing to mark: the next tick tries again.
 		_, _ = first.Apply(t.Context(), &state.PolicyPut{Policy: api.Policy{Name: fmt.Sprint("p", i)}}, "tester")
 		if mine, theirs, ok := lastCommon(first.marks.kept(), second.marks.kept()); ok {
 			must.Eq(t, mine, theirs)
 			common++
 		}
-	}
+		return common >= 3
+	})
 	seen, err := first.Autopilot()
 	must.NoError(t, err)
 	must.SliceEmpty(t, seen.Divergent)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/state"
 	"github.com/shoenig/test/must"
@@ -30,7 +31,7 @@ func TestTwoServersOfOneNameFoundNothing(t *testing.T) {
 	for _, a := range addrs[:2] {
 		twins = append(twins, told(t, cluster.Config{ID: "a", Bind: a, BootstrapExpect: 3, RetryJoin: addrs}, &logbook{}))
 	}
-	until(t, "the third says so", func() bool {
+	wait.For(t, "the third says so", func() bool {
 		return book.count(`both have the name \"a\": give one of them another`) > 0
 	})
 	for _, m := range append(twins, third) {
@@ -49,7 +50,7 @@ func TestANameIsKeptForAMemberThatIsAway(t *testing.T) {
 			away := members[2]
 			if nonVoter {
 				away = start(t, cluster.Config{ID: "reader", Dir: t.TempDir(), Bind: addresses(t, 1)[0], RetryJoin: []string{members[0].Address()}, NonVoter: true})
-				until(t, "it follows", func() bool { return len(away.Servers()) == 4 })
+				wait.For(t, "it follows", func() bool { return len(away.Servers()) == 4 })
 			}
 			put(t, members, "p")
 			cfg := away.cfg
@@ -65,7 +66,7 @@ func TestANameIsKeptForAMemberThatIsAway(t *testing.T) {
 
 			book := &logbook{}
 			namesake := told(t, cluster.Config{ID: cfg.ID, Dir: t.TempDir(), Bind: "127.0.0.1:0", RetryJoin: []string{rest[0].Address(), rest[1].Address()}}, book)
-			until(t, "the refusal", func() bool {
+			wait.For(t, "the refusal", func() bool {
 				return book.count(fmt.Sprintf("a server named %s belongs to the cluster, at %s, and the one at %s has no state: give it another name", cfg.ID, cfg.Bind, namesake.Address())) > 0
 			})
 			must.SliceEmpty(t, namesake.Servers())

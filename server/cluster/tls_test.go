@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/internal/certs"
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/shoenig/test/must"
 )
@@ -205,11 +206,11 @@ func TestWhoHasNoServerCertificateDoesNotGetIn(t *testing.T) {
 			first := secured(t, "a", k, inside, cluster.Config{BootstrapExpect: 1})
 			leaderOf(t, []*member{first})
 			stranger := secured(t, "b", anything(t, tc.stranger), outside, cluster.Config{RetryJoin: []string{first.Address()}})
-			until(t, "both sides say why", func() bool {
+			wait.For(t, "both sides say why", func() bool {
 				return inside.count(tc.server) > 0 && outside.count(tc.self) > 0
 			})
 			friend := secured(t, "c", k, &logbook{}, cluster.Config{RetryJoin: []string{first.Address()}})
-			until(t, "the friend is in", func() bool { return len(friend.Servers()) == 2 })
+			wait.For(t, "the friend is in", func() bool { return len(friend.Servers()) == 2 })
 			must.Len(t, 2, first.Servers())
 			must.SliceEmpty(t, stranger.Servers())
 			must.EqOp(t, 1, inside.count(tc.server), must.Sprint("once is enough"))
@@ -226,11 +227,11 @@ func TestServersWithAndWithoutTLSSaySo(t *testing.T) {
 	book, plainBook := &logbook{}, &logbook{}
 	first := secured(t, "a", k, book, cluster.Config{BootstrapExpect: 1})
 	plain := start(t, cluster.Config{ID: "b", Cluster: "east", Bind: "127.0.0.1:0", RetryJoin: []string{first.Address()}})
-	until(t, "the server says that the caller does not speak TLS", func() bool {
+	wait.For(t, "the server says that the caller does not speak TLS", func() bool {
 		return book.count("it does not speak TLS: give it a tls block like this server's") == 1
 	})
 	secured(t, "c", k, plainBook, cluster.Config{RetryJoin: []string{plain.Address()}})
-	until(t, "the caller says that the server does not speak TLS", func() bool {
+	wait.For(t, "the caller says that the server does not speak TLS", func() bool {
 		return plainBook.count("it closed the connection: it may run without TLS") == 1
 	})
 	must.SliceEmpty(t, plain.Servers())
@@ -246,7 +247,7 @@ func TestAServerWithoutACertificateSaysSoAndJoinsOnceItHasOne(t *testing.T) {
 	addrs, book, lateBook := addresses(t, 2), &logbook{}, &logbook{}
 	first := secured(t, "a", has, book, cluster.Config{Bind: addrs[0], BootstrapExpect: 2, RetryJoin: addrs})
 	second := secured(t, "b", waits, lateBook, cluster.Config{Bind: addrs[1], BootstrapExpect: 2, RetryJoin: addrs})
-	until(t, "both say so", func() bool {
+	wait.For(t, "both say so", func() bool {
 		return book.count("it has no certificate to show yet: its log says why") == 1 && lateBook.count("this server has no certificate yet") == 1
 	})
 	must.NoError(t, waits.Put(ca.bundle(template())))
@@ -323,6 +324,6 @@ func TestCertificatesAndCAChangeUnderTraffic(t *testing.T) {
 	t.Log("a certificate of the old CA is worth nothing any more")
 	book := &logbook{}
 	secured(t, "late", anything(t, old.bundle(template(), fresh)), book, cluster.Config{RetryJoin: addrs})
-	until(t, "the refusal", func() bool { return book.count("unknown certificate authority") > 0 })
+	wait.For(t, "the refusal", func() bool { return book.count("unknown certificate authority") > 0 })
 	must.Len(t, 3, leaderOf(t, members).Servers())
 }

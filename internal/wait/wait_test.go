@@ -1,0 +1,30 @@
+package wait
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoenig/test/must"
+)
+
+func TestUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		after := func(d time.Duration) func() bool { return func() bool { return time.Since(began) >= d } }
+		must.NoError(t, Until(t.Context(), time.Minute, func() bool { return true }))
+		must.Eq(t, 0, time.Since(began), must.Sprint("what is so already takes no time"))
+
+		must.NoError(t, Until(t.Context(), time.Minute, after(3*time.Second)))
+		must.Between(t, 3*time.Second, time.Since(began), 3*time.Second+every)
+
+		must.EqError(t, Until(t.Context(), time.Second, func() bool { return false }), "not within 1s")
+
+		gone := errors.New("nobody waits any more")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(gone) })
+		must.ErrorIs(t, Until(ctx, time.Minute, func() bool { return false }), gone)
+	})
+}
