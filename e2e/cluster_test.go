@@ -21,6 +21,7 @@ import (
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/e2e/stack"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // sleeperPolicy is for jobs that answer no requests: health alone decides.
@@ -31,7 +32,24 @@ policy "sleepers" {
   judge {
     enabled = false
   }
-  deadline = "20s"
+}
+`
+
+// heldPolicy is for jobs whose rollouts stand still at every stage until a
+// person promotes it: the judge takes its first look, which decides nothing,
+// and the next one an hour later.
+const heldPolicy = `
+policy "held" {
+  applies  = target.meta.kind == "held"
+  critical = true
+  judge {
+    interval     = "1h"
+    max_duration = "24h"
+    kpi "memory" {
+      abort_above   = "3x"
+      promote_below = "6x"
+    }
+  }
 }
 `
 
@@ -51,22 +69,15 @@ var portBlock = struct {
 	next int
 }{}
 
-// newOakum starts servers beside the shared stack and applies policies.
-func newOakum(t *testing.T, servers int, extra string, policyTexts ...string) *oakum {
-	t.Helper()
-	return newOakumBeside(t, sharedStack(t), servers, extra, policyTexts...)
-}
-
-// newOakumBeside is newOakum with Nomad, or anything else, where env says.
-func newOakumBeside(t *testing.T, env stack.Env, servers int, extra string, policyTexts ...string) *oakum {
+// startServers runs servers on ports of their own until the test ends.
+func startServers(t *testing.T, env stack.Env, options daemon.Options) *daemon.Cluster {
 	t.Helper()
 	portBlock.Lock()
 	portBlock.next += 5
-	offset := running.Offset() + portBlock.next
+	options.PortOffset = running.Offset() + portBlock.next
 	portBlock.Unlock()
-	cluster, err := daemon.Start(t.Context(), env, daemon.Options{
-		Binary: filepath.Join(root(t), "bin", "oakum"), Dir: t.TempDir(), Servers: servers, PortOffset: offset, Extra: extra,
-	})
+	options.Binary, options.Dir = filepath.Join(root(t), "bin", "oakum"), t.TempDir()
+	cluster, err := daemon.Start(t.Context(), env, options)
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -76,7 +87,20 @@ func newOakumBeside(t *testing.T, env stack.Env, servers int, extra string, poli
 		}
 		must.NoError(t, cluster.Stop())
 	})
-	o := &oakum{Cluster: cluster, t: t}
+	return cluster
+}
+
+// newOakum starts servers beside the shared stack and applies policies.
+func newOakum(t *testing.T, servers int, extra string, policyTexts ...string) *oakum {
+	t.Helper()
+	return newOakumBeside(t, sharedStack(t), servers, extra, policyTexts...)
+}
+
+// newOakumBeside is newOakum with Nomad, or anything else, where env says.
+func newOakumBeside(t *testing.T, env stack.Env, servers int, extra string, policyTexts ...string) *oakum {
+	t.Helper()
+	o := &oakum{Cluster: startServers(t, env, daemon.Options{Servers: servers, Extra: extra}), t: t}
+	var err error
 	o.vendor, err = nomadapi.NewClient(&nomadapi.Config{Address: sharedStack(t).NomadAddr, SecretID: env.NomadToken})
 	must.NoError(t, err)
 	o.pipeline, err = daemon.PipelineToken(t.Context(), env)
@@ -86,8 +110,7 @@ func newOakumBeside(t *testing.T, env stack.Env, servers int, extra string, poli
 	o.eve, err = daemon.UserToken(t.Context(), env, "eve", env.EvePasswordFile)
 	must.NoError(t, err)
 	for i, text := range append([]string{sleeperPolicy}, policyTexts...) {
-		res := o.Oakum(t.Context(), o.pipeline, "policy", "apply", o.file(fmt.Sprintf("policy-%d.hcl", i), text))
-		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+		o.does(o.pipeline, "policy", "apply", o.file(fmt.Sprintf("policy-%d.hcl", i), text))
 	}
 	o.untilNomadAnswers()
 	return o
@@ -100,6 +123,19 @@ func (o *oakum) untilNomadAnswers() {
 		res := o.Oakum(o.t.Context(), o.pipeline, "patch", "plan", o.patchFile("probe", "no-such-job", `VERSION = "x"`))
 		return strings.Contains(res.Stdout+res.Stderr, "no-such-job") && !strings.Contains(res.Stderr, "nomad:")
 	})
+}
+
+// does runs a command that has to succeed. One that met no leader did nothing
+// and is given again: on a busy machine a leader can lose its place at any time.
+func (o *oakum) does(token string, args ...string) daemon.Result {
+	o.t.Helper()
+	var res daemon.Result
+	eventuallySay(o.t, wait.Patience, func() bool {
+		res = o.Oakum(o.t.Context(), token, args...)
+		return !strings.Contains(res.Stderr, "has no leader now") && !strings.Contains(res.Stderr, "leadership is changing")
+	}, func() string { return fmt.Sprint("a leader: ", res.Stderr) })
+	must.Eq(o.t, 0, res.Code, must.Sprint(res.Stdout, res.Stderr))
+	return res
 }
 
 func (o *oakum) file(name, text string) string {
@@ -128,8 +164,7 @@ func (o *oakum) patchFile(name, job, env string) string {
 // submit submits a patch file as the pipeline and returns its only rollout.
 func (o *oakum) submit(path string) string {
 	o.t.Helper()
-	res := o.Oakum(o.t.Context(), o.pipeline, "patch", "submit", "-json", path)
-	must.Eq(o.t, 0, res.Code, must.Sprint(res.Stderr))
+	res := o.does(o.pipeline, "patch", "submit", "-json", path)
 	var receipt api.PatchReceipt
 	must.NoError(o.t, json.Unmarshal([]byte(res.Stdout), &receipt))
 	must.Len(o.t, 1, receipt.Rollouts)
@@ -171,6 +206,24 @@ func (o *oakum) ended(id string, within time.Duration, want api.RolloutStatus) a
 	return r
 }
 
+// promote speaks for the judge once a stage is ready, and waits until that has
+// been heard. It is refused while an instance is not well: then it asks again.
+func (o *oakum) promote(id string, stage int) {
+	o.t.Helper()
+	o.until(id, 3*time.Minute, func(r api.Rollout) bool {
+		switch {
+		case r.Status.Ended() || len(r.Stages) > stage:
+			return true
+		case len(r.Stages) < stage || r.Stages[stage-1].Ready.IsZero():
+			return false
+		case !r.Stages[stage-1].Judged.IsZero():
+			return true
+		}
+		o.Oakum(o.t.Context(), o.alice, "rollout", "promote", id)
+		return false
+	})
+}
+
 // job registers a job of cheap instances in Nomad and waits until they run.
 func (o *oakum) job(id string, count int, critical bool) {
 	o.t.Helper()
@@ -199,6 +252,11 @@ func (o *oakum) jobOf(kind, id string, count int, critical bool) {
     restart {
       attempts = 0
       mode     = "fail"
+    }
+    reschedule {
+      delay          = "10m" // longer than a rollback takes, whoever is killed on the way
+      delay_function = "constant"
+      unlimited      = true
     }
     ephemeral_disk {
       size = 10

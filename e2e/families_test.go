@@ -90,16 +90,14 @@ func TestFamiliesOnARealPrometheus(t *testing.T) {
 		must.NoError(t, err)
 		var list []graph.Flow
 		eventuallySay(t, time.Minute, func() bool {
-			var err error
 			list, _, _, err = c.Traffic(family).Flows(t.Context())
-			must.NoError(t, err)
 			for _, f := range list {
 				if f.From == from && f.To == to && f.Evidence.Attempt == attempt && holds(f.Evidence) {
 					return true
 				}
 			}
 			return false
-		}, func() string { return fmt.Sprintf("%s: %s -> %s in %+v", kind, from, to, list) })
+		}, func() string { return fmt.Sprintf("%s: %s -> %s in %+v, error %v", kind, from, to, list, err) })
 		for _, f := range list {
 			must.NotEq(t, "local_app", f.To)
 		}

@@ -14,133 +14,127 @@ import (
 	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/hashicorp/raft"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/e2e/stack"
 	"github.com/oakumhq/oakum/examples/shop/deploy"
 	"github.com/oakumhq/oakum/internal/consul"
-	"github.com/oakumhq/oakum/internal/graph"
 	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/prometheus"
+	"github.com/oakumhq/oakum/internal/wait"
+	"github.com/oakumhq/oakum/server/state"
 )
 
-// picture is a graph as mappers record it.
+// picture is a graph as mappers record it: in the replicated state.
 type picture struct {
-	mu       sync.Mutex
-	edges    map[graph.Pair]api.Edge
-	services map[string]api.Service
-	targets  map[api.TargetRef]api.Target
-	sources  map[string]api.SourceStatus
-	changed  chan struct{}
+	mu    sync.Mutex // the log has one writer
+	index uint64
+	fsm   *state.FSM
 }
 
-func newPicture() *picture {
-	return &picture{edges: map[graph.Pair]api.Edge{}, services: map[string]api.Service{}, targets: map[api.TargetRef]api.Target{},
-		sources: map[string]api.SourceStatus{}, changed: make(chan struct{}, 1)}
+func newPicture(t *testing.T) *picture {
+	t.Helper()
+	p := &picture{fsm: state.NewFSM(state.NewStore())}
+	must.NoError(t, p.apply(&state.LevelSet{Level: state.SupportedLevel}))
+	return p
+}
+
+func (p *picture) apply(c state.Command) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	entry, err := p.fsm.Encode(c, time.Now(), "mapper")
+	if err != nil {
+		return err
+	}
+	p.index++
+	err, _ = p.fsm.Apply(&raft.Log{Index: p.index, Data: entry}).(error)
+	return err
 }
 
 // RecordGraph implements mapper.Recorder.
 func (p *picture) RecordGraph(_ context.Context, c api.GraphChange) error {
-	p.mu.Lock()
-	for _, e := range c.Edges {
-		p.edges[graph.Pair{From: e.From, To: e.To}] = e
-	}
-	for _, pair := range c.RemoveEdges {
-		delete(p.edges, graph.Pair{From: pair[0], To: pair[1]})
-	}
-	for _, s := range c.Services {
-		p.services[s.Name] = s
-	}
-	for _, name := range c.RemoveServices {
-		delete(p.services, name)
-	}
-	for _, t := range c.Targets {
-		p.targets[t.TargetRef] = t
-	}
-	for _, ref := range c.RemoveTargets {
-		delete(p.targets, ref)
-	}
-	for _, s := range c.Sources {
-		p.sources[s.Name] = s
-	}
-	p.mu.Unlock()
-	select {
-	case p.changed <- struct{}{}:
-	default:
-	}
-	return nil
+	return p.apply(&state.GraphChange{GraphChange: c})
 }
 
 // Graph implements mapper.State.
-func (p *picture) Graph() api.Graph {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	g := api.Graph{}
-	for _, e := range p.edges {
-		g.Edges = append(g.Edges, e)
-	}
-	for _, s := range p.services {
-		g.Services = append(g.Services, s)
-	}
-	for _, t := range p.targets {
-		g.Targets = append(g.Targets, api.TargetView{Target: t})
-	}
-	for _, s := range p.sources {
-		g.Sources = append(g.Sources, s)
-	}
-	return g
-}
+func (p *picture) Graph() api.Graph { return p.fsm.Store().Graph() }
+
+// now is the picture as it is.
+func (p *picture) now() seen { return seen{p.Graph()} }
 
 // await waits until the picture satisfies a condition and says how long it took.
-func (p *picture) await(t *testing.T, what string, within time.Duration, holds func(p *picture) bool) time.Duration {
+func (p *picture) await(t *testing.T, what string, holds func(s seen) bool) time.Duration {
 	t.Helper()
 	began := time.Now()
-	deadline := time.After(within)
-	for {
-		p.mu.Lock()
-		ok := holds(p)
-		p.mu.Unlock()
-		if ok {
-			return time.Since(began)
-		}
-		select {
-		case <-p.changed:
-		case <-deadline:
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			t.Fatalf("waited %s for %s: edges %+v, sources %+v", within, what, p.edges, p.sources)
-		}
-	}
+	var last seen
+	wait.Within(t, wait.Patience, func() string {
+		return fmt.Sprintf("%s: edges %+v, sources %+v", what, last.Edges, last.Sources)
+	}, func() bool { last = p.now(); return holds(last) })
+	return time.Since(began)
 }
 
-func (p *picture) state(from, to string) api.EdgeState {
-	return p.edges[graph.Pair{From: from, To: to}].State
+// seen is the graph at one look.
+type seen struct{ api.Graph }
+
+func (s seen) edge(from, to string) (found api.Edge) {
+	for _, e := range s.Edges {
+		if e.From == from && e.To == to {
+			found = e
+		}
+	}
+	return found
+}
+
+func (s seen) state(from, to string) api.EdgeState { return s.edge(from, to).State }
+
+func (s seen) service(name string) (found api.Service) {
+	for _, v := range s.Services {
+		if v.Name == name {
+			found = v
+		}
+	}
+	return found
+}
+
+func (s seen) source(name string) (found api.SourceStatus, known bool) {
+	for _, v := range s.Sources {
+		if v.Name == name {
+			found, known = v, true
+		}
+	}
+	return found, known
 }
 
 // possible lists the pairs that may be dependencies.
-func (p *picture) possible() []deploy.Edge {
-	p.mu.Lock()
-	defer p.mu.Unlock()
+func (s seen) possible() []deploy.Edge {
 	var list []deploy.Edge
-	for pair, e := range p.edges {
+	for _, e := range s.Edges {
 		if e.State.Possible() {
-			list = append(list, deploy.Edge{From: pair.From, To: pair.To})
+			list = append(list, deploy.Edge{From: e.From, To: e.To})
 		}
 	}
 	slices.SortFunc(list, func(a, b deploy.Edge) int { return strings.Compare(a.From+" "+a.To, b.From+" "+b.To) })
 	return list
 }
 
-func ok(want bool, names ...string) func(p *picture) bool {
-	return func(p *picture) bool {
-		for _, name := range names {
-			if s, known := p.sources[name]; !known || s.OK != want {
-				return false
-			}
-		}
-		return true
+// found reports whether the pairs that may be dependencies are those of the
+// shop: none is missing, and none is invented.
+func (s seen) found() bool { return slices.Equal(deploy.Edges(), s.possible()) }
+
+// confirmed reports whether every edge of the shop is confirmed.
+func (s seen) confirmed() bool {
+	return !slices.ContainsFunc(deploy.Edges(), func(e deploy.Edge) bool { return s.state(e.From, e.To) != api.EdgeConfirmed })
+}
+
+func ok(want bool, names ...string) func(s seen) bool {
+	return func(s seen) bool {
+		return !slices.ContainsFunc(names, func(name string) bool {
+			source, known := s.source(name)
+			return !known || source.OK != want
+		})
 	}
 }
 
@@ -232,33 +226,22 @@ func (m *mapping) alone() {
 	for name, source := range map[string]mapper.Source{
 		"traffic": m.observed(), "upstreams": mapper.Upstreams(m.consul), "intentions": mapper.Intentions(m.consul),
 	} {
-		p := m.record(newPicture(), source)
-		took := p.await(m.t, name+" alone", time.Minute, func(p *picture) bool { return len(p.edges) >= len(deploy.Edges()) })
-		must.Eq(m.t, deploy.Edges(), p.possible(), must.Sprint(name, " alone"))
-		m.t.Logf("%s alone: %d edges after %s", name, len(p.edges), took.Round(time.Millisecond))
+		p := m.record(newPicture(m.t), source)
+		took := p.await(m.t, "the edges of the shop and none else from "+name, seen.found)
+		m.t.Logf("%s alone: %d edges after %s", name, len(p.now().Edges), took.Round(time.Millisecond))
 	}
-	p := m.record(newPicture(), m.all()...)
-	p.await(m.t, "all sources", time.Minute, ok(true, mapper.SourceIntentions, mapper.SourceUpstreams, mapper.SourceTraffic, mapper.SourcePlacement, mapper.SourceServices))
-	p.await(m.t, "every edge to be confirmed", time.Minute, func(p *picture) bool {
-		for _, e := range deploy.Edges() {
-			if p.state(e.From, e.To) != api.EdgeConfirmed {
-				return false
-			}
-		}
-		return true
+	p := m.record(newPicture(m.t), m.all()...)
+	p.await(m.t, "all sources", ok(true, mapper.SourceIntentions, mapper.SourceUpstreams, mapper.SourceTraffic, mapper.SourcePlacement, mapper.SourceServices))
+	p.await(m.t, "every edge to be confirmed, and none else", func(s seen) bool { return s.confirmed() && s.found() })
+	p.await(m.t, "nothing that is known to be missing", func(s seen) bool {
+		return !slices.ContainsFunc(s.Sources, func(v api.SourceStatus) bool { return v.Partial != "" && v.Name != attempts })
 	})
-	must.Eq(m.t, deploy.Edges(), p.possible(), must.Sprint("none is invented"))
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for name, s := range p.sources {
-		must.True(m.t, s.Partial == "" || name == attempts, must.Sprintf("%s: %s", name, s.Partial))
-	}
-	for _, s := range deploy.Services() {
-		got := p.services[s.Name]
-		must.Eq(m.t, s.Instances, got.Instances, must.Sprint(s.Name))
-		must.Eq(m.t, s.Instances, got.Healthy, must.Sprint(s.Name))
-		must.Len(m.t, 1, got.Targets)
-	}
+	p.await(m.t, "every instance, healthy and of one target", func(s seen) bool {
+		return !slices.ContainsFunc(deploy.Services(), func(want deploy.Service) bool {
+			got := s.service(want.Name)
+			return got.Instances != want.Instances || got.Healthy != want.Instances || len(got.Targets) != 1
+		})
+	})
 }
 
 // blind sees that a token without rights makes a source partial or failing, and
@@ -266,18 +249,19 @@ func (m *mapping) alone() {
 func (m *mapping) blind() {
 	blind, err := consul.New(consul.Config{Address: m.shop.ConsulAddr})
 	must.NoError(m.t, err)
-	p := newPicture()
-	m.record(p, m.all()...).await(m.t, "the graph", time.Minute, func(p *picture) bool { return len(p.edges) >= len(deploy.Edges()) })
-	known := newPicture()
+	p := newPicture(m.t)
+	m.record(p, m.all()...).await(m.t, "the graph", seen.found)
+	known := newPicture(m.t)
 	must.NoError(m.t, known.RecordGraph(m.t.Context(), changeOf(p.Graph())))
 	m.record(known, mapper.Intentions(blind), mapper.Upstreams(blind), m.observed(), mapper.Placement(m.nomad)).
-		await(m.t, "a word on what is missing", time.Minute, func(p *picture) bool {
-			in, up := p.sources[mapper.SourceIntentions], p.sources[mapper.SourceUpstreams]
+		await(m.t, "a word on what is missing", func(s seen) bool {
+			in, _ := s.source(mapper.SourceIntentions)
+			up, _ := s.source(mapper.SourceUpstreams)
 			return (!in.OK || in.Partial != "") && (!up.OK || up.Partial != "")
 		})
-	must.Eq(m.t, deploy.Edges(), known.possible())
+	must.Eq(m.t, deploy.Edges(), known.now().possible())
 	for _, name := range []string{mapper.SourceIntentions, mapper.SourceUpstreams} {
-		s := known.sources[name]
+		s, _ := known.now().source(name)
 		m.t.Logf("%s with a blind token: ok %v, partial %q, error %q", name, s.OK, s.Partial, s.Error)
 	}
 }
@@ -292,14 +276,14 @@ func changeOf(g api.Graph) api.GraphChange {
 
 // changes writes intentions and lets callers be refused.
 func (m *mapping) changes() {
-	p := m.record(newPicture(), m.all()...)
-	p.await(m.t, "the graph", time.Minute, func(p *picture) bool { return p.state("backoffice", "catalog") == api.EdgeConfirmed })
+	p := m.record(newPicture(m.t), m.all()...)
+	p.await(m.t, "the graph", seen.confirmed)
 
 	m.intention(http.MethodPut, "pricing", "front", "deny")
-	took := p.await(m.t, "a new denial", 5*time.Second, func(p *picture) bool { return p.state("pricing", "front") == api.EdgeDenied })
+	took := p.await(m.t, "a new denial", func(s seen) bool { return s.state("pricing", "front") == api.EdgeDenied })
 	m.t.Logf("a new intention is in the graph after %s", took.Round(time.Millisecond))
 	m.intention(http.MethodDelete, "pricing", "front", "")
-	took = p.await(m.t, "it to go", 5*time.Second, func(p *picture) bool { return p.state("pricing", "front") == "" })
+	took = p.await(m.t, "it to go", func(s seen) bool { return s.state("pricing", "front") == "" })
 	m.t.Logf("its removal after %s", took.Round(time.Millisecond))
 
 	m.intention(http.MethodPut, "backoffice", "catalog", "deny")
@@ -309,84 +293,77 @@ func (m *mapping) changes() {
 			m.intention(http.MethodPut, "backoffice", "catalog", "allow")
 		}
 	}()
-	took = p.await(m.t, "traffic that is denied now", 5*time.Second, func(p *picture) bool { return p.state("backoffice", "catalog") == api.EdgeObservedDenied })
+	took = p.await(m.t, "traffic that is denied now", func(s seen) bool { return s.state("backoffice", "catalog") == api.EdgeObservedDenied })
 	m.t.Logf("a denial of what was observed is in the graph after %s", took.Round(time.Millisecond))
 
 	// A mapper that never saw the traffic finds the attempts and no edge, once
 	// the last bytes have left the window of the rates.
-	eventually(m.t, "no more answers to backoffice", 90*time.Second, func() bool {
+	eventually(m.t, "no more answers to backoffice", 3*time.Minute, func() bool {
 		series, err := deploy.Query(m.t.Context(), m.shop, `sum(rate(consul_proxy_upstream_tx_bytes{src="backoffice",dst="catalog"}[30s])) > 0`)
 		return err == nil && len(series) == 0
 	})
-	later := m.record(newPicture(), m.all()...)
-	took = later.await(m.t, "denied attempts", time.Minute, func(p *picture) bool { return p.state("backoffice", "catalog") == api.EdgeDeniedAttempted })
+	later := m.record(newPicture(m.t), m.all()...)
+	took = later.await(m.t, "denied attempts", func(s seen) bool { return s.state("backoffice", "catalog") == api.EdgeDeniedAttempted })
 	m.t.Logf("denied attempts are in the graph after %s", took.Round(time.Millisecond))
-	must.SliceNotContains(m.t, later.possible(), deploy.Edge{From: "backoffice", To: "catalog"})
-	later.await(m.t, "both ways to see them", time.Minute, func(p *picture) bool {
-		seen := map[string]bool{}
-		for _, e := range p.edges[graph.Pair{From: "backoffice", To: "catalog"}].Evidence {
-			seen[e.Source] = seen[e.Source] || e.Attempt
+	must.SliceNotContains(m.t, later.now().possible(), deploy.Edge{From: "backoffice", To: "catalog"})
+	later.await(m.t, "both ways to see them", func(s seen) bool {
+		by := map[string]bool{}
+		for _, e := range s.edge("backoffice", "catalog").Evidence {
+			by[e.Source] = by[e.Source] || e.Attempt
 		}
-		return seen[mapper.SourceTraffic] && seen[attempts]
+		return by[mapper.SourceTraffic] && by[attempts]
 	})
 
 	m.intention(http.MethodPut, "backoffice", "catalog", "allow")
 	restored = true
-	took = later.await(m.t, "the edge from its traffic", time.Minute, func(p *picture) bool { return p.state("backoffice", "catalog") == api.EdgeConfirmed })
+	took = later.await(m.t, "the edge from its traffic", func(s seen) bool { return s.state("backoffice", "catalog") == api.EdgeConfirmed })
 	m.t.Logf("an edge is in the graph %s after its traffic was let through", took.Round(time.Millisecond))
 }
 
 // away stops Prometheus, then Consul, under a running mapper: what they said is
 // kept, and the record says since when they are away and why.
 func (m *mapping) away() {
-	p := m.record(newPicture(), m.all()...)
-	p.await(m.t, "the graph", time.Minute, func(p *picture) bool { return p.state("backoffice", "catalog") == api.EdgeConfirmed })
-	before := p.possible()
+	p := m.record(newPicture(m.t), m.all()...)
+	p.await(m.t, "the graph", func(s seen) bool { return s.confirmed() && s.found() })
+	before := p.now().possible()
 	for _, c := range []struct {
 		component string
 		sources   []string
 	}{{stack.Prometheus, []string{mapper.SourceTraffic}}, {stack.Consul, []string{mapper.SourceIntentions, mapper.SourceUpstreams}}} {
 		must.NoError(m.t, running.Stop(m.t.Context(), c.component))
-		p.await(m.t, c.component+" to be missed", time.Minute, ok(false, c.sources...))
-		must.Eq(m.t, before, p.possible())
+		p.await(m.t, c.component+" to be missed", ok(false, c.sources...))
+		must.Eq(m.t, before, p.now().possible())
 		for _, name := range c.sources {
-			p.mu.Lock()
-			s := p.sources[name]
-			p.mu.Unlock()
+			s, _ := p.now().source(name)
 			must.NotEq(m.t, "", s.Error)
 			must.False(m.t, s.LastOK.IsZero())
 			m.t.Logf("%s: away since %s, last answer %s, %s", s.Name, s.Since.Format(time.TimeOnly), s.LastOK.Format(time.TimeOnly), s.Error)
 		}
 		must.NoError(m.t, running.Start(m.t.Context(), c.component))
-		took := p.await(m.t, c.component+" to be back", time.Minute, ok(true, c.sources...))
+		took := p.await(m.t, c.component+" to be back", ok(true, c.sources...))
 		m.t.Logf("%s is back in the graph after %s", c.component, took.Round(time.Millisecond))
 	}
-	p.await(m.t, "the same graph as before", time.Minute, func(p *picture) bool {
-		for _, e := range deploy.Edges() {
-			if p.state(e.From, e.To) != api.EdgeConfirmed {
-				return false
-			}
-		}
-		return true
-	})
-	must.Eq(m.t, before, p.possible())
+	p.await(m.t, "the same graph as before", func(s seen) bool { return s.confirmed() && slices.Equal(before, s.possible()) })
 }
 
 // stopped stops a service: it has no instances any more, and what it needed is
 // remembered for when it comes back.
 func (m *mapping) stopped() {
-	p := m.record(newPicture(), m.all()...)
-	p.await(m.t, "the graph", time.Minute, func(p *picture) bool { return p.state("backoffice", "catalog") == api.EdgeConfirmed })
+	p := m.record(newPicture(m.t), m.all()...)
+	p.await(m.t, "the graph", seen.confirmed)
+	target := func(s seen) bool {
+		return slices.ContainsFunc(s.Targets, func(t api.TargetView) bool {
+			return t.Target.TargetRef == api.TargetRef{Namespace: "default", Job: "backoffice", Group: "backoffice"}
+		})
+	}
+	p.await(m.t, "backoffice to be there", func(s seen) bool { return s.service("backoffice").Instances > 0 && target(s) })
 	vendor, err := nomadapi.NewClient(&nomadapi.Config{Address: m.shop.NomadAddr, SecretID: m.shop.NomadToken})
 	must.NoError(m.t, err)
 	_, _, err = vendor.Jobs().Deregister("backoffice", false, nil)
 	must.NoError(m.t, err)
-	took := p.await(m.t, "backoffice to be gone", 30*time.Second, func(p *picture) bool { return p.services["backoffice"].Instances == 0 })
+	took := p.await(m.t, "backoffice to be gone", func(s seen) bool { return s.service("backoffice").Instances == 0 && !target(s) })
 	m.t.Logf("a stopped service has no instances in the graph after %s", took.Round(time.Millisecond))
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	must.Eq(m.t, api.EdgeConfirmed, p.state("backoffice", "catalog"), must.Sprint("what was seen is remembered"))
-	must.MapNotContainsKey(m.t, p.targets, api.TargetRef{Namespace: "default", Job: "backoffice", Group: "backoffice"})
+	must.Eq(m.t, api.EdgeConfirmed, p.now().state("backoffice", "catalog"), must.Sprint("what was seen is remembered"))
 }
 
 // intention writes or deletes one intention.

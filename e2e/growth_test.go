@@ -3,10 +3,8 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -39,22 +37,7 @@ func TestServersFindEachOtherInConsul(t *testing.T) {
 	env := sharedStack(t)
 	vendor, err := consulapi.NewClient(&consulapi.Config{Address: env.ConsulAddr, Token: env.ConsulToken})
 	must.NoError(t, err)
-	portBlock.Lock()
-	portBlock.next += 5
-	offset := running.Offset() + portBlock.next
-	portBlock.Unlock()
-	cluster, err := daemon.Start(t.Context(), env, daemon.Options{
-		Binary: filepath.Join(root(t), "bin", "oakum"), Dir: t.TempDir(), Servers: 3, PortOffset: offset, Rewrite: byConsul(env.ConsulAddr),
-	})
-	must.NoError(t, err)
-	t.Cleanup(func() {
-		if t.Failed() {
-			for _, s := range cluster.Servers {
-				t.Logf("the log of %s ends:\n%s", s.Name, lastLines(s.Log(), 40))
-			}
-		}
-		must.NoError(t, cluster.Stop())
-	})
+	cluster := startServers(t, env, daemon.Options{Servers: 3, Rewrite: byConsul(env.ConsulAddr)})
 
 	t.Log("Consul knows who leads, and that all three are healthy")
 	entries := func() []*consulapi.ServiceEntry {
@@ -81,12 +64,14 @@ func TestServersFindEachOtherInConsul(t *testing.T) {
 	must.NoError(t, err)
 	former, err := cluster.Leader(t.Context())
 	must.NoError(t, err)
-	res := cluster.Oakum(t.Context(), alice, "operator", "raft", "transfer")
-	must.EqOp(t, 0, res.Code, must.Sprint(res.Stderr))
 	eventually(t, "another leader in Consul", 30*time.Second, func() bool {
 		leader, err := cluster.Leader(t.Context())
 		must.NoError(t, err)
-		return leader != former && leaderIs(leader)
+		if leader == former { // at first, when a transfer came to nothing, and when an election took it back
+			_ = cluster.Oakum(t.Context(), alice, "operator", "raft", "transfer")
+			return false
+		}
+		return leaderIs(leader)
 	})
 
 	t.Log("every server tells its version, and all are healthy")
@@ -108,6 +93,11 @@ func TestServersFindEachOtherInConsul(t *testing.T) {
 	eventually(t, "three servers in Consul", 30*time.Second, func() bool { return len(entries()) == 3 })
 
 	t.Log("an agent that forgot is told again")
-	must.NoError(t, vendor.Agent().ServiceDeregisterOpts(growthService+"-"+gone.Name, new(consulapi.QueryOptions).WithContext(context.WithoutCancel(t.Context()))))
-	eventually(t, "it is registered again", 30*time.Second, func() bool { return len(entries()) == 3 })
+	id := growthService + "-" + gone.Name
+	must.NoError(t, vendor.Agent().ServiceDeregisterOpts(id, new(consulapi.QueryOptions).WithContext(t.Context())))
+	eventually(t, "it is registered again", 30*time.Second, func() bool {
+		own, err := vendor.Agent().Services() // the agent's own word: the catalog may not have heard of its leave yet
+		must.NoError(t, err)
+		return own[id] != nil && len(entries()) == 3
+	})
 }

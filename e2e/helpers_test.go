@@ -19,6 +19,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/e2e/stack"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // running is the stack that the tests of this package share.
@@ -70,7 +71,8 @@ func sharedStack(t *testing.T) stack.Env {
 	return running.Env()
 }
 
-// eventually waits for a condition with a deadline.
+// eventually waits for a condition, for wait.Patience at least: a machine may be
+// five times slower than the one on which a test was written.
 func eventually(t *testing.T, what string, within time.Duration, ok func() bool) {
 	t.Helper()
 	eventuallySay(t, within, ok, func() string { return what })
@@ -78,16 +80,7 @@ func eventually(t *testing.T, what string, within time.Duration, ok func() bool)
 
 func eventuallySay(t *testing.T, within time.Duration, ok func() bool, say func() string) {
 	t.Helper()
-	ticker := time.NewTicker(100 * time.Millisecond)
-	defer ticker.Stop()
-	deadline := time.After(within)
-	for !ok() {
-		select {
-		case <-ticker.C:
-		case <-deadline:
-			t.Fatalf("not within %s: %s", within, say())
-		}
-	}
+	wait.Within(t, max(within, wait.Patience), say, ok)
 }
 
 // endJob stops a job when the test ends. Nomad forgets it with the stack: a job

@@ -28,23 +28,28 @@ func TestThirdPartyStrategy(t *testing.T) {
 	text, err := os.ReadFile(binary)
 	must.NoError(t, err)
 	sum := sha256.Sum256(text)
-	o := newOakum(t, 1, fmt.Sprintf("plugin \"one_per_node\" {\n  path   = %q\n  sha256 = %q\n}\n", binary, hex.EncodeToString(sum[:])))
+	o := newOakum(t, 1, fmt.Sprintf("plugin \"one_per_node\" {\n  path   = %q\n  sha256 = %q\n}\n", binary, hex.EncodeToString(sum[:])), heldPolicy)
 	policy := o.file("third.hcl", `policy "third" {
   applies = target.job == "thirds"
   strategy "one_per_node" {}
 }
 `)
-	res := o.Oakum(t.Context(), o.pipeline, "policy", "apply", policy)
-	must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
-	o.job("thirds", 4, true)
+	o.does(o.pipeline, "policy", "apply", policy)
+	o.jobOf("held", "thirds", 4, true)
 	id := o.submit(o.patchFile("thirds-2", "thirds", `VERSION = "v2"`))
 	o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) > 0 })
 	killed := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", binary)
 	must.NoError(t, killed.Run(), must.Sprint("the plugin runs in a process of its own"))
+	for stage := 1; ; stage++ {
+		o.promote(id, stage)
+		if r := o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status.Ended() || len(r.Stages) > stage }); r.Status.Ended() {
+			break
+		}
+	}
 	r := o.ended(id, 3*time.Minute, api.RolloutComplete)
 	must.Eq(t, "one_per_node", r.Decision.Strategy.Name)
 	must.Eq(t, 4, o.count("thirds", "v2"))
-	res = o.Oakum(t.Context(), o.pipeline, "plugin", "list")
+	res := o.does(o.pipeline, "plugin", "list")
 	must.StrContains(t, res.Stdout, "one_per_node")
 	t.Log(res.Stdout)
 }

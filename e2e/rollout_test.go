@@ -19,7 +19,7 @@ import (
 // TestRollouts carries patches out on jobs of cheap instances and asks Nomad
 // what runs at each step.
 func TestRollouts(t *testing.T) {
-	o := newOakum(t, 1, "")
+	o := newOakum(t, 1, "", heldPolicy)
 
 	t.Run("a critical target goes 10, 50, 100 %", func(t *testing.T) {
 		o := o.in(t)
@@ -59,18 +59,14 @@ func TestRollouts(t *testing.T) {
 		o.job("colours", 3, false)
 		before := o.versions("colours")
 		id := o.submit(o.patchFile("colours-2", "colours", `VERSION = "v2"`))
-		beside := false
-		r := o.until(id, 2*time.Minute, func(r api.Rollout) bool {
-			beside = beside || (o.count("colours", "v1") == 3 && o.count("colours", "v2") == 3)
-			return r.Status.Ended()
-		})
-		must.Eq(t, api.RolloutComplete, r.Status, must.Sprint(r.Reason))
+		r := o.ended(id, 2*time.Minute, api.RolloutComplete)
 		must.Eq(t, "blue_green", r.Decision.Strategy.Name)
-		must.True(t, beside, must.Sprint("both colours ran in full before the promotion"))
 		must.Eq(t, 3, o.count("colours", "v2"))
 		for alloc := range o.versions("colours") {
 			must.MapNotContainsKey(t, before, alloc)
 		}
+		started, ended := o.handover("colours", before)
+		must.True(t, started.Before(ended), must.Sprintf("both colours ran in full: the last patched instance from %s, the first former one until %s", started, ended))
 	})
 
 	t.Run("an instance that crashes turns everything back to the exact former job", func(t *testing.T) {
@@ -95,10 +91,8 @@ func TestRollouts(t *testing.T) {
 		res := o.Oakum(t.Context(), o.pipeline, "patch", "submit", path)
 		must.NotEq(t, 0, res.Code)
 		must.StrContains(t, res.Stdout+res.Stderr, "quarantine")
-		res = o.Oakum(t.Context(), o.alice, "patch", "lift-quarantine", "crashes-2", "default/crashes/g")
-		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
-		res = o.Oakum(t.Context(), o.pipeline, "patch", "plan", path)
-		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+		o.does(o.alice, "patch", "lift-quarantine", "crashes-2", "default/crashes/g")
+		o.does(o.pipeline, "patch", "plan", path)
 	})
 
 	t.Run("an instance that never becomes healthy turns back at the deadline", func(t *testing.T) {
@@ -106,6 +100,11 @@ func TestRollouts(t *testing.T) {
 		o.job("sickly", 3, true)
 		o.checked("sickly")
 		former := o.spec("sickly")
+		o.does(o.pipeline, "policy", "apply", o.file("impatient.hcl", `policy "impatient" {
+  applies  = target.job == "sickly"
+  deadline = "10s"
+}
+`))
 		id := o.submit(o.patchFile("sickly-2", "sickly", `VERSION = "sick"`))
 		r := o.ended(id, 2*time.Minute, api.RolloutRolledBack)
 		must.StrContains(t, r.Reason, "deadline")
@@ -115,7 +114,7 @@ func TestRollouts(t *testing.T) {
 
 	t.Run("a person takes it back in the middle", func(t *testing.T) {
 		o := o.in(t)
-		o.job("taken", 4, true)
+		o.jobOf("held", "taken", 4, true)
 		former := o.spec("taken")
 		policy := o.file("slow.hcl", `policy "slow" {
   applies = target.job == "taken"
@@ -128,17 +127,16 @@ func TestRollouts(t *testing.T) {
   }
 }
 `)
-		must.Eq(t, 0, o.Oakum(t.Context(), o.pipeline, "policy", "apply", policy).Code)
+		o.does(o.pipeline, "policy", "apply", policy)
 		id := o.submit(o.patchFile("taken-2", "taken", `VERSION = "v2"`))
 		o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status == api.RolloutAwaitingApproval })
 		res := o.Oakum(t.Context(), o.pipeline, "rollout", "approve", id)
 		must.NotEq(t, 0, res.Code, must.Sprint("the pipeline may not approve"))
 		must.Eq(t, 4, o.count("taken", "v1"))
-		res = o.Oakum(t.Context(), o.alice, "rollout", "approve", id)
-		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+		o.does(o.alice, "rollout", "approve", id)
 		o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) > 0 })
-		res = o.Oakum(t.Context(), o.alice, "rollout", "rollback", id)
-		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+		eventually(t, "the middle", time.Minute, func() bool { return o.count("taken", "v2") == 2 })
+		o.does(o.alice, "rollout", "rollback", id)
 		o.ended(id, time.Minute, api.RolloutRolledBack)
 		eventually(t, "four former instances run", time.Minute, func() bool { return o.count("taken", "v1") == 4 })
 		must.Eq(t, former, o.spec("taken"))
@@ -160,7 +158,7 @@ func TestRollouts(t *testing.T) {
   }
 }
 `, time.Now().AddDate(1, 0, 0).Format(time.DateOnly)))
-		must.Eq(t, 0, o.Oakum(t.Context(), o.pipeline, "policy", "apply", hold).Code)
+		o.does(o.pipeline, "policy", "apply", hold)
 		id := o.submit(o.patchFile("busy-2", "busy", `VERSION = "v2"`))
 		o.until(id, time.Minute, func(r api.Rollout) bool {
 			return r.Status == api.RolloutWaiting && strings.Contains(r.Reason, "not today") // the gate is asked after it began to wait
@@ -169,8 +167,7 @@ func TestRollouts(t *testing.T) {
 		must.NotEq(t, 0, res.Code)
 		must.StrContains(t, res.Stdout+res.Stderr, id)
 		must.Eq(t, 2, o.count("busy", "v1"))
-		res = o.Oakum(t.Context(), o.alice, "rollout", "abort", id)
-		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+		o.does(o.alice, "rollout", "abort", id)
 		o.ended(id, time.Minute, api.RolloutCancelled)
 
 		bad := o.file("bad.hcl", "policy \"bad\" {\n  applies = target.nothing == 1\n}\n")
@@ -183,35 +180,38 @@ func TestRollouts(t *testing.T) {
 }
 
 // TestBadDays takes the systems away that a rollout leans on, and the daemon
-// itself, in the middle of a rollout.
+// itself, in the middle of a rollout that goes on when a person says so.
 func TestBadDays(t *testing.T) {
-	o := newOakum(t, 1, "")
+	o := newOakum(t, 1, "", heldPolicy)
 
-	for _, component := range []string{stack.NomadServer, stack.Consul} {
+	for component, source := range map[string]string{stack.NomadServer: "nomad", stack.Consul: "consul"} {
 		t.Run(component+" is away", func(t *testing.T) {
 			o := o.in(t)
 			job := "away-" + component
-			o.job(job, 4, true)
+			o.jobOf("held", job, 4, true)
 			if component == stack.Consul {
 				o.checked(job)
 			}
 			id := o.submit(o.patchFile(job+"-2", job, `VERSION = "v2"`))
-			o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) == 1 })
+			o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
 			must.NoError(t, running.Stop(t.Context(), component))
-			r := o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Holds) > 0 || r.Status.Ended() })
+			r := o.until(id, time.Minute, func(r api.Rollout) bool {
+				return r.Status.Ended() || (len(r.Holds) > 0 && r.Holds[0].Source == source)
+			})
 			must.Eq(t, api.RolloutHolding, r.Status, must.Sprint(r.Reason))
 			must.False(t, r.Holds[0].Since.IsZero())
-			stages := len(r.Stages)
 			must.NoError(t, running.Start(t.Context(), component))
-			r = o.ended(id, 3*time.Minute, api.RolloutComplete)
-			must.Less(t, len(r.Stages), stages)
+			for stage := range 3 {
+				o.promote(id, stage+1)
+			}
+			o.ended(id, 3*time.Minute, api.RolloutComplete)
 			eventually(t, "every instance runs the patch", time.Minute, func() bool { return o.count(job, "v2") == 4 })
 		})
 	}
 
 	t.Run("kill -9 of the daemon at every stage: nothing is done twice", func(t *testing.T) {
 		o := o.in(t)
-		o.job("killed", 10, true)
+		o.jobOf("held", "killed", 10, true)
 		id := o.submit(o.patchFile("killed-2", "killed", `VERSION = "v2"`))
 		for stage := range 3 {
 			o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) > stage })
@@ -219,6 +219,7 @@ func TestBadDays(t *testing.T) {
 			must.NoError(t, o.Servers[0].Start())
 			_, err := o.Leader(t.Context())
 			must.NoError(t, err)
+			o.promote(id, stage+1)
 		}
 		r := o.ended(id, 2*time.Minute, api.RolloutComplete)
 		must.Eq(t, 10, o.count("killed", "v2"))
@@ -234,24 +235,53 @@ func TestBadDays(t *testing.T) {
 
 	t.Run("somebody else changes the job: hold", func(t *testing.T) {
 		o := o.in(t)
-		o.job("meddled", 4, true)
+		o.jobOf("held", "meddled", 4, true)
 		id := o.submit(o.patchFile("meddled-2", "meddled", `VERSION = "v2"`))
 		o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) == 1 })
-		res := o.Oakum(t.Context(), o.alice, "rollout", "pause", id)
-		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+		o.does(o.alice, "rollout", "pause", id)
 		o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status == api.RolloutPaused && r.Effect == nil })
 		job, _, err := o.vendor.Jobs().Info("meddled", nil)
 		must.NoError(t, err)
 		job.TaskGroups[0].Tasks[0].Env["VERSION"] = "theirs"
 		_, _, err = o.vendor.Jobs().Register(job, nil)
 		must.NoError(t, err)
-		res = o.Oakum(t.Context(), o.alice, "rollout", "resume", id)
-		must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+		o.does(o.alice, "rollout", "resume", id)
 		r := o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status != api.RolloutRunning })
 		must.Eq(t, api.RolloutHolding, r.Status, must.Sprint(r.Reason))
 		must.Eq(t, "job", r.Holds[0].Source)
 		must.StrContains(t, o.spec("meddled"), "theirs", must.Sprint("oakum does not overwrite somebody else's change"))
 	})
+}
+
+// handover is, by Nomad's record, when the last instance of a job that was not
+// there before began to run, and when the first of those ended.
+func (o *oakum) handover(id string, before map[string]string) (started, ended time.Time) {
+	o.t.Helper()
+	eventually(o.t, "all former instances have ended", time.Minute, func() bool {
+		stubs, _, err := o.vendor.Jobs().Allocations(id, true, nil)
+		must.NoError(o.t, err)
+		started, ended = time.Time{}, time.Time{}
+		for _, s := range stubs {
+			main := s.TaskStates["main"]
+			if main == nil {
+				return false
+			}
+			if _, former := before[s.ID]; !former {
+				if main.StartedAt.After(started) {
+					started = main.StartedAt
+				}
+				continue
+			}
+			if main.FinishedAt.IsZero() {
+				return false
+			}
+			if ended.IsZero() || main.FinishedAt.Before(ended) {
+				ended = main.FinishedAt
+			}
+		}
+		return true
+	})
+	return started, ended
 }
 
 // in is the cluster under another test's eyes.

@@ -115,6 +115,10 @@ func oakum(t *testing.T, s *Server, args ...string) (code int, stdout, stderr st
 func TestTheDebugBundleHoldsNoSecret(t *testing.T) {
 	s := dev(t, nil)
 	fill(t, s)
+	wait.For(t, "autopilot's first look", func() bool {
+		all, err := s.node.Autopilot()
+		return err == nil && all.Healthy
+	})
 	path := filepath.Join(t.TempDir(), "debug.tar.gz")
 	code, _, stderr := oakum(t, s, "operator", "debug", "-output="+path)
 	must.EqOp(t, 0, code, must.Sprint(stderr))

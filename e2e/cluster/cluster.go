@@ -13,6 +13,7 @@ import (
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/authority"
 	"github.com/oakumhq/oakum/e2e/process"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // The ports inside of each namespace.
@@ -275,7 +276,7 @@ func (s *Server) Health(ctx context.Context) (report api.HealthReport, ok bool) 
 // leader by a majority.
 func (c *Cluster) Leader(ctx context.Context) (*Server, error) {
 	var leader *Server
-	err := Until(ctx, 30*time.Second, func() bool {
+	err := wait.Until(ctx, wait.Patience, func() bool {
 		votes := map[string]int{}
 		for _, s := range c.Servers {
 			if report, ok := s.Health(ctx); ok && report.Ready {
@@ -316,7 +317,7 @@ func (c *Cluster) Others(not ...*Server) []*Server {
 // when their states differ then.
 func (c *Cluster) Agree(ctx context.Context) (api.StateInfo, error) {
 	var infos []api.StateInfo
-	err := Until(ctx, 30*time.Second, func() bool {
+	err := wait.Until(ctx, wait.Patience, func() bool {
 		infos = nil
 		for _, s := range c.Servers {
 			info, err := s.Client.State(ctx)
@@ -337,22 +338,6 @@ func (c *Cluster) Agree(ctx context.Context) (api.StateInfo, error) {
 		}
 	}
 	return infos[0], nil
-}
-
-// Until waits for a condition.
-func Until(ctx context.Context, within time.Duration, ok func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, within)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for !ok() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %w", within, ctx.Err())
-		}
-	}
-	return nil
 }
 
 // Tail returns the last lines of a text.

@@ -8,9 +8,10 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // Disk is a small file system of its own, in a file on a loop device.
@@ -114,7 +115,7 @@ func ungroup(ns string) error {
 	if _, err := os.Stat(group); err != nil {
 		return nil // it never had one
 	}
-	return Until(context.Background(), 5*time.Second, func() bool { return os.Remove(group) == nil })
+	return wait.Until(context.Background(), wait.Patience, func() bool { return os.Remove(group) == nil })
 }
 
 // unmountBelow unmounts the disks of a network.

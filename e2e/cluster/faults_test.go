@@ -10,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/e2e/cluster"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // fault is something that happens to a running cluster, and how it ends.
@@ -63,7 +64,7 @@ func cutOff(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	old := leader(t, c)
 	must.NoError(t, c.Net.Isolate(old.Index))
 	flows(t, l, "the majority goes on")
-	until(t, "the old leader knows that it has lost", 10*time.Second, func() bool {
+	wait.For(t, "the old leader knows that it has lost", func() bool {
 		report, ok := old.Health(t.Context())
 		return ok && !report.Ready
 	})
@@ -171,7 +172,7 @@ func standsStill(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	// that is put to it from now on.
 	key := l.Key(9) // the callers leave it alone
 	var written cluster.Operation
-	until(t, "a change is confirmed", 20*time.Second, func() bool {
+	wait.For(t, "a change is confirmed", func() bool {
 		written = l.Do(t.Context(), 100, c.Others(old)[0], cluster.Operation{Kind: cluster.Put, Key: key, Value: fmt.Sprint("w", l.Now())})
 		return written.Outcome == cluster.Done
 	})
@@ -203,7 +204,7 @@ func standsStill(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 // rejoined waits until a server follows the leader again.
 func rejoined(t *testing.T, c *cluster.Cluster, s *cluster.Server) {
 	t.Helper()
-	until(t, s.Name+" is back", 25*time.Second, func() bool {
+	wait.For(t, s.Name+" is back", func() bool {
 		report, ok := s.Health(t.Context())
 		return ok && report.Ready
 	})

@@ -13,6 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/e2e/cluster"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // built is the binary that make build makes.
@@ -61,18 +62,12 @@ func leader(t *testing.T, c *cluster.Cluster) *cluster.Server {
 	return s
 }
 
-// until waits for a condition with a deadline.
-func until(t *testing.T, what string, within time.Duration, ok func() bool) {
-	t.Helper()
-	must.NoError(t, cluster.Until(t.Context(), within, ok), must.Sprint(what))
-}
-
 // flows waits until the cluster has confirmed some more changes.
 func flows(t *testing.T, l *cluster.Load, what string) {
 	t.Helper()
 	const some = 15
 	since := l.Now()
-	until(t, what, 25*time.Second, func() bool { return l.Accepted(since) >= some })
+	wait.For(t, what, func() bool { return l.Accepted(since) >= some })
 }
 
 // lasts lets a fault go on for a while.

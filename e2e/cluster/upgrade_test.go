@@ -21,6 +21,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/oakumhq/oakum/e2e/cluster"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // version is a binary and what is to be known of it.
@@ -130,7 +131,7 @@ func TestRollingUpgrade(t *testing.T) {
 	}
 	first := c.Others(leader(t, c))[0]
 	upgrade(first)
-	until(t, "the server of the new version leads", time.Minute, func() bool {
+	wait.For(t, "the server of the new version leads", func() bool {
 		now, err := c.Leader(t.Context())
 		if err != nil || now == first {
 			return err == nil
@@ -148,7 +149,7 @@ func TestRollingUpgrade(t *testing.T) {
 	for _, s := range c.Others(first) {
 		upgrade(s)
 	}
-	until(t, "the level rises once all servers are new", 30*time.Second, func() bool {
+	wait.For(t, "the level rises once all servers are new", func() bool {
 		info, err := leader(t, c).Client.State(t.Context())
 		return err == nil && info.Level == fresh.level
 	})

@@ -14,12 +14,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/process"
 	"github.com/oakumhq/oakum/e2e/stack"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // httpPort and raftPort are those of the first server; the next ones follow.
@@ -175,22 +177,18 @@ func (c *Cluster) Stop() error {
 
 // Leader waits until the servers agree on a leader that lives, and returns it.
 func (c *Cluster) Leader(ctx context.Context) (*Server, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	ticker := time.NewTicker(200 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		for _, s := range c.Servers {
-			if s.Running() && s.leads(ctx) {
-				return s, nil
-			}
+	var leader *Server
+	err := wait.Until(ctx, wait.Patience, func() bool {
+		i := slices.IndexFunc(c.Servers, func(s *Server) bool { return s.Running() && s.leads(ctx) })
+		if i >= 0 {
+			leader = c.Servers[i]
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("no leader within a minute; the log of %s ends:\n%s", c.Servers[0].Name, tail(c.Servers[0].Log(), 30))
-		}
+		return leader != nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("wait for a leader: %w; the log of %s ends:\n%s", err, c.Servers[0].Name, tail(c.Servers[0].Log(), 30))
 	}
+	return leader, nil
 }
 
 // health is what a server says of itself.

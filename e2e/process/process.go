@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -14,10 +15,12 @@ import (
 // endTimeout is how long a process may take to end when it was asked to.
 const endTimeout = 20 * time.Second
 
-// Process is one server's process, or its absence between two starts. It is
-// not safe for concurrent use, Ended aside.
+// Process is one server's process, or its absence between two starts. Several
+// goroutines may use it: one asks while another kills.
 type Process struct {
-	log   string // file; each start appends to it
+	log string // file; each start appends to it
+
+	mu    sync.Mutex
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
@@ -32,19 +35,34 @@ func (p *Process) Launch(argv, env []string) error {
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	defer log.Close()                          //nolint:errcheck // the process has a descriptor of its own
-	p.cmd = exec.Command(argv[0], argv[1:]...) //nolint:noctx // it outlives the caller's context, Kill or Terminate ends it
-	p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = log, log, env
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
+	defer log.Close()                         //nolint:errcheck // the process has a descriptor of its own
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:noctx // it outlives the caller's context, Kill or Terminate ends it
+	cmd.Stdout, cmd.Stderr, cmd.Env = log, log, env
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", filepath.Base(argv[0]), err)
 	}
-	p.ended = make(chan struct{})
-	go func(cmd *exec.Cmd, ended chan struct{}) {
+	ended := make(chan struct{})
+	go func() {
 		_ = cmd.Wait() // killed on purpose, most of the time
 		close(ended)
-	}(p.cmd, p.ended)
+	}()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cmd, p.ended = cmd, ended
 	return nil
+}
+
+// now is the process that was started last, nil before the first start.
+func (p *Process) now() (cmd *exec.Cmd, ended <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cmd, p.ended
+}
+
+func (p *Process) signal(sig syscall.Signal) error {
+	cmd, _ := p.now()
+	return cmd.Process.Signal(sig)
 }
 
 // Kill ends the process without a warning, as a crash would.
@@ -54,28 +72,35 @@ func (p *Process) Kill() { p.end(syscall.SIGKILL) }
 func (p *Process) Terminate() { p.end(syscall.SIGTERM) }
 
 // Hangup has the process read its certificates again.
-func (p *Process) Hangup() error { return p.cmd.Process.Signal(syscall.SIGHUP) }
+func (p *Process) Hangup() error { return p.signal(syscall.SIGHUP) }
 
 // Pause stops the process where it stands, as a machine does that is moved or
 // swaps; Resume lets it go on.
-func (p *Process) Pause() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+func (p *Process) Pause() error { return p.signal(syscall.SIGSTOP) }
 
 // Resume ends Pause.
-func (p *Process) Resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
 
 // PID is that of the process.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
+func (p *Process) PID() int {
+	cmd, _ := p.now()
+	return cmd.Process.Pid
+}
 
 // Ended is closed when the process is over.
-func (p *Process) Ended() <-chan struct{} { return p.ended }
+func (p *Process) Ended() <-chan struct{} {
+	_, ended := p.now()
+	return ended
+}
 
 // Running reports whether the process lives.
 func (p *Process) Running() bool {
-	if p.cmd == nil {
+	cmd, ended := p.now()
+	if cmd == nil {
 		return false
 	}
 	select {
-	case <-p.ended:
+	case <-ended:
 		return false
 	default:
 		return true
@@ -86,12 +111,13 @@ func (p *Process) end(sig syscall.Signal) {
 	if !p.Running() {
 		return
 	}
-	_ = p.cmd.Process.Signal(sig) // it may have ended in between
+	cmd, ended := p.now()
+	_ = cmd.Process.Signal(sig) // it may have ended in between
 	select {
-	case <-p.ended:
+	case <-ended:
 	case <-time.After(endTimeout):
-		_ = p.cmd.Process.Kill() // the last resort
-		<-p.ended
+		_ = cmd.Process.Kill() // the last resort
+		<-ended
 	}
 }
 

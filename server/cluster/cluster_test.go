@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -55,15 +56,25 @@ func start(t *testing.T, cfg cluster.Config) *member {
 	return &member{Node: node, store: store, cfg: cfg}
 }
 
-// addresses reserves n free ports and gives them back for the servers to take.
+// nextPort is the last port that addresses tried. It begins below those that the
+// kernel gives to whoever does not name one: such a port may be taken between
+// the stop of a server and its next start.
+var nextPort atomic.Int64
+
+const firstPort = 23000
+
+// addresses finds n ports that nobody has or will be given.
 func addresses(t *testing.T, n int) []string {
 	t.Helper()
 	var out []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must.NoError(t, err)
-		defer func() { must.NoError(t, l.Close()) }()
-		out = append(out, l.Addr().String())
+	for len(out) < n {
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+nextPort.Add(1))
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			continue // somebody has it
+		}
+		must.NoError(t, l.Close())
+		out = append(out, address)
 	}
 	return out
 }
@@ -349,7 +360,12 @@ func TestRunFollowsLeadership(t *testing.T) {
 		}
 	}
 	wait.For(t, "a leader at work", look(func() bool { return len(leading) > 0 }))
-	former := do(t, members, "a transfer", func(ctx context.Context, leader *member) error { return leader.Transfer(ctx) })
+	former := do(t, members, "a transfer", func(ctx context.Context, leader *member) error {
+		if !look(func() bool { return leading[leader.ID()] })() {
+			return api.Errorf(api.CodeNoLeader, "it has not begun to work")
+		}
+		return leader.Transfer(ctx)
+	})
 	wait.For(t, "the former leader's end with its cause", look(func() bool { return ended[former.ID()] }))
 	wait.For(t, "another leader at work", look(func() bool { return len(leading) > 0 }))
 	cancel()

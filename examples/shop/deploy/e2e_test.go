@@ -5,6 +5,7 @@ package deploy_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/oakumhq/oakum/e2e/stack"
 	"github.com/oakumhq/oakum/examples/shop/deploy"
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/shoenig/test/must"
 )
 
@@ -25,11 +27,9 @@ func up(t *testing.T) deploy.Env {
 	t.Helper()
 	root, err := stack.RepositoryRoot()
 	must.NoError(t, err)
-	offset, err := stack.FreeOffset(1)
-	must.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
-	s, err := stack.Up(ctx, stack.Options{Dir: filepath.Join(t.TempDir(), "stack"), PortOffset: offset, Log: t.Output()})
+	s, err := stack.Up(ctx, stack.Options{Dir: filepath.Join(t.TempDir(), "stack"), PortOffset: stack.AnyOffset, Log: t.Output()})
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		down, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
@@ -58,21 +58,15 @@ func consul(t *testing.T, env deploy.Env, path string, out any) {
 // eventually polls until Prometheus answers the query with want series.
 func eventually(t *testing.T, env deploy.Env, within time.Duration, query string, want int) []deploy.Series {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), within)
-	defer cancel()
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for {
-		series, err := deploy.Query(ctx, env, query)
-		if err == nil && len(series) == want {
-			return series
-		}
-		select {
-		case <-ctx.Done():
-			t.Fatalf("query %s: want %d series within %s, have %v, error %v", query, want, within, series, err)
-		case <-ticker.C:
-		}
-	}
+	var series []deploy.Series
+	var err error
+	wait.Within(t, within, func() string {
+		return fmt.Sprintf("query %s: want %d series, have %v, error %v", query, want, series, err)
+	}, func() bool {
+		series, err = deploy.Query(t.Context(), env, query)
+		return err == nil && len(series) == want
+	})
+	return series
 }
 
 func TestShopOnTheRealStack(t *testing.T) {
@@ -81,8 +75,10 @@ func TestShopOnTheRealStack(t *testing.T) {
 	t.Run("consul knows the mesh", func(t *testing.T) {
 		for _, s := range deploy.Services() {
 			var rows []struct{ Service struct{ Kind string } }
-			consul(t, env, "/v1/health/connect/"+s.Name+"?passing=1", &rows)
-			must.Len(t, s.Instances, rows)
+			wait.For(t, s.Name+" passes its checks", func() bool {
+				consul(t, env, "/v1/health/connect/"+s.Name+"?passing=1", &rows)
+				return len(rows) == s.Instances
+			})
 			must.Eq(t, "connect-proxy", rows[0].Service.Kind)
 		}
 		allowed := func(source, destination string) bool {
@@ -98,7 +94,7 @@ func TestShopOnTheRealStack(t *testing.T) {
 	})
 
 	t.Run("prometheus sees the mesh and every instance", func(t *testing.T) {
-		edges := eventually(t, env, time.Minute, `sum by (src, dst) (rate(consul_proxy_upstream_rx_bytes[30s])) > 0`, len(deploy.Edges()))
+		edges := eventually(t, env, wait.Patience, `sum by (src, dst) (rate(consul_proxy_upstream_rx_bytes[30s])) > 0`, len(deploy.Edges()))
 		for _, e := range deploy.Edges() {
 			must.True(t, slices.ContainsFunc(edges, func(s deploy.Series) bool {
 				return s.Labels["src"] == e.From && s.Labels["dst"] == e.To
@@ -108,7 +104,7 @@ func TestShopOnTheRealStack(t *testing.T) {
 		for _, s := range deploy.Services() {
 			instances += s.Instances
 		}
-		eventually(t, env, time.Minute, `count by (alloc_id) (http_request_duration_seconds_bucket{le="+Inf",alloc_id!=""} > 0)`, instances)
+		eventually(t, env, wait.Patience, `count by (alloc_id) (http_request_duration_seconds_bucket{le="+Inf",alloc_id!=""} > 0)`, instances)
 	})
 
 	t.Run("another image rolls", func(t *testing.T) {
@@ -119,18 +115,19 @@ func TestShopOnTheRealStack(t *testing.T) {
 		newer := strings.ReplaceAll(string(text), "store-1.0.qcow2", "store-1.1.qcow2")
 		must.NoError(t, os.WriteFile(filepath.Join(patched.Jobs, "store.nomad.hcl"), []byte(newer), 0o600))
 		must.NoError(t, deploy.Submit(t.Context(), patched, "store"))
-		eventually(t, env, 4*time.Minute, `count(shop_build_info{version="1.1"}) == 4 unless count(shop_build_info{version="1.0",job_name="store"})`, 1)
+		eventually(t, env, 8*time.Minute, `count(shop_build_info{version="1.1"}) == 4 unless count(shop_build_info{version="1.0",job_name="store"})`, 1)
 	})
 
 	t.Run("down leaves nothing", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		must.NoError(t, deploy.Down(ctx, env, slog.New(slog.NewTextHandler(t.Output(), nil))))
-		var services map[string][]string
-		consul(t, env, "/v1/catalog/services", &services)
-		for _, s := range deploy.Services() {
-			must.MapNotContainsKey(t, services, s.Name)
-			must.MapNotContainsKey(t, services, s.Name+"-sidecar-proxy")
-		}
+		wait.For(t, "consul has forgotten the mesh", func() bool {
+			var services map[string][]string
+			consul(t, env, "/v1/catalog/services", &services)
+			return !slices.ContainsFunc(deploy.Services(), func(s deploy.Service) bool {
+				return services[s.Name] != nil || services[s.Name+"-sidecar-proxy"] != nil
+			})
+		})
 	})
 }
