@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -144,6 +145,52 @@ func TestForeignRollbackIsGivenUp(t *testing.T) {
 		must.Eq(t, api.RolloutFailed, w.rollout("r0").Status)
 		must.StrContains(t, w.rollout("r0").Reason, "changed by somebody else")
 		must.Eq(t, "theirs", j.spec)
+	})
+}
+
+// flakyNomad tells an empty job while it answers.
+type flakyNomad struct {
+	downNomad
+	away bool
+}
+
+func (f *flakyNomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, error) {
+	if f.away {
+		return f.downNomad.View(ctx, m)
+	}
+	return &rollout.JobView{ModifyIndex: math.MaxUint64}, nil
+}
+
+// TestNomadsAbsenceIsNotItsSlowness has Nomad be away for longer than it may
+// take to place an instance, right after it was asked to.
+func TestNomadsAbsenceIsNotItsSlowness(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(*api.Decision) {})
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Effect != nil && r.Effect.Kind == api.EffectStage })
+		nomad, o := &flakyNomad{}, w.orch.Options
+		o.Reader = nomad
+		state, a := absent, attempt{effect: w.rollout("r0").Effect.ID}
+		turn := func(after time.Duration) (rollout.EffectResult, bool) {
+			time.Sleep(after)
+			return New(o).drive(w.term.ctx, slog.New(slog.DiscardHandler), w.rollout("r0"), &a,
+				func(*rollout.JobView) (progress, string) { return state, "nothing is placed" },
+				func(context.Context, *rollout.JobView) error { state = pending; return nil })
+		}
+		_, done := turn(0)
+		must.False(t, done)
+		nomad.away = true
+		_, done = turn(time.Second)
+		must.False(t, done)
+		nomad.away = false
+		_, done = turn(2 * placeTimeout)
+		must.False(t, done, must.Sprint("its minute begins when it is back"))
+		_, done = turn(placeTimeout)
+		must.False(t, done)
+		res, done := turn(time.Second)
+		must.True(t, done)
+		must.False(t, res.OK)
+		must.StrContains(t, res.Outcome, "nothing is placed")
 	})
 }
 

@@ -30,7 +30,7 @@ var errSuperseded = errors.New("the effect was superseded")
 type attempt struct {
 	effect    string
 	quiet     time.Time             // since when nothing has been sent, as far as this leader knows
-	performed time.Time             // when the world was seen or made to change
+	performed time.Time             // when the world was seen or made to change, since it answers
 	refused   error                 // why the last try did not go through
 	result    *rollout.EffectResult // known, but not yet recorded
 }
@@ -128,6 +128,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 ) (rollout.EffectResult, bool) {
 	view, hold := o.look(ctx, r)
 	if hold != nil {
+		a.performed = time.Time{} // what does not answer has no time to run out
 		o.tellAway(ctx, log, r, hold)
 		return rollout.EffectResult{}, false
 	}
