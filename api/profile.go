@@ -22,6 +22,7 @@ const (
 
 // KPIs that are measured where one of the usual exporters is scraped with the
 // allocation's ID as a label: cAdvisor for containers, node_exporter in guests.
+// Those of disks are also measured in simulations, by QEMU.
 const (
 	KPIIOOperations   = "io_operations"   // reads and writes of disks per second
 	KPIIOBytes        = "io_bytes"        // bytes read from and written to disks per second
@@ -141,6 +142,8 @@ type KPIEffect struct {
 	Exposure float64     `json:"exposure"`       // requests or instance-seconds seen on the canary
 	Reason   string      `json:"reason"`
 	Missing  bool        `json:"missing,omitempty"` // no data; never promotes
+	// Unjudged: measured and told, though the policy does not judge by it.
+	Unjudged bool `json:"unjudged,omitempty"`
 	// Before is what the target's baseline has; absent while that is cold. Worse is
 	// since when both arms are beyond it by more than the margins.
 	Before *float64  `json:"before,omitempty"`

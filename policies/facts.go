@@ -175,7 +175,7 @@ func impactValue(i *api.Impact, ratioKeys []string) cty.Value {
 			continue
 		}
 		ratios[k.KPI] = number(k.Ratio)
-		if worst.IsNull() || k.Ratio > numberOf(worst) {
+		if !k.Unjudged && (worst.IsNull() || k.Ratio > numberOf(worst)) {
 			worst = number(k.Ratio)
 		}
 	}

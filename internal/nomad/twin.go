@@ -70,6 +70,7 @@ func (c *Client) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, e
 	s := twinState(m, alloc, newest)
 	if s.Phase == twin.Dead {
 		s.Why = c.causeOfDeath(ctx, m, alloc, s.Why)
+		s.Refused = diedOfMonitor(m, alloc.TaskStates, s.Why)
 	}
 	if s.Phase != twin.Running {
 		return s, nil
@@ -85,6 +86,7 @@ func (c *Client) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, e
 		s.Usage = twin.Usage{At: time.Unix(0, u.Timestamp), CPUCores: own.CPUCores, Memory: own.MemoryBytes}
 	}
 	s.Digest = c.twinDigest(ctx, m, alloc)
+	s.Blocks, s.NoBlocks = c.twinBlocks(ctx, m, alloc)
 	return s, nil
 }
 
@@ -115,7 +117,7 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 // causeOfDeath is what a person wants to read: which task failed with what, and
 // what it said last.
 func (c *Client) causeOfDeath(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, known string) string {
-	for _, name := range []string{overlayTask, m.Task} {
+	for _, name := range []string{prepareTask, askTask, m.Task} {
 		state := alloc.TaskStates[name]
 		if state == nil || !state.Failed {
 			continue
@@ -159,7 +161,7 @@ func (c *Client) unplaced(ctx context.Context, m twin.Machine) (twin.State, erro
 	}
 	for _, e := range evals {
 		for _, metric := range e.FailedTGAllocs {
-			return twin.State{Phase: twin.Unplaced, Why: placement(metric)}, nil
+			return twin.State{Phase: twin.Unplaced, Why: placement(metric), Refused: lacksShell(m, metric)}, nil
 		}
 	}
 	return twin.State{Phase: twin.Pending, Why: "not placed yet"}, nil

@@ -23,16 +23,25 @@ const (
 	twinDigestFile = "alloc/data/oakum-twin.sha256"
 	// twinPriority lets production displace a twin and never the reverse.
 	twinPriority = 1
-	// overlayTask prepares the disk.
-	overlayTask = "oakum-overlay"
+	// prepareTask makes the files that the machine opens.
+	prepareTask = "oakum-prepare"
 )
 
-// overlayScript lays a qcow2 over an image of whatever format, and leaves the
-// image's digest beside it. Arguments: image, overlay, digest file.
-const overlayScript = `set -eu
-format=$(qemu-img info -U "$1" | sed -n 's/^file format: //p')
-qemu-img create -q -f qcow2 -b "$1" -F "$format" "$2"
-sha256sum "$1" | cut -c1-64 | tr -d '\n' >"$3"
+// prepareScript makes what a monitor speaks through (see twinmonitor.go), lays a
+// qcow2 over an image of whatever format, and leaves the image's digest beside
+// it. Arguments: monitor, image, overlay, digest file; without a monitor or an
+// image it leaves that out.
+//
+// Where no FIFO can be made, a file without content lets QEMU start.
+const prepareScript = `set -eu
+if [ -n "$1" ]; then
+  [ -p "$1.in" ] || mkfifo -m 600 "$1.in" 2>/dev/null || : >"$1.in"
+  : >"$1.out"
+fi
+[ -n "$2" ] || exit 0
+format=$(qemu-img info -U "$2" | sed -n 's/^file format: //p')
+qemu-img create -q -f qcow2 -b "$2" -F "$format" "$3"
+sha256sum "$2" | cut -c1-64 | tr -d '\n' >"$4"
 `
 
 // twinJob makes the job of a twin from the target's (patched) job: the QEMU
@@ -55,13 +64,24 @@ func twinJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, er
 	m := twin.Machine{Namespace: *job.Namespace, Job: spec.Job, Image: image, Task: vm.Name}
 	reach(&m, group, vm, ports)
 
+	monitor := ""
+	if !spec.Unmonitored {
+		monitor, m.Monitored = twinMonitor, true
+		args = append(args, "-qmp", "pipe:"+monitor)
+	}
 	isolateTask(vm, args)
 	isolateGroup(group, vm)
 	if ownsDisk(image) {
 		m.Image = ""
 	} else {
-		group.Tasks = []*nomadapi.Task{overlay(vm, image), vm}
+		group.Tasks = []*nomadapi.Task{vm}
 		vm.Config["image_path"] = twinDisk
+	}
+	if m.Image != "" || m.Monitored {
+		group.Tasks = slices.Insert(group.Tasks, 0, prepare(vm, monitor, m.Image))
+	}
+	if m.Monitored {
+		group.Tasks = append(group.Tasks, asker(vm))
 	}
 	isolateJob(job, group, spec)
 	return job, m, nil
@@ -94,15 +114,17 @@ func ownsDisk(image string) bool {
 	return !strings.HasPrefix(image, "/") && !strings.HasPrefix(image, "${NOMAD_META") && !strings.HasPrefix(image, "${meta")
 }
 
-// overlay is the task that prepares the twin's disk.
-func overlay(vm *nomadapi.Task, image string) *nomadapi.Task {
+// prepare is the task that makes the twin's disk and the files of its monitor;
+// either may be empty.
+func prepare(vm *nomadapi.Task, monitor, image string) *nomadapi.Task {
 	return &nomadapi.Task{
-		Name:      overlayTask,
+		Name:      prepareTask,
 		Driver:    "raw_exec",
+		User:      vm.User, // whoever runs the machine must be able to open them
 		Lifecycle: &nomadapi.TaskLifecycle{Hook: nomadapi.TaskLifecycleHookPrestart},
 		Config: map[string]any{
 			"command": "/bin/sh",
-			"args":    []string{"-c", overlayScript, "overlay", image, twinDisk, "${NOMAD_ALLOC_DIR}/data/oakum-twin.sha256"},
+			"args":    []string{"-c", prepareScript, "prepare", monitor, image, twinDisk, "${NOMAD_ALLOC_DIR}/data/oakum-twin.sha256"},
 		},
 		Meta:          maps.Clone(vm.Meta), // the image's path may be written with it
 		Resources:     &nomadapi.Resources{CPU: new(50), MemoryMB: new(64)},

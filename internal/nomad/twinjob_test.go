@@ -61,7 +61,7 @@ func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, twin.Machine{
 		Namespace: "prod", Job: "oakum-twin-s-1-treatment", Image: "/images/store-1.1.qcow2", Task: "vm",
-		Port: "http", Host: "127.0.0.1", Scheme: "https", Path: "/health",
+		Port: "http", Host: "127.0.0.1", Scheme: "https", Path: "/health", Monitored: true,
 	}, m)
 
 	must.Eq(t, "oakum-twin-s-1-treatment", *job.ID)
@@ -78,8 +78,8 @@ func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
 	must.Len(t, 0, group.Networks[0].ReservedPorts)
 	must.Eq(t, []nomadapi.Port{{Label: "http"}, {Label: "admin"}}, group.Networks[0].DynamicPorts)
 
-	must.Len(t, 2, group.Tasks)
-	prepare, vm := group.Tasks[0], group.Tasks[1]
+	must.Len(t, 3, group.Tasks)
+	prepare, vm, ask := group.Tasks[0], group.Tasks[1], group.Tasks[2]
 	must.Eq(t, "raw_exec", prepare.Driver)
 	must.Eq(t, "prestart", prepare.Lifecycle.Hook)
 	must.SliceContains(t, prepare.Config["args"].([]string), "/images/store-1.1.qcow2")
@@ -88,7 +88,10 @@ func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
 		"-no-reboot",
 		"-netdev", "user,restrict=on,id=n0,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_http}-:8080",
 		"-device", "virtio-net-pci,netdev=n0",
+		"-qmp", "pipe:${NOMAD_ALLOC_DIR}/data/oakum-qmp",
 	}, vm.Config["args"].([]string))
+	must.Eq(t, "poststart", ask.Lifecycle.Hook)
+	must.Eq(t, "delay", *ask.RestartPolicy.Mode) // a task that fails takes its machine with it
 	must.Nil(t, vm.Vault)
 	must.Nil(t, vm.VolumeMounts)
 	must.Eq(t, 0, *vm.RestartPolicy.Attempts)
@@ -127,9 +130,17 @@ func TestTwinJob_KeepsTheTasksThatMakeItsDisk(t *testing.T) {
 	job, m, err := makeTwin(t, source)
 	must.NoError(t, err)
 	must.Eq(t, "", m.Image) // nobody can say what is in it
-	must.Len(t, 2, job.TaskGroups[0].Tasks)
-	must.Eq(t, "disk", job.TaskGroups[0].Tasks[1].Name)
-	must.Eq(t, any("${NOMAD_ALLOC_DIR}/data/root.qcow2"), job.TaskGroups[0].Tasks[0].Config["image_path"])
+	must.Eq(t, []string{"oakum-prepare", "vm", "disk", "oakum-ask"}, taskNames(job))
+	must.Eq(t, any("${NOMAD_ALLOC_DIR}/data/root.qcow2"), job.TaskGroups[0].Tasks[1].Config["image_path"])
+	must.SliceNotContains(t, job.TaskGroups[0].Tasks[0].Config["args"].([]string), "${NOMAD_ALLOC_DIR}/data/root.qcow2")
+}
+
+func taskNames(job *nomadapi.Job) []string {
+	var names []string
+	for _, task := range job.TaskGroups[0].Tasks {
+		names = append(names, task.Name)
+	}
+	return names
 }
 
 func TestTwinJob_RefusesMachinesThatCantBeCutOff(t *testing.T) {

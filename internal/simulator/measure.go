@@ -36,6 +36,7 @@ type arm struct {
 	total     int
 	usage     []twin.Usage
 	last      time.Time // of the newest usage
+	disk      meter
 }
 
 // answered records one request.
@@ -64,11 +65,19 @@ func (a *arm) used(u twin.Usage) {
 	a.usage = append(a.usage, u)
 }
 
+// wrote records what the machine has done to its disk, or why that is unknown.
+func (a *arm) wrote(b twin.Blocks, why string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.disk.saw(b, why)
+}
+
 // begin forgets the warm-up.
 func (a *arm) begin(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.counts, a.last = true, now
+	a.disk.take()
 }
 
 // taken is one interval of an arm.
@@ -77,12 +86,13 @@ type taken struct {
 	requests  int
 	errors    int
 	usage     []twin.Usage
+	disk      work
 }
 
 func (a *arm) take() taken {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := taken{a.latencies, a.requests, a.errors, a.usage}
+	t := taken{a.latencies, a.requests, a.errors, a.usage, a.disk.take()}
 	a.latencies, a.requests, a.errors, a.usage = nil, 0, 0, nil
 	return t
 }
@@ -130,6 +140,7 @@ func (w *workload) next() string { return w.paths[w.rng.IntN(len(w.paths))] }
 // the judge look at what came of it.
 func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel) (api.Impact, error) {
 	arms := []*arm{{}, {}} // control, treatment
+	bank.disks.refused = p.unmonitored
 	w := newWorkload(r, p.control().Path, s.o.RateMax)
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -279,9 +290,11 @@ func watch(ctx context.Context, sandbox Sandbox, m *machine, a *arm, dead chan<-
 			m.state.Phase, m.state.Why = state.Phase, state.Why
 			dead <- m
 			return
-		case state.Usage.At.IsZero():
 		default:
-			a.used(state.Usage)
+			a.wrote(state.Blocks, state.NoBlocks)
+			if !state.Usage.At.IsZero() {
+				a.used(state.Usage)
+			}
 		}
 		select {
 		case <-ticker.C:

@@ -22,6 +22,8 @@ type behaviour struct {
 	latency   time.Duration
 	errors    float64 // share of requests
 	cpu       float64 // cores
+	writes    float64 // to the disk, of 4 KiB, per second
+	noBlocks  string  // why QEMU does not say so
 	deadAfter time.Duration
 	never     bool // never healthy
 }
@@ -31,6 +33,7 @@ type machine struct {
 	spec    twin.Spec
 	started time.Time
 	be      behaviour
+	asked   twin.Blocks
 }
 
 // model is a sandbox and the network to its machines in one, on the bubble's
@@ -44,14 +47,15 @@ type model struct {
 	most     int // machines at once
 	noRoom   bool
 	lostCall bool // the reply to the second start is lost
+	allowed  bool // QEMU may have a monitor
 	rng      *rand.Rand
 	paths    map[string][]string // asked, by job
 }
 
 func newModel() *model {
-	good := behaviour{boot: 4 * time.Second, latency: 10 * time.Millisecond, cpu: 0.1}
+	good := behaviour{boot: 4 * time.Second, latency: 10 * time.Millisecond, cpu: 0.1, writes: 5}
 	return &model{
-		machines: map[string]*machine{}, control: good, patched: good,
+		machines: map[string]*machine{}, control: good, patched: good, allowed: true,
 		rng: rand.New(rand.NewPCG(1, 2)), paths: map[string][]string{},
 	}
 }
@@ -92,14 +96,40 @@ func (m *model) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, er
 		s.Phase, s.Why = twin.Dead, "exit code 137"
 		return s, nil
 	}
+	if !m.allowed && !vm.spec.Unmonitored {
+		s.Phase, s.Why, s.Refused = twin.Dead, `"-qmp" is not in args_allowlist`, true
+		return s, nil
+	}
 	s.Usage = twin.Usage{
 		At: time.Now(), CPUCores: vm.be.cpu * (0.9 + 0.2*m.rng.Float64()), Memory: 2e8 * (0.99 + 0.02*m.rng.Float64()),
 	}
+	s.Blocks, s.NoBlocks = vm.blocks(m.rng)
 	return s, nil
 }
 
 func (vm *machine) dead() bool {
 	return vm.be.deadAfter > 0 && time.Since(vm.started) > vm.be.deadAfter
+}
+
+// blocks is what QEMU answered to the last question, one of which comes each
+// second. The guest reads its disk while it boots.
+func (vm *machine) blocks(rng *rand.Rand) (twin.Blocks, string) {
+	if vm.spec.Unmonitored {
+		return twin.Blocks{}, "QEMU has no monitor"
+	}
+	if vm.be.noBlocks != "" {
+		return twin.Blocks{}, vm.be.noBlocks
+	}
+	up := time.Since(vm.started).Truncate(time.Second)
+	if at := up + 1000*time.Second; at > vm.asked.At {
+		seconds := min(up, at-vm.asked.At).Seconds()
+		done := uint64(vm.be.writes * seconds * (0.9 + 0.2*rng.Float64()))
+		if vm.asked.At == 0 {
+			done = 2000
+		}
+		vm.asked = twin.Blocks{At: at, Operations: vm.asked.Operations + done, Bytes: vm.asked.Bytes + 4096*done}
+	}
+	return vm.asked, ""
 }
 
 func (m *model) StopTwin(ctx context.Context, _, job string) error {

@@ -38,6 +38,8 @@ type pair struct {
 	sandbox   Sandbox
 	namespace string
 	machines  []*machine // control first
+	// unmonitored is why QEMU's monitor was refused; empty when it was not.
+	unmonitored string
 }
 
 func (p *pair) control() *machine   { return p.machines[0] }
@@ -72,6 +74,7 @@ func (p *pair) start(ctx context.Context, r Request, task, attempt string, o Opt
 // not leave a machine behind.
 func (p *pair) register(ctx context.Context, role string, spec twin.Spec) (*machine, error) {
 	m := &machine{role: role, job: spec.Job}
+	spec.Unmonitored = p.unmonitored != ""
 	p.machines = append(p.machines, m)
 	started, err := p.sandbox.StartTwin(ctx, spec)
 	if err != nil {
@@ -102,6 +105,9 @@ func (p *pair) placed(ctx context.Context, m *machine) error {
 			return false, wrap(err, "look at the "+m.role)
 		}
 		m.state = state
+		if state.Refused {
+			return false, &refusedError{state.Why}
+		}
 		if state.Phase == twin.Unplaced && time.Since(began) > roomTimeout {
 			return false, api.Errorf(api.CodeUnavailable, "there is no room for the %s: %s", m.role, state.Why)
 		}
@@ -169,6 +175,11 @@ func (p *pair) await(ctx context.Context, o Options) (fault string, err error) {
 	return "", wrap(late, "patched twin")
 }
 
+// refusedError says that a twin would live without QEMU's monitor.
+type refusedError struct{ why string }
+
+func (e *refusedError) Error() string { return "QEMU's monitor is refused: " + e.why }
+
 // errDead says that a twin's machine has ended.
 var errDead = errors.New("it died")
 
@@ -184,6 +195,9 @@ func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Durati
 			return false, wrap(err, "look at the twin")
 		}
 		m.state = state
+		if state.Refused {
+			return false, &refusedError{state.Why}
+		}
 		switch state.Phase {
 		case twin.Dead:
 			return false, fmt.Errorf("%w: %s", errDead, state.Why)

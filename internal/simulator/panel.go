@@ -29,6 +29,7 @@ type panel struct {
 	// all latencies, for a person: the judge's evidence may come from the
 	// middle of the distribution while its figure is about the tail.
 	control, treatment []float64
+	disks              disks
 }
 
 // newPanel chooses the KPIs; it is an error if none is left.
@@ -37,8 +38,8 @@ func newPanel(r Request) (*panel, error) {
 	p.spec.KPIs = nil
 	p.spec.MaxDuration = api.Duration(p.duration)
 	for _, k := range r.Judge.KPIs {
-		kpi, known := judge.Known(k.KPI)
-		if !known || k.KPI == api.KPIRestarts || k.KPI == api.KPIOOMKills || k.KPI == api.KPIRequests {
+		kpi, ok := known(k.KPI)
+		if !ok {
 			p.left = append(p.left, k.KPI)
 			continue
 		}
@@ -46,7 +47,7 @@ func newPanel(r Request) (*panel, error) {
 		p.spec.KPIs = append(p.spec.KPIs, k)
 	}
 	if len(p.kpis) == 0 {
-		return nil, api.Errorf(api.CodeInvalid, "the policy judges by no KPI that a sandbox can measure (error_rate, latency_pN, cpu, memory)")
+		return nil, api.Errorf(api.CodeInvalid, "the policy judges by no KPI that a sandbox can measure (error_rate, latency_pN, cpu, memory, io_operations, io_bytes)")
 	}
 	return p, judge.Check(p.spec)
 }
@@ -86,6 +87,7 @@ func (p *panel) look(now time.Time, took time.Duration, control, treatment taken
 	p.bank.Observe(look)
 	p.control = append(p.control, control.latencies...)
 	p.treatment = append(p.treatment, treatment.latencies...)
+	p.disks.add(control.disk, treatment.disk)
 }
 
 // median is the middle of both twins' latencies, in words.
@@ -127,6 +129,8 @@ func measureOf(k judge.KPI, t taken) judge.Measure {
 		return mean(func(u twin.Usage) float64 { return u.CPUCores })
 	case k.Name == api.KPIMemory:
 		return mean(func(u twin.Usage) float64 { return u.Memory })
+	case k.Name == api.KPIIOOperations || k.Name == api.KPIIOBytes:
+		return t.disk.rate(k.Name)
 	}
 	return judge.Measure{}
 }
@@ -148,6 +152,9 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 			told := k.Reason
 			k.Reason += ", " + p.median()
 			v.Reason = strings.Replace(words(v.Reason), told, k.Reason, 1)
+		}
+		if _, disk := diskKPI(k.KPI); disk && k.Missing {
+			continue // told of both, with the reason
 		}
 		if k.Kind == api.VerdictContinue || k.Kind == api.VerdictInconclusive {
 			open = append(open, k.KPI)
@@ -171,6 +178,22 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 	}
 	if len(p.left) > 0 {
 		impact.Reason += "; not measured in a sandbox: " + strings.Join(p.left, ", ")
+	}
+	return p.told(impact)
+}
+
+// told adds to an impact what the policy does not judge by, and what could not
+// be measured.
+func (p *panel) told(impact api.Impact) api.Impact {
+	var names []string
+	for _, k := range diskKPIs() {
+		names = append(names, k.Name)
+		if !slices.ContainsFunc(p.kpis, func(judged judge.KPI) bool { return judged.Name == k.Name }) {
+			impact.KPIs = append(impact.KPIs, p.disks.effect(k))
+		}
+	}
+	if why := p.disks.missing(); why != "" {
+		impact.Reason += fmt.Sprintf("; not measured: %s (%s)", strings.Join(names, ", "), why)
 	}
 	return impact
 }

@@ -17,9 +17,11 @@
 // undecided: a few hundred requests can condemn a patch and can rarely acquit
 // it, so the stages in production judge again.
 //
-// Of the policy's KPIs it measures errors, latencies, CPU and memory. Restarts
-// are not counted, since a twin that dies has decided the matter; requests are
-// not, since both twins are sent the same.
+// Of the policy's KPIs it measures errors, latencies, CPU, memory and what the
+// machines do to their disks. The last is told of every simulation, also where
+// the policy does not judge by it; a node that refuses QEMU its monitor makes it
+// a KPI less. Restarts are not counted, since a twin that dies has decided the
+// matter; requests are not, since both twins are sent the same.
 //
 // Run starts goroutines for requests and waits for them before it returns.
 package simulator
@@ -59,6 +61,9 @@ const (
 	warmupDefault = 15 * time.Second
 	// teardownMax bounds the removal of both twins.
 	teardownMax = time.Minute
+	// unmonitored ends the name of an attempt that follows one whose monitor was
+	// refused.
+	unmonitored = "u"
 )
 
 // Sandbox runs twins.
@@ -176,7 +181,12 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	}
 	impact := api.Impact{Negative: true, Reason: fault, KPIs: []api.KPIEffect{}, Twins: []api.Twin{}}
 	if fault == "" {
-		impact, err = s.compare(ctx, r, task, attempt, bank)
+		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox}, task, attempt, bank)
+	}
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		// What the disks do is one KPI less, and no reason not to simulate.
+		log.Warn("twins start again without QEMU's monitor", "reason", refused.why)
+		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox, unmonitored: refused.why}, task, attempt+unmonitored, bank)
 	}
 	if baked.Path != "" && (err != nil || impact.Negative || !keep) {
 		s.discard(ctx, r, attempt, baked)
@@ -189,8 +199,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 }
 
 // compare boots both twins, measures them and takes them away.
-func (s *Simulator) compare(ctx context.Context, r Request, task, attempt string, bank *panel) (api.Impact, error) {
-	pair := &pair{sandbox: s.o.Sandbox}
+func (s *Simulator) compare(ctx context.Context, r Request, pair *pair, task, attempt string, bank *panel) (api.Impact, error) {
 	defer func() {
 		// The caller's context may have ended; the twins must go nevertheless.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownMax)

@@ -3,6 +3,7 @@ package simulator_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -36,6 +37,7 @@ func request() simulator.Request {
 				{KPI: api.KPILatencyP99, AbortAbove: 1.1, PromoteBelow: 1.3, IgnoreBelow: 0.001},
 				{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5, IgnoreBelow: 0.01},
 				{KPI: api.KPIRestarts, AbortAbove: 1.1, PromoteBelow: 2},
+				{KPI: api.KPIIOOperations, AbortAbove: 1.5, PromoteBelow: 2, IgnoreBelow: 1},
 			},
 		},
 	}
@@ -60,7 +62,17 @@ func TestRun_GoodPatchPasses(t *testing.T) {
 		must.StrContains(t, impact.Reason, "nothing got worse beyond its margin")
 		must.StrContains(t, impact.Reason, "not measured in a sandbox: restarts")
 		must.Between(t, 145, impact.Requests, 152) // 5 per second
-		must.Len(t, 3, impact.KPIs)
+		must.Len(t, 5, impact.KPIs)
+		must.StrNotContains(t, impact.Reason, "not measured:")
+		operations, size := impact.KPIs[3], impact.KPIs[4]
+		must.Eq(t, api.KPIIOOperations, operations.KPI)
+		must.False(t, operations.Unjudged)
+		must.Between(t, 3, operations.Canary, 7)
+		must.Eq(t, api.KPIIOBytes, size.KPI)
+		must.True(t, size.Unjudged)
+		must.Between(t, 3*4096, size.Canary, 7*4096)
+		must.Between(t, 3*4096, size.Stable, 7*4096)
+		must.Between(t, 0.7, size.Ratio, 1.4)
 
 		must.Len(t, 2, impact.Twins)
 		must.Eq(t, twin.Control, impact.Twins[0].Role)
@@ -109,6 +121,7 @@ func TestRun_BadPatchesAreRejected(t *testing.T) {
 		"slow":          {func(b *behaviour) { b.latency = 60 * time.Millisecond }, "latency_p99 of the patched twin is"},
 		"failing":       {func(b *behaviour) { b.errors = 0.3 }, "error_rate of the patched twin is worse than the control's"},
 		"hungry":        {func(b *behaviour) { b.cpu = 0.3 }, "cpu "},
+		"writing":       {func(b *behaviour) { b.writes = 50 }, "io_operations "},
 		"never healthy": {func(b *behaviour) { b.never = true }, "the patched twin does not serve (it did not become healthy in time, 21s: /health answers 503), while the control was healthy after"},
 		"never boots":   {func(b *behaviour) { b.boot = time.Hour }, "does not serve"},
 		"dies at boot":  {func(b *behaviour) { b.deadAfter = 2 * time.Second }, "the patched twin does not serve (it died: exit code 137)"},
@@ -125,6 +138,38 @@ func TestRun_BadPatchesAreRejected(t *testing.T) {
 				must.StrNotContains(t, impact.Reason, "canary")
 				must.Eq(t, name == "slow", strings.Contains(impact.Reason, ", median "), must.Sprint(impact.Reason))
 			})
+		})
+	}
+}
+
+// TestRun_DisksMayStayUnknown: one KPI less, and no failure.
+func TestRun_DisksMayStayUnknown(t *testing.T) {
+	cases := map[string]struct {
+		change func(*model)
+		reason string
+		starts int
+	}{
+		"refused":        {func(m *model) { m.allowed = false }, `"-qmp" is not in args_allowlist`, 3},
+		"silent":         {func(m *model) { m.patched.noBlocks = "QEMU has not answered" }, "patched twin: QEMU has not answered", 2},
+		"silent control": {func(m *model) { m.control.noBlocks = "no disk" }, "control: no disk", 2},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newModel()
+			c.change(m)
+			run(t, m, request(), func(t *testing.T, impact api.Impact, err error) {
+				must.NoError(t, err)
+				must.False(t, impact.Negative, must.Sprint(impact.Reason))
+				must.StrHasSuffix(t, fmt.Sprintf("; not measured: io_operations, io_bytes (%s)", c.reason), impact.Reason)
+				must.StrNotContains(t, impact.Reason, "too few to acquit: io_operations")
+				must.Len(t, 5, impact.KPIs)
+				for _, k := range impact.KPIs[3:] {
+					must.True(t, k.Missing, must.Sprint(k.KPI))
+					must.StrContains(t, k.Reason, "is missing")
+				}
+				must.Between(t, 145, impact.Requests, 152)
+			})
+			must.Eq(t, c.starts, len(m.specs))
 		})
 	}
 }
@@ -161,7 +206,7 @@ func TestRun_RefusesWhatItCantTry(t *testing.T) {
 	}{
 		"no machine": {func(r *simulator.Request) { r.Apply[0].Task = "proxy" }, "the patch changes no virtual machine of default/store/store"},
 		"no task":    {func(r *simulator.Request) { r.Apply[0].Task = "web" }, `target default/store/store has no task "web"`},
-		"no KPI":     {func(r *simulator.Request) { r.Judge.KPIs = r.Judge.KPIs[3:] }, "no KPI that a sandbox can measure"},
+		"no KPI":     {func(r *simulator.Request) { r.Judge.KPIs = r.Judge.KPIs[3:4] }, "no KPI that a sandbox can measure"},
 		"script":     {func(r *simulator.Request) { r.Apply[0].Kind = api.ApplyScript }, "scripts can't be run in images here"},
 	}
 	for name, c := range cases {

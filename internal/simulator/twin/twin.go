@@ -57,6 +57,9 @@ type Spec struct {
 	Apply  []api.Apply // nil for the control
 	Node   string      // ID of the node to run on; empty for any
 	Expect uint64      // job modify index that the target must still have; 0 for any
+	// Unmonitored leaves out QEMU's monitor, which a node may refuse: nobody
+	// then knows what the machine does to its disk.
+	Unmonitored bool
 }
 
 // Machine is a registered twin and how to reach it.
@@ -69,6 +72,7 @@ type Machine struct {
 	Host      string // to reach the port at, when not the allocation's own
 	Scheme    string // http or https; empty for a bare TCP port
 	Path      string // of the health check
+	Monitored bool   // QEMU counts what it does to its disk
 }
 
 // Phase is how far a machine is.
@@ -93,6 +97,10 @@ type State struct {
 	Started  time.Time
 	Restarts int
 	Usage    Usage
+	Blocks   Blocks
+	NoBlocks string // why Blocks is not known now
+	// Refused: it is dead or unplaced because of QEMU's monitor.
+	Refused bool
 }
 
 // Usage is what the virtual machine itself uses.
@@ -100,6 +108,15 @@ type Usage struct {
 	At       time.Time // when its node measured it; zero before it has
 	CPUCores float64
 	Memory   float64 // bytes
+}
+
+// Blocks is what the machine has done to its disk since it started, as the
+// guest asked for it: what the host caches counts too, flushes and discards do
+// not.
+type Blocks struct {
+	At         time.Duration // when QEMU was asked, since its node booted; zero before it answered
+	Operations uint64        // reads and writes
+	Bytes      uint64        // read and written
 }
 
 // BakeSpec asks for a copy of a machine's image in which a script has run.

@@ -1,0 +1,147 @@
+package simulator
+
+import (
+	"fmt"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+// diskKPIs are those that QEMU counts. They are told of every simulation, and
+// judged where the policy has margins for them.
+func diskKPIs() []judge.KPI {
+	return []judge.KPI{
+		{Name: api.KPIIOOperations, Kind: api.KPIGauge, Unit: judge.UnitRate},
+		{Name: api.KPIIOBytes, Kind: api.KPIGauge, Unit: judge.UnitByteRate},
+	}
+}
+
+func diskKPI(name string) (judge.KPI, bool) {
+	for _, k := range diskKPIs() {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return judge.KPI{}, false
+}
+
+// known describes a KPI that a sandbox can measure.
+func known(name string) (judge.KPI, bool) {
+	if k, ok := diskKPI(name); ok {
+		return k, true
+	}
+	switch name {
+	case api.KPIRestarts, api.KPIOOMKills, api.KPIRequests:
+		return judge.KPI{}, false
+	}
+	return judge.Known(name)
+}
+
+// meter turns a machine's counters into what it did from one look to the next.
+type meter struct {
+	base, newest twin.Blocks
+	why          string // the last reading was none
+}
+
+// saw takes a reading. Counters that fell belong to a machine that started
+// anew: what it did before is not known.
+func (m *meter) saw(b twin.Blocks, why string) {
+	m.why = why
+	switch {
+	case b.At <= m.newest.At: // none, or the same once more
+	case m.newest.At == 0 || b.Operations < m.newest.Operations || b.Bytes < m.newest.Bytes:
+		m.base, m.newest = b, b
+	default:
+		m.newest = b
+	}
+}
+
+// work is what a machine did to its disk in some time; nothing is known of it
+// when that is zero.
+type work struct {
+	seconds    float64
+	operations float64
+	bytes      float64
+	why        string // nothing is known
+}
+
+// take is what was done since it was last called.
+func (m *meter) take() work {
+	w := work{
+		seconds:    (m.newest.At - m.base.At).Seconds(),
+		operations: float64(m.newest.Operations - m.base.Operations),
+		bytes:      float64(m.newest.Bytes - m.base.Bytes),
+	}
+	m.base = m.newest
+	if w.seconds == 0 {
+		w.why = m.why
+	}
+	return w
+}
+
+// rate is one of the disk KPIs, per second.
+func (w work) rate(kpi string) judge.Measure {
+	if w.seconds <= 0 {
+		return judge.Measure{}
+	}
+	if kpi == api.KPIIOBytes {
+		return judge.Gauge(w.bytes / w.seconds)
+	}
+	return judge.Gauge(w.operations / w.seconds)
+}
+
+func (w work) plus(o work) work {
+	sum := work{w.seconds + o.seconds, w.operations + o.operations, w.bytes + o.bytes, w.why}
+	if o.why != "" {
+		sum.why = o.why
+	}
+	return sum
+}
+
+// disks is what both machines did to their disks in the whole simulation.
+type disks struct {
+	control, treatment work
+	refused            string // why QEMU has no monitor
+}
+
+func (d *disks) add(control, treatment work) {
+	d.control, d.treatment = d.control.plus(control), d.treatment.plus(treatment)
+}
+
+// missing says why the disk KPIs were not measured, or "" when they were.
+func (d *disks) missing() string {
+	if d.refused != "" {
+		return d.refused
+	}
+	for _, w := range []struct {
+		of string
+		work
+	}{{"patched twin", d.treatment}, {"control", d.control}} {
+		switch {
+		case w.seconds > 0:
+		case w.why != "":
+			return fmt.Sprintf("%s: %s", w.of, w.why)
+		default:
+			return fmt.Sprintf("%s: QEMU has not answered twice", w.of)
+		}
+	}
+	return ""
+}
+
+// effect is a disk KPI that the policy does not judge by: both twins' means.
+func (d *disks) effect(k judge.KPI) api.KPIEffect {
+	e := api.KPIEffect{KPI: k.Name, Kind: api.VerdictContinue, Unit: k.Unit, Unjudged: true}
+	if why := d.missing(); why != "" {
+		e.Missing, e.Reason = true, fmt.Sprintf("%s is missing (%s)", k.Name, why)
+		return e
+	}
+	e.Stable, e.Canary = d.control.rate(k.Name).Value, d.treatment.rate(k.Name).Value
+	e.Exposure = d.treatment.seconds
+	if e.Stable > 0 {
+		e.Ratio = e.Canary / e.Stable
+	}
+	e.Reason = fmt.Sprintf("%s is %s against %s; the policy does not judge by it",
+		k.Name, judge.Format(e.Canary, k.Unit), judge.Format(e.Stable, k.Unit))
+	return e
+}
