@@ -137,6 +137,7 @@ func TestSimulate(t *testing.T) {
 			must.Positive(t, twin.HealthyAfter)
 		}
 		must.NotEq(t, impact.Twins[0].ImageDigest, impact.Twins[1].ImageDigest)
+		disksAreTold(t, impact)
 		s.noTwins()
 	})
 
@@ -178,6 +179,9 @@ func TestSimulate(t *testing.T) {
 		s.noTwins()
 	})
 
+	t.Run("a patch that writes to its disk is rejected for that", s.writing)
+	t.Run("a machine that makes its own disk has a twin", s.ownDisk)
+	t.Run("who asks QEMU may die", s.askerDies)
 	t.Run("twins are isolated", s.isolated)
 
 	t.Run("the end of the term takes the twins away", func(t *testing.T) {
@@ -255,7 +259,7 @@ func (s *sandbox) isolated(t *testing.T) {
 	for _, task := range group.Tasks {
 		names = append(names, task.Name)
 	}
-	must.Eq(t, []string{"oakum-overlay", "vm"}, names)
+	must.Eq(t, []string{"oakum-prepare", "vm", "oakum-ask"}, names)
 	args := fmt.Sprint(group.Tasks[1].Config["args"])
 	must.StrContains(t, args, "user,restrict=on,id=n0")
 	must.StrNotContains(t, args, "-snapshot")

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,13 +26,17 @@ type verdictReport struct {
 	Took    api.Duration  `json:"took"` // from when the stage was healthy to the verdict
 	Judge   api.JudgeSpec `json:"judge"`
 	Verdict api.Verdict   `json:"verdict"`
+	// Simulation is the sandbox run that came before all stages, in a report of
+	// its own without a stage; its verdict holds the twins' KPIs.
+	Simulation *api.Simulation `json:"simulation,omitempty"`
 }
 
 func rolloutReport(e *env) *command {
 	c := newCommand("rollout report", one("ID"), "Report the verdicts of a rollout", `
-Reports each judged stage of a rollout: for every KPI the value on the former and
-on the patched instances, their ratio with its 95 percent limits, and the evidence
-with what was needed. ID may be the beginning of an ID.
+Reports the simulation and each judged stage of a rollout: for every KPI the value
+on the former and on the patched instances (the control and the patched twin),
+their ratio with its 95 percent limits, and the evidence with what was needed. ID
+may be the beginning of an ID.
 
 With -html, one self-contained page with plots is printed, for a ticket or an
 archive.`).remote().reads().prints()
@@ -42,6 +47,15 @@ archive.`).remote().reads().prints()
 			return err
 		}
 		reports := reportsOf(r)
+		if r.Simulation != "" {
+			s, _, err := cl.Simulation(ctx, r.Simulation, c.query())
+			if err != nil && !api.IsCode(err, api.CodeNotFound) {
+				return err
+			}
+			if s.Impact != nil {
+				reports = append([]verdictReport{simulationReport(r, s)}, reports...)
+			}
+		}
 		if *page {
 			return printReportPage(e.Stdout, r, reports)
 		}
@@ -71,25 +85,64 @@ func reportsOf(r api.Rollout) []verdictReport {
 	return reports
 }
 
+// simulationReport tells a simulation as if it were a stage.
+func simulationReport(r api.Rollout, s api.Simulation) verdictReport {
+	kind := api.VerdictContinue // the stages judge again
+	if s.Impact.Negative {
+		kind = api.VerdictAbort
+	}
+	return verdictReport{
+		Rollout: r.ID, Patch: r.Patch, Target: r.Target.String(), Began: s.Started, Took: api.Duration(s.Ended.Sub(s.Started)),
+		Judge: r.Decision.Judge, Simulation: &s,
+		Verdict: api.Verdict{Kind: kind, At: s.Ended, Reason: s.Impact.Reason, KPIs: s.Impact.KPIs},
+	}
+}
+
+// judged is false when there is no stage among the reports.
+func judged(reports []verdictReport) bool {
+	return slices.ContainsFunc(reports, func(p verdictReport) bool { return p.Simulation == nil })
+}
+
 func printReports(w io.Writer, r api.Rollout, reports []verdictReport) {
 	fields(w, "Rollout", r.ID, "Patch", r.Patch, "Target", r.Target.String(), "Status", string(r.Status))
-	if len(reports) == 0 {
+	if !judged(reports) {
 		fmt.Fprintln(w, "\nNo stage was judged.")
 	}
 	for _, p := range reports {
-		fmt.Fprintf(w, "\nStage %d (%d %%): %s after %s and %d looks\n%s\n\n", p.Stage, p.Percent, p.Verdict.Kind,
-			p.Took.D().Round(time.Second), p.Verdict.Looks, p.Verdict.Reason)
-		t := newTable("KPI", "Verdict", "Former", "Patched", "Ratio", "95 % limits", "Abort 10^", "Promote 10^")
-		for _, k := range p.Verdict.KPIs {
-			ratio := "-"
-			if k.Ratio > 0 {
-				ratio = fmt.Sprintf("%.3gx", k.Ratio)
-			}
-			t.add(k.KPI, string(k.Kind), amount(k.Stable, k.Unit), amount(k.Canary, k.Unit), ratio, limits(k),
-				fmt.Sprintf("%.1f of %.1f", k.Evidence, k.Needed), fmt.Sprintf("%.1f of %.1f", k.Promote, promoteNeeded(p.Judge)))
+		if s := p.Simulation; s != nil {
+			fmt.Fprintf(w, "\nSimulation %s: %s after %s and %d requests to each twin\n%s\n\n", s.ID, s.Status,
+				p.Took.D().Round(time.Second), s.Impact.Requests, p.Verdict.Reason)
+		} else {
+			printStage(w, p)
 		}
-		t.print(w, "  ")
+		printReport(w, p)
 	}
+}
+
+func printStage(w io.Writer, p verdictReport) {
+	fmt.Fprintf(w, "\nStage %d (%d %%): %s after %s and %d looks\n%s\n\n", p.Stage, p.Percent, p.Verdict.Kind,
+		p.Took.D().Round(time.Second), p.Verdict.Looks, p.Verdict.Reason)
+}
+
+func printReport(w io.Writer, p verdictReport) {
+	t := newTable("KPI", "Verdict", "Former", "Patched", "Ratio", "95 % limits", "Abort 10^", "Promote 10^")
+	for _, k := range p.Verdict.KPIs {
+		if k.Missing {
+			t.add(k.KPI, "no data", "-", "-", "-", "-", "-", "-")
+			continue
+		}
+		ratio := "-"
+		if k.Ratio > 0 {
+			ratio = fmt.Sprintf("%.3gx", k.Ratio)
+		}
+		kind, abort, promote := string(k.Kind), fmt.Sprintf("%.1f of %.1f", k.Evidence, k.Needed),
+			fmt.Sprintf("%.1f of %.1f", k.Promote, promoteNeeded(p.Judge))
+		if k.Unjudged {
+			kind, abort, promote = "not judged", "-", "-"
+		}
+		t.add(k.KPI, kind, amount(k.Stable, k.Unit), amount(k.Canary, k.Unit), ratio, limits(k), abort, promote)
+	}
+	t.print(w, "  ")
 }
 
 func limits(k api.KPIEffect) string {
@@ -170,7 +223,7 @@ func printReportPage(w io.Writer, r api.Rollout, reports []verdictReport) error 
 	if err != nil {
 		return fmt.Errorf("read the page's template: %w", err)
 	}
-	if err := page.Execute(w, map[string]any{"Rollout": r, "Reports": reports}); err != nil {
+	if err := page.Execute(w, map[string]any{"Rollout": r, "Reports": reports, "Judged": judged(reports)}); err != nil {
 		return fmt.Errorf("write the page: %w", err)
 	}
 	return nil
@@ -189,23 +242,30 @@ svg{display:block}small{color:#666}
 <h1>{{.Rollout.Patch}} on {{.Rollout.Target}}</h1>
 <p>Rollout {{.Rollout.ID}}, <b>{{.Rollout.Status}}</b>: {{.Rollout.Reason}}</p>
 {{- range .Reports}}{{$judge := .Judge}}
+{{- if .Simulation}}
+<h2>Simulation: <span class="{{.Verdict.Kind}}">{{.Simulation.Status}}</span></h2>
+<p>{{.Verdict.Reason}}</p>
+<p><small>{{stamp .Verdict.At}}, after {{span .Took}} and {{.Simulation.Impact.Requests}} requests to each twin</small></p>
+{{- else}}
 <h2>Stage {{.Stage}}, {{.Percent}} %: <span class="{{.Verdict.Kind}}">{{.Verdict.Kind}}</span></h2>
 <p>{{.Verdict.Reason}}</p>
 <p><small>{{stamp .Verdict.At}}, after {{span .Took}} and {{.Verdict.Looks}} looks</small></p>
+{{- end}}
 <table><tr><th>KPI</th><th>Former</th><th>Patched</th><th>Ratio with 95 % limits, and margins</th><th>Evidence</th></tr>
 {{- range .Verdict.KPIs}}{{with plot . $judge}}
-<tr><td><b>{{.KPI}}</b><br/><span class="{{.Kind}}">{{.Kind}}</span></td><td>{{.Former}}</td><td>{{.Patched}}</td>
+<tr><td><b>{{.KPI}}</b><br/><span class="{{.Kind}}">{{if .Missing}}no data{{else if .Unjudged}}not judged{{else}}{{.Kind}}{{end}}</span></td><td>{{.Former}}</td><td>{{.Patched}}</td>
 <td>{{if .Has}}<svg width="{{.Width}}" height="34" role="img" aria-label="ratio {{printf "%.3g" .Ratio}}, limits {{.Limits}}">
 <line x1="0" y1="17" x2="{{.Width}}" y2="17" stroke="#ccc"/><line x1="{{.One}}" y1="4" x2="{{.One}}" y2="30" stroke="#999"/>
 {{if .AbortMargin}}<line x1="{{.AbortAt}}" y1="4" x2="{{.AbortAt}}" y2="30" stroke="#a40000" stroke-dasharray="3 2"/><line x1="{{.PromoteAt}}" y1="4" x2="{{.PromoteAt}}" y2="30" stroke="#1a6b2f" stroke-dasharray="3 2"/>{{end}}
 <line x1="{{.From}}" y1="17" x2="{{.To}}" y2="17" stroke="#2a5db0" stroke-width="5"/><circle cx="{{.At}}" cy="17" r="6" fill="#2a5db0"/></svg>
 {{printf "%.3g" .Ratio}}x, {{.Limits}}<br/><small>{{if .AbortMargin}}aborts above {{.AbortMargin}} (red), promotes below {{.PromoteWant}} (green){{end}}</small>{{else}}no ratio{{end}}</td>
-<td><svg width="{{.Width}}" height="34" role="img" aria-label="evidence">
+<td>{{if not .Unjudged}}<svg width="{{.Width}}" height="34" role="img" aria-label="evidence">
 <rect x="0" y="4" width="{{.Width}}" height="10" fill="#eee"/><rect x="0" y="4" width="{{.AbortBar}}" height="10" fill="#a40000"/>
 <rect x="0" y="20" width="{{.Width}}" height="10" fill="#eee"/><rect x="0" y="20" width="{{.PromoteBar}}" height="10" fill="#1a6b2f"/></svg>
-<small>abort 10^{{printf "%.1f" .Evidence}} of 10^{{printf "%.1f" .Needed}}, promote 10^{{printf "%.1f" .Promote}} of 10^{{.PromoteNeeded}}</small><br/>{{.Reason}}</td></tr>
+<small>abort 10^{{printf "%.1f" .Evidence}} of 10^{{printf "%.1f" .Needed}}, promote 10^{{printf "%.1f" .Promote}} of 10^{{.PromoteNeeded}}</small><br/>{{end}}{{.Reason}}</td></tr>
 {{- end}}{{end}}
 </table>
-{{- else}}<p>No stage was judged.</p>{{end}}
+{{- end}}
+{{- if not .Judged}}<p>No stage was judged.</p>{{end}}
 </body></html>
 `

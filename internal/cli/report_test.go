@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -41,10 +42,40 @@ func TestReportTellsEachKPI(t *testing.T) {
 	must.StrContains(t, out.String(), "No stage was judged.")
 }
 
+// diskSimulation has a KPI that the policy does not judge by, and one without
+// data.
+func diskSimulation() api.Simulation {
+	s := rejectedSimulation()
+	s.Impact.KPIs = append(s.Impact.KPIs,
+		api.KPIEffect{KPI: api.KPIIOBytes, Kind: api.VerdictContinue, Unit: "bytes/s", Stable: 4096, Canary: 40960, Ratio: 10, Unjudged: true,
+			Reason: "io_bytes is 40960 B/s against 4096 B/s; the policy does not judge by it"},
+		api.KPIEffect{KPI: api.KPIIOOperations, Kind: api.VerdictContinue, Unit: "1/s", Unjudged: true, Missing: true})
+	return s
+}
+
+func TestReportBeginsWithTheSimulation(t *testing.T) {
+	r := judgedRollout()
+	var out strings.Builder
+	printReports(&out, r, append([]verdictReport{simulationReport(r, diskSimulation())}, reportsOf(r)...))
+	simulation, stages, ok := strings.Cut(out.String(), "Stage 1")
+	must.True(t, ok)
+	must.StrContains(t, simulation, "Simulation S1: rejected after 1m30s and 300 requests to each twin\nlatency_p99 of the treatment is 3.1x the control")
+	must.RegexMatch(t, regexp.MustCompile(`io_bytes +not judged +4.* +40.* +10x +- +- +-`), simulation)
+	must.RegexMatch(t, regexp.MustCompile(`io_operations +no data +- `), simulation)
+	must.StrContains(t, stages, "2.6 of 2.5")
+
+	out.Reset()
+	printReports(&out, r, []verdictReport{simulationReport(r, diskSimulation())})
+	must.StrContains(t, out.String(), "No stage was judged.")
+}
+
 func TestReportPageIsOneSafeDocument(t *testing.T) {
 	r := judgedRollout()
 	var out strings.Builder
-	must.NoError(t, printReportPage(&out, r, reportsOf(r)))
+	must.NoError(t, printReportPage(&out, r, append([]verdictReport{simulationReport(r, diskSimulation())}, reportsOf(r)...)))
+	must.StrContains(t, out.String(), "not judged")
+	must.StrContains(t, out.String(), ">rejected</span>")
+	must.StrNotContains(t, out.String(), "No stage was judged.")
 	page := out.String()
 	must.StrContains(t, page, "openssl&lt;3&gt;")
 	must.StrContains(t, page, "<svg")

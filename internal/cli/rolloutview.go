@@ -250,8 +250,11 @@ func printKPIs(w io.Writer, kpis []api.KPIEffect, before, after string) {
 		if k.Ratio > 0 {
 			ratio = fmt.Sprintf("%.2fx", k.Ratio)
 		}
-		t.add(k.KPI, amount(k.Stable, k.Unit), amount(k.Canary, k.Unit), ratio,
-			fmt.Sprintf("%.1f of %.1f", k.Evidence, k.Needed), string(k.Kind))
+		evidence, says := fmt.Sprintf("%.1f of %.1f", k.Evidence, k.Needed), string(k.Kind)
+		if k.Unjudged {
+			evidence, says = "-", "not judged"
+		}
+		t.add(k.KPI, amount(k.Stable, k.Unit), amount(k.Canary, k.Unit), ratio, evidence, says)
 	}
 	t.print(w, "  ")
 }
