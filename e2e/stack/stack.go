@@ -43,10 +43,10 @@ func ClientName(i int) string { return fmt.Sprintf("nomad-client-%d", i) }
 
 // upTimeout bounds Up: a stack is ready in about five seconds on two idle
 // cores, and several may start at once beside builds.
-const upTimeout = 3 * time.Minute
+const upTimeout = 5 * time.Minute
 
 // readyTimeout bounds how long one component may take to answer.
-const readyTimeout = 60 * time.Second
+const readyTimeout = 2 * time.Minute
 
 // Stack is one running stack.
 type Stack struct {

@@ -19,7 +19,7 @@ import (
 
 // testTimeout bounds every wait of these tests; each takes seconds on an idle
 // machine, and other tests may run beside them.
-const testTimeout = 2 * time.Minute
+const testTimeout = 5 * time.Minute
 
 // establish starts a stack of the test's own, on ports that nobody uses.
 func establish(t *testing.T) *Stack {

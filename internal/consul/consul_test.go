@@ -324,7 +324,7 @@ func TestWatchTellsOfMovedIndexes(t *testing.T) {
 		a.mu.Unlock()
 		select {
 		case <-told:
-		case <-time.After(10 * time.Second):
+		case <-time.After(wait.Patience):
 			t.Fatal("nobody told of index " + index)
 		}
 	}
@@ -361,7 +361,7 @@ func TestWatchTellsOnlyOfNews(t *testing.T) {
 	set("14", "0", entry)
 	select {
 	case <-told:
-	case <-time.After(20 * time.Second):
+	case <-time.After(wait.Patience):
 		t.Fatal("nobody told of the new intention")
 	}
 	cancel()

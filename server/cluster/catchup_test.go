@@ -1,12 +1,14 @@
 package cluster_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/state"
 	"github.com/shoenig/test/must"
@@ -31,22 +33,22 @@ func TestANewLeaderCatchesUpBeforeItAnswers(t *testing.T) {
 		m := &member{Node: node, store: store, cfg: cfg}
 		members, cables[m] = append(members, m), c
 	}
-	old := leaderOf(t, members)
-	_, err := old.Apply(t.Context(), &state.PolicyPut{Policy: api.Policy{Name: "confirmed"}}, "tester")
-	must.NoError(t, err)
+	old := do(t, members, "a change", func(ctx context.Context, leader *member) error {
+		_, err := leader.Apply(ctx, &state.PolicyPut{Policy: api.Policy{Name: "confirmed"}}, "tester")
+		return err
+	})
 	cables[old].pull()
 
 	var next *member
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(wait.Patience)
 	for next == nil && time.Now().Before(deadline) { // without a pause: the moment matters
 		for _, m := range members {
-			if m != old && m.IsLeader() {
+			if m != old && m.IsLeader() && m.CatchUp(t.Context()) == nil {
 				next = m
 			}
 		}
 	}
 	must.NotNil(t, next)
-	must.NoError(t, next.CatchUp(t.Context()))
 	_, found := next.store.Policy("confirmed")
 	must.True(t, found, must.Sprint("what the old leader confirmed is there"))
 }

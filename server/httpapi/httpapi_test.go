@@ -14,6 +14,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 func TestRoutesDenyByDefault(t *testing.T) {
@@ -222,7 +223,7 @@ func TestBlockingQuery(t *testing.T) {
 	case got := <-answered:
 		must.NoError(t, got.err)
 		must.EqOp(t, second, got.index)
-	case <-time.After(10 * time.Second):
+	case <-time.After(wait.Patience):
 		t.Fatal("the blocking query did not see the change")
 	}
 }
@@ -242,7 +243,7 @@ func TestEventStream(t *testing.T) {
 		select {
 		case e := <-got:
 			return e
-		case <-time.After(10 * time.Second):
+		case <-time.After(wait.Patience):
 			t.Fatal("no event came")
 			return api.Event{}
 		}
@@ -255,7 +256,7 @@ func TestEventStream(t *testing.T) {
 	select {
 	case err := <-ended:
 		must.NoError(t, err)
-	case <-time.After(10 * time.Second):
+	case <-time.After(wait.Patience):
 		t.Fatal("the stream did not end with the server")
 	}
 }
