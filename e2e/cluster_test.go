@@ -82,7 +82,7 @@ func startServers(t *testing.T, env stack.Env, options daemon.Options) *daemon.C
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, s := range cluster.Servers {
-				t.Logf("the log of %s ends:\n%s", s.Name, lastLines(s.Log(), 60))
+				t.Logf("the log of %s ends:\n%s", s.Name, s.Tail(60))
 			}
 		}
 		must.NoError(t, cluster.Stop())
@@ -340,11 +340,6 @@ func root(t *testing.T) string {
 	dir, err := stack.RepositoryRoot()
 	must.NoError(t, err)
 	return dir
-}
-
-func lastLines(text string, n int) string {
-	all := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(all[max(0, len(all)-n):], "\n")
 }
 
 // states reads how far each server is; those that do not answer are left out.

@@ -293,7 +293,7 @@ func (c *Cluster) Leader(ctx context.Context) (*Server, error) {
 		return false
 	})
 	if err != nil {
-		return nil, fmt.Errorf("wait for a leader: %w; the log of %s ends:\n%s", err, c.Servers[0].Name, Tail(c.Servers[0].Log(), 30))
+		return nil, fmt.Errorf("wait for a leader: %w; the log of %s ends:\n%s", err, c.Servers[0].Name, c.Servers[0].Tail(30))
 	}
 	return leader, nil
 }
@@ -338,10 +338,4 @@ func (c *Cluster) Agree(ctx context.Context) (api.StateInfo, error) {
 		}
 	}
 	return infos[0], nil
-}
-
-// Tail returns the last lines of a text.
-func Tail(text string, lines int) string {
-	all := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

@@ -186,7 +186,7 @@ func (c *Cluster) Leader(ctx context.Context) (*Server, error) {
 		return leader != nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("wait for a leader: %w; the log of %s ends:\n%s", err, c.Servers[0].Name, tail(c.Servers[0].Log(), 30))
+		return nil, fmt.Errorf("wait for a leader: %w; the log of %s ends:\n%s", err, c.Servers[0].Name, c.Servers[0].Tail(30))
 	}
 	return leader, nil
 }
@@ -266,9 +266,4 @@ func (c *Cluster) OakumTo(ctx context.Context, token string, stdout, stderr io.W
 		return -1
 	}
 	return 0
-}
-
-func tail(text string, lines int) string {
-	all := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
