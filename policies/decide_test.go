@@ -268,3 +268,21 @@ func TestImpactAndNow(t *testing.T) {
 	must.NoError(t, err)
 	must.EqOp(t, "phased", d.Strategy.Name)
 }
+
+// TestImpact_WorstRatioIsOfWhatIsJudged: what is only told may be large and mean
+// nothing, and a policy that names it may look at it.
+func TestImpact_WorstRatioIsOfWhatIsJudged(t *testing.T) {
+	t.Parallel()
+	lib := load(t, `policy "a" {
+  strategy "phased" { when = impact.worst_ratio < 2 && impact.ratio.io_bytes > 5 }
+}`)
+	f := facts()
+	f.Impact = &api.Impact{KPIs: []api.KPIEffect{{KPI: "cpu", Ratio: 1.3}, {KPI: "io_bytes", Ratio: 10, Unjudged: true}}}
+	d, err := lib.Decide(f)
+	must.NoError(t, err)
+	must.EqOp(t, "phased", d.Strategy.Name)
+	f.Impact.KPIs[1].Unjudged = false
+	d, err = lib.Decide(f)
+	must.NoError(t, err)
+	must.EqOp(t, "blue_green", d.Strategy.Name)
+}

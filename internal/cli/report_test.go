@@ -69,6 +69,15 @@ func TestReportBeginsWithTheSimulation(t *testing.T) {
 	must.StrContains(t, out.String(), "No stage was judged.")
 }
 
+func TestSimulationTellsWhatIsNotJudged(t *testing.T) {
+	var out strings.Builder
+	(&env{}).printSimulation(&out, diskSimulation())
+	must.RegexMatch(t, regexp.MustCompile(`latency_p99 +20.* +62.* +3.10x +5.2 of 2.9 +abort`), out.String())
+	must.RegexMatch(t, regexp.MustCompile(`io_bytes +4.* +40.* +10.00x +- +not judged`), out.String())
+	must.RegexMatch(t, regexp.MustCompile(`io_operations +- +- +- +- +no data`), out.String())
+	t.Log(out.String())
+}
+
 func TestReportPageIsOneSafeDocument(t *testing.T) {
 	r := judgedRollout()
 	var out strings.Builder

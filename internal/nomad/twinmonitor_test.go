@@ -47,9 +47,9 @@ func TestDiedOfMonitor(t *testing.T) {
 		why   string
 		want  bool
 	}{
-		"allowlist":      {monitored, nil, `task vm: rpc error: code = Unknown desc = "-qmp" is not in args_allowlist`, true},
+		"allowlist":      {monitored, nil, `task vm: "-qmp" is not in args_allowlist`, true},
 		"can't open":     {monitored, nil, "task vm: Exit Code: 1: qemu-system-x86_64: -qmp pipe:/a/q: Could not open '/a/q'", true},
-		"other argument": {monitored, nil, `task vm: rpc error: code = Unknown desc = "-no-reboot" is not in args_allowlist`, false},
+		"other argument": {monitored, nil, `task vm: "-no-reboot" is not in args_allowlist`, false},
 		"no monitor":     {twin.Machine{Image: "/images/a"}, nil, `"-qmp" is not in args_allowlist`, false},
 		"no overlay":     {monitored, failed, "task oakum-prepare: qemu-img: no such file", false},
 		"own disk":       {own, failed, "task oakum-prepare: exit code 127", true},
