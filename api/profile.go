@@ -61,7 +61,8 @@ type Profile struct {
 	Target      TargetRef  `json:"target"`
 	Since       time.Time  `json:"since"`
 	Updated     time.Time  `json:"updated"`
-	KPIs        []Baseline `json:"kpis"` // sorted by KPI
+	Seen        time.Time  `json:"seen,omitzero"` // when Nomad last had the target, within an hour
+	KPIs        []Baseline `json:"kpis"`          // sorted by KPI
 	CreateIndex uint64     `json:"create_index,omitempty"`
 	ModifyIndex uint64     `json:"modify_index,omitempty"`
 }
@@ -91,6 +92,28 @@ type Baseline struct {
 	Distrust      string `json:"distrust,omitempty"`
 	// Sketch is the mergeable quantile sketch behind the figures.
 	Sketch []byte `json:"sketch,omitempty"`
+	// HourSketches are the mergeable quantile sketches of the hours of the week,
+	// packed. A record without them leaves those that are stored, and Hours with
+	// them, as they are.
+	HourSketches []byte `json:"hour_sketches,omitempty"`
+	// Usual is what the hour that was asked for usually has, in the answer about one
+	// target only; absent while the KPI is cold.
+	Usual *Usual `json:"usual,omitempty"`
+}
+
+// Usual is what an hour of the week usually has, or all hours together while that
+// one has fewer than a hundred samples.
+type Usual struct {
+	Hour    int     `json:"hour"`    // of the week; 0 is Monday 00:00 UTC
+	Whole   bool    `json:"whole"`   // the figures are those of all hours
+	Samples int64   `json:"samples"` // behind the figures
+	Mean    float64 `json:"mean"`
+	P50     float64 `json:"p50"`
+	P90     float64 `json:"p90"`
+	P99     float64 `json:"p99"`
+	// Unusual is the learned threshold: the level that one of a hundred samples is
+	// above.
+	Unusual float64 `json:"unusual_above"`
 }
 
 // VerdictKind is what a judge says.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -136,6 +137,7 @@ func (s *Server) profilerOptions() profiler.Options {
 		Logger: s.log, Stats: usage{s.out.nomad}, Fleet: s.out.nomad, Recorder: recorder{s}, Queries: kpiQueries(s.cfg),
 		Excluded: s.patched, Profiles: s.store.Profiles,
 		Interval: s.cfg.Intervals.Profiler, Checkpoint: s.cfg.Intervals.Checkpoint,
+		Retention: s.cfg.Profiler.Retention,
 	}
 	if s.out.prometheus != nil {
 		o.Metrics = metrics{s.out.prometheus}
@@ -208,9 +210,42 @@ func (r recorder) RecordGraph(ctx context.Context, change api.GraphChange) error
 	return r.apply(ctx, &state.GraphChange{GraphChange: change})
 }
 
+// profileLevel is the cluster level from which a record need not repeat the hours of
+// the week, and profiles can be forgotten.
+const profileLevel = 3
+
 // RecordProfiles stores baselines.
 func (r recorder) RecordProfiles(ctx context.Context, profiles []api.Profile) error {
-	return r.apply(ctx, &state.ProfilesPut{Profiles: profiles})
+	return r.apply(ctx, &state.ProfilesPut{Profiles: sayHours(profiles, r.server.store.Level() >= profileLevel)})
+}
+
+// sayHours returns the profiles with what a cluster of a level takes: with the means
+// of all hours each time, or with means and sketches only when they are new.
+func sayHours(profiles []api.Profile, whenNew bool) []api.Profile {
+	out := slices.Clone(profiles)
+	for i := range out {
+		p := &out[i]
+		p.KPIs = slices.Clone(p.KPIs)
+		if !whenNew {
+			p.Seen = time.Time{}
+		}
+		for j := range p.KPIs {
+			b := &p.KPIs[j]
+			switch {
+			case !whenNew:
+				b.HourSketches = nil
+			case len(b.HourSketches) == 0:
+				b.Hours = nil
+			}
+		}
+	}
+	return out
+}
+
+// ForgetProfiles drops baselines of targets that are gone. Before the cluster can, they
+// stay.
+func (r recorder) ForgetProfiles(ctx context.Context, targets []api.TargetRef, unseen time.Duration) error {
+	return r.apply(ctx, &state.ProfilesForget{Targets: targets, Unseen: api.Duration(unseen)})
 }
 
 func (r recorder) apply(ctx context.Context, cmd state.Command) error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -171,14 +173,8 @@ func (c *Client) GraphDiff(ctx context.Context, from, to string, q Query) (api.G
 			values.Set(name, value)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout+q.Wait)
-	defer cancel()
 	var out api.GraphDiff
-	resp, err := c.send(ctx, http.MethodGet, "/v1/graph/diff", values, nil)
-	if err != nil {
-		return out, Meta{}, err
-	}
-	meta, err := readAnswer(resp, &out)
+	meta, err := c.getBy(ctx, "/v1/graph/diff", values, q.Wait, &out)
 	return out, meta, err
 }
 
@@ -189,11 +185,23 @@ func (c *Client) Profiles(ctx context.Context, q Query) ([]api.Profile, Meta, er
 	return out, meta, err
 }
 
-// Profile reads the profile of one target.
+// Profile reads the profile of one target, with what is usual at this hour of the
+// week.
 func (c *Client) Profile(ctx context.Context, target api.TargetRef, q Query) (api.Profile, Meta, error) {
+	return c.profile(ctx, target, q.values(), q.Wait)
+}
+
+// ProfileAt reads the same with what is usual at another hour of the week, 0 to 167.
+func (c *Client) ProfileAt(ctx context.Context, target api.TargetRef, hour int, q Query) (api.Profile, Meta, error) {
+	values := q.values()
+	values.Set("hour", strconv.Itoa(hour))
+	return c.profile(ctx, target, values, q.Wait)
+}
+
+func (c *Client) profile(ctx context.Context, target api.TargetRef, values url.Values, wait time.Duration) (api.Profile, Meta, error) {
 	var out api.Profile
 	path := "/v1/profile/" + seg(target.Namespace) + "/" + seg(target.Job) + "/" + seg(target.Group)
-	meta, err := c.get(ctx, path, q, &out)
+	meta, err := c.getBy(ctx, path, values, wait, &out)
 	return out, meta, err
 }
 

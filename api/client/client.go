@@ -198,9 +198,14 @@ func readMeta(h http.Header) Meta {
 
 // get reads path into out.
 func (c *Client) get(ctx context.Context, path string, q Query, out any) (Meta, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.timeout+q.Wait)
+	return c.getBy(ctx, path, q.values(), q.Wait, out)
+}
+
+// getBy does the same with parameters of the route's own.
+func (c *Client) getBy(ctx context.Context, path string, values url.Values, wait time.Duration, out any) (Meta, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout+wait)
 	defer cancel()
-	resp, err := c.send(ctx, http.MethodGet, path, q.values(), nil)
+	resp, err := c.send(ctx, http.MethodGet, path, values, nil)
 	if err != nil {
 		return Meta{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -108,7 +109,13 @@ func fixtures(t *testing.T) http.Handler {
 	answer("GET /v1/graph/impact/store", api.GraphImpact{
 		Service: "store", Certain: []string{"cart", "front"}, Possible: []string{"batch"}, Criticality: fixtureGraph().Criticality[2],
 	})
-	answer("GET /v1/profile/default/web/web", fixtureProfile())
+	mux.HandleFunc("GET /v1/profile/default/web/web", func(w http.ResponseWriter, r *http.Request) {
+		p := fixtureProfile()
+		if hour, err := strconv.Atoi(r.FormValue("hour")); err == nil {
+			p.KPIs[1].Usual.Hour = hour
+		}
+		must.NoError(t, json.NewEncoder(w).Encode(p))
+	})
 	answer("GET /v1/patches", []api.Patch{{Name: "openssl", Severity: api.SeverityHigh, Fixes: []string{"CVE-2026-1"}, SubmittedBy: "pipeline"}})
 	answer("GET /v1/quarantines", []api.Quarantine{})
 	answer("GET /v1/policies", []api.Policy{{Name: "default", Blocks: []string{"default"}, Builtin: true}})

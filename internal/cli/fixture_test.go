@@ -99,14 +99,17 @@ func fixtureGraph() api.Graph {
 func fixtureProfile() api.Profile {
 	hours := make([]*float64, 168)
 	for i := range 48 {
-		v := float64(i % 24)
+		v := 0.01 * float64(i%24)
 		hours[i] = &v
 	}
 	return api.Profile{
 		Target: api.TargetRef{Namespace: "default", Job: "web", Group: "web"}, Since: testNow().Add(-48 * time.Hour), Updated: testNow().Add(-4 * time.Second),
 		KPIs: []api.Baseline{
 			{KPI: "cpu", Unit: "cores", Source: "nomad", Samples: 12, Cold: true, Last: 0.2, Mean: 0.21, P50: 0.2, P90: 0.3, P99: 0.35},
-			{KPI: "latency_p99", Unit: "seconds", Source: "prometheus", Samples: 900, Last: 0.09, Mean: 0.088, P50: 0.08, P90: 0.1, P99: 0.2, Hours: hours},
+			{KPI: "latency_p99", Unit: "seconds", Source: "prometheus", Samples: 900, Last: 0.09, Mean: 0.088, P50: 0.08, P90: 0.1, P99: 0.2, Hours: hours,
+				Usual: &api.Usual{Hour: 38, Samples: 1080, Mean: 0.07, P50: 0.068, P90: 0.09, P99: 0.15, Unusual: 0.15}},
+			{KPI: "memory", Unit: "bytes", Source: "nomad", Samples: 120, Last: 1 << 27, Mean: 1 << 27, P50: 1 << 27, P90: 1 << 27, P99: 1 << 28,
+				Usual: &api.Usual{Hour: 38, Whole: true, Samples: 120, Mean: 1 << 27, P50: 1 << 27, P90: 1 << 27, P99: 1 << 28, Unusual: 1 << 28}},
 		},
 	}
 }

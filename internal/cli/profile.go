@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
@@ -26,79 +25,6 @@ Lists the targets that have a profile, and how much is known of each.`).remote()
 			return []string{p.Target.String(), strconv.Itoa(len(p.KPIs)), strconv.Itoa(cold), stamp(p.Since), age(e.Now(), p.Updated) + " ago"}
 		})
 	return c
-}
-
-func profileRead(e *env) *command {
-	c := newCommand("profile read", one("TARGET"), "Show the baseline of each KPI of a target", `
-Shows what is normal for a target. TARGET is namespace/job/group; job/group means
-namespace default. A KPI is cold while there are too few samples to judge by.`).remote().reads().prints()
-	c.run = func(ctx context.Context, args []string) error {
-		ref, err := api.ParseTargetRef(args[0])
-		if err != nil {
-			return err
-		}
-		cl, err := c.dial(e)
-		if err != nil {
-			return err
-		}
-		defer cl.Close()
-		p, _, err := cl.Profile(ctx, ref, c.query())
-		if err != nil {
-			return err
-		}
-		return e.show(c.out, p, func(w io.Writer) { e.printProfile(w, p) })
-	}
-	return c
-}
-
-func (e *env) printProfile(w io.Writer, p api.Profile) {
-	fields(w, "Target", p.Target.String(), "Since", stamp(p.Since), "Updated", age(e.Now(), p.Updated)+" ago")
-	fmt.Fprintln(w)
-	t := newTable("KPI", "Last", "Mean", "P50", "P90", "P99", "Samples", "Source", "Week (Mon-Sun, UTC)")
-	for _, k := range p.KPIs {
-		samples := strconv.FormatInt(k.Samples, 10)
-		if k.Cold {
-			samples += " (cold)"
-		}
-		t.add(k.KPI, amount(k.Last, k.Unit), amount(k.Mean, k.Unit), amount(k.P50, k.Unit), amount(k.P90, k.Unit),
-			amount(k.P99, k.Unit), samples, k.Source, week(k.Hours))
-	}
-	t.print(w, "")
-}
-
-// week draws one sign for every six hours of the week, scaled to the highest.
-func week(hours []*float64) string {
-	const per = 6
-	signs := []rune("▁▂▃▄▅▆▇█")
-	var means []float64
-	highest := 0.0
-	for at := 0; at < len(hours); at += per {
-		sum, seen := 0.0, 0
-		for _, h := range hours[at:min(at+per, len(hours))] {
-			if h != nil {
-				sum += *h
-				seen++
-			}
-		}
-		mean := -1.0
-		if seen > 0 {
-			mean = sum / float64(seen)
-			highest = max(highest, mean)
-		}
-		means = append(means, mean)
-	}
-	var b strings.Builder
-	for _, mean := range means {
-		switch {
-		case mean < 0:
-			b.WriteRune('·') // nothing was seen
-		case highest == 0:
-			b.WriteRune(signs[0])
-		default:
-			b.WriteRune(signs[int(mean/highest*float64(len(signs)-1)+0.5)])
-		}
-	}
-	return b.String()
 }
 
 // comparison is one KPI of two profiles.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/profiler/judge"
-	"github.com/oakumhq/oakum/internal/stats"
 )
 
 // Bake forecasts from a recorded profile how long a stage with so many instances
@@ -19,7 +18,7 @@ func Bake(profile api.Profile, spec api.JudgeSpec, canary, stable int, at time.T
 
 // Bake forecasts as the function of the same name, from what is known now.
 func (p *Profiler) Bake(ref api.TargetRef, spec api.JudgeSpec, canary, stable int, at time.Time) api.BakeTime {
-	r := Request{Target: ref, Spec: spec, Canary: make([]string, canary), Stable: make([]string, stable)}
+	r := Request{Target: ref, Spec: spec, Canary: make([]string, canary), Stable: make([]string, stable), Now: at}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	rate := p.rate(ref, at)
@@ -43,12 +42,7 @@ func (p *Profiler) described(r Request) []judge.KPI {
 func (p *Profiler) rate(ref api.TargetRef, at time.Time) float64 {
 	rate := 0.0 // requests a second of one instance
 	if s := p.history(ref, judge.KPI{Name: api.KPIRequests}); s != nil {
-		var week stats.Week
-		for i := range s.hours {
-			if s.hours[i].n > 0 {
-				week[i] = &s.hours[i].mean
-			}
-		}
+		week := s.week.Means()
 		rate, _ = week.At(at)
 	}
 	return rate

@@ -64,7 +64,7 @@ func TestAColdBaselineSaysNothingOfBefore(t *testing.T) {
 	p := New(Options{})
 	p.learnGauge(shop(), api.KPICPU, sourceStats, []float64{0.2, 0.2}, began())
 	kpis := []api.KPIEffect{{KPI: api.KPICPU}, {KPI: "nobody_knows"}}
-	p.before(shop(), kpis)
+	p.before(shop(), kpis, began())
 	must.Nil(t, kpis[0].Before)
 	must.Nil(t, kpis[1].Before)
 }

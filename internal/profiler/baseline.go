@@ -20,14 +20,12 @@ const (
 	// phiFrom is how many differences the autocorrelation is learned from, at
 	// least: with twenty its error is about 0.2, which the judge allows for.
 	phiFrom = 20
-	// hourMemory is how many samples an hour of the week remembers: four
-	// weeks of samples every five seconds.
-	hourMemory = 4 * 720
+	// levelMemory is how many samples the level of a gauge remembers: four hours of
+	// samples every five seconds.
+	levelMemory = 4 * 720
 	// referenceLimit is where the sums of a reference are halved, so that old
 	// days fade from it.
 	referenceLimit = 1_000_000
-	// hoursOfWeek is the length of the weekly profile.
-	hoursOfWeek = 7 * 24
 )
 
 // series is what is known about one KPI of one target.
@@ -37,17 +35,13 @@ type series struct {
 	samples    int64
 	last       float64
 	sketch     *stats.Sketch
-	hours      [hoursOfWeek]hour
+	week       *stats.WeekSketch
+	recorded   int64 // the hour that the week was in when it was recorded; 0 for never
 	reference  judge.Reference
 	dispersion stats.Dispersion
 	levels     stats.Series // values
 	control    judge.Control
 	halves     stats.Series // differences between two halves of the instances, per instance
-}
-
-type hour struct {
-	mean float64
-	n    float64
 }
 
 // extra is the part of a series that has no field of its own in a Baseline.
@@ -62,7 +56,7 @@ type extra struct {
 }
 
 func newSeries(kpi judge.KPI, source string) *series {
-	return &series{kpi: kpi, source: source, sketch: stats.NewSketch()}
+	return &series{kpi: kpi, source: source, sketch: stats.NewSketch(), week: stats.NewWeekSketch()}
 }
 
 // learn adds one value of the KPI. Values that cannot be are refused.
@@ -72,9 +66,9 @@ func (s *series) learn(value float64, now time.Time) {
 	}
 	s.samples++
 	s.last = value
-	h := &s.hours[stats.HourOfWeek(now)]
-	h.n = min(h.n+1, hourMemory)
-	h.mean += (value - h.mean) / h.n
+	if s.kpi.Kind != api.KPICount { // learnCounts does
+		_ = s.week.Add(now, value) // the sketch of all time has refused what can't be
+	}
 	if s.kpi.Kind == api.KPIGauge {
 		observe(&s.levels, value)
 		r := &s.reference
@@ -82,7 +76,7 @@ func (s *series) learn(value float64, now time.Time) {
 		delta := value - r.Mean
 		r.Mean += delta / r.N
 		r.M2 += delta * (value - r.Mean)
-		if r.N > hourMemory {
+		if r.N > levelMemory {
 			r.N, r.M2 = r.N/2, r.M2/2
 		}
 	}
@@ -117,7 +111,7 @@ func (s *series) learnSlow(instances []increment) {
 // observe adds a value to a series that forgets as an hour of the week does.
 func observe(s *stats.Series, value float64) {
 	s.Observe(value)
-	if s.N > hourMemory {
+	if s.N > levelMemory {
 		s.Fade()
 	}
 }
@@ -127,8 +121,9 @@ func (s *series) watch(one, other judge.Measure, interval time.Duration, seconds
 	s.control.Observe(s.describe(interval, interval), one, other, now, seconds)
 }
 
-// learnCounts adds events and exposure to the reference of a count.
-func (s *series) learnCounts(events, exposure float64) {
+// learnCounts adds events and exposure to the reference of a count and to the hour.
+func (s *series) learnCounts(events, exposure float64, now time.Time) {
+	_ = s.week.AddShare(now, events, exposure) // the sketch of all time has refused what can't be
 	r := &s.reference
 	r.Events += events
 	r.Exposure += exposure
@@ -157,15 +152,33 @@ func (s *series) learnBuckets(upper, counts []float64) {
 	r.Upper, r.Counts = sum.Upper, sum.Counts
 }
 
-// usual is what the series has for a KPI in the unit of the KPI: the rate of a
-// count, the mean of a gauge, the quantile of a latency.
-func (s *series) usual(kpi judge.KPI) (float64, bool) {
-	r := s.reference
+// referenceAt is what stable instances show at a time: the hour of the week where it
+// has enough samples, else all time. Latencies are judged by buckets, which are not
+// kept by hour.
+func (s *series) referenceAt(at time.Time) judge.Reference {
+	h := s.week.Moments(stats.HourOfWeek(at))
+	switch {
+	case h.Enough() && s.kpi.Kind == api.KPICount:
+		return judge.Reference{Events: h.Events, Exposure: h.Exposure}
+	case h.Enough() && s.kpi.Kind == api.KPIGauge:
+		return judge.Reference{N: h.N, Mean: h.Mean, M2: h.M2}
+	}
+	return s.reference
+}
+
+// usual is what the series has for a KPI at a time in the unit of the KPI: the rate
+// of a count, the mean of a gauge, the quantile of a latency.
+func (s *series) usual(kpi judge.KPI, at time.Time) (float64, bool) {
+	r := s.referenceAt(at)
 	switch {
 	case kpi.Kind == api.KPICount && r.Exposure > 0:
 		return r.Events / r.Exposure, true
 	case kpi.Kind == api.KPILatency && len(r.Counts) > 0:
 		v := judge.Quantile(r.Upper, r.Counts, kpi.Quantile)
+		// All requests tell the quantile best, and the samples how this hour differs.
+		if h := s.week.Moments(stats.HourOfWeek(at)); h.Enough() && s.sketch.Mean() > 0 {
+			v *= h.Mean / s.sketch.Mean()
+		}
 		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
 	case kpi.Kind == api.KPIGauge && r.N > 0:
 		return r.Mean, true
@@ -194,20 +207,24 @@ func (s *series) describe(interval, learned time.Duration) judge.KPI {
 	return kpi
 }
 
-// baseline is the series as it is recorded and read.
-func (s *series) baseline() (api.Baseline, error) {
+// due reports whether the week is to be recorded: an hour of it has ended since it
+// last was, or never was and there is something to know.
+func (s *series) due() bool {
+	return s.week.Hour() > s.recorded && (s.recorded > 0 || !s.cold())
+}
+
+// baseline is the series as it is recorded and read, with or without its week.
+func (s *series) baseline(week bool) (api.Baseline, error) {
 	b := api.Baseline{
 		KPI: s.kpi.Name, Kind: s.kpi.Kind, Unit: s.kpi.Unit, Source: s.source,
 		Samples: s.samples, Cold: s.cold(), Last: s.last, Mean: s.sketch.Mean(),
 		P50: s.sketch.Quantile(0.5), P90: s.sketch.Quantile(0.9), P99: s.sketch.Quantile(0.99),
-		Hours:       make([]*float64, hoursOfWeek),
 		ControlRuns: s.control.Runs, ControlAlarms: s.control.Alarms, Distrust: s.control.Distrust(),
 	}
-	for i, h := range s.hours {
-		if h.n > 0 {
-			mean := h.mean
-			b.Hours[i] = &mean
-		}
+	means := s.week.Means()
+	b.Hours = means[:]
+	if week {
+		b.HourSketches = s.week.Bytes()
 	}
 	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves, s.levels, s.control})
 	if err != nil {
@@ -236,10 +253,13 @@ func restore(b api.Baseline) (*series, error) {
 	}
 	s := &series{kpi: kpi, source: b.Source, samples: b.Samples, last: b.Last, sketch: sketch,
 		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves, levels: x.Levels, control: x.Control}
-	for i, mean := range b.Hours {
-		if mean != nil && i < hoursOfWeek {
-			s.hours[i] = hour{mean: *mean, n: coldBelow}
-		}
+	if len(b.HourSketches) == 0 {
+		s.week = stats.WeekOfMeans(b.Hours, coldBelow)
+		return s, nil
 	}
+	if s.week, err = stats.DecodeWeek(b.HourSketches); err != nil {
+		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
+	}
+	s.recorded = s.week.Hour()
 	return s, nil
 }

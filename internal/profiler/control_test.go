@@ -60,7 +60,7 @@ func TestBakeTimeComesFromTheProfile(t *testing.T) {
 		p.series(shop(), api.KPIRequests, sourceMetrics, now).learn(8, now)
 		s := p.series(shop(), api.KPIErrorRate, sourceMetrics, now)
 		s.learn(0.001, now)
-		s.learnCounts(0.4, 400)
+		s.learnCounts(0.4, 400, now)
 		p.mu.Unlock()
 		p.learnGauge(shop(), api.KPICPU, sourceStats, []float64{0.2, 0.2 + 0.01*float64(i%3), 0.19, 0.21}, now)
 	}

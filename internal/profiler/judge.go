@@ -46,7 +46,8 @@ type memory struct {
 //
 // With no stable instance left, the canary is compared with what the stable
 // ones showed in the stages before, if Request.State still is the state of
-// one of them, else with the target's baseline unless that is cold. Of either
+// one of them, else with the target's baseline of the hour of the week, or of all
+// time where the hour has too few samples, unless that is cold. Of either
 // the limits of its 99.5 percent confidence interval count, the one that makes
 // the conclusion harder; without both there is no promotion.
 //
@@ -73,7 +74,7 @@ func (p *Profiler) Judge(ctx context.Context, r Request) (api.Verdict, api.Judge
 	if m.Unjudged != "" {
 		verdict.Reason += "; not judged: " + m.Unjudged
 	}
-	p.before(r.Target, verdict.KPIs)
+	p.before(r.Target, verdict.KPIs, r.Now)
 	if verdict.Kind == api.VerdictContinue {
 		if text := p.left(r, state.Started, verdict); text != "" {
 			verdict.Reason += "; " + text
@@ -176,8 +177,9 @@ func (p *Profiler) byQuery(kpi judge.KPI) bool {
 	return true
 }
 
-// before notes on each KPI what the target's baseline has, unless that is cold.
-func (p *Profiler) before(ref api.TargetRef, kpis []api.KPIEffect) {
+// before notes on each KPI what the target's baseline has at this hour, unless that
+// is cold.
+func (p *Profiler) before(ref api.TargetRef, kpis []api.KPIEffect, at time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i := range kpis {
@@ -186,7 +188,7 @@ func (p *Profiler) before(ref api.TargetRef, kpis []api.KPIEffect) {
 			continue // only a policy has a query for it: nothing is learned
 		}
 		if s := p.history(ref, kpi); s != nil && !s.cold() {
-			if v, ok := s.usual(kpi); ok {
+			if v, ok := s.usual(kpi, at); ok {
 				kpis[i].Before = &v
 			}
 		}
@@ -222,6 +224,9 @@ func (p *Profiler) learned(r Request, kpi judge.KPI) judge.KPI {
 		return kpi
 	}
 	known := s.describe(r.Spec.Interval.D(), p.interval)
+	if !s.cold() {
+		known.Reference = s.referenceAt(r.Now)
+	}
 	known.Name, known.Kind, known.Unit, known.Quantile = kpi.Name, kpi.Kind, kpi.Unit, kpi.Quantile
 	known.Noise.Canary /= float64(min(max(len(r.Canary), 1), judgedInstances))
 	known.Noise.Stable /= float64(min(max(len(r.Stable), 1), judgedInstances))

@@ -28,6 +28,8 @@ type model struct {
 	statsAway error
 	recorded  []api.Profile
 	queries   int
+	records   int
+	weeks     int // with how many weeks of a KPI
 }
 
 type instance struct {
@@ -166,10 +168,36 @@ func (m *model) Instances(_ context.Context, ref api.TargetRef) ([]api.Instance,
 func (m *model) RecordProfiles(_ context.Context, profiles []api.Profile) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.records++
 	for _, p := range profiles {
+		for i := range p.KPIs {
+			m.weeks += min(len(p.KPIs[i].HourSketches), 1)
+			m.keep(p.Target, &p.KPIs[i])
+		}
 		m.recorded = slices.DeleteFunc(m.recorded, func(o api.Profile) bool { return o.Target == p.Target })
 		m.recorded = append(m.recorded, p)
 	}
+	return nil
+}
+
+// keep is what the state does with a record without a week.
+func (m *model) keep(ref api.TargetRef, b *api.Baseline) {
+	if len(b.HourSketches) > 0 {
+		return
+	}
+	for _, p := range m.recorded {
+		for _, old := range p.KPIs {
+			if p.Target == ref && old.KPI == b.KPI {
+				b.HourSketches = old.HourSketches
+			}
+		}
+	}
+}
+
+func (m *model) ForgetProfiles(_ context.Context, targets []api.TargetRef, _ time.Duration) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.recorded = slices.DeleteFunc(m.recorded, func(o api.Profile) bool { return slices.Contains(targets, o.Target) })
 	return nil
 }
 

@@ -55,6 +55,7 @@ type Options struct {
 	Profiles   func() []api.Profile
 	Interval   time.Duration // between samples; 0 means 5 s
 	Checkpoint time.Duration // between records; 0 means 30 s
+	Retention  time.Duration // of profiles whose target is gone; 0 means a week
 }
 
 // Profiler learns and judges. It is safe for concurrent use.
@@ -69,18 +70,22 @@ type Profiler struct {
 	recorded   func() []api.Profile
 	interval   time.Duration
 	checkpoint time.Duration
+	retention  time.Duration
 
 	mu      sync.Mutex
 	targets map[api.TargetRef]*target
 	sources map[string]*api.SourceStatus
+	listed  time.Time // when Nomad last named all targets
 }
 
 // target is what is known of one target.
 type target struct {
-	since   time.Time
-	updated time.Time
-	changed bool
-	series  map[string]*series
+	since    time.Time
+	updated  time.Time
+	seen     time.Time // when Nomad last had it
+	recorded time.Time // the same, as it was last recorded
+	changed  bool
+	series   map[string]*series
 }
 
 // New makes a profiler. It asks nothing of anybody yet.
@@ -88,7 +93,7 @@ func New(o Options) *Profiler {
 	p := &Profiler{
 		log: o.Logger, metrics: o.Metrics, stats: o.Stats, fleet: o.Fleet, recorder: o.Recorder,
 		queries: o.Queries.or(DefaultQueries()), excluded: o.Excluded, recorded: o.Profiles,
-		interval: o.Interval, checkpoint: o.Checkpoint,
+		interval: o.Interval, checkpoint: o.Checkpoint, retention: o.Retention,
 		targets: map[api.TargetRef]*target{}, sources: map[string]*api.SourceStatus{},
 	}
 	if p.log == nil {
@@ -103,6 +108,9 @@ func New(o Options) *Profiler {
 	if p.checkpoint <= 0 {
 		p.checkpoint = 30 * time.Second
 	}
+	if p.retention <= 0 {
+		p.retention = defaultRetention
+	}
 	return p
 }
 
@@ -112,6 +120,8 @@ func (p *Profiler) Run(ctx context.Context) error {
 	sample, record := time.NewTicker(p.interval), time.NewTicker(p.checkpoint)
 	defer sample.Stop()
 	defer record.Stop()
+	forget := time.NewTicker(forgetEvery)
+	defer forget.Stop()
 	round := &round{last: map[string]*counters{}, restarts: map[string]int{}, oom: map[string]int64{}}
 	for {
 		select {
@@ -121,6 +131,8 @@ func (p *Profiler) Run(ctx context.Context) error {
 			p.sample(ctx, round, now.UTC())
 		case <-record.C:
 			p.record(ctx)
+		case now := <-forget.C:
+			p.forget(ctx, now.UTC())
 		}
 	}
 }
@@ -133,7 +145,7 @@ func (p *Profiler) load() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, profile := range p.recorded() {
-		t := &target{since: profile.Since, updated: profile.Updated, series: map[string]*series{}}
+		t := &target{since: profile.Since, updated: profile.Updated, seen: profile.Seen, recorded: profile.Seen, series: map[string]*series{}}
 		for _, b := range profile.KPIs {
 			s, err := restore(b)
 			if err != nil {
@@ -144,55 +156,6 @@ func (p *Profiler) load() {
 		}
 		p.targets[profile.Target] = t
 	}
-}
-
-// record hands over the profiles that changed.
-func (p *Profiler) record(ctx context.Context) {
-	if p.recorder == nil {
-		return
-	}
-	profiles := p.profiles(true)
-	if len(profiles) == 0 {
-		return
-	}
-	if err := p.recorder.RecordProfiles(ctx, profiles); err != nil {
-		p.log.Warn("record profiles", "targets", len(profiles), "error", err)
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, profile := range profiles {
-		if t := p.targets[profile.Target]; t != nil && t.updated.Equal(profile.Updated) {
-			t.changed = false
-		}
-	}
-}
-
-// Profiles are the present baselines, sorted by target.
-func (p *Profiler) Profiles() []api.Profile { return p.profiles(false) }
-
-func (p *Profiler) profiles(changedOnly bool) []api.Profile {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var out []api.Profile
-	for ref, t := range p.targets {
-		if changedOnly && !t.changed {
-			continue
-		}
-		profile := api.Profile{Target: ref, Since: t.since, Updated: t.updated}
-		for name, s := range t.series {
-			b, err := s.baseline()
-			if err != nil {
-				p.log.Warn("leave out a baseline", "target", ref.String(), "kpi", name, "error", err)
-				continue
-			}
-			profile.KPIs = append(profile.KPIs, b)
-		}
-		slices.SortFunc(profile.KPIs, func(a, b api.Baseline) int { return cmpString(a.KPI, b.KPI) })
-		out = append(out, profile)
-	}
-	slices.SortFunc(out, func(a, b api.Profile) int { return a.Target.Compare(b.Target) })
-	return out
 }
 
 // readStats asks Nomad for the usage of some allocations. Those that did not
@@ -234,7 +197,7 @@ func (p *Profiler) readStats(ctx context.Context, ids []string) (map[string]Allo
 func (p *Profiler) series(ref api.TargetRef, name, source string, now time.Time) *series {
 	t := p.targets[ref]
 	if t == nil {
-		t = &target{since: now, series: map[string]*series{}}
+		t = &target{since: now, seen: now, series: map[string]*series{}}
 		p.targets[ref] = t
 	}
 	t.updated, t.changed = now, true

@@ -27,6 +27,7 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 		p.log.Warn("sample targets", "error", err)
 		return
 	}
+	p.saw(targets, now)
 	var seen map[string]*counters
 	if p.metrics != nil {
 		if seen, err = p.readCounters(ctx, nil, now); err != nil {
@@ -160,7 +161,7 @@ func gather(ids []string, last, seen map[string]*counters) gathered {
 // learnShare adds one interval of a count.
 func (s *series) learnShare(g gathered, interval time.Duration, seconds float64, now time.Time) {
 	s.learn(g.sum.Errors/g.sum.Requests, now)
-	s.learnCounts(g.sum.Errors, g.sum.Requests)
+	s.learnCounts(g.sum.Errors, g.sum.Requests, now)
 	s.dispersion.Observe(g.errors, g.requests)
 	if one, other := g.halves[0], g.halves[1]; one.Requests > 0 && other.Requests > 0 {
 		s.watch(judge.Count(one.Errors, one.Requests), judge.Count(other.Errors, other.Requests), interval, seconds, now)
@@ -219,7 +220,7 @@ func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []stri
 		for name, events := range map[string]float64{api.KPIRestarts: restarts, api.KPIOOMKills: kills} {
 			s := p.series(ref, name, sourceStats, now)
 			s.learn(events/(watched*seconds), now)
-			s.learnCounts(events, watched*seconds)
+			s.learnCounts(events, watched*seconds, now)
 		}
 	}
 }

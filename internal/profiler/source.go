@@ -55,7 +55,11 @@ type Fleet interface {
 
 // Recorder keeps profiles for the next leader and for readers.
 type Recorder interface {
+	// RecordProfiles stores profiles. A baseline without HourSketches leaves those that
+	// are stored as they are.
 	RecordProfiles(ctx context.Context, profiles []api.Profile) error
+	// ForgetProfiles drops the profiles of targets that were not seen for so long.
+	ForgetProfiles(ctx context.Context, targets []api.TargetRef, unseen time.Duration) error
 }
 
 // KPIQueries are the PromQL queries behind the KPIs, one for the whole fleet

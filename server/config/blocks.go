@@ -28,6 +28,7 @@ type fileBlock struct {
 	Auth       *authBlock       `hcl:"auth,block"`
 	Plugins    []pluginBlock    `hcl:"plugin,block"`
 	Mapper     *mapperBlock     `hcl:"mapper,block"`
+	Profiler   *profilerBlock   `hcl:"profiler,block"`
 	Intervals  *intervalsBlock  `hcl:"intervals,block"`
 	Simulator  *simulatorBlock  `hcl:"simulator,block"`
 	Telemetry  *telemetryBlock  `hcl:"telemetry,block"`
@@ -130,6 +131,10 @@ type mapperBlock struct {
 	Traffic       []trafficBlock `hcl:"traffic,block"`
 }
 
+type profilerBlock struct {
+	Retention *hcl.Attribute `hcl:"retention,optional"`
+}
+
 type intervalsBlock struct {
 	Mapper       *hcl.Attribute `hcl:"mapper,optional"`
 	Profiler     *hcl.Attribute `hcl:"profiler,optional"`
@@ -195,6 +200,7 @@ func (l *loader) root(f *fileBlock) {
 			l.traffic(t)
 		}
 	})
+	block(l, "profiler", f.Profiler, func(b *profilerBlock) { l.duration(b.Retention, &c.Profiler.Retention) })
 	block(l, "intervals", f.Intervals, func(b *intervalsBlock) {
 		l.duration(b.Mapper, &c.Intervals.Mapper)
 		l.duration(b.Profiler, &c.Intervals.Profiler)

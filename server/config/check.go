@@ -198,6 +198,9 @@ func (l *loader) checkPaces() {
 			l.problem(pace.path, "want at least %s, have %s", shortestInterval, pace.d)
 		}
 	}
+	if have := l.cfg.Profiler.Retention; have < shortestRetention {
+		l.problem("profiler.retention", "want at least %s, have %s", shortestRetention, have)
+	}
 	if s.Rate <= 0 {
 		l.problem("simulator.rate", "want more than 0 requests per second, have %g", s.Rate)
 	}

@@ -35,6 +35,7 @@ type Config struct {
 	Auth       Auth
 	Plugins    []Plugin
 	Mapper     Mapper
+	Profiler   Profiler
 	Intervals  Intervals
 	Simulator  Simulator
 	Telemetry  Telemetry
@@ -152,6 +153,14 @@ type Mapper struct {
 	Traffic       []Traffic     // empty means Consul's built-in proxy and Envoy
 }
 
+// Profiler tunes what is learned of targets.
+type Profiler struct {
+	Retention time.Duration // of the profile of a target that is gone
+}
+
+// shortestRetention keeps a profile over a redeployment.
+const shortestRetention = time.Hour
+
 // longestMemory is how long traffic can be remembered by day.
 const longestMemory = api.MaxDays * 24 * time.Hour
 
@@ -195,6 +204,7 @@ func defaults() *Config {
 		Intervals: Intervals{
 			Mapper: 5 * time.Second, Profiler: 5 * time.Second, Checkpoint: 30 * time.Second, Orchestrator: time.Second,
 		},
+		Profiler:  Profiler{Retention: 7 * 24 * time.Hour},
 		Simulator: Simulator{Rate: 5, BootTimeout: 3 * time.Minute, Timeout: 15 * time.Minute},
 		Log:       Log{Level: "info", Format: "text"},
 	}

@@ -2,8 +2,11 @@ package httpapi
 
 import (
 	"slices"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/stats"
 )
 
 func notFound(kind, name string) *api.Error {
@@ -101,19 +104,28 @@ func (a *API) profiles(c *call) (any, error) {
 		// The list is for an overview; the sketches are in the single read.
 		all[i].KPIs = slices.Clone(all[i].KPIs)
 		for j := range all[i].KPIs {
-			all[i].KPIs[j].Sketch = nil
+			all[i].KPIs[j].Sketch, all[i].KPIs[j].HourSketches = nil, nil
 		}
 	}
 	return list(c, all, func(p api.Profile) string { return p.Target.String() })
 }
 
+// profile is one target's, with what is usual at ?hour=, or now.
 func (a *API) profile(c *call) (any, error) {
 	ref := api.TargetRef{Namespace: c.r.PathValue("namespace"), Job: c.r.PathValue("job"), Group: c.r.PathValue("group")}
 	found, ok := a.opt.Store.Profile(ref)
 	if !ok {
 		return nil, api.Errorf(api.CodeNotFound, "profile of %s: nothing was measured yet, or there is no such target", ref)
 	}
-	return found, nil
+	hour := stats.HourOfWeek(time.Now())
+	if text := c.r.URL.Query().Get("hour"); text != "" {
+		n, err := number(text, "hour")
+		if err != nil || n > 167 {
+			return nil, api.Errorf(api.CodeInvalid, "hour: want an hour of the week, 0 to 167, have %q", text)
+		}
+		hour = int(n)
+	}
+	return profiler.AtHour(found, hour)
 }
 
 func (a *API) plugins(c *call) (any, error) {

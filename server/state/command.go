@@ -20,16 +20,21 @@ const (
 	TypeLevelSet          Type = 9
 	TypeRolloutChange     Type = 10 // level 2
 	TypeAutopilotPut      Type = 11 // level 2
+	TypeProfilesForget    Type = 12 // level 3
 )
 
 // SupportedLevel is the newest cluster level that this binary knows. What each
 // level brought stands in DESIGN.md.
-const SupportedLevel = 2
+const SupportedLevel = 3
 
 // level2 brought packed entries, transitions as changes, budget.targets held
 // by the state machine, autopilot's configuration, and ended rollouts without what only carrying them out
 // needs.
 const level2 = 2
+
+// level3 brought the hours of the week of profiles, which a record need not repeat,
+// and their end with the target.
+const level3 = 3
 
 // Command is one intent that changes the replicated state. Only this package
 // implements it.
@@ -76,6 +81,8 @@ func newCommand(t Type) Command {
 		return &rolloutChange{}
 	case TypeAutopilotPut:
 		return &AutopilotPut{}
+	case TypeProfilesForget:
+		return &ProfilesForget{}
 	}
 	return nil
 }

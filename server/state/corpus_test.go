@@ -79,6 +79,16 @@ func corpusCommands(level int) []named1 {
 			CleanupDeadServers: true, DeadServerThreshold: api.Duration(time.Hour), LastContactThreshold: api.Duration(time.Second), MaxTrailingLogs: 250,
 		}}})
 	}
+	if level >= 3 {
+		gone := api.TargetRef{Namespace: "prod", Job: "old", Group: "vm"}
+		out = append(out,
+			named1{"hours", &ProfilesPut{Profiles: []api.Profile{
+				{Target: web, Updated: corpusTime(9), Seen: corpusTime(9), KPIs: []api.Baseline{{KPI: api.KPICPU, Hours: []*float64{&mean}, HourSketches: []byte{1, 2, 3}}}},
+				{Target: gone, Updated: corpusTime(9), Seen: corpusTime(9), KPIs: []api.Baseline{{KPI: api.KPICPU}}},
+			}}},
+			named1{"hours-kept", &ProfilesPut{Profiles: []api.Profile{{Target: web, Updated: corpusTime(14), KPIs: []api.Baseline{{KPI: api.KPICPU, Samples: 7}}}}}},
+			named1{"forget", &ProfilesForget{Targets: []api.TargetRef{gone, web}, Unseen: api.Duration(2 * time.Second)}})
+	}
 	return out
 }
 

@@ -200,36 +200,6 @@ func (t *tally) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// ProfilesPut stores profiles, in place of those of the same targets.
-type ProfilesPut struct {
-	Profiles []api.Profile `json:"profiles"`
-}
-
-// Type is the command's number.
-func (*ProfilesPut) Type() Type { return TypeProfilesPut }
-
-func (*ProfilesPut) level() int { return 1 }
-
-func (p *ProfilesPut) apply(c *change) error {
-	for i := range p.Profiles {
-		next := &p.Profiles[i]
-		if err := checkTarget("profile", next.Target); err != nil {
-			return err
-		}
-		next.CreateIndex, next.ModifyIndex = c.index, c.index
-		old := c.t.profiles.get(c.txn, targetKey(next.Target))
-		if old != nil {
-			next.CreateIndex = old.CreateIndex
-		}
-		c.t.profiles.put(c.txn, next)
-		if old == nil {
-			c.event(api.TopicProfile, "profile_created", next.Target.String(), fmt.Sprintf("%s has a profile now", next.Target), nil)
-		}
-	}
-	c.touch(api.TopicProfile)
-	return nil
-}
-
 // LevelSet raises the cluster level by one, which lets newer commands in. The
 // leader asks for it when every server supports the level.
 type LevelSet struct {

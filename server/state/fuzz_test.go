@@ -28,6 +28,7 @@ func FuzzDecode(f *testing.F) {
 		&GraphChange{api.GraphChange{Edges: []api.Edge{{From: "a", To: "b"}}}},
 		&ProfilesPut{Profiles: []api.Profile{{Target: api.TargetRef{Namespace: "a", Job: "b", Group: "c"}}}},
 		&QuarantineLift{Patch: "p"}, &LevelSet{Level: 2},
+		&ProfilesForget{Targets: []api.TargetRef{{Namespace: "a", Job: "b", Group: "c"}}, Unseen: 1},
 	} {
 		entry, err := Encode(cmd, time.Unix(1e9, 0), "seed")
 		must.NoError(f, err)
@@ -192,7 +193,7 @@ func command(s *Store) *rapid.Generator[Command] {
 	return rapid.Custom(func(t *rapid.T) Command {
 		name := func(label string) string { return rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, label) }
 		target := api.TargetRef{Namespace: "n", Job: name("job"), Group: "g"}
-		switch rapid.IntRange(0, 11).Draw(t, "which") {
+		switch rapid.IntRange(0, 13).Draw(t, "which") {
 		case 0:
 			return &PolicyPut{Policy: api.Policy{Name: name("policy")}}
 		case 1:
@@ -228,7 +229,11 @@ func command(s *Store) *rapid.Generator[Command] {
 				DeadServerThreshold: api.Duration(time.Hour), LastContactThreshold: 1, MaxTrailingLogs: 1,
 			}}
 		case 7:
-			return &ProfilesPut{Profiles: []api.Profile{{Target: target}}}
+			seen := time.Unix(1e9+rapid.Int64Range(-9, 40).Draw(t, "seen"), 0)
+			kpi := api.Baseline{KPI: name("kpi"), HourSketches: rapid.SampledFrom([][]byte{nil, {1}, {2}}).Draw(t, "hours")}
+			return &ProfilesPut{Profiles: []api.Profile{{Target: target, Updated: seen, KPIs: []api.Baseline{kpi}}}}
+		case 8:
+			return &ProfilesForget{Targets: []api.TargetRef{target}, Unseen: api.Duration(rapid.IntRange(0, 9).Draw(t, "unseen")) * api.Duration(time.Second)}
 		default:
 			return transition(t, s)
 		}
