@@ -64,6 +64,7 @@ plugin "canary_node" {
 }
 
 intervals { orchestrator = "500ms" }
+profiler { retention = "720h" }
 simulator { rate = 7.5 }
 telemetry { open_metrics = true }
 log { format = "json" }
@@ -105,6 +106,7 @@ func TestLoadFull(t *testing.T) {
 	must.Eq(t, "http://127.0.0.1:8200/v1/identity/oidc/.well-known/keys", c.Auth.JWKS)
 	must.Eq(t, 500*time.Millisecond, c.Intervals.Orchestrator)
 	must.Eq(t, 5*time.Second, c.Intervals.Mapper)
+	must.Eq(t, 720*time.Hour, c.Profiler.Retention)
 	must.Eq(t, 7.5, c.Simulator.Rate)
 	must.True(t, c.Telemetry.OpenMetrics)
 	must.Eq(t, config.Log{Level: "info", Format: "json"}, c.Log)
@@ -207,9 +209,9 @@ func TestErrors(t *testing.T) {
 		want []string
 	}{
 		{"syntax", "name = \n", []string{"a.hcl:1,8: Invalid expression"}},
-		{"unknown argument", full + "\ncolour = \"x\"\n", []string{`a.hcl:57,1: Unsupported argument; An argument named "colour" is not expected here.`}},
-		{"unknown block", full + "\nvualt {}\n", []string{`a.hcl:57,1: Unsupported block type; Blocks of type "vualt" are not expected here. Did you mean "vault"?`}},
-		{"two of one block", full + "\nlog {}\n", []string{"a.hcl:57,1: Duplicate log block"}},
+		{"unknown argument", full + "\ncolour = \"x\"\n", []string{`a.hcl:58,1: Unsupported argument; An argument named "colour" is not expected here.`}},
+		{"unknown block", full + "\nvualt {}\n", []string{`a.hcl:58,1: Unsupported block type; Blocks of type "vualt" are not expected here. Did you mean "vault"?`}},
+		{"two of one block", full + "\nlog {}\n", []string{"a.hcl:58,1: Duplicate log block"}},
 		{"wrong types", strings.ReplaceAll(full, `"500ms"`, `"soon"`) + "\n", []string{`a.hcl:52,28: intervals.orchestrator: want a duration such as "5s", have "soon"`}},
 		{"no number", strings.ReplaceAll(full, "bootstrap_expect = 3", `bootstrap_expect = "three"`), []string{"server.bootstrap_expect: want a whole number"}},
 		{"half a server", strings.ReplaceAll(full, "bootstrap_expect = 3", `bootstrap_expect = 2.5`), []string{"server.bootstrap_expect: want a whole number"}},
@@ -217,7 +219,7 @@ func TestErrors(t *testing.T) {
 		{"relative folder", strings.ReplaceAll(full, "/var/lib/oakum", "data"), []string{`a.hcl:4,12: data_dir: want the folder for the server's state, as an absolute path, have "data"`}},
 		{"no vault", full[:strings.Index(full, "vault {")] + full[strings.Index(full, "auth {"):], []string{"vault: want a vault block: callers prove with Vault who they are, and only -dev runs without"}},
 		{"two at once", strings.NewReplacer(`"0.0.0.0:4740"`, `"nowhere"`, `"json"`, `"xml"`).Replace(full), []string{
-			`a.hcl:7,10: addresses.http: want host:port, have "nowhere"`, `a.hcl:55,16: log.format: want text or json, have "xml"`,
+			`a.hcl:7,10: addresses.http: want host:port, have "nowhere"`, `a.hcl:56,16: log.format: want text or json, have "xml"`,
 		}},
 		{"rule over something else", strings.ReplaceAll(full, "claims.team == ", "caller.team == "), []string{`a.hcl:42,20: Unknown variable; There is no variable named "caller"; a rule sees claims.`}},
 		{"rule with an unknown function", strings.ReplaceAll(full, "|| contains(", "|| contans("), []string{`a.hcl:42,49: Unknown function; There is no function named "contans"; a rule may call contains, length, lower, regex.`}},
@@ -225,6 +227,7 @@ func TestErrors(t *testing.T) {
 		{"rule that is a list", strings.ReplaceAll(full, `claims.team == "platform" || contains(claims.groups, "deployers")`, `["x"]`), []string{"auth.rule.pipelines.when: want a condition, true or false"}},
 		{"unknown capability", strings.ReplaceAll(full, `"patch-submit"`, `"patch"`), []string{`auth.rule.pipelines.capabilities: want read, policy-write, patch-submit, simulate, approve, rollout-control, operator, have "patch"`}},
 		{"checksum", strings.ReplaceAll(full, "b855", ""), []string{"plugin.canary_node.sha256: want the plugin's SHA-256, 64 hexadecimal digits"}},
+		{"retention", strings.ReplaceAll(full, "720h", "5m"), []string{"profiler.retention: want at least 1h0m0s, have 5m0s"}},
 		{"interval", strings.ReplaceAll(full, "500ms", "5ms"), []string{"intervals.orchestrator: want at least 100ms, have 5ms"}},
 		{"unknown KPI without kind", strings.NewReplacer(`kpi "error_rate"`, `kpi "queue"`, `kind  = "count"`, "").Replace(full), []string{"prometheus.kpi.queue.kind: want count, latency or gauge"}},
 		{"nobody to join", strings.ReplaceAll(full, `["10.0.0.1", "10.0.0.2:4741", "10.0.0.3"]`, "[]"), []string{"server.retry_join: want the addresses of the 3 servers that found the cluster"}},

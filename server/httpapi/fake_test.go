@@ -23,6 +23,7 @@ type memory struct {
 	index    uint64
 	rollouts map[string]api.Rollout
 	record   []api.Event
+	learned  []api.Profile
 	changed  chan struct{}
 }
 
@@ -44,19 +45,26 @@ func (m *memory) put(r api.Rollout) uint64 {
 	return m.index
 }
 
-func (m *memory) Policies() []api.Policy                         { return nil }
-func (m *memory) Policy(string) (api.Policy, bool)               { return api.Policy{}, false }
-func (m *memory) Patches() []api.Patch                           { return nil }
-func (m *memory) Patch(string) (api.Patch, bool)                 { return api.Patch{}, false }
-func (m *memory) Plan(string) (api.Plan, bool)                   { return api.Plan{}, false }
-func (m *memory) Quarantines() []api.Quarantine                  { return nil }
-func (m *memory) Simulations() []api.Simulation                  { return nil }
-func (m *memory) Profiles() []api.Profile                        { return nil }
-func (m *memory) Level() int                                     { return 1 }
-func (m *memory) Hash() string                                   { return "abc" }
-func (m *memory) IndexOf(...api.Topic) uint64                    { return m.Index() }
-func (m *memory) Simulation(string) (s api.Simulation, ok bool)  { return s, false }
-func (m *memory) Profile(api.TargetRef) (p api.Profile, ok bool) { return p, false }
+func (m *memory) Policies() []api.Policy                        { return nil }
+func (m *memory) Policy(string) (api.Policy, bool)              { return api.Policy{}, false }
+func (m *memory) Patches() []api.Patch                          { return nil }
+func (m *memory) Patch(string) (api.Patch, bool)                { return api.Patch{}, false }
+func (m *memory) Plan(string) (api.Plan, bool)                  { return api.Plan{}, false }
+func (m *memory) Quarantines() []api.Quarantine                 { return nil }
+func (m *memory) Simulations() []api.Simulation                 { return nil }
+func (m *memory) Profiles() []api.Profile                       { return slices.Clone(m.learned) }
+func (m *memory) Level() int                                    { return 1 }
+func (m *memory) Hash() string                                  { return "abc" }
+func (m *memory) IndexOf(...api.Topic) uint64                   { return m.Index() }
+func (m *memory) Simulation(string) (s api.Simulation, ok bool) { return s, false }
+
+func (m *memory) Profile(ref api.TargetRef) (api.Profile, bool) {
+	i := slices.IndexFunc(m.learned, func(p api.Profile) bool { return p.Target == ref })
+	if i < 0 {
+		return api.Profile{}, false
+	}
+	return m.learned[i], true
+}
 
 func (m *memory) Index() uint64 {
 	m.mu.Lock()
