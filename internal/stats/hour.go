@@ -42,12 +42,12 @@ func (h *hourSketch) add(m *mapping.LogarithmicMapping, value, events, exposure 
 	} else {
 		h.bin(m.Index(value), 1)
 	}
-	if h.samples() > hourLimit {
+	if h.n > hourLimit {
 		h.halve()
 	}
 }
 
-// samples is how many samples the bins hold.
+// samples is how many samples the bins hold, at most n.
 func (h *hourSketch) samples() int {
 	n := int(h.zeros)
 	for _, c := range h.counts {
@@ -142,7 +142,7 @@ func (h *hourSketch) merge(o *hourSketch) {
 			h.bin(int(o.first)+i, o.counts[i])
 		}
 	}
-	for h.samples() > hourLimit {
+	for h.n > hourLimit {
 		h.halve()
 	}
 }

@@ -6,10 +6,15 @@ import "time"
 // an hour that was never seen.
 type Week [168]*float64
 
+// mondayHours are from the Monday before 1970 to its first hour, a Thursday.
+const mondayHours = 3 * 24
+
+// hourOf counts the hours from 1970; all before it are the first.
+func hourOf(t time.Time) int64 { return max(t.Unix()/3600, 0) }
+
 // HourOfWeek is the index of an instant in a Week.
 func HourOfWeek(t time.Time) int {
-	t = t.UTC()
-	return (int(t.Weekday())+6)%7*24 + t.Hour()
+	return int((hourOf(t) + mondayHours) % weekLength)
 }
 
 // At forecasts the load of an instant: what the same hour of the week had, else

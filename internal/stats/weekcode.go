@@ -134,7 +134,7 @@ func (r *weekReader) week(w *WeekSketch) {
 		}
 	}
 	for _, h := range hours {
-		h.n = float64(r.number(hourLimit + 1))
+		h.n = float64(r.number(hourLimit))
 		h.zeros = uint16(r.number(hourLimit))
 		if h.n == 0 {
 			r.fail("an hour without weight")
@@ -153,8 +153,8 @@ func (r *weekReader) week(w *WeekSketch) {
 		for i := range h.counts {
 			h.counts[i] = uint16(r.number(hourLimit))
 		}
-		if h.samples() > hourLimit {
-			r.fail("more samples than an hour holds")
+		if h.samples() > int(h.n) {
+			r.fail("more samples than they weigh")
 		}
 	}
 	r.planes(hours, func(h *hourSketch, v float64) { h.mean = v })

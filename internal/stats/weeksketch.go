@@ -113,12 +113,6 @@ func (w *WeekSketch) add(now time.Time, value, events, exposure float64) error {
 	return nil
 }
 
-// mondayHours are from the Monday before 1970 to its first hour, a Thursday.
-const mondayHours = 3 * 24
-
-// hourOf counts the hours from 1970.
-func hourOf(t time.Time) int64 { return max(t.Unix()/3600, 0) }
-
 // Hour is the number of the hour of the last sample, counted from 1970; 0 when
 // there was none. When it rises, an hour of the week is complete.
 func (w *WeekSketch) Hour() int64 { return w.at }
