@@ -137,9 +137,9 @@ func (h *hourSketch) merge(o *hourSketch) {
 	h.mean += delta * o.n / n
 	h.n, h.events, h.exposure = n, h.events+o.events, h.exposure+o.exposure
 	h.zeros += o.zeros // each is at most hourLimit, and twice that fits
-	for i := len(o.counts) - 1; i >= 0; i-- {
-		if o.counts[i] > 0 {
-			h.bin(int(o.first)+i, o.counts[i])
+	for i, c := range slices.Backward(o.counts) {
+		if c > 0 {
+			h.bin(int(o.first)+i, c)
 		}
 	}
 	for h.n > hourLimit {
