@@ -82,7 +82,7 @@ func hourText(hour int) string {
 
 func (e *env) printProfile(w io.Writer, p api.Profile) {
 	hour, usual := "", newTable("KPI", "Last", "Usual (p50)", "P90", "Unusual above")
-	learned := newTable("KPI", "Samples", "In the hour", "Source", "Week (Mon-Sun, UTC)")
+	learned := newTable("KPI", "Samples", "In hour", "Source", "Week (Mon-Sun, UTC)")
 	for _, k := range p.KPIs {
 		samples := strconv.FormatInt(k.Samples, 10)
 		if k.Cold || k.Usual == nil {
@@ -167,7 +167,7 @@ func extremes(hours []*float64) (top, low int) {
 }
 
 // printWeek shows one KPI: a line for each day with a sign for each hour, and the mean
-// of every fourth.
+// of every eighth.
 func printWeek(w io.Writer, k api.Baseline) {
 	top, low := extremes(k.Hours)
 	if len(k.Hours) != 168 || top < 0 {
@@ -186,7 +186,7 @@ func printWeek(w io.Writer, k api.Baseline) {
 	fields(w, "KPI", k.KPI, "Usual", usual, "Highest", fmt.Sprintf("%s, %s UTC", amount(highest, k.Unit), hourText(top)),
 		"Lowest", fmt.Sprintf("%s, %s UTC", amount(*k.Hours[low], k.Unit), hourText(low)))
 	fmt.Fprintln(w)
-	t := newTable("Mean", "0     6     12    18", "00:00", "06:00", "12:00", "18:00")
+	t := newTable("Mean", "0     6     12    18", "00:00", "08:00", "16:00")
 	for d, day := range weekdays() {
 		hours := k.Hours[d*24 : d*24+24]
 		var b strings.Builder
@@ -194,7 +194,7 @@ func printWeek(w io.Writer, k api.Baseline) {
 			b.WriteRune(height(h, highest))
 		}
 		row := []string{day, b.String()}
-		for _, at := range []int{0, 6, 12, 18} {
+		for _, at := range []int{0, 8, 16} {
 			text := "-"
 			if h := hours[at]; h != nil {
 				text = amount(*h, k.Unit)
