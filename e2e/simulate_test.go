@@ -182,6 +182,7 @@ func TestSimulate(t *testing.T) {
 	t.Run("a patch that writes to its disk is rejected for that", s.writing)
 	t.Run("a machine that makes its own disk has a twin", s.ownDisk)
 	t.Run("who asks QEMU may die", s.askerDies)
+	t.Run("a node that refuses QEMU's monitor simulates without", s.refused)
 	t.Run("twins are isolated", s.isolated)
 
 	t.Run("the end of the term takes the twins away", func(t *testing.T) {
