@@ -137,6 +137,20 @@ type Verdict struct {
 	// Blame says which of the rollouts at once in this neighbourhood explains what
 	// got worse, best first; absent when there is one only, or nothing did.
 	Blame []Blame `json:"blame,omitempty"`
+	// Neighbours are the KPIs of targets joined by an edge, without a rollout under
+	// way of their own, that are clearly worse than their baseline.
+	Neighbours []NeighbourEffect `json:"neighbours,omitempty"`
+}
+
+// NeighbourEffect is one KPI of a target beside a rollout's that got worse.
+type NeighbourEffect struct {
+	Target  TargetRef `json:"target"`
+	KPI     string    `json:"kpi"`
+	Unit    string    `json:"unit"`
+	Value   float64   `json:"value"`             // over about the last minute
+	Before  float64   `json:"before"`            // what its baseline has
+	Since   time.Time `json:"since"`             // when it was first seen to be worse
+	Earlier bool      `json:"earlier,omitempty"` // that was before the rollout's first stage began
 }
 
 // Blame is how well one of several rollouts explains what got worse.

@@ -72,6 +72,17 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 	return out, diags
 }
 
+// DefaultMargins are those by which the policy that ships with Oakum judges a target
+// about which nothing is known.
+func DefaultMargins(schemas Schemas) ([]api.KPISpec, error) {
+	library, diags := Load(Builtin(), schemas)
+	if diags.HasErrors() {
+		return nil, DiagnosticsError(diags, Builtin())
+	}
+	d, err := library.Decide(Facts{})
+	return d.Judge.KPIs, err
+}
+
 // Policies returns the names of all policy blocks, most specific first.
 func (l *Library) Policies() []string {
 	out := make([]string, len(l.policies))

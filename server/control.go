@@ -401,6 +401,29 @@ func (c *control) adjacent(a, b api.TargetRef) bool {
 	return slices.ContainsFunc(other.Services, func(s string) bool { return slices.Contains(near, s) })
 }
 
+// around lists the targets that an edge joins to one, its callers first.
+func (c *control) around(ref api.TargetRef) []api.Target {
+	t, ok := c.store.Target(ref)
+	if !ok {
+		return nil
+	}
+	var refs []api.TargetRef
+	c.view(func(_ api.Graph, a *graph.Analysis) {
+		for _, s := range t.Services {
+			refs = append(refs, a.Around(s)...)
+		}
+	})
+	var out []api.Target
+	seen := map[api.TargetRef]bool{ref: true}
+	for _, near := range refs {
+		if target, ok := c.store.Target(near); ok && !seen[near] {
+			seen[near] = true
+			out = append(out, target)
+		}
+	}
+	return out
+}
+
 // Attempts lists what a target's services began to try after since although it
 // is denied.
 func (c *control) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {

@@ -41,13 +41,17 @@ func (s *Server) lead(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open mapper: %w", err)
 	}
+	orchestra, err := s.orchestrator(learner, tester)
+	if err != nil {
+		return fmt.Errorf("open orchestrator: %w", err)
+	}
 	s.control.begin(ctx, tester)
 	defer s.control.end()
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return maps.Run(ctx) })
 	group.Go(func() error { return learner.Run(ctx) })
-	group.Go(func() error { return s.orchestrator(learner, tester).Run(ctx) })
+	group.Go(func() error { return orchestra.Run(ctx) })
 	err = group.Wait()
 	s.log.Info("term of leadership ends", "cause", err)
 	return err
@@ -135,7 +139,7 @@ func (s *Server) declared() ([]mapper.Dependency, error) {
 func (s *Server) profilerOptions() profiler.Options {
 	o := profiler.Options{
 		Logger: s.log, Stats: usage{s.out.nomad}, Fleet: s.out.nomad, Recorder: recorder{s}, Queries: kpiQueries(s.cfg),
-		Excluded: s.patched, Profiles: s.store.Profiles,
+		Excluded: s.patched, Beside: s.beside, Profiles: s.store.Profiles,
 		Interval: s.cfg.Intervals.Profiler, Checkpoint: s.cfg.Intervals.Checkpoint,
 		Retention: s.cfg.Profiler.Retention,
 	}
@@ -159,18 +163,37 @@ func (s *Server) patched() map[string]bool {
 	return ids
 }
 
-func (s *Server) orchestrator(learner *profiler.Profiler, tester *simulator.Simulator) *orchestrator.Orchestrator {
+// beside names the targets next to one that a rollout under way patches: what they
+// show may be its doing.
+func (s *Server) beside() map[api.TargetRef]bool {
+	refs := map[api.TargetRef]bool{}
+	for _, r := range s.store.OpenRollouts() {
+		if !r.UnderWay() || len(r.Stages) == 0 {
+			continue
+		}
+		for _, t := range s.control.around(r.Target) {
+			refs[t.TargetRef] = true
+		}
+	}
+	return refs
+}
+
+func (s *Server) orchestrator(learner *profiler.Profiler, tester *simulator.Simulator) (*orchestrator.Orchestrator, error) {
+	margins, err := policies.DefaultMargins(s.host.Schema)
+	if err != nil {
+		return nil, err
+	}
 	o := orchestrator.Options{
 		Store: s.store, Recorder: recorder{s}, Reader: s.out.nomad, Mover: s.out.nomad, Tagger: s.out.nomad,
 		Judge: judge{learner}, Adviser: s.host, Simulator: twins{server: s, tester: tester},
 		Adjacent: s.control.adjacent, Neighbours: s.control.neighbours, Opens: policies.Opens,
-		Redecide: s.control.redecide, Graph: s.control,
+		Redecide: s.control.redecide, Graph: s.control, Surroundings: surroundings{s.control, learner}, Margins: margins,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}
 	if s.out.consul != nil {
 		o.Checks = s.out.consul
 	}
-	return orchestrator.New(o)
+	return orchestrator.New(o), nil
 }
 
 // recorder writes what the components found out to the replicated state.
@@ -179,6 +202,9 @@ type recorder struct{ server *Server }
 // Transition stores a rollout that has moved on.
 func (r recorder) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
 	r.sign(&next)
+	if r.server.store.Level() < neighbourLevel {
+		next = withoutNeighbours(next)
+	}
 	return r.apply(ctx, &state.RolloutTransition{Kind: kind, Expect: expect, Rollout: next})
 }
 
@@ -191,6 +217,29 @@ func (r recorder) sign(next *api.Rollout) {
 	signed := *next.Effect
 	signed.By, signed.Term = r.server.cfg.Name, r.server.node.Term()
 	next.Effect = &signed
+}
+
+// neighbourLevel is the cluster level from which verdicts keep what got worse at
+// neighbours.
+const neighbourLevel = 2
+
+// withoutNeighbours is a rollout whose verdicts lack what servers below that level
+// would not keep.
+func withoutNeighbours(r api.Rollout) api.Rollout {
+	bare := func(v *api.Verdict) *api.Verdict {
+		if v == nil || len(v.Neighbours) == 0 {
+			return v
+		}
+		without := *v
+		without.Neighbours = nil
+		return &without
+	}
+	r.Verdict = bare(r.Verdict)
+	r.Stages = slices.Clone(r.Stages)
+	for i := range r.Stages {
+		r.Stages[i].Verdict = bare(r.Stages[i].Verdict)
+	}
+	return r
 }
 
 // RecordSimulation stores a sandbox run.
@@ -259,6 +308,20 @@ type judge struct{ profiler *profiler.Profiler }
 // Look takes one look at both arms.
 func (j judge) Look(ctx context.Context, q orchestrator.Question) (api.Verdict, api.JudgeState, error) {
 	return j.profiler.Judge(ctx, profiler.Request(q))
+}
+
+// surroundings lets the orchestrator ask the graph and the profiler.
+type surroundings struct {
+	control  *control
+	profiler *profiler.Profiler
+}
+
+// Around lists the targets that an edge joins to one, its callers first.
+func (s surroundings) Around(ref api.TargetRef) []api.Target { return s.control.around(ref) }
+
+// Worse lists the KPIs of a target that are clearly worse now than its baseline.
+func (s surroundings) Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
+	return s.profiler.Worse(ref, began, now, margins)
 }
 
 // twins lets the orchestrator ask the simulator.

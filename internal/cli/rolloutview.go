@@ -219,6 +219,24 @@ func (e *env) printVerdict(w io.Writer, r api.Rollout) {
 	}
 	printKPIs(w, v.KPIs, "Stable", "Canary")
 	printBlame(w, v.Blame)
+	e.printNeighbours(w, v.Neighbours)
+}
+
+// printNeighbours shows what got worse at targets that are not patched.
+func (e *env) printNeighbours(w io.Writer, neighbours []api.NeighbourEffect) {
+	if len(neighbours) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nWorse than usual at neighbours:")
+	t := newTable("Target", "KPI", "Usual", "Now", "For")
+	for _, n := range neighbours {
+		since := age(e.Now(), n.Since)
+		if n.Earlier {
+			since += ", from before the first stage"
+		}
+		t.add(n.Target.String(), n.KPI, amount(n.Before, n.Unit), amount(n.Value, n.Unit), since)
+	}
+	t.print(w, "  ")
 }
 
 // printBlame shows which of several rollouts explains what got worse.

@@ -353,6 +353,27 @@ func (a *Analysis) Neighbours(name string) []string {
 	return names
 }
 
+// Around lists the targets of the services joined to one by a possible edge: those
+// of its callers first, then those of what it calls, each once and sorted by the
+// service's name.
+func (a *Analysis) Around(name string) []api.TargetRef {
+	v, ok := a.ids[name]
+	if !ok {
+		return nil
+	}
+	var refs []api.TargetRef
+	for _, side := range [][]int32{a.possible.in[v], a.possible.out[v]} {
+		for _, id := range slices.Sorted(slices.Values(side)) { // ids are in the order of the names
+			for _, ref := range a.services[id].Targets {
+				if !slices.Contains(refs, ref) {
+					refs = append(refs, ref)
+				}
+			}
+		}
+	}
+	return refs
+}
+
 // Entries lists the services at which work comes in, sorted.
 func (a *Analysis) Entries() []string {
 	var names []string

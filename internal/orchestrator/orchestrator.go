@@ -99,7 +99,8 @@ type Simulator interface {
 }
 
 // Options are the orchestrator's parts. Checks may be nil: health is then
-// Nomad's word alone. So may Graph: denied attempts are then no sign.
+// Nomad's word alone. So may Graph: denied attempts are then no sign. So may
+// Surroundings: neighbours without a rollout are then not heard.
 type Options struct {
 	Store     Store
 	Recorder  Recorder
@@ -112,7 +113,11 @@ type Options struct {
 	Simulator Simulator
 	Graph     Graph
 	// Adjacent tells whether two targets are joined by an edge of the graph.
-	Adjacent func(a, b api.TargetRef) bool
+	Adjacent     func(a, b api.TargetRef) bool
+	Surroundings Surroundings
+	// Margins are those by which neighbours are held against their baselines, for
+	// the KPIs that a rollout's own policy does not judge.
+	Margins []api.KPISpec
 	// Redecide asks the policies once more when a simulation has shown what the
 	// patch does; nil leaves the decision of the plan.
 	Redecide func(api.Rollout, api.Impact) (api.Decision, error)

@@ -42,6 +42,7 @@ type series struct {
 	levels     stats.Series // values
 	control    judge.Control
 	halves     stats.Series // differences between two halves of the instances, per instance
+	recent     recent
 }
 
 // extra is the part of a series that has no field of its own in a Baseline.
@@ -53,6 +54,7 @@ type extra struct {
 	Halves     stats.Series     `json:"halves,omitzero"`
 	Levels     stats.Series     `json:"levels,omitzero"`
 	Control    judge.Control    `json:"control,omitzero"`
+	Windows    stats.Series     `json:"windows,omitzero"` // recent figures
 }
 
 func newSeries(kpi judge.KPI, source string) *series {
@@ -226,7 +228,7 @@ func (s *series) baseline(week bool) (api.Baseline, error) {
 	if week {
 		b.HourSketches = s.week.Bytes()
 	}
-	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves, s.levels, s.control})
+	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves, s.levels, s.control, s.recent.windows})
 	if err != nil {
 		return api.Baseline{}, fmt.Errorf("write baseline of %s: %w", s.kpi.Name, err)
 	}
@@ -252,7 +254,7 @@ func restore(b api.Baseline) (*series, error) {
 		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
 	}
 	s := &series{kpi: kpi, source: b.Source, samples: b.Samples, last: b.Last, sketch: sketch,
-		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves, levels: x.Levels, control: x.Control}
+		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves, levels: x.Levels, control: x.Control, recent: recent{windows: x.Windows}}
 	if len(b.HourSketches) == 0 {
 		s.week = stats.WeekOfMeans(b.Hours, coldBelow)
 		return s, nil

@@ -51,6 +51,10 @@ type Options struct {
 	Queries  KPIQueries
 	// Excluded tells which allocations a running rollout has patched.
 	Excluded func() map[string]bool
+	// Beside tells which targets are next to one that a rollout under way patches.
+	// Their baselines do not learn, so that what the patch does to them never
+	// becomes normal.
+	Beside func() map[api.TargetRef]bool
 	// Profiles are the recorded ones, read once when Run begins.
 	Profiles   func() []api.Profile
 	Interval   time.Duration // between samples; 0 means 5 s
@@ -67,12 +71,14 @@ type Profiler struct {
 	recorder   Recorder
 	queries    KPIQueries
 	excluded   func() map[string]bool
+	beside     func() map[api.TargetRef]bool
 	recorded   func() []api.Profile
 	interval   time.Duration
 	checkpoint time.Duration
 	retention  time.Duration
 
 	mu      sync.Mutex
+	paused  map[api.TargetRef]bool // whose baselines do not learn in this round
 	targets map[api.TargetRef]*target
 	sources map[string]*api.SourceStatus
 	listed  time.Time // when Nomad last named all targets
@@ -92,7 +98,7 @@ type target struct {
 func New(o Options) *Profiler {
 	p := &Profiler{
 		log: o.Logger, metrics: o.Metrics, stats: o.Stats, fleet: o.Fleet, recorder: o.Recorder,
-		queries: o.Queries.or(DefaultQueries()), excluded: o.Excluded, recorded: o.Profiles,
+		queries: o.Queries.or(DefaultQueries()), excluded: o.Excluded, beside: o.Beside, recorded: o.Profiles,
 		interval: o.Interval, checkpoint: o.Checkpoint, retention: o.Retention,
 		targets: map[api.TargetRef]*target{}, sources: map[string]*api.SourceStatus{},
 	}
@@ -101,6 +107,9 @@ func New(o Options) *Profiler {
 	}
 	if p.excluded == nil {
 		p.excluded = func() map[string]bool { return nil }
+	}
+	if p.beside == nil {
+		p.beside = func() map[api.TargetRef]bool { return nil }
 	}
 	if p.interval <= 0 {
 		p.interval = 5 * time.Second

@@ -38,6 +38,7 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 	// After a gap the increments would be averages over it; start anew.
 	fresh := r.at.IsZero() || seconds <= 0 || seconds > 10*p.interval.Seconds()
 	excluded := p.excluded()
+	p.pause()
 	var gauges map[string]map[string]float64
 	var owns map[string]map[string]*counters
 	if seen != nil { // who did not answer just now is not asked again and again
@@ -83,17 +84,42 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	sum := g.sum
-	p.series(ref, api.KPIRequests, sourceMetrics, now).learn(sum.Requests/seconds/float64(len(g.requests)), now)
+	p.learnValue(ref, p.series(ref, api.KPIRequests, sourceMetrics, now), sum.Requests/seconds/float64(len(g.requests)), now)
 	if sum.Requests > 0 {
-		p.series(ref, api.KPIErrorRate, sourceMetrics, now).learnShare(g, p.interval, seconds, now)
+		p.learnShare(ref, p.series(ref, api.KPIErrorRate, sourceMetrics, now), g, seconds, now)
 	}
 	if len(sum.Counts) == 0 || sum.Requests == 0 {
 		return
 	}
 	p50 := p.series(ref, api.KPILatencyP50, sourceMetrics, now)
-	p50.learn(judge.Quantile(sum.Upper, sum.Counts, p50.kpi.Quantile), now)
-	p50.learnBuckets(sum.Upper, sum.Counts)
-	p.series(ref, api.KPILatencyP99, sourceMetrics, now).learnLatency(g, p.interval, seconds, now)
+	if p.note(ref, p50, moment{at: now, buckets: sum}) {
+		p50.learn(judge.Quantile(sum.Upper, sum.Counts, p50.kpi.Quantile), now)
+		p50.learnBuckets(sum.Upper, sum.Counts)
+	}
+	p.learnLatency(ref, p.series(ref, api.KPILatencyP99, sourceMetrics, now), g, seconds, now)
+}
+
+// learnValue adds one value of a gauge and reports whether the baseline learned it.
+func (p *Profiler) learnValue(ref api.TargetRef, s *series, value float64, now time.Time) bool {
+	if !p.note(ref, s, moment{at: now, sum: value}) {
+		return false
+	}
+	s.learn(value, now)
+	return true
+}
+
+// learnShare adds one interval of a count.
+func (p *Profiler) learnShare(ref api.TargetRef, s *series, g gathered, seconds float64, now time.Time) {
+	if p.note(ref, s, moment{at: now, events: g.sum.Errors, exposure: g.sum.Requests}) {
+		s.learnShare(g, p.interval, seconds, now)
+	}
+}
+
+// learnLatency adds one interval of a histogram.
+func (p *Profiler) learnLatency(ref api.TargetRef, s *series, g gathered, seconds float64, now time.Time) {
+	if p.note(ref, s, moment{at: now, buckets: g.sum}) {
+		s.learnLatency(g, p.interval, seconds, now)
+	}
 }
 
 // sampleOwns asks for the counts and latencies that the configuration has queries
@@ -125,9 +151,9 @@ func (p *Profiler) learnOwn(ref api.TargetRef, name string, ids []string, last, 
 	s := p.series(ref, name, sourceMetrics, now)
 	switch {
 	case s.kpi.Kind == api.KPICount:
-		s.learnShare(g, p.interval, seconds, now)
+		p.learnShare(ref, s, g, seconds, now)
 	case s.kpi.Kind == api.KPILatency && len(g.sum.Counts) > 0:
-		s.learnLatency(g, p.interval, seconds, now)
+		p.learnLatency(ref, s, g, seconds, now)
 	}
 }
 
@@ -219,8 +245,10 @@ func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []stri
 		defer p.mu.Unlock()
 		for name, events := range map[string]float64{api.KPIRestarts: restarts, api.KPIOOMKills: kills} {
 			s := p.series(ref, name, sourceStats, now)
-			s.learn(events/(watched*seconds), now)
-			s.learnCounts(events, watched*seconds, now)
+			if p.note(ref, s, moment{at: now, events: events, exposure: watched * seconds}) {
+				s.learn(events/(watched*seconds), now)
+				s.learnCounts(events, watched*seconds, now)
+			}
 		}
 	}
 }
@@ -266,8 +294,7 @@ func (p *Profiler) learnGauge(ref api.TargetRef, name, source string, values []f
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s := p.series(ref, name, source, now)
-	s.learn(mean(values), now)
-	if len(values) > 1 {
+	if p.learnValue(ref, s, mean(values), now) && len(values) > 1 {
 		half := len(values) / 2
 		// In units of one instance: a mean of n varies by 1/n of its variance.
 		size := math.Sqrt(1/float64(half) + 1/float64(len(values)-half))

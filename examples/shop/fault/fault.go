@@ -26,6 +26,7 @@ type Rule struct {
 	SlowShare float64       // share of requests that Slow is added to
 	Slow      time.Duration
 	Errors    float64       // share of requests answered with an error
+	Garbage   float64       // share of requests answered as if well, with what no caller can read
 	CPU       time.Duration // busy time per request
 	Leak      int64         // bytes kept for ever per request
 	Crash     time.Duration // exit this long after the start
@@ -86,6 +87,8 @@ func (r *Rule) set(key, value string) error {
 		r.Crash, err = duration(value)
 	case "errors":
 		r.Errors, err = share(value)
+	case "garbage":
+		r.Garbage, err = share(value)
 	case "slow":
 		portion, length, ok := strings.Cut(value, ":")
 		if !ok {
@@ -102,7 +105,7 @@ func (r *Rule) set(key, value string) error {
 			err = fmt.Errorf("takes no value")
 		}
 	default:
-		return fmt.Errorf("unknown fault %q, want latency, slow, errors, cpu, leak, crash or unhealthy", key)
+		return fmt.Errorf("unknown fault %q, want latency, slow, errors, garbage, cpu, leak, crash or unhealthy", key)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%q: %w", key, value, err)

@@ -17,8 +17,8 @@ func TestParse(t *testing.T) {
 		{"none", " ", nil},
 		{"plain", "latency=30ms,errors=0.3,cpu=5ms", fault.Spec{{Latency: 30 * time.Millisecond, Errors: 0.3, CPU: 5 * time.Millisecond}}},
 		{"conditional", "errors=1;above_rps=8", fault.Spec{{Errors: 1, AboveRPS: 8}}},
-		{"all", "slow=0.05:400ms, leak=64k ,crash=3s,unhealthy", fault.Spec{{
-			SlowShare: 0.05, Slow: 400 * time.Millisecond, Leak: 64 << 10, Crash: 3 * time.Second, Unhealthy: true,
+		{"all", "slow=0.05:400ms, leak=64k ,crash=3s,garbage=0.2,unhealthy", fault.Spec{{
+			SlowShare: 0.05, Slow: 400 * time.Millisecond, Leak: 64 << 10, Crash: 3 * time.Second, Garbage: 0.2, Unhealthy: true,
 		}}},
 		{"two rules", "latency=1ms|errors=0.5;above_rps=2.5", fault.Spec{{Latency: time.Millisecond}, {Errors: 0.5, AboveRPS: 2.5}}},
 	} {

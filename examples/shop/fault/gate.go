@@ -22,6 +22,8 @@ type Effect struct {
 	Busy  time.Duration
 	Leak  int64
 	Fail  bool
+	// Garbage makes the answer unreadable, though its status says that all is well.
+	Garbage bool
 }
 
 // Gate decides which faults of a Spec strike. It may be used by many
@@ -59,6 +61,9 @@ func (g *Gate) Request(now time.Time) Effect {
 		}
 		if rule.Errors > 0 && rand.Float64() < rule.Errors {
 			e.Fail = true
+		}
+		if rule.Garbage > 0 && rand.Float64() < rule.Garbage {
+			e.Garbage = true
 		}
 		e.Busy += rule.CPU
 		e.Leak += rule.Leak

@@ -2,6 +2,8 @@ package workload
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -20,6 +22,9 @@ import (
 // same one; each connection costs both proxies a TLS handshake. At eight the
 // load is even within seconds and handshakes are a minor part of the CPU time.
 const requestsPerConnection = 8
+
+// errUnreadable is an upstream's answer that is none, whatever its status says.
+var errUnreadable = errors.New("the answer cannot be read")
 
 // Upstream is a service that requests need.
 type Upstream struct {
@@ -87,7 +92,7 @@ func (c *caller) close() { c.client.CloseIdleConnections() }
 // that is being replaced may close it in between, and reading again is safe.
 func (c *caller) call(ctx context.Context, path string) error {
 	code, err := c.once(ctx, path)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, errUnreadable) && ctx.Err() == nil {
 		c.client.CloseIdleConnections()
 		code, err = c.once(ctx, path)
 	}
@@ -112,7 +117,14 @@ func (c *caller) once(ctx context.Context, path string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	_, err = io.Copy(io.Discard, resp.Body)
+	var unreadable error
+	if json.NewDecoder(resp.Body).Decode(&Answer{}) != nil {
+		unreadable = errUnreadable
+	}
+	_, err = io.Copy(io.Discard, resp.Body) // to the end, so that the connection can be used again
+	if err == nil {
+		err = unreadable
+	}
 	if closing := resp.Body.Close(); err == nil {
 		err = closing
 	}

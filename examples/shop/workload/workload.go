@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -149,7 +150,8 @@ func (s *Server) work(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	answer := Answer{Service: s.config.Name, Version: s.config.Version, Path: r.URL.Path}
 	code := http.StatusOK
-	if err := s.suffer(r.Context(), s.gate.Request(began)); err != nil {
+	effect := s.gate.Request(began)
+	if err := s.suffer(r.Context(), effect); err != nil {
 		code, answer.Error = http.StatusInternalServerError, err.Error()
 	} else if err := s.callAll(r.Context(), r.URL.EscapedPath()); err != nil {
 		code, answer.Error = http.StatusBadGateway, err.Error()
@@ -158,6 +160,10 @@ func (s *Server) work(w http.ResponseWriter, r *http.Request) {
 	s.metrics.Add(requestsTotal, metric.Label("code", strconv.Itoa(code)), 1)
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
+	if effect.Garbage {
+		_, _ = io.WriteString(w, "{garbage") // a client that went away has none either
+		return
+	}
 	if err := json.NewEncoder(w).Encode(answer); err != nil {
 		s.log.Debug("client went away", "path", r.URL.Path, "error", err)
 	}

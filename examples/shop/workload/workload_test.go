@@ -77,6 +77,20 @@ func TestShareOfAnUpstream(t *testing.T) {
 	must.StrContains(t, metrics, `http_requests_total{code="200"} 6`)
 }
 
+func TestGarbageIsTheCallersErrorAlone(t *testing.T) {
+	store := serve(t, workload.Config{Name: "store", Faults: faults(t, "garbage=1")})
+	cart := serve(t, workload.Config{Name: "cart", Upstreams: []workload.Upstream{{Name: "store", URL: store.URL, Share: 1}}})
+	for range 5 {
+		code, body := get(t, cart.URL+"/item/1")
+		must.Eq(t, http.StatusBadGateway, code)
+		must.StrContains(t, body, "call store: the answer cannot be read")
+	}
+	_, metrics := get(t, cart.URL+"/metrics")
+	must.StrContains(t, metrics, `shop_upstream_requests_total{upstream="store",code="error"} 5`)
+	_, metrics = get(t, store.URL+"/metrics")
+	must.StrContains(t, metrics, `http_requests_total{code="200"} 5`) // and none was sent twice
+}
+
 func TestFaults(t *testing.T) {
 	bad := serve(t, workload.Config{Name: "store", Version: "1.2", Faults: faults(t, "latency=30ms,cpu=5ms,errors=1,leak=8k,unhealthy")})
 	began := time.Now()

@@ -1,0 +1,207 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	consulapi "github.com/hashicorp/consul/api"
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/examples/shop/deploy"
+)
+
+// TestNeighbours patches services of the example application whose own figures
+// stay well while something else tells that the patch is bad.
+func TestNeighbours(t *testing.T) {
+	env := sharedStack(t)
+	shop, err := deploy.FromVariables(func(name string) string { return env.Map()[name] }, root(t))
+	must.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
+	defer cancel()
+	fresh, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	wait := env.KeepIntentionsFresh(fresh, "front", "backoffice", "catalog", "cart", "pricing", "store")
+	t.Cleanup(func() { stop(); wait() })
+	must.NoError(t, deploy.Up(ctx, shop, slog.New(slog.DiscardHandler)))
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
+		defer cancel()
+		must.NoError(t, deploy.Down(ctx, shop, slog.New(slog.DiscardHandler)))
+	})
+	policy, err := os.ReadFile(filepath.Join(root(t), "examples", "policies", "shop.hcl"))
+	must.NoError(t, err)
+	o := newOakum(t, 1, "", string(policy), neighbourPolicies)
+
+	t.Run("a patch that calls what is denied turns back", func(t *testing.T) { o.in(t).denied(shop) })
+	t.Run("a patch that hurts only its caller is not promoted", func(t *testing.T) { o.in(t).garbage(shop) })
+}
+
+// neighbourPolicies let the backoffice turn back for nothing but a denied call,
+// and give the cart's stage a minute.
+const neighbourPolicies = `policy "backoffice" {
+  applies = target.job == "backoffice"
+  rollback {
+    on = ["denied"]
+  }
+}
+
+policy "cart" {
+  applies = target.job == "cart"
+  judge {
+    max_duration    = "60s"
+    on_inconclusive = "rollback"
+  }
+}
+`
+
+// shopPatch writes a patch of a job of the shop.
+func (o *oakum) shopPatch(name, job, applies string) string {
+	o.t.Helper()
+	return o.file(name+".hcl", fmt.Sprintf(`patch %q {
+  severity = "medium"
+  target {
+    namespace = "default"
+    jobs      = [%q]
+  }
+%s}
+`, name, job, applies))
+}
+
+// value asks Prometheus for one number; 0 when there is none.
+func (o *oakum) value(shop deploy.Env, query string) float64 {
+	o.t.Helper()
+	series, err := deploy.Query(o.t.Context(), shop, query)
+	must.NoError(o.t, err)
+	if len(series) == 0 {
+		return 0
+	}
+	must.Len(o.t, 1, series)
+	return series[0].Value
+}
+
+// denied adds an upstream to the backoffice that no intention allows.
+func (o *oakum) denied(shop deploy.Env) {
+	consul, err := consulapi.NewClient(&consulapi.Config{Address: strings.TrimPrefix(shop.ConsulAddr, "http://"), Token: shop.ConsulToken})
+	must.NoError(o.t, err)
+	allowed, _, err := consul.Connect().IntentionCheck(&consulapi.IntentionCheck{Source: "backoffice", Destination: "pricing"}, nil)
+	must.NoError(o.t, err)
+	must.False(o.t, allowed)
+	edges := 0
+	eventually(o.t, "the graph of the shop", 2*time.Minute, func() bool {
+		var g api.Graph
+		res := o.Oakum(o.t.Context(), o.pipeline, "graph", "show", "-json")
+		if res.Code != 0 || json.Unmarshal([]byte(res.Stdout), &g) != nil {
+			return false
+		}
+		edges = 0
+		for _, e := range g.Edges {
+			if e.State == api.EdgeConfirmed {
+				edges++
+			}
+		}
+		return edges == len(deploy.Edges())
+	})
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must.NoError(o.t, err)
+	port := free.Addr().(*net.TCPAddr).Port
+	must.NoError(o.t, free.Close())
+	former := o.spec("backoffice")
+	id := o.submit(o.shopPatch("backoffice-2.0", "backoffice", fmt.Sprintf(`  apply "job" {
+    task = "server"
+    env = {
+      SHOP_VERSION   = "2.0"
+      SHOP_UPSTREAMS = "catalog=http://127.0.0.1:$${NOMAD_PORT_up_catalog},pricing=http://127.0.0.1:%[1]d"
+    }
+  }
+  apply "job" {
+    task = "proxy"
+    env = {
+      SHOP_UPSTREAMS = "catalog=$${NOMAD_PORT_up_catalog},pricing=%[1]d"
+    }
+  }
+`, port)))
+	began := time.Now()
+	r := o.until(id, 4*time.Minute, func(r api.Rollout) bool { return r.Status == api.RolloutRollingBack || r.Status.Ended() })
+	o.t.Logf("turned back after %s: %s", time.Since(began).Round(time.Second), r.Reason)
+	must.StrContains(o.t, r.Reason, "backoffice tries to reach pricing since ")
+	must.StrContains(o.t, r.Reason, "after the patch, and is refused: ")
+	must.Len(o.t, 1, r.Stages)
+	must.Positive(o.t, o.value(shop, `sum(increase(consul_proxy_upstream_rx_bytes{src="backoffice",dst="pricing"}[5m]))`), must.Sprint("it was sent"))
+	must.Zero(o.t, o.value(shop, `sum(increase(consul_proxy_upstream_tx_bytes{src="backoffice",dst="pricing"}[5m]))`), must.Sprint("and refused"))
+	r = o.ended(id, 2*time.Minute, api.RolloutRolledBack)
+	must.False(o.t, r.Stages[0].Promoted)
+	must.Eq(o.t, former, o.spec("backoffice"))
+	eventually(o.t, "one former instance", time.Minute, func() bool {
+		found := o.shopVersions("backoffice")
+		return len(found) == 1 && found["1.0"] == 1
+	})
+}
+
+// garbage patches the cart so that it answers at once, as if well, with what the
+// front cannot read.
+func (o *oakum) garbage(shop deploy.Env) {
+	const (
+		frontErrors = `sum(rate(http_requests_total{service="front",code=~"5.."}[20s])) / sum(rate(http_requests_total{service="front"}[20s]))`
+		cartErrors  = `sum(increase(http_requests_total{service="cart",code=~"5.."}[5m]))`
+	)
+	var p api.Profile
+	errorRate := func() (api.Baseline, bool) {
+		res := o.Oakum(o.t.Context(), o.pipeline, "profile", "read", "-json", "default/front/front")
+		if res.Code != 0 || json.Unmarshal([]byte(res.Stdout), &p) != nil {
+			return api.Baseline{}, false
+		}
+		for _, b := range p.KPIs {
+			if b.KPI == api.KPIErrorRate {
+				return b, true
+			}
+		}
+		return api.Baseline{}, false
+	}
+	eventually(o.t, "the profile of front is warm", 6*time.Minute, func() bool {
+		b, ok := errorRate()
+		return ok && b.Samples > 100 // eight recent figures
+	})
+	was, _ := errorRate()
+	former := o.spec("cart")
+	id := o.submit(o.shopPatch("cart-2.1", "cart", `  apply "job" {
+    task = "server"
+    env = {
+      SHOP_VERSION = "2.1"
+      SHOP_FAULTS  = "garbage=1"
+    }
+  }
+`))
+	r := o.until(id, 3*time.Minute, func(r api.Rollout) bool {
+		return r.Status.Ended() || r.Verdict != nil && strings.Contains(r.Reason, "waits until it is over")
+	})
+	must.Eq(o.t, api.RolloutRunning, r.Status, must.Sprint(r.Reason))
+	o.t.Log(r.Reason)
+	must.StrContains(o.t, r.Reason, "error_rate of its neighbour default/front/front is worse than before (")
+	must.StrContains(o.t, r.Reason, "which this rollout explains best")
+	must.Eq(o.t, api.VerdictContinue, r.Verdict.Kind)
+	must.SliceNotEmpty(o.t, r.Verdict.Neighbours)
+	must.Greater(o.t, 0.05, o.value(shop, frontErrors), must.Sprint("the caller suffers"))
+	must.Zero(o.t, o.value(shop, cartErrors), must.Sprint("and the patched service is well by itself"))
+
+	r = o.ended(id, 4*time.Minute, api.RolloutRolledBack)
+	o.t.Log(r.Reason)
+	must.StrContains(o.t, r.Reason, "stayed undecided: error_rate of its neighbour default/front/front is worse than before (")
+	must.StrContains(o.t, r.Reason, "and that is not over within 1m0s")
+	must.True(o.t, r.Stages[0].Judged.IsZero(), must.Sprint("it was never promoted"))
+	must.Eq(o.t, former, o.spec("cart"))
+	eventually(o.t, "the front is well again", time.Minute, func() bool { return o.value(shop, frontErrors) == 0 })
+	now, ok := errorRate()
+	must.True(o.t, ok)
+	o.t.Logf("the baseline of front: mean error rate %.4f, and %.4f before", now.Mean, was.Mean)
+	must.Less(o.t, 0.05, now.Mean, must.Sprint("its baseline did not learn the bad time"))
+}

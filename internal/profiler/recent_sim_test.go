@@ -1,0 +1,134 @@
+package profiler
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"sort"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+var hours = flag.Int("hours", 60, "how many hours of each kind of healthy neighbour TestAHealthyNeighbourIsRarelyCalledWorse watches")
+
+// healthy is one kind of a target that nothing is wrong with: how much its level
+// wanders, how slowly, and how many requests it has.
+type healthy struct {
+	kpi     string
+	margins api.KPISpec
+	phi     float64 // of one sample to the next
+	noise   float64 // standard deviation of the level's logarithm
+	rps     float64
+	errors  float64 // share
+}
+
+func (h healthy) String() string {
+	return fmt.Sprintf("%s phi=%.1f noise=%.2f rps=%g errors=%g", h.kpi, h.phi, h.noise, h.rps, h.errors)
+}
+
+// poisson draws a number of events.
+func poisson(rng *rand.Rand, mean float64) float64 {
+	if mean > 50 {
+		return max(0, math.Round(mean+math.Sqrt(mean)*rng.NormFloat64()))
+	}
+	n, p := 0.0, rng.Float64()
+	for limit := math.Exp(-mean); p > limit; p *= rng.Float64() {
+		n++
+	}
+	return n
+}
+
+// sampleInto lets the profiler take one sample of it.
+func (h healthy) sampleInto(p *Profiler, rng *rand.Rand, level float64, now time.Time) {
+	seconds := p.interval.Seconds()
+	s := p.series(shop(), h.kpi, sourceMetrics, now)
+	n := poisson(rng, h.rps*seconds)
+	switch {
+	case h.kpi == api.KPICPU:
+		p.learnValue(shop(), s, 0.2*level, now)
+	case n == 0:
+	case h.kpi == api.KPIErrorRate:
+		failed := min(n, poisson(rng, n*h.errors*level))
+		p.learnShare(shop(), s, gathered{sum: increment{Requests: n, Errors: failed}}, seconds, now)
+	default:
+		inc := increment{Requests: n, Upper: bounds(), Counts: make([]float64, len(bounds())+1)}
+		for range int(n) {
+			inc.Counts[sort.SearchFloat64s(inc.Upper, 0.03*level*math.Exp(0.5*rng.NormFloat64()))]++
+		}
+		p.learnLatency(shop(), s, gathered{sum: inc}, seconds, now)
+	}
+}
+
+// hour learns for a while, then looks every sample of an hour beside a rollout,
+// and reports whether the target was ever called worse.
+func (h healthy) hour(rng *rand.Rand, learned time.Duration) bool {
+	p := New(Options{})
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	wander := rng.NormFloat64()
+	began := now.Add(learned)
+	for now.Before(began.Add(time.Hour)) {
+		now = now.Add(p.interval)
+		wander = h.phi*wander + math.Sqrt(1-h.phi*h.phi)*rng.NormFloat64()
+		if now.After(began) {
+			p.paused = map[api.TargetRef]bool{shop(): true}
+		}
+		h.sampleInto(p, rng, math.Exp(h.noise*wander-h.noise*h.noise/2), now)
+		if now.After(began) && len(p.Worse(shop(), began, now, []api.KPISpec{h.margins})) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// TestAHealthyNeighbourIsRarelyCalledWorse watches healthy targets of many kinds
+// beside a rollout, with margins that would by themselves be left all the time:
+// at most one hour in a hundred may bring a false signal.
+func TestAHealthyNeighbourIsRarelyCalledWorse(t *testing.T) {
+	tight := api.KPISpec{PromoteBelow: 1}
+	usual := map[string]api.KPISpec{
+		api.KPIErrorRate:  {PromoteBelow: 2, IgnoreBelow: 0.0001},
+		api.KPILatencyP99: {PromoteBelow: 1.3, IgnoreBelow: 0.001},
+		api.KPICPU:        {PromoteBelow: 1.5, IgnoreBelow: 0.01},
+	}
+	var kinds []healthy
+	for _, phi := range []float64{0, 0.5, 0.9} {
+		for _, noise := range []float64{0.1, 0.4} {
+			kinds = append(kinds, healthy{kpi: api.KPICPU, phi: phi, noise: noise})
+			for _, rps := range []float64{0.3, 3, 30} {
+				kinds = append(kinds, healthy{kpi: api.KPIErrorRate, phi: phi, noise: noise, rps: rps, errors: 0.01},
+					healthy{kpi: api.KPIErrorRate, phi: phi, noise: noise, rps: rps, errors: 0.0005})
+				kinds = append(kinds, healthy{kpi: api.KPILatencyP99, phi: phi, noise: noise, rps: rps})
+			}
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 5))
+	for name, margins := range map[string]func(kpi string) api.KPISpec{
+		"margins of the library": func(kpi string) api.KPISpec { return usual[kpi] },
+		"no margin at all":       func(string) api.KPISpec { return tight },
+	} {
+		for _, learned := range []time.Duration{6 * time.Minute, 2 * time.Hour} {
+			all, hits := 0, 0
+			for _, h := range kinds {
+				h.margins = margins(h.kpi)
+				h.margins.KPI = h.kpi
+				mine := 0
+				for range *hours {
+					if h.hour(rng, learned) {
+						mine++
+					}
+				}
+				if mine > 0 {
+					t.Logf("%s, %s learned, %s: %d of %d", name, learned, h, mine, *hours)
+				}
+				all, hits = all+*hours, hits+mine
+			}
+			t.Logf("%s, %s learned: %d of %d hours have a false signal (%.3f %%)", name, learned, hits, all, 100*float64(hits)/float64(all))
+			must.LessEq(t, 0.01, float64(hits)/float64(all))
+		}
+	}
+}
