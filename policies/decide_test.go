@@ -286,3 +286,12 @@ func TestImpact_WorstRatioIsOfWhatIsJudged(t *testing.T) {
 	must.NoError(t, err)
 	must.EqOp(t, "blue_green", d.Strategy.Name)
 }
+
+func TestDefaultMarginsAreTheLibrarys(t *testing.T) {
+	margins, err := policies.DefaultMargins(schemas)
+	must.NoError(t, err)
+	d, err := load(t).Decide(facts())
+	must.NoError(t, err)
+	must.SliceNotEmpty(t, margins)
+	must.Eq(t, d.Judge.KPIs, margins)
+}

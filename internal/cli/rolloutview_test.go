@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,18 @@ func TestAVerdictShowsWhichRolloutIsBlamed(t *testing.T) {
 	must.StrContains(t, text, "What got worse is explained by, best first:")
 	must.StrContains(t, text, "prod/db/db")
 	must.StrContains(t, text, "75 % got worse")
+}
+
+func TestAVerdictShowsWhatGotWorseBesideIt(t *testing.T) {
+	front := api.TargetRef{Namespace: "prod", Job: "front", Group: "web"}
+	r := api.Rollout{ID: "1", Verdict: &api.Verdict{Kind: api.VerdictContinue, Neighbours: []api.NeighbourEffect{
+		{Target: front, KPI: "error_rate", Unit: "share", Value: 0.5, Before: 0.01},
+		{Target: front, KPI: "cpu", Unit: "cores", Value: 2, Before: 1, Earlier: true},
+	}}}
+	text := viewed(r)
+	must.StrContains(t, text, "Worse than usual at neighbours:")
+	must.RegexMatch(t, regexp.MustCompile(`prod/front/web +error_rate +1 % +50 %`), text)
+	must.StrContains(t, text, "from before the first stage")
 }
 
 func TestRatesOfBytesAreReadable(t *testing.T) {

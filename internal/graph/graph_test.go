@@ -204,3 +204,17 @@ func TestAnalyseEmpty(t *testing.T) {
 	t.Parallel()
 	must.Eq(t, 0, len(graph.Analyse(nil, nil).Criticality()))
 }
+
+func TestAroundListsTheCallersTargetsFirst(t *testing.T) {
+	t.Parallel()
+	services, edges := shop()
+	target := func(job string) api.TargetRef { return api.TargetRef{Namespace: "default", Job: job, Group: job} }
+	for i := range services {
+		services[i].Targets = []api.TargetRef{target(services[i].Name)}
+	}
+	services[0].Targets = append(services[0].Targets, target("catalog-b"))
+	a := graph.Analyse(services, edges)
+	must.Eq(t, []api.TargetRef{target("backoffice"), target("front"), target("catalog-b"), target("pricing"), target("store")}, a.Around("catalog"))
+	must.Eq(t, []api.TargetRef{target("cart"), target("catalog"), target("store")}, a.Around("pricing"), must.Sprint("who is denied is no neighbour"))
+	must.SliceEmpty(t, a.Around("unknown"))
+}

@@ -20,7 +20,7 @@ import (
 // calmWorld is a world in which nothing goes wrong, with n jobs of four
 // instances.
 func calmWorld(n int, change func(*api.Decision)) *world {
-	w := newWorld(0, true)
+	w := newWorld(0, true, true)
 	w.faults, w.rate, w.stale, w.bad, w.meddling, w.haunt, w.checked = false, 0, 0, 0, 0, 0, true
 	w.store = state.NewStore()
 	w.fsm = state.NewFSM(w.store)

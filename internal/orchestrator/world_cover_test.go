@@ -145,6 +145,8 @@ type worlds struct {
 	sizes                 []int // of the log entries of every 50th world, in bytes
 	ends, paths           map[string]int
 	cover                 coverage
+	outside               outskirtsTally
+	quiet                 bool // nothing is around the jobs
 }
 
 func newWorlds() *worlds {
@@ -160,6 +162,7 @@ func (s *worlds) add(w *world) {
 		s.paths[w.path+" → "+string(r.Status)]++
 	}
 	s.cover.add(w.cover)
+	s.outside.add(w.outskirts.tally)
 }
 
 func (s *worlds) merge(other *worlds) {
@@ -174,6 +177,7 @@ func (s *worlds) merge(other *worlds) {
 		s.paths[k] += n
 	}
 	s.cover.add(other.cover)
+	s.outside.add(other.outside)
 }
 
 // log prints what was played.
@@ -184,6 +188,7 @@ func (s *worlds) log(t *testing.T) {
 		slices.Sort(s.sizes)
 		t.Logf("log entries: %d bytes p50, %d p90, %d p99, %d at most", s.sizes[n/2], s.sizes[n*9/10], s.sizes[n*99/100], s.sizes[n-1])
 	}
+	t.Logf("outside of the jobs: %+v", s.outside)
 	for _, path := range slices.Sorted(maps.Keys(s.paths)) {
 		t.Logf("  %-40s %7d", path, s.paths[path])
 	}

@@ -48,6 +48,7 @@ func (w *world) interlude(where string) {
 	if !w.faults {
 		return
 	}
+	w.outside(where)
 	i := w.rng.IntN(len(w.refs))
 	j := w.jobs[w.refs[i]]
 	switch {

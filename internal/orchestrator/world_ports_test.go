@@ -249,6 +249,7 @@ func (t *term) Look(ctx context.Context, q Question) (api.Verdict, api.JudgeStat
 		v.Kind, v.Reason = api.VerdictInconclusive, "too little traffic"
 	}
 	w.say("judge on %s stage %d: %s", q.Target.Job, q.Stage, v.Kind)
+	w.outskirts.said = v.Kind
 	return v, s, nil
 }
 
@@ -295,6 +296,7 @@ func (t *term) Simulate(ctx context.Context, _ string, r api.Rollout, _ api.Targ
 // Transition may be refused, lost, or commit after its term is over.
 func (t *term) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
 	w, at := t.w, boundary{}
+	w.heeded(next)
 	switch was := w.rollout(next.ID); {
 	case next.Effect != nil && (was.Effect == nil || was.Effect.ID != next.Effect.ID):
 		at = boundary{next.Effect.Kind, atIntent}

@@ -130,6 +130,9 @@ func (w *world) final(r api.Rollout) {
 	if calm && r.Status != api.RolloutComplete {
 		w.fail("nothing speaks against %s, and it is %s: %s", r.ID, r.Status, r.Reason)
 	}
+	if w.outskirts.refused[r.Target.Job] && r.Status == api.RolloutComplete && !w.foreign[j.ref.Job] {
+		w.fail("%s was told of a denied attempt, its policy turns back, and it is complete", r.ID)
+	}
 	want := ""
 	switch r.Status {
 	case api.RolloutComplete:

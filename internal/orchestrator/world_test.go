@@ -1,13 +1,10 @@
 package orchestrator
 
 import (
-	"bytes"
-	"context"
 	"flag"
 	"fmt"
 	"hash/fnv"
 	"io"
-	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
@@ -38,7 +35,7 @@ var (
 // every 50th is run twice to hold that.
 func TestWorld(t *testing.T) {
 	if *seed >= 0 {
-		w := play(t, *seed, true)
+		w := play(t, *seed, true, false)
 		t.Log(strings.Join(w.trace, "\n"))
 		must.NoError(t, w.broken)
 		return
@@ -72,15 +69,17 @@ func TestWorld(t *testing.T) {
 	for _, s := range []api.RolloutStatus{api.RolloutComplete, api.RolloutRolledBack, api.RolloutCancelled} {
 		must.Positive(t, all.ends[string(s)], must.Sprintf("no rollout became %s: the worlds test too little", s))
 	}
+	all.outside.positive(t)
 }
 
 // TestWorldsThatOnceBroke plays worlds that broke a promise when they were
 // found: a registration that arrived after its stage was called done, a
 // simulation recorded late, a budget that an instance which came back patched
 // had hidden, a stage sized by two views of different age, a stage that asked
-// for fewer than the one before it.
+// for fewer than the one before it. Nothing was around the jobs then.
 func TestWorldsThatOnceBroke(t *testing.T) {
 	s := newWorlds()
+	s.quiet = true
 	for _, n := range []int64{275, 1295, 2026, 3611, 4676, 18215, 21114, 24289, 93386, 93787} {
 		s.play(t, n)
 	}
@@ -91,16 +90,16 @@ func TestWorldsThatOnceBroke(t *testing.T) {
 func (s *worlds) play(t *testing.T, n int64) bool {
 	t.Helper()
 	again := n%50 == 0
-	w := play(t, n, again)
+	w := play(t, n, again, s.quiet)
 	s.add(w)
 	if w.broken != nil {
-		w = play(t, n, true)
+		w = play(t, n, true, s.quiet)
 		last := w.trace[max(0, len(w.trace)-40):]
 		t.Errorf("seed %d: %v\n%s\nagain: go test ./internal/orchestrator -run '^TestWorld$' -seed=%d -v", n, w.broken, strings.Join(last, "\n"), n)
 		return false
 	}
 	if again {
-		must.Eq(t, w.hash.Sum64(), play(t, n, true).hash.Sum64(), must.Sprintf("seed %d takes two ways", n))
+		must.Eq(t, w.hash.Sum64(), play(t, n, true, s.quiet).hash.Sum64(), must.Sprintf("seed %d takes two ways", n))
 	}
 	return true
 }
@@ -159,6 +158,7 @@ type world struct {
 	unsure     bool            // a write to the log timed out and was committed late
 	good       bool            // the patch does no harm by itself
 	excused    map[string]bool // jobs whose rollout was told to turn back
+	outskirts  outskirts       // what is around the jobs
 
 	logIndex uint64
 	cached   map[string]api.Rollout // as of cachedAt
@@ -174,18 +174,19 @@ type world struct {
 	broken error
 }
 
-// play runs one world in a bubble of virtual time.
-func play(t *testing.T, n int64, telling bool) *world {
+// play runs one world in a bubble of virtual time. In a quiet one nothing is
+// around the jobs.
+func play(t *testing.T, n int64, telling, quiet bool) *world {
 	t.Helper()
 	var w *world
 	synctest.Test(t, func(*testing.T) {
-		w = newWorld(n, telling)
+		w = newWorld(n, telling, quiet)
 		w.run()
 	})
 	return w
 }
 
-func newWorld(n int64, telling bool) *world {
+func newWorld(n int64, telling, quiet bool) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), jobs: map[api.TargetRef]*modelJob{}, tries: map[string]*attempt{},
 		down: map[string]time.Time{}, views: map[string][]*rollout.JobView{}, promised: map[string]bool{},
@@ -213,6 +214,9 @@ func newWorld(n int64, telling bool) *world {
 		w.night = &night{every: w.between(2*time.Minute, 10*time.Minute), open: w.between(20*time.Second, 2*time.Minute)}
 	}
 	w.upgrade()
+	if !quiet {
+		w.outskirts = newOutskirts(n)
+	}
 	w.submit()
 	return w
 }
@@ -225,6 +229,7 @@ func stage(percent int, mode api.StageMode) api.Advice {
 func (w *world) submit() {
 	cmd := &state.PatchSubmit{Patch: api.Patch{Name: "p", Digest: "d"}, Plan: api.Plan{ID: "plan", Patch: "p", Digest: "d"}}
 	d := w.decision()
+	w.outskirts.decide(&d)
 	w.good = w.chance(0.8)
 	for i := range 1 + w.rng.IntN(3) {
 		ref := api.TargetRef{Namespace: "default", Job: fmt.Sprintf("job%d", i), Group: "g"}
@@ -236,6 +241,7 @@ func (w *world) submit() {
 		}
 		w.jobs[ref] = newModelJob(ref, 1+w.rng.IntN(12), boot, w.now())
 		w.refs = append(w.refs, ref)
+		w.outskirts.join(ref)
 		d.Target = ref
 		cmd.Rollouts = append(cmd.Rollouts, api.Rollout{
 			ID: fmt.Sprintf("r%d", i), Plan: "plan", Patch: "p", PatchDigest: "d", Target: ref, Wave: 1 + i/2, Decision: d,
@@ -353,206 +359,5 @@ func (w *world) fail(format string, args ...any) {
 	if w.broken == nil {
 		w.broken = fmt.Errorf(format, args...)
 		w.say("BROKEN: %v", w.broken)
-	}
-}
-
-// run is the life of a world: faults, then peace, then silence.
-func (w *world) run() {
-	for range 60 + w.rng.IntN(120) {
-		if w.ended() {
-			break
-		}
-		time.Sleep(w.between(100*time.Millisecond, 2*time.Second))
-		w.weather()
-		w.step()
-	}
-	w.faults = false
-	clear(w.down)
-	w.say("peace")
-	for i := range 1500 {
-		if w.broken != nil || w.ended() {
-			break
-		}
-		time.Sleep(time.Second)
-		w.step()
-		if i%20 == 19 {
-			w.help(i)
-		}
-	}
-	if w.broken == nil && !w.ended() {
-		w.fail("a rollout never ends")
-	}
-	w.silence()
-	w.term.cancel()
-}
-
-// step lets the world go on for a moment and gives every worker a turn.
-func (w *world) step() {
-	w.arrive()
-	for _, ref := range w.refs {
-		if w.chance(0.8) { // else the scheduler is busy elsewhere
-			w.jobs[ref].schedule(w.now())
-		}
-	}
-	if w.term == nil || w.term.over() {
-		w.elect()
-	}
-	for _, i := range w.rng.Perm(len(w.refs)) {
-		id := fmt.Sprintf("r%d", i)
-		for range 3 {
-			if w.term.over() || w.broken != nil || w.turn(id) != busy {
-				break
-			}
-		}
-	}
-	w.check()
-}
-
-func (w *world) turn(id string) pace {
-	if w.now().Before(w.idle) {
-		return idle
-	}
-	a := w.tries[id]
-	if a == nil {
-		a = &attempt{}
-		w.tries[id] = a
-	}
-	w.turns++
-	before := w.rollout(id)
-	if before.Status.Ended() && w.turns%20 != 0 {
-		return over
-	}
-	w.term.acting, w.term.kind = "", ""
-	if before.Effect != nil {
-		w.term.acting, w.term.kind = before.Effect.ID, before.Effect.Kind
-	}
-	p := w.orch.turn(w.term.ctx, w.orch.Logger, id, a)
-	after := w.rollout(id)
-	if after.ModifyIndex != before.ModifyIndex {
-		w.say("%s is %s: %s%s", id, after.Status, after.Reason, openEffect(after))
-	}
-	return p
-}
-
-// rollout reads what the log last made of a rollout, without a copy for each
-// look at it.
-func (w *world) rollout(id string) api.Rollout {
-	if w.cachedAt != w.logIndex {
-		w.cached, w.cachedAt = map[string]api.Rollout{}, w.logIndex
-	}
-	r, ok := w.cached[id]
-	if !ok {
-		if r, ok = w.store.Rollout(id); !ok {
-			w.fail("rollout %s is gone", id)
-		}
-		w.cached[id] = r
-	}
-	return r
-}
-
-func openEffect(r api.Rollout) string {
-	if r.Effect == nil {
-		return ""
-	}
-	return fmt.Sprintf(" [%s %s want=%d expect=%d]", r.Effect.ID, r.Effect.Kind, r.Effect.Want, r.Effect.Expect)
-}
-
-// elect begins a term, sometimes on a server that knows the state from a
-// snapshot alone.
-func (w *world) elect() {
-	if w.term != nil {
-		w.struck(hitLeader)
-		if w.rate > 0 {
-			w.reset()
-		}
-		w.idle = w.now().Add(w.between(0, 10*time.Second))
-		if w.chance(0.2) {
-			w.restore()
-		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	w.term = &term{w: w, ctx: ctx, cancel: cancel}
-	w.tries = map[string]*attempt{}
-	o := Options{
-		Store: w.store, Recorder: w.term, Reader: w.term, Mover: w.term, Tagger: w.term, Judge: w.term, Adviser: w.term,
-		Simulator: w.term, Adjacent: func(a, b api.TargetRef) bool { return false },
-		Neighbours: func(api.TargetRef) []string { return nil },
-		Opens:      w.opens, Now: w.clock,
-		Logger: slog.New(slog.DiscardHandler),
-	}
-	if w.checked {
-		o.Checks = w.term
-	}
-	w.orch = New(o)
-	w.say("a term begins")
-}
-
-func (w *world) restore() {
-	var buf bytes.Buffer
-	snap, err := w.fsm.Snapshot()
-	if err == nil {
-		err = snap.Persist(&sink{&buf})
-	}
-	next := state.NewStore()
-	if err == nil {
-		err = next.Restore(&buf)
-	}
-	if err != nil {
-		w.fail("restore a snapshot: %v", err)
-		return
-	}
-	w.store, w.fsm = next, state.NewFSM(next)
-	w.struck(hitRestore)
-	w.say("the next leader has the state from a snapshot")
-}
-
-// sink is a snapshot's destination in memory.
-type sink struct{ io.Writer }
-
-func (*sink) ID() string    { return "snapshot" }
-func (*sink) Close() error  { return nil }
-func (*sink) Cancel() error { return nil }
-
-// arrive delivers what was late.
-func (w *world) arrive() {
-	due := w.later
-	w.later = nil
-	for _, d := range due {
-		if w.now().Before(d.at) {
-			w.later = append(w.later, d)
-			continue
-		}
-		w.say("late: %s: %v", d.what, d.do())
-		w.check()
-	}
-}
-
-func (w *world) ended() bool {
-	for i := range w.refs {
-		if !w.rollout(fmt.Sprintf("r%d", i)).Status.Ended() {
-			return false
-		}
-	}
-	return true
-}
-
-// silence waits for what is still on its way, and holds that the end was one.
-func (w *world) silence() {
-	if w.broken != nil {
-		return
-	}
-	var index uint64
-	for i := range 150 {
-		if i == 10 { // what the log took late is there by now
-			index = w.store.Index()
-		}
-		time.Sleep(time.Second)
-		w.step()
-	}
-	if w.store.Index() != index && w.broken == nil {
-		w.fail("the log grows after every rollout has ended")
-	}
-	for _, r := range w.store.Rollouts() {
-		w.final(r)
 	}
 }

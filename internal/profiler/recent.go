@@ -85,11 +85,15 @@ func (r *recent) window() moment {
 	return w
 }
 
-// remember keeps the present minute when it is time to, while a rollout beside
-// the target is under way, and forgets all of them when none is.
+// remember keeps the minute so far when it is time to, while a rollout beside the
+// target is under way, and forgets all of them when none is. It comes before the
+// next sample, so that the first of them is from before the rollout did anything.
 func (r *recent) remember(paused bool) {
 	if !paused {
 		r.past, r.skipped = nil, 0
+		return
+	}
+	if len(r.ring) == 0 {
 		return
 	}
 	if r.skipped == 0 {
@@ -129,9 +133,9 @@ func (p *Profiler) pause() {
 func (p *Profiler) note(ref api.TargetRef, s *series, m moment) bool {
 	span := recentSamples * p.interval
 	m.n = 1
-	s.recent.note(m, span)
 	paused := p.paused[ref]
 	s.recent.remember(paused)
+	s.recent.note(m, span)
 	if paused && !s.cold() {
 		return false
 	}
@@ -252,7 +256,7 @@ func (p *Profiler) Worse(ref api.TargetRef, began, now time.Time, margins []api.
 			continue
 		}
 		e := api.NeighbourEffect{Target: ref, KPI: spec.KPI, Unit: kpi.Unit, Value: value, Before: before, Since: w.at}
-		e.Since, e.Earlier = s.onset(kpi, spec, e.Since, began.Add(p.interval))
+		e.Since, e.Earlier = s.onset(kpi, spec, e.Since, began)
 		out = append(out, e)
 	}
 	return out

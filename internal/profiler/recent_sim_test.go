@@ -14,7 +14,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-var hours = flag.Int("hours", 60, "how many hours of each kind of healthy neighbour TestAHealthyNeighbourIsRarelyCalledWorse watches")
+var hours = flag.Int("hours", 4, "how many hours of each kind of healthy neighbour TestAHealthyNeighbourIsRarelyCalledWorse watches")
 
 // healthy is one kind of a target that nothing is wrong with: how much its level
 // wanders, how slowly, and how many requests it has.

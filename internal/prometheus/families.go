@@ -130,11 +130,12 @@ func envoy() Family {
 func consulProxy() Family {
 	f := Family{name: "consul built-in proxy", from: end{service: "src"}, to: end{service: "dst"}}
 	const pair = `dst_type=~"service|",src!="",dst!=""`
-	// tx is what the proxy hands back to the caller, rx what the caller sends.
+	// tx is what the proxy hands back to the caller, rx what the caller sends. A pair
+	// to which nothing ever came back has no tx at all.
 	back, sent := f.sum("consul_proxy_upstream_tx_bytes", pair), f.sum("consul_proxy_upstream_rx_bytes", pair)
 	f.parts = map[Measure]string{
 		Bytes:      fmt.Sprintf("(%s + %s) * (%s > bool 0)", back, sent, back),
-		Unanswered: fmt.Sprintf("%s * (%s == bool 0)", sent, back),
+		Unanswered: fmt.Sprintf("(%s > 0) unless (%s > 0)", sent, back),
 	}
 	return f
 }
