@@ -3,7 +3,8 @@
 //
 // Run is its one long goroutine: every interval it samples the KPIs of all
 // targets, and every checkpoint it hands the profiles that changed to the
-// recorder. It never learns from instances that a rollout has patched. Judge
+// recorder. It never learns from instances that a rollout has patched, nor beside
+// one. Worse tells which KPIs of a target are out of the ordinary now. Judge
 // may be called at the same time; it reads both arms of one rollout and leaves
 // all that it must remember in the state that it returns, so that another
 // leader goes on with the next look.
