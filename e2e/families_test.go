@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
+	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/prometheus"
 )
 
@@ -67,9 +69,10 @@ func expose(seconds float64) string {
 	return out.String()
 }
 
-// TestFamiliesOnARealPrometheus has the real Prometheus scrape what each kind of
-// agent documents, and asks it the one query of each kind.
-func TestFamiliesOnARealPrometheus(t *testing.T) {
+// scraped has the real Prometheus scrape what each kind of agent documents, until
+// the test ends.
+func scraped(t *testing.T) *prometheus.Client {
+	t.Helper()
 	env := sharedStack(t)
 	began := time.Now()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -83,6 +86,50 @@ func TestFamiliesOnARealPrometheus(t *testing.T) {
 	t.Cleanup(func() { must.NoError(t, os.Remove(file)) })
 	c, err := prometheus.New(prometheus.Config{Address: env.PrometheusAddr, Window: 10 * time.Second})
 	must.NoError(t, err)
+	return c
+}
+
+// TestEndsThatAreKnownToBeOutside maps what Coroot's agent would tell of TCP: an end
+// that no service is known for makes the source partial, unless it is listed.
+func TestEndsThatAreKnownToBeOutside(t *testing.T) {
+	family, err := prometheus.Preset("coroot")
+	must.NoError(t, err)
+	traffic := scraped(t).Traffic(family)
+	eventually(t, "both flows", time.Minute, func() bool {
+		flows, _, _, err := traffic.Flows(t.Context())
+		return err == nil && len(flows) == 2
+	})
+	source := mapper.Observed("prometheus-coroot", traffic)
+	for name, c := range map[string]struct {
+		ignore  []string
+		partial string
+	}{
+		"none is listed":  {nil, "2 of 2 flows have an end that no service is known for"},
+		"one is listed":   {[]string{"/nomad/default/*", "10.9.9.9"}, "1 of 2 flows have an end that no service is known for, such as /nomad/default/web/web/a/server to 10.0.0.7:5432"},
+		"both are listed": {[]string{"/nomad/default/*", "10.0.0.0/8"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPicture()
+			made, err := mapper.New(mapper.Options{Recorder: p, State: p, Sources: []mapper.Source{source}, IgnoreEnds: c.ignore})
+			must.NoError(t, err)
+			ctx, cancel := context.WithCancel(t.Context())
+			done := make(chan error, 1)
+			go func() { done <- made.Run(ctx) }()
+			defer func() {
+				cancel()
+				must.ErrorIs(t, <-done, context.Canceled)
+			}()
+			p.await(t, "what is said of both flows", time.Minute, func(p *picture) bool {
+				s := p.sources["prometheus-coroot"]
+				return s.OK && strings.HasPrefix(s.Partial, c.partial) && (s.Partial == "") == (c.partial == "")
+			})
+		})
+	}
+}
+
+// TestFamiliesOnARealPrometheus asks the real Prometheus the one query of each kind.
+func TestFamiliesOnARealPrometheus(t *testing.T) {
+	c := scraped(t)
 
 	find := func(kind, from, to string, attempt bool, holds func(e api.Evidence) bool) {
 		t.Helper()
