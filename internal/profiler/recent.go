@@ -70,6 +70,9 @@ type recent struct {
 
 // note takes a sample in. Samples older than span are forgotten.
 func (r *recent) note(m moment, span time.Duration) {
+	if n := len(r.ring); n > 0 && slices.Equal(r.ring[n-1].buckets.Upper, m.buckets.Upper) {
+		m.buckets.Upper = r.ring[n-1].buckets.Upper // once in memory
+	}
 	r.ring = append(r.ring, m)
 	for len(r.ring) > recentSamples || m.at.Sub(r.ring[0].at) >= span {
 		r.ring = slices.Delete(r.ring, 0, 1)
@@ -127,16 +130,19 @@ func (p *Profiler) pause() {
 	p.paused = paused
 }
 
-// note takes a sample of a series in, and reports whether its baseline may learn
-// from it: not while a rollout beside the target is under way, whose doing it may
-// be, unless the baseline is cold. The caller holds the lock.
+// learns reports whether a baseline may learn now: not while a rollout beside the
+// target is under way, whose doing what is seen may be, unless it is cold. The
+// caller holds the lock.
+func (p *Profiler) learns(ref api.TargetRef, s *series) bool { return !p.paused[ref] || s.cold() }
+
+// note takes a sample of a series in, and reports whether its baseline learns it.
+// The caller holds the lock.
 func (p *Profiler) note(ref api.TargetRef, s *series, m moment) bool {
 	span := recentSamples * p.interval
 	m.n = 1
-	paused := p.paused[ref]
-	s.recent.remember(paused)
+	s.recent.remember(p.paused[ref])
 	s.recent.note(m, span)
-	if paused && !s.cold() {
+	if !p.learns(ref, s) {
 		return false
 	}
 	if value, ok := s.figure(s.kpi, s.recent.window()); ok {

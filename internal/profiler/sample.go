@@ -92,7 +92,7 @@ func (p *Profiler) learnCounters(ref api.TargetRef, ids []string, last, seen map
 		return
 	}
 	p50 := p.series(ref, api.KPILatencyP50, sourceMetrics, now)
-	if p.note(ref, p50, moment{at: now, buckets: sum}) {
+	if p.learns(ref, p50) { // what is recent, the series of the p99 has for every quantile
 		p50.learn(judge.Quantile(sum.Upper, sum.Counts, p50.kpi.Quantile), now)
 		p50.learnBuckets(sum.Upper, sum.Counts)
 	}
