@@ -79,7 +79,7 @@ type Profiler struct {
 	retention  time.Duration
 
 	mu      sync.Mutex
-	paused  map[api.TargetRef]bool // whose baselines do not learn in this round
+	paused  map[api.TargetRef]time.Time // whose baselines do not learn, and when a rollout was last beside them
 	targets map[api.TargetRef]*target
 	sources map[string]*api.SourceStatus
 	listed  time.Time // when Nomad last named all targets
@@ -101,7 +101,7 @@ func New(o Options) *Profiler {
 		log: o.Logger, metrics: o.Metrics, stats: o.Stats, fleet: o.Fleet, recorder: o.Recorder,
 		queries: o.Queries.or(DefaultQueries()), excluded: o.Excluded, beside: o.Beside, recorded: o.Profiles,
 		interval: o.Interval, checkpoint: o.Checkpoint, retention: o.Retention,
-		targets: map[api.TargetRef]*target{}, sources: map[string]*api.SourceStatus{},
+		paused: map[api.TargetRef]time.Time{}, targets: map[api.TargetRef]*target{}, sources: map[string]*api.SourceStatus{},
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)

@@ -1,6 +1,7 @@
 package profiler
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -122,25 +123,31 @@ func (r *recent) learn(value float64, span time.Duration) {
 	}
 }
 
-// pause notes for one round which baselines do not learn.
-func (p *Profiler) pause() {
-	paused := p.beside()
+// pause notes for one round which baselines do not learn: those beside a rollout,
+// and for a minute more, since metrics come late and old instances end last.
+func (p *Profiler) pause(now time.Time) {
+	beside := p.beside()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.paused = paused
+	for ref := range beside {
+		p.paused[ref] = now
+	}
+	maps.DeleteFunc(p.paused, func(_ api.TargetRef, last time.Time) bool { return now.Sub(last) >= recentSamples*p.interval })
 }
 
 // learns reports whether a baseline may learn now: not while a rollout beside the
 // target is under way, whose doing what is seen may be, unless it is cold. The
 // caller holds the lock.
-func (p *Profiler) learns(ref api.TargetRef, s *series) bool { return !p.paused[ref] || s.cold() }
+func (p *Profiler) learns(ref api.TargetRef, s *series) bool {
+	return p.paused[ref].IsZero() || s.cold()
+}
 
 // note takes a sample of a series in, and reports whether its baseline learns it.
 // The caller holds the lock.
 func (p *Profiler) note(ref api.TargetRef, s *series, m moment) bool {
 	span := recentSamples * p.interval
 	m.n = 1
-	s.recent.remember(p.paused[ref])
+	s.recent.remember(!p.paused[ref].IsZero())
 	s.recent.note(m, span)
 	if !p.learns(ref, s) {
 		return false

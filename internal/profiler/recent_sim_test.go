@@ -75,7 +75,7 @@ func (h healthy) hour(rng *rand.Rand, learned time.Duration) bool {
 		now = now.Add(p.interval)
 		wander = h.phi*wander + math.Sqrt(1-h.phi*h.phi)*rng.NormFloat64()
 		if now.After(began) {
-			p.paused = map[api.TargetRef]bool{shop(): true}
+			p.paused[shop()] = now
 		}
 		h.sampleInto(p, rng, math.Exp(h.noise*wander-h.noise*h.noise/2), now)
 		if now.After(began) && len(p.Worse(shop(), began, now, []api.KPISpec{h.margins})) > 0 {

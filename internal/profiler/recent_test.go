@@ -94,6 +94,24 @@ func TestTheBadTimeDoesNotBecomeNormal(t *testing.T) {
 	})
 }
 
+func TestABaselineRestsForAMinuteAfterTheRollout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel(2)
+		beside := map[api.TargetRef]bool{}
+		p := New(Options{Metrics: m, Stats: m, Fleet: m, Recorder: m, Beside: func() map[api.TargetRef]bool { return beside }})
+		during(t, p, 5*time.Minute)
+		beside[shop()] = true
+		during(t, p, time.Minute)
+		delete(beside, shop())
+		samples := func() int64 { return find(t, p.Profiles(), api.KPIErrorRate).Samples }
+		was := samples()
+		during(t, p, 50*time.Second)
+		must.Eq(t, was, samples())
+		during(t, p, time.Minute)
+		must.Greater(t, was, samples())
+	})
+}
+
 func TestWhatWasBadBeforeTheRolloutIsEarlier(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newModel(4)

@@ -38,7 +38,7 @@ func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
 	// After a gap the increments would be averages over it; start anew.
 	fresh := r.at.IsZero() || seconds <= 0 || seconds > 10*p.interval.Seconds()
 	excluded := p.excluded()
-	p.pause()
+	p.pause(now)
 	var gauges map[string]map[string]float64
 	var owns map[string]map[string]*counters
 	if seen != nil { // who did not answer just now is not asked again and again
