@@ -76,9 +76,19 @@ func lived(t *testing.T, snapshots int) (cluster.Config, string) {
 			put(t, []*member{m}, fmt.Sprintf("later-%02d-%02d", n, i))
 		}
 	}
+	risen(t, m)
 	hash := store.Hash()
 	must.NoError(t, node.Close())
 	return cfg, hash
+}
+
+// risen waits until the cluster is at the newest level: no server writes
+// anything more by itself then.
+func risen(t *testing.T, members ...*member) {
+	t.Helper()
+	wait.For(t, "the newest level", func() bool {
+		return !slices.ContainsFunc(members, func(m *member) bool { return m.store.Level() != state.SupportedLevel })
+	})
 }
 
 // snapshotsOf are the folders of the snapshots, newest last.
@@ -308,6 +318,7 @@ func TestAnOlderSnapshotServesWhenTheLogReachesBack(t *testing.T) {
 		wait.For(t, "a snapshot", func() bool { return len(snapshotsOf(t, cfg.Dir)) > n })
 	}
 	put(t, []*member{m}, "last")
+	risen(t, m)
 	hash := store.Hash()
 	must.NoError(t, node.Close())
 
@@ -416,6 +427,7 @@ func TestARestoredClusterOfAnotherNameRestarts(t *testing.T) {
 		return leader.Restore(ctx, bytes.NewReader(archive.Bytes()))
 	})
 	put(t, members, "after")
+	risen(t, members...)
 	agree(t, members)
 	hash := members[0].store.Hash()
 	var back []*member

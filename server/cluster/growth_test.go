@@ -253,9 +253,7 @@ func TestPeersTellWhoTheyAre(t *testing.T) {
 func TestTheLevelRisesWhenAllServersSupportIt(t *testing.T) {
 	t.Parallel()
 	members := three(t, "")
-	wait.For(t, "the newest level", func() bool {
-		return !slices.ContainsFunc(members, func(m *member) bool { return m.store.Level() != state.SupportedLevel })
-	})
+	risen(t, members...)
 }
 
 // phonebook is a provider whose answer changes.
@@ -295,7 +293,7 @@ func TestFoundersAreFoundAnewUntilAllAreThere(t *testing.T) {
 	members = append(members, book.founder(t, "c", addrs[2], 3))
 	book.set(nil, discover.Server{Address: addrs[0]}, discover.Server{Address: addrs[1]}, discover.Server{Address: addrs[2]})
 	leaderOf(t, members)
-	must.Eq(t, 3, voters(members[0]))
+	wait.For(t, "three voters", func() bool { return voters(members[0]) == 3 })
 }
 
 func TestNoClusterIsFoundedWhileTheAnswerIsIncomplete(t *testing.T) {

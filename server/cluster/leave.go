@@ -85,5 +85,7 @@ func (n *Node) letGo(ctx context.Context, m member) error {
 		n.logger.Info("server leaves", "peer", m.ID, "address", m.Address)
 		return n.wait(ctx, n.raft.RemoveServer(s.ID, 0, configTimeout).Error)
 	}
-	return nil // it is gone already
+	// It is gone already, but an earlier request's change may not be agreed on yet,
+	// and be lost with this leader.
+	return n.Barrier(ctx)
 }

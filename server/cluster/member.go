@@ -74,7 +74,11 @@ func (n *Node) Transfer(ctx context.Context) error {
 	if len(n.voters()) < 2 {
 		return api.Errorf(api.CodeConflict, "there is no other server that could lead")
 	}
-	return n.wait(ctx, n.raft.LeadershipTransfer().Error)
+	err := n.wait(ctx, n.raft.LeadershipTransfer().Error)
+	if api.IsCode(err, api.CodeInternal) { // Raft has no names for what can go wrong on the way
+		return api.Errorf(api.CodeUnavailable, "leadership was not handed over: %v; ask again", err)
+	}
+	return err
 }
 
 // Snapshot writes the whole state, as it is on this server, to w.
