@@ -96,17 +96,13 @@ func (g *gate) release() {
 	close(g.kept)
 }
 
-// late passes a request on when it is released, also when nobody waits for its
-// answer any more.
-func (g *gate) late(r *http.Request) (*http.Request, error) {
+// detached is a request that goes its way also when nobody waits for its answer
+// any more: what became of it is counted even when the caller is dead.
+func detached(r *http.Request) (*http.Request, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
 	}
-	g.mu.Lock()
-	released := g.kept
-	g.mu.Unlock()
-	<-released
 	r = r.Clone(context.WithoutCancel(r.Context()))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return r, nil
@@ -122,12 +118,18 @@ func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if watch != nil {
 		way = watch(r, change)
 	}
-	if way == keep {
+	if change {
 		var err error
-		if r, err = g.late(r); err != nil {
+		if r, err = detached(r); err != nil {
 			w.WriteHeader(http.StatusBadGateway)
 			return
 		}
+	}
+	if way == keep {
+		g.mu.Lock()
+		released := g.kept
+		g.mu.Unlock()
+		<-released
 	}
 	switch {
 	case way == lose:
