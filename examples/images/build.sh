@@ -4,12 +4,13 @@
 #   examples/images/build.sh OUT
 #
 # An image boots by itself (extlinux, Debian's cloud kernel, busybox, the shop
-# binary) with QEMU's drive interface virtio, takes 10.0.2.15 in QEMU's user
-# network and serves on port 8080. The images differ in /etc/shop.env only.
+# binary, Prometheus' node_exporter) with QEMU's drive interface virtio, takes
+# 10.0.2.15 in QEMU's user network and serves on port 8080, and its exporter on
+# port 9100. The images differ in /etc/shop.env only.
 #
-# The kernel package is downloaded and unpacked, never installed. When nothing
-# that goes into the images has changed since the last call, the call returns
-# at once.
+# The packages of the kernel and the exporter are downloaded and unpacked, never
+# installed. When nothing that goes into the images has changed since the last
+# call, the call returns at once.
 set -euo pipefail
 export LC_ALL=C
 
@@ -63,20 +64,29 @@ cleanup() {
 }
 trap cleanup EXIT
 
+# fetch unpacks the newest package that a function names into a folder.
+fetch() {
+	local package
+	package=$("$1")
+	if [ -z "$package" ]; then
+		apt-get -qq update # a fresh machine may know no packages yet
+		package=$("$1")
+	fi
+	rm -rf "$work/deb"
+	mkdir "$work/deb"
+	# Root's own download: the _apt user may not write here.
+	(cd "$work/deb" && apt-get -qq -o APT::Sandbox::User=root download "$package")
+	dpkg -x "$work"/deb/*.deb "$2"
+}
+kernel_package() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/ {print $2; exit}'; }
+exporter_package() { apt-cache pkgnames prometheus-node-exporter | grep -x prometheus-node-exporter || true; }
+
 # The kernel stays in OUT/kernel; remove that folder to get a newer one.
 kernel="$out/kernel"
 if [ ! -s "$kernel/vmlinuz" ]; then
 	say "download Debian's cloud kernel (27 MB)"
-	candidate() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/ {print $2; exit}'; }
-	package=$(candidate)
-	if [ -z "$package" ]; then
-		apt-get -qq update
-		package=$(candidate)
-	fi
-	mkdir -p "$work/deb" "$work/kernel"
-	# Root's own download: the _apt user may not write here.
-	(cd "$work/deb" && apt-get -qq -o APT::Sandbox::User=root download "$package")
-	dpkg -x "$work"/deb/*.deb "$work/unpacked"
+	fetch kernel_package "$work/unpacked"
+	mkdir "$work/kernel"
 	cp "$work"/unpacked/boot/vmlinuz-* "$work/kernel/vmlinuz"
 	for module in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci failover net_failover virtio_net virtio_blk; do
 		cp "$(find "$work/unpacked/lib/modules" -name "$module.ko" -print -quit)" "$work/kernel/"
@@ -84,6 +94,21 @@ if [ ! -s "$kernel/vmlinuz" ]; then
 	done
 	rm -rf "$kernel"
 	mv "$work/kernel" "$kernel"
+fi
+
+# So does the exporter, with the libraries of this machine that it is linked to.
+exporter="$out/exporter"
+if [ ! -x "$exporter/usr/bin/prometheus-node-exporter" ]; then
+	say "download Debian's prometheus-node-exporter (4 MB)"
+	fetch exporter_package "$work/package"
+	mkdir -p "$work/exporter/usr/bin"
+	cp "$work/package/usr/bin/prometheus-node-exporter" "$work/exporter/usr/bin/"
+	ldd "$work/exporter/usr/bin/prometheus-node-exporter" | grep -o '/[^ ]*' | while read -r library; do
+		mkdir -p "$work/exporter$(dirname "$library")"
+		cp -L "$library" "$work/exporter$library"
+	done
+	rm -rf "$exporter"
+	mv "$work/exporter" "$exporter"
 fi
 
 say "build the shop"
@@ -108,6 +133,7 @@ for applet in sh mount ip poweroff echo cat ls ps; do
 done
 install -m 755 "$here/guest/init" "$disk/sbin/init"
 cp "$work/shop" "$disk/usr/bin/shop"
+cp -r "$exporter/." "$disk/"
 cp "$kernel/vmlinuz" "$disk/boot/vmlinuz"
 cp "$work/initrd.gz" "$disk/boot/initrd"
 cat >"$disk/boot/extlinux.conf" <<'CONF'

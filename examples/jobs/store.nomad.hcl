@@ -34,6 +34,7 @@ job "store" {
     network {
       port "http" {}
       port "proxy" {}
+      port "machine" {}
     }
 
     service {
@@ -55,6 +56,22 @@ job "store" {
         path     = "/health"
         interval = "1s"
         timeout  = "3s" # a busy machine is not an ill service
+      }
+    }
+
+    # What the machine itself does: its disks and what its tasks wait for. Without
+    # a check: a store without its exporter still sells.
+    service {
+      name     = "store-machine"
+      provider = "consul"
+      port     = "machine"
+      address  = "127.0.0.1"
+      tags     = ["metrics"]
+
+      meta {
+        oakum_namespace = "default"
+        oakum_job       = "store"
+        oakum_group     = "store"
       }
     }
 
@@ -89,7 +106,7 @@ job "store" {
         args = [
           "-snapshot", # machines share the image and throw their writes away
           "-no-reboot",
-          "-netdev", "user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_http}-:8080",
+          "-netdev", "user,id=n0,restrict=on,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_http}-:8080,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_machine}-:9100",
           "-device", "virtio-net-pci,netdev=n0,romfile=",
         ]
       }

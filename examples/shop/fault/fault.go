@@ -10,6 +10,7 @@
 //	latency=30ms,errors=0.3,cpu=5ms;above_rps=8
 //	unhealthy
 //	slow=0.05:400ms|leak=64k;above_rps=20
+//	disk=64k
 package fault
 
 import (
@@ -29,6 +30,7 @@ type Rule struct {
 	Garbage   float64       // share of requests answered as if well, with what no caller can read
 	CPU       time.Duration // busy time per request
 	Leak      int64         // bytes kept for ever per request
+	Disk      int64         // bytes written to the disk and synced, per request
 	Crash     time.Duration // exit this long after the start
 	Unhealthy bool          // the health endpoint answers with an error
 	AboveRPS  float64       // condition; zero means always
@@ -99,13 +101,15 @@ func (r *Rule) set(key, value string) error {
 		}
 	case "leak":
 		r.Leak, err = size(value)
+	case "disk":
+		r.Disk, err = size(value)
 	case "unhealthy":
 		r.Unhealthy = true
 		if value != "" {
 			err = fmt.Errorf("takes no value")
 		}
 	default:
-		return fmt.Errorf("unknown fault %q, want latency, slow, errors, garbage, cpu, leak, crash or unhealthy", key)
+		return fmt.Errorf("unknown fault %q, want latency, slow, errors, garbage, cpu, leak, disk, crash or unhealthy", key)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%q: %w", key, value, err)

@@ -17,8 +17,8 @@ func TestParse(t *testing.T) {
 		{"none", " ", nil},
 		{"plain", "latency=30ms,errors=0.3,cpu=5ms", fault.Spec{{Latency: 30 * time.Millisecond, Errors: 0.3, CPU: 5 * time.Millisecond}}},
 		{"conditional", "errors=1;above_rps=8", fault.Spec{{Errors: 1, AboveRPS: 8}}},
-		{"all", "slow=0.05:400ms, leak=64k ,crash=3s,garbage=0.2,unhealthy", fault.Spec{{
-			SlowShare: 0.05, Slow: 400 * time.Millisecond, Leak: 64 << 10, Crash: 3 * time.Second, Garbage: 0.2, Unhealthy: true,
+		{"all", "slow=0.05:400ms, leak=64k ,disk=2m,crash=3s,garbage=0.2,unhealthy", fault.Spec{{
+			SlowShare: 0.05, Slow: 400 * time.Millisecond, Leak: 64 << 10, Disk: 2 << 20, Crash: 3 * time.Second, Garbage: 0.2, Unhealthy: true,
 		}}},
 		{"two rules", "latency=1ms|errors=0.5;above_rps=2.5", fault.Spec{{Latency: time.Millisecond}, {Errors: 0.5, AboveRPS: 2.5}}},
 	} {
@@ -38,6 +38,7 @@ func TestParseRefuses(t *testing.T) {
 		{"errors=NaN", "between 0 and 1"},
 		{"slow=400ms", "SHARE:DURATION"},
 		{"leak=9999999m", "at most 1 GiB"},
+		{"disk=0", "want bytes"},
 		{"unhealthy=yes", "takes no value"},
 		{"smoke=1", "unknown fault"},
 		{"errors=1;below_rps=3", "unknown condition"},
@@ -90,6 +91,13 @@ func TestGateHealthAndCrash(t *testing.T) {
 	must.False(t, fault.NewGate(nil, start).CanCrash())
 }
 
+func TestGateAddsTheRulesUp(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	spec, err := fault.Parse("cpu=5ms,disk=64k|cpu=1ms,disk=1k,leak=2k")
+	must.NoError(t, err)
+	must.Eq(t, fault.Effect{Busy: 6 * time.Millisecond, Disk: 65 << 10, Leak: 2 << 10}, fault.NewGate(spec, start).Request(start))
+}
+
 func TestGateErrorShare(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	spec, err := fault.Parse("errors=0.3")
@@ -115,7 +123,7 @@ func FuzzParse(f *testing.F) {
 		}
 		for _, rule := range spec {
 			must.True(t, rule.Errors >= 0 && rule.Errors <= 1)
-			must.True(t, rule.Latency >= 0 && rule.Leak >= 0 && rule.AboveRPS >= 0)
+			must.True(t, rule.Latency >= 0 && rule.Leak >= 0 && rule.Disk >= 0 && rule.AboveRPS >= 0)
 		}
 	})
 }

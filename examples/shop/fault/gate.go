@@ -21,6 +21,7 @@ type Effect struct {
 	Delay time.Duration
 	Busy  time.Duration
 	Leak  int64
+	Disk  int64
 	Fail  bool
 	// Garbage makes the answer unreadable, though its status says that all is well.
 	Garbage bool
@@ -67,6 +68,7 @@ func (g *Gate) Request(now time.Time) Effect {
 		}
 		e.Busy += rule.CPU
 		e.Leak += rule.Leak
+		e.Disk += rule.Disk
 	}
 	return e
 }

@@ -6,6 +6,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,6 +46,9 @@ type Config struct {
 	Version   string
 	Upstreams []Upstream
 	Faults    fault.Spec
+	// Scratch is the folder on whose disk the disk fault writes; empty means the
+	// working directory.
+	Scratch string
 }
 
 // Server is one running service.
@@ -54,6 +58,7 @@ type Server struct {
 	metrics *metric.Set
 	callers []*caller
 	log     *slog.Logger
+	scratch scratch
 
 	mu     sync.Mutex
 	leaked [][]byte
@@ -62,7 +67,7 @@ type Server struct {
 // New returns a service that has not begun to listen.
 func New(config Config, log *slog.Logger) *Server {
 	started := time.Now()
-	s := &Server{config: config, gate: fault.NewGate(config.Faults, started), metrics: metric.New(started), log: log}
+	s := &Server{config: config, gate: fault.NewGate(config.Faults, started), metrics: metric.New(started), log: log, scratch: scratch{folder: cmp.Or(config.Scratch, ".")}}
 	for _, u := range config.Upstreams {
 		s.callers = append(s.callers, newCaller(u, s.metrics))
 	}
@@ -101,7 +106,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	for _, c := range s.callers {
 		c.close()
 	}
-	return cause
+	return errors.Join(cause, s.scratch.close())
 }
 
 // wait returns nil when ctx ends, else why the server stopped.
@@ -190,6 +195,11 @@ func (s *Server) suffer(ctx context.Context, e fault.Effect) error {
 	}
 	if e.Busy > 0 {
 		_ = burn(e.Busy)
+	}
+	if e.Disk > 0 {
+		if err := s.scratch.write(e.Disk); err != nil {
+			return err
+		}
 	}
 	if e.Delay > 0 {
 		timer := time.NewTimer(e.Delay)

@@ -8,6 +8,9 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -132,4 +135,39 @@ func TestParseUpstreams(t *testing.T) {
 		_, err := workload.ParseUpstreams(text)
 		must.ErrorContains(t, err, "want NAME=")
 	}
+}
+
+// written is what a process has put onto disks, as the kernel counts it.
+func written(t *testing.T) int64 {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/io")
+	must.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "wchar: "); ok {
+			n, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64)
+			must.NoError(t, err)
+			return n
+		}
+	}
+	t.Fatal("no wchar in /proc/self/io")
+	return 0
+}
+
+func TestDiskFault(t *testing.T) {
+	dir := t.TempDir()
+	bad := serve(t, workload.Config{Name: "store", Faults: faults(t, "disk=1m"), Scratch: dir})
+	before := written(t)
+	for range 6 { // more than the file may hold
+		code, body := get(t, bad.URL+"/item/1")
+		must.Eq(t, http.StatusOK, code, must.Sprint(body))
+	}
+	must.GreaterEq(t, 6<<20, written(t)-before)
+	left, err := os.ReadDir(dir)
+	must.NoError(t, err)
+	must.Len(t, 0, left)
+
+	lost := serve(t, workload.Config{Name: "store", Faults: faults(t, "disk=1k"), Scratch: filepath.Join(dir, "nowhere")})
+	code, body := get(t, lost.URL+"/item/1")
+	must.Eq(t, http.StatusInternalServerError, code)
+	must.StrContains(t, body, "make scratch file")
 }

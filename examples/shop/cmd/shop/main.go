@@ -89,10 +89,11 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, log *slog.Lo
 	address := flags.String("listen", "127.0.0.1:8080", "address to listen on")
 	upstreams := flags.String("upstreams", "", "services that requests need: NAME[:SHARE]=http://HOST:PORT,...")
 	faults := flags.String("faults", "", "what goes wrong, such as latency=30ms,errors=0.3;above_rps=8")
+	scratch := flags.String("scratch", "", "folder on whose disk the disk fault writes; empty means the working directory")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	config := workload.Config{Name: *name, Version: *version}
+	config := workload.Config{Name: *name, Version: *version, Scratch: *scratch}
 	var err error
 	if config.Upstreams, err = workload.ParseUpstreams(*upstreams); err != nil {
 		return err
