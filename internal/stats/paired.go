@@ -21,6 +21,12 @@ const (
 	// eight, noise of twice the standard deviation that history knows alarms
 	// in two percent of the runs where one was allowed.
 	pairedTrust = 8
+	// pairedDoubt is how many times the variance of a history the differences
+	// may have before it counts for nothing: stable instances that are at rest
+	// say nothing about a canary that is not. With two, noise of ten times the
+	// standard deviation that history knows alarms in about one percent of the runs
+	// where one is allowed; without such a limit, in seven.
+	pairedDoubt = 2
 	// pairedReach is how many standard errors around the autocorrelation of a
 	// history are taken for possible.
 	pairedReach = 2
@@ -105,10 +111,11 @@ func (p *Paired) LogE() float64 {
 	effects := pairedEffects()
 	var room [64]float64
 	terms, null := room[:0], math.Inf(-1)
-	n := p.N + p.Trust
+	trust := p.trusted()
+	n := p.N + trust
 	var weights float64
 	for _, f := range p.Phi {
-		r, weight := p.regress(f), pairedWeight(f)
+		r, weight := p.regress(f, trust), pairedWeight(f)
 		weights += weight
 		r.scale += math.Log(weight)
 		null = max(null, r.scale-math.Log(weight)-n/2*math.Log(r.rest+r.fit))
@@ -125,12 +132,12 @@ func (p *Paired) Interval() (mean, deviation float64) {
 	if p.N < pairedMin {
 		return p.Mean(), 0
 	}
-	best := math.Inf(-1)
+	best, trust := math.Inf(-1), p.trusted()
 	for _, f := range p.Phi {
-		r := p.regress(f)
+		r := p.regress(f, trust)
 		if likely := r.scale - p.N/2*math.Log(r.rest); likely > best {
 			best = likely
-			mean, deviation = r.mean, math.Sqrt(r.rest/(p.N+p.Trust-1)/(r.x*(1-f*f)))
+			mean, deviation = r.mean, math.Sqrt(r.rest/(p.N+trust-1)/(r.x*(1-f*f)))
 		}
 	}
 	return mean, deviation
@@ -141,10 +148,11 @@ func (p *Paired) Most() float64 {
 	if p.N < pairedMin {
 		return 0
 	}
-	n := p.N + p.Trust
+	trust := p.trusted()
+	n := p.N + trust
 	best, null, positive := math.Inf(-1), math.Inf(-1), false
 	for _, f := range p.Phi {
-		r := p.regress(f)
+		r := p.regress(f, trust)
 		positive = positive || r.mean > 0
 		best = max(best, r.scale-n/2*math.Log(r.rest))
 		null = max(null, r.scale-n/2*math.Log(r.rest+r.fit))
@@ -164,14 +172,23 @@ type regression struct {
 	rest  float64 // R and what history adds
 }
 
-func (p *Paired) regress(f float64) regression {
+// trusted is how many differences the variance of the history counts for: none
+// when the differences themselves contradict it.
+func (p *Paired) trusted() float64 {
+	if p.deviations() > pairedDoubt*(p.N-1)*p.Variance {
+		return 0
+	}
+	return p.Trust
+}
+
+func (p *Paired) regress(f, trust float64) regression {
 	q := 1 - f*f
 	x := q + (p.N-1)*(1-f)*(1-f)
 	about := (1 - f) * (p.Sum - f*(p.Sum-p.Last)) / x
 	squares := p.Squares - 2*f*p.Lag + f*f*(p.Squares-p.Last*p.Last)
 	mean := p.First + about
 	fit := mean * mean * x
-	rest := max(squares-about*about*x, 0) + p.Trust*p.Variance*q
+	rest := max(squares-about*about*x, 0) + trust*p.Variance*q
 	// Identical values have no deviation; a relative floor stands in for the
 	// resolution of whatever measured them.
 	rest = max(rest, 1e-12*fit, math.SmallestNonzeroFloat64)

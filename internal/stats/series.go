@@ -77,9 +77,10 @@ func (s *Series) Error() float64 {
 
 // History is what the series says about a later one whose values are apart by
 // power times as much: the correlation of a first-order process fades as a
-// power of time. Below least values it says nothing.
+// power of time. Below least values it says nothing, and neither does a series
+// that stood still: what is at rest does not show how it moves.
 func (s *Series) History(power, least float64) History {
-	if s.N < max(least, 3) || !(power > 0) || math.IsInf(power, 0) {
+	if s.N < max(least, 3) || s.deviations() <= 0 || !(power > 0) || math.IsInf(power, 0) {
 		return History{Unknown: true}
 	}
 	phi, deviation := s.Autocorrelation(), s.Error()

@@ -184,6 +184,31 @@ func TestPairedFalseAlarms(t *testing.T) {
 	}
 }
 
+// A canary that moves, of a target whose instances were at rest: the small
+// variance that history knows must not make the evidence of a few looks large.
+func TestPairedFalseAlarmsAgainstAQuietHistory(t *testing.T) {
+	const runs, alpha = 400, 0.01
+	for _, quieter := range []float64{2, 4, 10, 1000} {
+		for _, rho := range []float64{0, 0.5} {
+			t.Run(fmt.Sprintf("%g times quieter, autocorrelation %g", quieter, rho), func(t *testing.T) {
+				t.Parallel()
+				hits := alarms(runs, alpha, func(rng *rand.Rand, crossed func(float64) bool) {
+					p := NewPaired(History{Phi: rho, Error: 0.1, Variance: 1 / (quieter * quieter), N: 50})
+					x := rng.NormFloat64()
+					for range 200 {
+						x = rho*x + math.Sqrt(1-rho*rho)*rng.NormFloat64()
+						p.Observe(x)
+						if crossed(p.LogE()) {
+							return
+						}
+					}
+				})
+				mustNotExceed(t, hits, runs, alpha)
+			})
+		}
+	}
+}
+
 func TestPairedFindsAShift(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	p := NewPaired(History{})
