@@ -90,7 +90,7 @@ type exporter struct{ metrics []string }
 
 func (e exporter) Query(_ context.Context, promql string, _ time.Time) ([]Sample, error) {
 	for i, m := range e.metrics {
-		if strings.Contains(promql, "rate("+m+`{alloc_id!=""}[1m])`) {
+		if strings.Contains(promql, "irate("+m+`{`) && strings.Contains(promql, `alloc_id!=""}[1m])`) {
 			return []Sample{{Labels: map[string]string{"alloc_id": id(0)}, Value: float64(i + 1)}}, nil
 		}
 	}
@@ -120,8 +120,9 @@ func TestUsualExportersAreReadWhereTheyAre(t *testing.T) {
 }
 
 func TestDefaultQueriesAddUpEachExporter(t *testing.T) {
-	must.Eq(t, `(sum by (alloc_id) (rate(container_fs_reads_total{alloc_id!=""}[1m])) + sum by (alloc_id) (rate(container_fs_writes_total{alloc_id!=""}[1m])))`+
-		` or (sum by (alloc_id) (rate(node_disk_reads_completed_total{alloc_id!=""}[1m])) + sum by (alloc_id) (rate(node_disk_writes_completed_total{alloc_id!=""}[1m])))`,
+	const disks = `{device!~"(dm-|md|loop|z?ram|sr|fd).*",alloc_id!=""}[1m]`
+	must.Eq(t, `(sum by (alloc_id) (irate(container_fs_reads_total{alloc_id!=""}[1m])) + sum by (alloc_id) (irate(container_fs_writes_total{alloc_id!=""}[1m])))`+
+		` or (sum by (alloc_id) (irate(node_disk_reads_completed_total`+disks+`)) + sum by (alloc_id) (irate(node_disk_writes_completed_total`+disks+`)))`,
 		DefaultQueries().expand(DefaultQueries().Own[api.KPIIOOperations].Query, nil))
 }
 

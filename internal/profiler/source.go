@@ -87,14 +87,25 @@ type OwnQuery struct {
 
 func (o OwnQuery) kind() api.KPIKind { return cmp.Or(o.Kind, api.KPIGauge) }
 
+// Matchers that follow the name of a counter. wholeDisks leaves out devices that
+// are made of others, whose figures would count twice, and those that are no
+// disks.
+const (
+	allSeries  = `{$instances}`
+	wholeDisks = `{device!~"(dm-|md|loop|z?ram|sr|fd).*",$instances}`
+)
+
 // perSecond adds up the rates of some counters, for each exporter by itself, and
-// takes the first exporter that has them all for an allocation.
+// takes the first exporter that has them all for an allocation. A rate is the
+// one between the last two scrapes: that over a minute is too small for an
+// instance that began within the minute, as canaries do, and would make the worst
+// of them look good.
 func perSecond(exporters ...[]string) string {
 	var either []string
 	for _, counters := range exporters {
 		var sum []string
 		for _, c := range counters {
-			sum = append(sum, "sum by ($label) (rate("+c+"{$instances}[1m]))")
+			sum = append(sum, "sum by ($label) (irate("+c+"[1m]))")
 		}
 		either = append(either, "("+strings.Join(sum, " + ")+")")
 	}
@@ -111,11 +122,11 @@ func DefaultQueries() KPIQueries {
 		Buckets:  `sum by ($label, le) (http_request_duration_seconds_bucket{$instances})`,
 		Own: map[string]OwnQuery{
 			api.KPIIOOperations: {Unit: judge.UnitRate, Query: perSecond(
-				[]string{"container_fs_reads_total", "container_fs_writes_total"},
-				[]string{"node_disk_reads_completed_total", "node_disk_writes_completed_total"})},
+				[]string{"container_fs_reads_total" + allSeries, "container_fs_writes_total" + allSeries},
+				[]string{"node_disk_reads_completed_total" + wholeDisks, "node_disk_writes_completed_total" + wholeDisks})},
 			api.KPIIOBytes: {Unit: judge.UnitByteRate, Query: perSecond(
-				[]string{"container_fs_reads_bytes_total", "container_fs_writes_bytes_total"},
-				[]string{"node_disk_read_bytes_total", "node_disk_written_bytes_total"})},
+				[]string{"container_fs_reads_bytes_total" + allSeries, "container_fs_writes_bytes_total" + allSeries},
+				[]string{"node_disk_read_bytes_total" + wholeDisks, "node_disk_written_bytes_total" + wholeDisks})},
 			api.KPIPressureCPU:    {Unit: judge.UnitShare, Query: pressureOf("cpu")},
 			api.KPIPressureMemory: {Unit: judge.UnitShare, Query: pressureOf("memory")},
 			api.KPIPressureIO:     {Unit: judge.UnitShare, Query: pressureOf("io")},
@@ -126,8 +137,8 @@ func DefaultQueries() KPIQueries {
 // pressureOf is the share of the time that some task waited for a resource.
 func pressureOf(resource string) string {
 	return perSecond(
-		[]string{"container_pressure_" + resource + "_waiting_seconds_total"},
-		[]string{"node_pressure_" + resource + "_waiting_seconds_total"})
+		[]string{"container_pressure_" + resource + "_waiting_seconds_total" + allSeries},
+		[]string{"node_pressure_" + resource + "_waiting_seconds_total" + allSeries})
 }
 
 // known describes a KPI of a policy: one that Oakum knows by itself, or one that
