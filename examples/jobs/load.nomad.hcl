@@ -1,4 +1,4 @@
-# The customers: a steady load on front and backoffice. No service, no mesh:
+# The customers: a load on front and backoffice. No service, no mesh:
 # what drives the application is no part of it.
 variable "shop" {
   description = "Path of the shop binary on the clients."
@@ -10,6 +10,10 @@ variable "consul_token" {
 variable "entries" {
   description = "Requests per second by service."
   default     = "front=40,backoffice=15"
+}
+variable "swing" {
+  description = "Multiples of these rates between which the load swings, such as 0.5:3; empty means steady."
+  default     = ""
 }
 
 job "load" {
@@ -32,6 +36,7 @@ job "load" {
 
       env {
         SHOP_ENTRIES      = var.entries
+        SHOP_SWING        = var.swing
         SHOP_PATHS        = "/item/1,/item/2,/item/3,/item/4"
         SHOP_LISTEN       = "127.0.0.1:${NOMAD_PORT_http}"
         SHOP_CONSUL       = var.consul_addr

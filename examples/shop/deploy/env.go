@@ -22,6 +22,7 @@ type Env struct {
 	Images                  string // folder that build.sh filled: images and the shop binary
 	Jobs                    string // folder of the job files
 	Entries                 string // load, such as "front=40,backoffice=15"; empty means the job file's default
+	Swing                   string // of the load, such as "0.5:3"; empty means steady
 }
 
 // FromVariables reads an Env from the environment variables of a stack;
@@ -68,6 +69,9 @@ func (e Env) variables() map[string]string {
 	}
 	if e.Entries != "" {
 		values["entries"] = e.Entries
+	}
+	if e.Swing != "" {
+		values["swing"] = e.Swing
 	}
 	return values
 }

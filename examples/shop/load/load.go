@@ -1,5 +1,5 @@
-// Package load drives the entries of the shop with requests at a steady rate.
-// It finds the instances of an entry in Consul and sends to all of them in
+// Package load drives the entries of the shop with requests at a steady rate,
+// or at one that swings and bursts. It finds the instances of an entry in Consul and sends to all of them in
 // turn. It is no part of the mesh and registers nothing, so it is no part of
 // the application that others look at.
 //
@@ -50,6 +50,7 @@ type Entry struct {
 // Config says what to drive.
 type Config struct {
 	Entries []Entry
+	Swing   Swing
 	Paths   []string
 	Consul  string
 	Token   string
@@ -184,19 +185,24 @@ func (g *Generator) find(ctx context.Context, service string) ([]string, error) 
 	return found, nil
 }
 
-// pace starts one request per tick, whether or not the former ones answered:
+// pace starts each request when it is due, whether or not the former ones answered:
 // a slow shop must not slow its users down.
 func (g *Generator) pace(ctx context.Context, e *entry) {
 	var flying sync.WaitGroup
 	defer flying.Wait()
 	slots := make(chan struct{}, maxInFlight)
-	ticker := time.NewTicker(time.Duration(float64(time.Second) / e.Rate))
-	defer ticker.Stop()
+	tempo, due := newTempo(e.Entry, g.config.Swing), time.Now()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for n := 0; ; n++ {
+		if due = tempo.next(due); time.Since(due) > lagMost {
+			due = time.Now()
+		}
+		timer.Reset(time.Until(due))
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
 		instances := e.instances.Load()
 		if instances == nil || len(*instances) == 0 {

@@ -140,6 +140,7 @@ func proxy(ctx context.Context, flags *flag.FlagSet, args []string, log *slog.Lo
 func generate(ctx context.Context, flags *flag.FlagSet, args []string, log *slog.Logger) error {
 	entries := flags.String("entries", "", "services to drive: SERVICE=REQUESTS_PER_SECOND,...")
 	paths := flags.String("paths", "/item/1", "paths to ask for in turn")
+	swing := flags.String("swing", "", "multiples of the rates between which the load swings, such as 0.5:3; empty means steady")
 	address := flags.String("listen", "", "address that answers /metrics; empty means none")
 	config := load.Config{}
 	flags.StringVar(&config.Consul, "consul", "http://127.0.0.1:8500", "address of the Consul agent")
@@ -149,6 +150,9 @@ func generate(ctx context.Context, flags *flag.FlagSet, args []string, log *slog
 	}
 	var err error
 	if config.Entries, err = load.ParseEntries(*entries); err != nil {
+		return err
+	}
+	if config.Swing, err = load.ParseSwing(*swing); err != nil {
 		return err
 	}
 	config.Paths = strings.Split(*paths, ",")

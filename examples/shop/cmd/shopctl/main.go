@@ -21,7 +21,7 @@ import (
 	"github.com/oakumhq/oakum/examples/shop/deploy"
 )
 
-const usage = "usage: shopctl [-repository=DIR] [-entries=SERVICE=RPS,...] [-timeout=DURATION] up|down|traffic|patches DIR"
+const usage = "usage: shopctl [-repository=DIR] [-entries=SERVICE=RPS,...] [-swing=LOW:HIGH] [-timeout=DURATION] up|down|traffic|patches DIR"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("shopctl", flag.ContinueOnError)
 	repository := flags.String("repository", ".", "folder of the repository")
 	entries := flags.String("entries", "", "load, such as front=40,backoffice=15")
+	swing := flags.String("swing", "", "multiples of the load between which it swings, such as 0.5:3")
 	timeout := flags.Duration("timeout", 4*time.Minute, "for the whole command")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -45,7 +46,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	env.Entries = *entries
+	env.Entries, env.Swing = *entries, *swing
 	ctx, cancel := context.WithTimeout(ctx, *timeout)
 	defer cancel()
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
