@@ -31,12 +31,20 @@ func clean(t *testing.T, diags hcl.Diagnostics) {
 }
 
 func TestPolicyTests(t *testing.T) {
-	files := append(policies.Builtin(), source(t, "shop.hcl"))
-	results, diags := policies.Test([]api.SourceFile{source(t, "shop.policytest.hcl")}, files, schemas)
-	clean(t, diags)
-	must.Len(t, 3, results)
-	for _, r := range results {
-		must.True(t, r.Passed, must.Sprint(r.Name, r.Failures))
+	shop := append(policies.Builtin(), source(t, "shop.hcl"))
+	for tests, tc := range map[string]struct {
+		files []api.SourceFile
+		count int
+	}{
+		"shop.policytest.hcl":   {shop, 3},
+		"narrow.policytest.hcl": {append(slices.Clone(shop), source(t, "narrow.hcl")), 2},
+	} {
+		results, diags := policies.Test([]api.SourceFile{source(t, tests)}, tc.files, schemas)
+		clean(t, diags)
+		must.Len(t, tc.count, results)
+		for _, r := range results {
+			must.True(t, r.Passed, must.Sprint(r.Name, r.Failures))
+		}
 	}
 }
 

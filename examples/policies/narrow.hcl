@@ -1,0 +1,62 @@
+# Beside shop.hcl, for those who want to see smaller regressions found: narrower
+# margins for the processor, and the disks of the store's machines are judged.
+# The KPIs of the most specific policy are the ones that count.
+policy "narrow-catalog" {
+  applies = target.namespace == "default" && target.job == "catalog"
+
+  judge {
+    kpi "error_rate" {
+      abort_above   = "1.5x"
+      promote_below = "3x"
+      ignore_below  = 0.05
+    }
+
+    kpi "latency_p90" {
+      abort_above   = "1.5x"
+      promote_below = "2.5x"
+      ignore_below  = "50ms"
+    }
+
+    kpi "cpu" {
+      abort_above   = "2x"
+      promote_below = "4x"
+      ignore_below  = 0.05
+    }
+  }
+}
+
+policy "narrow-store" {
+  applies = target.namespace == "default" && target.job == "store"
+
+  # The sandbox measures no disks; what it finds, shop.hcl shows.
+  simulate {
+    required = false
+  }
+
+  judge {
+    kpi "error_rate" {
+      abort_above   = "1.5x"
+      promote_below = "3x"
+      ignore_below  = 0.05
+    }
+
+    kpi "latency_p90" {
+      abort_above   = "1.5x"
+      promote_below = "2.5x"
+      ignore_below  = "50ms"
+    }
+
+    # An idle disk does next to nothing, so the ratios alone would forbid all.
+    kpi "io_operations" {
+      abort_above   = "2x"
+      promote_below = "4x"
+      ignore_below  = 5
+    }
+
+    kpi "io_bytes" {
+      abort_above   = "2x"
+      promote_below = "4x"
+      ignore_below  = 50000
+    }
+  }
+}
