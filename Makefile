@@ -4,12 +4,13 @@ SHELL := /bin/bash
 GO ?= go
 SEEDS ?= 2000
 FUZZTIME ?= 10s
+AA ?= 10
 BENCH ?= .
 STACK_CMD := $(GO) run ./e2e/stack/cmd/stack
 LINT := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
 PKGS := ./...
 
-.PHONY: help build test check fmt lint generate unit e2e fuzz sim bench images stack stack-up stack-down demo clean
+.PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench images stack stack-up stack-down demo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +46,9 @@ unit: ## tests that need nothing but Go
 
 e2e: build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 60m ./e2e/... ./examples/... ./internal/vault
+
+aa: build stack images ## AA=n patches of the real shop that change nothing: none may be turned back
+	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestShop$$/^judge$$/^patches_that_change_nothing$$' -aa=$(AA)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \

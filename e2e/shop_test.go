@@ -48,6 +48,7 @@ func TestShop(t *testing.T) {
 	t.Run("a patch that misbehaves goes back at the first stage", func(t *testing.T) { o.in(t).badVerdict(shop) })
 	t.Run("prometheus away, then the leader killed: the rollout finishes", func(t *testing.T) { o.in(t).leaderKilled(shop) })
 	t.Run("a machine's patch that fails under load only", func(t *testing.T) { o.in(t).treacherous(shop) })
+	t.Run("judge", func(t *testing.T) { o.in(t).judged(shop) })
 }
 
 // graphIsTrue compares the graph with the shop as it was built.

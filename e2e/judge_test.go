@@ -1,0 +1,178 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/examples/shop/deploy"
+)
+
+// aa is small for the sake of the time that everything takes; the judge is held
+// to -aa=10, which make aa runs.
+var aa = flag.Int("aa", 2, "how many patches in a row that change nothing TestShop submits")
+
+// judged runs the judge's tests on the shop.
+func (o *oakum) judged(shop deploy.Env) {
+	t := o.t
+	res := o.Oakum(t.Context(), o.pipeline, "policy", "apply", filepath.Join(root(t), "examples", "policies", "narrow.hcl"))
+	must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
+	o.warm("catalog", "cart", "store")
+	t.Run("a patch that burns the processor", func(t *testing.T) { o.in(t).turnedBack(shop, "catalog", "catalog-2.3", "cpu") })
+	t.Run("a patch that answers late", func(t *testing.T) { o.in(t).turnedBack(shop, "catalog", "catalog-2.2", "latency_p90") })
+	t.Run("a patch that works its disk", func(t *testing.T) { o.in(t).turnedBack(shop, "store", "store-1.5", "io_") })
+	t.Run("a good patch of machines", func(t *testing.T) { o.in(t).goodMachines(shop) })
+	t.Run("a good patch in the noise", func(t *testing.T) { o.in(t).noisy(shop) })
+	t.Run("patches that change nothing", func(t *testing.T) { o.in(t).same() })
+}
+
+// warm waits until the profiler knows how the gauges of some services vary.
+func (o *oakum) warm(jobs ...string) {
+	o.t.Helper()
+	for _, job := range jobs {
+		eventually(o.t, "the profile of "+job+" is warm", 3*time.Minute, func() bool {
+			var p api.Profile
+			res := o.Oakum(o.t.Context(), o.pipeline, "profile", "read", "-json", "default/"+job+"/"+job)
+			return res.Code == 0 && json.Unmarshal([]byte(res.Stdout), &p) == nil &&
+				slices.ContainsFunc(p.KPIs, func(b api.Baseline) bool { return b.KPI == api.KPICPU && !b.Cold })
+		})
+	}
+}
+
+// turnedBack submits a patch that the first stage must find out by the KPI.
+func (o *oakum) turnedBack(shop deploy.Env, job, patch, kpi string) {
+	o.t.Helper()
+	former, before := o.spec(job), o.shopVersions(job)
+	must.MapLen(o.t, 1, before)
+	id := o.submitExample(patch, shop)
+	most := 0
+	r := o.watch(id, 6*time.Minute, func() {
+		patched := 0
+		for version, n := range o.shopVersions(job) {
+			if _, ok := before[version]; !ok {
+				patched += n
+			}
+		}
+		most = max(most, patched)
+	})
+	must.Eq(o.t, api.RolloutRolledBack, r.Status, must.Sprint(r.Reason))
+	must.Eq(o.t, 1, most, must.Sprint("only the first stage's instance was ever patched"))
+	must.StrContains(o.t, r.Reason, kpi)
+	must.Eq(o.t, former, o.spec(job))
+	eventually(o.t, "every instance is as before", time.Minute, func() bool { return maps.Equal(before, o.shopVersions(job)) })
+}
+
+// watch follows a rollout to its end and tells how long each stage took.
+func (o *oakum) watch(id string, within time.Duration, look func()) api.Rollout {
+	o.t.Helper()
+	began, last := time.Now(), ""
+	r := o.until(id, within, func(r api.Rollout) bool {
+		look()
+		if line := fmt.Sprintf("%s, stage %d: %s", r.Status, len(r.Stages), r.Reason); line != last {
+			o.t.Logf("%4.0f s %s", time.Since(began).Seconds(), line)
+			last = line
+		}
+		return r.Status.Ended()
+	})
+	o.t.Logf("%s after %s: %s", r.Status, time.Since(began).Round(time.Second), r.Reason)
+	return r
+}
+
+// shopPatch writes a patch of environment variables of a service.
+func (o *oakum) shopPatch(name, job, env string) string {
+	return o.file(name+".hcl", fmt.Sprintf(`patch %q {
+  severity = "medium"
+  target {
+    namespace = "default"
+    jobs      = [%q]
+  }
+  apply "job" {
+    task = "server"
+    env  = { %s }
+  }
+}
+`, name, job, env))
+}
+
+// goodMachines promotes a patch of machines whose disks are judged too.
+func (o *oakum) goodMachines(shop deploy.Env) {
+	r := o.watch(o.submitExample("store-1.1", shop), 6*time.Minute, func() {})
+	must.Eq(o.t, api.RolloutComplete, r.Status, must.Sprint(r.Reason))
+	must.Eq(o.t, map[string]int{"store-1.1.qcow2": 4}, o.shopVersions("store"))
+	must.Len(o.t, 3, r.Stages)
+}
+
+// noisy promotes a good patch while the load swings between half and three
+// times its usual rate and neighbours on the same node take the processors in
+// turns.
+func (o *oakum) noisy(shop deploy.Env) {
+	restless := shop
+	restless.Swing = "0.5:3"
+	must.NoError(o.t, deploy.Submit(o.t.Context(), restless, deploy.LoadJob))
+	defer func() { must.NoError(o.t, deploy.Submit(o.t.Context(), shop, deploy.LoadJob)) }()
+	o.hungry("neighbours", 2)
+	r := o.watch(o.submit(o.shopPatch("catalog-noise", "catalog", `SHOP_VERSION = "noise"`)), 8*time.Minute, func() {})
+	must.Eq(o.t, api.RolloutComplete, r.Status, must.Sprint(r.Reason))
+	must.Eq(o.t, map[string]int{"noise": 10}, o.shopVersions("catalog"))
+	must.Len(o.t, 3, r.Stages)
+}
+
+// hungry runs tasks that take a whole processor each for three of five seconds.
+func (o *oakum) hungry(id string, count int) {
+	o.t.Helper()
+	task := nomadapi.NewTask("burn", "raw_exec")
+	task.Config = map[string]any{"command": "/bin/sh", "args": []string{"-c",
+		`while :; do timeout 3 sh -c 'while :; do :; done'; sleep 2; done`}}
+	task.Resources = &nomadapi.Resources{CPU: new(100), MemoryMB: new(16)} // as much as any service of the shop
+	job := nomadapi.NewServiceJob(id, id, "global", 50)
+	job.Datacenters = []string{"*"}
+	job.AddTaskGroup(nomadapi.NewTaskGroup("g", count).AddTask(task))
+	_, _, err := o.vendor.Jobs().Register(job, nil)
+	must.NoError(o.t, err)
+	endJob(o.t, o.vendor, id)
+	eventually(o.t, id+" run", time.Minute, func() bool {
+		stubs, _, err := o.vendor.Jobs().Allocations(id, false, nil)
+		must.NoError(o.t, err)
+		return len(stubs) == count && !slices.ContainsFunc(stubs, func(s *nomadapi.AllocationListStub) bool { return s.ClientStatus != "running" })
+	})
+}
+
+// same submits patches that change nothing but a name, one after the other, to
+// a target that goes in phases and to one that goes blue/green: each that is
+// turned back is a false alarm.
+func (o *oakum) same() {
+	type rollout struct{ name, id string }
+	var report []string
+	for i := 0; i < *aa; i += 2 {
+		began := time.Now()
+		var open []rollout
+		for _, job := range []string{"catalog", "cart"}[:min(2, *aa-i)] {
+			name := fmt.Sprintf("%s-same-%d", job, i)
+			open = append(open, rollout{name, o.submit(o.shopPatch(name, job, fmt.Sprintf("SHOP_LABEL = %q", name)))})
+		}
+		for _, one := range open {
+			r := o.watch(one.id, 6*time.Minute, func() {})
+			report = append(report, fmt.Sprintf("%s: %s after %s, %d stages", one.name, r.Status, time.Since(began).Round(time.Second), len(r.Stages)))
+			must.Eq(o.t, api.RolloutComplete, r.Status, must.Sprint(one.name, r.Reason))
+			for _, stage := range r.Stages {
+				must.NotNil(o.t, stage.Verdict)
+				must.Eq(o.t, api.VerdictPromote, stage.Verdict.Kind, must.Sprint(one.name, stage.Verdict.Reason))
+			}
+		}
+	}
+	must.Len(o.t, *aa, report)
+	o.t.Logf("%d patches that change nothing:\n%s", *aa, strings.Join(report, "\n"))
+}
