@@ -125,12 +125,12 @@ func (o *oakum) noisy(shop deploy.Env) {
 	must.Len(o.t, 3, r.Stages)
 }
 
-// hungry runs tasks that take a whole processor each for three of five seconds.
+// hungry runs tasks that take a whole processor each for one of three seconds.
 func (o *oakum) hungry(id string, count int) {
 	o.t.Helper()
 	task := nomadapi.NewTask("burn", "raw_exec")
 	task.Config = map[string]any{"command": "/bin/sh", "args": []string{"-c",
-		`while :; do timeout 3 sh -c 'while :; do :; done'; sleep 2; done`}}
+		`while :; do timeout 1 sh -c 'while :; do :; done'; sleep 2; done`}}
 	task.Resources = &nomadapi.Resources{CPU: new(100), MemoryMB: new(16)} // as much as any service of the shop
 	job := nomadapi.NewServiceJob(id, id, "global", 50)
 	job.Datacenters = []string{"*"}
