@@ -47,8 +47,8 @@ unit: ## tests that need nothing but Go
 e2e: build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 60m ./e2e/... ./examples/... ./internal/vault
 
-aa: build stack images ## AA=n patches of the real shop that change nothing: none may be turned back
-	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestShop$$/^judge$$/^patches_that_change_nothing$$' -aa=$(AA)
+aa: build stack images ## AA=n patches of the real shop that change nothing, and a good one in the noise: none may be turned back
+	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestShop$$/^judge$$/^(patches_that_change_nothing|a_good_patch_in_the_noise)$$' -aa=$(AA) -noise
 
 fuzz: ## every fuzz target for FUZZTIME
 	@set -e; for f in $$(grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \

@@ -64,19 +64,6 @@ policy "cart" {
 }
 `
 
-// shopPatch writes a patch of a job of the shop.
-func (o *oakum) shopPatch(name, job, applies string) string {
-	o.t.Helper()
-	return o.file(name+".hcl", fmt.Sprintf(`patch %q {
-  severity = "medium"
-  target {
-    namespace = "default"
-    jobs      = [%q]
-  }
-%s}
-`, name, job, applies))
-}
-
 // value asks Prometheus for one number; 0 when there is none.
 func (o *oakum) value(shop deploy.Env, query string) float64 {
 	o.t.Helper()
@@ -116,7 +103,7 @@ func (o *oakum) denied(shop deploy.Env) {
 	port := free.Addr().(*net.TCPAddr).Port
 	must.NoError(o.t, free.Close())
 	former := o.spec("backoffice")
-	id := o.submit(o.shopPatch("backoffice-2.0", "backoffice", fmt.Sprintf(`  apply "job" {
+	id := o.submit(o.patchOf("backoffice-2.0", "backoffice", fmt.Sprintf(`  apply "job" {
     task = "server"
     env = {
       SHOP_VERSION   = "2.0"
@@ -178,14 +165,7 @@ func (o *oakum) garbage(shop deploy.Env) {
 	})
 	was, _ := errorRate()
 	former := o.spec("cart")
-	id := o.submit(o.shopPatch("cart-2.1", "cart", `  apply "job" {
-    task = "server"
-    env = {
-      SHOP_VERSION = "2.1"
-      SHOP_FAULTS  = "garbage=1"
-    }
-  }
-`))
+	id := o.submit(o.patchOf("cart-2.1", "cart", setEnv("server", `SHOP_VERSION = "2.1", SHOP_FAULTS = "garbage=1"`)))
 	r := o.until(id, 3*time.Minute, func(r api.Rollout) bool {
 		return r.Status.Ended() || r.Verdict != nil && strings.Contains(r.Reason, "waits until it is over")
 	})

@@ -145,20 +145,27 @@ func (o *oakum) file(name, text string) string {
 	return path
 }
 
-// patchFile writes a job patch that sets environment variables of task main.
+// patchFile writes a patch that sets environment variables of task main.
 func (o *oakum) patchFile(name, job, env string) string {
+	return o.patchOf(name, job, setEnv("main", env))
+}
+
+// patchOf writes a patch of one job with the apply blocks given.
+func (o *oakum) patchOf(name, job, applies string) string {
+	o.t.Helper()
 	return o.file(name+".hcl", fmt.Sprintf(`patch %q {
   severity = "medium"
   target {
     namespace = "default"
     jobs      = [%q]
   }
-  apply "job" {
-    task = "main"
-    env  = { %s }
-  }
+%s}
+`, name, job, applies))
 }
-`, name, job, env))
+
+// setEnv is the apply block that sets environment variables of a task.
+func setEnv(task, env string) string {
+	return fmt.Sprintf("  apply \"job\" {\n    task = %q\n    env  = { %s }\n  }\n", task, env)
 }
 
 // submit submits a patch file as the pipeline and returns its only rollout.

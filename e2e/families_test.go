@@ -109,7 +109,7 @@ func TestEndsThatAreKnownToBeOutside(t *testing.T) {
 		"both are listed": {[]string{"/nomad/default/*", "10.0.0.0/8"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := newPicture()
+			p := newPicture(t)
 			made, err := mapper.New(mapper.Options{Recorder: p, State: p, Sources: []mapper.Source{source}, IgnoreEnds: c.ignore})
 			must.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -119,8 +119,8 @@ func TestEndsThatAreKnownToBeOutside(t *testing.T) {
 				cancel()
 				must.ErrorIs(t, <-done, context.Canceled)
 			}()
-			p.await(t, "what is said of both flows", time.Minute, func(p *picture) bool {
-				s := p.sources["prometheus-coroot"]
+			p.await(t, "what is said of both flows", func(seen seen) bool {
+				s, _ := seen.source("prometheus-coroot")
 				return s.OK && strings.HasPrefix(s.Partial, c.partial) && (s.Partial == "") == (c.partial == "")
 			})
 		})
