@@ -31,6 +31,12 @@ const (
 	// transportTimeout bounds one exchange between servers. A snapshot gets
 	// this much for each 256 KiB.
 	transportTimeout = 10 * time.Second
+	// rpcsInFlight of one turns Raft's pipelining off. A pipeline (raft 1.7.3)
+	// can come to stand still for ever when a follower refuses entries: the
+	// sender waits for the reader of the answers, which has left. The follower
+	// then gets heartbeats and no entries, and the leader can't be stopped. With
+	// one exchange at a time, entries that come meanwhile go together in the next.
+	rpcsInFlight = 1
 	// fileLockTimeout tells a second process on the same directory quickly.
 	fileLockTimeout = 2 * time.Second
 	// transferTimeout bounds the handing over of leadership in Close.
@@ -182,7 +188,7 @@ func (n *Node) open() error {
 		return err
 	}
 	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: &stream{queue: n.mux.raft, dialer: n.dialer}, MaxPool: pooledConns, Timeout: transportTimeout,
+		Stream: &stream{queue: n.mux.raft, dialer: n.dialer}, MaxPool: pooledConns, Timeout: transportTimeout, MaxRPCsInFlight: rpcsInFlight,
 		Logger: log.HCLog(n.logger).Named("raft"),
 	})
 	n.stores = append(n.stores, transport.Close)
