@@ -20,7 +20,7 @@ policy "narrow-catalog" {
     kpi "cpu" {
       abort_above   = "2x"
       promote_below = "4x"
-      ignore_below  = 0.05
+      ignore_below  = 0.03
     }
   }
 }
