@@ -148,6 +148,23 @@ func TestForeignRollbackIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestASimulationThatAFormerLeaderEndedIsCarriedOutAnew has a leader record how
+// a simulation ended and be gone before the effect has an outcome.
+func TestASimulationThatAFormerLeaderEndedIsCarriedOutAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(d *api.Decision) { d.Simulate.Required = true })
+		defer w.term.cancel()
+		sim := api.Simulation{ID: "r0.1", Patch: "p", Target: w.refs[0], Rollout: "r0", Status: api.SimulationRunning, Started: w.now()}
+		must.NoError(t, w.term.RecordSimulation(t.Context(), sim))
+		sim.End(w.now(), api.Impact{}, api.Errorf(api.CodeNoLeader, "leadership lost"))
+		must.NoError(t, w.term.RecordSimulation(t.Context(), sim))
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Simulation != "" })
+		must.Eq(t, "r0.1-2", w.rollout("r0").Simulation)
+		kept, _ := w.store.Simulation("r0.1")
+		must.Eq(t, api.SimulationFailed, kept.Status)
+	})
+}
+
 // flakyNomad tells an empty job while it answers.
 type flakyNomad struct {
 	downNomad

@@ -22,6 +22,10 @@ const placeTimeout = time.Minute
 // what Nomad's servers hold for a new leader of theirs.
 const lateTimeout = 2 * time.Minute
 
+// simulationsMost is how many leaders in a row may lose a simulation of one
+// effect before the rollout holds for a person.
+const simulationsMost = 5
+
 // errSuperseded ends an effect whose rollout has moved on without it.
 var errSuperseded = errors.New("the effect was superseded")
 
@@ -367,11 +371,8 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout)
 func (o *Orchestrator) simulate(ctx context.Context, r api.Rollout) (rollout.EffectResult, bool) {
 	ctx, stop := o.whileOpen(ctx, r)
 	defer stop()
-	sim := api.Simulation{
-		ID: r.Effect.ID, Patch: r.Patch, Target: r.Target, Rollout: r.ID,
-		Status: api.SimulationRunning, Started: o.Now().UTC(),
-	}
-	if err := o.Recorder.RecordSimulation(ctx, sim); err != nil {
+	sim, err := o.beginSimulation(ctx, r)
+	if err != nil {
 		return rollout.EffectResult{Outcome: "record the simulation: " + err.Error()}, true
 	}
 	target, err := o.Reader.Target(ctx, r.Target)
@@ -399,4 +400,21 @@ func (o *Orchestrator) simulate(ctx context.Context, r api.Rollout) (rollout.Eff
 		return rollout.EffectResult{Outcome: "record the simulation: " + err.Error()}, true
 	}
 	return res, ctx.Err() == nil
+}
+
+// beginSimulation records that a simulation runs, under the name of its effect.
+// A former leader may have recorded how that ended and no outcome of the effect;
+// what it kept stays, and the simulation is carried out anew under a name beside.
+func (o *Orchestrator) beginSimulation(ctx context.Context, r api.Rollout) (api.Simulation, error) {
+	sim := api.Simulation{
+		ID: r.Effect.ID, Patch: r.Patch, Target: r.Target, Rollout: r.ID,
+		Status: api.SimulationRunning, Started: o.Now().UTC(),
+	}
+	for n := 2; ; n++ {
+		err := o.Recorder.RecordSimulation(ctx, sim)
+		if !api.IsCode(err, api.CodeConflict) || n > simulationsMost {
+			return sim, err
+		}
+		sim.ID = fmt.Sprintf("%s-%d", r.Effect.ID, n)
+	}
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"fmt"
 	"log/slog"
 	"path/filepath"
 	"testing"
@@ -29,5 +30,5 @@ func TestADataDirectoryOfANewerLevelIsRefused(t *testing.T) {
 		ID: "oak", Dir: dir, Bind: "127.0.0.1:0", BootstrapExpect: 1, Version: "1.2.3", Logger: slog.New(slog.DiscardHandler),
 	}, state.NewFSM(state.NewStore()))
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
-	must.StrContains(t, err.Error(), dir+" is of cluster level 99, and Oakum 1.2.3 knows levels up to 2: run a newer version")
+	must.StrContains(t, err.Error(), fmt.Sprintf("%s is of cluster level 99, and Oakum 1.2.3 knows levels up to %d: run a newer version", dir, state.SupportedLevel))
 }
