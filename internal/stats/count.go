@@ -1,7 +1,6 @@
 package stats
 
 import (
-	"fmt"
 	"math"
 )
 
@@ -65,17 +64,6 @@ func (m *mixed) logE(logs []float64) float64 {
 type Block struct {
 	CanaryEvents, CanaryExposure float64
 	StableEvents, StableExposure float64
-}
-
-// Check returns why the block cannot be used.
-func (b Block) Check() error {
-	if !finite(b.CanaryEvents, b.CanaryExposure, b.StableEvents, b.StableExposure) {
-		return fmt.Errorf("read counts: not a finite number")
-	}
-	if min(b.CanaryEvents, b.CanaryExposure, b.StableEvents, b.StableExposure) < 0 {
-		return fmt.Errorf("read counts: negative")
-	}
-	return nil
 }
 
 // scale divides everything by the index of dispersion, so that events that

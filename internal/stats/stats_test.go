@@ -115,6 +115,9 @@ func TestMarginIsASupermartingale(t *testing.T) {
 		draw := func(low, high float64, name string) float64 { return rapid.Float64Range(low, high).Draw(t, name) }
 		d := draw(1e-4, 0.3, "d")
 		y1, n, m := draw(1e-6, 0.5, "y1"), draw(0.01, 100, "n"), draw(0, 100, "m")
+		if m < 1e-9 {
+			m = 0 // the judge takes no exposure that is less, of which the quotient of the rates overflows
+		}
 		x1 := draw(1e-6, 0.99, "x1")
 		y := draw(0, 0.6, "y")
 		better := x1 < y1+d

@@ -193,6 +193,11 @@ func TestMissingDataNeverPromotes(t *testing.T) {
 			p.Canary.Counts = p.Canary.Counts[1:]
 			l.KPIs["latency_p90"] = p
 		},
+		"no exposure to speak of": func(l judge.Look) {
+			p := l.KPIs[api.KPIErrorRate]
+			p.Stable.Exposure = 5e-309
+			l.KPIs[api.KPIErrorRate] = p
+		},
 		"negative count": func(l judge.Look) { p := l.KPIs[api.KPIErrorRate]; p.Canary.Events = -3; l.KPIs[api.KPIErrorRate] = p },
 	}
 	for name, damage := range cases {

@@ -87,6 +87,10 @@ func (m Measure) requests() float64 {
 // still adds up without overflow.
 const measureMost = 1e18
 
+// exposureLeast is far below one request or one instance's millisecond: of less,
+// the quotients of rates overflow.
+const exposureLeast = 1e-9
+
 // usable returns why the measure has no data for a KPI, or "".
 func (m Measure) usable(kpi KPI) string {
 	if !m.Present {
@@ -122,6 +126,8 @@ func (m Measure) usable(kpi KPI) string {
 			return why
 		}
 		return bad(m.Counts...)
+	case m.Exposure > 0 && m.Exposure < exposureLeast:
+		return "an exposure below all measure"
 	default:
 		return bad(m.Events, m.Exposure, m.Value)
 	}
