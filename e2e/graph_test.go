@@ -38,7 +38,9 @@ type picture struct {
 func newPicture(t *testing.T) *picture {
 	t.Helper()
 	p := &picture{fsm: state.NewFSM(state.NewStore())}
-	must.NoError(t, p.apply(&state.LevelSet{Level: state.SupportedLevel}))
+	for level := 2; level <= state.SupportedLevel; level++ {
+		must.NoError(t, p.apply(&state.LevelSet{Level: level}))
+	}
 	return p
 }
 
