@@ -26,10 +26,11 @@ func For(t testing.TB, what string, ok func() bool) {
 }
 
 // Within is For with a patience of one's own, and with words that are found
-// when it has run out: what was waited for, and what was seen instead.
+// when it has run out: what was waited for, and what was seen instead. A test
+// may wait in its cleanup too, when its context has ended.
 func Within(t testing.TB, patience time.Duration, say func() string, ok func() bool) {
 	t.Helper()
-	if err := Until(t.Context(), patience, ok); err != nil {
+	if err := Until(context.WithoutCancel(t.Context()), patience, ok); err != nil {
 		t.Fatalf("%v: %s", err, say())
 	}
 }

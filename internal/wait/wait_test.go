@@ -28,3 +28,11 @@ func TestUntil(t *testing.T) {
 		must.ErrorIs(t, Until(ctx, time.Minute, func() bool { return false }), gone)
 	})
 }
+
+func TestForWaitsInACleanupToo(t *testing.T) {
+	looks := 0
+	t.Run("test", func(t *testing.T) {
+		t.Cleanup(func() { For(t, "three looks", func() bool { looks++; return looks == 3 }) })
+	})
+	must.Eq(t, 3, looks)
+}
