@@ -3,10 +3,8 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -24,20 +22,7 @@ import (
 // TestNeighbours patches services of the example application whose own figures
 // stay well while something else tells that the patch is bad.
 func TestNeighbours(t *testing.T) {
-	env := sharedStack(t)
-	shop, err := deploy.FromVariables(func(name string) string { return env.Map()[name] }, root(t))
-	must.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
-	defer cancel()
-	fresh, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	wait := env.KeepIntentionsFresh(fresh, "front", "backoffice", "catalog", "cart", "pricing", "store")
-	t.Cleanup(func() { stop(); wait() })
-	must.NoError(t, deploy.Up(ctx, shop, slog.New(slog.DiscardHandler)))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
-		defer cancel()
-		must.NoError(t, deploy.Down(ctx, shop, slog.New(slog.DiscardHandler)))
-	})
+	shop := openShop(t)
 	policy, err := os.ReadFile(filepath.Join(root(t), "examples", "policies", "shop.hcl"))
 	must.NoError(t, err)
 	o := newOakum(t, 1, "", string(policy), neighbourPolicies)

@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -194,9 +193,8 @@ func (m *mapping) record(into *picture, sources ...mapper.Source) *picture {
 // TestGraph finds the shop's graph from each source alone and from all, and
 // sees the graph follow what happens to the shop and to its sources.
 func TestGraph(t *testing.T) {
-	env := sharedStack(t)
-	shop, err := deploy.FromVariables(func(name string) string { return env.Map()[name] }, root(t))
-	must.NoError(t, err)
+	shop := openShop(t)
+	var err error
 	m := &mapping{t: t, shop: shop}
 	m.consul, err = consul.New(consul.Config{Address: shop.ConsulAddr, Token: func() string { return shop.ConsulToken }})
 	must.NoError(t, err)
@@ -204,18 +202,6 @@ func TestGraph(t *testing.T) {
 	must.NoError(t, err)
 	m.nomad, err = nomad.New(nomad.Config{Address: shop.NomadAddr, Token: func() string { return shop.NomadToken }})
 	must.NoError(t, err)
-
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
-	defer cancel()
-	fresh, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	wait := env.KeepIntentionsFresh(fresh, "front", "backoffice", "catalog", "cart", "pricing", "store")
-	t.Cleanup(func() { stop(); wait() })
-	must.NoError(t, deploy.Up(ctx, shop, slog.New(slog.DiscardHandler)))
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
-		defer cancel()
-		must.NoError(t, deploy.Down(ctx, shop, slog.New(slog.DiscardHandler)))
-	})
 	t.Run("every source alone, and all of them", func(t *testing.T) { m.in(t).alone() })
 	t.Run("a token that sees little", func(t *testing.T) { m.in(t).blind() })
 	t.Run("intentions, attempts and traffic", func(t *testing.T) { m.in(t).changes() })

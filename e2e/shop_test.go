@@ -22,9 +22,9 @@ import (
 	"github.com/oakumhq/oakum/examples/shop/deploy"
 )
 
-// TestShop patches the example application: real proxies, real traffic, three
-// servers that are killed on the way.
-func TestShop(t *testing.T) {
+// openShop brings the example application up until the test ends.
+func openShop(t *testing.T) deploy.Env {
+	t.Helper()
 	env := sharedStack(t)
 	shop, err := deploy.FromVariables(func(name string) string { return env.Map()[name] }, root(t))
 	must.NoError(t, err)
@@ -39,6 +39,13 @@ func TestShop(t *testing.T) {
 		defer cancel()
 		must.NoError(t, deploy.Down(ctx, shop, slog.New(slog.DiscardHandler)))
 	})
+	return shop
+}
+
+// TestShop patches the example application: real proxies, real traffic, three
+// servers that are killed on the way.
+func TestShop(t *testing.T) {
+	shop := openShop(t)
 	policy, err := os.ReadFile(filepath.Join(root(t), "examples", "policies", "shop.hcl"))
 	must.NoError(t, err)
 	o := newOakum(t, 3, "", string(policy))
