@@ -30,7 +30,7 @@ var (
 // judged runs the judge's tests on the shop.
 func (o *oakum) judged(shop deploy.Env) {
 	t := o.t
-	res := o.Oakum(t.Context(), o.pipeline, "policy", "apply", filepath.Join(root(t), "examples", "policies", "narrow.hcl"))
+	res := o.Oakum(t.Context(), o.pipeline, "policy", "apply", filepath.Join(root(t), "examples", "policies", "narrow", "narrow.hcl"))
 	must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
 	o.warm("catalog", "cart", "store", "front", "backoffice", "pricing")
 	t.Run("a patch that burns the processor", func(t *testing.T) { o.in(t).turnedBack(shop, "catalog", "catalog-2.3", "cpu") })
@@ -63,7 +63,7 @@ func (o *oakum) turnedBack(shop deploy.Env, job, patch, kpi string) {
 	former := o.spec(job)
 	id := o.submitExample(patch, shop)
 	most := 0
-	r := o.watch(id, 6*time.Minute, func() {
+	r := o.watch(id, 10*time.Minute, func() {
 		patched := 0
 		for version, n := range o.shopVersions(job) {
 			if _, ok := before[version]; !ok {

@@ -36,8 +36,8 @@ func TestPolicyTests(t *testing.T) {
 		files []api.SourceFile
 		count int
 	}{
-		"shop.policytest.hcl":   {shop, 3},
-		"narrow.policytest.hcl": {append(slices.Clone(shop), source(t, "narrow.hcl")), 2},
+		"shop.policytest.hcl":          {shop, 3},
+		"narrow/narrow.policytest.hcl": {append(slices.Clone(shop), source(t, "narrow/narrow.hcl")), 2},
 	} {
 		results, diags := policies.Test([]api.SourceFile{source(t, tests)}, tc.files, schemas)
 		clean(t, diags)
