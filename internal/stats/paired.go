@@ -78,6 +78,10 @@ type Paired struct {
 	Phi      Vector  `json:"phi"`             // the possible autocorrelations
 	Variance float64 `json:"prior,omitempty"` // from history
 	Trust    float64 `json:"trust,omitempty"` // how many differences it counts for
+	// Doubt makes a history count for nothing once the differences contradict it.
+	// It keeps the guarantee where stable instances were at rest, and costs dozens
+	// of looks.
+	Doubt bool `json:"doubt,omitempty"`
 }
 
 // NewPaired starts a process.
@@ -173,9 +177,9 @@ type regression struct {
 }
 
 // trusted is how many differences the variance of the history counts for: none
-// when the differences themselves contradict it.
+// in doubt, when the differences themselves contradict it.
 func (p *Paired) trusted() float64 {
-	if p.deviations() > pairedDoubt*(p.N-1)*p.Variance {
+	if p.Doubt && p.deviations() > pairedDoubt*(p.N-1)*p.Variance {
 		return 0
 	}
 	return p.Trust

@@ -197,6 +197,7 @@ func TestPairedFalseAlarmsAgainstAQuietHistory(t *testing.T) {
 				t.Parallel()
 				hits := alarms(runs, alpha, func(rng *rand.Rand, crossed func(float64) bool) {
 					p := NewPaired(History{Phi: rho, Error: 0.1, Variance: 1 / (quieter * quieter), N: 50})
+					p.Doubt = true
 					x := rng.NormFloat64()
 					for range 200 {
 						x = rho*x + math.Sqrt(1-rho*rho)*rng.NormFloat64()

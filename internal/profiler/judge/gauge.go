@@ -34,13 +34,18 @@ type gaugeModel struct {
 }
 
 func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
-	return &gaugeModel{
+	m := &gaugeModel{
 		AbortAbove: spec.AbortAbove, PromoteBelow: spec.PromoteBelow, IgnoreBelow: spec.IgnoreBelow,
 		Alone:   alone,
 		Carried: Reference{N: kpi.Reference.N, Mean: kpi.Reference.Mean, M2: kpi.Reference.M2},
 		Worse:   stats.NewPaired(kpi.history(spec.AbortAbove, alone)),
 		Better:  stats.NewPaired(kpi.history(spec.PromoteBelow, alone)),
 	}
+	// A canary that has just begun moves more than instances at rest. That must
+	// turn nothing back; a promotion, which may be wrong more often, does not wait
+	// for as many looks as it takes to know its noise from nothing.
+	m.Worse.Doubt = true
+	return m
 }
 
 // history is what is known of the differences canary - margin * stable; of a
