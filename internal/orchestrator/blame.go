@@ -36,7 +36,7 @@ func attribute(r api.Rollout, v api.Verdict, open []api.Rollout, adjacent func(a
 	r.Verdict = &v
 	near := []api.Rollout{r}
 	for _, other := range open {
-		if other.ID != r.ID && other.UnderWay() && len(other.Stages) > 0 && adjacent(r.Target, other.Target) {
+		if other.ID != r.ID && begun(other) && adjacent(r.Target, other.Target) {
 			near = append(near, other)
 		}
 	}
