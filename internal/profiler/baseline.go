@@ -54,7 +54,7 @@ type extra struct {
 	Halves     stats.Series     `json:"halves,omitzero"`
 	Levels     stats.Series     `json:"levels,omitzero"`
 	Control    judge.Control    `json:"control,omitzero"`
-	Windows    stats.Series     `json:"windows,omitzero"` // recent figures
+	Windows    windows          `json:"windows,omitzero"`
 }
 
 func newSeries(kpi judge.KPI, source string) *series {

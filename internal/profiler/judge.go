@@ -224,6 +224,7 @@ func (p *Profiler) learned(r Request, kpi judge.KPI) judge.KPI {
 		return kpi
 	}
 	known := s.describe(r.Spec.Interval.D(), p.interval)
+	known.Drift = s.drift()
 	if !s.cold() {
 		known.Reference = s.referenceAt(r.Now)
 	}

@@ -32,6 +32,9 @@ const (
 	// baseMiss is how rarely the true rate may be beyond what the baseline's limit
 	// says: the confidence that the judge asks of a baseline too.
 	baseMiss = 0.005
+	// driftMiss is how rarely one minute of all instances may be beyond their drift. A
+	// stage has several, which resemble each other.
+	driftMiss = 1e-3
 	// pastEvery and pastMost are how often recent figures are kept beside a rollout,
 	// in samples, and how many: one each half minute for an hour.
 	pastEvery = recentSamples / 2
@@ -60,13 +63,19 @@ func (m *moment) add(o moment) {
 }
 
 // recent is what a series keeps beside its baseline, to tell whether the last
-// minute is out of the ordinary. Only Windows is recorded.
+// minute is out of the ordinary. Only the windows are recorded.
 type recent struct {
-	ring    []moment     // the last samples, the newest last
-	windows stats.Series // figures of minutes that do not overlap, while the baseline learns
-	closed  time.Time    // the end of the last of them
-	past    []moment     // minutes since a rollout beside it is under way
-	skipped int          // samples since the last of these
+	ring    []moment  // the last samples, the newest last
+	windows windows   // minutes that do not overlap, while the baseline learns
+	closed  time.Time // the end of the last of them
+	past    []moment  // minutes since a rollout beside it is under way
+	skipped int       // samples since the last of these
+}
+
+// windows are figures of minutes.
+type windows struct {
+	stats.Series
+	Exposure float64 `json:"exposure,omitempty"` // of a count in one minute, the mean
 }
 
 // note takes a sample in. Samples older than span are forgotten.
@@ -108,7 +117,7 @@ func (r *recent) remember(paused bool) {
 }
 
 // learn adds the present minute to the history of minutes, once each.
-func (r *recent) learn(value float64, span time.Duration) {
+func (r *recent) learn(value, exposure float64, span time.Duration) {
 	now := r.ring[len(r.ring)-1].at
 	if r.closed.IsZero() {
 		r.closed = now
@@ -118,6 +127,7 @@ func (r *recent) learn(value float64, span time.Duration) {
 	}
 	r.closed = now
 	r.windows.Observe(value)
+	r.windows.Exposure += (exposure - r.windows.Exposure) / r.windows.N
 	if r.windows.N > windowMemory {
 		r.windows.Fade()
 	}
@@ -152,8 +162,9 @@ func (p *Profiler) note(ref api.TargetRef, s *series, m moment) bool {
 	if !p.learns(ref, s) {
 		return false
 	}
-	if value, ok := s.figure(s.kpi, s.recent.window()); ok {
-		s.recent.learn(s.scaled(value), span)
+	w := s.recent.window()
+	if value, ok := s.figure(s.kpi, w); ok {
+		s.recent.learn(s.scaled(value), w.exposure, span)
 	}
 	return true
 }
@@ -192,21 +203,43 @@ func (s *series) worse(kpi judge.KPI, spec api.KPISpec, w moment) (value, before
 	}
 	before, ok = s.usual(kpi, w.at)
 	limit := max(before*spec.PromoteBelow, before+spec.IgnoreBelow)
-	if !ok || value <= limit || s.scaled(value) <= s.scaled(before)+s.noise() {
+	if !ok || value <= limit || s.scaled(value) <= s.scaled(before)+s.recent.windows.next(0, noiseMiss) {
 		return value, before, false
 	}
 	return value, before, s.beyond(kpi, limit, w)
 }
 
-// noise is by how much a minute may differ from the baseline by chance: a limit
-// for one more value after those seen, infinite while they are too few.
-func (s *series) noise() float64 {
-	n := s.recent.windows.N
-	if n < windowsLeast {
+// next is by how much one more minute may be above the mean of those seen by chance,
+// missed with probability miss, infinite while they are too few. Of their variance
+// known is left out.
+func (w windows) next(known, miss float64) float64 {
+	if w.N < windowsLeast {
 		return math.Inf(1)
 	}
-	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: n - 1}.Quantile(1 - noiseMiss)
-	return t * math.Sqrt(s.recent.windows.Variance()*(1+1/n))
+	t := distuv.StudentsT{Mu: 0, Sigma: 1, Nu: w.N - 1}.Quantile(1 - miss)
+	return t * math.Sqrt(max(w.Variance()-known, 0)*(1+1/w.N))
+}
+
+// drift is by how much a minute of all instances may be above the reference without
+// any patch, the chance of single events aside, which the judge knows of. While too
+// few minutes are known, it is a factor of two: wider than steady traffic differs,
+// and within what a failing patch does.
+func (s *series) drift() float64 {
+	var rate, chance float64
+	if r := s.reference; r.Exposure > 0 {
+		rate = r.Events / r.Exposure
+	}
+	w := s.recent.windows
+	if w.Exposure > 0 {
+		chance = rate / w.Exposure * s.dispersion.Factor()
+	}
+	switch limit := w.next(chance, driftMiss); {
+	case !math.IsInf(limit, 0):
+		return limit
+	case s.kpi.Kind == api.KPICount:
+		return rate
+	}
+	return math.Ln2
 }
 
 // beyond reports whether the events of a minute are more than chance brings at a

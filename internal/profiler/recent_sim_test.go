@@ -43,26 +43,40 @@ func poisson(rng *rand.Rand, mean float64) float64 {
 	return n
 }
 
+// draw is what it does in some seconds.
+func (h healthy) draw(rng *rand.Rand, level, seconds float64) increment {
+	in := increment{Requests: poisson(rng, h.rps*seconds), Upper: bounds(), Counts: make([]float64, len(bounds())+1)}
+	in.Errors = min(in.Requests, poisson(rng, in.Requests*h.errors*level))
+	for range int(in.Requests) {
+		in.Counts[sort.SearchFloat64s(in.Upper, 0.03*level*math.Exp(0.5*rng.NormFloat64()))]++
+	}
+	return in
+}
+
 // sampleInto lets the profiler take one sample of it.
 func (h healthy) sampleInto(p *Profiler, rng *rand.Rand, level float64, now time.Time) {
 	seconds := p.interval.Seconds()
 	s := p.series(shop(), h.kpi, sourceMetrics, now)
-	n := poisson(rng, h.rps*seconds)
-	switch {
-	case h.kpi == api.KPICPU:
+	if h.kpi == api.KPICPU {
 		p.learnValue(shop(), s, 0.2*level, now)
-	case n == 0:
+		return
+	}
+	switch g := (gathered{sum: h.draw(rng, level, seconds)}); {
+	case g.sum.Requests == 0:
 	case h.kpi == api.KPIErrorRate:
-		failed := min(n, poisson(rng, n*h.errors*level))
-		p.learnShare(shop(), s, gathered{sum: increment{Requests: n, Errors: failed}}, seconds, now)
+		p.learnShare(shop(), s, g, seconds, now)
 	default:
-		inc := increment{Requests: n, Upper: bounds(), Counts: make([]float64, len(bounds())+1)}
-		for range int(n) {
-			inc.Counts[sort.SearchFloat64s(inc.Upper, 0.03*level*math.Exp(0.5*rng.NormFloat64()))]++
-		}
-		p.learnLatency(shop(), s, gathered{sum: inc}, seconds, now)
+		p.learnLatency(shop(), s, g, seconds, now)
 	}
 }
+
+// wander is the logarithm of a level that wanders, in its standard deviations.
+func (h healthy) wander(rng *rand.Rand, last float64) float64 {
+	return h.phi*last + math.Sqrt(1-h.phi*h.phi)*rng.NormFloat64()
+}
+
+// level is the level after wandering, with a mean of one.
+func (h healthy) level(wander float64) float64 { return math.Exp(h.noise*wander - h.noise*h.noise/2) }
 
 // hour learns for a while, then looks every sample of an hour beside a rollout,
 // and reports whether the target was ever called worse.
@@ -73,16 +87,32 @@ func (h healthy) hour(rng *rand.Rand, learned time.Duration) bool {
 	began := now.Add(learned)
 	for now.Before(began.Add(time.Hour)) {
 		now = now.Add(p.interval)
-		wander = h.phi*wander + math.Sqrt(1-h.phi*h.phi)*rng.NormFloat64()
+		wander = h.wander(rng, wander)
 		if now.After(began) {
 			p.paused[shop()] = now
 		}
-		h.sampleInto(p, rng, math.Exp(h.noise*wander-h.noise*h.noise/2), now)
+		h.sampleInto(p, rng, h.level(wander), now)
 		if now.After(began) && len(p.Worse(shop(), began, now, []api.KPISpec{h.margins})) > 0 {
 			return true
 		}
 	}
 	return false
+}
+
+// healthyKinds are targets of all KPIs, with these autocorrelations of their level.
+func healthyKinds(phis ...float64) []healthy {
+	var kinds []healthy
+	for _, phi := range phis {
+		for _, noise := range []float64{0.1, 0.4} {
+			kinds = append(kinds, healthy{kpi: api.KPICPU, phi: phi, noise: noise})
+			for _, rps := range []float64{0.3, 3, 30} {
+				kinds = append(kinds, healthy{kpi: api.KPIErrorRate, phi: phi, noise: noise, rps: rps, errors: 0.01},
+					healthy{kpi: api.KPIErrorRate, phi: phi, noise: noise, rps: rps, errors: 0.0005})
+				kinds = append(kinds, healthy{kpi: api.KPILatencyP99, phi: phi, noise: noise, rps: rps})
+			}
+		}
+	}
+	return kinds
 }
 
 // TestAHealthyNeighbourIsRarelyCalledWorse watches healthy targets of many kinds
@@ -95,17 +125,7 @@ func TestAHealthyNeighbourIsRarelyCalledWorse(t *testing.T) {
 		api.KPILatencyP99: {PromoteBelow: 1.3, IgnoreBelow: 0.001},
 		api.KPICPU:        {PromoteBelow: 1.5, IgnoreBelow: 0.01},
 	}
-	var kinds []healthy
-	for _, phi := range []float64{0, 0.5, 0.9} {
-		for _, noise := range []float64{0.1, 0.4} {
-			kinds = append(kinds, healthy{kpi: api.KPICPU, phi: phi, noise: noise})
-			for _, rps := range []float64{0.3, 3, 30} {
-				kinds = append(kinds, healthy{kpi: api.KPIErrorRate, phi: phi, noise: noise, rps: rps, errors: 0.01},
-					healthy{kpi: api.KPIErrorRate, phi: phi, noise: noise, rps: rps, errors: 0.0005})
-				kinds = append(kinds, healthy{kpi: api.KPILatencyP99, phi: phi, noise: noise, rps: rps})
-			}
-		}
-	}
+	kinds := healthyKinds(0, 0.5, 0.9)
 	rng := rand.New(rand.NewPCG(3, 5))
 	for name, margins := range map[string]func(kpi string) api.KPISpec{
 		"margins of the library": func(kpi string) api.KPISpec { return usual[kpi] },

@@ -15,9 +15,15 @@ import (
 // to the end.
 const Patience = 2 * time.Minute
 
-// every is the pause between two looks: short beside what is waited for, long
-// beside a look that asks a server.
-const every = 20 * time.Millisecond
+const (
+	// every is the first pause between two looks: long beside a look that asks a server.
+	every = 20 * time.Millisecond
+	// part of the time waited so far is the next pause, a second at most: short
+	// beside what is waited for, and who waits for minutes does not take a share of
+	// the machine that everybody else needs.
+	part    = 50
+	longest = time.Second
+)
 
 // For waits until ok is true, and ends the test when it is not after Patience.
 func For(t testing.TB, what string, ok func() bool) {
@@ -40,11 +46,9 @@ func Within(t testing.TB, patience time.Duration, say func() string, ok func() b
 func Until(ctx context.Context, patience time.Duration, ok func() bool) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("not within %s", patience))
 	defer cancel()
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for !ok() {
+	for began := time.Now(); !ok(); {
 		select {
-		case <-ticker.C:
+		case <-time.After(min(max(every, time.Since(began)/part), longest)):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -268,11 +268,15 @@ func (e *entry) observe(look Look, alone bool) {
 }
 
 // decide latches the two conclusions. An abort stays. A promotion stays only
-// while nothing speaks for an abort.
+// while nothing speaks for an abort, and while all looks together still speak for
+// it: a canary can fall ill after it was found well.
 func (e *entry) decide(spec api.JudgeSpec) {
 	needed := math.Log(1 / (e.Weight * spec.FalseAlarm))
 	// Most looks change nothing, which is cheap to see.
 	abort, promote := e.model().most()
+	if promote <= 0 {
+		e.Promoted = false
+	}
 	if e.Aborted || abort < needed/2 && (e.Promoted || promote < math.Log(1/spec.Miss)) {
 		return
 	}

@@ -29,6 +29,7 @@ type gaugeModel struct {
 	Age          float64      `json:"age"`              // seconds since then
 	Stable       Reference    `json:"stable"`           // seen by this bank
 	Carried      Reference    `json:"carried,omitzero"` // given to it
+	Worth        float64      `json:"worth,omitempty"`  // how many independent values one of its values is worth
 	Worse        stats.Paired `json:"worse"`
 	Better       stats.Paired `json:"better"`
 }
@@ -38,6 +39,7 @@ func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
 		AbortAbove: spec.AbortAbove, PromoteBelow: spec.PromoteBelow, IgnoreBelow: spec.IgnoreBelow,
 		Alone:   alone,
 		Carried: Reference{N: kpi.Reference.N, Mean: kpi.Reference.Mean, M2: kpi.Reference.M2},
+		Worth:   kpi.worth(),
 		Worse:   stats.NewPaired(kpi.history(spec.AbortAbove, alone)),
 		Better:  stats.NewPaired(kpi.history(spec.PromoteBelow, alone)),
 	}
@@ -46,6 +48,16 @@ func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
 	// for as many looks as it takes to know its noise from nothing.
 	m.Worse.Doubt = true
 	return m
+}
+
+// worth is how many independent values one value of a gauge is worth where the next
+// resembles it: a tenth while nobody knows how much.
+func (k KPI) worth() float64 {
+	if k.Level == nil {
+		return 0.1
+	}
+	phi := min(k.Level.Phi+k.Level.Error, 0.98)
+	return (1 - phi) / (1 + phi)
 }
 
 // history is what is known of the differences canary - margin * stable; of a
@@ -77,9 +89,7 @@ func (m *gaugeModel) observe(_ KPI, pair Pair, seconds float64) {
 		if m.Carried.N < 2 {
 			return
 		}
-		// The reference's own uncertainty, with its intervals taken for a
-		// tenth as many because neighbours resemble each other.
-		slack := 2.58 * math.Sqrt(m.Carried.M2/(m.Carried.N-1)) / math.Sqrt(max(m.Carried.N/10, 1))
+		slack := m.slack()
 		low, high = max(m.Carried.Mean-slack, 0), m.Carried.Mean+slack
 	} else {
 		m.Stable.N++
@@ -87,8 +97,21 @@ func (m *gaugeModel) observe(_ KPI, pair Pair, seconds float64) {
 		m.Stable.Mean += delta / m.Stable.N
 		m.Stable.M2 += delta * (high - m.Stable.Mean)
 	}
-	m.Worse.Observe(canary - max(high*m.AbortAbove, high+m.IgnoreBelow))
+	m.Worse.Observe(canary - m.worst(high))
 	m.Better.Observe(max(low*m.PromoteBelow, low+m.IgnoreBelow) - canary)
+}
+
+// worst is what the canary may show where stable shows high.
+func (m *gaugeModel) worst(high float64) float64 {
+	return max(high*m.AbortAbove, high+m.IgnoreBelow)
+}
+
+// slack is how uncertain the reference of a canary without a stable arm is.
+func (m *gaugeModel) slack() float64 {
+	if !m.Alone || m.Carried.N < 2 {
+		return 0
+	}
+	return 2.58 * math.Sqrt(m.Carried.M2/(m.Carried.N-1)) / math.Sqrt(max(m.Carried.N*m.Worth, 1))
 }
 
 func (m *gaugeModel) evidence() (abort, promote float64) { return m.Worse.LogE(), m.Better.LogE() }

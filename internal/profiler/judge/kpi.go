@@ -29,6 +29,11 @@ type KPI struct {
 	// Reference is what stable looked like before, for a stage that leaves no
 	// stable instance to compare with.
 	Reference Reference `json:"reference,omitzero"`
+	// Drift is by how much all instances together may have left the reference
+	// without any patch, as their load and their machines change: of a count a
+	// difference of rates, of a latency the logarithm of a factor. A gauge has its
+	// Level.
+	Drift float64 `json:"drift,omitempty"`
 }
 
 // Noise is the variance of the mean over each arm's instances about what both

@@ -127,8 +127,11 @@ func (m *latencyModel) place(kpi KPI) {
 
 // placeAlone chooses the limits that a canary without a stable arm is held to.
 func (m *latencyModel) placeAlone(kpi KPI) {
-	worse := func(y float64) float64 { return max(y*m.AbortAbove, y+m.IgnoreBelow) }
 	counts := m.Carried.Counts
+	// A fleet that is slower by the drift as it is, before the margins.
+	drift := math.Exp(kpi.Drift)
+	worse := func(y float64) float64 { return max(y*drift*m.AbortAbove, y*drift+m.IgnoreBelow) }
+	margin := func(b float64) float64 { return min(b/m.AbortAbove, b-m.IgnoreBelow) / drift }
 	used := map[int]bool{}
 	for _, q := range []float64{0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, kpi.Quantile} {
 		if q < kpi.Quantile/2 || q > kpi.Quantile {
@@ -143,13 +146,13 @@ func (m *latencyModel) placeAlone(kpi KPI) {
 		if i < 0 {
 			continue
 		}
-		y := min(m.Upper[i]/m.AbortAbove, m.Upper[i]-m.IgnoreBelow)
+		y := margin(m.Upper[i])
 		if y <= 0 { // the margin alone is wider than the bound
 			if math.Log(m.Upper[i])-want > -0.1 { // by no more than a tenth: the quantile serves as it is
 				y = at
 			} else if i+1 < len(m.Upper) {
 				i++
-				y = min(m.Upper[i]/m.AbortAbove, m.Upper[i]-m.IgnoreBelow)
+				y = margin(m.Upper[i])
 			}
 		}
 		if used[i] {
