@@ -67,6 +67,15 @@ type Profile struct {
 	ModifyIndex uint64     `json:"modify_index,omitempty"`
 }
 
+// LastSeen is when the target was there for certain. Versions that did not say when
+// they saw it have it learned from.
+func (p Profile) LastSeen() time.Time {
+	if p.Updated.After(p.Seen) {
+		return p.Updated
+	}
+	return p.Seen
+}
+
 // Baseline is one KPI of a profile. Cold is true while there are too few
 // samples to judge by.
 type Baseline struct {

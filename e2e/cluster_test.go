@@ -187,6 +187,7 @@ func (o *oakum) rollout(id string) (r api.Rollout, ok bool) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.t.Context()), 10*time.Second)
 	defer cancel()
 	r, _, err = cl.Rollout(ctx, id, client.Query{})
+	must.False(o.t, api.IsCode(err, api.CodeUnauthenticated), must.Sprint(err))
 	return r, err == nil
 }
 

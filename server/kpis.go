@@ -15,7 +15,7 @@ func kpiQueries(cfg *config.Config) profiler.KPIQueries {
 	if cfg.Prometheus == nil {
 		return q
 	}
-	q.Label = cfg.Prometheus.AllocLabel
+	q.Label, q.Scrape = cfg.Prometheus.AllocLabel, cfg.Prometheus.ScrapeInterval
 	for _, k := range cfg.Prometheus.KPIs {
 		switch {
 		case k.Name == api.KPIErrorRate:

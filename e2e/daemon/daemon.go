@@ -112,7 +112,10 @@ server {
 
 nomad { address = %q }
 consul { address = %q }
-prometheus { address = %q }
+prometheus {
+  address         = %q
+  scrape_interval = "5s"
+}
 
 vault {
   address        = %q

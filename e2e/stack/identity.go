@@ -18,9 +18,11 @@ const (
 	signingKey   = "oakum"
 	pkiPath      = "pki"
 	pkiRole      = "oakum-server" // signs the certificates of Oakum's servers
-	// identityTTL is the lifetime of identity tokens and of the Nomad and
+	// identityTTL is the lifetime of Oakum's own identity tokens and of the Nomad and
 	// Consul tokens got with them: short, so that renewal is exercised.
 	identityTTL = "15m"
+	// callerTTL is that of the callers' tokens, who log in once for all they do.
+	callerTTL = "2h"
 
 	groupDeployers = "deployers"
 	groupManagers  = "release-managers"
@@ -78,7 +80,7 @@ func (s *Stack) identities(ctx context.Context) error {
 		{"sys/policies/acl/caller", object{"policy": vaultCallerRules}},
 		{"identity/oidc/config", object{"issuer": s.vault().base}},
 		{"identity/oidc/key/" + signingKey, object{"algorithm": "ES256", "allowed_client_ids": "*"}},
-		{"identity/oidc/role/" + oakumRole, object{"key": signingKey, "ttl": identityTTL, "client_id": oakumRole, "template": claims}},
+		{"identity/oidc/role/" + oakumRole, object{"key": signingKey, "ttl": callerTTL, "client_id": oakumRole, "template": claims}},
 		{"identity/oidc/role/" + nomadRole, object{"key": signingKey, "ttl": identityTTL, "client_id": nomadRole, "template": claims}},
 		{"identity/oidc/role/" + consulRole, object{"key": signingKey, "ttl": identityTTL, "client_id": consulRole, "template": claims}},
 	} {

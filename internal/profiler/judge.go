@@ -143,6 +143,7 @@ func (p *Profiler) judged(r Request, references map[string]judge.Reference) ([]j
 				continue
 			}
 			kpi = p.learned(r, kpi)
+			kpi.Scrape = p.queries.Scrape.Seconds()
 			if ref, ok := references[want.KPI]; ok {
 				kpi.Reference = ref
 			}
@@ -227,6 +228,11 @@ func (p *Profiler) learned(r Request, kpi judge.KPI) judge.KPI {
 	known.Drift = s.drift()
 	if !s.cold() {
 		known.Reference = s.referenceAt(r.Now)
+	}
+	// Beside a stable arm the reference of a latency only says where to look. What
+	// just was is then worth more than all time, in which there may have been worse.
+	if w := s.recent.window(); len(r.Stable) > 0 && r.Now.Sub(w.at) < recentSamples*p.interval && judge.Placeable(kpi, w.buckets.Counts) {
+		known.Reference = judge.Reference{Upper: w.buckets.Upper, Counts: w.buckets.Counts}
 	}
 	known.Name, known.Kind, known.Unit, known.Quantile = kpi.Name, kpi.Kind, kpi.Unit, kpi.Quantile
 	known.Noise.Canary /= float64(min(max(len(r.Canary), 1), judgedInstances))

@@ -173,11 +173,8 @@ func (p *Profiler) gone(now time.Time) []api.TargetRef {
 	}
 	var out []api.TargetRef
 	for ref, t := range p.targets {
-		last := t.seen
-		if t.updated.After(last) { // recorded by a version that did not say when it was seen
-			last = t.updated
-		}
-		if now.Sub(last) > p.retention {
+		known := api.Profile{Updated: t.updated, Seen: t.seen}
+		if now.Sub(known.LastSeen()) > p.retention {
 			out = append(out, ref)
 		}
 	}

@@ -75,6 +75,8 @@ type KPIQueries struct {
 	Memory string
 	// Own are further KPIs by name: I/O, pressure, and the operator's.
 	Own map[string]OwnQuery
+	// Scrape is the longest between two samples of one series; 0 means 15 s.
+	Scrape time.Duration
 }
 
 // OwnQuery is how a KPI that is no part of KPIQueries is measured.

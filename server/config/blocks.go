@@ -66,10 +66,11 @@ type consulBlock struct {
 }
 
 type prometheusBlock struct {
-	Address    *hcl.Attribute `hcl:"address,optional"`
-	TokenFile  *hcl.Attribute `hcl:"token_file,optional"`
-	AllocLabel *hcl.Attribute `hcl:"alloc_label,optional"`
-	KPIs       []kpiBlock     `hcl:"kpi,block"`
+	Address        *hcl.Attribute `hcl:"address,optional"`
+	TokenFile      *hcl.Attribute `hcl:"token_file,optional"`
+	AllocLabel     *hcl.Attribute `hcl:"alloc_label,optional"`
+	ScrapeInterval *hcl.Attribute `hcl:"scrape_interval,optional"`
+	KPIs           []kpiBlock     `hcl:"kpi,block"`
 }
 
 type kpiBlock struct {
@@ -253,6 +254,7 @@ func (l *loader) prometheus(b *prometheusBlock) {
 	l.str(b.Address, &p.Address)
 	l.str(b.TokenFile, &p.TokenFile)
 	l.str(b.AllocLabel, &p.AllocLabel)
+	l.duration(b.ScrapeInterval, &p.ScrapeInterval)
 	for _, k := range b.KPIs {
 		l.within("kpi."+k.Name, func() {
 			at := named(&p.KPIs, func(have KPI) bool { return have.Name == k.Name }, KPI{Name: k.Name})

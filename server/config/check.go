@@ -77,6 +77,9 @@ func (l *loader) checkSystems() {
 	if c.Prometheus.AllocLabel == "" {
 		l.problem("prometheus.alloc_label", "want the label that carries the allocation's ID")
 	}
+	if c.Prometheus.ScrapeInterval <= 0 {
+		l.problem("prometheus.scrape_interval", "want a time above zero")
+	}
 	for _, k := range c.Prometheus.KPIs {
 		l.checkKPI(k)
 	}

@@ -83,7 +83,9 @@ type Prometheus struct {
 	Address    string
 	TokenFile  string // of a bearer token
 	AllocLabel string // label that carries a series' Nomad allocation ID
-	KPIs       []KPI
+	// ScrapeInterval is the longest between two scrapes of one series that is judged.
+	ScrapeInterval time.Duration
+	KPIs           []KPI
 }
 
 // KPI overrides how a known KPI is measured, or adds one. Queries have one
@@ -233,7 +235,7 @@ func newConsul() *Consul {
 }
 
 func newPrometheus() *Prometheus {
-	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: "alloc_id"}
+	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: "alloc_id", ScrapeInterval: 15 * time.Second}
 }
 
 // newVault has no address: whom the agent's secrets go to is said, not assumed.

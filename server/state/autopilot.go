@@ -18,7 +18,7 @@ type AutopilotPut struct {
 // Type is the command's number.
 func (*AutopilotPut) Type() Type { return TypeAutopilotPut }
 
-func (*AutopilotPut) level() int { return level2 }
+func (*AutopilotPut) level() int { return Level2 }
 
 func (p *AutopilotPut) apply(c *change) error {
 	var now uint64

@@ -23,18 +23,17 @@ const (
 	TypeProfilesForget    Type = 12 // level 3
 )
 
-// SupportedLevel is the newest cluster level that this binary knows. What each
-// level brought stands in DESIGN.md.
-const SupportedLevel = 3
-
-// level2 brought packed entries, transitions as changes, budget.targets held
-// by the state machine, autopilot's configuration, and ended rollouts without what only carrying them out
-// needs.
-const level2 = 2
-
-// level3 brought the hours of the week of profiles, which a record need not repeat,
-// and their end with the target.
-const level3 = 3
+const (
+	// Level2 brought packed entries, transitions as changes, budget.targets held by the
+	// state machine, autopilot's configuration, and ended rollouts without what only
+	// carrying them out needs.
+	Level2 = 2
+	// Level3 brought the hours of the week of profiles, which a record need not repeat,
+	// and their end with the target.
+	Level3 = 3
+	// SupportedLevel is the newest cluster level that this binary knows.
+	SupportedLevel = Level3
+)
 
 // Command is one intent that changes the replicated state. Only this package
 // implements it.

@@ -32,7 +32,7 @@ type instanceRun struct {
 // Type is the command's number.
 func (*rolloutChange) Type() Type { return TypeRolloutChange }
 
-func (*rolloutChange) level() int { return level2 }
+func (*rolloutChange) level() int { return Level2 }
 
 // fieldInstances is the field that is told in runs.
 const fieldInstances = "instances"

@@ -63,14 +63,14 @@ func encodeAt(level int, cmd Command, at time.Time, by string) ([]byte, error) {
 
 // encode makes the entry; size is that of the body before it was packed.
 func (env envelope) encode(level int, cmd Command) (entry []byte, size int, err error) {
-	if level < level2 {
+	if level < Level2 {
 		if env.Body, err = json.Marshal(cmd); err != nil {
 			return nil, 0, err
 		}
 		entry, err = json.Marshal(env)
 		return entry, len(env.Body), err
 	}
-	env.Level = max(env.Level, level2)
+	env.Level = max(env.Level, Level2)
 	var plain bytes.Buffer
 	encoder := json.NewEncoder(&plain) // ends what it writes with a line break
 	if err := encoder.Encode(env); err != nil {

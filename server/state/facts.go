@@ -72,7 +72,7 @@ func (*GraphChange) Type() Type { return TypeGraphChange }
 
 func (g *GraphChange) level() int {
 	if len(g.RemoveSources) > 0 || g.Delta != nil {
-		return level2
+		return Level2
 	}
 	return 1
 }

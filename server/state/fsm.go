@@ -68,7 +68,7 @@ func (f *FSM) Encode(cmd Command, at time.Time, by string) ([]byte, error) {
 	if l, ok := cmd.(*LevelSet); ok && l.Level > SupportedLevel {
 		return nil, api.Errorf(api.CodeConflict, "cluster level %d is beyond this server, which knows up to %d", l.Level, SupportedLevel)
 	}
-	if t, ok := cmd.(*RolloutTransition); ok && level >= level2 {
+	if t, ok := cmd.(*RolloutTransition); ok && level >= Level2 {
 		// Made from a row that a later transition replaces: the state machine
 		// then finds the index stale, as it would the whole rollout.
 		if old := f.store.t.rollouts.get(f.store.read(), t.Rollout.ID); old != nil && old.ModifyIndex == t.Expect {

@@ -10,7 +10,7 @@ import (
 // kept. BenchmarkSnapshot measures what they weigh; at two hundred targets a
 // week it is the history of a year.
 func maxEnded(level int) int {
-	if level < level2 {
+	if level < Level2 {
 		return 5_000 // with the former job and every instance, some 30 KiB each
 	}
 	return 10_000

@@ -2,7 +2,6 @@ package state
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -25,11 +24,11 @@ func (*ProfilesPut) Type() Type { return TypeProfilesPut }
 func (p *ProfilesPut) level() int {
 	for i := range p.Profiles {
 		if !p.Profiles[i].Seen.IsZero() {
-			return level3
+			return Level3
 		}
 		for j := range p.Profiles[i].KPIs {
 			if len(p.Profiles[i].KPIs[j].HourSketches) > 0 {
-				return level3
+				return Level3
 			}
 		}
 	}
@@ -46,7 +45,7 @@ func (p *ProfilesPut) apply(c *change) error {
 		old := c.t.profiles.get(c.txn, targetKey(next.Target))
 		if old != nil {
 			next.CreateIndex = old.CreateIndex
-			if c.now >= level3 {
+			if c.now >= Level3 {
 				keepHours(next, old)
 			}
 		}
@@ -100,7 +99,7 @@ type ProfilesForget struct {
 // Type is the command's number.
 func (*ProfilesForget) Type() Type { return TypeProfilesForget }
 
-func (*ProfilesForget) level() int { return level3 }
+func (*ProfilesForget) level() int { return Level3 }
 
 func (p *ProfilesForget) apply(c *change) error {
 	if p.Unseen <= 0 {
@@ -109,19 +108,11 @@ func (p *ProfilesForget) apply(c *change) error {
 	limit := c.at.Add(-p.Unseen.D())
 	for _, ref := range p.Targets {
 		profile := c.t.profiles.get(c.txn, targetKey(ref))
-		if profile == nil || !lastSeen(profile).Before(limit) {
+		if profile == nil || !profile.LastSeen().Before(limit) {
 			continue
 		}
 		c.t.profiles.remove(c.txn, targetKey(ref))
 		c.event(api.TopicProfile, "profile_forgotten", ref.String(), fmt.Sprintf("the profile of %s is forgotten: nobody has seen it for %s", ref, p.Unseen.D()), nil)
 	}
 	return nil
-}
-
-// lastSeen is when a target was there for certain.
-func lastSeen(p *api.Profile) time.Time {
-	if p.Updated.After(p.Seen) {
-		return p.Updated
-	}
-	return p.Seen
 }

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/oakumhq/oakum/api"
@@ -12,8 +13,8 @@ import (
 const freshLooks = 5
 
 // repeatedFor is how long a reading that is the same in both arms, to the last
-// digit, is taken for the same sample read again: about as long as scrapes are
-// apart. After that it counts, so that a constant is judged too.
+// digit, is taken for the same sample read again, where nobody says how long scrapes
+// are apart. After that it counts, so that a constant is judged too.
 const repeatedFor = 15.0 // seconds
 
 // gaugeModel judges means by paired differences: each interval gives one
@@ -72,14 +73,14 @@ func (k KPI) history(margin float64, alone bool) stats.History {
 	return stats.History{Phi: k.Phi, Error: k.PhiError, Variance: k.Noise.Canary + margin*margin*k.Noise.Stable, N: k.Noise.N}
 }
 
-func (m *gaugeModel) observe(_ KPI, pair Pair, seconds float64) {
+func (m *gaugeModel) observe(kpi KPI, pair Pair, seconds float64) {
 	canary, low, high := pair.Canary.Value, pair.Stable.Value, pair.Stable.Value
 	m.Age += max(seconds, 0)
 	reading := [2]float64{canary, high}
 	if m.Alone {
 		reading[1] = 0
 	}
-	if m.N > 0 && reading == m.Last && m.Age < repeatedFor {
+	if m.N > 0 && reading == m.Last && m.Age < cmp.Or(kpi.Scrape, repeatedFor) {
 		return
 	}
 	m.Last, m.Age = reading, 0

@@ -494,3 +494,25 @@ func TestIntervalsHoldTheTruth(t *testing.T) {
 		must.NotEq(t, "", name)
 	}
 }
+
+// TestACanaryThatFallsIllIsNotPromoted finds a canary well, and then sees it fail
+// more than its margin allows but less than all instances have been seen to drift:
+// nothing is turned back for that, and nothing goes on.
+func TestACanaryThatFallsIllIsNotPromoted(t *testing.T) {
+	kpi, _ := judge.Known(api.KPIErrorRate)
+	kpi.Reference, kpi.Drift = judge.Reference{Events: 100, Exposure: 10_000}, 0.3
+	b, err := judge.New(spec(errorRate()), []judge.KPI{kpi}, judge.Stage{Started: began(), Alone: true})
+	must.NoError(t, err)
+	at := began()
+	look := func(looks int, failed float64) api.Verdict {
+		for range looks {
+			at = at.Add(step)
+			b.Observe(judge.Look{At: at, Seconds: 5, KPIs: map[string]judge.Pair{kpi.Name: {Canary: judge.Count(failed, 100)}}})
+		}
+		return b.Verdict(at)
+	}
+	must.Eq(t, api.VerdictPromote, look(20, 1).Kind)
+	v := look(20, 20)
+	must.Eq(t, api.VerdictContinue, v.Kind, must.Sprint(v.Reason))
+	must.Eq(t, api.VerdictAbort, look(40, 90).Kind)
+}

@@ -26,6 +26,8 @@ type KPI struct {
 	// Level is how a gauge's own values vary from look to look, for a canary
 	// without a stable arm; nil when nobody knows.
 	Level *stats.History `json:"level,omitempty"`
+	// Scrape is how many seconds are at most between two samples of a gauge; 0 means 15.
+	Scrape float64 `json:"scrape,omitempty"`
 	// Reference is what stable looked like before, for a stage that leaves no
 	// stable instance to compare with.
 	Reference Reference `json:"reference,omitzero"`

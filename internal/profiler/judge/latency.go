@@ -62,6 +62,12 @@ func newLatency(kpi KPI, spec api.KPISpec, alone bool) *latencyModel {
 // have one beyond the quantile, and never so few that the median is a guess.
 func enough(quantile float64) float64 { return max(50, 2/(1-quantile)) }
 
+// Placeable reports whether a histogram has enough requests to tell where the limits
+// of a latency should be.
+func Placeable(kpi KPI, counts []float64) bool {
+	return kpi.Kind == api.KPILatency && total(counts) >= enough(kpi.Quantile)
+}
+
 func (m *latencyModel) observe(kpi KPI, pair Pair, _ float64) {
 	if !m.layout(pair.Canary.Upper) || !m.Alone && !slices.Equal(pair.Stable.Upper, pair.Canary.Upper) {
 		return // the histogram changed its buckets: start over with the next look
