@@ -155,8 +155,9 @@ func heed(r api.Rollout, v api.Verdict, open []api.Rollout, around func(api.Targ
 // member names an instance of a neighbour; which one it is does not matter.
 func member(ref api.TargetRef, i int) string { return fmt.Sprintf("%s#%d", ref, i) }
 
-// await takes a promotion back until the neighbour is well again or the stage's
-// time is over; then it is for the policy to say what becomes of the rollout.
+// await takes a promotion back until the neighbour is well again. One that has been
+// ill for as long as a stage may be judged is for the policy: one that fell ill at
+// the end of the stage has that time too.
 func await(r api.Rollout, v api.Verdict, e api.NeighbourEffect) api.Verdict {
 	if v.Kind != api.VerdictPromote && v.Kind != api.VerdictContinue {
 		return v
@@ -164,8 +165,11 @@ func await(r api.Rollout, v api.Verdict, e api.NeighbourEffect) api.Verdict {
 	worse := fmt.Sprintf("%s of its neighbour %s is worse than before (%s against %s, since %s), which this rollout explains best",
 		e.KPI, e.Target, judge.Format(e.Value, e.Unit), judge.Format(e.Before, e.Unit), e.Since.UTC().Format("15:04:05 MST"))
 	most := r.Decision.Judge.MaxDuration.D()
-	stage := r.Stages[len(r.Stages)-1]
-	if v.Kind == api.VerdictPromote && most > 0 && v.At.Sub(stage.Ready) >= most {
+	ill := e.Since
+	if ready := r.Stages[len(r.Stages)-1].Ready; ready.After(ill) {
+		ill = ready
+	}
+	if v.Kind == api.VerdictPromote && most > 0 && v.At.Sub(ill) >= most {
 		v.Kind = api.VerdictInconclusive
 		v.Reason = fmt.Sprintf("%s, and that is not over within %s; %s", worse, most, v.Reason)
 		return v

@@ -50,12 +50,13 @@ func TestAPromotionWaitsForANeighbourThatGotWorse(t *testing.T) {
 	t.Run("no neighbour got worse", func(t *testing.T) {
 		must.Eq(t, api.VerdictPromote, heed(shop, heard(api.VerdictPromote, 15), []api.Rollout{shop}, beside).Kind)
 	})
-	t.Run("until the stage's time is over; then the policy says what becomes of it", func(t *testing.T) {
+	t.Run("for as long as a stage may take; then the policy says what becomes of it", func(t *testing.T) {
 		late := shop
 		late.Decision.Judge.MaxDuration = api.Duration(4 * time.Minute)
 		late.Stages = []api.Stage{{Number: 1, Began: noon().Add(10 * time.Minute), Ready: noon().Add(11 * time.Minute)}}
-		must.Eq(t, api.VerdictContinue, heed(late, heard(api.VerdictPromote, 14, sick("front", 13)), []api.Rollout{late}, beside).Kind)
-		v := heed(late, heard(api.VerdictPromote, 15, sick("front", 13)), []api.Rollout{late}, beside)
+		must.Eq(t, api.VerdictContinue, heed(late, heard(api.VerdictPromote, 16, sick("front", 13)), []api.Rollout{late}, beside).Kind,
+			must.Sprint("the stage's time is over, the neighbour's is not"))
+		v := heed(late, heard(api.VerdictPromote, 17, sick("front", 13)), []api.Rollout{late}, beside)
 		must.Eq(t, api.VerdictInconclusive, v.Kind)
 		must.StrContains(t, v.Reason, "which this rollout explains best, and that is not over within 4m0s")
 	})

@@ -1,6 +1,7 @@
 package profiler
 
 import (
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
 )
 
 func usualMargins() []api.KPISpec {
@@ -174,4 +176,28 @@ func TestTheNoiseOfRecentFiguresOutlivesALeader(t *testing.T) {
 		during(t, p, 90*time.Second)
 		must.Eq(t, []string{api.KPIErrorRate}, kpisOf(p.Worse(shop(), began, time.Now(), usualMargins())))
 	})
+}
+
+// TestLatenciesAreComparedWhereTheyAreNow has a service that was slow for long and
+// is not any more. Beside a stable arm that is what counts; without one, the
+// reference is what the canary is held against, and a minute is too little for that.
+func TestLatenciesAreComparedWhereTheyAreNow(t *testing.T) {
+	h := healthy{kpi: api.KPILatencyP99, rps: 30}
+	p, rng, now := New(Options{}), rand.New(rand.NewPCG(1, 2)), began()
+	for i := range 12 * 10 {
+		level := 10.0
+		if i >= 12*9 {
+			level = 1
+		}
+		now = now.Add(p.interval)
+		h.sampleInto(p, rng, level, now)
+	}
+	kpi, _ := judge.Known("latency_p90")
+	reference := func(stable []string, at time.Time) float64 {
+		r := p.learned(Request{Target: shop(), Spec: spec(), Canary: ids(0, 1), Stable: stable, Now: at}, kpi).Reference
+		return judge.Quantile(r.Upper, r.Counts, kpi.Quantile)
+	}
+	must.Less(t, 0.1, reference(ids(1, 2), now))
+	must.Greater(t, 0.3, reference(nil, now))
+	must.Greater(t, 0.3, reference(ids(1, 2), now.Add(time.Minute)), must.Sprint("the minute is over"))
 }
