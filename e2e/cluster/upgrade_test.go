@@ -32,7 +32,8 @@ type version struct {
 	tls    bool // whether its configuration knows TLS
 }
 
-var supported = regexp.MustCompile(`(const SupportedLevel = )(\d+)`)
+// supported is how the newest level stands in the source, by its number or its name.
+var supported = regexp.MustCompile(`(SupportedLevel = )(?:Level)?(\d+)`)
 
 // previous builds the commit before this one from git's store. In a clone that
 // does not have it, this commit stands in for it.
