@@ -93,7 +93,7 @@ func bakeOne(kpi KPI, spec api.KPISpec, evidence float64, t Traffic, interval fl
 		}
 		return seconds * dispersion, fmt.Sprintf("%.3g requests a second with %s errors", t.Canary, Format(base, UnitShare))
 	case api.KPILatency:
-		if t.Canary <= 0 || total(kpi.Reference.Counts) < enough(kpi.Quantile) {
+		if t.Canary <= 0 || !Placeable(kpi, kpi.Reference.Counts) {
 			return math.NaN(), ""
 		}
 		m := newLatency(kpi, spec, false)

@@ -72,7 +72,7 @@ func (m *latencyModel) observe(kpi KPI, pair Pair, _ float64) {
 	if !m.layout(pair.Canary.Upper) || !m.Alone && !slices.Equal(pair.Stable.Upper, pair.Canary.Upper) {
 		return // the histogram changed its buckets: start over with the next look
 	}
-	if !m.placed() && total(m.Carried.Counts) >= enough(kpi.Quantile) {
+	if !m.placed() && Placeable(kpi, m.Carried.Counts) {
 		m.place(kpi)
 	}
 	m.renew(kpi)
