@@ -322,10 +322,12 @@ func TestTwoSetsThatShareAServerFoundOneCluster(t *testing.T) {
 	// a, b, c are listed for some and c, d, e for others: c can only settle once.
 	left := &phonebook{found: []discover.Server{{Address: addrs[0]}, {Address: addrs[1]}, {Address: addrs[2]}}}
 	right := &phonebook{found: []discover.Server{{Address: addrs[2]}, {Address: addrs[3]}, {Address: addrs[4]}}}
-	books := []*phonebook{left, left, {found: slices.Concat(left.found, right.found[1:])}, right, right}
-	var members []*member
-	for i, b := range books {
-		members = append(members, b.founder(t, string(rune('a'+i)), addrs[i], 3))
+	all := &phonebook{found: slices.Concat(left.found, right.found[1:])}
+	members := []*member{
+		left.founder(t, "a", addrs[0], 3), left.founder(t, "b", addrs[1], 3),
+		right.founder(t, "d", addrs[3], 3), right.founder(t, "e", addrs[4], 3),
+		// The last to start: before d and e answer it would see three, and settle.
+		all.founder(t, "c", addrs[2], 3),
 	}
 	quiet := time.NewTimer(2 * time.Second)
 	<-quiet.C
@@ -338,7 +340,7 @@ func TestTwoSetsThatShareAServerFoundOneCluster(t *testing.T) {
 	must.Eq(t, 0, founded, must.Sprint("the middle one sees five and settles with nobody"))
 
 	t.Log("the middle one sees the left ones only: they found, and the right ones join")
-	books[2].set(nil, left.found...)
+	all.set(nil, left.found...)
 	wait.For(t, "one cluster of five", func() bool { return voters(members[0]) == 5 })
 	leaderOf(t, members)
 }
