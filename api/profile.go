@@ -146,8 +146,8 @@ type Verdict struct {
 	// Blame says which of the rollouts at once in this neighbourhood explains what
 	// got worse, best first; absent when there is one only, or nothing did.
 	Blame []Blame `json:"blame,omitempty"`
-	// Neighbours are the KPIs of targets joined by an edge, without a rollout under
-	// way of their own, that are clearly worse than their baseline.
+	// Neighbours are the KPIs of targets joined by an edge that are clearly worse
+	// than their baseline; of both arms, where such a target is being patched too.
 	Neighbours []NeighbourEffect `json:"neighbours,omitempty"`
 }
 

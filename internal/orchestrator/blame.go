@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -12,88 +13,76 @@ import (
 // rollout explains what got worse, or a further one.
 const kindBlame = "blame"
 
-// attribute completes a verdict with the vote on which of the rollouts under way
-// in this neighbourhood explains what got worse. Beside that it only ever takes a
-// promotion back:
+// attribute completes a verdict with what got worse around the rollout, and with
+// the vote on which of the rollouts under way explains that. Beside that it only
+// ever takes a promotion back:
 //
 //   - An abort stays one: the rollout's own patched instances are worse than the
 //     former ones, whoever else is in trouble.
 //   - A rollout whose patched and former instances alike got worse, and which
 //     another explains better, goes on being judged until that one has ended.
-//   - A rollout that explains best what got worse at its neighbours is
-//     inconclusive, so that the policy or a person decides what becomes of it.
+//   - A rollout that explains best what got worse at a neighbour waits for that to
+//     be over, for as long as a stage may be judged; then it is inconclusive, so
+//     that the policy or a person decides what becomes of it.
 func (o *Orchestrator) attribute(r api.Rollout, v api.Verdict) api.Verdict {
-	var open []api.Rollout
-	if o.Adjacent != nil {
-		open = o.Store.OpenRollouts()
+	if o.Surroundings == nil {
+		return worsening(r, v)
 	}
-	return attribute(r, v, open, o.Adjacent)
+	open := o.Store.OpenRollouts()
+	v.Neighbours = o.hear(r, v.At, open)
+	return attribute(r, v, open, o.Surroundings.Around)
 }
 
 // attribute is the rule; open may contain r.
-func attribute(r api.Rollout, v api.Verdict, open []api.Rollout, adjacent func(a, b api.TargetRef) bool) api.Verdict {
+func attribute(r api.Rollout, v api.Verdict, open []api.Rollout, around func(api.TargetRef) []api.Target) api.Verdict {
 	v = worsening(r, v)
 	r.Verdict = &v
-	near := []api.Rollout{r}
-	for _, other := range open {
-		if other.ID != r.ID && begun(other) && adjacent(r.Target, other.Target) {
-			near = append(near, other)
-		}
-	}
-	if len(near) == 1 {
+	// What was worse before the first stage began is not this rollout's doing.
+	news := slices.DeleteFunc(slices.Clone(v.Neighbours), func(e api.NeighbourEffect) bool { return e.Earlier })
+	own := len(faultsOf(r)) > 0
+	if !own && len(news) == 0 {
 		return v
 	}
-	var faults []judge.Fault
-	worst := map[string]api.KPIEffect{} // by rollout: a KPI of which both arms got worse
-	for _, x := range near {
-		found, kpi, both := faultsOf(x)
-		faults = append(faults, found...)
-		if both {
-			worst[x.ID] = kpi
-		}
+	b := newBallot(r, open, around)
+	if own {
+		v = yield(r, v, b.explain(r.Target))
 	}
-	ids := map[string]api.Rollout{}
-	var changes []judge.Change
-	for _, x := range near {
-		ids[x.ID] = x
-		changes = append(changes, judge.Change{ID: x.ID, Reached: reach(x, near, adjacent)})
-	}
-	for _, b := range judge.Explain(changes, faults, v.At) {
-		if b.Score > 0 {
-			v.Blame = append(v.Blame, api.Blame{Rollout: b.ID, Target: ids[b.ID].Target, Score: b.Score, Share: b.Spatial, Faults: b.Faults})
-		}
-	}
-	return conclude(r, v, worst)
-}
-
-// conclude applies the vote to the verdict.
-func conclude(r api.Rollout, v api.Verdict, worst map[string]api.KPIEffect) api.Verdict {
-	if len(v.Blame) == 0 {
-		return v
-	}
-	best := v.Blame[0]
-	own, both := worst[r.ID]
-	switch {
-	case best.Rollout != r.ID && v.Kind == api.VerdictAbort:
-		v.Reason += fmt.Sprintf("; rollout %s of %s explains what got worse around it better, but the patched instances are worse than the former ones",
-			best.Rollout, best.Target)
-	case best.Rollout != r.ID && both:
-		if v.Kind == api.VerdictPromote {
-			v.Kind = api.VerdictContinue
-		}
-		v.Reason = fmt.Sprintf("%s, which rollout %s of %s explains better; waits until that has ended; %s", bothText(own), best.Rollout, best.Target, v.Reason)
-	case best.Rollout == r.ID && v.Kind != api.VerdictAbort:
-		for _, b := range v.Blame[1:] {
-			if kpi, ok := worst[b.Rollout]; ok {
-				if v.Kind == api.VerdictPromote {
-					v.Kind = api.VerdictInconclusive
-				}
-				v.Reason = fmt.Sprintf("at its neighbour %s %s, which this rollout explains best; %s", b.Target, bothText(kpi), v.Reason)
-				break
+	for _, e := range news {
+		if votes := b.explain(e.Target); len(votes) > 0 && votes[0].Rollout == r.ID {
+			if v.Blame == nil {
+				v.Blame = several(votes)
 			}
+			return await(r, v, e)
 		}
 	}
 	return v
+}
+
+// yield applies the vote on a rollout's own target to its verdict.
+func yield(r api.Rollout, v api.Verdict, votes []api.Blame) api.Verdict {
+	v.Blame = several(votes)
+	if len(votes) == 0 || votes[0].Rollout == r.ID {
+		return v
+	}
+	best := votes[0]
+	if v.Kind == api.VerdictAbort {
+		v.Reason += fmt.Sprintf("; rollout %s of %s explains what got worse around it better, but the patched instances are worse than the former ones",
+			best.Rollout, best.Target)
+		return v
+	}
+	if v.Kind == api.VerdictPromote {
+		v.Kind = api.VerdictContinue
+	}
+	v.Reason = fmt.Sprintf("%s, which rollout %s of %s explains better; waits until that has ended; %s", bothText(*firstWorse(r)), best.Rollout, best.Target, v.Reason)
+	return v
+}
+
+// several is a vote that there was anything to choose in.
+func several(votes []api.Blame) []api.Blame {
+	if len(votes) < 2 {
+		return nil
+	}
+	return votes
 }
 
 func bothText(k api.KPIEffect) string {
@@ -147,46 +136,6 @@ func specOf(r api.Rollout, kpi string) (api.KPISpec, bool) {
 		}
 	}
 	return api.KPISpec{}, false
-}
-
-// faultsOf are the fault signals of a rollout's target: of all its instances when
-// both arms got worse, else of the patched ones when they are judged bad.
-func faultsOf(r api.Rollout) (faults []judge.Fault, worst api.KPIEffect, both bool) {
-	if r.Verdict == nil {
-		return nil, worst, false
-	}
-	for _, k := range r.Verdict.KPIs {
-		if !k.Worse.IsZero() && (!both || k.Worse.Before(worst.Worse)) {
-			worst, both = k, true
-		}
-	}
-	for _, in := range r.Instances {
-		switch {
-		case both:
-			faults = append(faults, judge.Fault{Instance: in.ID, At: worst.Worse})
-		case r.Verdict.Kind == api.VerdictAbort && in.Build == api.BuildPatched:
-			faults = append(faults, judge.Fault{Instance: in.ID, At: r.Verdict.At})
-		}
-	}
-	return faults, worst, both
-}
-
-// reach is when a rollout reached which instances: its patched ones, and all of
-// its neighbours among the rollouts that are looked at, from its first stage on.
-func reach(x api.Rollout, near []api.Rollout, adjacent func(a, b api.TargetRef) bool) map[string]time.Time {
-	out := map[string]time.Time{}
-	began := x.Stages[0].Began
-	for _, other := range near {
-		if other.ID != x.ID && !adjacent(x.Target, other.Target) {
-			continue
-		}
-		for _, in := range other.Instances {
-			if other.ID != x.ID || in.Build == api.BuildPatched {
-				out[in.ID] = began
-			}
-		}
-	}
-	return out
 }
 
 // blamed is the rollout that a verdict blames, when it is another.

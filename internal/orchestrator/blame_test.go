@@ -40,25 +40,29 @@ func looked(kind api.VerdictKind, canary, stable float64, minutes int) api.Verdi
 		KPIs: []api.KPIEffect{{KPI: api.KPIErrorRate, Unit: "share", Canary: canary, Stable: stable, Before: &before}}}
 }
 
-func joined(api.TargetRef, api.TargetRef) bool { return true }
-func apart(api.TargetRef, api.TargetRef) bool  { return false }
+// joined has an edge between the shop and the database.
+func joined() func(api.TargetRef) []api.Target {
+	return streets(map[string][]api.Target{"shop": {target("db", 10)}, "db": {target("shop", 10)}})
+}
+
+func apart(api.TargetRef) []api.Target { return nil }
 
 func TestAVerdictIsAttributedToTheRolloutThatExplainsIt(t *testing.T) {
 	shop, db := judged("shop", 1, 10), judged("db", 2, 5)
 	t.Run("both arms worse beside a neighbour's rollout wait for that", func(t *testing.T) {
-		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, db}, joined)
+		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, db}, joined())
 		must.Eq(t, api.VerdictContinue, v.Kind)
 		must.StrContains(t, v.Reason, "error_rate of patched and former instances alike is worse than before (5 % and 5 % against 1 %), which rollout rollout-db of prod/db/db explains better")
 		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
 		must.Eq(t, 10, v.Blame[0].Faults)
 	})
 	t.Run("an abort stays one and names the neighbour only with its reason", func(t *testing.T) {
-		v := attribute(shop, looked(api.VerdictAbort, 0.5, 0.05, 12), []api.Rollout{shop, db}, joined)
+		v := attribute(shop, looked(api.VerdictAbort, 0.5, 0.05, 12), []api.Rollout{shop, db}, joined())
 		must.Eq(t, api.VerdictAbort, v.Kind)
 		must.StrContains(t, v.Reason, "rollout-db of prod/db/db explains what got worse around it better, but the patched instances are worse")
 	})
 	t.Run("an abort whose former instances are well is its own fault", func(t *testing.T) {
-		v := attribute(shop, looked(api.VerdictAbort, 0.5, 0.01, 12), []api.Rollout{shop, db}, joined)
+		v := attribute(shop, looked(api.VerdictAbort, 0.5, 0.01, 12), []api.Rollout{shop, db}, joined())
 		must.Eq(t, "the figures say abort", v.Reason)
 		must.Eq(t, "rollout-shop", v.Blame[0].Rollout)
 	})
@@ -66,9 +70,26 @@ func TestAVerdictIsAttributedToTheRolloutThatExplainsIt(t *testing.T) {
 		sick := shop
 		seen := worsening(shop, looked(api.VerdictContinue, 0.05, 0.05, 12))
 		sick.Verdict = &seen
-		v := attribute(db, looked(api.VerdictPromote, 0.01, 0.01, 13), []api.Rollout{sick, db}, joined)
-		must.Eq(t, api.VerdictInconclusive, v.Kind)
-		must.StrContains(t, v.Reason, "at its neighbour prod/shop/shop error_rate of patched and former instances alike is worse than before")
+		open := []api.Rollout{sick, db}
+		v := looked(api.VerdictPromote, 0.01, 0.01, 13)
+		v.Neighbours = bothWorse(sick, db.Stages[0].Began, v.At)
+		must.Len(t, 1, v.Neighbours)
+		v = attribute(db, v, open, joined())
+		must.Eq(t, api.VerdictContinue, v.Kind)
+		must.StrContains(t, v.Reason, "error_rate of its neighbour prod/shop/shop is worse than before (5 % against 1 %, since 12:12:00 UTC), which this rollout explains best; waits until it is over")
+		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
+		must.SliceEmpty(t, bothWorse(sick, db.Stages[0].Began, noon().Add(14*time.Minute)), must.Sprint("a verdict of two minutes ago says nothing of now"))
+	})
+	t.Run("of two rollouts in stages, the one whose stage began just before is blamed", func(t *testing.T) {
+		// The database's first stage was long ago, its second two minutes before it got worse.
+		staged, third := judged("db", 2, -200), judged("third", 2, -60)
+		staged.Stages = append(staged.Stages, api.Stage{Number: 2, Began: noon().Add(10 * time.Minute)})
+		near := streets(map[string][]api.Target{"shop": {target("db", 10), target("third", 10)}, "db": {target("shop", 10)}, "third": {target("shop", 10)}})
+		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, staged, third}, near)
+		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
+		staged.Stages = staged.Stages[:1]
+		v = attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, staged, third}, near)
+		must.Eq(t, "rollout-third", v.Blame[0].Rollout)
 	})
 	t.Run("targets that no edge joins are not blamed", func(t *testing.T) {
 		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, db}, apart)
@@ -80,20 +101,20 @@ func TestAVerdictIsAttributedToTheRolloutThatExplainsIt(t *testing.T) {
 		seen := worsening(shop, looked(api.VerdictContinue, 0.05, 0.05, 12))
 		was.Verdict = &seen
 		later := judged("db", 2, 20)
-		v := attribute(was, looked(api.VerdictPromote, 0.05, 0.05, 22), []api.Rollout{was, later}, joined)
+		v := attribute(was, looked(api.VerdictPromote, 0.05, 0.05, 22), []api.Rollout{was, later}, joined())
 		must.Eq(t, api.VerdictPromote, v.Kind)
 		must.Eq(t, noon().Add(12*time.Minute), v.KPIs[0].Worse)
 	})
 	t.Run("a neighbour that waits for its turn explains nothing", func(t *testing.T) {
 		waiting := db
 		waiting.Status, waiting.Former, waiting.Stages = api.RolloutWaiting, nil, nil
-		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, waiting}, joined)
+		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, waiting}, joined())
 		must.Eq(t, api.VerdictPromote, v.Kind)
 	})
 	t.Run("without a baseline nothing is said to be worse", func(t *testing.T) {
 		v := looked(api.VerdictPromote, 0.05, 0.05, 12)
 		v.KPIs[0].Before = nil
-		must.Eq(t, api.VerdictPromote, attribute(shop, v, []api.Rollout{shop, db}, joined).Kind)
+		must.Eq(t, api.VerdictPromote, attribute(shop, v, []api.Rollout{shop, db}, joined()).Kind)
 	})
 }
 
@@ -102,7 +123,7 @@ func TestAttributionOnlyTakesBack(t *testing.T) {
 	for _, kind := range []api.VerdictKind{api.VerdictAbort, api.VerdictContinue, api.VerdictInconclusive} {
 		for _, figures := range [][2]float64{{0.01, 0.01}, {0.5, 0.01}, {0.05, 0.05}} {
 			shop, db := judged("shop", 1, 10), judged("db", 2, 5)
-			v := attribute(shop, looked(kind, figures[0], figures[1], 12), []api.Rollout{shop, db}, joined)
+			v := attribute(shop, looked(kind, figures[0], figures[1], 12), []api.Rollout{shop, db}, joined())
 			must.Eq(t, kind, v.Kind)
 		}
 	}
@@ -142,7 +163,7 @@ func TestALookThatIsAttributedReachesTheRollout(t *testing.T) {
 	}
 	now := noon().Add(12 * time.Minute)
 	o := New(Options{
-		Store: openOnes{open: []api.Rollout{shop, db}}, Adjacent: joined, Now: func() time.Time { return now },
+		Store: openOnes{open: []api.Rollout{shop, db}}, Surroundings: &street{of: joined()}, Now: func() time.Time { return now },
 		Judge: says{looked(api.VerdictPromote, 0.05, 0.05, 12)},
 	})
 	obs := rollout.Observation{Job: &rollout.JobView{Build: api.BuildPatched, Pace: rollout.PaceHeld, Instances: shop.Instances}}

@@ -2,7 +2,6 @@ package orchestrator
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -20,26 +19,12 @@ type Surroundings interface {
 	Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect
 }
 
-// heed completes a verdict with what got worse at the neighbours that have no
-// rollout of their own, and takes a promotion back while this rollout explains
-// that best.
-func (o *Orchestrator) heed(r api.Rollout, v api.Verdict) api.Verdict {
-	if o.Surroundings == nil || len(r.Stages) == 0 {
-		return v
-	}
-	open := o.Store.OpenRollouts()
-	v.Neighbours = o.hear(r, v.At, open)
-	return heed(r, v, open, o.Surroundings.Around)
-}
-
-// hear asks for the fault signals of the neighbours. Those with a rollout under
-// way are heard by its verdicts.
+// hear asks for what got worse at the neighbours.
 func (o *Orchestrator) hear(r api.Rollout, now time.Time, open []api.Rollout) []api.NeighbourEffect {
 	known := lastNeighbours(r)
-	margins := marginsOf(r, o.Margins)
 	var out []api.NeighbourEffect
-	for _, t := range alone(o.Surroundings.Around(r.Target), open) {
-		for _, e := range o.Surroundings.Worse(t.TargetRef, r.Stages[0].Began, now, margins) {
+	for _, t := range o.Surroundings.Around(r.Target) {
+		for _, e := range o.worse(t.TargetRef, r, now, open) {
 			// A former leader may have seen it earlier.
 			i := slices.IndexFunc(known, func(k api.NeighbourEffect) bool { return k.Target == e.Target && k.KPI == e.KPI })
 			if i >= 0 {
@@ -49,6 +34,34 @@ func (o *Orchestrator) hear(r api.Rollout, now time.Time, open []api.Rollout) []
 				}
 			}
 			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// worse is what got worse at one neighbour: by its rollout's verdict while it is
+// being patched too, since then its profile learns nothing; else by that.
+func (o *Orchestrator) worse(ref api.TargetRef, r api.Rollout, now time.Time, open []api.Rollout) []api.NeighbourEffect {
+	began := r.Stages[0].Began
+	i := slices.IndexFunc(open, func(x api.Rollout) bool { return x.Target == ref && begun(x) })
+	if i >= 0 {
+		return bothWorse(open[i], began, now)
+	}
+	return o.Surroundings.Worse(ref, began, now, marginsOf(r, o.Margins))
+}
+
+// bothWorse is what the newest verdict of a neighbour's rollout says got worse at
+// its patched and former instances alike, unless it is too old to be said of now.
+func bothWorse(x api.Rollout, began, now time.Time) []api.NeighbourEffect {
+	if x.Verdict == nil || now.Sub(x.Verdict.At) > max(time.Minute, 2*x.Decision.Judge.Interval.D()) {
+		return nil
+	}
+	var out []api.NeighbourEffect
+	for _, k := range x.Verdict.KPIs {
+		if !k.Worse.IsZero() {
+			out = append(out, api.NeighbourEffect{
+				Target: x.Target, KPI: k.KPI, Unit: k.Unit, Value: k.Stable, Before: *k.Before, Since: k.Worse, Earlier: k.Worse.Before(began),
+			})
 		}
 	}
 	return out
@@ -82,78 +95,6 @@ func marginsOf(r api.Rollout, others []api.KPISpec) []api.KPISpec {
 	}
 	return out
 }
-
-// alone are the targets without a rollout under way.
-func alone(targets []api.Target, open []api.Rollout) []api.Target {
-	return slices.DeleteFunc(slices.Clone(targets), func(t api.Target) bool {
-		return slices.ContainsFunc(open, func(r api.Rollout) bool { return r.Target == t.TargetRef && begun(r) })
-	})
-}
-
-// begun reports whether a rollout is under way and has a stage.
-func begun(r api.Rollout) bool { return r.UnderWay() && len(r.Stages) > 0 }
-
-// heed is the rule; open may contain r. What was worse before the first stage
-// began is not this rollout's doing. Of several rollouts that reach a neighbour,
-// the one that explains best what got worse waits, and the others go on.
-func heed(r api.Rollout, v api.Verdict, open []api.Rollout, around func(api.TargetRef) []api.Target) api.Verdict {
-	news := slices.DeleteFunc(slices.Clone(v.Neighbours), func(e api.NeighbourEffect) bool { return e.Earlier })
-	if len(news) == 0 {
-		return v
-	}
-	r.Verdict = &v
-	since := map[api.TargetRef]time.Time{}
-	var near []api.Rollout
-	var faults []judge.Fault
-	for _, x := range append(slices.DeleteFunc(slices.Clone(open), func(x api.Rollout) bool { return x.ID == r.ID || !begun(x) }), r) {
-		near = append(near, x)
-		found, _, _ := faultsOf(x)
-		faults = append(faults, found...)
-		for _, e := range lastNeighbours(x) { // somebody else may have heard it earlier
-			if at, ok := since[e.Target]; !ok || e.Since.Before(at) {
-				since[e.Target] = e.Since
-			}
-		}
-	}
-	changes := map[string]judge.Change{}
-	sick := map[string]time.Time{}
-	for _, x := range near {
-		c := judge.Change{ID: x.ID, Reached: map[string]time.Time{}}
-		for _, in := range x.Instances {
-			if in.Build == api.BuildPatched {
-				c.Reached[in.ID] = x.Stages[0].Began
-			}
-		}
-		for _, t := range alone(around(x.Target), open) {
-			at, bad := since[t.TargetRef]
-			for i := range max(1, t.Count) {
-				c.Reached[member(t.TargetRef, i)] = x.Stages[0].Began
-				if bad {
-					sick[member(t.TargetRef, i)] = at
-				}
-			}
-		}
-		changes[x.ID] = c
-	}
-	for _, id := range slices.Sorted(maps.Keys(sick)) {
-		faults = append(faults, judge.Fault{Instance: id, At: sick[id]})
-	}
-	for _, e := range news {
-		var reach []judge.Change
-		for _, x := range near {
-			if c := changes[x.ID]; !c.Reached[member(e.Target, 0)].IsZero() {
-				reach = append(reach, c)
-			}
-		}
-		if best := judge.Explain(reach, faults, v.At); len(best) > 0 && best[0].ID == r.ID && best[0].Score > 0 {
-			return await(r, v, e)
-		}
-	}
-	return v
-}
-
-// member names an instance of a neighbour; which one it is does not matter.
-func member(ref api.TargetRef, i int) string { return fmt.Sprintf("%s#%d", ref, i) }
 
 // await takes a promotion back until the neighbour is well again. One that has been
 // ill for as long as a stage may be judged is for the policy: one that fell ill at

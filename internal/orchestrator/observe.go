@@ -110,7 +110,7 @@ func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Ob
 		return
 	}
 	r.Instances = obs.Job.Instances
-	verdict = o.heed(r, o.attribute(r, verdict))
+	verdict = o.attribute(r, verdict)
 	obs.Verdict, obs.Judge = &verdict, &state
 }
 

@@ -28,7 +28,8 @@ func server(t *testing.T, answer func(query string) (status int, body string)) *
 		fmt.Fprint(w, body)
 	}))
 	t.Cleanup(s.Close)
-	c, err := prometheus.New(prometheus.Config{Address: s.URL, Token: func() string { return "secret" }})
+	// A busy machine takes seconds for the longest answers.
+	c, err := prometheus.New(prometheus.Config{Address: s.URL, Token: func() string { return "secret" }, Timeout: time.Minute})
 	must.NoError(t, err)
 	return c
 }

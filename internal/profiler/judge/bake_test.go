@@ -120,18 +120,14 @@ func TestControlTrustsNoiseThatIsEqual(t *testing.T) {
 
 func TestExplainBlamesTheChangeThatFitsInTimeAndSpace(t *testing.T) {
 	now := began()
-	reached := func(ago time.Duration, instances ...string) map[string]time.Time {
-		out := map[string]time.Time{}
-		for _, i := range instances {
-			out[i] = now.Add(-ago)
-		}
-		return out
+	change := func(id string, ago time.Duration, instances ...string) judge.Change {
+		return judge.Change{ID: id, Began: []time.Time{now.Add(-ago)}, Reached: instances}
 	}
 	changes := []judge.Change{
-		{"kernel", reached(30*time.Minute, "a", "b", "c", "d")},
-		{"openssl", reached(30*time.Minute, "e", "f", "g", "h")},
-		{"old", reached(60*time.Hour, "a", "b", "c", "d", "e", "f", "g", "h")},
-		{"later", reached(5*time.Minute, "a", "b")},
+		change("kernel", 30*time.Minute, "a", "b", "c", "d"),
+		change("openssl", 30*time.Minute, "e", "f", "g", "h"),
+		change("old", 60*time.Hour, "a", "b", "c", "d", "e", "f", "g", "h"),
+		change("later", 5*time.Minute, "a", "b"),
 	}
 	var faults []judge.Fault
 	for _, i := range []string{"a", "b", "c"} {
@@ -159,4 +155,30 @@ func TestExplainBlamesTheChangeThatFitsInTimeAndSpace(t *testing.T) {
 	}
 	must.SliceEmpty(t, judge.Explain(changes, nil, now))
 	must.False(t, math.IsNaN(got[0].Score))
+}
+
+func TestExplainCountsFromTheStageBeforeAFault(t *testing.T) {
+	now := began()
+	ago := func(minutes ...int) (times []time.Time) {
+		for _, m := range minutes {
+			times = append(times, now.Add(-time.Duration(m)*time.Minute))
+		}
+		return times
+	}
+	both := []string{"a", "b"}
+	faults := []judge.Fault{{Instance: "a", At: now.Add(-20 * time.Minute)}, {Instance: "b", At: now.Add(-19 * time.Minute)}}
+	for what, c := range map[string]struct {
+		staged []time.Time // of a rollout beside one that began 90 minutes ago
+		best   string
+	}{
+		"a stage just before the faults":            {ago(200, 21), "staged"},
+		"stages long before the faults":             {ago(200, 180), "single"},
+		"a stage after them makes no difference":    {ago(200, 180, 5), "single"},
+		"a first stage after them explains nothing": {ago(5), "single"},
+	} {
+		got := judge.Explain([]judge.Change{{ID: "staged", Began: c.staged, Reached: both}, {ID: "single", Began: ago(90), Reached: both}}, faults, now)
+		must.SliceNotEmpty(t, got, must.Sprint(what))
+		must.Eq(t, c.best, got[0].ID, must.Sprint(what))
+	}
+	must.SliceEmpty(t, judge.Explain([]judge.Change{{ID: "not begun", Reached: both}}, faults, now))
 }

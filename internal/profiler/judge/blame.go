@@ -7,10 +7,12 @@ import (
 	"time"
 )
 
-// Change is a rollout as far as blame goes: when it reached which instances.
+// Change is a rollout as far as blame goes: which instances it reaches, and when
+// it did something to them.
 type Change struct {
 	ID      string
-	Reached map[string]time.Time // by instance
+	Began   []time.Time // its stages, ascending
+	Reached []string    // instances, each once
 }
 
 // Fault is one fault signal of an instance: an abort of its KPI, a crash.
@@ -50,8 +52,9 @@ const (
 )
 
 // Explain votes on which change explains the faults, best first. In time, a
-// change gains by faults after it on instances that it reached, and loses by
-// those before (Gandalf's temporal vote and veto). In space, it gains by the share
+// change gains by faults after it on instances that it reached, the sooner after
+// one of its stages the more, and loses by those before its first (Gandalf's
+// temporal vote and veto). In space, it gains by the share
 // of what it reached that has faults, so that of two changes at the same time the
 // one whose instances fail is blamed. Changes without any fault after them are
 // left out.
@@ -79,24 +82,25 @@ func blame(c Change, faults map[string][]time.Time, now time.Time) Blame {
 	windows := blameWindows()
 	after := make([]float64, len(windows))
 	before, hit := 0.0, 0.0
-	var newest time.Time
-	for instance, reached := range c.Reached {
-		if reached.After(newest) {
-			newest = reached
-		}
+	var newest time.Time // the stage that the last of the faults followed
+	for _, instance := range c.Reached {
 		failed := false
 		for _, at := range faults[instance] {
-			since := at.Sub(reached)
-			switch {
-			case since < 0 && since >= -blameBefore:
-				before++
-			case since >= 0:
-				b.Faults++
-				failed = true
-				for i, w := range windows {
-					if since <= w.span {
-						after[i]++
-					}
+			stage := lastBefore(c.Began, at)
+			if stage.IsZero() {
+				if len(c.Began) > 0 && c.Began[0].Sub(at) <= blameBefore {
+					before++
+				}
+				continue
+			}
+			b.Faults++
+			failed = true
+			if stage.After(newest) {
+				newest = stage
+			}
+			for i, w := range windows {
+				if at.Sub(stage) <= w.span {
+					after[i]++
 				}
 			}
 		}
@@ -117,4 +121,15 @@ func blame(c Change, faults map[string][]time.Time, now time.Time) Blame {
 		b.Score *= b.Spatial
 	}
 	return b
+}
+
+// lastBefore is the last of some ascending times that is not after at; zero when
+// all are.
+func lastBefore(times []time.Time, at time.Time) time.Time {
+	for _, t := range slices.Backward(times) {
+		if !t.After(at) {
+			return t
+		}
+	}
+	return time.Time{}
 }

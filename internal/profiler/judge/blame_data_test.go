@@ -70,11 +70,9 @@ func vote(services map[string]*pod, joined map[string][]string, f fault, at floa
 	}
 	began := time.Unix(int64(at), 0)
 	change := func(name string) judge.Change {
-		c := judge.Change{ID: name, Reached: map[string]time.Time{name: began}}
-		for _, other := range joined[name] {
-			c.Reached[other] = began
-		}
-		return c
+		reached := slices.Concat([]string{name}, joined[name])
+		slices.Sort(reached)
+		return judge.Change{ID: name, Began: []time.Time{began}, Reached: slices.Compact(reached)}
 	}
 	for _, decoy := range names {
 		if decoy == faulty {
