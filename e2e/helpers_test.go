@@ -46,7 +46,7 @@ func withStack(m *testing.M) (code int, err error) {
 	}
 	ctx := context.Background()
 	running, err = stack.Up(ctx, stack.Options{
-		Dir: dir, BinDir: filepath.Join(root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Log: os.Stderr,
+		Dir: dir, BinDir: filepath.Join(root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Bound: true, Log: os.Stderr,
 	})
 	if err != nil {
 		return 1, err

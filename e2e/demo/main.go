@@ -57,7 +57,7 @@ func run(ctx context.Context, keep bool, only string) (err error) {
 	}
 	t.chapter("The stack: Nomad, Consul, Vault, Prometheus and QEMU on loopback")
 	st, err := stack.Up(ctx, stack.Options{
-		Dir: dir, BinDir: filepath.Join(t.root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Log: indented{},
+		Dir: dir, BinDir: filepath.Join(t.root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Bound: !keep, Log: indented{},
 	})
 	if err != nil {
 		return err

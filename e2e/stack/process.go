@@ -32,8 +32,8 @@ type process struct {
 }
 
 // launch starts argv in a session of its own, so that neither the terminal nor
-// the end of this process takes it along.
-func launch(argv []string, dir, logPath string) (*process, error) {
+// the end of this process takes it along; in may be nil.
+func launch(argv []string, dir, logPath string, in *os.File) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
@@ -42,6 +42,9 @@ func launch(argv []string, dir, logPath string) (*process, error) {
 	command := exec.Command(argv[0], argv[1:]...) //nolint:noctx // it must outlive every context of this process
 	command.Dir = dir
 	command.Stdout, command.Stderr = log, log
+	if in != nil { // a nil *os.File is not a nil reader
+		command.Stdin = in
+	}
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	// A small environment: proxies, cloud variables and other tools' addresses
 	// change what agents do.

@@ -53,6 +53,7 @@ type Stack struct {
 	mu        sync.Mutex
 	described description
 	running   map[string]*process
+	leash     *os.File // held for as long as this process lives; nil unless Bound
 	log       io.Writer
 }
 
@@ -263,7 +264,7 @@ func (s *Stack) run(_ context.Context, c component) error {
 	if s.running[c.Name].alive() {
 		return nil
 	}
-	p, err := launch(c.Argv, s.path(), s.LogPath(c.Name))
+	p, err := launch(c.Argv, s.path(), s.LogPath(c.Name), nil)
 	if err != nil {
 		return fmt.Errorf("start %s: %w", c.Name, err)
 	}

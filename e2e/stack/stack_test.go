@@ -26,7 +26,7 @@ func establish(t *testing.T) *Stack {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
 	defer cancel()
-	s, err := Up(ctx, Options{Dir: t.TempDir(), PortOffset: AnyOffset, Log: testLog{t}})
+	s, err := Up(ctx, Options{Dir: t.TempDir(), PortOffset: AnyOffset, Bound: true, Log: testLog{t}})
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), testTimeout)
@@ -187,6 +187,21 @@ func TestStack_crash(t *testing.T) {
 	// Three executors and three tasks outlive their agent.
 	must.GreaterEq(t, 6, len(found))
 	must.NoError(t, Down(t.Context(), s.path()))
+	s.leavesNothing(t)
+}
+
+// The kernel closes the leash of a process that is killed as this test does.
+func TestStack_endsWithItsProcess(t *testing.T) {
+	s := establish(t)
+	s.submitHello(t)
+	must.NoError(t, s.leash.Close())
+	eventually(t, "the end of everything", func(context.Context) error {
+		found, err := leftovers(s.path())
+		if err == nil && len(found) > 0 {
+			err = fmt.Errorf("%d processes are left", len(found))
+		}
+		return err
+	})
 	s.leavesNothing(t)
 }
 

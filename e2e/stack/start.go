@@ -58,6 +58,14 @@ func (s *Stack) start(ctx context.Context) error {
 	if err := s.checkBinaries(); err != nil {
 		return err
 	}
+	if err := s.buildProgram(ctx); err != nil {
+		return err
+	}
+	if s.described.Options.Bound {
+		if err := s.guard(); err != nil {
+			return err
+		}
+	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return s.startVault(gctx) })
 	group.Go(func() error { return s.startStatsd(gctx) })
@@ -152,25 +160,31 @@ func (s *Stack) startStatsd(ctx context.Context) error {
 	}})
 }
 
-// startDiscovery runs "stack discover". Its program is built on the spot, so
-// that it always fits this package.
-func (s *Stack) startDiscovery(ctx context.Context) error {
+// program is the stack command, for what must run beside this process.
+func (s *Stack) program() string { return s.path(dataDir, "stack") }
+
+// buildProgram builds it on the spot, so that it always fits this package.
+func (s *Stack) buildProgram(ctx context.Context) error {
 	root, err := RepositoryRoot()
 	if err != nil {
 		return err
 	}
-	program := s.path(dataDir, "stack")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "./e2e/stack/cmd/stack")
+	build := exec.CommandContext(ctx, "go", "build", "-o", s.program(), "./e2e/stack/cmd/stack")
 	build.Dir = root
 	if text, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build discovery: %w: %s", err, text)
+		return fmt.Errorf("build the stack command: %w: %s", err, text)
 	}
+	return nil
+}
+
+// startDiscovery runs "stack discover".
+func (s *Stack) startDiscovery(ctx context.Context) error {
 	token := s.path(configDir, "discovery.token")
 	if err := os.WriteFile(token, []byte(s.described.Secrets.ConsulPrometheus), 0o600); err != nil {
 		return fmt.Errorf("configure discovery: %w", err)
 	}
 	return s.add(ctx, component{DiscoveryName, []string{
-		program, "discover", "-consul=" + s.consul().base, "-token-file=" + token, "-file=" + s.path(dataDir, servicesFile),
+		s.program(), "discover", "-consul=" + s.consul().base, "-token-file=" + token, "-file=" + s.path(dataDir, servicesFile),
 	}})
 }
 

@@ -102,7 +102,7 @@ func TestTargetOf(t *testing.T) {
 
 func TestProcess_endAndIdentity(t *testing.T) {
 	dir := t.TempDir()
-	p, err := launch([]string{"/bin/sleep", "600"}, dir, filepath.Join(dir, "log"))
+	p, err := launch([]string{"/bin/sleep", "600"}, dir, filepath.Join(dir, "log"), nil)
 	must.NoError(t, err)
 	must.True(t, p.alive())
 	impostor := &process{PID: p.PID, Started: p.Started + 1}
@@ -116,9 +116,9 @@ func TestProcess_endAndIdentity(t *testing.T) {
 func TestSweep_findsByDirectoryAndEnvironment(t *testing.T) {
 	dir := t.TempDir()
 	must.NoError(t, os.MkdirAll(filepath.Join(dir, dataDir, "x"), 0o755))
-	byCwd, err := launch([]string{"/bin/sleep", "600"}, filepath.Join(dir, dataDir, "x"), filepath.Join(dir, "log"))
+	byCwd, err := launch([]string{"/bin/sleep", "600"}, filepath.Join(dir, dataDir, "x"), filepath.Join(dir, "log"), nil)
 	must.NoError(t, err)
-	other, err := launch([]string{"/bin/sleep", "600"}, t.TempDir(), filepath.Join(dir, "log"))
+	other, err := launch([]string{"/bin/sleep", "600"}, t.TempDir(), filepath.Join(dir, "log"), nil)
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, other.end(context.Background(), 9)) })
 

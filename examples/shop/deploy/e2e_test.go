@@ -29,7 +29,7 @@ func up(t *testing.T) deploy.Env {
 	must.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
-	s, err := stack.Up(ctx, stack.Options{Dir: filepath.Join(t.TempDir(), "stack"), PortOffset: stack.AnyOffset, Log: t.Output()})
+	s, err := stack.Up(ctx, stack.Options{Dir: filepath.Join(t.TempDir(), "stack"), PortOffset: stack.AnyOffset, Bound: true, Log: t.Output()})
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		down, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)

@@ -26,6 +26,7 @@ const usage = `Usage: stack COMMAND [options]
   start NAME         start it again
   env                print its addresses and tokens as shell exports
   discover           (run by up) tell Prometheus which services to scrape
+  guard DIR          (run by tests) take the stack down when they are over
 
 Options of up, down, status, stop, start and env:
   -dir=PATH          directory of the stack (default .stack/run)
@@ -50,8 +51,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		_, _ = io.WriteString(progress, usage)
 		return errors.New("no command")
 	}
-	if args[0] == "discover" {
+	switch { // what runs beside a stack, outside of the repository
+	case args[0] == "discover":
 		return discover(ctx, args[1:], progress)
+	case args[0] == "guard" && len(args) == 2:
+		return stack.Guard(ctx, args[1], os.Stdin)
 	}
 	root, err := stack.RepositoryRoot()
 	if err != nil {
