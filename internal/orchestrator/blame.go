@@ -50,7 +50,7 @@ func attribute(r api.Rollout, v api.Verdict, open []api.Rollout, around func(api
 	for _, e := range news {
 		if votes := b.explain(e.Target); len(votes) > 0 && votes[0].Rollout == r.ID {
 			if v.Blame == nil {
-				v.Blame = several(votes)
+				v.Blame = contested(r, votes)
 			}
 			return await(r, v, e)
 		}
@@ -60,7 +60,7 @@ func attribute(r api.Rollout, v api.Verdict, open []api.Rollout, around func(api
 
 // yield applies the vote on a rollout's own target to its verdict.
 func yield(r api.Rollout, v api.Verdict, votes []api.Blame) api.Verdict {
-	v.Blame = several(votes)
+	v.Blame = contested(r, votes)
 	if len(votes) == 0 || votes[0].Rollout == r.ID {
 		return v
 	}
@@ -77,9 +77,9 @@ func yield(r api.Rollout, v api.Verdict, votes []api.Blame) api.Verdict {
 	return v
 }
 
-// several is a vote that there was anything to choose in.
-func several(votes []api.Blame) []api.Blame {
-	if len(votes) < 2 {
+// contested leaves out a vote in which the rollout was alone.
+func contested(r api.Rollout, votes []api.Blame) []api.Blame {
+	if len(votes) == 1 && votes[0].Rollout == r.ID {
 		return nil
 	}
 	return votes

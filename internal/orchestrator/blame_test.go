@@ -105,6 +105,15 @@ func TestAVerdictIsAttributedToTheRolloutThatExplainsIt(t *testing.T) {
 		must.Eq(t, api.VerdictPromote, v.Kind)
 		must.Eq(t, noon().Add(12*time.Minute), v.KPIs[0].Worse)
 	})
+	t.Run("what was worse before its own first stage is another's doing", func(t *testing.T) {
+		late := judged("shop", 1, 11)
+		seen := worsening(late, looked(api.VerdictContinue, 0.05, 0.05, 10))
+		late.Verdict = &seen
+		v := attribute(late, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{late, db}, joined())
+		must.Eq(t, api.VerdictContinue, v.Kind)
+		must.Len(t, 1, v.Blame)
+		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
+	})
 	t.Run("a neighbour that waits for its turn explains nothing", func(t *testing.T) {
 		waiting := db
 		waiting.Status, waiting.Former, waiting.Stages = api.RolloutWaiting, nil, nil
