@@ -91,6 +91,30 @@ type KPISpec struct {
 	Weight       float64 `json:"weight,omitempty"` // share of alpha; 0 means an equal share
 }
 
+// Margins are how much worse a canary may be; the fields are those of KPISpec.
+type Margins struct {
+	AbortAbove   float64 `json:"abort_above"`
+	PromoteBelow float64 `json:"promote_below"`
+	IgnoreBelow  float64 `json:"ignore_below,omitempty"`
+}
+
+// Margins are those of the KPI.
+func (s *KPISpec) Margins() Margins { return Margins{s.AbortAbove, s.PromoteBelow, s.IgnoreBelow} }
+
+// AbortLimit is the figure above which a canary is worse where the stable arm has
+// x: by the ratio and by the difference.
+func (m Margins) AbortLimit(x float64) float64 { return max(x*m.AbortAbove, x+m.IgnoreBelow) }
+
+// PromoteLimit is the figure below which a canary is well where the stable arm has x.
+func (m Margins) PromoteLimit(x float64) float64 { return max(x*m.PromoteBelow, x+m.IgnoreBelow) }
+
+// AbortBase is the x of which y is the AbortLimit; not positive where the
+// difference alone is wider than y.
+func (m Margins) AbortBase(y float64) float64 { return min(y/m.AbortAbove, y-m.IgnoreBelow) }
+
+// PromoteBase is the x of which y is the PromoteLimit, likewise.
+func (m Margins) PromoteBase(y float64) float64 { return min(y/m.PromoteBelow, y-m.IgnoreBelow) }
+
 // BudgetSpec limits what may be in flight. Percentages round up.
 type BudgetSpec struct {
 	InstancesPercent int    `json:"instances_percent,omitempty"` // instances of one target not serving at once

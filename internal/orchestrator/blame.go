@@ -103,7 +103,7 @@ func worsening(r api.Rollout, v api.Verdict) api.Verdict {
 	for i, k := range v.KPIs {
 		k.Worse = time.Time{}
 		if spec, ok := specOf(r, k.KPI); ok && !k.Missing && k.Before != nil {
-			limit := max(*k.Before*spec.PromoteBelow, *k.Before+spec.IgnoreBelow)
+			limit := spec.Margins().PromoteLimit(*k.Before)
 			if k.Canary > limit && k.Stable > limit {
 				k.Worse = v.At
 				if t := since[k.KPI]; !t.IsZero() {

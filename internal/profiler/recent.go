@@ -202,7 +202,7 @@ func (s *series) worse(kpi judge.KPI, spec api.KPISpec, w moment) (value, before
 		return 0, 0, false
 	}
 	before, ok = s.usual(kpi, w.at)
-	limit := max(before*spec.PromoteBelow, before+spec.IgnoreBelow)
+	limit := spec.Margins().PromoteLimit(before)
 	if !ok || value <= limit || s.scaled(value) <= s.scaled(before)+s.recent.windows.next(0, noiseMiss) {
 		return value, before, false
 	}

@@ -3,7 +3,6 @@ package simulator
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -205,7 +204,7 @@ func (p *panel) suspect(k api.KPIEffect) bool {
 		return false
 	}
 	s := p.spec.KPIs[i]
-	return k.Canary > math.Max(k.Stable*s.PromoteBelow, k.Stable+s.IgnoreBelow) && k.Evidence >= suspicion
+	return k.Canary > s.Margins().PromoteLimit(k.Stable) && k.Evidence >= suspicion
 }
 
 // figures lists both twins' values.

@@ -59,8 +59,8 @@ func newCount(kpi KPI, spec api.KPISpec, alone bool) *countModel {
 		low, high := stats.RateBounds(kpi.Reference.Events, kpi.Reference.Exposure, referenceMiss)
 		if !math.IsInf(high, 0) {
 			m.Alone = &aloneRate{
-				stats.NewRate(max((high+kpi.Drift)*spec.AbortAbove, high+kpi.Drift+spec.IgnoreBelow), stats.Worse),
-				stats.NewRate(max(low*spec.PromoteBelow, low+spec.IgnoreBelow), stats.Better),
+				stats.NewRate(spec.Margins().AbortLimit(high+kpi.Drift), stats.Worse),
+				stats.NewRate(spec.Margins().PromoteLimit(low), stats.Better),
 			}
 		}
 		return m

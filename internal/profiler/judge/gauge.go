@@ -20,24 +20,22 @@ const repeatedFor = 15.0 // seconds
 // gaugeModel judges means by paired differences: each interval gives one
 // difference between the canary's mean and the margin around the stable one.
 type gaugeModel struct {
-	AbortAbove   float64      `json:"abort_above"`
-	PromoteBelow float64      `json:"promote_below"`
-	IgnoreBelow  float64      `json:"ignore_below,omitempty"`
-	Alone        bool         `json:"alone,omitempty"`
-	N            float64      `json:"n"`
-	Canary       float64      `json:"canary"`           // mean
-	Last         [2]float64   `json:"last"`             // canary and stable, of the last reading that counted
-	Age          float64      `json:"age"`              // seconds since then
-	Stable       Reference    `json:"stable"`           // seen by this bank
-	Carried      Reference    `json:"carried,omitzero"` // given to it
-	Worth        float64      `json:"worth,omitempty"`  // how many independent values one of its values is worth
-	Worse        stats.Paired `json:"worse"`
-	Better       stats.Paired `json:"better"`
+	api.Margins
+	Alone   bool         `json:"alone,omitempty"`
+	N       float64      `json:"n"`
+	Canary  float64      `json:"canary"`           // mean
+	Last    [2]float64   `json:"last"`             // canary and stable, of the last reading that counted
+	Age     float64      `json:"age"`              // seconds since then
+	Stable  Reference    `json:"stable"`           // seen by this bank
+	Carried Reference    `json:"carried,omitzero"` // given to it
+	Worth   float64      `json:"worth,omitempty"`  // how many independent values one of its values is worth
+	Worse   stats.Paired `json:"worse"`
+	Better  stats.Paired `json:"better"`
 }
 
 func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
 	m := &gaugeModel{
-		AbortAbove: spec.AbortAbove, PromoteBelow: spec.PromoteBelow, IgnoreBelow: spec.IgnoreBelow,
+		Margins: spec.Margins(),
 		Alone:   alone,
 		Carried: Reference{N: kpi.Reference.N, Mean: kpi.Reference.Mean, M2: kpi.Reference.M2},
 		Worth:   kpi.worth(),
@@ -98,13 +96,8 @@ func (m *gaugeModel) observe(kpi KPI, pair Pair, seconds float64) {
 		m.Stable.Mean += delta / m.Stable.N
 		m.Stable.M2 += delta * (high - m.Stable.Mean)
 	}
-	m.Worse.Observe(canary - m.worst(high))
-	m.Better.Observe(max(low*m.PromoteBelow, low+m.IgnoreBelow) - canary)
-}
-
-// worst is what the canary may show where stable shows high.
-func (m *gaugeModel) worst(high float64) float64 {
-	return max(high*m.AbortAbove, high+m.IgnoreBelow)
+	m.Worse.Observe(canary - m.AbortLimit(high))
+	m.Better.Observe(m.PromoteLimit(low) - canary)
 }
 
 // slack is how uncertain the reference of a canary without a stable arm is.

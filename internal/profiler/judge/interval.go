@@ -59,7 +59,7 @@ func (m *gaugeModel) interval(kpi KPI) (low, high float64) {
 	if stable <= 0 || deviation == 0 {
 		return 0, 0
 	}
-	margin := m.worst(stable + m.slack()) // what the differences are from
+	margin := m.AbortLimit(stable + m.slack()) // what the differences are from
 	return max((margin+mean-intervalZ*deviation)/stable, 0), (margin + mean + intervalZ*deviation) / stable
 }
 

@@ -26,17 +26,15 @@ import (
 // lies between "none" and the bucket's width; equal arms stay equal for the
 // abort in any case.
 type latencyModel struct {
-	AbortAbove   float64      `json:"abort_above"`
-	PromoteBelow float64      `json:"promote_below"`
-	IgnoreBelow  float64      `json:"ignore_below,omitempty"`
-	Alone        bool         `json:"alone,omitempty"`
-	Upper        stats.Vector `json:"upper,omitempty"`
-	Canary       stats.Vector `json:"canary,omitempty"` // requests per bucket
-	Stable       stats.Vector `json:"stable,omitempty"`
-	Carried      Reference    `json:"carried,omitzero"`
-	Slower       *ordered     `json:"slower,omitempty"` // with a stable arm
-	Worse        []*limit     `json:"worse,omitempty"`  // without one
-	Better       *limit       `json:"better,omitempty"`
+	api.Margins
+	Alone   bool         `json:"alone,omitempty"`
+	Upper   stats.Vector `json:"upper,omitempty"`
+	Canary  stats.Vector `json:"canary,omitempty"` // requests per bucket
+	Stable  stats.Vector `json:"stable,omitempty"`
+	Carried Reference    `json:"carried,omitzero"`
+	Slower  *ordered     `json:"slower,omitempty"` // with a stable arm
+	Worse   []*limit     `json:"worse,omitempty"`  // without one
+	Better  *limit       `json:"better,omitempty"`
 }
 
 // limit compares counts above Canary with counts above Stable.
@@ -48,7 +46,7 @@ type limit struct {
 
 func newLatency(kpi KPI, spec api.KPISpec, alone bool) *latencyModel {
 	m := &latencyModel{
-		AbortAbove: spec.AbortAbove, PromoteBelow: spec.PromoteBelow, IgnoreBelow: spec.IgnoreBelow,
+		Margins: spec.Margins(),
 		Alone:   alone,
 		Carried: Reference{Upper: slices.Clone(kpi.Reference.Upper), Counts: slices.Clone(kpi.Reference.Counts)},
 	}
@@ -136,15 +134,14 @@ func (m *latencyModel) placeAlone(kpi KPI) {
 	counts := m.Carried.Counts
 	// A fleet that is slower by the drift as it is, before the margins.
 	drift := math.Exp(kpi.Drift)
-	worse := func(y float64) float64 { return max(y*drift*m.AbortAbove, y*drift+m.IgnoreBelow) }
-	margin := func(b float64) float64 { return min(b/m.AbortAbove, b-m.IgnoreBelow) / drift }
+	margin := func(b float64) float64 { return m.AbortBase(b) / drift }
 	used := map[int]bool{}
 	for _, q := range []float64{0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, kpi.Quantile} {
 		if q < kpi.Quantile/2 || q > kpi.Quantile {
 			continue
 		}
 		at := Quantile(m.Upper, counts, q)
-		want := math.Log(worse(at))
+		want := math.Log(m.AbortLimit(at * drift))
 		i := sort.Search(len(m.Upper), func(i int) bool { return math.Log(m.Upper[i]) >= want })
 		if i == len(m.Upper) || i > 0 && want-math.Log(m.Upper[i-1]) < math.Log(m.Upper[i])-want {
 			i--
@@ -181,7 +178,7 @@ func (m *latencyModel) placeBetter(kpi KPI) {
 	beyond := (1 - kpi.Quantile) * total(counts)
 	soonest := m.placeAtQuantile(kpi)
 	for _, bound := range m.Upper {
-		y := min(bound/m.PromoteBelow, bound-m.IgnoreBelow)
+		y := m.PromoteBase(bound)
 		if y <= 0 {
 			continue
 		}
@@ -206,7 +203,7 @@ func (m *latencyModel) placeBetter(kpi KPI) {
 func (m *latencyModel) placeAtQuantile(kpi KPI) float64 {
 	counts := m.Carried.Counts
 	y := Quantile(m.Upper, counts, kpi.Quantile)
-	margin := max(y*m.PromoteBelow, y+m.IgnoreBelow)
+	margin := m.PromoteLimit(y)
 	i := sort.Search(len(m.Upper), func(i int) bool { return m.Upper[i] > margin }) - 1
 	stable := above(m.Upper, counts, y)
 	if i < 0 || m.Upper[i] <= y || stable <= 0 {

@@ -73,11 +73,10 @@ const renewal = 4
 // placeOrder chooses the bins from the stable requests in counts.
 func (m *latencyModel) placeOrder(quantile float64, counts []float64) {
 	n, least := total(counts), reach(quantile)
-	margin := func(b float64) float64 { return min(b/m.AbortAbove, b-m.IgnoreBelow) }
 	shares := make([]float64, len(m.Upper)) // of stable requests above each bound's edge
 	last := -1
 	for i, b := range m.Upper {
-		y := margin(b)
+		y := m.AbortBase(b)
 		if y <= 0 {
 			shares[i] = 1
 			continue
@@ -106,13 +105,13 @@ func (m *latencyModel) placeOrder(quantile float64, counts []float64) {
 	var edges []edge
 	for i, b := range m.Upper {
 		if used[i] {
-			edges = append(edges, m.edge(counts, margin(b), b))
+			edges = append(edges, m.edge(counts, m.AbortBase(b), b))
 		}
 	}
 	if last >= 0 {
 		// The stable side of the last edge is where the reach ends, which leaves
 		// the canary some more room than its margin where buckets are coarse.
-		y := min(margin(m.Upper[last]), Quantile(m.Upper, counts, 1-least))
+		y := min(m.AbortBase(m.Upper[last]), Quantile(m.Upper, counts, 1-least))
 		if len(edges) == 0 || y > edges[len(edges)-1].Stable {
 			edges = append(edges, m.edge(counts, y, m.Upper[last]))
 		}
