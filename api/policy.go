@@ -73,9 +73,10 @@ type JudgeSpec struct {
 	FalseAlarm     float64   `json:"false_alarm"` // alpha, over all KPIs
 	Miss           float64   `json:"miss"`        // beta
 	KPIs           []KPISpec `json:"kpis"`
-	Interval       Duration  `json:"interval"`        // time between looks
-	MaxDuration    Duration  `json:"max_duration"`    // per stage, then inconclusive
-	OnInconclusive string    `json:"on_inconclusive"` // "hold" or "rollback"
+	Interval       Duration  `json:"interval"`               // time between looks
+	MinDuration    Duration  `json:"min_duration,omitempty"` // of a stage, however clear it is; at most MaxDuration
+	MaxDuration    Duration  `json:"max_duration"`           // per stage, then inconclusive
+	OnInconclusive string    `json:"on_inconclusive"`        // "hold" or "rollback"
 }
 
 // KPISpec holds the margins of one KPI. Ratios are canary ÷ stable. A

@@ -228,6 +228,7 @@ func (d *decider) judge() error {
 		{"false_alarm", func(v cty.Value) { spec.FalseAlarm = numberOf(v) }},
 		{"miss", func(v cty.Value) { spec.Miss = numberOf(v) }},
 		{"interval", func(v cty.Value) { spec.Interval = durationOf(v) }},
+		{"min_duration", func(v cty.Value) { spec.MinDuration = durationOf(v) }},
 		{"max_duration", func(v cty.Value) { spec.MaxDuration = durationOf(v) }},
 		{"on_inconclusive", func(v cty.Value) { spec.OnInconclusive = v.AsString() }},
 	}

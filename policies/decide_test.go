@@ -135,7 +135,7 @@ dependency "legacy" {
 		Simulate: api.SimulateSpec{Required: true, Duration: api.Duration(5 * time.Minute), Workload: "replay"},
 		Strategy: api.StrategySpec{Name: "phased", Config: json.RawMessage(`{"stages":[20,100]}`)},
 		Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.02, Miss: 0.05, Interval: api.Duration(5 * time.Second),
-			MaxDuration: api.Duration(30 * time.Minute), OnInconclusive: "rollback", KPIs: []api.KPISpec{
+			MinDuration: api.Duration(time.Minute), MaxDuration: api.Duration(30 * time.Minute), OnInconclusive: "rollback", KPIs: []api.KPISpec{
 				{KPI: "latency_p99", AbortAbove: 1.1, PromoteBelow: 1.3, IgnoreBelow: 0.001},
 				{KPI: "memory", AbortAbove: 1.2, PromoteBelow: 1.5, IgnoreBelow: 16 << 20, Weight: 0.25},
 			}},

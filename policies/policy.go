@@ -260,6 +260,7 @@ func (p *policyParser) readJudge(out *policy, b *hclsyntax.Block) {
 		{name: "false_alarm", want: cty.Number, check: between(0.000001, 0.5)},
 		{name: "miss", want: cty.Number, check: between(0.000001, 0.5)},
 		{name: "interval", want: cty.String, check: durationBetween(minSecond, maxDay)},
+		{name: "min_duration", want: cty.String, check: durationBetween(0, maxWeek)},
 		{name: "max_duration", want: cty.String, check: durationBetween(minSecond, maxWeek)},
 		{name: "on_inconclusive", want: cty.String, check: oneOf("hold", "rollback")},
 	})

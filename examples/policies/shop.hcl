@@ -15,6 +15,7 @@ policy "shop" {
   # with these margins it is judged within half a minute.
   judge {
     interval        = "2s"
+    min_duration    = "0s"
     max_duration    = "4m"
     false_alarm     = 0.01
     miss            = 0.05

@@ -83,6 +83,7 @@ func (p *Profiler) left(r Request, started time.Time, v api.Verdict) string {
 		Canary: rate * float64(min(len(r.Canary), judgedInstances)), Stable: rate * float64(min(len(r.Stable), judgedInstances)),
 	}
 	spec := r.Spec
+	spec.MinDuration = max(r.Spec.MinDuration-api.Duration(elapsed), 0)
 	spec.MaxDuration = max(r.Spec.MaxDuration-api.Duration(elapsed), 0)
 	longest := api.BakeTime{Most: spec.MaxDuration}
 	for _, want := range r.Spec.KPIs {

@@ -35,7 +35,7 @@ type panel struct {
 func newPanel(r Request) (*panel, error) {
 	p := &panel{spec: r.Judge, duration: cmp.Or(r.Spec.Duration.D(), durationDefault)}
 	p.spec.KPIs = nil
-	p.spec.MaxDuration = api.Duration(p.duration)
+	p.spec.MinDuration, p.spec.MaxDuration = 0, api.Duration(p.duration)
 	for _, k := range r.Judge.KPIs {
 		kpi, ok := known(k.KPI)
 		if !ok {

@@ -24,6 +24,7 @@ policy "default" {
     false_alarm     = 0.01
     miss            = 0.05
     interval        = "5s"
+    min_duration    = "1m" # what a patch does to a neighbour shows in that one's last minute
     max_duration    = "30m"
     on_inconclusive = "hold"
 

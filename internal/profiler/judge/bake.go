@@ -33,7 +33,7 @@ func Bake(spec api.JudgeSpec, kpis []KPI, traffic Traffic) api.BakeTime {
 	if spec.Method == api.JudgeKayenta {
 		out.Expected = api.Duration(kayentaPoints * spec.Interval.D())
 		out.Reason = fmt.Sprintf("%d points of each arm", kayentaPoints)
-		return bounded(out)
+		return bounded(out, spec)
 	}
 	interval := max(spec.Interval.D().Seconds(), 1)
 	var unknown []string
@@ -61,11 +61,19 @@ func Bake(spec api.JudgeSpec, kpis []KPI, traffic Traffic) api.BakeTime {
 	// The first look only sets the counters; a decision falls on a look.
 	seconds := math.Ceil(bakeCost*longest/interval+1) * interval
 	out.Expected = api.Duration(min(seconds, 1e9) * float64(time.Second))
-	return bounded(out)
+	return bounded(out, spec)
 }
 
-// bounded says that a forecast beyond the limit will not be met.
-func bounded(b api.BakeTime) api.BakeTime {
+// bounded holds a forecast against both limits: one below the least is that, and
+// one beyond the most will not be met.
+func bounded(b api.BakeTime, spec api.JudgeSpec) api.BakeTime {
+	least := spec.MinDuration
+	if b.Most > 0 {
+		least = min(least, b.Most)
+	}
+	if least > b.Expected {
+		b.Expected, b.Slowest, b.Reason = least, "", fmt.Sprintf("no stage is judged for less than %s", spec.MinDuration)
+	}
 	b.Late = b.Most > 0 && b.Expected > b.Most
 	return b
 }

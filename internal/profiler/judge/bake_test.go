@@ -79,6 +79,8 @@ func TestBakeTimeIsWhatItTakes(t *testing.T) {
 		t.Logf("%s: %.0f s forecast, %.0f s taken: %s", name, bake.Expected.D().Seconds(), took, bake)
 		must.Between(t, took/c.within, bake.Expected.D().Seconds(), took*c.within, must.Sprint(name))
 		must.False(t, bake.Late)
+		s.MinDuration = api.Duration(time.Hour)
+		must.Eq(t, s.MinDuration, judge.Bake(s, []judge.KPI{c.kpi}, judge.Traffic{Canary: 10, Stable: 90}).Expected)
 	}
 }
 

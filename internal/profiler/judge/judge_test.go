@@ -375,6 +375,31 @@ func TestTimeWithoutLooksDoesNotCount(t *testing.T) {
 	must.Eq(t, api.VerdictInconclusive, b.Verdict(began().Add(603*step).Add(10*time.Minute)).Kind)
 }
 
+func TestAStageIsJudgedForAWhileHoweverClearItIs(t *testing.T) {
+	s := spec(errorRate())
+	s.MinDuration = api.Duration(5 * time.Minute)
+	v := run(open(t, s, judge.Stage{}, nil), healthy(1), 100)
+	must.Eq(t, api.VerdictPromote, v.Kind)
+	must.Eq(t, s.MinDuration.D(), v.At.Sub(began()))
+
+	soon := run(open(t, s, judge.Stage{}, nil), healthy(1), 59)
+	must.Eq(t, api.VerdictContinue, soon.Kind)
+	must.Eq(t, api.VerdictPromote, soon.KPIs[0].Kind)
+	must.StrContains(t, soon.Reason, "every KPI is within its margin")
+	must.StrContains(t, soon.Reason, "; a stage is judged for 5m0s at least")
+
+	bad := healthy(1)
+	bad.canaryError = 0.3
+	v = run(open(t, s, judge.Stage{}, nil), bad, 100)
+	must.Eq(t, api.VerdictAbort, v.Kind)
+	must.Less(t, time.Minute, v.At.Sub(began()), must.Sprint("an abort does not wait"))
+
+	s.MinDuration, s.MaxDuration = api.Duration(time.Hour), api.Duration(2*time.Minute)
+	v = run(open(t, s, judge.Stage{}, nil), healthy(1), 100)
+	must.Eq(t, api.VerdictPromote, v.Kind)
+	must.Eq(t, s.MaxDuration.D(), v.At.Sub(began()), must.Sprint("it is at most max_duration"))
+}
+
 // TestFastServiceWithWideMargin is a service whose requests all take about a
 // millisecond, under a margin of fifty: far wider than its buckets there. It is
 // promoted in seconds, and one that takes sixty is not.

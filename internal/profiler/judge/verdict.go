@@ -15,7 +15,8 @@ func (b *Bank) Verdict(now time.Time) api.Verdict {
 	s := &b.state
 	v := api.Verdict{Kind: api.VerdictPromote, At: now, Looks: s.Looks}
 	after := now.Sub(s.Started).Round(time.Second)
-	over := s.Spec.MaxDuration > 0 && now.Sub(s.Started) >= (s.Spec.MaxDuration+s.Away).D()
+	judged := now.Sub(s.Started) - s.Away.D()
+	over := s.Spec.MaxDuration > 0 && judged >= s.Spec.MaxDuration.D()
 	var worst *api.KPIEffect
 	for _, e := range s.KPIs {
 		effect := e.effect(s.Spec, over)
@@ -38,6 +39,10 @@ func (b *Bank) Verdict(now time.Time) api.Verdict {
 			parts[i] = fmt.Sprintf("%s %s against %s", k.KPI, Format(k.Canary, k.Unit), Format(k.Stable, k.Unit))
 		}
 		v.Reason = fmt.Sprintf("every KPI is within its margin (%s), after %s", strings.Join(parts, ", "), after)
+		if least := s.Spec.MinDuration.D(); least > 0 && judged < least && !over {
+			v.Kind = api.VerdictContinue
+			v.Reason += fmt.Sprintf("; a stage is judged for %s at least", s.Spec.MinDuration)
+		}
 	case api.VerdictContinue:
 		v.Reason = fmt.Sprintf("undecided so far: %s, after %s", worst.Reason, after)
 	case api.VerdictInconclusive:
