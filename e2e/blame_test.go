@@ -57,14 +57,14 @@ policy "cart" {
 `
 
 // value asks Prometheus for one number; 0 when there is none.
-func (o *oakum) value(shop deploy.Env, query string) float64 {
-	o.t.Helper()
-	series, err := deploy.Query(o.t.Context(), shop, query)
-	must.NoError(o.t, err)
+func value(t *testing.T, shop deploy.Env, query string) float64 {
+	t.Helper()
+	series, err := deploy.Query(t.Context(), shop, query)
+	must.NoError(t, err)
 	if len(series) == 0 {
 		return 0
 	}
-	must.Len(o.t, 1, series)
+	must.Len(t, 1, series)
 	return series[0].Value
 }
 
@@ -120,8 +120,8 @@ func (o *oakum) denied(shop deploy.Env) {
 		must.NoError(o.t, err)
 		o.t.Logf("%s of the pair: %v", metric, series)
 	}
-	must.Positive(o.t, o.value(shop, `sum(increase(consul_proxy_upstream_rx_bytes{src="backoffice",dst="pricing"}[5m]))`), must.Sprint("it was sent"))
-	must.Zero(o.t, o.value(shop, `sum(increase(consul_proxy_upstream_tx_bytes{src="backoffice",dst="pricing"}[5m]))`), must.Sprint("and refused"))
+	must.Positive(o.t, value(o.t, shop, `sum(increase(consul_proxy_upstream_rx_bytes{src="backoffice",dst="pricing"}[5m]))`), must.Sprint("it was sent"))
+	must.Zero(o.t, value(o.t, shop, `sum(increase(consul_proxy_upstream_tx_bytes{src="backoffice",dst="pricing"}[5m]))`), must.Sprint("and refused"))
 	r = o.ended(id, 2*time.Minute, api.RolloutRolledBack)
 	must.False(o.t, r.Stages[0].Promoted)
 	must.Eq(o.t, former, o.spec("backoffice"))
@@ -167,8 +167,8 @@ func (o *oakum) garbage(shop deploy.Env) {
 	must.StrContains(o.t, r.Reason, "which this rollout explains best")
 	must.Eq(o.t, api.VerdictContinue, r.Verdict.Kind)
 	must.SliceNotEmpty(o.t, r.Verdict.Neighbours)
-	must.Greater(o.t, 0.05, o.value(shop, frontErrors), must.Sprint("the caller suffers"))
-	eventually(o.t, "the patched service is well by itself, once it has started", time.Minute, func() bool { return o.value(shop, cartErrors) < 0.01 })
+	must.Greater(o.t, 0.05, value(o.t, shop, frontErrors), must.Sprint("the caller suffers"))
+	eventually(o.t, "the patched service is well by itself, once it has started", time.Minute, func() bool { return value(o.t, shop, cartErrors) < 0.01 })
 
 	r = o.ended(id, 4*time.Minute, api.RolloutRolledBack)
 	o.t.Log(r.Reason)
@@ -176,7 +176,7 @@ func (o *oakum) garbage(shop deploy.Env) {
 	must.StrContains(o.t, r.Reason, "and that is not over within 1m30s")
 	must.True(o.t, r.Stages[0].Judged.IsZero(), must.Sprint("it was never promoted"))
 	must.Eq(o.t, former, o.spec("cart"))
-	eventually(o.t, "the front is well again", time.Minute, func() bool { return o.value(shop, frontErrors) == 0 })
+	eventually(o.t, "the front is well again", time.Minute, func() bool { return value(o.t, shop, frontErrors) == 0 })
 	now, ok := errorRate()
 	must.True(o.t, ok)
 	o.t.Logf("the baseline of front: mean error rate %.4f, and %.4f before", now.Mean, was.Mean)

@@ -23,6 +23,9 @@ import (
 )
 
 // openShop brings the example application up until the test ends.
+//
+// It is calm then: who learns what is usual from the minute in which everything
+// starts takes errors for that.
 func openShop(t *testing.T) deploy.Env {
 	t.Helper()
 	env := sharedStack(t)
@@ -38,6 +41,11 @@ func openShop(t *testing.T) deploy.Env {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
 		defer cancel()
 		must.NoError(t, deploy.Down(ctx, shop, slog.New(slog.DiscardHandler)))
+	})
+	eventually(t, "a shop that has answered well for half a minute", 3*time.Minute, func() bool {
+		answered := value(t, shop, `sum(increase(http_requests_total{code="200"}[30s]))`)
+		failed := value(t, shop, `sum(increase(http_requests_total{code=~"5.."}[30s]))`)
+		return answered > 0 && failed < answered/200
 	})
 	return shop
 }
