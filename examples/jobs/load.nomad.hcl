@@ -9,7 +9,7 @@ variable "consul_token" {
 }
 variable "entries" {
   description = "Requests per second by service."
-  default     = "front=40,backoffice=15"
+  default     = "front=32,backoffice=12"
 }
 variable "swing" {
   description = "Multiples of these rates between which the load swings, such as 0.5:3; empty means steady."

@@ -11,7 +11,7 @@ policy "shop" {
     workload = "replay"
   }
 
-  # The smallest stage, one of ten catalogs, serves five requests per second:
+  # The smallest stage, one of ten catalogs, serves four requests per second:
   # with these margins it is judged within half a minute.
   judge {
     interval        = "2s"

@@ -137,10 +137,10 @@ func run(t *testing.T, canary, stable arm, seed uint64) (api.Verdict, time.Durat
 // TestJudgedInTime holds the promise of shop.hcl's comments at the traffic of
 // the shop's smallest stages.
 func TestJudgedInTime(t *testing.T) {
-	catalog := arm{rps: 5.5, latency: 0.015, cpu: 0.02}
-	nineCatalogs := arm{rps: 49.5, latency: 0.015, cpu: 0.02}
-	store := arm{rps: 12, latency: 0.01, cpu: 0.1}
-	threeStores := arm{rps: 36, latency: 0.01, cpu: 0.1}
+	catalog := arm{rps: 4.4, latency: 0.015, cpu: 0.02}
+	nineCatalogs := arm{rps: 39.6, latency: 0.015, cpu: 0.02}
+	store := arm{rps: 9.6, latency: 0.01, cpu: 0.1}
+	threeStores := arm{rps: 28.8, latency: 0.01, cpu: 0.1}
 	twin := arm{rps: 5, latency: 0.01, cpu: 0.08}
 	slow := arm{rps: 5, latency: 0.135, cpu: 0.2}
 	broken := catalog

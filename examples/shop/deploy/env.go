@@ -21,7 +21,7 @@ type Env struct {
 	ConsulBinary            string
 	Images                  string // folder that build.sh filled: images and the shop binary
 	Jobs                    string // folder of the job files
-	Entries                 string // load, such as "front=40,backoffice=15"; empty means the job file's default
+	Entries                 string // load, such as "front=32,backoffice=12"; empty means the job file's default
 	Swing                   string // of the load, such as "0.5:3"; empty means steady
 }
 

@@ -36,7 +36,7 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("shopctl", flag.ContinueOnError)
 	repository := flags.String("repository", ".", "folder of the repository")
-	entries := flags.String("entries", "", "load, such as front=40,backoffice=15")
+	entries := flags.String("entries", "", "load, such as front=32,backoffice=12")
 	swing := flags.String("swing", "", "multiples of the load between which it swings, such as 0.5:3")
 	timeout := flags.Duration("timeout", 4*time.Minute, "for the whole command")
 	if err := flags.Parse(args); err != nil {
