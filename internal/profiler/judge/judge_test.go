@@ -400,6 +400,36 @@ func TestAStageIsJudgedForAWhileHoweverClearItIs(t *testing.T) {
 	must.Eq(t, s.MaxDuration.D(), v.At.Sub(began()), must.Sprint("it is at most max_duration"))
 }
 
+// A stage that begins in a busy minute is promoted by what the quiet ones show, and a
+// canary that is worse in those is not.
+func TestAPromotionDoesNotWaitForTheNextBusyMinute(t *testing.T) {
+	s := spec(latencyP90())
+	promoted := func(seed uint64, slow float64) bool {
+		w := healthy(seed)
+		w.canarySlow = slow
+		b := open(t, s, judge.Stage{}, nil)
+		for i := range 100 {
+			look := w.look(i)
+			if i < 3 {
+				look.KPIs["latency_p90"] = judge.Pair{Canary: w.latency(50, 30*slow, 0), Stable: w.latency(450, 30, 0)}
+			}
+			b.Observe(look)
+			if v := b.Verdict(look.At); v.Kind != api.VerdictContinue {
+				return v.Kind == api.VerdictPromote
+			}
+		}
+		return false
+	}
+	wrong := 0
+	for seed := range uint64(40) {
+		must.True(t, promoted(seed, 1), must.Sprint(seed))
+		if promoted(seed, latencyP90().PromoteBelow) {
+			wrong++
+		}
+	}
+	must.LessEq(t, 5, wrong, must.Sprint("of 40, where one in twenty is allowed: 6 are beyond chance"))
+}
+
 // TestFastServiceWithWideMargin is a service whose requests all take about a
 // millisecond, under a margin of fifty: far wider than its buckets there. It is
 // promoted in seconds, and one that takes sixty is not.

@@ -35,6 +35,8 @@ type latencyModel struct {
 	Slower  *ordered     `json:"slower,omitempty"` // with a stable arm
 	Worse   []*limit     `json:"worse,omitempty"`  // without one
 	Better  *limit       `json:"better,omitempty"`
+	Again   []*limit     `json:"again,omitempty"` // further limits of the promotion, where the first was far off
+	Seen    stats.Vector `json:"seen,omitempty"`  // stable requests when that was last looked at
 }
 
 // limit compares counts above Canary with counts above Stable.
@@ -74,6 +76,7 @@ func (m *latencyModel) observe(kpi KPI, pair Pair, _ float64) {
 		m.place(kpi)
 	}
 	m.renew(kpi)
+	m.placeAgain(kpi)
 	for i, c := range pair.Canary.Counts {
 		m.Canary[i] += c
 	}
@@ -95,9 +98,17 @@ func (m *latencyModel) observe(kpi KPI, pair Pair, _ float64) {
 	for _, l := range m.Worse {
 		l.observe(m.Upper, pair, kpi.Dispersion)
 	}
-	if m.Better != nil {
-		m.Better.observe(m.Upper, pair, kpi.Dispersion)
+	for _, l := range m.promoting() {
+		l.observe(m.Upper, pair, kpi.Dispersion)
 	}
+}
+
+// promoting are the limits of the promotion in the order in which they were placed.
+func (m *latencyModel) promoting() []*limit {
+	if m.Better == nil {
+		return nil
+	}
+	return append([]*limit{m.Better}, m.Again...)
 }
 
 // layout makes sure that all counts are about the same buckets.
@@ -109,7 +120,7 @@ func (m *latencyModel) layout(upper []float64) bool {
 	m.Upper = slices.Clone(upper)
 	m.Canary = make(stats.Vector, len(upper)+1)
 	m.Stable = make(stats.Vector, len(upper)+1)
-	m.Slower, m.Worse, m.Better = nil, nil, nil
+	m.Slower, m.Worse, m.Better, m.Again, m.Seen = nil, nil, nil, nil, nil
 	if !slices.Equal(m.Carried.Upper, upper) {
 		m.Carried = Reference{Upper: slices.Clone(upper), Counts: make(stats.Vector, len(upper)+1)}
 	}
@@ -195,6 +206,43 @@ func (m *latencyModel) placeBetter(kpi KPI) {
 	}
 }
 
+const (
+	// againFirst is the share of the first limit in the promotion: with seven
+	// eighths, what the others may cost it is an eighth of a factor of e.
+	againFirst = 7. / 8
+	// againMost is how many more there may be. Whether one is needed is looked at
+	// after againAfter times as many stable requests as place limits, and once there
+	// is a further one after renewal times as many.
+	againMost  = 3
+	againAfter = 10
+)
+
+// placeAgain adds a limit of the promotion where the last one turns out to lie so far
+// above the stable arm's quantile that hardly a request reaches it: it was placed in
+// a busy minute, and would wait for the next one. Only the stable arm decides that.
+func (m *latencyModel) placeAgain(kpi KPI) {
+	limits := m.promoting()
+	if m.Alone || len(limits) == 0 || len(m.Again) == againMost {
+		return
+	}
+	recent := slices.Clone(m.Stable)
+	for i, c := range m.Seen {
+		recent[i] -= c
+	}
+	n := total(recent)
+	if n < againAfter*enough(kpi.Quantile)*math.Pow(renewal, float64(len(m.Again))) {
+		return
+	}
+	m.Seen = slices.Clone(m.Stable)
+	if above(m.Upper, recent, limits[len(limits)-1].Stable) > n*(1-kpi.Quantile)/2 {
+		return
+	}
+	now := latencyModel{Margins: m.Margins, Upper: m.Upper, Carried: Reference{Upper: m.Upper, Counts: recent}}
+	if now.placeBetter(kpi); now.Better != nil {
+		m.Again = append(m.Again, now.Better)
+	}
+}
+
 // placeAtQuantile puts the promotion's limit at the stable quantile itself, with
 // the last bucket's bound within the margin for the canary. The margin that is
 // proven is then no wider than the policy's, also where the policy's reaches
@@ -272,10 +320,29 @@ func (m *latencyModel) evidence() (abort, promote float64) {
 		all = append(all, l.logE())
 	}
 	abort = stats.LogMeanExp(all...)
-	if m.Better != nil {
-		promote = m.Better.logE()
+	return abort, m.promotion()
+}
+
+// promotion is the mean evidence of the limits of the promotion by their shares, of
+// which those that were never placed keep theirs: a mean of e-processes that start
+// at different looks, each placed by what was seen before, is one.
+func (m *latencyModel) promotion() float64 {
+	limits := m.promoting()
+	if len(limits) == 0 {
+		return 0
 	}
-	return abort, promote
+	left := 1.0
+	var terms []float64
+	for i, l := range limits {
+		share := left / 2
+		if i == 0 {
+			share = againFirst
+		}
+		left -= share
+		terms = append(terms, math.Log(share)+l.logE())
+	}
+	terms = append(terms, math.Log(left))
+	return stats.LogMeanExp(terms...) + math.Log(float64(len(terms)))
 }
 
 func (m *latencyModel) most() (abort, promote float64) {
@@ -285,8 +352,8 @@ func (m *latencyModel) most() (abort, promote float64) {
 	for _, l := range m.Worse {
 		abort = max(abort, l.most())
 	}
-	if m.Better != nil {
-		promote = m.Better.most()
+	if limits := m.promoting(); len(limits) > 0 {
+		promote = limits[len(limits)-1].most() // the one that is where the requests are
 	}
 	return abort, promote
 }
