@@ -21,10 +21,10 @@ type Surroundings interface {
 
 // hear asks for what got worse at the neighbours.
 func (o *Orchestrator) hear(r api.Rollout, now time.Time, open []api.Rollout) []api.NeighbourEffect {
-	known := lastNeighbours(r)
+	known, margins, began := lastNeighbours(r), marginsOf(r, o.Margins), r.Stages[0].Began
 	var out []api.NeighbourEffect
 	for _, t := range o.Surroundings.Around(r.Target) {
-		for _, e := range o.worse(t.TargetRef, r, now, open) {
+		for _, e := range o.worse(t.TargetRef, began, now, margins, open) {
 			// A former leader may have seen it earlier.
 			i := slices.IndexFunc(known, func(k api.NeighbourEffect) bool { return k.Target == e.Target && k.KPI == e.KPI })
 			if i >= 0 {
@@ -41,13 +41,11 @@ func (o *Orchestrator) hear(r api.Rollout, now time.Time, open []api.Rollout) []
 
 // worse is what got worse at one neighbour: by its rollout's verdict while it is
 // being patched too, since then its profile learns nothing; else by that.
-func (o *Orchestrator) worse(ref api.TargetRef, r api.Rollout, now time.Time, open []api.Rollout) []api.NeighbourEffect {
-	began := r.Stages[0].Began
-	i := slices.IndexFunc(open, func(x api.Rollout) bool { return x.Target == ref && begun(x) })
-	if i >= 0 {
-		return bothWorse(open[i], began, now)
+func (o *Orchestrator) worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec, open []api.Rollout) []api.NeighbourEffect {
+	if x := on(open, ref); x != nil {
+		return bothWorse(*x, began, now)
 	}
-	return o.Surroundings.Worse(ref, began, now, marginsOf(r, o.Margins))
+	return o.Surroundings.Worse(ref, began, now, margins)
 }
 
 // bothWorse is what the newest verdict of a neighbour's rollout says got worse at

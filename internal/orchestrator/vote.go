@@ -52,7 +52,7 @@ func newBallot(r api.Rollout, open []api.Rollout, around func(api.TargetRef) []a
 			reached[t.TargetRef] = true
 			instances := b.instances(t)
 			c.Reached = append(c.Reached, instances...)
-			if at, ok := worse[t.TargetRef]; ok && !counted[t.TargetRef] && b.on(t.TargetRef) == nil {
+			if at, ok := worse[t.TargetRef]; ok && !counted[t.TargetRef] && on(b.rollouts, t.TargetRef) == nil {
 				counted[t.TargetRef] = true
 				for _, id := range instances {
 					b.faults = append(b.faults, judge.Fault{Instance: id, At: at})
@@ -64,20 +64,20 @@ func newBallot(r api.Rollout, open []api.Rollout, around func(api.TargetRef) []a
 	return b
 }
 
-// on is the rollout of a target; nil when none is under way.
-func (b *ballot) on(ref api.TargetRef) *api.Rollout {
-	i := slices.IndexFunc(b.rollouts, func(r api.Rollout) bool { return r.Target == ref })
+// on is the rollout that is under way on a target; nil when none is.
+func on(rollouts []api.Rollout, ref api.TargetRef) *api.Rollout {
+	i := slices.IndexFunc(rollouts, func(r api.Rollout) bool { return r.Target == ref && begun(r) })
 	if i < 0 {
 		return nil
 	}
-	return &b.rollouts[i]
+	return &rollouts[i]
 }
 
 // instances names those of a target. Which is which does not matter where it has
 // no rollout: it is well or not as a whole.
 func (b *ballot) instances(t api.Target) []string {
 	var ids []string
-	if r := b.on(t.TargetRef); r != nil {
+	if r := on(b.rollouts, t.TargetRef); r != nil {
 		for _, in := range r.Instances {
 			ids = append(ids, in.ID)
 		}

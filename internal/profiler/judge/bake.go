@@ -123,7 +123,7 @@ func bakeOne(kpi KPI, spec api.KPISpec, evidence float64, t Traffic, interval fl
 	if !kpi.PhiKnown || kpi.Noise.N == 0 {
 		return bakeCold * interval, "no history of how instances differ"
 	}
-	margin := max(kpi.Reference.Mean*(spec.PromoteBelow-1), spec.IgnoreBelow)
+	margin := spec.Margins().PromoteLimit(kpi.Reference.Mean) - kpi.Reference.Mean
 	variance := kpi.Noise.Canary + spec.PromoteBelow*spec.PromoteBelow*kpi.Noise.Stable
 	effect := margin * margin / max(variance, 1e-12*margin*margin) * (1 - kpi.Phi) / (1 + kpi.Phi)
 	// A t test grows by ln(1+effect^2)/2 a look, and needs a few to begin.

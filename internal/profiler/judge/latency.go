@@ -225,13 +225,13 @@ func (m *latencyModel) placeAgain(kpi KPI) {
 	if m.Alone || len(limits) == 0 || len(m.Again) == againMost {
 		return
 	}
+	n := total(m.Stable) - total(m.Seen)
+	if n < againAfter*enough(kpi.Quantile)*math.Pow(renewal, float64(len(m.Again))) {
+		return
+	}
 	recent := slices.Clone(m.Stable)
 	for i, c := range m.Seen {
 		recent[i] -= c
-	}
-	n := total(recent)
-	if n < againAfter*enough(kpi.Quantile)*math.Pow(renewal, float64(len(m.Again))) {
-		return
 	}
 	m.Seen = slices.Clone(m.Stable)
 	if above(m.Upper, recent, limits[len(limits)-1].Stable) > n*(1-kpi.Quantile)/2 {
