@@ -23,7 +23,7 @@ type outside struct {
 	nomad      *nomad.Client
 	consul     *consul.Client
 	prometheus *prometheus.Client
-	auth       httpapi.Authenticator // nil only in -dev
+	auth       httpapi.Authenticator // nil only in -dev without an issuer
 	vault      *vault.Client         // nil without a vault block
 	duties     []duty
 }
@@ -84,7 +84,7 @@ func (o *outside) openVault(ctx context.Context, cfg *config.Config, log *slog.L
 	}
 	v := cfg.Vault
 	if v == nil {
-		return nomadToken, consulToken, nil // -dev: the configuration allows it nowhere else
+		return nomadToken, consulToken, o.openDoor(cfg, nil, log)
 	}
 	client, err := vault.New(vault.Config{
 		Address: v.Address, CACert: v.CACert, ApprolePath: v.ApprolePath,
@@ -105,14 +105,25 @@ func (o *outside) openVault(ctx context.Context, cfg *config.Config, log *slog.L
 		o.duties = append(o.duties, duty{"consul token", source.Run})
 		consulToken = source.Token
 	}
-	o.auth, err = vault.NewAuthenticator(vault.AuthConfig{
+	return nomadToken, consulToken, o.openDoor(cfg, client, log)
+}
+
+// openDoor prepares the proof of who a caller is. Without an issuer, which the
+// configuration allows in -dev alone, everybody is let in.
+func (o *outside) openDoor(cfg *config.Config, client *vault.Client, log *slog.Logger) error {
+	if cfg.Auth.Issuer == "" {
+		return nil
+	}
+	auth, err := vault.NewAuthenticator(vault.AuthConfig{
 		Issuer: cfg.Auth.Issuer, Audience: cfg.Auth.Audience, JWKS: cfg.Auth.JWKS, NameClaim: cfg.Auth.NameClaim,
-		GroupsClaim: cfg.Auth.GroupsClaim, VaultTokens: cfg.Auth.VaultTokens, Grant: cfg.Auth.Rules.Evaluate, Logger: log,
+		GroupsClaim: cfg.Auth.GroupsClaim, VaultTokens: cfg.Auth.VaultTokens && client != nil,
+		Grant: cfg.Auth.Rules.Evaluate, Logger: log,
 	}, client)
 	if err != nil {
-		return nil, nil, fmt.Errorf("open the door for callers: %w", err)
+		return fmt.Errorf("open the door for callers: %w", err)
 	}
-	return nomadToken, consulToken, nil
+	o.auth = auth
+	return nil
 }
 
 // The components declare the types that they are answered with; these give the

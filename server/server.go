@@ -162,7 +162,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.duty(duties, "leadership", func(ctx context.Context) error { return s.node.Run(ctx, s.lead) })
 	s.log.Info("server started", "name", s.cfg.Name, "http", s.Address(), "raft", s.node.Address(), "dev", s.cfg.Dev)
 	if s.cfg.Dev {
-		s.log.Warn("-dev: authentication is off and nothing is kept when the server stops")
+		s.log.Warn("-dev: nothing is kept when the server stops", "authenticated", s.out.auth != nil)
 	}
 	return nil
 }

@@ -137,8 +137,8 @@ func knownKPI(name string) (kind api.KPIKind, fixed bool) {
 func (l *loader) checkVault() {
 	v := l.cfg.Vault
 	if v == nil {
-		if !l.cfg.Dev {
-			l.problem("vault", "want a vault block: callers prove with Vault who they are, and only -dev runs without")
+		if a := l.cfg.Auth; !l.cfg.Dev && (a.Issuer == "" || a.JWKS == "") {
+			l.problem("vault", "want a vault block, or issuer and jwks_url in auth: callers prove who they are, and only -dev runs without")
 		}
 		return
 	}
@@ -167,7 +167,7 @@ func (l *loader) checkAuth() {
 	if !l.cfg.Dev && len(a.Rules) == 0 {
 		l.problem("auth.rule", "want at least one rule: without any, nobody may do anything")
 	}
-	if l.cfg.Vault != nil {
+	if l.cfg.Vault != nil || a.JWKS != "" {
 		l.url("auth.jwks_url", a.JWKS)
 		if a.Audience == "" {
 			l.problem("auth.audience", "want the audience that identity tokens are made for")

@@ -31,7 +31,7 @@ type Config struct {
 	Nomad      Nomad
 	Consul     *Consul     // nil: no Consul
 	Prometheus *Prometheus // nil: no Prometheus
-	Vault      *Vault      // nil only with Dev
+	Vault      *Vault      // nil with Dev, or where Auth names another issuer
 	Auth       Auth
 	Plugins    []Plugin
 	Mapper     Mapper

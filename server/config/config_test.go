@@ -70,6 +70,11 @@ telemetry { open_metrics = true }
 log { format = "json" }
 `
 
+// withoutVault is the whole file without its vault block, and with more in auth.
+func withoutVault(lines ...string) string {
+	return full[:strings.Index(full, "vault {")] + "auth {\n" + strings.Join(lines, "\n") + full[strings.Index(full, "auth {")+len("auth {"):]
+}
+
 func environment(name string) string {
 	return map[string]string{
 		"NOMAD_ADDR": "http://10.0.0.9:4646", "CONSUL_HTTP_ADDR": "10.0.0.9:8500", "PROMETHEUS_ADDR": "http://10.0.0.9:9090",
@@ -110,6 +115,16 @@ func TestLoadFull(t *testing.T) {
 	must.Eq(t, 7.5, c.Simulator.Rate)
 	must.True(t, c.Telemetry.OpenMetrics)
 	must.Eq(t, config.Log{Level: "info", Format: "json"}, c.Log)
+}
+
+func TestAnotherIssuerThanVault(t *testing.T) {
+	t.Parallel()
+	text := withoutVault(`issuer = "https://id.example"`, `jwks_url = "https://id.example/keys"`)
+	c, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", text)}, false, environment)
+	must.NoError(t, err)
+	must.Nil(t, c.Vault)
+	must.Eq(t, "https://id.example", c.Auth.Issuer)
+	must.Len(t, 2, c.Auth.Rules)
 }
 
 func TestRulesDenyByDefault(t *testing.T) {
@@ -217,7 +232,9 @@ func TestErrors(t *testing.T) {
 		{"half a server", strings.ReplaceAll(full, "bootstrap_expect = 3", `bootstrap_expect = 2.5`), []string{"server.bootstrap_expect: want a whole number"}},
 		{"unset environment", strings.ReplaceAll(full, "NOMAD_ADDR", "NOWHERE"), []string{"environment variable NOWHERE is not set"}},
 		{"relative folder", strings.ReplaceAll(full, "/var/lib/oakum", "data"), []string{`a.hcl:4,12: data_dir: want the folder for the server's state, as an absolute path, have "data"`}},
-		{"no vault", full[:strings.Index(full, "vault {")] + full[strings.Index(full, "auth {"):], []string{"vault: want a vault block: callers prove with Vault who they are, and only -dev runs without"}},
+		{"no vault", withoutVault(), []string{"vault: want a vault block, or issuer and jwks_url in auth: callers prove who they are, and only -dev runs without"}},
+		{"an issuer without keys", withoutVault(`issuer = "https://id.example"`), []string{"vault: want a vault block, or issuer and jwks_url in auth"}},
+		{"keys at no address", withoutVault(`issuer = "https://id.example"`, `jwks_url = "keys"`), []string{"auth.jwks_url: want"}},
 		{"two at once", strings.NewReplacer(`"0.0.0.0:4740"`, `"nowhere"`, `"json"`, `"xml"`).Replace(full), []string{
 			`a.hcl:7,10: addresses.http: want host:port, have "nowhere"`, `a.hcl:56,16: log.format: want text or json, have "xml"`,
 		}},
