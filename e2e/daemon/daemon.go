@@ -37,6 +37,7 @@ type Options struct {
 	Servers    int    // 1 or 3
 	PortOffset int    // of the stack
 	Extra      string // HCL that is added to every server's configuration
+	Issuer     string // URL of an issuer that callers prove themselves to; "" means the stack's Vault
 	// Rewrite, when set, is given each configuration and returns the one to use.
 	Rewrite func(config string) string
 }
@@ -76,7 +77,7 @@ func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
 			Name: name, HTTP: fmt.Sprintf("http://127.0.0.1:%d", httpPort+i+o.PortOffset), raft: fmt.Sprintf("127.0.0.1:%d", raftPort+i+o.PortOffset),
 			config: filepath.Join(dir, "oakum.hcl"), binary: o.Binary, Process: process.New(filepath.Join(dir, "oakum.log")),
 		}
-		text := configuration(env, name, filepath.Join(dir, "data"), httpPort+i+o.PortOffset, raftPort+i+o.PortOffset, joins, o.Extra)
+		text := c.configuration(name, filepath.Join(dir, "data"), httpPort+i+o.PortOffset, raftPort+i+o.PortOffset, joins)
 		if o.Rewrite != nil {
 			text = o.Rewrite(text)
 		}
@@ -97,7 +98,11 @@ func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
 }
 
 // configuration is what an operator would write for this stack.
-func configuration(env stack.Env, name, data string, httpPort, raftPort int, joins []string, extra string) string {
+func (c *Cluster) configuration(name, data string, httpPort, raftPort int, joins []string) string {
+	identity := proofByVault(c.Env)
+	if c.Issuer != "" {
+		identity = proofByIssuer(c.Issuer)
+	}
 	return fmt.Sprintf(`name     = %q
 data_dir = %q
 
@@ -116,7 +121,31 @@ prometheus {
   address         = %q
   scrape_interval = "5s"
 }
+%s
+  audience = %q
+  rule "pipelines" {
+    when         = contains(claims.groups, "deployers")
+    capabilities = ["read", "patch-submit", "simulate", "policy-write"]
+  }
+  rule "release managers" {
+    when         = contains(claims.groups, "release-managers")
+    capabilities = ["read", "approve", "rollout-control", "operator", "policy-write", "simulate"]
+  }
+}
 
+intervals {
+  profiler   = "2s"
+  checkpoint = "10s"
+}
+%s
+`, name, data, httpPort, raftPort, len(joins), strings.Join(joins, ", "),
+		c.Env.NomadAddr, c.Env.ConsulAddr, c.Env.PrometheusAddr, identity, c.Env.OIDCAudience, c.Extra)
+}
+
+// proofByVault has Vault give the server its tokens and its certificate, and
+// sign who callers are. The auth block is left open for the rules.
+func proofByVault(env stack.Env) string {
+	return fmt.Sprintf(`
 vault {
   address        = %q
   role_id_file   = %q
@@ -139,27 +168,19 @@ tls {
   }
 }
 
-auth {
-  audience = %q
-  rule "pipelines" {
-    when         = contains(claims.groups, "deployers")
-    capabilities = ["read", "patch-submit", "simulate", "policy-write"]
-  }
-  rule "release managers" {
-    when         = contains(claims.groups, "release-managers")
-    capabilities = ["read", "approve", "rollout-control", "operator", "policy-write", "simulate"]
-  }
+auth {`, env.VaultAddr, env.OakumRoleIDFile, env.OakumSecretIDFile, env.NomadAuthMethod, env.NomadOIDCRole,
+		env.ConsulAuthMethod, env.ConsulOIDCRole, env.PKIPath, env.PKIRole)
 }
 
-intervals {
-  profiler   = "2s"
-  checkpoint = "10s"
-}
-%s
-`, name, data, httpPort, raftPort, len(joins), strings.Join(joins, ", "),
-		env.NomadAddr, env.ConsulAddr, env.PrometheusAddr, env.VaultAddr, env.OakumRoleIDFile, env.OakumSecretIDFile,
-		env.NomadAuthMethod, env.NomadOIDCRole, env.ConsulAuthMethod, env.ConsulOIDCRole,
-		env.PKIPath, env.PKIRole, env.OIDCAudience, extra)
+// proofByIssuer has callers prove who they are with an issuer's tokens, and the
+// servers speak in the clear. The auth block is left open for the rules.
+func proofByIssuer(url string) string {
+	return fmt.Sprintf(`
+tls { insecure = true }
+
+auth {
+  issuer   = %q
+  jwks_url = %q`, url, url+"/.well-known/keys")
 }
 
 // Start runs the process; its log is appended to.
