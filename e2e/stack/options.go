@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -145,19 +144,12 @@ func module(path string) string {
 	return ""
 }
 
-// FindBinary returns the path of one of the stack's programs: from binDir, or
-// from PATH when the environment says STACK=system.
+// FindBinary returns the path of one of the stack's programs, which make stack
+// has put into binDir.
 func FindBinary(binDir, name string) (string, error) {
-	if os.Getenv("STACK") == "system" {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			return "", fmt.Errorf("find %s (STACK=system): %w", name, err)
-		}
-		return path, nil
-	}
 	path := filepath.Join(binDir, name)
 	if info, err := os.Stat(path); err != nil || info.IsDir() {
-		return "", fmt.Errorf("find %s: %s is missing; run make stack", name, path)
+		return "", fmt.Errorf("find %s: %s is missing: run make stack", name, path)
 	}
 	return path, nil
 }
@@ -187,7 +179,7 @@ func reserve(offset, clients int) (got int, unlock func(), err error) {
 		}
 		if port := busyPort(PortsAt(offset), clients); port != 0 {
 			unlock()
-			return 0, nil, fmt.Errorf("port %d is taken: another stack with offset %d, or another program", port, offset)
+			return 0, nil, fmt.Errorf("port %d of offset %d is taken: take the other stack down (stack down -dir=DIR), end the program that listens there, or start this one with another -offset", port, offset)
 		}
 		return offset, unlock, nil
 	}
@@ -196,7 +188,7 @@ func reserve(offset, clients int) (got int, unlock func(), err error) {
 			return offset, unlock, nil
 		}
 	}
-	return 0, nil, fmt.Errorf("find free ports: every offset from 0 to %d is taken", offsetMax)
+	return 0, nil, fmt.Errorf("find free ports: every offset from 0 to %d is taken: take a stack down (stack down -dir=DIR) that nobody needs", offsetMax)
 }
 
 // lockOffset takes the machine-wide lock of one offset, or fails at once. The

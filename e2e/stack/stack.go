@@ -45,6 +45,10 @@ func ClientName(i int) string { return fmt.Sprintf("nomad-client-%d", i) }
 // cores, and several may start at once beside builds.
 const upTimeout = 5 * time.Minute
 
+// roomMin is what must be free where a stack is to live. An empty one writes 90
+// MB, and the shop with its machines ten times as much within an hour.
+const roomMin = 1 << 30
+
 // readyTimeout bounds how long one component may take to answer.
 const readyTimeout = 2 * time.Minute
 
@@ -96,6 +100,9 @@ func Up(ctx context.Context, options Options) (*Stack, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, upTimeout, fmt.Errorf("the stack was not up after %s", upTimeout))
 	defer cancel()
 	began := time.Now()
+	if os.Geteuid() != 0 {
+		return nil, errors.New("start stack: Nomad's clients mount folders and set limits: run this as root")
+	}
 	if err := prepare(ctx, options); err != nil {
 		return nil, fmt.Errorf("start stack: %w", err)
 	}
@@ -140,7 +147,7 @@ func Open(dir string) (*Stack, error) {
 func prepare(ctx context.Context, options Options) error {
 	if old, err := Open(options.Dir); err == nil {
 		if name := old.firstAlive(); name != "" {
-			return fmt.Errorf("a stack already runs in %s (%s): take it down first", options.Dir, name)
+			return fmt.Errorf("a stack already runs in %s (%s): take it down (stack down -dir=%s), or start this one in another -dir", options.Dir, name, options.Dir)
 		}
 	}
 	if err := wipe(ctx, options.Dir); err != nil {
@@ -150,6 +157,20 @@ func prepare(ctx context.Context, options Options) error {
 		if err := os.MkdirAll(filepath.Join(options.Dir, sub), 0o755); err != nil {
 			return fmt.Errorf("make directory: %w", err)
 		}
+	}
+	return checkRoom(options.Dir)
+}
+
+// checkRoom refuses a disk that a stack would fill before it is up: agents that
+// can't write fail in ways that don't tell why.
+func checkRoom(dir string) error {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return fmt.Errorf("look at the disk of %s: %w", dir, err)
+	}
+	if free := disk.Bavail * uint64(disk.Bsize); free < roomMin {
+		return fmt.Errorf("the disk of %s is full (%d MB are left): make room for %d MB there, or start the stack in another -dir or with another TMPDIR",
+			dir, free>>20, roomMin>>20)
 	}
 	return nil
 }

@@ -126,20 +126,3 @@ func TestSweep_findsByDirectoryAndEnvironment(t *testing.T) {
 	must.False(t, byCwd.alive())
 	must.True(t, other.alive())
 }
-
-func TestWanted_toolModules(t *testing.T) {
-	root, err := RepositoryRoot()
-	must.NoError(t, err)
-	for _, tool := range tools() {
-		version, err := wanted(filepath.Join(root, "e2e", "stack", tool.name), tool.path)
-		must.NoError(t, err)
-		must.StrHasPrefix(t, "v", version)
-	}
-}
-
-func TestBuilt_readsTheMainModule(t *testing.T) {
-	must.Eq(t, "", built("/bin/sh", "github.com/hashicorp/nomad"))
-	self, err := os.Executable()
-	must.NoError(t, err)
-	must.NotEq(t, "", built(self, modulePath))
-}

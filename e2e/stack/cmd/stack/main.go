@@ -14,11 +14,13 @@ import (
 	"syscall"
 
 	"github.com/oakumhq/oakum/e2e/stack"
+	"github.com/oakumhq/oakum/e2e/stack/program"
 )
 
 const usage = `Usage: stack COMMAND [options]
 
-  build              build or find the stack's programs into .stack/bin
+  build              find the stack's programs on PATH or in the user's cache, build the
+                     rest, and link them in .stack/bin; STACK=build takes none from PATH
   up                 start a stack in the background
   down               end it and everything that runs on it
   status             list its components
@@ -73,7 +75,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	}
 	switch args[0] {
 	case "build":
-		return stack.Build(ctx, root, progress)
+		return provide(ctx, root, progress)
 	case "up":
 		return up(ctx, root, options)
 	case "down":
@@ -90,6 +92,15 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	default:
 		return fmt.Errorf("unknown command %q\n\n%s", args[0], usage)
 	}
+}
+
+// provide finds or builds the stack's programs.
+func provide(ctx context.Context, root string, progress io.Writer) error {
+	options, err := program.FromEnvironment(root, progress)
+	if err != nil {
+		return err
+	}
+	return program.Provide(ctx, options)
 }
 
 // up starts the stack and leaves its addresses in .stack/env when it is the
