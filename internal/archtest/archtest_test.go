@@ -31,6 +31,10 @@ type file struct {
 // pure packages take values and return values.
 var pure = []string{"internal/graph", "internal/stats", "internal/profiler/judge", "internal/profiler/judge/kayenta", "internal/planner", "internal/rollout", "policies", "policies/library"}
 
+// models hold a world in memory: they are given the time and a seed, so that one
+// run is like the next.
+var models = []string{"internal/fleet"}
+
 // adapters are the only importers of a vendor's SDK.
 var adapters = map[string]string{
 	"github.com/hashicorp/nomad/api":             "internal/nomad",
@@ -59,6 +63,24 @@ func TestPurePackagesDoNoIO(t *testing.T) {
 				allowed := in == "api" || slices.Contains(pure, in)
 				must.True(t, allowed, must.Sprintf("%s imports %s: a pure package imports only api and pure packages", f.path, in))
 			}
+		}
+		checkPureBody(t, f)
+	}
+}
+
+func TestModelsAreGivenTimeAndSeed(t *testing.T) {
+	banned := []string{"os", "os/exec", "net", "net/http", "log", "log/slog", "sync", "sync/atomic", "math/rand", "crypto/rand", "syscall"}
+	for _, f := range sources(t) {
+		if !slices.Contains(models, f.pkg) {
+			continue
+		}
+		for _, imp := range f.imports {
+			must.SliceNotContains(t, banned, imp, must.Sprintf("%s imports %s: a model does no I/O and is shared by whoever locks it", f.path, imp))
+			if in, ok := strings.CutPrefix(imp, module+"/"); ok {
+				allowed := in == "api" || slices.Contains(pure, in)
+				must.True(t, allowed, must.Sprintf("%s imports %s: a model imports only api and pure packages", f.path, in))
+			}
+			must.MapNotContainsKey(t, adapters, imp, must.Sprintf("%s imports %s: the model is ours, not a vendor's", f.path, imp))
 		}
 		checkPureBody(t, f)
 	}

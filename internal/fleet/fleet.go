@@ -1,0 +1,189 @@
+package fleet
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Defaults of a Nomad cluster.
+const (
+	// heartbeatTTL is how long servers wait for a node before it is down:
+	// heartbeat_grace and the shortest TTL are 10 s each.
+	heartbeatTTL = 20 * time.Second
+	// trackedVersions is how many untagged versions of a job are kept.
+	trackedVersions = 6
+	// keptEnded is how long ended allocations, deployments and evaluations can
+	// still be read.
+	keptEnded = time.Hour
+	// keptEvaluations and keptDeployments bound what is kept of one job.
+	keptEvaluations, keptDeployments = 8, 8
+	// keptAllocs bounds the ended allocations that are kept of one job.
+	keptAllocs = 64
+)
+
+// Fleet is one Nomad region with its jobs and nodes.
+type Fleet struct {
+	now    time.Time
+	rng    *rand.Rand
+	index  uint64
+	tables [tables]uint64
+	due    queue
+	serial uint64 // of what is due, in order
+
+	jobs      map[JobID]*jobState
+	ids       []JobID // of jobs, sorted unless unsorted
+	unsorted  bool
+	nodes     map[string]*Node
+	nodeIDs   []string // in the order in which they came
+	allocs    map[string]*Alloc
+	deploys   map[string]*Deployment
+	evals     map[string]*Evaluation
+	blocked   map[JobID]*jobState // jobs that wait for room
+	systems   map[JobID]bool      // jobs that run on every node
+	behave    func(Build) Behaviour
+	evalLeast time.Duration
+	evalMost  time.Duration
+	events    eventLog
+	roomy     bool // jobs that wait for room are about to be evaluated
+}
+
+// New returns a fleet without jobs and nodes whose time is now.
+func New(seed uint64, now time.Time) *Fleet {
+	return &Fleet{
+		now: now, rng: rand.New(rand.NewPCG(seed, 0xf1ee7)), index: 1,
+		jobs: map[JobID]*jobState{}, nodes: map[string]*Node{}, allocs: map[string]*Alloc{},
+		deploys: map[string]*Deployment{}, evals: map[string]*Evaluation{}, blocked: map[JobID]*jobState{}, systems: map[JobID]bool{},
+		behave:    func(Build) Behaviour { return Behaviour{} },
+		evalLeast: 50 * time.Millisecond, evalMost: 300 * time.Millisecond,
+	}
+}
+
+// Now is the moment that the model has reached.
+func (f *Fleet) Now() time.Time { return f.now }
+
+// Index rises with every change that a reader of the API can see.
+func (f *Fleet) Index() uint64 { return f.index }
+
+// Table is a part of the state with an index of its own, for blocking queries.
+type Table int
+
+// Tables.
+const (
+	TableJobs Table = iota
+	TableAllocs
+	TableDeployments
+	TableEvaluations
+	TableNodes
+	tables
+)
+
+// TableIndex is the index of the newest change in a table; 1 when there was none.
+func (f *Fleet) TableIndex(t Table) uint64 { return max(1, f.tables[t]) }
+
+// touch begins a change of a table.
+func (f *Fleet) touch(t Table) uint64 {
+	f.index++
+	f.tables[t] = f.index
+	return f.index
+}
+
+// SchedulerDelay sets how long an evaluation waits for the scheduler: drawn
+// evenly between least and most. It is 50 to 300 ms otherwise, as measured.
+func (f *Fleet) SchedulerDelay(least, most time.Duration) { f.evalLeast, f.evalMost = least, most }
+
+// Behave says what the instances of a build do. It is asked at each placement,
+// and again for each instance that restarts.
+func (f *Fleet) Behave(behave func(Build) Behaviour) { f.behave = behave }
+
+// Advance carries out everything that is due until now. A moment in the past is
+// the present one.
+func (f *Fleet) Advance(now time.Time) {
+	for len(f.due) > 0 && !f.due[0].at.After(now) {
+		d := heap.Pop(&f.due).(due)
+		if d.at.After(f.now) {
+			f.now = d.at
+		}
+		d.do()
+	}
+	if now.After(f.now) {
+		f.now = now
+	}
+}
+
+// Next is when something is due; false means that nothing is.
+func (f *Fleet) Next() (time.Time, bool) {
+	if len(f.due) == 0 {
+		return time.Time{}, false
+	}
+	return f.due[0].at, true
+}
+
+// At has do called when the model reaches a moment, or at the next Advance when
+// it has passed: what people, pipelines and accidents do.
+func (f *Fleet) At(when time.Time, do func()) {
+	f.serial++
+	heap.Push(&f.due, due{at: when, serial: f.serial, do: do})
+}
+
+// after is At, so much later.
+func (f *Fleet) after(d time.Duration, do func()) { f.At(f.now.Add(d), do) }
+
+// between draws a duration.
+func (f *Fleet) between(least, most time.Duration) time.Duration {
+	if most <= least {
+		return least
+	}
+	return least + time.Duration(f.rng.Int64N(int64(most-least)))
+}
+
+// newID draws a UUID.
+func (f *Fleet) newID() string {
+	a, b := f.rng.Uint64(), f.rng.Uint64()
+	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, 0x8000|b>>48&0x3fff, b&0xffffffffffff)
+}
+
+// due is something that is carried out when its time has come.
+type due struct {
+	at     time.Time
+	serial uint64
+	do     func()
+}
+
+// queue is a heap of what is due, by time and then by the order of asking.
+type queue []due
+
+func (q queue) Len() int { return len(q) }
+
+func (q queue) Less(i, j int) bool {
+	if c := q[i].at.Compare(q[j].at); c != 0 {
+		return c < 0
+	}
+	return q[i].serial < q[j].serial
+}
+
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+
+// Push and Pop are for package heap.
+func (q *queue) Push(x any) { *q = append(*q, x.(due)) }
+
+// Pop takes the last element.
+func (q *queue) Pop() any {
+	old := *q
+	last := old[len(old)-1]
+	old[len(old)-1] = due{}
+	*q = old[:len(old)-1]
+	return last
+}
+
+// JobIDs lists all jobs that are registered, stopped ones included, sorted by
+// namespace and ID.
+func (f *Fleet) JobIDs() []JobID {
+	if f.unsorted {
+		slices.SortFunc(f.ids, JobID.Compare)
+		f.unsorted = false
+	}
+	return f.ids
+}
