@@ -19,8 +19,10 @@ import (
 
 	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/e2e/stack"
-	"github.com/oakumhq/oakum/examples/shop/deploy"
 )
+
+// closeTimeout bounds the end of everything.
+const closeTimeout = 2 * time.Minute
 
 func main() {
 	keep := flag.Bool("keep", false, "leave everything running at the end")
@@ -28,7 +30,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *keep, *only); err != nil {
+	if err := run(ctx, &realStack{keep: *keep}, *only); err != nil {
 		fmt.Fprintf(os.Stderr, "\n✗ %v\n", err)
 		stop()
 		os.Exit(1)
@@ -39,40 +41,38 @@ func main() {
 type teller struct {
 	began    time.Time
 	root     string
+	ground   ground
 	cluster  *daemon.Cluster
-	shop     deploy.Env
-	patches  map[string]string // paths by name, with this machine's folder of images
+	patches  map[string]string // paths by name
 	pipeline string            // identity token
 	manager  string            // identity token
 }
 
-func run(ctx context.Context, keep bool, only string) (err error) {
-	t := &teller{began: time.Now()}
+// ground is what the story is told on.
+type ground interface {
+	// Open brings the fleet up and says how the servers reach it.
+	Open(ctx context.Context, t *teller) (daemon.Options, stack.Env, error)
+	// Tokens are those of the pipeline and of a release manager.
+	Tokens(ctx context.Context) (pipeline, manager string, err error)
+	// Close takes everything down.
+	Close(ctx context.Context, t *teller) error
+}
+
+func run(ctx context.Context, g ground, only string) (err error) {
+	t := &teller{began: time.Now(), ground: g}
 	if t.root, err = stack.RepositoryRoot(); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "oakum-demo-")
-	if err != nil {
-		return fmt.Errorf("make a folder: %w", err)
-	}
-	t.chapter("The stack: Nomad, Consul, Vault, Prometheus and QEMU on loopback")
-	st, err := stack.Up(ctx, stack.Options{
-		Dir: dir, BinDir: filepath.Join(t.root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Bound: !keep, Log: indented{},
-	})
+	options, env, err := g.Open(ctx, t)
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		err = errors.Join(err, g.Close(ctx, t))
+	}()
 	if err != nil {
 		return err
 	}
-	if keep {
-		fmt.Printf("  everything stays up; end it with: go run ./e2e/stack/cmd/stack down -dir=%s\n", dir)
-	} else {
-		defer func() {
-			t.chapter("Taking everything down")
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Minute)
-			defer cancel()
-			err = errors.Join(err, st.Down(ctx), os.RemoveAll(dir))
-		}()
-	}
-	if err := t.open(ctx, st.Env(), dir, st.Offset()); err != nil {
+	if err := t.open(ctx, options, env); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.cluster.Stop()) }()
@@ -83,34 +83,13 @@ func run(ctx context.Context, keep bool, only string) (err error) {
 	return nil
 }
 
-// open brings up the shop and three Oakum servers.
-func (t *teller) open(ctx context.Context, env stack.Env, dir string, offset int) error {
-	t.chapter("A shop to patch: six services in Consul's mesh, ten instances of catalog, four VMs of store")
-	var err error
-	if t.shop, err = deploy.FromVariables(func(name string) string { return env.Map()[name] }, t.root); err != nil {
+// open starts three Oakum servers beside the fleet.
+func (t *teller) open(ctx context.Context, o daemon.Options, env stack.Env) (err error) {
+	o.Binary, o.Servers = filepath.Join(t.root, "bin", "oakum"), 3
+	if t.cluster, err = daemon.Start(ctx, env, o); err != nil {
 		return err
 	}
-	if t.patches, err = deploy.RenderPatches(t.shop, t.root, filepath.Join(dir, "patches")); err != nil {
-		return err
-	}
-	wait := env.KeepIntentionsFresh(ctx, "front", "backoffice", "catalog", "cart", "pricing", "store")
-	_ = wait // it ends with the context, when the demo does
-	within, cancel := context.WithTimeout(ctx, 5*time.Minute)
-	defer cancel()
-	if err := deploy.Up(within, t.shop, slog.New(slog.NewTextHandler(indented{}, &slog.HandlerOptions{ReplaceAttr: terse}))); err != nil {
-		return err
-	}
-	t.chapter("Three Oakum servers, which get their Nomad and Consul tokens by way of Vault")
-	t.cluster, err = daemon.Start(ctx, env, daemon.Options{
-		Binary: filepath.Join(t.root, "bin", "oakum"), Dir: filepath.Join(dir, "oakum"), Servers: 3, PortOffset: offset,
-	})
-	if err != nil {
-		return err
-	}
-	if t.pipeline, err = daemon.PipelineToken(ctx, env); err != nil {
-		return err
-	}
-	if t.manager, err = daemon.UserToken(ctx, env, "alice", env.AlicePasswordFile); err != nil {
+	if t.pipeline, t.manager, err = t.ground.Tokens(ctx); err != nil {
 		return err
 	}
 	t.say("A caller without a token is turned away:")
@@ -119,7 +98,7 @@ func (t *teller) open(ctx context.Context, env stack.Env, dir string, offset int
 		return errors.New("a caller without a token was let in")
 	}
 	t.quote(res.Stderr)
-	t.say("The pipeline proves itself with an identity token that Vault signed. alice may steer rollouts.")
+	t.say("The pipeline proves itself with an identity token that its issuer signed. alice may steer rollouts.")
 	if err := t.show(ctx, t.manager, "operator", "raft", "list-peers"); err != nil {
 		return err
 	}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/oakumhq/oakum/e2e/daemon"
+	"github.com/oakumhq/oakum/e2e/stack"
+	"github.com/oakumhq/oakum/examples/shop/deploy"
+)
+
+// shopTimeout bounds the start of the shop, whose machines boot one after the
+// other.
+const shopTimeout = 5 * time.Minute
+
+// realStack is the shop on Nomad, Consul, Vault, Prometheus and QEMU.
+type realStack struct {
+	keep  bool // everything stays up at the end
+	dir   string
+	stack *stack.Stack
+	env   stack.Env
+}
+
+// Open brings up the stack and the shop.
+func (r *realStack) Open(ctx context.Context, t *teller) (o daemon.Options, env stack.Env, err error) {
+	if r.dir, err = os.MkdirTemp("", "oakum-demo-"); err != nil {
+		return o, env, fmt.Errorf("make a folder: %w", err)
+	}
+	t.chapter("The stack: Nomad, Consul, Vault, Prometheus and QEMU on loopback")
+	r.stack, err = stack.Up(ctx, stack.Options{
+		Dir: r.dir, BinDir: filepath.Join(t.root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Bound: !r.keep, Log: indented{},
+	})
+	if err != nil {
+		return o, env, err
+	}
+	r.env = r.stack.Env()
+	if r.keep {
+		fmt.Printf("  everything stays up; end it with: go run ./e2e/stack/cmd/stack down -dir=%s\n", r.dir)
+	}
+	if err := r.openShop(ctx, t); err != nil {
+		return o, env, err
+	}
+	t.chapter("Three Oakum servers, which get their Nomad and Consul tokens by way of Vault")
+	return daemon.Options{Dir: filepath.Join(r.dir, "oakum"), PortOffset: r.stack.Offset()}, r.env, nil
+}
+
+func (r *realStack) openShop(ctx context.Context, t *teller) error {
+	t.chapter("A shop to patch: six services in Consul's mesh, ten instances of catalog, four VMs of store")
+	shop, err := deploy.FromVariables(func(name string) string { return r.env.Map()[name] }, t.root)
+	if err != nil {
+		return err
+	}
+	if t.patches, err = deploy.RenderPatches(shop, t.root, filepath.Join(r.dir, "patches")); err != nil {
+		return err
+	}
+	wait := r.env.KeepIntentionsFresh(ctx, "front", "backoffice", "catalog", "cart", "pricing", "store")
+	_ = wait // it ends with the context, when the demo does
+	ctx, cancel := context.WithTimeout(ctx, shopTimeout)
+	defer cancel()
+	return deploy.Up(ctx, shop, slog.New(slog.NewTextHandler(indented{}, &slog.HandlerOptions{ReplaceAttr: terse})))
+}
+
+// Tokens come from Vault.
+func (r *realStack) Tokens(ctx context.Context) (pipeline, manager string, err error) {
+	if pipeline, err = daemon.PipelineToken(ctx, r.env); err != nil {
+		return "", "", err
+	}
+	manager, err = daemon.UserToken(ctx, r.env, "alice", r.env.AlicePasswordFile)
+	return pipeline, manager, err
+}
+
+// Close ends the stack, unless it is to be kept.
+func (r *realStack) Close(ctx context.Context, t *teller) error {
+	if r.keep {
+		return nil
+	}
+	t.chapter("Taking everything down")
+	var err error
+	if r.stack != nil {
+		err = r.stack.Down(ctx)
+	}
+	return errors.Join(err, os.RemoveAll(r.dir))
+}
