@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -124,9 +123,6 @@ func (a *Analysis) compute() {
 			possible = append(possible, pair)
 		}
 	}
-	byEnds := func(x, y [2]int32) int { return cmp.Or(cmp.Compare(x[0], y[0]), cmp.Compare(x[1], y[1])) }
-	slices.SortFunc(certain, byEnds)
-	slices.SortFunc(possible, byEnds)
 	a.certain, a.possible = newDigraph(n, certain), newDigraph(n, possible)
 	a.certainParts, a.possibleParts = condense(a.certain), condense(a.possible)
 

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"math/bits"
+	"slices"
 )
 
 const (
@@ -40,13 +41,14 @@ func spread(g *digraph, c components, visit func(component int32, offset int, ro
 	r := &radii{width: (columns + word - 1) / word, size: make([]int32, len(c.members))}
 	r.rows = make([]uint64, len(c.members)*r.width)
 	empty := make([]bool, len(c.members))
+	var callers []int32
 	for offset := 0; offset < n; offset += columns {
 		if offset > 0 {
 			clear(r.rows)
 		}
 		for k := int32(len(c.members)) - 1; k >= 0; k-- {
 			row := r.row(k)
-			r.fill(g, c, k, offset, row, empty)
+			callers = r.fill(g, c, k, offset, row, empty, callers)
 			found := count(row)
 			r.size[k] += found
 			empty[k] = found == 0
@@ -62,22 +64,37 @@ func spread(g *digraph, c components, visit func(component int32, offset int, ro
 }
 
 // fill joins the rows of all callers of component k, and its own members, into
-// a cleared row. Rows of callers that are known to be empty are passed over.
-func (r *radii) fill(g *digraph, c components, k int32, offset int, row []uint64, empty []bool) {
-	last := int32(-1)
+// a cleared row. Rows of callers that are known to be empty are passed over, and
+// so are those of callers that call another one too: the nearer caller, which
+// comes first since its number is lower, has brought their whole rows with its
+// own. callers is room to work in, which is returned.
+func (r *radii) fill(g *digraph, c components, k int32, offset int, row []uint64, empty []bool, callers []int32) []int32 {
+	callers = callers[:0]
 	for _, v := range c.members[k] {
 		if at := int(v) - offset; at >= 0 && at < r.width*word {
 			row[at/word] |= 1 << (at % word)
 		}
 		for _, u := range g.in[v] {
-			if from := c.of[u]; from != k && from != last {
-				last = from
-				if !empty[from] {
-					or(row, r.row(from))
-				}
+			if from := c.of[u]; from != k {
+				callers = append(callers, from)
 			}
 		}
 	}
+	slices.Sort(callers)
+	for _, from := range callers {
+		if empty[from] || r.holds(row, offset, c.members[from][0]) {
+			continue
+		}
+		or(row, r.row(from))
+	}
+	return callers
+}
+
+// holds reports whether node v is in a row of the block of columns that begins
+// at offset. A node of another block is not known to be.
+func (r *radii) holds(row []uint64, offset int, v int32) bool {
+	at := int(v) - offset
+	return at >= 0 && at < r.width*word && row[at/word]&(1<<(at%word)) != 0
 }
 
 // or adds the bits of b to a, four words at a time; both are equally long.
