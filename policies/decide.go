@@ -45,22 +45,21 @@ func (l *Library) Decide(facts Facts) (api.Decision, error) {
 	return l.Session(facts.Patch, facts.Cluster, facts.Now).Decide(facts.Target, facts.Criticality, facts.Impact)
 }
 
-// Decide is Library.Decide for one target of the session's patch.
+// Decide is Library.Decide for one target of the session's patch. What a decision
+// refers to is shared with those about other targets, and must not be changed.
 func (s *Session) Decide(target api.Target, criticality api.Criticality, impact *api.Impact) (api.Decision, error) {
-	d := &decider{env: s.environment(target, criticality, impact)}
-	d.decision.Target = target.TargetRef
-	d.decision.Because = make([]api.Because, 0, becauseUsual)
-	err := d.run(s.library.policies)
+	decision, err := s.decide(target, criticality, impact)
 	if err != nil {
 		return api.Decision{}, api.Errorf(api.CodeInvalid, "decide %s: %v", target.TargetRef, err)
 	}
+	decision.Target = target.TargetRef
 	for _, m := range s.missing {
-		d.decision.Weaknesses = append(d.decision.Weaknesses, "source "+m+" is away")
+		decision.Weaknesses = append(decision.Weaknesses, "source "+m+" is away")
 	}
 	if criticality.Service == "" {
-		d.decision.Weaknesses = append(d.decision.Weaknesses, "the graph knows no service of this target, so nothing is known of its dependants")
+		decision.Weaknesses = append(decision.Weaknesses, "the graph knows no service of this target, so nothing is known of its dependants")
 	}
-	return d.decision, nil
+	return decision, nil
 }
 
 func (d *decider) run(all []*policy) error {
@@ -314,18 +313,30 @@ func (d *decider) own() error {
 // Critical says whether the policies call a target critical, and why. It needs
 // no patch.
 func (l *Library) Critical(facts Facts) (bool, string, error) {
-	session := l.Session(facts.Patch, facts.Cluster, facts.Now)
-	d := &decider{env: session.environment(facts.Target, facts.Criticality, facts.Impact)}
-	err := d.match(l.policies)
-	if err == nil {
-		err = d.critical()
+	return l.Session(facts.Patch, facts.Cluster, facts.Now).Critical(facts.Target, facts.Criticality)
+}
+
+// Critical is Library.Critical for one target.
+func (s *Session) Critical(target api.Target, criticality api.Criticality) (bool, string, error) {
+	key := s.library.shared.sameKey(target, criticality)
+	same, ok := s.rated[key]
+	if !ok {
+		d := &decider{env: s.environment(target, criticality, nil)}
+		err := d.match(s.library.policies)
+		if err == nil {
+			err = d.critical()
+		}
+		same = decided{d.decision, err}
+		if key != "" {
+			s.rated[key] = same
+		}
 	}
-	if err != nil {
-		return false, "", api.Errorf(api.CodeInvalid, "decide %s: %v", facts.Target.TargetRef, err)
+	if same.err != nil {
+		return false, "", api.Errorf(api.CodeInvalid, "decide %s: %v", target.TargetRef, same.err)
 	}
-	for _, b := range d.decision.Because {
+	for _, b := range same.decision.Because {
 		if b.Field == "critical" {
-			return d.decision.Critical, fmt.Sprintf("%s (policy %q, %s)", b.Reason, b.Policy, b.Range), nil
+			return same.decision.Critical, fmt.Sprintf("%s (policy %q, %s)", b.Reason, b.Policy, b.Range), nil
 		}
 	}
 	return false, "no policy says what is critical", nil

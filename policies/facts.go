@@ -43,20 +43,28 @@ type shared struct {
 	functions map[string]function.Function
 	metaKeys  []string
 	ratioKeys []string
+	reads     []string // what expressions read of a target, as readFacts says
 }
 
-// Session decides about many targets of one patch at one moment.
+// Session decides about many targets of one patch at one moment. Targets that
+// differ in nothing that a policy reads are decided once, so it grows with the
+// targets that it is asked about. It is not safe for use by several goroutines.
 type Session struct {
 	library *Library
 	patch   cty.Value
 	cluster cty.Value
 	now     cty.Value
 	missing []string
+	decided map[string]decided
+	rated   map[string]decided // of which only what is critical is known
 }
 
 // Session prepares decisions about one patch.
 func (l *Library) Session(patch api.Patch, cluster ClusterFacts, now time.Time) *Session {
-	return &Session{library: l, patch: patchValue(patch), cluster: clusterValue(cluster), now: nowValue(now), missing: cluster.Missing}
+	return &Session{
+		library: l, patch: patchValue(patch), cluster: clusterValue(cluster), now: nowValue(now), missing: cluster.Missing,
+		decided: map[string]decided{}, rated: map[string]decided{},
+	}
 }
 
 func (s *Session) environment(target api.Target, criticality api.Criticality, impact *api.Impact) *environment {

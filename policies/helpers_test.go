@@ -37,7 +37,13 @@ func schemas(name string) (api.ConfigSchema, bool) {
 	return api.ConfigSchema{}, false
 }
 
-func load(t testing.TB, texts ...string) *policies.Library {
+// failer is a test, or one case of a property.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func load(t failer, texts ...string) *policies.Library {
 	t.Helper()
 	files := policies.Builtin()
 	for i, text := range texts {

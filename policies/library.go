@@ -2,6 +2,7 @@ package policies
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -29,7 +30,7 @@ func Builtin() []api.SourceFile {
 func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 	out := &Library{}
 	var diags hcl.Diagnostics
-	keys := wantedKeys()
+	keys, reads := wantedKeys(), map[string]bool{}
 	policyAt, dependencyAt := map[string]string{}, map[string]string{}
 	sorted := slices.Clone(files)
 	slices.SortStableFunc(sorted, func(a, b api.SourceFile) int { return cmp.Compare(a.Name, b.Name) })
@@ -55,6 +56,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 			dependencyAt[d.Name] = d.Range
 			out.dependencies = append(out.dependencies, d)
 		}
+		maps.Copy(reads, file.reads)
 		for path, found := range file.keys {
 			for k := range found {
 				keys[path][k] = true
@@ -68,7 +70,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 		return cmp.Or(-cmp.Compare(a.specificity, b.specificity), cmp.Compare(a.name, b.name))
 	})
 	slices.SortFunc(out.dependencies, func(a, b Dependency) int { return cmp.Compare(a.Name, b.Name) })
-	out.shared = shared{functions: functions(), metaKeys: names(keys["target.meta"]), ratioKeys: names(keys["impact.ratio"])}
+	out.shared = shared{functions: functions(), metaKeys: names(keys["target.meta"]), ratioKeys: names(keys["impact.ratio"]), reads: names(reads)}
 	return out, diags
 }
 

@@ -22,6 +22,7 @@ type File struct {
 	Dependencies []Dependency
 	blocks       []*policy
 	keys         map[string]map[string]bool // map keys that expressions name
+	reads        map[string]bool            // facts of a target that expressions name
 }
 
 // Dependency is a dependency that people declare: From needs To.
@@ -73,7 +74,7 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 	}
 	p := &policyParser{
 		source: s, schemas: schemas, base: baseScope(), full: fullScope(),
-		file: &File{Name: file.Name, keys: wantedKeys()},
+		file: &File{Name: file.Name, keys: wantedKeys(), reads: map[string]bool{}},
 	}
 	if !validName(PolicyName(file.Name)) {
 		s.problem(fileRange(file.Name), "Invalid file name",
@@ -109,6 +110,7 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 		_ = hclsyntax.VisitAll(b.Body, func(n hclsyntax.Node) hcl.Diagnostics {
 			if e, ok := n.(*hclsyntax.Attribute); ok {
 				mapKeys(e.Expr, p.file.keys)
+				readFacts(e.Expr, p.file.reads)
 			}
 			return nil
 		})

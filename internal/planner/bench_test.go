@@ -59,27 +59,33 @@ func fleet(services, edges, instances int) ([]api.Target, api.Graph) {
 }
 
 // BenchmarkPlan plans a patch for every target of a large fleet, with a budget
-// of five percent of the targets. The metric x_bound is the number of waves
-// divided by a lower bound.
+// of five percent of the targets: 20,000 targets with five instances each, and
+// 100,000 with ten. The metric x_bound is the number of waves divided by a lower
+// bound.
 func BenchmarkPlan(b *testing.B) {
-	b.Run("100k", func(b *testing.B) {
-		targets, graph := fleet(20_000, 200_000, 100_000)
-		in := planner.Input{
-			Patch: patch(b, `target { jobs = ["*"] }`), Targets: targets, Graph: graph, Now: now(),
-			Library: library(b, "policy \"limits\" {\n  budget { targets = 1000 }\n}"),
-		}
-		b.ReportAllocs()
-		var plan api.Plan
-		digests := map[string]bool{}
-		for b.Loop() {
-			var err error
-			plan, err = planner.Plan(in)
-			must.NoError(b, err)
-			digests[plan.Digest] = true
-		}
-		must.MapLen(b, 1, digests)
-		must.SliceEmpty(b, plan.Refusals)
-		b.ReportMetric(float64(len(plan.Waves))/float64(planner.Bound(graph, plan)), "x_bound")
-		b.ReportMetric(float64(len(plan.Waves)), "waves")
-	})
+	for _, c := range []struct {
+		name                       string
+		services, edges, instances int
+	}{{"100k", 20_000, 200_000, 100_000}, {"1M", 100_000, 1_000_000, 1_000_000}} {
+		b.Run(c.name, func(b *testing.B) {
+			targets, graph := fleet(c.services, c.edges, c.instances)
+			in := planner.Input{
+				Patch: patch(b, `target { jobs = ["*"] }`), Targets: targets, Graph: graph, Now: now(),
+				Library: library(b, fmt.Sprintf("policy \"limits\" {\n  budget { targets = %d }\n}", c.services/20)),
+			}
+			b.ReportAllocs()
+			var plan api.Plan
+			digests := map[string]bool{}
+			for b.Loop() {
+				var err error
+				plan, err = planner.Plan(in)
+				must.NoError(b, err)
+				digests[plan.Digest] = true
+			}
+			must.MapLen(b, 1, digests)
+			must.SliceEmpty(b, plan.Refusals)
+			b.ReportMetric(float64(len(plan.Waves))/float64(planner.Bound(graph, plan)), "x_bound")
+			b.ReportMetric(float64(len(plan.Waves)), "waves")
+		})
+	}
 }

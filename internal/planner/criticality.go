@@ -55,12 +55,10 @@ func union(a, b []string) []string {
 // why, sorted by reference.
 func Views(library *policies.Library, targets []api.Target, graph api.Graph, now time.Time) []api.TargetView {
 	in := Input{Targets: targets, Graph: graph, Sources: graph.Sources}
-	cluster := clusterFacts(in)
+	session := library.Session(api.Patch{}, clusterFacts(in), now)
 	out := make([]api.TargetView, 0, len(targets))
 	for _, t := range targets {
-		critical, why, err := library.Critical(policies.Facts{
-			Target: t, Criticality: CriticalityOf(t, graph.Criticality), Cluster: cluster, Now: now,
-		})
+		critical, why, err := session.Critical(t, CriticalityOf(t, graph.Criticality))
 		if err != nil {
 			// In doubt a target is treated with care.
 			critical, why = true, "can't be decided: "+api.AsError(err).Message

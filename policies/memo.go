@@ -1,0 +1,125 @@
+package policies
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// readFacts collects what an expression reads of a target and of the graph's
+// view of it, as dotted paths such as graph.blast_radius and target.meta.tier.
+// A shorter path means all that begins with it.
+func readFacts(expr hclsyntax.Expression, into map[string]bool) {
+	for _, t := range expr.Variables() {
+		path := t.RootName()
+		if path != "target" && path != "graph" {
+			continue // the same for every target of a session
+		}
+		for depth, step := range t[1:] {
+			name, ok := constantKey(step)
+			if !ok || depth == 1 && path != "target.meta" || depth > 1 {
+				break
+			}
+			path += "." + name
+		}
+		into[path] = true
+	}
+}
+
+// constantKey is the name that one step of a path leads to.
+func constantKey(step hcl.Traverser) (string, bool) {
+	switch s := step.(type) {
+	case hcl.TraverseAttr:
+		return s.Name, true
+	case hcl.TraverseIndex:
+		if s.Key.Type() == cty.String && s.Key.IsKnown() && !s.Key.IsNull() {
+			return s.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+// sameKey is equal for targets that differ in nothing that the policies read, so
+// that they are decided alike and in the same words. It is "" when there is no
+// telling.
+func (s *shared) sameKey(t api.Target, c api.Criticality) string {
+	key := make([]byte, 0, 128)
+	for _, path := range s.reads {
+		key = append(key, '\n')
+		switch path {
+		case "target.critical": // follows from the rest
+		case "target.namespace":
+			key = strconv.AppendQuote(key, t.Namespace)
+		case "target.driver":
+			key = strconv.AppendQuote(key, t.Driver)
+		case "target.count":
+			key = strconv.AppendInt(key, int64(t.Count), 10)
+		case "graph.known":
+			key = strconv.AppendBool(key, c.Service != "")
+		case "graph.blast_radius":
+			key = strconv.AppendInt(key, int64(c.BlastRadius), 10)
+		case "graph.blast_radius_max":
+			key = strconv.AppendInt(key, int64(c.BlastRadiusMax), 10)
+		case "graph.single_point":
+			key = strconv.AppendBool(key, c.SinglePoint)
+		case "graph.single_instance":
+			key = strconv.AppendBool(key, c.SingleInstance)
+		case "graph.score":
+			key = strconv.AppendFloat(key, c.Score, 'g', -1, 64)
+		default:
+			meta, isMeta := metaKey(path)
+			if value, ok := t.Meta[meta]; isMeta && ok {
+				key = strconv.AppendQuote(key, value)
+				continue
+			} else if isMeta {
+				continue // absent, which no quoted text is
+			}
+			all, err := json.Marshal([]any{t, c})
+			if err != nil {
+				return ""
+			}
+			key = append(key, all...)
+		}
+	}
+	return string(key)
+}
+
+// metaKey is the key of a target's metadata that a path names.
+func metaKey(path string) (string, bool) {
+	const prefix = "target.meta."
+	if !hasPrefix(path, prefix) {
+		return "", false
+	}
+	return path[len(prefix):], true
+}
+
+// decided is a decision that holds for all targets of a session with one key.
+type decided struct {
+	decision api.Decision
+	err      error
+}
+
+// decide decides about a target, or finds what was decided about one like it.
+func (s *Session) decide(target api.Target, criticality api.Criticality, impact *api.Impact) (api.Decision, error) {
+	key := ""
+	if impact == nil {
+		key = s.library.shared.sameKey(target, criticality)
+	}
+	if same, ok := s.decided[key]; ok {
+		return same.decision, same.err
+	}
+	d := &decider{env: s.environment(target, criticality, impact)}
+	d.decision.Because = make([]api.Because, 0, becauseUsual)
+	err := d.run(s.library.policies)
+	d.decision.Because = slices.Clip(d.decision.Because) // who appends to it must not reach the others'
+	if key != "" {
+		s.decided[key] = decided{d.decision, err}
+	}
+	return d.decision, err
+}
