@@ -166,7 +166,9 @@ type gathered struct {
 }
 
 func gather(ids []string, last, seen map[string]*counters) gathered {
-	var g gathered
+	g := gathered{
+		errors: make([]float64, 0, len(ids)), requests: make([]float64, 0, len(ids)), each: make([]increment, 0, len(ids)),
+	}
 	for i, id := range ids {
 		before, after := last[id], seen[id]
 		if before == nil || after == nil {
