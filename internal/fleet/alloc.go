@@ -1,8 +1,8 @@
 package fleet
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -113,8 +113,11 @@ func (a *Alloc) Address() string {
 	if len(a.Ports) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s:%d", a.Node.Address, a.Ports[0])
+	return a.address(0)
 }
+
+// address is host:port of one of the ports.
+func (a *Alloc) address(i int) string { return a.Node.Address + ":" + strconv.Itoa(a.Ports[i]) }
 
 // TaskState is the state of one of the group's tasks: pending, running or dead,
 // and whether it failed.

@@ -78,14 +78,15 @@ func (f *Fleet) Deployment(id string) (*Deployment, error) {
 	return nil, api.Errorf(api.CodeNotFound, "deployment not found: %s", id)
 }
 
-// active finds a deployment that goes on; the error has code invalid otherwise.
+// active finds a deployment that goes on; the error has code unavailable otherwise,
+// as for whatever a real Nomad answers with status 500.
 func (f *Fleet) active(id string) (*Deployment, error) {
 	d, err := f.Deployment(id)
 	if err != nil {
 		return nil, err
 	}
 	if !d.Active() {
-		return nil, api.Errorf(api.CodeInvalid, "can't change terminal deployment: it is %s", d.Status)
+		return nil, api.Errorf(api.CodeUnavailable, "can't change terminal deployment: it is %s", d.Status)
 	}
 	return d, nil
 }
@@ -127,7 +128,8 @@ func (f *Fleet) settle(d *Deployment, status, why string) {
 
 // SetAllocHealth marks allocations of a deployment, as a person does whose
 // update block says that health is manual. An unhealthy one ends a deployment
-// without a progress deadline. The error has code not_found or invalid.
+// without a progress deadline. The error has code not_found or
+// unavailable.
 func (f *Fleet) SetAllocHealth(id string, healthy, unhealthy []string) error {
 	d, err := f.active(id)
 	if err != nil {
@@ -136,7 +138,7 @@ func (f *Fleet) SetAllocHealth(id string, healthy, unhealthy []string) error {
 	for _, list := range [][]string{healthy, unhealthy} {
 		for _, id := range list {
 			if a := f.allocs[id]; a == nil || a.Deployment != d.ID {
-				return api.Errorf(api.CodeInvalid, "unknown alloc %q in deployment %s", id, d.ID)
+				return api.Errorf(api.CodeUnavailable, "unknown alloc %q in deployment %s", id, d.ID)
 			}
 		}
 	}
@@ -253,8 +255,8 @@ func (f *Fleet) healthyCanaries(g *DeploymentGroup) int {
 	return n
 }
 
-// PromoteDeployment ends the canaries' wait. The error has code invalid when
-// some of them have not been called healthy.
+// PromoteDeployment ends the canaries' wait. The error has code unavailable
+// when some of them have not been called healthy.
 func (f *Fleet) PromoteDeployment(id string) error {
 	d, err := f.active(id)
 	if err != nil {
@@ -262,7 +264,7 @@ func (f *Fleet) PromoteDeployment(id string) error {
 	}
 	for _, name := range d.groups() {
 		if g := d.Groups[name]; g.unpromoted() && f.healthyCanaries(g) < g.DesiredCanaries {
-			return api.Errorf(api.CodeInvalid, "task group %q has %d/%d healthy allocations", name, f.healthyCanaries(g), g.DesiredCanaries)
+			return api.Errorf(api.CodeUnavailable, "task group %q has %d/%d healthy allocations", name, f.healthyCanaries(g), g.DesiredCanaries)
 		}
 	}
 	f.promote(d)

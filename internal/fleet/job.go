@@ -122,10 +122,13 @@ type Reschedule struct {
 // Constraint limits the nodes of a job or a group.
 type Constraint struct{ Left, Operand, Right string }
 
+// ProviderNomad is the provider of services in Nomad's own catalog.
+const ProviderNomad = "nomad"
+
 // Service is what a group registers with Consul, or with Nomad.
 type Service struct {
 	Name      string
-	Provider  string            `json:",omitempty"` // consul when empty, or nomad
+	Provider  string            `json:",omitempty"` // consul when empty, or ProviderNomad
 	Port      string            `json:",omitempty"` // label
 	Checked   bool              `json:",omitempty"` // it has health checks
 	Connect   bool              `json:",omitempty"` // it has a sidecar in the mesh

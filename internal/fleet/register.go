@@ -140,12 +140,15 @@ func sameJob(a, b *Job) bool {
 		return false
 	}
 	for i := range a.Groups {
-		x, y := a.Groups[i].Update, b.Groups[i].Update
-		if (x == nil) != (y == nil) || (x != nil && *x != *y) {
+		if !sameUpdate(a.Groups[i].Update, b.Groups[i].Update) {
 			return false
 		}
 	}
 	return true
+}
+
+func sameUpdate(a, b *Update) bool {
+	return a == b || (a != nil && b != nil && *a == *b)
 }
 
 // newState begins a job, in the place of one that was purged.
@@ -265,7 +268,7 @@ func (f *Fleet) Revert(id JobID, version uint64, enforce bool, prior uint64) (Re
 		return Registered{}, err
 	}
 	if enforce && j.current.Version != prior {
-		return Registered{}, api.Errorf(api.CodeConflict, "Current job has version %d; enforcing version %d", j.current.Version, prior)
+		return Registered{}, api.Errorf(api.CodeUnavailable, "Current job has version %d; enforcing version %d", j.current.Version, prior)
 	}
 	v := j.version(version)
 	if v == nil || v == j.current {
@@ -274,7 +277,7 @@ func (f *Fleet) Revert(id JobID, version uint64, enforce bool, prior uint64) (Re
 	return f.Register(*v, false, 0)
 }
 
-// TagVersion marks a version, which is then kept. The error has code conflict
+// TagVersion marks a version, which is then kept. The error has code unavailable
 // when another one has the tag.
 func (f *Fleet) TagVersion(id JobID, version uint64, name, description string) error {
 	j, err := f.registered(id)
@@ -287,7 +290,7 @@ func (f *Fleet) TagVersion(id JobID, version uint64, name, description string) e
 	}
 	for _, other := range j.versions {
 		if other != v && other.Tag.Name == name {
-			return api.Errorf(api.CodeConflict, "tag %q already exists on a different version of job %q", name, id.ID)
+			return api.Errorf(api.CodeUnavailable, "tag %q already exists on a different version of job %q", name, id.ID)
 		}
 	}
 	v.Tag = Tag{Name: name, Description: description, At: f.now}

@@ -18,12 +18,7 @@ func (f *Fleet) schedule(j *jobState, e *Evaluation) {
 	complete := true
 	for _, name := range groupsOf(j) {
 		in := f.look(j, name, d)
-		var out changes
-		if j.system() && in.group != nil {
-			out = f.decideSystem(in)
-		} else {
-			out = decide(in)
-		}
+		out := f.decideGroup(j, in)
 		d = f.perform(j, in, out, d, e)
 		complete = complete && out.complete
 		if !out.later.IsZero() {

@@ -1,0 +1,362 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+)
+
+// Nomad is the door for Oakum's components in the same process: it answers as
+// internal/nomad does for a real one, of the moment that the fleet has reached.
+type Nomad struct{ *Fleet }
+
+// twinPrefix begins the job ID of every twin of the sandbox.
+const twinPrefix = "oakum-twin-"
+
+func jobOf(ref api.TargetRef) JobID { return JobID{ref.Namespace, ref.Job} }
+
+// Targets lists every group of every running service job, sorted.
+func (n Nomad) Targets(ctx context.Context) ([]api.Target, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var out []api.Target
+	for _, id := range n.JobIDs() {
+		j := n.jobs[id].current
+		if j.Type != TypeService || j.Stopped || strings.HasPrefix(id.ID, twinPrefix) {
+			continue
+		}
+		for i := range j.Groups {
+			out = append(out, target(j, &j.Groups[i]))
+		}
+	}
+	slices.SortFunc(out, func(a, b api.Target) int { return a.Compare(b.TargetRef) })
+	return out, nil
+}
+
+// Target reads one target; the error has code not_found when the job, the group
+// or a running version of it does not exist.
+func (n Nomad) Target(ctx context.Context, ref api.TargetRef) (api.Target, error) {
+	j, g, err := n.group(ctx, ref)
+	if err != nil {
+		return api.Target{}, err
+	}
+	return target(j, g), nil
+}
+
+// group is a target's group in the present version of its job.
+func (n Nomad) group(ctx context.Context, ref api.TargetRef) (*Job, *Group, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	j, err := n.Job(jobOf(ref))
+	if err != nil {
+		return nil, nil, err
+	}
+	g := j.Group(ref.Group)
+	if g == nil || j.Stopped {
+		return nil, nil, api.Errorf(api.CodeNotFound, "target %s: no such group in a running job", ref)
+	}
+	return j, g, nil
+}
+
+// target describes a group.
+func target(j *Job, g *Group) api.Target {
+	t := api.Target{
+		TargetRef: api.TargetRef{Namespace: j.Namespace, Job: j.ID, Group: g.Name}, Count: g.Count,
+		JobVersion: j.Version, JobModifyIndex: j.ModifyIndex, Meta: map[string]string{},
+	}
+	for _, meta := range []map[string]string{j.Meta, g.Meta} {
+		for k, v := range meta {
+			t.Meta[k] = v
+		}
+	}
+	for _, task := range g.Tasks {
+		t.Tasks = append(t.Tasks, api.Task{Name: task.Name, Driver: task.Driver, Lifecycle: task.Lifecycle, Image: task.Image()})
+		if task.Driver == "qemu" || (t.Driver == "" && task.Lifecycle == "") {
+			t.Driver = task.Driver
+		}
+	}
+	for _, s := range g.Services {
+		t.Services = append(t.Services, s.Name)
+		if s.Provider != ProviderNomad && s.Checked {
+			t.Checked = append(t.Checked, s.Name)
+		}
+	}
+	t.Services, t.Checked = unique(t.Services), unique(t.Checked)
+	return t
+}
+
+func unique(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// Instances lists the current instances of a target by name. Health is Nomad's
+// word alone.
+func (n Nomad) Instances(ctx context.Context, ref api.TargetRef) ([]api.Instance, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var out []api.Instance
+	for _, a := range n.Fleet.Instances(ref) {
+		out = append(out, instance(a))
+	}
+	slices.SortFunc(out, func(a, b api.Instance) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
+	return out, nil
+}
+
+func instance(a *Alloc) api.Instance {
+	in := api.Instance{
+		ID: a.ID, Name: a.Name, Node: a.Node.Name, JobVersion: a.Job.Version, Canary: a.Canary, Started: a.Created, Address: a.Address(),
+	}
+	in.Health, in.Because = health(a)
+	return in
+}
+
+// health is Nomad's word: every task that runs as long as the allocation must be
+// running.
+func health(a *Alloc) (api.Health, string) {
+	switch a.Client {
+	case ClientFailed, ClientLost, ClientComplete:
+		because := "allocation is " + a.Client
+		for _, e := range slices.Backward(a.Events) {
+			if e.Fails || e.ExitCode != 0 {
+				return api.Unhealthy, because + ": " + e.Message
+			}
+		}
+		return api.Unhealthy, because
+	case ClientPending:
+		return api.Pending, "allocation is pending"
+	}
+	for _, t := range a.Group.Tasks {
+		if state, _ := a.TaskState(t); state == "pending" {
+			return api.Pending, "task " + t.Name + " is pending"
+		}
+	}
+	return api.Healthy, ""
+}
+
+// Capture reads the job as it is now, to be what a rollback returns to.
+func (n Nomad) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error) {
+	j, g, err := n.group(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(j)
+	if err != nil {
+		return nil, fmt.Errorf("encode job %s: %w", ref.Job, err)
+	}
+	return &api.FormerJob{
+		Version: j.Version, ModifyIndex: j.ModifyIndex, Count: g.Count, Digest: j.Digest(), Checked: target(j, g).Checked, Job: text,
+	}, nil
+}
+
+// Check says whether the patch can be applied to the target's job at all.
+func (n Nomad) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply) error {
+	j, _, err := n.group(ctx, ref)
+	if err != nil {
+		return err
+	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool { return a.Kind == api.ApplyScript })
+	next, err := patched(j, ref.Group, changes)
+	if err != nil {
+		return err
+	}
+	if len(changes) > 0 && next.Digest() == j.Digest() {
+		return api.Errorf(api.CodeConflict, "target %s already runs what the patch asks for", ref)
+	}
+	_, err = n.Plan(*next)
+	return err
+}
+
+// former decodes the job that a rollout returns to.
+func former(m rollout.Move) (*Job, error) {
+	var j Job
+	if err := json.Unmarshal(m.Former.Job, &j); err != nil {
+		return nil, fmt.Errorf("decode job: %w", err)
+	}
+	return &j, nil
+}
+
+// heldUpdate is the update block under which instances are replaced and then
+// nothing moves. Its stagger tells two stages of one size apart.
+func heldUpdate(parallel, canaries int, expect uint64) *Update {
+	return &Update{
+		Stagger:     time.Minute + time.Duration(expect)*time.Microsecond, //nolint:gosec // an index is far below the range
+		MaxParallel: parallel, HealthCheck: HealthManual, MinHealthyTime: time.Second, HealthyDeadline: time.Minute, Canary: canaries,
+	}
+}
+
+// Stage registers the patched job so that delta former instances are replaced,
+// or so many patched ones start beside them, and then holds.
+func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
+	return n.move(ctx, m, expect, func(j *Job) (*Job, error) {
+		next, err := patched(j, m.Target.Group, m.Apply)
+		if err != nil {
+			return nil, err
+		}
+		canaries := 0
+		if mode == api.StageBeside {
+			canaries = delta
+		}
+		next.Group(m.Target.Group).Update = heldUpdate(delta, canaries, expect)
+		return next, nil
+	})
+}
+
+// Rollback registers the former groups so that every instance returns at once.
+func (n Nomad) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
+	return n.move(ctx, m, expect, func(j *Job) (*Job, error) {
+		g := j.Group(m.Target.Group)
+		if g == nil {
+			return nil, api.Errorf(api.CodeNotFound, "job %s has no group %q", j.ID, m.Target.Group)
+		}
+		g.Update = heldUpdate(max(1, m.Former.Count), 0, expect)
+		return j, nil
+	})
+}
+
+// Unpace registers a build with the update block that the job had before the
+// rollout.
+func (n Nomad) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
+	return n.move(ctx, m, expect, func(j *Job) (*Job, error) {
+		if build != api.BuildPatched {
+			return j, nil
+		}
+		return patched(j, m.Target.Group, m.Apply)
+	})
+}
+
+// move registers what is made of the former job, by compare-and-set.
+func (n Nomad) move(ctx context.Context, m rollout.Move, expect uint64, next func(*Job) (*Job, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	j, err := former(m)
+	if err != nil {
+		return err
+	}
+	if j, err = next(j); err != nil {
+		return err
+	}
+	_, err = n.Register(*j, true, expect)
+	return err
+}
+
+// Tag marks the former version. Repeating it is harmless.
+func (n Nomad) Tag(ctx context.Context, m rollout.Move) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tagged, err := n.tagged(m)
+	if err != nil || tagged {
+		return err
+	}
+	return n.TagVersion(jobOf(m.Target), m.Former.Version, m.TagName(), "former version of rollout "+m.Rollout)
+}
+
+// Untag removes the mark.
+func (n Nomad) Untag(ctx context.Context, m rollout.Move) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	tagged, err := n.tagged(m)
+	if err != nil || !tagged {
+		return err
+	}
+	return n.UntagVersion(jobOf(m.Target), m.TagName())
+}
+
+func (n Nomad) tagged(m rollout.Move) (bool, error) {
+	versions, err := n.Versions(jobOf(m.Target))
+	return slices.ContainsFunc(versions, func(j *Job) bool { return j.Tag.Name == m.TagName() }), err
+}
+
+// Settle marks every running instance of the latest deployment healthy. It does
+// nothing when that is over.
+func (n Nomad) Settle(ctx context.Context, m rollout.Move) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d := n.Latest(jobOf(m.Target))
+	if d == nil || !d.Active() {
+		return nil
+	}
+	var ids []string
+	for _, a := range n.Allocs(d.Job) {
+		if a.Deployment == d.ID && a.Desired == DesiredRun && a.Client == ClientRunning {
+			ids = append(ids, a.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return n.SetAllocHealth(d.ID, ids, nil)
+}
+
+// Promote takes the former instances away: canaries become the target.
+func (n Nomad) Promote(ctx context.Context, m rollout.Move) error {
+	if err := n.Settle(ctx, m); err != nil {
+		return err
+	}
+	d := n.Latest(jobOf(m.Target))
+	if d == nil || !d.Active() {
+		return api.Errorf(api.CodeConflict, "promote %s: its deployment is over", m.Target)
+	}
+	return n.PromoteDeployment(d.ID)
+}
+
+// View looks at the job: which build is registered, at whose pace, and which
+// build each instance runs.
+func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, error) {
+	j, g, err := n.group(ctx, m.Target)
+	if err != nil {
+		return nil, err
+	}
+	was, err := former(m)
+	if err != nil {
+		return nil, err
+	}
+	next, err := patched(was, m.Target.Group, m.Apply)
+	if err != nil {
+		return nil, err
+	}
+	view := &rollout.JobView{
+		ModifyIndex: j.ModifyIndex, Version: j.Version, Count: g.Count, Pace: rollout.PaceHeld, Promoted: true, Settled: true,
+	}
+	builds := map[uint64]api.Build{}
+	for _, v := range n.jobs[j.JobID].versions {
+		switch v.Digest() {
+		case m.Former.Digest:
+			builds[v.Version] = api.BuildFormer
+		case next.Digest():
+			builds[v.Version] = api.BuildPatched
+		}
+		view.Tagged = view.Tagged || v.Tag.Name == m.TagName()
+	}
+	view.Build = cmp.Or(builds[j.Version], api.BuildForeign)
+	if own := was.Group(m.Target.Group); own != nil && sameUpdate(own.Update, g.Update) {
+		view.Pace = rollout.PaceOwn
+	}
+	if d := n.Latest(j.JobID); d != nil && d.JobVersion == j.Version && d.JobCreateIndex == j.CreateIndex {
+		view.Settled = !d.Active()
+		if s := d.Groups[m.Target.Group]; s != nil && s.DesiredCanaries > 0 {
+			view.Promoted = s.Promoted
+		}
+	}
+	if view.Instances, err = n.Instances(ctx, m.Target); err != nil {
+		return nil, err
+	}
+	for i := range view.Instances {
+		view.Instances[i].Build = cmp.Or(builds[view.Instances[i].JobVersion], api.BuildForeign)
+	}
+	return view, nil
+}

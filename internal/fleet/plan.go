@@ -1,0 +1,162 @@
+package fleet
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Planned is what a registration would do.
+type Planned struct {
+	Groups      map[string]PlannedGroup
+	Failed      map[string]Failure // groups whose instances would find no place
+	ModifyIndex uint64             // of the present version; 0 when there is none
+	Version     uint64             // that it would be
+	New         bool               // there would be a new version
+}
+
+// PlannedGroup counts what would happen to a group's instances.
+type PlannedGroup struct {
+	Ignore, Place, Migrate, Stop, InPlace, Destructive, Canary int
+}
+
+// Plan is a dry run of Register. It changes nothing.
+func (f *Fleet) Plan(job Job) (Planned, error) {
+	job.Groups = slices.Clone(job.Groups)
+	if err := job.complete(); err != nil {
+		return Planned{}, err
+	}
+	out := Planned{Groups: map[string]PlannedGroup{}, New: true}
+	dry := &jobState{current: &job}
+	if j, err := f.registered(job.JobID); err == nil {
+		out.ModifyIndex, out.Version = j.current.ModifyIndex, j.current.Version+1
+		if !j.current.Stopped && sameJob(j.current, &job) {
+			out.New, out.Version = false, j.current.Version
+			dry.current, dry.deployments = j.current, j.deployments
+		}
+		dry.allocs, dry.versions = j.allocs, j.versions
+	}
+	// What is free, and the luck of those who come after, stay as they are.
+	luck := f.rng
+	f.rng = rand.New(rand.NewPCG(f.index, 0xd47))
+	defer func() { f.rng = luck }()
+	room := f.room()
+	defer room.restore()
+	e := &Evaluation{}
+	var d *Deployment
+	if len(dry.deployments) > 0 && dry.deployments[0].JobVersion == dry.current.Version {
+		d = dry.deployments[0]
+	}
+	for _, name := range groupsOf(dry) {
+		changes := f.decideGroup(dry, f.look(dry, name, d))
+		out.Groups[name] = changes.planned()
+		for _, p := range changes.place {
+			f.tentative(dry, p, e)
+		}
+	}
+	out.Failed = e.Failed
+	return out, nil
+}
+
+// planned counts changes.
+func (c changes) planned() PlannedGroup {
+	p := PlannedGroup{
+		Ignore: c.ignore, Stop: len(c.stop), InPlace: len(c.inPlace), Destructive: c.replaced, Canary: c.canaries, Migrate: c.migrated,
+	}
+	p.Place = len(c.place) - c.replaced - c.canaries - c.migrated
+	return p
+}
+
+// tentative takes the room of a placement.
+func (f *Fleet) tentative(j *jobState, p placement, e *Evaluation) {
+	var freed *Alloc
+	if p.stops != "" {
+		freed = p.previous
+	}
+	n := f.choose(j, p, freed, e)
+	if n == nil {
+		return
+	}
+	if freed != nil {
+		cpu, mb := freed.Group.size()
+		freed.Node.UsedCPU, freed.Node.UsedMB = freed.Node.UsedCPU-cpu, freed.Node.UsedMB-mb
+	}
+	cpu, mb := p.job.Group(p.group).size()
+	n.UsedCPU, n.UsedMB = n.UsedCPU+cpu, n.UsedMB+mb
+}
+
+// room is what is taken of each node.
+type room map[*Node][2]int
+
+func (f *Fleet) room() room {
+	r := make(room, len(f.nodes))
+	for _, n := range f.nodes {
+		r[n] = [2]int{n.UsedCPU, n.UsedMB}
+	}
+	return r
+}
+
+func (r room) restore() {
+	for n, used := range maps.All(r) {
+		n.UsedCPU, n.UsedMB = used[0], used[1]
+	}
+}
+
+// decideGroup is the reconciliation of a group of any kind of job.
+func (f *Fleet) decideGroup(j *jobState, in situation) changes {
+	if j.system() && in.group != nil {
+		return f.decideSystem(in)
+	}
+	return decide(in)
+}
+
+// patched is the job with changes to the tasks of one group, as the adapter of a
+// real Nomad makes them.
+func patched(j *Job, group string, changes []api.Apply) (*Job, error) {
+	out := *j
+	out.digest = ""
+	out.Groups = slices.Clone(j.Groups)
+	g := out.Group(group)
+	if g == nil {
+		return nil, api.Errorf(api.CodeNotFound, "job %s has no group %q", j.ID, group)
+	}
+	g.Tasks = slices.Clone(g.Tasks)
+	for i, c := range changes {
+		at := slices.IndexFunc(g.Tasks, func(t Task) bool { return t.Name == c.Task })
+		if at < 0 {
+			return nil, api.Errorf(api.CodeInvalid, "apply[%d]: group %q has no task %q", i, group, c.Task)
+		}
+		if err := g.Tasks[at].change(c); err != nil {
+			return nil, api.Errorf(api.CodeInvalid, "apply[%d]: %s", i, err.Error())
+		}
+	}
+	return &out, nil
+}
+
+// change applies a change to a task, whose maps others have too.
+func (t *Task) change(c api.Apply) error {
+	config := map[string]any{}
+	maps.Copy(config, t.Config)
+	switch c.Kind {
+	case api.ApplyImage:
+		key := "image"
+		if t.Driver == "qemu" {
+			key = "image_path"
+		}
+		config[key] = c.Image
+	case api.ApplyJob:
+		maps.Copy(config, c.Config)
+		env := map[string]string{}
+		maps.Copy(env, t.Env)
+		maps.Copy(env, c.Env)
+		t.Env = env
+	case api.ApplyScript:
+		return api.Errorf(api.CodeInvalid, "task %q: a script must be baked into an image before it is rolled out", c.Task)
+	default:
+		return api.Errorf(api.CodeInvalid, "unknown kind of change %q", c.Kind)
+	}
+	t.Config = config
+	return nil
+}
