@@ -9,13 +9,13 @@ import (
 // The scheduler's reconciliation of one group, as a decision: what is there and
 // what is wanted in, what has to be done out.
 
-// Why the scheduler stops an allocation, as Nomad says it.
+// Why the scheduler stops an allocation, as Nomad says it in Alloc.Description.
 const (
-	whyNotNeeded = "alloc not needed due to job update"
-	whyUpdating  = "alloc is being updated due to job update"
-	whyMigrating = "alloc is being migrated"
-	whyLost      = "alloc is lost since its node is down"
-	whyResched   = "alloc was rescheduled because it failed"
+	StopNotNeeded   = "alloc not needed due to job update"
+	StopUpdating    = "alloc is being updated due to job update"
+	StopMigrating   = "alloc is being migrated"
+	StopLost        = "alloc is lost since its node is down"
+	StopRescheduled = "alloc was rescheduled because it failed"
 )
 
 // situation is a group as an evaluation finds it.
@@ -77,7 +77,7 @@ func decide(in situation) changes {
 	if in.group == nil {
 		var out changes
 		for _, a := range in.allocs {
-			out.stop = append(out.stop, stopping{a, whyNotNeeded})
+			out.stop = append(out.stop, stopping{a, StopNotNeeded})
 		}
 		return out
 	}
@@ -107,14 +107,14 @@ func (s *sorted) sort() {
 		tainted := a.Node.Status == NodeDown || a.migrate
 		switch {
 		case a.Canary && (!ours || s.failed):
-			s.out.stop = append(s.out.stop, stopping{a, whyNotNeeded})
+			s.out.stop = append(s.out.stop, stopping{a, StopNotNeeded})
 		case a.Canary && tainted:
-			s.out.stop = append(s.out.stop, stopping{a, cmp.Or(lostWhy(a), whyMigrating)})
+			s.out.stop = append(s.out.stop, stopping{a, cmp.Or(lostWhy(a), StopMigrating)})
 		case a.Client == ClientComplete: // of a batch job
 			s.rest = append(s.rest, a)
 		case a.Node.Status == NodeDown:
 			s.lost = append(s.lost, a)
-			s.out.stop = append(s.out.stop, stopping{a, whyLost})
+			s.out.stop = append(s.out.stop, stopping{a, StopLost})
 		case a.migrate:
 			s.migrate = append(s.migrate, a)
 		case a.Client == ClientFailed && s.retries(a):
@@ -130,7 +130,7 @@ func (s *sorted) sort() {
 
 func lostWhy(a *Alloc) string {
 	if a.Node.Status == NodeDown {
-		return whyLost
+		return StopLost
 	}
 	return ""
 }
@@ -185,7 +185,7 @@ func (s *sorted) shrink() {
 	slices.SortStableFunc(list, func(a, b *Alloc) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), b.Slot-a.Slot) })
 	gone := list[:remove]
 	for _, a := range gone {
-		s.out.stop = append(s.out.stop, stopping{a, whyNotNeeded})
+		s.out.stop = append(s.out.stop, stopping{a, StopNotNeeded})
 	}
 	s.rest, s.migrate = without(s.rest, gone), without(s.migrate, gone)
 }
@@ -280,7 +280,7 @@ func (s *sorted) fill() {
 	for _, a := range s.retry {
 		part := s.failed && a.Deployment == s.deployment.ID
 		if open || !part {
-			p := s.replacement(a, whyResched)
+			p := s.replacement(a, StopRescheduled)
 			p.rescheduled = true
 			place = append(place, p)
 		} else {
@@ -312,13 +312,13 @@ func (s *sorted) fill() {
 	s.out.place = append(s.out.place, place...)
 	if open {
 		for _, a := range s.destructive[:min(limit, len(s.destructive))] {
-			s.out.place = append(s.out.place, s.replacement(a, whyUpdating))
+			s.out.place = append(s.out.place, s.replacement(a, StopUpdating))
 			s.out.replaced++
 		}
 	}
 	s.out.ignore += len(s.destructive) - s.out.replaced
 	for _, a := range s.migrate {
-		s.out.place = append(s.out.place, s.replacement(a, whyMigrating))
+		s.out.place = append(s.out.place, s.replacement(a, StopMigrating))
 		s.out.migrated++
 	}
 }
@@ -327,7 +327,7 @@ func (s *sorted) fill() {
 func (s *sorted) replacement(a *Alloc, why string) placement {
 	return placement{
 		job: s.job, group: s.group.Name, slot: a.Slot, canary: a.Canary, previous: a, stops: why,
-		older: s.canarying && !a.Canary && why != whyUpdating,
+		older: s.canarying && !a.Canary && why != StopUpdating,
 	}
 }
 

@@ -241,18 +241,18 @@ func (f *Fleet) decideSystem(in situation) changes {
 		n := a.Node
 		switch {
 		case n.Status == NodeDown:
-			out.stop = append(out.stop, stopping{a, whyLost})
+			out.stop = append(out.stop, stopping{a, StopLost})
 		case a.migrate || !n.admits(in.job, in.group):
-			out.stop = append(out.stop, stopping{a, whyNotNeeded})
+			out.stop = append(out.stop, stopping{a, StopNotNeeded})
 		case a.Client == ClientFailed && in.job.Type == TypeSystem:
 			// A system job is started again where it failed.
-			out.place = append(out.place, placement{job: in.job, group: in.group.Name, previous: a, stops: whyResched, node: n})
+			out.place = append(out.place, placement{job: in.job, group: in.group.Name, previous: a, stops: StopRescheduled, node: n})
 			have[n.ID] = a
 		case a.Job != in.job && a.Group.Spec != in.group.Spec:
 			have[n.ID] = a
 			out.destructive++
 			out.replaced++
-			out.place = append(out.place, placement{job: in.job, group: in.group.Name, previous: a, stops: whyUpdating, node: n})
+			out.place = append(out.place, placement{job: in.job, group: in.group.Name, previous: a, stops: StopUpdating, node: n})
 		default:
 			have[n.ID] = a
 			if a.Job != in.job && !a.ended() {

@@ -13,6 +13,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -25,21 +26,24 @@ func calmWorld(n int, change func(*api.Decision)) *world {
 	w.store = state.NewStore()
 	w.fsm = state.NewFSM(w.store)
 	w.night, w.skew = nil, 0
-	w.refs, w.jobs = nil, map[api.TargetRef]*modelJob{}
+	w.good = true
+	w.newFleet(1)
 	w.ladder = []api.Advice{stage(50, api.StageInPlace), stage(100, api.StageInPlace)}
 	d := api.Decision{Deadline: api.Duration(time.Minute), Rollback: api.RollbackSpec{OnHealth: true, OnDeadline: true}}
 	change(&d)
 	cmd := &state.PatchSubmit{Patch: api.Patch{Name: "p", Digest: "d"}, Plan: api.Plan{ID: "plan", Patch: "p", Digest: "d"}}
 	for i := range n {
-		ref := api.TargetRef{Namespace: "default", Job: fmt.Sprintf("job%d", i), Group: "g"}
-		w.jobs[ref] = newModelJob(ref, 4, func(string) time.Duration { return 2 * time.Second }, w.now())
-		w.refs = append(w.refs, ref)
+		ref := w.addJob(fmt.Sprintf("job%d", i), 4)
 		d.Target = ref
 		cmd.Rollouts = append(cmd.Rollouts, api.Rollout{
 			ID: fmt.Sprintf("r%d", i), Plan: "plan", Patch: "p", PatchDigest: "d", Target: ref, Wave: 1, Decision: d,
-			Status: api.RolloutPending, Apply: []api.Apply{{Kind: api.ApplyJob, Task: "main"}},
+			Status: api.RolloutPending, Apply: thePatch(),
 		})
 	}
+	w.fleet.Advance(w.now())
+	w.fleet.Behave(func(fleet.Build) fleet.Behaviour {
+		return fleet.Behaviour{Start: time.Second, Boot: time.Second}
+	})
 	entry, err := state.Encode(cmd, w.now(), "ada")
 	if err == nil {
 		err = w.apply(entry)
@@ -80,16 +84,12 @@ func TestATurnThatChangesNothingWritesNothing(t *testing.T) {
 		}},
 		"held by a foreign job": {func(*api.Decision) {}, func(t *testing.T, w *world) {
 			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
-			j := w.jobs[w.refs[0]]
-			_, err := j.register("theirs", block{own: true, parallel: 1}, j.index)
-			must.NoError(t, err)
+			must.NoError(t, w.registers(w.refs[0], "theirs"))
 			w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
 		}},
 		"rolling back a foreign job": {func(*api.Decision) {}, func(t *testing.T, w *world) {
 			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
-			j := w.jobs[w.refs[0]]
-			_, err := j.register("theirs", block{own: true, parallel: 1}, j.index)
-			must.NoError(t, err)
+			must.NoError(t, w.registers(w.refs[0], "theirs"))
 			w.command("r0", "rollback", "test")
 			w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 && r.Effect == nil })
 		}},
@@ -134,9 +134,7 @@ func TestForeignRollbackIsGivenUp(t *testing.T) {
 		w := calmWorld(1, func(*api.Decision) {})
 		defer w.term.cancel()
 		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
-		j := w.jobs[w.refs[0]]
-		_, err := j.register("theirs", block{own: true, parallel: 1}, j.index)
-		must.NoError(t, err)
+		must.NoError(t, w.registers(w.refs[0], "theirs"))
 		w.command("r0", "abort", "test")
 		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 })
 		must.Eq(t, "job", w.rollout("r0").Holds[0].Source)
@@ -144,7 +142,7 @@ func TestForeignRollbackIsGivenUp(t *testing.T) {
 		w.command("r0", "abort", "test")
 		must.Eq(t, api.RolloutFailed, w.rollout("r0").Status)
 		must.StrContains(t, w.rollout("r0").Reason, "changed by somebody else")
-		must.Eq(t, "theirs", j.spec)
+		must.Eq(t, "theirs", buildOf(&w.job(w.refs[0]).Groups[0]))
 	})
 }
 

@@ -46,11 +46,8 @@ func (w *world) run() {
 // step lets the world go on for a moment and gives every worker a turn.
 func (w *world) step() {
 	w.arrive()
-	for _, ref := range w.refs {
-		if w.chance(0.8) { // else the scheduler is busy elsewhere
-			w.jobs[ref].schedule(w.now())
-		}
-	}
+	w.hurry()
+	w.advance()
 	if w.term == nil || w.term.over() {
 		w.elect()
 	}

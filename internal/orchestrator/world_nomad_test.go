@@ -1,21 +1,17 @@
 package orchestrator
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/rollout"
+	"github.com/oakumhq/oakum/internal/fleet"
 )
 
-// The model of one job in Nomad: registration with compare-and-set, versions,
-// and the scheduler's reconciliation as it was measured on a real one. A held
-// deployment replaces max_parallel instances minus those that nobody has called
-// healthy; an instance whose specification is the same is updated in place;
-// canaries stand beside the others until they are promoted.
+// The jobs of a world run in a fleet in memory. What is here is how they are
+// made, what the world does to them, and what it remembers of them.
 
 // specFormer is what every job runs at first. A specification that somebody
 // else registers is any other word; patchOf names what a patch makes of one.
@@ -25,361 +21,251 @@ func patchOf(spec string) string { return "patched:" + spec }
 
 func isPatched(spec string) bool { return strings.HasPrefix(spec, "patched:") }
 
-// block is an update block.
-type block struct {
-	own              bool
-	parallel, canary int
-	mark             uint64 // tells two stages of one size apart
-}
-
-// modelAlloc is one allocation.
-type modelAlloc struct {
-	id      string
-	slot    int
-	version uint64
-	spec    string
-	dep     int // the deployment that counts it
-	canary  bool
-	marked  bool      // called healthy in its deployment
-	ready   time.Time // healthy from then on; zero means never
-	failed  bool      // dead and not replaced
-	hurt    bool      // its present lack of health is a fault's doing
-	replace bool      // dead, and to be replaced by the scheduler
-}
-
-func (a *modelAlloc) healthy(now time.Time) bool {
-	return !a.failed && !a.replace && !a.ready.IsZero() && !now.Before(a.ready)
-}
-
-type modelDeployment struct {
-	id       int
-	version  uint64
-	status   string // running, successful, failed, cancelled
-	canaries int
-	promoted bool
-	first    bool // nothing was reconciled for it yet
-}
-
-// modelJob is a job with its instances.
-type modelJob struct {
-	ref      api.TargetRef
-	index    uint64
-	version  uint64
-	spec     string
-	update   block
-	count    int
-	allocs   []*modelAlloc
-	dep      modelDeployment
-	specs    map[uint64]string
-	tags     map[string]uint64
-	serial   int
-	overshot int // former instances that came back patched
-	lost     int // instances that a fault killed
-	at       time.Time
-	boot     func(spec string) time.Duration // until healthy; negative means never
-}
-
-func newModelJob(ref api.TargetRef, count int, boot func(string) time.Duration, now time.Time) *modelJob {
-	j := &modelJob{
-		ref: ref, index: 100, spec: specFormer, update: block{own: true, parallel: 1}, count: count, at: now,
-		specs: map[uint64]string{0: specFormer}, tags: map[string]uint64{}, boot: boot,
-		dep: modelDeployment{status: "successful"},
+// buildOf reads what a group runs.
+func buildOf(g *fleet.Group) string {
+	env := g.Tasks[0].Env
+	if env["PATCH"] != "" {
+		return patchOf(env["BUILD"])
 	}
-	for i := range count {
-		a := j.place(i, specFormer, 0)
-		a.ready, a.marked = now, true
+	return env["BUILD"]
+}
+
+// thePatch is what every rollout of a world applies.
+func thePatch() []api.Apply {
+	return []api.Apply{{Kind: api.ApplyJob, Task: "main", Env: map[string]string{"PATCH": "p"}}}
+}
+
+// ownPace is the update block that every job has before its rollout.
+func ownPace() *fleet.Update {
+	return &fleet.Update{
+		MaxParallel: 1, MinHealthyTime: time.Second, HealthyDeadline: 5 * time.Minute, ProgressDeadline: 10 * time.Minute,
+	}
+}
+
+// worldJob is what the world remembers of a job's instances.
+type worldJob struct {
+	ref      api.TargetRef
+	seen     map[string]bool
+	hurt     map[string]bool // instances whose present lack of health is a fault's doing
+	overshot int             // former instances that came back patched
+}
+
+// nodes is how many there are in a world's fleet.
+const nodes = 6
+
+// newFleet begins the fleet of a world.
+func (w *world) newFleet(seed uint64) {
+	w.fleet = fleet.New(seed, w.now().Add(-time.Hour))
+	for i := range nodes {
+		w.fleet.AddNode(fleet.Node{Name: fmt.Sprintf("n%d", i), CPU: 100_000, MemoryMB: 100_000})
+	}
+	w.jobs, w.refs, w.captured = map[api.TargetRef]*worldJob{}, nil, map[string]string{}
+}
+
+// addJob registers a job whose instances have run for a while.
+func (w *world) addJob(name string, count int) api.TargetRef {
+	ref := api.TargetRef{Namespace: "default", Job: name, Group: "g"}
+	g := fleet.Group{
+		Name: ref.Group, Count: count, Update: ownPace(),
+		Restart:    &fleet.Restart{Attempts: 1000, Interval: time.Hour, Delay: 4 * time.Second},
+		Reschedule: &fleet.Reschedule{Unlimited: true, Delay: 2 * time.Second, MaxDelay: 10 * time.Second},
+		Tasks:      []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": specFormer}}},
+	}
+	if w.checked {
+		g.Services = []fleet.Service{{Name: name, Checked: true}}
+	}
+	job := fleet.Job{JobID: fleet.JobID{Namespace: ref.Namespace, ID: ref.Job}, Groups: []fleet.Group{g}}
+	if _, err := w.fleet.Register(job, true, 0); err != nil {
+		w.fail("register %s: %v", ref, err)
+	}
+	w.fleet.Advance(w.fleet.Now().Add(15 * time.Minute))
+	w.refs = append(w.refs, ref)
+	w.jobs[ref] = &worldJob{ref: ref, seen: map[string]bool{}, hurt: map[string]bool{}}
+	for _, a := range w.fleet.Instances(ref) {
+		w.jobs[ref].seen[a.ID] = true
+	}
+	return ref
+}
+
+// advance brings the fleet to the present, and looks at what became of it.
+func (w *world) advance() {
+	w.fleet.Advance(w.now())
+	if w.fleetIndex == w.fleet.Index() {
+		return
+	}
+	w.fleetIndex = w.fleet.Index()
+	for _, ref := range w.refs {
+		w.jobs[ref].see(w.fleet)
+	}
+}
+
+// nomad is the fleet's door, in the present.
+func (w *world) nomad() fleet.Nomad {
+	w.advance()
+	return fleet.Nomad{Fleet: w.fleet}
+}
+
+// job is a target's job as it is registered.
+func (w *world) job(ref api.TargetRef) *fleet.Job {
+	j, err := w.fleet.Job(fleet.JobID{Namespace: ref.Namespace, ID: ref.Job})
+	if err != nil {
+		w.fail("%s: %v", ref, err)
+		return &fleet.Job{Groups: []fleet.Group{{Update: ownPace(), Tasks: []fleet.Task{{}}}}}
 	}
 	return j
 }
 
-func (j *modelJob) place(slot int, spec string, version uint64) *modelAlloc {
-	j.serial++
-	a := &modelAlloc{id: fmt.Sprintf("%s-%03d", j.ref.Job, j.serial), slot: slot, spec: spec, version: version, dep: j.dep.id}
-	if d := j.boot(spec); d >= 0 {
-		a.ready = j.at.Add(d)
-	}
-	j.allocs = append(j.allocs, a)
-	return a
+// registers registers a specification at a job's own pace, as somebody does who
+// does not know of the rollout.
+func (w *world) registers(ref api.TargetRef, spec string) error {
+	job := *w.job(ref)
+	g := job.Groups[0]
+	g.Update = ownPace()
+	g.Tasks = []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": spec}}}
+	job.Groups = []fleet.Group{g}
+	w.hurry()
+	_, err := w.fleet.Register(job, false, 0)
+	w.advance()
+	return err
 }
 
-// register is the compare-and-set. It reports whether there is a new version.
-func (j *modelJob) register(spec string, u block, expect uint64) (bool, error) {
-	if expect != j.index {
-		return false, api.Errorf(api.CodeConflict, "Enforcing job modify index %d: job exists with conflicting job modify index: %d", expect, j.index)
+// hurry draws how long the scheduler takes from now on: most of the time none.
+func (w *world) hurry() {
+	if w.chance(0.6) {
+		w.fleet.SchedulerDelay(0, 0)
+	} else {
+		w.fleet.SchedulerDelay(100*time.Millisecond, 3*time.Second)
 	}
-	if spec == j.spec && u == j.update {
-		return false, nil
-	}
-	j.index += 7
-	j.version++
-	j.spec, j.update = spec, u
-	j.specs[j.version] = spec
-	j.dep = modelDeployment{id: j.dep.id + 1, version: j.version, status: "running", canaries: u.canary, first: true}
-	return true, nil
 }
 
-// schedule is one evaluation.
-func (j *modelJob) schedule(now time.Time) {
-	j.at = now
-	for _, a := range j.allocs {
-		if a.healthy(now) {
-			a.hurt = false
+// see remembers new instances. One that comes in the place of another that is
+// lost or has failed is not at fault for being away.
+func (j *worldJob) see(f *fleet.Fleet) {
+	for _, a := range f.Instances(j.ref) {
+		if !j.seen[a.ID] {
+			j.seen[a.ID] = true
+			j.meet(f, a)
+		}
+		if a.Answers() {
+			delete(j.hurt, a.ID)
 		}
 	}
-	j.autoHealth(now)
-	j.stopOldCanaries()
-	j.inPlace()
-	candidates := j.candidates()
-	if len(candidates) == 0 && j.dep.first {
-		j.dep.canaries = 0 // nothing to stand beside
-	}
-	if j.dep.canaries > 0 && !j.dep.promoted && len(candidates) > 0 {
-		have := 0
-		for _, a := range j.allocs {
-			if a.canary && a.dep == j.dep.id {
-				have++
-			}
-		}
-		for i := have; i < j.dep.canaries && j.dep.status == "running"; i++ {
-			j.place(i, j.spec, j.version).canary = true
-		}
-		j.reschedule()
-		j.dep.first = false
+}
+
+func (j *worldJob) meet(f *fleet.Fleet, a *fleet.Alloc) {
+	if a.Canary && a.Previous == "" {
 		return
 	}
-	j.shrink()
-	j.reschedule()
-	candidates = j.candidates()
-	n := min(j.limit(), len(candidates))
-	for _, a := range candidates[:n] {
-		j.remove(a)
-		j.place(a.slot, j.spec, j.version)
-	}
-	for len(j.allocs) < j.count {
-		j.place(len(j.allocs), j.spec, j.version)
-	}
-	j.dep.first = false
-	j.closeDeployment()
-}
-
-// autoHealth calls instances healthy where the job's own update block has
-// Nomad do so.
-func (j *modelJob) autoHealth(now time.Time) {
-	for _, a := range j.allocs {
-		if j.update.own && a.healthy(now) {
-			a.marked = true
-		}
-	}
-}
-
-func (j *modelJob) stopOldCanaries() {
-	for _, a := range slices.Clone(j.allocs) {
-		if a.canary && a.dep != j.dep.id {
-			j.remove(a)
-		}
-	}
-}
-
-// inPlace updates the instances that run the right thing already.
-func (j *modelJob) inPlace() {
-	for _, a := range j.allocs {
-		if a.spec == j.spec && a.version != j.version && !a.failed {
-			a.version, a.dep, a.marked = j.version, j.dep.id, false
-		}
-	}
-}
-
-// candidates are the instances that have to be replaced, by slot.
-func (j *modelJob) candidates() []*modelAlloc {
-	var out []*modelAlloc
-	for _, a := range j.allocs {
-		if a.spec != j.spec && !a.canary {
-			out = append(out, a)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b *modelAlloc) int { return a.slot - b.slot })
-	return out
-}
-
-func (j *modelJob) limit() int {
-	if j.dep.status != "running" {
-		return 0
-	}
-	n := j.update.parallel
-	if j.dep.first {
-		return n
-	}
-	for _, a := range j.allocs {
-		if a.dep == j.dep.id && !a.marked {
-			n--
-		}
-	}
-	return max(0, n)
-}
-
-// reschedule replaces dead instances: in the version that is registered,
-// unless canaries still wait for their promotion.
-func (j *modelJob) reschedule() {
-	waiting := j.dep.canaries > 0 && !j.dep.promoted
-	for _, a := range slices.Clone(j.allocs) {
-		if !a.replace && (!a.failed || a.dep == j.dep.id) {
-			continue
-		}
-		j.remove(a)
-		spec, version := j.spec, j.version
-		if waiting && !a.canary {
-			spec, version = a.spec, a.version
-		}
-		b := j.place(a.slot, spec, version)
-		b.canary = a.canary
-		b.hurt = true
-		if !isPatched(a.spec) && isPatched(spec) {
-			j.overshot++
-		}
-	}
-}
-
-// shrink stops what is more than the group's count after a promotion: dead
-// instances first, then former ones, then those of the highest slots.
-func (j *modelJob) shrink() {
-	for _, a := range slices.Clone(j.allocs) {
-		if a.replace && len(j.allocs) > j.count {
-			j.remove(a)
-		}
-	}
-	for _, a := range j.candidates() {
-		if len(j.allocs) > j.count {
-			j.remove(a)
-		}
-	}
-	for len(j.allocs) > j.count {
-		j.remove(slices.MaxFunc(j.allocs, func(a, b *modelAlloc) int { return a.slot - b.slot }))
-	}
-}
-
-func (j *modelJob) closeDeployment() {
-	if j.dep.status != "running" || len(j.candidates()) > 0 {
+	was, err := f.Alloc(a.Previous)
+	if err == nil && was.Description == fleet.StopUpdating {
 		return
 	}
-	for _, a := range j.allocs {
-		if a.dep == j.dep.id && !a.marked {
-			return
-		}
+	for err == nil && !j.seen[was.ID] { // it was replaced and lost again between two looks
+		was, err = f.Alloc(was.Previous)
 	}
-	j.dep.status = "successful"
+	j.hurt[a.ID] = true
+	if isPatched(buildOf(a.Group)) && (err != nil || !isPatched(buildOf(was.Group))) {
+		j.overshot++
+	}
 }
 
-func (j *modelJob) remove(a *modelAlloc) {
-	j.allocs = slices.DeleteFunc(j.allocs, func(b *modelAlloc) bool { return a == b })
-}
-
-// setHealth marks the instances of a deployment healthy, if it still runs.
-func (j *modelJob) setHealth(dep int, now time.Time) {
-	if dep != j.dep.id || j.dep.status != "running" {
+// kill is a fault: the process ends and starts again, the instance fails, or its
+// node is lost for a while.
+func (w *world) kill(j *worldJob, i int, how string) {
+	list := w.fleet.Instances(j.ref)
+	if len(list) == 0 {
 		return
 	}
-	for _, a := range j.allocs {
-		if a.dep == dep && !a.failed && !a.replace {
-			a.marked = true
-		}
-	}
-	j.schedule(now)
-}
-
-// promote ends the canaries' wait.
-func (j *modelJob) promote(dep int, now time.Time) error {
-	if dep != j.dep.id || j.dep.status != "running" {
-		return api.Errorf(api.CodeConflict, "promote: its deployment is over")
-	}
-	for _, a := range j.allocs {
-		if a.canary && !a.marked {
-			return api.Errorf(api.CodeUnavailable, "promote: canaries are not healthy")
-		}
-	}
-	j.dep.promoted = true
-	for _, a := range j.allocs {
-		a.canary = false
-	}
-	j.schedule(now)
-	return nil
-}
-
-// kill is a fault: the process ends and starts again, or the instance is lost.
-func (j *modelJob) kill(i int, how string, now time.Time) {
-	a := j.allocs[i%len(j.allocs)]
-	a.hurt = true
-	j.lost++
+	a := list[i%len(list)]
+	var err error
 	switch how {
 	case "restart":
-		a.ready = now.Add(4 * time.Second)
-	case "crash": // the instance fails; a running deployment that counts it fails with it
-		if a.dep == j.dep.id && j.dep.status == "running" && !j.update.own {
-			a.failed, j.dep.status = true, "failed"
-			return
-		}
-		a.replace = true
+		j.hurt[a.ID] = true
+		err = w.fleet.Kill(a.ID, false)
+	case "crash":
+		j.hurt[a.ID] = true
+		err = w.fleet.Crash(a.ID, "Exceeded allowed attempts")
 	case "node":
-		a.replace = true
+		err = w.loseNode(a.Node)
 	}
+	if err != nil { // it had ended by itself
+		w.say("%s survives: %v", a.Name, err)
+	}
+	w.advance()
 }
 
-// view is what View answers now.
-func (j *modelJob) view(now time.Time, m rollout.Move) *rollout.JobView {
-	v := &rollout.JobView{
-		ModifyIndex: j.index, Version: j.version, Count: j.count, Build: buildOf(j.spec, m.Former.Digest), Pace: rollout.PaceHeld,
-		Promoted: j.dep.canaries == 0 || j.dep.promoted, Settled: j.dep.status != "running",
-	}
-	if j.dep.first { // the deployment of this version is not there yet
-		v.Promoted, v.Settled = true, true
-	}
-	if j.update.own {
-		v.Pace = rollout.PaceOwn
-	}
-	_, v.Tagged = j.tags[m.TagName()]
-	for _, a := range j.allocs {
-		in := api.Instance{
-			ID: a.id, Name: fmt.Sprintf("%s[%d]", j.ref.Job, a.slot), Node: "n1", JobVersion: a.version,
-			Build: buildOf(j.specs[a.version], m.Former.Digest), Canary: a.canary, Health: api.Healthy,
+// loseNode takes a node away, and brings it back later. One of them always
+// stays.
+func (w *world) loseNode(n *fleet.Node) error {
+	away := 0
+	for _, other := range w.fleet.Nodes() {
+		if !other.Reachable() {
+			away++
 		}
-		switch {
-		case a.failed, a.replace:
-			in.Health, in.Because = api.Unhealthy, "allocation is failed"
-		case !a.healthy(now):
-			in.Health, in.Because = api.Pending, "task main is pending"
-		}
-		v.Instances = append(v.Instances, in)
 	}
-	slices.SortFunc(v.Instances, func(a, b api.Instance) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
-	return v
+	if away+1 >= nodes {
+		return nil
+	}
+	for _, a := range n.Allocs() {
+		w.jobs[a.Ref()].hurt[a.ID] = true
+	}
+	w.fleet.At(w.now().Add(w.between(5*time.Second, 2*time.Minute)), func() { _ = w.fleet.ReturnNode(n.ID) }) // it is there
+	return w.fleet.LoseNode(n.ID)
 }
 
-func buildOf(spec, former string) api.Build {
-	switch spec {
-	case former:
-		return api.BuildFormer
-	case patchOf(former):
-		return api.BuildPatched
+// capture remembers what a rollout returns to: its record forgets it at the end.
+func (w *world) capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error) {
+	f, err := w.nomad().Capture(ctx, ref)
+	if err == nil {
+		w.captured[f.Digest] = buildOf(&w.job(ref).Groups[0])
 	}
-	return api.BuildForeign
+	return f, err
 }
 
-// capture is what Capture answers now.
-func (j *modelJob) capture(checked bool) *api.FormerJob {
-	text, _ := json.Marshal(map[string]any{"ID": j.ref.Job, "Spec": j.spec, "Count": j.count})
-	f := &api.FormerJob{Version: j.version, ModifyIndex: j.index, Count: j.count, Digest: j.spec, Job: text}
-	if checked {
-		f.Checked = []string{j.ref.Job}
-	}
-	return f
-}
-
-// running counts live instances of a specification.
-func (j *modelJob) running(spec string) int {
+// running counts the instances of a job that run a specification.
+func (w *world) running(ref api.TargetRef, spec string) int {
 	n := 0
-	for _, a := range j.allocs {
-		if a.spec == spec {
+	for _, a := range w.fleet.Instances(ref) {
+		if buildOf(a.Group) == spec {
 			n++
 		}
 	}
 	return n
 }
+
+// checksOf is what Consul says of a service's instances.
+func (w *world) checksOf(service string) map[string]api.Health {
+	out := map[string]api.Health{}
+	for _, ref := range w.refs {
+		for _, a := range w.fleet.Instances(ref) {
+			out[a.ID] = api.Pending
+			if ref.Job == service && a.Answers() {
+				out[a.ID] = api.Healthy
+			}
+		}
+	}
+	return out
+}
+
+// settling is Settle as it goes over the wire: it is known by then which
+// deployment and which instances are meant.
+func (w *world) settling(ref api.TargetRef) (deployment string, call func() error) {
+	n := w.nomad()
+	d := n.Latest(fleet.JobID{Namespace: ref.Namespace, ID: ref.Job})
+	if d == nil || !d.Active() {
+		return "", func() error { return nil }
+	}
+	var ids []string
+	for _, a := range n.Allocs(d.Job) {
+		if a.Deployment == d.ID && a.Desired == fleet.DesiredRun && a.Client == fleet.ClientRunning {
+			ids = append(ids, a.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return d.ID, func() error { return nil }
+	}
+	return d.ID, func() error { return w.fleet.SetAllocHealth(d.ID, ids, nil) }
+}
+
+// onItsWay is a context for a call that is on its way whatever became of its caller.
+func onItsWay(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }

@@ -45,6 +45,7 @@ func (w *world) peaceful() bool { return !w.faults }
 
 // interlude is what others do, at any moment.
 func (w *world) interlude(where string) {
+	w.advance()
 	if !w.faults {
 		return
 	}
@@ -62,21 +63,12 @@ func (w *world) interlude(where string) {
 		if w.chance(0.3) {
 			spec = specFormer
 		}
-		_, err := j.register(spec, block{own: true, parallel: 1}, j.index)
+		err := w.registers(j.ref, spec)
 		w.say("somebody registers %s with %s (%s): %v", j.ref.Job, spec, where, err)
-		w.evaluate(j)
 	case w.chance(w.rate / 10):
 		how := []string{"restart", "crash", "node"}[w.rng.IntN(3)]
-		j.kill(w.rng.IntN(100), how, w.now())
 		w.say("an instance of %s dies: %s (%s)", j.ref.Job, how, where)
-		w.evaluate(j)
-	}
-}
-
-// evaluate lets the scheduler run at once or at the next step.
-func (w *world) evaluate(j *modelJob) {
-	if w.chance(0.6) {
-		j.schedule(w.now())
+		w.kill(j, w.rng.IntN(100), how)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -122,8 +123,10 @@ func (t *term) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	if err := t.read(ctx, "nomad"); err != nil {
 		return nil, err
 	}
-	j := t.w.jobs[m.Target]
-	now := j.view(t.w.now(), m)
+	now, err := t.w.nomad().View(ctx, m)
+	if err != nil {
+		return nil, err
+	}
 	seen := append(t.w.views[m.Rollout], now)
 	t.w.views[m.Rollout] = seen[max(0, len(seen)-30):]
 	v := *now
@@ -140,91 +143,85 @@ func (t *term) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, 
 	if err := t.read(ctx, "nomad"); err != nil {
 		return nil, err
 	}
-	return t.w.jobs[ref].capture(t.w.checked), nil
+	return t.w.capture(ctx, ref)
 }
 
 func (t *term) Target(ctx context.Context, ref api.TargetRef) (api.Target, error) {
 	if err := t.read(ctx, "nomad"); err != nil {
 		return api.Target{}, err
 	}
-	return api.Target{TargetRef: ref, Count: t.w.jobs[ref].count, Driver: "qemu"}, nil
+	return t.w.nomad().Target(ctx, ref)
 }
 
 // register carries a registration out and holds it against the open intent.
-func (t *term) register(ctx context.Context, kind api.EffectKind, m rollout.Move, spec string, u block, expect uint64) error {
+func (t *term) register(ctx context.Context, kind api.EffectKind, m rollout.Move, do func(context.Context, fleet.Nomad) error) error {
 	w, effect := t.w, t.acting
-	what := fmt.Sprintf("register %s (%s %s)", m.Target.Job, effect, spec)
+	what := fmt.Sprintf("register %s (%s %s)", m.Target.Job, effect, kind)
 	return t.write(ctx, what, func() error {
-		j := w.jobs[m.Target]
-		changed, err := j.register(spec, u, expect)
-		if changed {
+		n := w.nomad()
+		w.hurry()
+		before := w.job(m.Target).ModifyIndex
+		err := do(onItsWay(ctx), n)
+		if w.job(m.Target).ModifyIndex != before {
 			w.registered(m.Rollout, effect, kind)
-			w.evaluate(j)
+			w.advance()
 		}
 		return err
 	})
 }
 
 func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
-	u := block{parallel: delta, mark: expect}
-	if mode == api.StageBeside {
-		u.canary = delta
-	}
-	return t.register(ctx, api.EffectStage, m, patchOf(m.Former.Digest), u, expect)
+	return t.register(ctx, api.EffectStage, m, func(ctx context.Context, n fleet.Nomad) error {
+		return n.Stage(ctx, m, mode, delta, expect)
+	})
 }
 
 func (t *term) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
-	return t.register(ctx, api.EffectRollback, m, m.Former.Digest, block{parallel: m.Former.Count}, expect)
+	return t.register(ctx, api.EffectRollback, m, func(ctx context.Context, n fleet.Nomad) error {
+		return n.Rollback(ctx, m, expect)
+	})
 }
 
 func (t *term) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
-	own := block{own: true, parallel: 1}
+	kind := api.EffectUnpace
 	if build == api.BuildPatched {
-		return t.register(ctx, api.EffectFinish, m, patchOf(m.Former.Digest), own, expect)
+		kind = api.EffectFinish
 	}
-	return t.register(ctx, api.EffectUnpace, m, m.Former.Digest, own, expect)
+	return t.register(ctx, kind, m, func(ctx context.Context, n fleet.Nomad) error {
+		return n.Unpace(ctx, m, build, expect)
+	})
 }
 
 func (t *term) Settle(ctx context.Context, m rollout.Move) error {
-	j := t.w.jobs[m.Target]
-	dep := j.dep.id
-	return t.write(ctx, "settle "+m.Target.Job, func() error { j.setHealth(dep, t.w.now()); return nil })
+	_, settle := t.w.settling(m.Target)
+	return t.write(ctx, "settle "+m.Target.Job, settle)
 }
 
 func (t *term) Promote(ctx context.Context, m rollout.Move) error {
 	if err := t.Settle(ctx, m); err != nil {
 		return err
 	}
-	j := t.w.jobs[m.Target]
-	dep := j.dep.id
-	return t.write(ctx, "promote "+m.Target.Job, func() error { return j.promote(dep, t.w.now()) })
+	dep, _ := t.w.settling(m.Target)
+	if dep == "" {
+		return api.Errorf(api.CodeConflict, "promote %s: its deployment is over", m.Target)
+	}
+	return t.write(ctx, "promote "+m.Target.Job, func() error { return t.w.nomad().PromoteDeployment(dep) })
 }
 
 func (t *term) Tag(ctx context.Context, m rollout.Move) error {
-	return t.write(ctx, "tag "+m.Target.Job, func() error {
-		t.w.jobs[m.Target].tags[m.TagName()] = m.Former.Version
-		return nil
-	})
+	return t.write(ctx, "tag "+m.Target.Job, func() error { return t.w.nomad().Tag(onItsWay(ctx), m) })
 }
 
 func (t *term) Untag(ctx context.Context, m rollout.Move) error {
-	return t.write(ctx, "untag "+m.Target.Job, func() error { delete(t.w.jobs[m.Target].tags, m.TagName()); return nil })
+	return t.write(ctx, "untag "+m.Target.Job, func() error { return t.w.nomad().Untag(onItsWay(ctx), m) })
 }
 
 func (t *term) Checks(ctx context.Context, services []string) (map[string]api.Health, error) {
 	if err := t.read(ctx, "consul"); err != nil {
 		return nil, err
 	}
-	out := map[string]api.Health{}
-	for _, j := range t.w.jobs {
-		for _, a := range j.allocs {
-			out[a.id] = api.Pending
-			if j.ref.Job == services[0] && a.healthy(t.w.now()) {
-				out[a.id] = api.Healthy
-			}
-		}
-	}
-	return out, nil
+	t.w.advance()
+	return t.w.checksOf(services[0]), nil
 }
 
 func (t *term) Look(ctx context.Context, q Question) (api.Verdict, api.JudgeState, error) {

@@ -74,14 +74,14 @@ func asked(r api.Rollout) (now, before int) {
 // checkInstances asks the model what runs: never more patched instances than
 // asked for, former ones that died and came back patched aside, and no more
 // away at once than the step and the budget allow.
-func (w *world) checkInstances(r api.Rollout, j *modelJob) {
+func (w *world) checkInstances(r api.Rollout, j *worldJob) {
 	patched, away := 0, 0
-	for _, a := range j.allocs {
-		if !isPatched(a.spec) {
+	for _, a := range w.fleet.Instances(j.ref) {
+		if !isPatched(buildOf(a.Group)) {
 			continue
 		}
 		patched++
-		if !a.healthy(w.now()) && !a.hurt {
+		if !a.Answers() && !j.hurt[a.ID] {
 			away++
 		}
 	}
@@ -90,7 +90,7 @@ func (w *world) checkInstances(r api.Rollout, j *modelJob) {
 		w.fail("%s: %d instances run the patch, %d were asked for and %d came back patched", r.ID, patched, now, j.overshot)
 	}
 	inPlace := len(r.Stages) > 0 && r.Stages[len(r.Stages)-1].Mode == api.StageInPlace
-	if !inPlace || j.update.canary > 0 || !isPatched(j.spec) {
+	if g := &w.job(j.ref).Groups[0]; !inPlace || g.Update.Canary > 0 || !isPatched(buildOf(g)) {
 		return
 	}
 	step := now - before
@@ -136,9 +136,9 @@ func (w *world) final(r api.Rollout) {
 	want := ""
 	switch r.Status {
 	case api.RolloutComplete:
-		want = patchOf(r.Former.Digest)
+		want = patchOf(w.captured[r.Former.Digest])
 	case api.RolloutRolledBack:
-		want = r.Former.Digest
+		want = w.captured[r.Former.Digest]
 	case api.RolloutCancelled, api.RolloutRejected:
 		want = specFormer
 	default:
@@ -147,13 +147,14 @@ func (w *world) final(r api.Rollout) {
 		}
 		return
 	}
-	if w.foreign[j.ref.Job] && j.spec != want {
+	g := &w.job(j.ref).Groups[0]
+	if w.foreign[j.ref.Job] && buildOf(g) != want {
 		return // somebody changed it, before or after the end
 	}
-	if j.spec != want || !j.update.own {
-		w.fail("%s is %s and its job is %s, own pace %t", r.ID, r.Status, j.spec, j.update.own)
+	if buildOf(g) != want || *g.Update != *ownPace() {
+		w.fail("%s is %s and its job is %s, its update block %+v", r.ID, r.Status, buildOf(g), *g.Update)
 	}
-	if n := j.running(want); n != j.count || len(j.allocs) != j.count {
-		w.fail("%s is %s and %d of %d instances run %s, the group has %d", r.ID, r.Status, n, len(j.allocs), want, j.count)
+	if n, all := w.running(j.ref, want), len(w.fleet.Instances(j.ref)); n != g.Count || all != g.Count {
+		w.fail("%s is %s and %d of %d instances run %s, the group has %d", r.ID, r.Status, n, all, want, g.Count)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -131,7 +132,8 @@ type world struct {
 	rng   *rand.Rand
 	fsm   *state.FSM
 	store *state.Store
-	jobs  map[api.TargetRef]*modelJob
+	fleet *fleet.Fleet
+	jobs  map[api.TargetRef]*worldJob
 	refs  []api.TargetRef // of jobs, in order
 	term  *term
 	orch  *Orchestrator
@@ -159,6 +161,9 @@ type world struct {
 	good       bool            // the patch does no harm by itself
 	excused    map[string]bool // jobs whose rollout was told to turn back
 	outskirts  outskirts       // what is around the jobs
+
+	captured   map[string]string // what runs under a former job's digest
+	fleetIndex uint64            // as of the last look at the jobs
 
 	logIndex uint64
 	cached   map[string]api.Rollout // as of cachedAt
@@ -188,7 +193,7 @@ func play(t *testing.T, n int64, telling, quiet bool) *world {
 
 func newWorld(n int64, telling, quiet bool) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), jobs: map[api.TargetRef]*modelJob{}, tries: map[string]*attempt{},
+		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), tries: map[string]*attempt{},
 		down: map[string]time.Time{}, views: map[string][]*rollout.JobView{}, promised: map[string]bool{},
 		performed: map[string]int{}, foreign: map[string]bool{}, excused: map[string]bool{}, hash: fnv.New64a(), faults: true,
 		telling: telling, cover: coverage{},
@@ -217,6 +222,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 	if !quiet {
 		w.outskirts = newOutskirts(n)
 	}
+	w.newFleet(uint64(n))
 	w.submit()
 	return w
 }
@@ -232,23 +238,30 @@ func (w *world) submit() {
 	w.outskirts.decide(&d)
 	w.good = w.chance(0.8)
 	for i := range 1 + w.rng.IntN(3) {
-		ref := api.TargetRef{Namespace: "default", Job: fmt.Sprintf("job%d", i), Group: "g"}
-		boot := func(spec string) time.Duration {
-			if isPatched(spec) && !w.good && w.chance(0.5) {
-				return -1
-			}
-			return w.between(0, 8*time.Second)
-		}
-		w.jobs[ref] = newModelJob(ref, 1+w.rng.IntN(12), boot, w.now())
-		w.refs = append(w.refs, ref)
+		ref := w.addJob(fmt.Sprintf("job%d", i), 1+w.rng.IntN(12))
 		w.outskirts.join(ref)
 		d.Target = ref
 		cmd.Rollouts = append(cmd.Rollouts, api.Rollout{
 			ID: fmt.Sprintf("r%d", i), Plan: "plan", Patch: "p", PatchDigest: "d", Target: ref, Wave: 1 + i/2, Decision: d,
-			Status: api.RolloutPending, Apply: []api.Apply{{Kind: api.ApplyJob, Task: "main"}},
+			Status: api.RolloutPending, Apply: thePatch(),
 		})
 	}
+	w.fleet.Advance(w.now())
+	w.fleet.Behave(w.behaviour)
 	w.must(cmd)
+}
+
+// behaviour is what instances do from now on: they take a while to start, and
+// half of those that a bad patch runs in never do.
+func (w *world) behaviour(b fleet.Build) fleet.Behaviour {
+	never := 0.0
+	if isPatched(buildOf(b.Group)) && !w.good {
+		never = 0.5
+	}
+	if w.checked {
+		return fleet.Behaviour{StartMost: 2 * time.Second, BootMost: 6 * time.Second, NeverBoots: never}
+	}
+	return fleet.Behaviour{StartMost: 8 * time.Second, NeverStarts: never}
 }
 
 func (w *world) decision() api.Decision {
