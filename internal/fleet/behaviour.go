@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/fleet/load"
 )
 
 // Build is what instances run: a group of a job at one version.
@@ -24,4 +25,5 @@ type Behaviour struct {
 	CrashShare       float64       // share of the runs that CrashAfter ends; 0 means all
 	Runs             time.Duration // of a batch job: how long until it is complete; 0 means at once
 	Stop             time.Duration // from the word until the tasks have ended
+	Harm             load.Harm     // to requests and machines, while the instance runs
 }

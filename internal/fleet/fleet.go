@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/oakumhq/oakum/internal/fleet/load"
 )
 
 // Defaults of a Nomad cluster.
@@ -47,6 +49,7 @@ type Fleet struct {
 	evalLeast time.Duration
 	evalMost  time.Duration
 	events    eventLog
+	load      *load.Model
 	roomy     bool // jobs that wait for room are about to be evaluated
 }
 

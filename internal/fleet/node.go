@@ -103,6 +103,7 @@ func (f *Fleet) LoseNode(id string) error {
 		return err
 	}
 	n.reachable = false
+	f.busyOn(n)
 	n.life++
 	life := n.life
 	f.after(heartbeatTTL, func() {
@@ -134,6 +135,7 @@ func (f *Fleet) ReturnNode(id string) error {
 			f.begin(a, 0)
 		}
 	}
+	f.busyOn(n)
 	if n.Status == NodeDown {
 		n.Status = NodeReady
 		f.nodeChanged(n, "NodeRegistration")
