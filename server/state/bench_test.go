@@ -24,10 +24,13 @@ func BenchmarkCommand(b *testing.B) {
 		ID: "s", Patch: "openssl", Target: api.TargetRef{Namespace: "prod", Job: "web", Group: "vm"}, Status: api.SimulationRunning,
 	}}
 	at := time.Unix(1e9, 0)
-	entry, err := Encode(&LevelSet{Level: SupportedLevel}, at, "bench")
-	must.NoError(b, err)
-	index := uint64(1)
-	must.Nil(b, fsm.Apply(&raft.Log{Index: index, Data: entry}))
+	index := uint64(0)
+	for level := 2; level <= SupportedLevel; level++ { // it rises by one at a time
+		entry, err := Encode(&LevelSet{Level: level}, at, "bench")
+		must.NoError(b, err)
+		index++
+		must.Nil(b, fsm.Apply(&raft.Log{Index: index, Data: entry}))
+	}
 	b.ReportAllocs()
 	for b.Loop() {
 		entry, err := fsm.Encode(cmd, at, "bench")
