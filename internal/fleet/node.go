@@ -192,8 +192,8 @@ func (f *Fleet) evaluateSystem() {
 	}
 }
 
-// takes reports whether the scheduler may place something on the node.
-func (n *Node) takes() bool { return n.Status == NodeReady && !n.Ineligible && n.Drain == nil }
+// Takes reports whether the scheduler may place something on the node.
+func (n *Node) Takes() bool { return n.Status == NodeReady && !n.Ineligible && n.Drain == nil }
 
 // fits names the dimension that has no room for an instance; empty means that
 // there is.
