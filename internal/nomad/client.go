@@ -36,6 +36,7 @@ type Client struct {
 	api      *nomadapi.Client
 	token    func() string
 	rackMeta string
+	jobs     jobs
 	layout   layout
 }
 
@@ -50,7 +51,9 @@ func New(cfg Config) (*Client, error) {
 	if token == nil {
 		token = func() string { return "" }
 	}
-	return &Client{api: c, token: token, rackMeta: cmp.Or(cfg.Rack, defaultRack)}, nil
+	return &Client{
+		api: c, token: token, rackMeta: cmp.Or(cfg.Rack, defaultRack), jobs: jobs{turn: newTurn()}, layout: layout{turn: newTurn()},
+	}, nil
 }
 
 // query returns read options for a namespace ("*" for all) that end with ctx.

@@ -127,7 +127,7 @@ func TestLayoutAsksOnlyForWhatChanged(t *testing.T) {
 		must.NoError(t, err)
 	}
 	must.Eq(t, 1, c.called("/v1/job/db"))
-	must.Eq(t, 3, c.called("/v1/jobs"))
+	must.Eq(t, 4, c.called("/v1/jobs"), must.Sprint("the index thrice, and the list once"))
 	must.Eq(t, 1, c.called("/v1/service/db"), must.Sprint("the index of the catalog stands still"))
 	_, err := client.Layout(t.Context())
 	must.NoError(t, err)

@@ -19,30 +19,25 @@ const TwinPrefix = "oakum-twin-"
 // reference. Jobs whose ID begins with TwinPrefix are left out: they are the
 // sandbox's.
 func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	stubs, _, err := c.api.Jobs().List(c.query(ctx, "*"))
+	facts, err := c.jobFacts(ctx)
 	if err != nil {
-		return nil, explain("list jobs", err)
+		return nil, err
 	}
 	var targets []api.Target
-	for _, stub := range stubs {
-		if stub.Type != nomadapi.JobTypeService || stub.Stop || strings.HasPrefix(stub.ID, TwinPrefix) {
-			continue
-		}
-		job, err := c.job(ctx, stub.Namespace, stub.ID)
-		if api.IsCode(err, api.CodeNotFound) {
-			continue // purged between the two calls
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, group := range job.TaskGroups {
-			targets = append(targets, target(job, group))
+	for _, f := range facts {
+		for _, t := range f.targets {
+			targets = append(targets, copyTarget(t))
 		}
 	}
 	slices.SortFunc(targets, func(a, b api.Target) int { return a.Compare(b.TargetRef) })
 	return targets, nil
+}
+
+// copyTarget is a target that its receiver may change.
+func copyTarget(t api.Target) api.Target {
+	t.Meta = maps.Clone(t.Meta)
+	t.Services, t.Checked, t.Tasks = slices.Clone(t.Services), slices.Clone(t.Checked), slices.Clone(t.Tasks)
+	return t
 }
 
 // Target reads one target; the error has code not_found when the job, the

@@ -1,0 +1,289 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
+)
+
+// jobs is what the registered jobs said when they were read last. Everybody who
+// asks about the fleet shares it.
+type jobs struct {
+	turn  turn
+	index uint64                 // of Nomad's table of jobs when it was listed last; 0 when that is not known
+	facts map[[2]string]jobFacts // by namespace and ID
+	whole bool                   // facts are those of every job in the list of index
+}
+
+// jobFacts is all that the graph and a plan need of a job's specification, which itself
+// is too large to keep 20,000 of.
+type jobFacts struct {
+	modify  uint64
+	targets []api.Target
+	volumes map[api.TargetRef][]string
+	needs   map[graph.Pair][]string
+	native  []string // services in Nomad's own catalog
+}
+
+// turn lets one caller at a time look at the fleet. Who waits for it waits no
+// longer than its context allows.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+func (t turn) take(ctx context.Context, doing string) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return explain(doing+", after another caller", ctx.Err())
+	}
+}
+
+func (t turn) give() { <-t }
+
+// jobRow is what the list of jobs has to say about one: which to read, and
+// whether it changed. The list holds ten times as much.
+type jobRow struct {
+	Namespace, ID, ParentID, Type, Status string
+	Stop, Periodic, ParameterizedJob      bool
+	JobModifyIndex                        uint64
+}
+
+// ended reports whether a job has run once and will not run again.
+func (r *jobRow) ended() bool {
+	return r.Status == "dead" && r.Type != nomadapi.JobTypeService && !r.Periodic && !r.ParameterizedJob
+}
+
+// counts reports whether a job is one of the fleet's that may run now.
+func (r *jobRow) counts() bool {
+	return !r.Stop && r.ParentID == "" && !strings.HasPrefix(r.ID, TwinPrefix) && !r.ended()
+}
+
+// jobFacts reads what every job of the fleet says: the list only when Nomad's
+// index of it has moved, and a specification only when it has changed, some at
+// the same time. Each call to Nomad has its own limit, and all of them end with
+// ctx; what was read until then is kept, so that whoever asks again goes on from
+// there.
+func (c *Client) jobFacts(ctx context.Context) ([]jobFacts, error) {
+	j := &c.jobs
+	if err := j.turn.take(ctx, "list jobs"); err != nil {
+		return nil, err
+	}
+	defer j.turn.give()
+	index, err := c.jobsIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !j.whole || index == 0 || index != j.index {
+		if err := c.refresh(ctx); err != nil {
+			return nil, err
+		}
+	}
+	out := make([]jobFacts, 0, len(j.facts))
+	for _, f := range j.facts {
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// jobsIndex is Nomad's index of the list of jobs, which one row of it tells too.
+func (c *Client) jobsIndex(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	q := c.query(ctx, "*")
+	q.PerPage = 1
+	var rows []jobRow
+	meta, err := c.api.Raw().Query("/v1/jobs", &rows, q)
+	if err != nil {
+		return 0, explain("list jobs", err)
+	}
+	return meta.LastIndex, nil
+}
+
+// refresh lists all jobs and reads those that changed. It is the caller's turn.
+func (c *Client) refresh(ctx context.Context) error {
+	j := &c.jobs
+	rows, index, err := c.listJobs(ctx)
+	if err != nil {
+		return err
+	}
+	next := make(map[[2]string]jobFacts, len(rows))
+	var changed []*jobRow
+	for i := range rows {
+		row := &rows[i]
+		if !row.counts() {
+			continue
+		}
+		key := [2]string{row.Namespace, row.ID}
+		if have, ok := j.facts[key]; ok && have.modify == row.JobModifyIndex {
+			next[key] = have
+			continue
+		}
+		changed = append(changed, row)
+	}
+	err = c.readJobs(ctx, changed, next)
+	j.facts, j.index, j.whole = next, index, err == nil
+	return err
+}
+
+// listJobs lists all jobs, in pages so that no answer takes as long as a call may.
+func (c *Client) listJobs(ctx context.Context) (rows []jobRow, index uint64, err error) {
+	next := ""
+	for {
+		var page []jobRow
+		meta, err := c.listPage(ctx, next, &page)
+		if err != nil {
+			return nil, 0, err
+		}
+		if next == "" {
+			index = meta.LastIndex // a change between two pages shows in the next look
+		}
+		rows = append(rows, page...)
+		if next = meta.NextToken; next == "" {
+			return rows, index, nil
+		}
+	}
+}
+
+func (c *Client) listPage(ctx context.Context, token string, page *[]jobRow) (*nomadapi.QueryMeta, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	q := c.query(ctx, "*")
+	q.PerPage, q.NextToken = layoutPage, token
+	meta, err := c.api.Raw().Query("/v1/jobs", page, q)
+	return meta, explain("list jobs", err)
+}
+
+// readJobs reads specifications into facts. After an error it starts no further
+// ones, and keeps those that it has.
+func (c *Client) readJobs(ctx context.Context, rows []*jobRow, facts map[[2]string]jobFacts) error {
+	var mu sync.Mutex
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(layoutWidth)
+	for _, row := range rows {
+		if groupCtx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			callCtx, cancel := context.WithTimeout(groupCtx, callTimeout)
+			defer cancel()
+			job, err := c.job(callCtx, row.Namespace, row.ID)
+			if api.IsCode(err, api.CodeNotFound) {
+				return nil // purged between the two calls
+			}
+			if err != nil {
+				return err
+			}
+			f := factsOf(job)
+			f.modify = *job.JobModifyIndex
+			mu.Lock()
+			defer mu.Unlock()
+			facts[[2]string{row.Namespace, row.ID}] = f
+			return nil
+		})
+	}
+	err := group.Wait()
+	if err == nil && ctx.Err() != nil {
+		err = explain("read jobs", ctx.Err())
+	}
+	if err != nil && len(rows) > layoutWidth {
+		if known, ok := errors.AsType[*api.Error](err); ok {
+			return api.Errorf(known.Code, "%s (%d of %d jobs were read until then; the next look goes on from there)", known.Message, len(facts), len(facts)+len(rows))
+		}
+	}
+	return err
+}
+
+// factsOf reads a specification.
+func factsOf(job *nomadapi.Job) jobFacts {
+	f := jobFacts{volumes: make(map[api.TargetRef][]string), needs: make(map[graph.Pair][]string)}
+	for _, group := range job.TaskGroups {
+		t := target(job, group)
+		if *job.Type == nomadapi.JobTypeService {
+			f.targets = append(f.targets, t)
+			f.volumes[t.TargetRef] = volumes(group)
+		}
+		native, needs := lookups(group)
+		f.native = append(f.native, native...)
+		names := slices.DeleteFunc(slices.Clone(t.Services), func(n string) bool { return strings.HasSuffix(n, "-sidecar-proxy") })
+		if len(names) == 0 {
+			names = []string{*job.ID}
+		}
+		for to, detail := range needs {
+			for _, from := range names {
+				if from != to {
+					pair := graph.Pair{From: from, To: to}
+					f.needs[pair] = append(f.needs[pair], detail)
+				}
+			}
+		}
+	}
+	slices.Sort(f.native)
+	f.native = slices.Compact(f.native)
+	return f
+}
+
+// volumes names what a group mounts. A volume that each instance has one of its
+// own is shared with nobody.
+func volumes(group *nomadapi.TaskGroup) []string {
+	var out []string
+	for _, v := range group.Volumes {
+		switch {
+		case v == nil || v.PerAlloc:
+		case v.Type == "csi":
+			out = append(out, "csi/"+v.Source)
+		default:
+			out = append(out, "host/"+v.Source)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// lookup finds a service's name in a template of a task: Nomad's own catalog by
+// nomadService, Consul's by service and connect. Tags stand before the name
+// with a dot, and a datacenter follows an @.
+var lookup = regexp.MustCompile(`\b(nomadService|service|connect)\s+"(?:[^".]+\.)?([^"@.|]+)[^"]*"`)
+
+// lookups lists the services that a group registers with Nomad, and those that
+// its templates and its proxies' upstreams ask for.
+func lookups(group *nomadapi.TaskGroup) (native []string, needs map[string]string) {
+	needs = make(map[string]string)
+	read := func(list []*nomadapi.Service) {
+		for _, s := range list {
+			if s.Provider == "nomad" {
+				native = append(native, s.Name)
+			}
+			if s.Connect == nil || s.Connect.SidecarService == nil || s.Connect.SidecarService.Proxy == nil {
+				continue
+			}
+			for _, u := range s.Connect.SidecarService.Proxy.Upstreams {
+				needs[u.DestinationName] = "upstream in the job"
+			}
+		}
+	}
+	read(group.Services)
+	for _, task := range group.Tasks {
+		read(task.Services)
+		for _, t := range task.Templates {
+			if t.EmbeddedTmpl == nil {
+				continue
+			}
+			for _, m := range lookup.FindAllStringSubmatch(*t.EmbeddedTmpl, -1) {
+				needs[m[2]] = cmp.Or(needs[m[2]], "template of task "+task.Name)
+			}
+		}
+	}
+	return native, needs
+}
