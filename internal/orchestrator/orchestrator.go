@@ -127,7 +127,8 @@ type Options struct {
 	Opens    func(api.Decision, time.Time) (time.Time, string)
 	Interval time.Duration // between looks
 	// Now is the leader's clock; nil means the system's. Two leaders' clocks
-	// may differ: what the former one recorded can lie in the future.
+	// may differ: what the former one recorded can lie in the future. Within a
+	// term spans are measured with it: the system's does not jump then.
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -190,10 +191,10 @@ func (o *Orchestrator) work(ctx context.Context, id string) {
 	log := o.Logger.With("rollout_id", id)
 	ticker := time.NewTicker(o.Interval)
 	defer ticker.Stop()
-	var a attempt
+	w := o.Worker(id)
 	for ctx.Err() == nil {
 		changed := o.Store.Watch(api.TopicRollout)
-		switch o.turn(ctx, log, id, &a) {
+		switch o.turn(ctx, log, id, &w.attempt) {
 		case over:
 			return
 		case busy:
@@ -218,6 +219,26 @@ const (
 	busy             // take the next turn at once
 	over             // the rollout has ended
 )
+
+// Worker carries one rollout turn by turn for a caller who has the time in hand,
+// as a rehearsal has: nothing of it waits, and nothing goes on between two turns.
+// Run has workers of its own.
+type Worker struct {
+	orchestrator *Orchestrator
+	id           string
+	attempt      attempt
+}
+
+// Worker returns a worker that has done nothing yet.
+func (o *Orchestrator) Worker(id string) *Worker { return &Worker{orchestrator: o, id: id} }
+
+// Turn takes one turn. It reports whether the next may be taken at once; else
+// nothing happens before the world or another rollout has changed, or the next
+// look is due.
+func (w *Worker) Turn(ctx context.Context) bool {
+	o := w.orchestrator
+	return o.turn(ctx, o.Logger, w.id, &w.attempt) == busy
+}
 
 // turn is one step of a worker: it carries the open effect one step further,
 // or looks, decides and records. It keeps nothing but a; everything else is

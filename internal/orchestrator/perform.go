@@ -44,7 +44,7 @@ type attempt struct {
 func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rollout, a *attempt) pace {
 	log = log.With("effect", r.Effect.ID, "kind", r.Effect.Kind)
 	if a.effect != r.Effect.ID {
-		*a = attempt{effect: r.Effect.ID, quiet: time.Now()}
+		*a = attempt{effect: r.Effect.ID, quiet: o.Now()}
 		log.Info("effect begins", "target", r.Target.String(), "want", r.Effect.Want)
 	}
 	if a.result == nil {
@@ -140,7 +140,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	if state == spared {
 		// A registration that was sent and not answered may still be on its
 		// way, and nothing in the job keeps it out.
-		if time.Since(a.quiet) < lateTimeout {
+		if o.Now().Sub(a.quiet) < lateTimeout {
 			o.tellAway(ctx, log, r, nil)
 			return rollout.EffectResult{}, false
 		}
@@ -154,19 +154,19 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	case pending:
 		a.refused = nil
 		if a.performed.IsZero() {
-			a.performed = time.Now() // by an earlier leader, or by us with the reply lost
+			a.performed = o.Now() // by an earlier leader, or by us with the reply lost
 		}
 	case spared: // settled above
 	case absent:
 		a.refused = do(ctx, view)
-		a.quiet = time.Now()
+		a.quiet = o.Now()
 		switch code := api.AsError(a.refused); {
 		case a.refused == nil || code.Code == api.CodeConflict:
 			// Done, or the view was old: the next look tells. When it goes on
 			// telling that nothing was done, the time for it runs.
 			a.refused = nil
 			if a.performed.IsZero() {
-				a.performed = time.Now()
+				a.performed = o.Now()
 			}
 		case code.Code == api.CodeInvalid || code.Code == api.CodeNotFound:
 			return rollout.EffectResult{Outcome: code.Message}, true
@@ -174,7 +174,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 			log.Warn("perform effect", "error", a.refused)
 		}
 	}
-	if !a.performed.IsZero() && time.Since(a.performed) > placeTimeout {
+	if !a.performed.IsZero() && o.Now().Sub(a.performed) > placeTimeout {
 		return rollout.EffectResult{Outcome: fmt.Sprintf("nomad did not do it within %s: %s", placeTimeout, told)}, true
 	}
 	if a.refused != nil {
