@@ -22,10 +22,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/plugins/builtin/bluegreen"
-	"github.com/oakumhq/oakum/plugins/builtin/phased"
 	"github.com/oakumhq/oakum/plugins/internal/rules"
-	"github.com/oakumhq/oakum/plugins/sdk"
 )
 
 const (
@@ -82,7 +79,7 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	}
 
 	h := &Host{strategies: make(map[string]strategy), timeout: o.AdviseTimeout}
-	for _, s := range []sdk.Strategy{phased.Strategy{}, bluegreen.Strategy{}} {
+	for _, s := range builtins() {
 		b, err := startBuiltin(ctx, s)
 		if err != nil {
 			return nil, errors.Join(err, h.Close())

@@ -111,7 +111,7 @@ func bakeOne(kpi KPI, spec api.KPISpec, evidence float64, t Traffic, interval fl
 			return math.Inf(1), "the histogram has no bucket that the margin fits"
 		}
 		n := total(m.Carried.Counts)
-		stable, canary := above(m.Upper, m.Carried.Counts, m.Better.Stable)/n, tail(m.Upper, m.Carried.Counts, m.Better.Canary)/n
+		stable, canary := Above(m.Upper, m.Carried.Counts, m.Better.Stable)/n, tail(m.Upper, m.Carried.Counts, m.Better.Canary)/n
 		ratio := max(canary/stable, 1e-6)
 		return stats.WaldRatio(t.Canary*stable, t.Stable*stable, ratio, 1, math.Exp(-evidence)) * dispersion,
 			fmt.Sprintf("%.3g requests a second", t.Canary)

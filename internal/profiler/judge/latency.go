@@ -193,14 +193,14 @@ func (m *latencyModel) placeBetter(kpi KPI) {
 		if y <= 0 {
 			continue
 		}
-		stable := above(m.Upper, counts, y)
+		stable := Above(m.Upper, counts, y)
 		if stable > 1.5*beyond {
 			continue
 		}
 		if stable < beyond/2 && m.Better != nil {
 			break
 		}
-		if g := growth(stable, above(m.Upper, counts, bound)); g > soonest || m.Better == nil {
+		if g := growth(stable, Above(m.Upper, counts, bound)); g > soonest || m.Better == nil {
 			soonest, m.Better = g, m.limit(y, bound, stats.Better)
 		}
 	}
@@ -234,7 +234,7 @@ func (m *latencyModel) placeAgain(kpi KPI) {
 		recent[i] -= c
 	}
 	m.Seen = slices.Clone(m.Stable)
-	if above(m.Upper, recent, limits[len(limits)-1].Stable) > n*(1-kpi.Quantile)/2 {
+	if Above(m.Upper, recent, limits[len(limits)-1].Stable) > n*(1-kpi.Quantile)/2 {
 		return
 	}
 	now := latencyModel{Margins: m.Margins, Upper: m.Upper, Carried: Reference{Upper: m.Upper, Counts: recent}}
@@ -253,12 +253,12 @@ func (m *latencyModel) placeAtQuantile(kpi KPI) float64 {
 	y := Quantile(m.Upper, counts, kpi.Quantile)
 	margin := m.PromoteLimit(y)
 	i := sort.Search(len(m.Upper), func(i int) bool { return m.Upper[i] > margin }) - 1
-	stable := above(m.Upper, counts, y)
+	stable := Above(m.Upper, counts, y)
 	if i < 0 || m.Upper[i] <= y || stable <= 0 {
 		return 0
 	}
 	m.Better = m.limit(y, m.Upper[i], stats.Better)
-	return growth(stable, above(m.Upper, counts, m.Upper[i]))
+	return growth(stable, Above(m.Upper, counts, m.Upper[i]))
 }
 
 // growth is the evidence that a request of a canary like the stable arm brings,
@@ -277,12 +277,12 @@ func (m *latencyModel) limit(y, b float64, side stats.Side) *limit {
 	l := &limit{edge: m.edge(counts, y, b)}
 	if !m.Alone {
 		// What a canary like the stable arm would show.
-		like := above(m.Upper, counts, b) / max(above(m.Upper, counts, y), 0.5)
+		like := Above(m.Upper, counts, b) / max(Above(m.Upper, counts, y), 0.5)
 		r := stats.NewRatio(1, side, max(like, 0.01))
 		l.Ratio = &r
 		return l
 	}
-	low, high := stats.RateBounds(above(m.Upper, counts, y), total(counts), referenceMiss)
+	low, high := stats.RateBounds(Above(m.Upper, counts, y), total(counts), referenceMiss)
 	r := stats.NewRate(high, side)
 	if side == stats.Better {
 		r = stats.NewRate(low, side)
@@ -391,9 +391,9 @@ func tail(upper, counts []float64, bound float64) float64 {
 	return sum
 }
 
-// above is the number of requests above y; within a bucket the number falls as
+// Above is the number of requests above y; within a bucket the number falls as
 // a power of the latency.
-func above(upper, counts []float64, y float64) float64 {
+func Above(upper, counts []float64, y float64) float64 {
 	i := sort.SearchFloat64s(upper, y)
 	if i >= len(upper) {
 		return counts[len(upper)]

@@ -81,7 +81,7 @@ func (m *latencyModel) placeOrder(quantile float64, counts []float64) {
 			shares[i] = 1
 			continue
 		}
-		shares[i] = above(m.Upper, counts, y) / n
+		shares[i] = Above(m.Upper, counts, y) / n
 		if shares[i] < least {
 			last = i
 			break
@@ -138,7 +138,7 @@ func (m *latencyModel) edge(counts []float64, y, b float64) edge {
 	i := sort.SearchFloat64s(m.Upper, y)
 	if i < len(m.Upper) && counts[i] > 0 {
 		beyond := tail(m.Upper, counts, m.Upper[i])
-		e.Share = min(max((above(m.Upper, counts, y)-beyond)/counts[i], 0), 1)
+		e.Share = min(max((Above(m.Upper, counts, y)-beyond)/counts[i], 0), 1)
 	}
 	return e
 }

@@ -1,0 +1,52 @@
+package host
+
+import (
+	"context"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/plugins/builtin/bluegreen"
+	"github.com/oakumhq/oakum/plugins/builtin/phased"
+	"github.com/oakumhq/oakum/plugins/sdk"
+)
+
+// builtins are the strategies of this binary.
+func builtins() []sdk.Strategy { return []sdk.Strategy{phased.Strategy{}, bluegreen.Strategy{}} }
+
+// Inline asks the built-in strategies themselves, without the protocol, for
+// whoever asks as often as a rehearsal does. What they propose is checked as a
+// Host checks it.
+type Inline struct{ strategies map[string]sdk.Strategy }
+
+// NewInline returns the built-in strategies.
+func NewInline() Inline {
+	in := Inline{map[string]sdk.Strategy{}}
+	for _, s := range builtins() {
+		in.strategies[s.Describe().Name] = s
+	}
+	return in
+}
+
+// Schema is what the policy block of a strategy accepts.
+func (in Inline) Schema(name string) (api.ConfigSchema, bool) {
+	s, ok := in.strategies[name]
+	if !ok {
+		return api.ConfigSchema{}, false
+	}
+	return s.Describe().Schema, true
+}
+
+// Advise asks a strategy what comes next and checks what it proposes.
+func (in Inline) Advise(ctx context.Context, name string, view api.StrategyView) (api.Advice, error) {
+	s, ok := in.strategies[name]
+	if !ok {
+		return api.Advice{}, api.Errorf(api.CodeNotFound, "strategy %q is not built in", name)
+	}
+	advice, err := s.Advise(ctx, view)
+	if err != nil {
+		return api.Advice{}, err
+	}
+	if err := Check(view, advice); err != nil {
+		return api.Advice{}, api.Errorf(api.CodeInvalid, "strategy %q %s", name, err)
+	}
+	return advice, nil
+}
