@@ -1,0 +1,119 @@
+package rehearsal
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/stats"
+)
+
+// load is how many requests a second a target has in all.
+func (m *member) load(at time.Time) float64 { return m.hours[stats.HourOfWeek(at)] }
+
+// perInstance is how many of them one instance gets: all that answer share alike.
+func (at *part) perInstance(when time.Time) float64 {
+	patched, former := at.site.arms()
+	if patched+former == 0 {
+		return 0
+	}
+	return at.load(when) / float64(patched+former)
+}
+
+// count adds up the requests that patched instances have from the last change on.
+// A play stops at the tick after each change of an instance.
+func (at *part) count(until time.Time, ended bool) {
+	patched, _ := at.site.arms()
+	if patched == 0 || ended {
+		return
+	}
+	if at.told.first.IsZero() {
+		at.told.first = at.site.now
+	}
+	for from := at.site.now; from.Before(until); {
+		to := from.Truncate(time.Hour).Add(time.Hour)
+		if to.After(until) {
+			to = until
+		}
+		at.told.requests += float64(patched) * at.perInstance(from) * to.Sub(from).Seconds()
+		from = to
+	}
+}
+
+// note remembers what a rollout's turns came to.
+func (at *part) note(r *api.Rollout, now time.Time) {
+	t := &at.told
+	if t.started.IsZero() && r.UnderWay() {
+		t.started = now
+	}
+	if t.turned.IsZero() && r.Status == api.RolloutRollingBack {
+		t.turned, t.why = now, turnedFor(r)
+		if t.held != "" {
+			t.why = "a person's word: " + t.held
+		}
+	}
+	if held(r) != "" && t.held == "" {
+		t.held = heldFor(r)
+	}
+	if a := r.Decision.Approval; r.Status == api.RolloutAwaitingApproval && t.approved == "" {
+		t.approved = fmt.Sprintf("consent of %d", a.Count)
+		if a.From != "" {
+			t.approved += " from " + a.From
+		}
+	}
+}
+
+// turnedFor sums up why a rollout turned back, in words that many have in common.
+func turnedFor(r *api.Rollout) string {
+	v := lastVerdict(r)
+	switch {
+	case v != nil && v.Kind == api.VerdictAbort:
+		return "judged worse: " + kpis(v, api.VerdictAbort)
+	case v != nil && v.Kind == api.VerdictInconclusive:
+		return "stayed undecided: " + kpis(v, api.VerdictInconclusive)
+	}
+	for _, in := range r.Instances {
+		if in.Build == api.BuildPatched && in.Health == api.Unhealthy {
+			return "a patched instance is unhealthy: " + in.Because
+		}
+	}
+	return "too few patched instances were healthy in time"
+}
+
+// heldFor sums up what a rollout holds for.
+func heldFor(r *api.Rollout) string {
+	if v := lastVerdict(r); v != nil && r.Holds[0].Source == "judge" {
+		if v.Kind == api.VerdictAbort {
+			return "judged worse: " + kpis(v, api.VerdictAbort)
+		}
+		if len(v.KPIs) == 0 {
+			return v.Reason
+		}
+		return fmt.Sprintf("undecided after %s: %s", r.Decision.Judge.MaxDuration, kpis(v, api.VerdictInconclusive))
+	}
+	return r.Holds[0].Reason
+}
+
+func lastVerdict(r *api.Rollout) *api.Verdict {
+	if n := len(r.Stages); n > 0 {
+		return r.Stages[n-1].Verdict
+	}
+	return nil
+}
+
+// kpis names those of a verdict that say the same as it.
+func kpis(v *api.Verdict, kind api.VerdictKind) string {
+	var names []string
+	for _, k := range v.KPIs {
+		if k.Kind != kind {
+			continue
+		}
+		if k.Missing {
+			names = append(names, k.KPI+" (no data)")
+			continue
+		}
+		names = append(names, k.KPI)
+	}
+	return strings.Join(names, ", ")
+}

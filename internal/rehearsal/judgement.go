@@ -1,0 +1,121 @@
+package rehearsal
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
+)
+
+// judgedInstances is how many instances of each arm a look reads, as package
+// profiler has it.
+const judgedInstances = 32
+
+// judgement is the judge at work on one stage: the bank that production uses, fed
+// by draws. Looks that leave it undecided change nothing about a rollout, so that
+// it runs ahead to the one that decides.
+type judgement struct {
+	stage    int
+	started  time.Time
+	spec     api.JudgeSpec
+	bank     *judge.Bank // nil when nothing can be judged
+	unjudged string
+	truths   []truth
+	src      *rand.Rand
+	interval time.Duration
+	last     time.Time // the last look; the first one only reads the counters
+	decided  bool
+	look     judge.Look
+}
+
+// newJudgement opens a stage with so many healthy instances in each arm.
+func (m *member) newJudgement(stage int, started time.Time, canary, stable int, b int, references map[string]judge.Reference, src *rand.Rand, tick time.Duration) (*judgement, error) {
+	spec := m.planned.Decision.Judge
+	kpis, spec, unjudged := m.history.Judged(spec, canary, stable, started, references)
+	j := &judgement{stage: stage, started: started, spec: spec, unjudged: unjudged, src: src, last: started}
+	// A look falls on a tick of the orchestrator.
+	j.interval = max((spec.Interval.D()+tick-1)/tick*tick, tick)
+	j.look = judge.Look{Seconds: j.interval.Seconds(), KPIs: map[string]judge.Pair{}}
+	if len(spec.KPIs) == 0 {
+		return j, nil
+	}
+	bank, err := judge.New(spec, kpis, judge.Stage{Started: started, Alone: stable == 0})
+	if err != nil {
+		return nil, err
+	}
+	j.bank = bank
+	for _, want := range spec.KPIs {
+		t := m.truths[b][want.KPI]
+		if !t.known {
+			continue
+		}
+		t.begin(src)
+		if stable == 0 {
+			t.shift()
+		}
+		if t.Kind == api.KPILatency {
+			t.room = [2][]float64{make([]float64, len(t.room[0])), make([]float64, len(t.room[1]))}
+		}
+		j.truths = append(j.truths, t)
+	}
+	return j, nil
+}
+
+// ahead takes the looks until a time, or until one decides. The requests are those
+// that one instance gets in a second, by time.
+func (j *judgement) ahead(until time.Time, canary, stable int, rate func(time.Time) float64) {
+	if j.bank == nil {
+		j.decided = true
+		return
+	}
+	arms := [2]float64{float64(min(canary, judgedInstances)), float64(min(stable, judgedInstances))}
+	chance := newPoisson(j.src)
+	for !j.decided && !j.last.Add(j.interval).After(until) {
+		j.last = j.last.Add(j.interval)
+		seconds := j.look.Seconds
+		var requests [2]float64
+		for a := range requests {
+			if mean := rate(j.last) * arms[a] * seconds; mean > 0 {
+				requests[a] = poisson(&chance, mean)
+			}
+		}
+		j.look.At = j.last
+		for i := range j.truths {
+			t := &j.truths[i]
+			t.step()
+			pair := judge.Pair{Canary: t.look(patched, arms[patched], requests[patched], seconds)}
+			if stable > 0 {
+				pair.Stable = t.look(former, arms[former], requests[former], seconds)
+			}
+			j.look.KPIs[t.Name] = pair
+		}
+		j.bank.Observe(j.look)
+		j.decided = j.decides()
+	}
+}
+
+// decides asks the bank whether the last look was the decisive one, the cheapest
+// question first.
+func (j *judgement) decides() bool {
+	after := j.last.Sub(j.started)
+	over := j.spec.MaxDuration > 0 && after >= j.spec.MaxDuration.D()
+	if !over && !j.bank.Aborted() && (after < j.spec.MinDuration.D() || !j.bank.Promoted()) {
+		return false
+	}
+	return j.bank.Verdict(j.last).Kind != api.VerdictContinue
+}
+
+// verdict is what all looks so far say.
+func (j *judgement) verdict(now time.Time) (api.Verdict, api.JudgeState) {
+	state := api.JudgeState{Stage: j.stage, Started: j.started}
+	if j.bank == nil {
+		return api.Verdict{Kind: api.VerdictInconclusive, At: now, Reason: "nothing can be judged: " + j.unjudged}, state
+	}
+	state.Looks = j.bank.Looks()
+	v := j.bank.Verdict(now)
+	if j.unjudged != "" {
+		v.Reason += "; not judged: " + j.unjudged
+	}
+	return v, state
+}

@@ -1,0 +1,325 @@
+package rehearsal
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/orchestrator"
+	"github.com/oakumhq/oakum/internal/planner"
+	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/rollout"
+	"github.com/oakumhq/oakum/policies"
+)
+
+const (
+	// horizon ends a play that does not end by itself: no window is looked for
+	// further ahead than two years, and nobody asks about more than a quarter.
+	horizon = 90 * 24 * time.Hour
+	// turnsMost bounds the turns of a rollout at one moment. A step forward takes
+	// three; more than a hundred mean that it goes around in a circle.
+	turnsMost = 100
+)
+
+// play is a plan on its way through one seed.
+type play struct {
+	*scene
+	ctx      context.Context //nolint:containedctx // a play is one call
+	now      time.Time
+	which    int // behaviour
+	record   *record
+	sites    sites
+	parts    []*part
+	byTarget map[api.TargetRef]*part
+	orch     *orchestrator.Orchestrator
+	err      error
+}
+
+// part is one rollout of a play.
+type part struct {
+	*member
+	index     int // in the record
+	site      *site
+	worker    *orchestrator.Worker
+	src       *rand.Rand
+	judgement *judgement
+	wake      time.Time // when it has its next turn; zero for never
+	quiet     bool      // it waits for another rollout
+	told      told
+}
+
+// told is what is remembered of a rollout for the report.
+type told struct {
+	started  time.Time // it left waiting
+	first    time.Time // the first patched instance was healthy
+	turned   time.Time // it turned back
+	why      string    // it did
+	requests float64   // that patched instances had
+	upTo     time.Time // requests are counted until then
+	held     string    // it held for a person, and why
+	approved string    // it waited for an approval, and why
+}
+
+// newPlay sets the stage for a seed and a behaviour.
+func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
+	p := &play{scene: s, ctx: ctx, now: s.opt.At, which: which, sites: sites{}, byTarget: map[api.TargetRef]*part{}}
+	n := 0
+	mint := func() string { n++; return fmt.Sprintf("r%d", n) }
+	p.record = newRecord(planner.Rollouts(s.plan, s.patch, mint, p.now))
+	p.orch = orchestrator.New(orchestrator.Options{
+		Store: p.record, Recorder: p.record, Reader: p.sites, Mover: p.sites, Tagger: p.sites, Judge: p, Adviser: s.opt,
+		Adjacent:   func(a, b api.TargetRef) bool { return s.neighbours[[2]api.TargetRef{a, b}] },
+		Neighbours: func(ref api.TargetRef) []string { return s.near[ref] },
+		Opens:      policies.Opens, Interval: s.facts.Tick.D(), Now: func() time.Time { return p.now },
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	for i, m := range s.members {
+		// The same seed gives a target the same luck whatever the patch does.
+		src := rand.New(rand.NewPCG(seed, uint64(i)))
+		boot := func() time.Duration { return m.boots[src.IntN(len(m.boots))] }
+		at := &part{member: m, index: i, src: src, worker: p.orch.Worker(p.record.rollouts[i].ID), wake: p.now}
+		at.site = newSite(&m.planned.Target, p.now, boot, s.behaviours[which].dies)
+		p.sites[m.planned.Target.TargetRef], p.byTarget[m.planned.Target.TargetRef] = at.site, at
+		p.parts = append(p.parts, at)
+	}
+	return p
+}
+
+func (p *play) behaviour() behaviour { return p.behaviours[p.which] }
+
+func (p *play) rollout(at *part) *api.Rollout { return &p.record.rollouts[at.index] }
+
+// run carries the play to its end: until every rollout has ended, or nothing
+// will happen any more.
+func (p *play) run() error {
+	end := p.now.Add(horizon)
+	for p.err == nil && p.ctx.Err() == nil {
+		for p.round() {
+		}
+		next := p.next()
+		if next.IsZero() || next.After(end) {
+			break
+		}
+		p.pass(next)
+	}
+	if p.err != nil {
+		return p.err
+	}
+	return context.Cause(p.ctx)
+}
+
+// round gives every rollout that is due its turns. It reports whether there may be
+// more to do at this moment.
+func (p *play) round() bool {
+	again := false
+	for _, at := range p.parts {
+		if at.wake.IsZero() || at.wake.After(p.now) {
+			continue
+		}
+		before := p.rollout(at)
+		was, status := before.UnderWay(), before.Status
+		p.turns(at)
+		after := p.rollout(at)
+		at.note(after, p.now)
+		p.rouse(at)
+		if (was && !after.UnderWay()) || (after.Status.Ended() && !status.Ended()) {
+			again = p.stir() || again
+		}
+	}
+	return again
+}
+
+// stir wakes those who wait for another rollout, now that one has ended.
+func (p *play) stir() bool {
+	woken := false
+	wave := 0
+	for _, at := range p.parts {
+		if p.rollout(at).Status.Ended() {
+			continue
+		}
+		if wave == 0 {
+			wave = at.wave
+		}
+		if at.quiet && at.wave == wave { // later ones wait for this wave
+			at.wake, at.quiet, woken = p.now, false, true
+		}
+	}
+	return woken
+}
+
+// turns lets a rollout do what it can at this moment.
+func (p *play) turns(at *part) {
+	for range turnsMost {
+		r := p.rollout(at)
+		if r.Status.Ended() {
+			return
+		}
+		if done := p.instead(at, r); done {
+			continue
+		}
+		if waits(r) {
+			return
+		}
+		// A worker in production is woken by what it has recorded itself.
+		index := r.ModifyIndex
+		if !at.worker.Turn(p.ctx) && p.rollout(at).ModifyIndex == index {
+			return
+		}
+	}
+	p.err = api.Errorf(api.CodeInternal, "rehearse %s: its rollout goes round in circles (%s)", at.planned.Target.TargetRef, p.rollout(at).Reason)
+}
+
+// waits reports whether only a person, or the sandbox, can let a rollout go on: a
+// turn would run the twins.
+func waits(r *api.Rollout) bool {
+	return r.Effect != nil && r.Effect.Kind == api.EffectSimulate
+}
+
+// instead does what people and the sandbox do, when it is time to. It reports
+// whether something was done.
+func (p *play) instead(at *part, r *api.Rollout) bool {
+	switch {
+	case waits(r):
+		if at.due(r.Effect.Intended.Add(at.trial(r)), p.now) {
+			p.step(at, rollout.Finished{EffectResult: p.passed(at, r)})
+			return true
+		}
+	case r.Status == api.RolloutAwaitingApproval:
+		if at.due(r.Since.Add(p.opt.People), p.now) {
+			by := api.Identity{Name: fmt.Sprintf("person %d", len(r.Approvals)+1)}
+			if from := r.Decision.Approval.From; from != "" {
+				by.Groups = []string{from}
+			}
+			p.step(at, rollout.Command{Action: "approve", By: by})
+			return true
+		}
+	case held(r) != "":
+		if at.due(r.Holds[0].Since.Add(p.opt.People), p.now) {
+			p.step(at, rollout.Command{Action: p.answer(r), By: api.Identity{Name: "person 1"}})
+			return true
+		}
+	}
+	return false
+}
+
+// due reports whether a moment has come.
+func (*part) due(when, now time.Time) bool { return !now.Before(when) }
+
+// trial is how long the simulation of a rollout takes.
+func (at *part) trial(r *api.Rollout) time.Duration {
+	// Drawn from the effect alone, so that it is the same whenever somebody asks.
+	src := rand.New(rand.NewPCG(uint64(at.number), uint64(len(r.Effects))))
+	return at.trials[src.IntN(len(at.trials))]
+}
+
+// passed is a simulation that found nothing, with what the policies say then.
+func (p *play) passed(at *part, r *api.Rollout) rollout.EffectResult {
+	res := rollout.EffectResult{ID: r.Effect.ID, OK: true, Simulation: r.Effect.ID, Outcome: "the twins do not differ", At: p.now}
+	impact := api.Impact{Reason: res.Outcome}
+	for _, k := range r.Decision.Judge.KPIs {
+		impact.KPIs = append(impact.KPIs, api.KPIEffect{KPI: k.KPI, Kind: api.VerdictPromote, Ratio: 1})
+	}
+	in := p.input
+	in.Now = p.now
+	decision, err := planner.Redecide(in, at.planned, impact)
+	if err != nil {
+		res.OK, res.Outcome = false, api.AsError(err).Message
+		return res
+	}
+	res.Decision = &decision
+	return res
+}
+
+// held says what a rollout holds for a person for, if it does.
+func held(r *api.Rollout) string {
+	if r.Status != api.RolloutHolding || len(r.Holds) == 0 {
+		return ""
+	}
+	switch h := r.Holds[0]; h.Source {
+	case "window", "budget": // these end by themselves
+		return ""
+	default:
+		return h.Reason
+	}
+}
+
+// answer is what a person does about a hold: a patch that does no harm is promoted
+// where that can be, and everything else goes back.
+func (p *play) answer(r *api.Rollout) string {
+	n := len(r.Stages)
+	if p.behaviour().bad() || n == 0 || r.Stages[n-1].Ready.IsZero() || !r.Stages[n-1].Judged.IsZero() {
+		return "rollback"
+	}
+	return "promote"
+}
+
+// step records what somebody did about a rollout.
+func (p *play) step(at *part, ev rollout.Event) {
+	r := p.rollout(at)
+	next, err := rollout.Step(*r, ev, p.now)
+	if err == nil {
+		err = p.record.Transition(p.ctx, "", next, r.ModifyIndex)
+	}
+	if err != nil && p.err == nil {
+		p.err = fmt.Errorf("rehearse %s: %w", at.planned.Target.TargetRef, err)
+	}
+}
+
+// next is the earliest moment at which something is due; zero when nothing is.
+func (p *play) next() time.Time {
+	var first time.Time
+	for _, at := range p.parts {
+		if !at.wake.IsZero() && (first.IsZero() || at.wake.Before(first)) {
+			first = at.wake
+		}
+	}
+	return first
+}
+
+// pass lets time go by, and counts the requests that patched instances have
+// meanwhile.
+func (p *play) pass(until time.Time) {
+	for _, at := range p.parts {
+		at.count(until, p.rollout(at).Status.Ended())
+		at.site.now = until
+	}
+	p.now = until
+}
+
+// Look is the orchestrator's judge.
+func (p *play) Look(_ context.Context, q orchestrator.Question) (api.Verdict, api.JudgeState, error) {
+	at := p.byTarget[q.Target]
+	j, err := p.judging(at, len(q.Canary), len(q.Stable))
+	if err != nil {
+		return api.Verdict{}, api.JudgeState{}, err
+	}
+	j.ahead(p.now, len(q.Canary), len(q.Stable), at.perInstance)
+	if !j.decided {
+		return api.Verdict{Kind: api.VerdictContinue, At: p.now, Reason: "undecided so far"}, api.JudgeState{Stage: j.stage, Started: j.started}, nil
+	}
+	v, state := j.verdict(p.now)
+	return v, state, nil
+}
+
+// judging is the judgement of the stage that a rollout is in.
+func (p *play) judging(at *part, canary, stable int) (*judgement, error) {
+	r := p.rollout(at)
+	stage := r.Stages[len(r.Stages)-1]
+	fresh := r.Judge != nil && r.Judge.Stage == 0 // a person resumed it
+	if j := at.judgement; j != nil && j.stage == stage.Number && !fresh {
+		return j, nil
+	}
+	var references map[string]judge.Reference
+	if j := at.judgement; j != nil && j.bank != nil {
+		references = j.bank.References()
+	}
+	j, err := at.newJudgement(stage.Number, stage.Ready, canary, stable, p.which, references, at.src, p.facts.Tick.D())
+	if err != nil {
+		return nil, err
+	}
+	at.judgement = j
+	return j, nil
+}

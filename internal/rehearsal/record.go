@@ -1,0 +1,69 @@
+package rehearsal
+
+import (
+	"context"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/orchestrator"
+)
+
+// record is the replicated state of one play.
+type record struct {
+	rollouts []api.Rollout
+	at       map[string]int // by ID
+	index    uint64
+}
+
+var (
+	_ orchestrator.Store    = (*record)(nil)
+	_ orchestrator.Recorder = (*record)(nil)
+)
+
+func newRecord(rollouts []api.Rollout) *record {
+	r := &record{rollouts: rollouts, at: map[string]int{}}
+	for i := range rollouts {
+		r.at[rollouts[i].ID] = i
+	}
+	return r
+}
+
+// OpenRollouts lists those that have not ended.
+func (r *record) OpenRollouts() []api.Rollout {
+	var out []api.Rollout
+	for i := range r.rollouts {
+		if !r.rollouts[i].Status.Ended() {
+			out = append(out, r.rollouts[i])
+		}
+	}
+	return out
+}
+
+// Beside lists all rollouts: a play has those of one plan.
+func (r *record) Beside(string) []api.Rollout { return r.rollouts }
+
+// Rollout reads one.
+func (r *record) Rollout(id string) (api.Rollout, bool) {
+	i, ok := r.at[id]
+	if !ok {
+		return api.Rollout{}, false
+	}
+	return r.rollouts[i], true
+}
+
+// Watch returns what never comes: whoever plays looks by himself.
+func (*record) Watch(...api.Topic) <-chan struct{} { return nil }
+
+// Transition stores the next form of a rollout.
+func (r *record) Transition(_ context.Context, _ string, next api.Rollout, expect uint64) error {
+	i := r.at[next.ID]
+	if r.rollouts[i].ModifyIndex != expect {
+		return api.Errorf(api.CodeStaleIndex, "rollout %s has moved on", next.ID)
+	}
+	r.index++
+	next.ModifyIndex = r.index
+	r.rollouts[i] = next
+	return nil
+}
+
+// RecordSimulation keeps nothing: a rehearsal runs no twins.
+func (*record) RecordSimulation(context.Context, api.Simulation) error { return nil }

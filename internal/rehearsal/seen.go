@@ -1,0 +1,92 @@
+package rehearsal
+
+import (
+	"slices"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// seenMost is how many spans of a target are kept: the newest tell what it is like
+// now.
+const seenMost = 20
+
+// HealthTimes are the spans that instances of each target took until they were
+// healthy, out of the record: for each batch of a stage from the registration until
+// all of it were, and for each twin of a simulation. Both lists are the oldest
+// first.
+func HealthTimes(rollouts []api.Rollout, simulations []api.Simulation) []api.HealthTime {
+	seen := map[api.TargetRef][]api.Duration{}
+	for i := range simulations {
+		s := &simulations[i]
+		if s.Impact == nil {
+			continue
+		}
+		for _, twin := range s.Impact.Twins {
+			if twin.HealthyAfter > 0 {
+				seen[s.Target] = append(seen[s.Target], twin.HealthyAfter)
+			}
+		}
+	}
+	for i := range rollouts {
+		r := &rollouts[i]
+		for _, stage := range r.Stages {
+			seen[r.Target] = append(seen[r.Target], batches(r, stage)...)
+		}
+	}
+	var out []api.HealthTime
+	for _, ref := range sorted(seen) {
+		out = append(out, api.HealthTime{Target: ref, Seen: newest(seen[ref])})
+	}
+	return out
+}
+
+// batches are how long the batches of a stage took: each ends when the next one is
+// asked for, the last one when the stage is ready.
+func batches(r *api.Rollout, stage api.Stage) []api.Duration {
+	var began []time.Time
+	for _, e := range r.Effects {
+		if e.Kind == api.EffectStage && e.Stage == stage.Number && e.Status == api.EffectDone {
+			began = append(began, e.Intended)
+		}
+	}
+	var out []api.Duration
+	for i, at := range began {
+		end := stage.Ready
+		if i+1 < len(began) {
+			end = began[i+1]
+		}
+		if took := end.Sub(at); !end.IsZero() && took > 0 {
+			out = append(out, api.Duration(took))
+		}
+	}
+	return out
+}
+
+// Trials are how long the simulations of each target took that came to a result,
+// the oldest first.
+func Trials(simulations []api.Simulation) []api.Trial {
+	seen := map[api.TargetRef][]api.Duration{}
+	for i := range simulations {
+		s := &simulations[i]
+		if s.Impact != nil && s.Ended.After(s.Started) {
+			seen[s.Target] = append(seen[s.Target], api.Duration(s.Ended.Sub(s.Started)))
+		}
+	}
+	var out []api.Trial
+	for _, ref := range sorted(seen) {
+		out = append(out, api.Trial{Target: ref, Seen: newest(seen[ref])})
+	}
+	return out
+}
+
+func newest(spans []api.Duration) []api.Duration { return spans[max(0, len(spans)-seenMost):] }
+
+func sorted(seen map[api.TargetRef][]api.Duration) []api.TargetRef {
+	var refs []api.TargetRef
+	for ref := range seen {
+		refs = append(refs, ref)
+	}
+	slices.SortFunc(refs, api.TargetRef.Compare)
+	return refs
+}

@@ -1,0 +1,110 @@
+package rehearsal
+
+import (
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+	"github.com/oakumhq/oakum/policies"
+)
+
+// rouse works out when a rollout has its next turn: the first moment at which a
+// turn could find something new. In production turns are a tick apart; those in
+// between would see the same world and change nothing.
+func (p *play) rouse(at *part) {
+	r := p.rollout(at)
+	at.wake, at.quiet = time.Time{}, false
+	tick := p.facts.Tick.D()
+	soon := func(t time.Time) {
+		if t.IsZero() {
+			return
+		}
+		if !t.After(p.now) {
+			t = p.now.Add(tick)
+		}
+		if at.wake.IsZero() || t.Before(at.wake) {
+			at.wake = t
+		}
+	}
+	switch {
+	case r.Status.Ended():
+		return
+	case waits(r):
+		soon(r.Effect.Intended.Add(at.trial(r)))
+	case r.Status == api.RolloutAwaitingApproval:
+		soon(r.Since.Add(p.opt.People))
+	case r.Status == api.RolloutWaiting:
+		p.wait(at, r, soon)
+	case r.Effect != nil:
+		soon(p.now.Add(tick))
+	default:
+		p.watch(at, r, soon)
+	}
+}
+
+// wait is when the gate may open: at a moment that windows, freezes or the wish
+// for low load name, or when another rollout has ended.
+func (p *play) wait(at *part, r *api.Rollout, soon func(time.Time)) {
+	opens, why := policies.Opens(r.Decision, p.now)
+	switch q := r.Quiet; {
+	case why != "":
+		soon(opens)
+	case q != nil && q.At.After(p.now):
+		soon(q.At)
+	default:
+		at.quiet = true
+	}
+}
+
+// watch is when the instances, the judge, a deadline or a person bring news.
+func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
+	tick := p.facts.Tick.D()
+	if next, ok := at.site.next(); ok {
+		soon(p.now.Add((next.Sub(p.now) + tick - 1) / tick * tick)) // the first tick that sees it
+	}
+	if held(r) != "" {
+		soon(r.Holds[0].Since.Add(p.opt.People))
+	}
+	if r.Status == api.RolloutHolding && r.Holds[0].Source == "window" {
+		opens, _ := policies.Opens(r.Decision, p.now)
+		soon(opens)
+	}
+	n := len(r.Stages)
+	if n == 0 || r.Status == api.RolloutRollingBack {
+		return
+	}
+	last := r.Stages[n-1]
+	switch {
+	case !last.Lapsed.IsZero():
+		soon(last.Lapsed.Add(lapse))
+	case last.Ready.IsZero():
+		soon(last.Deadline.Add(tick))
+	case rollout.Judging(*r):
+		p.foresee(at, soon)
+	}
+}
+
+// lapse is how long a stage may have too few healthy instances, as package rollout
+// has it.
+const lapse = 10 * time.Second
+
+// foresee lets the judge look ahead until it decides, or until instances change.
+func (p *play) foresee(at *part, soon func(time.Time)) {
+	canary, stable := at.site.arms()
+	if canary == 0 {
+		return
+	}
+	j, err := p.judging(at, canary, stable)
+	if err != nil {
+		p.err = err
+		return
+	}
+	until := p.now.Add(horizon)
+	if next, ok := at.site.next(); ok {
+		until = next
+	}
+	j.ahead(until, canary, stable, at.perInstance)
+	if j.decided {
+		soon(j.last)
+	}
+}
