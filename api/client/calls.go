@@ -66,6 +66,13 @@ func (c *Client) PlanPatch(ctx context.Context, file api.SourceFile) (api.PatchR
 	return out, err
 }
 
+// Facts are what is known of the fleet, for a rehearsal.
+func (c *Client) Facts(ctx context.Context) (api.FleetFacts, error) {
+	var out api.FleetFacts
+	_, err := c.get(ctx, "/v1/rehearsal/facts", Query{}, &out)
+	return out, err
+}
+
 // SubmitPatch starts a rollout for each target of the patch.
 func (c *Client) SubmitPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error) {
 	var out api.PatchReceipt

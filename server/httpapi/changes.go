@@ -56,6 +56,10 @@ func (a *API) patchPlan(c *call) (any, error) {
 	return a.opt.Control.PlanPatch(c.ctx(), file)
 }
 
+// rehearsalFacts changes nothing. It needs no more than a plan does, whose
+// decisions come from the same facts.
+func (a *API) rehearsalFacts(c *call) (any, error) { return a.opt.Control.Facts(c.ctx()) }
+
 func (a *API) patchSubmit(c *call) (any, error) {
 	file, err := c.submission()
 	if err != nil {

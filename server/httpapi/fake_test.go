@@ -142,6 +142,10 @@ func (c *control) PlanPatch(context.Context, api.SourceFile) (api.PatchReceipt, 
 	return api.PatchReceipt{}, c.err
 }
 
+func (c *control) Facts(context.Context) (api.FleetFacts, error) {
+	return api.FleetFacts{Format: api.FleetFactsFormat, Graph: c.graph}, c.err
+}
+
 func (c *control) SubmitPatch(_ context.Context, f api.SourceFile, by api.Identity) (api.PatchReceipt, error) {
 	return api.PatchReceipt{Rollouts: []string{"r1"}}, c.note("submit "+f.Name, by)
 }

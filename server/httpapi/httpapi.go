@@ -32,6 +32,7 @@ type PatchControl interface {
 	PlanPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error)
 	SubmitPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error)
 	LiftQuarantine(ctx context.Context, patch string, target api.TargetRef, by api.Identity) error
+	Facts(ctx context.Context) (api.FleetFacts, error)
 }
 
 // RolloutControl steers rollouts and starts sandbox runs. The actions are

@@ -57,6 +57,7 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/profiles", cap: read, topics: profile, handle: a.profiles},
 		{method: get, path: "/v1/profile/{namespace}/{job}/{group}", cap: read, topics: profile, handle: a.profile},
 		{method: get, path: "/v1/plugins", cap: read, handle: a.plugins},
+		{method: get, path: "/v1/rehearsal/facts", cap: read, handle: a.rehearsalFacts},
 		{method: get, path: "/v1/events", cap: read, handle: a.events},
 		{method: get, path: "/v1/event/stream", cap: read, stream: a.eventStream},
 	}
