@@ -119,6 +119,7 @@ func fixtures(t *testing.T) http.Handler {
 	answer("GET /v1/patches", []api.Patch{{Name: "openssl", Severity: api.SeverityHigh, Fixes: []string{"CVE-2026-1"}, SubmittedBy: "pipeline"}})
 	answer("GET /v1/quarantines", []api.Quarantine{})
 	answer("GET /v1/policies", []api.Policy{{Name: "default", Blocks: []string{"default"}, Builtin: true}})
+	answer("GET /v1/rehearsal/facts", fixtureFacts())
 	answer("POST /v1/patches", receipt(t))
 	answer("POST /v1/patches/plan", api.PatchReceipt{
 		Patch: api.Patch{Name: "openssl", Severity: api.SeverityHigh},

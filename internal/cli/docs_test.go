@@ -22,6 +22,7 @@ func TestStableFormsAreDocumented(t *testing.T) {
 	for page, root := range map[string]any{
 		"rollout-status.md": api.Rollout{},
 		"graph-show.md":     api.Graph{},
+		"rehearsal.md":      api.Rehearsal{},
 	} {
 		t.Run(page, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("../../docs/reference", page))

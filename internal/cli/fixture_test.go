@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies"
 )
 
 func decision() api.Decision {
@@ -130,4 +131,22 @@ func rejectedSimulation() api.Simulation {
 			},
 		},
 	}
+}
+
+// fixtureFacts are those of two targets whose KPIs nobody has measured yet.
+func fixtureFacts() api.FleetFacts {
+	f := api.FleetFacts{
+		Format: api.FleetFactsFormat, Oakum: "0.0-test", At: testNow(), Policies: policies.Builtin(), Plugins: []api.PluginInfo{},
+		Sampling: api.Duration(5 * time.Second), Tick: api.Duration(time.Second),
+	}
+	for _, job := range []string{"cart", "web"} {
+		ref := api.TargetRef{Namespace: "default", Job: job, Group: job}
+		f.Targets = append(f.Targets, api.Target{
+			TargetRef: ref, Count: 4, Driver: "docker", Services: []string{job}, JobModifyIndex: 10, Tasks: []api.Task{{Name: "main", Driver: "docker"}},
+		})
+		f.Graph.Services = append(f.Graph.Services, api.Service{Name: job, Targets: []api.TargetRef{ref}, Instances: 4, Healthy: 4})
+		f.Healthy = append(f.Healthy, api.HealthTime{Target: ref, Seen: []api.Duration{api.Duration(10 * time.Second)}})
+	}
+	f.Graph.Edges = []api.Edge{{From: "web", To: "cart", State: api.EdgeConfirmed}}
+	return f
 }

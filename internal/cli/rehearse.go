@@ -1,0 +1,318 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rehearsal"
+	"github.com/oakumhq/oakum/plugins/host"
+	"github.com/oakumhq/oakum/policies"
+)
+
+// factsMax is the most that is read of a file of facts: those of 20,000 targets
+// with profiles take a third of it.
+const factsMax = 1 << 30
+
+// rehearseFlags are what the command line says.
+type rehearseFlags struct {
+	export, from, at string
+	policies         []string
+	plugins          *[]string
+	options          rehearsal.Options
+}
+
+func patchRehearse(e *env) *command {
+	c := newCommand("patch rehearse", opt("FILE"), "Play a patch's plan in a model of the fleet", `
+Plays the plan of a patch against a model of your own fleet, made from what Oakum
+knows of it, in virtual time and with many seeds. Tells when each wave would
+start and end, what would wait for people, how probable it is that a harmless
+patch is turned back or held, and how many instances and requests a bad one would
+reach before it is turned back. Nothing is changed, and the model runs in this
+command, not in the server.
+
+The facts come from the server, or from a file that -export wrote: with -from
+nothing is contacted. Policies of the facts are in force; files of -policy take
+the place of those of the same names, or stand beside them.
+
+    $ oakum patch rehearse openssl.hcl
+    $ oakum patch rehearse -export fleet.json
+    $ oakum patch rehearse -from fleet.json -policy policies/ openssl.hcl
+
+The exit code is 2 when the patch may not go to any target.`).remote().prints()
+	f := &rehearseFlags{}
+	c.flags.StringVar(&f.export, "export", "", "Write the facts of the fleet to this `file`; without FILE that is all.")
+	c.flags.StringVar(&f.from, "from", "", "Read the facts from this `file` instead of asking the server.")
+	c.flags.Var((*list)(&f.policies), "policy", "`Path` of a policy file, or of a directory of them. May be given several times.")
+	c.flags.IntVar(&f.options.Seeds, "seeds", rehearsal.DefaultSeeds, "How many `plays` there are of each kind of patch.")
+	c.flags.Uint64Var(&f.options.Seed, "seed", 0, "The first `seed`. The same one gives the same report.")
+	c.flags.StringVar(&f.at, "at", "", "The `time` at which the patch is submitted, such as 2026-12-01T22:00:00Z. Default: that of the facts.")
+	c.flags.DurationVar(&f.options.People, "people", rehearsal.DefaultPeople, "How `long` people take to answer what Oakum asks them.")
+	c.flags.DurationVar(&f.options.Healthy, "healthy-after", rehearsal.DefaultHealthy,
+		"How `long` an instance takes until it is healthy where Oakum has seen none.")
+	f.plugins = pluginFlag(c)
+	c.run = func(ctx context.Context, args []string) error { return e.rehearse(ctx, c, f, args) }
+	return c
+}
+
+func (e *env) rehearse(ctx context.Context, c *command, f *rehearseFlags, args []string) error {
+	switch {
+	case len(args) == 0 && f.export == "":
+		return usage("this command needs: FILE, or -export")
+	case f.export != "" && f.from != "":
+		return usage("-export and -from: give one of them")
+	}
+	patch, err := e.rehearsed(f, args)
+	if err != nil {
+		return err
+	}
+	facts, err := e.facts(ctx, c, f)
+	if err != nil {
+		return err
+	}
+	if f.export != "" {
+		if err := writeFacts(f.export, facts); err != nil {
+			return err
+		}
+		if patch == nil {
+			e.warnf("Wrote the facts of %s to %s.\n", count(len(facts.Targets), "target"), f.export)
+			return nil
+		}
+	}
+	h, err := asked(ctx, *f.plugins)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = h.Close() }() // its processes hold nothing
+	f.options.Plugins = h
+	report, err := rehearsal.Run(ctx, facts, *patch, f.options)
+	if err != nil {
+		return err
+	}
+	if err := e.show(c.out, report, func(w io.Writer) { printRehearsal(w, report) }); err != nil {
+		return err
+	}
+	if len(report.Waves) == 0 {
+		return no("The patch may not go to any target.")
+	}
+	return nil
+}
+
+// rehearsed reads what stands on the command line beside the facts, the patch
+// before anything is contacted; it is nil when only an export is asked for.
+func (e *env) rehearsed(f *rehearseFlags, args []string) (*api.Patch, error) {
+	o := &f.options
+	if o.Seeds < 1 || o.People <= 0 || o.Healthy <= 0 {
+		return nil, usage("-seeds, -people and -healthy-after: want more than nothing")
+	}
+	if f.at != "" {
+		at, err := time.Parse(time.RFC3339, f.at)
+		if err != nil {
+			return nil, usage("-at %q: want a time such as 2026-12-01T22:00:00Z", f.at)
+		}
+		o.At = at
+	}
+	if len(f.policies) > 0 {
+		files, err := e.readPolicies(f.policies)
+		if err != nil {
+			return nil, err
+		}
+		o.Policies = files
+	}
+	if len(args) == 0 {
+		return nil, nil //nolint:nilnil // no patch is no error here
+	}
+	file, err := e.readPatch(args[0])
+	if err != nil {
+		return nil, err
+	}
+	patch, diags := policies.ParsePatch(file)
+	if diags.HasErrors() {
+		return nil, policies.DiagnosticsError(diags, []api.SourceFile{file})
+	}
+	return &patch, nil
+}
+
+// facts reads or asks for what is known of the fleet.
+func (e *env) facts(ctx context.Context, c *command, f *rehearseFlags) (api.FleetFacts, error) {
+	if f.from != "" {
+		return readFacts(f.from)
+	}
+	cl, err := c.dial(e)
+	if err != nil {
+		return api.FleetFacts{}, err
+	}
+	defer cl.Close()
+	return cl.Facts(ctx)
+}
+
+func readFacts(path string) (api.FleetFacts, error) {
+	var facts api.FleetFacts
+	file, err := os.Open(path)
+	if err != nil {
+		return facts, api.Errorf(api.CodeInvalid, "read facts: %s", cause(err))
+	}
+	defer file.Close() //nolint:errcheck // it is only read
+	if err := json.NewDecoder(io.LimitReader(file, factsMax)).Decode(&facts); err != nil {
+		return facts, api.Errorf(api.CodeInvalid, "read facts: %s: %v; want a file that -export wrote", path, err)
+	}
+	if facts.Format != api.FleetFactsFormat {
+		return facts, api.Errorf(api.CodeInvalid, "read facts: %s has format %d, and this version reads %d; export it anew",
+			path, facts.Format, api.FleetFactsFormat)
+	}
+	return facts, nil
+}
+
+// writeFacts replaces a file as a whole, so that nobody reads half of it.
+func writeFacts(path string, facts api.FleetFacts) error {
+	text, err := json.MarshalIndent(facts, "", " ")
+	if err != nil {
+		return fmt.Errorf("encode facts: %w", err)
+	}
+	temporary := path + ".tmp"
+	err = os.WriteFile(temporary, append(text, '\n'), 0o600)
+	if err == nil {
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		_ = os.Remove(temporary) // what is left of it is of no use
+		return api.Errorf(api.CodeInvalid, "write facts: %s", cause(err))
+	}
+	return nil
+}
+
+// asked starts the strategies of plugins beside those that are built in.
+func asked(ctx context.Context, paths []string) (*host.Host, error) {
+	var configs []host.Config
+	for _, path := range paths {
+		info, _, err := host.Verify(ctx, path)
+		if err != nil {
+			return nil, err
+		}
+		configs = append(configs, host.Config{Name: info.Name, Path: info.Path, SHA256: info.SHA256})
+	}
+	return host.New(ctx, host.Options{Plugins: configs})
+}
+
+func printRehearsal(w io.Writer, r api.Rehearsal) {
+	fields(w, "Patch", r.Patch, "Digest", short(r.Digest), "Begins", stamp(r.At), "Order", r.Order, "Missing", strings.Join(r.Weak, ", "),
+		"Plays", fmt.Sprintf("%d of each patch, seeds from %d", r.Seeds, r.Seed))
+	if len(r.Waves) > 0 {
+		printHarmless(w, r)
+		printBad(w, r)
+	}
+	if len(r.Refusals) > 0 {
+		fmt.Fprintln(w, "\nLeft out:")
+		t := newTable("Target", "Reason")
+		for _, refusal := range r.Refusals {
+			t.add(refusal.Target.String(), refusal.Reason)
+		}
+		t.print(w, "  ")
+	}
+	if len(r.Assumptions) > 0 {
+		fmt.Fprintln(w, "\nAssumed:")
+		for _, a := range r.Assumptions {
+			fmt.Fprintln(w, indent(wrap(a, 88), "    ")[2:])
+		}
+	}
+}
+
+// printHarmless tells of a patch that does no harm.
+func printHarmless(w io.Writer, r api.Rehearsal) {
+	fmt.Fprintln(w, "\nA harmless patch (times since it begins, median / 90 %):")
+	t := newTable("Wave", "Targets", "Instances", "Starts", "Ends", "Waits for")
+	for _, wave := range r.Waves {
+		t.add(strconv.Itoa(wave.Number), strconv.Itoa(len(wave.Targets)), strconv.Itoa(wave.Instances),
+			spreadText(wave.Starts, r.Seeds), spreadText(wave.Ends, r.Seeds), wave.Waits)
+	}
+	t.print(w, "  ")
+	o := r.Harmless
+	t = newTable("It", "Plays", "Probability", "Of its rollouts")
+	for _, row := range []struct {
+		name         string
+		plays, parts api.Share
+	}{
+		{"completes by itself", o.Complete, o.Rollouts.Complete},
+		{"is turned back", o.TurnedBack, o.Rollouts.TurnedBack},
+		{"is held for a person", o.Held, o.Rollouts.Held},
+	} {
+		t.add(row.name, fmt.Sprintf("%d of %d", row.plays.Count, row.plays.Of), bounds(row.plays), fmt.Sprintf("%d of %d", row.parts.Count, row.parts.Of))
+	}
+	fmt.Fprintln(w)
+	t.print(w, "  ")
+	if len(r.People)+len(o.Reasons) > 0 {
+		fmt.Fprintln(w)
+		t := newTable("Plays", "What")
+		for _, p := range r.People {
+			t.add(strconv.Itoa(p.Plays), "waits for a person: "+p.Text)
+		}
+		for _, p := range o.Reasons {
+			t.add(strconv.Itoa(p.Plays), "turned back: "+p.Text)
+		}
+		t.print(w, "  ")
+	}
+}
+
+// printBad tells of patches that do harm.
+func printBad(w io.Writer, r api.Rehearsal) {
+	fmt.Fprintln(w, "\nA bad patch, and what it reaches (median / 90 %):")
+	t := newTable("Patch", "Turned back", "Unnoticed", "After", "Targets", "Instances", "Requests", "Because")
+	for _, b := range r.Bad {
+		why := "-"
+		if len(b.Reasons) > 0 {
+			why = b.Reasons[0].Text
+		}
+		t.add(b.Name, percent(b.TurnedBack), percent(b.Unnoticed), spreadText(b.After, r.Seeds),
+			numbers(b.Targets), numbers(b.Instances), numbers(b.Requests), why)
+	}
+	t.print(w, "  ")
+}
+
+// spreadText writes both figures, and in how many plays it came to that.
+func spreadText(s api.Spread, seeds int) string {
+	if s.Seeds == 0 {
+		return "never"
+	}
+	text := span(s.Median.D()) + " / " + span(s.P90.D())
+	if s.Median == s.P90 {
+		text = span(s.Median.D())
+	}
+	if s.Seeds < seeds {
+		text += fmt.Sprintf(" (%d of %d)", s.Seeds, seeds)
+	}
+	return text
+}
+
+func numbers(c api.CountSpread) string {
+	if c.Median == c.P90 {
+		return number(c.Median)
+	}
+	return number(c.Median) + " / " + number(c.P90)
+}
+
+// number writes a count with at most three digits from a thousand on.
+func number(x float64) string {
+	switch {
+	case x >= 1e6:
+		return fmt.Sprintf("%.3gM", x/1e6)
+	case x >= 1e3:
+		return fmt.Sprintf("%.3gk", x/1e3)
+	}
+	return strconv.Itoa(int(math.Round(x)))
+}
+
+func percent(s api.Share) string {
+	return fmt.Sprintf("%.0f %%", 100*float64(s.Count)/float64(max(s.Of, 1)))
+}
+
+// bounds are those of a probability.
+func bounds(s api.Share) string {
+	return fmt.Sprintf("%.3g to %.3g %%", 100*s.Low, 100*s.High)
+}
