@@ -80,15 +80,21 @@ func (p provider) golang(ctx context.Context, program Program, args ...string) *
 // build makes a program from source.
 func (p provider) build(ctx context.Context, s source, into string) error {
 	began := time.Now()
-	work, err := p.plan(ctx, s)
+	// A go command that is interrupted leaves its work, which here goes with into.
+	scratch := filepath.Join(into, "work")
+	if err := os.Mkdir(scratch, 0o755); err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	work, err := p.plan(ctx, s, scratch)
 	if err != nil {
 		return err
 	}
 	out := filepath.Join(into, s.Name)
 	command := p.golang(ctx, s.Program, "build", "-v", "-o", out, "-tags", s.tags, s.Module)
+	command.Env = append(command.Env, "TMPDIR="+scratch, "GOTMPDIR=")
 	said, err := p.follow(ctx, s.Name, command, work)
-	if err != nil {
-		return fmt.Errorf("build it: %w: %s", err, said)
+	if err := errors.Join(err, os.RemoveAll(scratch)); err != nil {
+		return failure(ctx, "build it", err, said)
 	}
 	info, err := buildinfo.ReadFile(out)
 	if err != nil {
@@ -103,16 +109,18 @@ func (p provider) build(ctx context.Context, s source, into string) error {
 
 // plan downloads the modules of a program, and lists what of it has to be
 // compiled.
-func (p provider) plan(ctx context.Context, s source) (*progress, error) {
+func (p provider) plan(ctx context.Context, s source, scratch string) (*progress, error) {
 	p.tell(s.Name, "%s: looking for its modules", s.version)
-	command := p.golang(ctx, s.Program, "list", "-deps", "-json=ImportPath,Dir,GoFiles,Stale,Standard", "-tags", s.tags, s.Module)
+	// Unless EmbedFiles are asked for, whatever embeds files counts as stale.
+	command := p.golang(ctx, s.Program, "list", "-deps", "-json=ImportPath,Dir,GoFiles,Stale,EmbedFiles", "-tags", s.tags, s.Module)
+	command.Env = append(command.Env, "TMPDIR="+scratch, "GOTMPDIR=")
 	listed := newProgress()
 	command.Stdout = listed
 	downloads := &downloads{}
 	said, err := p.follow(ctx, s.Name, command, downloads)
 	if err != nil {
-		if strings.Contains(said, noSpace) || ctx.Err() != nil {
-			return nil, fmt.Errorf("download its modules: %w: %s", err, said)
+		if ctx.Err() != nil {
+			return nil, failure(ctx, "download its modules", err, said)
 		}
 		first, _, _ := strings.Cut(said, "\n")
 		return nil, fmt.Errorf("its modules cannot be had (%s): connect this machine to the module proxy that go env GOPROXY names, or put a %s of %s on PATH",
@@ -125,22 +133,27 @@ func (p provider) plan(ctx context.Context, s source) (*progress, error) {
 	return listed, nil
 }
 
-// explain puts what to do to an error that has to do with the disk.
-func (p provider) explain(err error) error {
-	if !strings.Contains(err.Error(), noSpace) {
-		return err
+// failure tells why a command failed: by what it said, unless it was ended.
+func failure(ctx context.Context, what string, err error, said string) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 	}
-	var env struct{ GOCACHE, GOMODCACHE, GOTMPDIR string }
-	text, askErr := exec.Command("go", "env", "-json", "GOCACHE", "GOMODCACHE", "GOTMPDIR").Output() //nolint:noctx // answered at once
+	return fmt.Errorf("%s: %w: %s", what, err, said)
+}
+
+// explain puts what to do in the place of an error that comes from a full disk,
+// whatever it says: a go command that can't write its cache finds no packages.
+func (p provider) explain(err error) error {
+	var env struct{ GOCACHE, GOMODCACHE string }
+	text, askErr := exec.Command("go", "env", "-json", "GOCACHE", "GOMODCACHE").Output() //nolint:noctx // answered at once
 	if askErr = errors.Join(askErr, json.Unmarshal(text, &env)); askErr != nil {
 		return err
 	}
-	if env.GOTMPDIR == "" {
-		env.GOTMPDIR = os.TempDir()
+	at, free := fullest([]place{{"XDG_CACHE_HOME", p.Cache}, {"GOCACHE", env.GOCACHE}, {"GOMODCACHE", env.GOMODCACHE}})
+	if free >= fullBelow && !diskIsFull(err.Error()) {
+		return err
 	}
-	folders := []place{{"XDG_CACHE_HOME", p.Cache}, {"GOCACHE", env.GOCACHE}, {"GOMODCACHE", env.GOMODCACHE}, {"TMPDIR", env.GOTMPDIR}}
-	fullest, free := fullest(folders)
 	first, _, _ := strings.Cut(err.Error(), ":")
 	return fmt.Errorf("%s: the disk of %s is full (%d MB are left): make room there, all programs together need about 6 GB, or set %s to a folder of another disk",
-		first, fullest.path, free>>20, fullest.variable)
+		first, at.path, free>>20, at.variable)
 }

@@ -140,6 +140,9 @@ func (p provider) apt(ctx context.Context, dir string, args ...string) error {
 	if err == nil {
 		return nil
 	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("run apt-get: %w", context.Cause(ctx))
+	}
 	for line := range strings.Lines(said) {
 		if strings.HasPrefix(line, "E: ") {
 			return fmt.Errorf("run apt-get: %s", strings.TrimSpace(line))

@@ -4,11 +4,18 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
-// noSpace is what every program says when the disk is full (ENOSPC).
-const noSpace = "no space left on device"
+// fullBelow is how many bytes must be left where a build writes: the smallest
+// of the programs needs as many.
+const fullBelow = 16 << 20
+
+// diskIsFull reports whether a program says so (ENOSPC), whichever it is.
+func diskIsFull(said string) bool {
+	return strings.Contains(strings.ToLower(said), "no space left on device")
+}
 
 // place is a folder that a build writes to, and the variable that moves it.
 type place struct{ variable, path string }

@@ -19,9 +19,9 @@ import (
 const (
 	// reportEvery is how often a person hears of a build.
 	reportEvery = 10 * time.Second
-	// cleanUpWithin is how long the go command may take to remove its work when
-	// it is interrupted.
-	cleanUpWithin = 10 * time.Second
+	// endWithin is how long a command may take to end when it is interrupted,
+	// before it is killed.
+	endWithin = 10 * time.Second
 	// lastLines of what a command said are told when it failed.
 	lastLines = 5
 )
@@ -138,7 +138,7 @@ func (p provider) follow(ctx context.Context, name string, command *exec.Cmd, m 
 	}
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGINT) }
-	command.WaitDelay = cleanUpWithin
+	command.WaitDelay = endWithin
 	began := time.Now()
 	done := make(chan error, 1)
 	go func() { done <- command.Run() }()
@@ -147,9 +147,6 @@ func (p provider) follow(ctx context.Context, name string, command *exec.Cmd, m 
 	for {
 		select {
 		case err := <-done:
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
 			return lines.rest(), err
 		case <-ticker.C:
 			if far := lines.far(time.Since(began)); far != "" {

@@ -66,10 +66,10 @@ func Provide(ctx context.Context, o Options) error {
 	}
 	p.announce(missing)
 	for _, s := range missing {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("provide the stack's programs: %w", err)
+		// What stops one build (no network, a full disk, a person) stops the next.
+		if err := p.make(ctx, s); err != nil {
+			return errors.Join(append(failed, err)...)
 		}
-		failed = append(failed, p.make(ctx, s))
 	}
 	failed = append(failed, p.debian(ctx))
 	if err := errors.Join(failed...); err != nil {
@@ -143,7 +143,7 @@ func (p provider) announce(missing []source) {
 	}
 	p.say("%d of %d programs are missing: %s", len(missing), len(Catalog()), strings.Join(names, ", "))
 	if usual > 0 {
-		p.say("building them takes about %.0f minutes on two idle cores, once for all checkouts of this machine", usual.Minutes())
+		p.say("building takes about %.0f min on two idle cores, once for all checkouts of this machine", usual.Minutes())
 	}
 }
 
