@@ -9,8 +9,10 @@
 # port 9100. The images differ in /etc/shop.env only.
 #
 # The packages of the kernel and the exporter are downloaded and unpacked, never
-# installed. When nothing that goes into the images has changed since the last
-# call, the call returns at once.
+# installed. They and the images are kept in the user's cache, images by a hash
+# of what goes into them, and OUT gets copies: another checkout downloads and
+# makes nothing. When nothing has changed since the last call, the call returns
+# at once.
 set -euo pipefail
 export LC_ALL=C
 
@@ -29,19 +31,42 @@ key=$(cd "$root" && {
 	find examples/images examples/shop -type f ! -path "*/deploy/*" ! -path "*/shopctl/*" ! -name '*_test.go' ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum
 	go env GOVERSION
 } | sha256sum | cut -d' ' -f1)
-complete() {
-	[ -x "$out/shop" ] && [ "$(cat "$out/key" 2>/dev/null)" = "$key" ] || return 1
+complete() { # FOLDER: has it all the images of this key?
+	[ -x "$1/shop" ] && [ "$(cat "$1/key" 2>/dev/null)" = "$key" ] || return 1
 	for variant in "$here"/store/*.env; do
-		[ -s "$out/store-$(basename "$variant" .env).qcow2" ] || return 1
+		[ -s "$1/store-$(basename "$variant" .env).qcow2" ] || return 1
 	done
 }
-complete && exit 0
-
-exec 9>"$out/lock"
-flock 9
-complete && exit 0 # somebody else has made them meanwhile
+complete "$out" && exit 0
 
 say() { printf 'images: %s\n' "$*"; }
+die() {
+	say "$*" >&2
+	exit 1
+}
+room() { # FOLDER: a set of images takes 250 MB, and as much while it is made
+	[ "$(df --output=avail -m "$1" | tail -1)" -ge 600 ] || die "the disk of $1 is full: make room for 600 MB there"
+}
+# deliver copies a set of the cache, since whoever writes to OUT must not write
+# to the cache. The key comes last: without it a set is not complete.
+deliver() {
+	room "$out"
+	touch "$made"
+	rm -f "$out/key"
+	cp --sparse=always "$made/shop" "$made"/store-*.qcow2 "$out/"
+	cp "$made/key" "$out/key"
+	exit 0
+}
+
+: "${HOME:=}"
+[ -n "${XDG_CACHE_HOME:-$HOME}" ] || die "there is no folder for the cache: set HOME or XDG_CACHE_HOME"
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/oakum/images"
+made="$cache/sets/$key"
+mkdir -p "$cache/sets"
+exec 9>"$cache/lock"
+flock 9
+complete "$made" && deliver
+
 missing=""
 for tool in mke2fs debugfs qemu-img extlinux busybox cpio go apt-get dpkg; do
 	PATH="$PATH:/usr/sbin:/sbin" command -v $tool >/dev/null || missing="$missing $tool"
@@ -57,7 +82,12 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 PATH="$PATH:/usr/sbin:/sbin"
 
-work=$(mktemp -d "$out/.work-XXXXXX")
+room "$cache"
+for left in "$cache"/.work-*; do # by somebody who was killed
+	umount "$left/mount" 2>/dev/null || true
+	rm -rf "$left"
+done
+work=$(mktemp -d "$cache/.work-XXXXXX")
 cleanup() {
 	umount "$work/mount" 2>/dev/null || true
 	rm -rf "$work"
@@ -69,20 +99,22 @@ fetch() {
 	local package
 	package=$("$1")
 	if [ -z "$package" ]; then
-		apt-get -qq update # a fresh machine may know no packages yet
+		apt-get -qq update || true # a fresh machine may know no packages yet
 		package=$("$1")
 	fi
+	[ -n "$package" ] || die "apt-get knows no ${1%_package} package: connect this machine to its Debian mirror"
 	rm -rf "$work/deb"
 	mkdir "$work/deb"
 	# Root's own download: the _apt user may not write here.
-	(cd "$work/deb" && apt-get -qq -o APT::Sandbox::User=root download "$package")
+	(cd "$work/deb" && apt-get -qq -o APT::Sandbox::User=root download "$package") ||
+		die "$package could not be downloaded: connect this machine to its Debian mirror"
 	dpkg -x "$work"/deb/*.deb "$2"
 }
 kernel_package() { apt-cache depends linux-image-cloud-amd64 2>/dev/null | awk '/Depends: linux-image/ {print $2; exit}'; }
 exporter_package() { apt-cache pkgnames prometheus-node-exporter | grep -x prometheus-node-exporter || true; }
 
-# The kernel stays in OUT/kernel; remove that folder to get a newer one.
-kernel="$out/kernel"
+# The kernel stays in the cache; remove its folder there to get a newer one.
+kernel="$cache/kernel"
 if [ ! -s "$kernel/vmlinuz" ]; then
 	say "download Debian's cloud kernel (27 MB)"
 	fetch kernel_package "$work/unpacked"
@@ -97,7 +129,7 @@ if [ ! -s "$kernel/vmlinuz" ]; then
 fi
 
 # So does the exporter, with the libraries of this machine that it is linked to.
-exporter="$out/exporter"
+exporter="$cache/exporter"
 if [ ! -x "$exporter/usr/bin/prometheus-node-exporter" ]; then
 	say "download Debian's prometheus-node-exporter (4 MB)"
 	fetch exporter_package "$work/package"
@@ -114,7 +146,9 @@ fi
 say "build the shop"
 (cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$work/shop" ./examples/shop/cmd/shop)
 
-cp "$work/shop" "$work/shop.new" && mv "$work/shop.new" "$out/shop" # the jobs run the same binary on the host
+set="$work/set"
+mkdir "$set"
+cp "$work/shop" "$set/shop" # the jobs run the same binary on the host
 
 say "make the base disk"
 busybox=$(command -v busybox)
@@ -153,9 +187,14 @@ umount "$work/mount"
 for variant in "$here"/store/*.env; do
 	name="store-$(basename "$variant" .env)"
 	debugfs -w -R "write $variant /etc/shop.env" "$work/base.raw" >/dev/null 2>&1
-	qemu-img convert -f raw -O qcow2 "$work/base.raw" "$work/$name.qcow2"
+	qemu-img convert -f raw -O qcow2 "$work/base.raw" "$set/$name.qcow2"
 	debugfs -w -R "rm /etc/shop.env" "$work/base.raw" >/dev/null 2>&1
-	mv "$work/$name.qcow2" "$out/$name.qcow2"
 	say "$name.qcow2 is ready"
 done
-echo "$key" >"$out/key"
+echo "$key" >"$set/key"
+rm -rf "$made"
+mv "$set" "$made"
+
+# Three sets stay, those that were used last: each change of the shop makes one.
+ls -td "$cache"/sets/* | tail -n +4 | xargs -r rm -rf --
+deliver
