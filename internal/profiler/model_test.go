@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
 )
 
 // model is a fleet with its metrics: every instance serves requests at its own
@@ -153,16 +154,12 @@ func (m *model) AllocStats(_ context.Context, alloc string) (AllocStats, error) 
 	return AllocStats{CPUCores: in.cpu * (1 + 0.05*noise), MemoryBytes: 100 << 20, Restarts: in.restarts, OOMKills: in.kills}, nil
 }
 
-func (m *model) Targets(context.Context) ([]api.Target, error) { return m.targets, nil }
-
-func (m *model) Instances(_ context.Context, ref api.TargetRef) ([]api.Instance, error) {
-	var out []api.Instance
+func (m *model) Layout(context.Context) (graph.Layout, error) {
+	layout := graph.Layout{Targets: m.targets}
 	for _, name := range m.order {
-		if m.instances[name].target == ref {
-			out = append(out, api.Instance{ID: name, Health: api.Healthy})
-		}
+		layout.Instances = append(layout.Instances, graph.Instance{ID: name, Target: m.instances[name].target, Healthy: true})
 	}
-	return out, nil
+	return layout, nil
 }
 
 func (m *model) RecordProfiles(_ context.Context, profiles []api.Profile) error {

@@ -107,7 +107,7 @@ func TestUsualExportersAreReadWhereTheyAre(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := New(Options{Metrics: exporter{metrics}})
-			got := p.sampleGauges(t.Context(), began())
+			got := p.sampleGauges(t.Context(), nil, began())
 			for i, kpi := range []string{api.KPIIOOperations, api.KPIIOBytes, api.KPIPressureCPU, api.KPIPressureMemory, api.KPIPressureIO} {
 				value, ok := got[kpi][id(0)]
 				must.Eq(t, metrics != nil, ok, must.Sprint(kpi))

@@ -132,7 +132,7 @@ func (p *Profiler) Run(ctx context.Context) error {
 	defer record.Stop()
 	forget := time.NewTicker(forgetEvery)
 	defer forget.Stop()
-	round := &round{last: map[string]*counters{}, restarts: map[string]int{}, oom: map[string]int64{}}
+	round := &round{last: map[string]*counters{}, usage: map[string]used{}}
 	for {
 		select {
 		case <-ctx.Done():

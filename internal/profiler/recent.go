@@ -87,6 +87,9 @@ func (r *recent) note(m moment, span time.Duration) {
 	for len(r.ring) > recentSamples || m.at.Sub(r.ring[0].at) >= span {
 		r.ring = slices.Delete(r.ring, 0, 1)
 	}
+	if len(r.ring) == 1 {
+		r.closed = m.at // the first sample, or the first of a turn: a minute begins
+	}
 }
 
 // window is the last samples together.
@@ -119,9 +122,6 @@ func (r *recent) remember(paused bool) {
 // learn adds the present minute to the history of minutes, once each.
 func (r *recent) learn(value, exposure float64, span time.Duration) {
 	now := r.ring[len(r.ring)-1].at
-	if r.closed.IsZero() {
-		r.closed = now
-	}
 	if now.Sub(r.closed) < span {
 		return
 	}
@@ -133,9 +133,10 @@ func (r *recent) learn(value, exposure float64, span time.Duration) {
 	}
 }
 
-// pause notes for one round which baselines do not learn: those beside a rollout,
-// and for a minute more, since metrics come late and old instances end last.
-func (p *Profiler) pause(now time.Time) {
+// pause notes for one round which baselines do not learn, and returns them with
+// when a rollout was last beside them: those that one is beside now, and for a
+// minute more, since metrics come late and old instances end last.
+func (p *Profiler) pause(now time.Time) map[api.TargetRef]time.Time {
 	beside := p.beside()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,6 +144,7 @@ func (p *Profiler) pause(now time.Time) {
 		p.paused[ref] = now
 	}
 	maps.DeleteFunc(p.paused, func(_ api.TargetRef, last time.Time) bool { return now.Sub(last) >= recentSamples*p.interval })
+	return maps.Clone(p.paused)
 }
 
 // learns reports whether a baseline may learn now: not while a rollout beside the

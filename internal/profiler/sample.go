@@ -12,62 +12,61 @@ import (
 
 // round is what one round of samples leaves for the next; only Run touches it.
 type round struct {
+	at        time.Time
+	last      map[string]*counters
+	own       map[string]map[string]*counters // by KPI
+	usage     map[string]used                 // by allocation
+	turn      int                             // rotates over the instances of large targets
+	near, far turns                           // of the targets beside rollouts, and of the others
+	statsLeft int                             // allocations that this round may still ask
+	statsFrom int                             // rotates over the targets that are asked first
+}
+
+// used is what an allocation's statistics said last.
+type used struct {
 	at       time.Time
-	last     map[string]*counters
-	restarts map[string]int
-	oom      map[string]int64
-	own      map[string]map[string]*counters // by KPI
-	turn     int                             // rotates over the instances of large targets
+	restarts int
+	oom      int64 // when a task was last killed for lack of memory
 }
 
 // sample takes one round over all targets.
 func (p *Profiler) sample(ctx context.Context, r *round, now time.Time) {
-	targets, err := p.fleet.Targets(ctx)
+	layout, err := p.fleet.Layout(ctx)
 	if err != nil {
 		p.log.Warn("sample targets", "error", err)
 		return
 	}
-	p.saw(targets, now)
+	p.saw(layout.Targets, now)
+	visits, ids := r.visits(layout, p.excluded(), p.pause(now))
 	var seen map[string]*counters
 	if p.metrics != nil {
-		if seen, err = p.readCounters(ctx, nil, now); err != nil {
+		if seen, err = p.readCounters(ctx, ids, now); err != nil {
 			p.log.Warn("sample counters", "error", err)
 		}
 	}
 	seconds := now.Sub(r.at).Seconds()
 	// After a gap the increments would be averages over it; start anew.
 	fresh := r.at.IsZero() || seconds <= 0 || seconds > 10*p.interval.Seconds()
-	excluded := p.excluded()
-	p.pause(now)
 	var gauges map[string]map[string]float64
 	var owns map[string]map[string]*counters
 	if seen != nil { // who did not answer just now is not asked again and again
-		gauges, owns = p.sampleGauges(ctx, now), p.sampleOwns(ctx, now)
+		gauges, owns = p.sampleGauges(ctx, ids, now), p.sampleOwns(ctx, ids, now)
 	}
-	for _, t := range targets {
-		instances, err := p.fleet.Instances(ctx, t.TargetRef)
-		if err != nil {
-			p.log.Warn("sample instances", "target", t.String(), "error", err)
-			continue
-		}
-		var ids []string
-		for _, in := range instances {
-			if in.Health == api.Healthy && !excluded[in.ID] {
-				ids = append(ids, in.ID)
-			}
-		}
-		slices.Sort(ids)
+	usage := p.sampleStats(ctx, r, visits)
+	for _, v := range visits {
+		ref := v.target.TargetRef
 		if !fresh {
-			p.learnCounters(t.TargetRef, ids, r.last, seen, seconds, now)
+			p.learnCounters(ref, v.ids, r.last, seen, seconds, now)
 			for name, counted := range owns {
-				p.learnOwn(t.TargetRef, name, ids, r.own[name], counted, seconds, now)
+				p.learnOwn(ref, name, v.ids, r.own[name], counted, seconds, now)
 			}
 		}
-		p.learnStats(ctx, t.TargetRef, ids, r, fresh, seconds, now)
+		p.learnStats(ref, v.ids, r, usage, fresh, now)
 		for name, values := range gauges {
-			p.learnGauge(t.TargetRef, name, sourceMetrics, pick(values, ids), now)
+			p.learnGauge(ref, name, sourceMetrics, pick(values, v.ids), now)
 		}
 	}
+	r.forget(layout)
 	// After a round without an answer there is no increment: it would be that of
 	// two rounds.
 	r.last, r.own = seen, owns
@@ -124,13 +123,13 @@ func (p *Profiler) learnLatency(ref api.TargetRef, s *series, g gathered, second
 
 // sampleOwns asks for the counts and latencies that the configuration has queries
 // for.
-func (p *Profiler) sampleOwns(ctx context.Context, now time.Time) map[string]map[string]*counters {
+func (p *Profiler) sampleOwns(ctx context.Context, ids []string, now time.Time) map[string]map[string]*counters {
 	out := map[string]map[string]*counters{}
 	for name, own := range p.queries.Own {
 		if own.kind() == api.KPIGauge || p.metrics == nil {
 			continue
 		}
-		seen, err := p.readOwn(ctx, own, nil, now)
+		seen, err := p.readOwn(ctx, own, ids, now)
 		if err != nil {
 			p.log.Warn("sample counters", "kpi", name, "error", err)
 			continue
@@ -206,32 +205,43 @@ func (s *series) learnLatency(g gathered, interval time.Duration, seconds float6
 	}
 }
 
-// learnStats adds one interval of CPU, memory and restarts.
-func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []string, r *round, fresh bool, seconds float64, now time.Time) {
-	if p.stats == nil || len(ids) == 0 {
-		return
+// sampleStats asks for the usage of some allocations of each target, until the
+// round has asked its share. It begins with other targets each time, so that a
+// fleet that is larger gets round to all of them.
+func (p *Profiler) sampleStats(ctx context.Context, r *round, visits []visit) map[string]AllocStats {
+	if p.stats == nil || len(visits) == 0 {
+		return nil
 	}
-	if len(ids) > statsPerTarget {
-		from := r.turn * statsPerTarget % len(ids)
-		ids = append(slices.Clone(ids[from:]), ids[:from]...)[:statsPerTarget]
+	r.statsLeft = statsPerRound
+	from, targets := r.statsFrom%len(visits), 0
+	var ids []string
+	for ; targets < len(visits) && r.statsLeft > 0; targets++ {
+		ids = append(ids, r.asked(visits[(from+targets)%len(visits)].ids)...)
 	}
+	r.statsFrom = (from + targets) % len(visits)
 	usage, _ := p.readStats(ctx, ids)
+	return usage
+}
+
+// learnStats adds one interval of CPU, memory and restarts. A restart is counted
+// against the time since the allocation was asked before.
+func (p *Profiler) learnStats(ref api.TargetRef, ids []string, r *round, usage map[string]AllocStats, fresh bool, now time.Time) {
 	var cpu, memory []float64
-	var restarts, kills, watched float64
+	var restarts, kills, watched float64 // watched in seconds, of all allocations
 	for _, id := range ids {
 		u, ok := usage[id]
 		if !ok {
 			continue
 		}
 		cpu, memory = append(cpu, u.CPUCores), append(memory, u.MemoryBytes)
-		if before, ok := r.restarts[id]; ok && !fresh && u.Restarts >= before {
-			restarts += float64(u.Restarts - before)
-			n, _ := u.oomSince(r.oom[id])
+		before, ok := r.usage[id]
+		n, last := u.oomSince(before.oom)
+		if ok && !fresh && u.Restarts >= before.restarts {
+			restarts += float64(u.Restarts - before.restarts)
 			kills += n
-			watched++
+			watched += now.Sub(before.at).Seconds()
 		}
-		r.restarts[id] = u.Restarts
-		_, r.oom[id] = u.oomSince(r.oom[id])
+		r.usage[id] = used{at: now, restarts: u.Restarts, oom: last}
 	}
 	if len(cpu) == 0 {
 		return
@@ -247,16 +257,16 @@ func (p *Profiler) learnStats(ctx context.Context, ref api.TargetRef, ids []stri
 		defer p.mu.Unlock()
 		for name, events := range map[string]float64{api.KPIRestarts: restarts, api.KPIOOMKills: kills} {
 			s := p.series(ref, name, sourceStats, now)
-			if p.note(ref, s, moment{at: now, events: events, exposure: watched * seconds}) {
-				s.learn(events/(watched*seconds), now)
-				s.learnCounts(events, watched*seconds, now)
+			if p.note(ref, s, moment{at: now, events: events, exposure: watched}) {
+				s.learn(events/watched, now)
+				s.learnCounts(events, watched, now)
 			}
 		}
 	}
 }
 
 // sampleGauges asks for the gauges that have a query of their own.
-func (p *Profiler) sampleGauges(ctx context.Context, now time.Time) map[string]map[string]float64 {
+func (p *Profiler) sampleGauges(ctx context.Context, ids []string, now time.Time) map[string]map[string]float64 {
 	out := map[string]map[string]float64{}
 	queries := map[string]string{api.KPICPU: p.queries.CPU, api.KPIMemory: p.queries.Memory}
 	for name, own := range p.queries.Own {
@@ -265,7 +275,7 @@ func (p *Profiler) sampleGauges(ctx context.Context, now time.Time) map[string]m
 		}
 	}
 	for name, query := range queries {
-		values, err := p.readGauge(ctx, query, nil, now)
+		values, err := p.readGauge(ctx, query, ids, now)
 		if err != nil {
 			p.log.Warn("sample gauge", "kpi", name, "error", err)
 			continue

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
 	"github.com/oakumhq/oakum/internal/profiler/judge"
 )
 
@@ -49,8 +50,9 @@ type Stats interface {
 
 // Fleet knows the targets and their instances.
 type Fleet interface {
-	Targets(ctx context.Context) ([]api.Target, error)
-	Instances(ctx context.Context, target api.TargetRef) ([]api.Instance, error)
+	// Layout lists all of both; the targets are sorted. In a large fleet it may be
+	// some minutes old.
+	Layout(ctx context.Context) (graph.Layout, error)
 }
 
 // Recorder keeps profiles for the next leader and for readers.

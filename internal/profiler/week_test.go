@@ -15,6 +15,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
@@ -181,11 +182,11 @@ type absent struct {
 	away error
 }
 
-func (a *absent) Targets(ctx context.Context) ([]api.Target, error) {
+func (a *absent) Layout(ctx context.Context) (graph.Layout, error) {
 	if a.away != nil {
-		return nil, a.away
+		return graph.Layout{}, a.away
 	}
-	return a.model.Targets(ctx)
+	return a.model.Layout(ctx)
 }
 
 func TestTargetsThatAreGoneAreForgotten(t *testing.T) {
