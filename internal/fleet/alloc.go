@@ -181,7 +181,7 @@ func bySlot(a, b *Alloc) int { return a.Slot - b.Slot }
 // changed stamps an allocation and tells of it.
 func (f *Fleet) changed(a *Alloc, what string) {
 	a.ModifyIndex, a.Modified = f.touch(TableAllocs), f.now
-	f.busy(a)
+	f.tell(a)
 	f.event(Event{
 		Topic: TopicAllocation, Type: what, Key: a.ID, Namespace: a.Job.Namespace, Filter: []string{a.Job.ID, a.Deployment},
 	})

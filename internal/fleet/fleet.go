@@ -50,6 +50,7 @@ type Fleet struct {
 	evalMost  time.Duration
 	events    eventLog
 	load      *load.Model
+	followers []func(*Alloc)
 	roomy     bool // jobs that wait for room are about to be evaluated
 }
 
@@ -80,11 +81,21 @@ const (
 	TableDeployments
 	TableEvaluations
 	TableNodes
+	TableCatalog // what is registered with Consul
+	TableChecks  // how Consul's checks stand
+	TableEntries // Consul's config entries
 	tables
 )
 
 // TableIndex is the index of the newest change in a table; 1 when there was none.
 func (f *Fleet) TableIndex(t Table) uint64 { return max(1, f.tables[t]) }
+
+// Touch tells of a change that is kept elsewhere and returns its index.
+func (f *Fleet) Touch(t Table) uint64 { return f.touch(t) }
+
+// Follow has told called whenever an allocation has changed, or its node was lost
+// or has returned: before anybody else sees it.
+func (f *Fleet) Follow(told func(*Alloc)) { f.followers = append(f.followers, told) }
 
 // touch begins a change of a table.
 func (f *Fleet) touch(t Table) uint64 {

@@ -103,7 +103,7 @@ func (f *Fleet) LoseNode(id string) error {
 		return err
 	}
 	n.reachable = false
-	f.busyOn(n)
+	f.tellOn(n)
 	n.life++
 	life := n.life
 	f.after(heartbeatTTL, func() {
@@ -135,7 +135,7 @@ func (f *Fleet) ReturnNode(id string) error {
 			f.begin(a, 0)
 		}
 	}
-	f.busyOn(n)
+	f.tellOn(n)
 	if n.Status == NodeDown {
 		n.Status = NodeReady
 		f.nodeChanged(n, "NodeRegistration")
@@ -192,8 +192,8 @@ func (f *Fleet) evaluateSystem() {
 	}
 }
 
-// takes reports whether the scheduler may place something on the node.
-func (n *Node) takes() bool { return n.Status == NodeReady && !n.Ineligible && n.Drain == nil }
+// Takes reports whether the scheduler may place something on the node.
+func (n *Node) Takes() bool { return n.Status == NodeReady && !n.Ineligible && n.Drain == nil }
 
 // fits names the dimension that has no room for an instance; empty means that
 // there is.

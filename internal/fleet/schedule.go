@@ -261,7 +261,7 @@ func (f *Fleet) decideSystem(in situation) changes {
 		}
 	}
 	for _, n := range f.Nodes() {
-		if have[n.ID] == nil && n.takes() && n.admits(in.job, in.group) {
+		if have[n.ID] == nil && n.Takes() && n.admits(in.job, in.group) {
 			out.place = append(out.place, placement{job: in.job, group: in.group.Name, node: n})
 		}
 	}
@@ -292,7 +292,7 @@ func (f *Fleet) choose(j *jobState, p placement, freed *Alloc, e *Evaluation) *N
 	found, start := 0, f.rng.IntN(max(1, len(nodes)))
 	for i := range nodes {
 		n := f.nodes[nodes[(start+i)%len(nodes)]]
-		if !n.takes() && (p.node == nil || n.Status != NodeReady) {
+		if !n.Takes() && (p.node == nil || n.Status != NodeReady) {
 			continue
 		}
 		failure.Evaluated++

@@ -48,7 +48,21 @@ func (f *Fleet) Usage(id string) (cores, bytes float64, ok bool) {
 	return f.load.CPU(in, f.now), s.Memory, true
 }
 
-// busy tells the load how an allocation is now.
+// tell tells the followers of an allocation, and the load how it is now.
+func (f *Fleet) tell(a *Alloc) {
+	f.busy(a)
+	for _, told := range f.followers {
+		told(a)
+	}
+}
+
+// tellOn tells of all on a node.
+func (f *Fleet) tellOn(n *Node) {
+	for _, a := range n.allocs {
+		f.tell(a)
+	}
+}
+
 func (f *Fleet) busy(a *Alloc) {
 	if f.load == nil {
 		return
@@ -64,13 +78,6 @@ func (f *Fleet) busy(a *Alloc) {
 		f.load.End(f.now, a.ID)
 	}
 	f.load.Serve(f.now, a.ID, a.Answers() && a.Desired == DesiredRun)
-}
-
-// busyOn tells it of all on a node.
-func (f *Fleet) busyOn(n *Node) {
-	for _, a := range n.allocs {
-		f.busy(a)
-	}
 }
 
 // serves names the service of the topology that a group is.

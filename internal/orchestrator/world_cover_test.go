@@ -144,13 +144,14 @@ type worlds struct {
 	turns, played, broken int
 	sizes                 []int // of the log entries of every 50th world, in bytes
 	ends, paths           map[string]int
+	accidents             map[string]int // to the fleet
 	cover                 coverage
 	outside               outskirtsTally
 	quiet                 bool // nothing is around the jobs
 }
 
 func newWorlds() *worlds {
-	return &worlds{ends: map[string]int{}, paths: map[string]int{}, cover: coverage{}}
+	return &worlds{ends: map[string]int{}, paths: map[string]int{}, accidents: map[string]int{}, cover: coverage{}}
 }
 
 func (s *worlds) add(w *world) {
@@ -160,6 +161,9 @@ func (s *worlds) add(w *world) {
 	for _, r := range w.store.Rollouts() {
 		s.ends[string(r.Status)]++
 		s.paths[w.path+" → "+string(r.Status)]++
+	}
+	for what, n := range w.accidents {
+		s.accidents[what] += n
 	}
 	s.cover.add(w.cover)
 	s.outside.add(w.outskirts.tally)
@@ -176,6 +180,9 @@ func (s *worlds) merge(other *worlds) {
 	for k, n := range other.paths {
 		s.paths[k] += n
 	}
+	for what, n := range other.accidents {
+		s.accidents[what] += n
+	}
 	s.cover.add(other.cover)
 	s.outside.add(other.outside)
 }
@@ -189,6 +196,7 @@ func (s *worlds) log(t *testing.T) {
 		t.Logf("log entries: %d bytes p50, %d p90, %d p99, %d at most", s.sizes[n/2], s.sizes[n*9/10], s.sizes[n*99/100], s.sizes[n-1])
 	}
 	t.Logf("outside of the jobs: %+v", s.outside)
+	t.Logf("accidents: %v", s.accidents)
 	for _, path := range slices.Sorted(maps.Keys(s.paths)) {
 		t.Logf("  %-40s %7d", path, s.paths[path])
 	}

@@ -123,7 +123,6 @@ func (w *world) registers(ref api.TargetRef, spec string) error {
 	g.Update = ownPace()
 	g.Tasks = []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": spec}}}
 	job.Groups = []fleet.Group{g}
-	w.hurry()
 	_, err := w.fleet.Register(job, false, 0)
 	w.advance()
 	return err
@@ -139,78 +138,60 @@ func (w *world) hurry() {
 }
 
 // see remembers new instances. One that comes in the place of another that is
-// lost or has failed is not at fault for being away.
+// lost, has failed or was drained is not at fault for being away. A patched
+// instance that is drained leaves room in a held deployment's max_parallel for
+// another former one to be replaced.
 func (j *worldJob) see(f *fleet.Fleet) {
+	var updated []*fleet.Alloc
+	moved := 0
 	for _, a := range f.Instances(j.ref) {
-		if !j.seen[a.ID] {
-			j.seen[a.ID] = true
-			j.meet(f, a)
-		}
 		if a.Answers() {
 			delete(j.hurt, a.ID)
 		}
-	}
-}
-
-func (j *worldJob) meet(f *fleet.Fleet, a *fleet.Alloc) {
-	if a.Canary && a.Previous == "" {
-		return
-	}
-	was, err := f.Alloc(a.Previous)
-	if err == nil && was.Description == fleet.StopUpdating {
-		return
-	}
-	for err == nil && !j.seen[was.ID] { // it was replaced and lost again between two looks
-		was, err = f.Alloc(was.Previous)
-	}
-	j.hurt[a.ID] = true
-	if isPatched(buildOf(a.Group)) && (err != nil || !isPatched(buildOf(was.Group))) {
-		j.overshot++
-	}
-}
-
-// kill is a fault: the process ends and starts again, the instance fails, or its
-// node is lost for a while.
-func (w *world) kill(j *worldJob, i int, how string) {
-	list := w.fleet.Instances(j.ref)
-	if len(list) == 0 {
-		return
-	}
-	a := list[i%len(list)]
-	var err error
-	switch how {
-	case "restart":
-		j.hurt[a.ID] = true
-		err = w.fleet.Kill(a.ID, false)
-	case "crash":
-		j.hurt[a.ID] = true
-		err = w.fleet.Crash(a.ID, "Exceeded allowed attempts")
-	case "node":
-		err = w.loseNode(a.Node)
-	}
-	if err != nil { // it had ended by itself
-		w.say("%s survives: %v", a.Name, err)
-	}
-	w.advance()
-}
-
-// loseNode takes a node away, and brings it back later. One of them always
-// stays.
-func (w *world) loseNode(n *fleet.Node) error {
-	away := 0
-	for _, other := range w.fleet.Nodes() {
-		if !other.Reachable() {
-			away++
+		if j.seen[a.ID] || (a.Canary && a.Previous == "") {
+			continue
+		}
+		was := j.forerunner(f, a)
+		switch {
+		case was == nil:
+			j.comesBack(a, false)
+		case was.Description == fleet.StopUpdating:
+			updated = append(updated, a)
+		default:
+			j.comesBack(a, isPatched(buildOf(was.Group)))
+			if was.Description == fleet.StopMigrating && isPatched(buildOf(was.Group)) {
+				moved++
+			}
 		}
 	}
-	if away+1 >= nodes {
+	for _, a := range updated[:min(moved, len(updated))] {
+		j.comesBack(a, false)
+	}
+	for _, a := range f.Instances(j.ref) {
+		j.seen[a.ID] = true
+	}
+}
+
+// forerunner is what an instance replaces, as it was seen last: it may have been
+// replaced several times between two looks.
+func (j *worldJob) forerunner(f *fleet.Fleet, a *fleet.Alloc) *fleet.Alloc {
+	was, err := f.Alloc(a.Previous)
+	for err == nil && !j.seen[was.ID] {
+		was, err = f.Alloc(was.Previous)
+	}
+	if err != nil {
 		return nil
 	}
-	for _, a := range n.Allocs() {
-		w.jobs[a.Ref()].hurt[a.ID] = true
+	return was
+}
+
+func (j *worldJob) comesBack(a *fleet.Alloc, patched bool) {
+	if !a.Answers() {
+		j.hurt[a.ID] = true
 	}
-	w.fleet.At(w.now().Add(w.between(5*time.Second, 2*time.Minute)), func() { _ = w.fleet.ReturnNode(n.ID) }) // it is there
-	return w.fleet.LoseNode(n.ID)
+	if isPatched(buildOf(a.Group)) && !patched {
+		j.overshot++
+	}
 }
 
 // capture remembers what a rollout returns to: its record forgets it at the end.

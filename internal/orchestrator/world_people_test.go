@@ -57,18 +57,9 @@ func (w *world) interlude(where string) {
 		action := []string{"approve", "approve", "pause", "resume", "resume", "promote", "promote", "abort", "rollback"}[w.rng.IntN(9)]
 		w.command(fmt.Sprintf("r%d", i), action, where)
 	case w.chance(w.meddling / 20):
-		w.foreign[j.ref.Job] = true
-		clear(w.performed) // what they undo may be done again
-		spec := "theirs"
-		if w.chance(0.3) {
-			spec = specFormer
-		}
-		err := w.registers(j.ref, spec)
-		w.say("somebody registers %s with %s (%s): %v", j.ref.Job, spec, where, err)
+		w.befall(j, []string{accidentTheirs, accidentScale}[w.rng.IntN(2)], where)
 	case w.chance(w.rate / 10):
-		how := []string{"restart", "crash", "node"}[w.rng.IntN(3)]
-		w.say("an instance of %s dies: %s (%s)", j.ref.Job, how, where)
-		w.kill(j, w.rng.IntN(100), how)
+		w.befall(j, []string{accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull}[w.rng.IntN(5)], where)
 	}
 }
 

@@ -71,6 +71,9 @@ func TestWorld(t *testing.T) {
 		must.Positive(t, all.ends[string(s)], must.Sprintf("no rollout became %s: the worlds test too little", s))
 	}
 	all.outside.positive(t)
+	for _, what := range accidents() {
+		must.Positive(t, all.accidents[what], must.Sprintf("no %s: the worlds test too little", what))
+	}
 }
 
 // TestWorldsThatOnceBroke plays worlds that broke a promise when they were
@@ -162,6 +165,7 @@ type world struct {
 	excused    map[string]bool // jobs whose rollout was told to turn back
 	outskirts  outskirts       // what is around the jobs
 
+	accidents  map[string]int    // to the fleet, that happened
 	captured   map[string]string // what runs under a former job's digest
 	fleetIndex uint64            // as of the last look at the jobs
 
@@ -196,7 +200,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), tries: map[string]*attempt{},
 		down: map[string]time.Time{}, views: map[string][]*rollout.JobView{}, promised: map[string]bool{},
 		performed: map[string]int{}, foreign: map[string]bool{}, excused: map[string]bool{}, hash: fnv.New64a(), faults: true,
-		telling: telling, cover: coverage{},
+		telling: telling, cover: coverage{}, accidents: map[string]int{},
 	}
 	w.store = state.NewStore()
 	w.fsm = state.NewFSM(w.store)
