@@ -3,9 +3,6 @@ package fleet
 import (
 	"cmp"
 	"slices"
-	"time"
-
-	"github.com/oakumhq/oakum/api"
 )
 
 // Drain states, as in Node.LastDrain.
@@ -87,22 +84,12 @@ func (f *Fleet) migrate(a *Alloc) {
 // drainOn has the next instances of a job leave the nodes that drain: as many as
 // may be away of the group's count.
 func (f *Fleet) drainOn(j *jobState) {
-	var on []*Node
-	for _, a := range j.allocs {
-		if n := a.Node; a.Current() && n.Drain != nil && !slices.Contains(on, n) {
-			on = append(on, n)
-		}
-	}
-	if len(on) == 0 {
+	draining := slices.ContainsFunc(j.allocs, func(a *Alloc) bool { return a.Current() && a.Node.Drain != nil })
+	if !draining || j.system() {
 		return
 	}
-	if !j.system() {
-		for i := range j.current.Groups {
-			f.drainGroup(j, &j.current.Groups[i])
-		}
-	}
-	for _, n := range on {
-		f.drained(n)
+	for i := range j.current.Groups {
+		f.drainGroup(j, &j.current.Groups[i])
 	}
 }
 
@@ -147,26 +134,4 @@ func (f *Fleet) drained(n *Node) {
 	}
 	n.Drain, n.LastDrain, n.LastDrainAt = nil, DrainComplete, f.now
 	f.nodeChanged(n, "NodeDrain")
-}
-
-// Autoscaler sets a group's count again and again.
-type Autoscaler struct {
-	Target api.TargetRef
-	Every  time.Duration
-	Want   func(now time.Time, count int) int
-}
-
-// Autoscale begins to scale a group, until its job is gone. What Nomad refuses
-// is tried again at the next turn.
-func (f *Fleet) Autoscale(s Autoscaler) {
-	f.after(s.Every, func() {
-		j, err := f.Job(JobID{s.Target.Namespace, s.Target.Job})
-		if err != nil || j.Group(s.Target.Group) == nil {
-			return
-		}
-		if !j.Stopped {
-			_, _ = f.Scale(s.Target, s.Want(f.now, j.Group(s.Target.Group).Count)) // blocked by a deployment: the next turn
-		}
-		f.Autoscale(s)
-	})
 }

@@ -54,6 +54,7 @@ func (f *Fleet) leave(a *Alloc) {
 	cpu, mb := a.Group.size()
 	n.UsedCPU, n.UsedMB = n.UsedCPU-cpu, n.UsedMB-mb
 	f.roomier()
+	f.drained(n)
 }
 
 // begin starts a run of the allocation's tasks after a delay.
