@@ -55,4 +55,7 @@ type PatchReceipt struct {
 	// Bake forecasts how long the first stage of each judged target takes, by
 	// target ("namespace/job/group").
 	Bake map[string]BakeTime `json:"bake,omitempty"`
+	// Untried is how many targets of a large patch there was no time for to ask
+	// Nomad whether it would take the patched job.
+	Untried int `json:"untried,omitempty"`
 }

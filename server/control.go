@@ -155,14 +155,15 @@ func (c *control) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 		Open: c.store.OpenRollouts(), Quarantines: c.store.Quarantines(), Now: time.Now().UTC(), Sources: c.store.Sources(),
 		Profiles: c.store.Profiles(),
 	}
-	if err := c.preflight(ctx, &in); err != nil {
+	untried, err := c.preflight(ctx, &in)
+	if err != nil {
 		return api.PatchReceipt{}, err
 	}
 	plan, err := planner.Plan(in)
 	if err != nil {
 		return api.PatchReceipt{}, err
 	}
-	return api.PatchReceipt{Patch: patch, Plan: plan, Bake: c.bake(plan, in.Now)}, nil
+	return api.PatchReceipt{Patch: patch, Plan: plan, Bake: c.bake(plan, in.Now), Untried: untried}, nil
 }
 
 // redecide asks the policies in force about a rollout whose patch was tried.
@@ -187,34 +188,6 @@ func (c *control) redecide(r api.Rollout, impact api.Impact) (api.Decision, erro
 		}
 	}
 	return api.Decision{}, api.Errorf(api.CodeInternal, "rollout %s is not in its plan %s", r.ID, r.Plan)
-}
-
-// preflight asks Nomad whether it would take the patched jobs at all. What it
-// would not take is an error of the patch, told before anything is planned.
-func (c *control) preflight(ctx context.Context, in *planner.Input) error {
-	selector, err := policies.NewSelector(in.Patch)
-	if err != nil {
-		return err
-	}
-	var details []string
-	code := api.CodeInvalid
-	for _, t := range in.Targets {
-		if ok, err := selector.Match(t); err != nil || !ok {
-			continue // the planner tells why
-		}
-		if slices.ContainsFunc(in.Open, func(r api.Rollout) bool { return r.Target == t.TargetRef }) {
-			continue // half-way between two builds; the planner refuses it
-		}
-		if err := c.out.nomad.Check(ctx, t.TargetRef, in.Patch.Apply); err != nil {
-			e := api.AsError(err)
-			code = e.Code
-			details = append(details, fmt.Sprintf("%s: %s", t.TargetRef, e.Message))
-		}
-	}
-	if len(details) > 0 {
-		return &api.Error{Code: code, Message: fmt.Sprintf("patch %q cannot be applied", in.Patch.Name), Details: details}
-	}
-	return nil
 }
 
 // SubmitPatch plans a patch and starts its rollouts.

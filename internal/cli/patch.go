@@ -107,6 +107,9 @@ func (e *env) printPlan(w io.Writer, r api.PatchReceipt, why bool) {
 		printQuiet(w, r)
 		printBake(w, r)
 	}
+	if r.Untried > 0 {
+		fmt.Fprintf(w, "\nNomad was not asked about %s, for lack of time: it says whether it takes the patched job when the turn comes.\n", count(r.Untried, "target"))
+	}
 	if len(r.Plan.Refusals) > 0 {
 		fmt.Fprintln(w, "\nLeft out:")
 		t := newTable("Target", "Reason")

@@ -1,0 +1,116 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/planner"
+	"github.com/oakumhq/oakum/policies"
+)
+
+const (
+	// preflightWidth is how many dry runs are under way at once: Nomad's servers
+	// plan on every core that they have, and have other callers.
+	preflightWidth = 16
+	// preflightFor is how long all dry runs of a plan may take: half of the time
+	// that a plan of 20,000 targets may.
+	preflightFor = 10 * time.Second
+	// preflightNamed is how many targets the error names that Nomad would not take.
+	preflightNamed = 20
+)
+
+// preflight asks Nomad whether it would take the patched jobs at all. What it
+// would not take is an error of the patch, told before anything is planned. It
+// returns how many targets it had no time for.
+func (c *control) preflight(ctx context.Context, in *planner.Input) (untried int, err error) {
+	selector, err := policies.NewSelector(in.Patch)
+	if err != nil {
+		return 0, err
+	}
+	open := make(map[api.TargetRef]bool, len(in.Open))
+	for i := range in.Open {
+		open[in.Open[i].Target] = true // half-way between two builds; the planner refuses it
+	}
+	var targets []api.TargetRef
+	for _, t := range in.Targets {
+		if ok, err := selector.Match(t); err == nil && ok && !open[t.TargetRef] { // of the others the planner tells why
+			targets = append(targets, t.TargetRef)
+		}
+	}
+	untried, refused, err := dryRuns(ctx, targets, func(ctx context.Context, ref api.TargetRef) error {
+		return c.out.nomad.Check(ctx, ref, in.Patch.Apply)
+	})
+	if err != nil || len(refused) == 0 {
+		return untried, err
+	}
+	return untried, refusal(in.Patch.Name, refused, untried)
+}
+
+// refusedTarget is one that a dry run refused.
+type refusedTarget struct {
+	target api.TargetRef
+	why    *api.Error
+}
+
+// dryRuns tries targets, some at the same time, for as long as preflightFor: all
+// of a small patch, and of a large one a sample of all parts of the fleet. It
+// ends when enough were refused to be told. It returns how many were left, and
+// those that were refused, sorted. That none could be tried is an error.
+func dryRuns(ctx context.Context, targets []api.TargetRef, try func(context.Context, api.TargetRef) error) (untried int, refused []refusedTarget, err error) {
+	limited, cancel := context.WithTimeout(ctx, preflightFor)
+	defer cancel()
+	var mu sync.Mutex
+	var group errgroup.Group
+	group.SetLimit(preflightWidth)
+	tried := 0
+	sample := rand.New(rand.NewPCG(1, 2)).Perm(len(targets)) // the same for the same targets
+	for _, i := range sample {
+		if limited.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			why := api.AsError(try(limited, targets[i]))
+			mu.Lock()
+			defer mu.Unlock()
+			if why != nil && limited.Err() != nil {
+				return nil // cut off
+			}
+			tried++
+			if why == nil {
+				return nil
+			}
+			if refused = append(refused, refusedTarget{targets[i], why}); len(refused) == preflightNamed {
+				cancel()
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // the functions keep their errors
+	switch {
+	case ctx.Err() != nil:
+		return 0, nil, api.Errorf(api.CodeTimeout, "try the patched jobs: %v", context.Cause(ctx))
+	case tried == 0 && len(targets) > 0:
+		return 0, nil, api.Errorf(api.CodeTimeout, "try the patched jobs: nomad answered no dry run within %s", preflightFor)
+	}
+	slices.SortFunc(refused, func(a, b refusedTarget) int { return a.target.Compare(b.target) })
+	return len(targets) - tried, refused, nil
+}
+
+// refusal is the error of a patch that Nomad would not take everywhere.
+func refusal(patch string, refused []refusedTarget, untried int) error {
+	out := &api.Error{Code: refused[0].why.Code, Message: fmt.Sprintf("patch %q cannot be applied", patch)}
+	for _, r := range refused {
+		out.Details = append(out.Details, fmt.Sprintf("%s: %s", r.target, r.why.Message))
+	}
+	if untried > 0 {
+		out.Details = append(out.Details, fmt.Sprintf("%d more targets were not tried", untried))
+	}
+	return out
+}
