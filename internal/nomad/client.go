@@ -7,8 +7,10 @@ package nomad
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -22,6 +24,10 @@ import (
 // to a busy leader, short enough that a dead server becomes a hold within a
 // few ticks.
 const callTimeout = 10 * time.Second
+
+// maxIdle connections stay open: the dry runs of a plan are twice as many at once
+// as the calls of a look.
+const maxIdle = 16
 
 // Config says where Nomad is and who we are there.
 type Config struct {
@@ -43,6 +49,13 @@ type Client struct {
 // New returns a client. It does not call Nomad.
 func New(cfg Config) (*Client, error) {
 	conf := &nomadapi.Config{Address: cfg.Address, TLSConfig: &nomadapi.TLSConfig{CACert: cfg.CACert}}
+	if !strings.HasPrefix(cfg.Address, "unix:") { // Nomad's client has one of its own for that
+		client, err := pooled(conf.TLSConfig)
+		if err != nil {
+			return nil, fmt.Errorf("open nomad client: %w", err)
+		}
+		conf.HttpClient = client
+	}
 	c, err := nomadapi.NewClient(conf)
 	if err != nil {
 		return nil, fmt.Errorf("open nomad client: %w", err)
@@ -54,6 +67,19 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		api: c, token: token, rackMeta: cmp.Or(cfg.Rack, defaultRack), jobs: jobs{turn: newTurn()}, layout: layout{turn: newTurn()},
 	}, nil
+}
+
+// pooled returns a client that keeps as many connections as are used at once.
+// Nomad's own keeps one for each processor and one more, and would make most
+// calls of a look over a connection of their own.
+func pooled(files *nomadapi.TLSConfig) (*http.Client, error) {
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: time.Minute,
+		DialContext:         (&net.Dialer{Timeout: callTimeout, KeepAlive: callTimeout}).DialContext,
+		TLSHandshakeTimeout: callTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+	}
+	client := &http.Client{Transport: transport}
+	return client, nomadapi.ConfigureTLS(client, files)
 }
 
 // query returns read options for a namespace ("*" for all) that end with ctx.
