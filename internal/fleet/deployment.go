@@ -17,6 +17,13 @@ const (
 	DeployCancelled  = "cancelled"
 )
 
+// What a running deployment waits for, as Nomad says it in its description.
+const (
+	isRunning      = "Deployment is running"
+	waitsForPerson = "Deployment is running but requires manual promotion"
+	waitsForHealth = "Deployment is running pending automatic promotion"
+)
+
 // Deployment replaces the instances of a job by those of one version.
 type Deployment struct {
 	ID                       string
@@ -95,7 +102,7 @@ func (f *Fleet) active(id string) (*Deployment, error) {
 func (f *Fleet) deploy(j *jobState) *Deployment {
 	d := &Deployment{
 		ID: f.newID(), Job: j.current.JobID, JobVersion: j.current.Version, JobModifyIndex: j.current.ModifyIndex,
-		JobCreateIndex: j.current.CreateIndex, Status: DeployRunning, Description: "Deployment is running",
+		JobCreateIndex: j.current.CreateIndex, Status: DeployRunning, Description: isRunning,
 		Groups: map[string]*DeploymentGroup{}, Created: f.now, state: j,
 	}
 	f.deploys[d.ID] = d
@@ -138,7 +145,7 @@ func (f *Fleet) SetAllocHealth(id string, healthy, unhealthy []string) error {
 	for _, list := range [][]string{healthy, unhealthy} {
 		for _, id := range list {
 			if a := f.allocs[id]; a == nil || a.Deployment != d.ID {
-				return api.Errorf(api.CodeUnavailable, "unknown alloc %q in deployment %s", id, d.ID)
+				return api.Errorf(api.CodeUnavailable, "unknown alloc %q", id)
 			}
 		}
 	}
@@ -157,7 +164,16 @@ func (f *Fleet) SetAllocHealth(id string, healthy, unhealthy []string) error {
 // once stays, unless a person says another.
 func (f *Fleet) mark(a *Alloc, h Health) {
 	d := f.deploys[a.Deployment]
-	if d == nil || !d.Active() || a.Health == h || (a.Health == HealthGood && a.ended()) {
+	if d == nil || a.Health == h || (a.Health == HealthGood && a.ended()) {
+		return
+	}
+	if !d.Active() {
+		// The client of an instance that came back in a former version still says
+		// that it is healthy.
+		if a.Health == HealthUnknown && h == HealthGood {
+			a.Health, a.HealthAt = h, f.now
+			f.changed(a, "AllocationUpdated")
+		}
 		return
 	}
 	g := d.Groups[a.Group.Name]
@@ -285,6 +301,7 @@ func (f *Fleet) promote(d *Deployment) {
 			}
 		}
 	}
+	d.Description = isRunning
 	f.deploymentChanged(d, "DeploymentPromotion")
 	f.evaluate(d.state, TriggerDeployment)
 }
@@ -332,7 +349,7 @@ func (f *Fleet) PauseDeployment(id string, pause bool) error {
 		f.settle(d, DeployPaused, "Deployment is paused")
 		return nil
 	}
-	f.settle(d, DeployRunning, "Deployment is running")
+	f.settle(d, DeployRunning, isRunning)
 	f.evaluate(d.state, TriggerDeployment)
 	return nil
 }

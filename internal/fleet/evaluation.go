@@ -48,11 +48,12 @@ type Evaluation struct {
 
 // Failure says why a group's instances found no place.
 type Failure struct {
-	Evaluated int            // nodes looked at
-	Filtered  int            // nodes that constraints rule out
-	Exhausted int            // nodes without room
-	Dimension map[string]int // nodes per dimension that has no room: cpu, memory
-	Coalesced int            // further instances of the group without a place
+	Evaluated  int            // nodes looked at
+	Filtered   int            // nodes that constraints rule out
+	Constraint map[string]int // nodes per reason why they are ruled out
+	Exhausted  int            // nodes without room
+	Dimension  map[string]int // nodes per dimension that has no room: cpu, memory
+	Coalesced  int            // further instances of the group without a place
 }
 
 // Evaluations lists those of a job that are kept, newest first.

@@ -22,8 +22,9 @@ type Node struct {
 	Address    string            // 127.0.0.1 when empty
 	Meta       map[string]string // the key rack holds its rack
 	Attributes map[string]string
-	CPU        int // MHz to give away
-	MemoryMB   int // to give away
+	CPU        int      // MHz to give away
+	MemoryMB   int      // to give away
+	Drivers    []string // of tasks that it can run; all when empty
 
 	Status      string // ready or down
 	Ineligible  bool   // takes nothing new
@@ -268,18 +269,39 @@ func (c Constraint) met(n *Node) bool {
 }
 
 // admits reports whether the job's and the group's words let it run on the node.
-func (n *Node) admits(j *Job, g *Group) bool {
-	if n.Pool != j.NodePool && j.NodePool != "all" {
-		return false
-	}
-	in := len(j.Datacenters) == 0 || slices.ContainsFunc(j.Datacenters, func(dc string) bool {
+func (n *Node) admits(j *Job, g *Group) bool { return n.offered(j) && n.refuses(j, g) == "" }
+
+// offered reports whether the node is of the job's pool and datacenters: others
+// are not looked at.
+func (n *Node) offered(j *Job) bool {
+	return (n.Pool == j.NodePool || j.NodePool == "all") && (len(j.Datacenters) == 0 || slices.ContainsFunc(j.Datacenters, func(dc string) bool {
 		ok, err := path.Match(dc, n.Datacenter)
 		return ok && err == nil
-	})
-	met := func(c Constraint) bool { return c.met(n) }
-	return in && all(j.Constraints, met) && all(g.Constraints, met)
+	}))
 }
 
-func all[T any](list []T, ok func(T) bool) bool {
-	return !slices.ContainsFunc(list, func(x T) bool { return !ok(x) })
+// refuses names what keeps the group off the node, as Nomad does; empty when
+// nothing does.
+func (n *Node) refuses(j *Job, g *Group) string {
+	for _, c := range j.Constraints {
+		if !c.met(n) {
+			return c.String()
+		}
+	}
+	for _, t := range g.Tasks {
+		if len(n.Drivers) > 0 && !slices.Contains(n.Drivers, t.Driver) {
+			return "missing drivers"
+		}
+	}
+	for _, c := range g.Constraints {
+		if !c.met(n) {
+			return c.String()
+		}
+	}
+	return ""
+}
+
+// String is the constraint as Nomad writes it.
+func (c Constraint) String() string {
+	return fmt.Sprintf("%s %s %s", c.Left, cmp.Or(c.Operand, "="), c.Right)
 }

@@ -34,7 +34,6 @@ func (f *Fleet) Plan(job Job) (Planned, error) {
 		out.ModifyIndex, out.Version = j.current.ModifyIndex, j.current.Version+1
 		if !j.current.Stopped && sameJob(j.current, &job) {
 			out.New, out.Version = false, j.current.Version
-			dry.current, dry.deployments = j.current, j.deployments
 		}
 		dry.allocs, dry.versions = j.allocs, j.versions
 	}

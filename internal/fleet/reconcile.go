@@ -42,8 +42,9 @@ type placement struct {
 	previous    *Alloc // what it replaces; nil when there is none
 	stops       string // why previous stops once there is a place; empty when it has stopped already
 	rescheduled bool
-	node        *Node // the only one that will do; nil means any
-	older       bool  // in the version that ran before the canaries
+	node        *Node  // the only one that will do; nil means any
+	older       bool   // in the version that ran before the canaries
+	counts      string // ID of that version's deployment
 }
 
 // changes is what has to be done about a group.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -136,7 +137,7 @@ func enforced(j *jobState, exists, enforce bool, expect uint64) error {
 
 // sameJob reports whether a registration changes nothing.
 func sameJob(a, b *Job) bool {
-	if a.Digest() != b.Digest() {
+	if a.Digest() != b.Digest() || !bytes.Equal(a.Text, b.Text) {
 		return false
 	}
 	for i := range a.Groups {
@@ -218,10 +219,7 @@ func (f *Fleet) Deregister(id JobID, purge bool) (*Evaluation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !j.current.Stopped {
-		v := f.newVersion(j, *j.current)
-		v.Stopped = true
-	}
+	f.newVersion(j, *j.current).Stopped = true
 	f.event(Event{Topic: TopicJob, Type: "JobDeregistered", Key: id.ID, Namespace: id.Namespace})
 	if purge {
 		j.purged = true
@@ -271,8 +269,11 @@ func (f *Fleet) Revert(id JobID, version uint64, enforce bool, prior uint64) (Re
 		return Registered{}, api.Errorf(api.CodeUnavailable, "Current job has version %d; enforcing version %d", j.current.Version, prior)
 	}
 	v := j.version(version)
-	if v == nil || v == j.current {
-		return Registered{}, api.Errorf(api.CodeInvalid, "job %q at version %d not found, or it is the present one", id.ID, version)
+	switch {
+	case v == nil:
+		return Registered{}, api.Errorf(api.CodeNotFound, "job %q in namespace %q at version %d not found", id.ID, id.Namespace, version)
+	case v == j.current:
+		return Registered{}, api.Errorf(api.CodeInvalid, "can't revert to current version")
 	}
 	return f.Register(*v, false, 0)
 }

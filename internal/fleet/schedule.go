@@ -105,7 +105,7 @@ func (f *Fleet) perform(j *jobState, in situation, out changes, d *Deployment, e
 	}
 	for _, p := range out.place {
 		if p.older {
-			p.job = f.before(j, p)
+			p.job, p.counts = f.before(j, p)
 		}
 		f.tryPlace(j, p, counts, d, e)
 	}
@@ -135,6 +135,10 @@ func (f *Fleet) deployFor(j *jobState, in situation, out changes, d *Deployment)
 	}
 	if g != nil && out.canaries > 0 {
 		g.DesiredCanaries = in.group.Update.Canary
+		d.Description = waitsForPerson
+		if in.group.Update.AutoPromote {
+			d.Description = waitsForHealth
+		}
 	}
 	return d
 }
@@ -163,8 +167,8 @@ func (f *Fleet) counted(a *Alloc) {
 
 // before is the version in which an instance comes back that dies while canaries
 // wait: that of the newest deployment that has none, unless the instance's own
-// is newer.
-func (f *Fleet) before(j *jobState, p placement) *Job {
+// is newer. It comes with that deployment's ID, if there is one.
+func (f *Fleet) before(j *jobState, p placement) (v *Job, deployment string) {
 	own := j.current
 	if p.previous != nil {
 		own = p.previous.Job
@@ -175,14 +179,14 @@ func (f *Fleet) before(j *jobState, p placement) *Job {
 			continue
 		}
 		if v := j.version(d.JobVersion); v != nil && v.Version >= own.Version && v.Group(p.group) != nil {
-			return v
+			return v, d.ID
 		}
 		break
 	}
 	if own.Group(p.group).Update == nil {
-		return own
+		return own, ""
 	}
-	return j.current
+	return j.current, ""
 }
 
 // tryPlace finds a node, or notes that there is none.
@@ -200,7 +204,8 @@ func (f *Fleet) tryPlace(j *jobState, p placement, deployment string, d *Deploym
 	}
 	a := f.place(j, p, n)
 	if p.older && p.job != j.current {
-		return // its own deployment is over
+		a.Deployment = p.counts // which is over, and counts no more
+		return
 	}
 	if a.Deployment = deployment; deployment == "" {
 		return
@@ -281,7 +286,7 @@ func (f *Fleet) choose(j *jobState, p placement, freed *Alloc, e *Evaluation) *N
 		e.Queued[p.group]++
 		return nil
 	}
-	failure := Failure{Dimension: map[string]int{}}
+	failure := Failure{Constraint: map[string]int{}, Dimension: map[string]int{}}
 	nodes := f.nodeIDs
 	if p.node != nil {
 		nodes = []string{p.node.ID}
@@ -292,13 +297,18 @@ func (f *Fleet) choose(j *jobState, p placement, freed *Alloc, e *Evaluation) *N
 	found, start := 0, f.rng.IntN(max(1, len(nodes)))
 	for i := range nodes {
 		n := f.nodes[nodes[(start+i)%len(nodes)]]
-		if !n.Takes() && (p.node == nil || n.Status != NodeReady) {
+		if !n.offered(p.job) || !n.Takes() && (p.node == nil || n.Status != NodeReady) {
 			continue
 		}
 		failure.Evaluated++
 		peers := peersOn(n, j, p.group, freed)
-		if !n.admits(p.job, g) || (peers > 0 && distinct(p.job, g)) {
+		why := n.refuses(p.job, g)
+		if why == "" && peers > 0 && distinct(p.job, g) {
+			why = "distinct_hosts"
+		}
+		if why != "" {
 			failure.Filtered++
+			failure.Constraint[why]++
 			continue
 		}
 		back, backMB := 0, 0
