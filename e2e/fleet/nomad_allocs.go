@@ -241,7 +241,7 @@ func portOf(a *fleet.Alloc, label string) int {
 	if i := slices.Index(a.Group.Ports, label); i >= 0 {
 		return a.Ports[i]
 	}
-	return number(label)
+	return portNumber(label)
 }
 
 func allocServices(f *fleet.Fleet, q *question) (any, uint64, error) {

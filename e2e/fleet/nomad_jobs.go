@@ -349,8 +349,8 @@ func summary(f *fleet.Fleet, q *question) (any, uint64, error) {
 	return summaryOf(f, j), max(j.StatusIndex, f.TableIndex(fleet.TableAllocs)), nil
 }
 
-// number reads a parameter that is a number; 0 when it is none.
-func number(text string) int {
+// portNumber reads a port that is a number; 0 when it is none.
+func portNumber(text string) int {
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		return 0
