@@ -56,6 +56,15 @@ type Failure struct {
 	Coalesced  int            // further instances of the group without a place
 }
 
+// filter counts a node that is ruled out.
+func (m *Failure) filter(why string) {
+	if m.Constraint == nil {
+		m.Constraint = map[string]int{}
+	}
+	m.Filtered++
+	m.Constraint[why]++
+}
+
 // Evaluations lists those of a job that are kept, newest first.
 func (f *Fleet) Evaluations(id JobID) []*Evaluation {
 	if j := f.jobs[id]; j != nil {

@@ -286,7 +286,7 @@ func (f *Fleet) choose(j *jobState, p placement, freed *Alloc, e *Evaluation) *N
 		e.Queued[p.group]++
 		return nil
 	}
-	failure := Failure{Constraint: map[string]int{}, Dimension: map[string]int{}}
+	failure := Failure{Dimension: map[string]int{}}
 	nodes := f.nodeIDs
 	if p.node != nil {
 		nodes = []string{p.node.ID}
@@ -307,8 +307,7 @@ func (f *Fleet) choose(j *jobState, p placement, freed *Alloc, e *Evaluation) *N
 			why = "distinct_hosts"
 		}
 		if why != "" {
-			failure.Filtered++
-			failure.Constraint[why]++
+			failure.filter(why)
 			continue
 		}
 		back, backMB := 0, 0
