@@ -214,17 +214,6 @@ type Part struct {
 	Reason string  `json:"reason"`
 }
 
-// SourceStatus says how far one source of facts can be trusted now.
-type SourceStatus struct {
-	Name    string    `json:"name"`
-	OK      bool      `json:"ok"`
-	Since   time.Time `json:"since,omitzero"`    // of the present state
-	FirstOK time.Time `json:"first_ok,omitzero"` // first good answer
-	LastOK  time.Time `json:"last_ok,omitzero"`  // last good answer
-	Error   string    `json:"error,omitempty"`
-	Partial string    `json:"partial,omitempty"` // what is known to be missing
-}
-
 // Graph is the application as it is known now.
 type Graph struct {
 	Index       uint64         `json:"index"`

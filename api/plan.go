@@ -11,7 +11,10 @@ type Plan struct {
 	Waves    []Wave    `json:"waves"`
 	Refusals []Refusal `json:"refusals,omitempty"` // targets that the patch names but may not go to now
 	Order    string    `json:"order"`              // why the waves are in this order
-	Weak     []string  `json:"weak,omitempty"`     // sources that were missing when it was made
+	Weak     []string  `json:"weak,omitempty"`     // sources that were missing when it was made: why critical targets need consent
+	// Sources are those that were not whole when it was made; one that has only begun
+	// to fail is among them, and makes no doubt.
+	Sources []SourceStatus `json:"sources,omitempty"`
 }
 
 // Wave is a set of targets that go together.
@@ -39,6 +42,7 @@ type PlannedTarget struct {
 // Refusal says why a target is left out.
 type Refusal struct {
 	Target TargetRef `json:"target"`
+	Code   ErrorCode `json:"code,omitempty"` // not_found: there is no such target; invalid: the policies can't decide; conflict: it may not be patched now
 	Reason string    `json:"reason"`
 }
 

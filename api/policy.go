@@ -35,6 +35,7 @@ type Decision struct {
 	PreferLow  bool         `json:"prefer_low,omitempty"` // prefer = "lowest_load"
 	Because    []Because    `json:"because"`
 	Weaknesses []string     `json:"weaknesses,omitempty"` // missing sources that weaken this decision
+	Doubt      *Doubt       `json:"doubt,omitempty"`      // why Oakum itself asks for an approval
 }
 
 // Because records which block of which file decided a field.

@@ -127,7 +127,7 @@ type JudgeState struct {
 
 // Hold is a reason to wait: which source is away, since when.
 type Hold struct {
-	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, window, budget, job
+	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, window, budget, job, policies
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
 }

@@ -54,7 +54,7 @@ func (s *Session) Decide(target api.Target, criticality api.Criticality, impact 
 	}
 	decision.Target = target.TargetRef
 	for _, m := range s.missing {
-		decision.Weaknesses = append(decision.Weaknesses, "source "+m+" is away")
+		decision.Weaknesses = append(decision.Weaknesses, "source "+m+" does not answer")
 	}
 	if criticality.Service == "" {
 		decision.Weaknesses = append(decision.Weaknesses, "the graph knows no service of this target, so nothing is known of its dependants")

@@ -250,7 +250,7 @@ func TestWeaknesses(t *testing.T) {
 	f.Cluster.Missing = []string{"prometheus"}
 	d, err := load(t).Decide(f)
 	must.NoError(t, err)
-	must.Eq(t, []string{"source prometheus is away",
+	must.Eq(t, []string{"source prometheus does not answer",
 		"the graph knows no service of this target, so nothing is known of its dependants"}, d.Weaknesses)
 }
 

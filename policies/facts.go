@@ -28,7 +28,7 @@ type ClusterFacts struct {
 	Instances    int
 	Services     int
 	OpenRollouts int
-	Missing      []string // names of sources that are away; they weaken decisions
+	Missing      []string // names of sources that do not answer; they weaken decisions
 }
 
 // environment holds the evaluation contexts of one decision.

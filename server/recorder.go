@@ -57,12 +57,17 @@ func (r recorder) RecordSimulation(ctx context.Context, sim api.Simulation) erro
 }
 
 // RecordGraph stores what changed in the graph, from level 2 on with its details and
-// the sources that are forgotten.
+// the sources that are forgotten, and from level 4 on with how often sources failed.
 func (r recorder) RecordGraph(ctx context.Context, change api.GraphChange) error {
-	if r.server.store.Level() < state.Level2 {
+	level := r.server.store.Level()
+	if level < state.Level2 {
 		change.Delta, change.RemoveSources = nil, nil
 	}
-	return r.apply(ctx, &state.GraphChange{GraphChange: change})
+	cmd := &state.GraphChange{GraphChange: change}
+	if level < state.Level4 {
+		cmd.WithoutFailures()
+	}
+	return r.apply(ctx, cmd)
 }
 
 // RecordProfiles stores baselines, from level 3 on without the hours of the week that

@@ -115,15 +115,17 @@ func (e *env) printStatus(w io.Writer, cl *client.Client, health api.HealthRepor
 	fmt.Fprintln(w)
 	t := newTable("Source", "State", "Since", "Detail")
 	for _, s := range health.Sources {
-		state := "ok"
-		if !s.OK {
-			state = "away"
+		since, detail := s.Since, s.Partial
+		if s.Failures > 0 {
+			since, detail = s.Failing, count(s.Failures, "failure")+" in a row: "+s.Error
+		} else if s.Error != "" {
+			detail = s.Error
 		}
-		detail := s.Error
-		if detail == "" {
-			detail = s.Partial
+		state := string(s.State())
+		if s.State() == api.SourceWhole {
+			state = "ok"
 		}
-		t.add(s.Name, state, age(e.Now(), s.Since), detail)
+		t.add(s.Name, state, age(e.Now(), since), detail)
 	}
 	t.print(w, "")
 }

@@ -34,17 +34,30 @@ func Findings(g api.Graph) []api.Finding {
 		out = append(out, f)
 	}
 	for _, s := range g.Sources {
-		switch {
-		case !s.OK:
-			out = append(out, api.Finding{Kind: api.FindingSource, To: s.Name, Text: "it does not answer: " + s.Error + lastAnswer(s), Do: "bring it back; its last good evidence is kept until then"})
-		case s.Partial != "":
-			out = append(out, api.Finding{Kind: api.FindingSource, To: s.Name, Text: s.Partial, Do: "give it the rights or the mapping that it lacks; until then critical plans need an approval"})
+		if f, ok := sourceFinding(s); ok {
+			out = append(out, f)
 		}
 	}
 	slices.SortFunc(out, func(a, b api.Finding) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
 	return out
+}
+
+// sourceFinding tells what a source lacks.
+func sourceFinding(s api.SourceStatus) (api.Finding, bool) {
+	f := api.Finding{Kind: api.FindingSource, To: s.Name}
+	switch s.State() {
+	case api.SourceAway:
+		f.Text, f.Do = s.String()+lastAnswer(s), "bring it back; its last good evidence is kept until then, and critical plans need an approval"
+	case api.SourceFailing:
+		f.Text, f.Do = s.String()+lastAnswer(s), "look whether it goes on: it counts as away, and critical plans need an approval, when it has failed for a while"
+	case api.SourcePartial:
+		f.Text, f.Do = s.Partial, "give it the rights or the mapping that it lacks; until then critical plans need an approval"
+	case api.SourceWhole, api.SourceUnread:
+		return f, false
+	}
+	return f, true
 }
 
 func lastAnswer(s api.SourceStatus) string {

@@ -3,6 +3,7 @@ package graph_test
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/shoenig/test/must"
@@ -256,16 +257,29 @@ func TestFindingsSayWhatToDo(t *testing.T) {
 			{From: "c", To: "x", State: api.EdgeDeniedAttempted},
 			{From: "d", To: "x", State: api.EdgeConfirmed},
 		},
-		Sources: []api.SourceStatus{{Name: "prometheus", Error: "refused", LastOK: noon}, {Name: "consul", OK: true, Partial: "some are hidden"}, {Name: "nomad", OK: true}},
+		Sources: []api.SourceStatus{
+			{Name: "prometheus", Error: "refused", LastOK: noon, Failures: 5, Failing: noon}, {Name: "catalog", OK: true, Failures: 1, Failing: noon, Error: "timeout", LastOK: noon},
+			{Name: "consul", OK: true, Partial: "some are hidden"}, {Name: "nomad", OK: true},
+		},
 	})
 	found := map[api.FindingKind]api.Finding{}
+	sources := map[string]string{}
 	for _, f := range graph.Findings(g) {
 		found[f.Kind] = f
+		if f.Kind == api.FindingSource {
+			sources[f.To] = f.Text
+		}
 	}
+	at := noon.UTC().Format(time.RFC3339)
+	must.Eq(t, map[string]string{
+		"consul":     "some are hidden",
+		"catalog":    "catalog is failing since " + at + ", 1 try failed: timeout; its last answer was at " + at,
+		"prometheus": "prometheus is away since " + at + ", 5 tries failed: refused; its last answer was at " + at,
+	}, sources)
 	must.Eq(t, "add the intention a => db (allow)", found[api.FindingUndeclared].Do)
 	must.Eq(t, "traffic flows that nobody declared: the default says allowed", found[api.FindingUndeclared].Text)
 	must.StrHasPrefix(t, "remove the intention b => x, or", found[api.FindingStale].Do)
 	must.StrContains(t, found[api.FindingDeniedAttempt].Do, "rolling back")
 	must.StrContains(t, found[api.FindingSinglePoint].Do, "second instance", must.Sprint("db is the last of them by name"))
-	must.Eq(t, 8, len(graph.Findings(g)), must.Sprint("three edges, three single points, two sources, and no word about what is in order"))
+	must.Eq(t, 9, len(graph.Findings(g)), must.Sprint("three edges, three single points, three sources, and no word about what is in order"))
 }

@@ -289,14 +289,19 @@ func (d *drawing) writeSources(out *strings.Builder) {
 	}
 	rows := make([][]string, 0, len(d.graph.Sources))
 	for _, s := range d.graph.Sources {
-		state, note := "answers", cmp.Or(s.Partial, "-")
-		if !s.OK {
-			state = "away"
-			note = strings.Join(strings.Fields(s.Error+" "+s.Partial), " ")
-		} else if s.Partial != "" {
-			state = "partial"
+		state := string(s.State())
+		if s.State() == api.SourceWhole {
+			state = "answers"
 		}
-		rows = append(rows, []string{s.Name, state, stampText(s.Since), stampText(s.LastOK), note})
+		note := strings.Join(strings.Fields(s.Error+" "+s.Partial), " ")
+		if s.Failures > 0 {
+			note = plural(s.Failures, "try failed", "tries failed") + ": " + note
+		}
+		since := s.Since
+		if s.Failures > 0 {
+			since = s.Failing
+		}
+		rows = append(rows, []string{s.Name, state, stampText(since), stampText(s.LastOK), cmp.Or(note, "-")})
 	}
 	out.WriteString("\n")
 	table(out, []string{"Source", "State", "Since", "Last answer", "Note"}, rows)

@@ -65,7 +65,8 @@ func rendered() api.Graph {
 			{Source: "prometheus-kernel", Class: api.EvidenceObserved, OffMesh: true, Detail: "coroot", FirstSeen: at, LastSeen: at, BytesPerSecond: 64}}})
 	g.Services, g.Edges = services, edges
 	g.Sources = []api.SourceStatus{{Name: "consul-intentions", OK: true, Since: at.Add(-time.Hour), LastOK: at},
-		{Name: "prometheus", Since: at.Add(-time.Minute), LastOK: at.Add(-time.Minute), Error: "dial tcp: refused"}}
+		{Name: "prometheus", Since: at.Add(-time.Minute), LastOK: at.Add(-time.Minute), Error: "dial tcp: refused"},
+		{Name: "consul-upstreams", OK: true, Since: at.Add(-time.Hour), LastOK: at.Add(-time.Minute), Failures: 2, Failing: at.Add(-30 * time.Second), Error: "timeout"}}
 	sortGraph(&g)
 	return g
 }

@@ -33,6 +33,7 @@ const (
 // move all the time and are recorded only when they matter.
 func (r *recorded) diff(next *recorded, now time.Time, s settings) api.GraphChange {
 	change := api.GraphChange{At: now}
+	refresh := s.refresh // of the sources, which are few
 	s = s.paced(len(next.edges))
 	for pair, edge := range next.edges {
 		if have, ok := r.edges[pair]; !ok || edgeChanged(have, edge, s) {
@@ -65,7 +66,7 @@ func (r *recorded) diff(next *recorded, now time.Time, s settings) api.GraphChan
 		}
 	}
 	for name, status := range next.sources {
-		if have, ok := r.sources[name]; !ok || sourceChanged(have, status, now, s) {
+		if have, ok := r.sources[name]; !ok || sourceChanged(have, status, now, refresh) {
 			change.Sources = append(change.Sources, status)
 		}
 	}
@@ -135,12 +136,16 @@ func rateMoved(have, next float64) bool {
 }
 
 // sourceChanged ignores that an error is worded differently each time, and
-// keeps the last good answer fresh to within the refresh time.
-func sourceChanged(have, next api.SourceStatus, now time.Time, s settings) bool {
-	if have.OK != next.OK || have.Partial != next.Partial {
+// keeps the last good answer, or the count of failures, fresh to within the refresh
+// time.
+func sourceChanged(have, next api.SourceStatus, now time.Time, refresh time.Duration) bool {
+	switch {
+	case have.OK != next.OK, have.Partial != next.Partial, (have.Failures > 0) != (next.Failures > 0):
 		return true
+	case next.Failures > 0:
+		return next.Failed.Sub(have.Failed) > refresh
 	}
-	return next.OK && now.Sub(have.LastOK) > s.refresh
+	return next.OK && now.Sub(have.LastOK) > refresh
 }
 
 // same compares what is stored and read back: nil and empty are the same there.
@@ -171,7 +176,8 @@ func emptyNil[T any](list []T) []T {
 }
 
 // split cuts a change into pieces of a bounded size; an empty change makes
-// none. Services and targets go before the edges that name them.
+// none. Services and targets go before the edges that name them, and a source is
+// called whole only when all that it said has been recorded.
 func split(c api.GraphChange) []api.GraphChange {
 	var pieces []api.GraphChange
 	cut := func(n int, fill func(piece *api.GraphChange, from, to int)) {
@@ -188,13 +194,22 @@ func split(c api.GraphChange) []api.GraphChange {
 		return []api.GraphChange{c}
 	}
 	cut(len(c.RemoveSources), func(p *api.GraphChange, i, j int) { p.RemoveSources = c.RemoveSources[i:j] })
-	cut(len(c.Sources), func(p *api.GraphChange, i, j int) { p.Sources = c.Sources[i:j] })
+	var whole, lacking []api.SourceStatus
+	for i := range c.Sources {
+		if s := c.Sources[i]; s.State() == api.SourceWhole {
+			whole = append(whole, s)
+		} else {
+			lacking = append(lacking, s)
+		}
+	}
+	cut(len(lacking), func(p *api.GraphChange, i, j int) { p.Sources = lacking[i:j] })
 	cut(len(c.Targets), func(p *api.GraphChange, i, j int) { p.Targets = c.Targets[i:j] })
 	cut(len(c.Services), func(p *api.GraphChange, i, j int) { p.Services = c.Services[i:j] })
 	cut(len(c.Edges), func(p *api.GraphChange, i, j int) { p.Edges = c.Edges[i:j] })
 	cut(len(c.RemoveEdges), func(p *api.GraphChange, i, j int) { p.RemoveEdges = c.RemoveEdges[i:j] })
 	cut(len(c.RemoveServices), func(p *api.GraphChange, i, j int) { p.RemoveServices = c.RemoveServices[i:j] })
 	cut(len(c.RemoveTargets), func(p *api.GraphChange, i, j int) { p.RemoveTargets = c.RemoveTargets[i:j] })
+	cut(len(whole), func(p *api.GraphChange, i, j int) { p.Sources = whole[i:j] })
 	pieces[len(pieces)-1].Delta = c.Delta // the change is complete with the last of them
 	return pieces
 }

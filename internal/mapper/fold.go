@@ -15,6 +15,8 @@ type settings struct {
 	keepObserved time.Duration
 	staleAfter   time.Duration
 	refresh      time.Duration
+	awayAfter    time.Duration
+	awayTries    int
 	minBytes     float64
 	ignore       map[string]bool
 	outside      Ends
@@ -275,8 +277,11 @@ func onlyShared(list []api.Evidence) bool {
 
 // status says how far a source can be trusted now.
 func status(before api.SourceStatus, r result, now time.Time) api.SourceStatus {
-	next := api.SourceStatus{Name: r.name, OK: r.fresh, Since: before.Since, FirstOK: before.FirstOK, LastOK: before.LastOK}
-	if before.Name == "" || before.OK != r.fresh {
+	next := api.SourceStatus{Name: r.name, OK: !r.away, Since: before.Since, FirstOK: before.FirstOK, LastOK: before.LastOK}
+	switch {
+	case r.away:
+		next.Since = r.streak.began
+	case before.Name == "" || !before.OK:
 		next.Since = now
 	}
 	if r.known {
@@ -290,6 +295,7 @@ func status(before api.SourceStatus, r result, now time.Time) api.SourceStatus {
 			next.FirstOK = now
 		}
 	} else {
+		next.Failures, next.Failing, next.Failed = r.streak.failures, r.streak.began, now
 		next.Error = r.err.Error()
 	}
 	return next

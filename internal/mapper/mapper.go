@@ -42,6 +42,13 @@ const (
 	DefaultHalfLife = 7 * 24 * time.Hour
 	// DefaultRefresh is how old a recorded rate or last sight may get.
 	DefaultRefresh = time.Minute
+	// DefaultAwayAfter is how long a source must have failed to count as away: a
+	// restart of an agent, an election among Consul's servers and a busy minute are
+	// shorter.
+	DefaultAwayAfter = 30 * time.Second
+	// DefaultAwayTries is how many tries in a row it must have failed: one answer
+	// that took too long says little, whatever the interval.
+	DefaultAwayTries = 3
 	// DefaultMinBytes is the least traffic that counts, in bytes per second.
 	DefaultMinBytes = 1
 )
@@ -108,6 +115,8 @@ type Options struct {
 	StaleAfter   time.Duration // how long a declaration may go without traffic
 	Collapse     []string      // load balancers: who calls one depends on what is behind it
 	Refresh      time.Duration // how old a recorded rate may get
+	AwayAfter    time.Duration // how long a source must have failed to be away
+	AwayTries    int           // how many tries in a row it must have failed for that
 	MinBytes     float64       // per second; less is no traffic
 	Watches      []Watch       // wake the mapper before the interval is over
 	Ignore       []string      // services that are not the application's; nil means DefaultIgnore
@@ -126,6 +135,10 @@ type Mapper struct {
 	recorded *recorded
 	folding  time.Duration // how long the last round's answers took to fold
 	rest     quiescence
+	streaks  map[string]streak // of the sources that did not answer the last try
+
+	mu   sync.Mutex
+	read map[string]bool // sources whose answer of this term is in the record
 }
 
 // New returns a mapper. It starts nothing.
@@ -159,27 +172,26 @@ func New(opt Options) (*Mapper, error) {
 	if err != nil {
 		return nil, err
 	}
-	minBytes := opt.MinBytes
-	if minBytes <= 0 {
-		minBytes = DefaultMinBytes
-	}
 	return &Mapper{
 		opt: opt, log: opt.Logger, last: make(map[string]Facts), rest: quiescence{seed: maphash.MakeSeed()},
+		streaks: make(map[string]streak), read: make(map[string]bool),
 		settings: settings{
 			keepObserved: orDefault(opt.KeepObserved, DefaultKeepObserved),
 			staleAfter:   orDefault(opt.StaleAfter, DefaultStaleAfter),
 			collapse:     slices.Sorted(slices.Values(opt.Collapse)),
 			refresh:      orDefault(opt.Refresh, DefaultRefresh),
-			minBytes:     minBytes, ignore: ignore, outside: outside,
+			awayAfter:    orDefault(opt.AwayAfter, DefaultAwayAfter),
+			awayTries:    orDefault(opt.AwayTries, DefaultAwayTries),
+			minBytes:     orDefault(opt.MinBytes, DefaultMinBytes), ignore: ignore, outside: outside,
 		},
 	}, nil
 }
 
-func orDefault(d, fallback time.Duration) time.Duration {
-	if d <= 0 {
+func orDefault[N time.Duration | float64 | int](n, fallback N) N {
+	if n <= 0 {
 		return fallback
 	}
-	return d
+	return n
 }
 
 // Run makes a round at once, then at every interval and whenever a watch calls,
@@ -228,9 +240,11 @@ func (m *Mapper) round(ctx context.Context) error {
 		return context.Cause(ctx) // a cancelled answer says nothing about its source
 	}
 	now := time.Now().UTC()
+	m.judge(results, now)
 	imprint := imprintOf(m.rest.seed, results, m.settings)
 	if m.rest.quiet(imprint, len(m.recorded.edges), now) {
 		m.folding = time.Since(now)
+		m.note(results)
 		return nil
 	}
 	next := fold(m.recorded, results, now, m.settings)
@@ -244,6 +258,7 @@ func (m *Mapper) round(ctx context.Context) error {
 		}
 		m.recorded.apply(change)
 	}
+	m.note(results)
 	return nil
 }
 
@@ -254,6 +269,9 @@ type result struct {
 	fresh bool  // facts are of this round
 	known bool  // facts are of this term
 	err   error // why they are not fresh
+
+	streak streak // of failures, where they are not fresh
+	away   bool   // it has failed for so long that it counts as away
 }
 
 // collect asks all sources at the same time, each with its own deadline.
@@ -279,7 +297,7 @@ func (m *Mapper) collect(ctx context.Context) []result {
 	return results
 }
 
-// report logs each source that stopped or began to answer.
+// report logs each source that failed, was lost, or answers again.
 func (m *Mapper) report(next *recorded) {
 	for name, status := range next.sources {
 		before, known := m.recorded.sources[name]
@@ -287,7 +305,9 @@ func (m *Mapper) report(next *recorded) {
 		case status.OK && known && !before.OK:
 			m.log.Info("source answers again", "source", name)
 		case !status.OK && (!known || before.OK):
-			m.log.Warn("source does not answer", "source", name, "error", status.Error)
+			m.log.Warn("source is away", "source", name, "since", status.Since, "failures", status.Failures, "error", status.Error)
+		case status.OK && status.Failures > 0 && before.Failures == 0:
+			m.log.Info("source failed a try", "source", name, "error", status.Error)
 		}
 	}
 }

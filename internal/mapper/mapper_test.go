@@ -202,21 +202,23 @@ func TestSourceAwayKeepsItsEvidence(t *testing.T) {
 		w.round(t, m)
 		before := w.state.graph()
 
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute / 2)
 		away := time.Now().UTC()
 		w.trafficErr, w.meshErr, w.clusterErr = errors.New("dial: refused"), errors.New("no leader"), errors.New("away")
 		must.Eq(t, 1, w.round(t, m))
+		time.Sleep(5 * time.Second)
+		must.Eq(t, 0, w.round(t, m), must.Sprint("a longer absence is no news"))
 		time.Sleep(48 * time.Hour)
 		w.round(t, m)
 		news := w.changes[len(w.changes)-1]
-		must.Eq(t, 1, total(news), must.Sprint("a longer absence is no news"))
-		must.Eq(t, SourcePolicy, news.Sources[0].Name)
+		must.Eq(t, len(news.Sources), total(news), must.Sprint("but for how often it failed"))
 		must.Eq(t, "", cmp.Diff(before.Edges, w.state.graph().Edges))
 		must.Eq(t, "", cmp.Diff(before.Services, w.state.graph().Services))
 		must.Eq(t, "", cmp.Diff(before.Targets, w.state.graph().Targets))
 		s := w.state.sources[SourceTraffic]
 		must.False(t, s.OK)
 		must.Eq(t, away, s.Since)
+		must.Eq(t, 3, s.Failures)
 		must.StrContains(t, s.Error, "refused")
 
 		// A new leader that has never heard from them starts from the record.

@@ -151,7 +151,7 @@ func retire(before, next *recorded, now time.Time) []string {
 		if status.Error != gone {
 			status.Since = now
 		}
-		status.OK, status.Partial, status.Error = false, "", gone
+		status = api.SourceStatus{Name: name, Since: status.Since, FirstOK: status.FirstOK, LastOK: status.LastOK, Error: gone}
 		if now.Sub(status.Since) < retireAfter {
 			next.sources[name] = status
 		}

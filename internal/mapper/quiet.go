@@ -49,9 +49,9 @@ func imprintOf(seed maphash.Seed, results []result, s settings) uint64 {
 	for _, r := range results {
 		f := r.facts
 		add(&p, r.name, struct {
-			fresh, known, traffic, silent bool
-			partial                       string
-		}{r.fresh, r.known, f.Traffic, f.Silent, f.Partial})
+			fresh, known, away, traffic, silent bool
+			partial                             string
+		}{r.fresh, r.known, r.away, f.Traffic, f.Silent, f.Partial})
 		for pair, list := range f.Evidence {
 			for _, e := range list {
 				p.evidence(r.name, pair, false, e, s)

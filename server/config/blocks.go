@@ -124,6 +124,8 @@ type mapperBlock struct {
 	KeepObserved  *hcl.Attribute `hcl:"keep_observed,optional"`
 	StaleAfter    *hcl.Attribute `hcl:"stale_after,optional"`
 	HalfLife      *hcl.Attribute `hcl:"half_life,optional"`
+	AwayAfter     *hcl.Attribute `hcl:"away_after,optional"`
+	AwayTries     *hcl.Attribute `hcl:"away_tries,optional"`
 	MinBytes      *hcl.Attribute `hcl:"min_bytes,optional"`
 	Ignore        *hcl.Attribute `hcl:"ignore,optional"`
 	IgnoreEnds    *hcl.Attribute `hcl:"ignore_ends,optional"`
@@ -193,6 +195,8 @@ func (l *loader) root(f *fileBlock) {
 		l.number(b.MinBytes, &c.Mapper.MinBytes)
 		l.duration(b.StaleAfter, &c.Mapper.StaleAfter)
 		l.duration(b.HalfLife, &c.Mapper.HalfLife)
+		l.duration(b.AwayAfter, &c.Mapper.AwayAfter)
+		l.integer(b.AwayTries, &c.Mapper.AwayTries)
 		l.strs(b.Ignore, &c.Mapper.Ignore)
 		l.strs(b.IgnoreEnds, &c.Mapper.IgnoreEnds)
 		l.strs(b.LoadBalancers, &c.Mapper.LoadBalancers)

@@ -147,6 +147,8 @@ type Mapper struct {
 	KeepObserved  time.Duration // how long traffic proves an edge
 	StaleAfter    time.Duration // how long a declaration may go without traffic
 	HalfLife      time.Duration // in which an edge that is not seen loses half of its confidence
+	AwayAfter     time.Duration // how long a source must have failed to count as away
+	AwayTries     int           // how many tries in a row it must have failed for that
 	MinBytes      float64       // per second; less is no traffic
 	Ignore        []string      // services that are not the application's; nil means the default
 	IgnoreEnds    []string      // addresses, ranges and names of ends of traffic that are no services

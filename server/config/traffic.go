@@ -77,7 +77,7 @@ func (l *loader) traffic(b trafficBlock) {
 // checkMapper refuses what could only fail later, in the middle of a term.
 func (l *loader) checkMapper() {
 	m := l.cfg.Mapper
-	if m.KeepObserved < 0 || m.StaleAfter < 0 || m.HalfLife < 0 || m.MinBytes < 0 {
+	if m.KeepObserved < 0 || m.StaleAfter < 0 || m.HalfLife < 0 || m.MinBytes < 0 || m.AwayAfter < 0 || m.AwayTries < 0 {
 		l.problem("mapper", "want no negative values")
 	}
 	if m.KeepObserved > longestMemory {

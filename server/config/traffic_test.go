@@ -18,6 +18,8 @@ mapper {
   keep_observed  = "8760h"
   stale_after    = "720h"
   half_life      = "24h"
+  away_after     = "2m"
+  away_tries     = 5
   min_bytes      = 10
   ignore         = ["consul"]
   ignore_ends    = ["10.0.0.0/8"]
@@ -36,7 +38,7 @@ mapper {
 `)}, false, environment)
 	must.NoError(t, err)
 	must.Eq(t, config.Mapper{
-		KeepObserved: 365 * 24 * time.Hour, StaleAfter: 30 * 24 * time.Hour, HalfLife: 24 * time.Hour, MinBytes: 10,
+		KeepObserved: 365 * 24 * time.Hour, StaleAfter: 30 * 24 * time.Hour, HalfLife: 24 * time.Hour, AwayAfter: 2 * time.Minute, AwayTries: 5, MinBytes: 10,
 		Ignore: []string{"consul"}, IgnoreEnds: []string{"10.0.0.0/8"}, LoadBalancers: []string{"haproxy"}, Rack: "cage",
 		Traffic: []config.Traffic{
 			{Name: "mesh", Kind: "envoy", Mesh: true},
@@ -61,6 +63,7 @@ func TestMapperBlockProblemsAreFoundAtLoad(t *testing.T) {
 		`keep_observed = "9000h"`:                     "at most 366 days",
 		`ignore_ends = ["10.0.0.0/33"]`:               "no range of addresses",
 		`stale_after = "-1h"`:                         "no negative values",
+		`away_tries = -1`:                             "no negative values",
 		"load_balancers = [\"a\"]\n ignore = [\"a\"]": "ignored as well",
 	} {
 		_, err := config.Load([]string{write(t, t.TempDir(), "agent.hcl", full+"mapper {\n"+block+"\n}\n")}, false, environment)

@@ -89,7 +89,44 @@ func corpusCommands(level int) []named1 {
 			named1{"hours-kept", &ProfilesPut{Profiles: []api.Profile{{Target: web, Updated: corpusTime(14), KPIs: []api.Baseline{{KPI: api.KPICPU, Samples: 7}}}}}},
 			named1{"forget", &ProfilesForget{Targets: []api.TargetRef{gone, web}, Unseen: api.Duration(2 * time.Second)}})
 	}
+	if level >= 4 {
+		out = append(out, corpusDoubt(web)...)
+	}
 	return out
+}
+
+// corpusDoubt is a source that goes away, a plan in doubt meanwhile, and its end. The
+// submission stands at index 17.
+func corpusDoubt(web api.TargetRef) []named1 {
+	away := api.SourceStatus{
+		Name: "prometheus", Since: corpusTime(10), LastOK: corpusTime(9), Failures: 4, Failing: corpusTime(10), Failed: corpusTime(16), Error: "timeout",
+	}
+	db := web
+	db.Job = "mail"
+	r := api.Rollout{
+		ID: "02-0", Plan: "02", Patch: "tls", PatchDigest: "d2", Target: db, Wave: 1, Status: api.RolloutAwaitingApproval, Created: corpusTime(17), Since: corpusTime(17),
+		Decision: api.Decision{Target: db, Critical: true, Approval: api.ApprovalSpec{Count: 1}, Doubt: &api.Doubt{
+			Sources: []api.DoubtedSource{{Name: "prometheus", State: api.SourceAway, Since: corpusTime(10), Failures: 4}},
+		}},
+	}
+	over := r
+	over.Status, over.Reason, over.SubmittedBy, over.CreateIndex, over.ModifyIndex = api.RolloutWaiting, "the doubt has lapsed", "ada", 17, 17
+	over.Decision.Approval.Count = 0
+	over.Decision.Doubt = &api.Doubt{Sources: r.Decision.Doubt.Sources, Lapse: &api.Lapse{
+		At: corpusTime(19), Reason: "the graph is whole", Criticality: api.Criticality{Service: "mail", BlastRadius: 2, Score: 0.5},
+	}}
+	return []named1{
+		{"source-away", &GraphChange{api.GraphChange{Sources: []api.SourceStatus{away}}}},
+		{"doubt", &PatchSubmit{
+			Patch: api.Patch{Name: "tls", Digest: "d2"}, Rollouts: []api.Rollout{r},
+			Plan: api.Plan{
+				ID: "02", Patch: "tls", Digest: "d2", Sources: []api.SourceStatus{away}, Refusals: []api.Refusal{{Target: web, Code: api.CodeConflict, Reason: "busy"}},
+				Waves: []api.Wave{{Number: 1, Targets: []api.PlannedTarget{{Target: api.Target{TargetRef: db}, Decision: r.Decision}}}},
+			},
+		}},
+		{"source-back", &GraphChange{api.GraphChange{Sources: []api.SourceStatus{{Name: "prometheus", OK: true, Since: corpusTime(18), LastOK: corpusTime(18)}}}}},
+		{"lapse", &RolloutTransition{Kind: KindLapse, Expect: 17, Rollout: over}},
+	}
 }
 
 // named1 is a command with a name for its file.

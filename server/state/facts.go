@@ -71,6 +71,9 @@ type GraphChange struct {
 func (*GraphChange) Type() Type { return TypeGraphChange }
 
 func (g *GraphChange) level() int {
+	if g.tellsFailures() {
+		return Level4
+	}
 	if len(g.RemoveSources) > 0 || g.Delta != nil {
 		return Level2
 	}
@@ -167,7 +170,11 @@ func (g *GraphChange) putSources(c *change) {
 		case s.OK && (old == nil || !old.OK):
 			c.event(api.TopicGraph, "source_answers", s.Name, fmt.Sprintf("source %s answers", s.Name), s)
 		case !s.OK && (old == nil || old.OK):
-			c.event(api.TopicGraph, "source_lost", s.Name, fmt.Sprintf("source %s does not answer: %s", s.Name, s.Error), s)
+			text := fmt.Sprintf("source %s does not answer: %s", s.Name, s.Error)
+			if s.Failures > 0 {
+				text = "source " + s.String()
+			}
+			c.event(api.TopicGraph, "source_lost", s.Name, text, s)
 		}
 	}
 }

@@ -28,7 +28,12 @@ type PatchSubmit struct {
 // Type is the command's number.
 func (*PatchSubmit) Type() Type { return TypePatchSubmit }
 
-func (*PatchSubmit) level() int { return 1 }
+func (p *PatchSubmit) level() int {
+	if p.tellsDoubt() {
+		return Level4
+	}
+	return 1
+}
 
 func (p *PatchSubmit) apply(c *change) error {
 	if err := p.check(c); err != nil {

@@ -16,6 +16,7 @@ const (
 	KindJudge        = "judge"         // the judge's state is kept; no event, there is one every few seconds
 	KindObserve      = "observe"       // what was seen of the instances is kept; no event either
 	KindVerdict      = "verdict"       // a verdict was reached
+	KindLapse        = "doubt_lapsed"  // an approval that was asked for in doubt is not needed any more
 )
 
 // RolloutTransition takes a rollout from one state to the next. Kind says why
@@ -30,7 +31,12 @@ type RolloutTransition struct {
 // Type is the command's number.
 func (*RolloutTransition) Type() Type { return TypeRolloutTransition }
 
-func (*RolloutTransition) level() int { return 1 }
+func (t *RolloutTransition) level() int {
+	if t.Rollout.Decision.Doubt != nil {
+		return Level4
+	}
+	return 1
+}
 
 func (t *RolloutTransition) apply(c *change) error {
 	next := &t.Rollout
@@ -42,6 +48,9 @@ func (t *RolloutTransition) apply(c *change) error {
 		return err
 	}
 	if err := t.checkTargets(c, old); err != nil {
+		return err
+	}
+	if err := t.checkDoubt(c, old); err != nil {
 		return err
 	}
 	next.Created, next.CreateIndex, next.ModifyIndex = old.Created, old.CreateIndex, c.index
