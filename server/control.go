@@ -39,6 +39,7 @@ type control struct {
 	viewedAt uint64
 	term     context.Context //nolint:containedctx // the present term of leadership; nil outside of one
 	tester   *simulator.Simulator
+	maps     *mapper.Mapper
 	work     sync.WaitGroup // simulations asked for by people
 }
 
@@ -48,15 +49,15 @@ func newControl(s *Server) *control { return &control{Server: s} }
 
 // begin and end frame a term of leadership, in which people may ask for
 // simulations.
-func (c *control) begin(ctx context.Context, tester *simulator.Simulator) {
+func (c *control) begin(ctx context.Context, tester *simulator.Simulator, maps *mapper.Mapper) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.term, c.tester = ctx, tester
+	c.term, c.tester, c.maps = ctx, tester, maps
 }
 
 func (c *control) end() {
 	c.mu.Lock()
-	c.term, c.tester = nil, nil
+	c.term, c.tester, c.maps = nil, nil, nil
 	c.mu.Unlock()
 	c.work.Wait()
 }
@@ -152,7 +153,7 @@ func (c *control) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	}
 	in := planner.Input{
 		ID: newID(), Patch: patch, Targets: targets, Graph: c.Graph(), Library: library,
-		Open: c.store.OpenRollouts(), Quarantines: c.store.Quarantines(), Now: time.Now().UTC(), Sources: c.store.Sources(),
+		Open: c.store.OpenRollouts(), Quarantines: c.store.Quarantines(), Now: time.Now().UTC(), Sources: c.sources(),
 		Profiles: c.store.Profiles(),
 	}
 	untried, err := c.preflight(ctx, &in)
@@ -175,7 +176,7 @@ func (c *control) redecide(r api.Rollout, impact api.Impact) (api.Decision, erro
 	plan, _ := c.store.Plan(r.Plan)
 	patch, _ := c.store.Patch(r.Patch)
 	in := planner.Input{
-		Patch: patch, Graph: c.Graph(), Library: library, Open: c.store.OpenRollouts(), Now: time.Now().UTC(), Sources: c.store.Sources(),
+		Patch: patch, Graph: c.Graph(), Library: library, Open: c.store.OpenRollouts(), Now: time.Now().UTC(), Sources: c.sources(),
 	}
 	for _, t := range in.Graph.Targets {
 		in.Targets = append(in.Targets, t.Target)
@@ -183,7 +184,7 @@ func (c *control) redecide(r api.Rollout, impact api.Impact) (api.Decision, erro
 	for _, w := range plan.Waves {
 		for _, t := range w.Targets {
 			if t.Target.TargetRef == r.Target {
-				return planner.Redecide(in, t, impact)
+				return planner.Redecide(in, t, r.Decision, impact)
 			}
 		}
 	}
@@ -207,6 +208,9 @@ func (c *control) SubmitPatch(ctx context.Context, file api.SourceFile, by api.I
 		receipt.Rollouts = append(receipt.Rollouts, rollouts[i].ID)
 	}
 	cmd := &state.PatchSubmit{Patch: receipt.Patch, Plan: receipt.Plan, Rollouts: rollouts}
+	if c.store.Level() < state.Level4 {
+		cmd.WithoutDoubt()
+	}
 	if _, err := c.node.Apply(ctx, cmd, by.Name); err != nil {
 		return api.PatchReceipt{}, err
 	}

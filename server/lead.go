@@ -45,7 +45,7 @@ func (s *Server) lead(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open orchestrator: %w", err)
 	}
-	s.control.begin(ctx, tester)
+	s.control.begin(ctx, tester, maps)
 	defer s.control.end()
 
 	group, ctx := errgroup.WithContext(ctx)
@@ -93,7 +93,7 @@ func (s *Server) mapperOptions() (mapper.Options, error) {
 	}
 	return mapper.Options{
 		Sources: sources, Watches: watches, Recorder: recorder{s}, State: s.store, Logger: s.log, Interval: s.cfg.Intervals.Mapper,
-		KeepObserved: m.KeepObserved, StaleAfter: m.StaleAfter, MinBytes: m.MinBytes, Ignore: s.ignored(), IgnoreEnds: m.IgnoreEnds, Collapse: m.LoadBalancers,
+		KeepObserved: m.KeepObserved, StaleAfter: m.StaleAfter, AwayAfter: m.AwayAfter, AwayTries: m.AwayTries, MinBytes: m.MinBytes, Ignore: s.ignored(), IgnoreEnds: m.IgnoreEnds, Collapse: m.LoadBalancers,
 	}, nil
 }
 
@@ -187,7 +187,7 @@ func (s *Server) orchestrator(learner *profiler.Profiler, tester *simulator.Simu
 		Store: s.store, Recorder: recorder{s}, Reader: s.out.nomad, Mover: s.out.nomad, Tagger: s.out.nomad,
 		Judge: judge{learner}, Adviser: s.host, Simulator: twins{server: s, tester: tester},
 		Adjacent: s.control.adjacent, Neighbours: s.control.neighbours, Opens: policies.Opens,
-		Redecide: s.control.redecide, Graph: s.control, Surroundings: surroundings{s.control, learner}, Margins: margins,
+		Redecide: s.control.redecide, Reconsider: s.control.reconsider, Graph: s.control, Surroundings: surroundings{s.control, learner}, Margins: margins,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}
 	if s.out.consul != nil {

@@ -93,7 +93,8 @@ func (e *env) printReceipt(w io.Writer, r api.PatchReceipt) {
 
 func (e *env) printPlan(w io.Writer, r api.PatchReceipt, why bool) {
 	fields(w, "Patch", r.Patch.Name, "Severity", string(r.Patch.Severity), "Fixes", strings.Join(r.Patch.Fixes, ", "),
-		"Digest", short(r.Patch.Digest), "Order", r.Plan.Order, "Missing", strings.Join(r.Plan.Weak, ", "))
+		"Digest", short(r.Patch.Digest), "Order", r.Plan.Order, "Missing", strings.Join(r.Plan.Weak, "; "),
+		"Failing", failing(r.Plan.Sources), "In doubt", inDoubt(r.Plan))
 	if len(r.Plan.Waves) > 0 {
 		fmt.Fprintln(w)
 		t := newTable("Wave", "Target", "Instances", "Critical", "Simulate", "Strategy", "Starts")
@@ -127,6 +128,35 @@ func (e *env) printPlan(w io.Writer, r api.PatchReceipt, why bool) {
 			printBecause(w, p.Decision)
 		}
 	}
+}
+
+// failing are the sources that began to fail and do not count as away yet: the plan
+// is made as if they answered.
+func failing(sources []api.SourceStatus) string {
+	var words []string
+	for _, s := range sources {
+		if s.State() == api.SourceFailing {
+			words = append(words, s.String()+"; not away yet, so it makes no doubt")
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// inDoubt tells of how many targets an approval is asked for because of what is
+// missing.
+func inDoubt(p api.Plan) string {
+	n := 0
+	for _, wave := range p.Waves {
+		for _, t := range wave.Targets {
+			if t.Decision.InDoubt() {
+				n++
+			}
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return count(n, "critical target") + " to be approved because of what is missing, until the graph is whole"
 }
 
 // printQuiet tells which targets wait for an hour of low load, and which should

@@ -74,7 +74,8 @@ func (e *env) printRollout(w io.Writer, r api.Rollout) {
 	}
 	fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
 		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
-		"Start", start, "Simulation", r.Simulation, "Submitted", submitted, "Approvals", approvals(r.Approvals))
+		"Start", start, "Simulation", r.Simulation, "Submitted", submitted, "Approvals", approvals(r.Approvals),
+		"Doubt", doubtText(r))
 	e.printHolds(w, r.Holds)
 	printStages(w, r)
 	printInstances(w, r)
@@ -87,6 +88,20 @@ func (e *env) printRollout(w io.Writer, r api.Rollout) {
 		fmt.Fprintln(w, "\nDecided because:")
 		printBecause(w, r.Decision)
 	}
+}
+
+// doubtText tells why Oakum asked for an approval by itself, and how that ended.
+func doubtText(r api.Rollout) string {
+	d := r.Decision.Doubt
+	switch {
+	case d == nil:
+		return ""
+	case d.Lapse != nil:
+		return d.String() + "; lapsed at " + stamp(d.Lapse.At) + ": " + d.Lapse.Reason
+	case r.Status == api.RolloutAwaitingApproval:
+		return d.String() + "; lapses when the graph is whole and the policies do not ask"
+	}
+	return d.String()
 }
 
 func approvals(all []api.Approval) string {

@@ -50,3 +50,38 @@ func TestAVerdictShowsWhatGotWorseBesideIt(t *testing.T) {
 func TestRatesOfBytesAreReadable(t *testing.T) {
 	must.Eq(t, "3.5 MiB/s", amount(3.5*(1<<20), "bytes/s"))
 }
+
+func TestARolloutShowsItsDoubtAndHowThatEnded(t *testing.T) {
+	since := time.Date(2026, 3, 2, 11, 0, 0, 0, time.UTC)
+	doubt := &api.Doubt{Sources: []api.DoubtedSource{
+		{Name: "consul-intentions", State: api.SourcePartial}, {Name: "prometheus", State: api.SourceAway, Since: since, Failures: 4},
+	}}
+	r := api.Rollout{ID: "1", Status: api.RolloutAwaitingApproval, Decision: api.Decision{Doubt: doubt}}
+	why := "consul-intentions was partial; prometheus was away since 2026-03-02T11:00:00Z, 4 tries failed"
+	must.StrContains(t, viewed(r), why+"; lapses when the graph is whole")
+	r.Status = api.RolloutRunning
+	must.StrContains(t, viewed(r), why+"\n", must.Sprint("a person has consented"))
+	doubt.Lapse = &api.Lapse{At: since.Add(time.Minute), Reason: "the graph is whole, the policies ask for no approval"}
+	must.StrContains(t, viewed(r), why+"; lapsed at 2026-03-02 11:01:00")
+	must.StrContains(t, viewed(r), "the graph is whole, the policies ask for no approval")
+	must.StrNotContains(t, viewed(api.Rollout{ID: "2"}), "Doubt")
+}
+
+func TestAPlanTellsWhatIsMissingAndWhatIsOnlyFailing(t *testing.T) {
+	began := time.Date(2026, 3, 2, 11, 59, 0, 0, time.UTC)
+	failing := api.SourceStatus{Name: "consul-upstreams", OK: true, Failures: 1, Failing: began, Failed: began, Error: "timeout"}
+	plan := func(p api.Plan) string {
+		var out strings.Builder
+		(&env{Options{Now: testNow}}).printPlan(&out, api.PatchReceipt{Plan: p}, false)
+		return out.String()
+	}
+	text := plan(api.Plan{Sources: []api.SourceStatus{failing}})
+	must.StrContains(t, text, "consul-upstreams is failing since 2026-03-02T11:59:00Z, 1 try failed: timeout; not away yet, so it makes no doubt")
+	must.StrNotContains(t, text, "Missing")
+	must.StrNotContains(t, text, "In doubt")
+
+	target := api.PlannedTarget{Decision: api.Decision{Doubt: &api.Doubt{}}}
+	text = plan(api.Plan{Weak: []string{"prometheus is away"}, Waves: []api.Wave{{Targets: []api.PlannedTarget{target, target, {}}}}})
+	must.RegexMatch(t, regexp.MustCompile(`Missing +prometheus is away\n`), text)
+	must.RegexMatch(t, regexp.MustCompile(`In doubt +2 critical targets to be approved because of what is missing, until the graph is whole\n`), text)
+}

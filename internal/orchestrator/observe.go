@@ -26,8 +26,11 @@ func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Obser
 	defer cancel()
 	var obs rollout.Observation
 	if r.Former == nil {
-		if r.Status == api.RolloutWaiting {
+		switch {
+		case r.Status == api.RolloutWaiting:
 			obs.Gate = o.gate(r)
+		case r.Status == api.RolloutAwaitingApproval && r.Decision.InDoubt() && o.Reconsider != nil:
+			o.reconsider(r, &obs)
 		}
 		return obs
 	}
@@ -44,6 +47,19 @@ func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Obser
 		o.advise(ctx, r, &obs)
 	}
 	return obs
+}
+
+// reconsider asks whether an approval that was asked for in doubt is still needed.
+// While the graph is not whole nothing is decided; what else keeps the policies from
+// it is told.
+func (o *Orchestrator) reconsider(r api.Rollout, obs *rollout.Observation) {
+	decision, err := o.Reconsider(r)
+	switch {
+	case err == nil:
+		obs.Anew = &decision
+	case !api.IsCode(err, api.CodeUnavailable):
+		obs.Away = append(obs.Away, api.Hold{Source: "policies", Reason: api.AsError(err).Message})
+	}
 }
 
 // look reads the job and merges what Consul says of its instances.

@@ -121,6 +121,10 @@ type Options struct {
 	// Redecide asks the policies once more when a simulation has shown what the
 	// patch does; nil leaves the decision of the plan.
 	Redecide func(api.Rollout, api.Impact) (api.Decision, error)
+	// Reconsider asks them anew about a rollout that waits for an approval which was
+	// asked for in doubt. An error of code unavailable says that the graph is not whole,
+	// any other what they stumble over; nil leaves the doubt to a person.
+	Reconsider func(api.Rollout) (api.Decision, error)
 	// Neighbours names the services joined to a target's.
 	Neighbours func(api.TargetRef) []string
 	// Opens tells when windows and freezes let a rollout start, and why not yet.
@@ -301,11 +305,16 @@ func same(a, b api.Rollout) bool {
 	return reflect.DeepEqual(a, b)
 }
 
+// kindLapse is the end of a doubt, which the record has an event for.
+const kindLapse = "doubt_lapsed"
+
 // kind names a transition for the record.
 func kind(from, to api.Rollout) string {
 	switch {
 	case to.Status.Ended():
 		return "end"
+	case from.Decision.InDoubt() && !to.Decision.InDoubt():
+		return kindLapse
 	case from.Effect == nil && to.Effect != nil && to.Effect.Kind == api.EffectStage && len(to.Stages) > len(from.Stages):
 		return "stage_advance"
 	case from.Effect == nil && to.Effect != nil, from.Effect != nil && to.Effect != nil && from.Effect.ID != to.Effect.ID:

@@ -34,7 +34,7 @@ func choose(in Input, selector *policies.Selector) ([]api.Target, []api.Refusal)
 		ok, err := selector.Match(t)
 		if err != nil {
 			matched = true
-			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Reason: api.AsError(err).Message})
+			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeInvalid, Reason: api.AsError(err).Message})
 			continue
 		}
 		if !ok {
@@ -49,7 +49,7 @@ func choose(in Input, selector *policies.Selector) ([]api.Target, []api.Refusal)
 			reason = fmt.Sprintf("the patch is quarantined on it since %s: %s", q.Since.UTC().Format("2006-01-02 15:04:05Z"), q.Reason)
 		}
 		if reason != "" {
-			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Reason: reason})
+			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeConflict, Reason: reason})
 			continue
 		}
 		out = append(out, t)
@@ -96,17 +96,17 @@ func absentees(all []api.Target, selector *policies.Selector) []api.Refusal {
 	var out []api.Refusal
 	for _, ref := range selector.Named() {
 		found := groups[job{ref.Namespace, ref.Job}]
-		reason := ""
+		code, reason := api.CodeConflict, ""
 		switch {
 		case len(found) == 0:
-			reason = fmt.Sprintf("there is no job %q in namespace %q", ref.Job, ref.Namespace)
+			code, reason = api.CodeNotFound, fmt.Sprintf("there is no job %q in namespace %q", ref.Job, ref.Namespace)
 		case ref.Group != "" && !slices.ContainsFunc(found, func(t api.Target) bool { return t.Group == ref.Group }):
 			reason = fmt.Sprintf("job %q has no group %q", ref.Job, ref.Group)
 		case !slices.ContainsFunc(found, func(t api.Target) bool { return matches(selector, t) }):
 			reason = "the patch names it, but the where condition does not hold for it"
 		}
 		if reason != "" {
-			out = append(out, api.Refusal{Target: ref, Reason: reason})
+			out = append(out, api.Refusal{Target: ref, Code: code, Reason: reason})
 		}
 	}
 	slices.SortFunc(out, func(a, b api.Refusal) int { return a.Target.Compare(b.Target) })
@@ -126,7 +126,7 @@ func unmatched(patch api.Patch) []api.Refusal {
 	for _, s := range patch.Targets {
 		out = append(out, api.Refusal{
 			Target: api.TargetRef{Namespace: s.Namespace, Job: strings.Join(s.Jobs, ","), Group: strings.Join(s.Groups, ",")},
-			Reason: "no target matches",
+			Code:   api.CodeNotFound, Reason: "no target matches",
 		})
 	}
 	return out
@@ -141,7 +141,7 @@ func Refused(plan api.Plan) *api.Error {
 	code := api.CodeNotFound
 	var details []string
 	for _, r := range plan.Refusals {
-		if !strings.HasPrefix(r.Reason, "there is no job") && !strings.HasPrefix(r.Reason, "no target matches") {
+		if r.Code != api.CodeNotFound {
 			code = api.CodeConflict
 		}
 		ref := strings.TrimSuffix(r.Target.String(), "/")

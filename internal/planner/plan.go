@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -41,7 +40,7 @@ func Plan(in Input) (api.Plan, error) {
 	if in.Sources == nil {
 		in.Sources = in.Graph.Sources
 	}
-	plan := api.Plan{ID: in.ID, Patch: in.Patch.Name, At: in.Now.UTC(), Weak: weakSources(in.Sources)}
+	plan := api.Plan{ID: in.ID, Patch: in.Patch.Name, At: in.Now.UTC(), Weak: weakSources(in.Sources), Sources: lacking(in.Sources)}
 	candidates, refusals := choose(in, selector)
 	chosen, more := decide(in, candidates)
 	plan.Refusals = append(refusals, more...)
@@ -53,40 +52,6 @@ func Plan(in Input) (api.Plan, error) {
 	plan.Order = orderText(plan.Waves)
 	plan.Digest, err = digest(in.Patch, plan)
 	return plan, err
-}
-
-// weakSources says in words which sources can't be trusted now.
-func weakSources(sources []api.SourceStatus) []string {
-	var out []string
-	for _, s := range sources {
-		switch {
-		case !s.OK:
-			text := s.Name + " is away"
-			if !s.Since.IsZero() {
-				text += " since " + s.Since.UTC().Format(time.RFC3339)
-			}
-			if s.Error != "" {
-				text += ": " + s.Error
-			}
-			out = append(out, text)
-		case s.Partial != "":
-			out = append(out, s.Name+" is partial: "+s.Partial)
-		}
-	}
-	slices.Sort(out)
-	return out
-}
-
-// missingNames are the sources that weaken a decision.
-func missingNames(sources []api.SourceStatus) []string {
-	var out []string
-	for _, s := range sources {
-		if !s.OK {
-			out = append(out, s.Name)
-		}
-	}
-	slices.Sort(out)
-	return out
 }
 
 // clusterFacts are what policies may know of the fleet.
@@ -112,7 +77,7 @@ type candidate struct {
 // decide asks the policies about every candidate.
 func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
 	session := in.Library.Session(in.Patch, clusterFacts(in), in.Now)
-	weak := weakSources(in.Sources)
+	weak, doubted := weakSources(in.Sources), api.DoubtedSources(sorted(in.Sources))
 	openings := map[string]opening{}
 	var out []candidate
 	var refusals []api.Refusal
@@ -120,13 +85,13 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
 		criticality := CriticalityOf(t, in.Graph.Criticality)
 		decision, err := session.Decide(t, criticality, nil)
 		if err != nil {
-			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Reason: api.AsError(err).Message})
+			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeInvalid, Reason: api.AsError(err).Message})
 			continue
 		}
-		decision = inDoubt(decision, weak)
+		decision = inDoubt(decision, doubted, weak)
 		opens := opensAt(openings, decision, in.Now)
 		if opens.never != "" {
-			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Reason: "it could never start: " + opens.never})
+			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeConflict, Reason: "it could never start: " + opens.never})
 			continue
 		}
 		out = append(out, candidate{opens: opens.at, PlannedTarget: api.PlannedTarget{Target: t, Decision: decision, Criticality: criticality}})
@@ -136,41 +101,22 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
 
 // Redecide asks the policies once more about a target of a plan, now that its
 // twins have shown what the patch does. The target and what the graph said of
-// it are those of the plan: a source that is away by now must not make a target
-// look harmless.
-func Redecide(in Input, planned api.PlannedTarget, impact api.Impact) (api.Decision, error) {
+// it are those of the plan, or of the whole graph that has ended a doubt since: a
+// source that is away by now must not make a target look harmless. Before is the
+// rollout's present decision.
+func Redecide(in Input, planned api.PlannedTarget, before api.Decision, impact api.Impact) (api.Decision, error) {
 	if in.Library == nil {
 		return api.Decision{}, api.Errorf(api.CodeInternal, "decide on %s: no policies are loaded", planned.Target.TargetRef)
 	}
-	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(planned.Target, planned.Criticality, &impact)
+	criticality := planned.Criticality
+	if before.Doubt != nil && before.Doubt.Lapse != nil {
+		criticality = before.Doubt.Lapse.Criticality
+	}
+	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(planned.Target, criticality, &impact)
 	if err != nil {
 		return decision, err
 	}
-	for _, b := range planned.Decision.Because {
-		if b.Policy == inDoubtPolicy {
-			if decision.Critical && decision.Approval.Count == 0 {
-				decision.Approval.Count = 1
-				decision.Because = append(slices.Clone(decision.Because), b)
-			}
-		}
-	}
-	return decision, nil
-}
-
-// inDoubtPolicy stands where a decision names the policy that made it, for what
-// no policy asked for.
-const inDoubtPolicy = "oakum"
-
-// inDoubt asks for a person's consent to patch a critical target while part of
-// the graph is missing: nobody knows then who else depends on it.
-func inDoubt(d api.Decision, weak []string) api.Decision {
-	if !d.Critical || len(weak) == 0 || d.Approval.Count > 0 {
-		return d
-	}
-	d.Approval.Count = 1
-	d.Because = append(slices.Clone(d.Because), api.Because{Field: "approval", Policy: inDoubtPolicy,
-		Reason: "the target is critical and the graph is not whole: " + strings.Join(weak, "; ")})
-	return d
+	return keepDoubt(decision, before), nil
 }
 
 // opening is when a decision's windows and freezes let it start.

@@ -213,14 +213,14 @@ func TestPlanRefuses(t *testing.T) {
 	nowhere := ref("front")
 	nowhere.Group = "nowhere"
 	must.Eq(t, []api.Refusal{
-		{Target: ref("cart"), Reason: "the patch is quarantined on it since 2026-10-07 11:00:00Z: latency_p99 rose"},
-		{Target: ref("empty"), Reason: "it has no instances: its count is 0"},
-		{Target: ref("front"), Reason: "rollout r1 of patch q is already under way on it (running)"},
-		{Target: nowhere, Reason: `job "front" has no group "nowhere"`},
-		{Target: api.TargetRef{Namespace: "default", Job: "ghost"}, Reason: `there is no job "ghost" in namespace "default"`},
-		{Target: ref("other"), Reason: `it has no task "server" that the patch could change; its tasks are main`},
-		{Target: api.TargetRef{Namespace: "default", Job: "pricing"}, Reason: "the patch names it, but the where condition does not hold for it"},
-		{Target: ref("store"), Reason: "decide default/store/store: p0.hcl:2,38: Operation failed; Error during operation: argument must not be null."},
+		{Target: ref("cart"), Code: api.CodeConflict, Reason: "the patch is quarantined on it since 2026-10-07 11:00:00Z: latency_p99 rose"},
+		{Target: ref("empty"), Code: api.CodeConflict, Reason: "it has no instances: its count is 0"},
+		{Target: ref("front"), Code: api.CodeConflict, Reason: "rollout r1 of patch q is already under way on it (running)"},
+		{Target: nowhere, Code: api.CodeConflict, Reason: `job "front" has no group "nowhere"`},
+		{Target: api.TargetRef{Namespace: "default", Job: "ghost"}, Code: api.CodeNotFound, Reason: `there is no job "ghost" in namespace "default"`},
+		{Target: ref("other"), Code: api.CodeConflict, Reason: `it has no task "server" that the patch could change; its tasks are main`},
+		{Target: api.TargetRef{Namespace: "default", Job: "pricing"}, Code: api.CodeConflict, Reason: "the patch names it, but the where condition does not hold for it"},
+		{Target: ref("store"), Code: api.CodeInvalid, Reason: "decide default/store/store: p0.hcl:2,38: Operation failed; Error during operation: argument must not be null."},
 	}, plan.Refusals)
 	must.Eq(t, []string{"prometheus is away since 2026-10-07T12:00:00Z: refused"}, plan.Weak)
 	refused := planner.Refused(plan)
@@ -279,8 +279,8 @@ policy "never2" {
 	must.True(t, plan.Waves[0].Opens.IsZero())
 	must.EqOp(t, night, plan.Waves[1].Opens)
 	must.Eq(t, []api.Refusal{
-		{Target: target("cart").TargetRef, Reason: `it could never start: windows and freezes leave no moment within two years; the last obstacle is: freeze "frozen/forever" until 2036-01-01T00:00:00Z: out of service`},
-		{Target: target("pricing").TargetRef, Reason: `it could never start: windows and freezes leave no moment within two years; the last obstacle is: window "never/one" opens at 2028-10-09T01:00:00Z`},
+		{Target: target("cart").TargetRef, Code: api.CodeConflict, Reason: `it could never start: windows and freezes leave no moment within two years; the last obstacle is: freeze "frozen/forever" until 2036-01-01T00:00:00Z: out of service`},
+		{Target: target("pricing").TargetRef, Code: api.CodeConflict, Reason: `it could never start: windows and freezes leave no moment within two years; the last obstacle is: window "never/one" opens at 2028-10-09T01:00:00Z`},
 	}, plan.Refusals)
 }
 
@@ -324,10 +324,10 @@ func TestRedecideKnowsTheImpact(t *testing.T) {
 	must.EqOp(t, "blue_green", planned.Decision.Strategy.Name)
 
 	slower := api.Impact{KPIs: []api.KPIEffect{{KPI: api.KPILatencyP99, Ratio: 1.08}}}
-	decision, err := planner.Redecide(in, planned, slower)
+	decision, err := planner.Redecide(in, planned, planned.Decision, slower)
 	must.NoError(t, err)
 	must.EqOp(t, "phased", decision.Strategy.Name, must.Sprint(decision.Because))
-	decision, err = planner.Redecide(in, planned, api.Impact{KPIs: []api.KPIEffect{{KPI: api.KPILatencyP99, Ratio: 1}}})
+	decision, err = planner.Redecide(in, planned, planned.Decision, api.Impact{KPIs: []api.KPIEffect{{KPI: api.KPILatencyP99, Ratio: 1}}})
 	must.NoError(t, err)
 	must.EqOp(t, "blue_green", decision.Strategy.Name)
 }

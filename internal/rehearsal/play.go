@@ -224,7 +224,7 @@ func (p *play) passed(at *part, r *api.Rollout) rollout.EffectResult {
 	}
 	in := p.input
 	in.Now = p.now
-	decision, err := planner.Redecide(in, at.planned, impact)
+	decision, err := planner.Redecide(in, at.planned, r.Decision, impact)
 	if err != nil {
 		res.OK, res.Outcome = false, api.AsError(err).Message
 		return res

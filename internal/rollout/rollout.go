@@ -193,17 +193,7 @@ func (m *machine) turnBack(format string, args ...any) {
 // hold makes the rollout wait for what is away, and go on by itself when it is
 // back. With no holds it ends a hold.
 func (m *machine) hold(holds []api.Hold) {
-	for i, h := range holds {
-		for _, old := range m.was.Holds {
-			if old.Source == h.Source && !old.Since.IsZero() {
-				holds[i].Since = old.Since
-			}
-		}
-		if holds[i].Since.IsZero() {
-			holds[i].Since = m.now
-		}
-	}
-	m.Holds = holds
+	m.Holds = m.stamp(holds)
 	switch {
 	case m.Status == api.RolloutPaused || m.Status == api.RolloutRollingBack:
 		return // a pause stays a pause; a rollback is never turned into a hold
@@ -215,6 +205,21 @@ func (m *machine) hold(holds []api.Hold) {
 	case m.Status == api.RolloutHolding:
 		m.unhold("what it held for is over")
 	}
+}
+
+// stamp says of each hold since when it lasts.
+func (m *machine) stamp(holds []api.Hold) []api.Hold {
+	for i, h := range holds {
+		for _, old := range m.was.Holds {
+			if old.Source == h.Source && !old.Since.IsZero() {
+				holds[i].Since = old.Since
+			}
+		}
+		if holds[i].Since.IsZero() {
+			holds[i].Since = m.now
+		}
+	}
+	return holds
 }
 
 // unhold goes on where a hold or a pause began; a stage's deadline does not

@@ -21,7 +21,7 @@ func (m *machine) tick(o Observation) {
 	case api.RolloutSimulating:
 		m.intend(api.Effect{Kind: api.EffectSimulate})
 	case api.RolloutAwaitingApproval:
-		m.await()
+		m.reconsider(o)
 	case api.RolloutWaiting:
 		m.wait(o)
 	case api.RolloutRunning, api.RolloutHolding, api.RolloutPaused:
@@ -48,26 +48,12 @@ func (m *machine) start() {
 	m.await()
 }
 
-// await goes on when enough people have consented.
-func (m *machine) await() {
-	need := m.Decision.Approval.Count
-	if have := len(m.Approvals); have < need {
-		from := m.Decision.Approval.From
-		if from == "" {
-			from = "anybody who may approve"
-		}
-		m.enter(api.RolloutAwaitingApproval, "%d of %d approvals from %s", have, need, from)
-		return
-	}
-	m.enter(api.RolloutWaiting, "waiting for its turn")
-}
-
 // wait starts the rollout when the gate opens.
 func (m *machine) wait(o Observation) {
 	switch {
 	case len(o.Away) > 0:
 		m.enter(api.RolloutWaiting, "%s", o.Away[0].Reason)
-		m.Holds = o.Away
+		m.Holds = m.stamp(o.Away)
 	case !o.Gate.Open:
 		m.Holds = nil
 		m.enter(api.RolloutWaiting, "%s", o.Gate.Reason)

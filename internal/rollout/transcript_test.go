@@ -115,12 +115,39 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 	r.Decision.Budget.Instances, _ = strconv.Atoi(args["budget"])
 	r.Decision.Approval.Count, _ = strconv.Atoi(args["approvals"])
 	r.Decision.Approval.From = args["from"]
+	if source := args["doubt"]; source != "" {
+		r.Decision.Approval.Count = 1
+		r.Decision.Doubt = &api.Doubt{Sources: []api.DoubtedSource{{Name: source, State: api.SourceAway, Since: now, Failures: 3}}}
+	}
 	return r
+}
+
+// anew is the decision of a rollout in doubt, made anew: anew=approvals:COUNT[:FROM]
+// or anew=simulate.
+func anew(r api.Rollout, text string, now time.Time) *api.Decision {
+	d := r.Decision
+	d.Approval = api.ApprovalSpec{}
+	words := strings.Split(text, ":")
+	switch words[0] {
+	case "simulate":
+		d.Simulate.Required = true
+	case "approvals":
+		d.Approval.Count, _ = strconv.Atoi(words[1])
+		if len(words) > 2 {
+			d.Approval.From = words[2]
+		}
+	}
+	if d.Doubt != nil {
+		doubt := *d.Doubt
+		doubt.Lapse = &api.Lapse{At: now, Reason: "the graph is whole"}
+		d.Doubt = &doubt
+	}
+	return &d
 }
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
 // lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
-// denied=FROM>TO since=-DURATION.
+// denied=FROM>TO since=-DURATION, anew=DECISION.
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
 	t.Helper()
 	var o Observation
@@ -135,6 +162,9 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 				Name: name, Build: api.BuildPatched, Health: api.Unhealthy, Because: "allocation is failed",
 			})
 		}
+	}
+	if text, ok := args["anew"]; ok {
+		o.Anew = anew(s.r, text, s.now)
 	}
 	if source := args["away"]; source != "" {
 		o.Away = []api.Hold{{Source: source, Reason: source + " gives no answer"}}
@@ -206,6 +236,9 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 func (s *script1) show() []string {
 	r := s.r
 	lines := []string{fmt.Sprintf("%s: %s", r.Status, r.Reason)}
+	if d := r.Decision.Doubt; d != nil && d.Lapse != nil {
+		lines = append(lines, fmt.Sprintf("doubt (%s) lapsed at %s: %s", d, d.Lapse.At.Format("15:04:05"), d.Lapse.Reason))
+	}
 	for _, h := range r.Holds {
 		lines = append(lines, fmt.Sprintf("hold %s since %s: %s", h.Source, h.Since.Format("15:04:05"), h.Reason))
 	}

@@ -82,6 +82,9 @@ type Observation struct {
 	Judge   *api.JudgeState
 	Advice  *api.Advice
 	Gate    Gate
+	// Anew is what the policies decide with a whole graph, of a rollout that waits for
+	// an approval which was asked for in doubt; nil while they do not.
+	Anew *api.Decision
 	// Denied is what the target's services try although it is denied, the oldest
 	// first.
 	Denied []api.Attempt
