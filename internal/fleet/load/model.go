@@ -23,6 +23,7 @@ type Model struct {
 	services  []*service
 	index     map[string]int // of services, by name
 	instances map[string]*Instance
+	sorted    []*Instance // of instances, by ID; nil when it has to be made anew
 	swept     time.Time
 }
 
@@ -110,7 +111,7 @@ func (m *Model) Begin(now time.Time, id, name string, harm Harm) {
 		in.service = m.services[i]
 	}
 	in.service.live = append(in.service.live, in)
-	m.instances[id] = in
+	m.instances[id], m.sorted = in, nil
 	m.refresh(now, in.service)
 	m.sweep(now)
 }
@@ -157,6 +158,7 @@ func (m *Model) sweep(now time.Time) {
 	for id, in := range m.instances {
 		if !in.ended.IsZero() && now.Sub(in.ended) > kept {
 			delete(m.instances, id)
+			m.sorted = nil
 			continue
 		}
 		in.forget(now)
@@ -169,9 +171,12 @@ func (m *Model) Instance(id string) (*Instance, bool) {
 	return in, ok
 }
 
-// Instances lists all that can be asked, by ID.
+// Instances lists all that can be asked, by ID. Readers leave the list as it is.
 func (m *Model) Instances() []*Instance {
-	return slices.SortedFunc(maps.Values(m.instances), func(a, b *Instance) int { return cmp.Compare(a.ID, b.ID) })
+	if m.sorted == nil {
+		m.sorted = slices.SortedFunc(maps.Values(m.instances), func(a, b *Instance) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	return m.sorted
 }
 
 // Service is a service of the topology, with its defaults filled in.
