@@ -9,7 +9,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/model/value"
+	samples "github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/tsdb/chunkenc"
 	"github.com/prometheus/prometheus/tsdb/chunks"
@@ -209,7 +209,7 @@ func (s *selection) series(in *load.Instance, l labels.Labels, one series, times
 	}
 	next := times[len(times)-1] + s.p.every.Milliseconds()
 	if ended := in.Ended(); !ended.IsZero() && next <= s.now && (s.hints == nil || next <= s.hints.End) {
-		list = append(list, point{next, math.Float64frombits(value.StaleNaN)})
+		list = append(list, point{next, math.Float64frombits(samples.StaleNaN)})
 	}
 	return storage.NewListSeries(l, list)
 }
