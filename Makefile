@@ -6,11 +6,13 @@ SEEDS ?= 2000
 FUZZTIME ?= 10s
 AA ?= 10
 BENCH ?= .
+UNITFLAGS ?=
 STACK_CMD := $(GO) run ./e2e/stack/cmd/stack
 LINT := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
 PKGS := ./...
 
-.PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench images stack stack-up stack-down demo clean
+.PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench images stack stack-up stack-down demo demo-real clean root
+.NOTPARALLEL: # the order of prerequisites counts
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,35 +21,30 @@ build: ## build bin/oakum
 	@mkdir -p bin
 	$(GO) build -o bin/oakum ./cmd/oakum
 
-test: ## everything that must pass, the real stack included
-	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory sim SEEDS=2000
-	@$(MAKE) --no-print-directory e2e
+test: UNITFLAGS = -vet=off -skip='^TestWorld$$' # lint vets, and sim is TestWorld
+test: fmt lint unit sim ## what needs no root and nothing but Go: checks, units, worlds
 
-check: fmt lint ## format, lint, generated code, architecture
-	$(GO) vet $(PKGS)
-	$(GO) vet -tags e2e ./...
-	$(GO) test -count=1 ./internal/archtest
+check: fmt lint ## format, lint, architecture
+	$(GO) test ./internal/archtest
 
 fmt: ## fail on files that gofmt would change
 	@files=$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go' | grep -v '\.pb\.go$$')); \
 	if [ -n "$$files" ]; then echo "not formatted:"; echo "$$files"; exit 1; fi
 
-lint: ## run the linters
+lint: ## run the linters, go vet among them
 	$(LINT) run
 
 generate: ## regenerate the plugin protocol
 	plugins/proto/generate.sh
 
 unit: ## tests that need nothing but Go
-	$(GO) test $(PKGS)
+	$(GO) test $(UNITFLAGS) $(PKGS)
 	cd examples/plugins/one-per-node && $(GO) test ./...
 
-e2e: build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU
+e2e: root build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU, as root
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 60m ./e2e/... ./examples/... ./internal/vault
 
-aa: build stack images ## AA=n patches of the real shop that change nothing, and a good one in the noise: none may be turned back
+aa: root build stack images ## AA=n patches of the real shop that change nothing, and a good one in the noise: none may be turned back
 	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestShop$$/^judge$$/^(patches_that_change_nothing|a_good_patch_in_the_noise)$$' -aa=$(AA) -noise
 
 fuzz: ## every fuzz target for FUZZTIME
@@ -61,19 +58,24 @@ sim: ## the seeded world: SEEDS=n runs, a failure prints its seed
 bench: ## measure the budgets
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem $(PKGS)
 
+root:
+	@[ "$$(id -u)" = 0 ] || { echo "Nomad's clients mount folders, set limits and make network namespaces: run this as root" >&2; exit 1; }
+
 images: stack ## make the example's VM images
 	examples/images/build.sh .stack/images
 
-stack: ## build or find the real Nomad, Consul, Vault, Prometheus, QEMU in .stack/bin
+stack: ## find the real Nomad, Consul, Vault, Prometheus, or build them once per machine
 	@$(STACK_CMD) build
 
-stack-up: stack ## run a stack on loopback; addresses and tokens in .stack/env
+stack-up: root stack ## run a stack on loopback; addresses and tokens in .stack/env
 	@$(STACK_CMD) up
 
 stack-down: ## end it
 	@$(STACK_CMD) down
 
-demo: build stack images ## the main job, from nothing, narrated
+demo: demo-real ## the main job, from nothing, narrated
+
+demo-real: root build stack images ## the same on the real stack
 	@$(GO) run ./e2e/demo
 
 clean: ## remove what was built, the stack's tools aside

@@ -62,6 +62,7 @@ func (a *agent) tells(id, tag string) bool {
 }
 
 func TestAServerIsRegisteredWhileItRuns(t *testing.T) {
+	t.Parallel()
 	consul := &agent{services: map[string]struct {
 		Tags []string
 		Meta map[string]string

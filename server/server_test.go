@@ -113,6 +113,7 @@ func oakum(t *testing.T, s *Server, args ...string) (code int, stdout, stderr st
 }
 
 func TestTheDebugBundleHoldsNoSecret(t *testing.T) {
+	t.Parallel()
 	s := dev(t, nil)
 	fill(t, s)
 	wait.For(t, "autopilot's first look", func() bool {
@@ -163,6 +164,7 @@ func unpack(t *testing.T, path string) map[string]string {
 }
 
 func TestMetricsShowTheStateAndRaft(t *testing.T) {
+	t.Parallel()
 	s := dev(t, nil)
 	fill(t, s)
 	c, err := client.New(client.Config{Address: "http://" + s.Address()})
@@ -187,6 +189,7 @@ func TestMetricsShowTheStateAndRaft(t *testing.T) {
 }
 
 func TestTheAuditFindsOldIntents(t *testing.T) {
+	t.Parallel()
 	s := dev(t, nil)
 	code, stdout, _ := oakum(t, s, "operator", "rollout-audit")
 	must.EqOp(t, 0, code)
@@ -200,6 +203,7 @@ func TestTheAuditFindsOldIntents(t *testing.T) {
 }
 
 func TestAutopilotIsSetFromTheCommandLine(t *testing.T) {
+	t.Parallel()
 	s := dev(t, nil)
 	code, stdout, stderr := oakum(t, s, "operator", "autopilot", "set", "-min-quorum=5", "-dead-server-threshold=2h")
 	must.EqOp(t, 0, code, must.Sprint(stderr))
@@ -214,6 +218,7 @@ func TestAutopilotIsSetFromTheCommandLine(t *testing.T) {
 }
 
 func TestTheOnlyServerDoesNotLeave(t *testing.T) {
+	t.Parallel()
 	s := dev(t, nil)
 	code, _, stderr := oakum(t, s, "operator", "raft", "leave")
 	must.EqOp(t, 1, code)
@@ -221,6 +226,7 @@ func TestTheOnlyServerDoesNotLeave(t *testing.T) {
 }
 
 func TestASecondServerLeavesAndStops(t *testing.T) {
+	t.Parallel()
 	first := dev(t, nil)
 	cfg := *first.cfg
 	cfg.Name, cfg.Server.BootstrapExpect, cfg.Server.RetryJoin = "second", 0, []string{first.node.Address()}
