@@ -347,7 +347,7 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		view.Pace = rollout.PaceOwn
 	}
 	if d := n.Latest(j.JobID); d != nil && d.JobVersion == j.Version && d.JobCreateIndex == j.CreateIndex {
-		view.Settled = !d.Active()
+		view.Settled, view.Failed = !d.Active(), d.Status == DeployFailed
 		if s := d.Groups[m.Target.Group]; s != nil && s.DesiredCanaries > 0 {
 			view.Promoted = s.Promoted
 		}

@@ -155,11 +155,12 @@ func (s *sorted) retries(a *Alloc) bool {
 // those whose name a promoted canary has, those that move, and the highest
 // slots.
 func (s *sorted) shrink() {
-	base := s.rest
+	base, retry := s.rest, s.retry
 	if s.canarying {
-		base = without(base, s.canaries)
+		base, retry = without(base, s.canaries), without(retry, s.canaries)
 	}
-	remove := len(base) + len(s.migrate) - s.group.Count
+	list := slices.Concat(base, s.migrate, retry)
+	remove := len(list) - s.group.Count
 	if remove <= 0 {
 		return
 	}
@@ -182,13 +183,12 @@ func (s *sorted) shrink() {
 		}
 		return 3
 	}
-	list := slices.Concat(base, s.migrate)
 	slices.SortStableFunc(list, func(a, b *Alloc) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), b.Slot-a.Slot) })
 	gone := list[:remove]
 	for _, a := range gone {
 		s.out.stop = append(s.out.stop, stopping{a, StopNotNeeded})
 	}
-	s.rest, s.migrate = without(s.rest, gone), without(s.migrate, gone)
+	s.rest, s.migrate, s.retry = without(s.rest, gone), without(s.migrate, gone), without(s.retry, gone)
 }
 
 // update tells what stays, what becomes the new version in place and what has to

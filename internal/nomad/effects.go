@@ -220,7 +220,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 		return nil, err
 	}
 	if dep != nil && dep.JobVersion == *job.Version && dep.JobCreateIndex == *job.CreateIndex {
-		view.Settled = !running(dep)
+		view.Settled, view.Failed = !running(dep), dep.Status == nomadapi.DeploymentStatusFailed
 		if s := dep.TaskGroups[m.Target.Group]; s != nil && s.DesiredCanaries > 0 {
 			view.Promoted = s.Promoted
 		}

@@ -146,6 +146,44 @@ func TestForeignRollbackIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestARollbackWhoseDeploymentFailsIsRegisteredAgain: patched instances wait for
+// room to be replaced, and a former one dies meanwhile, which ends the deployment
+// that would replace them.
+func TestARollbackWhoseDeploymentFailsIsRegisteredAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(*api.Decision) {})
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && !r.Stages[0].Judged.IsZero() })
+		must.Eq(t, 2, w.running(w.refs[0], patchOf(specFormer)))
+		room := func(there bool) {
+			for _, n := range w.fleet.Nodes() {
+				must.NoError(t, w.fleet.SetEligibility(n.ID, there))
+			}
+		}
+		room(false)
+		w.command("r0", "rollback", "test")
+		w.until(t, "r0", func(r api.Rollout) bool {
+			return r.Effect == nil && r.Effects[len(r.Effects)-1].Kind == api.EffectRollback
+		})
+		for range 5 {
+			time.Sleep(time.Second)
+			w.step()
+		}
+		for _, a := range w.fleet.Instances(w.refs[0]) {
+			if !isPatched(buildOf(a.Group)) {
+				must.NoError(t, w.fleet.Crash(a.ID, "Exceeded allowed attempts"))
+				break
+			}
+		}
+		must.Eq(t, fleet.DeployFailed, w.fleet.Latest(w.job(w.refs[0]).JobID).Status)
+		must.Eq(t, 2, w.running(w.refs[0], patchOf(specFormer)))
+		room(true)
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutRolledBack })
+		must.Eq(t, 4, w.running(w.refs[0], specFormer))
+		must.NoError(t, w.broken)
+	})
+}
+
 // TestASimulationThatAFormerLeaderEndedIsCarriedOutAnew has a leader record how
 // a simulation ended and be gone before the effect has an outcome.
 func TestASimulationThatAFormerLeaderEndedIsCarriedOutAnew(t *testing.T) {

@@ -304,6 +304,9 @@ func returned(r api.Rollout) func(*rollout.JobView) (progress, string) {
 	return func(v *rollout.JobView) (progress, string) {
 		switch v.Build {
 		case api.BuildFormer:
+			if rollout.Stranded(*v) {
+				return absent, ""
+			}
 			if v.Pace == rollout.PaceHeld || len(r.Stages) == 0 {
 				return reached, fmt.Sprintf("job version %d is the former one again", v.Version)
 			}

@@ -327,12 +327,17 @@ func (m *machine) goBack(o Observation) {
 		return
 	}
 	switch {
-	case o.Job.Build != api.BuildFormer:
+	case o.Job.Build != api.BuildFormer, Stranded(*o.Job):
 		m.intend(api.Effect{Kind: api.EffectRollback, Stage: len(m.Stages)})
 	case o.Job.Tally().Patched == 0:
 		m.intend(api.Effect{Kind: api.EffectUnpace, Expect: o.Job.ModifyIndex})
 	}
 }
+
+// Stranded reports whether patched instances are left that Nomad will not
+// replace: an instance of the former build died while they waited for room, and
+// that ended the deployment. Another registration begins a new one.
+func Stranded(v JobView) bool { return v.Failed && v.Tally().Patched > 0 }
 
 func describe(a api.Advice) string {
 	if a.Action == api.AdviceStage {

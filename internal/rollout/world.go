@@ -38,6 +38,7 @@ type JobView struct {
 	Tagged      bool
 	Promoted    bool           // the latest deployment has no canaries left to promote
 	Settled     bool           // the latest deployment is over, or nothing waits for it
+	Failed      bool           // the deployment of this version has failed: Nomad replaces nothing more under it
 	Instances   []api.Instance // sorted by name, health merged from Nomad and Consul
 }
 
