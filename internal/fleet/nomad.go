@@ -105,11 +105,14 @@ func (n Nomad) Instances(ctx context.Context, ref api.TargetRef) ([]api.Instance
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var out []api.Instance
-	for _, a := range n.Fleet.Instances(ref) {
+	found := n.Fleet.Instances(ref)
+	out := make([]api.Instance, 0, len(found))
+	for _, a := range found {
 		out = append(out, instance(a))
 	}
-	slices.SortFunc(out, func(a, b api.Instance) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
+	slices.SortFunc(out, func(a, b api.Instance) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID))
+	})
 	return out, nil
 }
 
@@ -177,13 +180,33 @@ func (n Nomad) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply
 	return err
 }
 
-// former decodes the job that a rollout returns to.
-func former(m rollout.Move) (*Job, error) {
-	var j Job
-	if err := json.Unmarshal(m.Former.Job, &j); err != nil {
-		return nil, fmt.Errorf("decode job: %w", err)
+// forms are the two forms of a job that a rollout moves between. Both are shared:
+// whoever registers one clones it.
+type forms struct{ former, patched *Job }
+
+// forms decodes the former job and patches it, once for a rollout: a captured job
+// never changes, and each look asks.
+func (f *Fleet) forms(m rollout.Move) (forms, error) {
+	if known, ok := f.moves[m.Former]; ok {
+		return known, nil
 	}
-	return &j, nil
+	var was Job
+	if err := json.Unmarshal(m.Former.Job, &was); err != nil {
+		return forms{}, fmt.Errorf("decode job: %w", err)
+	}
+	next, err := patched(&was, m.Target.Group, m.Apply)
+	if err != nil {
+		return forms{}, err
+	}
+	f.moves[m.Former] = forms{&was, next}
+	return f.moves[m.Former], nil
+}
+
+// clone returns a job whose groups may be given other update blocks.
+func (j *Job) clone() *Job {
+	out := *j
+	out.Groups = slices.Clone(j.Groups)
+	return &out
 }
 
 // heldUpdate is the update block under which instances are replaced and then
@@ -198,11 +221,8 @@ func heldUpdate(parallel, canaries int, expect uint64) *Update {
 // Stage registers the patched job so that delta former instances are replaced,
 // or so many patched ones start beside them, and then holds.
 func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
-	return n.move(ctx, m, expect, func(j *Job) (*Job, error) {
-		next, err := patched(j, m.Target.Group, m.Apply)
-		if err != nil {
-			return nil, err
-		}
+	return n.move(ctx, m, expect, func(f forms) (*Job, error) {
+		next := f.patched.clone()
 		canaries := 0
 		if mode == api.StageBeside {
 			canaries = delta
@@ -214,37 +234,35 @@ func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 
 // Rollback registers the former groups so that every instance returns at once.
 func (n Nomad) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
-	return n.move(ctx, m, expect, func(j *Job) (*Job, error) {
-		g := j.Group(m.Target.Group)
-		if g == nil {
-			return nil, api.Errorf(api.CodeNotFound, "job %s has no group %q", j.ID, m.Target.Group)
-		}
-		g.Update = heldUpdate(max(1, m.Former.Count), 0, expect)
-		return j, nil
+	return n.move(ctx, m, expect, func(f forms) (*Job, error) {
+		was := f.former.clone()
+		was.Group(m.Target.Group).Update = heldUpdate(max(1, m.Former.Count), 0, expect)
+		return was, nil
 	})
 }
 
 // Unpace registers a build with the update block that the job had before the
 // rollout.
 func (n Nomad) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
-	return n.move(ctx, m, expect, func(j *Job) (*Job, error) {
+	return n.move(ctx, m, expect, func(f forms) (*Job, error) {
 		if build != api.BuildPatched {
-			return j, nil
+			return f.former, nil
 		}
-		return patched(j, m.Target.Group, m.Apply)
+		return f.patched, nil
 	})
 }
 
 // move registers what is made of the former job, by compare-and-set.
-func (n Nomad) move(ctx context.Context, m rollout.Move, expect uint64, next func(*Job) (*Job, error)) error {
+func (n Nomad) move(ctx context.Context, m rollout.Move, expect uint64, next func(forms) (*Job, error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	j, err := former(m)
+	f, err := n.forms(m)
 	if err != nil {
 		return err
 	}
-	if j, err = next(j); err != nil {
+	j, err := next(f)
+	if err != nil {
 		return err
 	}
 	_, err = n.Register(*j, true, expect)
@@ -321,14 +339,11 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	if err != nil {
 		return nil, err
 	}
-	was, err := former(m)
+	f, err := n.forms(m)
 	if err != nil {
 		return nil, err
 	}
-	next, err := patched(was, m.Target.Group, m.Apply)
-	if err != nil {
-		return nil, err
-	}
+	was, next := f.former, f.patched
 	view := &rollout.JobView{
 		ModifyIndex: j.ModifyIndex, Version: j.Version, Count: g.Count, Pace: rollout.PaceHeld, Promoted: true, Settled: true,
 	}
