@@ -19,7 +19,7 @@ func (s *scene) assumptions() []string {
 		fmt.Sprintf("People answer %s after Oakum asks: they approve, they promote a stage of a harmless patch that stays undecided, and they roll a bad one back.", s.opt.People),
 		"Requests are spread evenly over the instances that are healthy, and come as the profile has them at each hour of the week.",
 		"A KPI is drawn as its profile has it, the noise of instances and of the whole fleet included. A bad patch changes errors or latencies of its own instances alone: what it does to neighbours, and what these would show, is left out.",
-		"Nomad takes the patched jobs. A rollback replaces all patched instances at once, and an instance that crashes is not started again.",
+		"Nomad takes the patched jobs, places instances within 0.3 s, and starts one that crashes again as its defaults say.",
 	}
 	if s.simulates() {
 		out = append(out, "Simulations find nothing, also of a bad patch: what is said of it is what the rollout alone would do.")

@@ -9,7 +9,7 @@ import (
 // BenchmarkRehearse plays a plan of fifty targets of ten instances each with a
 // hundred seeds, a harmless patch and every bad one.
 func BenchmarkRehearse(b *testing.B) {
-	facts, p := fleet(b, 50, 10), patch(b, `target { jobs = ["*"] }`)
+	facts, p := someFacts(b, 50, 10), patch(b, `target { jobs = ["*"] }`)
 	for b.Loop() {
 		out, err := Run(b.Context(), facts, p, Options{})
 		must.NoError(b, err)

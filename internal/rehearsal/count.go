@@ -23,15 +23,15 @@ func (at *part) perInstance(when time.Time) float64 {
 
 // count adds up the requests that patched instances have from the last change on.
 // A play stops at the tick after each change of an instance.
-func (at *part) count(until time.Time, ended bool) {
+func (at *part) count(until time.Time) {
 	patched, _ := at.site.arms()
-	if patched == 0 || ended {
+	if patched == 0 {
 		return
 	}
 	if at.told.first.IsZero() {
-		at.told.first = at.site.now
+		at.told.first = at.site.Now()
 	}
-	for from := at.site.now; from.Before(until); {
+	for from := at.site.Now(); from.Before(until); {
 		to := from.Truncate(time.Hour).Add(time.Hour)
 		if to.After(until) {
 			to = until
@@ -78,7 +78,7 @@ func turnedFor(r *api.Rollout) string {
 			return "a patched instance is unhealthy: " + in.Because
 		}
 	}
-	return "too few patched instances were healthy in time"
+	return "too few patched instances are healthy"
 }
 
 // heldFor sums up what a rollout holds for.

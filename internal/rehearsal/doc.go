@@ -5,9 +5,10 @@
 // What decides is what decides in production: the planner makes the plan, the
 // orchestrator takes its turns with the clock of the play, package rollout steps,
 // the policies' windows open, the strategies advise, and the judge's bank says
-// when a stage goes on or back. What is not real is the world: instances that
-// become healthy after times that were seen before, and KPIs drawn from the
-// recorded profiles, which a bad patch makes worse by a stated factor.
+// when a stage goes on or back. What is not real is the world: each
+// target is in a fleet in memory of its own, whose instances become healthy after
+// times that were seen before, and KPIs are drawn from the recorded profiles, which
+// a bad patch makes worse by a stated factor.
 //
 // Virtual time jumps to the next moment at which something can be new. In between,
 // production takes a turn each tick, sees the same world and changes nothing; nor

@@ -20,9 +20,9 @@ func now() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }
 
 func ref(job string) api.TargetRef { return api.TargetRef{Namespace: "default", Job: job, Group: job} }
 
-// fleet is a fleet of targets in layers of ten, each calling two of the next layer,
+// someFacts are those of a fleet of targets in layers of ten, each calling two of the next layer,
 // with a usual load.
-func fleet(t testing.TB, targets, count int) api.FleetFacts {
+func someFacts(t testing.TB, targets, count int) api.FleetFacts {
 	t.Helper()
 	f := api.FleetFacts{
 		Format: api.FleetFactsFormat, At: now(), Metrics: true, Sampling: api.Duration(5 * time.Second), Tick: api.Duration(time.Second),

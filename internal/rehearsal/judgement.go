@@ -26,6 +26,7 @@ type judgement struct {
 	interval time.Duration
 	last     time.Time // the last look; the first one only reads the counters
 	decided  bool
+	final    api.Verdict // once it is decided
 	look     judge.Look
 }
 
@@ -103,17 +104,22 @@ func (j *judgement) decides() bool {
 	if !over && !j.bank.Aborted() && (after < j.spec.MinDuration.D() || !j.bank.Promoted()) {
 		return false
 	}
-	return j.bank.Verdict(j.last).Kind != api.VerdictContinue
+	j.final = j.bank.Verdict(j.last)
+	return j.final.Kind != api.VerdictContinue
 }
 
-// verdict is what all looks so far say.
+// verdict is what all looks so far say. Of an undecided stage nobody asks why.
 func (j *judgement) verdict(now time.Time) (api.Verdict, api.JudgeState) {
 	state := api.JudgeState{Stage: j.stage, Started: j.started}
-	if j.bank == nil {
+	switch {
+	case j.bank == nil:
 		return api.Verdict{Kind: api.VerdictInconclusive, At: now, Reason: "nothing can be judged: " + j.unjudged}, state
+	case !j.decided:
+		return api.Verdict{Kind: api.VerdictContinue, At: now, Reason: "undecided so far"}, state
 	}
 	state.Looks = j.bank.Looks()
-	v := j.bank.Verdict(now)
+	v := j.final
+	v.At = now
 	if j.unjudged != "" {
 		v.Reason += "; not judged: " + j.unjudged
 	}

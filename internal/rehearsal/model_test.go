@@ -20,7 +20,7 @@ import (
 func judged(t *testing.T, b behaviour, runs int) (kinds map[api.VerdictKind]int, mean time.Duration, m *member) {
 	t.Helper()
 	o := Options{At: now(), Healthy: time.Second, inline: host.NewInline()}
-	s, err := newScene(fleet(t, 1, 10), patch(t, `target { jobs = ["*"] }`), o)
+	s, err := newScene(someFacts(t, 1, 10), patch(t, `target { jobs = ["*"] }`), o)
 	must.NoError(t, err)
 	m = s.members[0]
 	m.planned.Decision.Judge.MinDuration = 0

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -41,8 +42,8 @@ type play struct {
 // part is one rollout of a play.
 type part struct {
 	*member
-	index     int // in the record
-	site      *site
+	index     int   // in the record
+	site      *site // nil before it begins
 	worker    *orchestrator.Worker
 	src       *rand.Rand
 	judgement *judgement
@@ -65,10 +66,11 @@ type told struct {
 
 // newPlay sets the stage for a seed and a behaviour.
 func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
-	p := &play{scene: s, ctx: ctx, now: s.opt.At, which: which, sites: sites{}, byTarget: map[api.TargetRef]*part{}}
+	p := &play{scene: s, ctx: ctx, now: s.opt.At, which: which, byTarget: map[api.TargetRef]*part{}}
 	n := 0
 	mint := func() string { n++; return fmt.Sprintf("r%d", n) }
-	p.record = newRecord(planner.Rollouts(s.plan, s.patch, mint, p.now))
+	p.sites = sites{at: map[api.TargetRef]*site{}, open: func(ref api.TargetRef) (*site, error) { return p.byTarget[ref].open(p) }}
+	p.record = newRecord(planner.Rollouts(s.plan, baked(s.patch), mint, p.now))
 	p.orch = orchestrator.New(orchestrator.Options{
 		Store: p.record, Recorder: p.record, Reader: p.sites, Mover: p.sites, Tagger: p.sites, Judge: p, Adviser: s.opt,
 		Adjacent:   func(a, b api.TargetRef) bool { return s.neighbours[[2]api.TargetRef{a, b}] },
@@ -78,14 +80,33 @@ func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
 	})
 	for i, m := range s.members {
 		// The same seed gives a target the same luck whatever the patch does.
-		src := rand.New(rand.NewPCG(seed, uint64(i)))
-		boot := func() time.Duration { return m.boots[src.IntN(len(m.boots))] }
-		at := &part{member: m, index: i, src: src, worker: p.orch.Worker(p.record.rollouts[i].ID), wake: p.now}
-		at.site = newSite(&m.planned.Target, p.now, boot, s.behaviours[which].dies)
-		p.sites[m.planned.Target.TargetRef], p.byTarget[m.planned.Target.TargetRef] = at.site, at
+		at := &part{member: m, index: i, src: rand.New(rand.NewPCG(seed, uint64(i))), worker: p.orch.Worker(p.record.rollouts[i].ID), wake: p.now}
+		p.byTarget[m.planned.Target.TargetRef] = at
 		p.parts = append(p.parts, at)
 	}
 	return p
+}
+
+// baked is a patch whose scripts are images already, as the sandbox makes them.
+func baked(patch api.Patch) api.Patch {
+	patch.Apply = slices.Clone(patch.Apply)
+	for i, a := range patch.Apply {
+		if a.Kind == api.ApplyScript {
+			patch.Apply[i] = api.Apply{Kind: api.ApplyImage, Task: a.Task, Image: "/baked"}
+		}
+	}
+	return patch
+}
+
+// open makes the site of a rollout that begins.
+func (at *part) open(p *play) (*site, error) {
+	var err error
+	boot := func() time.Duration { return at.boots[at.src.IntN(len(at.boots))] }
+	at.site, err = newSite(&at.planned.Target, at.src.Uint64(), p.now, boot, p.behaviour())
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	return at.site, err
 }
 
 func (p *play) behaviour() behaviour { return p.behaviours[p.which] }
@@ -183,12 +204,12 @@ func waits(r *api.Rollout) bool {
 func (p *play) instead(at *part, r *api.Rollout) bool {
 	switch {
 	case waits(r):
-		if at.due(r.Effect.Intended.Add(at.trial(r)), p.now) {
+		if p.reached(r.Effect.Intended.Add(at.trial(r))) {
 			p.step(at, rollout.Finished{EffectResult: p.passed(at, r)})
 			return true
 		}
 	case r.Status == api.RolloutAwaitingApproval:
-		if at.due(r.Since.Add(p.opt.People), p.now) {
+		if p.reached(r.Since.Add(p.opt.People)) {
 			by := api.Identity{Name: fmt.Sprintf("person %d", len(r.Approvals)+1)}
 			if from := r.Decision.Approval.From; from != "" {
 				by.Groups = []string{from}
@@ -197,7 +218,7 @@ func (p *play) instead(at *part, r *api.Rollout) bool {
 			return true
 		}
 	case held(r) != "":
-		if at.due(r.Holds[0].Since.Add(p.opt.People), p.now) {
+		if p.reached(r.Holds[0].Since.Add(p.opt.People)) {
 			p.step(at, rollout.Command{Action: p.answer(r), By: api.Identity{Name: "person 1"}})
 			return true
 		}
@@ -205,8 +226,8 @@ func (p *play) instead(at *part, r *api.Rollout) bool {
 	return false
 }
 
-// due reports whether a moment has come.
-func (*part) due(when, now time.Time) bool { return !now.Before(when) }
+// reached reports whether a moment has come.
+func (p *play) reached(when time.Time) bool { return !p.now.Before(when) }
 
 // trial is how long the simulation of a rollout takes.
 func (at *part) trial(r *api.Rollout) time.Duration {
@@ -283,8 +304,11 @@ func (p *play) next() time.Time {
 // meanwhile.
 func (p *play) pass(until time.Time) {
 	for _, at := range p.parts {
-		at.count(until, p.rollout(at).Status.Ended())
-		at.site.now = until
+		if at.site == nil || p.rollout(at).Status.Ended() {
+			continue
+		}
+		at.count(until)
+		at.site.advance(until)
 	}
 	p.now = until
 }
@@ -297,9 +321,6 @@ func (p *play) Look(_ context.Context, q orchestrator.Question) (api.Verdict, ap
 		return api.Verdict{}, api.JudgeState{}, err
 	}
 	j.ahead(p.now, len(q.Canary), len(q.Stable), at.perInstance)
-	if !j.decided {
-		return api.Verdict{Kind: api.VerdictContinue, At: p.now, Reason: "undecided so far"}, api.JudgeState{Stage: j.stage, Started: j.started}, nil
-	}
 	v, state := j.verdict(p.now)
 	return v, state, nil
 }

@@ -30,35 +30,35 @@ func seconds(n float64, seeds int) api.Spread {
 	return api.Spread{Median: d, P90: d, Seeds: seeds}
 }
 
-// TestOneTargetByHand holds the clock against one worked out by hand: both stages
-// take the ten seconds in which an instance becomes healthy, the first seen on a
-// tick; the end settles on one tick, restores the update block on the next, and
-// sees that on the one after.
+// TestOneTargetByHand holds the clock against one worked out by hand: in both
+// stages Nomad takes a fraction of a second to place instances and they take ten
+// seconds to become healthy, which the eleventh tick sees; the end settles on that
+// tick, restores the update block on the next, and sees that on the one after.
 func TestOneTargetByHand(t *testing.T) {
 	t.Parallel()
-	facts := fleet(t, 1, 4)
+	facts := someFacts(t, 1, 4)
 	facts.Healthy = []api.HealthTime{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(10 * time.Second)}}}
 	out := rehearse(t, facts, unjudged, Options{Seeds: 3})
 	must.Eq(t, seconds(0, 3), out.Waves[0].Starts)
-	must.Eq(t, seconds(22, 3), out.Waves[0].Ends)
-	must.Eq(t, seconds(22, 3), out.Ends)
+	must.Eq(t, seconds(24, 3), out.Waves[0].Ends)
+	must.Eq(t, seconds(24, 3), out.Ends)
 	must.EqOp(t, 3, out.Harmless.Complete.Count)
 	must.SliceEmpty(t, out.People)
 }
 
-// TestABudgetOfInstancesMakesBatches: one of four at a time is four times ten
+// TestABudgetOfInstancesMakesBatches: one of four at a time is four times eleven
 // seconds, whatever the stages are.
 func TestABudgetOfInstancesMakesBatches(t *testing.T) {
 	t.Parallel()
-	facts := fleet(t, 1, 4)
+	facts := someFacts(t, 1, 4)
 	facts.Healthy = []api.HealthTime{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(10 * time.Second)}}}
 	out := rehearse(t, facts, unjudged+"  budget { instances = 1 }", Options{Seeds: 2})
-	must.Eq(t, seconds(42, 2), out.Ends)
+	must.Eq(t, seconds(46, 2), out.Ends)
 }
 
 func TestPeopleTakeTheirTime(t *testing.T) {
 	t.Parallel()
-	out := rehearse(t, fleet(t, 2, 4), unjudged+`  approval {
+	out := rehearse(t, someFacts(t, 2, 4), unjudged+`  approval {
     from  = "release-managers"
     count = 2
   }`, Options{Seeds: 2, People: 2 * time.Hour})
@@ -69,7 +69,7 @@ func TestPeopleTakeTheirTime(t *testing.T) {
 
 func TestWindowsAreJumpedTo(t *testing.T) {
 	t.Parallel()
-	out := rehearse(t, fleet(t, 1, 4), unjudged+`  window "nights" {
+	out := rehearse(t, someFacts(t, 1, 4), unjudged+`  window "nights" {
     start  = "0 22 * * 1-5"
     length = "6h"
   }`, Options{Seeds: 2})
@@ -78,25 +78,26 @@ func TestWindowsAreJumpedTo(t *testing.T) {
 }
 
 // TestCrashesReachWhatTheyHadTimeFor: one of ten instances runs the patch, has a
-// tenth of 600 requests a second for ten minutes, and crashes.
+// tenth of 600 requests a second for ten minutes, and crashes. Nomad would start it
+// again after 15 seconds; ten seconds of too few instances turn the rollout back.
 func TestCrashesReachWhatTheyHadTimeFor(t *testing.T) {
 	t.Parallel()
-	out := rehearse(t, fleet(t, 1, 10), `  judge { min_duration = "15m" }
+	out := rehearse(t, someFacts(t, 1, 10), `  judge { min_duration = "15m" }
   strategy "phased" { stages = [10, 100] }`, Options{Seeds: 20})
 	crash := out.Bad[len(out.Bad)-1]
 	must.EqOp(t, "crash after 10 min", crash.Name)
 	must.EqOp(t, 20, crash.TurnedBack.Count)
-	must.Eq(t, seconds(600, 20), crash.After)
+	must.Eq(t, seconds(610, 20), crash.After)
 	must.Eq(t, api.CountSpread{Median: 1, P90: 1, Most: 1}, crash.Instances)
-	must.InDelta(t, 600*60, crash.Requests.Median, 1)
-	must.EqOp(t, "a patched instance is unhealthy: allocation is failed", crash.Reasons[0].Text)
+	must.InDelta(t, 600*60, crash.Requests.Median, 60)
+	must.EqOp(t, "too few patched instances are healthy", crash.Reasons[0].Text)
 }
 
 // TestOneFailureStopsThePlan: the policy that ships with Oakum lets no further
 // wave start once a target was turned back.
 func TestOneFailureStopsThePlan(t *testing.T) {
 	t.Parallel()
-	out := rehearse(t, fleet(t, 12, 10), "", Options{Seeds: 10})
+	out := rehearse(t, someFacts(t, 12, 10), "", Options{Seeds: 10})
 	must.Len(t, 2, out.Waves)
 	for _, bad := range out.Bad[:4] {
 		must.EqOp(t, 10, bad.TurnedBack.Count, must.Sprint(bad.Name))
@@ -111,7 +112,7 @@ func TestOneFailureStopsThePlan(t *testing.T) {
 // side share a target's load, until the tick after the verdict.
 func TestRequestsFollowFromTheTimeToTurnBack(t *testing.T) {
 	t.Parallel()
-	facts := fleet(t, 1, 10)
+	facts := someFacts(t, 1, 10)
 	facts.Healthy = []api.HealthTime{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(10 * time.Second)}}}
 	out := rehearse(t, facts, "", Options{Seeds: 20})
 	for _, bad := range out.Bad[:4] {
@@ -122,7 +123,7 @@ func TestRequestsFollowFromTheTimeToTurnBack(t *testing.T) {
 func TestTheSameSeedGivesTheSameReport(t *testing.T) {
 	t.Parallel()
 	text := func(o Options) string {
-		raw, err := json.Marshal(rehearse(t, fleet(t, 12, 10), "", o))
+		raw, err := json.Marshal(rehearse(t, someFacts(t, 12, 10), "", o))
 		must.NoError(t, err)
 		return string(raw)
 	}
@@ -134,7 +135,7 @@ func TestTheSameSeedGivesTheSameReport(t *testing.T) {
 // TestOfflineEqualsOnline: what went through a file gives the same report.
 func TestOfflineEqualsOnline(t *testing.T) {
 	t.Parallel()
-	facts := fleet(t, 3, 10)
+	facts := someFacts(t, 3, 10)
 	raw, err := json.Marshal(facts)
 	must.NoError(t, err)
 	var read api.FleetFacts
@@ -146,7 +147,7 @@ func TestOfflineEqualsOnline(t *testing.T) {
 // person is waited for in every play.
 func TestWithoutDataThereIsADoubt(t *testing.T) {
 	t.Parallel()
-	facts := fleet(t, 1, 4)
+	facts := someFacts(t, 1, 4)
 	facts.Profiles, facts.Healthy = nil, nil
 	out := rehearse(t, facts, "", Options{Seeds: 4})
 	must.EqOp(t, 4, out.Harmless.Held.Count)
@@ -161,7 +162,7 @@ func TestWithoutDataThereIsADoubt(t *testing.T) {
 
 func TestAPlanForNothingHasRefusals(t *testing.T) {
 	t.Parallel()
-	out, err := Run(t.Context(), fleet(t, 1, 4), patch(t, `target { jobs = ["nope"] }`), Options{})
+	out, err := Run(t.Context(), someFacts(t, 1, 4), patch(t, `target { jobs = ["nope"] }`), Options{})
 	must.NoError(t, err)
 	must.SliceEmpty(t, out.Waves)
 	must.Len(t, 1, out.Refusals)
@@ -185,7 +186,7 @@ func TestBadInput(t *testing.T) {
 			want:  `default/app-00/app-00: its strategy "ring" is a plugin that is not here; name it with -plugin`,
 		},
 	} {
-		facts := fleet(t, 1, 4)
+		facts := someFacts(t, 1, 4)
 		if c.facts != nil {
 			c.facts(&facts)
 		}

@@ -170,9 +170,9 @@ func (p *play) result() result {
 // tally adds one rollout.
 func (out *result) tally(at *part, r *api.Rollout) {
 	t, target := &at.told, at.planned.Target.TargetRef.String()
-	if at.site.reached > 0 {
+	if at.site != nil && len(at.site.reached) > 0 {
 		out.targets++
-		out.instances += float64(at.site.reached)
+		out.instances += float64(len(at.site.reached))
 		out.requests += t.requests
 	}
 	if t.approved != "" {

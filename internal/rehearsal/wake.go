@@ -59,7 +59,7 @@ func (p *play) wait(at *part, r *api.Rollout, soon func(time.Time)) {
 // watch is when the instances, the judge, a deadline or a person bring news.
 func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 	tick := p.facts.Tick.D()
-	if next, ok := at.site.next(); ok {
+	if next, ok := at.due(); ok {
 		soon(p.now.Add((next.Sub(p.now) + tick - 1) / tick * tick)) // the first tick that sees it
 	}
 	if held(r) != "" {
@@ -84,6 +84,14 @@ func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 	}
 }
 
+// due is when something is due at the site.
+func (at *part) due() (time.Time, bool) {
+	if at.site == nil {
+		return time.Time{}, false
+	}
+	return at.site.Next()
+}
+
 // lapse is how long a stage may have too few healthy instances, as package rollout
 // has it.
 const lapse = 10 * time.Second
@@ -100,7 +108,7 @@ func (p *play) foresee(at *part, soon func(time.Time)) {
 		return
 	}
 	until := p.now.Add(horizon)
-	if next, ok := at.site.next(); ok {
+	if next, ok := at.site.Next(); ok {
 		until = next
 	}
 	j.ahead(until, canary, stable, at.perInstance)
