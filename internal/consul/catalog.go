@@ -1,10 +1,13 @@
 package consul
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	consulapi "github.com/hashicorp/consul/api"
 	"golang.org/x/sync/errgroup"
@@ -17,6 +20,11 @@ import (
 // a millisecond; eight keep 20,000 services under a few seconds without
 // crowding out the agent's other callers.
 const scanWidth = 8
+
+// scanAgain is how many known services one scan reads again: Consul tells that its
+// catalog changed and not where. New services are read at once; in a larger
+// catalog a change of an old one is seen some scans later.
+const scanAgain = 500
 
 // registration is one service instance in the catalog.
 type registration struct {
@@ -36,15 +44,23 @@ type upstream struct {
 	query   bool
 }
 
-// catalog is one scan of all registrations. It is not changed after it is made.
+// catalog is all registrations as they were read last. It is not changed after it
+// is made.
 type catalog struct {
-	index         uint64
 	registrations []registration // sorted by service, ID, node
 	partial       string         // what the token hides, or ""
 }
 
-// registrations scans the whole catalog. While Consul's catalog index stands
-// still the last scan is given again, which costs one call.
+// scanned is what the catalog had of one service name.
+type scanned struct {
+	index   uint64 // of the whole catalog when it was read
+	list    []registration
+	partial string
+}
+
+// registrations scans the catalog: as much of it as a look may, after Consul's
+// catalog index has moved. While that stands still it costs one call. What was
+// read is kept after an error.
 func (c *Client) registrations(ctx context.Context) (*catalog, error) {
 	c.scanning.Lock() // two scans at once would only do the same work twice
 	defer c.scanning.Unlock()
@@ -59,61 +75,96 @@ func (c *Client) registrations(ctx context.Context) (*catalog, error) {
 		// anything. An empty catalog is never the truth.
 		return nil, api.Errorf(api.CodePermissionDenied, "consul: list services: it shows none to this token, not even itself")
 	}
-	if c.catalog != nil && meta.LastIndex > 0 && c.catalog.index == meta.LastIndex && c.catalog.partial == "" {
+	due := c.due(names, meta.LastIndex)
+	if len(due) == 0 && c.catalog != nil && c.catalog.partial == "" && len(names) == len(c.scanned) {
 		return c.catalog, nil
 	}
-	scanned, err := c.scan(ctx, names)
-	if err != nil {
+	if err := c.scan(ctx, due, meta.LastIndex); err != nil {
 		return nil, err
 	}
-	scanned.index = meta.LastIndex
+	c.catalog = c.gather(names)
 	if text := filtered("services", meta); text != "" {
-		scanned.partial = text
+		c.catalog.partial = text
 	}
-	c.catalog = scanned
-	return scanned, nil
+	return c.catalog, nil
 }
 
-// scan reads the instances of every service.
-func (c *Client) scan(ctx context.Context, names map[string][]string) (*catalog, error) {
-	sorted := make([]string, 0, len(names))
+// due lists the services to read: those that are not known, and of the others
+// those that were read longest ago, if at an older index. One whose answer was
+// not whole is always due.
+func (c *Client) due(names map[string][]string, index uint64) []string {
+	var unknown, old []string
 	for name := range names {
-		sorted = append(sorted, name)
+		have, ok := c.scanned[name]
+		switch {
+		case !ok:
+			unknown = append(unknown, name)
+		case index == 0 || have.index != index || have.partial != "":
+			old = append(old, name)
+		}
 	}
-	slices.Sort(sorted)
-	lists := make([][]registration, len(sorted))
-	partials := make([]string, len(sorted))
-	group, ctx := errgroup.WithContext(ctx)
+	slices.Sort(unknown)
+	slices.SortFunc(old, func(a, b string) int {
+		return cmp.Or(cmp.Compare(c.scanned[a].index, c.scanned[b].index), strings.Compare(a, b))
+	})
+	return append(unknown, old[:min(len(old), scanAgain)]...)
+}
+
+// scan reads the instances of some services.
+func (c *Client) scan(ctx context.Context, names []string, index uint64) error {
+	var mu sync.Mutex
+	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(scanWidth)
-	for i, name := range sorted {
+	for _, name := range names {
+		if groupCtx.Err() != nil {
+			break
+		}
 		group.Go(func() error {
-			q, cancel := c.query(ctx)
+			q, cancel := c.query(groupCtx)
 			defer cancel()
-			var list []*row
-			meta, err := c.api.Raw().Query("/v1/catalog/service/"+url.PathEscape(name), &list, q)
+			var rows []*row
+			meta, err := c.api.Raw().Query("/v1/catalog/service/"+url.PathEscape(name), &rows, q)
 			if err != nil {
 				return explain("read service "+name, err)
 			}
-			partials[i] = filtered("instances", meta)
-			for _, s := range list {
-				lists[i] = append(lists[i], register(s))
+			found := scanned{index: index, partial: filtered("instances", meta)}
+			for _, s := range rows {
+				found.list = append(found.list, register(s))
 			}
+			slices.SortFunc(found.list, func(a, b registration) int {
+				return cmp.Or(strings.Compare(a.service, b.service), strings.Compare(a.id, b.id), strings.Compare(a.node, b.node))
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			c.scanned[name] = found
 			return nil
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
-	scanned := &catalog{registrations: slices.Concat(lists...)}
-	for _, text := range partials {
-		if text != "" {
-			scanned.partial = text
+	if ctx.Err() != nil {
+		return explain("read services", ctx.Err())
+	}
+	return nil
+}
+
+// gather puts what was read of the services that exist together, and forgets the
+// others.
+func (c *Client) gather(names map[string][]string) *catalog {
+	out := &catalog{}
+	maps.DeleteFunc(c.scanned, func(name string, _ scanned) bool {
+		_, exists := names[name]
+		return !exists
+	})
+	for _, name := range slices.Sorted(maps.Keys(c.scanned)) {
+		found := c.scanned[name]
+		out.registrations = append(out.registrations, found.list...)
+		if found.partial != "" {
+			out.partial = found.partial
 		}
 	}
-	slices.SortFunc(scanned.registrations, func(a, b registration) int {
-		return strings.Compare(a.service+"\x00"+a.id+"\x00"+a.node, b.service+"\x00"+b.id+"\x00"+b.node)
-	})
-	return scanned, nil
+	return out
 }
 
 func register(s *row) registration {

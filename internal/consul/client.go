@@ -54,7 +54,8 @@ type Client struct {
 	timeout time.Duration
 
 	scanning sync.Mutex
-	catalog  *catalog // the last scan, guarded by scanning; reused while Consul's index stands still
+	catalog  *catalog           // what the last scan made of it, guarded by scanning
+	scanned  map[string]scanned // by name of the service, the same
 }
 
 // New returns a client. It does not call Consul, and it reads no environment
@@ -81,7 +82,7 @@ func New(cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open consul client: %w", err)
 	}
-	c := &Client{api: client, dc: cfg.Datacenter, timeout: cfg.Timeout}
+	c := &Client{api: client, dc: cfg.Datacenter, timeout: cfg.Timeout, scanned: make(map[string]scanned)}
 	if c.timeout <= 0 {
 		c.timeout = defaultTimeout
 	}
