@@ -147,6 +147,7 @@ type worlds struct {
 	accidents             map[string]int // to the fleet
 	cover                 coverage
 	outside               outskirtsTally
+	doubts                doubtsTally
 	quiet                 bool // nothing is around the jobs
 }
 
@@ -167,6 +168,7 @@ func (s *worlds) add(w *world) {
 	}
 	s.cover.add(w.cover)
 	s.outside.add(w.outskirts.tally)
+	s.doubts.add(w.doubts.tally)
 }
 
 func (s *worlds) merge(other *worlds) {
@@ -185,6 +187,7 @@ func (s *worlds) merge(other *worlds) {
 	}
 	s.cover.add(other.cover)
 	s.outside.add(other.outside)
+	s.doubts.add(other.doubts)
 }
 
 // log prints what was played.
@@ -196,6 +199,7 @@ func (s *worlds) log(t *testing.T) {
 		t.Logf("log entries: %d bytes p50, %d p90, %d p99, %d at most", s.sizes[n/2], s.sizes[n*9/10], s.sizes[n*99/100], s.sizes[n-1])
 	}
 	t.Logf("outside of the jobs: %+v", s.outside)
+	t.Logf("doubts: %+v", s.doubts)
 	t.Logf("accidents: %v", s.accidents)
 	for _, path := range slices.Sorted(maps.Keys(s.paths)) {
 		t.Logf("  %-40s %7d", path, s.paths[path])

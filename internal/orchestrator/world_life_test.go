@@ -25,6 +25,7 @@ func (w *world) run() {
 	w.faults = false
 	clear(w.down)
 	w.outskirts.sick = time.Time{}
+	w.doubts.heal()
 	w.say("peace")
 	for i := range 1500 {
 		if w.broken != nil || w.ended() {
@@ -32,6 +33,7 @@ func (w *world) run() {
 		}
 		time.Sleep(time.Second)
 		w.step()
+		w.ends()
 		if i%20 == 19 {
 			w.help(i)
 		}
@@ -51,6 +53,7 @@ func (w *world) step() {
 	if w.term == nil || w.term.over() {
 		w.elect()
 	}
+	w.survey()
 	for _, i := range w.rng.Perm(len(w.refs)) {
 		id := fmt.Sprintf("r%d", i)
 		for range 3 {
@@ -140,6 +143,10 @@ func (w *world) elect() {
 	}
 	if w.outskirts.rng != nil {
 		o.Graph, o.Surroundings = refusals{w}, vicinity{w}
+	}
+	if w.doubts.rng != nil {
+		clear(w.doubts.read)
+		o.Reconsider = w.reconsider
 	}
 	w.orch = New(o)
 	w.say("a term begins")

@@ -22,6 +22,7 @@ func (w *world) weather() {
 	if w.chance(w.rate / 20) {
 		w.reset()
 	}
+	w.doubts.sky(w)
 	w.interlude("between two turns")
 }
 

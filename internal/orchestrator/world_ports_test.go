@@ -331,6 +331,9 @@ func (t *term) commit(ctx context.Context, at boundary, what string, cmd state.C
 		w.sizes = append(w.sizes, len(entry))
 	}
 	fault := w.roll(at)
+	if fault == faultNone && w.faults && w.doubts.haunts(cmd) {
+		fault = faultLate
+	}
 	switch fault {
 	case faultSlow:
 		time.Sleep(w.between(100*time.Millisecond, 3*time.Second))
@@ -373,9 +376,9 @@ func (t *term) commit(ctx context.Context, at boundary, what string, cmd state.C
 
 // apply is the replicated log, committed.
 func (w *world) apply(entry []byte) error {
+	before := w.standing()
 	w.logIndex++
-	if err, ok := w.fsm.Apply(&raft.Log{Index: w.logIndex, Data: entry}).(error); ok {
-		return err
-	}
-	return nil
+	err, _ := w.fsm.Apply(&raft.Log{Index: w.logIndex, Data: entry}).(error)
+	w.lapsed(before, err)
+	return err
 }

@@ -71,6 +71,7 @@ func TestWorld(t *testing.T) {
 		must.Positive(t, all.ends[string(s)], must.Sprintf("no rollout became %s: the worlds test too little", s))
 	}
 	all.outside.positive(t)
+	all.doubts.positive(t)
 	for _, what := range accidents() {
 		must.Positive(t, all.accidents[what], must.Sprintf("no %s: the worlds test too little", what))
 	}
@@ -164,6 +165,7 @@ type world struct {
 	good       bool            // the patch does no harm by itself
 	excused    map[string]bool // jobs whose rollout was told to turn back
 	outskirts  outskirts       // what is around the jobs
+	doubts     doubts          // the sources of the graph
 
 	accidents  map[string]int    // to the fleet, that happened
 	captured   map[string]string // what runs under a former job's digest
@@ -227,7 +229,12 @@ func newWorld(n int64, telling, quiet bool) *world {
 		w.outskirts = newOutskirts(n)
 	}
 	w.newFleet(uint64(n))
-	w.submit()
+	d := w.decision()
+	w.outskirts.decide(&d)
+	if !quiet {
+		w.doubt(n, &d)
+	}
+	w.submit(d)
 	return w
 }
 
@@ -236,10 +243,8 @@ func stage(percent int, mode api.StageMode) api.Advice {
 }
 
 // submit makes the jobs and a rollout for each.
-func (w *world) submit() {
+func (w *world) submit(d api.Decision) {
 	cmd := &state.PatchSubmit{Patch: api.Patch{Name: "p", Digest: "d"}, Plan: api.Plan{ID: "plan", Patch: "p", Digest: "d"}}
-	d := w.decision()
-	w.outskirts.decide(&d)
 	w.good = w.chance(0.8)
 	for i := range 1 + w.rng.IntN(3) {
 		ref := w.addJob(fmt.Sprintf("job%d", i), 1+w.rng.IntN(12))
