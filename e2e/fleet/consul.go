@@ -291,7 +291,11 @@ func (c *Consul) register(a *asked) (any, error) {
 	}
 	var checks []mesh.Check
 	for i, k := range list {
-		id := cmp.Or(k.CheckID, fmt.Sprintf("service:%s:%d", r.ID, i+1))
+		id := "service:" + r.ID
+		if len(list) > 1 {
+			id += fmt.Sprintf(":%d", i+1)
+		}
+		id = cmp.Or(k.CheckID, id)
 		checks = append(checks, mesh.Check{ID: id, Name: cmp.Or(k.Name, fmt.Sprintf("Service '%s' check", in.Name))})
 		c.probe(id, k)
 	}

@@ -50,7 +50,7 @@ func (a *asked) expects() (*uint64, error) {
 func (a *asked) entries() ([]mesh.Entry, error) {
 	kind := a.PathValue("kind")
 	if _, err := consulapi.MakeConfigEntry(kind, "any"); err != nil {
-		return nil, api.Errorf(api.CodeInvalid, "invalid config entry kind: %s", kind)
+		return nil, api.Errorf(api.CodeInternal, "invalid config entry kind: %s", kind)
 	}
 	return slices.DeleteFunc(a.mesh.Entries(kind), func(e mesh.Entry) bool { return a.hidden[e.Name] }), nil
 }

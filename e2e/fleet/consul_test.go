@@ -156,7 +156,7 @@ func TestConsulKeepsIntentions(t *testing.T) {
 	must.NoError(t, err)
 	_, _, err = theirs.ConfigEntries().Get(consulapi.ServiceIntentions, "catalog", nil)
 	must.ErrorContains(t, err, "Config entry not found")
-	for _, bad := range []string{"/v1/config/wishes", "/v1/config/service-router?index=x", "/v1/config/service-router?wait=long"} {
+	for _, bad := range []string{"/v1/config/service-router?index=x", "/v1/config/service-router?wait=long"} {
 		resp, err := http.Get(s.URL + bad)
 		must.NoError(t, err)
 		must.NoError(t, resp.Body.Close())

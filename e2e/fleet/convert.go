@@ -117,7 +117,7 @@ func fromTask(t *nomadapi.Task) fleet.Task {
 		}
 	}
 	if r := t.Resources; r != nil {
-		out.CPU, out.MemoryMB = value(r.CPU), value(r.MemoryMB)
+		out.CPU, out.MemoryMB = orZero(r.CPU), orZero(r.MemoryMB)
 	}
 	return out
 }
@@ -142,9 +142,9 @@ func fromUpdate(u *nomadapi.UpdateStrategy) *fleet.Update {
 		return nil
 	}
 	return &fleet.Update{
-		Stagger: value(u.Stagger), MaxParallel: value(u.MaxParallel), HealthCheck: value(u.HealthCheck),
-		MinHealthyTime: value(u.MinHealthyTime), HealthyDeadline: value(u.HealthyDeadline), ProgressDeadline: value(u.ProgressDeadline),
-		Canary: value(u.Canary), AutoRevert: value(u.AutoRevert), AutoPromote: value(u.AutoPromote),
+		Stagger: orZero(u.Stagger), MaxParallel: orZero(u.MaxParallel), HealthCheck: orZero(u.HealthCheck),
+		MinHealthyTime: orZero(u.MinHealthyTime), HealthyDeadline: orZero(u.HealthyDeadline), ProgressDeadline: orZero(u.ProgressDeadline),
+		Canary: orZero(u.Canary), AutoRevert: orZero(u.AutoRevert), AutoPromote: orZero(u.AutoPromote),
 	}
 }
 
@@ -152,8 +152,8 @@ func fromRestart(p *nomadapi.RestartPolicy) *fleet.Restart {
 	if p == nil {
 		return nil
 	}
-	out := &fleet.Restart{Attempts: value(p.Attempts), Interval: value(p.Interval), Delay: value(p.Delay)}
-	if value(p.Mode) == nomadapi.RestartPolicyModeDelay {
+	out := &fleet.Restart{Attempts: orZero(p.Attempts), Interval: orZero(p.Interval), Delay: orZero(p.Delay)}
+	if orZero(p.Mode) == nomadapi.RestartPolicyModeDelay {
 		out.Attempts = math.MaxInt // it never fails for good
 	}
 	return out
@@ -164,9 +164,9 @@ func fromReschedule(p *nomadapi.ReschedulePolicy) *fleet.Reschedule {
 		return nil
 	}
 	out := &fleet.Reschedule{
-		Attempts: value(p.Attempts), Unlimited: value(p.Unlimited), Delay: value(p.Delay), MaxDelay: value(p.MaxDelay),
+		Attempts: orZero(p.Attempts), Unlimited: orZero(p.Unlimited), Delay: orZero(p.Delay), MaxDelay: orZero(p.MaxDelay),
 	}
-	if value(p.DelayFunction) == "constant" {
+	if orZero(p.DelayFunction) == "constant" {
 		out.MaxDelay = out.Delay
 	}
 	return out
@@ -238,7 +238,7 @@ func written(j *fleet.Job) (*nomadapi.Job, error) {
 	return &out, nil
 }
 
-func value[T any](p *T) T {
+func orZero[T any](p *T) T {
 	if p == nil {
 		var zero T
 		return zero

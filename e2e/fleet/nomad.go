@@ -52,6 +52,7 @@ func NewNomad(m *Model, s *Sandbox) *Nomad {
 func (n *Nomad) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.mux.ServeHTTP(w, r) }
 
 func (n *Nomad) routes() {
+	n.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	for _, routes := range []map[string]any{n.jobRoutes(), n.deploymentRoutes(), n.allocRoutes(), n.nodeRoutes(), n.otherRoutes()} {
 		for path, h := range routes {
 			switch h := h.(type) {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -10,6 +11,13 @@ import (
 
 	"github.com/oakumhq/oakum/internal/fleet"
 )
+
+// keptEvents is how many events of a task Nomad keeps, less those with which each
+// begins.
+const keptEvents = 8
+
+// killed is on top of the signal in the exit code of a task that one ended.
+const killed = 128
 
 // uuidLength is that of every ID that Nomad draws.
 const uuidLength = 36
@@ -69,6 +77,12 @@ func taskStates(a *fleet.Alloc) map[string]*nomadapi.TaskState {
 		if state == "dead" {
 			s.FinishedAt = cmp.Or(a.Ended, a.Started)
 		}
+		if len(a.Events) < keptEvents { // the first ones are still kept
+			s.Events = append(s.Events, &nomadapi.TaskEvent{Type: nomadapi.TaskReceived, Time: nanoseconds(a.Created), DisplayMessage: "Task received by client"})
+			if state != "pending" {
+				s.Events = append(s.Events, &nomadapi.TaskEvent{Type: nomadapi.TaskSetup, Time: nanoseconds(a.Created), DisplayMessage: "Building Task Directory"})
+			}
+		}
 		for _, e := range a.Events {
 			if e.Task == t.Name {
 				s.Events = append(s.Events, toTaskEvent(e))
@@ -86,8 +100,9 @@ func toTaskEvent(e fleet.TaskEvent) *nomadapi.TaskEvent {
 	out := &nomadapi.TaskEvent{
 		Type: e.Type, Time: e.At.UnixNano(), DisplayMessage: e.Message, ExitCode: e.ExitCode, FailsTask: e.Fails, Details: map[string]string{},
 	}
-	if e.ExitCode > 128 {
-		out.Signal = e.ExitCode - 128
+	if e.ExitCode > killed {
+		out.Signal = e.ExitCode - killed
+		out.DisplayMessage += fmt.Sprintf(", Signal: %d", out.Signal)
 	}
 	if e.OOM {
 		out.Details["oom_killed"] = "true"

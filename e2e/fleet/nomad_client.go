@@ -23,7 +23,7 @@ func (n *Nomad) allocStats(f *fleet.Fleet, q *question) (any, uint64, error) {
 	if a.Client != fleet.ClientRunning || !a.Node.Reachable() {
 		return nil, 0, answer(http.StatusNotFound, "Unknown allocation %q", a.ID)
 	}
-	cores, bytes := n.sandbox.usage(a, f.Now())
+	cores, bytes := n.sandbox.usage(f, a)
 	used := &nomadapi.ResourceUsage{
 		CpuStats:    &nomadapi.CpuStats{Percent: 100 * cores, Measured: []string{"Percent"}},
 		MemoryStats: &nomadapi.MemoryStats{RSS: uint64(max(0, bytes)), Measured: []string{"RSS"}},

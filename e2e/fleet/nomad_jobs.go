@@ -145,7 +145,7 @@ func registered(f *fleet.Fleet, done fleet.Registered) (any, error) {
 
 // accept checks a job as Nomad does, with its words, and translates it.
 func (n *Nomad) accept(job *nomadapi.Job) (fleet.Job, error) {
-	if job == nil || value(job.ID) == "" {
+	if job == nil || orZero(job.ID) == "" {
 		return fleet.Job{}, answer(http.StatusBadRequest, "Job must be specified")
 	}
 	// People write jobs without the defaults that Nomad fills in.
@@ -160,7 +160,7 @@ func (n *Nomad) accept(job *nomadapi.Job) (fleet.Job, error) {
 	if words := nonsense(job); len(words) > 0 {
 		return fleet.Job{}, complaint(words)
 	}
-	if space := cmp.Or(value(job.Namespace), nomadapi.DefaultNamespace); n.namespaces[space] == nil {
+	if space := cmp.Or(orZero(job.Namespace), nomadapi.DefaultNamespace); n.namespaces[space] == nil {
 		return fleet.Job{}, complaint([]string{fmt.Sprintf("job %q is in nonexistent namespace %q", *job.ID, space)})
 	}
 	return FromNomad(job)
@@ -169,7 +169,7 @@ func (n *Nomad) accept(job *nomadapi.Job) (fleet.Job, error) {
 // nonsense lists what Nomad refuses of a job.
 func nonsense(job *nomadapi.Job) []string {
 	var words []string
-	kind := cmp.Or(value(job.Type), nomadapi.JobTypeService)
+	kind := cmp.Or(orZero(job.Type), nomadapi.JobTypeService)
 	known := slices.Contains([]string{nomadapi.JobTypeService, nomadapi.JobTypeBatch, nomadapi.JobTypeSystem, nomadapi.JobTypeSysbatch}, kind)
 	if !known {
 		words = append(words, fmt.Sprintf("Invalid job type: %q", kind))
@@ -275,7 +275,7 @@ func revert(f *fleet.Fleet, q *question) (any, error) {
 	if err := q.body(&req); err != nil {
 		return nil, err
 	}
-	done, err := f.Revert(q.job(), req.JobVersion, req.EnforcePriorVersion != nil, value(req.EnforcePriorVersion))
+	done, err := f.Revert(q.job(), req.JobVersion, req.EnforcePriorVersion != nil, orZero(req.EnforcePriorVersion))
 	if err != nil {
 		return nil, plainly(err)
 	}

@@ -3,10 +3,12 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -113,12 +115,19 @@ type answered struct {
 func (p *Prometheus) instant(w http.ResponseWriter, r *http.Request) {
 	at, err := moment(r.FormValue("time"), time.Now())
 	if err != nil {
-		badData(w, err)
+		invalid(w, "time", fmt.Errorf("Invalid time value for 'time': %w", err)) //nolint:staticcheck // Prometheus' own words
 		return
+	}
+	if text := r.FormValue("timeout"); text != "" {
+		if _, err := seconds(text); err != nil {
+			invalid(w, "timeout", err)
+			return
+		}
 	}
 	query, err := p.engine.NewInstantQuery(r.Context(), p, nil, r.FormValue("query"), at)
 	if err != nil {
-		badData(w, err)
+		// The parser does not say where nothing is.
+		invalid(w, "query", errors.New(strings.Replace(err.Error(), "unknown position", "1:1", 1)))
 		return
 	}
 	p.run(r.Context(), w, query)
@@ -129,16 +138,21 @@ func (p *Prometheus) span(w http.ResponseWriter, r *http.Request) {
 	start, err1 := moment(r.FormValue("start"), time.Time{})
 	end, err2 := moment(r.FormValue("end"), time.Time{})
 	step, err3 := seconds(r.FormValue("step"))
-	if err := errors.Join(err1, err2, err3); err != nil {
-		badData(w, err)
-		return
-	}
 	switch {
+	case err1 != nil:
+		invalid(w, "start", err1)
+		return
+	case err2 != nil:
+		invalid(w, "end", err2)
+		return
+	case err3 != nil:
+		invalid(w, "step", err3)
+		return
 	case start.IsZero() || end.Before(start):
-		badData(w, errors.New("invalid parameter \"end\": end timestamp must not be before start time"))
+		invalid(w, "end", errors.New("end timestamp must not be before start time"))
 		return
 	case step <= 0:
-		badData(w, errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
+		invalid(w, "step", errors.New("zero or negative query resolution step widths are not accepted. Try a positive integer"))
 		return
 	case end.Sub(start)/step > mostSteps:
 		badData(w, errors.New("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"))
@@ -175,6 +189,11 @@ func failed(w http.ResponseWriter, err error) {
 		status, kind = http.StatusServiceUnavailable, "canceled"
 	}
 	told(w, status, kind, err)
+}
+
+// invalid tells which parameter is wrong.
+func invalid(w http.ResponseWriter, parameter string, err error) {
+	badData(w, fmt.Errorf("invalid parameter %q: %w", parameter, err))
 }
 
 func badData(w http.ResponseWriter, err error) { told(w, http.StatusBadRequest, "bad_data", err) }

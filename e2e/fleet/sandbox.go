@@ -56,9 +56,6 @@ type Sandbox struct {
 	// Work says what an instance of a build does. It is called with the model's
 	// lock held; nil means that every service is as usual.
 	Work func(fleet.Build) Work
-	// Usage is what an instance that is no twin uses: cores and bytes. It is called
-	// with the model's lock held; nil means a little.
-	Usage func(a *fleet.Alloc, now time.Time) (cores, bytes float64)
 	// Written is what an instance has written on top of what twins do; nil means
 	// nothing.
 	Written func(a *fleet.Alloc) Files
@@ -219,13 +216,15 @@ func (t *twinServer) harm(a *fleet.Alloc, now time.Time) load.Harm {
 	return h
 }
 
-// usage is what an allocation uses: cores and bytes.
-func (s *Sandbox) usage(a *fleet.Alloc, now time.Time) (cores, bytes float64) {
+// usage is what an allocation uses: cores and bytes. In a fleet that has nothing
+// to do that is a little.
+func (s *Sandbox) usage(f *fleet.Fleet, a *fleet.Alloc) (cores, bytes float64) {
+	now := f.Now()
 	t := s.servers[a.ID]
-	switch {
-	case t == nil && s.Usage != nil:
-		return s.Usage(a, now)
-	case t == nil:
+	if t == nil {
+		if cores, bytes, ok := f.Usage(a.ID); ok {
+			return cores, bytes
+		}
 		return 0.01, 64 << 20
 	}
 	service, harm := t.work.Service, t.harm(a, now)

@@ -111,7 +111,7 @@ func (f *Fleet) deploy(j *jobState) *Deployment {
 		delete(f.deploys, j.deployments[len(j.deployments)-1].ID)
 		j.deployments = slices.Delete(j.deployments, len(j.deployments)-1, len(j.deployments))
 	}
-	f.deploymentChanged(d, "DeploymentStatusUpdate")
+	f.deploymentChanged(d, "PlanResult")
 	d.CreateIndex = d.ModifyIndex
 	return d
 }
@@ -124,12 +124,14 @@ func (f *Fleet) deploymentChanged(d *Deployment, what string) {
 // settle ends a deployment, or pauses and resumes it.
 func (f *Fleet) settle(d *Deployment, status, why string) {
 	d.Status, d.Description = status, why
-	f.deploymentChanged(d, "DeploymentStatusUpdate")
-	if status == DeploySuccessful {
-		if v := d.state.version(d.JobVersion); v != nil {
-			v.Stable = true
-			f.jobChanged(v, "")
-		}
+	if status != DeploySuccessful && status != DeployCancelled {
+		f.deploymentChanged(d, "DeploymentStatusUpdate")
+		return
+	}
+	f.deploymentChanged(d, "PlanResult") // the scheduler's word
+	if v := d.state.version(d.JobVersion); v != nil && status == DeploySuccessful {
+		v.Stable = true
+		f.jobChanged(v, "PlanResult")
 	}
 }
 
@@ -191,12 +193,14 @@ func (f *Fleet) mark(a *Alloc, h Health) {
 	f.changed(a, "AllocationUpdated")
 	if h == HealthGood {
 		g.Healthy++
+		f.deploymentChanged(d, "AllocationUpdated")
 		f.progress(d, g)
 		f.autoPromote(d)
 		f.evaluate(d.state, TriggerDeployment)
 		return
 	}
 	g.Unhealthy++
+	f.deploymentChanged(d, "AllocationUpdated")
 	if g.Update.ProgressDeadline == 0 {
 		f.failDeployment(d, "Failed due to unhealthy allocations", true)
 	}

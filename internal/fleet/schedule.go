@@ -213,7 +213,7 @@ func (f *Fleet) tryPlace(j *jobState, p placement, deployment string, d *Deploym
 	f.counted(a)
 	if g := d.Groups[p.group]; g != nil && a.Canary {
 		g.PlacedCanaries = append(g.PlacedCanaries, a.ID)
-		f.deploymentChanged(d, "DeploymentStatusUpdate")
+		f.deploymentChanged(d, "PlanResult")
 	}
 }
 
