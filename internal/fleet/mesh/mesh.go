@@ -210,19 +210,21 @@ func (m *Mesh) remove(r *Registration) {
 	}
 }
 
-// Services lists the names of all services, sorted, with the tags of their
-// instances.
+// Services lists all services with the tags of their instances, sorted.
 func (m *Mesh) Services() map[string][]string {
 	m.returned()
 	out := make(map[string][]string, len(m.services))
 	for name, list := range m.services {
-		tags := map[string]bool{}
+		tags := []string{}
+		var last []string
 		for _, r := range list {
-			for _, t := range r.Tags {
-				tags[t] = true
+			if !slices.Equal(last, r.Tags) { // as those of nearly all instances are
+				tags = append(tags, r.Tags...)
+				last = r.Tags
 			}
 		}
-		out[name] = slices.Sorted(maps.Keys(tags))
+		slices.Sort(tags)
+		out[name] = slices.Compact(tags)
 	}
 	return out
 }
@@ -235,40 +237,53 @@ func (m *Mesh) Registrations(service string) []*Registration {
 
 // Checks are those of an instance, its node's first.
 func (m *Mesh) Checks(r *Registration) []Check {
-	out := []Check{{Node: r.Node, ID: "serfHealth", Name: "Serf Health Status", Status: Passing, Output: "Agent alive and reachable"}}
+	out := []Check{nodeCheck(r)}
 	if r.alloc == nil {
 		return append(out, r.byHand...)
 	}
-	if !r.alloc.Node.Reachable() {
-		out[0].Status, out[0].Output = Critical, "Agent not live or unreachable"
+	if r.checked {
+		out = append(out, instanceCheck(r))
 	}
-	if !r.checked {
-		return out
+	return out
+}
+
+// nodeCheck is that of the agent on an instance's node.
+func nodeCheck(r *Registration) Check {
+	c := Check{Node: r.Node, ID: "serfHealth", Name: "Serf Health Status", Status: Passing, Output: "Agent alive and reachable"}
+	if r.alloc != nil && !r.alloc.Node.Reachable() {
+		c.Status, c.Output = Critical, "Agent not live or unreachable"
 	}
+	return c
+}
+
+// instanceCheck is the one that Nomad registers with an instance.
+func instanceCheck(r *Registration) Check {
 	c := Check{
-		Node: r.Node, ID: "service:" + r.ID, Name: fmt.Sprintf("service: %q check", r.Service), Service: r.Service, ServiceID: r.ID,
+		Node: r.Node, ID: "service:" + r.ID, Name: `service: "` + r.Service + `" check`, Service: r.Service, ServiceID: r.ID,
 		Status: Passing, Output: "200 OK",
 	}
 	if !r.alloc.Ready {
 		c.Status, c.Output = Critical, "connection refused"
 	}
-	return append(out, c)
+	return c
 }
 
-// AllChecks lists the checks of all instances and nodes that have any, each once.
+// AllChecks lists the checks of all instances, by service, and of the nodes that
+// have any, each once.
 func (m *Mesh) AllChecks() []Check {
+	m.returned()
 	var out []Check
 	nodes := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(m.Services())) {
+	for _, name := range slices.Sorted(maps.Keys(m.services)) {
 		for _, r := range m.Registrations(name) {
-			for _, c := range m.Checks(r) {
-				if c.ServiceID == "" {
-					if nodes[c.Node] {
-						continue
-					}
-					nodes[c.Node] = true
-				}
-				out = append(out, c)
+			if !nodes[r.Node] {
+				nodes[r.Node] = true
+				out = append(out, nodeCheck(r))
+			}
+			if r.alloc == nil {
+				out = append(out, r.byHand...)
+			} else if r.checked {
+				out = append(out, instanceCheck(r))
 			}
 		}
 	}
