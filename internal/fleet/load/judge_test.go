@@ -19,6 +19,7 @@ type trial struct {
 	m              *Model
 	canary, stable []string
 	bank           *judge.Bank
+	last           map[string]Sample // of each instance, at the look before
 }
 
 func newTrial(t *testing.T, seed uint64, harm Harm) *trial {
@@ -38,7 +39,10 @@ func newTrial(t *testing.T, seed uint64, harm Harm) *trial {
 	}
 	bank, err := judge.New(spec, kpis, judge.Stage{Started: after(2 * time.Minute)})
 	must.NoError(t, err)
-	r.bank = bank
+	r.bank, r.last = bank, map[string]Sample{}
+	for _, id := range append(append([]string{}, r.canary...), r.stable...) {
+		r.last[id] = m.sample(t, id, after(2*time.Minute))
+	}
 	return r
 }
 
@@ -48,7 +52,8 @@ func (r *trial) measure(t *testing.T, ids []string, to time.Time) map[string]jud
 	counts := make([]float64, bounds+1)
 	var requests, errors, cpu float64
 	for _, id := range ids {
-		a, b := r.m.sample(t, id, to.Add(-look)), r.m.sample(t, id, to)
+		a, b := r.last[id], r.m.sample(t, id, to)
+		r.last[id] = b
 		requests, errors = requests+b.Requests-a.Requests, errors+b.Errors-a.Errors
 		before := 0.0
 		for i := range counts {
@@ -95,15 +100,15 @@ func TestJudgeCanJudgeTheModel(t *testing.T) {
 		wrong  int           // verdicts of the other kind, at most
 		middle time.Duration // half of the verdicts come within
 	}{
-		// 150 runs with at most one false alarm in a hundred: seven or more of them come
-		// once in 1,000 times. Of 50 bad ones, one in twenty may be missed.
-		"nothing":       {Harm{}, api.VerdictPromote, 150, 6, 8 * time.Minute},
-		"errors twice":  {Harm{ErrorsBy: 2}, api.VerdictAbort, 50, 8, 7 * time.Minute},
-		"errors +5":     {Harm{Errors: 0.05}, api.VerdictAbort, 50, 8, time.Minute},
-		"latency 5x":    {Harm{Latency: 5}, api.VerdictAbort, 50, 8, 15 * time.Second},
-		"latency +20 %": {Harm{Latency: 1.2}, api.VerdictAbort, 50, 8, time.Minute},
-		"tail":          {Harm{Tail: 0.05, TailBy: 10}, api.VerdictAbort, 50, 8, 20 * time.Second},
-		"processor 2x":  {Harm{CPU: 2}, api.VerdictAbort, 50, 8, 8 * time.Minute},
+		// 100 runs with at most one false alarm in a hundred: six or more of them come
+		// once in 2,000 times. Of 25 bad ones, one in twenty may be missed.
+		"nothing":       {Harm{}, api.VerdictPromote, 100, 5, 8 * time.Minute},
+		"errors twice":  {Harm{ErrorsBy: 2}, api.VerdictAbort, 25, 5, 7 * time.Minute},
+		"errors +5":     {Harm{Errors: 0.05}, api.VerdictAbort, 25, 5, time.Minute},
+		"latency 5x":    {Harm{Latency: 5}, api.VerdictAbort, 25, 5, 15 * time.Second},
+		"latency +20 %": {Harm{Latency: 1.2}, api.VerdictAbort, 25, 5, time.Minute},
+		"tail":          {Harm{Tail: 0.05, TailBy: 10}, api.VerdictAbort, 25, 5, 20 * time.Second},
+		"processor 2x":  {Harm{CPU: 2}, api.VerdictAbort, 25, 5, 8 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

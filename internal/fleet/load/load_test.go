@@ -302,6 +302,23 @@ func TestEndedInstancesAreForgotten(t *testing.T) {
 	must.Positive(t, m.sample(t, "stranger", after(20*time.Minute)).CPU)
 }
 
+// TestManyInstancesComeAtOnce: what is kept of each does not grow with their
+// number.
+func TestManyInstancesComeAtOnce(t *testing.T) {
+	t.Parallel()
+	m := model(t, 13, shop())
+	for i := range 300 {
+		m.up(after(time.Duration(i)*time.Second), "front", 1, Harm{})
+	}
+	first := fmt.Sprintf("front-%d-0", began().Unix())
+	in, _ := m.Instance(first)
+	must.LessEq(t, mostStretches+1, len(in.stretches))
+	_, ok := m.At(in, after(time.Second))
+	must.False(t, ok, must.Sprint("too many changes ago"))
+	// It had the harmonic share of 40 requests/s: 40 * (1 + 1/2 + ... + 1/300).
+	must.Between(t, 210, m.sample(t, first, after(300*time.Second)).Requests, 295)
+}
+
 func BenchmarkSample(b *testing.B) {
 	m := model(b, 12, shop())
 	m.up(began(), "catalog", 10, Harm{})

@@ -11,6 +11,8 @@ import (
 const (
 	// kept is how far back instances can be asked.
 	kept = 10 * time.Minute
+	// mostStretches is how many changes back at most.
+	mostStretches = 64
 	// How much instances of one service differ: their share of the requests, their
 	// pace, their errors and their memory, each as a standard deviation.
 	unlikeShare, unlikePace, unlikeErrors, unlikeMemory = 0.03, 0.01, 0.05, 0.01

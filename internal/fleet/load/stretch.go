@@ -17,6 +17,7 @@ type stretch struct {
 	// Of each call: the share that fails, and the mean latency in seconds.
 	failing, taking []float64
 	harm            Harm
+	suffers         plight // of its calls
 	// What had been done at the start: the integrals of the rates of requests served
 	// by bucket, of failed requests, and of failed calls; and the counters that
 	// follow from requests.
@@ -31,8 +32,14 @@ type stretch struct {
 
 // stretch begins a new one unless the conditions are those of the last.
 func (m *Model) stretch(now time.Time, in *Instance, part float64, h Harm, suffers plight) {
-	next := stretch{from: now, part: part, harm: h, errors: in.errors(h, suffers)}
-	next.shares = in.latencies(h, suffers, 1-next.errors)
+	next := stretch{from: now, part: part, harm: h, suffers: suffers}
+	n := len(in.stretches)
+	if n > 0 && in.stretches[n-1].harm == h && in.stretches[n-1].suffers == suffers {
+		next.errors, next.shares = in.stretches[n-1].errors, in.stretches[n-1].shares
+	} else {
+		next.errors = in.errors(h, suffers)
+		next.shares = in.latencies(h, suffers, 1-next.errors)
+	}
 	for _, to := range in.service.callees {
 		callee := m.services[to]
 		p := callee.plight
@@ -40,7 +47,6 @@ func (m *Model) stretch(now time.Time, in *Instance, part float64, h Harm, suffe
 		mean := callee.Latency.Seconds() * math.Exp(callee.Spread*callee.Spread/2)
 		next.taking = append(next.taking, max(mean/10, mean+p.slow*p.delay))
 	}
-	n := len(in.stretches)
 	if n > 0 {
 		last := &in.stretches[n-1]
 		if last.like(&next) {
@@ -61,7 +67,7 @@ func (m *Model) stretch(now time.Time, in *Instance, part float64, h Harm, suffe
 
 // like reports whether two stretches have the same conditions.
 func (s *stretch) like(o *stretch) bool {
-	return s.part == o.part && s.harm == o.harm && s.errors == o.errors && s.shares == o.shares &&
+	return s.part == o.part && s.harm == o.harm && s.suffers == o.suffers &&
 		slices.Equal(s.failing, o.failing) && slices.Equal(s.taking, o.taking)
 }
 
@@ -107,9 +113,10 @@ func (in *Instance) latencies(h Harm, suffers plight, served float64) (out [boun
 	return out
 }
 
-// forget drops the stretches that ended too long ago.
+// forget drops the stretches that ended too long ago, and those that are too many:
+// a service whose instances come by the hundred has as many.
 func (in *Instance) forget(now time.Time) {
-	old := 0
+	old := max(0, len(in.stretches)-mostStretches)
 	for old+1 < len(in.stretches) && now.Sub(in.stretches[old+1].from) > kept {
 		old++
 	}
