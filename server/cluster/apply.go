@@ -29,7 +29,6 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command, by string) (uint64,
 		return 0, api.AsError(err)
 	}
 	future := n.raft.Apply(entry, patience(ctx))
-	defer n.fsm.Ahead(entry)()
 	if err := n.wait(ctx, future.Error); err != nil {
 		return 0, err
 	}
