@@ -84,7 +84,7 @@ func (c *Consul) ails() ConsulFault {
 func (c *Consul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := c.ails()
 	if fault.Away {
-		panic(http.ErrAbortHandler) // which closes the connection and says nothing
+		hangUp()
 	}
 	if !pause(r.Context(), fault.Slow) {
 		return
@@ -99,6 +99,11 @@ func (c *Consul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.mux.ServeHTTP(w, r)
+}
+
+// hangUp closes the caller's connection without an answer.
+func hangUp() {
+	panic(http.ErrAbortHandler) //nolint:forbidigo // it is how a handler tells net/http to do that
 }
 
 // pause waits, and reports whether the caller still does.

@@ -94,7 +94,7 @@ func (p *Prometheus) ails() PrometheusFault {
 func (p *Prometheus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fault := p.ails()
 	if fault.Away {
-		panic(http.ErrAbortHandler) // which closes the connection and says nothing
+		hangUp()
 	}
 	if pause(r.Context(), fault.Slow) {
 		p.mux.ServeHTTP(w, r)

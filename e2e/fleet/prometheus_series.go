@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/prometheus/prometheus/model/labels"
@@ -43,7 +44,7 @@ func one(value func(load.Sample) float64) func(instance, load.Service) []series 
 // families are all metrics that there are: those of the services, of their
 // containers, of Nomad's clients and of the mesh's proxies.
 func families() []family {
-	return append(append(serviceFamilies(), containerFamilies()...), proxyFamilies()...)
+	return slices.Concat(serviceFamilies(), containerFamilies(), proxyFamilies())
 }
 
 // ofService labels what a service says of itself; services are scraped by their

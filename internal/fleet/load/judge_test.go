@@ -40,7 +40,7 @@ func newTrial(t *testing.T, seed uint64, harm Harm) *trial {
 	bank, err := judge.New(spec, kpis, judge.Stage{Started: after(2 * time.Minute)})
 	must.NoError(t, err)
 	r.bank, r.last = bank, map[string]Sample{}
-	for _, id := range append(append([]string{}, r.canary...), r.stable...) {
+	for _, id := range slices.Concat(r.canary, r.stable) {
 		r.last[id] = m.sample(t, id, after(2*time.Minute))
 	}
 	return r

@@ -119,14 +119,14 @@ func (m *Model) done(in *Instance, t time.Time) done {
 	}
 	d.errors = arrivals(mix(in.key+bounds+1), d.failed)
 	d.requests += d.errors
-	new, seconds := d.requests-s.requests, t.Sub(s.from).Seconds()
-	d.cpu = s.cpu + factor(s.harm.CPU)*new*in.service.CPU.Seconds() + in.service.Idle*seconds
-	d.ops = s.ops + factor(s.harm.Disk)*new*in.service.Disk
+	more, seconds := d.requests-s.requests, t.Sub(s.from).Seconds()
+	d.cpu = s.cpu + factor(s.harm.CPU)*more*in.service.CPU.Seconds() + in.service.Idle*seconds
+	d.ops = s.ops + factor(s.harm.Disk)*more*in.service.Disk
 	d.leaked = s.leaked + s.harm.Leak*seconds/anHour
 	for k := range s.failing {
 		each := in.service.Calls[k].Each
 		d.failedCalls = append(d.failedCalls, s.failedCalls[k]+each*r*s.failing[k])
-		d.secondsCalls = append(d.secondsCalls, s.secondsCalls[k]+each*new*s.taking[k])
+		d.secondsCalls = append(d.secondsCalls, s.secondsCalls[k]+each*more*s.taking[k])
 	}
 	return d
 }
