@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -30,12 +31,15 @@ const (
 	raftPort = 4780
 )
 
+// AnyPorts as Options.PortOffset lets Start choose free ports.
+const AnyPorts = -1
+
 // Options say what to run.
 type Options struct {
 	Binary     string
 	Dir        string
 	Servers    int    // 1 or 3
-	PortOffset int    // of the stack
+	PortOffset int    // of the stack, or AnyPorts
 	Extra      string // HCL that is added to every server's configuration
 	Issuer     string // URL of an issuer that callers prove themselves to; "" means the stack's Vault
 	// Rewrite, when set, is given each configuration and returns the one to use.
@@ -60,24 +64,53 @@ type Server struct {
 	binary string
 }
 
+// ports are where one server listens.
+type ports struct{ http, raft int }
+
+// ports chooses where the servers listen.
+func (o Options) ports() ([]ports, error) {
+	var out []ports
+	for i := range o.Servers {
+		if o.PortOffset != AnyPorts {
+			out = append(out, ports{httpPort + i + o.PortOffset, raftPort + i + o.PortOffset})
+			continue
+		}
+		var p ports
+		for _, to := range []*int{&p.http, &p.raft} {
+			listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // an address is bound at once or not at all
+			if err != nil {
+				return nil, fmt.Errorf("find a free port: %w", err)
+			}
+			defer listener.Close() //nolint:errcheck // the server listens there next; until all are found it is kept
+			*to = listener.Addr().(*net.TCPAddr).Port
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
 // Start writes the configurations, starts every server and waits for a leader.
 func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
 	c := &Cluster{Options: o, Env: env}
-	var joins []string
-	for i := range o.Servers {
-		joins = append(joins, fmt.Sprintf("%q", fmt.Sprintf("127.0.0.1:%d", raftPort+i+o.PortOffset)))
+	at, err := o.ports()
+	if err != nil {
+		return nil, err
 	}
-	for i := range o.Servers {
+	var joins []string
+	for _, p := range at {
+		joins = append(joins, fmt.Sprintf("%q", fmt.Sprintf("127.0.0.1:%d", p.raft)))
+	}
+	for i, p := range at {
 		name := fmt.Sprintf("oakum-%d", i+1)
 		dir := filepath.Join(o.Dir, name)
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return nil, fmt.Errorf("make server folder: %w", err)
 		}
 		s := &Server{
-			Name: name, HTTP: fmt.Sprintf("http://127.0.0.1:%d", httpPort+i+o.PortOffset), raft: fmt.Sprintf("127.0.0.1:%d", raftPort+i+o.PortOffset),
+			Name: name, HTTP: fmt.Sprintf("http://127.0.0.1:%d", p.http), raft: fmt.Sprintf("127.0.0.1:%d", p.raft),
 			config: filepath.Join(dir, "oakum.hcl"), binary: o.Binary, Process: process.New(filepath.Join(dir, "oakum.log")),
 		}
-		text := c.configuration(name, filepath.Join(dir, "data"), httpPort+i+o.PortOffset, raftPort+i+o.PortOffset, joins)
+		text := c.configuration(name, filepath.Join(dir, "data"), p, joins)
 		if o.Rewrite != nil {
 			text = o.Rewrite(text)
 		}
@@ -98,7 +131,7 @@ func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
 }
 
 // configuration is what an operator would write for this stack.
-func (c *Cluster) configuration(name, data string, httpPort, raftPort int, joins []string) string {
+func (c *Cluster) configuration(name, data string, at ports, joins []string) string {
 	identity := proofByVault(c.Env)
 	if c.Issuer != "" {
 		identity = proofByIssuer(c.Issuer)
@@ -138,7 +171,7 @@ intervals {
   checkpoint = "10s"
 }
 %s
-`, name, data, httpPort, raftPort, len(joins), strings.Join(joins, ", "),
+`, name, data, at.http, at.raft, len(joins), strings.Join(joins, ", "),
 		c.Env.NomadAddr, c.Env.ConsulAddr, c.Env.PrometheusAddr, identity, c.Env.OIDCAudience, c.Extra)
 }
 

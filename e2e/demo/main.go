@@ -25,12 +25,17 @@ import (
 const closeTimeout = 2 * time.Minute
 
 func main() {
-	keep := flag.Bool("keep", false, "leave everything running at the end")
+	onReal := flag.Bool("real", false, "on real Nomad, Consul, Vault, Prometheus and QEMU instead of the model")
+	keep := flag.Bool("keep", false, "at the end, leave everything running until Ctrl-C")
 	only := flag.String("only", "", "comma-separated scenes to play: good, green, rejected, load, leader")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, &realStack{keep: *keep}, *only); err != nil {
+	var g ground = &modelled{}
+	if *onReal {
+		g = &realStack{}
+	}
+	if err := run(ctx, g, *only, *keep); err != nil {
 		fmt.Fprintf(os.Stderr, "\n✗ %v\n", err)
 		stop()
 		os.Exit(1)
@@ -52,13 +57,15 @@ type teller struct {
 type ground interface {
 	// Open brings the fleet up and says how the servers reach it.
 	Open(ctx context.Context, t *teller) (daemon.Options, stack.Env, error)
+	// Policy is the file below examples that says how the fleet is patched.
+	Policy() string
 	// Tokens are those of the pipeline and of a release manager.
 	Tokens(ctx context.Context) (pipeline, manager string, err error)
 	// Close takes everything down.
 	Close(ctx context.Context, t *teller) error
 }
 
-func run(ctx context.Context, g ground, only string) (err error) {
+func run(ctx context.Context, g ground, only string, keep bool) (err error) {
 	t := &teller{began: time.Now(), ground: g}
 	if t.root, err = stack.RepositoryRoot(); err != nil {
 		return err
@@ -80,7 +87,27 @@ func run(ctx context.Context, g ground, only string) (err error) {
 		return err
 	}
 	fmt.Printf("\n✓ The whole story took %s.\n", time.Since(t.began).Round(time.Second))
+	t.more()
+	if keep {
+		t.say("Everything runs until Ctrl-C. In another terminal:")
+		t.say("export OAKUM_ADDR=%s OAKUM_TOKEN=%s", t.cluster.Any().HTTP, t.manager)
+		<-ctx.Done()
+	}
 	return nil
+}
+
+// more names the commands that show what the story did not.
+func (t *teller) more() {
+	t.chapter("To see more")
+	for _, command := range []string{
+		"make demo KEEP=1            # the same, and everything stays up for commands of your own",
+		"bin/oakum graph show        # every edge with its evidence; graph findings, graph impact SERVICE",
+		"bin/oakum profile list      # what is usual, learned by hour of the week",
+		"bin/oakum rollout history   # each decision, with its reasons",
+		"make demo-real              # the story on real Nomad, Consul, Vault, Prometheus and QEMU (Debian, root)",
+	} {
+		t.say("%s", command)
+	}
 }
 
 // open starts three Oakum servers beside the fleet.
@@ -102,7 +129,7 @@ func (t *teller) open(ctx context.Context, o daemon.Options, env stack.Env) (err
 	if err := t.show(ctx, t.manager, "operator", "raft", "list-peers"); err != nil {
 		return err
 	}
-	return t.show(ctx, t.pipeline, "policy", "apply", filepath.Join(t.root, "examples", "policies", "shop.hcl"))
+	return t.show(ctx, t.pipeline, "policy", "apply", filepath.Join(t.root, "examples", t.ground.Policy()))
 }
 
 // chapter begins a part of the story.

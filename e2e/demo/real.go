@@ -20,7 +20,6 @@ const shopTimeout = 5 * time.Minute
 
 // realStack is the shop on Nomad, Consul, Vault, Prometheus and QEMU.
 type realStack struct {
-	keep  bool // everything stays up at the end
 	dir   string
 	stack *stack.Stack
 	env   stack.Env
@@ -33,15 +32,12 @@ func (r *realStack) Open(ctx context.Context, t *teller) (o daemon.Options, env 
 	}
 	t.chapter("The stack: Nomad, Consul, Vault, Prometheus and QEMU on loopback")
 	r.stack, err = stack.Up(ctx, stack.Options{
-		Dir: r.dir, BinDir: filepath.Join(t.root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Bound: !r.keep, Log: indented{},
+		Dir: r.dir, BinDir: filepath.Join(t.root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Bound: true, Log: indented{},
 	})
 	if err != nil {
 		return o, env, err
 	}
 	r.env = r.stack.Env()
-	if r.keep {
-		fmt.Printf("  everything stays up; end it with: go run ./e2e/stack/cmd/stack down -dir=%s\n", r.dir)
-	}
 	if err := r.openShop(ctx, t); err != nil {
 		return o, env, err
 	}
@@ -65,6 +61,9 @@ func (r *realStack) openShop(ctx context.Context, t *teller) error {
 	return deploy.Up(ctx, shop, slog.New(slog.NewTextHandler(indented{}, &slog.HandlerOptions{ReplaceAttr: terse})))
 }
 
+// Policy is patient with a small machine that runs everything at once.
+func (r *realStack) Policy() string { return "policies/shop.hcl" }
+
 // Tokens come from Vault.
 func (r *realStack) Tokens(ctx context.Context) (pipeline, manager string, err error) {
 	if pipeline, err = daemon.PipelineToken(ctx, r.env); err != nil {
@@ -74,11 +73,8 @@ func (r *realStack) Tokens(ctx context.Context) (pipeline, manager string, err e
 	return pipeline, manager, err
 }
 
-// Close ends the stack, unless it is to be kept.
+// Close ends the stack.
 func (r *realStack) Close(ctx context.Context, t *teller) error {
-	if r.keep {
-		return nil
-	}
 	t.chapter("Taking everything down")
 	var err error
 	if r.stack != nil {

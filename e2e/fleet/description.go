@@ -54,6 +54,8 @@ type Service struct {
 	Boot    string  `hcl:"boot,optional"`    // until an instance answers; 1s when empty
 
 	Range hcl.Range `hcl:",def_range"`
+
+	latency, cpu, boot time.Duration // as parsed; zero when empty
 }
 
 // Build is what instances do that run an image, or an environment, that a patch
@@ -76,7 +78,7 @@ type Build struct {
 
 	Range hcl.Range `hcl:",def_range"`
 
-	crashAfter, bootTime time.Duration // as parsed
+	crashAfter, boot time.Duration // as parsed
 }
 
 // file is a description's outermost level.
@@ -131,7 +133,8 @@ func (d *Description) check() error {
 			found = append(found, fmt.Errorf("nodes %s: want a count of at least 1, have %d", n.Kind, n.Count))
 		}
 	}
-	for _, s := range d.Services {
+	for i := range d.Services {
+		s := &d.Services[i]
 		for _, err := range s.check(names) {
 			found = append(found, fmt.Errorf("%s: service %s: %w", s.Range, s.Name, err))
 		}
@@ -154,9 +157,12 @@ func (s *Service) check(names map[string]bool) (found []error) {
 	if s.Rate < 0 || s.Errors < 0 || s.Errors > 1 || math.IsNaN(s.Rate) {
 		found = append(found, errors.New("want a rate of at least 0 and errors between 0 and 1"))
 	}
-	for field, text := range map[string]string{"latency": s.Latency, "cpu": s.CPU, "boot": s.Boot} {
-		if _, err := span(text, 0); err != nil {
-			found = append(found, fmt.Errorf("%s: %w", field, err))
+	for _, d := range []struct {
+		field, text string
+		to          *time.Duration
+	}{{"latency", s.Latency, &s.latency}, {"cpu", s.CPU, &s.cpu}, {"boot", s.Boot, &s.boot}} {
+		if err := span(d.text, d.to); err != nil {
+			found = append(found, fmt.Errorf("%s: %w", d.field, err))
 		}
 	}
 	for _, to := range slices.Sorted(maps.Keys(s.Calls)) {
@@ -177,26 +183,24 @@ func (b *Build) check() (found []error) {
 	if b.Errors < 0 || b.Errors > 1 {
 		found = append(found, fmt.Errorf("errors: want a share between 0 and 1, have %g", b.Errors))
 	}
-	var err error
-	if b.crashAfter, err = span(b.CrashAfter, 0); err != nil {
+	if err := span(b.CrashAfter, &b.crashAfter); err != nil {
 		found = append(found, fmt.Errorf("crash_after: %w", err))
 	}
-	if b.bootTime, err = span(b.Boot, 0); err != nil {
+	if err := span(b.Boot, &b.boot); err != nil {
 		found = append(found, fmt.Errorf("boot: %w", err))
 	}
 	return found
 }
 
 // span reads a duration that may be left out.
-func span(text string, otherwise time.Duration) (time.Duration, error) {
+func span(text string, to *time.Duration) (err error) {
 	if text == "" {
-		return otherwise, nil
+		return nil
 	}
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("want a duration above 0 such as 10ms, have %q", text)
+	if *to, err = time.ParseDuration(text); err != nil || *to <= 0 {
+		return fmt.Errorf("want a duration above 0 such as 10ms, have %q", text)
 	}
-	return d, nil
+	return nil
 }
 
 // weeks are the courses that a service's requests can take.

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/oakumhq/oakum/e2e/daemon"
+	"github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/e2e/stack"
+)
+
+// audience is whom the model's identity tokens are made for.
+const audience = "oakum"
+
+// modelled is a fleet in memory. It needs neither root nor anything but Go.
+type modelled struct {
+	dir    string
+	served *fleet.Served
+}
+
+// Open founds the fleet and serves it.
+func (m *modelled) Open(ctx context.Context, t *teller) (o daemon.Options, env stack.Env, err error) {
+	t.chapter("A fleet in memory: forty services, two hundred instances, four of them virtual machines")
+	t.say("This fleet is a model: it answers as Nomad, Consul and Prometheus would, and no machine is behind it.")
+	t.say("Oakum is the real one, and can't tell. `make demo-real` tells the same story on the real ones.")
+	d, err := fleet.Describe(filepath.Join(t.root, "examples", "fleets", "shop.hcl"))
+	if err != nil {
+		return o, env, err
+	}
+	if m.dir, err = os.MkdirTemp("", "oakum-model-"); err != nil {
+		return o, env, fmt.Errorf("make a folder: %w", err)
+	}
+	if m.served, err = fleet.Serve(ctx, d, fleet.Loopback(), audience); err != nil {
+		return o, env, err
+	}
+	t.say("Nomad answers at %s, Consul at %s, Prometheus at %s.", m.served.NomadURL, m.served.ConsulURL, m.served.PrometheusURL)
+	if t.patches, err = examplePatches(t.root); err != nil {
+		return o, env, err
+	}
+	t.chapter("Three Oakum servers beside it")
+	env = stack.Env{
+		NomadAddr: m.served.NomadURL, ConsulAddr: m.served.ConsulURL, PrometheusAddr: m.served.PrometheusURL, OIDCAudience: audience,
+	}
+	return daemon.Options{
+		Dir: filepath.Join(m.dir, "oakum"), PortOffset: daemon.AnyPorts, Issuer: m.served.IssuerURL, Rewrite: hurried,
+	}, env, nil
+}
+
+// hurried has the servers look as often as a fleet without a network allows.
+func hurried(config string) string {
+	return strings.NewReplacer(`scrape_interval = "5s"`, `scrape_interval = "1s"`, `profiler   = "2s"`, `profiler   = "1s"`).Replace(config) +
+		"simulator { rate = 25 }\n"
+}
+
+// examplePatches are the patches of the repository by name. The model's machines
+// have their images where the patches say.
+func examplePatches(root string) (map[string]string, error) {
+	files, err := filepath.Glob(filepath.Join(root, "examples", "patches", "*.hcl"))
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("find example patches in %s: %w", root, os.ErrNotExist)
+	}
+	patches := map[string]string{}
+	for _, file := range files {
+		name := filepath.Base(file)
+		patches[name[:len(name)-len(filepath.Ext(name))]] = file
+	}
+	return patches, nil
+}
+
+// Policy is quick: what is judged has many requests.
+func (m *modelled) Policy() string { return "fleets/shop-policy.hcl" }
+
+// Tokens come from the model's issuer.
+func (m *modelled) Tokens(context.Context) (pipeline, manager string, err error) {
+	if pipeline, err = m.served.Issuer.Token("pipeline", "deployers"); err != nil {
+		return "", "", err
+	}
+	manager, err = m.served.Issuer.Token("alice", "release-managers")
+	return pipeline, manager, err
+}
+
+// Close ends the fleet.
+func (m *modelled) Close(context.Context, *teller) error {
+	if m.served == nil {
+		return os.RemoveAll(m.dir)
+	}
+	return errors.Join(m.served.Close(), os.RemoveAll(m.dir))
+}

@@ -1,0 +1,148 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/internal/fleet/mesh"
+)
+
+const (
+	// scrapeInterval keeps up with a judge that looks every second.
+	scrapeInterval = time.Second
+	// intentionsKind is the kind of config entry that intentions are.
+	intentionsKind = "service-intentions"
+)
+
+// headerTimeout bounds the reading of a request's header.
+const headerTimeout = 10 * time.Second
+
+// Addresses are where the model's APIs listen, as host:port. Port 0 is any that
+// is free.
+type Addresses struct {
+	Nomad, Consul, Prometheus, Issuer string
+}
+
+// Loopback is any free port of this machine for each API.
+func Loopback() Addresses {
+	const free = loopback + ":0"
+	return Addresses{Nomad: free, Consul: free, Prometheus: free, Issuer: free}
+}
+
+// Served is a fleet in memory behind its APIs.
+type Served struct {
+	// URLs of the APIs.
+	NomadURL, ConsulURL, PrometheusURL, IssuerURL string
+
+	Model  *Model
+	Consul *Consul
+	Issuer *Issuer
+
+	sandbox *Sandbox
+	servers []*http.Server
+	cancel  context.CancelFunc
+	group   sync.WaitGroup
+}
+
+// Serve founds the fleet of a description and serves it until Close. Its
+// instances are placed from now on. Identity tokens are made for audience.
+func Serve(ctx context.Context, d *Description, at Addresses, audience string) (*Served, error) {
+	f, err := d.Found(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Served{Model: NewModel(f), cancel: cancel}
+	s.sandbox = NewSandbox(s.Model)
+	s.sandbox.Work = d.work
+	s.sandbox.Usage = func(a *fleet.Alloc, _ time.Time) (cores, bytes float64) {
+		cores, bytes, _ = f.Usage(a.ID) // nothing while it does not run
+		return cores, bytes
+	}
+	s.Consul = NewConsul(s.Model)
+	s.Consul.Mesh(d.intend)
+	s.group.Go(func() { s.Model.Run(ctx) })
+
+	for _, door := range []struct {
+		what, address string
+		url           *string
+		open          func(url string) (http.Handler, error)
+	}{
+		{"nomad", at.Nomad, &s.NomadURL, func(string) (http.Handler, error) { return NewNomad(s.Model, s.sandbox), nil }},
+		{"consul", at.Consul, &s.ConsulURL, func(string) (http.Handler, error) { return s.Consul, nil }},
+		{"prometheus", at.Prometheus, &s.PrometheusURL, func(string) (http.Handler, error) { return NewPrometheus(s.Model, scrapeInterval), nil }},
+		{"the issuer", at.Issuer, &s.IssuerURL, func(url string) (http.Handler, error) {
+			s.Issuer, err = NewIssuer(url, audience)
+			return s.Issuer, err
+		}},
+	} {
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", door.address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("serve %s: %w", door.what, err), s.Close())
+		}
+		*door.url = "http://" + listener.Addr().String()
+		handler, err := door.open(*door.url)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("serve %s: %w", door.what, err), listener.Close(), s.Close())
+		}
+		server := &http.Server{
+			Handler: handler, ReadHeaderTimeout: headerTimeout,
+			BaseContext: func(net.Listener) context.Context { return ctx }, // so that blocking queries end with the model
+		}
+		s.servers = append(s.servers, server)
+		s.group.Go(func() { _ = server.Serve(listener) }) // it ends with Close
+	}
+	return s, nil
+}
+
+// Close ends everything and waits for it.
+func (s *Served) Close() error {
+	s.cancel()
+	var errs []error
+	for _, server := range slices.Backward(s.servers) {
+		errs = append(errs, server.Close())
+	}
+	s.sandbox.Close()
+	s.group.Wait()
+	return errors.Join(errs...)
+}
+
+// work is what a twin does: as its service, and as its build has it.
+func (d *Description) work(b fleet.Build) Work {
+	w := Work{Harm: d.behaviour(b).Harm}
+	for _, s := range d.Services {
+		if s.Name == b.Group.Name {
+			w.Service = s.load()
+		}
+	}
+	return w
+}
+
+// intend allows each call that the description has, and no other.
+func (d *Description) intend(m *mesh.Mesh) {
+	m.DefaultDeny = true
+	type source struct{ Name, Action string }
+	callers := map[string][]source{}
+	for _, s := range d.Services {
+		for to := range s.Calls {
+			callers[to] = append(callers[to], source{s.Name, "allow"})
+		}
+	}
+	for _, s := range d.Services {
+		if len(callers[s.Name]) == 0 {
+			continue
+		}
+		body, err := json.Marshal(map[string]any{"Kind": intentionsKind, "Name": s.Name, "Sources": callers[s.Name]})
+		if err == nil { // plain data always encodes
+			m.SetEntry(mesh.Entry{Kind: intentionsKind, Name: s.Name, Body: body}, nil)
+		}
+	}
+}

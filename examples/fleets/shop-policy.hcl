@@ -1,0 +1,47 @@
+# How the fleet in memory is patched. Only what differs from the library that
+# ships with Oakum stands here: a first look has a minute, not hours.
+policy "shop" {
+  applies = target.namespace == "default"
+
+  # Two hundred requests to each twin.
+  simulate {
+    required = target.driver == "qemu"
+    seconds  = 8
+    workload = "replay"
+  }
+
+  judge {
+    interval        = "1s"
+    min_duration    = "0s"
+    max_duration    = "2m"
+    false_alarm     = 0.01
+    miss            = 0.05
+    on_inconclusive = "hold"
+
+    # A share of failed requests and a use of the processor that nobody would
+    # notice are no regression, whatever their ratio.
+    kpi "error_rate" {
+      abort_above   = "1.5x"
+      promote_below = "3x"
+      ignore_below  = 0.05
+    }
+
+    kpi "latency_p90" {
+      abort_above   = "1.5x"
+      promote_below = "2.5x"
+      ignore_below  = "20ms"
+    }
+
+    kpi "cpu" {
+      abort_above   = "2x"
+      promote_below = "4x"
+      ignore_below  = 0.2
+    }
+  }
+
+  budget {
+    neighbours = "exclusive"
+  }
+
+  deadline = "1m"
+}
