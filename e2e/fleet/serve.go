@@ -63,10 +63,6 @@ func Serve(ctx context.Context, d *Description, at Addresses, audience string) (
 	s := &Served{Model: NewModel(f), cancel: cancel}
 	s.sandbox = NewSandbox(s.Model)
 	s.sandbox.Work = d.work
-	s.sandbox.Usage = func(a *fleet.Alloc, _ time.Time) (cores, bytes float64) {
-		cores, bytes, _ = f.Usage(a.ID) // nothing while it does not run
-		return cores, bytes
-	}
 	s.Consul = NewConsul(s.Model)
 	s.Consul.Mesh(d.intend)
 	s.group.Go(func() { s.Model.Run(ctx) })
