@@ -146,6 +146,34 @@ func TestForeignRollbackIsGivenUp(t *testing.T) {
 	})
 }
 
+// TestARegistrationThatIsLateFindsItsStageOpen: what a stage asks for is there
+// without it, for a former instance was moved and came back patched, while its own
+// registration is still on its way.
+func TestARegistrationThatIsLateFindsItsStageOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(*api.Decision) {})
+		defer w.term.cancel()
+		w.ladder = []api.Advice{stage(50, api.StageInPlace), stage(75, api.StageInPlace), stage(100, api.StageInPlace)}
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
+		w.forced = map[boundary]fault{{api.EffectStage, atAct}: faultLate}
+		w.until(t, "r0", func(api.Rollout) bool { return len(w.later) == 1 })
+		w.later[0].at = w.now().Add(90 * time.Second)
+		w.fleet.SchedulerDelay(0, 0)
+		for _, a := range w.fleet.Instances(w.refs[0]) {
+			if !isPatched(buildOf(a.Group)) {
+				must.NoError(t, w.fleet.StopAlloc(a.ID))
+				break
+			}
+		}
+		w.advance()
+		w.until(t, "r0", func(api.Rollout) bool { return len(w.later) == 0 })
+		must.Eq(t, 1, w.performed["r0.3"], must.Sprintf("%v", w.trace))
+		must.NoError(t, w.broken)
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status.Ended() })
+		must.NoError(t, w.broken)
+	})
+}
+
 // TestARollbackWhoseDeploymentFailsIsRegisteredAgain: patched instances wait for
 // room to be replaced, and a former one dies meanwhile, which ends the deployment
 // that would replace them.

@@ -94,7 +94,7 @@ func (t *term) write(ctx context.Context, what string, do func() error) error {
 	case faultLate:
 		w.say("%s: on its way, but late", what)
 		w.later = append(w.later, delayed{at: w.now().Add(w.between(100*time.Millisecond, 2*time.Minute)), what: what, do: do})
-		if id, _, ok := strings.Cut(t.acting, "."); ok && w.chance(0.4) {
+		if id, _, ok := strings.Cut(t.acting, "."); ok && w.faults && w.chance(0.4) {
 			w.command(id, "abort", "with "+what+" on its way")
 		}
 		return api.Errorf(api.CodeTimeout, "nomad: context deadline exceeded")

@@ -148,6 +148,7 @@ type world struct {
 	night *night // when rollouts may start; nil means always
 	path  string // what the strategy goes through
 
+	forced     map[boundary]fault // the next thing to go wrong at a crossing, in calm worlds
 	faults     bool
 	rate       float64 // of faults at a crossing
 	stale, bad float64 // views, verdicts
@@ -349,6 +350,10 @@ func (w *world) between(a, b time.Duration) time.Duration {
 
 // roll draws what goes wrong at a crossing, of choices or of everything.
 func (w *world) roll(at boundary, choices ...fault) fault {
+	if f, ok := w.forced[at]; ok {
+		delete(w.forced, at)
+		return f
+	}
 	rate := w.rate
 	if at.kind != "" && at.kind != api.EffectStage && at.at != atLook {
 		rate *= 4 // a rollout has one each of these at most
