@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -172,6 +173,36 @@ func TestARegistrationThatIsLateFindsItsStageOpen(t *testing.T) {
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status.Ended() })
 		must.NoError(t, w.broken)
 	})
+}
+
+// sizer keeps the size of the last stage.
+type sizer struct {
+	Mover
+	delta int
+}
+
+func (s *sizer) Stage(_ context.Context, _ rollout.Move, _ api.StageMode, delta int, _ uint64) error {
+	s.delta = delta
+	return nil
+}
+
+// TestAStageIsSizedByWhatItsIntentCounted has a former instance have come back
+// patched when the stage was intended, which a view that is older does not show.
+func TestAStageIsSizedByWhatItsIntentCounted(t *testing.T) {
+	patched := func(n int) []api.Instance {
+		return slices.Repeat([]api.Instance{{Build: api.BuildPatched, Health: api.Healthy}}, n)
+	}
+	s := &sizer{}
+	o := New(Options{Mover: s})
+	r := api.Rollout{
+		Former: &api.FormerJob{Count: 10}, Stages: []api.Stage{{Number: 1, Mode: api.StageInPlace}},
+		Effect: &api.Effect{Kind: api.EffectStage, Stage: 1, Want: 5}, Instances: patched(4),
+	}
+	must.NoError(t, o.doStage(r)(t.Context(), &rollout.JobView{Instances: patched(2)}))
+	must.Eq(t, 1, s.delta)
+	r.Instances, r.Decision.Budget.Instances = nil, 2
+	must.NoError(t, o.doStage(r)(t.Context(), &rollout.JobView{Instances: patched(1)}))
+	must.Eq(t, 2, s.delta, must.Sprint("never more than the budget, whatever the age of the view"))
 }
 
 // TestARollbackWhoseDeploymentFailsIsRegisteredAgain: patched instances wait for

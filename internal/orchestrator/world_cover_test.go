@@ -148,7 +148,6 @@ type worlds struct {
 	cover                 coverage
 	outside               outskirtsTally
 	doubts                doubtsTally
-	quiet                 bool // nothing is around the jobs
 }
 
 func newWorlds() *worlds {

@@ -36,7 +36,7 @@ var (
 // every 50th is run twice to hold that.
 func TestWorld(t *testing.T) {
 	if *seed >= 0 {
-		w := play(t, *seed, true, false)
+		w := play(t, *seed, true)
 		t.Log(strings.Join(w.trace, "\n"))
 		must.NoError(t, w.broken)
 		return
@@ -77,15 +77,15 @@ func TestWorld(t *testing.T) {
 	}
 }
 
-// TestWorldsThatOnceBroke plays worlds that broke a promise when they were
-// found: a registration that arrived after its stage was called done, a
-// simulation recorded late, a budget that an instance which came back patched
-// had hidden, a stage sized by two views of different age, a stage that asked
-// for fewer than the one before it. Nothing was around the jobs then.
+// TestWorldsThatOnceBroke plays worlds that broke a promise when they were found,
+// or when what was mended is taken away: a rollback whose deployment failed, a
+// budget that an instance which came back patched had hidden. Those that no seed
+// comes to any more have tests of their own: a registration that arrived after its
+// stage was called done, a simulation recorded late, and here and in package
+// rollout, stages sized by views of different age.
 func TestWorldsThatOnceBroke(t *testing.T) {
 	s := newWorlds()
-	s.quiet = true
-	for _, n := range []int64{275, 1295, 2026, 3611, 4676, 18215, 21114, 24289, 93386, 93787} {
+	for _, n := range []int64{2565, 4235} {
 		s.play(t, n)
 	}
 }
@@ -95,16 +95,16 @@ func TestWorldsThatOnceBroke(t *testing.T) {
 func (s *worlds) play(t *testing.T, n int64) bool {
 	t.Helper()
 	again := n%50 == 0
-	w := play(t, n, again, s.quiet)
+	w := play(t, n, again)
 	s.add(w)
 	if w.broken != nil {
-		w = play(t, n, true, s.quiet)
+		w = play(t, n, true)
 		last := w.trace[max(0, len(w.trace)-40):]
 		t.Errorf("seed %d: %v\n%s\nagain: go test ./internal/orchestrator -run '^TestWorld$' -seed=%d -v", n, w.broken, strings.Join(last, "\n"), n)
 		return false
 	}
 	if again {
-		must.Eq(t, w.hash.Sum64(), play(t, n, true, s.quiet).hash.Sum64(), must.Sprintf("seed %d takes two ways", n))
+		must.Eq(t, w.hash.Sum64(), play(t, n, true).hash.Sum64(), must.Sprintf("seed %d takes two ways", n))
 	}
 	return true
 }
@@ -186,18 +186,18 @@ type world struct {
 	broken error
 }
 
-// play runs one world in a bubble of virtual time. In a quiet one nothing is
-// around the jobs.
-func play(t *testing.T, n int64, telling, quiet bool) *world {
+// play runs one world in a bubble of virtual time.
+func play(t *testing.T, n int64, telling bool) *world {
 	t.Helper()
 	var w *world
 	synctest.Test(t, func(*testing.T) {
-		w = newWorld(n, telling, quiet)
+		w = newWorld(n, telling, false)
 		w.run()
 	})
 	return w
 }
 
+// newWorld makes a world. In a quiet one nothing is around the jobs.
 func newWorld(n int64, telling, quiet bool) *world {
 	w := &world{
 		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), tries: map[string]*attempt{},
