@@ -114,7 +114,7 @@ func (j *judgement) verdict(now time.Time) (api.Verdict, api.JudgeState) {
 	switch {
 	case j.bank == nil:
 		return api.Verdict{Kind: api.VerdictInconclusive, At: now, Reason: "nothing can be judged: " + j.unjudged}, state
-	case !j.decided:
+	case !j.decided || now.Before(j.last): // nobody knows yet what a later look will decide
 		return api.Verdict{Kind: api.VerdictContinue, At: now, Reason: "undecided so far"}, state
 	}
 	state.Looks = j.bank.Looks()

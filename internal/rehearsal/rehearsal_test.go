@@ -6,9 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/plugins/host"
 )
 
 // rehearse runs with the policies given on top of those that ship with Oakum.
@@ -194,5 +196,43 @@ func TestBadInput(t *testing.T) {
 		must.Error(t, err, must.Sprint(name))
 		must.StrContains(t, err.Error(), c.want, must.Sprint(name))
 		must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(name))
+	}
+}
+
+// TestJumpsMissNothing holds the jumps of virtual time against a play that takes a
+// turn of every rollout at every tick, as production does.
+func TestJumpsMissNothing(t *testing.T) {
+	t.Parallel()
+	o := Options{At: now(), People: time.Hour, Healthy: time.Second, inline: host.NewInline()}
+	o.Policies = []api.SourceFile{{Name: "ours.hcl", Text: `
+policy "ours" {
+  applies = target.job != ""
+  judge { max_duration = "5m" }
+  budget { instances = 3 }
+  window "soon" {
+    start  = "10 12 * * *"
+    length = "1h"
+  }
+}
+`}}
+	s, err := newScene(someFacts(t, 12, 10), patch(t, `target { jobs = ["app-0*", "app-10"] }`), o)
+	must.NoError(t, err)
+	for which, b := range s.behaviours {
+		jumped := newPlay(t.Context(), s, 3, which)
+		must.NoError(t, jumped.run())
+		ticked := newPlay(t.Context(), s, 3, which)
+		for range int((3 * time.Hour).Seconds()) {
+			for _, at := range ticked.parts {
+				at.wake = ticked.now
+			}
+			for ticked.round() {
+			}
+			ticked.pass(ticked.now.Add(s.facts.Tick.D()))
+		}
+		must.NoError(t, ticked.err)
+		want, got := ticked.result(), jumped.result()
+		must.InDelta(t, want.requests, got.requests, 1+want.requests/1000, must.Sprint(b.name))
+		want.requests = got.requests
+		must.Eq(t, want, got, must.Sprint(b.name), must.Cmp(cmp.AllowUnexported(result{})))
 	}
 }
