@@ -43,6 +43,7 @@ type series struct {
 	control    judge.Control
 	halves     stats.Series // differences between two halves of the instances, per instance
 	recent     recent
+	drifts     float64 // the drift, once nothing is learned any more; 0 before
 }
 
 // extra is the part of a series that has no field of its own in a Baseline.

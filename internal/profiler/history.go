@@ -31,6 +31,11 @@ func Recall(profile api.Profile, metrics bool, interval time.Duration) *History 
 	}
 	h := &History{profiler: New(o), target: profile.Target}
 	h.profiler.load()
+	for _, t := range h.profiler.targets {
+		for _, s := range t.series {
+			s.drifts = s.drift() // it takes longer than all that a judgement asks besides
+		}
+	}
 	return h
 }
 

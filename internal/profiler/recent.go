@@ -227,6 +227,9 @@ func (w windows) next(known, miss float64) float64 {
 // few minutes are known, it is a factor of two: wider than steady traffic differs,
 // and within what a failing patch does.
 func (s *series) drift() float64 {
+	if s.drifts > 0 {
+		return s.drifts
+	}
 	var rate, chance float64
 	if r := s.reference; r.Exposure > 0 {
 		rate = r.Events / r.Exposure

@@ -24,6 +24,9 @@ func (s *scene) assumptions() []string {
 	if s.simulates() {
 		out = append(out, "Simulations find nothing, also of a bad patch: what is said of it is what the rollout alone would do.")
 	}
+	if len(s.plan.Weak) > 0 {
+		out = append(out, "The sources that were missing stay so: an approval that is asked for because of them is waited for.")
+	}
 	if len(s.facts.Open) > 0 {
 		out = append(out, fmt.Sprintf("The %d rollouts that are under way hold up none of these.", len(s.facts.Open)))
 	}
