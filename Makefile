@@ -11,7 +11,7 @@ STACK_CMD := $(GO) run ./e2e/stack/cmd/stack
 LINT := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
 PKGS := ./...
 
-.PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench images stack stack-up stack-down demo demo-real clean root
+.PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root
 .NOTPARALLEL: # the order of prerequisites counts
 
 help: ## list the targets
@@ -57,6 +57,9 @@ sim: ## the seeded world: SEEDS=n runs, a failure prints its seed
 
 bench: ## measure the budgets
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem $(PKGS)
+
+scale: build ## measure three servers beside a fleet in memory of 1,000 nodes and 100,000 instances; SCALE="-services=2000 ..." for others
+	$(GO) run ./e2e/scale $(SCALE)
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "Nomad's clients mount folders, set limits and make network namespaces: run this as root" >&2; exit 1; }
