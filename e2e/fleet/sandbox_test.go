@@ -1,0 +1,130 @@
+package fleet_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	served "github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/internal/fleet/load"
+	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/simulator"
+	"github.com/oakumhq/oakum/internal/wait"
+)
+
+// TestSandbox tries patches on twins that the model serves, with the simulator
+// and the adapter that production uses.
+func TestSandbox(t *testing.T) {
+	for name, c := range map[string]struct {
+		apply    api.Apply
+		negative bool
+		reason   string
+	}{
+		"an image that does no harm":      {api.Apply{Kind: api.ApplyImage, Image: "/images/store-2.qcow2"}, false, "nothing got worse"},
+		"an image whose requests fail":    {api.Apply{Kind: api.ApplyImage, Image: "/images/failing.qcow2"}, true, "error_rate"},
+		"an image that does not boot":     {api.Apply{Kind: api.ApplyImage, Image: "/images/dead.qcow2"}, true, "does not serve"},
+		"an image that crashes":           {api.Apply{Kind: api.ApplyImage, Image: "/images/crashing.qcow2"}, true, "died"},
+		"a script that is baked into one": {api.Apply{Kind: api.ApplyScript, Script: "touch /patched"}, false, "nothing got worse"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, m := machines(t)
+			target, err := client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "store", Group: "store"})
+			must.NoError(t, err)
+			c.apply.Task = "vm"
+			s := simulator.New(simulator.Options{Sandbox: client, Baker: client, Look: time.Second, Warmup: 2 * time.Second})
+			impact, apply, err := s.Try(t.Context(), simulator.Request{
+				ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(8 * time.Second)},
+				Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: []api.KPISpec{
+					{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.1},
+				}},
+			})
+			must.NoError(t, err)
+			must.Eq(t, c.negative, impact.Negative, must.Sprint(impact.Reason))
+			must.StrContains(t, impact.Reason, c.reason)
+			if c.apply.Kind == api.ApplyScript {
+				must.Eq(t, api.ApplyImage, apply[0].Kind, must.Sprint("production gets the image that was tried"))
+				must.StrContains(t, apply[0].Image, "/images/store-1+")
+			}
+			if !c.negative {
+				for _, w := range impact.Twins {
+					must.NotEq(t, "", w.ImageDigest, must.Sprint(w.Role))
+				}
+				must.StrNotContains(t, impact.Reason, "not measured", must.Sprint("QEMU tells what the disks do"))
+				must.Positive(t, impact.Requests)
+			}
+			left, err := client.Twins(t.Context())
+			must.NoError(t, err)
+			must.SliceEmpty(t, left)
+			m.View(func(f *fleet.Fleet) { must.Len(t, 1, f.JobIDs()) })
+		})
+	}
+}
+
+// machines is a model with one job of two virtual machines.
+func machines(t *testing.T) (*nomad.Client, *served.Model) {
+	t.Helper()
+	f := fleet.New(1, time.Now())
+	f.AddNode(fleet.Node{CPU: 8000, MemoryMB: 8000})
+	f.Behave(func(b fleet.Build) fleet.Behaviour {
+		for _, task := range b.Group.Tasks {
+			switch task.Image() {
+			case "/images/dead.qcow2":
+				return fleet.Behaviour{NeverBoots: 1}
+			case "/images/crashing.qcow2":
+				return fleet.Behaviour{CrashAfter: 6 * time.Second}
+			}
+		}
+		return fleet.Behaviour{Boot: 100 * time.Millisecond}
+	})
+	m := served.NewModel(f)
+	sandbox := served.NewSandbox(m)
+	sandbox.Work = func(b fleet.Build) served.Work {
+		w := served.Work{Service: load.Service{Latency: 5 * time.Millisecond, Disk: 2}}
+		for _, task := range b.Group.Tasks {
+			if task.Image() == "/images/failing.qcow2" {
+				w.Harm.Errors = 0.5 // its check fails as often, and is asked until it does not
+			}
+		}
+		return w
+	}
+	door := httptest.NewServer(served.NewNomad(m, sandbox))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() { defer close(done); m.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done; sandbox.Close(); door.Close() })
+
+	vendor, err := nomadapi.NewClient(&nomadapi.Config{Address: door.URL})
+	must.NoError(t, err)
+	_, _, err = vendor.Jobs().Register(storeJob(), nil)
+	must.NoError(t, err)
+	client, err := nomad.New(nomad.Config{Address: door.URL})
+	must.NoError(t, err)
+	wait.For(t, "both machines run", func() bool {
+		list, err := client.Instances(t.Context(), api.TargetRef{Namespace: "default", Job: "store", Group: "store"})
+		return err == nil && len(list) == 2 && list[0].Health == api.Healthy && list[1].Health == api.Healthy
+	})
+	return client, m
+}
+
+func storeJob() *nomadapi.Job {
+	job := nomadapi.NewServiceJob("store", "store", "global", 50).AddDatacenter("*")
+	g := nomadapi.NewTaskGroup("store", 2)
+	g.Networks = []*nomadapi.NetworkResource{{DynamicPorts: []nomadapi.Port{{Label: "http"}}}}
+	g.Services = []*nomadapi.Service{{
+		Name: "store", PortLabel: "http", Checks: []nomadapi.ServiceCheck{{Type: "http", Path: "/health", Interval: time.Second, Timeout: time.Second}},
+	}}
+	task := nomadapi.NewTask("vm", "qemu").SetConfig("image_path", "/images/store-1.qcow2").SetConfig("args", []string{
+		"-netdev", "user,id=n0,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_http}-:8080", "-device", "virtio-net-pci,netdev=n0",
+	})
+	task.Resources = &nomadapi.Resources{CPU: new(100), MemoryMB: new(128)}
+	g.Tasks = []*nomadapi.Task{task}
+	return job.AddTaskGroup(g)
+}
