@@ -1,0 +1,76 @@
+package contract
+
+import (
+	"context"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	served "github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/internal/fleet/mesh"
+	"github.com/oakumhq/oakum/internal/wait"
+)
+
+// TestModel makes every check on the model.
+func TestModel(t *testing.T) {
+	m, sandbox := newModel(t)
+	nomad := httptest.NewServer(served.NewNomad(m, sandbox))
+	t.Cleanup(nomad.Close)
+	second := func(do func(*fleet.Fleet, string) error) func(context.Context) error {
+		return func(context.Context) error {
+			var err error
+			m.Update(func(f *fleet.Fleet) { err = do(f, f.Nodes()[1].ID) })
+			return err
+		}
+	}
+	consul := served.NewConsul(m)
+	consul.Mesh(func(m *mesh.Mesh) { m.DefaultDeny = true })
+	agent := httptest.NewServer(consul)
+	t.Cleanup(agent.Close)
+	metrics := httptest.NewServer(served.NewPrometheus(m, 0))
+	t.Cleanup(metrics.Close)
+	w := world{
+		prometheus: metrics.URL,
+		consul:     agent.URL,
+		nomad:      nomad.URL, nodes: [2]string{"node-1", "node-2"}, healthPort: 8080, wide: 48, patience: wait.Patience,
+		lose: second((*fleet.Fleet).LoseNode), regain: second((*fleet.Fleet).ReturnNode),
+	}
+	t.Run("checks", func(t *testing.T) { compare(t, w) })
+}
+
+// newModel is a fleet of two nodes whose instances do what their environment
+// says, as the shell scripts of the checks do on real nodes.
+func newModel(t *testing.T) (*served.Model, *served.Sandbox) {
+	t.Helper()
+	f := fleet.New(1, time.Now())
+	for _, name := range []string{"node-1", "node-2"} {
+		f.AddNode(fleet.Node{Name: name, CPU: 40_000, MemoryMB: 16_000, Drivers: []string{"raw_exec", "qemu"}})
+	}
+	f.Behave(func(b fleet.Build) fleet.Behaviour {
+		var out fleet.Behaviour
+		env := b.Group.Tasks[0].Env
+		if text := env["CRASH_AFTER"]; text != "" {
+			d, err := time.ParseDuration(text + "s")
+			must.NoError(t, err)
+			out.CrashAfter = d
+		}
+		if env["HEALTH"] == "/sick" {
+			out.NeverBoots = 1
+		}
+		return out
+	})
+	m := served.NewModel(f)
+	sandbox := served.NewSandbox(m)
+	sandbox.Written = func(a *fleet.Alloc) served.Files {
+		env := a.Group.Tasks[0].Env
+		return served.Files{"main.stdout": env["STDOUT"], "main.stderr": env["STDERR"], "alloc/data/file": env["FILE"]}
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() { defer close(done); m.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done; sandbox.Close() })
+	return m, sandbox
+}
