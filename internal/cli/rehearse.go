@@ -51,12 +51,12 @@ The exit code is 2 when the patch may not go to any target.`).remote().prints()
 	c.flags.StringVar(&f.export, "export", "", "Write the facts of the fleet to this `file`; without FILE that is all.")
 	c.flags.StringVar(&f.from, "from", "", "Read the facts from this `file` instead of asking the server.")
 	c.flags.Var((*list)(&f.policies), "policy", "`Path` of a policy file, or of a directory of them. May be given several times.")
-	c.flags.IntVar(&f.options.Seeds, "seeds", rehearsal.DefaultSeeds, "How many `plays` there are of each kind of patch.")
-	c.flags.Uint64Var(&f.options.Seed, "seed", 0, "The first `seed`. The same one gives the same report.")
+	c.flags.IntVar(&f.options.Seeds, "seeds", rehearsal.DefaultSeeds, "How many `plays` there are of each kind of patch. Default: 100.")
+	c.flags.Uint64Var(&f.options.Seed, "seed", 0, "The first `seed`. The same one gives the same report. Default: 0.")
 	c.flags.StringVar(&f.at, "at", "", "The `time` at which the patch is submitted, such as 2026-12-01T22:00:00Z. Default: that of the facts.")
-	c.flags.DurationVar(&f.options.People, "people", rehearsal.DefaultPeople, "How `long` people take to answer what Oakum asks them.")
+	c.flags.DurationVar(&f.options.People, "people", rehearsal.DefaultPeople, "How `long` people take to answer what Oakum asks them. Default: 1h.")
 	c.flags.DurationVar(&f.options.Healthy, "healthy-after", rehearsal.DefaultHealthy,
-		"How `long` an instance takes until it is healthy where Oakum has seen none.")
+		"How `long` an instance takes until it is healthy where Oakum has seen none. Default: 30s.")
 	f.plugins = pluginFlag(c)
 	c.run = func(ctx context.Context, args []string) error { return e.rehearse(ctx, c, f, args) }
 	return c

@@ -79,6 +79,24 @@ func TestWindowsAreJumpedTo(t *testing.T) {
 	must.StrContains(t, out.Waves[0].Waits, "nights")
 }
 
+// TestSimulationsComeFirst: machines are tried on twins, for as long as that took
+// before; where it was never seen, for a minute of load and two boots of twelve
+// seconds.
+func TestSimulationsComeFirst(t *testing.T) {
+	t.Parallel()
+	facts := someFacts(t, 1, 4)
+	facts.Targets[0].Driver, facts.Targets[0].Tasks[0].Driver = "qemu", "qemu"
+	out := rehearse(t, facts, unjudged, Options{Seeds: 2})
+	must.Eq(t, seconds(60+2*12, 2), out.Waves[0].Starts)
+	must.StrContains(t, fmt.Sprint(out.Assumptions), "No simulation was seen; one takes its load and two boots: default/app-00/app-00.")
+
+	facts.Trials = []api.Trial{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(90 * time.Second)}}}
+	out = rehearse(t, facts, unjudged, Options{Seeds: 2})
+	must.Eq(t, seconds(90, 2), out.Waves[0].Starts)
+	must.StrContains(t, fmt.Sprint(out.Assumptions), "Simulations find nothing")
+	must.EqOp(t, 2, out.Harmless.Complete.Count)
+}
+
 // TestCrashesReachWhatTheyHadTimeFor: one of ten instances runs the patch, has a
 // tenth of 600 requests a second for ten minutes, and crashes. Nomad would start it
 // again after 15 seconds; ten seconds of too few instances turn the rollout back.

@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -83,10 +84,5 @@ func Trials(simulations []api.Simulation) []api.Trial {
 func newest(spans []api.Duration) []api.Duration { return spans[max(0, len(spans)-seenMost):] }
 
 func sorted(seen map[api.TargetRef][]api.Duration) []api.TargetRef {
-	var refs []api.TargetRef
-	for ref := range seen {
-		refs = append(refs, ref)
-	}
-	slices.SortFunc(refs, api.TargetRef.Compare)
-	return refs
+	return slices.SortedFunc(maps.Keys(seen), api.TargetRef.Compare)
 }

@@ -380,3 +380,15 @@ func FuzzRequests(f *testing.F) {
 		}
 	})
 }
+
+func TestFactsAreReadLikeAPlan(t *testing.T) {
+	s := start(t, nil)
+	s.control.graph = api.Graph{Services: []api.Service{{Name: "web"}}}
+	facts, err := s.client(t, "").Facts(t.Context())
+	must.NoError(t, err)
+	must.EqOp(t, api.FleetFactsFormat, facts.Format)
+	must.Eq(t, s.control.graph.Services, facts.Graph.Services)
+	s.control.err = api.Errorf(api.CodeUnavailable, "nomad gives no answer")
+	_, err = s.client(t, "").Facts(t.Context())
+	must.True(t, api.IsCode(err, api.CodeUnavailable))
+}
