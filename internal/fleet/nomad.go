@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,11 +74,8 @@ func target(j *Job, g *Group) api.Target {
 		TargetRef: api.TargetRef{Namespace: j.Namespace, Job: j.ID, Group: g.Name}, Count: g.Count,
 		JobVersion: j.Version, JobModifyIndex: j.ModifyIndex, Meta: map[string]string{},
 	}
-	for _, meta := range []map[string]string{j.Meta, g.Meta} {
-		for k, v := range meta {
-			t.Meta[k] = v
-		}
-	}
+	maps.Copy(t.Meta, j.Meta)
+	maps.Copy(t.Meta, g.Meta)
 	for _, task := range g.Tasks {
 		t.Tasks = append(t.Tasks, api.Task{Name: task.Name, Driver: task.Driver, Lifecycle: task.Lifecycle, Image: task.Image()})
 		if task.Driver == "qemu" || (t.Driver == "" && task.Lifecycle == "") {

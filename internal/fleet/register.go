@@ -269,10 +269,10 @@ func (f *Fleet) Revert(id JobID, version uint64, enforce bool, prior uint64) (Re
 		return Registered{}, api.Errorf(api.CodeUnavailable, "Current job has version %d; enforcing version %d", j.current.Version, prior)
 	}
 	v := j.version(version)
-	switch {
-	case v == nil:
+	switch v {
+	case nil:
 		return Registered{}, api.Errorf(api.CodeNotFound, "job %q in namespace %q at version %d not found", id.ID, id.Namespace, version)
-	case v == j.current:
+	case j.current:
 		return Registered{}, api.Errorf(api.CodeInvalid, "can't revert to current version")
 	}
 	return f.Register(*v, false, 0)
