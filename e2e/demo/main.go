@@ -27,7 +27,7 @@ const closeTimeout = 2 * time.Minute
 func main() {
 	onReal := flag.Bool("real", false, "on real Nomad, Consul, Vault, Prometheus and QEMU instead of the model")
 	keep := flag.Bool("keep", false, "at the end, leave everything running until Ctrl-C")
-	only := flag.String("only", "", "comma-separated scenes to play: good, green, rejected, load, leader")
+	only := flag.String("only", "", "comma-separated scenes to play: graph, tried, good, green, rejected, load, leader")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -59,6 +59,10 @@ type ground interface {
 	Open(ctx context.Context, t *teller) (daemon.Options, stack.Env, error)
 	// Policy is the file below examples that says how the fleet is patched.
 	Policy() string
+	// Scenes are the parts of the story in their order.
+	Scenes(t *teller) []scene
+	// Graph are the commands that show who depends on whom.
+	Graph() [][]string
 	// Tokens are those of the pipeline and of a release manager.
 	Tokens(ctx context.Context) (pipeline, manager string, err error)
 	// Close takes everything down.

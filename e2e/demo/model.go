@@ -53,7 +53,7 @@ func (m *modelled) Open(ctx context.Context, t *teller) (o daemon.Options, env s
 // hurried has the servers look as often as a fleet without a network allows.
 func hurried(config string) string {
 	return strings.NewReplacer(`scrape_interval = "5s"`, `scrape_interval = "1s"`, `profiler   = "2s"`, `profiler   = "1s"`).Replace(config) +
-		"simulator { rate = 25 }\n"
+		"simulator { rate = 10 }\n"
 }
 
 // examplePatches are the patches of the repository by name. The model's machines
@@ -73,6 +73,14 @@ func examplePatches(root string) (map[string]string, error) {
 
 // Policy is quick: what is judged has many requests.
 func (m *modelled) Policy() string { return "fleets/shop-policy.hcl" }
+
+// Scenes begin with what needs no baseline, which is learned meanwhile.
+func (m *modelled) Scenes(t *teller) []scene {
+	return []scene{{"graph", t.graph}, {"tried", t.tried}, {"good", t.good}, {"load", t.load}, {"leader", t.leader}}
+}
+
+// Graph shows one service of the forty.
+func (m *modelled) Graph() [][]string { return [][]string{{"graph", "impact", "store"}} }
 
 // Tokens come from the model's issuer.
 func (m *modelled) Tokens(context.Context) (pipeline, manager string, err error) {

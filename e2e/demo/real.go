@@ -64,6 +64,18 @@ func (r *realStack) openShop(ctx context.Context, t *teller) error {
 // Policy is patient with a small machine that runs everything at once.
 func (r *realStack) Policy() string { return "policies/shop.hcl" }
 
+// Scenes follow each other: two cores carry one simulation at a time.
+func (r *realStack) Scenes(t *teller) []scene {
+	return []scene{
+		{"graph", t.graph}, {"good", t.good}, {"green", t.green}, {"rejected", t.rejected}, {"load", t.load}, {"leader", t.leader},
+	}
+}
+
+// Graph shows all of a small graph.
+func (r *realStack) Graph() [][]string {
+	return [][]string{{"graph", "show"}, {"graph", "impact", "store"}}
+}
+
 // Tokens come from Vault.
 func (r *realStack) Tokens(ctx context.Context) (pipeline, manager string, err error) {
 	if pipeline, err = daemon.PipelineToken(ctx, r.env); err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
 )
@@ -17,13 +19,7 @@ import (
 const sceneTimeout = 6 * time.Minute
 
 func (t *teller) scenes(ctx context.Context, only string) error {
-	all := []struct {
-		name string
-		play func(context.Context) error
-	}{
-		{"graph", t.graph}, {"good", t.good}, {"green", t.green}, {"rejected", t.rejected}, {"load", t.load}, {"leader", t.leader},
-	}
-	for _, s := range all {
+	for _, s := range t.ground.Scenes(t) {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
 		}
@@ -35,6 +31,12 @@ func (t *teller) scenes(ctx context.Context, only string) error {
 		}
 	}
 	return nil
+}
+
+// scene is one part of the story.
+type scene struct {
+	name string
+	play func(context.Context) error
 }
 
 // graph waits until traffic has confirmed every edge, and shows it.
@@ -60,15 +62,41 @@ func (t *teller) graph(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.show(ctx, t.pipeline, "graph", "show"); err != nil {
-		return err
+	for _, args := range t.ground.Graph() {
+		if err := t.show(ctx, t.pipeline, args...); err != nil {
+			return err
+		}
 	}
-	return t.show(ctx, t.pipeline, "graph", "impact", "store")
+	return nil
+}
+
+// tried sends two patches at once, of targets that don't touch each other: one
+// that the sandbox condemns, and one that goes blue/green meanwhile.
+func (t *teller) tried(ctx context.Context) error {
+	t.chapter("Two patches at once: the sandbox condemns one, the other goes blue/green meanwhile")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ids := map[string]api.RolloutStatus{}
+	for file, want := range map[string]api.RolloutStatus{"store-1.2.hcl": api.RolloutRejected, "cart-2.0.hcl": api.RolloutComplete} {
+		id, err := t.start(ctx, file)
+		if err != nil {
+			return err
+		}
+		ids[id] = want
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for id, want := range ids {
+		group.Go(func() error {
+			_, err := t.follow(ctx, id, want, nil)
+			return err
+		})
+	}
+	return group.Wait()
 }
 
 func (t *teller) good(ctx context.Context) error {
 	t.chapter("A good patch for a critical target: sandbox, then 10, 50, 100 %")
-	t.say("store is four VMs that everything needs in the end, so its patch is tried on twins and goes in stages.")
+	t.say("store is a group of VMs that everything needs in the end, so its patch is tried on twins and goes in stages.")
 	return t.submit(ctx, "store-1.1.hcl", api.RolloutComplete)
 }
 
@@ -160,9 +188,12 @@ func (t *teller) start(ctx context.Context, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	newest := slices.MaxFunc(list, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
-	t.say("$ oakum rollout status -watch %s", newest.ID)
-	return newest.ID, nil
+	at := slices.IndexFunc(list, func(r api.Rollout) bool { return r.Patch == strings.TrimSuffix(file, ".hcl") })
+	if at < 0 {
+		return "", fmt.Errorf("submit %s: it has started no rollout", file)
+	}
+	t.say("$ oakum rollout status -watch %s", list[at].ID)
+	return list[at].ID, nil
 }
 
 // follow prints each change of a rollout until it ends; look sees each state.
@@ -191,7 +222,7 @@ func (t *teller) follow(ctx context.Context, id string, want api.RolloutStatus, 
 			r.Reason = topic + "being judged, undecided so far"
 		}
 		if line := fmt.Sprintf("%-12s %s", r.Status, r.Reason); line != last {
-			t.say("  [%s] %d patched  %s", time.Since(t.began).Round(time.Second), patched, line)
+			t.say("  [%s] %-8s %d patched  %s", time.Since(t.began).Round(time.Second), r.Target.Job, patched, line)
 			last = line
 		}
 		if look != nil {

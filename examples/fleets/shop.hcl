@@ -12,7 +12,7 @@ service "store" {
   driver  = "qemu"
   image   = "/images/store-1.0.qcow2"
   latency = "11ms"
-  boot    = "2s"
+  boot    = "1s"
 
   meta = {
     tier        = "1"
@@ -29,6 +29,7 @@ service "front" {
   calls = {
     catalog   = 1.2
     cart      = 0.3
+    checkout  = 0.05
     sessions  = 1
     recommend = 0.4
     search    = 0.3
@@ -44,7 +45,7 @@ service "mobile-api" {
 
   calls = {
     catalog  = 0.8
-    cart     = 0.2
+    checkout = 0.05
     sessions = 1
     orders   = 0.1
     flags    = 0.5
@@ -96,9 +97,10 @@ service "catalog" {
   latency = "12ms"
 
   calls = {
-    pricing = 0.5
-    store   = 0.5
-    media   = 0.3
+    pricing    = 0.5
+    promotions = 0.2
+    store      = 0.5
+    media      = 0.3
   }
 }
 
@@ -110,7 +112,6 @@ service "cart" {
   calls = {
     pricing    = 0.6
     promotions = 0.3
-    checkout   = 0.15
   }
 }
 
@@ -385,8 +386,8 @@ service "reports" {
 # Slow and hungry from its first request: the sandbox rejects it.
 build "store-1.2" {
   image   = "/images/store-1.2.qcow2"
-  latency = 6
-  cpu     = 6
+  latency = 60
+  cpu     = 10
 }
 
 # Good in the sandbox; errs and slows down under the load of production.
