@@ -22,7 +22,7 @@ build: ## build bin/oakum
 	$(GO) build -o bin/oakum ./cmd/oakum
 
 test: UNITFLAGS = -vet=off -skip='^TestWorld$$' # lint vets, and sim is TestWorld
-test: fmt lint unit sim ## what needs no root and nothing but Go: checks, units, worlds
+test: fmt lint unit sim demo ## what needs no root and nothing but Go: checks, units, worlds, the story on a model
 
 check: fmt lint ## format, lint, architecture
 	$(GO) test ./internal/archtest
@@ -76,10 +76,11 @@ stack-up: root stack ## run a stack on loopback; addresses and tokens in .stack/
 stack-down: ## end it
 	@$(STACK_CMD) down
 
-demo: demo-real ## the main job, from nothing, narrated
+demo: build ## the main job on a fleet in memory, narrated; KEEP=1 leaves it up until Ctrl-C
+	@$(GO) run ./e2e/demo $(if $(KEEP),-keep)
 
 demo-real: root build stack images ## the same on the real stack
-	@$(GO) run ./e2e/demo
+	@$(GO) run ./e2e/demo -real $(if $(KEEP),-keep)
 
 clean: ## remove what was built, the stack's tools aside
 	rm -rf bin
