@@ -18,6 +18,7 @@ type Store struct {
 	db       atomic.Pointer[memdb.MemDB]
 	level    atomic.Int64 // of the meta row: every command asks for it
 	watchers watchers
+	abreast  abreast
 }
 
 // NewStore returns an empty state of cluster level 1.
@@ -30,6 +31,7 @@ func NewStore() *Store {
 // replace puts another database in place.
 func (s *Store) replace(db *memdb.MemDB) {
 	s.db.Store(db)
+	s.abreast.clear()
 	s.level.Store(int64(s.meta().Level))
 }
 
@@ -92,33 +94,6 @@ func (s *Store) OpenRollouts() []api.Rollout {
 	open := list(s.t.rollouts, s.t.rollouts.allBy(s.read(), indexOpen))
 	slices.SortFunc(open, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
 	return open
-}
-
-// Beside returns the rollouts that another of the plan has to mind: those of
-// the plan, and all that have not ended, by ID. Each has only what tells where
-// it is: ID, plan, patch, wave, target, status, resume, and an empty former job
-// when its own is known. Every waiting rollout asks once a second, so nothing
-// is copied that nobody looks at.
-func (s *Store) Beside(plan string) []api.Rollout {
-	txn := s.read()
-	out := []api.Rollout{}
-	add := func(r *api.Rollout) {
-		brief := api.Rollout{ID: r.ID, Plan: r.Plan, Patch: r.Patch, Wave: r.Wave, Target: r.Target, Status: r.Status, Resume: r.Resume}
-		if r.Former != nil {
-			brief.Former = &api.FormerJob{}
-		}
-		out = append(out, brief)
-	}
-	for r := range s.t.rollouts.allBy(txn, indexPlan, plan) {
-		add(r)
-	}
-	for r := range s.t.rollouts.allBy(txn, indexOpen) {
-		if r.Plan != plan {
-			add(r)
-		}
-	}
-	slices.SortFunc(out, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
-	return out
 }
 
 // OpenRollout returns the target's rollout that has not ended.
