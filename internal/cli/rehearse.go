@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -92,6 +93,7 @@ func (e *env) rehearse(ctx context.Context, c *command, f *rehearseFlags, args [
 	}
 	defer func() { _ = h.Close() }() // its processes hold nothing
 	f.options.Plugins = h
+	defer debug.SetGCPercent(debug.SetGCPercent(rehearsal.Collect))
 	report, err := rehearsal.Run(ctx, facts, *patch, f.options)
 	if err != nil {
 		return err
