@@ -169,6 +169,7 @@ func (c *Client) listPage(ctx context.Context, token string, page *[]jobRow) (*n
 // ones, and keeps those that it has.
 func (c *Client) readJobs(ctx context.Context, rows []*jobRow, facts map[[2]string]jobFacts) error {
 	var mu sync.Mutex
+	total := len(facts) + len(rows)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(layoutWidth)
 	for _, row := range rows {
@@ -199,7 +200,7 @@ func (c *Client) readJobs(ctx context.Context, rows []*jobRow, facts map[[2]stri
 	}
 	if err != nil && len(rows) > layoutWidth {
 		if known, ok := errors.AsType[*api.Error](err); ok {
-			return api.Errorf(known.Code, "%s (%d of %d jobs were read until then; the next look goes on from there)", known.Message, len(facts), len(facts)+len(rows))
+			return api.Errorf(known.Code, "%s (%d of %d jobs were read until then; the next look goes on from there)", known.Message, len(facts), total)
 		}
 	}
 	return err
