@@ -61,7 +61,7 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "scale:", err)
 		stop()
-		os.Exit(1) //nolint:gocritic // stop was called
+		os.Exit(1)
 	}
 }
 
