@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +17,10 @@ import (
 	"github.com/oakumhq/oakum/examples/shop/deploy"
 )
 
-// TestNeighbours patches services of the example application whose own figures
-// stay well while something else tells that the patch is bad.
-func TestNeighbours(t *testing.T) {
-	shop := openShop(t)
-	policy, err := os.ReadFile(filepath.Join(root(t), "examples", "policies", "shop.hcl"))
-	must.NoError(t, err)
-	o := newOakum(t, 1, "", string(policy), neighbourPolicies)
+// neighbours patches services of the example application whose own figures stay
+// well while something else tells that the patch is bad.
+func neighbours(t *testing.T, shop deploy.Env, policy string) {
+	o := newOakum(t, 1, "", policy, neighbourPolicies)
 
 	t.Run("a patch that calls what is denied turns back", func(t *testing.T) { o.in(t).denied(shop) })
 	t.Run("a patch that hurts only its caller is not promoted", func(t *testing.T) { o.in(t).garbage(shop) })
@@ -110,7 +105,7 @@ func (o *oakum) denied(shop deploy.Env) {
   }
 `, port)))
 	began := time.Now()
-	r := o.until(id, 4*time.Minute, func(r api.Rollout) bool { return r.Status == api.RolloutRollingBack || r.Status.Ended() })
+	r := o.until(id, func(r api.Rollout) bool { return r.Status == api.RolloutRollingBack || r.Status.Ended() })
 	o.t.Logf("turned back after %s: %s", time.Since(began).Round(time.Second), r.Reason)
 	must.StrContains(o.t, r.Reason, "backoffice tries to reach pricing since ")
 	must.StrContains(o.t, r.Reason, "after the patch, and is refused: ")
@@ -122,7 +117,7 @@ func (o *oakum) denied(shop deploy.Env) {
 	}
 	must.Positive(o.t, value(o.t, shop, `sum(increase(consul_proxy_upstream_rx_bytes{src="backoffice",dst="pricing"}[5m]))`), must.Sprint("it was sent"))
 	must.Zero(o.t, value(o.t, shop, `sum(increase(consul_proxy_upstream_tx_bytes{src="backoffice",dst="pricing"}[5m]))`), must.Sprint("and refused"))
-	r = o.ended(id, 2*time.Minute, api.RolloutRolledBack)
+	r = o.ended(id, api.RolloutRolledBack)
 	must.False(o.t, r.Stages[0].Promoted)
 	must.Eq(o.t, former, o.spec("backoffice"))
 	eventually(o.t, "one former instance", time.Minute, func() bool {
@@ -158,7 +153,7 @@ func (o *oakum) garbage(shop deploy.Env) {
 	was, _ := errorRate()
 	former := o.spec("cart")
 	id := o.submit(o.patchOf("cart-2.1", "cart", setEnv("server", `SHOP_VERSION = "2.1", SHOP_FAULTS = "garbage=1"`)))
-	r := o.until(id, 3*time.Minute, func(r api.Rollout) bool {
+	r := o.until(id, func(r api.Rollout) bool {
 		return r.Status.Ended() || r.Verdict != nil && strings.Contains(r.Reason, "waits until it is over")
 	})
 	must.Eq(o.t, api.RolloutRunning, r.Status, must.Sprint(r.Reason))
@@ -170,7 +165,7 @@ func (o *oakum) garbage(shop deploy.Env) {
 	must.Greater(o.t, 0.05, value(o.t, shop, frontErrors), must.Sprint("the caller suffers"))
 	eventually(o.t, "the patched service is well by itself, once it has started", time.Minute, func() bool { return value(o.t, shop, cartErrors) < 0.01 })
 
-	r = o.ended(id, 4*time.Minute, api.RolloutRolledBack)
+	r = o.ended(id, api.RolloutRolledBack)
 	o.t.Log(r.Reason)
 	must.StrContains(o.t, r.Reason, "stayed undecided: error_rate of its neighbour default/front/front is worse than before (")
 	must.StrContains(o.t, r.Reason, "and that is not over within 1m30s")

@@ -191,25 +191,28 @@ func (o *oakum) rollout(id string) (r api.Rollout, ok bool) {
 	return r, err == nil
 }
 
-// until waits for a state of a rollout.
-func (o *oakum) until(id string, within time.Duration, ok func(api.Rollout) bool) api.Rollout {
+// standstill is how long a rollout may stay as it is before a test gives it up:
+// longer than a pair of twins takes to boot on a machine with no time for them.
+const standstill = 5 * time.Minute
+
+// until waits for a state of a rollout, for as long as anything about it changes.
+func (o *oakum) until(id string, ok func(api.Rollout) bool) api.Rollout {
 	o.t.Helper()
 	var last api.Rollout
-	eventuallySay(o.t, within, func() bool {
+	err := wait.Moving(context.WithoutCancel(o.t.Context()), standstill, func() (uint64, bool) {
 		r, got := o.rollout(id)
 		if got {
 			last = r
 		}
-		return got && ok(r)
-	}, func() string {
-		return fmt.Sprintf("rollout %s is %s: %s %+v", id, last.Status, last.Reason, last.Effects)
+		return last.ModifyIndex, got && ok(r)
 	})
+	must.NoError(o.t, err, must.Sprintf("rollout %s is %s: %s %+v", id, last.Status, last.Reason, last.Effects))
 	return last
 }
 
-func (o *oakum) ended(id string, within time.Duration, want api.RolloutStatus) api.Rollout {
+func (o *oakum) ended(id string, want api.RolloutStatus) api.Rollout {
 	o.t.Helper()
-	r := o.until(id, within, func(r api.Rollout) bool { return r.Status.Ended() })
+	r := o.until(id, func(r api.Rollout) bool { return r.Status.Ended() })
 	must.Eq(o.t, want, r.Status, must.Sprint(r.Reason))
 	return r
 }
@@ -218,7 +221,7 @@ func (o *oakum) ended(id string, within time.Duration, want api.RolloutStatus) a
 // been heard. It is refused while an instance is not well: then it asks again.
 func (o *oakum) promote(id string, stage int) {
 	o.t.Helper()
-	o.until(id, 3*time.Minute, func(r api.Rollout) bool {
+	o.until(id, func(r api.Rollout) bool {
 		switch {
 		case r.Status.Ended() || len(r.Stages) > stage:
 			return true
@@ -279,6 +282,7 @@ func (o *oakum) jobOf(kind, id string, count int, critical bool) {
         VERSION = "v1"
       }
       logs {
+        disabled      = true
         max_files     = 1
         max_file_size = 1
       }

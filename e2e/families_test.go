@@ -84,7 +84,7 @@ func scraped(t *testing.T) *prometheus.Client {
 	target := fmt.Sprintf(`[{"targets":[%q],"labels":{"agent":"families"}}]`, strings.TrimPrefix(s.URL, "http://"))
 	must.NoError(t, os.WriteFile(file, []byte(target), 0o644))
 	t.Cleanup(func() { must.NoError(t, os.Remove(file)) })
-	c, err := prometheus.New(prometheus.Config{Address: env.PrometheusAddr, Window: 10 * time.Second})
+	c, err := prometheus.New(prometheus.Config{Address: env.PrometheusAddr, Window: 20 * time.Second})
 	must.NoError(t, err)
 	return c
 }

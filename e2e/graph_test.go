@@ -166,7 +166,7 @@ func (m *mapping) observed() mapper.Source {
 // refused is a query of one's own: the callers' count of failures.
 func (m *mapping) refused() mapper.Source {
 	family, err := prometheus.NewFamily(prometheus.Custom{Name: "failed calls of the shop", From: "service", To: "upstream", Mesh: true,
-		Queries: map[prometheus.Measure]string{prometheus.Attempts: `sum by (service, upstream) (rate(shop_upstream_requests_total{code="error"}[10s])) > 0.5`}})
+		Queries: map[prometheus.Measure]string{prometheus.Attempts: `sum by (service, upstream) (rate(shop_upstream_requests_total{code="error"}[20s])) > 0.5`}})
 	must.NoError(m.t, err)
 	return mapper.Observed(attempts, m.prometheus.Traffic(family))
 }
@@ -190,10 +190,9 @@ func (m *mapping) record(into *picture, sources ...mapper.Source) *picture {
 	return into
 }
 
-// TestGraph finds the shop's graph from each source alone and from all, and
-// sees the graph follow what happens to the shop and to its sources.
-func TestGraph(t *testing.T) {
-	shop := openShop(t)
+// graphs finds the shop's graph from each source alone and from all, and sees the
+// graph follow what happens to the shop and to its sources.
+func graphs(t *testing.T, shop deploy.Env) {
 	var err error
 	m := &mapping{t: t, shop: shop}
 	m.consul, err = consul.New(consul.Config{Address: shop.ConsulAddr, Token: func() string { return shop.ConsulToken }})
@@ -335,7 +334,7 @@ func (m *mapping) away() {
 }
 
 // stopped stops a service: it has no instances any more, and what it needed is
-// remembered for when it comes back.
+// remembered until it comes back.
 func (m *mapping) stopped() {
 	p := m.record(newPicture(m.t), m.all()...)
 	p.await(m.t, "the graph", seen.confirmed)
@@ -352,6 +351,10 @@ func (m *mapping) stopped() {
 	took := p.await(m.t, "backoffice to be gone", func(s seen) bool { return s.service("backoffice").Instances == 0 && !target(s) })
 	m.t.Logf("a stopped service has no instances in the graph after %s", took.Round(time.Millisecond))
 	must.Eq(m.t, api.EdgeConfirmed, p.now().state("backoffice", "catalog"), must.Sprint("what was seen is remembered"))
+
+	must.NoError(m.t, deploy.Submit(m.t.Context(), m.shop, "backoffice"))
+	p.await(m.t, "backoffice to be back", func(s seen) bool { return s.service("backoffice").Healthy > 0 && target(s) })
+	calm(m.t, m.shop)
 }
 
 // intention writes or deletes one intention.

@@ -63,7 +63,7 @@ func (o *oakum) turnedBack(shop deploy.Env, job, patch, kpi string) {
 	former := o.spec(job)
 	id := o.submitExample(patch, shop)
 	most := 0
-	r := o.watch(id, 10*time.Minute, func() {
+	r := o.watch(id, func() {
 		patched := 0
 		for version, n := range o.shopVersions(job) {
 			if _, ok := before[version]; !ok {
@@ -80,10 +80,10 @@ func (o *oakum) turnedBack(shop deploy.Env, job, patch, kpi string) {
 }
 
 // watch follows a rollout to its end and tells how long each stage took.
-func (o *oakum) watch(id string, within time.Duration, look func()) api.Rollout {
+func (o *oakum) watch(id string, look func()) api.Rollout {
 	o.t.Helper()
 	began, last := time.Now(), ""
-	r := o.until(id, within, func(r api.Rollout) bool {
+	r := o.until(id, func(r api.Rollout) bool {
 		look()
 		reason, _, _ := strings.Cut(r.Reason, " so far") // each look has other figures
 		if line := fmt.Sprintf("%s, stage %d: %s", r.Status, len(r.Stages), reason); line != last {
@@ -114,7 +114,7 @@ func (o *oakum) noisy(shop deploy.Env) {
 	must.NoError(o.t, deploy.Submit(o.t.Context(), restless, deploy.LoadJob))
 	defer func() { must.NoError(o.t, deploy.Submit(o.t.Context(), shop, deploy.LoadJob)) }()
 	o.hungry("neighbour", 1)
-	r := o.watch(o.submit(o.shopPatch("catalog-noise", "catalog", `SHOP_VERSION = "noise"`)), 8*time.Minute, func() {})
+	r := o.watch(o.submit(o.shopPatch("catalog-noise", "catalog", `SHOP_VERSION = "noise"`)), func() {})
 	must.Eq(o.t, api.RolloutComplete, r.Status, must.Sprint(r.Reason))
 	must.Eq(o.t, map[string]int{"noise": 10}, o.shopVersions("catalog"))
 	must.Len(o.t, 3, r.Stages)
@@ -155,7 +155,7 @@ func (o *oakum) same() {
 			open = append(open, rollout{name, o.submit(o.shopPatch(name, job, fmt.Sprintf("SHOP_LABEL = %q", name)))})
 		}
 		for _, one := range open {
-			r := o.watch(one.id, 10*time.Minute, func() {})
+			r := o.watch(one.id, func() {})
 			must.Eq(o.t, api.RolloutComplete, r.Status, must.Sprint(one.name, r.Reason))
 			for _, stage := range r.Stages {
 				must.False(o.t, stage.Judged.IsZero(), must.Sprint(one.name, stage.Number))

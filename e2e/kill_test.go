@@ -229,7 +229,7 @@ func TestKillAtEveryEffect(t *testing.T) {
 				began := time.Now()
 				id := o.submit(o.patchFile(job, job, fmt.Sprintf("VERSION = %q", tc.version)))
 				k.id <- id
-				r := o.ended(id, 6*time.Minute, tc.ends)
+				r := o.ended(id, tc.ends)
 				k.waits.Wait()
 				eventually(t, "nomad has settled", time.Minute, func() bool { return len(o.versions(job)) == tc.count })
 
@@ -316,15 +316,15 @@ func TestKillWhileTheLeaderWaits(t *testing.T) {
 			}
 			return r.Judge.Looks
 		}
-		r := o.until(id, time.Minute, func(r api.Rollout) bool { return looks(r) >= 3 })
+		r := o.until(id, func(r api.Rollout) bool { return looks(r) >= 3 })
 		must.Len(t, 1, r.Stages)
 		began, before := r.Judge.Started, looks(r)
 		killed(o)
-		r = o.until(id, time.Minute, func(r api.Rollout) bool { return looks(r) > before })
+		r = o.until(id, func(r api.Rollout) bool { return looks(r) > before })
 		must.Len(t, 1, r.Stages)
 		must.Eq(t, began, r.Judge.Started, must.Sprint("it is the same judgement"))
 		o.does(o.alice, "rollout", "rollback", id)
-		o.ended(id, time.Minute, api.RolloutRolledBack)
+		o.ended(id, api.RolloutRolledBack)
 		must.Eq(t, 4, o.registrations("judged"), must.Sprint("the job, one stage, the way back, its own pace"))
 		o.agree()
 	})
@@ -364,7 +364,7 @@ func TestKillWhileTheLeaderWaits(t *testing.T) {
 		eventually(t, "both twins are in nomad", 2*time.Minute, func() bool { first = twins(); return len(first) == 2 })
 		killed(o)
 		most := 0
-		r := o.until(id, 4*time.Minute, func(r api.Rollout) bool {
+		r := o.until(id, func(r api.Rollout) bool {
 			most = max(most, len(twins()))
 			return r.Status != api.RolloutSimulating
 		})
@@ -374,7 +374,7 @@ func TestKillWhileTheLeaderWaits(t *testing.T) {
 		must.Eq(t, api.EffectDone, r.Effects[0].Status, must.Sprintf("%+v", r.Effects))
 		if !r.Status.Ended() { // it waits for the approval that nobody gives
 			o.does(o.alice, "rollout", "abort", id)
-			r = o.until(id, 2*time.Minute, func(r api.Rollout) bool { return r.Status.Ended() })
+			r = o.until(id, func(r api.Rollout) bool { return r.Status.Ended() })
 		}
 		t.Logf("twins %v gave way to others; the rollout is %s: %s", first, r.Status, r.Reason)
 		o.agree()

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -37,16 +36,16 @@ func TestThirdPartyStrategy(t *testing.T) {
 	o.does(o.pipeline, "policy", "apply", policy)
 	o.jobOf("held", "thirds", 4, true)
 	id := o.submit(o.patchFile("thirds-2", "thirds", `VERSION = "v2"`))
-	o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) > 0 })
+	o.until(id, func(r api.Rollout) bool { return len(r.Stages) > 0 })
 	killed := exec.CommandContext(t.Context(), "pkill", "-KILL", "-f", binary)
 	must.NoError(t, killed.Run(), must.Sprint("the plugin runs in a process of its own"))
 	for stage := 1; ; stage++ {
 		o.promote(id, stage)
-		if r := o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status.Ended() || len(r.Stages) > stage }); r.Status.Ended() {
+		if r := o.until(id, func(r api.Rollout) bool { return r.Status.Ended() || len(r.Stages) > stage }); r.Status.Ended() {
 			break
 		}
 	}
-	r := o.ended(id, 3*time.Minute, api.RolloutComplete)
+	r := o.ended(id, api.RolloutComplete)
 	must.Eq(t, "one_per_node", r.Decision.Strategy.Name)
 	must.Eq(t, 4, o.count("thirds", "v2"))
 	res := o.does(o.pipeline, "plugin", "list")

@@ -59,7 +59,7 @@ func TestRollouts(t *testing.T) {
 		o.job("colours", 3, false)
 		before := o.versions("colours")
 		id := o.submit(o.patchFile("colours-2", "colours", `VERSION = "v2"`))
-		r := o.ended(id, 2*time.Minute, api.RolloutComplete)
+		r := o.ended(id, api.RolloutComplete)
 		must.Eq(t, "blue_green", r.Decision.Strategy.Name)
 		must.Eq(t, 3, o.count("colours", "v2"))
 		for alloc := range o.versions("colours") {
@@ -74,7 +74,7 @@ func TestRollouts(t *testing.T) {
 		o.job("crashes", 4, true)
 		former, before := o.spec("crashes"), o.versions("crashes")
 		id := o.submit(o.patchFile("crashes-2", "crashes", `VERSION = "crash"`))
-		r := o.ended(id, 2*time.Minute, api.RolloutRolledBack)
+		r := o.ended(id, api.RolloutRolledBack)
 		must.StrContains(t, r.Reason, "unhealthy")
 		must.Eq(t, former, o.spec("crashes"))
 		eventually(t, "four former instances run", time.Minute, func() bool { return o.count("crashes", "v1") == 4 })
@@ -106,7 +106,7 @@ func TestRollouts(t *testing.T) {
 }
 `))
 		id := o.submit(o.patchFile("sickly-2", "sickly", `VERSION = "sick"`))
-		r := o.ended(id, 2*time.Minute, api.RolloutRolledBack)
+		r := o.ended(id, api.RolloutRolledBack)
 		must.StrContains(t, r.Reason, "deadline")
 		must.Eq(t, former, o.spec("sickly"))
 		eventually(t, "three former instances run", time.Minute, func() bool { return o.count("sickly", "v1") == 3 })
@@ -129,15 +129,15 @@ func TestRollouts(t *testing.T) {
 `)
 		o.does(o.pipeline, "policy", "apply", policy)
 		id := o.submit(o.patchFile("taken-2", "taken", `VERSION = "v2"`))
-		o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status == api.RolloutAwaitingApproval })
+		o.until(id, func(r api.Rollout) bool { return r.Status == api.RolloutAwaitingApproval })
 		res := o.Oakum(t.Context(), o.pipeline, "rollout", "approve", id)
 		must.NotEq(t, 0, res.Code, must.Sprint("the pipeline may not approve"))
 		must.Eq(t, 4, o.count("taken", "v1"))
 		o.does(o.alice, "rollout", "approve", id)
-		o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) > 0 })
+		o.until(id, func(r api.Rollout) bool { return len(r.Stages) > 0 })
 		eventually(t, "the middle", time.Minute, func() bool { return o.count("taken", "v2") == 2 })
 		o.does(o.alice, "rollout", "rollback", id)
-		o.ended(id, time.Minute, api.RolloutRolledBack)
+		o.ended(id, api.RolloutRolledBack)
 		eventually(t, "four former instances run", time.Minute, func() bool { return o.count("taken", "v1") == 4 })
 		must.Eq(t, former, o.spec("taken"))
 	})
@@ -160,7 +160,7 @@ func TestRollouts(t *testing.T) {
 `, time.Now().AddDate(1, 0, 0).Format(time.DateOnly)))
 		o.does(o.pipeline, "policy", "apply", hold)
 		id := o.submit(o.patchFile("busy-2", "busy", `VERSION = "v2"`))
-		o.until(id, time.Minute, func(r api.Rollout) bool {
+		o.until(id, func(r api.Rollout) bool {
 			return r.Status == api.RolloutWaiting && strings.Contains(r.Reason, "not today") // the gate is asked after it began to wait
 		})
 		res = o.Oakum(t.Context(), o.pipeline, "patch", "submit", o.patchFile("busy-3", "busy", `VERSION = "v3"`))
@@ -168,7 +168,7 @@ func TestRollouts(t *testing.T) {
 		must.StrContains(t, res.Stdout+res.Stderr, id)
 		must.Eq(t, 2, o.count("busy", "v1"))
 		o.does(o.alice, "rollout", "abort", id)
-		o.ended(id, time.Minute, api.RolloutCancelled)
+		o.ended(id, api.RolloutCancelled)
 
 		bad := o.file("bad.hcl", "policy \"bad\" {\n  applies = target.nothing == 1\n}\n")
 		res = o.Oakum(t.Context(), o.pipeline, "policy", "apply", bad)
@@ -193,9 +193,9 @@ func TestBadDays(t *testing.T) {
 				o.checked(job)
 			}
 			id := o.submit(o.patchFile(job+"-2", job, `VERSION = "v2"`))
-			o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
+			o.until(id, func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
 			must.NoError(t, running.Stop(t.Context(), component))
-			r := o.until(id, time.Minute, func(r api.Rollout) bool {
+			r := o.until(id, func(r api.Rollout) bool {
 				return r.Status.Ended() || (len(r.Holds) > 0 && r.Holds[0].Source == source)
 			})
 			must.Eq(t, api.RolloutHolding, r.Status, must.Sprint(r.Reason))
@@ -204,7 +204,7 @@ func TestBadDays(t *testing.T) {
 			for stage := range 3 {
 				o.promote(id, stage+1)
 			}
-			o.ended(id, 3*time.Minute, api.RolloutComplete)
+			o.ended(id, api.RolloutComplete)
 			eventually(t, "every instance runs the patch", time.Minute, func() bool { return o.count(job, "v2") == 4 })
 		})
 	}
@@ -214,14 +214,14 @@ func TestBadDays(t *testing.T) {
 		o.jobOf("held", "killed", 10, true)
 		id := o.submit(o.patchFile("killed-2", "killed", `VERSION = "v2"`))
 		for stage := range 3 {
-			o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) > stage })
+			o.until(id, func(r api.Rollout) bool { return len(r.Stages) > stage })
 			o.Servers[0].Kill()
 			must.NoError(t, o.Servers[0].Start())
 			_, err := o.Leader(t.Context())
 			must.NoError(t, err)
 			o.promote(id, stage+1)
 		}
-		r := o.ended(id, 2*time.Minute, api.RolloutComplete)
+		r := o.ended(id, api.RolloutComplete)
 		must.Eq(t, 10, o.count("killed", "v2"))
 		// The job as it was, three stages, and the update block restored.
 		must.Eq(t, 5, o.registrations("killed"), must.Sprint("each intent was registered once"))
@@ -237,16 +237,16 @@ func TestBadDays(t *testing.T) {
 		o := o.in(t)
 		o.jobOf("held", "meddled", 4, true)
 		id := o.submit(o.patchFile("meddled-2", "meddled", `VERSION = "v2"`))
-		o.until(id, time.Minute, func(r api.Rollout) bool { return len(r.Stages) == 1 })
+		o.until(id, func(r api.Rollout) bool { return len(r.Stages) == 1 })
 		o.does(o.alice, "rollout", "pause", id)
-		o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status == api.RolloutPaused && r.Effect == nil })
+		o.until(id, func(r api.Rollout) bool { return r.Status == api.RolloutPaused && r.Effect == nil })
 		job, _, err := o.vendor.Jobs().Info("meddled", nil)
 		must.NoError(t, err)
 		job.TaskGroups[0].Tasks[0].Env["VERSION"] = "theirs"
 		_, _, err = o.vendor.Jobs().Register(job, nil)
 		must.NoError(t, err)
 		o.does(o.alice, "rollout", "resume", id)
-		r := o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status != api.RolloutRunning })
+		r := o.until(id, func(r api.Rollout) bool { return r.Status != api.RolloutRunning })
 		must.Eq(t, api.RolloutHolding, r.Status, must.Sprint(r.Reason))
 		must.Eq(t, "job", r.Holds[0].Source)
 		must.StrContains(t, o.spec("meddled"), "theirs", must.Sprint("oakum does not overwrite somebody else's change"))

@@ -22,6 +22,10 @@ import (
 	"github.com/oakumhq/oakum/examples/shop/deploy"
 )
 
+// calmRequests is how many requests in a row the shop must have answered well before
+// anybody learns from it what is usual.
+const calmRequests = 1000
+
 // openShop brings the example application up until the test ends.
 //
 // It is calm then: who learns what is usual from the minute in which everything
@@ -31,33 +35,52 @@ func openShop(t *testing.T) deploy.Env {
 	env := sharedStack(t)
 	shop, err := deploy.FromVariables(func(name string) string { return env.Map()[name] }, root(t))
 	must.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
-	defer cancel()
 	fresh, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	wait := env.KeepIntentionsFresh(fresh, "front", "backoffice", "catalog", "cart", "pricing", "store")
 	t.Cleanup(func() { stop(); wait() })
+	ctx, cancel := context.WithTimeout(t.Context(), longest)
+	defer cancel()
 	must.NoError(t, deploy.Up(ctx, shop, slog.New(slog.DiscardHandler)))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), longest)
 		defer cancel()
 		must.NoError(t, deploy.Down(ctx, shop, slog.New(slog.DiscardHandler)))
 	})
-	eventually(t, "a shop that has answered well for half a minute", 3*time.Minute, func() bool {
-		answered := value(t, shop, `sum(increase(http_requests_total{code="200"}[30s]))`)
-		failed := value(t, shop, `sum(increase(http_requests_total{code=~"5.."}[30s]))`)
-		return answered > 0 && failed < answered/200
-	})
+	calm(t, shop)
 	return shop
 }
 
-// TestShop patches the example application: real proxies, real traffic, three
+// calm waits until a thousand requests in a row were answered, but for one in two
+// hundred: whenever more of them fail it begins to count anew.
+func calm(t *testing.T, shop deploy.Env) {
+	t.Helper()
+	const failedMost = calmRequests / 200
+	counted := func(code string) float64 { return value(t, shop, `sum(http_requests_total{code=~"`+code+`"})`) }
+	good, bad := counted("200"), counted("5..")
+	var answered, failed float64
+	eventuallySay(t, longest/3, func() bool {
+		answered, failed = counted("200")-good, counted("5..")-bad
+		if failed > failedMost || answered < 0 { // fewer than before when an instance is gone
+			good, bad = good+answered, bad+failed
+			return false
+		}
+		return answered >= calmRequests
+	}, func() string {
+		return fmt.Sprintf("a shop that answers well: %.0f requests answered since %.0f have failed, the last time that many did", answered, failed)
+	})
+}
+
+// TestShop finds and patches the example application: real proxies, real traffic,
 // servers that are killed on the way.
 func TestShop(t *testing.T) {
 	shop := openShop(t)
 	policy, err := os.ReadFile(filepath.Join(root(t), "examples", "policies", "shop.hcl"))
 	must.NoError(t, err)
-	o := newOakum(t, 3, "", string(policy))
 
+	t.Run("graph", func(t *testing.T) { graphs(t, shop) })
+	t.Run("neighbours", func(t *testing.T) { neighbours(t, shop, string(policy)) })
+
+	o := newOakum(t, 3, "", string(policy))
 	t.Run("the graph is what consul and the traffic say", func(t *testing.T) { o.in(t).graphIsTrue() })
 	t.Run("profiles agree with prometheus", func(t *testing.T) { o.in(t).profilesAgree(shop) })
 	t.Run("a patch that misbehaves goes back at the first stage", func(t *testing.T) { o.in(t).badVerdict(shop) })
@@ -162,7 +185,7 @@ func (o *oakum) badVerdict(shop deploy.Env) {
 	former := o.spec("catalog")
 	id := o.submitExample("catalog-2.1", shop)
 	most := 0
-	r := o.until(id, 5*time.Minute, func(r api.Rollout) bool {
+	r := o.until(id, func(r api.Rollout) bool {
 		most = max(most, o.shopVersions("catalog")["2.1"])
 		return r.Status.Ended()
 	})
@@ -175,13 +198,13 @@ func (o *oakum) badVerdict(shop deploy.Env) {
 
 func (o *oakum) leaderKilled(shop deploy.Env) {
 	id := o.submitExample("catalog-2.0", shop)
-	o.until(id, 2*time.Minute, func(r api.Rollout) bool { return len(r.Stages) == 1 && !r.Stages[0].Ready.IsZero() })
+	o.until(id, func(r api.Rollout) bool { return len(r.Stages) == 1 && !r.Stages[0].Ready.IsZero() })
 	must.NoError(o.t, running.Stop(o.t.Context(), stack.Prometheus))
-	r := o.until(id, time.Minute, func(r api.Rollout) bool { return r.Status == api.RolloutHolding || len(r.Stages) > 1 })
+	r := o.until(id, func(r api.Rollout) bool { return r.Status == api.RolloutHolding || len(r.Stages) > 1 })
 	must.Eq(o.t, api.RolloutHolding, r.Status, must.Sprint("nothing is promoted without its measurements"))
 	must.Eq(o.t, "prometheus", r.Holds[0].Source)
 	must.NoError(o.t, running.Start(o.t.Context(), stack.Prometheus))
-	o.until(id, 5*time.Minute, func(r api.Rollout) bool { return len(r.Stages) == 2 })
+	o.until(id, func(r api.Rollout) bool { return len(r.Stages) == 2 })
 	leader, err := o.Leader(o.t.Context())
 	must.NoError(o.t, err)
 	leader.Kill()
@@ -193,7 +216,7 @@ func (o *oakum) leaderKilled(shop deploy.Env) {
 	next, err := o.Leader(o.t.Context())
 	must.NoError(o.t, err)
 	o.t.Logf("%s led after %s", next.Name, time.Since(began).Round(100*time.Millisecond))
-	r = o.ended(id, 6*time.Minute, api.RolloutComplete)
+	r = o.ended(id, api.RolloutComplete)
 	must.Eq(o.t, 10, o.shopVersions("catalog")["2.0"])
 	stages := 0
 	for _, e := range r.Effects {
@@ -209,7 +232,7 @@ func (o *oakum) treacherous(shop deploy.Env) {
 	former := o.spec("store")
 	id := o.submitExample("store-1.3", shop)
 	most := 0
-	r := o.until(id, 6*time.Minute, func(r api.Rollout) bool {
+	r := o.until(id, func(r api.Rollout) bool {
 		most = max(most, o.shopVersions("store")["store-1.3.qcow2"])
 		return r.Status.Ended()
 	})

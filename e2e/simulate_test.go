@@ -188,9 +188,17 @@ func TestSimulate(t *testing.T) {
 	t.Run("the end of the term takes the twins away", func(t *testing.T) {
 		lost := errors.New("leadership was lost")
 		ctx, cancel := context.WithCancelCause(t.Context())
-		time.AfterFunc(8*time.Second, func() { cancel(lost) })
-		_, err := s.simulator.Run(ctx, s.request("term/1", "store-1.1", time.Minute))
-		must.ErrorIs(t, err, lost)
+		ended := make(chan error, 1)
+		go func() {
+			_, err := s.simulator.Run(ctx, s.request("term/1", "store-1.1", time.Minute))
+			ended <- err
+		}()
+		eventually(t, "both twins are in nomad", time.Minute, func() bool {
+			twins, err := s.client.Twins(t.Context())
+			return err == nil && len(twins) == 2
+		})
+		cancel(lost)
+		must.ErrorIs(t, <-ended, lost)
 		s.noTwins()
 	})
 

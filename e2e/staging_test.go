@@ -148,6 +148,9 @@ func newSleeper(t *testing.T, vendor *nomadapi.Client, client *nomad.Client, nam
       env {
         VERSION = "v1"
       }
+      logs {
+        disabled = true
+      }
       resources {
         cpu    = 10
         memory = 10

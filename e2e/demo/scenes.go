@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,21 +13,19 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
-// sceneTimeout bounds one rollout: none takes more than two minutes on an idle
-// machine with two cores.
-const sceneTimeout = 6 * time.Minute
+// patience is for how long nothing at all may happen. As long as something does,
+// a scene takes the time that its machine needs.
+const patience = 5 * time.Minute
 
 func (t *teller) scenes(ctx context.Context, only string) error {
 	for _, s := range t.ground.Scenes(t) {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
 		}
-		ctx, cancel := context.WithTimeout(ctx, sceneTimeout)
-		err := s.play(ctx)
-		cancel()
-		if err != nil {
+		if err := s.play(ctx); err != nil {
 			return fmt.Errorf("scene %s: %w", s.name, err)
 		}
 	}
@@ -46,10 +45,10 @@ func (t *teller) graph(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = poll(ctx, "every edge is confirmed by traffic", func() (bool, error) {
+	err = poll(ctx, "every edge is confirmed by traffic", func() (uint64, bool, error) {
 		g, _, err := cl.Graph(ctx, client.Query{})
 		if err != nil {
-			return false, nil //nolint:nilerr // a leader may still be forming; the poll has a deadline
+			return 0, false, nil //nolint:nilerr // a leader may still be forming; patience has an end
 		}
 		confirmed := 0
 		for _, e := range g.Edges {
@@ -57,7 +56,7 @@ func (t *teller) graph(ctx context.Context) error {
 				confirmed++
 			}
 		}
-		return confirmed >= 7, nil
+		return uint64(confirmed), confirmed >= 7, nil
 	})
 	if err != nil {
 		return err
@@ -200,14 +199,14 @@ func (t *teller) start(ctx context.Context, file string) (string, error) {
 func (t *teller) follow(ctx context.Context, id string, want api.RolloutStatus, look func(api.Rollout) error) (api.Rollout, error) {
 	var last string
 	var r api.Rollout
-	err := poll(ctx, "rollout "+id+" ends", func() (bool, error) {
+	err := poll(ctx, "rollout "+id+" ends", func() (uint64, bool, error) {
 		cl, err := t.cluster.Client(t.pipeline)
 		if err != nil {
-			return false, err
+			return 0, false, err
 		}
 		now, _, err := cl.Rollout(ctx, id, client.Query{})
 		if err != nil {
-			return false, nil //nolint:nilerr // between two leaders; the poll has a deadline
+			return r.ModifyIndex, false, nil //nolint:nilerr // between two leaders; patience has an end
 		}
 		r = now
 		patched := 0
@@ -217,23 +216,23 @@ func (t *teller) follow(ctx context.Context, id string, want api.RolloutStatus, 
 			}
 		}
 		// Each look at the judge has other figures; one line for all of them.
-		topic, _, undecided := strings.Cut(r.Reason, "undecided so far")
+		reason, _, undecided := strings.Cut(r.Reason, "undecided so far")
 		if undecided {
-			r.Reason = topic + "being judged, undecided so far"
+			reason += "being judged, undecided so far"
 		}
-		if line := fmt.Sprintf("%-12s %s", r.Status, r.Reason); line != last {
+		if line := fmt.Sprintf("%-12s %s", r.Status, reason); line != last {
 			t.say("  [%s] %-8s %d patched  %s", time.Since(t.began).Round(time.Second), r.Target.Job, patched, line)
 			last = line
 		}
 		if look != nil {
 			if err := look(r); err != nil {
-				return false, err
+				return 0, false, err
 			}
 		}
-		return r.Status.Ended(), nil
+		return r.ModifyIndex, r.Status.Ended(), nil
 	})
 	if err != nil {
-		return r, err
+		return r, fmt.Errorf("%w; it is %s: %s", err, r.Status, r.Reason)
 	}
 	if r.Status != want {
 		return r, fmt.Errorf("rollout %s ended as %s, not %s: %s", id, r.Status, want, r.Reason)
@@ -241,19 +240,17 @@ func (t *teller) follow(ctx context.Context, id string, want api.RolloutStatus, 
 	return r, nil
 }
 
-// poll asks twice a second until the answer is yes or ctx ends.
-func poll(ctx context.Context, what string, ok func() (bool, error)) error {
-	ticker := time.NewTicker(500 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		done, err := ok()
-		if err != nil || done {
-			return err
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting until %s: %w", what, context.Cause(ctx))
-		}
+// poll asks until the answer is yes, for as long as the mark that comes with the
+// answers changes.
+func poll(ctx context.Context, what string, ask func() (mark uint64, done bool, err error)) error {
+	var failed error
+	err := wait.Moving(ctx, patience, func() (uint64, bool) {
+		mark, done, err := ask()
+		failed = err
+		return mark, done || err != nil
+	})
+	if err := cmp.Or(failed, err); err != nil {
+		return fmt.Errorf("waiting until %s: %w", what, err)
 	}
+	return nil
 }

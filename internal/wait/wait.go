@@ -41,6 +41,30 @@ func Within(t testing.TB, patience time.Duration, say func() string, ok func() b
 	}
 }
 
+// Moving waits until look is done, for as long as what it looks at goes on: it
+// gives up when the mark that look returns has stayed the same for the patience.
+// What ends in a finite number of steps is waited for on any machine this way.
+func Moving(ctx context.Context, patience time.Duration, look func() (mark uint64, done bool)) error {
+	began := time.Now()
+	var mark uint64
+	for moved := began; ; {
+		now, done := look()
+		switch {
+		case done:
+			return nil
+		case now != mark:
+			mark, moved = now, time.Now()
+		case time.Since(moved) > patience:
+			return fmt.Errorf("nothing has moved for %s", patience)
+		}
+		select {
+		case <-time.After(pause(began)):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
 // Until waits until ok is true. The error says why it gave up: the patience ran
 // out, or ctx ended before.
 func Until(ctx context.Context, patience time.Duration, ok func() bool) error {
@@ -48,10 +72,15 @@ func Until(ctx context.Context, patience time.Duration, ok func() bool) error {
 	defer cancel()
 	for began := time.Now(); !ok(); {
 		select {
-		case <-time.After(min(max(every, time.Since(began)/part), longest)):
+		case <-time.After(pause(began)):
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 	return nil
+}
+
+// pause is how long to wait until the next look.
+func pause(began time.Time) time.Duration {
+	return min(max(every, time.Since(began)/part), longest)
 }

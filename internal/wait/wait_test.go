@@ -36,3 +36,21 @@ func TestForWaitsInACleanupToo(t *testing.T) {
 	})
 	must.Eq(t, 3, looks)
 }
+
+func TestMoving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		minutes := func() uint64 { return uint64(time.Since(began) / time.Minute) }
+		must.NoError(t, Moving(t.Context(), 2*time.Minute, func() (uint64, bool) { return minutes(), minutes() == 30 }))
+		must.Between(t, 30*time.Minute, time.Since(began), 31*time.Minute, must.Sprint("far beyond the patience"))
+
+		began = time.Now()
+		err := Moving(t.Context(), 2*time.Minute, func() (uint64, bool) { return min(minutes(), 5), false })
+		must.EqError(t, err, "nothing has moved for 2m0s")
+		must.Between(t, 7*time.Minute, time.Since(began), 8*time.Minute)
+
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(errors.New("the test is over"))
+		must.ErrorContains(t, Moving(ctx, time.Minute, func() (uint64, bool) { return minutes(), false }), "the test is over")
+	})
+}
