@@ -28,7 +28,7 @@ out=$(cd "$1" && pwd)
 # What the images are made from; test files don't count.
 # The shop imports the standard library only, so go.mod has no say.
 key=$(cd "$root" && {
-	find examples/images examples/shop -type f ! -path "*/deploy/*" ! -path "*/shopctl/*" ! -name '*_test.go' ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum
+	find examples/images examples/shop -type f ! -path "*/deploy/*" ! -path "*/weigh/*" ! -path "*/shopctl/*" ! -name '*_test.go' ! -name '*.md' -print0 | sort -z | xargs -0 sha256sum
 	go env GOVERSION
 } | sha256sum | cut -d' ' -f1)
 complete() { # FOLDER: has it all the images of this key?
