@@ -80,7 +80,7 @@ func TestShop(t *testing.T) {
 	t.Run("graph", func(t *testing.T) { graphs(t, shop) })
 	t.Run("neighbours", func(t *testing.T) { neighbours(t, shop, string(policy)) })
 
-	o := newOakum(t, 3, "", string(policy))
+	o := newOakum(t, 3, fmt.Sprintf("simulator {\n  rate = %d\n}\n", deploy.SandboxRate), string(policy))
 	t.Run("the graph is what consul and the traffic say", func(t *testing.T) { o.in(t).graphIsTrue() })
 	t.Run("profiles agree with prometheus", func(t *testing.T) { o.in(t).profilesAgree(shop) })
 	t.Run("a patch that misbehaves goes back at the first stage", func(t *testing.T) { o.in(t).badVerdict(shop) })

@@ -323,6 +323,7 @@ func (s *Stack) keep(name, value string) error {
 	return nil
 }
 
-// settle is how long a stack's tasks may take to end when it goes down; the
-// longest kill timeout of the example jobs is five seconds.
-const settle = 15 * time.Second
+// settle bounds how long a stack's tasks may take to end when it goes down: seconds,
+// of which the longest kill timeout of the example jobs is most, unless the machine
+// has no time for them.
+const settle = 2 * time.Minute

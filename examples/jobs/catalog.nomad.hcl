@@ -24,7 +24,7 @@ job "catalog" {
     }
 
     ephemeral_disk {
-      size = 30 # the logs; nothing else is written
+      size = 30 # nothing is written but by a fault
     }
 
     network {
@@ -51,8 +51,10 @@ job "catalog" {
         name     = "catalog is healthy"
         type     = "http"
         path     = "/health"
-        interval = "1s"
-        timeout  = "3s" # a busy machine is not an ill service
+        interval = "5s"
+        timeout  = "10s" # a busy machine is not an ill service
+
+        failures_before_critical = 2 # nor is one answer that was lost
       }
     }
 
@@ -91,7 +93,7 @@ job "catalog" {
         SHOP_VERSION   = "1.0"
         SHOP_FAULTS    = ""
         SHOP_LISTEN    = "127.0.0.1:${NOMAD_PORT_http}"
-        SHOP_UPSTREAMS = "pricing:0.5=http://127.0.0.1:${NOMAD_PORT_up_pricing},store:0.5=http://127.0.0.1:${NOMAD_PORT_up_store}"
+        SHOP_UPSTREAMS = "pricing:0.2=http://127.0.0.1:${NOMAD_PORT_up_pricing},store:0.3=http://127.0.0.1:${NOMAD_PORT_up_store}"
       }
 
       resources {
@@ -100,6 +102,7 @@ job "catalog" {
       }
 
       logs {
+        disabled      = true # nobody reads them, and a logger is a process per task
         max_files     = 1
         max_file_size = 2
       }
@@ -131,6 +134,7 @@ job "catalog" {
       }
 
       logs {
+        disabled      = true # nobody reads them, and a logger is a process per task
         max_files     = 1
         max_file_size = 2
       }

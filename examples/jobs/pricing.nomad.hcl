@@ -24,7 +24,7 @@ job "pricing" {
     }
 
     ephemeral_disk {
-      size = 30 # the logs; nothing else is written
+      size = 30 # nothing is written but by a fault
     }
 
     network {
@@ -49,8 +49,10 @@ job "pricing" {
         name     = "pricing is healthy"
         type     = "http"
         path     = "/health"
-        interval = "1s"
-        timeout  = "3s" # a busy machine is not an ill service
+        interval = "5s"
+        timeout  = "10s" # a busy machine is not an ill service
+
+        failures_before_critical = 2 # nor is one answer that was lost
       }
     }
 
@@ -97,6 +99,7 @@ job "pricing" {
       }
 
       logs {
+        disabled      = true # nobody reads them, and a logger is a process per task
         max_files     = 1
         max_file_size = 2
       }
@@ -127,6 +130,7 @@ job "pricing" {
       }
 
       logs {
+        disabled      = true # nobody reads them, and a logger is a process per task
         max_files     = 1
         max_file_size = 2
       }

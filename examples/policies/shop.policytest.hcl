@@ -2,7 +2,7 @@ test "the store is tried on twins and goes in phases" {
   target {
     job    = "store"
     driver = "qemu"
-    count  = 4
+    count  = 3
     meta   = { tier = "1" }
   }
   graph {

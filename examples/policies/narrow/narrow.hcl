@@ -24,7 +24,7 @@ policy "narrow-catalog" {
     kpi "cpu" {
       abort_above   = "2x"
       promote_below = "4x"
-      ignore_below  = 0.03
+      ignore_below  = 0.02
     }
   }
 }
@@ -59,7 +59,7 @@ policy "narrow-store" {
     kpi "io_operations" {
       abort_above   = "2x"
       promote_below = "4x"
-      ignore_below  = 5
+      ignore_below  = 2
     }
 
     kpi "io_bytes" {

@@ -2,7 +2,7 @@ test "the disks of the store are judged, and nothing is tried on twins" {
   target {
     job    = "store"
     driver = "qemu"
-    count  = 4
+    count  = 3
     meta   = { tier = "1" }
   }
   graph {

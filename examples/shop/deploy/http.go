@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-const callTimeout = 10 * time.Second
+const callTimeout = 30 * time.Second
 
 // endpoint is one vendor's HTTP API.
 type endpoint struct {

@@ -68,7 +68,7 @@ func WaitTraffic(ctx context.Context, env Env) error {
 		return nil
 	}
 	err := poll(ctx, func() error {
-		series, err := Query(ctx, env, `sum by (src, dst) (rate(consul_proxy_upstream_rx_bytes[15s])) > 0`)
+		series, err := Query(ctx, env, `sum by (src, dst) (rate(consul_proxy_upstream_rx_bytes[30s])) > 0`)
 		if err != nil {
 			return err
 		}
@@ -78,7 +78,7 @@ func WaitTraffic(ctx context.Context, env Env) error {
 				return fmt.Errorf("no traffic from %s to %s yet", e.From, e.To)
 			}
 		}
-		good, err := Query(ctx, env, `sum by (service) (rate(http_requests_total{code="200"}[15s])) > 0`)
+		good, err := Query(ctx, env, `sum by (service) (rate(http_requests_total{code="200"}[30s])) > 0`)
 		if err != nil {
 			return err
 		}

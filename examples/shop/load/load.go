@@ -28,8 +28,8 @@ import (
 
 const (
 	maxInFlight     = 64 // per entry; beyond it requests are dropped and counted, so that a slow shop is not buried
-	requestTimeout  = 3 * time.Second
-	refreshInterval = time.Second
+	requestTimeout  = 10 * time.Second
+	refreshInterval = 2 * time.Second
 	reportInterval  = 10 * time.Second
 	// requestsPerConnection keeps the load even when instances come and go.
 	requestsPerConnection = 8

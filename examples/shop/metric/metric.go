@@ -19,10 +19,10 @@ import (
 )
 
 // Buckets are the upper bounds of duration histograms in seconds: dense where
-// the services of the shop answer, wide enough for its two second timeout.
+// the services of the shop answer, wide enough for its five second timeout.
 func Buckets() []float64 {
 	return []float64{
-		.001, .002, .003, .005, .0075, .01, .015, .02, .03, .05, .075, .1, .15, .2, .3, .5, .75, 1, 2, 5,
+		.001, .002, .003, .005, .0075, .01, .015, .02, .03, .05, .075, .1, .15, .2, .3, .5, .75, 1, 2, 5, 10,
 	}
 }
 

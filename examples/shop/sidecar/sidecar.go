@@ -26,9 +26,9 @@ import (
 )
 
 const (
-	callTimeout   = 5 * time.Second  // of one call to the Consul agent
+	callTimeout   = 20 * time.Second // of one call to the Consul agent
 	retryInterval = time.Second      // between attempts to register
-	registerLimit = 30 * time.Second // then Nomad may restart the task
+	registerLimit = 2 * time.Minute  // then Nomad may restart the task
 	childGrace    = 2 * time.Second  // between SIGTERM and SIGKILL for the proxy
 )
 
@@ -96,7 +96,7 @@ func Run(ctx context.Context, config Config, log *slog.Logger) (err error) {
 	child.Env = append(os.Environ(), "CONSUL_HTTP_ADDR="+config.Consul, "CONSUL_HTTP_TOKEN="+config.Token,
 		// One proxy of many on a small machine: fewer collections and no
 		// more threads than it can use.
-		"GOMAXPROCS=1", "GOGC=200")
+		"GOMAXPROCS=1", "GOGC=400")
 	child.Cancel = func() error { return child.Process.Signal(syscall.SIGTERM) }
 	child.WaitDelay = childGrace
 	ended := child.Run()
@@ -151,10 +151,11 @@ func (c Config) registration() object {
 		"LocalServicePort":       c.ServicePort,
 	}
 	if c.Statsd != "" {
+		prefix := "consul_proxy." + c.Instance
 		proxy["Config"] = object{"telemetry": object{
 			"dogstatsd_addr":   c.Statsd,
-			"metrics_prefix":   "consul_proxy." + c.Instance,
-			"filter_default":   true, // without it the proxy sends nothing
+			"metrics_prefix":   prefix,
+			"allowed_prefixes": []string{prefix + ".upstream", prefix + ".inbound"}, // not what the Go runtime of each proxy says every second
 			"disable_hostname": true,
 		}}
 	}
@@ -170,7 +171,8 @@ func (c Config) registration() object {
 		"Address": "127.0.0.1", "Port": c.ProxyPort, "Meta": c.Meta, "Proxy": proxy,
 		"Checks": []object{
 			{
-				"Name": "proxy listens", "TCP": "127.0.0.1:" + strconv.Itoa(c.ProxyPort), "Interval": "1s", "Timeout": "3s",
+				"Name": "proxy listens", "TCP": "127.0.0.1:" + strconv.Itoa(c.ProxyPort), "Interval": "5s", "Timeout": "10s",
+				"FailuresBeforeCritical":         2,    // a lost answer of a busy machine takes nobody out of the mesh
 				"DeregisterCriticalServiceAfter": "1m", // when nobody was left to deregister it
 			},
 			// The mesh must not choose an instance whose own check fails.

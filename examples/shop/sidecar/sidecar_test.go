@@ -75,7 +75,7 @@ func TestRunRegistersAndDeregisters(t *testing.T) {
 	must.Eq(t, "_nomad-task-a1-group-cart-cart-http", proxy["DestinationServiceID"].(string))
 	telemetry := proxy["Config"].(map[string]any)["telemetry"].(map[string]any)
 	must.Eq(t, "consul_proxy.a1", telemetry["metrics_prefix"].(string))
-	must.True(t, telemetry["filter_default"].(bool))
+	must.Eq(t, []any{"consul_proxy.a1.upstream", "consul_proxy.a1.inbound"}, telemetry["allowed_prefixes"].([]any))
 }
 
 func TestRunFailsWhenTheProxyEnds(t *testing.T) {

@@ -19,9 +19,10 @@ import (
 
 // requestsPerConnection bounds how often a connection is used again. The mesh
 // chooses an instance per connection, so this many requests in a row meet the
-// same one; each connection costs both proxies a TLS handshake. At eight the
-// load is even within seconds and handshakes are a minor part of the CPU time.
-const requestsPerConnection = 8
+// same one; each connection costs both proxies a TLS handshake and Consul's agent
+// two questions, together as much as thirteen requests. At sixteen the load is even
+// within a minute and connections are the minor part of the CPU time.
+const requestsPerConnection = 16
 
 // errUnreadable is an upstream's answer that is none, whatever its status says.
 var errUnreadable = errors.New("the answer cannot be read")

@@ -32,7 +32,7 @@ const (
 )
 
 const (
-	requestTimeout = 2 * time.Second        // of a whole request, all upstreams together
+	requestTimeout = 5 * time.Second        // of a whole request, all upstreams together
 	drainTimeout   = 3 * time.Second        // for requests in flight when asked to stop
 	crashPoll      = 100 * time.Millisecond // how late a crash may come
 )
@@ -49,6 +49,10 @@ type Config struct {
 	// Scratch is the folder on whose disk the disk fault writes; empty means the
 	// working directory.
 	Scratch string
+	// Settle is how long /health says no after the start: an emulated machine is
+	// busy with its boot for longer than it takes to answer, and who measures what is
+	// healthy measures that too.
+	Settle time.Duration
 }
 
 // Server is one running service.
@@ -59,6 +63,7 @@ type Server struct {
 	callers []*caller
 	log     *slog.Logger
 	scratch scratch
+	settled time.Time
 
 	mu     sync.Mutex
 	leaked [][]byte
@@ -67,7 +72,7 @@ type Server struct {
 // New returns a service that has not begun to listen.
 func New(config Config, log *slog.Logger) *Server {
 	started := time.Now()
-	s := &Server{config: config, gate: fault.NewGate(config.Faults, started), metrics: metric.New(started), log: log, scratch: scratch{folder: cmp.Or(config.Scratch, ".")}}
+	s := &Server{config: config, gate: fault.NewGate(config.Faults, started), metrics: metric.New(started), log: log, scratch: scratch{folder: cmp.Or(config.Scratch, ".")}, settled: started.Add(config.Settle)}
 	for _, u := range config.Upstreams {
 		s.callers = append(s.callers, newCaller(u, s.metrics))
 	}
@@ -132,7 +137,11 @@ func (s *Server) wait(ctx context.Context, served <-chan error) error {
 }
 
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
-	if !s.gate.Healthy(time.Now()) {
+	switch now := time.Now(); {
+	case now.Before(s.settled):
+		http.Error(w, "settling", http.StatusServiceUnavailable)
+		return
+	case !s.gate.Healthy(now):
 		http.Error(w, "unhealthy", http.StatusServiceUnavailable)
 		return
 	}

@@ -94,6 +94,15 @@ func TestGarbageIsTheCallersErrorAlone(t *testing.T) {
 	must.StrContains(t, metrics, `http_requests_total{code="200"} 5`) // and none was sent twice
 }
 
+func TestSettle(t *testing.T) {
+	busy := serve(t, workload.Config{Name: "store", Settle: time.Hour})
+	code, body := get(t, busy.URL+"/health")
+	must.Eq(t, http.StatusServiceUnavailable, code)
+	must.StrContains(t, body, "settling")
+	code, _ = get(t, busy.URL+"/item/1") // it serves all the same
+	must.Eq(t, http.StatusOK, code)
+}
+
 func TestFaults(t *testing.T) {
 	bad := serve(t, workload.Config{Name: "store", Version: "1.2", Faults: faults(t, "latency=30ms,cpu=5ms,errors=1,leak=8k,unhealthy")})
 	began := time.Now()

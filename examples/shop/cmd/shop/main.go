@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -33,6 +34,9 @@ const usage = "usage: shop serve|proxy|load [flags]"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	// One process of many on a small machine: a second thread would spin for work
+	// that the first one has.
+	runtime.GOMAXPROCS(1)
 	err := run(ctx, os.Args[1:])
 	stop()
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
@@ -90,10 +94,11 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, log *slog.Lo
 	upstreams := flags.String("upstreams", "", "services that requests need: NAME[:SHARE]=http://HOST:PORT,...")
 	faults := flags.String("faults", "", "what goes wrong, such as latency=30ms,errors=0.3;above_rps=8")
 	scratch := flags.String("scratch", "", "folder on whose disk the disk fault writes; empty means the working directory")
+	settle := flags.Duration("settle", 0, "how long /health says no after the start")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	config := workload.Config{Name: *name, Version: *version, Scratch: *scratch}
+	config := workload.Config{Name: *name, Version: *version, Scratch: *scratch, Settle: *settle}
 	var err error
 	if config.Upstreams, err = workload.ParseUpstreams(*upstreams); err != nil {
 		return err
