@@ -46,7 +46,7 @@ func (t *turns) take(all []visit) []visit {
 	var out []visit
 	for count = 0; len(out) < len(all); at++ {
 		v := all[at%len(all)]
-		if len(out) > 0 && count+len(v.ids) > instancesPerRound {
+		if count > 0 && count+len(v.ids) > instancesPerRound { // a turn of targets without instances would be none
 			break
 		}
 		out, count = append(out, v), count+len(v.ids)

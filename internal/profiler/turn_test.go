@@ -159,6 +159,19 @@ func TestTurnsGoRoundAllTargets(t *testing.T) {
 	must.GreaterEq(t, turnRounds/2, least)
 }
 
+// TestATurnHasInstances has targets without any come before one that fills a round.
+func TestATurnHasInstances(t *testing.T) {
+	t.Parallel()
+	c := newCrowd(1_000)
+	for i := range c.layout.Instances {
+		c.layout.Instances[i].Target, c.layout.Instances[i].Healthy = c.layout.Targets[3].TargetRef, i >= 15
+	}
+	var r round
+	visits, ids := r.visits(c.layout, nil, nil)
+	must.Len(t, 4_985, ids, must.Sprint("none would mean the whole fleet"))
+	must.Eq(t, c.layout.Targets[3].TargetRef, visits[3].target.TargetRef)
+}
+
 // TestWhatIsGoneIsForgotten keeps no usage of allocations that are no more.
 func TestWhatIsGoneIsForgotten(t *testing.T) {
 	t.Parallel()
