@@ -86,8 +86,8 @@ type Share struct {
 
 // Outcome is how the plays of a plan ended.
 type Outcome struct {
-	Complete   Share `json:"complete"`    // every rollout completed, without a person
-	TurnedBack Share `json:"turned_back"` // a rollout was turned back
+	Complete   Share `json:"complete"`    // every rollout completed, without a person's word on a hold; consent is none
+	TurnedBack Share `json:"turned_back"` // a rollout turned back by itself
 	Held       Share `json:"held"`        // a rollout held for a person
 	// Rollouts are the same by rollout instead of by play.
 	Rollouts RolloutOutcome `json:"rollouts"`
@@ -104,7 +104,7 @@ type RolloutOutcome struct {
 // BadPatch is what becomes of a patch that does harm.
 type BadPatch struct {
 	Name       string      `json:"name"`
-	TurnedBack Share       `json:"turned_back"` // some rollout was turned back
+	TurnedBack Share       `json:"turned_back"` // some rollout was turned back, by itself or by a person
 	Unnoticed  Share       `json:"unnoticed"`   // every rollout completed
 	After      Spread      `json:"after"`       // from the first healthy patched instance until the first rollout turns back
 	Instances  CountSpread `json:"instances"`   // that ran the patch until it was turned back everywhere or stopped

@@ -45,6 +45,7 @@ type part struct {
 	index     int   // in the record
 	site      *site // nil before it begins
 	worker    *orchestrator.Worker
+	seed      uint64 // of the play
 	src       *rand.Rand
 	judgement *judgement
 	wake      time.Time // when it has its next turn; zero for never
@@ -80,7 +81,7 @@ func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
 	})
 	for i, m := range s.members {
 		// The same seed gives a target the same luck whatever the patch does.
-		at := &part{member: m, index: i, src: rand.New(rand.NewPCG(seed, uint64(i))), worker: p.orch.Worker(p.record.rollouts[i].ID), wake: p.now}
+		at := &part{member: m, index: i, seed: seed, src: rand.New(rand.NewPCG(seed, uint64(i))), worker: p.orch.Worker(p.record.rollouts[i].ID), wake: p.now}
 		p.byTarget[m.planned.Target.TargetRef] = at
 		p.parts = append(p.parts, at)
 	}
@@ -231,8 +232,9 @@ func (p *play) reached(when time.Time) bool { return !p.now.Before(when) }
 
 // trial is how long the simulation of a rollout takes.
 func (at *part) trial(r *api.Rollout) time.Duration {
-	// Drawn from the effect alone, so that it is the same whenever somebody asks.
-	src := rand.New(rand.NewPCG(uint64(at.number), uint64(len(r.Effects))))
+	// Drawn from the play and the effect alone, so that it is the same whenever
+	// somebody asks.
+	src := rand.New(rand.NewPCG(^at.seed, uint64(at.index)<<32|uint64(len(r.Effects)))) //nolint:gosec // both count up from zero
 	return at.trials[src.IntN(len(at.trials))]
 }
 

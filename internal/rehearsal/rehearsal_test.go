@@ -95,6 +95,27 @@ func TestSimulationsComeFirst(t *testing.T) {
 	must.Eq(t, seconds(90, 2), out.Waves[0].Starts)
 	must.StrContains(t, fmt.Sprint(out.Assumptions), "Simulations find nothing")
 	must.EqOp(t, 2, out.Harmless.Complete.Count)
+
+	// Each play draws its own.
+	quick, slow := api.Duration(90*time.Second), api.Duration(150*time.Second)
+	facts.Trials[0].Seen = []api.Duration{quick, quick, quick, slow}
+	out = rehearse(t, facts, unjudged, Options{Seeds: 40})
+	must.Eq(t, api.Spread{Median: quick, P90: slow, Seeds: 40}, out.Waves[0].Starts)
+}
+
+// TestWhatNeverBecomesHealthyIsTurnedBackAllTheSame: the stage's deadline ends
+// before any instance has run the patch.
+func TestWhatNeverBecomesHealthyIsTurnedBackAllTheSame(t *testing.T) {
+	t.Parallel()
+	facts := someFacts(t, 1, 4)
+	facts.Healthy[0].Seen = []api.Duration{api.Duration(time.Hour)}
+	out := rehearse(t, facts, unjudged+"  deadline = \"5m\"\n", Options{Seeds: 3})
+	must.EqOp(t, 3, out.Harmless.TurnedBack.Count)
+	for _, bad := range out.Bad {
+		must.EqOp(t, 3, bad.TurnedBack.Count, must.Sprint(bad.Name))
+		must.Eq(t, api.Spread{}, bad.After)
+		must.Zero(t, bad.Instances.Most)
+	}
 }
 
 // TestCrashesReachWhatTheyHadTimeFor: one of ten instances runs the patch, has a

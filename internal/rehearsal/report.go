@@ -183,7 +183,7 @@ func bad(b behaviour, results []result) api.BadPatch {
 	n := len(results)
 	return api.BadPatch{
 		Name:       b.name,
-		TurnedBack: share(countIf(results, func(r result) bool { return r.after >= 0 }), n),
+		TurnedBack: share(countIf(results, func(r result) bool { return r.back }), n),
 		Unnoticed:  share(countIf(results, func(r result) bool { return r.complete == r.rollouts }), n),
 		After:      spread(results, func(r result) time.Duration { return r.after }),
 		Instances:  counted(results, func(r result) float64 { return r.instances }),

@@ -126,7 +126,8 @@ type result struct {
 	turned       int             // that turned back
 	held         int
 	rollouts     int
-	after        time.Duration // from the first healthy patched instance until the first turned back; negative: none did
+	back         bool          // a rollout turned back, by itself or by a person's word
+	after        time.Duration // from the first healthy patched instance until then; negative: there was none, or none turned back
 	instances    float64
 	targets      float64
 	requests     float64
@@ -163,7 +164,8 @@ func (p *play) result() result {
 	if !slices.Contains(out.ends, -1) && len(out.ends) > 0 {
 		out.over = slices.Max(out.ends)
 	}
-	if !first.IsZero() && !turned.IsZero() {
+	out.back = !turned.IsZero()
+	if !first.IsZero() && out.back {
 		out.after = max(turned.Sub(first), 0)
 	}
 	slices.Sort(out.reasons)

@@ -30,7 +30,6 @@ type scene struct {
 
 // member is one target of the plan.
 type member struct {
-	number  int
 	planned api.PlannedTarget
 	wave    int
 	history *profiler.History
@@ -67,7 +66,7 @@ func newScene(facts api.FleetFacts, patch api.Patch, o Options) (*scene, error) 
 			if err := playable(t, o); err != nil {
 				return nil, err
 			}
-			m := &member{number: len(s.members), planned: t, wave: w.Number}
+			m := &member{planned: t, wave: w.Number}
 			profile, ok := profiles[t.Target.TargetRef]
 			if !ok {
 				profile.Target = t.Target.TargetRef
