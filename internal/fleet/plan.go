@@ -44,12 +44,10 @@ func (f *Fleet) Plan(job Job) (Planned, error) {
 	room := f.room()
 	defer room.restore()
 	e := &Evaluation{}
-	var d *Deployment
-	if len(dry.deployments) > 0 && dry.deployments[0].JobVersion == dry.current.Version {
-		d = dry.deployments[0]
-	}
 	for _, name := range groupsOf(dry) {
-		changes := f.decideGroup(dry, f.look(dry, name, d))
+		// As in Nomad, a registration that would change nothing counts as an update in
+		// place, which no deployment knows of.
+		changes := f.decideGroup(dry, f.look(dry, name, nil))
 		out.Groups[name] = changes.planned()
 		for _, p := range changes.place {
 			f.tentative(dry, p, e)
