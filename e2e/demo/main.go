@@ -1,7 +1,8 @@
-// Command demo tells Oakum's story on a real stack, from nothing: Nomad,
-// Consul with its mesh, Vault, Prometheus and QEMU on loopback, the example
-// shop with its load, and three Oakum servers. Each scene prints the command
-// that shows the same, and checks that what it tells is so.
+// Command demo tells Oakum's story from nothing: on a fleet in memory, or, with
+// -real, on Nomad, Consul with its mesh, Vault, Prometheus and QEMU on loopback
+// with the example shop and its load; three real Oakum servers are beside it.
+// Each scene prints the command that shows the same, and checks that what it
+// tells is so.
 package main
 
 import (

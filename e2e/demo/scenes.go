@@ -38,14 +38,18 @@ type scene struct {
 	play func(context.Context) error
 }
 
-// graph waits until traffic has confirmed every edge, and shows it.
+// confirmedEdges is how many edges the shop on the real stack has. The model has
+// more, and is shown when traffic has confirmed as many.
+const confirmedEdges = 7
+
+// graph waits until traffic has confirmed who depends on whom, and shows it.
 func (t *teller) graph(ctx context.Context) error {
 	t.chapter("Who depends on whom: declared, allowed and observed")
 	cl, err := t.cluster.Client(t.pipeline)
 	if err != nil {
 		return err
 	}
-	err = poll(ctx, "every edge is confirmed by traffic", func() (uint64, bool, error) {
+	err = poll(ctx, "traffic has confirmed the edges", func() (uint64, bool, error) {
 		g, _, err := cl.Graph(ctx, client.Query{})
 		if err != nil {
 			return 0, false, nil //nolint:nilerr // a leader may still be forming; patience has an end
@@ -56,7 +60,7 @@ func (t *teller) graph(ctx context.Context) error {
 				confirmed++
 			}
 		}
-		return uint64(confirmed), confirmed >= 7, nil
+		return uint64(confirmed), confirmed >= confirmedEdges, nil
 	})
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ const (
 	// when nothing happens.
 	waitDefault = 5 * time.Minute
 	waitMost    = 10 * time.Minute
-	// version is that of the Nomad that the model was held against.
+	// nomadVersion is that of the Nomad that the model was held against.
 	nomadVersion = "1.11.3"
 	region       = "global"
 	// providerNomad of a service is Nomad's own catalog.
