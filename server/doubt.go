@@ -10,15 +10,19 @@ import (
 )
 
 // sources are the statuses in the record, with a mark at each of which this leader has
-// recorded no answer yet. Outside of a term there are no marks.
+// recorded no answer yet. Until the leader has a mapper, those are all.
 func (c *control) sources() []api.SourceStatus {
 	c.mu.Lock()
 	maps := c.maps
 	c.mu.Unlock()
-	var unread []string
-	if maps != nil {
-		unread = maps.Unread() // before the record is read: what is read by then is in it
+	if maps == nil {
+		recorded := c.store.Sources()
+		for i := range recorded {
+			recorded[i].Unread = true
+		}
+		return recorded
 	}
+	unread := maps.Unread() // before the record is read: what is read by then is in it
 	return mark(c.store.Sources(), unread)
 }
 

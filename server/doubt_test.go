@@ -164,6 +164,13 @@ func TestADecisionIsMadeAnewFromTheRecord(t *testing.T) {
 		Edges:    []api.Edge{{From: "front", To: "web", State: api.EdgeConfirmed}},
 	}})
 	r := api.Rollout{ID: "1", Target: ref, Decision: api.Decision{Approval: api.ApprovalSpec{Count: 1}, Doubt: &api.Doubt{}}}
+	t.Log("a leader whose term is just beginning vouches for nothing in the record")
+	_, err = s.control.reconsider(r)
+	must.True(t, api.IsCode(err, api.CodeUnavailable), must.Sprint(err))
+	must.Eq(t, []string{"nomad-placement has not answered this leader yet"}, api.AsError(err).Details)
+
+	s.control.maps, err = mapper.New(mapper.Options{Recorder: recorder{s}, State: store}) // it has no source left to read
+	must.NoError(t, err)
 	d, err := s.control.reconsider(r)
 	must.NoError(t, err)
 	must.True(t, d.Critical)

@@ -108,10 +108,10 @@ func (o *outside) openVault(ctx context.Context, cfg *config.Config, log *slog.L
 	return nomadToken, consulToken, o.openDoor(cfg, client, log)
 }
 
-// openDoor prepares the proof of who a caller is. Without an issuer, which the
-// configuration allows in -dev alone, everybody is let in.
+// openDoor prepares the proof of who a caller is. In -dev without an issuer
+// everybody is let in.
 func (o *outside) openDoor(cfg *config.Config, client *vault.Client, log *slog.Logger) error {
-	if cfg.Auth.Issuer == "" {
+	if cfg.Dev && cfg.Auth.Issuer == "" {
 		return nil
 	}
 	auth, err := vault.NewAuthenticator(vault.AuthConfig{
