@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"strings"
 	"time"
@@ -267,9 +268,7 @@ func overlaid(g *fleet.Group) {
 	for i := range g.Tasks {
 		if t := &g.Tasks[i]; t.Driver == "qemu" && image != "" {
 			config := map[string]any{}
-			for k, v := range t.Config {
-				config[k] = v
-			}
+			maps.Copy(config, t.Config)
 			config["image_path"] = cmp.Or(image, t.Image())
 			t.Config = config
 		}

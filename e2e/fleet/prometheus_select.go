@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	samples "github.com/prometheus/prometheus/model/value"
@@ -33,7 +34,7 @@ type querier struct {
 func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.SelectHints, matchers ...*labels.Matcher) storage.SeriesSet {
 	var wanted []family
 	for _, f := range families() {
-		if matches(matchers, labels.MetricName, f.name) && matches(matchers, "job", f.job) {
+		if matches(matchers, model.MetricNameLabel, f.name) && matches(matchers, "job", f.job) {
 			wanted = append(wanted, f)
 		}
 	}
@@ -162,7 +163,7 @@ func anonymous(wanted []family) bool {
 
 func labelled(base labels.Labels, f family, more []string) labels.Labels {
 	b := labels.NewBuilder(base)
-	b.Set(labels.MetricName, f.name)
+	b.Set(model.MetricNameLabel, f.name)
 	b.Set("job", f.job)
 	for i := 0; i+1 < len(more); i += 2 {
 		b.Set(more[i], more[i+1])

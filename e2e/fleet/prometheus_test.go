@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -227,9 +228,7 @@ func TestRangeQueries(t *testing.T) {
 		"end timestamp must not be": {"end", "1"}, "exceeded maximum resolution": {"step", "0.01"},
 	} {
 		bad := url.Values{}
-		for k, v := range form {
-			bad[k] = v
-		}
+		maps.Copy(bad, form)
 		bad.Set(change[0], change[1])
 		status, out := get(t, s.URL+"/api/v1/query_range", bad)
 		must.Eq(t, 400, status)

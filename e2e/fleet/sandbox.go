@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"net"
@@ -150,7 +151,6 @@ type twinServer struct {
 	// Guarded by the model.
 	work     Work
 	rng      *rand.Rand
-	started  time.Time // of the first request
 	recent   []time.Time
 	requests float64
 }
@@ -241,9 +241,7 @@ func (s *Sandbox) usage(f *fleet.Fleet, a *fleet.Alloc) (cores, bytes float64) {
 func (s *Sandbox) files(a *fleet.Alloc, now time.Time) Files {
 	out := Files{}
 	if s.Written != nil {
-		for path, text := range s.Written(a) {
-			out[path] = text
-		}
+		maps.Copy(out, s.Written(a))
 	}
 	for _, t := range a.Group.Tasks {
 		args, _ := t.Config["args"].([]any)

@@ -59,7 +59,7 @@ func (c *crowd) Query(_ context.Context, promql string, at time.Time) ([]Sample,
 	_, list, _ := strings.Cut(promql, `=~"`)
 	list, _, _ = strings.Cut(list, `"`)
 	var out []Sample
-	for _, alloc := range strings.Split(list, "|") {
+	for alloc := range strings.SplitSeq(list, "|") {
 		out = append(out, Sample{map[string]string{"alloc_id": alloc}, 8 * at.Sub(c.began).Seconds()})
 	}
 	c.perTick = append(c.perTick, len(out))

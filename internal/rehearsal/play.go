@@ -60,7 +60,6 @@ type told struct {
 	turned   time.Time // it turned back
 	why      string    // it did
 	requests float64   // that patched instances had
-	upTo     time.Time // requests are counted until then
 	held     string    // it held for a person, and why
 	approved string    // it waited for an approval, and why
 }

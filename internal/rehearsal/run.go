@@ -139,7 +139,7 @@ type result struct {
 // result sums a play up.
 func (p *play) result() result {
 	out := result{over: -1, after: -1, rollouts: len(p.parts), approvals: map[string][]string{}, holds: map[string][]string{}}
-	out.starts, out.ends = make([]time.Duration, len(p.scene.plan.Waves)), make([]time.Duration, len(p.scene.plan.Waves))
+	out.starts, out.ends = make([]time.Duration, len(p.plan.Waves)), make([]time.Duration, len(p.plan.Waves))
 	for i := range out.starts {
 		out.starts[i] = -1
 	}
@@ -175,7 +175,7 @@ func (p *play) result() result {
 
 // tally adds one rollout.
 func (out *result) tally(at *part, r *api.Rollout) {
-	t, target := &at.told, at.planned.Target.TargetRef.String()
+	t, target := &at.told, at.planned.Target.String()
 	if at.site != nil && len(at.site.reached) > 0 {
 		out.targets++
 		out.instances += float64(len(at.site.reached))

@@ -188,7 +188,7 @@ func (s *scene) boots(m *member) []time.Duration {
 			alike = append(alike, spans(h.Seen)...)
 		}
 	}
-	ref := m.planned.Target.TargetRef.String()
+	ref := m.planned.Target.String()
 	if len(alike) > 0 {
 		s.assumed.bootsAlike = append(s.assumed.bootsAlike, ref)
 		return alike
@@ -205,7 +205,7 @@ func (s *scene) trials(m *member) []time.Duration {
 			return spans(t.Seen)
 		}
 	}
-	s.assumed.trials = append(s.assumed.trials, m.planned.Target.TargetRef.String())
+	s.assumed.trials = append(s.assumed.trials, m.planned.Target.String())
 	return []time.Duration{m.planned.Decision.Simulate.Duration.D() + 2*slices.Max(m.boots)}
 }
 

@@ -126,7 +126,7 @@ func (p provider) unpack(ctx context.Context, s source, into string) error {
 	if err := os.Rename(filepath.Join(folder, "usr", "bin", s.Name), path); err != nil {
 		return fmt.Errorf("unpack %s: %w", packages[0], err)
 	}
-	if got := told(ctx, path, s.Program.tell); !s.takes(got) {
+	if got := told(ctx, path, s.tell); !s.takes(got) {
 		return fmt.Errorf("debian's is %s: put one of %s on PATH", known(got), s.Range())
 	}
 	return os.RemoveAll(folder)

@@ -24,9 +24,6 @@ type Harm struct {
 	Lies bool
 }
 
-// none reports whether nothing is done.
-func (h Harm) none() bool { return h == Harm{} }
-
 // later reports whether it depends on the time or on the rate.
 func (h Harm) later() bool { return h.Above > 0 || h.After > 0 }
 
