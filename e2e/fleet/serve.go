@@ -52,6 +52,15 @@ type Served struct {
 	group   sync.WaitGroup
 }
 
+// Options say how a fleet is served. What is nil or 0 has a default.
+type Options struct {
+	At       Addresses
+	Audience string                 // whom identity tokens are made for
+	Scrape   time.Duration          // interval, as for NewPrometheus
+	Work     func(fleet.Build) Work // as Sandbox.Work
+	Mesh     func(*mesh.Mesh)       // prepares Consul's state
+}
+
 // Serve founds the fleet of a description and serves it until Close. Its
 // instances are placed from now on. Identity tokens are made for audience.
 func Serve(ctx context.Context, d *Description, at Addresses, audience string) (*Served, error) {
@@ -59,12 +68,19 @@ func Serve(ctx context.Context, d *Description, at Addresses, audience string) (
 	if err != nil {
 		return nil, err
 	}
+	return ServeFleet(ctx, f, Options{At: at, Audience: audience, Scrape: scrapeInterval, Work: d.work, Mesh: d.intend})
+}
+
+// ServeFleet serves a fleet until Close. Nobody else may use it from now on.
+func ServeFleet(ctx context.Context, f *fleet.Fleet, o Options) (*Served, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Served{Model: NewModel(f), cancel: cancel}
 	s.sandbox = NewSandbox(s.Model)
-	s.sandbox.Work = d.work
+	s.sandbox.Work = o.Work
 	s.Consul = NewConsul(s.Model)
-	s.Consul.Mesh(d.intend)
+	if o.Mesh != nil {
+		s.Consul.Mesh(o.Mesh)
+	}
 	s.group.Go(func() { s.Model.Run(ctx) })
 
 	for _, door := range []struct {
@@ -72,11 +88,11 @@ func Serve(ctx context.Context, d *Description, at Addresses, audience string) (
 		url           *string
 		open          func(url string) (http.Handler, error)
 	}{
-		{"nomad", at.Nomad, &s.NomadURL, func(string) (http.Handler, error) { return NewNomad(s.Model, s.sandbox), nil }},
-		{"consul", at.Consul, &s.ConsulURL, func(string) (http.Handler, error) { return s.Consul, nil }},
-		{"prometheus", at.Prometheus, &s.PrometheusURL, func(string) (http.Handler, error) { return NewPrometheus(s.Model, scrapeInterval), nil }},
-		{"the issuer", at.Issuer, &s.IssuerURL, func(url string) (http.Handler, error) {
-			s.Issuer, err = NewIssuer(url, audience)
+		{"nomad", o.At.Nomad, &s.NomadURL, func(string) (http.Handler, error) { return NewNomad(s.Model, s.sandbox), nil }},
+		{"consul", o.At.Consul, &s.ConsulURL, func(string) (http.Handler, error) { return s.Consul, nil }},
+		{"prometheus", o.At.Prometheus, &s.PrometheusURL, func(string) (http.Handler, error) { return NewPrometheus(s.Model, o.Scrape), nil }},
+		{"the issuer", o.At.Issuer, &s.IssuerURL, func(url string) (h http.Handler, err error) {
+			s.Issuer, err = NewIssuer(url, o.Audience)
 			return s.Issuer, err
 		}},
 	} {

@@ -1,15 +1,10 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -107,73 +102,8 @@ func job(id string, instances int, whom []string) *nomadapi.Job {
 	return nomadapi.NewServiceJob(id, id, "global", 50).AddDatacenter("*").AddTaskGroup(group)
 }
 
-// served is the fleet behind its APIs.
-type served struct {
-	nomad, consul, prometheus, issuer string // URLs
-
-	tokens  *doors.Issuer
-	sandbox *doors.Sandbox
-	servers []*http.Server
-	cancel  context.CancelFunc
-	group   sync.WaitGroup
-}
-
-// serve answers as the fleet's Nomad, Consul, Prometheus and issuer until Close.
-func serve(ctx context.Context, f *fleet.Fleet) (s *served, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	s = &served{cancel: cancel}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.Close())
-		}
-	}()
-	model := doors.NewModel(f)
-	s.sandbox = doors.NewSandbox(model)
-	s.group.Go(func() { model.Run(ctx) })
-	for _, door := range []struct {
-		url  *string
-		open func(url string) (http.Handler, error)
-	}{
-		{&s.nomad, func(string) (http.Handler, error) { return doors.NewNomad(model, s.sandbox), nil }},
-		{&s.consul, func(string) (http.Handler, error) { return doors.NewConsul(model), nil }},
-		{&s.prometheus, func(string) (http.Handler, error) { return doors.NewPrometheus(model, 15*time.Second), nil }},
-		{&s.issuer, func(url string) (http.Handler, error) {
-			s.tokens, err = doors.NewIssuer(url, audience)
-			return s.tokens, err
-		}},
-	} {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-		if err != nil {
-			return s, fmt.Errorf("serve the fleet: %w", err)
-		}
-		*door.url = "http://" + listener.Addr().String()
-		handler, err := door.open(*door.url)
-		if err != nil {
-			return s, errors.Join(fmt.Errorf("serve the fleet: %w", err), listener.Close())
-		}
-		server := &http.Server{
-			Handler: handler, ReadHeaderTimeout: 10 * time.Second,
-			BaseContext: func(net.Listener) context.Context { return ctx }, // blocking queries end with the fleet
-		}
-		s.servers = append(s.servers, server)
-		s.group.Go(func() { _ = server.Serve(listener) }) // it ends with Close
-	}
-	return s, nil
-}
-
-// Close ends everything and waits for it.
-func (s *served) Close() error {
-	s.cancel()
-	var errs []error
-	for _, server := range slices.Backward(s.servers) {
-		errs = append(errs, server.Close())
-	}
-	if s.sandbox != nil {
-		s.sandbox.Close()
-	}
-	s.group.Wait()
-	return errors.Join(errs...)
-}
+// scrape is the interval at which the model's Prometheus scrapes its instances.
+const scrape = 15 * time.Second
 
 // patch brings a new image to jobs.
 func patch(id, version string, jobs ...string) string {

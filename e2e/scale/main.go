@@ -19,6 +19,7 @@ import (
 
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/daemon"
+	doors "github.com/oakumhq/oakum/e2e/fleet"
 	"github.com/oakumhq/oakum/e2e/stack"
 )
 
@@ -70,7 +71,7 @@ type rig struct {
 	settings
 	*table
 
-	served                    *served
+	served                    *doors.Served
 	nomad, consul, prometheus *relay
 	cluster                   *daemon.Cluster
 	client                    *client.Client // of the last server
@@ -105,14 +106,14 @@ func (r *rig) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if r.served, err = serve(ctx, f); err != nil {
+	if r.served, err = doors.ServeFleet(ctx, f, doors.Options{At: doors.Loopback(), Audience: audience, Scrape: scrape}); err != nil {
 		return err
 	}
 	say("made %d nodes, %d services and %d instances in %.1f s", r.nodes, r.services, r.services*r.instances, time.Since(began).Seconds())
 	for _, door := range []struct {
 		to  string
 		via **relay
-	}{{r.served.nomad, &r.nomad}, {r.served.consul, &r.consul}, {r.served.prometheus, &r.prometheus}} {
+	}{{r.served.NomadURL, &r.nomad}, {r.served.ConsulURL, &r.consul}, {r.served.PrometheusURL, &r.prometheus}} {
 		if *door.via, err = newRelay(ctx, door.to); err != nil {
 			return err
 		}
@@ -123,7 +124,7 @@ func (r *rig) open(ctx context.Context) (err error) {
 	}
 	env := stack.Env{NomadAddr: r.nomad.URL, ConsulAddr: r.consul.URL, PrometheusAddr: r.prometheus.URL, OIDCAudience: audience}
 	r.cluster, err = daemon.Start(ctx, env, daemon.Options{
-		Binary: r.binary, Dir: filepath.Join(r.dir, "oakum"), Servers: r.servers, PortOffset: offset, Issuer: r.served.issuer, Rewrite: intervals,
+		Binary: r.binary, Dir: filepath.Join(r.dir, "oakum"), Servers: r.servers, PortOffset: offset, Issuer: r.served.IssuerURL, Rewrite: intervals,
 	})
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func (r *rig) connect(ctx context.Context) (err error) {
 	if r.leader, err = r.cluster.Leader(ctx); err != nil {
 		return err
 	}
-	token, err := r.served.tokens.Token("scale", "deployers", "release-managers")
+	token, err := r.served.Issuer.Token("scale", "deployers", "release-managers")
 	if err != nil {
 		return err
 	}
