@@ -19,8 +19,8 @@ const (
 	// twinGoneInterval is how often Stop looks whether the machine has ended;
 	// QEMU takes about a second.
 	twinGoneInterval = 250 * time.Millisecond
-	// digestMax is the length of a hex SHA-256.
-	digestMax = 64
+	// digestLength is that of a SHA-256 in hex digits.
+	digestLength = 64
 )
 
 // StartTwin registers a twin. It is an error if a job of this ID exists, if the
@@ -197,11 +197,16 @@ func (c *Client) twinDigest(ctx context.Context, m twin.Machine, alloc *nomadapi
 	if err != nil {
 		return ""
 	}
-	text, err := io.ReadAll(io.LimitReader(file, digestMax))
-	if err := cmp.Or(err, file.Close()); err != nil {
-		return ""
+	text, err := io.ReadAll(io.LimitReader(file, digestLength+1))
+	if err := cmp.Or(err, file.Close()); err != nil || !isDigest(string(text)) {
+		return "" // of a file that is not there Nomad says so where its text would be, with status 200
 	}
 	return string(text)
+}
+
+// isDigest reports whether a text is a SHA-256 as sha256sum writes it.
+func isDigest(text string) bool {
+	return len(text) == digestLength && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 // StopTwin removes a twin's job and waits until its machine has ended. A twin

@@ -100,7 +100,7 @@ func (c *Client) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image,
 		return twin.Image{}, err
 	}
 	digest, path, ok := strings.Cut(strings.TrimSpace(text), "\n")
-	if !ok || len(digest) != digestMax || !strings.HasPrefix(path, "/") {
+	if !ok || !isDigest(digest) || !strings.HasPrefix(path, "/") {
 		return twin.Image{}, api.Errorf(api.CodeInternal, "bake image: the node answered %q", text)
 	}
 	return twin.Image{Path: path, Digest: digest, Node: node}, nil

@@ -1,0 +1,42 @@
+package nomad
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/internal/simulator/twin"
+)
+
+// TestTwinDigest: only what is a digest is taken for one. Nomad (1.11.3) answers
+// for a file that is not there with status 200 and says so in the body.
+func TestTwinDigest(t *testing.T) {
+	digest := strings.Repeat("0123456789abcdef", 4)
+	cases := map[string]struct {
+		image, text, want string
+	}{
+		"digest":        {"/images/a.qcow2", digest, digest},
+		"absent":        {"/images/a.qcow2", "stat /var/nomad/alloc/5a3c1b8e/alloc/data/oakum-twin.sha256: no such file or directory", ""},
+		"half of one":   {"/images/a.qcow2", digest[:32], ""},
+		"more than one": {"/images/a.qcow2", digest + "0", ""},
+		"no hex digits": {"/images/a.qcow2", strings.Repeat("g", 64), ""},
+		"own disk":      {"", digest, ""},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				must.Eq(t, "/v1/client/fs/cat/a-1", r.URL.Path)
+				_, _ = fmt.Fprint(w, c.text)
+			}))
+			t.Cleanup(s.Close)
+			client, err := New(Config{Address: s.URL})
+			must.NoError(t, err)
+			must.Eq(t, c.want, client.twinDigest(t.Context(), twin.Machine{Image: c.image}, &nomadapi.Allocation{ID: "a-1"}))
+		})
+	}
+}
