@@ -306,11 +306,27 @@ func (s *script) running(versions map[uint64]int) bool {
 	return len(have) == 0
 }
 
-// settled waits for running and writes down every allocation.
+// settled waits for running, and until clients have said of every instance that
+// it is healthy, where they are the ones who say so. It writes down every
+// allocation.
 func (s *script) settled(versions map[uint64]int) {
 	s.t.Helper()
-	s.await(fmt.Sprintf("instances by version: %v", versions), func() bool { return s.running(versions) })
+	s.await(fmt.Sprintf("instances by version: %v", versions), func() bool { return s.running(versions) && s.judged() })
 	s.sayAllocs()
+}
+
+// judged reports whether no client has yet to say how a live instance is.
+func (s *script) judged() bool {
+	s.t.Helper()
+	return !slices.ContainsFunc(s.live(), func(stub *nomadapi.AllocationListStub) bool {
+		if d := stub.DeploymentStatus; d != nil && d.Healthy != nil {
+			return false
+		}
+		a, _, err := s.vendor.Allocations().Info(stub.ID, nil)
+		must.NoError(s.t, err)
+		u := a.Job.LookupTaskGroup(a.TaskGroup).Update
+		return a.DeploymentID != "" && u != nil && deref(u.HealthCheck) != "manual"
+	})
 }
 
 func (s *script) sayAllocs() {

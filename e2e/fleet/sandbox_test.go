@@ -22,6 +22,7 @@ import (
 // TestSandbox tries patches on twins that the model serves, with the simulator
 // and the adapter that production uses.
 func TestSandbox(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		apply    api.Apply
 		negative bool

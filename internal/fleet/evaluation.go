@@ -97,12 +97,17 @@ func (f *Fleet) evaluate(j *jobState, trigger string) *Evaluation {
 		return j.pending
 	}
 	e := f.newEvaluation(j, trigger, EvalPending)
+	f.enqueue(j, e)
+	return e
+}
+
+// enqueue has the scheduler carry out an evaluation soon.
+func (f *Fleet) enqueue(j *jobState, e *Evaluation) {
 	j.pending = e
 	f.after(f.between(f.evalLeast, f.evalMost), func() {
 		j.pending = nil
 		f.schedule(j, e)
 	})
-	return e
 }
 
 func (f *Fleet) newEvaluation(j *jobState, trigger, status string) *Evaluation {
@@ -128,7 +133,8 @@ func (f *Fleet) evaluationChanged(e *Evaluation) {
 	})
 }
 
-// roomier evaluates the jobs that wait for room, since there may be some.
+// roomier evaluates the jobs that wait for room, since there may be some. Each
+// one's blocked evaluation has its turn again, however often that happens.
 func (f *Fleet) roomier() {
 	if len(f.blocked) == 0 || f.roomy {
 		return
@@ -142,14 +148,20 @@ func (f *Fleet) roomier() {
 		}
 		slices.SortFunc(waiting, JobID.Compare)
 		for _, id := range waiting {
-			f.evaluate(f.blocked[id], TriggerQueuedAllocs)
+			if j := f.blocked[id]; j.pending == nil {
+				f.enqueue(j, j.blocked) // it is called blocked until it is over
+			}
 		}
 	})
 }
 
 // block keeps a job whose instances found no place, until there is room.
 func (f *Fleet) block(j *jobState, e *Evaluation) {
-	if j.blocked == nil {
+	switch {
+	case e == j.blocked:
+		e.Status = EvalBlocked // again
+		return
+	case j.blocked == nil:
 		j.blocked = f.newEvaluation(j, TriggerQueuedAllocs, EvalBlocked)
 		j.blocked.Previous = e.ID
 		f.blocked[j.current.JobID] = j

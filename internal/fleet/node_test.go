@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -104,6 +105,14 @@ func TestInstancesWithoutRoomWait(t *testing.T) {
 	must.Eq(t, EvalBlocked, evals[0].Status)
 	must.Eq(t, map[string]int{"g": 3}, evals[0].Queued)
 	must.Eq(t, Failure{Evaluated: 1, Exhausted: 1, Dimension: map[string]int{"memory": 1}, Coalesced: 2}, evals[0].Failed["g"])
+	r.pass(time.Minute)
+	kept := slices.Clone(r.Evaluations(JobID{"default", "web"}))
+	for range 2 * keptEvaluations {
+		r.AddNode(Node{CPU: 1000, MemoryMB: 1})
+		r.pass(time.Second)
+	}
+	must.Eq(t, kept, r.Evaluations(JobID{"default", "web"}), must.Sprint("looked at again and again, it is the same evaluation"))
+	must.Eq(t, EvalBlocked, evals[0].Status)
 	r.AddNode(Node{CPU: 1000, MemoryMB: 10_000})
 	r.pass(time.Second)
 	must.Len(t, 5, r.Instances(ref()))
