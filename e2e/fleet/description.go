@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"time"
 
@@ -27,6 +27,14 @@ type Description struct {
 	Builds   []Build
 }
 
+// What a description may ask for at most: some times what one machine can hold.
+const (
+	mostNodes     = 20_000
+	mostInstances = 500_000
+	mostMistakes  = 10 // that are told of; a file that is no description has thousands
+	mostFigure    = 1e9
+)
+
 // Nodes are clients of one kind.
 type Nodes struct {
 	Kind     string `hcl:"kind,label"` // prefix of their names, and their node class
@@ -34,6 +42,8 @@ type Nodes struct {
 	CPU      int    `hcl:"cpu,optional"`       // MHz; 16,000 when 0
 	MemoryMB int    `hcl:"memory_mb,optional"` // 32,768 when 0
 	Racks    int    `hcl:"racks,optional"`     // they stand in so many racks in turn; 1 when 0
+
+	Range hcl.Range `hcl:",def_range"`
 }
 
 // Service is a job of one group and one task, named like its service in Consul.
@@ -103,22 +113,30 @@ func Describe(filename string) (*Description, error) {
 		diags = append(diags, gohcl.DecodeBody(parsed.Body, nil, &f)...)
 	}
 	if diags.HasErrors() {
-		return nil, api.Errorf(api.CodeInvalid, "read the fleet's description: %v", errors.Join(diags.Errs()...))
+		return nil, mistakes(diags.Errs())
 	}
 	d := &Description{Seed: 1, Nodes: f.Nodes, Services: f.Services, Builds: f.Builds}
 	if f.Seed != nil {
 		d.Seed = *f.Seed
 	}
-	if err := d.check(); err != nil {
-		return nil, api.Errorf(api.CodeInvalid, "read the fleet's description: %v", err)
+	if found := d.check(); len(found) > 0 {
+		return nil, mistakes(found)
 	}
 	return d, nil
 }
 
+// mistakes is one error of all that were found, or of the first ones.
+func mistakes(found []error) error {
+	told := found[:min(len(found), mostMistakes)]
+	if more := len(found) - len(told); more > 0 {
+		told = append(slices.Clone(told), fmt.Errorf("and %d more", more))
+	}
+	return api.Errorf(api.CodeInvalid, "read the fleet's description: %v", errors.Join(told...))
+}
+
 // check finds what a description can't mean.
-func (d *Description) check() error {
-	var found []error
-	names := map[string]bool{}
+func (d *Description) check() (found []error) {
+	names, kinds := map[string]bool{}, map[string]bool{}
 	for _, s := range d.Services {
 		if names[s.Name] {
 			found = append(found, fmt.Errorf("%s: service %s is described twice", s.Range, s.Name))
@@ -129,8 +147,12 @@ func (d *Description) check() error {
 		found = append(found, errors.New("want at least one nodes block"))
 	}
 	for _, n := range d.Nodes {
-		if n.Count < 1 {
-			found = append(found, fmt.Errorf("nodes %s: want a count of at least 1, have %d", n.Kind, n.Count))
+		if kinds[n.Kind] {
+			found = append(found, fmt.Errorf("%s: nodes %s are described twice", n.Range, n.Kind))
+		}
+		kinds[n.Kind] = true
+		for _, err := range n.check() {
+			found = append(found, fmt.Errorf("%s: nodes %s: %w", n.Range, n.Kind, err))
 		}
 	}
 	for i := range d.Services {
@@ -144,19 +166,71 @@ func (d *Description) check() error {
 			found = append(found, fmt.Errorf("%s: build %s: %w", d.Builds[i].Range, d.Builds[i].Name, err))
 		}
 	}
-	return errors.Join(found...)
+	// Each count is within bounds by now or was found, so that the sums hold.
+	nodes, instances := 0, 0
+	for _, n := range d.Nodes {
+		nodes += min(max(n.Count, 0), mostNodes)
+	}
+	for _, s := range d.Services {
+		instances += min(max(s.Count, 0), mostInstances)
+	}
+	if nodes > mostNodes || instances > mostInstances {
+		found = append(found, fmt.Errorf("want at most %d nodes and %d instances in all, have %d and %d", mostNodes, mostInstances, nodes, instances))
+	}
+	return found
+}
+
+func (n Nodes) check() (found []error) {
+	if n.Count < 1 || n.Count > mostNodes {
+		found = append(found, fmt.Errorf("count: want 1 to %d, have %d", mostNodes, n.Count))
+	}
+	for _, f := range []struct {
+		field string
+		value int
+	}{{"cpu", n.CPU}, {"memory_mb", n.MemoryMB}, {"racks", n.Racks}} {
+		if f.value < 0 {
+			found = append(found, fmt.Errorf("%s: want 0 or more, have %d", f.field, f.value))
+		}
+	}
+	return append(found, name(n.Kind)...)
+}
+
+// name finds what Consul would not take as a service's name.
+func name(text string) []error {
+	if spelled.MatchString(text) {
+		return nil
+	}
+	return []error{errors.New("want a name of at most 63 letters, digits and dashes, with no dash at either end")}
+}
+
+var spelled = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`)
+
+// figure is a number of a description by its field.
+type figure struct {
+	field string
+	value float64
+}
+
+// outside finds the figures that are not between 0 and most.
+func outside(most float64, figures ...figure) (found []error) {
+	for _, f := range figures {
+		if !(f.value >= 0 && f.value <= most) {
+			found = append(found, fmt.Errorf("%s: want 0 to %g, have %g", f.field, most, f.value))
+		}
+	}
+	return found
 }
 
 func (s *Service) check(names map[string]bool) (found []error) {
-	if s.Count < 0 {
-		found = append(found, fmt.Errorf("count: want 0 or more, have %d", s.Count))
+	found = name(s.Name)
+	if s.Count < 0 || s.Count > mostInstances {
+		found = append(found, fmt.Errorf("count: want 0 to %d, have %d", mostInstances, s.Count))
 	}
 	if _, ok := weeks()[s.Week]; !ok {
 		found = append(found, fmt.Errorf("week: want steady, office or evenings, have %q", s.Week))
 	}
-	if s.Rate < 0 || s.Errors < 0 || s.Errors > 1 || math.IsNaN(s.Rate) {
-		found = append(found, errors.New("want a rate of at least 0 and errors between 0 and 1"))
-	}
+	found = append(found, outside(mostFigure, figure{"rate", s.Rate})...)
+	found = append(found, outside(1, figure{"errors", s.Errors})...)
 	for _, d := range []struct {
 		field, text string
 		to          *time.Duration
@@ -169,6 +243,7 @@ func (s *Service) check(names map[string]bool) (found []error) {
 		if !names[to] || to == s.Name {
 			found = append(found, fmt.Errorf("calls: there is no other service %q", to))
 		}
+		found = append(found, outside(mostFigure, figure{"calls: " + to, s.Calls[to]})...)
 	}
 	return found
 }
@@ -180,9 +255,9 @@ func (b *Build) check() (found []error) {
 	if _, err := path.Match(b.Image, ""); err != nil {
 		found = append(found, fmt.Errorf("image: %w", err))
 	}
-	if b.Errors < 0 || b.Errors > 1 {
-		found = append(found, fmt.Errorf("errors: want a share between 0 and 1, have %g", b.Errors))
-	}
+	found = append(found, outside(1, figure{"errors", b.Errors})...)
+	found = append(found, outside(mostFigure, figure{"latency", b.Latency}, figure{"cpu", b.CPU}, figure{"memory", b.Memory},
+		figure{"disk", b.Disk}, figure{"above_rate", b.AboveRate})...)
 	if err := span(b.CrashAfter, &b.crashAfter); err != nil {
 		found = append(found, fmt.Errorf("crash_after: %w", err))
 	}

@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -36,7 +37,18 @@ func TestDescribe_TellsWhereTheMistakeIs(t *testing.T) {
 		{"no duration", nodes + "service \"a\" {\n  count = 1\n  latency = \"fast\"\n}", `service a: latency: want a duration above 0 such as 10ms, have "fast"`},
 		{"no week", nodes + "service \"a\" {\n  count = 1\n  week = \"leap\"\n}", `service a: week: want steady, office or evenings, have "leap"`},
 		{"a build of nothing", nodes + `build "b" { errors = 0.5 }`, "fleet.hcl:2,1-10: build b: want an image or env, by which it is known"},
-		{"more than all", nodes + "build \"b\" {\n  image = \"x\"\n  errors = 1.5\n}", "build b: errors: want a share between 0 and 1, have 1.5"},
+		{"more than all", nodes + "build \"b\" {\n  image = \"x\"\n  errors = 1.5\n}", "build b: errors: want 0 to 1, have 1.5"},
+		{"a negative factor", nodes + "build \"b\" {\n  image = \"x\"\n  latency = -5\n}", "build b: latency: want 0 to 1e+09, have -5"},
+		{"endless requests", nodes + "service \"a\" {\n  count = 1\n  rate = 1e300\n}", "fleet.hcl:2,1-12: service a: rate: want 0 to 1e+09, have 1e+300"},
+		{"negative calls", nodes + "service \"a\" { count = 1 }\nservice \"b\" {\n  count = 1\n  calls = { a = -1 }\n}", "service b: calls: a: want 0 to 1e+09, have -1"},
+		{"too many nodes", `nodes "n" { count = 2000000000 }`, "fleet.hcl:1,1-10: nodes n: count: want 1 to 20000, have 2000000000"},
+		{"too many nodes in all", "nodes \"n\" { count = 15000 }\nnodes \"m\" { count = 15000 }", "have 30000 and 0"},
+		{"too many instances", nodes + `service "a" { count = 2000000000 }`, "service a: count: want 0 to 500000, have 2000000000"},
+		{"the same nodes twice", nodes + nodes, "fleet.hcl:2,1-10: nodes n are described twice"},
+		{"negative memory", "nodes \"n\" {\n  count = 1\n  memory_mb = -1\n}", "nodes n: memory_mb: want 0 or more, have -1"},
+		{"no name", nodes + `service "" { count = 1 }`, "want a name of at most 63 letters"},
+		{"a name that is a path", nodes + `service "a b/../c" { count = 1 }`, "want a name of at most 63 letters"},
+		{"no text at all", strings.Repeat("\x00", 1000), "more"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -45,6 +57,7 @@ func TestDescribe_TellsWhereTheMistakeIs(t *testing.T) {
 			_, err := fleet.Describe(file)
 			must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
 			must.StrContains(t, err.Error(), tc.want)
+			must.LessEq(t, 11, strings.Count(err.Error(), "\n")+1, must.Sprint("lines"))
 		})
 	}
 }
