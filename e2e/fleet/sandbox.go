@@ -26,8 +26,10 @@ const (
 	loopback = "127.0.0.1"
 	// measured is how often a client measures what its tasks use.
 	measured = time.Second
-	// recently is the time over which a twin's rate is counted.
-	recently = 10 * time.Second
+	// recently is the time over which a twin's rate is counted: shorter than the
+	// pause that the simulator makes after its warm-up, in which twins are asked as
+	// fast as they answer.
+	recently = 2 * time.Second
 	// uptime is how long the model's nodes had been up when the model began.
 	uptime = time.Hour
 

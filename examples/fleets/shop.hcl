@@ -6,12 +6,13 @@ nodes "client" {
   racks = 3
 }
 
-# Four virtual machines, which the sandbox has twins of.
+# Four virtual machines, which the sandbox has twins of. They are quick, so that a
+# twin's caches are soon warm.
 service "store" {
   count   = 4
   driver  = "qemu"
   image   = "/images/store-1.0.qcow2"
-  latency = "11ms"
+  latency = "5ms"
   boot    = "1s"
 
   meta = {
@@ -99,7 +100,7 @@ service "catalog" {
   calls = {
     pricing    = 0.5
     promotions = 0.2
-    store      = 0.5
+    store      = 1
     media      = 0.3
   }
 }
@@ -386,11 +387,12 @@ service "reports" {
 # Slow and hungry from its first request: the sandbox rejects it.
 build "store-1.2" {
   image   = "/images/store-1.2.qcow2"
-  latency = 60
+  latency = 100
   cpu     = 10
 }
 
-# Good in the sandbox; errs and slows down under the load of production.
+# Good in the sandbox, which sends at most ten requests/s; errs and slows down under
+# the load of production, which is twice as much as this even in the small hours.
 build "store-1.3" {
   image      = "/images/store-1.3.qcow2"
   errors     = 0.3
