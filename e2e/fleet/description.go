@@ -172,7 +172,7 @@ func (d *Description) check() (found []error) {
 		nodes += min(max(n.Count, 0), mostNodes)
 	}
 	for _, s := range d.Services {
-		instances += min(max(s.Count, 0), mostInstances)
+		instances += min(max(s.Count, 0), jobMaxCount)
 	}
 	if nodes > mostNodes || instances > mostInstances {
 		found = append(found, fmt.Errorf("want at most %d nodes and %d instances in all, have %d and %d", mostNodes, mostInstances, nodes, instances))
@@ -223,8 +223,8 @@ func outside(most float64, figures ...figure) (found []error) {
 
 func (s *Service) check(names map[string]bool) (found []error) {
 	found = name(s.Name)
-	if s.Count < 0 || s.Count > mostInstances {
-		found = append(found, fmt.Errorf("count: want 0 to %d, have %d", mostInstances, s.Count))
+	if s.Count < 0 || s.Count > jobMaxCount {
+		found = append(found, fmt.Errorf("count: want 0 to %d, have %d", jobMaxCount, s.Count))
 	}
 	if _, ok := weeks()[s.Week]; !ok {
 		found = append(found, fmt.Errorf("week: want steady, office or evenings, have %q", s.Week))

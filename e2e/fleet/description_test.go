@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,7 +75,8 @@ func TestDescribe_TellsWhereTheMistakeIs(t *testing.T) {
 		{"negative calls", nodes + "service \"a\" { count = 1 }\nservice \"b\" {\n  count = 1\n  calls = { a = -1 }\n}", "service b: calls: a: want 0 to 1e+09, have -1"},
 		{"too many nodes", `nodes "n" { count = 2000000000 }`, "fleet.hcl:1,1-10: nodes n: count: want 1 to 20000, have 2000000000"},
 		{"too many nodes in all", "nodes \"n\" { count = 15000 }\nnodes \"m\" { count = 15000 }", "have 30000 and 0"},
-		{"too many instances", nodes + `service "a" { count = 2000000000 }`, "service a: count: want 0 to 500000, have 2000000000"},
+		{"too many instances", nodes + `service "a" { count = 2000000000 }`, "service a: count: want 0 to 50000, have 2000000000"},
+		{"too many instances in all", nodes + large(11), "have 1 and 550000"},
 		{"the same nodes twice", nodes + nodes, "fleet.hcl:2,1-10: nodes n are described twice"},
 		{"negative memory", "nodes \"n\" {\n  count = 1\n  memory_mb = -1\n}", "nodes n: memory_mb: want 0 or more, have -1"},
 		{"no name", nodes + `service "" { count = 1 }`, "want a name of at most 63 letters"},
@@ -91,4 +93,13 @@ func TestDescribe_TellsWhereTheMistakeIs(t *testing.T) {
 			must.LessEq(t, 11, strings.Count(err.Error(), "\n")+1, must.Sprint("lines"))
 		})
 	}
+}
+
+// large is services of as many instances as one may have.
+func large(services int) string {
+	var b strings.Builder
+	for i := range services {
+		fmt.Fprintf(&b, "service \"s%d\" { count = 50000 }\n", i)
+	}
+	return b.String()
 }

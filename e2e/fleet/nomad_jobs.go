@@ -46,6 +46,9 @@ func (n *Nomad) jobRoutes() map[string]any {
 	}
 }
 
+// jobMaxCount is how many instances Nomad takes of one job, as its default is.
+const jobMaxCount = 50_000
+
 func (n *Nomad) listJobs(f *fleet.Fleet, q *question) (any, uint64, error) {
 	out := []*nomadapi.JobListStub{}
 	prefix, meta := q.query("prefix"), q.flag("meta")
@@ -148,6 +151,9 @@ func (n *Nomad) accept(job *nomadapi.Job) (fleet.Job, error) {
 	if job == nil || orZero(job.ID) == "" {
 		return fleet.Job{}, answer(http.StatusBadRequest, "Job must be specified")
 	}
+	if holed(job) {
+		return fleet.Job{}, answer(http.StatusBadRequest, "Job %q has null in a list", *job.ID)
+	}
 	// People write jobs without the defaults that Nomad fills in.
 	for _, g := range job.TaskGroups {
 		if g.Name == nil {
@@ -166,6 +172,16 @@ func (n *Nomad) accept(job *nomadapi.Job) (fleet.Job, error) {
 	return FromNomad(job)
 }
 
+// holed reports whether a list of the job has an element that isn't there.
+func holed(job *nomadapi.Job) bool {
+	services := func(list []*nomadapi.Service) bool { return slices.Contains(list, nil) }
+	return slices.ContainsFunc(job.TaskGroups, func(g *nomadapi.TaskGroup) bool {
+		return g == nil || services(g.Services) || slices.Contains(g.Networks, nil) || slices.ContainsFunc(g.Tasks, func(t *nomadapi.Task) bool {
+			return t == nil || services(t.Services)
+		})
+	})
+}
+
 // nonsense lists what Nomad refuses of a job.
 func nonsense(job *nomadapi.Job) []string {
 	var words []string
@@ -177,13 +193,14 @@ func nonsense(job *nomadapi.Job) []string {
 	if len(job.TaskGroups) == 0 {
 		words = append(words, "Missing job task groups")
 	}
-	seen := map[string]int{}
+	seen, count := map[string]int{}, 0
 	for i, g := range job.TaskGroups {
 		if first, ok := seen[*g.Name]; ok {
 			words = append(words, fmt.Sprintf("Job task group %d redefines '%s' from group %d", i+1, *g.Name, first))
 		} else {
 			seen[*g.Name] = i + 1
 		}
+		count += min(*g.Count, jobMaxCount+1) // so that the sum holds
 		var bad []string
 		if *g.Count < 0 {
 			bad = append(bad, "Task group count can't be negative")
@@ -197,6 +214,9 @@ func nonsense(job *nomadapi.Job) []string {
 		if len(bad) > 0 {
 			words = append(words, fmt.Sprintf("Task group %s validation failed: %v", *g.Name, complaint(bad)))
 		}
+	}
+	if count > jobMaxCount {
+		words = append(words, fmt.Sprintf("total count was greater than configured job_max_count: %d > %d", count, jobMaxCount))
 	}
 	return words
 }
@@ -307,6 +327,13 @@ func scale(f *fleet.Fleet, q *question) (any, error) {
 		return nil, answer(http.StatusNotFound, "job %q not found", id.ID)
 	case j.Group(group) == nil:
 		return nil, answer(http.StatusBadRequest, "task group %q specified for scaling does not exist in job", group)
+	}
+	total := *req.Count - int64(j.Group(group).Count)
+	for _, g := range j.Groups {
+		total += int64(g.Count)
+	}
+	if total > jobMaxCount {
+		return nil, answer(http.StatusInternalServerError, "total count was greater than configured job_max_count: %d > %d", total, jobMaxCount)
 	}
 	done, err := f.Scale(api.TargetRef{Namespace: id.Namespace, Job: id.ID, Group: group}, int(*req.Count))
 	if err != nil {

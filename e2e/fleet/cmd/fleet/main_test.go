@@ -80,7 +80,7 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		"two files":       {anywhere("a", "b"), "have 2"},
 		"an absent file":  {anywhere("/nowhere/fleet.hcl"), "read the fleet's description: open /nowhere/fleet.hcl: no such file or directory"},
 		"no HCL":          {anywhere(write(t, "service {")), "fleet.hcl:1,9"},
-		"a wrong figure":  {anywhere(write(t, strings.Replace(described, "count = 3", "count = -3", 1))), "service web: count: want 0 or more, have -3"},
+		"a wrong figure":  {anywhere(write(t, strings.Replace(described, "count = 3", "count = -3", 1))), "service web: count: want 0 to 50000, have -3"},
 		"a wrong callee":  {anywhere(write(t, strings.Replace(described, "db = 1", "absent = 1", 1))), `there is no other service "absent"`},
 		"a taken port":    {anywhere("-consul="+taken.Addr().String(), write(t, described)), "serve consul: listen tcp " + taken.Addr().String()},
 		"a strange flag":  {[]string{"-odd"}, "flag provided but not defined: -odd"},
