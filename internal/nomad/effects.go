@@ -157,7 +157,7 @@ func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, ex
 
 // Settle marks every instance of the latest deployment healthy, which makes
 // it successful and its job version stable. It does nothing when the
-// deployment is over.
+// deployment is over, and a deployment that ends meanwhile is over as well.
 func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -170,6 +170,11 @@ func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
 		return err
 	}
 	_, _, err = c.api.Deployments().SetAllocHealth(dep.ID, ids, nil, c.write(ctx, m.Target.Namespace))
+	if err != nil {
+		if now, again := c.deployment(ctx, m.Target); again == nil && (now == nil || now.ID != dep.ID || !running(now)) {
+			return nil
+		}
+	}
 	return explain("mark deployment healthy", err)
 }
 

@@ -1,0 +1,60 @@
+package nomad_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/rollout"
+)
+
+// TestSettle_AnEndInBetween: Nomad refuses a word on a deployment that has ended
+// since it was read. That is no failure; the same refusal of one that goes on is.
+func TestSettle_AnEndInBetween(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		after string // status of the deployment once the word was refused
+		code  api.ErrorCode
+	}{
+		"it has ended": {"successful", ""},
+		"it goes on":   {"running", api.CodeUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			refused := 0
+			door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("X-Nomad-Index", "7")
+				var answer any
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/job/store/deployment") && refused > 0:
+					answer = map[string]any{"ID": "d", "Status": tc.after}
+				case strings.HasSuffix(r.URL.Path, "/job/store/deployment"):
+					answer = map[string]any{"ID": "d", "Status": "running"}
+				case strings.HasSuffix(r.URL.Path, "/deployment/allocations/d"):
+					answer = []any{map[string]any{"ID": "a", "DesiredStatus": "run", "ClientStatus": "running"}}
+				default:
+					refused++
+					http.Error(w, "can't set health of allocations for a terminal deployment", http.StatusInternalServerError)
+					return
+				}
+				must.NoError(t, json.NewEncoder(w).Encode(answer))
+			}))
+			t.Cleanup(door.Close)
+			client, err := nomad.New(nomad.Config{Address: door.URL})
+			must.NoError(t, err)
+			err = client.Settle(t.Context(), rollout.Move{Target: api.TargetRef{Namespace: "default", Job: "store", Group: "store"}})
+			must.Positive(t, refused)
+			if tc.code == "" {
+				must.NoError(t, err)
+				return
+			}
+			must.True(t, api.IsCode(err, tc.code), must.Sprint(err))
+		})
+	}
+}
