@@ -172,15 +172,18 @@ func readFacts(path string) (api.FleetFacts, error) {
 	return facts, nil
 }
 
-// writeFacts replaces a file as a whole, so that nobody reads half of it.
+// writeFacts replaces a file as a whole, so that nobody reads half of it. What is
+// there and is no file, such as /dev/stdout, is written to.
 func writeFacts(path string, facts api.FleetFacts) error {
 	text, err := json.MarshalIndent(facts, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode facts: %w", err)
 	}
+	text = append(text, '\n')
 	temporary := path + ".tmp"
-	err = os.WriteFile(temporary, append(text, '\n'), 0o600)
-	if err == nil {
+	if info, there := os.Stat(path); there == nil && !info.Mode().IsRegular() {
+		err = os.WriteFile(path, text, 0o600)
+	} else if err = os.WriteFile(temporary, text, 0o600); err == nil {
 		err = os.Rename(temporary, path)
 	}
 	if err != nil {
