@@ -111,6 +111,17 @@ func listed(words []string) string {
 	return strings.Join(words, " ")
 }
 
+// sharedMax is how many services a server lists that share nodes with one.
+const sharedMax = 16
+
+// shared tells when the list may not be all.
+func shared(services []string) string {
+	if len(services) < sharedMax {
+		return strings.Join(services, " ")
+	}
+	return fmt.Sprintf("%s; there may be more, %d are listed", strings.Join(services, " "), sharedMax)
+}
+
 func printWithout(w io.Writer, g api.GraphWithout) {
 	weakened := make([]string, len(g.Weakened))
 	for i, l := range g.Weakened {
@@ -125,7 +136,7 @@ func printImpact(w io.Writer, i api.GraphImpact) {
 	fields(w, "Service", i.Service, "Certainly hurts", listed(i.Certain), "Possibly hurts too", listed(i.Possible),
 		"Single point", yesNo(crit.SinglePoint), "Stands before", strings.Join(crit.Dominates, " "),
 		"Blast radius", fmt.Sprintf("%d certain, %d possible", crit.BlastRadius, crit.BlastRadiusMax),
-		"One instance", yesNo(crit.SingleInstance), "Shares nodes with", strings.Join(crit.SharedNodesWith, " "),
+		"One instance", yesNo(crit.SingleInstance), "Shares nodes with", shared(crit.SharedNodesWith),
 		"Score", fmt.Sprintf("%.2f", crit.Score))
 	if len(crit.Parts) == 0 {
 		return
