@@ -79,18 +79,21 @@ func (t *teller) tried(ctx context.Context) error {
 	t.chapter("Two patches at once: the sandbox condemns one, the other goes blue/green meanwhile")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ids := map[string]api.RolloutStatus{}
-	for file, want := range map[string]api.RolloutStatus{"store-1.2.hcl": api.RolloutRejected, "cart-2.0.hcl": api.RolloutComplete} {
-		id, err := t.start(ctx, file)
-		if err != nil {
+	sent := []struct {
+		file string
+		want api.RolloutStatus
+		id   string
+	}{{file: "store-1.2.hcl", want: api.RolloutRejected}, {file: "cart-2.0.hcl", want: api.RolloutComplete}}
+	for i := range sent {
+		var err error
+		if sent[i].id, err = t.start(ctx, sent[i].file); err != nil {
 			return err
 		}
-		ids[id] = want
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for id, want := range ids {
+	for _, s := range sent {
 		group.Go(func() error {
-			_, err := t.follow(ctx, id, want, nil)
+			_, err := t.follow(ctx, s.id, s.want, nil)
 			return err
 		})
 	}
