@@ -36,6 +36,7 @@ type control struct {
 	at       uint64 // index of the policies in compiled
 	analysed *graph.Analysis
 	viewed   api.Graph
+	targets  []api.Target // of viewed; nil until somebody asks
 	viewedAt uint64
 	term     context.Context //nolint:containedctx // the present term of leadership; nil outside of one
 	tester   *simulator.Simulator
@@ -345,8 +346,10 @@ func (c *control) view(use func(g api.Graph, a *graph.Analysis)) {
 	switch {
 	case c.analysed == nil:
 		c.viewed, c.analysed = graph.View(c.store.Graph())
+		c.targets = nil
 	case c.viewedAt != index:
 		c.viewed = c.analysed.Review(c.viewed, c.store.Graph())
+		c.targets = nil
 	}
 	c.viewedAt = index
 	use(c.viewed, c.analysed)

@@ -60,11 +60,21 @@ func (c *control) reconsider(r api.Rollout) (api.Decision, error) {
 		impact = sim.Impact
 	}
 	in.Patch, _ = c.store.Patch(r.Patch)
-	in.Open, in.Now = c.store.OpenRollouts(), time.Now().UTC()
-	c.view(func(g api.Graph, _ *graph.Analysis) { in.Graph = g })
-	in.Targets = make([]api.Target, len(in.Graph.Targets))
-	for i, t := range in.Graph.Targets {
-		in.Targets[i] = t.Target
-	}
+	// Every rollout of a large plan asks when a doubt ends: what they have in common
+	// is made once.
+	in.Open, in.Now = c.store.Beside(r.Plan), time.Now().UTC()
+	c.view(func(g api.Graph, _ *graph.Analysis) { in.Graph, in.Targets = g, c.listed() })
 	return planner.Reconsider(in, r, impact)
+}
+
+// listed are the targets of the graph as it was viewed last. They are shared, and must
+// not be changed. The caller is in view.
+func (c *control) listed() []api.Target {
+	if c.targets == nil {
+		c.targets = make([]api.Target, len(c.viewed.Targets))
+		for i, t := range c.viewed.Targets {
+			c.targets[i] = t.Target
+		}
+	}
+	return c.targets
 }
