@@ -107,6 +107,11 @@ func NewPaired(h History) Paired {
 	return p
 }
 
+// Anew is a process that knows the same history and has seen no difference yet.
+func (p *Paired) Anew() Paired {
+	return Paired{Phi: p.Phi, Variance: p.Variance, Trust: p.Trust, Doubt: p.Doubt}
+}
+
 // LogE is the natural logarithm of the evidence that the mean is above zero.
 func (p *Paired) LogE() float64 {
 	if p.N < pairedMin {

@@ -12,6 +12,11 @@ import (
 // what was known before: enough for a deviation, and of the same hour.
 const freshLooks = 5
 
+// settled is after how many readings the second evidence for a promotion begins: an
+// instance that has just begun works more than it ever will again, for some ten
+// seconds as seen of virtual machines, read every second or two.
+const settled = 8
+
 // repeatedFor is how long a reading that is the same in both arms, to the last
 // digit, is taken for the same sample read again, where nobody says how long scrapes
 // are apart. After that it counts, so that a constant is judged too.
@@ -31,6 +36,11 @@ type gaugeModel struct {
 	Worth   float64      `json:"worth,omitempty"`  // how many independent values one of its values is worth
 	Worse   stats.Paired `json:"worse"`
 	Better  stats.Paired `json:"better"`
+	// Later is Better without the first readings; nil until they are over. The mean
+	// of two e-processes is one, whenever the second begins, so both share the
+	// evidence for a promotion: what a first reading far off costs Better for
+	// minutes, Later has back, and what Later may cost is a factor of two.
+	Later *stats.Paired `json:"later,omitempty"`
 }
 
 func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
@@ -97,7 +107,16 @@ func (m *gaugeModel) observe(kpi KPI, pair Pair, seconds float64) {
 		m.Stable.M2 += delta * (high - m.Stable.Mean)
 	}
 	m.Worse.Observe(canary - m.AbortLimit(high))
-	m.Better.Observe(m.PromoteLimit(low) - canary)
+	better := m.PromoteLimit(low) - canary
+	m.Better.Observe(better)
+	if m.N <= settled {
+		return
+	}
+	if m.Later == nil {
+		later := m.Better.Anew()
+		m.Later = &later
+	}
+	m.Later.Observe(better)
 }
 
 // slack is how uncertain the reference of a canary without a stable arm is.
@@ -108,9 +127,19 @@ func (m *gaugeModel) slack() float64 {
 	return 2.58 * math.Sqrt(m.Carried.M2/(m.Carried.N-1)) / math.Sqrt(max(m.Carried.N*m.Worth, 1))
 }
 
-func (m *gaugeModel) evidence() (abort, promote float64) { return m.Worse.LogE(), m.Better.LogE() }
+func (m *gaugeModel) evidence() (abort, promote float64) {
+	if m.Later == nil { // which counts as 1 until it begins
+		return m.Worse.LogE(), stats.LogMeanExp(m.Better.LogE(), 0)
+	}
+	return m.Worse.LogE(), stats.LogMeanExp(m.Better.LogE(), m.Later.LogE())
+}
 
-func (m *gaugeModel) most() (abort, promote float64) { return m.Worse.Most(), m.Better.Most() }
+func (m *gaugeModel) most() (abort, promote float64) {
+	if m.Later == nil {
+		return m.Worse.Most(), max(m.Better.Most(), 0)
+	}
+	return m.Worse.Most(), max(m.Better.Most(), m.Later.Most())
+}
 
 func (m *gaugeModel) figures(KPI) (stable, canary, exposure float64) {
 	if m.Alone {
