@@ -207,7 +207,7 @@ func asked(ctx context.Context, paths []string) (*host.Host, error) {
 }
 
 func printRehearsal(w io.Writer, r api.Rehearsal) {
-	fields(w, "Patch", r.Patch, "Digest", short(r.Digest), "Begins", stamp(r.At), "Order", r.Order, "Missing", strings.Join(r.Weak, ", "),
+	fields(w, "Patch", r.Patch, "Digest", short(r.Digest), "Begins", stamp(r.At), "Order", r.Order, "Missing", strings.Join(r.Weak, "; "),
 		"Plays", fmt.Sprintf("%d of each patch, seeds from %d", r.Seeds, r.Seed))
 	if len(r.Waves) > 0 {
 		printHarmless(w, r)
