@@ -30,7 +30,8 @@ func main() {
 	keep := flag.Bool("keep", false, "at the end, leave everything running until Ctrl-C")
 	only := flag.String("only", "", "comma-separated scenes to play: graph, tried, good, green, rejected, load, leader")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A reader that has seen enough, such as head, ends the story as well.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
 	defer stop()
 	var g ground = &modelled{}
 	if *onReal {
@@ -75,12 +76,21 @@ func run(ctx context.Context, g ground, only string, keep bool) (err error) {
 	if t.root, err = stack.RepositoryRoot(); err != nil {
 		return err
 	}
-	options, env, err := g.Open(ctx, t)
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-		defer cancel()
-		err = errors.Join(err, g.Close(ctx, t))
-	}()
+	if err := known(only, g.Scenes(t)); err != nil {
+		return err
+	}
+	err = t.tell(ctx, only, keep)
+	if err != nil && ctx.Err() != nil {
+		err = errors.New("interrupted") // whatever broke off, it was for that
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	return errors.Join(err, g.Close(ctx, t))
+}
+
+// tell tells the story; what it has opened of the ground stays open.
+func (t *teller) tell(ctx context.Context, only string, keep bool) (err error) {
+	options, env, err := t.ground.Open(ctx, t)
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ const audience = "oakum"
 
 // modelled is a fleet in memory. It needs neither root nor anything but Go.
 type modelled struct {
-	dir    string
+	folder *folder
 	served *fleet.Served
 }
 
@@ -31,8 +31,8 @@ func (m *modelled) Open(ctx context.Context, t *teller) (o daemon.Options, env s
 	if err != nil {
 		return o, env, err
 	}
-	if m.dir, err = os.MkdirTemp("", "oakum-model-"); err != nil {
-		return o, env, fmt.Errorf("make a folder: %w", err)
+	if m.folder, err = newFolder(os.TempDir()); err != nil {
+		return o, env, err
 	}
 	if m.served, err = fleet.Serve(ctx, d, fleet.Loopback(), audience); err != nil {
 		return o, env, err
@@ -46,7 +46,7 @@ func (m *modelled) Open(ctx context.Context, t *teller) (o daemon.Options, env s
 		NomadAddr: m.served.NomadURL, ConsulAddr: m.served.ConsulURL, PrometheusAddr: m.served.PrometheusURL, OIDCAudience: audience,
 	}
 	return daemon.Options{
-		Dir: filepath.Join(m.dir, "oakum"), PortOffset: daemon.AnyPorts, Issuer: m.served.IssuerURL, Rewrite: hurried,
+		Dir: filepath.Join(m.folder.path, "oakum"), PortOffset: daemon.AnyPorts, Issuer: m.served.IssuerURL, Rewrite: hurried,
 	}, env, nil
 }
 
@@ -94,7 +94,7 @@ func (m *modelled) Tokens(context.Context) (pipeline, manager string, err error)
 // Close ends the fleet.
 func (m *modelled) Close(context.Context, *teller) error {
 	if m.served == nil {
-		return os.RemoveAll(m.dir)
+		return m.folder.remove()
 	}
-	return errors.Join(m.served.Close(), os.RemoveAll(m.dir))
+	return errors.Join(m.served.Close(), m.folder.remove())
 }

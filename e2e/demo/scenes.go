@@ -32,6 +32,20 @@ func (t *teller) scenes(ctx context.Context, only string) error {
 	return nil
 }
 
+// known refuses names that no scene has; no name means all scenes.
+func known(only string, scenes []scene) error {
+	var names []string
+	for _, s := range scenes {
+		names = append(names, s.name)
+	}
+	for _, name := range strings.Split(only, ",") {
+		if only != "" && !slices.Contains(names, name) {
+			return fmt.Errorf("-only: no scene %q; there are: %s", name, strings.Join(names, ", "))
+		}
+	}
+	return nil
+}
+
 // scene is one part of the story.
 type scene struct {
 	name string
