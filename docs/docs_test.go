@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/e2e/fleet"
 	"github.com/oakumhq/oakum/plugins/host"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/config"
@@ -81,6 +82,11 @@ func TestExamplesOfThePagesAreTaken(t *testing.T) {
 				case e.begins("patch"):
 					_, diags := policies.ParsePatch(e.file(".hcl"))
 					must.False(t, diags.HasErrors(), must.Sprintf("%s: %v", e.place, diags))
+				case e.begins("nodes"):
+					file := filepath.Join(t.TempDir(), "fleet.hcl")
+					must.NoError(t, os.WriteFile(file, []byte(e.text), 0o600))
+					_, err := fleet.Describe(file)
+					must.NoError(t, err, must.Sprint(e.place))
 				default:
 					agentTakes(t, e)
 				}

@@ -19,12 +19,14 @@ import (
 )
 
 // Description is a fleet as a person writes it down: nodes, services that call
-// each other, and what the builds that patches bring do to them.
+// each other, what the builds that patches bring do to them, and what befalls
+// them all.
 type Description struct {
 	Seed     uint64
 	Nodes    []Nodes
 	Services []Service
 	Builds   []Build
+	Faults   []Fault
 }
 
 // What a description may ask for at most: some times what one machine can hold.
@@ -97,6 +99,7 @@ type file struct {
 	Nodes    []Nodes   `hcl:"nodes,block"`
 	Services []Service `hcl:"service,block"`
 	Builds   []Build   `hcl:"build,block"`
+	Faults   []Fault   `hcl:"fault,block"`
 }
 
 // Describe reads a description. The error has code invalid and names the file,
@@ -115,7 +118,7 @@ func Describe(filename string) (*Description, error) {
 	if diags.HasErrors() {
 		return nil, mistakes(diags.Errs())
 	}
-	d := &Description{Seed: 1, Nodes: f.Nodes, Services: f.Services, Builds: f.Builds}
+	d := &Description{Seed: 1, Nodes: f.Nodes, Services: f.Services, Builds: f.Builds, Faults: f.Faults}
 	if f.Seed != nil {
 		d.Seed = *f.Seed
 	}
@@ -155,6 +158,7 @@ func (d *Description) check() (found []error) {
 			found = append(found, fmt.Errorf("%s: nodes %s: %w", n.Range, n.Kind, err))
 		}
 	}
+	found = append(found, d.checkFaults(names)...)
 	for i := range d.Services {
 		s := &d.Services[i]
 		for _, err := range s.check(names) {
@@ -216,6 +220,21 @@ func outside(most float64, figures ...figure) (found []error) {
 	for _, f := range figures {
 		if !(f.value >= 0 && f.value <= most) {
 			found = append(found, fmt.Errorf("%s: want 0 to %g, have %g", f.field, most, f.value))
+		}
+	}
+	return found
+}
+
+func (d *Description) checkFaults(services map[string]bool) (found []error) {
+	nodes := map[string]bool{}
+	for _, n := range d.Nodes {
+		for _, name := range n.names() {
+			nodes[name] = true
+		}
+	}
+	for i := range d.Faults {
+		for _, err := range d.Faults[i].check(services, nodes) {
+			found = append(found, fmt.Errorf("%s: fault %s: %w", d.Faults[i].Range, d.Faults[i].Kind, err))
 		}
 	}
 	return found

@@ -82,6 +82,17 @@ func TestDescribe_TellsWhereTheMistakeIs(t *testing.T) {
 		{"no name", nodes + `service "" { count = 1 }`, "want a name of at most 63 letters"},
 		{"a name that is a path", nodes + `service "a b/../c" { count = 1 }`, "want a name of at most 63 letters"},
 		{"no text at all", strings.Repeat("\x00", 1000), "more"},
+		{"no such fault", nodes + `fault "rain" { at = "1s" }`, "fleet.hcl:2,1-13: fault rain: want one of node-away, drain,"},
+		{"a fault at no time", nodes + `fault "no-capacity" {}`, `fleet.hcl:2,21-21: Missing required argument; The argument "at" is required`},
+		{"a fault for no time", nodes + "fault \"no-capacity\" {\n  at = \"1s\"\n  for = \"0s\"\n}", "fleet.hcl:2,1-20: fault no-capacity: for: want a duration above 0"},
+		{"a fault of no node", nodes + `fault "drain" { at = "1s" }`, "fleet.hcl:2,1-14: fault drain: want nodes"},
+		{"an absent node", nodes + "fault \"drain\" {\n  at = \"1s\"\n  nodes = [\"n-2\"]\n}", `fault drain: nodes: there is no node "n-2"`},
+		{"a field of another fault", nodes + "fault \"api-away\" {\n  at = \"1s\"\n  api = \"nomad\"\n  delay = \"1s\"\n}", "fault api-away: delay: it has none"},
+		{"an unknown API", nodes + "fault \"api-away\" {\n  at = \"1s\"\n  api = \"vault\"\n}", `fault api-away: api: want nomad, consul or prometheus, have "vault"`},
+		{"no service to scale", nodes + "fault \"autoscaler\" {\n  at = \"1s\"\n  service = \"a\"\n  every = \"1s\"\n  counts = [-1]\n}", `fault autoscaler: service: there is no service "a"`},
+		{"no such count", nodes + "fault \"autoscaler\" {\n  at = \"1s\"\n  service = \"a\"\n  every = \"1s\"\n  counts = [-1]\n}", "fault autoscaler: counts: want 0 to 50000 each, have [-1]"},
+		{"a hurry", nodes + "fault \"autoscaler\" {\n  at = \"1s\"\n  service = \"a\"\n  every = \"1ns\"\n  counts = [1]\n}", "fault autoscaler: every: want at least 1s, have 1ns"},
+		{"a fault in a far future", nodes + `fault "no-capacity" { at = "999999h" }`, "fault no-capacity: at: want at most 8760h0m0s, have 999999h"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

@@ -22,13 +22,13 @@ const (
 )
 
 // Found makes the fleet that a description tells of, with every job registered
-// at now and nothing placed yet.
+// at now and nothing placed yet. Faults of nodes and jobs will befall it.
 func (d *Description) Found(now time.Time) (*fleet.Fleet, error) {
 	f := fleet.New(d.Seed, now)
 	for _, n := range d.Nodes {
-		for i := range n.Count {
+		for i, name := range n.names() {
 			f.AddNode(fleet.Node{
-				Name: fmt.Sprintf("%s-%d", n.Kind, i+1), Class: n.Kind, Meta: map[string]string{"rack": fmt.Sprintf("r%d", i%max(1, n.Racks)+1)},
+				Name: name, Class: n.Kind, Meta: map[string]string{"rack": fmt.Sprintf("r%d", i%max(1, n.Racks)+1)},
 				CPU: cmp.Or(n.CPU, 16_000), MemoryMB: cmp.Or(n.MemoryMB, 32_768),
 			})
 		}
@@ -49,6 +49,9 @@ func (d *Description) Found(now time.Time) (*fleet.Fleet, error) {
 		if _, err := f.Register(job, true, 0); err != nil {
 			return nil, fmt.Errorf("register service %s: %w", d.Services[i].Name, err)
 		}
+	}
+	if err := d.befall(f); err != nil {
+		return nil, err
 	}
 	return f, nil
 }

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-bexpr"
@@ -30,6 +31,15 @@ const (
 	providerNomad = "nomad"
 )
 
+// NomadFault is what ails Nomad's API. The zero value is health.
+type NomadFault struct {
+	Away bool          // connections break
+	Slow time.Duration // every answer takes so long
+	// Leaderless has consistent and default reads, and writes, fail; stale ones are
+	// answered, and say that their server last heard of a leader so long ago.
+	Leaderless time.Duration
+}
+
 // Nomad serves Nomad's HTTP API from a model. It asks nobody for a token.
 type Nomad struct {
 	model   *Model
@@ -37,6 +47,9 @@ type Nomad struct {
 	mux     *http.ServeMux
 	// namespaces that people made, beside default; guarded by the model.
 	namespaces map[string]*namespace
+
+	mu    sync.Mutex
+	fault NomadFault
 }
 
 // NewNomad makes the door. The sandbox answers for what runs on nodes.
@@ -48,8 +61,34 @@ func NewNomad(m *Model, s *Sandbox) *Nomad {
 	return n
 }
 
+// SetFault has something ail the API from now on.
+func (n *Nomad) SetFault(f NomadFault) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.fault = f
+}
+
+func (n *Nomad) ails() NomadFault {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fault
+}
+
 // ServeHTTP implements http.Handler.
-func (n *Nomad) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.mux.ServeHTTP(w, r) }
+func (n *Nomad) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	fault := n.ails()
+	if fault.Away {
+		hangUp()
+	}
+	if !pause(r.Context(), fault.Slow) {
+		return
+	}
+	if fault.Leaderless > 0 && !r.URL.Query().Has("stale") {
+		http.Error(w, "No cluster leader", http.StatusInternalServerError)
+		return
+	}
+	n.mux.ServeHTTP(w, r)
+}
 
 func (n *Nomad) routes() {
 	n.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
@@ -163,8 +202,9 @@ func (n *Nomad) read(h reader) http.Handler {
 				return
 			}
 			w.Header().Set("X-Nomad-Index", strconv.FormatUint(max(1, index), 10))
-			w.Header().Set("X-Nomad-Lastcontact", "0")
-			w.Header().Set("X-Nomad-Knownleader", "true")
+			silent := n.ails().Leaderless
+			w.Header().Set("X-Nomad-Lastcontact", strconv.FormatInt(silent.Milliseconds(), 10))
+			w.Header().Set("X-Nomad-Knownleader", strconv.FormatBool(silent == 0))
 			n.reply(w, q, out)
 			return
 		}

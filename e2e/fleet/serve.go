@@ -59,6 +59,8 @@ type Options struct {
 	Scrape   time.Duration          // interval, as for NewPrometheus
 	Work     func(fleet.Build) Work // as Sandbox.Work
 	Mesh     func(*mesh.Mesh)       // prepares Consul's state
+	// Ail has something ail the APIs, now or later; it holds the model's lock.
+	Ail func(*fleet.Fleet, *Nomad, *Consul, *Prometheus)
 }
 
 // Serve founds the fleet of a description and serves it until Close. Its
@@ -68,7 +70,7 @@ func Serve(ctx context.Context, d *Description, at Addresses, audience string) (
 	if err != nil {
 		return nil, err
 	}
-	return ServeFleet(ctx, f, Options{At: at, Audience: audience, Scrape: scrapeInterval, Work: d.work, Mesh: d.intend})
+	return ServeFleet(ctx, f, Options{At: at, Audience: audience, Scrape: scrapeInterval, Work: d.work, Mesh: d.intend, Ail: d.ail})
 }
 
 // ServeFleet serves a fleet until Close. Nobody else may use it from now on.
@@ -81,6 +83,10 @@ func ServeFleet(ctx context.Context, f *fleet.Fleet, o Options) (*Served, error)
 	if o.Mesh != nil {
 		s.Consul.Mesh(o.Mesh)
 	}
+	nomad, metrics := NewNomad(s.Model, s.sandbox), NewPrometheus(s.Model, o.Scrape)
+	if o.Ail != nil {
+		s.Model.Update(func(f *fleet.Fleet) { o.Ail(f, nomad, s.Consul, metrics) })
+	}
 	s.group.Go(func() { s.Model.Run(ctx) })
 
 	for _, door := range []struct {
@@ -88,9 +94,9 @@ func ServeFleet(ctx context.Context, f *fleet.Fleet, o Options) (*Served, error)
 		url           *string
 		open          func(url string) (http.Handler, error)
 	}{
-		{"nomad", o.At.Nomad, &s.NomadURL, func(string) (http.Handler, error) { return NewNomad(s.Model, s.sandbox), nil }},
+		{"nomad", o.At.Nomad, &s.NomadURL, func(string) (http.Handler, error) { return nomad, nil }},
 		{"consul", o.At.Consul, &s.ConsulURL, func(string) (http.Handler, error) { return s.Consul, nil }},
-		{"prometheus", o.At.Prometheus, &s.PrometheusURL, func(string) (http.Handler, error) { return NewPrometheus(s.Model, o.Scrape), nil }},
+		{"prometheus", o.At.Prometheus, &s.PrometheusURL, func(string) (http.Handler, error) { return metrics, nil }},
 		{"the issuer", o.At.Issuer, &s.IssuerURL, func(url string) (h http.Handler, err error) {
 			s.Issuer, err = NewIssuer(url, o.Audience)
 			return s.Issuer, err
