@@ -30,8 +30,7 @@ func main() {
 	keep := flag.Bool("keep", false, "at the end, leave everything running until Ctrl-C")
 	only := flag.String("only", "", "comma-separated scenes to play: graph, tried, good, green, rejected, load, leader")
 	flag.Parse()
-	// A reader that has seen enough, such as head, ends the story as well.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var g ground = &modelled{}
 	if *onReal {

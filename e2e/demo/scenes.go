@@ -38,7 +38,7 @@ func known(only string, scenes []scene) error {
 	for _, s := range scenes {
 		names = append(names, s.name)
 	}
-	for _, name := range strings.Split(only, ",") {
+	for name := range strings.SplitSeq(only, ",") {
 		if only != "" && !slices.Contains(names, name) {
 			return fmt.Errorf("-only: no scene %q; there are: %s", name, strings.Join(names, ", "))
 		}
