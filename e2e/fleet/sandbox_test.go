@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"context"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ import (
 // and the adapter that production uses.
 func TestSandbox(t *testing.T) {
 	t.Parallel()
+	// All at once, however many processors there are: they wait most of the time.
+	var group sync.WaitGroup
 	for name, c := range map[string]struct {
 		apply    api.Apply
 		negative bool
@@ -34,39 +37,41 @@ func TestSandbox(t *testing.T) {
 		"an image that crashes":           {api.Apply{Kind: api.ApplyImage, Image: "/images/crashing.qcow2"}, true, "died"},
 		"a script that is baked into one": {api.Apply{Kind: api.ApplyScript, Script: "touch /patched"}, false, "nothing got worse"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			client, m := machines(t)
-			target, err := client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "store", Group: "store"})
-			must.NoError(t, err)
-			c.apply.Task = "vm"
-			s := simulator.New(simulator.Options{Sandbox: client, Baker: client, Look: time.Second, Warmup: 2 * time.Second})
-			impact, apply, err := s.Try(t.Context(), simulator.Request{
-				ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(8 * time.Second)},
-				Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: []api.KPISpec{
-					{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.1},
-				}},
-			})
-			must.NoError(t, err)
-			must.Eq(t, c.negative, impact.Negative, must.Sprint(impact.Reason))
-			must.StrContains(t, impact.Reason, c.reason)
-			if c.apply.Kind == api.ApplyScript {
-				must.Eq(t, api.ApplyImage, apply[0].Kind, must.Sprint("production gets the image that was tried"))
-				must.StrContains(t, apply[0].Image, "/images/store-1+")
-			}
-			if !c.negative {
-				for _, w := range impact.Twins {
-					must.NotEq(t, "", w.ImageDigest, must.Sprint(w.Role))
+		group.Go(func() {
+			t.Run(name, func(t *testing.T) {
+				client, m := machines(t)
+				target, err := client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "store", Group: "store"})
+				must.NoError(t, err)
+				c.apply.Task = "vm"
+				s := simulator.New(simulator.Options{Sandbox: client, Baker: client, Look: time.Second, Warmup: 2 * time.Second})
+				impact, apply, err := s.Try(t.Context(), simulator.Request{
+					ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(8 * time.Second)},
+					Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: []api.KPISpec{
+						{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.1},
+					}},
+				})
+				must.NoError(t, err)
+				must.Eq(t, c.negative, impact.Negative, must.Sprint(impact.Reason))
+				must.StrContains(t, impact.Reason, c.reason)
+				if c.apply.Kind == api.ApplyScript {
+					must.Eq(t, api.ApplyImage, apply[0].Kind, must.Sprint("production gets the image that was tried"))
+					must.StrContains(t, apply[0].Image, "/images/store-1+")
 				}
-				must.StrNotContains(t, impact.Reason, "not measured", must.Sprint("QEMU tells what the disks do"))
-				must.Positive(t, impact.Requests)
-			}
-			left, err := client.Twins(t.Context())
-			must.NoError(t, err)
-			must.SliceEmpty(t, left)
-			m.View(func(f *fleet.Fleet) { must.Len(t, 1, f.JobIDs()) })
+				if !c.negative {
+					for _, w := range impact.Twins {
+						must.NotEq(t, "", w.ImageDigest, must.Sprint(w.Role))
+					}
+					must.StrNotContains(t, impact.Reason, "not measured", must.Sprint("QEMU tells what the disks do"))
+					must.Positive(t, impact.Requests)
+				}
+				left, err := client.Twins(t.Context())
+				must.NoError(t, err)
+				must.SliceEmpty(t, left)
+				m.View(func(f *fleet.Fleet) { must.Len(t, 1, f.JobIDs()) })
+			})
 		})
 	}
+	group.Wait()
 }
 
 // machines is a model with one job of two virtual machines.
