@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math"
@@ -69,6 +70,8 @@ func (e *env) rehearse(ctx context.Context, c *command, f *rehearseFlags, args [
 		return usage("this command needs: FILE, or -export")
 	case f.export != "" && f.from != "":
 		return usage("-export and -from: give one of them")
+	case f.from == "" && given(c.flags, "from"):
+		return usage("-from: want a file, and have no name") // asking a server would not be offline
 	}
 	patch, err := e.rehearsed(f, args)
 	if err != nil {
@@ -180,17 +183,21 @@ func writeFacts(path string, facts api.FleetFacts) error {
 		return fmt.Errorf("encode facts: %w", err)
 	}
 	text = append(text, '\n')
-	temporary := path + ".tmp"
 	if info, there := os.Stat(path); there == nil && !info.Mode().IsRegular() {
 		err = os.WriteFile(path, text, 0o600)
-	} else if err = os.WriteFile(temporary, text, 0o600); err == nil {
-		err = os.Rename(temporary, path)
+	} else {
+		err = replaceFile(path, func(w io.Writer) error { _, err := w.Write(text); return err })
 	}
 	if err != nil {
-		_ = os.Remove(temporary) // what is left of it is of no use
 		return api.Errorf(api.CodeInvalid, "write facts: %s", cause(err))
 	}
 	return nil
+}
+
+// given reports whether a flag stands on the command line.
+func given(flags *flag.FlagSet, name string) (yes bool) {
+	flags.Visit(func(f *flag.Flag) { yes = yes || f.Name == name })
+	return yes
 }
 
 // asked starts the strategies of plugins beside those that are built in.
