@@ -17,6 +17,11 @@ const freshLooks = 5
 // seconds as seen of virtual machines, read every second or two.
 const settled = 8
 
+// settledShare is the second evidence's share of the whole. At an eighth, a canary
+// that begins as it goes on waits some two seconds in forty longer, and one that
+// began busy is promoted after thirty readings.
+const settledShare = 1.0 / 8
+
 // repeatedFor is how long a reading that is the same in both arms, to the last
 // digit, is taken for the same sample read again, where nobody says how long scrapes
 // are apart. After that it counts, so that a constant is judged too.
@@ -36,10 +41,10 @@ type gaugeModel struct {
 	Worth   float64      `json:"worth,omitempty"`  // how many independent values one of its values is worth
 	Worse   stats.Paired `json:"worse"`
 	Better  stats.Paired `json:"better"`
-	// Later is Better without the first readings; nil until they are over. The mean
-	// of two e-processes is one, whenever the second begins, so both share the
+	// Later is Better without the first readings; nil until they are over. A weighted
+	// mean of two e-processes is one, whenever the second begins, so both share the
 	// evidence for a promotion: what a first reading far off costs Better for
-	// minutes, Later has back, and what Later may cost is a factor of two.
+	// minutes, Later has back, and Later costs a good canary next to nothing.
 	Later *stats.Paired `json:"later,omitempty"`
 }
 
@@ -128,10 +133,11 @@ func (m *gaugeModel) slack() float64 {
 }
 
 func (m *gaugeModel) evidence() (abort, promote float64) {
-	if m.Later == nil { // which counts as 1 until it begins
-		return m.Worse.LogE(), stats.LogMeanExp(m.Better.LogE(), 0)
+	later := 0.0 // it counts as 1 until it begins
+	if m.Later != nil {
+		later = m.Later.LogE()
 	}
-	return m.Worse.LogE(), stats.LogMeanExp(m.Better.LogE(), m.Later.LogE())
+	return m.Worse.LogE(), stats.LogMeanExp(m.Better.LogE()+math.Log(2*(1-settledShare)), later+math.Log(2*settledShare))
 }
 
 func (m *gaugeModel) most() (abort, promote float64) {
