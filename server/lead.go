@@ -27,7 +27,7 @@ func (s *Server) lead(ctx context.Context) error {
 	}
 	tester := simulator.New(simulator.Options{
 		Sandbox: s.out.nomad, Baker: s.out.nomad, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
-		HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
+		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
 	})
 	if err := tester.Sweep(ctx, func(string) bool { return false }); err != nil {
 		s.log.Warn("remove twins of an earlier term", "error", err)

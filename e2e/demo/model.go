@@ -52,8 +52,8 @@ func (m *modelled) Open(ctx context.Context, t *teller) (o daemon.Options, env s
 
 // hurried has the servers look as often as a fleet without a network allows.
 func hurried(config string) string {
-	return strings.NewReplacer(`scrape_interval = "5s"`, `scrape_interval = "1s"`, `profiler   = "2s"`, `profiler   = "1s"`).Replace(config) +
-		"simulator { rate = 10 }\n"
+	return strings.NewReplacer(`scrape_interval = "5s"`, `scrape_interval = "1s"`, `profiler   = "2s"`, `profiler   = "1s"`, `checkpoint = "10s"`, `checkpoint = "2s"`).Replace(config) +
+		"simulator {\n  rate   = 10\n  warmup = \"2s\"\n}\n"
 }
 
 // examplePatches are the patches of the repository by name. The model's machines
@@ -76,7 +76,7 @@ func (m *modelled) Policy() string { return "fleets/shop-policy.hcl" }
 
 // Scenes begin with what needs no baseline, which is learned meanwhile.
 func (m *modelled) Scenes(t *teller) []scene {
-	return []scene{{"graph", t.graph}, {"tried", t.tried}, {"good", t.good}, {"load", t.load}, {"leader", t.leader}}
+	return []scene{{"graph", t.graph}, {"tried", t.tried}, {"load", t.load}, {"good", t.good}, {"leader", t.leader}}
 }
 
 // Graph shows one service of the forty.

@@ -117,7 +117,33 @@ func (t *teller) tried(ctx context.Context) error {
 func (t *teller) good(ctx context.Context) error {
 	t.chapter("A good patch for a critical target: sandbox, then 10, 50, 100 %")
 	t.say("store is a group of VMs that everything needs in the end, so its patch is tried on twins and goes in stages.")
+	if err := t.learned(ctx, "store"); err != nil {
+		return err
+	}
 	return t.submit(ctx, "store-1.1.hcl", api.RolloutComplete)
+}
+
+// learned waits until Oakum knows what is usual of a target: when all of its
+// instances are patched, there is nothing else to hold them against.
+func (t *teller) learned(ctx context.Context, job string) error {
+	cl, err := t.cluster.Client(t.pipeline)
+	if err != nil {
+		return err
+	}
+	judged := []string{api.KPIErrorRate, api.KPILatencyP99, api.KPICPU}
+	return poll(ctx, "it is known what is usual of "+job, func() (uint64, bool, error) {
+		profile, _, err := cl.Profile(ctx, api.TargetRef{Namespace: "default", Job: job, Group: job}, client.Query{})
+		if err != nil {
+			return 0, false, nil //nolint:nilerr // nothing may have been learned yet; patience has an end
+		}
+		known := 0
+		for _, k := range profile.KPIs {
+			if slices.Contains(judged, k.KPI) && !k.Cold {
+				known++
+			}
+		}
+		return profile.ModifyIndex, known == len(judged), nil
+	})
 }
 
 func (t *teller) green(ctx context.Context) error {

@@ -147,6 +147,7 @@ type intervalsBlock struct {
 
 type simulatorBlock struct {
 	Rate        *hcl.Attribute `hcl:"rate,optional"`
+	Warmup      *hcl.Attribute `hcl:"warmup,optional"`
 	BootTimeout *hcl.Attribute `hcl:"boot_timeout,optional"`
 	Timeout     *hcl.Attribute `hcl:"timeout,optional"`
 }
@@ -214,6 +215,7 @@ func (l *loader) root(f *fileBlock) {
 	})
 	block(l, "simulator", f.Simulator, func(b *simulatorBlock) {
 		l.number(b.Rate, &c.Simulator.Rate)
+		l.duration(b.Warmup, &c.Simulator.Warmup)
 		l.duration(b.BootTimeout, &c.Simulator.BootTimeout)
 		l.duration(b.Timeout, &c.Simulator.Timeout)
 	})

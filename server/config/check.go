@@ -195,7 +195,7 @@ func (l *loader) checkPaces() {
 		d    time.Duration
 	}{
 		{"intervals.mapper", i.Mapper}, {"intervals.profiler", i.Profiler}, {"intervals.checkpoint", i.Checkpoint},
-		{"intervals.orchestrator", i.Orchestrator}, {"simulator.boot_timeout", s.BootTimeout}, {"simulator.timeout", s.Timeout},
+		{"intervals.orchestrator", i.Orchestrator}, {"simulator.warmup", s.Warmup}, {"simulator.boot_timeout", s.BootTimeout}, {"simulator.timeout", s.Timeout},
 	} {
 		if pace.d < shortestInterval {
 			l.problem(pace.path, "want at least %s, have %s", shortestInterval, pace.d)

@@ -179,6 +179,7 @@ type Intervals struct {
 // Simulator tunes the sandbox.
 type Simulator struct {
 	Rate        float64       // requests per second to each twin when the target's own is unknown
+	Warmup      time.Duration // of both twins at most, before anything counts
 	BootTimeout time.Duration // for both twins to become healthy
 	Timeout     time.Duration // of a whole simulation
 }
@@ -209,7 +210,7 @@ func defaults() *Config {
 			Mapper: 5 * time.Second, Profiler: 5 * time.Second, Checkpoint: 30 * time.Second, Orchestrator: time.Second,
 		},
 		Profiler:  Profiler{Retention: 7 * 24 * time.Hour},
-		Simulator: Simulator{Rate: 5, BootTimeout: 3 * time.Minute, Timeout: 15 * time.Minute},
+		Simulator: Simulator{Rate: 5, Warmup: 15 * time.Second, BootTimeout: 3 * time.Minute, Timeout: 15 * time.Minute},
 		Log:       Log{Level: "info", Format: "text"},
 	}
 }
