@@ -169,6 +169,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Within,
 		api.Errorf(api.CodeTimeout, "the simulation took longer than %s (simulator.timeout)", s.o.Within))
 	defer cancel()
+	defer func() { err = caused(ctx, err) }()
 	// Nothing but this process runs twins, so what it does not run is left over
 	// from an earlier attempt.
 	if err := s.sweep(ctx, func(string) bool { return false }); err != nil {
@@ -196,6 +197,16 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	}
 	log.Info("simulation ends", "negative", impact.Negative, "reason", impact.Reason)
 	return impact, r.Apply, nil
+}
+
+// caused adds why ctx has ended to an error that does not say so: an adapter tells
+// of a call that was cut short in words of its own.
+func caused(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if err == nil || cause == nil || errors.Is(err, cause) {
+		return err
+	}
+	return fmt.Errorf("simulate: %w: %w", cause, err)
 }
 
 // compare boots both twins, measures them and takes them away.
