@@ -17,7 +17,7 @@ policy "shop" {
   judge {
     interval        = "2s"
     min_duration    = "0s"
-    max_duration    = "4m"
+    max_duration    = "10m"
     false_alarm     = 0.01
     miss            = 0.05
     on_inconclusive = "hold"

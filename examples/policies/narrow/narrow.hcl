@@ -7,7 +7,7 @@ policy "narrow-catalog" {
   # A processor's use is judged by its mean, which takes longer than counting
   # requests where a stage serves a few of them a second.
   judge {
-    max_duration = "8m"
+    max_duration = "20m"
 
     kpi "error_rate" {
       abort_above   = "1.5x"
@@ -40,7 +40,7 @@ policy "narrow-store" {
 
   # A disk at rest says the same at each look, and such a reading counts once a scrape.
   judge {
-    max_duration = "8m"
+    max_duration = "20m"
 
     kpi "error_rate" {
       abort_above   = "1.5x"
