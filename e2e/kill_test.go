@@ -17,7 +17,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/daemon"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 

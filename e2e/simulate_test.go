@@ -23,7 +23,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/simulator"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // sandbox is the simulator over a real Nomad with one virtual machine to copy.

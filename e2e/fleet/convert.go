@@ -14,7 +14,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/internal/fleet"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // The model keeps of a job what it acts by, and its text, in which Nomad's own

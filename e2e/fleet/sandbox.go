@@ -19,7 +19,7 @@ import (
 
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/plugins/builtin/bluegreen"
 	"github.com/oakumhq/oakum/plugins/builtin/phased"
 	"github.com/oakumhq/oakum/policies"

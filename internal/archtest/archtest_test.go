@@ -29,7 +29,7 @@ type file struct {
 }
 
 // pure packages take values and return values.
-var pure = []string{"internal/graph", "internal/stats", "internal/profiler/judge", "internal/profiler/judge/kayenta", "internal/planner", "internal/rollout", "internal/fleet/load", "policies", "policies/library"}
+var pure = []string{"internal/graph", "internal/stats", "internal/judge", "internal/judge/kayenta", "internal/planner", "internal/rollout", "internal/fleet/load", "policies", "policies/library"}
 
 // models hold a world in memory: they are given the time and a seed, so that one
 // run is like the next.

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 const (

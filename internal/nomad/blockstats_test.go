@@ -8,7 +8,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // answer is one of QEMU's lines, with its root disk's counters.

@@ -10,7 +10,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // TestTwinDigest: only what is a digest is taken for one. Nomad (1.11.3) answers

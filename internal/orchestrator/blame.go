@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 )
 
 // kindBlame is the transition with which the verdict first says that another

@@ -9,7 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 )
 
 var stages = flag.Int("stages", 3, "how many stages without a stable instance of each kind TestAStageWithoutAStableArm judges")

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 )
 
 // History is what a recorded profile says of one target, for whoever plays a

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/internal/stats"
 )
 

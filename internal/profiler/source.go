@@ -9,7 +9,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 )
 
 // Sample is one series of an instant query.

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 )
 
 // judgedInstances is how many instances of each arm a look reads, as package

@@ -9,8 +9,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/internal/profiler"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
 	"github.com/oakumhq/oakum/internal/stats"
 	"github.com/oakumhq/oakum/plugins/host"
 )

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/internal/orchestrator"
 	"github.com/oakumhq/oakum/internal/planner"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/policies"
 )

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // roleBake and roleDiscard name the jobs that work on images, in the place of a

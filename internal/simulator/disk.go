@@ -4,8 +4,8 @@ import (
 	"fmt"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // diskKPIs are those that QEMU counts. They are told of every simulation, and

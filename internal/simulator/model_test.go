@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // behaviour is a model machine's.

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 const (

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // suspicion is the evidence (10 to 1, as a decimal logarithm) beyond which a

@@ -15,7 +15,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/simulator"
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // request tries store-1.1 for 30 seconds with the KPIs of the usual policy.

@@ -9,7 +9,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/oakumhq/oakum/internal/simulator/twin"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 const (

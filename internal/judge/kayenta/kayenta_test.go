@@ -9,7 +9,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"github.com/oakumhq/oakum/internal/profiler/judge/kayenta"
+	"github.com/oakumhq/oakum/internal/judge/kayenta"
 )
 
 // number is a JSON number, or the text "NaN".

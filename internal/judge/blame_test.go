@@ -7,7 +7,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 )
 
 func TestExplainBlamesTheChangeThatFitsInTimeAndSpace(t *testing.T) {

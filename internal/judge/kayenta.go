@@ -5,7 +5,7 @@ import (
 	"math"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge/kayenta"
+	"github.com/oakumhq/oakum/internal/judge/kayenta"
 	"github.com/oakumhq/oakum/internal/stats"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 )
 
 // beginning plays a gauge of which nothing is known, whose canary works hard for

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
+	"github.com/oakumhq/oakum/internal/judge"
 )
 
 // three opens a bank of all kinds of KPIs.

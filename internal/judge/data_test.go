@@ -18,8 +18,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler/judge"
-	"github.com/oakumhq/oakum/internal/profiler/judge/kayenta"
+	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/judge/kayenta"
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
