@@ -104,14 +104,14 @@ func (s *sandbox) ownDisk(t *testing.T) {
 // answers.
 func (s *sandbox) askerDies(t *testing.T) {
 	spec := twin.Spec{Job: twin.JobID("asker/1", "ff", twin.Control), Target: s.target.TargetRef, Task: "vm"}
-	m, err := s.client.StartTwin(t.Context(), spec)
+	m, err := s.machines.StartTwin(t.Context(), spec)
 	must.NoError(t, err)
-	defer func() { must.NoError(t, s.client.StopTwin(context.WithoutCancel(t.Context()), m.Namespace, m.Job)) }()
+	defer func() { must.NoError(t, s.machines.StopTwin(context.WithoutCancel(t.Context()), m.Namespace, m.Job)) }()
 	var state twin.State
 	after := func(seen time.Duration) func() bool {
 		return func() bool {
 			var err error
-			state, err = s.client.InspectTwin(t.Context(), m)
+			state, err = s.machines.InspectTwin(t.Context(), m)
 			must.NoError(t, err)
 			must.NotEq(t, twin.Dead, state.Phase, must.Sprint(state.Why))
 			return state.Blocks.At > seen

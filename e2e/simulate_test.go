@@ -22,6 +22,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
+	twins "github.com/oakumhq/oakum/internal/nomad/sandbox"
 	"github.com/oakumhq/oakum/internal/simulator"
 	"github.com/oakumhq/oakum/internal/twin"
 )
@@ -31,6 +32,7 @@ type sandbox struct {
 	t         *testing.T
 	vendor    *nomadapi.Client
 	client    *nomad.Client
+	machines  *twins.Sandbox
 	simulator *simulator.Simulator
 	target    api.Target
 	images    string
@@ -44,8 +46,8 @@ func newSandbox(t *testing.T) *sandbox {
 	must.NoError(t, err)
 	client, err := nomad.New(nomad.Config{Address: env.NomadAddr, Token: func() string { return env.NomadToken }})
 	must.NoError(t, err)
-	s := &sandbox{t: t, vendor: vendor, client: client, images: env.Images}
-	s.simulator = simulator.New(simulator.Options{Sandbox: client, Baker: client})
+	s := &sandbox{t: t, vendor: vendor, client: client, machines: twins.New(client), images: env.Images}
+	s.simulator = simulator.New(simulator.Options{Sandbox: s.machines, Baker: s.machines})
 
 	job := machineJob("vault-door", filepath.Join(s.images, "store-1.0.qcow2"))
 	_, _, err = vendor.Jobs().Register(job, nil)
@@ -194,7 +196,7 @@ func TestSimulate(t *testing.T) {
 			ended <- err
 		}()
 		eventually(t, "both twins are in nomad", time.Minute, func() bool {
-			twins, err := s.client.Twins(t.Context())
+			twins, err := s.machines.Twins(t.Context())
 			return err == nil && len(twins) == 2
 		})
 		cancel(lost)
@@ -204,10 +206,10 @@ func TestSimulate(t *testing.T) {
 
 	t.Run("the sweep finds what a crash left", func(t *testing.T) {
 		spec := twin.Spec{Job: twin.JobID("crashed/1", "ff", twin.Control), Target: s.target.TargetRef, Task: "vm"}
-		_, err := s.client.StartTwin(t.Context(), spec)
+		_, err := s.machines.StartTwin(t.Context(), spec)
 		must.NoError(t, err)
 		must.NoError(t, s.simulator.Sweep(t.Context(), func(id string) bool { return id == "crashed-1" }))
-		twins, err := s.client.Twins(t.Context())
+		twins, err := s.machines.Twins(t.Context())
 		must.NoError(t, err)
 		must.Len(t, 1, twins, must.Sprint("a live simulation keeps its twins"))
 		must.NoError(t, s.simulator.Sweep(t.Context(), func(string) bool { return false }))
@@ -256,9 +258,9 @@ func (s *sandbox) baked(t *testing.T) {
 // isolated reads a twin's job as Nomad has it.
 func (s *sandbox) isolated(t *testing.T) {
 	spec := twin.Spec{Job: twin.JobID("look/1", "ff", twin.Control), Target: s.target.TargetRef, Task: "vm", Expect: s.target.JobModifyIndex}
-	m, err := s.client.StartTwin(t.Context(), spec)
+	m, err := s.machines.StartTwin(t.Context(), spec)
 	must.NoError(t, err)
-	defer func() { must.NoError(t, s.client.StopTwin(context.WithoutCancel(t.Context()), m.Namespace, m.Job)) }()
+	defer func() { must.NoError(t, s.machines.StopTwin(context.WithoutCancel(t.Context()), m.Namespace, m.Job)) }()
 	job, _, err := s.vendor.Jobs().Info(m.Job, nil)
 	must.NoError(t, err)
 	group := job.TaskGroups[0]
@@ -273,7 +275,7 @@ func (s *sandbox) isolated(t *testing.T) {
 	must.StrContains(t, args, "user,restrict=on,id=n0")
 	must.StrNotContains(t, args, "-snapshot")
 
-	_, err = s.client.StartTwin(t.Context(), spec)
+	_, err = s.machines.StartTwin(t.Context(), spec)
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint("a twin is never started twice"))
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/mapper"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox"
 	"github.com/oakumhq/oakum/internal/orchestrator"
 	"github.com/oakumhq/oakum/internal/profiler"
 	"github.com/oakumhq/oakum/internal/prometheus"
@@ -25,8 +26,9 @@ func (s *Server) lead(ctx context.Context) error {
 	if err := s.shipPolicies(ctx); err != nil {
 		return err
 	}
+	machines := sandbox.New(s.out.nomad)
 	tester := simulator.New(simulator.Options{
-		Sandbox: s.out.nomad, Baker: s.out.nomad, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
+		Sandbox: machines, Baker: machines, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
 	})
 	if err := tester.Sweep(ctx, func(string) bool { return false }); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox"
 	"github.com/oakumhq/oakum/internal/simulator"
 	"github.com/oakumhq/oakum/internal/wait"
 )
@@ -43,7 +44,8 @@ func TestSandbox(t *testing.T) {
 				target, err := client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "store", Group: "store"})
 				must.NoError(t, err)
 				c.apply.Task = "vm"
-				s := simulator.New(simulator.Options{Sandbox: client, Baker: client, Look: time.Second, Warmup: 2 * time.Second})
+				twins := sandbox.New(client)
+				s := simulator.New(simulator.Options{Sandbox: twins, Baker: twins, Look: time.Second, Warmup: 2 * time.Second})
 				impact, apply, err := s.Try(t.Context(), simulator.Request{
 					ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(8 * time.Second)},
 					Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: []api.KPISpec{
@@ -64,7 +66,7 @@ func TestSandbox(t *testing.T) {
 					must.StrNotContains(t, impact.Reason, "not measured", must.Sprint("QEMU tells what the disks do"))
 					must.Positive(t, impact.Requests)
 				}
-				left, err := client.Twins(t.Context())
+				left, err := twins.Twins(t.Context())
 				must.NoError(t, err)
 				must.SliceEmpty(t, left)
 				m.View(func(f *fleet.Fleet) { must.Len(t, 1, f.JobIDs()) })
@@ -91,8 +93,8 @@ func machines(t *testing.T) (*nomad.Client, *served.Model) {
 		return fleet.Behaviour{Boot: 100 * time.Millisecond}
 	})
 	m := served.NewModel(f)
-	sandbox := served.NewSandbox(m)
-	sandbox.Work = func(b fleet.Build) served.Work {
+	machines := served.NewSandbox(m)
+	machines.Work = func(b fleet.Build) served.Work {
 		w := served.Work{Service: load.Service{Latency: 5 * time.Millisecond, Disk: 2}}
 		for _, task := range b.Group.Tasks {
 			if task.Image() == "/images/failing.qcow2" {
@@ -101,11 +103,11 @@ func machines(t *testing.T) (*nomad.Client, *served.Model) {
 		}
 		return w
 	}
-	door := httptest.NewServer(served.NewNomad(m, sandbox))
+	door := httptest.NewServer(served.NewNomad(m, machines))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() { defer close(done); m.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done; sandbox.Close(); door.Close() })
+	t.Cleanup(func() { cancel(); <-done; machines.Close(); door.Close() })
 
 	vendor, err := nomadapi.NewClient(&nomadapi.Config{Address: door.URL})
 	must.NoError(t, err)

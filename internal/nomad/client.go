@@ -1,7 +1,7 @@
-// Package nomad is the only package that speaks to Nomad. It reads targets,
-// instances and allocation statistics, and carries out the effects of a
-// rollout: each registers the job with a compare-and-set on its modify index
-// and is safe to repeat. It takes no decision about when or whether.
+// Package nomad speaks to Nomad, and nothing else does but the sandbox below it.
+// It reads targets, instances and allocation statistics, and carries out the
+// effects of a rollout: each registers the job with a compare-and-set on its
+// modify index and is safe to repeat. It takes no decision about when or whether.
 package nomad
 
 import (
@@ -20,10 +20,10 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// callTimeout bounds one call to Nomad: long enough for a follower to forward
+// CallTimeout bounds one call to Nomad: long enough for a follower to forward
 // to a busy leader, short enough that a dead server becomes a hold within a
 // few ticks.
-const callTimeout = 10 * time.Second
+const CallTimeout = 10 * time.Second
 
 // maxIdle connections stay open: the dry runs of a plan are twice as many at once
 // as the calls of a look.
@@ -75,28 +75,32 @@ func New(cfg Config) (*Client, error) {
 func pooled(files *nomadapi.TLSConfig) (*http.Client, error) {
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: time.Minute,
-		DialContext:         (&net.Dialer{Timeout: callTimeout, KeepAlive: callTimeout}).DialContext,
-		TLSHandshakeTimeout: callTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		DialContext:         (&net.Dialer{Timeout: CallTimeout, KeepAlive: CallTimeout}).DialContext,
+		TLSHandshakeTimeout: CallTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
 	}
 	client := &http.Client{Transport: transport}
 	return client, nomadapi.ConfigureTLS(client, files)
 }
 
-// query returns read options for a namespace ("*" for all) that end with ctx.
-func (c *Client) query(ctx context.Context, namespace string) *nomadapi.QueryOptions {
+// API is Nomad's own client, for the sandbox, which makes calls that nobody else
+// makes.
+func (c *Client) API() *nomadapi.Client { return c.api }
+
+// Query returns read options for a namespace ("*" for all) that end with ctx.
+func (c *Client) Query(ctx context.Context, namespace string) *nomadapi.QueryOptions {
 	q := &nomadapi.QueryOptions{Namespace: namespace, AuthToken: c.token()}
 	return q.WithContext(ctx)
 }
 
-// write returns write options for a namespace that end with ctx.
-func (c *Client) write(ctx context.Context, namespace string) *nomadapi.WriteOptions {
+// Write returns write options for a namespace that end with ctx.
+func (c *Client) Write(ctx context.Context, namespace string) *nomadapi.WriteOptions {
 	w := &nomadapi.WriteOptions{Namespace: namespace, AuthToken: c.token()}
 	return w.WithContext(ctx)
 }
 
-// explain turns an error of the Nomad API into one of ours. Nomad tells a
+// Explain turns an error of the Nomad API into one of ours. Nomad tells a
 // failed compare-and-set only by its text.
-func explain(doing string, err error) error {
+func Explain(doing string, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/internal/graph"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // servicesPerLook is how many services of Nomad's catalog are read again in one
@@ -54,7 +55,7 @@ func (c *Client) Directory(ctx context.Context) (graph.Directory, error) {
 			out.Partial = "nomad does not show its services to this token"
 			return out, nil
 		}
-		return graph.Directory{}, explain("list services", err)
+		return graph.Directory{}, Explain("list services", err)
 	}
 	if err := c.catalogue(ctx, spaces, meta.LastIndex); err != nil {
 		return graph.Directory{}, err
@@ -69,9 +70,9 @@ func (c *Client) Directory(ctx context.Context) (graph.Directory, error) {
 }
 
 func (c *Client) services(ctx context.Context) ([]*nomadapi.ServiceRegistrationListStub, *nomadapi.QueryMeta, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	return c.api.Services().List(c.query(ctx, "*"))
+	return c.api.Services().List(c.Query(ctx, "*"))
 }
 
 // catalogue brings what is known of the catalog up to an index: it reads all
@@ -112,15 +113,15 @@ func (c *Client) readServices(ctx context.Context, keys [][2]string, index uint6
 			break
 		}
 		group.Go(func() error {
-			callCtx, cancel := context.WithTimeout(groupCtx, callTimeout)
+			callCtx, cancel := context.WithTimeout(groupCtx, CallTimeout)
 			defer cancel()
-			list, _, err := c.api.Services().Get(key[1], c.query(callCtx, key[0]))
+			list, _, err := c.api.Services().Get(key[1], c.Query(callCtx, key[0]))
 			if err != nil {
-				return explain("read service "+key[1], err)
+				return Explain("read service "+key[1], err)
 			}
 			found := registered{index: index}
 			for _, r := range list {
-				if !strings.HasPrefix(r.JobID, TwinPrefix) {
+				if !strings.HasPrefix(r.JobID, twin.Prefix) {
 					found.list = append(found.list, graph.Registration{Service: r.ServiceName, Instance: r.AllocID, Address: hostPort(r.Address, r.Port)})
 				}
 			}
@@ -134,7 +135,7 @@ func (c *Client) readServices(ctx context.Context, keys [][2]string, index uint6
 		return err
 	}
 	if ctx.Err() != nil {
-		return explain("read services", ctx.Err())
+		return Explain("read services", ctx.Err())
 	}
 	return nil
 }

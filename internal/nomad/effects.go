@@ -17,9 +17,9 @@ import (
 
 // Capture reads the job as it is now, to be what a rollback returns to.
 func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	job, err := c.job(ctx, ref.Namespace, ref.Job)
+	job, err := c.Job(ctx, ref.Namespace, ref.Job)
 	if err != nil {
 		return nil, err
 	}
@@ -48,41 +48,41 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 // Check says whether the patch can be applied to the target's job at all: the
 // tasks exist and Nomad's own dry run accepts and can place the result.
 func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	job, err := c.job(ctx, ref.Namespace, ref.Job)
+	job, err := c.Job(ctx, ref.Namespace, ref.Job)
 	if err != nil {
 		return err
 	}
 	changes = slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool { return a.Kind == api.ApplyScript })
-	next, err := patched(job, ref.Group, changes)
+	next, err := Patched(job, ref.Group, changes)
 	if err != nil {
 		return err
 	}
 	if same, err := equal(job, next); err != nil || (same && len(changes) > 0) {
 		return cmp.Or(err, error(api.Errorf(api.CodeConflict, "target %s already runs what the patch asks for", ref)))
 	}
-	_, _, err = c.api.Jobs().Plan(next, false, c.write(ctx, ref.Namespace))
-	return explain("dry run of "+ref.Job, err)
+	_, _, err = c.api.Jobs().Plan(next, false, c.Write(ctx, ref.Namespace))
+	return Explain("dry run of "+ref.Job, err)
 }
 
 // Tag marks the former version. Repeating it is harmless.
 func (c *Client) Tag(ctx context.Context, m rollout.Move) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	tagged, err := c.tagged(ctx, m)
 	if err != nil || tagged {
 		return err
 	}
 	note := "former version of rollout " + m.Rollout
-	_, err = c.api.Jobs().TagVersion(m.Target.Job, m.Former.Version, m.TagName(), note, c.write(ctx, m.Target.Namespace))
-	return explain("tag job "+m.Target.Job, err)
+	_, err = c.api.Jobs().TagVersion(m.Target.Job, m.Former.Version, m.TagName(), note, c.Write(ctx, m.Target.Namespace))
+	return Explain("tag job "+m.Target.Job, err)
 }
 
 func (c *Client) tagged(ctx context.Context, m rollout.Move) (bool, error) {
-	versions, _, _, err := c.api.Jobs().Versions(m.Target.Job, false, c.query(ctx, m.Target.Namespace))
+	versions, _, _, err := c.api.Jobs().Versions(m.Target.Job, false, c.Query(ctx, m.Target.Namespace))
 	if err != nil {
-		return false, explain("list versions of "+m.Target.Job, err)
+		return false, Explain("list versions of "+m.Target.Job, err)
 	}
 	return slices.ContainsFunc(versions, func(j *nomadapi.Job) bool {
 		return j.VersionTag != nil && j.VersionTag.Name == m.TagName()
@@ -91,19 +91,19 @@ func (c *Client) tagged(ctx context.Context, m rollout.Move) (bool, error) {
 
 // Untag removes the mark; the job's history may then collect the version.
 func (c *Client) Untag(ctx context.Context, m rollout.Move) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	tagged, err := c.tagged(ctx, m)
 	if err != nil || !tagged {
 		return err
 	}
 	err = c.untag(ctx, m)
-	return explain("untag job "+m.Target.Job, err)
+	return Explain("untag job "+m.Target.Job, err)
 }
 
 func (c *Client) untag(ctx context.Context, m rollout.Move) error {
 	path := fmt.Sprintf("/v1/job/%s/versions/%s/tag", m.Target.Job, m.TagName())
-	_, err := c.api.Raw().Delete(path, nil, c.write(ctx, m.Target.Namespace))
+	_, err := c.api.Raw().Delete(path, nil, c.Write(ctx, m.Target.Namespace))
 	return err
 }
 
@@ -115,7 +115,7 @@ func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, 
 	if err != nil {
 		return err
 	}
-	job, err := patched(former, m.Target.Group, m.Apply)
+	job, err := Patched(former, m.Target.Group, m.Apply)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, 
 	} else {
 		group.Update = heldUpdate(delta, 0, expect)
 	}
-	return c.register(ctx, job, expect)
+	return c.Register(ctx, job, expect)
 }
 
 // Rollback registers the former task groups so that every instance returns at
@@ -137,7 +137,7 @@ func (c *Client) Rollback(ctx context.Context, m rollout.Move, expect uint64) er
 	}
 	group := job.LookupTaskGroup(m.Target.Group)
 	group.Update = heldUpdate(max(1, m.Former.Count), 0, expect)
-	return c.register(ctx, job, expect)
+	return c.Register(ctx, job, expect)
 }
 
 // Unpace registers the given build with the update block that the job had
@@ -148,18 +148,18 @@ func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, ex
 		return err
 	}
 	if build == api.BuildPatched {
-		if job, err = patched(job, m.Target.Group, m.Apply); err != nil {
+		if job, err = Patched(job, m.Target.Group, m.Apply); err != nil {
 			return err
 		}
 	}
-	return c.register(ctx, job, expect)
+	return c.Register(ctx, job, expect)
 }
 
 // Settle marks every instance of the latest deployment healthy, which makes
 // it successful and its job version stable. It does nothing when the
 // deployment is over, and a deployment that ends meanwhile is over as well.
 func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	dep, err := c.deployment(ctx, m.Target)
 	if err != nil || dep == nil || !running(dep) {
@@ -169,13 +169,13 @@ func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	_, _, err = c.api.Deployments().SetAllocHealth(dep.ID, ids, nil, c.write(ctx, m.Target.Namespace))
+	_, _, err = c.api.Deployments().SetAllocHealth(dep.ID, ids, nil, c.Write(ctx, m.Target.Namespace))
 	if err != nil {
 		if now, again := c.deployment(ctx, m.Target); again == nil && (now == nil || now.ID != dep.ID || !running(now)) {
 			return nil
 		}
 	}
-	return explain("mark deployment healthy", err)
+	return Explain("mark deployment healthy", err)
 }
 
 // Promote takes the former instances away: canaries become the target.
@@ -183,7 +183,7 @@ func (c *Client) Promote(ctx context.Context, m rollout.Move) error {
 	if err := c.Settle(ctx, m); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	dep, err := c.deployment(ctx, m.Target)
 	if err != nil {
@@ -192,16 +192,16 @@ func (c *Client) Promote(ctx context.Context, m rollout.Move) error {
 	if dep == nil || !running(dep) {
 		return api.Errorf(api.CodeConflict, "promote %s: its deployment is over", m.Target)
 	}
-	_, _, err = c.api.Deployments().PromoteAll(dep.ID, c.write(ctx, m.Target.Namespace))
-	return explain("promote deployment", err)
+	_, _, err = c.api.Deployments().PromoteAll(dep.ID, c.Write(ctx, m.Target.Namespace))
+	return Explain("promote deployment", err)
 }
 
 // View looks at the job: which build is registered, at whose pace, and which
 // build each instance runs.
 func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	job, err := c.job(ctx, m.Target.Namespace, m.Target.Job)
+	job, err := c.Job(ctx, m.Target.Namespace, m.Target.Job)
 	if err != nil {
 		return nil, err
 	}
@@ -253,7 +253,7 @@ func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) 
 	if err != nil {
 		return nil, err
 	}
-	next, err := patched(former, m.Target.Group, m.Apply)
+	next, err := Patched(former, m.Target.Group, m.Apply)
 	if err != nil {
 		return nil, err
 	}
@@ -261,9 +261,9 @@ func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) 
 	if b.patchIs, err = digest(next); err != nil {
 		return nil, err
 	}
-	versions, _, _, err := c.api.Jobs().Versions(m.Target.Job, false, c.query(ctx, m.Target.Namespace))
+	versions, _, _, err := c.api.Jobs().Versions(m.Target.Job, false, c.Query(ctx, m.Target.Namespace))
 	if err != nil {
-		return nil, explain("list versions of "+m.Target.Job, err)
+		return nil, Explain("list versions of "+m.Target.Job, err)
 	}
 	for _, v := range versions {
 		if b.digests[*v.Version], err = digest(v); err != nil {
@@ -290,30 +290,30 @@ func (b *builds) version(v uint64) api.Build {
 	return api.BuildForeign
 }
 
-// register is the one place that changes a job: compare-and-set on its modify
+// Register is the one place that changes a job: compare-and-set on its modify
 // index, counts and resources exactly as given.
-func (c *Client) register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (c *Client) Register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: expect}
-	_, _, err := c.api.Jobs().RegisterOpts(job, opts, c.write(ctx, *job.Namespace))
-	return explain("register job "+*job.ID, err)
+	_, _, err := c.api.Jobs().RegisterOpts(job, opts, c.Write(ctx, *job.Namespace))
+	return Explain("register job "+*job.ID, err)
 }
 
 // deployment is the latest one, or nil.
 func (c *Client) deployment(ctx context.Context, ref api.TargetRef) (*nomadapi.Deployment, error) {
-	dep, _, err := c.api.Jobs().LatestDeployment(ref.Job, c.query(ctx, ref.Namespace))
+	dep, _, err := c.api.Jobs().LatestDeployment(ref.Job, c.Query(ctx, ref.Namespace))
 	if err != nil {
-		return nil, explain("read deployment of "+ref.Job, err)
+		return nil, Explain("read deployment of "+ref.Job, err)
 	}
 	return dep, nil
 }
 
 // deploymentAllocs lists the live allocations that a deployment counts.
 func (c *Client) deploymentAllocs(ctx context.Context, ref api.TargetRef, dep *nomadapi.Deployment) ([]string, error) {
-	stubs, _, err := c.api.Deployments().Allocations(dep.ID, c.query(ctx, ref.Namespace))
+	stubs, _, err := c.api.Deployments().Allocations(dep.ID, c.Query(ctx, ref.Namespace))
 	if err != nil {
-		return nil, explain("list allocations of deployment", err)
+		return nil, Explain("list allocations of deployment", err)
 	}
 	var ids []string
 	for _, s := range stubs {

@@ -72,8 +72,8 @@ func decodeJob(text []byte) (*nomadapi.Job, error) {
 	return &out, nil
 }
 
-// patched returns the former job with the patch applied to one group.
-func patched(former *nomadapi.Job, group string, changes []api.Apply) (*nomadapi.Job, error) {
+// Patched returns the former job with the patch applied to one group.
+func Patched(former *nomadapi.Job, group string, changes []api.Apply) (*nomadapi.Job, error) {
 	job, err := bareCopy(former)
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // jobs is what the registered jobs said when they were read last. Everybody who
@@ -46,7 +47,7 @@ func (t turn) take(ctx context.Context, doing string) error {
 	case t <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return explain(doing+", after another caller", ctx.Err())
+		return Explain(doing+", after another caller", ctx.Err())
 	}
 }
 
@@ -67,7 +68,7 @@ func (r *jobRow) ended() bool {
 
 // counts reports whether a job is one of the fleet's that may run now.
 func (r *jobRow) counts() bool {
-	return !r.Stop && r.ParentID == "" && !strings.HasPrefix(r.ID, TwinPrefix) && !r.ended()
+	return !r.Stop && r.ParentID == "" && !strings.HasPrefix(r.ID, twin.Prefix) && !r.ended()
 }
 
 // jobFacts reads what every job of the fleet says: the list only when Nomad's
@@ -99,14 +100,14 @@ func (c *Client) jobFacts(ctx context.Context) ([]jobFacts, error) {
 
 // jobsIndex is Nomad's index of the list of jobs, which one row of it tells too.
 func (c *Client) jobsIndex(ctx context.Context) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	q := c.query(ctx, "*")
+	q := c.Query(ctx, "*")
 	q.PerPage = 1
 	var rows []jobRow
 	meta, err := c.api.Raw().Query("/v1/jobs", &rows, q)
 	if err != nil {
-		return 0, explain("list jobs", err)
+		return 0, Explain("list jobs", err)
 	}
 	return meta.LastIndex, nil
 }
@@ -157,12 +158,12 @@ func (c *Client) listJobs(ctx context.Context) (rows []jobRow, index uint64, err
 }
 
 func (c *Client) listPage(ctx context.Context, token string, page *[]jobRow) (*nomadapi.QueryMeta, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	q := c.query(ctx, "*")
+	q := c.Query(ctx, "*")
 	q.PerPage, q.NextToken = layoutPage, token
 	meta, err := c.api.Raw().Query("/v1/jobs", page, q)
-	return meta, explain("list jobs", err)
+	return meta, Explain("list jobs", err)
 }
 
 // readJobs reads specifications into facts. After an error it starts no further
@@ -177,9 +178,9 @@ func (c *Client) readJobs(ctx context.Context, rows []*jobRow, facts map[[2]stri
 			break
 		}
 		group.Go(func() error {
-			callCtx, cancel := context.WithTimeout(groupCtx, callTimeout)
+			callCtx, cancel := context.WithTimeout(groupCtx, CallTimeout)
 			defer cancel()
-			job, err := c.job(callCtx, row.Namespace, row.ID)
+			job, err := c.Job(callCtx, row.Namespace, row.ID)
 			if api.IsCode(err, api.CodeNotFound) {
 				return nil // purged between the two calls
 			}
@@ -196,7 +197,7 @@ func (c *Client) readJobs(ctx context.Context, rows []*jobRow, facts map[[2]stri
 	}
 	err := group.Wait()
 	if err == nil && ctx.Err() != nil {
-		err = explain("read jobs", ctx.Err())
+		err = Explain("read jobs", ctx.Err())
 	}
 	if err != nil && len(rows) > layoutWidth {
 		if known, ok := errors.AsType[*api.Error](err); ok {

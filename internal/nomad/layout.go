@@ -152,9 +152,9 @@ func (c *Client) placed(ctx context.Context, known map[api.TargetRef]bool, racks
 
 // placedPage reads one page of allocations.
 func (c *Client) placedPage(ctx context.Context, token string) (page []placedRow, next string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	q := c.query(ctx, "*")
+	q := c.Query(ctx, "*")
 	q.PerPage, q.NextToken, q.Filter = layoutPage, token, `DesiredStatus == "run"`
 	q.Params = map[string]string{"resources": "true"}
 	if len(c.layout.last.Instances) > statesUpTo {
@@ -162,7 +162,7 @@ func (c *Client) placedPage(ctx context.Context, token string) (page []placedRow
 	}
 	meta, err := c.api.Raw().Query("/v1/allocations", &page, q)
 	if err != nil {
-		return nil, "", explain("list allocations", err)
+		return nil, "", Explain("list allocations", err)
 	}
 	return page, meta.NextToken, nil
 }
@@ -170,14 +170,14 @@ func (c *Client) placedPage(ctx context.Context, token string) (page []placedRow
 // readRacks reads each node's rack. A token that may not read nodes leaves the
 // racks unknown, which no decision depends on.
 func (c *Client) readRacks(ctx context.Context) (map[string]rack, error) {
-	listCtx, cancel := context.WithTimeout(ctx, callTimeout)
+	listCtx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	stubs, _, err := c.api.Nodes().List(c.query(listCtx, ""))
+	stubs, _, err := c.api.Nodes().List(c.Query(listCtx, ""))
 	if err != nil {
 		if forbidden(err) {
 			return nil, nil
 		}
-		return nil, explain("list nodes", err)
+		return nil, Explain("list nodes", err)
 	}
 	next := make(map[string]rack, len(stubs))
 	var mu sync.Mutex
@@ -191,14 +191,14 @@ func (c *Client) readRacks(ctx context.Context) (map[string]rack, error) {
 			continue
 		}
 		group.Go(func() error {
-			callCtx, cancel := context.WithTimeout(groupCtx, callTimeout)
+			callCtx, cancel := context.WithTimeout(groupCtx, CallTimeout)
 			defer cancel()
-			node, _, err := c.api.Nodes().Info(stub.ID, c.query(callCtx, ""))
+			node, _, err := c.api.Nodes().Info(stub.ID, c.Query(callCtx, ""))
 			if err != nil {
-				if forbidden(err) || api.IsCode(explain("", err), api.CodeNotFound) {
+				if forbidden(err) || api.IsCode(Explain("", err), api.CodeNotFound) {
 					return nil
 				}
-				return explain("read node "+stub.Name, err)
+				return Explain("read node "+stub.Name, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -213,4 +213,4 @@ func (c *Client) readRacks(ctx context.Context) (map[string]rack, error) {
 	return next, nil
 }
 
-func forbidden(err error) bool { return api.IsCode(explain("", err), api.CodePermissionDenied) }
+func forbidden(err error) bool { return api.IsCode(Explain("", err), api.CodePermissionDenied) }

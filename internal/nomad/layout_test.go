@@ -15,6 +15,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
 	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 type object = map[string]any
@@ -81,7 +82,7 @@ func fleet() *cluster {
 	return &cluster{answers: map[string]any{
 		"/v1/jobs": []object{
 			stub("db", "service", nil), stub("report", "batch", object{"Status": "dead", "Periodic": true}), stub("once", "batch", object{"Status": "dead"}),
-			stub("report/periodic-1", "batch", object{"ParentID": "report"}), stub("gone", "service", object{"Stop": true}), stub(nomad.TwinPrefix+"1", "service", nil),
+			stub("report/periodic-1", "batch", object{"ParentID": "report"}), stub("gone", "service", object{"Stop": true}), stub(twin.Prefix+"1", "service", nil),
 		},
 		"/v1/job/db": job("db", "service", object{"Name": "db", "Count": 2,
 			"Services": []object{{"Name": "db", "Provider": "nomad"}},
@@ -98,7 +99,7 @@ func fleet() *cluster {
 			[]object{alloc("a2", "db", "db", "n2", "pending", 5433)},
 		},
 		"/v1/services":   []object{{"Namespace": "default", "Services": []object{{"ServiceName": "db"}}}},
-		"/v1/service/db": []object{{"ServiceName": "db", "AllocID": "a1", "Address": "10.0.0.1", "Port": 5432, "JobID": "db"}, {"ServiceName": "db", "AllocID": "t", "JobID": nomad.TwinPrefix + "1"}},
+		"/v1/service/db": []object{{"ServiceName": "db", "AllocID": "a1", "Address": "10.0.0.1", "Port": 5432, "JobID": "db"}, {"ServiceName": "db", "AllocID": "t", "JobID": twin.Prefix + "1"}},
 	}}
 }
 
@@ -132,7 +133,7 @@ func TestLayoutAsksOnlyForWhatChanged(t *testing.T) {
 	_, err := client.Layout(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, 1, c.called("/v1/job/db"))
-	must.Eq(t, 0, c.called("/v1/job/once")+c.called("/v1/job/gone")+c.called("/v1/job/"+nomad.TwinPrefix+"1"))
+	must.Eq(t, 0, c.called("/v1/job/once")+c.called("/v1/job/gone")+c.called("/v1/job/"+twin.Prefix+"1"))
 	_, err = client.Layout(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, 2, c.called("/v1/allocations"), must.Sprint("right after a look the same answer will do"))

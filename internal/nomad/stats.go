@@ -20,21 +20,21 @@ type AllocStats struct {
 
 // Stats reads the resource usage of one allocation from its client.
 func (c *Client) Stats(ctx context.Context, allocID string) (AllocStats, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	alloc, _, err := c.api.Allocations().Info(allocID, c.query(ctx, ""))
+	alloc, _, err := c.api.Allocations().Info(allocID, c.Query(ctx, ""))
 	if err != nil {
-		return AllocStats{}, explain("read allocation "+allocID, err)
+		return AllocStats{}, Explain("read allocation "+allocID, err)
 	}
-	usage, err := c.api.Allocations().Stats(alloc, c.query(ctx, alloc.Namespace))
+	usage, err := c.api.Allocations().Stats(alloc, c.Query(ctx, alloc.Namespace))
 	if err != nil {
-		return AllocStats{}, explain("read statistics of "+allocID, err)
+		return AllocStats{}, Explain("read statistics of "+allocID, err)
 	}
-	return allocStats(alloc, usage), nil
+	return StatsOf(alloc, usage), nil
 }
 
-// allocStats adds up what Nomad says about an allocation and its tasks.
-func allocStats(alloc *nomadapi.Allocation, usage *nomadapi.AllocResourceUsage) AllocStats {
+// StatsOf adds up what Nomad says about an allocation and its tasks.
+func StatsOf(alloc *nomadapi.Allocation, usage *nomadapi.AllocResourceUsage) AllocStats {
 	var s AllocStats
 	if r := usage.ResourceUsage; r != nil {
 		if r.CpuStats != nil {

@@ -26,5 +26,5 @@ func TestAllocStatsCountRestartsAndKillsForLackOfMemory(t *testing.T) {
 	usage := &nomadapi.AllocResourceUsage{ResourceUsage: &nomadapi.ResourceUsage{
 		CpuStats: &nomadapi.CpuStats{Percent: 150}, MemoryStats: &nomadapi.MemoryStats{RSS: 1 << 20},
 	}}
-	must.Eq(t, AllocStats{CPUCores: 1.5, MemoryBytes: 1 << 20, Restarts: 3, OOMKills: []int64{10, 20, 30}}, allocStats(alloc, usage))
+	must.Eq(t, AllocStats{CPUCores: 1.5, MemoryBytes: 1 << 20, Restarts: 3, OOMKills: []int64{10, 20, 30}}, StatsOf(alloc, usage))
 }

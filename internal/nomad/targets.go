@@ -12,11 +12,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// TwinPrefix begins the job ID of every twin of the sandbox.
-const TwinPrefix = "oakum-twin-"
-
 // Targets lists every task group of every running service job, sorted by
-// reference. Jobs whose ID begins with TwinPrefix are left out: they are the
+// reference. Jobs whose ID begins with [twin.Prefix] are left out: they are the
 // sandbox's.
 func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
 	facts, err := c.jobFacts(ctx)
@@ -43,9 +40,9 @@ func copyTarget(t api.Target) api.Target {
 // Target reads one target; the error has code not_found when the job, the
 // group or a running version of it does not exist.
 func (c *Client) Target(ctx context.Context, ref api.TargetRef) (api.Target, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	job, err := c.job(ctx, ref.Namespace, ref.Job)
+	job, err := c.Job(ctx, ref.Namespace, ref.Job)
 	if err != nil {
 		return api.Target{}, err
 	}
@@ -56,11 +53,11 @@ func (c *Client) Target(ctx context.Context, ref api.TargetRef) (api.Target, err
 	return target(job, group), nil
 }
 
-// job reads the registered job.
-func (c *Client) job(ctx context.Context, namespace, id string) (*nomadapi.Job, error) {
-	job, _, err := c.api.Jobs().Info(id, c.query(ctx, namespace))
+// Job reads the registered job.
+func (c *Client) Job(ctx context.Context, namespace, id string) (*nomadapi.Job, error) {
+	job, _, err := c.api.Jobs().Info(id, c.Query(ctx, namespace))
 	if err != nil {
-		return nil, explain("read job "+id, err)
+		return nil, Explain("read job "+id, err)
 	}
 	return job, nil
 }
@@ -80,7 +77,7 @@ func target(job *nomadapi.Job, group *nomadapi.TaskGroup) api.Target {
 	for _, task := range group.Tasks {
 		services = append(services, task.Services...)
 		t.Tasks = append(t.Tasks, api.Task{
-			Name: task.Name, Driver: task.Driver, Lifecycle: lifecycle(task), Image: image(task),
+			Name: task.Name, Driver: task.Driver, Lifecycle: lifecycle(task), Image: Image(task),
 		})
 		if task.Driver == "qemu" || (t.Driver == "" && task.Lifecycle == nil) {
 			t.Driver = task.Driver
@@ -108,8 +105,8 @@ func lifecycle(task *nomadapi.Task) string {
 	return task.Lifecycle.Hook
 }
 
-// image is the disk or container image that a task runs, if its driver has one.
-func image(task *nomadapi.Task) string {
+// Image is the disk or container image that a task runs, if its driver has one.
+func Image(task *nomadapi.Task) string {
 	for _, key := range []string{"image_path", "image"} {
 		if text, ok := task.Config[key].(string); ok {
 			return text
@@ -122,11 +119,11 @@ func image(task *nomadapi.Task) string {
 // run, and failed ones that nothing has replaced yet. Health is Nomad's word
 // alone.
 func (c *Client) Instances(ctx context.Context, ref api.TargetRef) ([]api.Instance, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	stubs, _, err := c.api.Jobs().Allocations(ref.Job, false, c.query(ctx, ref.Namespace))
+	stubs, _, err := c.api.Jobs().Allocations(ref.Job, false, c.Query(ctx, ref.Namespace))
 	if err != nil {
-		return nil, explain("list allocations of "+ref.Job, err)
+		return nil, Explain("list allocations of "+ref.Job, err)
 	}
 	var instances []api.Instance
 	for _, stub := range stubs {
@@ -151,7 +148,7 @@ func instance(stub *nomadapi.AllocationListStub) api.Instance {
 		in.Canary = d.Canary
 	}
 	in.Address = address(stub)
-	in.Health, in.Because = health(stub)
+	in.Health, in.Because = Health(stub)
 	return in
 }
 
@@ -166,9 +163,9 @@ func address(stub *nomadapi.AllocationListStub) string {
 	return ""
 }
 
-// health reads the task states: every task that runs as long as the allocation
+// Health reads the task states: every task that runs as long as the allocation
 // must be running.
-func health(stub *nomadapi.AllocationListStub) (api.Health, string) {
+func Health(stub *nomadapi.AllocationListStub) (api.Health, string) {
 	switch stub.ClientStatus {
 	case nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost, nomadapi.AllocClientStatusComplete:
 		return api.Unhealthy, "allocation is " + stub.ClientStatus + lastEvent(stub)

@@ -1,4 +1,4 @@
-package nomad
+package sandbox
 
 import (
 	"cmp"
@@ -13,6 +13,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -77,8 +78,8 @@ printf '%s\n%s\n' "$digest" "$out"
 // BakeImage runs a script in a copy of the target's image on a node that runs
 // the target. The error has code conflict when the script itself failed.
 // Clients that do not share their folder of images do not get the result.
-func (c *Client) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error) {
-	job, err := c.readJob(ctx, spec.Target)
+func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error) {
+	job, err := s.readJob(ctx, spec.Target)
 	if err != nil {
 		return twin.Image{}, err
 	}
@@ -86,16 +87,16 @@ func (c *Client) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image,
 	if err != nil {
 		return twin.Image{}, err
 	}
-	image := cmp.Or(spec.Image, image(vm))
+	image := cmp.Or(spec.Image, nomad.Image(vm))
 	if !strings.HasPrefix(image, "/") || strings.Contains(image, "$") {
 		return twin.Image{}, api.Errorf(api.CodeInvalid, "task %q: a script needs an image_path that is a plain path, not %q", vm.Name, image)
 	}
-	node, err := c.nodeOf(ctx, spec.Target)
+	node, err := s.nodeOf(ctx, spec.Target)
 	if err != nil {
 		return twin.Image{}, err
 	}
 	env := map[string]string{"SCRIPT": base64.StdEncoding.EncodeToString([]byte(spec.Script))}
-	text, err := c.runOnce(ctx, onceJob(job, spec.Job, node, env, bakeScript, image, "${NOMAD_TASK_DIR}/bake"))
+	text, err := s.runOnce(ctx, onceJob(job, spec.Job, node, env, bakeScript, image, "${NOMAD_TASK_DIR}/bake"))
 	if err != nil {
 		return twin.Image{}, err
 	}
@@ -107,19 +108,19 @@ func (c *Client) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image,
 }
 
 // DiscardImage removes a baked image that nothing will run.
-func (c *Client) DiscardImage(ctx context.Context, target api.TargetRef, jobID string, baked twin.Image) error {
-	job, err := c.readJob(ctx, target)
+func (s *Sandbox) DiscardImage(ctx context.Context, target api.TargetRef, jobID string, baked twin.Image) error {
+	job, err := s.readJob(ctx, target)
 	if err != nil {
 		return err
 	}
-	_, err = c.runOnce(ctx, onceJob(job, jobID, baked.Node, nil, `rm -f "$1"`, baked.Path))
+	_, err = s.runOnce(ctx, onceJob(job, jobID, baked.Node, nil, `rm -f "$1"`, baked.Path))
 	return err
 }
 
-func (c *Client) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (s *Sandbox) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job, error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
-	job, err := c.job(ctx, ref.Namespace, ref.Job)
+	job, err := s.nomad.Job(ctx, ref.Namespace, ref.Job)
 	if err != nil {
 		return nil, err
 	}
@@ -130,12 +131,12 @@ func (c *Client) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job,
 }
 
 // nodeOf is the ID of a node that runs the target.
-func (c *Client) nodeOf(ctx context.Context, ref api.TargetRef) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (s *Sandbox) nodeOf(ctx context.Context, ref api.TargetRef) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
-	stubs, _, err := c.api.Jobs().Allocations(ref.Job, false, c.query(ctx, ref.Namespace))
+	stubs, _, err := s.api.Jobs().Allocations(ref.Job, false, s.nomad.Query(ctx, ref.Namespace))
 	if err != nil {
-		return "", explain("list allocations of "+ref.Job, err)
+		return "", nomad.Explain("list allocations of "+ref.Job, err)
 	}
 	var nodes []string
 	for _, s := range stubs {
@@ -171,20 +172,20 @@ func onceJob(like *nomadapi.Job, id, node string, env map[string]string, script 
 
 // runOnce runs a job of onceJob to its end and returns what it printed. The job
 // is gone afterwards.
-func (c *Client) runOnce(ctx context.Context, job *nomadapi.Job) (_ string, err error) {
+func (s *Sandbox) runOnce(ctx context.Context, job *nomadapi.Job) (_ string, err error) {
 	namespace, id := *job.Namespace, *job.ID
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
-		err = cmp.Or(err, c.StopTwin(ctx, namespace, id))
+		err = cmp.Or(err, s.StopTwin(ctx, namespace, id))
 	}()
-	if err := c.register(ctx, job, 0); err != nil {
+	if err := s.nomad.Register(ctx, job, 0); err != nil {
 		return "", err
 	}
-	ticker := time.NewTicker(twinGoneInterval)
+	ticker := time.NewTicker(goneInterval)
 	defer ticker.Stop()
 	for {
-		text, done, err := c.onceResult(ctx, namespace, id)
+		text, done, err := s.onceResult(ctx, namespace, id)
 		if done || err != nil {
 			return text, err
 		}
@@ -197,16 +198,16 @@ func (c *Client) runOnce(ctx context.Context, job *nomadapi.Job) (_ string, err 
 }
 
 // onceResult reads what a job of onceJob printed, once it has ended.
-func (c *Client) onceResult(ctx context.Context, namespace, id string) (text string, done bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (s *Sandbox) onceResult(ctx context.Context, namespace, id string) (text string, done bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
 	m := twin.Machine{Namespace: namespace, Job: id, Task: bakeTask}
-	stubs, _, err := c.api.Jobs().Allocations(id, true, c.query(ctx, namespace))
+	stubs, _, err := s.api.Jobs().Allocations(id, true, s.nomad.Query(ctx, namespace))
 	if err != nil {
-		return "", false, explain("list allocations of "+id, err)
+		return "", false, nomad.Explain("list allocations of "+id, err)
 	}
 	if len(stubs) == 0 {
-		state, err := c.unplaced(ctx, m)
+		state, err := s.unplaced(ctx, m)
 		if err == nil && state.Phase == twin.Unplaced {
 			err = api.Errorf(api.CodeUnavailable, "no room to work on the image: %s", state.Why)
 		}
@@ -215,37 +216,37 @@ func (c *Client) onceResult(ctx context.Context, namespace, id string) (text str
 	stub := stubs[0]
 	switch stub.ClientStatus {
 	case nomadapi.AllocClientStatusComplete:
-		text, err := c.printed(ctx, namespace, stub.ID)
+		text, err := s.printed(ctx, namespace, stub.ID)
 		return text, true, err
 	case nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
-		return "", true, c.onceError(ctx, m, stub)
+		return "", true, s.onceError(ctx, m, stub)
 	}
 	return "", false, nil
 }
 
 // onceError says why a job of onceJob failed, with the code for a script that
 // did.
-func (c *Client) onceError(ctx context.Context, m twin.Machine, stub *nomadapi.AllocationListStub) error {
+func (s *Sandbox) onceError(ctx context.Context, m twin.Machine, stub *nomadapi.AllocationListStub) error {
 	state := stub.TaskStates[bakeTask]
 	if state == nil {
 		return api.Errorf(api.CodeUnavailable, "allocation is %s", stub.ClientStatus)
 	}
 	for _, e := range state.Events {
 		if e.Type == nomadapi.TaskTerminated && e.ExitCode == scriptFailed {
-			return api.Errorf(api.CodeConflict, "%s", c.lastWords(ctx, m, stub.ID, bakeTask))
+			return api.Errorf(api.CodeConflict, "%s", s.lastWords(ctx, m, stub.ID, bakeTask))
 		}
 	}
 	alloc := &nomadapi.Allocation{ID: stub.ID, TaskStates: stub.TaskStates}
-	return api.Errorf(api.CodeUnavailable, "%s", c.causeOfDeath(ctx, m, alloc, "allocation is "+stub.ClientStatus))
+	return api.Errorf(api.CodeUnavailable, "%s", s.causeOfDeath(ctx, m, alloc, "allocation is "+stub.ClientStatus))
 }
 
 // printed is what a task of onceJob wrote to its standard output.
-func (c *Client) printed(ctx context.Context, namespace, allocID string) (string, error) {
-	q := c.query(ctx, namespace)
+func (s *Sandbox) printed(ctx context.Context, namespace, allocID string) (string, error) {
+	q := s.nomad.Query(ctx, namespace)
 	q.Params = map[string]string{"task": bakeTask, "type": "stdout", "plain": "true"}
-	file, err := c.api.Raw().Response("/v1/client/fs/logs/"+allocID, q)
+	file, err := s.api.Raw().Response("/v1/client/fs/logs/"+allocID, q)
 	if err != nil {
-		return "", explain("read output of "+allocID, err)
+		return "", nomad.Explain("read output of "+allocID, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, outputMax))
 	if err := cmp.Or(err, file.Close()); err != nil {

@@ -1,4 +1,4 @@
-package nomad
+package sandbox
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
+	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -34,9 +35,9 @@ func TestTwinDigest(t *testing.T) {
 				_, _ = fmt.Fprint(w, c.text)
 			}))
 			t.Cleanup(s.Close)
-			client, err := New(Config{Address: s.URL})
+			client, err := nomad.New(nomad.Config{Address: s.URL})
 			must.NoError(t, err)
-			must.Eq(t, c.want, client.twinDigest(t.Context(), twin.Machine{Image: c.image}, &nomadapi.Allocation{ID: "a-1"}))
+			must.Eq(t, c.want, New(client).twinDigest(t.Context(), twin.Machine{Image: c.image}, &nomadapi.Allocation{ID: "a-1"}))
 		})
 	}
 }

@@ -1,4 +1,4 @@
-package nomad
+package sandbox
 
 import (
 	"encoding/json"
@@ -9,12 +9,9 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/twin"
 )
-
-func TestTwinPrefix_IsOne(t *testing.T) {
-	must.Eq(t, TwinPrefix, twin.Prefix)
-}
 
 // production is a job with everything that must not reach a twin.
 func production(args ...string) *nomadapi.Job {
@@ -49,7 +46,7 @@ func production(args ...string) *nomadapi.Job {
 // make builds the twin as StartTwin does.
 func makeTwin(t *testing.T, job *nomadapi.Job, changes ...api.Apply) (*nomadapi.Job, twin.Machine, error) {
 	t.Helper()
-	next, err := patched(job, "store", changes)
+	next, err := nomad.Patched(job, "store", changes)
 	must.NoError(t, err)
 	return twinJob(next, twin.Spec{
 		Job: "oakum-twin-s-1-treatment", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Task: "vm", Node: "n1",

@@ -1,4 +1,4 @@
-package nomad
+package sandbox
 
 import (
 	"cmp"
@@ -27,7 +27,7 @@ const (
 	prepareTask = "oakum-prepare"
 )
 
-// prepareScript makes what a monitor speaks through (see twinmonitor.go), lays a
+// prepareScript makes what a monitor speaks through (see monitor.go), lays a
 // qcow2 over an image of whatever format, and leaves the image's digest beside
 // it. Arguments: monitor, image, overlay, digest file; without a monitor or an
 // image it leaves that out.

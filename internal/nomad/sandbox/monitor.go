@@ -1,4 +1,4 @@
-package nomad
+package sandbox
 
 import (
 	"context"
@@ -86,14 +86,14 @@ func lacksShell(m twin.Machine, metric *nomadapi.AllocationMetric) bool {
 
 // twinBlocks reads what the machine has done to its disk, or says why that is
 // not known.
-func (c *Client) twinBlocks(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) (blocks twin.Blocks, why string) {
+func (s *Sandbox) twinBlocks(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) (blocks twin.Blocks, why string) {
 	if !m.Monitored {
 		return twin.Blocks{}, "QEMU has no monitor"
 	}
 	// By way of the servers, as in twinDigest.
-	q := c.query(ctx, m.Namespace)
+	q := s.nomad.Query(ctx, m.Namespace)
 	q.Params = map[string]string{"path": twinAnswers, "origin": "end", "offset": fmt.Sprint(answersMax), "follow": "false"}
-	file, err := c.api.Raw().Response("/v1/client/fs/stream/"+alloc.ID, q)
+	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+alloc.ID, q)
 	if err != nil {
 		return twin.Blocks{}, "QEMU's answers can't be read: " + err.Error()
 	}

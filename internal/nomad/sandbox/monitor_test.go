@@ -1,4 +1,4 @@
-package nomad
+package sandbox
 
 import (
 	"strings"
@@ -8,6 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -24,7 +25,7 @@ func TestTwinJob_Unmonitored(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			next, err := patched(c.job, "store", nil)
+			next, err := nomad.Patched(c.job, "store", nil)
 			must.NoError(t, err)
 			job, m, err := twinJob(next, twin.Spec{
 				Job: "oakum-twin-s-1-control", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Task: "vm", Unmonitored: true,

@@ -1,0 +1,180 @@
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/twin"
+)
+
+// digestLength is the length of a SHA-256 in hex digits.
+const digestLength = 64
+
+// InspectTwin looks at a twin.
+func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
+	defer cancel()
+	stubs, _, err := s.api.Jobs().Allocations(m.Job, true, s.nomad.Query(ctx, m.Namespace))
+	if err != nil {
+		return twin.State{}, nomad.Explain("list allocations of twin "+m.Job, err)
+	}
+	if len(stubs) == 0 {
+		return s.unplaced(ctx, m)
+	}
+	newest := slices.MaxFunc(stubs, func(a, b *nomadapi.AllocationListStub) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
+	alloc, _, err := s.api.Allocations().Info(newest.ID, s.nomad.Query(ctx, m.Namespace))
+	if err != nil {
+		return twin.State{}, nomad.Explain("read allocation of twin "+m.Job, err)
+	}
+	state := twinState(m, alloc, newest)
+	if state.Phase == twin.Dead {
+		state.Why = s.causeOfDeath(ctx, m, alloc, state.Why)
+		state.Refused = diedOfMonitor(m, alloc.TaskStates, state.Why)
+	}
+	if state.Phase != twin.Running {
+		return state, nil
+	}
+	// A machine that has just started, or ends just now, has no statistics; the
+	// simulator counts what it did not get as missing.
+	usage, err := s.api.Allocations().Stats(alloc, s.nomad.Query(ctx, m.Namespace))
+	if err != nil {
+		usage = &nomadapi.AllocResourceUsage{}
+	}
+	if u := usage.Tasks[m.Task]; u != nil && u.Timestamp > 0 {
+		own := nomad.StatsOf(alloc, &nomadapi.AllocResourceUsage{ResourceUsage: u.ResourceUsage})
+		state.Usage = twin.Usage{At: time.Unix(0, u.Timestamp), CPUCores: own.CPUCores, Memory: own.MemoryBytes}
+	}
+	state.Digest = s.twinDigest(ctx, m, alloc)
+	state.Blocks, state.NoBlocks = s.twinBlocks(ctx, m, alloc)
+	return state, nil
+}
+
+// twinState reads the task states of the machine's allocation.
+func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.AllocationListStub) twin.State {
+	s := twin.State{Phase: twin.Pending, Alloc: alloc.ID, Node: alloc.NodeID}
+	if r := alloc.AllocatedResources; r != nil {
+		for _, p := range r.Shared.Ports {
+			if p.Label == m.Port {
+				s.Address = net.JoinHostPort(cmp.Or(m.Host, p.HostIP), strconv.Itoa(p.Value))
+			}
+		}
+	}
+	if state := alloc.TaskStates[m.Task]; state != nil {
+		s.Started, s.Restarts = state.StartedAt, int(state.Restarts)
+		if state.State == "running" {
+			s.Phase = twin.Running
+		}
+	}
+	if h, why := nomad.Health(stub); h == api.Unhealthy || alloc.ClientStatus == nomadapi.AllocClientStatusComplete {
+		s.Phase, s.Why = twin.Dead, why
+	} else if s.Phase == twin.Pending {
+		s.Why = cmp.Or(why, "its disk is being made")
+	}
+	return s
+}
+
+// causeOfDeath is what a person wants to read: which task failed with what, and
+// what it said last.
+func (s *Sandbox) causeOfDeath(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, known string) string {
+	for _, name := range []string{prepareTask, askTask, m.Task} {
+		state := alloc.TaskStates[name]
+		if state == nil || !state.Failed {
+			continue
+		}
+		why := known
+		for _, e := range state.Events {
+			switch e.Type {
+			case nomadapi.TaskTerminated, nomadapi.TaskDriverFailure, nomadapi.TaskSetupFailure, nomadapi.TaskFailedValidation:
+				why = e.DisplayMessage
+			}
+		}
+		if said := s.lastWords(ctx, m, alloc.ID, name); said != "" {
+			why += ": " + said
+		}
+		return fmt.Sprintf("task %s: %s", name, why)
+	}
+	return known
+}
+
+// lastWords is the last line that a task wrote to its standard error.
+func (s *Sandbox) lastWords(ctx context.Context, m twin.Machine, allocID, task string) string {
+	q := s.nomad.Query(ctx, m.Namespace)
+	q.Params = map[string]string{"task": task, "type": "stderr", "plain": "true", "origin": "end", "offset": "400"}
+	file, err := s.api.Raw().Response("/v1/client/fs/logs/"+allocID, q)
+	if err != nil {
+		return ""
+	}
+	text, err := io.ReadAll(io.LimitReader(file, 400))
+	if err := cmp.Or(err, file.Close()); err != nil {
+		return ""
+	}
+	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines[len(lines)-1]
+}
+
+// unplaced says why Nomad has not placed the twin, as far as it knows yet.
+func (s *Sandbox) unplaced(ctx context.Context, m twin.Machine) (twin.State, error) {
+	evals, _, err := s.api.Jobs().Evaluations(m.Job, s.nomad.Query(ctx, m.Namespace))
+	if err != nil {
+		return twin.State{}, nomad.Explain("list evaluations of twin "+m.Job, err)
+	}
+	for _, e := range evals {
+		for _, metric := range e.FailedTGAllocs {
+			return twin.State{Phase: twin.Unplaced, Why: placement(metric), Refused: lacksShell(m, metric)}, nil
+		}
+	}
+	return twin.State{Phase: twin.Pending, Why: "not placed yet"}, nil
+}
+
+// placement says in words why no node was chosen.
+func placement(m *nomadapi.AllocationMetric) string {
+	var parts []string
+	for what, n := range m.ConstraintFiltered {
+		parts = append(parts, fmt.Sprintf("%d nodes filtered by %s", n, what))
+	}
+	for what, n := range m.DimensionExhausted {
+		parts = append(parts, fmt.Sprintf("%d nodes lack %s", n, what))
+	}
+	slices.Sort(parts)
+	if len(parts) == 0 {
+		return fmt.Sprintf("none of %d nodes fits", m.NodesEvaluated)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// twinDigest is what the node computed of the image that the machine's disk is
+// laid over; empty where it did not.
+func (s *Sandbox) twinDigest(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) string {
+	if m.Image == "" {
+		return ""
+	}
+	// By way of the servers: the library's own call opens new connections to
+	// the node each time and leaves them open.
+	q := s.nomad.Query(ctx, m.Namespace)
+	q.Params = map[string]string{"path": twinDigestFile}
+	file, err := s.api.Raw().Response("/v1/client/fs/cat/"+alloc.ID, q)
+	if err != nil {
+		return ""
+	}
+	text, err := io.ReadAll(io.LimitReader(file, digestLength+1))
+	if err := cmp.Or(err, file.Close()); err != nil || !isDigest(string(text)) {
+		return "" // of a file that is not there Nomad says so where its text would be, with status 200
+	}
+	return string(text)
+}
+
+// isDigest reports whether a text is a SHA-256 as sha256sum writes it.
+func isDigest(text string) bool {
+	return len(text) == digestLength && strings.Trim(text, "0123456789abcdef") == ""
+}

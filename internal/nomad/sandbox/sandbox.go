@@ -1,0 +1,160 @@
+// Package sandbox runs simulations on Nomad: the jobs of twins, which are copies
+// of a target's virtual machine that reach nothing of production, and the jobs
+// that work on images. All of them have IDs that begin with [twin.Prefix], by
+// which package nomad leaves them out of the fleet.
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/twin"
+)
+
+// goneInterval is how often a job that is stopped or runs once is asked whether
+// it has ended. QEMU takes about a second to end.
+const goneInterval = 250 * time.Millisecond
+
+// Sandbox runs the jobs of simulations. It is safe for concurrent use.
+type Sandbox struct {
+	nomad *nomad.Client
+	api   *nomadapi.Client
+}
+
+// New returns a sandbox on the Nomad region of a client.
+func New(client *nomad.Client) *Sandbox { return &Sandbox{nomad: client, api: client.API()} }
+
+// StartTwin registers a twin. It is an error if a job of this ID exists, if the
+// target has moved on, or if the machine can't be cut off.
+func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
+	defer cancel()
+	job, err := s.nomad.Job(ctx, spec.Target.Namespace, spec.Target.Job)
+	if err != nil {
+		return twin.Machine{}, err
+	}
+	if spec.Expect != 0 && *job.JobModifyIndex != spec.Expect {
+		return twin.Machine{}, api.Errorf(api.CodeConflict, "job %s was registered anew (modify index %d, want %d)",
+			spec.Target.Job, *job.JobModifyIndex, spec.Expect)
+	}
+	next, err := nomad.Patched(job, spec.Target.Group, spec.Apply)
+	if err != nil {
+		return twin.Machine{}, err
+	}
+	next, m, err := twinJob(next, spec)
+	if err != nil {
+		return twin.Machine{}, err
+	}
+	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: 0} // create only
+	if _, _, err := s.api.Jobs().RegisterOpts(next, opts, s.nomad.Write(ctx, m.Namespace)); err != nil {
+		return twin.Machine{}, nomad.Explain("register twin "+m.Job, err)
+	}
+	return m, nil
+}
+
+// StopTwin removes a twin's job and waits until its machine has ended. A twin
+// that is gone already is none to stop.
+//
+// The job is stopped first and forgotten only when nothing of it is left to do.
+// Nomad (1.11.3) loses its leader, and then the next one, to a job that is
+// forgotten while its deployment runs and none of its allocations does: the
+// plan that ends the deployment names no job, and the leader panics on it.
+func (s *Sandbox) StopTwin(ctx context.Context, namespace, job string) error {
+	if !strings.HasPrefix(job, twin.Prefix) {
+		return api.Errorf(api.CodeInternal, "stop twin %s: it is no twin", job)
+	}
+	eval, err := s.deregister(ctx, namespace, job, false)
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(goneInterval)
+	defer ticker.Stop()
+	for {
+		left, err := s.twinRest(ctx, namespace, job, eval)
+		if err != nil {
+			return err
+		}
+		if left == "" {
+			_, err := s.deregister(ctx, namespace, job, true)
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("stop twin %s: %s: %w", job, left, context.Cause(ctx))
+		}
+	}
+}
+
+// deregister stops a job, or makes Nomad forget it as well. It returns the
+// evaluation that carries it out; a job that is gone already has none.
+func (s *Sandbox) deregister(ctx context.Context, namespace, job string, forget bool) (eval string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
+	defer cancel()
+	eval, _, err = s.api.Jobs().Deregister(job, forget, s.nomad.Write(ctx, namespace))
+	if err = nomad.Explain("stop twin "+job, err); api.IsCode(err, api.CodeNotFound) {
+		return "", nil
+	}
+	return eval, err
+}
+
+// twinRest says what is left to do of a twin that was stopped, or "".
+func (s *Sandbox) twinRest(ctx context.Context, namespace, job, eval string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
+	defer cancel()
+	if eval != "" {
+		e, _, err := s.api.Evaluations().Info(eval, s.nomad.Query(ctx, namespace))
+		err = nomad.Explain("read evaluation of twin "+job, err)
+		switch {
+		case api.IsCode(err, api.CodeNotFound): // collected as garbage: it is long over
+		case err != nil:
+			return "", err
+		case e.Status == nomadapi.EvalStatusPending:
+			return "Nomad has not looked at it yet", nil
+		}
+	}
+	stubs, _, err := s.api.Jobs().Allocations(job, true, s.nomad.Query(ctx, namespace))
+	if err != nil {
+		return "", nomad.Explain("list allocations of twin "+job, err)
+	}
+	left := 0
+	for _, s := range stubs {
+		switch s.ClientStatus {
+		case nomadapi.AllocClientStatusComplete, nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
+		default:
+			left++
+		}
+	}
+	if left > 0 {
+		return fmt.Sprintf("%d machines still run", left), nil
+	}
+	return "", nil
+}
+
+// Twins lists the jobs of the sandbox in every namespace.
+func (s *Sandbox) Twins(ctx context.Context) ([]twin.Machine, error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
+	defer cancel()
+	q := s.nomad.Query(ctx, "*")
+	q.Prefix = twin.Prefix
+	stubs, _, err := s.api.Jobs().List(q)
+	if err != nil {
+		return nil, nomad.Explain("list twins", err)
+	}
+	twins := make([]twin.Machine, 0, len(stubs))
+	for _, s := range stubs {
+		twins = append(twins, twin.Machine{Namespace: s.Namespace, Job: s.ID})
+	}
+	slices.SortFunc(twins, func(a, b twin.Machine) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Job, b.Job))
+	})
+	return twins, nil
+}
