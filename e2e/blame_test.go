@@ -19,9 +19,10 @@ import (
 
 // neighbours patches services of the example application whose own figures stay
 // well while something else tells that the patch is bad.
-func neighbours(t *testing.T, shop deploy.Env, policy string) {
-	o := newOakum(t, 1, "", policy, neighbourPolicies)
-
+func (o *oakum) neighbours(shop deploy.Env) {
+	t := o.t
+	o.does(o.pipeline, "policy", "apply", o.file("neighbours.hcl", neighbourPolicies))
+	defer o.does(o.pipeline, "policy", "delete", "neighbours")
 	t.Run("a patch that calls what is denied turns back", func(t *testing.T) { o.in(t).denied(shop) })
 	t.Run("a patch that hurts only its caller is not promoted", func(t *testing.T) { o.in(t).garbage(shop) })
 }

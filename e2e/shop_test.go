@@ -78,7 +78,6 @@ func TestShop(t *testing.T) {
 	must.NoError(t, err)
 
 	t.Run("graph", func(t *testing.T) { graphs(t, shop) })
-	t.Run("neighbours", func(t *testing.T) { neighbours(t, shop, string(policy)) })
 
 	o := newOakum(t, 3, fmt.Sprintf("simulator {\n  rate = %d\n}\n", deploy.SandboxRate), string(policy))
 	t.Run("the graph is what consul and the traffic say", func(t *testing.T) { o.in(t).graphIsTrue() })
@@ -86,6 +85,7 @@ func TestShop(t *testing.T) {
 	t.Run("a patch that misbehaves goes back at the first stage", func(t *testing.T) { o.in(t).badVerdict(shop) })
 	t.Run("prometheus away, then the leader killed: the rollout finishes", func(t *testing.T) { o.in(t).leaderKilled(shop) })
 	t.Run("a machine's patch that fails under load only", func(t *testing.T) { o.in(t).treacherous(shop) })
+	t.Run("neighbours", func(t *testing.T) { o.in(t).neighbours(shop) }) // late: it needs minutes of the front's profile
 	t.Run("judge", func(t *testing.T) { o.in(t).judged(shop) })
 }
 
