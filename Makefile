@@ -19,7 +19,7 @@ help: ## list the targets
 
 build: ## build bin/oakum
 	@mkdir -p bin
-	$(GO) build -o bin/oakum ./cmd/oakum
+	$(GO) build -buildvcs=auto -o bin/oakum ./cmd/oakum
 
 test: UNITFLAGS = -vet=off -skip='^TestWorld$$' # lint vets, and sim is TestWorld
 test: fmt lint unit sim demo ## what needs no root and nothing but Go: checks, units, worlds, the story on a model

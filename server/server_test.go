@@ -104,7 +104,7 @@ func oakum(t *testing.T, s *Server, args ...string) (code int, stdout, stderr st
 	t.Helper()
 	var out, errs bytes.Buffer
 	code = cli.Run(t.Context(), cli.Options{
-		Args: args, Stdout: &out, Stderr: &errs, Now: time.Now, Version: "test", Stdin: strings.NewReader(""),
+		Args: args, Stdout: &out, Stderr: &errs, Now: time.Now, Build: cli.Build{Version: "test"}, Stdin: strings.NewReader(""),
 		Getenv: func(name string) string {
 			return map[string]string{"OAKUM_ADDR": "http://" + s.Address(), "OAKUM_TOKEN": secretCaller}[name]
 		},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -12,23 +13,45 @@ import (
 	"github.com/oakumhq/oakum/server"
 )
 
-// version is set by the linker, which can set nothing but a package variable.
-var version = "dev"
+// version is the release that this is, or comes before. The linker may set it: it
+// can set nothing but a package variable.
+var version = "0.1.0-dev"
 
 func main() {
 	ctx, stop := interruptible()
 	code := cli.Run(ctx, cli.Options{
-		Args:    os.Args[1:],
-		Stdin:   os.Stdin,
-		Stdout:  os.Stdout,
-		Stderr:  os.Stderr,
-		Getenv:  os.Getenv,
-		Now:     time.Now,
-		Version: version,
-		Agent:   runAgent,
+		Args:   os.Args[1:],
+		Stdin:  os.Stdin,
+		Stdout: os.Stdout,
+		Stderr: os.Stderr,
+		Getenv: os.Getenv,
+		Now:    time.Now,
+		Build:  build(),
+		Agent:  runAgent,
 	})
 	stop()
 	os.Exit(code)
+}
+
+// build is this program's version, with the commit and the commit's date where Go
+// built it in a checkout.
+func build() cli.Build {
+	b := cli.Build{Version: version}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.time":
+			b.Date = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	return b
 }
 
 // interruptible returns a context that ends at the first interrupt or SIGTERM,

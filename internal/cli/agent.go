@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -58,18 +59,27 @@ former stays in use.`)
 		if e.Agent == nil {
 			return api.Errorf(api.CodeUnavailable, "this program was built without the server")
 		}
-		opts.Version, opts.Stderr = e.Version, e.Stderr
+		opts.Version, opts.Stderr = e.Build.Version, e.Stderr
 		return e.Agent(ctx, opts)
 	}
 	return c
 }
 
 func versionCommand(e *env) *command {
-	c := newCommand("version", none(), "Print the version", `Prints the version of this program.`).prints()
+	c := newCommand("version", none(), "Print the version", `
+Prints the version of this program, the commit that it was built from, and the
+commit's date. The last two are missing where it was not built in a checkout.`).prints()
 	c.run = func(context.Context, []string) error {
-		answer := map[string]string{"Version": e.Version, "Go": runtime.Version(), "Platform": runtime.GOOS + "/" + runtime.GOARCH}
+		commit, date := cmp.Or(e.Build.Commit, "unknown"), cmp.Or(e.Build.Date, "unknown")
+		if e.Build.Modified {
+			commit += ", with changes"
+		}
+		answer := map[string]string{
+			"Version": e.Build.Version, "Commit": commit, "Date": date,
+			"Go": runtime.Version(), "Platform": runtime.GOOS + "/" + runtime.GOARCH,
+		}
 		return e.show(c.out, answer, func(w io.Writer) {
-			fields(w, "Oakum", e.Version, "Go", answer["Go"], "Platform", answer["Platform"])
+			fields(w, "Oakum", e.Build.Version, "Commit", commit, "Date", date, "Go", answer["Go"], "Platform", answer["Platform"])
 		})
 	}
 	return c

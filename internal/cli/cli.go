@@ -37,14 +37,22 @@ type AgentRunner func(ctx context.Context, opt AgentOptions) error
 
 // Options is everything that the commands touch outside of this package.
 type Options struct {
-	Args    []string // without the program's name
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Getenv  func(string) string
-	Now     func() time.Time
-	Version string
-	Agent   AgentRunner
+	Args   []string // without the program's name
+	Stdin  io.Reader
+	Stdout io.Writer
+	Stderr io.Writer
+	Getenv func(string) string
+	Now    func() time.Time
+	Build  Build
+	Agent  AgentRunner
+}
+
+// Build says which build of the program this is.
+type Build struct {
+	Version  string // such as "0.1.0", or "0.1.0-dev" before it
+	Commit   string // as 40 hexadecimal digits; "" outside of a checkout
+	Date     string // of the commit, in RFC 3339; "" outside of a checkout
+	Modified bool   // whether files were changed since the commit
 }
 
 // Exit codes.
@@ -97,7 +105,7 @@ func Run(ctx context.Context, opt Options) int {
 	}
 	program := &cli.CLI{
 		Name:        "oakum",
-		Version:     opt.Version,
+		Version:     opt.Build.Version,
 		Args:        opt.Args,
 		Commands:    factories,
 		HelpFunc:    overview,

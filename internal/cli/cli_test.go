@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"oakum": func() {
 		os.Exit(Run(context.Background(), Options{
 			Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-			Now: testNow, Version: "0.0-test",
+			Now: testNow, Build: Build{Version: "0.0-test"},
 			Agent: func(_ context.Context, opt AgentOptions) error {
 				fmt.Printf("agent dev=%v config=%v\n", opt.Dev, opt.Config)
 				return nil
