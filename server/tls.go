@@ -14,7 +14,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/certs"
 	"github.com/oakumhq/oakum/internal/vault"
-	"github.com/oakumhq/oakum/server/cluster"
+	"github.com/oakumhq/oakum/server/cluster/port"
 	"github.com/oakumhq/oakum/server/config"
 )
 
@@ -44,10 +44,10 @@ func openIdentity(cfg *config.Config, client *vault.Client, log *slog.Logger) (*
 	t := cfg.TLS
 	switch {
 	case t.Vault != nil:
-		i.servers = cluster.NewKeeper(cfg.Cluster)
+		i.servers = port.NewKeeper(cfg.Cluster)
 		i.fromVault(cfg, client)
 	case t.CertFile != "":
-		i.servers = cluster.NewKeeper(cfg.Cluster)
+		i.servers = port.NewKeeper(cfg.Cluster)
 		i.files = append(i.files, fromFiles{"servers", certs.Files{Cert: t.CertFile, Key: t.KeyFile, CA: t.CAFile}, i.servers})
 	case t.Insecure:
 		log.Warn("tls.insecure: servers speak to each other in the clear, and whoever reaches the servers' port can join the cluster")
@@ -111,7 +111,7 @@ func (i *identity) fromVault(cfg *config.Config, client *vault.Client) {
 		}
 	}
 	pki := vault.PKI{
-		Mount: v.Mount, Role: v.Role, TTL: v.TTL, Name: cluster.ServerName(cfg.Cluster), AltNames: v.AltNames, IPs: v.IPSANs,
+		Mount: v.Mount, Role: v.Role, TTL: v.TTL, Name: port.ServerName(cfg.Cluster), AltNames: v.AltNames, IPs: v.IPSANs,
 	}
 	certificate := client.Certificate(pki, func(s vault.Signed) (from, until time.Time, err error) {
 		b, err := certs.Parse(s.Cert, s.Key, s.CAs)
@@ -175,11 +175,11 @@ func (i *identity) reload() error {
 }
 
 // secure is what goes around the servers' port.
-func (i *identity) secure(clusterName string, log *slog.Logger) cluster.Secure {
+func (i *identity) secure(clusterName string, log *slog.Logger) port.Secure {
 	if i.servers == nil {
-		return cluster.Secure{}
+		return port.Secure{}
 	}
-	return cluster.TLS(i.servers, clusterName, log)
+	return port.TLS(i.servers, clusterName, log)
 }
 
 // https goes around the API's listener.

@@ -21,7 +21,7 @@ import (
 	"github.com/oakumhq/oakum/e2e/authority"
 	"github.com/oakumhq/oakum/internal/certs"
 	"github.com/oakumhq/oakum/internal/vault"
-	"github.com/oakumhq/oakum/server/cluster"
+	"github.com/oakumhq/oakum/server/cluster/port"
 	"github.com/oakumhq/oakum/server/config"
 )
 
@@ -74,36 +74,36 @@ func serial(t *testing.T, k *certs.Keeper) string {
 func TestReloadTakesNewFilesAndRefusesBadOnes(t *testing.T) {
 	t.Parallel()
 	dir, ca, book := t.TempDir(), newAuthority(t), &logbook{}
-	files := issue(t, ca, dir, cluster.ServerName("east"))
+	files := issue(t, ca, dir, port.ServerName("east"))
 	i, err := openIdentity(tlsConfig(files), nil, book.logger())
 	must.NoError(t, err)
 	first := serial(t, i.servers)
 
-	issue(t, ca, dir, cluster.ServerName("east"))
+	issue(t, ca, dir, port.ServerName("east"))
 	must.NoError(t, i.reload())
 	second := serial(t, i.servers)
 	must.NotEq(t, first, second)
 	must.StrContains(t, book.String(), "certificate read again")
 
 	for name, spoil := range map[string]func(){
-		"want the DNS name server.east.oakum in it, have server.west.oakum": func() { issue(t, ca, dir, cluster.ServerName("west")) },
+		"want the DNS name server.east.oakum in it, have server.west.oakum": func() { issue(t, ca, dir, port.ServerName("west")) },
 		"certificate and key: private key does not match public key": func() {
-			issue(t, ca, dir, cluster.ServerName("east"))
-			other := issue(t, ca, filepath.Join(dir, "other"), cluster.ServerName("east"))
+			issue(t, ca, dir, port.ServerName("east"))
+			other := issue(t, ca, filepath.Join(dir, "other"), port.ServerName("east"))
 			key, err := os.ReadFile(other.Key)
 			must.NoError(t, err)
 			must.NoError(t, os.WriteFile(files.Key, key, 0o600))
 		},
 		"the CA did not sign it": func() {
-			issue(t, ca, dir, cluster.ServerName("east"))
-			other := issue(t, newAuthority(t), filepath.Join(dir, "other"), cluster.ServerName("east"))
+			issue(t, ca, dir, port.ServerName("east"))
+			other := issue(t, newAuthority(t), filepath.Join(dir, "other"), port.ServerName("east"))
 			text, err := os.ReadFile(other.CA)
 			must.NoError(t, err)
 			must.NoError(t, os.WriteFile(files.CA, text, 0o600))
 		},
 		"no such file": func() { must.NoError(t, os.Remove(files.Cert)) },
 		"CA: no PEM certificate in it": func() {
-			issue(t, ca, dir, cluster.ServerName("east"))
+			issue(t, ca, dir, port.ServerName("east"))
 			must.NoError(t, os.WriteFile(files.CA, []byte("nothing"), 0o600))
 		},
 	} {
@@ -112,7 +112,7 @@ func TestReloadTakesNewFilesAndRefusesBadOnes(t *testing.T) {
 		must.EqOp(t, second, serial(t, i.servers), must.Sprint("the former stays in use"))
 		must.StrContains(t, book.String(), "new certificate refused, the former stays in use")
 	}
-	issue(t, ca, dir, cluster.ServerName("east"))
+	issue(t, ca, dir, port.ServerName("east"))
 	must.NoError(t, i.reload())
 	must.NotEq(t, second, serial(t, i.servers))
 }
@@ -165,7 +165,7 @@ func health(ctx context.Context, c client.Config) error {
 func TestTheAPISpeaksHTTPS(t *testing.T) {
 	t.Parallel()
 	dir, ca := t.TempDir(), newAuthority(t)
-	files := issue(t, ca, dir, cluster.ServerName("east"), "localhost")
+	files := issue(t, ca, dir, port.ServerName("east"), "localhost")
 	cfg := tlsConfig(files)
 	cfg.TLS.HTTP = &config.TLSHTTP{}
 	i, err := openIdentity(cfg, nil, slog.New(slog.DiscardHandler))
@@ -181,7 +181,7 @@ func TestTheAPISpeaksHTTPS(t *testing.T) {
 func TestTheAPIAsksCallersForCertificates(t *testing.T) {
 	t.Parallel()
 	dir, servers, callers := t.TempDir(), newAuthority(t), newAuthority(t)
-	own := issue(t, servers, filepath.Join(dir, "own"), cluster.ServerName("east"), "localhost")
+	own := issue(t, servers, filepath.Join(dir, "own"), port.ServerName("east"), "localhost")
 	alice := issue(t, callers, filepath.Join(dir, "alice"), "alice")
 	mallory := issue(t, newAuthority(t), filepath.Join(dir, "mallory"), "mallory")
 	cfg := tlsConfig(own)
@@ -210,7 +210,7 @@ func TestTheAPIAsksCallersForCertificates(t *testing.T) {
 func TestTheLastCertificateOfVaultIsKept(t *testing.T) {
 	t.Parallel()
 	dir, ca := t.TempDir(), newAuthority(t)
-	files := issue(t, ca, filepath.Join(dir, "vault"), cluster.ServerName("east"))
+	files := issue(t, ca, filepath.Join(dir, "vault"), port.ServerName("east"))
 	var s vault.Signed
 	for path, to := range map[string]*[]byte{files.Cert: &s.Cert, files.Key: &s.Key, files.CA: &s.CAs} {
 		text, err := os.ReadFile(path)
@@ -240,7 +240,7 @@ func TestTheLastCertificateOfVaultIsKept(t *testing.T) {
 
 func TestTheEndOfCertificatesIsMeasured(t *testing.T) {
 	t.Parallel()
-	files := issue(t, newAuthority(t), t.TempDir(), cluster.ServerName("east"))
+	files := issue(t, newAuthority(t), t.TempDir(), port.ServerName("east"))
 	i, err := openIdentity(tlsConfig(files), nil, slog.New(slog.DiscardHandler))
 	must.NoError(t, err)
 	registry := prometheus.NewRegistry()

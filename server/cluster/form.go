@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/discover"
+	"github.com/oakumhq/oakum/internal/log"
 )
 
 const (
@@ -49,9 +50,9 @@ func (n *Node) form() {
 		return
 	}
 	wait := cmp.Or(n.cfg.Tuning.Join, formPause)
-	var told told
+	var repeats log.Limiter
 	for ctx.Err() == nil && !n.bootstrapped() {
-		if err := n.tryForm(ctx); err != nil && ctx.Err() == nil && told.first(err.Error()) {
+		if err := n.tryForm(ctx); err != nil && ctx.Err() == nil && repeats.Allow(err.Error()) {
 			n.logger.Info("not a member of a cluster yet", "reason", err)
 		}
 		pause(ctx, wait)
@@ -66,7 +67,7 @@ func (n *Node) form() {
 // silent again. A server that is taken out later stays out until somebody
 // starts it anew.
 func (n *Node) comeBack(ctx context.Context) {
-	var told told
+	var repeats log.Limiter
 	wait := cmp.Or(n.cfg.Tuning.Rejoin, rejoinAfter)
 	for followed := 0; ; {
 		pause(ctx, wait)
@@ -84,7 +85,7 @@ func (n *Node) comeBack(ctx context.Context) {
 		if err == nil {
 			err = n.join(ctx, peers)
 		}
-		if err != nil && ctx.Err() == nil && told.first(err.Error()) {
+		if err != nil && ctx.Err() == nil && repeats.Allow(err.Error()) {
 			n.logger.Info("no leader is heard of", "reason", err)
 		}
 	}
@@ -122,7 +123,7 @@ func (n *Node) tryForm(ctx context.Context) error {
 
 // join asks those that belong to a cluster, one after the other, to be let in.
 func (n *Node) join(ctx context.Context, peers []status) error {
-	me := member{ID: n.cfg.ID, Address: n.advertise, Cluster: n.cfg.Cluster}
+	me := member{ID: n.cfg.ID, Address: n.Address(), Cluster: n.cfg.Cluster}
 	err := error(api.Errorf(api.CodeUnavailable, "none of the servers that answer belongs to a cluster"))
 	for _, p := range peers {
 		if !p.Bootstrapped {
@@ -238,7 +239,7 @@ func (n *Node) settle(peers []status) []member {
 		}
 	}
 	if n.proposal.members == nil && len(peers)+1 == n.cfg.BootstrapExpect {
-		founders := []member{{ID: n.cfg.ID, Address: n.advertise}}
+		founders := []member{{ID: n.cfg.ID, Address: n.Address()}}
 		for _, p := range peers {
 			founders = append(founders, member{ID: p.ID, Address: p.Address})
 		}

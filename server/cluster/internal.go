@@ -36,9 +36,6 @@ const (
 	headerTimeout = 10 * time.Second
 	// idleTimeout is how long connections between servers are kept for reuse.
 	idleTimeout = 2 * time.Minute
-	// idlePerServer is how many of them: as many forwarded requests as come in
-	// at once without dialling anew.
-	idlePerServer = 32
 )
 
 // status is what a server tells the others about itself.
@@ -100,21 +97,6 @@ func (t leaderTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// newClient returns the transport to other servers; the host of a URL is a
-// server's address.
-func (n *Node) newClient() *http.Transport {
-	return &http.Transport{
-		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			ctx, cancel := context.WithTimeout(ctx, transportTimeout)
-			defer cancel()
-			return n.dialer.dial(ctx, address, protocolHTTP)
-		},
-		MaxIdleConnsPerHost: idlePerServer,
-		IdleConnTimeout:     idleTimeout,
-		DisableCompression:  true,
-	}
-}
-
 func (n *Node) newInternalServer() *http.Server {
 	routes := http.NewServeMux()
 	routes.HandleFunc("GET "+pathServer, n.serveStatus)
@@ -147,7 +129,7 @@ func (n *Node) status() status {
 	return status{
 		NonVoter: n.cfg.NonVoter, Level: state.SupportedLevel, LastIndex: lastIndex, LastTerm: lastTerm,
 		LastContact: api.Duration(contact), Marks: n.marks.kept(),
-		ID: n.cfg.ID, Address: n.advertise, Cluster: n.cfg.Cluster, Version: n.cfg.Version, Nonce: n.nonce,
+		ID: n.cfg.ID, Address: n.Address(), Cluster: n.cfg.Cluster, Version: n.cfg.Version, Nonce: n.nonce,
 		Bootstrapped: n.bootstrapped(), Expect: n.cfg.BootstrapExpect, Proposal: n.proposal.members,
 	}
 }

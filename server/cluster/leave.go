@@ -48,7 +48,7 @@ func (n *Node) tryLeave(ctx context.Context) error {
 			return err
 		}
 	}
-	return n.send(ctx, n.LeaderTransport(), "leader", pathLeave, member{ID: n.cfg.ID, Address: n.advertise, Cluster: n.cfg.Cluster})
+	return n.send(ctx, n.LeaderTransport(), "leader", pathLeave, member{ID: n.cfg.ID, Address: n.Address(), Cluster: n.cfg.Cluster})
 }
 
 // serveLeave lets a server go. Only the leader can; a server that hands over

@@ -7,38 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
+
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/discover"
 	"github.com/oakumhq/oakum/internal/log"
+	"github.com/oakumhq/oakum/server/cluster/disk"
+	"github.com/oakumhq/oakum/server/cluster/port"
 	"github.com/oakumhq/oakum/server/state"
 )
 
 const (
-	// retainSnapshots keeps one that is known to be good while the next is written.
-	retainSnapshots = 2
-	// cachedLogs holds the entries that followers usually ask for.
-	cachedLogs = 512
-	// pooledConns to each other server: heartbeats, replication and one spare.
-	pooledConns = 3
-	// transportTimeout bounds one exchange between servers. A snapshot gets
-	// this much for each 256 KiB.
-	transportTimeout = 10 * time.Second
-	// rpcsInFlight of one turns Raft's pipelining off. A pipeline (raft 1.7.3)
-	// can come to stand still for ever when a follower refuses entries: the
-	// sender waits for the reader of the answers, which has left. The follower
-	// then gets heartbeats and no entries, and the leader can't be stopped. With
-	// one exchange at a time, entries that come meanwhile go together in the next.
-	rpcsInFlight = 1
-	// fileLockTimeout tells a second process on the same directory quickly.
-	fileLockTimeout = 2 * time.Second
 	// transferTimeout bounds the handing over of leadership in Close.
 	transferTimeout = 5 * time.Second
 	// drainTimeout bounds the wait for requests of other servers in Close.
@@ -60,7 +44,7 @@ type Config struct {
 	Version         string              // of the binary
 	Logger          *slog.Logger
 	Tuning          Tuning
-	Secure          Secure
+	Secure          port.Secure
 }
 
 // Tuning overrides Raft's timing; zero means Raft's own default.
@@ -78,35 +62,26 @@ type Tuning struct {
 	Mark              time.Duration // between two hashes of the state
 }
 
-// Secure is where TLS between the servers goes: both functions wrap what they
-// are given, and nil leaves it as it is.
-type Secure struct {
-	Listener func(net.Listener) net.Listener
-	Dialer   func(ctx context.Context, conn net.Conn, address string) (net.Conn, error)
-}
-
 // Node is one server's part of the cluster.
 type Node struct {
-	cfg       Config
-	logger    *slog.Logger
-	fsm       *state.FSM
-	marks     *marker
-	finder    *discover.Finder
-	pilot     *pilot
-	raft      *raft.Raft
-	mux       *mux
-	dialer    *dialer
-	client    *http.Transport // to other servers
-	internal  *http.Server
-	handler   atomic.Pointer[http.Handler]
-	advertise string
-	nonce     string // tells this process from another of the same name
-	stores    []func() error
-	leads     chan bool     // from Raft: every gain and loss of leadership
-	caughtUp  atomic.Uint64 // the term in which CatchUp succeeded last
-	stop      chan struct{} // closed when Close begins
-	stopped   chan struct{} // closed when Raft has ended
-	loops     sync.WaitGroup
+	cfg      Config
+	logger   *slog.Logger
+	fsm      *state.FSM
+	marks    *marker
+	finder   *discover.Finder
+	pilot    *pilot
+	port     *port.Port
+	disk     *disk.Dir
+	raft     *raft.Raft
+	client   *http.Transport // to other servers
+	internal *http.Server
+	handler  atomic.Pointer[http.Handler]
+	nonce    string        // tells this process from another of the same name
+	leads    chan bool     // from Raft: every gain and loss of leadership
+	caughtUp atomic.Uint64 // the term in which CatchUp succeeded last
+	stop     chan struct{} // closed when Close begins
+	stopped  chan struct{} // closed when Raft has ended
+	loops    sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
@@ -124,7 +99,7 @@ func Open(cfg Config, fsm *state.FSM) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, logger: cfg.Logger.With("server", cfg.ID), fsm: fsm,
-		nonce: rand.Text(), dialer: &dialer{secure: cfg.Secure.Dialer},
+		nonce: rand.Text(),
 		leads: make(chan bool, 1), stop: make(chan struct{}), stopped: make(chan struct{}), turned: make(chan struct{}),
 	}
 	n.marks = newMarker(fsm, cfg.Tuning.Mark)
@@ -160,60 +135,21 @@ func (n *Node) open() error {
 		return api.Errorf(api.CodeInvalid, "server.retry_join: %v", err)
 	}
 	n.finder = finder
-	owner, err := n.cfg.readLabel()
+	if n.port, err = port.Listen(port.Config{Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Secure: n.cfg.Secure, Logger: n.logger}); err != nil {
+		return err
+	}
+	n.client = n.port.Client()
+	n.disk, err = disk.Open(disk.Config{Dir: n.cfg.Dir, Server: n.cfg.ID, Cluster: n.cfg.Cluster, Version: n.cfg.Version, Logger: n.logger})
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", n.cfg.Bind) //nolint:noctx // an address is bound at once or not at all
-	if err != nil {
-		return err
-	}
-	advertised, err := advertisedAddr(listener.Addr(), n.cfg.Advertise)
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	n.advertise = advertised.String()
-	if n.cfg.Secure.Listener != nil {
-		listener = n.cfg.Secure.Listener(listener)
-	}
-	n.mux = newMux(listener, advertised, n.logger)
-	n.loops.Go(n.mux.serve)
-	n.client = n.newClient()
-
-	logs, stable, snapshots, err := n.openStores()
-	if err != nil {
-		return err
-	}
-	if err := n.cfg.claim(owner, stable); err != nil {
-		return err
-	}
-	transport := raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: &stream{queue: n.mux.raft, dialer: n.dialer}, MaxPool: pooledConns, Timeout: transportTimeout, MaxRPCsInFlight: rpcsInFlight,
-		Logger: log.HCLog(n.logger).Named("raft"),
-	})
-	n.stores = append(n.stores, transport.Close)
-	if err := n.startRaft(logs, stable, snapshots, transport); err != nil {
+	if err := n.startRaft(); err != nil {
 		return err
 	}
 	n.loops.Go(func() { n.marks.run(n.stopped) })
 	n.internal = n.newInternalServer()
-	n.loops.Go(func() { _ = n.internal.Serve(n.mux.http) }) // always ErrServerClosed or the mux's end
+	n.loops.Go(func() { _ = n.internal.Serve(n.port.Listener()) }) // always ErrServerClosed or the port's end
 	return nil
-}
-
-// advertisedAddr is what others dial: given, or the address that was bound.
-func advertisedAddr(bound net.Addr, given string) (net.Addr, error) {
-	if given != "" {
-		addr, err := net.ResolveTCPAddr("tcp", given)
-		if err != nil {
-			return nil, fmt.Errorf("advertise address %q: %w", given, err)
-		}
-		return addr, nil
-	}
-	if tcp, ok := bound.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		return nil, api.Errorf(api.CodeInvalid, "the server listens at every address (%s): set the one to advertise to the others", bound)
-	}
-	return bound, nil
 }
 
 func (n *Node) raftConfig() *raft.Config {
@@ -276,24 +212,21 @@ func (n *Node) handOver() {
 	}
 }
 
-// release closes what lies below Raft, topmost first.
+// release closes what lies below Raft.
 func (n *Node) release() error {
 	var errs []error
-	for _, closeStore := range slices.Backward(n.stores) {
-		errs = append(errs, closeStore())
+	if n.disk != nil {
+		errs = append(errs, n.disk.Close())
 	}
-	if n.mux != nil {
-		errs = append(errs, n.mux.close())
+	if n.port != nil {
+		errs = append(errs, n.port.Close())
 	}
 	n.loops.Wait()
-	if n.client != nil {
-		n.client.CloseIdleConnections()
-	}
 	return errors.Join(errs...)
 }
 
 // Address is where the other servers reach this one.
-func (n *Node) Address() string { return n.advertise }
+func (n *Node) Address() string { return n.port.Address() }
 
 // ID is the server's name.
 func (n *Node) ID() string { return n.cfg.ID }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/cluster"
+	"github.com/oakumhq/oakum/server/cluster/port"
 	"github.com/oakumhq/oakum/server/state"
 	"github.com/shoenig/test/must"
 )
@@ -22,8 +23,8 @@ type cable struct {
 }
 
 // plug puts every connection of the server, in and out, on the cable.
-func (c *cable) plug() cluster.Secure {
-	return cluster.Secure{
+func (c *cable) plug() port.Secure {
+	return port.Secure{
 		Listener: func(l net.Listener) net.Listener { return &cabled{l, c} },
 		Dialer: func(_ context.Context, conn net.Conn, _ string) (net.Conn, error) {
 			if !c.add(conn) {

@@ -4,32 +4,34 @@ import (
 	"fmt"
 
 	"github.com/hashicorp/raft"
+
+	"github.com/oakumhq/oakum/server/cluster/disk"
 )
 
-// startRaft makes sure that nothing of what this server had is missing, carries
-// out a recovery that an operator asks for, and starts Raft.
-func (n *Node) startRaft(logs raft.LogStore, stable raft.StableStore, snapshots raft.SnapshotStore, transport *raft.NetworkTransport) error {
-	config := n.raftConfig()
-	recovered, err := n.recoverPeers(config, logs, stable, snapshots, transport)
+// startRaft carries out a recovery that an operator asks for, makes sure that the
+// data directory holds everything that this server had, and starts Raft.
+func (n *Node) startRaft() error {
+	config, transport := n.raftConfig(), n.port.Raft()
+	recovered, err := n.disk.Recover(config, n.Address(), transport)
 	if err != nil {
 		return err
 	}
-	existing, err := raft.HasExistingState(logs, stable, snapshots)
+	existing, err := n.disk.HasState()
 	if err != nil {
-		return fmt.Errorf("read raft state: %w", err)
+		return err
 	}
 	if !existing && !recovered && n.cfg.BootstrapExpect == 1 {
 		alone := raft.Configuration{Servers: []raft.Server{{ID: config.LocalID, Address: transport.LocalAddr()}}}
-		if err := raft.BootstrapCluster(config, logs, stable, snapshots, transport, alone); err != nil {
+		if err := raft.BootstrapCluster(config, n.disk.Log, n.disk.Votes, n.disk.Snapshots, transport, alone); err != nil {
 			return fmt.Errorf("found cluster: %w", err)
 		}
 	}
-	// Restored here, Raft need not do it again.
-	if config.NoSnapshotRestoreOnStart, err = n.restoreState(logs, snapshots, n.marks); err != nil {
+	// What is restored here Raft need not restore again.
+	if config.NoSnapshotRestoreOnStart, err = n.disk.Restore(n.marks); err != nil {
 		return err
 	}
-	err = guard(func() (err error) {
-		n.raft, err = raft.NewRaft(config, n.marks, logs, stable, snapshots, transport)
+	err = disk.Guard(func() (err error) {
+		n.raft, err = raft.NewRaft(config, n.marks, n.disk.Log, n.disk.Votes, n.disk.Snapshots, transport)
 		return err
 	})
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/oakumhq/oakum/internal/certs"
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
+	"github.com/oakumhq/oakum/server/cluster/port"
 	"github.com/shoenig/test/must"
 )
 
@@ -53,7 +54,7 @@ func block(kind string, der []byte) []byte {
 // template is a good server certificate of cluster east, to be spoilt.
 func template() *x509.Certificate {
 	return &x509.Certificate{
-		Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{cluster.ServerName("east")},
+		Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{port.ServerName("east")},
 		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
@@ -124,7 +125,7 @@ func secured(t *testing.T, id string, k *certs.Keeper, book *logbook, cfg cluste
 	if cfg.Bind == "" {
 		cfg.Bind = "127.0.0.1:0"
 	}
-	cfg.Secure = cluster.TLS(k, "east", book.logger())
+	cfg.Secure = port.TLS(k, "east", book.logger())
 	return start(t, cfg)
 }
 
@@ -134,7 +135,7 @@ func TestServersOfOneCAFoundACluster(t *testing.T) {
 	addrs := addresses(t, 3)
 	var members []*member
 	for i, a := range addrs {
-		k := cluster.NewKeeper("east")
+		k := port.NewKeeper("east")
 		must.NoError(t, k.Put(ca.bundle(template())))
 		members = append(members, secured(t, fmt.Sprint("oak-", i), k, &logbook{}, cluster.Config{Bind: a, BootstrapExpect: 3, RetryJoin: addrs}))
 	}
@@ -163,7 +164,7 @@ func TestWhoHasNoServerCertificateDoesNotGetIn(t *testing.T) {
 		},
 		{
 			"a server's certificate of another cluster",
-			ca.bundle(with(func(c *x509.Certificate) { c.DNSNames = []string{cluster.ServerName("west")} })),
+			ca.bundle(with(func(c *x509.Certificate) { c.DNSNames = []string{port.ServerName("west")} })),
 			"its certificate is for server.west.oakum and not for server.east.oakum",
 			"it refuses this server's certificate (tls: bad certificate)",
 		},
@@ -200,7 +201,7 @@ func TestWhoHasNoServerCertificateDoesNotGetIn(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			k := cluster.NewKeeper("east")
+			k := port.NewKeeper("east")
 			must.NoError(t, k.Put(ca.bundle(template())))
 			inside, outside := &logbook{}, &logbook{}
 			first := secured(t, "a", k, inside, cluster.Config{BootstrapExpect: 1})
@@ -222,7 +223,7 @@ func TestWhoHasNoServerCertificateDoesNotGetIn(t *testing.T) {
 func TestServersWithAndWithoutTLSSaySo(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t, "CA")
-	k := cluster.NewKeeper("east")
+	k := port.NewKeeper("east")
 	must.NoError(t, k.Put(ca.bundle(template())))
 	book, plainBook := &logbook{}, &logbook{}
 	first := secured(t, "a", k, book, cluster.Config{BootstrapExpect: 1})
@@ -242,7 +243,7 @@ func TestServersWithAndWithoutTLSSaySo(t *testing.T) {
 func TestAServerWithoutACertificateSaysSoAndJoinsOnceItHasOne(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t, "CA")
-	has, waits := cluster.NewKeeper("east"), cluster.NewKeeper("east")
+	has, waits := port.NewKeeper("east"), port.NewKeeper("east")
 	must.NoError(t, has.Put(ca.bundle(template())))
 	addrs, book, lateBook := addresses(t, 2), &logbook{}, &logbook{}
 	first := secured(t, "a", has, book, cluster.Config{Bind: addrs[0], BootstrapExpect: 2, RetryJoin: addrs})
@@ -257,7 +258,7 @@ func TestAServerWithoutACertificateSaysSoAndJoinsOnceItHasOne(t *testing.T) {
 func TestAKeeperRefusesWhatTheOthersWould(t *testing.T) {
 	t.Parallel()
 	ca, other := newAuthority(t, "CA"), newAuthority(t, "another CA")
-	k := cluster.NewKeeper("east")
+	k := port.NewKeeper("east")
 	_, err := k.Bundle()
 	must.ErrorContains(t, err, "this server has no certificate yet")
 	good := ca.bundle(template())
@@ -299,7 +300,7 @@ func TestCertificatesAndCAChangeUnderTraffic(t *testing.T) {
 	var members []*member
 	var keepers []*certs.Keeper
 	for i, a := range addrs {
-		k := cluster.NewKeeper("east")
+		k := port.NewKeeper("east")
 		must.NoError(t, k.Put(old.bundle(template())))
 		keepers = append(keepers, k)
 		members = append(members, secured(t, fmt.Sprint("oak-", i), k, &logbook{}, cluster.Config{Bind: a, BootstrapExpect: 3, RetryJoin: addrs}))

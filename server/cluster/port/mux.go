@@ -1,7 +1,6 @@
-package cluster
+package port
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,23 +9,23 @@ import (
 	"sync"
 	"time"
 
-	"github.com/hashicorp/raft"
+	"github.com/oakumhq/oakum/internal/log"
 )
 
 // The first byte of each connection between servers.
 const (
 	protocolRaft byte = 0x01
 	protocolHTTP byte = 0x02
-	// recordTLS begins a TLS handshake, which no server without TLS expects.
+	// recordTLS begins a TLS handshake. A server without TLS names it in its log.
 	recordTLS byte = 0x16
 )
 
 const (
-	// firstByteTimeout is generous: a peer sends the byte right after it
-	// connected, and who does not within this time is no peer.
+	// firstByteTimeout is generous: a server sends the byte right after it has
+	// connected. A caller that has not sent it within this time is no server.
 	firstByteTimeout = 10 * time.Second
-	// acceptPause is how long to wait after the listener failed, which happens
-	// when the process is out of file descriptors.
+	// acceptPause is the wait after the listener failed, which happens when the
+	// process is out of file descriptors.
 	acceptPause = 200 * time.Millisecond
 )
 
@@ -38,8 +37,7 @@ type mux struct {
 	logger   *slog.Logger
 	done     chan struct{}
 	routing  sync.WaitGroup
-
-	told told
+	repeats  log.Limiter
 
 	mu      sync.Mutex
 	unknown map[net.Conn]bool // connections whose first byte is awaited
@@ -84,7 +82,7 @@ func (m *mux) serve() {
 	}
 }
 
-// await notes a connection whose first byte has not come, so that close ends it.
+// await notes a connection whose first byte has not come, so that close can end it.
 func (m *mux) await(conn net.Conn) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -116,7 +114,7 @@ func (m *mux) route(conn net.Conn) {
 			err = m.http.put(conn)
 		case recordTLS:
 			err = errors.New("the caller speaks TLS, and this server runs without: give all servers of the cluster the same kind of tls block")
-			if m.told.first("tls") {
+			if m.repeats.Allow("tls") {
 				m.logger.Warn("a caller is refused at the servers' port", "from", conn.RemoteAddr().String(), "reason", err)
 			}
 		default:
@@ -129,7 +127,7 @@ func (m *mux) route(conn net.Conn) {
 	}
 }
 
-// close ends the listener and all connections that were not handed on.
+// close ends the listener and every connection that was not handed on.
 func (m *mux) close() error {
 	m.mu.Lock()
 	if !m.closed {
@@ -143,7 +141,7 @@ func (m *mux) close() error {
 	return errors.Join(m.listener.Close(), m.raft.Close(), m.http.Close())
 }
 
-// queue is a listener whose connections the mux accepted.
+// queue is a listener that yields the connections of one kind.
 type queue struct {
 	addr  net.Addr
 	conns chan net.Conn
@@ -184,51 +182,3 @@ func (q *queue) Close() error {
 
 // Addr is the address that other servers reach this one at.
 func (q *queue) Addr() net.Addr { return q.addr }
-
-// dialer connects to the other servers.
-type dialer struct {
-	secure func(ctx context.Context, conn net.Conn, address string) (net.Conn, error)
-}
-
-// dial connects to a server and says what for.
-func (d *dialer) dial(ctx context.Context, address string, protocol byte) (net.Conn, error) {
-	var plain net.Dialer
-	conn, err := plain.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	if d.secure != nil {
-		secured, err := d.secure(ctx, conn, address)
-		if err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		conn = secured
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := conn.SetWriteDeadline(deadline); err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-	}
-	if _, err := conn.Write([]byte{protocol}); err != nil {
-		return nil, errors.Join(fmt.Errorf("greet %s: %w", address, err), conn.Close())
-	}
-	if err := conn.SetWriteDeadline(time.Time{}); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return conn, nil
-}
-
-// stream is what Raft's own transport talks over.
-type stream struct {
-	*queue
-	dialer *dialer
-}
-
-var _ raft.StreamLayer = (*stream)(nil)
-
-// Dial connects to another server's Raft.
-func (s *stream) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	return s.dialer.dial(ctx, string(address), protocolRaft)
-}

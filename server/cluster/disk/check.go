@@ -1,4 +1,4 @@
-package cluster
+package disk
 
 import (
 	"errors"
@@ -10,24 +10,25 @@ import (
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	"github.com/oakumhq/oakum/api"
 	"go.etcd.io/bbolt"
+
+	"github.com/oakumhq/oakum/api"
 )
 
 // checkBolt reads a whole log without writing to it, and says in one sentence
-// what is wrong. Opening it for use writes, and bbolt meets a damaged page with
-// a panic or a fault, in the middle of whatever the server is doing then.
+// what is wrong. Without it, a damaged page would show as a panic or a fault of
+// bbolt while the server is at work, after the file was written to.
 func checkBolt(path string) error {
 	info, err := os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) || (err == nil && info.Size() == 0) {
-		return nil // whether there should be one, the label tells
+		return nil // claim knows from the label whether there should be a log
 	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", path, err)
 	}
-	err = guard(func() error { return checkPages(path, info.Size()) })
+	err = Guard(func() error { return checkPages(path, info.Size()) })
 	if err == nil {
-		err = guard(func() error { return checkEntries(path) })
+		err = Guard(func() error { return checkEntries(path) })
 	}
 	if errors.Is(err, bbolt.ErrTimeout) {
 		return fmt.Errorf("open %s: another process uses this data directory", path)
@@ -39,9 +40,9 @@ func checkBolt(path string) error {
 	return nil
 }
 
-// guard makes an error of a panic, and of a fault on a mapped page that the
-// file does not have.
-func guard(do func() error) (err error) {
+// Guard runs do, and returns a panic as an error, or a fault on a mapped page that
+// the file does not have.
+func Guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -51,23 +52,23 @@ func guard(do func() error) (err error) {
 	return do()
 }
 
-// checkPages walks the tree: every page that it reaches must be in the file,
-// and the pages that count as free must be the others. It opens the file as for
-// writing, because only then are the free pages read where guard can help; it
-// writes nothing.
+// checkPages walks the tree: every page that the tree reaches must be in the file,
+// and all other pages must count as free. It opens the file for writing, because
+// only then does bbolt read the list of free pages here, where Guard catches a
+// panic. It writes nothing.
 func checkPages(path string, size int64) (err error) {
-	var file *os.File // bbolt does not close it when it panics
+	var file *os.File // bbolt leaves it open when it panics
 	var db *bbolt.DB
 	defer func() {
 		if db != nil {
 			err = errors.Join(err, db.Close())
 		} else if file != nil {
-			// Open failed; if it panicked, the mapping stays and holds the lock.
+			// Open failed. If it panicked, the mapping stays and holds the lock.
 			_ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 			_ = file.Close()
 		}
 	}()
-	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: fileLockTimeout, OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
+	db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, OpenFile: func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		var err error
 		file, err = os.OpenFile(name, flag, mode)
 		return file, err
@@ -85,16 +86,16 @@ func checkPages(path string, size int64) (err error) {
 		if err := tx.ForEach(checkBucket); err != nil {
 			return err
 		}
-		var found error
+		var errs []error
 		for err := range tx.Check() {
-			found = errors.Join(found, err)
+			errs = append(errs, err)
 		}
-		return found
+		return errors.Join(errs...)
 	})
 }
 
-// checkHeads looks at the head of every page. bbolt's own check believes what
-// they say, and counts for hours when they say billions.
+// checkHeads checks the head of every page. bbolt's own check believes the counts
+// in the heads, and runs for hours when one of them is in the billions.
 func checkHeads(tx *bbolt.Tx, pages, free int) error {
 	seen := 0
 	for id := 0; id < pages; id++ {
@@ -121,8 +122,8 @@ func checkHeads(tx *bbolt.Tx, pages, free int) error {
 	return nil
 }
 
-// checkBucket reads everything in a bucket; a page that is missing shows when it
-// is read.
+// checkBucket reads every key and value of a bucket: a missing page shows only when
+// it is read.
 func checkBucket(name []byte, bucket *bbolt.Bucket) error {
 	return bucket.ForEach(func(k, v []byte) error {
 		if len(k) == 0 {
@@ -135,7 +136,7 @@ func checkBucket(name []byte, bucket *bbolt.Bucket) error {
 
 // checkEntries reads every entry as Raft would.
 func checkEntries(path string) (err error) {
-	store, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: fileLockTimeout}})
+	store, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: lockTimeout}})
 	if err != nil {
 		return err
 	}
@@ -143,8 +144,8 @@ func checkEntries(path string) (err error) {
 	return checkLog(store)
 }
 
-// checkLog reads every entry of a log. Gaps are no damage: a snapshot that was
-// restored or sent by the leader leaves one behind it.
+// checkLog reads every entry of a log. A gap is no damage: a snapshot that was
+// restored, or sent by the leader, leaves one.
 func checkLog(store raft.LogStore) error {
 	first, err := store.FirstIndex()
 	if err != nil {

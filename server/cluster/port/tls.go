@@ -1,4 +1,4 @@
-package cluster
+package port
 
 import (
 	"context"
@@ -15,12 +15,13 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/certs"
+	"github.com/oakumhq/oakum/internal/log"
 )
 
-// welcome is what a server sends once it has accepted the caller's certificate.
-// In TLS 1.3 a caller's handshake ends before the server has looked at the
-// caller's certificate; with this byte a refusal is heard where it belongs, in
-// the dialling, and not by whoever reads from the connection first.
+// welcome is the byte that a server sends once it has accepted the caller's
+// certificate. In TLS 1.3 a caller's handshake ends before the server has checked
+// that certificate. The caller waits for the byte, so that a refusal fails the
+// dialling and not some later read.
 const welcome byte = 0x06
 
 // ServerName is the DNS name that the certificate of every server of a cluster
@@ -28,8 +29,8 @@ const welcome byte = 0x06
 // the same CA, does not open the servers' port.
 func ServerName(cluster string) string { return "server." + cluster + ".oakum" }
 
-// NewKeeper returns a keeper that takes only bundles with which a server can
-// both call and be called by the other servers of the cluster.
+// NewKeeper returns a keeper that takes only bundles with which a server can call
+// the other servers of the cluster, and be called by them.
 func NewKeeper(cluster string) *certs.Keeper {
 	return certs.NewKeeper(func(b *certs.Bundle) error {
 		if b.CAs == nil {
@@ -39,9 +40,7 @@ func NewKeeper(cluster string) *certs.Keeper {
 	})
 }
 
-// TLS secures the servers' port: TLS 1.3, both sides show a certificate of the
-// CA with the cluster's ServerName. The bundle is asked for at each handshake,
-// so a new one holds from the next connection on.
+// TLS secures the port with the keeper's bundle, as the package comment says.
 func TLS(keeper *certs.Keeper, cluster string, logger *slog.Logger) Secure {
 	s := &secure{keeper: keeper, name: ServerName(cluster), logger: logger}
 	return Secure{Listener: s.listener, Dialer: s.dial}
@@ -51,13 +50,14 @@ type secure struct {
 	keeper *certs.Keeper
 	name   string
 	logger *slog.Logger
-	told   told
+
+	repeats log.Limiter
 }
 
 func (s *secure) listener(l net.Listener) net.Listener { return &secureListener{l, s} }
 
-// secureListener leaves the handshake to the first read, so that one slow
-// caller holds nobody up.
+// secureListener leaves the handshake to the first read, so that a slow caller
+// holds up no other one.
 type secureListener struct {
 	net.Listener
 	secure *secure
@@ -72,7 +72,7 @@ func (l *secureListener) Accept() (net.Conn, error) {
 	return &incoming{Conn: tls.Server(conn, l.secure.serverConfig()), secure: l.secure}, nil
 }
 
-// incoming is a connection whose caller has yet to prove itself.
+// incoming is an accepted connection. Its first read does the handshake.
 type incoming struct {
 	*tls.Conn
 	secure *secure
@@ -80,7 +80,7 @@ type incoming struct {
 	err    error
 }
 
-// Read makes the caller prove itself first.
+// Read does the handshake first.
 func (c *incoming) Read(p []byte) (int, error) {
 	c.once.Do(c.greet)
 	if c.err != nil {
@@ -89,7 +89,8 @@ func (c *incoming) Read(p []byte) (int, error) {
 	return c.Conn.Read(p)
 }
 
-// greet runs under the deadline that the mux has set for the first byte.
+// greet does the handshake and sends the welcome. It runs under the deadline that
+// the mux has set for the first byte.
 func (c *incoming) greet() {
 	if err := c.Handshake(); err != nil { //nolint:noctx // see above
 		c.err = c.secure.refused(c.RemoteAddr(), err)
@@ -112,7 +113,7 @@ func (s *secure) serverConfig() *tls.Config {
 				Certificates: []tls.Certificate{b.Certificate},
 				ClientAuth:   tls.RequireAndVerifyClientCert,
 				ClientCAs:    b.CAs,
-				// Without resumption every connection is judged by the CAs of today.
+				// Without resumption every connection is checked against the present CAs.
 				SessionTicketsDisabled: true,
 				VerifyConnection: func(state tls.ConnectionState) error {
 					return state.PeerCertificates[0].VerifyHostname(s.name)
@@ -122,7 +123,7 @@ func (s *secure) serverConfig() *tls.Config {
 	}
 }
 
-// dial proves this server to another one, and has it prove itself.
+// dial does the handshake with another server and waits for its welcome.
 func (s *secure) dial(ctx context.Context, conn net.Conn, address string) (net.Conn, error) {
 	b, err := s.keeper.Bundle()
 	if err != nil {
@@ -134,21 +135,21 @@ func (s *secure) dial(ctx context.Context, conn net.Conn, address string) (net.C
 		MinVersion: tls.VersionTLS13,
 		RootCAs:    b.CAs,
 		ServerName: s.name,
-		// Sent whatever the other server asks for, so that it can say what is
-		// wrong with it.
+		// The certificate is sent whatever CAs the other server names, so that the
+		// other server can say what is wrong with it.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &b.Certificate, nil },
 	})
-	if err := s.prove(ctx, secured); err != nil {
-		if ctx.Err() != nil || tookTooLong(err) {
-			return nil, err // nobody refused
+	if err := s.handshake(ctx, secured); err != nil {
+		if ctx.Err() != nil || timedOut(err) {
+			return nil, err // the other server refused nothing
 		}
-		return nil, s.rejected(address, err)
+		return nil, s.dialFailed(address, err)
 	}
 	return secured, nil
 }
 
-// prove shakes hands and waits for the other server's welcome.
-func (s *secure) prove(ctx context.Context, conn *tls.Conn) error {
+// handshake does the TLS handshake and waits for the other server's welcome.
+func (s *secure) handshake(ctx context.Context, conn *tls.Conn) error {
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return err
 	}
@@ -166,31 +167,31 @@ func (s *secure) prove(ctx context.Context, conn *tls.Conn) error {
 	return conn.SetReadDeadline(time.Time{})
 }
 
-// refused tells why a caller was turned away.
+// refused logs why a caller is refused, and returns that as an error.
 func (s *secure) refused(from net.Addr, err error) error {
 	host := from.String()
 	if h, _, splitErr := net.SplitHostPort(host); splitErr == nil {
-		host = h // the port is another one at each attempt
+		host = h // the port is another one each time
 	}
-	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || tookTooLong(err) {
-		return err // it went away by itself: a port scan, a health check
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || timedOut(err) {
+		return err // the caller went away by itself: a port scan, a health check
 	}
 	refusal := fmt.Errorf("a connection from %s is refused: %s", host, s.explain(err))
-	if s.told.first(refusal.Error()) {
+	if s.repeats.Allow(refusal.Error()) {
 		s.logger.Warn("a caller is refused at the servers' port", "from", host, "reason", s.explain(err))
 	}
 	return refusal
 }
 
-func tookTooLong(err error) bool {
+func timedOut(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout()
 }
 
-// rejected tells why a server can't be spoken to.
-func (s *secure) rejected(address string, err error) error {
+// dialFailed logs why a server can't be spoken to, and returns that as an error.
+func (s *secure) dialFailed(address string, err error) error {
 	reason := s.explain(err)
-	if s.told.first(address + reason) {
+	if s.repeats.Allow(address + reason) {
 		s.logger.Warn("a server can't be spoken to", "address", address, "reason", reason)
 	}
 	return api.Errorf(api.CodePermissionDenied, "the server at %s: %s", address, reason)

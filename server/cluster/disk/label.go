@@ -1,4 +1,4 @@
-package cluster
+package disk
 
 import (
 	"encoding/json"
@@ -9,23 +9,23 @@ import (
 	"strings"
 
 	"github.com/hashicorp/raft"
+
 	"github.com/oakumhq/oakum/api"
 )
 
 const (
-	// dataFormat is the newest layout of a data directory that this program
-	// reads, and the one that it writes. It grows when an older program could no
-	// longer read the directory.
+	// dataFormat is the layout that this program writes, and the newest one that
+	// it reads. It grows when an older program can't read the directory any more.
 	dataFormat = 1
 	// labelFile says whose a data directory is.
 	labelFile = "server.json"
-	// infoFile tells an operator who looks for a way out.
+	// infoFile tells an operator how to bring back a cluster without a majority.
 	infoFile = "peers.info"
 )
 
-// stableID is where the stable store names the server. The label is written
-// after it, so a directory with a label whose store does not know the server
-// has lost its store.
+// stableID is the key under which the votes name the server. The label is written
+// after it, so a directory with a label whose votes do not name the server has
+// lost its log.
 const stableID = "oakum-server"
 
 // label is what a data directory says about itself.
@@ -36,13 +36,10 @@ type label struct {
 	Version string `json:"version"` // of the program that made it
 }
 
-// readLabel returns the label of a data directory, nil when it has none, which
-// a new one has not, and refuses a directory that is not this server's. It
-// changes nothing.
+// readLabel returns the label of the directory; a new directory has none, and the
+// label is nil. It refuses a directory that is not this server's. It changes
+// nothing.
 func (c *Config) readLabel() (*label, error) {
-	if c.Dir == "" {
-		return nil, nil
-	}
 	path := filepath.Join(c.Dir, labelFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -54,7 +51,7 @@ func (c *Config) readLabel() (*label, error) {
 	var l label
 	if err := json.Unmarshal(text, &l); err != nil || l.Format < 1 {
 		return nil, api.Errorf(api.CodeConflict, "%s is damaged, so it is not known whose data directory this is: restore the file, "+
-			"or remove it if you are sure that the directory is that of server %q of cluster %q", path, c.ID, c.Cluster)
+			"or remove it if you are sure that the directory is that of server %q of cluster %q", path, c.Server, c.Cluster)
 	}
 	switch {
 	case l.Format > dataFormat:
@@ -63,48 +60,45 @@ func (c *Config) readLabel() (*label, error) {
 	case l.Cluster != c.Cluster:
 		return nil, api.Errorf(api.CodeConflict, "the data directory %s belongs to cluster %q, and this server to %q: "+
 			"set cluster = %q, or give this server a data directory of its own", c.Dir, l.Cluster, c.Cluster, l.Cluster)
-	case l.Server != c.ID:
+	case l.Server != c.Server:
 		return nil, api.Errorf(api.CodeConflict, "the data directory %s belongs to server %q, and this one is %q: "+
-			"set name = %q, or give this server a data directory of its own", c.Dir, l.Server, c.ID, l.Server)
+			"set name = %q, or give this server a data directory of its own", c.Dir, l.Server, c.Server, l.Server)
 	}
 	return &l, nil
 }
 
-// claim makes an unlabelled data directory this server's, and refuses one whose
-// store was lost: a server that forgot whom it voted for must not vote again.
-func (c *Config) claim(l *label, stable raft.StableStore) error {
-	if c.Dir == "" {
-		return nil
-	}
-	name, err := stable.Get([]byte(stableID))
+// claim makes a directory without a label this server's. It refuses a directory
+// whose log was lost: a server that forgot whom it voted for must not vote again.
+func (c *Config) claim(l *label, votes raft.StableStore) error {
+	name, err := votes.Get([]byte(stableID))
 	if err != nil && !strings.Contains(err.Error(), "not found") { // Raft's own stores have no error to compare with
 		return fmt.Errorf("read %s: %w", c.Dir, err)
 	}
 	switch {
-	case l != nil && string(name) != c.ID:
+	case l != nil && string(name) != c.Server:
 		return api.Errorf(api.CodeConflict, "the log of server %q in %s is gone: restore it, or move the directory away and have the server join anew "+
-			"(first, on another server: oakum operator raft remove-peer %s)", c.ID, c.Dir, c.ID)
+			"(first, on another server: oakum operator raft remove-peer %s)", c.Server, c.Dir, c.Server)
 	case l != nil:
 		return nil
 	case len(name) == 0:
-		if err := stable.Set([]byte(stableID), []byte(c.ID)); err != nil {
+		if err := votes.Set([]byte(stableID), []byte(c.Server)); err != nil {
 			return fmt.Errorf("claim data directory: %w", err)
 		}
-	case string(name) != c.ID:
+	case string(name) != c.Server:
 		return api.Errorf(api.CodeConflict, "the data directory %s belongs to server %q, and this one is %q: "+
-			"set name = %q, or give this server a data directory of its own", c.Dir, name, c.ID, name)
+			"set name = %q, or give this server a data directory of its own", c.Dir, name, c.Server, name)
 	}
 	if err := writeFile(filepath.Join(c.Dir, infoFile), []byte(peersInfo)); err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(label{Format: dataFormat, Server: c.ID, Cluster: c.Cluster, Version: c.Version}, "", "  ")
+	text, err := json.MarshalIndent(label{Format: dataFormat, Server: c.Server, Cluster: c.Cluster, Version: c.Version}, "", "  ")
 	if err != nil {
 		return err
 	}
 	return writeFile(filepath.Join(c.Dir, labelFile), append(text, '\n'))
 }
 
-// writeFile writes a file so that after a crash there is all of it or nothing.
+// writeFile writes a file so that after a crash the whole file is there, or none.
 func writeFile(path string, text []byte) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {
