@@ -188,8 +188,8 @@ func (s *Server) orchestrator(learner *profiler.Profiler, tester *simulator.Simu
 	o := orchestrator.Options{
 		Store: s.store, Recorder: recorder{s}, Reader: s.out.nomad, Mover: s.out.nomad, Tagger: s.out.nomad,
 		Judge: judge{learner}, Adviser: s.host, Simulator: twins{server: s, tester: tester},
-		Adjacent: s.control.adjacent, Neighbours: s.control.neighbours, Opens: policies.Opens,
-		Redecide: s.control.redecide, Reconsider: s.control.reconsider, Graph: s.control, Surroundings: surroundings{s.control, learner}, Margins: margins,
+		Neighbourhood: neighbourhood{s.control, learner}, Margins: margins, Opens: policies.Opens,
+		Redecide: s.control.redecide, Reconsider: s.control.reconsider,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}
 	if s.out.consul != nil {
@@ -206,18 +206,24 @@ func (j judge) Look(ctx context.Context, q orchestrator.Question) (api.Verdict, 
 	return j.profiler.Judge(ctx, profiler.Request(q))
 }
 
-// surroundings lets the orchestrator ask the graph and the profiler.
-type surroundings struct {
-	control  *control
+// neighbourhood lets the orchestrator ask the graph and the profiler.
+type neighbourhood struct {
+	*control
 	profiler *profiler.Profiler
 }
 
-// Around lists the targets that an edge joins to one, its callers first.
-func (s surroundings) Around(ref api.TargetRef) []api.Target { return s.control.around(ref) }
+// Adjacent reports whether an edge joins two targets.
+func (n neighbourhood) Adjacent(a, b api.TargetRef) bool { return n.adjacent(a, b) }
+
+// Targets lists the targets that an edge joins to one, its callers first.
+func (n neighbourhood) Targets(ref api.TargetRef) []api.Target { return n.around(ref) }
+
+// Services names the services that an edge joins to a target's.
+func (n neighbourhood) Services(ref api.TargetRef) []string { return n.neighbours(ref) }
 
 // Worse lists the KPIs of a target that are clearly worse now than its baseline.
-func (s surroundings) Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
-	return s.profiler.Worse(ref, began, now, margins)
+func (n neighbourhood) Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
+	return n.profiler.Worse(ref, began, now, margins)
 }
 
 // twins lets the orchestrator ask the simulator.

@@ -1,16 +1,12 @@
 package judge_test
 
 import (
-	"encoding/csv"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"sort"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,44 +16,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/internal/judge/kayenta"
+	"github.com/oakumhq/oakum/internal/recordings"
 	"github.com/oakumhq/oakum/internal/stats"
 )
-
-// data is the folder of real series: all of them when OAKUM_DATA names it, else
-// the excerpt in testdata (its README has the origins and licences).
-func data(parts ...string) string {
-	dir := os.Getenv("OAKUM_DATA")
-	if dir == "" {
-		dir = "testdata"
-	}
-	return filepath.Join(append([]string{dir}, parts...)...)
-}
-
-// table reads a CSV file by its head.
-func table(t testing.TB, path string) []map[string]string {
-	t.Helper()
-	f, err := os.Open(path)
-	must.NoError(t, err)
-	defer func() { must.NoError(t, f.Close()) }()
-	rows, err := csv.NewReader(f).ReadAll()
-	must.NoError(t, err)
-	out := make([]map[string]string, 0, len(rows))
-	for _, row := range rows[1:] {
-		m := map[string]string{}
-		for i, name := range rows[0] {
-			m[name] = row[i]
-		}
-		out = append(out, m)
-	}
-	return out
-}
-
-func numberOf(t testing.TB, text string) float64 {
-	t.Helper()
-	v, err := strconv.ParseFloat(text, 64)
-	must.NoError(t, err, must.Sprint(text))
-	return v
-}
 
 // sampled is one value of a VM.
 type sampled struct {
@@ -69,11 +30,9 @@ type sampled struct {
 func machines(t testing.TB, path string) map[string][]sampled {
 	t.Helper()
 	out := map[string][]sampled{}
-	for _, row := range table(t, path) {
-		at, err := time.Parse("2006-01-02 15:04:05", strings.Split(row["starttime"], ".")[0])
-		must.NoError(t, err)
+	for _, row := range recordings.Table(t, path) {
 		vm := row["VM_id"]
-		out[vm] = append(out[vm], sampled{at, numberOf(t, row["value"])})
+		out[vm] = append(out[vm], sampled{recordings.Time(t, row["starttime"]), recordings.Number(t, row["value"])})
 	}
 	for _, s := range out {
 		sort.SliceStable(s, func(i, j int) bool { return s[i].at.Before(s[j].at) })
@@ -115,7 +74,7 @@ const window = 60 // samples of each arm, Kayenta's own advice and more
 // no test of the two alone can tell from a patch. The same windows go to
 // Kayenta's judge, for comparison.
 func TestIdenticalMachines(t *testing.T) {
-	files, err := filepath.Glob(data("azure-vm-noise", "*.csv"))
+	files, err := filepath.Glob(recordings.Path(t, "azure-vm-noise", "*.csv"))
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, files)
 	type tally struct{ windows, cold, warm, kayenta int }
@@ -174,43 +133,23 @@ func TestIdenticalMachines(t *testing.T) {
 	must.LessEq(t, apart.kayenta, apart.cold)
 }
 
-// fault is one injected fault of the shop.
-type fault struct {
-	At   string `json:"inject_timestamp"`
-	Pod  string `json:"inject_pod"`
-	Type string `json:"inject_type"`
-}
-
-// shopColumns are the columns of a pod that are judged, as gauges; besides, the
-// median latency that each of its callers sees, and the share of requests to the
-// shop that fail.
-var shopColumns = []string{"CpuUsage(m)", "MemoryUsage(Mi)", "PodServerLatencyP90(s)", "PodServerLatencyP99(s)", "PodClientLatencyP90(s)"}
-
 // TestShopFaults looks for the faults that were injected into a shop of ten
 // services, one pod each, by comparing each pod with its own profile: there is no
 // second pod to hold it against. The profile is of the hours after the last
 // fault; false alarms are counted in other fault-free hours.
 func TestShopFaults(t *testing.T) {
-	dir := data("nezha-online-boutique", "rca_data", "2022-08-22")
-	raw, err := os.ReadFile(filepath.Join(dir, "2022-08-22-fault_list.json"))
-	must.NoError(t, err)
-	var hours map[string][]fault
-	must.NoError(t, json.Unmarshal(raw, &hours))
-	files, err := filepath.Glob(filepath.Join(dir, "metric", "*_metric.csv"))
-	must.NoError(t, err)
+	shop := recordings.OpenShop(t)
 	pods := map[string]*pod{}
-	for _, file := range files {
-		pods[strings.TrimSuffix(filepath.Base(file), "_metric.csv")] = readPod(t, file)
+	for name, p := range shop.Pods {
+		pods[name] = &pod{Pod: p}
 	}
-	callers, front := table(t, filepath.Join(dir, "metric", "source_50.csv")), table(t, filepath.Join(dir, "metric", "front_service.csv"))
 	for name, p := range pods {
-		service, _, _ := strings.Cut(name, "-")
-		for c := range callers[0] {
-			if strings.HasSuffix(c, "_"+service) {
-				p.join(t, callers, c, func(v float64) float64 { return v })
+		for c := range shop.Callers[0] {
+			if strings.HasSuffix(c, "_"+recordings.ServiceOf(name)) {
+				p.join(t, shop.Callers, c, func(v float64) float64 { return v })
 			}
 		}
-		p.join(t, front, "SuccessRate(%)", func(v float64) float64 { return 1 - v/100 })
+		p.join(t, shop.Front, "SuccessRate(%)", func(v float64) float64 { return 1 - v/100 })
 	}
 	for name, p := range pods {
 		p.fail(pods)
@@ -220,28 +159,26 @@ func TestShopFaults(t *testing.T) {
 	found, all := 0, 0
 	var took []float64
 	kinds := map[string][2]int{}
-	for _, hour := range slices.Sorted(maps.Keys(hours)) {
-		for _, f := range hours[hour] {
-			p := pods[f.Pod]
-			if p == nil {
-				continue
-			}
-			all++
-			minutes, hit := p.judge(t, numberOf(t, f.At), 8)
-			k := kinds[f.Type]
-			k[1]++
-			if hit {
-				found++
-				took = append(took, minutes)
-				k[0]++
-			}
-			kinds[f.Type] = k
-			t.Logf("%-16s on %-40s found %v after %g min", f.Type, f.Pod, hit, minutes)
+	for _, f := range shop.Faults {
+		p := pods[f.Pod]
+		if p == nil {
+			continue
 		}
+		all++
+		minutes, hit := p.judge(t, recordings.Number(t, f.At), 8)
+		k := kinds[f.Type]
+		k[1]++
+		if hit {
+			found++
+			took = append(took, minutes)
+			k[0]++
+		}
+		kinds[f.Type] = k
+		t.Logf("%-16s on %-40s found %v after %g min", f.Type, f.Pod, hit, minutes)
 	}
 	alarms, windows := 0, 0
 	for _, p := range pods {
-		for at := shopCalm; at+8*60 < shopProfile; at += 8 * 60 {
+		for at := recordings.ShopCalm; at+8*60 < recordings.ShopProfile; at += 8 * 60 {
 			windows++
 			if _, hit := p.judge(t, at, 8); hit {
 				alarms++
@@ -254,31 +191,14 @@ func TestShopFaults(t *testing.T) {
 	must.Less(t, float64(windows)/50, float64(alarms))
 }
 
-const (
-	shopCalm    = 1661156400.0 // 08:20, when the last fault is over
-	shopProfile = 1661176800.0 // 14:00, from where the profile is made
-)
-
-// pod is the series of one pod.
+// pod is one pod of the shop with its profile: besides the columns of the
+// recording it has the median latency that each of its callers sees, and the
+// share of requests to the shop that fail.
 type pod struct {
-	at      []float64
-	columns map[string][]float64
+	*recordings.Pod
 	// Requests to the shop and those that failed, each minute.
 	requests, failed []float64
 	kpis             []judge.KPI
-}
-
-func readPod(t testing.TB, file string) *pod {
-	p := &pod{columns: map[string][]float64{}}
-	for _, row := range table(t, file) {
-		at, err := time.Parse("2006-01-02 15:04:05", strings.Split(row["Time"], ".")[0])
-		must.NoError(t, err)
-		p.at = append(p.at, float64(at.Unix()))
-		for _, c := range append(slices.Clone(shopColumns), "PodWorkload(Ops)") {
-			p.columns[c] = append(p.columns[c], numberOf(t, row[c]))
-		}
-	}
-	return p
 }
 
 // join adds a column of another file, by time. What is empty is not a number.
@@ -287,23 +207,23 @@ func (p *pod) join(t testing.TB, rows []map[string]string, column string, of fun
 	at := func(row map[string]string) float64 {
 		for _, name := range []string{"timestamp", "TimeStamp"} {
 			if text, ok := row[name]; ok {
-				return numberOf(t, text)
+				return recordings.Number(t, text)
 			}
 		}
 		return 0
 	}
 	i := 0
-	values := make([]float64, len(p.at))
-	for k, now := range p.at {
+	values := make([]float64, len(p.At))
+	for k, now := range p.At {
 		for i+1 < len(rows) && at(rows[i]) < now-30 {
 			i++
 		}
 		values[k] = math.NaN()
 		if text := rows[i][column]; text != "" {
-			values[k] = of(numberOf(t, text))
+			values[k] = of(recordings.Number(t, text))
 		}
 	}
-	p.columns[column] = values
+	p.Columns[column] = values
 }
 
 // fail makes counts of the share of requests to the shop that fail.
@@ -314,14 +234,14 @@ func (p *pod) fail(pods map[string]*pod) {
 			front = q
 		}
 	}
-	share := p.columns["SuccessRate(%)"]
-	delete(p.columns, "SuccessRate(%)")
+	share := p.Columns["SuccessRate(%)"]
+	delete(p.Columns, "SuccessRate(%)")
 	var spread stats.Series
 	kpi := judge.KPI{Name: api.KPIErrorRate, Kind: api.KPICount, Unit: judge.UnitShare}
-	for i := range p.at {
-		n := 60 * front.columns["PodWorkload(Ops)"][min(i, len(front.at)-1)]
+	for i := range p.At {
+		n := 60 * front.Columns["PodWorkload(Ops)"][min(i, len(front.At)-1)]
 		p.requests, p.failed = append(p.requests, n), append(p.failed, math.Round(n*share[i]))
-		if p.at[i] >= shopProfile && !math.IsNaN(share[i]) {
+		if p.At[i] >= recordings.ShopProfile && !math.IsNaN(share[i]) {
 			kpi.Reference.Events += p.failed[i]
 			kpi.Reference.Exposure += n
 			spread.Observe(p.failed[i])
@@ -335,15 +255,15 @@ func (p *pod) fail(pods map[string]*pod) {
 
 // learn makes the profile.
 func (p *pod) learn() {
-	for _, c := range slices.Sorted(maps.Keys(p.columns)) {
+	for _, c := range slices.Sorted(maps.Keys(p.Columns)) {
 		if c == "PodWorkload(Ops)" {
 			continue
 		}
 		var levels stats.Series
 		kpi := judge.KPI{Name: c, Kind: api.KPIGauge}
 		r := &kpi.Reference
-		for i, v := range p.columns[c] {
-			if p.at[i] < shopProfile || math.IsNaN(v) {
+		for i, v := range p.Columns[c] {
+			if p.At[i] < recordings.ShopProfile || math.IsNaN(v) {
 				continue
 			}
 			levels.Observe(v)
@@ -367,7 +287,7 @@ func (p *pod) judge(t testing.TB, from, most float64) (minutes float64, aborted 
 	}
 	bank, err := judge.New(spec, p.kpis, judge.Stage{Started: began(), Alone: true})
 	must.NoError(t, err)
-	for i, at := range p.at {
+	for i, at := range p.At {
 		if at < from+60 || at >= from+most*60 {
 			continue
 		}
@@ -377,7 +297,7 @@ func (p *pod) judge(t testing.TB, from, most float64) (minutes float64, aborted 
 				look.KPIs[k.Name] = judge.Pair{Canary: judge.Count(p.failed[i], p.requests[i])}
 				continue
 			}
-			if v := p.columns[k.Name][i]; !math.IsNaN(v) {
+			if v := p.Columns[k.Name][i]; !math.IsNaN(v) {
 				look.KPIs[k.Name] = judge.Pair{Canary: judge.Gauge(v)}
 			}
 		}

@@ -13,7 +13,10 @@ import (
 )
 
 // modelGraph holds the edges that a mapper would have found.
-type modelGraph struct{ edges []api.Edge }
+type modelGraph struct {
+	alone
+	edges []api.Edge
+}
 
 func (g *modelGraph) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
 	return graph.Attempts(g.edges, []string{ref.Job}, since)
@@ -33,7 +36,7 @@ func deniedWorld(t *testing.T, turnBack bool, before func(*modelGraph, *world)) 
 	t.Helper()
 	w := calmWorld(1, func(d *api.Decision) { d.Rollback.OnDenied = turnBack })
 	g := &modelGraph{}
-	w.orch.Graph = g
+	w.orch.Neighbourhood = g
 	before(g, w)
 	w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
 	time.Sleep(time.Second)

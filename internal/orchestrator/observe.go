@@ -146,7 +146,7 @@ func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.O
 	}
 	view := api.StrategyView{
 		Rollout: r.ID, Target: target, Critical: r.Decision.Critical, Config: r.Decision.Strategy.Config,
-		Stages: r.Stages, Instances: obs.Job.Instances, Neighbours: o.Neighbours(r.Target), Verdict: r.Verdict,
+		Stages: r.Stages, Instances: obs.Job.Instances, Neighbours: o.Neighbourhood.Services(r.Target), Verdict: r.Verdict,
 	}
 	advice, err := o.Adviser.Advise(ctx, r.Decision.Strategy.Name, view)
 	if err != nil {
@@ -182,5 +182,5 @@ func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
 	if q := r.Quiet; q != nil && o.Now().Before(q.At) {
 		return rollout.Gate{Reason: q.Reason}
 	}
-	return rollout.Turn(r, o.Store.Beside(r.Plan), o.Adjacent)
+	return rollout.Turn(r, o.Store.Beside(r.Plan), o.Neighbourhood.Adjacent)
 }

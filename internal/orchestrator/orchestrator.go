@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/blame"
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
@@ -99,24 +100,20 @@ type Simulator interface {
 }
 
 // Options are the orchestrator's parts. Checks may be nil: health is then
-// Nomad's word alone. So may Graph: denied attempts are then no sign. So may
-// Surroundings: neighbours without a rollout are then not heard.
+// Nomad's word alone.
 type Options struct {
-	Store     Store
-	Recorder  Recorder
-	Reader    Reader
-	Mover     Mover
-	Tagger    Tagger
-	Checks    Checker
-	Judge     Judge
-	Adviser   Adviser
-	Simulator Simulator
-	Graph     Graph
-	// Adjacent tells whether two targets are joined by an edge of the graph.
-	Adjacent     func(a, b api.TargetRef) bool
-	Surroundings Surroundings
-	// Margins are those by which neighbours are held against their baselines, for
-	// the KPIs that a rollout's own policy does not judge.
+	Store         Store
+	Recorder      Recorder
+	Reader        Reader
+	Mover         Mover
+	Tagger        Tagger
+	Checks        Checker
+	Judge         Judge
+	Adviser       Adviser
+	Simulator     Simulator
+	Neighbourhood Neighbourhood
+	// Margins are the limits by which neighbours are held against their baselines,
+	// for the KPIs that a rollout's own policy does not judge.
 	Margins []api.KPISpec
 	// Redecide asks the policies once more when a simulation has shown what the
 	// patch does; nil leaves the decision of the plan.
@@ -125,8 +122,6 @@ type Options struct {
 	// asked for in doubt. An error of code unavailable says that the graph is not whole,
 	// any other what they stumble over; nil leaves the doubt to a person.
 	Reconsider func(api.Rollout) (api.Decision, error)
-	// Neighbours names the services joined to a target's.
-	Neighbours func(api.TargetRef) []string
 	// Opens tells when windows and freezes let a rollout start, and why not yet.
 	Opens    func(api.Decision, time.Time) (time.Time, string)
 	Interval time.Duration // between looks
@@ -305,8 +300,11 @@ func same(a, b api.Rollout) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// kindLapse is the end of a doubt, which the record has an event for.
-const kindLapse = "doubt_lapsed"
+// Kinds of transitions that the record has an event of its own for.
+const (
+	kindLapse = "doubt_lapsed"
+	kindBlame = "blame" // the verdict blames another rollout, and did not before
+)
 
 // kind names a transition for the record.
 func kind(from, to api.Rollout) string {
@@ -330,7 +328,7 @@ func kind(from, to api.Rollout) string {
 		default:
 			return "status"
 		}
-	case blamed(to) != "" && blamed(to) != blamed(from):
+	case blame.Other(to) != "" && blame.Other(to) != blame.Other(from):
 		return kindBlame
 	case to.Judge != nil && !reflect.DeepEqual(from.Judge, to.Judge):
 		return "judge"

@@ -425,7 +425,7 @@ func TestARolloutWaitsForItsQuietHour(t *testing.T) {
 	now := time.Date(2026, 3, 2, 14, 0, 0, 0, time.UTC)
 	store := state.NewStore()
 	o := New(Options{
-		Store: store, Adjacent: func(_, _ api.TargetRef) bool { return false }, Now: func() time.Time { return now },
+		Store: store, Neighbourhood: alone{}, Now: func() time.Time { return now },
 		Opens: func(_ api.Decision, at time.Time) (time.Time, string) { return at, "" },
 	})
 	r := api.Rollout{ID: "r", Quiet: &api.Quiet{At: now.Add(time.Hour), Reason: "waits for the quietest hour"}}

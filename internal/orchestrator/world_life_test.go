@@ -133,16 +133,14 @@ func (w *world) elect() {
 	w.tries = map[string]*attempt{}
 	o := Options{
 		Store: w.store, Recorder: w.term, Reader: w.term, Mover: w.term, Tagger: w.term, Judge: w.term, Adviser: w.term,
-		Simulator: w.term, Adjacent: func(a, b api.TargetRef) bool { return false },
-		Neighbours: func(api.TargetRef) []string { return nil },
-		Opens:      w.opens, Now: w.clock,
+		Simulator: w.term, Neighbourhood: alone{}, Opens: w.opens, Now: w.clock,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if w.checked {
 		o.Checks = w.term
 	}
 	if w.outskirts.rng != nil {
-		o.Graph, o.Surroundings = refusals{w}, vicinity{w}
+		o.Neighbourhood = vicinity{w: w}
 	}
 	if w.doubts.rng != nil {
 		clear(w.doubts.read)

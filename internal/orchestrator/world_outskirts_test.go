@@ -10,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/blame"
 )
 
 // outskirts is what is around the jobs of a world: services that they begin to
@@ -117,11 +118,14 @@ func (w *world) outside(where string) {
 	}
 }
 
-// refusals is the world's graph as far as attempts go.
-type refusals struct{ w *world }
+// vicinity is what the orchestrator sees of the world's outskirts.
+type vicinity struct {
+	alone
+	w *world
+}
 
-func (g refusals) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
-	o := &g.w.outskirts
+func (v vicinity) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
+	o := &v.w.outskirts
 	found := o.graph.Attempts(ref, since)
 	if len(found) > 0 {
 		o.told[ref.Job] = true
@@ -130,10 +134,7 @@ func (g refusals) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
 	return found
 }
 
-// vicinity is the world's neighbour.
-type vicinity struct{ w *world }
-
-func (v vicinity) Around(ref api.TargetRef) []api.Target {
+func (v vicinity) Targets(ref api.TargetRef) []api.Target {
 	if !v.w.outskirts.beside[ref.Job] {
 		return nil
 	}
@@ -219,7 +220,7 @@ func (w *world) heededAttempt(was, next api.Rollout) {
 func (w *world) reaching(r api.Rollout) int {
 	n := 0
 	for _, other := range w.store.OpenRollouts() {
-		if other.ID != r.ID && begun(other) && w.outskirts.beside[other.Target.Job] {
+		if other.ID != r.ID && blame.Begun(other) && w.outskirts.beside[other.Target.Job] {
 			n++
 		}
 	}

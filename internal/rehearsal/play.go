@@ -73,9 +73,7 @@ func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
 	p.record = newRecord(planner.Rollouts(s.plan, baked(s.patch), mint, p.now))
 	p.orch = orchestrator.New(orchestrator.Options{
 		Store: p.record, Recorder: p.record, Reader: p.sites, Mover: p.sites, Tagger: p.sites, Judge: p, Adviser: s.opt,
-		Adjacent:   func(a, b api.TargetRef) bool { return s.neighbours[[2]api.TargetRef{a, b}] },
-		Neighbours: func(ref api.TargetRef) []string { return s.near[ref] },
-		Opens:      policies.Opens, Interval: s.facts.Tick.D(), Now: func() time.Time { return p.now },
+		Neighbourhood: neighbourhood{scene: s}, Opens: policies.Opens, Interval: s.facts.Tick.D(), Now: func() time.Time { return p.now },
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	for i, m := range s.members {

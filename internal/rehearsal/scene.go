@@ -116,6 +116,23 @@ func playable(t api.PlannedTarget, o Options) error {
 		t.Target.TargetRef, t.Decision.Strategy.Name)
 }
 
+// neighbourhood is what the orchestrator asks about the targets around one. The
+// model has neither baselines nor a mesh: no neighbour gets worse, and nothing
+// that is denied is tried.
+type neighbourhood struct{ *scene }
+
+func (n neighbourhood) Adjacent(a, b api.TargetRef) bool { return n.neighbours[[2]api.TargetRef{a, b}] }
+
+func (n neighbourhood) Targets(api.TargetRef) []api.Target { return nil }
+
+func (n neighbourhood) Services(ref api.TargetRef) []string { return n.near[ref] }
+
+func (n neighbourhood) Attempts(api.TargetRef, time.Time) []api.Attempt { return nil }
+
+func (n neighbourhood) Worse(api.TargetRef, time.Time, time.Time, []api.KPISpec) []api.NeighbourEffect {
+	return nil
+}
+
 // join works out which targets an edge joins.
 func (s *scene) join(analysis *graph.Analysis) {
 	s.near, s.neighbours = map[api.TargetRef][]string{}, map[[2]api.TargetRef]bool{}

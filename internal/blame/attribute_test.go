@@ -1,7 +1,6 @@
-package orchestrator
+package blame
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/rollout"
 )
 
 func noon() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }
@@ -47,34 +45,34 @@ func joined() func(api.TargetRef) []api.Target {
 
 func apart(api.TargetRef) []api.Target { return nil }
 
-func TestAVerdictIsAttributedToTheRolloutThatExplainsIt(t *testing.T) {
+func TestAttribute_BlamesTheRolloutThatExplainsIt(t *testing.T) {
 	shop, db := judged("shop", 1, 10), judged("db", 2, 5)
 	t.Run("both arms worse beside a neighbour's rollout wait for that", func(t *testing.T) {
-		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, db}, joined())
+		v := Attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, db}, joined())
 		must.Eq(t, api.VerdictContinue, v.Kind)
 		must.StrContains(t, v.Reason, "error_rate of patched and former instances alike is worse than before (5 % and 5 % against 1 %), which rollout rollout-db of prod/db/db explains better")
 		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
 		must.Eq(t, 10, v.Blame[0].Faults)
 	})
 	t.Run("an abort stays one and names the neighbour only with its reason", func(t *testing.T) {
-		v := attribute(shop, looked(api.VerdictAbort, 0.5, 0.05, 12), []api.Rollout{shop, db}, joined())
+		v := Attribute(shop, looked(api.VerdictAbort, 0.5, 0.05, 12), []api.Rollout{shop, db}, joined())
 		must.Eq(t, api.VerdictAbort, v.Kind)
 		must.StrContains(t, v.Reason, "rollout-db of prod/db/db explains what got worse around it better, but the patched instances are worse")
 	})
 	t.Run("an abort whose former instances are well is its own fault", func(t *testing.T) {
-		v := attribute(shop, looked(api.VerdictAbort, 0.5, 0.01, 12), []api.Rollout{shop, db}, joined())
+		v := Attribute(shop, looked(api.VerdictAbort, 0.5, 0.01, 12), []api.Rollout{shop, db}, joined())
 		must.Eq(t, "the figures say abort", v.Reason)
 		must.Eq(t, "rollout-shop", v.Blame[0].Rollout)
 	})
 	t.Run("the rollout that explains its neighbour's trouble is not promoted", func(t *testing.T) {
 		sick := shop
-		seen := worsening(shop, looked(api.VerdictContinue, 0.05, 0.05, 12))
+		seen := markWorse(shop, looked(api.VerdictContinue, 0.05, 0.05, 12))
 		sick.Verdict = &seen
 		open := []api.Rollout{sick, db}
 		v := looked(api.VerdictPromote, 0.01, 0.01, 13)
 		v.Neighbours = bothWorse(sick, db.Stages[0].Began, v.At)
 		must.Len(t, 1, v.Neighbours)
-		v = attribute(db, v, open, joined())
+		v = Attribute(db, v, open, joined())
 		must.Eq(t, api.VerdictContinue, v.Kind)
 		must.StrContains(t, v.Reason, "error_rate of its neighbour prod/shop/shop is worse than before (5 % against 1 %, since 12:12:00 UTC), which this rollout explains best; waits until it is over")
 		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
@@ -85,31 +83,31 @@ func TestAVerdictIsAttributedToTheRolloutThatExplainsIt(t *testing.T) {
 		staged, third := judged("db", 2, -200), judged("third", 2, -60)
 		staged.Stages = append(staged.Stages, api.Stage{Number: 2, Began: noon().Add(10 * time.Minute)})
 		near := streets(map[string][]api.Target{"shop": {target("db", 10), target("third", 10)}, "db": {target("shop", 10)}, "third": {target("shop", 10)}})
-		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, staged, third}, near)
+		v := Attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, staged, third}, near)
 		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
 		staged.Stages = staged.Stages[:1]
-		v = attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, staged, third}, near)
+		v = Attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, staged, third}, near)
 		must.Eq(t, "rollout-third", v.Blame[0].Rollout)
 	})
 	t.Run("targets that no edge joins are not blamed", func(t *testing.T) {
-		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, db}, apart)
+		v := Attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, db}, apart)
 		must.Eq(t, api.VerdictPromote, v.Kind)
 		must.SliceEmpty(t, v.Blame)
 	})
 	t.Run("a neighbour's rollout that began later explains nothing", func(t *testing.T) {
 		was := shop
-		seen := worsening(shop, looked(api.VerdictContinue, 0.05, 0.05, 12))
+		seen := markWorse(shop, looked(api.VerdictContinue, 0.05, 0.05, 12))
 		was.Verdict = &seen
 		later := judged("db", 2, 20)
-		v := attribute(was, looked(api.VerdictPromote, 0.05, 0.05, 22), []api.Rollout{was, later}, joined())
+		v := Attribute(was, looked(api.VerdictPromote, 0.05, 0.05, 22), []api.Rollout{was, later}, joined())
 		must.Eq(t, api.VerdictPromote, v.Kind)
 		must.Eq(t, noon().Add(12*time.Minute), v.KPIs[0].Worse)
 	})
 	t.Run("what was worse before its own first stage is another's doing", func(t *testing.T) {
 		late := judged("shop", 1, 11)
-		seen := worsening(late, looked(api.VerdictContinue, 0.05, 0.05, 10))
+		seen := markWorse(late, looked(api.VerdictContinue, 0.05, 0.05, 10))
 		late.Verdict = &seen
-		v := attribute(late, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{late, db}, joined())
+		v := Attribute(late, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{late, db}, joined())
 		must.Eq(t, api.VerdictContinue, v.Kind)
 		must.Len(t, 1, v.Blame)
 		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
@@ -117,78 +115,23 @@ func TestAVerdictIsAttributedToTheRolloutThatExplainsIt(t *testing.T) {
 	t.Run("a neighbour that waits for its turn explains nothing", func(t *testing.T) {
 		waiting := db
 		waiting.Status, waiting.Former, waiting.Stages = api.RolloutWaiting, nil, nil
-		v := attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, waiting}, joined())
+		v := Attribute(shop, looked(api.VerdictPromote, 0.05, 0.05, 12), []api.Rollout{shop, waiting}, joined())
 		must.Eq(t, api.VerdictPromote, v.Kind)
 	})
 	t.Run("without a baseline nothing is said to be worse", func(t *testing.T) {
 		v := looked(api.VerdictPromote, 0.05, 0.05, 12)
 		v.KPIs[0].Before = nil
-		must.Eq(t, api.VerdictPromote, attribute(shop, v, []api.Rollout{shop, db}, joined()).Kind)
+		must.Eq(t, api.VerdictPromote, Attribute(shop, v, []api.Rollout{shop, db}, joined()).Kind)
 	})
 }
 
 // No vote may ever make a verdict more favourable.
-func TestAttributionOnlyTakesBack(t *testing.T) {
+func TestAttribute_OnlyTakesPromotionsBack(t *testing.T) {
 	for _, kind := range []api.VerdictKind{api.VerdictAbort, api.VerdictContinue, api.VerdictInconclusive} {
 		for _, figures := range [][2]float64{{0.01, 0.01}, {0.5, 0.01}, {0.05, 0.05}} {
 			shop, db := judged("shop", 1, 10), judged("db", 2, 5)
-			v := attribute(shop, looked(kind, figures[0], figures[1], 12), []api.Rollout{shop, db}, joined())
+			v := Attribute(shop, looked(kind, figures[0], figures[1], 12), []api.Rollout{shop, db}, joined())
 			must.Eq(t, kind, v.Kind)
 		}
 	}
-}
-
-func TestTheRecordTellsWhenAnotherRolloutIsBlamed(t *testing.T) {
-	from, to := judged("shop", 1, 10), judged("shop", 1, 10)
-	to.Verdict = &api.Verdict{Kind: api.VerdictContinue, Blame: []api.Blame{{Rollout: "rollout-db"}}}
-	must.Eq(t, kindBlame, kind(from, to))
-	again := to
-	again.Judge = &api.JudgeState{Looks: 2}
-	must.Eq(t, "judge", kind(to, again))
-}
-
-// openOnes is a store with some open rollouts.
-type openOnes struct {
-	Store
-	open []api.Rollout
-}
-
-func (s openOnes) OpenRollouts() []api.Rollout { return s.open }
-
-// says is a judge with one answer.
-type says struct{ verdict api.Verdict }
-
-func (s says) Look(context.Context, Question) (api.Verdict, api.JudgeState, error) {
-	return s.verdict, api.JudgeState{Stage: 1}, nil
-}
-
-func TestALookThatIsAttributedReachesTheRollout(t *testing.T) {
-	shop, db := judged("shop", 1, 10), judged("db", 2, 5)
-	shop.Decision.Judge.Enabled = true
-	shop.Stages[0].Ready, shop.Stages[0].Instances = noon().Add(11*time.Minute), 1
-	shop.Effects = []api.Effect{{Kind: api.EffectStage, Status: api.EffectDone, Want: 1}}
-	for i := range shop.Instances {
-		shop.Instances[i].Health = api.Healthy
-	}
-	now := noon().Add(12 * time.Minute)
-	o := New(Options{
-		Store: openOnes{open: []api.Rollout{shop, db}}, Surroundings: &street{of: joined()}, Now: func() time.Time { return now },
-		Judge: says{looked(api.VerdictPromote, 0.05, 0.05, 12)},
-	})
-	obs := rollout.Observation{Job: &rollout.JobView{Build: api.BuildPatched, Pace: rollout.PaceHeld, Instances: shop.Instances}}
-	o.judge(t.Context(), shop, &obs)
-	next, err := rollout.Step(shop, rollout.Tick{Observation: obs}, now)
-	must.NoError(t, err)
-	must.Eq(t, api.RolloutRunning, next.Status)
-	must.True(t, next.Stages[0].Judged.IsZero())
-	must.StrContains(t, next.Reason, "which rollout rollout-db of prod/db/db explains better; waits until that has ended")
-	must.Eq(t, "rollout-db", next.Verdict.Blame[0].Rollout)
-	must.Eq(t, kindBlame, kind(shop, next))
-
-	o.Store = openOnes{open: []api.Rollout{shop}} // the other one has ended
-	obs = rollout.Observation{Job: obs.Job}
-	o.judge(t.Context(), shop, &obs)
-	next, err = rollout.Step(shop, rollout.Tick{Observation: obs}, now)
-	must.NoError(t, err)
-	must.False(t, next.Stages[0].Judged.IsZero())
 }

@@ -1,0 +1,135 @@
+package blame
+
+import (
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+func target(job string, count int) api.Target {
+	return api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: job, Group: job}, Count: count}
+}
+
+// sick is the effect on a neighbour whose error rate got worse some minutes
+// after noon.
+func sick(job string, minutes int) api.NeighbourEffect {
+	return api.NeighbourEffect{Target: target(job, 0).TargetRef, KPI: api.KPIErrorRate, Unit: "share", Value: 0.5, Before: 0.01,
+		Since: noon().Add(time.Duration(minutes) * time.Minute)}
+}
+
+// naming is a verdict that names neighbours.
+func naming(kind api.VerdictKind, minutes int, neighbours ...api.NeighbourEffect) api.Verdict {
+	v := looked(kind, 0.01, 0.01, minutes)
+	v.Neighbours = neighbours
+	return v
+}
+
+// streets tells the neighbours of each job.
+func streets(of map[string][]api.Target) func(api.TargetRef) []api.Target {
+	return func(ref api.TargetRef) []api.Target { return of[ref.Job] }
+}
+
+func TestAttribute_WaitsForANeighbourThatGotWorse(t *testing.T) {
+	shop, cart := judged("shop", 1, 10), judged("cart", 5, 12)
+	beside := streets(map[string][]api.Target{"shop": {target("front", 2)}, "cart": {target("front", 2)}})
+	t.Run("with the neighbour, the KPI, both figures and since when", func(t *testing.T) {
+		v := Attribute(shop, naming(api.VerdictPromote, 15, sick("front", 14)), []api.Rollout{shop}, beside)
+		must.Eq(t, api.VerdictContinue, v.Kind)
+		must.Eq(t, "error_rate of its neighbour prod/front/front is worse than before (50 % against 1 %, since 12:14:00 UTC), "+
+			"which this rollout explains best; waits until it is over; the figures say promote", v.Reason)
+	})
+	t.Run("what was bad before the stage began is not its doing", func(t *testing.T) {
+		e := sick("front", 2)
+		e.Earlier = true
+		must.Eq(t, api.VerdictPromote, Attribute(shop, naming(api.VerdictPromote, 15, e), []api.Rollout{shop}, beside).Kind)
+		must.Eq(t, api.VerdictPromote, Attribute(shop, naming(api.VerdictPromote, 15, sick("front", 2)), []api.Rollout{shop}, beside).Kind)
+	})
+	t.Run("no neighbour got worse", func(t *testing.T) {
+		must.Eq(t, api.VerdictPromote, Attribute(shop, naming(api.VerdictPromote, 15), []api.Rollout{shop}, beside).Kind)
+	})
+	t.Run("for as long as a stage may take; then the policy says what becomes of it", func(t *testing.T) {
+		late := shop
+		late.Decision.Judge.MaxDuration = api.Duration(4 * time.Minute)
+		late.Stages = []api.Stage{{Number: 1, Began: noon().Add(10 * time.Minute), Ready: noon().Add(11 * time.Minute)}}
+		must.Eq(t, api.VerdictContinue, Attribute(late, naming(api.VerdictPromote, 16, sick("front", 13)), []api.Rollout{late}, beside).Kind,
+			must.Sprint("the stage's time is over, the neighbour's is not"))
+		v := Attribute(late, naming(api.VerdictPromote, 17, sick("front", 13)), []api.Rollout{late}, beside)
+		must.Eq(t, api.VerdictInconclusive, v.Kind)
+		must.StrContains(t, v.Reason, "which this rollout explains best, and that is not over within 4m0s")
+	})
+	t.Run("of two that began before, the one with the larger share of what it reached waits", func(t *testing.T) {
+		// The cart has five instances that are well, the shop has one.
+		both := []api.Rollout{shop, cart}
+		must.Eq(t, api.VerdictContinue, Attribute(shop, naming(api.VerdictPromote, 15, sick("front", 14)), both, beside).Kind)
+		must.Eq(t, api.VerdictPromote, Attribute(cart, naming(api.VerdictPromote, 15, sick("front", 14)), both, beside).Kind)
+	})
+	t.Run("one that began after it got worse goes on, also when only the other saw that in time", func(t *testing.T) {
+		was, late := shop, judged("cart", 1, 20)
+		v := naming(api.VerdictContinue, 15, sick("front", 14))
+		was.Verdict = &v
+		both := []api.Rollout{was, late}
+		must.Eq(t, api.VerdictPromote, Attribute(late, naming(api.VerdictPromote, 22, sick("front", 21)), both, beside).Kind)
+		must.Eq(t, api.VerdictContinue, Attribute(was, naming(api.VerdictPromote, 22, sick("front", 14)), both, beside).Kind)
+	})
+	t.Run("one that does not reach the neighbour explains nothing of it", func(t *testing.T) {
+		apart := streets(map[string][]api.Target{"shop": {target("front", 2), target("well", 20)}, "cart": {target("other", 2)}})
+		v := Attribute(shop, naming(api.VerdictPromote, 15, sick("front", 14)), []api.Rollout{shop, cart}, apart)
+		must.Eq(t, api.VerdictContinue, v.Kind, must.Sprint(v.Reason))
+	})
+}
+
+// No neighbour may ever make a verdict more favourable, or end a rollout.
+func TestAttribute_NeighboursOnlyTakePromotionsBack(t *testing.T) {
+	shop := judged("shop", 1, 10)
+	beside := streets(map[string][]api.Target{"shop": {target("front", 2)}})
+	for _, kind := range []api.VerdictKind{api.VerdictAbort, api.VerdictContinue, api.VerdictInconclusive} {
+		v := Attribute(shop, naming(kind, 15, sick("front", 14)), []api.Rollout{shop}, beside)
+		must.Eq(t, kind, v.Kind)
+		if kind != api.VerdictContinue {
+			must.Eq(t, "the figures say "+string(kind), v.Reason)
+		}
+	}
+}
+
+func TestNeighbours_KnowsThoseWithARolloutByItsVerdict(t *testing.T) {
+	shop, db := judged("shop", 1, 10), judged("db", 5, 10)
+	worse := markWorse(db, looked(api.VerdictContinue, 0.05, 0.05, 14))
+	db.Verdict = &worse
+	around := []api.Target{target("front", 2), target("db", 2)}
+	measured := map[api.TargetRef][]api.NeighbourEffect{
+		target("front", 2).TargetRef: {sick("front", 14)},
+		target("db", 2).TargetRef:    {sick("db", 1)},
+	}
+	out := Neighbours(shop, noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, measured)
+	must.Len(t, 2, out)
+	must.Eq(t, sick("front", 14), out[0])
+	must.Eq(t, db.Target, out[1].Target)
+	must.Eq(t, noon().Add(14*time.Minute), out[1].Since, must.Sprint("by the verdict, not by its baseline"))
+
+	db.Status, db.Stages = api.RolloutWaiting, nil
+	out = Neighbours(shop, noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, measured)
+	must.Len(t, 2, out)
+	must.Eq(t, sick("db", 1), out[1], must.Sprint("a rollout that waits for its turn changes nothing yet"))
+}
+
+func TestNeighbours_RemembersSinceWhen(t *testing.T) {
+	shop := judged("shop", 1, 10)
+	old := naming(api.VerdictContinue, 15, sick("front", 14))
+	old.Neighbours[0].Earlier = true
+	shop.Stages[0].Verdict = &old // of the stage before
+	front := target("front", 2)
+	out := Neighbours(shop, noon().Add(31*time.Minute), []api.Rollout{shop}, []api.Target{front},
+		map[api.TargetRef][]api.NeighbourEffect{front.TargetRef: {sick("front", 30)}})
+	must.Len(t, 1, out)
+	must.Eq(t, noon().Add(14*time.Minute), out[0].Since)
+	must.True(t, out[0].Earlier)
+}
+
+func TestMargins_TakesLatenciesForOneKPI(t *testing.T) {
+	var r api.Rollout
+	r.Decision.Judge.KPIs = []api.KPISpec{{KPI: "latency_p90"}}
+	must.Eq(t, []api.KPISpec{{KPI: "latency_p90"}, {KPI: api.KPICPU}}, Margins(r, []api.KPISpec{{KPI: api.KPILatencyP99}, {KPI: api.KPICPU}}))
+}
