@@ -11,20 +11,21 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // applyArguments are the arguments of each kind of apply block.
-func applyArguments(kind api.ApplyKind) []argument {
-	task := argument{name: "task", want: cty.String, required: true, check: notEmpty}
+func applyArguments(kind api.ApplyKind) []lang.Argument {
+	task := lang.Argument{Name: "task", Want: cty.String, Required: true, Check: lang.NotEmpty}
 	switch kind {
 	case api.ApplyImage:
-		return []argument{task, {name: "image", want: cty.String, required: true, check: absolutePath}}
+		return []lang.Argument{task, {Name: "image", Want: cty.String, Required: true, Check: absolutePath}}
 	case api.ApplyScript:
-		return []argument{task, {name: "script", want: cty.String, required: true, check: notEmpty}}
+		return []lang.Argument{task, {Name: "script", Want: cty.String, Required: true, Check: lang.NotEmpty}}
 	case api.ApplyJob:
-		return []argument{task,
-			{name: "config", want: cty.DynamicPseudoType, check: objectOnly},
-			{name: "env", want: cty.Map(cty.String)}}
+		return []lang.Argument{task,
+			{Name: "config", Want: cty.DynamicPseudoType, Check: objectOnly},
+			{Name: "env", Want: cty.Map(cty.String)}}
 	}
 	return nil
 }
@@ -44,38 +45,39 @@ func objectOnly(v cty.Value) error {
 }
 
 // readApply reads one change to one task.
-func (s *source) readApply(b *hclsyntax.Block, sc *scope) api.Apply {
-	if !s.labels(b, 1) {
+func (s *patchParser) readApply(b *hclsyntax.Block) api.Apply {
+	if !s.Labels(b, 1) {
 		return api.Apply{}
 	}
 	kind := api.ApplyKind(b.Labels[0])
 	args := applyArguments(kind)
 	if args == nil {
 		kinds := []string{string(api.ApplyImage), string(api.ApplyScript), string(api.ApplyJob)}
-		s.problem(b.LabelRanges[0], "Unknown kind of change", "There is no apply %q.%s Want %s.",
-			b.Labels[0], didYouMean(b.Labels[0], kinds), list(kinds, "or"))
+		s.Problem(b.LabelRanges[0], "Unknown kind of change", "There is no apply %q.%s Want %s.",
+			b.Labels[0], lang.DidYouMean(b.Labels[0], kinds), lang.List(kinds, "or"))
 		return api.Apply{}
 	}
-	s.noBlocks(b)
-	f := s.readBlock(b, args, sc, sc)
-	out := api.Apply{Kind: kind, Task: f.text("task", ""), Image: f.text("image", ""), Script: f.text("script", "")}
-	if env, ok := f.fields["env"]; ok {
+	s.NoBlocks(b)
+	block := s.ReadBlock(b, args, s.constants)
+	f := block.Values(nil)
+	out := api.Apply{Kind: kind, Task: f.Text("task", ""), Image: f.Text("image", ""), Script: f.Text("script", "")}
+	if env, ok := f.Get("env"); ok {
 		out.Env = map[string]string{}
-		for k, v := range env.value.AsValueMap() {
+		for k, v := range env.AsValueMap() {
 			out.Env[k] = v.AsString()
 		}
 	}
-	if config, ok := f.fields["config"]; ok {
-		converted, err := plainObject(config.value)
+	if config, ok := f.Get("config"); ok {
+		converted, err := plainObject(config)
 		if err != nil {
-			s.problem(config.rng, "Wrong value", "config can't be written as JSON: %v.", err)
+			s.Problem(block.Fields["config"].Range, "Wrong value", "config can't be written as JSON: %v.", err)
 		}
 		out.Config = converted
 	}
 	_, hasConfig := b.Body.Attributes["config"]
 	_, hasEnv := b.Body.Attributes["env"]
 	if kind == api.ApplyJob && !hasConfig && !hasEnv {
-		s.problem(b.DefRange(), "Nothing to change", "apply \"job\" needs config, env or both.")
+		s.Problem(b.DefRange(), "Nothing to change", "apply \"job\" needs config, env or both.")
 	}
 	return out
 }
@@ -94,7 +96,7 @@ func plainObject(v cty.Value) (map[string]any, error) {
 }
 
 // checkApplies refuses changes that contradict each other.
-func (s *source) checkApplies(patch *hclsyntax.Block, applies []api.Apply) {
+func (s *patchParser) checkApplies(patch *hclsyntax.Block, applies []api.Apply) {
 	seen := map[string]map[api.ApplyKind]bool{}
 	at := 0
 	for _, b := range patch.Body.Blocks {
@@ -112,38 +114,10 @@ func (s *source) checkApplies(patch *hclsyntax.Block, applies []api.Apply) {
 		disk := a.Kind == api.ApplyImage || a.Kind == api.ApplyScript
 		switch {
 		case seen[a.Task][a.Kind]:
-			s.problem(b.DefRange(), "Changed twice", "Task %q already has an apply %q block.", a.Task, a.Kind)
+			s.Problem(b.DefRange(), "Changed twice", "Task %q already has an apply %q block.", a.Task, a.Kind)
 		case disk && (seen[a.Task][api.ApplyImage] || seen[a.Task][api.ApplyScript]):
-			s.problem(b.DefRange(), "Changed twice", "Task %q gets its disk from an image or from a script, not from both.", a.Task)
+			s.Problem(b.DefRange(), "Changed twice", "Task %q gets its disk from an image or from a script, not from both.", a.Task)
 		}
 		seen[a.Task][a.Kind] = true
 	}
-}
-
-// text returns a fixed field's text.
-func (b *block) text(name, absent string) string {
-	f, ok := b.fields[name]
-	if !ok || !f.fixed {
-		return absent
-	}
-	return f.value.AsString()
-}
-
-// texts returns a fixed field's list of texts.
-func (b *block) texts(name string) []string {
-	f, ok := b.fields[name]
-	if !ok || !f.fixed {
-		return nil
-	}
-	return textsOf(f.value)
-}
-
-// textsOf returns the elements of a list of texts.
-func textsOf(v cty.Value) []string {
-	out := make([]string, 0, v.LengthInt())
-	for it := v.ElementIterator(); it.Next(); {
-		_, e := it.Element()
-		out = append(out, e.AsString())
-	}
-	return out
 }

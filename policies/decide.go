@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // What holds when no policy says otherwise. The error rates are those of the
@@ -83,12 +84,12 @@ func (d *decider) because(field string, p *policy, at, reason string) {
 // match keeps the policies that apply, in their order.
 func (d *decider) match(all []*policy) error {
 	for _, p := range all {
-		f := p.own.fields["applies"]
+		f := p.own.Fields["applies"]
 		if f == nil {
 			d.matches = append(d.matches, match{policy: p, why: "applies to every target"})
 			continue
 		}
-		applies, why, err := f.evalBool(d.env.base)
+		applies, why, err := f.EvalBool(d.env.base)
 		if err != nil {
 			return err
 		}
@@ -103,10 +104,10 @@ func (d *decider) match(all []*policy) error {
 }
 
 // pick returns the field of the most specific policy that sets it.
-func (d *decider) pick(section func(*policy) *block, name string) (*field, *policy) {
+func (d *decider) pick(section func(*policy) *lang.Block, name string) (*lang.Field, *policy) {
 	for _, m := range d.matches {
 		if b := section(m.policy); b != nil {
-			if f := b.fields[name]; f != nil {
+			if f := b.Fields[name]; f != nil {
 				return f, m.policy
 			}
 		}
@@ -116,41 +117,34 @@ func (d *decider) pick(section func(*policy) *block, name string) (*field, *poli
 
 // set evaluates the picked field, records why, and hands the value on. The
 // value stays as it is when no policy sets it.
-func (d *decider) set(field string, section func(*policy) *block, name string, use func(cty.Value)) error {
+func (d *decider) set(field string, section func(*policy) *lang.Block, name string, use func(cty.Value)) error {
 	f, p := d.pick(section, name)
 	if f == nil {
 		return nil
 	}
-	value, err := f.eval(d.env.full)
+	value, err := f.Eval(d.env.full)
 	if err != nil {
 		return err
 	}
 	use(value)
-	reason := f.because
-	if !f.fixed {
-		reason = name + " = " + valueText(value)
-		if value.Type() == cty.Bool {
-			reason += ": " + explain(f.src, f.expr, d.env.full)
-		}
-	}
-	d.because(field, p, f.at, reason)
+	d.because(field, p, f.At, f.Because(value, d.env.full))
 	return nil
 }
 
-func ownBlock(p *policy) *block      { return p.own }
-func simulateBlock(p *policy) *block { return p.simulate }
-func judgeBlock(p *policy) *block    { return p.judge }
-func rollbackBlock(p *policy) *block { return p.rollback }
+func ownBlock(p *policy) *lang.Block      { return p.own }
+func simulateBlock(p *policy) *lang.Block { return p.simulate }
+func judgeBlock(p *policy) *lang.Block    { return p.judge }
+func rollbackBlock(p *policy) *lang.Block { return p.rollback }
 
 func (d *decider) critical() error {
 	f, p := d.pick(ownBlock, "critical")
 	if f != nil {
-		critical, why, err := f.evalBool(d.env.base)
+		critical, why, err := f.EvalBool(d.env.base)
 		if err != nil {
 			return err
 		}
 		d.decision.Critical = critical
-		d.because("critical", p, f.at, why)
+		d.because("critical", p, f.At, why)
 	}
 	d.env.setCritical(d.decision.Critical)
 	return nil
@@ -167,7 +161,7 @@ func (d *decider) simulate() error {
 		if m.simulate == nil {
 			continue
 		}
-		seconds, minutes := m.simulate.fields["seconds"], m.simulate.fields["minutes"]
+		seconds, minutes := m.simulate.Fields["seconds"], m.simulate.Fields["minutes"]
 		if seconds == nil && minutes == nil {
 			continue
 		}
@@ -175,12 +169,12 @@ func (d *decider) simulate() error {
 		if f == nil {
 			f, unit = minutes, time.Minute
 		}
-		value, err := f.eval(d.env.full)
+		value, err := f.Eval(d.env.full)
 		if err != nil {
 			return err
 		}
-		spec.Duration = api.Duration(numberOf(value) * float64(unit))
-		d.because("simulate.duration", m.policy, f.at, f.name+" = "+valueText(value))
+		spec.Duration = api.Duration(lang.NumberOf(value) * float64(unit))
+		d.because("simulate.duration", m.policy, f.At, f.Name+" = "+lang.ValueText(value))
 		break
 	}
 	return d.set("simulate.workload", simulateBlock, "workload", func(v cty.Value) { spec.Workload = v.AsString() })
@@ -191,7 +185,7 @@ func (d *decider) strategy() error {
 		for _, s := range m.strategies {
 			why := "without a condition"
 			if s.when != nil {
-				holds, reason, err := s.when.evalBool(d.env.full)
+				holds, reason, err := s.when.EvalBool(d.env.full)
 				if err != nil {
 					return err
 				}
@@ -204,8 +198,8 @@ func (d *decider) strategy() error {
 			if err != nil {
 				return err
 			}
-			d.decision.Strategy = api.StrategySpec{Name: s.label, Config: json.RawMessage(config)}
-			d.because("strategy", m.policy, s.at, s.label+" "+string(config)+", "+why)
+			d.decision.Strategy = api.StrategySpec{Name: s.Label, Config: json.RawMessage(config)}
+			d.because("strategy", m.policy, s.At, s.Label+" "+string(config)+", "+why)
 			return nil
 		}
 	}
@@ -224,8 +218,8 @@ func (d *decider) judge() error {
 	}{
 		{"enabled", func(v cty.Value) { spec.Enabled = v.True() }},
 		{"method", func(v cty.Value) { spec.Method = v.AsString() }},
-		{"false_alarm", func(v cty.Value) { spec.FalseAlarm = numberOf(v) }},
-		{"miss", func(v cty.Value) { spec.Miss = numberOf(v) }},
+		{"false_alarm", func(v cty.Value) { spec.FalseAlarm = lang.NumberOf(v) }},
+		{"miss", func(v cty.Value) { spec.Miss = lang.NumberOf(v) }},
 		{"interval", func(v cty.Value) { spec.Interval = durationOf(v) }},
 		{"min_duration", func(v cty.Value) { spec.MinDuration = durationOf(v) }},
 		{"max_duration", func(v cty.Value) { spec.MaxDuration = durationOf(v) }},
@@ -241,7 +235,7 @@ func (d *decider) judge() error {
 			continue
 		}
 		for _, k := range m.kpis {
-			built, err := k.get(d.env.full)
+			built, err := k.Get(d.env.full)
 			if err != nil {
 				return err
 			}
@@ -250,7 +244,7 @@ func (d *decider) judge() error {
 			if why == "" {
 				why = marginsText(built)
 			}
-			d.because("judge.kpi."+built.KPI, m.policy, k.at, why)
+			d.because("judge.kpi."+built.KPI, m.policy, k.At, why)
 		}
 		break
 	}
@@ -281,7 +275,7 @@ func (d *decider) rollback() error {
 	*spec = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: true, Quarantine: true}
 	err := d.set("rollback.on", rollbackBlock, "on", func(v cty.Value) {
 		*spec = api.RollbackSpec{Quarantine: true}
-		for _, on := range textsOf(v) {
+		for _, on := range lang.TextsOf(v) {
 			switch on {
 			case rollbackVerdict:
 				spec.OnVerdict = true

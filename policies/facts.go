@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // Facts is what a decision is made from.
@@ -183,7 +184,7 @@ func impactValue(i *api.Impact, ratioKeys []string) cty.Value {
 			continue
 		}
 		ratios[k.KPI] = number(k.Ratio)
-		if !k.Unjudged && (worst.IsNull() || k.Ratio > numberOf(worst)) {
+		if !k.Unjudged && (worst.IsNull() || k.Ratio > lang.NumberOf(worst)) {
 			worst = number(k.Ratio)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 	"github.com/oakumhq/oakum/policies/library"
 )
 
@@ -42,7 +43,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 		}
 		for _, p := range file.blocks {
 			if first, ok := policyAt[p.name]; ok {
-				diags = append(diags, newProblem(p.rng, "Duplicate name", "policy %q was already written at %s.", p.name, first))
+				diags = append(diags, lang.NewProblem(p.rng, "Duplicate name", "policy %q was already written at %s.", p.name, first))
 				continue
 			}
 			policyAt[p.name] = p.at
@@ -50,7 +51,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 		}
 		for _, d := range file.Dependencies {
 			if first, ok := dependencyAt[d.Name]; ok {
-				diags = append(diags, newProblem(fileRange(source.Name), "Duplicate name", "dependency %q was already written at %s.", d.Name, first))
+				diags = append(diags, lang.NewProblem(lang.FileRange(source.Name), "Duplicate name", "dependency %q was already written at %s.", d.Name, first))
 				continue
 			}
 			dependencyAt[d.Name] = d.Range
@@ -70,7 +71,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 		return cmp.Or(-cmp.Compare(a.specificity, b.specificity), cmp.Compare(a.name, b.name))
 	})
 	slices.SortFunc(out.dependencies, func(a, b Dependency) int { return cmp.Compare(a.Name, b.Name) })
-	out.shared = shared{functions: functions(), metaKeys: names(keys["target.meta"]), ratioKeys: names(keys["impact.ratio"]), reads: names(reads)}
+	out.shared = shared{functions: lang.Functions(), metaKeys: lang.Names(keys["target.meta"]), ratioKeys: lang.Names(keys["impact.ratio"]), reads: lang.Names(reads)}
 	return out, diags
 }
 
@@ -79,7 +80,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 func DefaultMargins(schemas Schemas) ([]api.KPISpec, error) {
 	library, diags := Load(Builtin(), schemas)
 	if diags.HasErrors() {
-		return nil, DiagnosticsError(diags, Builtin())
+		return nil, lang.Error(diags, Builtin())
 	}
 	d, err := library.Decide(Facts{})
 	return d.Judge.KPIs, err

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -93,7 +94,7 @@ func (s *shared) sameKey(t api.Target, c api.Criticality) string {
 // metaKey is the key of a target's metadata that a path names.
 func metaKey(path string) (string, bool) {
 	const prefix = "target.meta."
-	if !hasPrefix(path, prefix) {
+	if !strings.HasPrefix(path, prefix) {
 		return "", false
 	}
 	return path[len(prefix):], true

@@ -15,48 +15,50 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // ParsePatch reads a patch file, which holds exactly one patch block. Contents
 // of other files come from file.Files only. The patch is complete except for
 // who submitted it, and when.
 func ParsePatch(file api.SourceFile) (api.Patch, hcl.Diagnostics) {
-	s := readSource(file)
-	if s.body == nil {
-		return api.Patch{}, s.diags
+	s := lang.Read(file)
+	if s.Body == nil {
+		return api.Patch{}, s.Diags
 	}
-	for _, attr := range sortedAttributes(s.body) {
-		s.problem(attr.NameRange, "Unknown argument", "A patch file holds one patch block and nothing beside it; %q can't stand here.", attr.Name)
+	for _, attr := range lang.Attributes(s.Body) {
+		s.Problem(attr.NameRange, "Unknown argument", "A patch file holds one patch block and nothing beside it; %q can't stand here.", attr.Name)
 	}
 	var patches []*hclsyntax.Block
-	for _, b := range s.body.Blocks {
+	for _, b := range s.Body.Blocks {
 		if b.Type != "patch" {
-			s.problem(b.DefRange(), "Unknown block", "A patch file holds one patch block and nothing beside it; %q can't stand here.", b.Type)
+			s.Problem(b.DefRange(), "Unknown block", "A patch file holds one patch block and nothing beside it; %q can't stand here.", b.Type)
 			continue
 		}
 		patches = append(patches, b)
 	}
 	switch {
 	case len(patches) == 0:
-		s.problem(fileRange(file.Name), "No patch", "The file holds no patch block; want: patch \"name\" { ... }.")
+		s.Problem(lang.FileRange(file.Name), "No patch", "The file holds no patch block; want: patch \"name\" { ... }.")
 	case len(patches) > 1:
-		s.problem(patches[1].DefRange(), "Several patches", "A file holds exactly one patch block; put the others into files of their own.")
+		s.Problem(patches[1].DefRange(), "Several patches", "A file holds exactly one patch block; put the others into files of their own.")
 	}
-	if s.diags.HasErrors() {
-		return api.Patch{}, s.diags
+	if s.Diags.HasErrors() {
+		return api.Patch{}, s.Diags
 	}
-	patch := s.readPatch(patches[0], file)
-	if s.diags.HasErrors() {
-		return api.Patch{}, s.diags
+	p := &patchParser{Source: s, constants: constantScope(map[string]function.Function{"file": fileFunction(file)})}
+	patch := p.readPatch(patches[0])
+	if s.Diags.HasErrors() {
+		return api.Patch{}, s.Diags
 	}
 	patch.File = file
 	digest, err := patchDigest(patch)
 	if err != nil {
-		s.problem(patches[0].DefRange(), "Patch without a digest", "The patch can't be written as JSON: %v.", err)
-		return api.Patch{}, s.diags
+		s.Problem(patches[0].DefRange(), "Patch without a digest", "The patch can't be written as JSON: %v.", err)
+		return api.Patch{}, s.Diags
 	}
 	patch.Digest = digest
-	return patch, s.diags
+	return patch, s.Diags
 }
 
 // patchDigest is over what the patch says, not over how its file is laid out.
@@ -77,84 +79,76 @@ func patchDigest(p api.Patch) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-func (s *source) readPatch(b *hclsyntax.Block, file api.SourceFile) api.Patch {
-	sc := constantScope(map[string]function.Function{"file": fileFunction(file)})
+// patchParser reads one patch file.
+type patchParser struct {
+	*lang.Source
+	constants *lang.Scope // no variables, and the function file
+}
+
+func (s *patchParser) readPatch(b *hclsyntax.Block) api.Patch {
 	patch := api.Patch{}
-	if s.labels(b, 1) {
+	if s.Labels(b, 1) {
 		patch.Name = b.Labels[0]
 	}
-	fields := s.readBlock(b, []argument{
-		{name: "description", want: cty.String},
-		{name: "severity", want: cty.String, required: true, check: oneOf(severities()...)},
-		{name: "fixes", want: cty.List(cty.String)},
-	}, sc, sc)
-	patch.Description = fields.text("description", "")
-	patch.Severity = api.Severity(fields.text("severity", ""))
-	patch.Fixes = fields.texts("fixes")
+	fields := s.ReadBlock(b, []lang.Argument{
+		{Name: "description", Want: cty.String},
+		{Name: "severity", Want: cty.String, Required: true, Check: lang.OneOf(severities()...)},
+		{Name: "fixes", Want: cty.List(cty.String)},
+	}, s.constants).Values(nil)
+	patch.Description = fields.Text("description", "")
+	patch.Severity = api.Severity(fields.Text("severity", ""))
+	patch.Fixes = fields.Texts("fixes")
 	kinds := []string{"affects", "apply", "target"}
 	for _, inner := range b.Body.Blocks {
 		switch inner.Type {
 		case "affects":
-			patch.Affects = append(patch.Affects, s.readAffects(inner, sc))
+			patch.Affects = append(patch.Affects, s.readAffects(inner))
 		case "target":
-			patch.Targets = append(patch.Targets, s.readSelector(inner, sc))
+			patch.Targets = append(patch.Targets, s.readSelector(inner))
 		case "apply":
-			patch.Apply = append(patch.Apply, s.readApply(inner, sc))
+			patch.Apply = append(patch.Apply, s.readApply(inner))
 		default:
-			s.problem(inner.DefRange(), "Unknown block", "A patch has no block %q.%s It takes %s.",
-				inner.Type, didYouMean(inner.Type, kinds), list(kinds, "and"))
+			s.Problem(inner.DefRange(), "Unknown block", "A patch has no block %q.%s It takes %s.",
+				inner.Type, lang.DidYouMean(inner.Type, kinds), lang.List(kinds, "and"))
 		}
 	}
 	if len(patch.Targets) == 0 {
-		s.problem(b.DefRange(), "Missing block", "A patch needs a target block that says what it is for, as in: target { jobs = [\"web\"] }.")
+		s.Problem(b.DefRange(), "Missing block", "A patch needs a target block that says what it is for, as in: target { jobs = [\"web\"] }.")
 	}
 	if len(patch.Apply) == 0 {
-		s.problem(b.DefRange(), "Missing block", "A patch needs an apply block that says what it changes: apply \"image\", \"script\" or \"job\".")
+		s.Problem(b.DefRange(), "Missing block", "A patch needs an apply block that says what it changes: apply \"image\", \"script\" or \"job\".")
 	}
 	s.checkApplies(b, patch.Apply)
 	return patch
 }
 
-func (s *source) readAffects(b *hclsyntax.Block, sc *scope) api.Affected {
-	s.labels(b, 1)
-	s.noBlocks(b)
-	f := s.readBlock(b, []argument{
-		{name: "package", want: cty.String, required: true, check: notEmpty},
-		{name: "below", want: cty.String, required: true, check: notEmpty},
-	}, sc, sc)
-	return api.Affected{Ecosystem: f.label, Package: f.text("package", ""), Below: f.text("below", "")}
+func (s *patchParser) readAffects(b *hclsyntax.Block) api.Affected {
+	s.Labels(b, 1)
+	s.NoBlocks(b)
+	f := s.ReadBlock(b, []lang.Argument{
+		{Name: "package", Want: cty.String, Required: true, Check: lang.NotEmpty},
+		{Name: "below", Want: cty.String, Required: true, Check: lang.NotEmpty},
+	}, s.constants).Values(nil)
+	return api.Affected{Ecosystem: f.Label(), Package: f.Text("package", ""), Below: f.Text("below", "")}
 }
 
-func (s *source) readSelector(b *hclsyntax.Block, sc *scope) api.TargetSelector {
-	s.labels(b, 0)
-	s.noBlocks(b)
-	where := b.Body.Attributes["where"]
+func (s *patchParser) readSelector(b *hclsyntax.Block) api.TargetSelector {
+	s.Labels(b, 0)
+	s.NoBlocks(b)
+	block := s.ReadBlock(b, []lang.Argument{
+		{Name: "namespace", Want: cty.String, Check: lang.NotEmpty},
+		{Name: "jobs", Want: cty.List(cty.String), Required: true, Check: globs},
+		{Name: "groups", Want: cty.List(cty.String), Check: globs},
+		{Name: "where", Want: cty.Bool, Scope: selectorScope()},
+	}, s.constants)
 	out := api.TargetSelector{}
-	if where != nil {
-		rest := hclsyntax.Attributes{}
-		for name, a := range b.Body.Attributes {
-			if name != "where" {
-				rest[name] = a
-			}
-		}
-		f := s.readField(where, argument{name: "where", want: cty.Bool}, selectorScope())
-		if f != nil {
-			out.Where = string(f.rng.SliceBytes(s.text))
-		}
-		trimmed := *b.Body
-		trimmed.Attributes = rest
-		copied := *b
-		copied.Body = &trimmed
-		b = &copied
+	if where := block.Fields["where"]; where != nil {
+		out.Where = string(where.Range.SliceBytes(s.Text))
 	}
-	f := s.readBlock(b, []argument{
-		{name: "namespace", want: cty.String, check: notEmpty},
-		{name: "jobs", want: cty.List(cty.String), required: true, check: globs},
-		{name: "groups", want: cty.List(cty.String), check: globs},
-	}, sc, sc)
-	out.Namespace = f.text("namespace", "default")
-	out.Jobs = f.texts("jobs")
-	out.Groups = f.texts("groups")
+	f := block.Values(nil)
+	out.Namespace = f.Text("namespace", "default")
+	out.Jobs = f.Texts("jobs")
+	out.Groups = f.Texts("groups")
 	return out
 }
 
@@ -163,7 +157,7 @@ func globs(v cty.Value) error {
 	if v.LengthInt() == 0 {
 		return fmt.Errorf("want at least one name or pattern, such as %q", "web-*")
 	}
-	for _, p := range textsOf(v) {
+	for _, p := range lang.TextsOf(v) {
 		if p == "" || strings.ContainsAny(p, " \t\n") {
 			return fmt.Errorf("%q is no name or pattern: want names in which * stands for any characters and ? for one", p)
 		}
@@ -201,18 +195,18 @@ func localPath(name string) bool {
 // that the client can send their contents along. Paths that lead out of the
 // file's directory are left out: ParsePatch refuses them.
 func FilesWanted(file api.SourceFile) []string {
-	s := readSource(file)
-	if s.body == nil {
+	s := lang.Read(file)
+	if s.Body == nil {
 		return nil
 	}
 	var wanted []string
-	_ = hclsyntax.VisitAll(s.body, func(node hclsyntax.Node) hcl.Diagnostics {
+	_ = hclsyntax.VisitAll(s.Body, func(node hclsyntax.Node) hcl.Diagnostics {
 		call, ok := node.(*hclsyntax.FunctionCallExpr)
 		if !ok || call.Name != "file" || len(call.Args) != 1 {
 			return nil
 		}
-		value, diags := call.Args[0].Value(constantScope(nil).ctx)
-		if diags.HasErrors() || value.Type() != cty.String || !value.IsKnown() || value.IsNull() {
+		value, ok := lang.Constant(call.Args[0])
+		if !ok || value.Type() != cty.String {
 			return nil
 		}
 		if name := value.AsString(); localPath(name) && !slices.Contains(wanted, name) {

@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // Schemas tells which configuration a strategy accepts, and whether there is
@@ -54,59 +55,65 @@ type policy struct {
 	at          string // file:line,column
 	rng         hcl.Range
 	specificity int
-	own         *block // applies, critical, prefer, deadline
-	simulate    *block
+	own         *lang.Block // applies, critical, prefer, deadline
+	simulate    *lang.Block
 	strategies  []*strategy
-	judge       *block
-	kpis        []part[api.KPISpec]
-	budget      *block
-	windows     []part[api.Window]
-	freezes     []part[api.Freeze]
-	approval    *block
-	rollback    *block
+	judge       *lang.Block
+	kpis        []kpi
+	budget      *lang.Block
+	windows     []lang.Part[api.Window]
+	freezes     []lang.Part[api.Freeze]
+	approval    *lang.Block
+	rollback    *lang.Block
+}
+
+// kpi is a kpi block of a judge.
+type kpi struct {
+	lang.Part[api.KPISpec]
+	because string // in words, when the block needs no facts
 }
 
 // ParsePolicy reads and checks one policy file.
 func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) {
-	s := readSource(file)
-	if s.body == nil {
-		return nil, s.diags
+	s := lang.Read(file)
+	if s.Body == nil {
+		return nil, s.Diags
 	}
 	p := &policyParser{
-		source: s, schemas: schemas, base: baseScope(), full: fullScope(),
+		Source: s, schemas: schemas, base: baseScope(), full: fullScope(),
 		file: &File{Name: file.Name, keys: wantedKeys(), reads: map[string]bool{}},
 	}
-	if !validName(PolicyName(file.Name)) {
-		s.problem(fileRange(file.Name), "Invalid file name",
+	if !lang.ValidName(PolicyName(file.Name)) {
+		s.Problem(lang.FileRange(file.Name), "Invalid file name",
 			"%q is no policy file name: want letters, digits, dots, dashes and underscores, such as web-tier.hcl.", file.Name)
 	}
-	for _, attr := range sortedAttributes(s.body) {
-		s.problem(attr.NameRange, "Unknown argument", "A policy file holds policy and dependency blocks; %q can't stand here.", attr.Name)
+	for _, attr := range lang.Attributes(s.Body) {
+		s.Problem(attr.NameRange, "Unknown argument", "A policy file holds policy and dependency blocks; %q can't stand here.", attr.Name)
 	}
 	seen := map[string]hcl.Range{}
-	for _, b := range s.body.Blocks {
+	for _, b := range s.Body.Blocks {
 		switch b.Type {
 		case "policy":
-			if s.labels(b, 1) && s.unique(seen, b) {
+			if s.Labels(b, 1) && s.Unique(seen, b) {
 				p.file.blocks = append(p.file.blocks, p.readPolicy(b))
 			}
 		case "dependency":
-			if s.labels(b, 1) && s.unique(seen, b) {
+			if s.Labels(b, 1) && s.Unique(seen, b) {
 				p.file.Dependencies = append(p.file.Dependencies, p.readDependency(b))
 			}
 		default:
 			known := []string{"dependency", "policy"}
-			s.problem(b.DefRange(), "Unknown block", "A policy file has no block %q.%s It takes %s.",
-				b.Type, didYouMean(b.Type, known), list(known, "and"))
+			s.Problem(b.DefRange(), "Unknown block", "A policy file has no block %q.%s It takes %s.",
+				b.Type, lang.DidYouMean(b.Type, known), lang.List(known, "and"))
 		}
 	}
-	if len(s.body.Blocks) == 0 && !s.diags.HasErrors() {
-		s.problem(fileRange(file.Name), "Empty file", "The file holds no policy; want: policy \"name\" { ... }.")
+	if len(s.Body.Blocks) == 0 && !s.Diags.HasErrors() {
+		s.Problem(lang.FileRange(file.Name), "Empty file", "The file holds no policy; want: policy \"name\" { ... }.")
 	}
-	if s.diags.HasErrors() {
-		return nil, s.diags
+	if s.Diags.HasErrors() {
+		return nil, s.Diags
 	}
-	for _, b := range s.body.Blocks {
+	for _, b := range s.Body.Blocks {
 		_ = hclsyntax.VisitAll(b.Body, func(n hclsyntax.Node) hcl.Diagnostics {
 			if e, ok := n.(*hclsyntax.Attribute); ok {
 				mapKeys(e.Expr, p.file.keys)
@@ -115,45 +122,34 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 			return nil
 		})
 	}
-	return p.file, s.diags
+	return p.file, s.Diags
 }
 
 func wantedKeys() map[string]map[string]bool {
 	return map[string]map[string]bool{"target.meta": {}, "impact.ratio": {}}
 }
 
-// unique reports a second block of the same kind and name.
-func (s *source) unique(seen map[string]hcl.Range, b *hclsyntax.Block) bool {
-	key := blockName(b)
-	if first, ok := seen[key]; ok {
-		s.problem(b.DefRange(), "Duplicate name", "%s was already written at %s.", key, place(first))
-		return false
-	}
-	seen[key] = b.DefRange()
-	return true
-}
-
 type policyParser struct {
-	*source
+	*lang.Source
 	schemas    Schemas
-	base, full *scope
+	base, full *lang.Scope
 	file       *File
 }
 
-func (p *policyParser) block(b *hclsyntax.Block, args []argument) *block {
-	return p.readBlock(b, args, p.base, p.full)
+func (p *policyParser) block(b *hclsyntax.Block, args []lang.Argument) *lang.Block {
+	return p.ReadBlock(b, args, p.full)
 }
 
 func (p *policyParser) readDependency(b *hclsyntax.Block) Dependency {
-	p.noBlocks(b)
-	constant := constantScope(nil)
-	f := p.readBlock(b, []argument{
-		{name: "from", want: cty.String, required: true, check: notEmpty},
-		{name: "to", want: cty.String, required: true, check: notEmpty},
-	}, constant, constant)
-	d := Dependency{Name: f.label, From: f.text("from", ""), To: f.text("to", ""), Range: f.at}
+	p.NoBlocks(b)
+	block := p.ReadBlock(b, []lang.Argument{
+		{Name: "from", Want: cty.String, Required: true, Check: lang.NotEmpty},
+		{Name: "to", Want: cty.String, Required: true, Check: lang.NotEmpty},
+	}, constantScope(nil))
+	f := block.Values(nil)
+	d := Dependency{Name: block.Label, From: f.Text("from", ""), To: f.Text("to", ""), Range: block.At}
 	if d.From != "" && d.From == d.To {
-		p.problem(f.rng, "Circular dependency", "A service can't depend on itself.")
+		p.Problem(block.Range, "Circular dependency", "A service can't depend on itself.")
 	}
 	return d
 }
@@ -164,59 +160,83 @@ func policyBlocks() []string {
 }
 
 func (p *policyParser) readPolicy(b *hclsyntax.Block) *policy {
-	out := &policy{name: b.Labels[0], rng: b.DefRange(), at: place(b.DefRange())}
-	out.own = p.block(b, []argument{
-		{name: "applies", want: cty.Bool, base: true},
-		{name: "critical", want: cty.Bool, base: true},
-		{name: "specificity", want: cty.Number, base: true, check: wholeBetween(0, 1000)},
-		{name: "prefer", want: cty.String, check: oneOf("lowest_load", "none")},
-		{name: "deadline", want: cty.String, check: durationBetween(minSecond, maxDay)},
+	out := &policy{name: b.Labels[0], rng: b.DefRange(), at: lang.Place(b.DefRange())}
+	out.own = p.block(b, []lang.Argument{
+		{Name: "applies", Want: cty.Bool, Scope: p.base},
+		{Name: "critical", Want: cty.Bool, Scope: p.base},
+		{Name: "specificity", Want: cty.Number, Scope: p.base, Check: lang.WholeBetween(0, 1000)},
+		{Name: "prefer", Want: cty.String, Check: lang.OneOf("lowest_load", "none")},
+		{Name: "deadline", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
 	})
 	p.setSpecificity(out)
 	seen := map[string]hcl.Range{}
 	for _, inner := range b.Body.Blocks {
 		labelled := slices.Contains([]string{"freeze", "strategy", "window"}, inner.Type)
 		if !slices.Contains(policyBlocks(), inner.Type) {
-			p.problem(inner.DefRange(), "Unknown block", "A policy has no block %q.%s It takes %s.",
-				inner.Type, didYouMean(inner.Type, policyBlocks()), list(policyBlocks(), "and"))
+			p.Problem(inner.DefRange(), "Unknown block", "A policy has no block %q.%s It takes %s.",
+				inner.Type, lang.DidYouMean(inner.Type, policyBlocks()), lang.List(policyBlocks(), "and"))
 			continue
 		}
 		want := 0
 		if labelled {
 			want = 1
 		}
-		if !p.labels(inner, want) {
+		if !p.Labels(inner, want) {
 			continue
 		}
 		// Several strategy blocks of one name are fine: each has its own when.
-		if inner.Type != "strategy" && !p.unique(seen, inner) {
+		if inner.Type != "strategy" && !p.Unique(seen, inner) {
 			continue
 		}
 		if inner.Type != "judge" {
-			p.noBlocks(inner)
+			p.NoBlocks(inner)
 		}
-		p.readPart(out, inner)
+		p.readInner(out, inner)
 	}
 	return out
 }
 
 func (p *policyParser) setSpecificity(out *policy) {
-	if f := out.own.fields["applies"]; f != nil {
-		out.specificity = conditions(f.expr)
+	if f := out.own.Fields["applies"]; f != nil {
+		out.specificity = conditions(f.Expr)
 	}
-	f := out.own.fields["specificity"]
+	f := out.own.Fields["specificity"]
 	if f == nil {
 		return
 	}
-	if !f.fixed {
-		p.problem(f.rng, "Not a constant", "specificity is a constant whole number.")
+	if !f.Fixed {
+		p.Problem(f.Range, "Not a constant", "specificity is a constant whole number.")
 		return
 	}
-	out.specificity = int(numberOf(f.value))
+	out.specificity = int(lang.NumberOf(f.Value))
 }
 
-// readPart reads one block inside a policy.
-func (p *policyParser) readPart(out *policy, b *hclsyntax.Block) {
+// conditions counts the conditions that must hold at once. Those joined by &&
+// add up. Of two sides joined by || the lesser one counts.
+func conditions(expr hclsyntax.Expression) int {
+	switch e := expr.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return conditions(e.Expression)
+	case *hclsyntax.LiteralValueExpr:
+		return 0
+	case *hclsyntax.BinaryOpExpr:
+		switch e.Op {
+		case hclsyntax.OpLogicalAnd:
+			return conditions(e.LHS) + conditions(e.RHS)
+		case hclsyntax.OpLogicalOr:
+			return min(conditions(e.LHS), conditions(e.RHS))
+		}
+	}
+	return 1
+}
+
+// readPart is lang.ReadPart for a block of a policy.
+func readPart[T any](p *policyParser, b *hclsyntax.Block, args []lang.Argument, build func(*lang.Values) T) lang.Part[T] {
+	return lang.ReadPart(p.Source, b, args, p.full, build)
+}
+
+// readInner reads one block inside a policy.
+func (p *policyParser) readInner(out *policy, b *hclsyntax.Block) {
 	switch b.Type {
 	case "simulate":
 		out.simulate = p.readSimulate(b)
@@ -229,7 +249,7 @@ func (p *policyParser) readPart(out *policy, b *hclsyntax.Block) {
 	case "budget":
 		out.budget = p.block(b, budgetArguments())
 		if len(b.Body.Attributes) == 0 {
-			p.problem(b.DefRange(), "Empty budget", "A budget limits instances, targets, failures or neighbours.")
+			p.Problem(b.DefRange(), "Empty budget", "A budget limits instances, targets, failures or neighbours.")
 		}
 	case "window":
 		out.windows = append(out.windows, readPart(p, b, windowArguments(), windowOf))
@@ -242,48 +262,48 @@ func (p *policyParser) readPart(out *policy, b *hclsyntax.Block) {
 	}
 }
 
-func (p *policyParser) readSimulate(b *hclsyntax.Block) *block {
-	out := p.block(b, []argument{
-		{name: "required", want: cty.Bool},
-		{name: "seconds", want: cty.Number, check: between(1, 86400)},
-		{name: "minutes", want: cty.Number, check: between(0.1, 1440)},
-		{name: "workload", want: cty.String, check: oneOf("replay")},
+func (p *policyParser) readSimulate(b *hclsyntax.Block) *lang.Block {
+	out := p.block(b, []lang.Argument{
+		{Name: "required", Want: cty.Bool},
+		{Name: "seconds", Want: cty.Number, Check: lang.Between(1, 86400)},
+		{Name: "minutes", Want: cty.Number, Check: lang.Between(0.1, 1440)},
+		{Name: "workload", Want: cty.String, Check: lang.OneOf("replay")},
 	})
 	if b.Body.Attributes["seconds"] != nil && b.Body.Attributes["minutes"] != nil {
-		p.problem(b.DefRange(), "Two durations", "simulate takes seconds or minutes, not both.")
+		p.Problem(b.DefRange(), "Two durations", "simulate takes seconds or minutes, not both.")
 	}
 	return out
 }
 
 func (p *policyParser) readJudge(out *policy, b *hclsyntax.Block) {
-	out.judge = p.block(b, []argument{
-		{name: "enabled", want: cty.Bool},
-		{name: "method", want: cty.String, check: oneOf("evidence", "kayenta")},
-		{name: "false_alarm", want: cty.Number, check: between(0.000001, 0.5)},
-		{name: "miss", want: cty.Number, check: between(0.000001, 0.5)},
-		{name: "interval", want: cty.String, check: durationBetween(minSecond, maxDay)},
-		{name: "min_duration", want: cty.String, check: durationBetween(0, maxWeek)},
-		{name: "max_duration", want: cty.String, check: durationBetween(minSecond, maxWeek)},
-		{name: "on_inconclusive", want: cty.String, check: oneOf("hold", "rollback")},
+	out.judge = p.block(b, []lang.Argument{
+		{Name: "enabled", Want: cty.Bool},
+		{Name: "method", Want: cty.String, Check: lang.OneOf("evidence", "kayenta")},
+		{Name: "false_alarm", Want: cty.Number, Check: lang.Between(0.000001, 0.5)},
+		{Name: "miss", Want: cty.Number, Check: lang.Between(0.000001, 0.5)},
+		{Name: "interval", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
+		{Name: "min_duration", Want: cty.String, Check: lang.DurationBetween(0, maxWeek)},
+		{Name: "max_duration", Want: cty.String, Check: lang.DurationBetween(minSecond, maxWeek)},
+		{Name: "on_inconclusive", Want: cty.String, Check: lang.OneOf("hold", "rollback")},
 	})
 	seen := map[string]hcl.Range{}
 	for _, inner := range b.Body.Blocks {
 		if inner.Type != "kpi" {
-			p.problem(inner.DefRange(), "Unknown block", "judge has no block %q. It takes \"kpi\".", inner.Type)
+			p.Problem(inner.DefRange(), "Unknown block", "judge has no block %q. It takes \"kpi\".", inner.Type)
 			continue
 		}
-		if !p.labels(inner, 1) || !p.unique(seen, inner) {
+		if !p.Labels(inner, 1) || !p.Unique(seen, inner) {
 			continue
 		}
-		p.noBlocks(inner)
+		p.NoBlocks(inner)
 		if !validKPI(inner.Labels[0]) {
-			p.problem(inner.LabelRanges[0], "Invalid KPI name", "%q is no KPI name: want lower case letters, digits and underscores, such as %s.",
-				inner.Labels[0], list(knownKPIs(), "or"))
+			p.Problem(inner.LabelRanges[0], "Invalid KPI name", "%q is no KPI name: want lower case letters, digits and underscores, such as %s.",
+				inner.Labels[0], lang.List(knownKPIs(), "or"))
 			continue
 		}
-		k := readPart(p, inner, kpiArguments(inner.Labels[0]), kpiOf)
-		if k.fixed != nil {
-			k.because = marginsText(*k.fixed)
+		k := kpi{Part: readPart(p, inner, kpiArguments(inner.Labels[0]), kpiOf)}
+		if spec, ok := k.Known(); ok {
+			k.because = marginsText(spec)
 		}
 		out.kpis = append(out.kpis, k)
 	}
@@ -294,19 +314,19 @@ func (p *policyParser) readJudge(out *policy, b *hclsyntax.Block) {
 func (p *policyParser) checkWeights(out *policy, b *hclsyntax.Block) {
 	sum := 0.0
 	for _, k := range out.kpis {
-		if k.fixed != nil {
-			sum += k.fixed.Weight
+		if spec, ok := k.Known(); ok {
+			sum += spec.Weight
 		}
 	}
 	if sum > 1.000001 {
-		p.problem(b.DefRange(), "Weights too large", "The weights of the KPIs are shares of false_alarm; together they are %g and may be at most 1.", sum)
+		p.Problem(b.DefRange(), "Weights too large", "The weights of the KPIs are shares of false_alarm; together they are %g and may be at most 1.", sum)
 	}
 }
 
 // validKPI reports whether a text may name a KPI. Further KPIs than those that
 // Oakum knows come from the agent's configuration, so the set is open.
 func validKPI(name string) bool {
-	return validName(name) && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+	return lang.ValidName(name) && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
 }
 
 func knownKPIs() []string {

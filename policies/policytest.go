@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // TestResult is the outcome of one written example.
@@ -33,11 +34,11 @@ func Test(tests, policies []api.SourceFile, schemas Schemas) ([]TestResult, hcl.
 	}
 	var results []TestResult
 	for _, file := range tests {
-		s := readSource(file)
-		if s.body != nil {
-			results = append(results, s.runTests(lib)...)
+		s := lang.Read(file)
+		if s.Body != nil {
+			results = append(results, (&testParser{s}).runTests(lib)...)
 		}
-		diags = append(diags, s.diags...)
+		diags = append(diags, s.Diags...)
 	}
 	if diags.HasErrors() {
 		return nil, diags
@@ -45,98 +46,101 @@ func Test(tests, policies []api.SourceFile, schemas Schemas) ([]TestResult, hcl.
 	return results, diags
 }
 
-func (s *source) runTests(lib *Library) []TestResult {
-	for _, attr := range sortedAttributes(s.body) {
-		s.problem(attr.NameRange, "Unknown argument", "A policy test file holds test blocks; %q can't stand here.", attr.Name)
+// testParser reads one policy test file.
+type testParser struct{ *lang.Source }
+
+func (s *testParser) runTests(lib *Library) []TestResult {
+	for _, attr := range lang.Attributes(s.Body) {
+		s.Problem(attr.NameRange, "Unknown argument", "A policy test file holds test blocks; %q can't stand here.", attr.Name)
 	}
 	var results []TestResult
-	for _, b := range s.body.Blocks {
+	for _, b := range s.Body.Blocks {
 		if b.Type != "test" {
-			s.problem(b.DefRange(), "Unknown block", "A policy test file holds test blocks; %q can't stand here.", b.Type)
+			s.Problem(b.DefRange(), "Unknown block", "A policy test file holds test blocks; %q can't stand here.", b.Type)
 			continue
 		}
 		if len(b.Labels) != 1 {
-			s.problem(b.DefRange(), "Wrong number of labels", "test takes one label, the name of the example.")
+			s.Problem(b.DefRange(), "Wrong number of labels", "test takes one label, the name of the example.")
 			continue
 		}
 		if r, ok := s.runTest(lib, b); ok {
 			results = append(results, r)
 		}
 	}
-	if len(s.body.Blocks) == 0 {
-		s.problem(fileRange(s.name), "No tests", "The file holds no test; want: test \"name\" { ... }.")
+	if len(s.Body.Blocks) == 0 {
+		s.Problem(lang.FileRange(s.Name), "No tests", "The file holds no test; want: test \"name\" { ... }.")
 	}
 	return results
 }
 
 // testBlocks are the blocks of an example with their arguments.
-func testBlocks() map[string][]argument {
+func testBlocks() map[string][]lang.Argument {
 	text, num, flag, many := cty.String, cty.Number, cty.Bool, cty.List(cty.String)
-	whole := wholeBetween(0, 10_000_000)
-	return map[string][]argument{
+	whole := lang.WholeBetween(0, 10_000_000)
+	return map[string][]lang.Argument{
 		"target": {
-			{name: "namespace", want: text}, {name: "job", want: text, required: true}, {name: "group", want: text},
-			{name: "count", want: num, check: whole}, {name: "driver", want: text}, {name: "services", want: many},
-			{name: "meta", want: cty.Map(text)},
+			{Name: "namespace", Want: text}, {Name: "job", Want: text, Required: true}, {Name: "group", Want: text},
+			{Name: "count", Want: num, Check: whole}, {Name: "driver", Want: text}, {Name: "services", Want: many},
+			{Name: "meta", Want: cty.Map(text)},
 		},
 		"patch": {
-			{name: "name", want: text}, {name: "severity", want: text, check: oneOf(severities()...)},
-			{name: "fixes", want: many}, {name: "kinds", want: many},
+			{Name: "name", Want: text}, {Name: "severity", Want: text, Check: lang.OneOf(severities()...)},
+			{Name: "fixes", Want: many}, {Name: "kinds", Want: many},
 		},
 		"graph": {
-			{name: "service", want: text}, {name: "blast_radius", want: num, check: whole},
-			{name: "blast_radius_max", want: num, check: whole}, {name: "dependants", want: many},
-			{name: "single_point", want: flag}, {name: "single_instance", want: flag},
-			{name: "score", want: num, check: between(0, 1)},
+			{Name: "service", Want: text}, {Name: "blast_radius", Want: num, Check: whole},
+			{Name: "blast_radius_max", Want: num, Check: whole}, {Name: "dependants", Want: many},
+			{Name: "single_point", Want: flag}, {Name: "single_instance", Want: flag},
+			{Name: "score", Want: num, Check: lang.Between(0, 1)},
 		},
-		"impact": {{name: "negative", want: flag, required: true}, {name: "ratio", want: cty.Map(num)}},
+		"impact": {{Name: "negative", Want: flag, Required: true}, {Name: "ratio", Want: cty.Map(num)}},
 		"cluster": {
-			{name: "targets", want: num, check: whole}, {name: "instances", want: num, check: whole},
-			{name: "services", want: num, check: whole}, {name: "open_rollouts", want: num, check: whole},
-			{name: "missing_sources", want: many},
+			{Name: "targets", Want: num, Check: whole}, {Name: "instances", Want: num, Check: whole},
+			{Name: "services", Want: num, Check: whole}, {Name: "open_rollouts", Want: num, Check: whole},
+			{Name: "missing_sources", Want: many},
 		},
 		"expect": {
-			{name: "strategy", want: text}, {name: "stages", want: cty.List(num)}, {name: "critical", want: flag},
-			{name: "simulate", want: flag}, {name: "approvals", want: num}, {name: "approval_from", want: text},
-			{name: "opens", want: text, check: checkMoment}, {name: "waits", want: text}, {name: "refused", want: text},
-			{name: "judged", want: many},
+			{Name: "strategy", Want: text}, {Name: "stages", Want: cty.List(num)}, {Name: "critical", Want: flag},
+			{Name: "simulate", Want: flag}, {Name: "approvals", Want: num}, {Name: "approval_from", Want: text},
+			{Name: "opens", Want: text, Check: checkMoment}, {Name: "waits", Want: text}, {Name: "refused", Want: text},
+			{Name: "judged", Want: many},
 		},
 	}
 }
 
-func (s *source) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool) {
-	before := len(s.diags)
+func (s *testParser) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool) {
+	before := len(s.Diags)
 	sc := constantScope(nil)
-	read := map[string]*values{}
+	read := map[string]*lang.Values{}
 	for _, inner := range b.Body.Blocks {
 		args, ok := testBlocks()[inner.Type]
 		switch {
 		case !ok:
-			known := names(testBlocks())
-			s.problem(inner.DefRange(), "Unknown block", "A test has no block %q.%s It takes %s.",
-				inner.Type, didYouMean(inner.Type, known), list(known, "and"))
+			known := lang.Names(testBlocks())
+			s.Problem(inner.DefRange(), "Unknown block", "A test has no block %q.%s It takes %s.",
+				inner.Type, lang.DidYouMean(inner.Type, known), lang.List(known, "and"))
 		case read[inner.Type] != nil:
-			s.problem(inner.DefRange(), "Duplicate block", "A test takes one block %q.", inner.Type)
+			s.Problem(inner.DefRange(), "Duplicate block", "A test takes one block %q.", inner.Type)
 		default:
-			s.labels(inner, 0)
-			s.noBlocks(inner)
-			read[inner.Type] = &values{block: s.readBlock(inner, args, sc, sc)}
+			s.Labels(inner, 0)
+			s.NoBlocks(inner)
+			read[inner.Type] = s.ReadBlock(inner, args, sc).Values(nil)
 		}
 	}
 	for _, needed := range []string{"target", "expect"} {
-		if read[needed] == nil && len(s.diags) == before {
-			s.problem(b.DefRange(), "Missing block", "A test needs a block %q.", needed)
+		if read[needed] == nil && len(s.Diags) == before {
+			s.Problem(b.DefRange(), "Missing block", "A test needs a block %q.", needed)
 		}
 	}
-	own := s.readBlock(b, []argument{{name: "now", want: cty.String, check: checkMoment}}, sc, sc)
-	if len(s.diags) > before {
+	own := s.ReadBlock(b, []lang.Argument{{Name: "now", Want: cty.String, Check: checkMoment}}, sc).Values(nil)
+	if len(s.Diags) > before {
 		return TestResult{}, false
 	}
-	now, err := parseMoment(own.text("now", "2026-01-05T12:00:00Z"), "UTC")
+	now, err := parseMoment(own.Text("now", "2026-01-05T12:00:00Z"), "UTC")
 	if err != nil {
 		return TestResult{}, false // can't be: the argument was checked
 	}
-	out := TestResult{Name: b.Labels[0], Range: place(b.DefRange())}
+	out := TestResult{Name: b.Labels[0], Range: lang.Place(b.DefRange())}
 	facts := testFacts(read)
 	facts.Now = now
 	decision, err := lib.Decide(facts)
@@ -150,85 +154,66 @@ func (s *source) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool) {
 }
 
 // testFacts makes facts of an example; what it does not say is ordinary.
-func testFacts(read map[string]*values) Facts {
+func testFacts(read map[string]*lang.Values) Facts {
 	var f Facts
 	t := read["target"]
-	job := t.text("job", "")
+	job := t.Text("job", "")
 	f.Target = api.Target{
-		TargetRef: api.TargetRef{Namespace: t.text("namespace", "default"), Job: job, Group: t.text("group", job)},
-		Count:     t.whole("count", 1), Driver: t.text("driver", "docker"), Services: t.texts("services"), Meta: map[string]string{},
+		TargetRef: api.TargetRef{Namespace: t.Text("namespace", "default"), Job: job, Group: t.Text("group", job)},
+		Count:     t.Whole("count", 1), Driver: t.Text("driver", "docker"), Services: t.Texts("services"), Meta: map[string]string{},
 	}
-	if meta, ok := t.get("meta"); ok {
+	if meta, ok := t.Get("meta"); ok {
 		for k, v := range meta.AsValueMap() {
 			f.Target.Meta[k] = v.AsString()
 		}
 	}
 	f.Patch = api.Patch{Name: "example", Severity: api.SeverityMedium}
 	if p := read["patch"]; p != nil {
-		f.Patch.Name, f.Patch.Fixes = p.text("name", "example"), p.texts("fixes")
-		f.Patch.Severity = api.Severity(p.text("severity", string(api.SeverityMedium)))
-		for _, k := range p.texts("kinds") {
+		f.Patch.Name, f.Patch.Fixes = p.Text("name", "example"), p.Texts("fixes")
+		f.Patch.Severity = api.Severity(p.Text("severity", string(api.SeverityMedium)))
+		for _, k := range p.Texts("kinds") {
 			f.Patch.Apply = append(f.Patch.Apply, api.Apply{Kind: api.ApplyKind(k)})
 		}
 	}
 	f.Criticality.Service = job
 	if g := read["graph"]; g != nil {
 		f.Criticality = api.Criticality{
-			Service: g.text("service", job), BlastRadius: g.whole("blast_radius", 0), BlastRadiusMax: g.whole("blast_radius_max", 0),
-			Dependants: g.texts("dependants"), SinglePoint: g.flag("single_point"), SingleInstance: g.flag("single_instance"),
+			Service: g.Text("service", job), BlastRadius: g.Whole("blast_radius", 0), BlastRadiusMax: g.Whole("blast_radius_max", 0),
+			Dependants: g.Texts("dependants"), SinglePoint: g.Flag("single_point"), SingleInstance: g.Flag("single_instance"),
 		}
-		if score, ok := g.get("score"); ok {
-			f.Criticality.Score = numberOf(score)
+		if score, ok := g.Get("score"); ok {
+			f.Criticality.Score = lang.NumberOf(score)
 		}
 	}
 	if i := read["impact"]; i != nil {
-		f.Impact = &api.Impact{Negative: i.flag("negative")}
-		if ratio, ok := i.get("ratio"); ok {
+		f.Impact = &api.Impact{Negative: i.Flag("negative")}
+		if ratio, ok := i.Get("ratio"); ok {
 			kpis := ratio.AsValueMap()
-			for _, k := range names(kpis) {
-				f.Impact.KPIs = append(f.Impact.KPIs, api.KPIEffect{KPI: k, Ratio: numberOf(kpis[k])})
+			for _, k := range lang.Names(kpis) {
+				f.Impact.KPIs = append(f.Impact.KPIs, api.KPIEffect{KPI: k, Ratio: lang.NumberOf(kpis[k])})
 			}
 		}
 	}
 	if c := read["cluster"]; c != nil {
 		f.Cluster = ClusterFacts{
-			Targets: c.whole("targets", 0), Instances: c.whole("instances", 0), Services: c.whole("services", 0),
-			OpenRollouts: c.whole("open_rollouts", 0), Missing: c.texts("missing_sources"),
+			Targets: c.Whole("targets", 0), Instances: c.Whole("instances", 0), Services: c.Whole("services", 0),
+			OpenRollouts: c.Whole("open_rollouts", 0), Missing: c.Texts("missing_sources"),
 		}
 	}
 	return f
 }
 
-func (v *values) whole(name string, absent int) int {
-	if value, ok := v.get(name); ok {
-		return int(numberOf(value))
-	}
-	return absent
-}
-
-func (v *values) flag(name string) bool {
-	value, ok := v.get(name)
-	return ok && value.True()
-}
-
-func (v *values) texts(name string) []string {
-	if value, ok := v.get(name); ok {
-		return textsOf(value)
-	}
-	return nil
-}
-
 // compare lists where a decision differs from what was expected.
-func compare(expect *values, d api.Decision, refusal string, now time.Time) []string {
+func compare(expect *lang.Values, d api.Decision, refusal string, now time.Time) []string {
 	var failures []string
 	miss := func(what, want, got string) {
 		failures = append(failures, fmt.Sprintf("%s: expected %s, decided %s", what, want, got))
 	}
-	if want, ok := expect.get("refused"); ok {
+	if want, ok := expect.Get("refused"); ok {
 		if refusal == "" {
-			miss("refused", valueText(want), "to go ahead")
+			miss("refused", lang.ValueText(want), "to go ahead")
 		} else if !strings.Contains(refusal, want.AsString()) {
-			miss("refused", valueText(want), refusal)
+			miss("refused", lang.ValueText(want), refusal)
 		}
 		return failures
 	}
@@ -241,20 +226,20 @@ func compare(expect *values, d api.Decision, refusal string, now time.Time) []st
 		"simulate": cty.BoolVal(d.Simulate.Required), "approvals": cty.NumberIntVal(int64(d.Approval.Count)),
 		"approval_from": cty.StringVal(d.Approval.From), "stages": stagesOf(d), "judged": judgedKPIs(d),
 	}
-	for _, name := range names(got) {
-		want, ok := expect.get(name)
+	for _, name := range lang.Names(got) {
+		want, ok := expect.Get(name)
 		if ok && !want.RawEquals(got[name]) {
-			miss(name, valueText(want), valueText(got[name]))
+			miss(name, lang.ValueText(want), lang.ValueText(got[name]))
 		}
 	}
-	if want, ok := expect.get("opens"); ok {
+	if want, ok := expect.Get("opens"); ok {
 		moment, err := parseMoment(want.AsString(), "UTC")
 		if err != nil || !moment.Equal(opens) {
 			miss("opens", moment.Format(time.RFC3339), opens.UTC().Format(time.RFC3339))
 		}
 	}
-	if want, ok := expect.get("waits"); ok && (waits == "" || !strings.Contains(waits, want.AsString())) {
-		miss("waits", valueText(want), fmt.Sprintf("%q", waits))
+	if want, ok := expect.Get("waits"); ok && (waits == "" || !strings.Contains(waits, want.AsString())) {
+		miss("waits", lang.ValueText(want), fmt.Sprintf("%q", waits))
 	}
 	return failures
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // budget keeps the least of every number that any matching policy sets.
@@ -14,19 +16,19 @@ func (d *decider) budget() error {
 			if m.budget == nil {
 				continue
 			}
-			f := m.budget.fields[name]
+			f := m.budget.Fields[name]
 			if f == nil {
 				continue
 			}
-			value, err := f.eval(d.env.full)
+			value, err := f.Eval(d.env.full)
 			if err != nil {
 				return err
 			}
 			if field := d.limit(name, value); field != "" {
-				won[field] = func() { d.because("budget."+field, m.policy, f.at, name+" = "+valueText(value)) }
+				won[field] = func() { d.because("budget."+field, m.policy, f.At, name+" = "+lang.ValueText(value)) }
 			}
 		}
-		for _, field := range names(won) {
+		for _, field := range lang.Names(won) {
 			won[field]()
 		}
 	}
@@ -49,9 +51,9 @@ func (d *decider) limit(name string, value cty.Value) string {
 			field, tighter = "instances_percent", true
 		}
 	case "targets":
-		tighter = least(&spec.Targets, int(numberOf(value)))
+		tighter = least(&spec.Targets, int(lang.NumberOf(value)))
 	case "failures":
-		tighter = least(&spec.Failures, int(numberOf(value)))
+		tighter = least(&spec.Failures, int(lang.NumberOf(value)))
 	case "neighbours":
 		if value.AsString() == "exclusive" && spec.Neighbours == "" {
 			spec.Neighbours, tighter = "exclusive", true
@@ -77,11 +79,11 @@ func least(limit *int, to int) bool {
 func (d *decider) windows() error {
 	for _, m := range d.matches {
 		for _, w := range m.windows {
-			built, err := w.get(d.env.full)
+			built, err := w.Get(d.env.full)
 			if err != nil {
 				return err
 			}
-			d.because("window."+built.Name, m.policy, w.at,
+			d.because("window."+built.Name, m.policy, w.At,
 				fmt.Sprintf("opens at %q in %s for %s", built.Start, built.Timezone, built.Length))
 			built.Name = m.name + "/" + built.Name
 			d.decision.Windows = append(d.decision.Windows, built)
@@ -93,11 +95,11 @@ func (d *decider) windows() error {
 func (d *decider) freezes() error {
 	for _, m := range d.matches {
 		for _, f := range m.freezes {
-			built, err := f.get(d.env.full)
+			built, err := f.Get(d.env.full)
 			if err != nil {
 				return err
 			}
-			d.because("freeze."+built.Name, m.policy, f.at, fmt.Sprintf("nothing starts from %s to %s: %s",
+			d.because("freeze."+built.Name, m.policy, f.At, fmt.Sprintf("nothing starts from %s to %s: %s",
 				built.From.Format("2006-01-02 15:04Z"), built.To.Format("2006-01-02 15:04Z"), built.Reason))
 			built.Name = m.name + "/" + built.Name
 			d.decision.Freezes = append(d.decision.Freezes, built)
@@ -118,8 +120,8 @@ func (d *decider) approval() error {
 			continue
 		}
 		why := "always"
-		if f := b.fields["when"]; f != nil {
-			holds, reason, err := f.evalBool(d.env.full)
+		if f := b.Fields["when"]; f != nil {
+			holds, reason, err := f.EvalBool(d.env.full)
 			if err != nil {
 				return err
 			}
@@ -128,13 +130,13 @@ func (d *decider) approval() error {
 			}
 			why = "because " + reason
 		}
-		v := &values{block: b, ctx: d.env.full}
-		group, count := v.text("from", ""), 1
-		if value, ok := v.get("count"); ok {
-			count = int(numberOf(value))
+		v := b.Values(d.env.full)
+		group, count := v.Text("from", ""), 1
+		if value, ok := v.Get("count"); ok {
+			count = int(lang.NumberOf(value))
 		}
-		if v.err != nil {
-			return v.err
+		if v.Err() != nil {
+			return v.Err()
 		}
 		if group != "" && spec.From != "" && group != spec.From {
 			return fmt.Errorf("policy %q asks for the consent of group %q, and policy %q for that of %q: make them agree",
@@ -144,7 +146,7 @@ func (d *decider) approval() error {
 			spec.From, from = group, m.name
 		}
 		spec.Count = max(spec.Count, count)
-		d.because("approval", m.policy, b.at, approvalText(count, group)+", "+why)
+		d.because("approval", m.policy, b.At, approvalText(count, group)+", "+why)
 	}
 	return nil
 }

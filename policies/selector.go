@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // Selector is a patch's choice of targets, ready to be asked many times.
@@ -26,29 +27,22 @@ type selectorRule struct {
 
 // NewSelector prepares the choice of a patch.
 func NewSelector(patch api.Patch) (*Selector, error) {
-	out := &Selector{functions: functions()}
+	out := &Selector{functions: lang.Functions()}
 	keys := wantedKeys()
 	for i, t := range patch.Targets {
 		rule := selectorRule{TargetSelector: t}
 		if t.Where != "" {
 			name := fmt.Sprintf("target[%d].where of %s", i, patch.File.Name)
-			s := &source{name: name, text: []byte(t.Where)}
-			if s.diags = checkLimits(name, s.text); !s.diags.HasErrors() {
-				expr, diags := hclsyntax.ParseExpression(s.text, name, hcl.InitialPos)
-				s.diags = diags
-				if !diags.HasErrors() {
-					s.checkExpression(expr, selectorScope())
-					mapKeys(expr, keys)
-					rule.where = expr
-				}
-			}
-			if err := diagnosticsCause(s.diags); err != nil {
+			expr, err := lang.ReadExpression(name, t.Where, selectorScope())
+			if err != nil {
 				return nil, api.Errorf(api.CodeInvalid, "read targets of patch %s: %v", patch.Name, err)
 			}
+			mapKeys(expr, keys)
+			rule.where = expr
 		}
 		out.rules = append(out.rules, rule)
 	}
-	out.metaKeys = names(keys["target.meta"])
+	out.metaKeys = lang.Names(keys["target.meta"])
 	return out, nil
 }
 
@@ -70,7 +64,7 @@ func (s *Selector) Match(target api.Target) (bool, error) {
 		}
 		value, diags := r.where.Value(ctx)
 		if diags.HasErrors() {
-			return false, api.Errorf(api.CodeInvalid, "select %s: %v", target.TargetRef, diagnosticsCause(diags))
+			return false, api.Errorf(api.CodeInvalid, "select %s: %v", target.TargetRef, lang.Cause(diags))
 		}
 		value, err := convert.Convert(value, cty.Bool)
 		if err != nil || value.IsNull() {
@@ -85,13 +79,13 @@ func (s *Selector) Match(target api.Target) (bool, error) {
 
 // names reports whether the rule's patterns match, leaving out its condition.
 func (r selectorRule) names(ref api.TargetRef) bool {
-	return matchGlob(ref.Namespace, r.Namespace) && anyGlob(ref.Job, r.Jobs) &&
+	return lang.MatchGlob(ref.Namespace, r.Namespace) && anyGlob(ref.Job, r.Jobs) &&
 		(len(r.Groups) == 0 || anyGlob(ref.Group, r.Groups))
 }
 
 func anyGlob(text string, patterns []string) bool {
 	for _, p := range patterns {
-		if matchGlob(text, p) {
+		if lang.MatchGlob(text, p) {
 			return true
 		}
 	}
@@ -104,14 +98,14 @@ func (s *Selector) Named() []api.TargetRef {
 	var out []api.TargetRef
 	for _, r := range s.rules {
 		for _, job := range r.Jobs {
-			if isGlob(job) || isGlob(r.Namespace) {
+			if lang.IsGlob(job) || lang.IsGlob(r.Namespace) {
 				continue
 			}
 			if len(r.Groups) == 0 {
 				out = append(out, api.TargetRef{Namespace: r.Namespace, Job: job})
 			}
 			for _, group := range r.Groups {
-				if !isGlob(group) {
+				if !lang.IsGlob(group) {
 					out = append(out, api.TargetRef{Namespace: r.Namespace, Job: job, Group: group})
 				}
 			}

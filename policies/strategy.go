@@ -11,13 +11,15 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // strategy is a strategy block, decoded with the schema that its plugin
 // published.
 type strategy struct {
-	*block
-	when     *field // nil: always
+	*lang.Block
+	when     *lang.Field // nil: always
 	defaults map[string]json.RawMessage
 	config   json.RawMessage // when no argument needs facts
 }
@@ -42,43 +44,43 @@ func attributeType(name string) (cty.Type, bool) {
 func (p *policyParser) readStrategy(b *hclsyntax.Block) *strategy {
 	name := b.Labels[0]
 	if p.schemas == nil {
-		p.problem(b.LabelRanges[0], "Unknown strategy", "There is no strategy %q: no strategy plugins are known here.", name)
+		p.Problem(b.LabelRanges[0], "Unknown strategy", "There is no strategy %q: no strategy plugins are known here.", name)
 		return nil
 	}
 	schema, ok := p.schemas(name)
 	if !ok {
-		p.problem(b.LabelRanges[0], "Unknown strategy",
+		p.Problem(b.LabelRanges[0], "Unknown strategy",
 			"There is no strategy %q. Want the name of a built-in one or of a configured plugin, such as \"phased\" or \"blue_green\".", name)
 		return nil
 	}
-	args := []argument{{name: "when", want: cty.Bool}}
+	args := []lang.Argument{{Name: "when", Want: cty.Bool}}
 	out := &strategy{defaults: map[string]json.RawMessage{}}
 	for _, a := range schema.Attributes {
 		want, ok := attributeType(a.Type)
 		if !ok || a.Name == "when" {
-			p.problem(b.LabelRanges[0], "Unusable strategy", "Strategy %q published the argument %q of type %q, which no policy can set.", name, a.Name, a.Type)
+			p.Problem(b.LabelRanges[0], "Unusable strategy", "Strategy %q published the argument %q of type %q, which no policy can set.", name, a.Name, a.Type)
 			return nil
 		}
-		arg := argument{name: a.Name, want: want, required: a.Required}
+		arg := lang.Argument{Name: a.Name, Want: want, Required: a.Required}
 		if name == "phased" && a.Name == "stages" {
-			arg.check = checkStages
+			arg.Check = checkStages
 		}
 		args = append(args, arg)
 		if len(a.Default) > 0 {
 			out.defaults[a.Name] = a.Default
 		}
 	}
-	before := len(p.diags)
-	out.block = p.block(b, args)
-	if len(p.diags) > before {
+	before := len(p.Diags)
+	out.Block = p.block(b, args)
+	if len(p.Diags) > before {
 		return nil
 	}
-	out.when = out.fields["when"]
-	delete(out.fields, "when")
-	if out.fixed() {
+	out.when = out.Fields["when"]
+	delete(out.Fields, "when")
+	if out.Fixed() {
 		config, err := out.encode(nil)
 		if err != nil {
-			p.problem(out.rng, "Wrong value", "%v.", err)
+			p.Problem(out.Range, "Wrong value", "%v.", err)
 			return nil
 		}
 		out.config = config
@@ -93,7 +95,7 @@ func checkStages(v cty.Value) error {
 	last := 0.0
 	for it := v.ElementIterator(); it.Next(); {
 		_, e := it.Element()
-		f := numberOf(e)
+		f := lang.NumberOf(e)
 		if f <= last || f > 100 || f != math.Trunc(f) {
 			return problem
 		}
@@ -110,22 +112,22 @@ func (s *strategy) encode(ctx *hcl.EvalContext) (json.RawMessage, error) {
 	if s.config != nil {
 		return s.config, nil
 	}
-	out := make(map[string]json.RawMessage, len(s.defaults)+len(s.fields))
+	out := make(map[string]json.RawMessage, len(s.defaults)+len(s.Fields))
 	maps.Copy(out, s.defaults)
-	for _, name := range names(s.fields) {
-		value, err := s.fields[name].eval(ctx)
+	for _, name := range lang.Names(s.Fields) {
+		value, err := s.Fields[name].Eval(ctx)
 		if err != nil {
 			return nil, err
 		}
 		text, err := ctyjson.Marshal(value, value.Type())
 		if err != nil {
-			return nil, fmt.Errorf("%s: write %s: %w", s.fields[name].at, name, err)
+			return nil, fmt.Errorf("%s: write %s: %w", s.Fields[name].At, name, err)
 		}
 		out[name] = text
 	}
 	text, err := json.Marshal(out)
 	if err != nil {
-		return nil, fmt.Errorf("%s: write configuration: %w", s.at, err)
+		return nil, fmt.Errorf("%s: write configuration: %w", s.At, err)
 	}
 	return text, nil
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 const (
@@ -26,41 +27,41 @@ const (
 	shiftMax = 3 * time.Hour
 )
 
-func windowArguments() []argument {
-	return []argument{
-		{name: "start", want: cty.String, required: true, check: func(v cty.Value) error {
+func windowArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "start", Want: cty.String, Required: true, Check: func(v cty.Value) error {
 			_, err := parseCron(v.AsString())
 			return err
 		}},
-		{name: "length", want: cty.String, required: true, check: durationBetween(time.Minute, maxMonth)},
-		{name: "timezone", want: cty.String, check: checkTimezone},
-		{name: "cutoff", want: cty.String, check: oneOf("finish", "hold")},
+		{Name: "length", Want: cty.String, Required: true, Check: lang.DurationBetween(time.Minute, maxMonth)},
+		{Name: "timezone", Want: cty.String, Check: checkTimezone},
+		{Name: "cutoff", Want: cty.String, Check: lang.OneOf("finish", "hold")},
 	}
 }
 
-func windowOf(v *values) api.Window {
+func windowOf(v *lang.Values) api.Window {
 	return api.Window{
-		Name: v.block.label, Start: v.text("start", ""), Length: api.Duration(v.duration("length")),
-		Timezone: v.text("timezone", "UTC"), Cutoff: v.text("cutoff", "finish"),
+		Name: v.Label(), Start: v.Text("start", ""), Length: api.Duration(v.Duration("length")),
+		Timezone: v.Text("timezone", "UTC"), Cutoff: v.Text("cutoff", "finish"),
 	}
 }
 
-func freezeArguments() []argument {
-	return []argument{
-		{name: "from", want: cty.String, required: true, check: checkMoment},
-		{name: "to", want: cty.String, required: true, check: checkMoment},
-		{name: "timezone", want: cty.String, check: checkTimezone},
-		{name: "reason", want: cty.String, required: true, check: notEmpty},
+func freezeArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "from", Want: cty.String, Required: true, Check: checkMoment},
+		{Name: "to", Want: cty.String, Required: true, Check: checkMoment},
+		{Name: "timezone", Want: cty.String, Check: checkTimezone},
+		{Name: "reason", Want: cty.String, Required: true, Check: lang.NotEmpty},
 	}
 }
 
-func freezeOf(v *values) api.Freeze {
-	zone := v.text("timezone", "UTC")
-	freeze := api.Freeze{Name: v.block.label, Reason: oneLine(v.text("reason", ""))}
-	from, fromErr := parseMoment(v.text("from", ""), zone)
-	to, toErr := parseMoment(v.text("to", ""), zone)
-	if v.err == nil && fromErr == nil && toErr == nil && !from.Before(to) {
-		v.keep(fmt.Errorf("the freeze ends (%s) before it begins (%s); to is the first moment after it",
+func freezeOf(v *lang.Values) api.Freeze {
+	zone := v.Text("timezone", "UTC")
+	freeze := api.Freeze{Name: v.Label(), Reason: strings.Join(strings.Fields(v.Text("reason", "")), " ")}
+	from, fromErr := parseMoment(v.Text("from", ""), zone)
+	to, toErr := parseMoment(v.Text("to", ""), zone)
+	if v.Err() == nil && fromErr == nil && toErr == nil && !from.Before(to) {
+		v.Keep(fmt.Errorf("the freeze ends (%s) before it begins (%s); to is the first moment after it",
 			to.Format(time.RFC3339), from.Format(time.RFC3339)))
 	}
 	freeze.From, freeze.To = from, to

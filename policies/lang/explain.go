@@ -1,8 +1,6 @@
-package policies
+package lang
 
 import (
-	"strings"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -11,7 +9,7 @@ import (
 // explain says in words why a condition has its value, with the values that
 // decided: graph.blast_radius = 4 >= 2. Of a disjunction that holds it names
 // the first side that does; of a conjunction that fails, the first that fails.
-func explain(s *source, expr hclsyntax.Expression, ctx *hcl.EvalContext) string {
+func explain(s *Source, expr hclsyntax.Expression, ctx *hcl.EvalContext) string {
 	switch e := expr.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		return explain(s, e.Expression, ctx)
@@ -22,16 +20,16 @@ func explain(s *source, expr hclsyntax.Expression, ctx *hcl.EvalContext) string 
 			return explain(s, e.Val, ctx)
 		}
 	case *hclsyntax.LiteralValueExpr:
-		return valueText(e.Val)
+		return ValueText(e.Val)
 	}
 	value, diags := expr.Value(ctx)
 	if diags.HasErrors() {
-		return s.words(expr.Range()) + " has no value"
+		return s.snippet(expr.Range()) + " has no value"
 	}
-	return s.words(expr.Range()) + " = " + valueText(value)
+	return s.snippet(expr.Range()) + " = " + ValueText(value)
 }
 
-func explainBinary(s *source, e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) string {
+func explainBinary(s *Source, e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) string {
 	switch e.Op {
 	case hclsyntax.OpLogicalOr:
 		return explainJoin(s, e, ctx, true, " and ")
@@ -41,7 +39,7 @@ func explainBinary(s *source, e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) s
 	symbol := comparison(e.Op)
 	holds, diags := e.Value(ctx)
 	if symbol == "" || diags.HasErrors() || holds.IsNull() {
-		return s.words(e.Range()) + " = " + valueText(holds)
+		return s.snippet(e.Range()) + " = " + ValueText(holds)
 	}
 	if !holds.True() {
 		symbol = ", not " + symbol
@@ -52,7 +50,7 @@ func explainBinary(s *source, e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) s
 }
 
 // explainJoin explains || (deciding true) and && (deciding false).
-func explainJoin(s *source, e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext, deciding bool, and string) string {
+func explainJoin(s *Source, e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext, deciding bool, and string) string {
 	for _, side := range []hclsyntax.Expression{e.LHS, e.RHS} {
 		if v, diags := side.Value(ctx); !diags.HasErrors() && v.Type() == cty.Bool && !v.IsNull() && v.True() == deciding {
 			return explain(s, side, ctx)
@@ -63,15 +61,15 @@ func explainJoin(s *source, e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext, dec
 
 // operand is a side of a comparison: a constant as it is, anything else with
 // its value.
-func operand(s *source, e hclsyntax.Expression, ctx *hcl.EvalContext) string {
+func operand(s *Source, e hclsyntax.Expression, ctx *hcl.EvalContext) string {
 	value, diags := e.Value(ctx)
 	if diags.HasErrors() {
-		return s.words(e.Range())
+		return s.snippet(e.Range())
 	}
 	if len(e.Variables()) == 0 {
-		return valueText(value)
+		return ValueText(value)
 	}
-	return s.words(e.Range()) + " = " + valueText(value)
+	return s.snippet(e.Range()) + " = " + ValueText(value)
 }
 
 func comparison(op *hclsyntax.Operation) string {
@@ -91,25 +89,3 @@ func comparison(op *hclsyntax.Operation) string {
 	}
 	return ""
 }
-
-// conditions counts what applies demands at once: conditions joined by && add
-// up, of those joined by || the lesser side counts.
-func conditions(expr hclsyntax.Expression) int {
-	switch e := expr.(type) {
-	case *hclsyntax.ParenthesesExpr:
-		return conditions(e.Expression)
-	case *hclsyntax.LiteralValueExpr:
-		return 0
-	case *hclsyntax.BinaryOpExpr:
-		switch e.Op {
-		case hclsyntax.OpLogicalAnd:
-			return conditions(e.LHS) + conditions(e.RHS)
-		case hclsyntax.OpLogicalOr:
-			return min(conditions(e.LHS), conditions(e.RHS))
-		}
-	}
-	return 1
-}
-
-// oneLine puts a text on one line.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -9,11 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // Bounds of durations in policies. A look or a deadline below a second would
@@ -26,145 +25,43 @@ const (
 	maxMonth  = 31 * 24 * time.Hour
 )
 
-// part is a block that becomes a T. Fixed holds it when it needs no facts.
-type part[T any] struct {
-	*block
-	build   func(*values) T
-	fixed   *T
-	because string // in words, when fixed and set
-}
-
-// readPart reads a block and builds it at once when it needs no facts, so that
-// contradictions between its arguments are found in the file.
-func readPart[T any](p *policyParser, b *hclsyntax.Block, args []argument, build func(*values) T) part[T] {
-	before := len(p.diags)
-	out := part[T]{block: p.block(b, args), build: build}
-	if len(p.diags) > before || !out.block.fixed() {
-		return out
-	}
-	v := &values{block: out.block}
-	built := build(v)
-	if v.err != nil {
-		p.problem(out.rng, "Wrong value", "%v.", v.err)
-		return out
-	}
-	out.fixed = &built
-	return out
-}
-
-// get returns the T for the facts in ctx.
-func (p part[T]) get(ctx *hcl.EvalContext) (T, error) {
-	if p.fixed != nil {
-		return *p.fixed, nil
-	}
-	v := &values{block: p.block, ctx: ctx}
-	built := p.build(v)
-	if v.err != nil {
-		var zero T
-		return zero, v.err
-	}
-	return built, nil
-}
-
-// values reads the arguments of a block and keeps the first error.
-type values struct {
-	block *block
-	ctx   *hcl.EvalContext
-	err   error
-}
-
-// get returns an argument's value and whether it was written.
-func (v *values) get(name string) (cty.Value, bool) {
-	f, ok := v.block.fields[name]
-	if !ok || v.err != nil {
-		return cty.NilVal, false
-	}
-	value, err := f.eval(v.ctx)
-	if err != nil {
-		v.err = err
-		return cty.NilVal, false
-	}
-	return value, true
-}
-
-func (v *values) text(name, absent string) string {
-	if value, ok := v.get(name); ok {
-		return value.AsString()
-	}
-	return absent
-}
-
-func (v *values) duration(name string) time.Duration {
-	if value, ok := v.get(name); ok {
-		d, err := time.ParseDuration(value.AsString())
-		v.keep(err)
-		return d
-	}
-	return 0
-}
-
-// keep remembers the first error, with the block's place when facts were
-// needed to find it.
-func (v *values) keep(err error) {
-	if err == nil || v.err != nil {
-		return
-	}
-	if v.ctx != nil {
-		err = fmt.Errorf("%s: %w", v.block.at, err)
-	}
-	v.err = err
-}
-
-func durationBetween(low, high time.Duration) checker {
-	return func(v cty.Value) error {
-		d, err := time.ParseDuration(v.AsString())
-		if err != nil {
-			return errors.New("want a duration such as \"30s\", \"5m\" or \"6h\"")
-		}
-		if d < low || d > high {
-			return fmt.Errorf("want a duration from %s to %s", low, high)
-		}
-		return nil
-	}
-}
-
 // kpiArguments are those of a kpi block.
-func kpiArguments(kpi string) []argument {
-	return []argument{
-		{name: "abort_above", want: cty.DynamicPseudoType, required: true, check: checkMargin},
-		{name: "promote_below", want: cty.DynamicPseudoType, required: true, check: checkMargin},
-		{name: "ignore_below", want: cty.DynamicPseudoType, check: func(v cty.Value) error {
+func kpiArguments(kpi string) []lang.Argument {
+	return []lang.Argument{
+		{Name: "abort_above", Want: cty.DynamicPseudoType, Required: true, Check: checkMargin},
+		{Name: "promote_below", Want: cty.DynamicPseudoType, Required: true, Check: checkMargin},
+		{Name: "ignore_below", Want: cty.DynamicPseudoType, Check: func(v cty.Value) error {
 			_, err := parseQuantity(kpi, v)
 			return err
 		}},
-		{name: "weight", want: cty.Number, check: between(0, 1)},
-		{name: "query", want: cty.String, check: notEmpty},
-		{name: "kind", want: cty.String, check: oneOf(string(api.KPIGauge), string(api.KPICount), string(api.KPILatency))},
-		{name: "total", want: cty.String, check: notEmpty},
+		{Name: "weight", Want: cty.Number, Check: lang.Between(0, 1)},
+		{Name: "query", Want: cty.String, Check: lang.NotEmpty},
+		{Name: "kind", Want: cty.String, Check: lang.OneOf(string(api.KPIGauge), string(api.KPICount), string(api.KPILatency))},
+		{Name: "total", Want: cty.String, Check: lang.NotEmpty},
 	}
 }
 
-func kpiOf(v *values) api.KPISpec {
-	spec := api.KPISpec{KPI: v.block.label}
-	if value, ok := v.get("abort_above"); ok {
+func kpiOf(v *lang.Values) api.KPISpec {
+	spec := api.KPISpec{KPI: v.Label()}
+	if value, ok := v.Get("abort_above"); ok {
 		spec.AbortAbove, _ = parseMargin(value)
 	}
-	if value, ok := v.get("promote_below"); ok {
+	if value, ok := v.Get("promote_below"); ok {
 		spec.PromoteBelow, _ = parseMargin(value)
 	}
-	if value, ok := v.get("ignore_below"); ok {
+	if value, ok := v.Get("ignore_below"); ok {
 		spec.IgnoreBelow, _ = parseQuantity(spec.KPI, value)
 	}
-	if value, ok := v.get("weight"); ok {
-		spec.Weight = numberOf(value)
+	if value, ok := v.Get("weight"); ok {
+		spec.Weight = lang.NumberOf(value)
 	}
-	if value, ok := v.get("query"); ok {
+	if value, ok := v.Get("query"); ok {
 		spec.Query = value.AsString()
 	}
-	spec.Kind, spec.Total = api.KPIKind(v.text("kind", "")), v.text("total", "")
-	v.keep(checkQuery(spec))
-	if v.err == nil && spec.PromoteBelow <= spec.AbortAbove {
-		v.keep(fmt.Errorf("promote_below (%gx) must be above abort_above (%gx): the gap between them is what the judge decides in",
+	spec.Kind, spec.Total = api.KPIKind(v.Text("kind", "")), v.Text("total", "")
+	v.Keep(checkQuery(spec))
+	if v.Err() == nil && spec.PromoteBelow <= spec.AbortAbove {
+		v.Keep(fmt.Errorf("promote_below (%gx) must be above abort_above (%gx): the gap between them is what the judge decides in",
 			spec.PromoteBelow, spec.AbortAbove))
 	}
 	return spec
@@ -202,7 +99,7 @@ func parseMargin(v cty.Value) (float64, error) {
 	ratio, ok := 0.0, false
 	switch v.Type() {
 	case cty.Number:
-		ratio, ok = numberOf(v), true
+		ratio, ok = lang.NumberOf(v), true
 	case cty.String:
 		if text, found := strings.CutSuffix(v.AsString(), "x"); found {
 			parsed, err := strconv.ParseFloat(text, 64)
@@ -219,7 +116,7 @@ func parseMargin(v cty.Value) (float64, error) {
 // latencies, a size for memory.
 func parseQuantity(kpi string, v cty.Value) (float64, error) {
 	if v.Type() == cty.Number {
-		if f := numberOf(v); f >= 0 && f <= 1e18 {
+		if f := lang.NumberOf(v); f >= 0 && f <= 1e18 {
 			return f, nil
 		}
 		return 0, errors.New("want a number that is not negative")
@@ -259,15 +156,15 @@ func parseSize(text string) (float64, bool) {
 	return 0, false
 }
 
-func budgetArguments() []argument {
-	return []argument{
-		{name: "instances", want: cty.DynamicPseudoType, check: func(v cty.Value) error {
+func budgetArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "instances", Want: cty.DynamicPseudoType, Check: func(v cty.Value) error {
 			_, _, err := parseShare(v)
 			return err
 		}},
-		{name: "targets", want: cty.Number, check: wholeBetween(1, 1_000_000)},
-		{name: "failures", want: cty.Number, check: wholeBetween(1, 1_000_000)},
-		{name: "neighbours", want: cty.String, check: oneOf("exclusive", "any")},
+		{Name: "targets", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
+		{Name: "failures", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
+		{Name: "neighbours", Want: cty.String, Check: lang.OneOf("exclusive", "any")},
 	}
 }
 
@@ -276,8 +173,8 @@ func parseShare(v cty.Value) (percent, count int, err error) {
 	problem := errors.New("want a whole percentage from \"1%\" to \"100%\", or a whole number of instances from 1")
 	switch v.Type() {
 	case cty.Number:
-		if wholeBetween(1, 1_000_000)(v) == nil {
-			return 0, int(numberOf(v)), nil
+		if lang.WholeBetween(1, 1_000_000)(v) == nil {
+			return 0, int(lang.NumberOf(v)), nil
 		}
 	case cty.String:
 		if text, found := strings.CutSuffix(v.AsString(), "%"); found {
@@ -289,11 +186,11 @@ func parseShare(v cty.Value) (percent, count int, err error) {
 	return 0, 0, problem
 }
 
-func approvalArguments() []argument {
-	return []argument{
-		{name: "when", want: cty.Bool},
-		{name: "from", want: cty.String, check: notEmpty},
-		{name: "count", want: cty.Number, check: wholeBetween(1, 20)},
+func approvalArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "when", Want: cty.Bool},
+		{Name: "from", Want: cty.String, Check: lang.NotEmpty},
+		{Name: "count", Want: cty.Number, Check: lang.WholeBetween(1, 20)},
 	}
 }
 
@@ -305,17 +202,17 @@ const (
 	rollbackDenied   = "denied"
 )
 
-func rollbackArguments() []argument {
+func rollbackArguments() []lang.Argument {
 	known := []string{rollbackVerdict, rollbackHealth, rollbackDeadline, rollbackDenied}
-	return []argument{
-		{name: "on", want: cty.List(cty.String), check: func(v cty.Value) error {
+	return []lang.Argument{
+		{Name: "on", Want: cty.List(cty.String), Check: func(v cty.Value) error {
 			for it := v.ElementIterator(); it.Next(); {
-				if _, e := it.Element(); oneOf(known...)(e) != nil {
-					return fmt.Errorf("there is no %q; want a list of %s", e.AsString(), list(known, "and"))
+				if _, e := it.Element(); lang.OneOf(known...)(e) != nil {
+					return fmt.Errorf("there is no %q; want a list of %s", e.AsString(), lang.List(known, "and"))
 				}
 			}
 			return nil
 		}},
-		{name: "quarantine", want: cty.Bool},
+		{Name: "quarantine", Want: cty.Bool},
 	}
 }

@@ -1,4 +1,4 @@
-package policies
+package lang
 
 import (
 	"cmp"
@@ -22,46 +22,61 @@ const (
 	numberTextMax = 24 // digits, sign, point and exponent of a number
 )
 
-// source is a parsed file with what its parsing found wrong.
-type source struct {
-	name  string
-	text  []byte
-	body  *hclsyntax.Body
-	diags hcl.Diagnostics
+// Source is a file, or an expression, with what reading it found wrong.
+type Source struct {
+	Name  string
+	Text  []byte
+	Body  *hclsyntax.Body // nil when the text could not be parsed
+	Diags hcl.Diagnostics
 }
 
-// readSource parses a file as HCL. The body is nil when that did not work.
-func readSource(file api.SourceFile) *source {
-	s := &source{name: file.Name, text: []byte(file.Text)}
-	if s.diags = checkLimits(s.name, s.text); s.diags.HasErrors() {
+// Read parses a file as HCL.
+func Read(file api.SourceFile) *Source {
+	s := &Source{Name: file.Name, Text: []byte(file.Text)}
+	if s.Diags = checkLimits(s.Name, s.Text); s.Diags.HasErrors() {
 		return s
 	}
-	parsed, diags := hclsyntax.ParseConfig(s.text, s.name, hcl.InitialPos)
-	s.diags = diags
+	parsed, diags := hclsyntax.ParseConfig(s.Text, s.Name, hcl.InitialPos)
+	s.Diags = diags
 	if diags.HasErrors() {
 		return s
 	}
 	body, ok := parsed.Body.(*hclsyntax.Body)
 	if !ok {
-		s.problem(fileRange(s.name), "Unreadable file", "The file is not in HCL's native syntax.")
+		s.Problem(FileRange(s.Name), "Unreadable file", "The file is not in HCL's native syntax.")
 		return s
 	}
-	s.body = body
+	s.Body = body
 	return s
 }
 
-// fileRange points at the start of a file.
-func fileRange(name string) hcl.Range {
+// ReadExpression parses and checks an expression that stands alone. The name
+// says in errors where it comes from.
+func ReadExpression(name, text string, sc *Scope) (hclsyntax.Expression, error) {
+	s := &Source{Name: name, Text: []byte(text)}
+	if s.Diags = checkLimits(name, s.Text); s.Diags.HasErrors() {
+		return nil, Cause(s.Diags)
+	}
+	expr, diags := hclsyntax.ParseExpression(s.Text, name, hcl.InitialPos)
+	if s.Diags = diags; diags.HasErrors() {
+		return nil, Cause(diags)
+	}
+	s.checkExpression(expr, sc)
+	return expr, Cause(s.Diags)
+}
+
+// FileRange points at the start of a file.
+func FileRange(name string) hcl.Range {
 	return hcl.Range{Filename: name, Start: hcl.InitialPos, End: hcl.InitialPos}
 }
 
-// problem records an error at a place in the file.
-func (s *source) problem(rng hcl.Range, summary, format string, args ...any) {
-	s.diags = append(s.diags, newProblem(rng, summary, format, args...))
+// Problem records an error at a place in the file.
+func (s *Source) Problem(rng hcl.Range, summary, format string, args ...any) {
+	s.Diags = append(s.Diags, NewProblem(rng, summary, format, args...))
 }
 
-// newProblem builds an error diagnostic.
-func newProblem(rng hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
+// NewProblem builds an error diagnostic.
+func NewProblem(rng hcl.Range, summary, format string, args ...any) *hcl.Diagnostic {
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError,
 		Summary:  summary,
@@ -70,18 +85,18 @@ func newProblem(rng hcl.Range, summary, format string, args ...any) *hcl.Diagnos
 	}
 }
 
-// words returns the text of an expression as it was written, on one line.
-func (s *source) words(rng hcl.Range) string {
-	if !rng.CanSliceBytes(s.text) {
+// snippet returns the text of an expression as it was written, on one line.
+func (s *Source) snippet(rng hcl.Range) string {
+	if !rng.CanSliceBytes(s.Text) {
 		return ""
 	}
-	return strings.Join(strings.Fields(string(rng.SliceBytes(s.text))), " ")
+	return strings.Join(strings.Fields(string(rng.SliceBytes(s.Text))), " ")
 }
 
 // checkLimits refuses files that are too large or too deep to parse safely.
 func checkLimits(name string, text []byte) hcl.Diagnostics {
 	if len(text) > fileBytesMax {
-		return hcl.Diagnostics{newProblem(fileRange(name), "File too large",
+		return hcl.Diagnostics{NewProblem(FileRange(name), "File too large",
 			"The file has %d bytes; at most %d are read.", len(text), fileBytesMax)}
 	}
 	tokens, _ := hclsyntax.LexConfig(text, name, hcl.InitialPos)
@@ -108,11 +123,11 @@ func checkLimits(name string, text []byte) hcl.Diagnostics {
 			operators++ // an index nests as an operator does
 		}
 		if depth > depthMax {
-			return hcl.Diagnostics{newProblem(t.Range, "Nested too deeply",
+			return hcl.Diagnostics{NewProblem(t.Range, "Nested too deeply",
 				"Blocks, brackets and templates may be nested %d deep.", depthMax)}
 		}
 		if operators > operatorsMax {
-			return hcl.Diagnostics{newProblem(t.Range, "Too many operators",
+			return hcl.Diagnostics{NewProblem(t.Range, "Too many operators",
 				"A file may hold %d operators; split it into several files.", operatorsMax)}
 		}
 	}
@@ -127,12 +142,12 @@ func checkNumber(t hclsyntax.Token) *hcl.Diagnostic {
 	if len(text) <= numberTextMax && (!found || len(strings.TrimLeft(exponent, "+-")) <= 2) {
 		return nil
 	}
-	return newProblem(t.Range, "Number out of range",
+	return NewProblem(t.Range, "Number out of range",
 		"Numbers have at most %d characters and a two-digit exponent.", numberTextMax)
 }
 
-// sortedAttributes returns a body's attributes in the order of the file.
-func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
+// Attributes returns a body's attributes in the order of the file.
+func Attributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	out := make([]*hclsyntax.Attribute, 0, len(body.Attributes))
 	for _, a := range body.Attributes {
 		out = append(out, a)
@@ -143,13 +158,13 @@ func sortedAttributes(body *hclsyntax.Body) []*hclsyntax.Attribute {
 	return out
 }
 
-// place formats the start of a range as file:line,column.
-func place(rng hcl.Range) string {
+// Place formats the start of a range as file:line,column.
+func Place(rng hcl.Range) string {
 	return fmt.Sprintf("%s:%d,%d", rng.Filename, rng.Start.Line, rng.Start.Column)
 }
 
-// list joins words for a person: "a", "b" and "c".
-func list(names []string, last string) string {
+// List joins words for a person: "a", "b" and "c".
+func List(names []string, last string) string {
 	quoted := make([]string, len(names))
 	for i, n := range names {
 		quoted[i] = `"` + n + `"`
@@ -163,8 +178,8 @@ func list(names []string, last string) string {
 	return strings.Join(quoted[:len(quoted)-1], ", ") + " " + last + " " + quoted[len(quoted)-1]
 }
 
-// didYouMean suggests the name that is at most two edits away.
-func didYouMean(got string, known []string) string {
+// DidYouMean suggests the name that is at most two edits away.
+func DidYouMean(got string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
 		if d := edits(got, k); d < distance {

@@ -1,4 +1,4 @@
-package policies
+package lang
 
 import (
 	"slices"
@@ -6,15 +6,13 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-
-	"github.com/oakumhq/oakum/api"
 )
 
 // expressionWalker finds what is wrong with the parts of an expression.
 type expressionWalker struct {
-	source *source
-	scope  *scope
-	loops  int
+	source *Source
+	scope  *Scope
+	loops  int // for expressions around the node
 }
 
 // Enter looks at one node on the way down.
@@ -22,13 +20,13 @@ func (w *expressionWalker) Enter(node hclsyntax.Node) hcl.Diagnostics {
 	switch n := node.(type) {
 	case *hclsyntax.ForExpr:
 		if w.loops++; w.loops == 2 {
-			w.source.problem(n.SrcRange, "Nested for", "A for expression can't stand inside another one.")
+			w.source.Problem(n.SrcRange, "Nested for", "A for expression can't stand inside another one.")
 		}
 	case *hclsyntax.FunctionCallExpr:
 		if _, ok := w.scope.ctx.Functions[n.Name]; !ok {
-			known := names(w.scope.ctx.Functions)
-			w.source.problem(n.NameRange, "Unknown function", "There is no function %q.%s The functions are %s.",
-				n.Name, didYouMean(n.Name, known), list(known, "and"))
+			known := Names(w.scope.ctx.Functions)
+			w.source.Problem(n.NameRange, "Unknown function", "There is no function %q.%s The functions are %s.",
+				n.Name, DidYouMean(n.Name, known), List(known, "and"))
 		}
 	case *hclsyntax.BinaryOpExpr:
 		if w.loops == 0 && (n.Op == hclsyntax.OpEqual || n.Op == hclsyntax.OpNotEqual) {
@@ -47,7 +45,7 @@ func (w *expressionWalker) Exit(node hclsyntax.Node) hcl.Diagnostics {
 }
 
 // checkComparison reports an equality between values of different types, which
-// is always false, and a severity that does not exist.
+// is always false, and one with a text that its attribute never has.
 func (w *expressionWalker) checkComparison(n *hclsyntax.BinaryOpExpr) {
 	left, leftDiags := n.LHS.Value(w.scope.ctx)
 	right, rightDiags := n.RHS.Value(w.scope.ctx)
@@ -55,31 +53,29 @@ func (w *expressionWalker) checkComparison(n *hclsyntax.BinaryOpExpr) {
 		return // the evaluation of the whole reports it
 	}
 	if lt, rt := left.Type(), right.Type(); lt.IsPrimitiveType() && rt.IsPrimitiveType() && lt != rt {
-		w.source.problem(n.SrcRange, "Comparison of different types",
+		w.source.Problem(n.SrcRange, "Comparison of different types",
 			"The left side is a %s and the right side a %s; they are never equal.",
 			lt.FriendlyName(), rt.FriendlyName())
 		return
 	}
-	w.checkSeverity(n.LHS, n.RHS, right)
-	w.checkSeverity(n.RHS, n.LHS, left)
+	w.checkEnum(n.LHS, n.RHS, right)
+	w.checkEnum(n.RHS, n.LHS, left)
 }
 
-func (w *expressionWalker) checkSeverity(subject, other hclsyntax.Expression, value cty.Value) {
+// checkEnum reports a value that the closed set of an attribute lacks. The
+// expression of the value is other.
+func (w *expressionWalker) checkEnum(subject, other hclsyntax.Expression, value cty.Value) {
 	traversal, ok := subject.(*hclsyntax.ScopeTraversalExpr)
-	if !ok || len(traversal.Traversal) != 2 || traversal.Traversal.RootName() != "patch" {
+	if !ok || len(traversal.Traversal) != 2 {
 		return
 	}
 	step, ok := traversal.Traversal[1].(hcl.TraverseAttr)
-	if !ok || step.Name != "severity" || value.Type() != cty.String || !value.IsKnown() || value.IsNull() {
+	if !ok || value.Type() != cty.String || !value.IsKnown() || value.IsNull() {
 		return
 	}
-	if !slices.Contains(severities(), value.AsString()) {
-		w.source.problem(other.Range(), "Unknown severity", "There is no severity %q.%s A patch's severity is one of %s.",
-			value.AsString(), didYouMean(value.AsString(), severities()), list(severities(), "or"))
+	enum, ok := w.scope.Enums[traversal.Traversal.RootName()+"."+step.Name]
+	if ok && !slices.Contains(enum.Values, value.AsString()) {
+		w.source.Problem(other.Range(), "Unknown "+enum.Noun, "There is no %s %q.%s %s is one of %s.",
+			enum.Noun, value.AsString(), DidYouMean(value.AsString(), enum.Values), enum.Owner, List(enum.Values, "or"))
 	}
-}
-
-// severities returns the severities, least first.
-func severities() []string {
-	return []string{string(api.SeverityLow), string(api.SeverityMedium), string(api.SeverityHigh), string(api.SeverityCritical)}
 }

@@ -1,14 +1,11 @@
-package policies
+package lang
 
 import "strings"
 
-func hasPrefix(text, prefix string) bool { return strings.HasPrefix(text, prefix) }
-func hasSuffix(text, suffix string) bool { return strings.HasSuffix(text, suffix) }
-
-// matchGlob reports whether the whole text matches the pattern, in which *
+// MatchGlob reports whether the whole text matches the pattern, in which *
 // stands for any characters and ? for one byte. It takes time proportional to
 // the product of the lengths at worst.
-func matchGlob(text, pattern string) bool {
+func MatchGlob(text, pattern string) bool {
 	t, p := 0, 0
 	star, mark := -1, 0
 	for t < len(text) {
@@ -32,5 +29,5 @@ func matchGlob(text, pattern string) bool {
 	return p == len(pattern)
 }
 
-// isGlob reports whether a pattern may match several texts.
-func isGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
+// IsGlob reports whether a pattern may match several texts.
+func IsGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }

@@ -1,0 +1,162 @@
+package lang_test
+
+import (
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/shoenig/test/must"
+	"github.com/zclconf/go-cty/cty"
+	"pgregory.net/rapid"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
+)
+
+// scope is a scope of two variables, one of them with a closed set.
+func scope() *lang.Scope {
+	sc := lang.NewScope(map[string]cty.Type{
+		"cat": cty.Object(map[string]cty.Type{"name": cty.String, "lives": cty.Number, "mood": cty.String}),
+	}, nil)
+	sc.Enums = map[string]lang.Enum{"cat.mood": {Noun: "mood", Owner: "A cat's mood", Values: []string{"calm", "cross"}}}
+	sc.Later = map[string]string{"cat.next": "cat.next is what this file decides."}
+	return sc
+}
+
+// facts are one cat.
+func facts(lives int64) *hcl.EvalContext {
+	return &hcl.EvalContext{Functions: lang.Functions(), Variables: map[string]cty.Value{
+		"cat": cty.ObjectVal(map[string]cty.Value{
+			"name": cty.StringVal("tom"), "lives": cty.NumberIntVal(lives), "mood": cty.StringVal("calm"),
+		}),
+	}}
+}
+
+// read reads the first block of a file with three arguments.
+func read(text string) (*lang.Source, *lang.Block) {
+	s := lang.Read(api.SourceFile{Name: "cat.hcl", Text: text})
+	if s.Body == nil {
+		return s, nil
+	}
+	return s, s.ReadBlock(s.Body.Blocks[0], []lang.Argument{
+		{Name: "when", Want: cty.Bool},
+		{Name: "lives", Want: cty.Number, Check: lang.WholeBetween(1, 9)},
+		{Name: "nap", Want: cty.String, Check: lang.DurationBetween(0, 24*time.Hour), Scope: lang.NewScope(nil, nil)},
+	}, scope())
+}
+
+func TestReadBlock_ReportsEveryMistakeWithItsPlace(t *testing.T) {
+	cases := map[string]struct{ text, want string }{
+		"unknown argument":   {`cat { live = 3 }`, `cat.hcl:1,7: Unknown argument; cat has no argument "live". Did you mean "lives"?`},
+		"wrong type":         {`cat { when = "soon" }`, `cat.hcl:1,14: Wrong value; when must be a bool`},
+		"out of range":       {`cat { lives = 10 }`, `cat.hcl:1,15: Wrong value; lives = 10: want a whole number from 1 to 9`},
+		"unknown root":       {`cat { when = dog.lives > 1 }`, `Unknown name; There is no "dog" here.`},
+		"unknown attribute":  {`cat { when = cat.nam == "tom" }`, `Unknown attribute; cat has no attribute "nam". Did you mean "name"?`},
+		"attribute of later": {`cat { when = cat.next }`, `Not known yet; cat.next is what this file decides.`},
+		"unknown function":   {`cat { when = startwith(cat.name, "t") }`, `There is no function "startwith". Did you mean "startswith"?`},
+		"never equal":        {`cat { when = cat.lives == "9" }`, `Comparison of different types`},
+		"closed set":         {`cat { when = cat.mood == "crss" }`, `Unknown mood; There is no mood "crss". Did you mean "cross"? A cat's mood is one of "calm" or "cross".`},
+		"nested loops":       {`cat { when = contains([for a in [1] : [for b in [a] : b]], 1) }`, `Nested for`},
+		"only a constant":    {`cat { nap = cat.name }`, `There is no "cat" here: this argument takes a constant.`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, _ := read(c.text)
+			err := lang.Error(s.Diags, []api.SourceFile{{Name: "cat.hcl", Text: c.text}})
+			must.NotNil(t, err)
+			must.StrContains(t, strings.Join(err.Details, "\n"), c.want)
+			must.StrHasSuffix(t, " | "+c.text, err.Details[0], must.Sprint("the line that it is about"))
+		})
+	}
+}
+
+func TestRead_LimitsSizeDepthAndNumbers(t *testing.T) {
+	cases := map[string]struct{ text, want string }{
+		"size":      {strings.Repeat("# a comment\n", 1<<15), "File too large"},
+		"depth":     {"cat { when = " + strings.Repeat("(", 65) + "true" + strings.Repeat(")", 65) + " }", "Nested too deeply"},
+		"operators": {"cat { lives = 1" + strings.Repeat(" + 1", 4097) + " }", "Too many operators"},
+		"number":    {"cat { lives = 1e999999999 }", "Number out of range"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, block := read(c.text)
+			must.Nil(t, block)
+			must.Eq(t, c.want, s.Diags[0].Summary)
+		})
+	}
+}
+
+func TestField_SaysWhyAConditionHolds(t *testing.T) {
+	cases := map[string]struct {
+		text  string
+		lives int64
+		holds bool
+		why   string
+	}{
+		"comparison":            {`cat.lives >= 2`, 4, true, "cat.lives = 4 >= 2"},
+		"comparison that fails": {`cat.lives >= 2`, 1, false, "cat.lives = 1, not >= 2"},
+		"either":                {`cat.name == "jerry" || cat.lives > 1`, 2, true, "cat.lives = 2 > 1"},
+		"both":                  {`cat.name == "tom" && cat.lives > 1`, 1, false, "cat.lives = 1, not > 1"},
+		"function":              {`startswith(cat.name, "t")`, 1, true, `startswith(cat.name, "t") = true`},
+		"constant":              {`1 < 2`, 1, true, "when = true"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			s, block := read("cat { when = " + c.text + " }")
+			must.SliceEmpty(t, s.Diags)
+			holds, why, err := block.Fields["when"].EvalBool(facts(c.lives))
+			must.NoError(t, err)
+			must.Eq(t, c.holds, holds)
+			must.Eq(t, c.why, why)
+		})
+	}
+}
+
+func TestValues_KeepTheFirstErrorWithItsPlace(t *testing.T) {
+	s, block := read("cat {\n  lives = cat.lives\n  nap   = \"1h\"\n}")
+	must.SliceEmpty(t, s.Diags)
+	v := block.Values(facts(9))
+	must.Eq(t, 9, v.Whole("lives", 0))
+	must.Eq(t, "1h0m0s", v.Duration("nap").String())
+	must.False(t, v.Flag("when"))
+	must.NoError(t, v.Err())
+
+	v = block.Values(facts(12))
+	must.Eq(t, 3, v.Whole("lives", 3), must.Sprint("an argument after an error is absent"))
+	must.Zero(t, v.Duration("nap"))
+	must.ErrorContains(t, v.Err(), "cat.hcl:2,11: lives = 12: want a whole number from 1 to 9")
+}
+
+func TestReadPart_BuildsWhatNeedsNoFactsAtOnce(t *testing.T) {
+	build := func(v *lang.Values) int { return v.Whole("lives", 7) }
+	args := []lang.Argument{{Name: "lives", Want: cty.Number}}
+	for text, known := range map[string]bool{"cat { lives = 3 }": true, "cat {}": true, "cat { lives = cat.lives }": false} {
+		s := lang.Read(api.SourceFile{Name: "cat.hcl", Text: text})
+		p := lang.ReadPart(s, s.Body.Blocks[0], args, scope(), build)
+		must.SliceEmpty(t, s.Diags)
+		early, ok := p.Known()
+		must.Eq(t, known, ok, must.Sprint(text))
+		late, err := p.Get(facts(5))
+		must.NoError(t, err)
+		if ok {
+			must.Eq(t, early, late)
+		} else {
+			must.Eq(t, 5, late)
+		}
+	}
+}
+
+// TestMatchGlob_IsThatOfPaths compares with path.Match, whose patterns mean the
+// same where no slash and no class is in them.
+func TestMatchGlob_IsThatOfPaths(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.StringMatching(`[ab]{0,8}`).Draw(t, "text")
+		pattern := rapid.StringMatching(`[ab*?]{0,8}`).Draw(t, "pattern")
+		want, err := path.Match(pattern, text)
+		must.NoError(t, err)
+		must.Eq(t, want, lang.MatchGlob(text, pattern))
+		must.Eq(t, strings.ContainsAny(pattern, "*?"), lang.IsGlob(pattern))
+	})
+}

@@ -1,0 +1,178 @@
+package policies
+
+import (
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
+)
+
+// Scopes of the language. A base expression decides whether a policy applies
+// and whether a target is critical, so that it can't ask for the answer.
+func baseScope() *lang.Scope {
+	return policyScope(targetType(false))
+}
+
+func fullScope() *lang.Scope {
+	return policyScope(targetType(true))
+}
+
+func policyScope(target cty.Type) *lang.Scope {
+	return withHints(lang.NewScope(variableTypes(target), nil))
+}
+
+func selectorScope() *lang.Scope {
+	return withHints(lang.NewScope(map[string]cty.Type{"target": targetType(false)}, nil))
+}
+
+func constantScope(extra map[string]function.Function) *lang.Scope {
+	return lang.NewScope(nil, extra)
+}
+
+// withHints adds what a scope's diagnostics need to know.
+func withHints(sc *lang.Scope) *lang.Scope {
+	sc.Enums = map[string]lang.Enum{"patch.severity": {Noun: "severity", Owner: "A patch's severity", Values: severities()}}
+	sc.Later = map[string]string{
+		"target.critical": "target.critical is the answer of the critical argument, so applies, critical and where can't ask for it.",
+	}
+	return sc
+}
+
+func variableTypes(target cty.Type) map[string]cty.Type {
+	return map[string]cty.Type{
+		"target":  target,
+		"patch":   patchType(),
+		"impact":  impactType(),
+		"graph":   graphType(),
+		"cluster": clusterType(),
+		"now":     nowType(),
+	}
+}
+
+func taskType() cty.Type {
+	return cty.Object(map[string]cty.Type{
+		"name": cty.String, "driver": cty.String, "lifecycle": cty.String, "image": cty.String,
+	})
+}
+
+func targetType(withCritical bool) cty.Type {
+	attrs := map[string]cty.Type{
+		"ref":         cty.String,
+		"namespace":   cty.String,
+		"job":         cty.String,
+		"group":       cty.String,
+		"count":       cty.Number,
+		"driver":      cty.String,
+		"services":    cty.List(cty.String),
+		"meta":        cty.Map(cty.String),
+		"tasks":       cty.List(taskType()),
+		"job_version": cty.Number,
+	}
+	if withCritical {
+		attrs["critical"] = cty.Bool
+	}
+	return cty.Object(attrs)
+}
+
+func affectedType() cty.Type {
+	return cty.Object(map[string]cty.Type{"ecosystem": cty.String, "package": cty.String, "below": cty.String})
+}
+
+func patchType() cty.Type {
+	return cty.Object(map[string]cty.Type{
+		"name":           cty.String,
+		"description":    cty.String,
+		"severity":       cty.String,
+		"severity_level": cty.Number,
+		"fixes":          cty.List(cty.String),
+		"affects":        cty.List(affectedType()),
+		"kinds":          cty.List(cty.String),
+		"digest":         cty.String,
+	})
+}
+
+func impactType() cty.Type {
+	return cty.Object(map[string]cty.Type{
+		"simulated":   cty.Bool,
+		"negative":    cty.Bool,
+		"reason":      cty.String,
+		"requests":    cty.Number,
+		"ratio":       cty.Map(cty.Number),
+		"worst_ratio": cty.Number,
+	})
+}
+
+func graphType() cty.Type {
+	return cty.Object(map[string]cty.Type{
+		"known":             cty.Bool,
+		"service":           cty.String,
+		"blast_radius":      cty.Number,
+		"blast_radius_max":  cty.Number,
+		"dependants":        cty.List(cty.String),
+		"single_point":      cty.Bool,
+		"single_instance":   cty.Bool,
+		"dominates":         cty.List(cty.String),
+		"score":             cty.Number,
+		"shared_nodes_with": cty.List(cty.String),
+	})
+}
+
+func clusterType() cty.Type {
+	return cty.Object(map[string]cty.Type{
+		"targets":         cty.Number,
+		"instances":       cty.Number,
+		"services":        cty.Number,
+		"open_rollouts":   cty.Number,
+		"missing_sources": cty.List(cty.String),
+	})
+}
+
+func nowType() cty.Type {
+	return cty.Object(map[string]cty.Type{
+		"rfc3339": cty.String,
+		"date":    cty.String,
+		"time":    cty.String,
+		"year":    cty.Number,
+		"month":   cty.Number,
+		"day":     cty.Number,
+		"hour":    cty.Number,
+		"minute":  cty.Number,
+		"weekday": cty.String,
+		"unix":    cty.Number,
+	})
+}
+
+// severities returns the severities, least first.
+func severities() []string {
+	return []string{string(api.SeverityLow), string(api.SeverityMedium), string(api.SeverityHigh), string(api.SeverityCritical)}
+}
+
+// mapKeys collects the keys of target.meta and impact.ratio that expressions
+// name, so that those a target lacks can be null instead of an error.
+func mapKeys(expr hclsyntax.Expression, into map[string]map[string]bool) {
+	for _, t := range expr.Variables() {
+		if len(t) < 3 {
+			continue
+		}
+		attr, ok := t[1].(hcl.TraverseAttr)
+		if !ok {
+			continue
+		}
+		path := t.RootName() + "." + attr.Name
+		keys, wanted := into[path]
+		if !wanted {
+			continue
+		}
+		switch step := t[2].(type) {
+		case hcl.TraverseAttr:
+			keys[step.Name] = true
+		case hcl.TraverseIndex:
+			if step.Key.Type() == cty.String && step.Key.IsKnown() && !step.Key.IsNull() {
+				keys[step.Key.AsString()] = true
+			}
+		}
+	}
+}
