@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +15,7 @@ import (
 	"github.com/oakumhq/oakum/internal/prometheus"
 	"github.com/oakumhq/oakum/internal/simulator"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/server/service"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -27,33 +27,32 @@ func (s *Server) lead(ctx context.Context) error {
 		return err
 	}
 	machines := sandbox.New(s.out.nomad)
-	tester := simulator.New(simulator.Options{
+	sim := simulator.New(simulator.Options{
 		Sandbox: machines, Baker: machines, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
 	})
-	if err := tester.Sweep(ctx, func(string) bool { return false }); err != nil {
+	if err := sim.Sweep(ctx, func(string) bool { return false }); err != nil {
 		s.log.Warn("remove twins of an earlier term", "error", err)
 	}
-	learner := profiler.New(s.profilerOptions())
-	mapping, err := s.mapperOptions()
+	prof := profiler.New(s.profilerOptions())
+	options, err := s.mapperOptions()
 	if err != nil {
 		return fmt.Errorf("open mapper: %w", err)
 	}
-	maps, err := mapper.New(mapping)
+	mapr, err := mapper.New(options)
 	if err != nil {
 		return fmt.Errorf("open mapper: %w", err)
 	}
-	orchestra, err := s.orchestrator(learner, tester)
+	tester := twins{store: s.store, simulator: sim}
+	orch, err := s.orchestrator(prof, tester)
 	if err != nil {
 		return fmt.Errorf("open orchestrator: %w", err)
 	}
-	s.control.begin(ctx, tester, maps)
-	defer s.control.end()
-
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return maps.Run(ctx) })
-	group.Go(func() error { return learner.Run(ctx) })
-	group.Go(func() error { return orchestra.Run(ctx) })
+	group.Go(func() error { return s.service.Lead(ctx, service.Term{Sandbox: tester, Unread: mapr.Unread}) })
+	group.Go(func() error { return mapr.Run(ctx) })
+	group.Go(func() error { return prof.Run(ctx) })
+	group.Go(func() error { return orch.Run(ctx) })
 	err = group.Wait()
 	s.log.Info("term of leadership ends", "cause", err)
 	return err
@@ -127,7 +126,7 @@ func (s *Server) trafficSources() ([]mapper.Source, error) {
 
 // declared lists the dependency blocks of the policies in force.
 func (s *Server) declared() ([]mapper.Dependency, error) {
-	library, err := s.control.library()
+	library, err := s.policies.Library()
 	if err != nil {
 		return nil, fmt.Errorf("read declared dependencies: %w", err)
 	}
@@ -173,23 +172,23 @@ func (s *Server) beside() map[api.TargetRef]bool {
 		if !r.UnderWay() || len(r.Stages) == 0 {
 			continue
 		}
-		for _, t := range s.control.around(r.Target) {
+		for _, t := range s.graph.Around(r.Target) {
 			refs[t.TargetRef] = true
 		}
 	}
 	return refs
 }
 
-func (s *Server) orchestrator(learner *profiler.Profiler, tester *simulator.Simulator) (*orchestrator.Orchestrator, error) {
+func (s *Server) orchestrator(prof *profiler.Profiler, tester twins) (*orchestrator.Orchestrator, error) {
 	margins, err := policies.DefaultMargins(s.host.Schema)
 	if err != nil {
 		return nil, err
 	}
 	o := orchestrator.Options{
 		Store: s.store, Recorder: recorder{s}, Reader: s.out.nomad, Mover: s.out.nomad, Tagger: s.out.nomad,
-		Judge: judge{learner}, Adviser: s.host, Simulator: twins{server: s, tester: tester},
-		Neighbourhood: neighbourhood{s.control, learner}, Margins: margins, Opens: policies.Opens,
-		Redecide: s.control.redecide, Reconsider: s.control.reconsider,
+		Judge: judge{prof}, Adviser: s.host, Simulator: tester,
+		Neighbourhood: neighbourhood{s.graph, prof}, Margins: margins, Opens: policies.Opens,
+		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}
 	if s.out.consul != nil {
@@ -208,44 +207,17 @@ func (j judge) Look(ctx context.Context, q orchestrator.Question) (api.Verdict, 
 
 // neighbourhood lets the orchestrator ask the graph and the profiler.
 type neighbourhood struct {
-	*control
+	*service.GraphCache
 	profiler *profiler.Profiler
 }
 
-// Adjacent reports whether an edge joins two targets.
-func (n neighbourhood) Adjacent(a, b api.TargetRef) bool { return n.adjacent(a, b) }
+// Targets lists the targets that an edge joins to a target, its callers first.
+func (n neighbourhood) Targets(ref api.TargetRef) []api.Target { return n.Around(ref) }
 
-// Targets lists the targets that an edge joins to one, its callers first.
-func (n neighbourhood) Targets(ref api.TargetRef) []api.Target { return n.around(ref) }
-
-// Services names the services that an edge joins to a target's.
-func (n neighbourhood) Services(ref api.TargetRef) []string { return n.neighbours(ref) }
+// Services names the services that an edge joins to a target's services.
+func (n neighbourhood) Services(ref api.TargetRef) []string { return n.Neighbours(ref) }
 
 // Worse lists the KPIs of a target that are clearly worse now than its baseline.
 func (n neighbourhood) Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
 	return n.profiler.Worse(ref, began, now, margins)
-}
-
-// twins lets the orchestrator ask the simulator.
-type twins struct {
-	server *Server
-	tester *simulator.Simulator
-}
-
-// Simulate tries a rollout's patch. A script is baked on the way: the changes
-// that come back are those that production gets, with the very image that was
-// tried.
-func (t twins) Simulate(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, []api.Apply, error) {
-	return t.tester.Try(ctx, t.request(id, r, target))
-}
-
-// request is what the simulator needs to know of a rollout.
-func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Request {
-	req := simulator.Request{
-		ID: id, Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
-	}
-	if p, ok := t.server.store.Profile(r.Target); ok {
-		req.Baseline = &p
-	}
-	return req
 }

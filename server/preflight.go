@@ -26,10 +26,10 @@ const (
 	preflightNamed = 20
 )
 
-// preflight asks Nomad whether it would take the patched jobs at all. What it
-// would not take is an error of the patch, told before anything is planned. It
+// Preflight asks Nomad whether it would take the patched jobs at all. A job that
+// it would not take is an error of the patch, told before anything is planned. It
 // returns how many targets it had no time for.
-func (c *control) preflight(ctx context.Context, in *planner.Input) (untried int, err error) {
+func (p preflight) Preflight(ctx context.Context, in *planner.Input) (untried int, err error) {
 	selector, err := policies.NewSelector(in.Patch)
 	if err != nil {
 		return 0, err
@@ -45,7 +45,7 @@ func (c *control) preflight(ctx context.Context, in *planner.Input) (untried int
 		}
 	}
 	untried, refused, err := dryRuns(ctx, targets, func(ctx context.Context, ref api.TargetRef) error {
-		return c.out.nomad.Check(ctx, ref, in.Patch.Apply)
+		return p.nomad.Check(ctx, ref, in.Patch.Apply)
 	})
 	if err != nil || len(refused) == 0 {
 		return untried, err

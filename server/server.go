@@ -18,6 +18,7 @@ import (
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/config"
 	"github.com/oakumhq/oakum/server/httpapi"
+	"github.com/oakumhq/oakum/server/service"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -32,8 +33,10 @@ type Server struct {
 	host     *host.Host
 	out      *outside
 	identity *identity
+	policies *service.PolicyCache
+	graph    *service.GraphCache
+	service  *service.Service
 	api      *httpapi.API
-	control  *control
 	listener net.Listener
 
 	mu      sync.Mutex
@@ -138,7 +141,7 @@ func (s *Server) open(ctx context.Context) error {
 	}
 	s.closing("cluster", s.node.Close)
 
-	s.control = newControl(s)
+	s.openService()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(s.identity.collectors()...)
@@ -147,7 +150,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.api = httpapi.New(httpapi.Options{
-		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.control, Cluster: s.node,
+		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.out.auth,
 		Logger: s.log, Metrics: registry, Autopilot: autopilot{s}, Leave: s.Leave, Vitals: s.vitals,
 		OpenMetrics: s.cfg.Telemetry.OpenMetrics, Debug: s.cfg.EnableDebug,

@@ -8,6 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/service"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -39,9 +40,9 @@ func TestTheTargetsBesideARolloutAreThoseThatAnEdgeJoins(t *testing.T) {
 	}
 	record(&state.GraphChange{GraphChange: change})
 	s := &Server{store: store}
-	s.control = newControl(s)
-	must.Eq(t, []api.Target{target("front"), target("store")}, bare(s.control.around(target("cart").TargetRef)))
-	must.SliceEmpty(t, s.control.around(api.TargetRef{Job: "unknown"}))
+	s.graph = service.NewGraphCache(store)
+	must.Eq(t, []api.Target{target("front"), target("store")}, bare(s.graph.Around(target("cart").TargetRef)))
+	must.SliceEmpty(t, s.graph.Around(api.TargetRef{Job: "unknown"}))
 
 	r := api.Rollout{ID: "1", Plan: "plan", Patch: "p", PatchDigest: "d", Target: target("cart").TargetRef, Status: api.RolloutPending}
 	record(&state.PatchSubmit{Patch: api.Patch{Name: "p", Digest: "d"}, Plan: api.Plan{ID: "plan", Patch: "p", Digest: "d"}, Rollouts: []api.Rollout{r}})
@@ -59,14 +60,4 @@ func bare(targets []api.Target) []api.Target {
 		targets[i] = api.Target{TargetRef: targets[i].TargetRef, Count: targets[i].Count, Services: targets[i].Services}
 	}
 	return targets
-}
-
-func TestServersOfAnOldLevelGetNoNeighbours(t *testing.T) {
-	v := api.Verdict{Kind: api.VerdictContinue, Neighbours: []api.NeighbourEffect{{KPI: api.KPICPU}}}
-	r := api.Rollout{Verdict: &v, Stages: []api.Stage{{Number: 1, Verdict: &v}, {Number: 2}}}
-	without := withoutNeighbours(r)
-	must.SliceEmpty(t, without.Verdict.Neighbours)
-	must.SliceEmpty(t, without.Stages[0].Verdict.Neighbours)
-	must.Eq(t, api.VerdictContinue, without.Stages[0].Verdict.Kind)
-	must.Len(t, 1, r.Stages[0].Verdict.Neighbours, must.Sprint("the original is left alone"))
 }

@@ -23,21 +23,6 @@ const (
 	TypeProfilesForget    Type = 12 // level 3
 )
 
-const (
-	// Level2 brought packed entries, transitions as changes, budget.targets held by the
-	// state machine, autopilot's configuration, and ended rollouts without what only
-	// carrying them out needs.
-	Level2 = 2
-	// Level3 brought the hours of the week of profiles, which a record need not repeat,
-	// and their end with the target.
-	Level3 = 3
-	// Level4 brought doubts that lapse: why an approval was asked for, how often a source
-	// has failed, and the codes of refusals.
-	Level4 = 4
-	// SupportedLevel is the newest cluster level that this binary knows.
-	SupportedLevel = Level4
-)
-
 // Command is one intent that changes the replicated state. Only this package
 // implements it.
 type Command interface {

@@ -70,16 +70,6 @@ type GraphChange struct {
 // Type is the command's number.
 func (*GraphChange) Type() Type { return TypeGraphChange }
 
-func (g *GraphChange) level() int {
-	if g.tellsFailures() {
-		return Level4
-	}
-	if len(g.RemoveSources) > 0 || g.Delta != nil {
-		return Level2
-	}
-	return 1
-}
-
 func (g *GraphChange) apply(c *change) error {
 	if err := g.check(); err != nil {
 		return err

@@ -54,14 +54,16 @@ func (f *FSM) halt(index uint64, why error) error {
 	return f.reason
 }
 
-// Encode makes a log entry of cmd in the format of the present cluster level.
-// A command that is newer than the level is refused here, so that no server
-// meets one that it can't apply.
+// Encode makes a log entry of cmd in the format of the present cluster level,
+// without what servers of that level would not keep (level.go). A command that
+// is newer than the level is refused here, so that no server meets one that it
+// can't apply.
 func (f *FSM) Encode(cmd Command, at time.Time, by string) ([]byte, error) {
 	if err := f.Err(); err != nil {
 		return nil, err
 	}
 	level := f.store.Level()
+	cmd = fit(cmd, level)
 	if cmd.level() > level {
 		return nil, api.Errorf(api.CodeConflict, "command %d needs cluster level %d, the cluster is at %d: upgrade every server first", cmd.Type(), cmd.level(), level)
 	}

@@ -151,9 +151,12 @@ func anySequence(t *rapid.T) {
 		cmd := command(whole.store).Draw(t, "command")
 		at := time.Unix(1e9+int64(i), 0)
 		entry, err := whole.Encode(cmd, at, "")
-		if cmd.level() > whole.store.Level() {
-			must.Error(t, err)
-			entry, err = encodeAt(1, cmd, at, "") // what a faulty leader might write
+		if level := whole.store.Level(); cmd.level() > level {
+			refused := fit(cmd, level).level() > level
+			must.EqOp(t, refused, err != nil)
+			if refused || rapid.Bool().Draw(t, "faulty") {
+				entry, err = encodeAt(1, cmd, at, "") // what a faulty leader might write
+			}
 		}
 		must.NoError(t, err)
 		log := &raft.Log{Index: uint64(i + 1), Data: entry}

@@ -28,13 +28,6 @@ type PatchSubmit struct {
 // Type is the command's number.
 func (*PatchSubmit) Type() Type { return TypePatchSubmit }
 
-func (p *PatchSubmit) level() int {
-	if p.tellsDoubt() {
-		return Level4
-	}
-	return 1
-}
-
 func (p *PatchSubmit) apply(c *change) error {
 	if err := p.check(c); err != nil {
 		return err

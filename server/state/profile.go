@@ -20,21 +20,6 @@ type ProfilesPut struct {
 // Type is the command's number.
 func (*ProfilesPut) Type() Type { return TypeProfilesPut }
 
-// level is that of what the profiles say: who does not know a field would lose it.
-func (p *ProfilesPut) level() int {
-	for i := range p.Profiles {
-		if !p.Profiles[i].Seen.IsZero() {
-			return Level3
-		}
-		for j := range p.Profiles[i].KPIs {
-			if len(p.Profiles[i].KPIs[j].HourSketches) > 0 {
-				return Level3
-			}
-		}
-	}
-	return 1
-}
-
 func (p *ProfilesPut) apply(c *change) error {
 	for i := range p.Profiles {
 		next := &p.Profiles[i]

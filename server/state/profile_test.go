@@ -47,16 +47,13 @@ func TestHoursWaitForTheirLevel(t *testing.T) {
 	m := newMachine()
 	m.must(t, &state.LevelSet{Level: 2})
 	hours := []*float64{new(1.0)}
-	must.NoError(t, m.commit(learned(web(), 0, api.Baseline{Hours: hours})))
-	for _, early := range []state.Command{
-		learned(web(), 0, api.Baseline{HourSketches: []byte("a week")}),
-		&state.ProfilesPut{Profiles: []api.Profile{{Target: web(), Seen: epoch()}}},
-		&state.ProfilesForget{Targets: []api.TargetRef{web()}, Unseen: 1},
-	} {
-		must.True(t, api.IsCode(m.commit(early), api.CodeConflict))
-	}
-	must.NoError(t, m.commit(learned(web(), 0, api.Baseline{})))
+	must.NoError(t, m.commit(learned(web(), 0, api.Baseline{Hours: hours, HourSketches: []byte("a week")})))
 	p, _ := m.store.Profile(web())
+	must.Eq(t, hours, p.KPIs[0].Hours)
+	must.SliceEmpty(t, p.KPIs[0].HourSketches)
+	must.True(t, api.IsCode(m.commit(&state.ProfilesForget{Targets: []api.TargetRef{web()}, Unseen: 1}), api.CodeConflict))
+	must.NoError(t, m.commit(learned(web(), 0, api.Baseline{})))
+	p, _ = m.store.Profile(web())
 	must.Nil(t, p.KPIs[0].Hours, must.Sprint("at level 2 a record is the whole profile"))
 }
 

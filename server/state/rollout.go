@@ -31,13 +31,6 @@ type RolloutTransition struct {
 // Type is the command's number.
 func (*RolloutTransition) Type() Type { return TypeRolloutTransition }
 
-func (t *RolloutTransition) level() int {
-	if t.Rollout.Decision.Doubt != nil {
-		return Level4
-	}
-	return 1
-}
-
 func (t *RolloutTransition) apply(c *change) error {
 	next := &t.Rollout
 	old := c.t.rollouts.get(c.txn, next.ID)

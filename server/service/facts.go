@@ -1,4 +1,4 @@
-package server
+package service
 
 import (
 	"context"
@@ -8,30 +8,30 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/rehearsal"
-	"github.com/oakumhq/oakum/server/state"
 )
 
 // Facts are what is known of the fleet, for rehearsals elsewhere.
-func (c *control) Facts(ctx context.Context) (api.FleetFacts, error) {
-	targets, err := c.out.nomad.Targets(ctx)
+func (s *Service) Facts(ctx context.Context) (api.FleetFacts, error) {
+	targets, err := s.opt.Fleet.Targets(ctx)
 	if err != nil {
 		return api.FleetFacts{}, fmt.Errorf("list targets: %w", err)
 	}
-	facts := factsOf(c.store, targets)
-	facts.Oakum, facts.At = c.version, time.Now().UTC().Truncate(time.Second)
-	facts.Metrics = c.out.prometheus != nil
-	facts.Sampling, facts.Tick = api.Duration(c.cfg.Intervals.Profiler), api.Duration(c.cfg.Intervals.Orchestrator)
-	facts.Plugins = c.host.List()
+	own := s.opt.Facts
+	facts := factsOf(s.store, targets)
+	facts.Oakum, facts.At, facts.Metrics = own.Version, s.now().Truncate(time.Second), own.Metrics
+	facts.Sampling, facts.Tick = api.Duration(own.Sampling), api.Duration(own.Tick)
+	facts.Plugins = own.Plugins()
 	for i := range facts.Plugins {
 		facts.Plugins[i].Path = ""
 	}
 	return facts, nil
 }
 
-// factsOf is what the state knows of these targets. It leaves out what could be
-// secret (jobs' texts, scripts and variables of patches) and what is large (evidence
-// of edges, sketches of single hours).
-func factsOf(store *state.Store, targets []api.Target) api.FleetFacts {
+// factsOf are the facts that the state holds about targets. They leave out
+// whatever could be secret (the text of jobs, the scripts and variables of
+// patches) and whatever is large (the evidence of edges, the sketches of single
+// hours).
+func factsOf(store Store, targets []api.Target) api.FleetFacts {
 	targets = slices.SortedFunc(slices.Values(targets), func(a, b api.Target) int { return a.Compare(b.TargetRef) })
 	simulations := store.Simulations()
 	facts := api.FleetFacts{
@@ -58,7 +58,7 @@ func factsOf(store *state.Store, targets []api.Target) api.FleetFacts {
 	return facts
 }
 
-// withoutEvidence is a graph without its evidence, and without what is worked out of it.
+// withoutEvidence is a graph without its evidence, its criticality and its targets.
 func withoutEvidence(g api.Graph) api.Graph {
 	edges := make([]api.Edge, len(g.Edges))
 	for i, e := range g.Edges {
@@ -67,7 +67,8 @@ func withoutEvidence(g api.Graph) api.Graph {
 	return api.Graph{Index: g.Index, At: g.At, Services: g.Services, Edges: edges, Sources: g.Sources}
 }
 
-// withoutHours is a profile without the sketches of single hours; their means stay.
+// withoutHours is a profile without the sketches of single hours. The means of the
+// hours stay.
 func withoutHours(p api.Profile) api.Profile {
 	p.KPIs = slices.Clone(p.KPIs)
 	for i := range p.KPIs {

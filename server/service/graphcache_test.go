@@ -1,4 +1,4 @@
-package server
+package service
 
 import (
 	"testing"
@@ -36,7 +36,7 @@ func TestAttemptsAreThoseOfTheTargetsServices(t *testing.T) {
 	ref := api.TargetRef{Namespace: "prod", Job: "shop", Group: "web"}
 	record(api.GraphChange{At: now, Services: []api.Service{{Name: "catalog"}, {Name: "store"}, {Name: "admin"}},
 		Targets: []api.Target{{TargetRef: ref, Services: []string{"catalog"}}}, Edges: []api.Edge{attempt("store")}})
-	c := newControl(&Server{store: store})
+	c := NewGraphCache(store)
 	must.SliceEmpty(t, c.Attempts(ref, now.Add(-time.Minute)))
 	record(api.GraphChange{At: now, Edges: []api.Edge{attempt("catalog")}})
 	must.Eq(t, []api.Attempt{{From: "catalog", To: "admin", Since: now, Rule: "the default says denied"}}, c.Attempts(ref, now.Add(-time.Minute)))

@@ -1,16 +1,16 @@
-package server
+package service
 
 import (
 	"encoding/json"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler"
 )
 
 // bake forecasts how long the first stage of every planned target will be
-// judged, by target. Targets that nothing was learned of yet say so.
-func (c *control) bake(plan api.Plan, now time.Time) map[string]api.BakeTime {
+// judged, by target. The forecast of a target without a profile says that
+// nothing is known.
+func (s *Service) bake(plan api.Plan, now time.Time) map[string]api.BakeTime {
 	out := map[string]api.BakeTime{}
 	for _, wave := range plan.Waves {
 		at := now
@@ -24,19 +24,20 @@ func (c *control) bake(plan api.Plan, now time.Time) map[string]api.BakeTime {
 			if !t.Decision.Judge.Enabled {
 				continue
 			}
-			profile, ok := c.store.Profile(t.Target.TargetRef)
+			profile, ok := s.store.Profile(t.Target.TargetRef)
 			if !ok {
 				profile = api.Profile{Target: t.Target.TargetRef}
 			}
 			canary, stable := firstStage(t)
-			out[t.Target.String()] = profiler.Bake(profile, t.Decision.Judge, canary, stable, at)
+			out[t.Target.String()] = s.opt.Forecast(profile, t.Decision.Judge, canary, stable, at)
 		}
 	}
 	return out
 }
 
-// firstStage is how many instances are patched and not in the first stage: by the
-// strategy's stages, or all of them beside the former ones.
+// firstStage is how many instances are patched in the first stage, and how many
+// are not: by the strategy's stages, or, for a strategy without stages, all of
+// them beside as many former ones.
 func firstStage(t api.PlannedTarget) (canary, stable int) {
 	var config struct {
 		Stages []int `json:"stages"`

@@ -1,0 +1,82 @@
+package service
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/planner"
+	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// PlanPatch says what a patch would do, and changes nothing. Targets that the
+// patch may not go to are refused in the plan, each with its reason.
+func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error) {
+	patch, err := parsePatch(file)
+	if err != nil {
+		return api.PatchReceipt{}, err
+	}
+	library, err := s.policies.Library()
+	if err != nil {
+		return api.PatchReceipt{}, err
+	}
+	targets, err := s.opt.Fleet.Targets(ctx)
+	if err != nil {
+		return api.PatchReceipt{}, fmt.Errorf("list targets: %w", err)
+	}
+	g, _ := s.graph.Current()
+	in := planner.Input{
+		ID: s.opt.NewID(), Patch: patch, Targets: targets, Graph: g, Library: library,
+		Open: s.store.OpenRollouts(), Quarantines: s.store.Quarantines(), Now: s.now(), Sources: s.Sources(),
+		Profiles: s.store.Profiles(),
+	}
+	untried, err := s.opt.Preflight.Preflight(ctx, &in)
+	if err != nil {
+		return api.PatchReceipt{}, err
+	}
+	plan, err := planner.Plan(in)
+	if err != nil {
+		return api.PatchReceipt{}, err
+	}
+	return api.PatchReceipt{Patch: patch, Plan: plan, Bake: s.bake(plan, in.Now), Untried: untried}, nil
+}
+
+// SubmitPatch plans a patch and puts it into the record with its plan and a
+// pending rollout for each planned target. A patch that may go nowhere is an
+// error with every target's reason.
+func (s *Service) SubmitPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error) {
+	receipt, err := s.PlanPatch(ctx, file)
+	if err != nil {
+		return api.PatchReceipt{}, err
+	}
+	if refused := planner.Refused(receipt.Plan); refused != nil {
+		return api.PatchReceipt{}, refused
+	}
+	now := s.now()
+	receipt.Patch.SubmittedBy, receipt.Patch.SubmittedAt = by.Name, now
+	rollouts := planner.Rollouts(receipt.Plan, receipt.Patch, s.opt.NewID, now)
+	for i := range rollouts {
+		receipt.Rollouts = append(receipt.Rollouts, rollouts[i].ID)
+	}
+	cmd := &state.PatchSubmit{Patch: receipt.Patch, Plan: receipt.Plan, Rollouts: rollouts}
+	if _, err := s.opt.Log.Apply(ctx, cmd, by.Name); err != nil {
+		return api.PatchReceipt{}, err
+	}
+	return receipt, nil
+}
+
+// LiftQuarantine lets a patch be offered to a target again.
+func (s *Service) LiftQuarantine(ctx context.Context, patch string, target api.TargetRef, by api.Identity) error {
+	_, err := s.opt.Log.Apply(ctx, &state.QuarantineLift{Patch: patch, Target: target}, by.Name)
+	return err
+}
+
+// parsePatch reads a patch file. The error has file, line and column.
+func parsePatch(file api.SourceFile) (api.Patch, error) {
+	patch, diags := policies.ParsePatch(file)
+	if diags.HasErrors() {
+		return api.Patch{}, policies.DiagnosticsError(diags, []api.SourceFile{file})
+	}
+	return patch, nil
+}

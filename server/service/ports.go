@@ -1,0 +1,92 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/planner"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// PolicyStore reads the policies in force.
+type PolicyStore interface {
+	Policies() []api.Policy
+	Policy(name string) (api.Policy, bool)
+	// IndexOf is the log index of the last change of any of the topics.
+	IndexOf(topics ...api.Topic) uint64
+}
+
+// PatchStore reads patches, their plans and quarantines.
+type PatchStore interface {
+	Patch(name string) (api.Patch, bool)
+	Plan(id string) (api.Plan, bool)
+	Quarantines() []api.Quarantine
+}
+
+// RolloutStore reads rollouts.
+type RolloutStore interface {
+	Rollouts() []api.Rollout
+	OpenRollouts() []api.Rollout
+	Rollout(id string) (api.Rollout, bool)
+	// Beside returns the rollouts of a plan and all open ones, with no more than tells
+	// where each is. The list is shared and must not be changed.
+	Beside(plan string) []api.Rollout
+}
+
+// FindingStore reads simulations and profiles.
+type FindingStore interface {
+	Simulations() []api.Simulation
+	Simulation(id string) (api.Simulation, bool)
+	Profiles() []api.Profile
+	Profile(target api.TargetRef) (api.Profile, bool)
+}
+
+// GraphStore reads the graph as the mapper recorded it.
+type GraphStore interface {
+	Graph() api.Graph
+	Target(ref api.TargetRef) (api.Target, bool)
+	Sources() []api.SourceStatus
+	// IndexOf is the log index of the last change of any of the topics.
+	IndexOf(topics ...api.Topic) uint64
+}
+
+// Store is the replicated state, as far as the use cases read it. What it
+// returns is a copy, unless the method says otherwise.
+type Store interface {
+	PolicyStore
+	PatchStore
+	RolloutStore
+	FindingStore
+	GraphStore
+}
+
+// Log puts a command into the replicated log. Apply returns the index once the
+// command was applied here, or the command's refusal; by is whoever asked for it.
+type Log interface {
+	Apply(ctx context.Context, cmd state.Command, by string) (uint64, error)
+}
+
+// Fleet lists what runs now. The error of Target has code not_found when there
+// is no such target.
+type Fleet interface {
+	Targets(ctx context.Context) ([]api.Target, error)
+	Target(ctx context.Context, ref api.TargetRef) (api.Target, error)
+}
+
+// Preflight asks the scheduler whether it would take the patched jobs of a
+// plan's input. A job that it would not take is an error that names it. untried
+// is how many targets there was no time for.
+type Preflight interface {
+	Preflight(ctx context.Context, in *planner.Input) (untried int, err error)
+}
+
+// Forecast says how long a stage will be judged that begins at a time, with so
+// many instances patched and so many not.
+type Forecast func(profile api.Profile, spec api.JudgeSpec, canary, stable int, at time.Time) api.BakeTime
+
+// Sandbox tries a rollout's patch on twins of its target, and returns what the
+// patch changed. id names the simulation. It keeps no image of the twins.
+type Sandbox interface {
+	Try(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, error)
+}

@@ -1,0 +1,39 @@
+package service
+
+import (
+	"context"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// commandTries is how often a person's command is tried against a rollout that
+// moves on at the same time: a rollout moves about once a second.
+const commandTries = 10
+
+// Rollout carries out a person's command to a rollout: approve, pause, resume,
+// promote, abort or rollback. It returns the rollout after the command.
+func (s *Service) Rollout(ctx context.Context, id, action string, by api.Identity, note string) (api.Rollout, error) {
+	for range commandTries {
+		r, ok := s.store.Rollout(id)
+		if !ok {
+			return api.Rollout{}, api.Errorf(api.CodeNotFound, "no rollout %q", id)
+		}
+		next, err := rollout.Step(r, rollout.Command{Action: action, By: by, Note: note}, s.now())
+		if err != nil {
+			return api.Rollout{}, err
+		}
+		cmd := &state.RolloutTransition{Kind: action, Expect: r.ModifyIndex, Rollout: next}
+		_, err = s.opt.Log.Apply(ctx, cmd, by.Name)
+		if api.IsCode(err, api.CodeStaleIndex) {
+			continue
+		}
+		if err != nil {
+			return api.Rollout{}, err
+		}
+		r, _ = s.store.Rollout(id)
+		return r, nil
+	}
+	return api.Rollout{}, api.Errorf(api.CodeConflict, "rollout %s keeps moving on; try again", id)
+}

@@ -1,0 +1,69 @@
+// Package service holds the use cases of an Oakum server: what people and
+// pipelines ask for through the API (plan, submit and simulate a patch, steer a
+// rollout, apply and delete policies, look at the graph), and what the
+// orchestrator asks of the policies in the course of a rollout.
+//
+// A use case reads the replicated state, asks the pure packages (policies,
+// planner, rollout, graph) to decide, and puts the decision into the log. The
+// package knows the world only by the interfaces in ports.go, is given the
+// time and the identifiers, and keeps nothing that the state does not hold: its
+// two caches, PolicyCache and GraphCache, are worked out of the state.
+//
+// Goroutines: Lead runs one for each simulation that a person asked for, and
+// waits for all of them.
+package service
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Options are what a Service needs. Every field but those of Facts is needed.
+type Options struct {
+	Server    string // this server's name, which the log has for what no person asked for
+	Store     Store
+	Log       Log
+	Fleet     Fleet
+	Preflight Preflight
+	Forecast  Forecast
+	Policies  *PolicyCache
+	Graph     *GraphCache
+	HalfLife  time.Duration    // after which an edge that is not seen any more has lost half of its confidence
+	Now       func() time.Time // the clock
+	NewID     func() string    // mints identifiers that sort by age
+	Logger    *slog.Logger
+	Facts     FactsOptions
+}
+
+// FactsOptions are what a rehearsal must know of this server's configuration.
+type FactsOptions struct {
+	Version  string
+	Metrics  bool          // Prometheus is configured
+	Sampling time.Duration // between two samples of the profiler
+	Tick     time.Duration // between two looks of the orchestrator
+	Plugins  func() []api.PluginInfo
+}
+
+// Service is the use cases of one server. Its methods may be called at any time
+// from any goroutine.
+type Service struct {
+	opt      Options
+	store    Store
+	log      *slog.Logger
+	policies *PolicyCache
+	graph    *GraphCache
+
+	mu   sync.Mutex
+	term *term // nil while this server does not lead
+}
+
+// New returns the use cases. It starts nothing.
+func New(opt Options) *Service {
+	return &Service{opt: opt, store: opt.Store, log: opt.Logger, policies: opt.Policies, graph: opt.Graph}
+}
+
+// now is the present time, in UTC as the record has it.
+func (s *Service) now() time.Time { return s.opt.Now().UTC() }

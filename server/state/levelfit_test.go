@@ -1,0 +1,140 @@
+package state_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state"
+	"github.com/shoenig/test/must"
+)
+
+// at returns a machine at a level, as a cluster is while its servers are being
+// upgraded.
+func at(t *testing.T, level int) *machine {
+	t.Helper()
+	m := newMachine()
+	for next := 2; next <= level; next++ {
+		m.must(t, &state.LevelSet{Level: next})
+	}
+	return m
+}
+
+func TestEncode_LeavesDoubtsOutBelowLevel4(t *testing.T) {
+	t.Parallel()
+	away := api.SourceStatus{Name: "prometheus", Error: "refused", Failures: 3, Failing: epoch(), Failed: epoch()}
+	submit := doubtful()
+	submit.Plan.Sources = []api.SourceStatus{away}
+	submit.Plan.Refusals = []api.Refusal{{Target: db(), Code: api.CodeConflict, Reason: "busy"}}
+	submit.Plan.Waves[0].Targets = []api.PlannedTarget{{Decision: submit.Rollouts[0].Decision}}
+	for level, told := range map[int]bool{state.Level3: false, state.Level4: true} {
+		m := at(t, level)
+		must.NoError(t, m.commit(submit))
+		plan, _ := m.store.Plan("p")
+		r, _ := m.store.Rollout("p-0")
+		must.EqOp(t, told, r.Decision.Doubt != nil)
+		must.EqOp(t, told, plan.Waves[0].Targets[0].Decision.Doubt != nil)
+		must.EqOp(t, told, len(plan.Sources) > 0)
+		must.EqOp(t, told, plan.Refusals[0].Code != "")
+		must.EqOp(t, 1, r.Decision.Approval.Count, must.Sprint("a person is asked all the same"))
+		must.NotNil(t, submit.Rollouts[0].Decision.Doubt, must.Sprint("the submission itself is not changed"))
+		must.NotNil(t, submit.Plan.Waves[0].Targets[0].Decision.Doubt)
+		must.EqOp(t, api.CodeConflict, submit.Plan.Refusals[0].Code)
+	}
+}
+
+func TestEncode_LeavesFailuresOutBelowLevel4(t *testing.T) {
+	t.Parallel()
+	lost := sources(api.SourceStatus{Name: "prometheus", Error: "refused", Failures: 3, Failing: epoch(), Failed: epoch()})
+	for level, want := range map[int]string{
+		state.Level3: "source prometheus does not answer: refused", // as older servers write it
+		state.Level4: "source prometheus is away since 2026-03-01T12:00:00Z, 3 tries failed: refused",
+	} {
+		m := at(t, level)
+		must.NoError(t, m.commit(lost))
+		events := m.store.Events(0, 0)
+		must.EqOp(t, want, events[len(events)-1].Text)
+		must.EqOp(t, 3, lost.Sources[0].Failures, must.Sprint("the change itself is not changed"))
+	}
+}
+
+func TestEncode_LeavesWhatChangedOutBelowLevel2(t *testing.T) {
+	t.Parallel()
+	for level, gone := range map[int]bool{1: false, state.Level2: true} {
+		m := at(t, level)
+		must.NoError(t, m.commit(sources(api.SourceStatus{Name: "old", OK: true})))
+		must.NoError(t, m.commit(&state.GraphChange{GraphChange: api.GraphChange{
+			RemoveSources: []string{"old"}, Delta: &api.GraphDelta{},
+			Services: []api.Service{{Name: "web"}},
+		}}))
+		must.EqOp(t, gone, len(m.store.Sources()) == 0)
+	}
+}
+
+func TestEncode_LeavesSignaturesAndNeighboursOutBelowLevel2(t *testing.T) {
+	t.Parallel()
+	for level, told := range map[int]bool{1: false, state.Level2: true} {
+		m := at(t, level)
+		must.NoError(t, m.commit(submission("p", "d", web())))
+		r, _ := m.store.Rollout("p-0")
+		verdict := &api.Verdict{Kind: api.VerdictContinue, Neighbours: []api.NeighbourEffect{{KPI: api.KPICPU}}}
+		r.Status, r.Verdict = api.RolloutRunning, verdict
+		r.Stages = []api.Stage{{Number: 1, Verdict: verdict}, {Number: 2}}
+		r.Effect = &api.Effect{ID: "p-0.1", Status: api.EffectIntended, By: "a", Term: 7}
+		must.NoError(t, m.commit(&state.RolloutTransition{Kind: "stage", Expect: r.ModifyIndex, Rollout: r}))
+		have, _ := m.store.Rollout("p-0")
+		must.EqOp(t, told, len(have.Verdict.Neighbours) > 0)
+		must.EqOp(t, told, len(have.Stages[0].Verdict.Neighbours) > 0)
+		must.EqOp(t, told, have.Effect.By == "a" && have.Effect.Term == 7)
+		must.Eq(t, api.VerdictContinue, have.Stages[0].Verdict.Kind)
+		must.Len(t, 1, verdict.Neighbours, must.Sprint("the rollout itself is not changed"))
+		must.EqOp(t, "a", r.Effect.By)
+	}
+}
+
+func TestEncode_SaysTheHoursThatALevelKeeps(t *testing.T) {
+	t.Parallel()
+	first, second := []*float64{new(1.0)}, []*float64{new(2.0)}
+	profile := func(b api.Baseline) *state.ProfilesPut {
+		b.KPI, b.Kind = api.KPICPU, api.KPIGauge
+		return &state.ProfilesPut{Profiles: []api.Profile{{Target: web(), Seen: time.Unix(1, 0).UTC(), KPIs: []api.Baseline{b}}}}
+	}
+	stored := func(m *machine) api.Profile {
+		p, ok := m.store.Profile(web())
+		must.True(t, ok)
+		return p
+	}
+	t.Log("below level 3 a record has the means every time, and nothing else")
+	m := at(t, state.Level2)
+	sketched := profile(api.Baseline{Hours: first, HourSketches: []byte("x")})
+	must.NoError(t, m.commit(sketched))
+	must.SliceEmpty(t, stored(m).KPIs[0].HourSketches)
+	must.True(t, stored(m).Seen.IsZero())
+	must.NoError(t, m.commit(profile(api.Baseline{Hours: second})))
+	must.Eq(t, second, stored(m).KPIs[0].Hours)
+	must.Eq(t, []byte("x"), sketched.Profiles[0].KPIs[0].HourSketches, must.Sprint("the profiler's own profile is not changed"))
+
+	t.Log("from level 3 on it has both when they are new, and the state keeps them")
+	m = at(t, state.Level3)
+	must.NoError(t, m.commit(sketched))
+	must.NoError(t, m.commit(profile(api.Baseline{Hours: second})))
+	must.False(t, stored(m).Seen.IsZero())
+	must.Eq(t, first, stored(m).KPIs[0].Hours)
+	must.Eq(t, []byte("x"), stored(m).KPIs[0].HourSketches)
+}
+
+func TestEncode_RefusesWhatNoFittingMakesOlder(t *testing.T) {
+	t.Parallel()
+	m := at(t, state.Level3)
+	must.NoError(t, m.commit(submission("p", "d", web())))
+	err := m.turn("p-0", "status", func(r *api.Rollout) { r.Decision.Doubt = &api.Doubt{} })
+	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
+	must.StrContains(t, err.Error(), "needs cluster level 4, the cluster is at 3")
+	err = at(t, state.Level2).commit(&state.ProfilesForget{Targets: []api.TargetRef{web()}, Unseen: 1})
+	must.StrContains(t, err.Error(), "needs cluster level 3, the cluster is at 2")
+
+	t.Log("at level 4 a transition may say of a doubt only that it lapses")
+	m.must(t, &state.LevelSet{Level: state.Level4})
+	err = m.turn("p-0", "status", func(r *api.Rollout) { r.Decision.Doubt = &api.Doubt{} })
+	must.StrContains(t, err.Error(), "no doubt arises")
+}

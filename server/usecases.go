@@ -1,0 +1,75 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/mapper"
+	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/simulator"
+	"github.com/oakumhq/oakum/server/httpapi"
+	"github.com/oakumhq/oakum/server/service"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+var _ httpapi.Control = (*service.Service)(nil)
+
+// openService makes the use cases, with what they need of the world.
+func (s *Server) openService() {
+	s.policies = service.NewPolicyCache(s.store, s.host.Schema)
+	s.graph = service.NewGraphCache(s.store)
+	s.service = service.New(service.Options{
+		Server: s.cfg.Name, Store: s.store, Log: s.node, Fleet: s.out.nomad, Preflight: preflight{s.out.nomad},
+		Forecast: profiler.Bake, Policies: s.policies, Graph: s.graph,
+		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, NewID: newID, Logger: s.log,
+		Facts: service.FactsOptions{
+			Version: s.version, Metrics: s.out.prometheus != nil,
+			Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
+		},
+	})
+}
+
+// newID mints an identifier that sorts by age.
+func newID() string { return strings.ToLower(ulid.MustNew(ulid.Now(), rand.Reader).String()) }
+
+// preflight asks Nomad by dry runs.
+type preflight struct{ nomad *nomad.Client }
+
+// twins lets the orchestrator and the use cases ask the simulator.
+type twins struct {
+	store     *state.Store
+	simulator *simulator.Simulator
+}
+
+var _ service.Sandbox = twins{}
+
+// Simulate tries a rollout's patch. A script is baked on the way: the changes
+// that come back are the ones that production gets, with the very image that was
+// tried.
+func (t twins) Simulate(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, []api.Apply, error) {
+	return t.simulator.Try(ctx, t.request(id, r, target))
+}
+
+// Try tries a patch that no rollout carries out, and keeps no image.
+func (t twins) Try(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, error) {
+	return t.simulator.Run(ctx, t.request(id, r, target))
+}
+
+// request is what the simulator needs to know of a rollout.
+func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Request {
+	req := simulator.Request{
+		ID: id, Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
+	}
+	if p, ok := t.store.Profile(r.Target); ok {
+		req.Baseline = &p
+	}
+	return req
+}
