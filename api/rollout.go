@@ -105,7 +105,7 @@ type Stage struct {
 	Number    int       `json:"number"` // from 1
 	Percent   int       `json:"percent"`
 	Mode      StageMode `json:"mode"`
-	Instances int       `json:"instances"`         // patched ones that it wants: ceil(percent × count ÷ 100)
+	Instances int       `json:"instances"`         // patched ones that it wants: CeilPercent of the target's
 	Asked     int       `json:"asked,omitempty"`   // how many of them its batches have asked for so far
 	Promoted  bool      `json:"promoted,omitzero"` // beside: the former ones were taken away
 	Began     time.Time `json:"began"`
@@ -115,6 +115,10 @@ type Stage struct {
 	Judged    time.Time `json:"judged,omitzero"` // its verdict was promote
 	Verdict   *Verdict  `json:"verdict,omitempty"`
 }
+
+// CeilPercent is ceil(percent × count ÷ 100), the number of instances that a
+// percentage of a target means everywhere: 10 % of 3 is 1. Neither may be negative.
+func CeilPercent(percent, count int) int { return (percent*count + 99) / 100 }
 
 // JudgeState lets the next leader go on with a judgement. Bank is opaque to
 // everybody but the judge.

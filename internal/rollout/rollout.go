@@ -108,9 +108,6 @@ func Floor(r api.Rollout) uint64 {
 	return floor
 }
 
-// StageInstances is ceil(percent × count ÷ 100): 10 % of 3 is 1.
-func StageInstances(percent, count int) int { return (percent*count + 99) / 100 }
-
 // lastStage is the present stage, or nil before the first.
 func lastStage(r api.Rollout) *api.Stage {
 	if len(r.Stages) == 0 {

@@ -282,7 +282,7 @@ func (m *machine) begin(o Observation, a *api.Advice) {
 	}
 	m.Stages = append(m.Stages, api.Stage{
 		Number: len(m.Stages) + 1, Percent: a.Percent, Mode: mode,
-		Instances: StageInstances(a.Percent, m.Former.Count),
+		Instances: api.CeilPercent(a.Percent, m.Former.Count),
 		Began:     m.now,
 	})
 	m.Verdict = nil // the judge's state stays: the next stage is compared with what this one showed
@@ -308,7 +308,7 @@ func (m *machine) batch(o Observation, s *api.Stage) {
 func Allowed(b api.BudgetSpec, count int) int {
 	allowed := b.Instances
 	if b.InstancesPercent > 0 {
-		if byShare := StageInstances(b.InstancesPercent, count); allowed == 0 || byShare < allowed {
+		if byShare := api.CeilPercent(b.InstancesPercent, count); allowed == 0 || byShare < allowed {
 			allowed = byShare
 		}
 	}

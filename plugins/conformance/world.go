@@ -46,7 +46,7 @@ func (w *world) apply(advice api.Advice) {
 		Number:    len(w.stages) + 1,
 		Percent:   advice.Percent,
 		Mode:      advice.Mode,
-		Instances: (advice.Percent*w.count + 99) / 100,
+		Instances: api.CeilPercent(advice.Percent, w.count),
 		Began:     w.now,
 		Ready:     w.now.Add(10 * time.Second),
 		Judged:    w.now.Add(30 * time.Second),

@@ -46,6 +46,6 @@ func firstStage(t api.PlannedTarget) (canary, stable int) {
 	if json.Unmarshal(t.Decision.Strategy.Config, &config) != nil || len(config.Stages) == 0 {
 		return n, n
 	}
-	canary = min(max((n*config.Stages[0]+99)/100, 1), n)
+	canary = min(max(api.CeilPercent(config.Stages[0], n), 1), n)
 	return canary, n - canary
 }

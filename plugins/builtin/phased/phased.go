@@ -67,7 +67,7 @@ func (Strategy) Advise(_ context.Context, view api.StrategyView) (api.Advice, er
 		percent, patched = last.Percent, last.Instances
 	}
 	for i, p := range cfg.Stages {
-		if p <= percent || (p < 100 && share(p, view.Target.Count) <= patched) {
+		if p <= percent || (p < 100 && api.CeilPercent(p, view.Target.Count) <= patched) {
 			continue
 		}
 		return api.Advice{
@@ -102,6 +102,3 @@ func (c config) check() error {
 	}
 	return nil
 }
-
-// share is how many of count instances p percent are, rounded up.
-func share(p, count int) int { return (p*count + 99) / 100 }
