@@ -4,10 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
-	"fmt"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -23,21 +20,13 @@ import (
 // registered: those of other tests are not theirs to join.
 const growthService = "oakum-growth"
 
-// byConsul has the servers find each other in Consul.
-func byConsul(address string) func(string) string {
-	joins := regexp.MustCompile(`retry_join +=.*`)
-	return func(text string) string {
-		text = joins.ReplaceAllString(text, `retry_join = ["provider=consul service=`+growthService+`"]`)
-		return strings.Replace(text, fmt.Sprintf("consul { address = %q }", address),
-			fmt.Sprintf("consul {\n  address = %q\n  service_name = %q\n  tags = [\"blue\"]\n}", address, growthService), 1)
-	}
-}
-
 func TestServersFindEachOtherInConsul(t *testing.T) {
 	env := sharedStack(t)
 	vendor, err := consulapi.NewClient(&consulapi.Config{Address: env.ConsulAddr, Token: env.ConsulToken})
 	must.NoError(t, err)
-	cluster := startServers(t, env, daemon.Options{Servers: 3, Rewrite: byConsul(env.ConsulAddr)})
+	cluster := startServers(t, env, daemon.Options{
+		Servers: 3, Join: []string{"provider=consul service=" + growthService}, Service: growthService, Tags: []string{"blue"}, Paces: daemon.StackPaces,
+	})
 
 	t.Log("Consul knows who leads, and that all three are healthy")
 	entries := func() []*consulapi.ServiceEntry {

@@ -210,7 +210,7 @@ func (o *oakum) leaderKilled(shop deploy.Env) {
 	leader.Kill()
 	o.t.Cleanup(func() {
 		must.NoError(o.t, leader.Start())
-		eventually(o.t, leader.Name+" answers again", time.Minute, func() bool { return leader.Answers(context.WithoutCancel(o.t.Context())) })
+		eventually(o.t, leader.Name+" answers again", time.Minute, func() bool { return leader.Ready(context.WithoutCancel(o.t.Context())) })
 	})
 	began := time.Now()
 	next, err := o.Leader(o.t.Context())

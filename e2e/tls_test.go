@@ -32,7 +32,7 @@ func TestServersProveThemselves(t *testing.T) {
 	}
 
 	t.Run("nobody gets in without a certificate", func(t *testing.T) {
-		conn, err := tls.Dial("tcp", o.Servers[0].Raft(), &tls.Config{RootCAs: ca, ServerName: "server.default.oakum", MinVersion: tls.VersionTLS13})
+		conn, err := tls.Dial("tcp", o.Servers[0].Raft, &tls.Config{RootCAs: ca, ServerName: "server.default.oakum", MinVersion: tls.VersionTLS13})
 		must.NoError(t, err) // the server has not looked yet
 		defer func() { must.NoError(t, conn.Close()) }()
 		must.NoError(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
@@ -69,7 +69,7 @@ func TestServersProveThemselves(t *testing.T) {
 // shows is the certificate at a server's port.
 func shows(t *testing.T, s *daemon.Server) *x509.Certificate {
 	t.Helper()
-	conn, err := tls.Dial("tcp", s.Raft(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
+	conn, err := tls.Dial("tcp", s.Raft, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13})
 	must.NoError(t, err)
 	defer func() { must.NoError(t, conn.Close()) }()
 	return conn.ConnectionState().PeerCertificates[0]

@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/e2e/cluster"
+	"github.com/oakumhq/oakum/e2e/daemon"
 )
 
 // jumpsSource is added to Go's package time for the servers of TestClocks: the
@@ -102,8 +103,7 @@ func TestClocks(t *testing.T) {
 func clocksJump(t *testing.T, binary string) bool {
 	t.Helper()
 	const ahead, back = 8 * time.Second, 6 * time.Second // from the start; from there
-	c := run(t, cluster.Options{
-		Servers: 3, Binary: binary,
+	c := run(t, options{Options: daemon.Options{Servers: 3, Binary: binary}, NetworkOptions: cluster.NetworkOptions{
 		Wrap: func(i int) []string {
 			return []string{"unshare", "--time", "--fork", "--kill-child", fmt.Sprintf("--monotonic=%d", i*100_000_000), fmt.Sprintf("--boottime=%d", i*100_000_000)}
 		},
@@ -111,7 +111,7 @@ func clocksJump(t *testing.T, binary string) bool {
 			at := (ahead + time.Duration(i)*time.Second).Milliseconds()
 			return []string{fmt.Sprintf("OAKUM_TEST_JUMPS=%d:3600,%d:-7200", at, at+back.Milliseconds())}
 		},
-	})
+	}})
 	began := time.Now()
 	first := leader(t, c)
 	l := c.Load(t.Context(), "clock")

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
@@ -67,15 +68,18 @@ func (d *Disk) Freeze() error { return run("fsfreeze", "--freeze", d.Dir) }
 // Thaw ends Freeze.
 func (d *Disk) Thaw() error { return run("fsfreeze", "--unfreeze", d.Dir) }
 
-// Slow lets a server's process write to its disk only so many times a second,
-// by a control group of the kernel; 0 takes the limit away.
-func (s *Server) Slow(writes int) error {
+// Disk is a member's own.
+func (n *Network) Disk(i int) *Disk { return n.disks[i] }
+
+// Slow lets a server write to its disk only so many times a second, by a control
+// group of the kernel; 0 takes the limit away.
+func (n *Network) Slow(s *daemon.Server, writes int) error {
 	var info unix.Stat_t
-	if err := unix.Stat(s.Disk.Dir, &info); err != nil {
+	if err := unix.Stat(n.disks[s.Index].Dir, &info); err != nil {
 		return fmt.Errorf("slow disk of %s: %w", s.Name, err)
 	}
 	device := fmt.Sprintf("%d:%d", unix.Major(info.Dev), unix.Minor(info.Dev))
-	group, limit, value := groupOf(s.cluster.Net.namespace(s.Index)), "io.max", device+" wiops=max"
+	group, limit, value := groupOf(n.namespace(s.Index)), "io.max", device+" wiops=max"
 	if writes > 0 {
 		value = fmt.Sprintf("%s wiops=%d", device, writes)
 	}

@@ -10,13 +10,14 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/e2e/cluster"
+	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // fault is something that happens to a running cluster, and how it ends.
 type fault struct {
 	name string
-	do   func(t *testing.T, c *cluster.Cluster, l *cluster.Load)
+	do   func(t *testing.T, c *rig, l *cluster.Load)
 	// frozen faults stop a leader so that it can't know for how long: until it
 	// has asked the others, its default reads may be old.
 	frozen bool
@@ -45,7 +46,7 @@ func TestFiveServersUnderFaults(t *testing.T) {
 }
 
 func underFaults(t *testing.T, servers int, faults []fault) {
-	c := run(t, cluster.Options{Servers: servers})
+	c := run(t, options{Options: daemon.Options{Servers: servers}})
 	for i, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			l := c.Load(t.Context(), fmt.Sprintf("f%d", i))
@@ -60,7 +61,7 @@ func underFaults(t *testing.T, servers int, faults []fault) {
 	}
 }
 
-func cutOff(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func cutOff(t *testing.T, c *rig, l *cluster.Load) {
 	old := leader(t, c)
 	must.NoError(t, c.Net.Isolate(old.Index))
 	flows(t, l, "the majority goes on")
@@ -72,7 +73,7 @@ func cutOff(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	rejoined(t, c, old)
 }
 
-func cutOffWithFollower(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func cutOffWithFollower(t *testing.T, c *rig, l *cluster.Load) {
 	old := leader(t, c)
 	with := c.Others(old)[0]
 	must.NoError(t, c.Net.Isolate(old.Index, with.Index))
@@ -82,7 +83,7 @@ func cutOffWithFollower(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	rejoined(t, c, with)
 }
 
-func silenced(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func silenced(t *testing.T, c *rig, l *cluster.Load) {
 	old := leader(t, c)
 	must.NoError(t, c.Net.Silence(old.Index))
 	flows(t, l, "the others go on")
@@ -90,7 +91,7 @@ func silenced(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	rejoined(t, c, old)
 }
 
-func deafened(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func deafened(t *testing.T, c *rig, l *cluster.Load) {
 	old := leader(t, c)
 	must.NoError(t, c.Net.Deafen(old.Index))
 	flows(t, l, "the others go on")
@@ -98,7 +99,7 @@ func deafened(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	rejoined(t, c, old)
 }
 
-func flapping(t *testing.T, c *cluster.Cluster, _ *cluster.Load) {
+func flapping(t *testing.T, c *rig, _ *cluster.Load) {
 	old := leader(t, c)
 	// Shorter and longer than the leader's lease of a second, but never longer
 	// than an election needs.
@@ -114,7 +115,7 @@ func flapping(t *testing.T, c *cluster.Cluster, _ *cluster.Load) {
 	rejoined(t, c, old)
 }
 
-func killLeader(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func killLeader(t *testing.T, c *rig, l *cluster.Load) {
 	old := leader(t, c)
 	old.Kill()
 	flows(t, l, "the others go on")
@@ -122,7 +123,7 @@ func killLeader(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	rejoined(t, c, old)
 }
 
-func killFollower(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func killFollower(t *testing.T, c *rig, l *cluster.Load) {
 	other := c.Others(leader(t, c))[0]
 	other.Kill()
 	flows(t, l, "the others go on")
@@ -130,7 +131,7 @@ func killFollower(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	rejoined(t, c, other)
 }
 
-func killTwo(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func killTwo(t *testing.T, c *rig, l *cluster.Load) {
 	old := leader(t, c)
 	with := c.Others(old)[0]
 	old.Kill()
@@ -142,7 +143,7 @@ func killTwo(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 	rejoined(t, c, with)
 }
 
-func killAll(t *testing.T, c *cluster.Cluster, _ *cluster.Load) {
+func killAll(t *testing.T, c *rig, _ *cluster.Load) {
 	for _, s := range c.Servers {
 		s.Kill()
 	}
@@ -154,7 +155,7 @@ func killAll(t *testing.T, c *cluster.Cluster, _ *cluster.Load) {
 	}
 }
 
-func lossy(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func lossy(t *testing.T, c *rig, l *cluster.Load) {
 	must.NoError(t, c.Net.Lose(10))
 	flows(t, l, "the cluster goes on in spite of it")
 	lasts(t, 4*time.Second)
@@ -164,7 +165,7 @@ func lossy(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 // standsStill stops the leader for longer than its lease, puts questions and
 // changes into its queue, and wakes it: it must neither confirm a change that
 // the others do not have nor answer a consistent read with what was.
-func standsStill(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
+func standsStill(t *testing.T, c *rig, l *cluster.Load) {
 	old := leader(t, c)
 	must.NoError(t, old.Pause())
 	flows(t, l, "the others go on")
@@ -203,7 +204,7 @@ func standsStill(t *testing.T, c *cluster.Cluster, l *cluster.Load) {
 }
 
 // rejoined waits until a server follows the leader again.
-func rejoined(t *testing.T, c *cluster.Cluster, s *cluster.Server) {
+func rejoined(t *testing.T, c *rig, s *daemon.Server) {
 	t.Helper()
 	wait.For(t, s.Name+" is back", func() bool {
 		report, ok := s.Health(t.Context())

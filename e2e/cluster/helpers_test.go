@@ -3,6 +3,7 @@
 package cluster_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,7 +13,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/oakumhq/oakum/e2e/authority"
 	"github.com/oakumhq/oakum/e2e/cluster"
+	"github.com/oakumhq/oakum/e2e/daemon"
+	"github.com/oakumhq/oakum/e2e/stack"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
@@ -26,14 +30,51 @@ func built(t *testing.T) string {
 	return path
 }
 
-// run starts a cluster that ends with the test.
-func run(t *testing.T, o cluster.Options) *cluster.Cluster {
+// options say what cluster to run; without a binary it is the built one, without a
+// tls block the servers have certificates of a CA of their own.
+type options struct {
+	daemon.Options
+	cluster.NetworkOptions
+}
+
+// rig is a cluster whose servers each have a network namespace of their own.
+type rig struct {
+	*daemon.Cluster
+	Net *cluster.Network
+}
+
+// Load starts callers whose keys begin with a prefix that nobody used before.
+func (r *rig) Load(ctx context.Context, prefix string) *cluster.Load {
+	return cluster.NewLoad(ctx, r.Cluster, prefix)
+}
+
+// run starts a cluster that ends with the test. Its servers have no Vault and no
+// Nomad that answers: what is left is a cluster that keeps policies.
+func run(t *testing.T, o options) *rig {
 	t.Helper()
+	o.Members = o.Servers
+	network, err := cluster.NewNetwork(o.NetworkOptions)
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, network.Close()) })
+	issuer, err := network.NewIssuer()
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, issuer.Close()) })
+
 	if o.Binary == "" {
 		o.Binary = built(t)
 	}
-	o.Dir = t.TempDir()
-	c, err := cluster.Start(t.Context(), o)
+	o.Dir, o.Host = t.TempDir(), network
+	o.Issuer, o.Token, o.Timeout = issuer.URL, issuer.Token, cluster.CallTimeout
+	if o.TLS == nil {
+		o.TLS = certificates(t)
+	}
+	secret := filepath.Join(o.Dir, "secret")
+	must.NoError(t, os.WriteFile(secret, []byte("none"), 0o600))
+	nowhere := fmt.Sprintf("http://%s:1", network.Host())
+	env := stack.Env{
+		NomadAddr: nowhere, VaultAddr: nowhere, OakumRoleIDFile: secret, OakumSecretIDFile: secret, OIDCAudience: cluster.Audience,
+	}
+	c, err := daemon.Start(t.Context(), env, o.Options)
 	must.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -41,10 +82,24 @@ func run(t *testing.T, o cluster.Options) *cluster.Cluster {
 				keep(t, s.Name+".log", s.Log())
 			}
 		}
-		must.NoError(t, c.Close())
+		c.Kill()
 	})
-	return c
+	return &rig{Cluster: c, Net: network}
 }
+
+// certificates signs one for each server, all by the same CA.
+func certificates(t *testing.T) func(i int, dir string) (string, error) {
+	t.Helper()
+	ca, err := authority.New()
+	must.NoError(t, err)
+	return func(_ int, dir string) (string, error) {
+		files, err := ca.Write(dir, "server.default.oakum")
+		return authority.Block(files), err
+	}
+}
+
+// plain leaves the tls block out.
+func plain(int, string) (string, error) { return "", nil }
 
 // keep writes what explains a failure to where it outlives the test.
 func keep(t *testing.T, name, text string) {
@@ -55,7 +110,7 @@ func keep(t *testing.T, name, text string) {
 }
 
 // leader is the present one.
-func leader(t *testing.T, c *cluster.Cluster) *cluster.Server {
+func leader(t *testing.T, c *rig) *daemon.Server {
 	t.Helper()
 	s, err := c.Leader(t.Context())
 	must.NoError(t, err)
@@ -82,7 +137,7 @@ func lasts(t *testing.T, d time.Duration) {
 
 // verdict ends the load and checks everything that must hold after any fault:
 // one order explains what callers were told, and all servers have one state.
-func verdict(t *testing.T, c *cluster.Cluster, l *cluster.Load, all bool) []cluster.Operation {
+func verdict(t *testing.T, c *rig, l *cluster.Load, all bool) []cluster.Operation {
 	t.Helper()
 	history := l.Stop()
 	t.Log(cluster.Summary(history))

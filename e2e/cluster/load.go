@@ -11,6 +11,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/e2e/daemon"
 )
 
 // How callers behave.
@@ -21,15 +22,15 @@ const (
 	keysPerLoad = 5
 	// pace is the pause between two calls of one caller.
 	pace = 25 * time.Millisecond
-	// callTimeout is a caller's patience: about as long as an election, so that
+	// CallTimeout is a caller's patience: about as long as an election, so that
 	// some live through one and some give up.
-	callTimeout = 3 * time.Second
+	CallTimeout = 3 * time.Second
 )
 
 // Load is a set of callers that write and read policies, each call at another
 // server.
 type Load struct {
-	cluster *Cluster
+	cluster *daemon.Cluster
 	prefix  string // of its keys
 	began   time.Time
 	stop    context.CancelFunc
@@ -40,8 +41,8 @@ type Load struct {
 	values  int
 }
 
-// Load starts callers whose keys begin with a prefix that nobody used before.
-func (c *Cluster) Load(ctx context.Context, prefix string) *Load {
+// NewLoad starts callers whose keys begin with a prefix that nobody used before.
+func NewLoad(ctx context.Context, c *daemon.Cluster, prefix string) *Load {
 	l := &Load{cluster: c, prefix: prefix, began: time.Now()}
 	l.Resume(ctx)
 	return l
@@ -117,9 +118,9 @@ func (l *Load) value() string {
 }
 
 // Do makes one call and remembers what came of it.
-func (l *Load) Do(ctx context.Context, caller int, server *Server, o Operation) Operation {
+func (l *Load) Do(ctx context.Context, caller int, server *daemon.Server, o Operation) Operation {
 	o.Caller, o.Server, o.Call = caller, server.Name, l.Now()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	var err error
 	switch o.Kind {

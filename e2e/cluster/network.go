@@ -28,12 +28,26 @@ const host = 254
 // networksMax bounds the networks that one process has at a time.
 const networksMax = 10
 
-// Network is a bridge with a namespace on each of its ports. Members are
-// numbered from 0.
+// NetworkOptions say what a network's members are like. The functions may be nil;
+// they are given the number of a member, from 0.
+type NetworkOptions struct {
+	Members int
+	Relay   bool                 // whether they reach each other by way of this process; see Delay
+	Wrap    func(i int) []string // what a member's command line begins with
+	Env     func(i int) []string // added to a member's environment
+	DiskMiB int                  // of each member's own disk; 0 means none
+}
+
+// Network is a bridge with a namespace on each of its ports, for Oakum's servers to
+// run in. Members are numbered from 0.
 type Network struct {
-	name   string // of the bridge, and what all other names begin with
-	prefix string // of the addresses: the first three parts
-	size   int
+	options NetworkOptions
+	name    string // of the bridge, and what all other names begin with
+	prefix  string // of the addresses: the first three parts
+	size    int
+	home    string // of the servers' processes
+	disks   []*Disk
+	relays  []*relay
 
 	mu    sync.Mutex
 	rules []rule
@@ -46,7 +60,7 @@ type rule struct {
 }
 
 // NewNetwork makes namespaces that reach each other and this process.
-func NewNetwork(members int) (*Network, error) {
+func NewNetwork(o NetworkOptions) (*Network, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("make network: network namespaces need root")
 	}
@@ -60,7 +74,7 @@ func NewNetwork(members int) (*Network, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Network{prefix: prefix, size: members}
+	n := &Network{options: o, prefix: prefix, size: o.Members}
 	for i := range networksMax {
 		n.name = fmt.Sprintf("oak%dc%d", os.Getpid(), i)
 		if err = run("ip", "link", "add", n.name, "type", "bridge"); err == nil {
@@ -108,11 +122,6 @@ func (n *Network) Host() string { return fmt.Sprintf("%s.%d", n.prefix, host) }
 
 func (n *Network) namespace(i int) string { return fmt.Sprintf("%sn%d", n.name, i) }
 func (n *Network) port(i int) string      { return fmt.Sprintf("%sv%d", n.name, i) }
-
-// Inside is the command line that runs argv as that member.
-func (n *Network) Inside(i int, argv ...string) []string {
-	return append([]string{"ip", "netns", "exec", n.namespace(i)}, argv...)
-}
 
 // Cut drops what one member sends to another, and nothing of what comes back.
 func (n *Network) Cut(from, to int) error {
@@ -232,7 +241,13 @@ func onPort(key expr.MetaKey, port string) []expr.Any {
 
 // Close removes everything from the kernel, with the processes that still run
 // in it.
-func (n *Network) Close() error { return remove(n.name) }
+func (n *Network) Close() error {
+	var errs []error
+	for _, r := range n.relays {
+		errs = append(errs, r.close())
+	}
+	return errors.Join(append(errs, remove(n.name))...)
+}
 
 // remove takes a network away by its name; what is gone already is no error.
 func remove(name string) error {

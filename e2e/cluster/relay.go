@@ -147,9 +147,9 @@ func (r *relay) close() error {
 }
 
 // Delay keeps everything between the servers for a while, each way, and up to
-// jitter longer. The cluster must have been started with Relay.
-func (c *Cluster) Delay(hold, jitter time.Duration) {
-	for _, r := range c.relays {
+// jitter longer. The network must have been made with Relay.
+func (n *Network) Delay(hold, jitter time.Duration) {
+	for _, r := range n.relays {
 		r.delay.Store(int64(hold))
 		r.jitter.Store(int64(jitter))
 	}

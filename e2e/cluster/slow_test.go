@@ -15,16 +15,17 @@ import (
 
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/cluster"
+	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // TestSlowNetwork has every exchange between servers take its time, and changes
 // leaders meanwhile: what a new leader does not know yet it must not answer.
 func TestSlowNetwork(t *testing.T) {
-	c := run(t, cluster.Options{Servers: 3, Relay: true})
+	c := run(t, options{Options: daemon.Options{Servers: 3}, NetworkOptions: cluster.NetworkOptions{Relay: true}})
 	l := c.Load(t.Context(), "slow")
 	flows(t, l, "the cluster works before the fault")
-	c.Delay(100*time.Millisecond, 50*time.Millisecond)
+	c.Net.Delay(100*time.Millisecond, 50*time.Millisecond)
 	flows(t, l, "the cluster works slowly")
 	for range 2 {
 		old := leader(t, c)
@@ -33,7 +34,7 @@ func TestSlowNetwork(t *testing.T) {
 		must.NoError(t, old.Start())
 		rejoined(t, c, old)
 	}
-	c.Delay(0, 0)
+	c.Net.Delay(0, 0)
 	flows(t, l, "the cluster works as before")
 	verdict(t, c, l, true)
 }
@@ -41,13 +42,13 @@ func TestSlowNetwork(t *testing.T) {
 // TestDisks fills the disk of the leader, and has the disks of a leader and a
 // follower be slow, and stop to answer for longer than an election takes.
 func TestDisks(t *testing.T) {
-	c := run(t, cluster.Options{Servers: 3, DiskMiB: func(int) int { return 16 }})
+	c := run(t, options{Options: daemon.Options{Servers: 3}, NetworkOptions: cluster.NetworkOptions{DiskMiB: 16}})
 
 	t.Run("the leader's disk is full", func(t *testing.T) {
 		l := c.Load(t.Context(), "full")
 		flows(t, l, "the cluster works before the fault")
 		old := leader(t, c)
-		must.NoError(t, old.Disk.Fill())
+		must.NoError(t, c.Net.Disk(old.Index).Fill())
 		wait.For(t, "somebody else leads", func() bool {
 			now, err := c.Leader(t.Context())
 			return err == nil && now != old
@@ -55,7 +56,7 @@ func TestDisks(t *testing.T) {
 		flows(t, l, "the others go on")
 		wait.For(t, "it says why", func() bool { return strings.Contains(old.Log(), "no space left on device") })
 		t.Logf("the server with the full disk runs on: %v; it says:\n%s", old.Running(), lines(old.Log(), "no space left"))
-		must.NoError(t, old.Disk.Free())
+		must.NoError(t, c.Net.Disk(old.Index).Free())
 		if !old.Running() {
 			must.NoError(t, old.Start())
 		}
@@ -67,13 +68,13 @@ func TestDisks(t *testing.T) {
 	t.Run("a disk is slow", func(t *testing.T) {
 		l := c.Load(t.Context(), "slow")
 		flows(t, l, "the cluster works before the fault")
-		for _, s := range []*cluster.Server{leader(t, c), c.Others(leader(t, c))[0]} {
-			must.NoError(t, s.Slow(30))
+		for _, s := range []*daemon.Server{leader(t, c), c.Others(leader(t, c))[0]} {
+			must.NoError(t, c.Net.Slow(s, 30))
 			began := l.Now()
 			lasts(t, 4*time.Second)
 			t.Logf("30 writes to the disk of %s a second: %d changes confirmed in 4 s", s.Name, l.Accepted(began))
 			wait.For(t, "the cluster goes on slowly", func() bool { return l.Accepted(began) > 0 })
-			must.NoError(t, s.Slow(0))
+			must.NoError(t, c.Net.Slow(s, 0))
 			flows(t, l, "the cluster works after the fault")
 		}
 		verdict(t, c, l, true)
@@ -82,10 +83,10 @@ func TestDisks(t *testing.T) {
 	t.Run("a disk stops to answer", func(t *testing.T) {
 		l := c.Load(t.Context(), "frozen")
 		flows(t, l, "the cluster works before the fault")
-		for _, s := range []*cluster.Server{leader(t, c), c.Others(leader(t, c))[0]} {
-			must.NoError(t, s.Disk.Freeze())
+		for _, s := range []*daemon.Server{leader(t, c), c.Others(leader(t, c))[0]} {
+			must.NoError(t, c.Net.Disk(s.Index).Freeze())
 			lasts(t, 4*time.Second)
-			must.NoError(t, s.Disk.Thaw())
+			must.NoError(t, c.Net.Disk(s.Index).Thaw())
 			rejoined(t, c, s)
 			flows(t, l, "the cluster works after the fault")
 		}
@@ -107,7 +108,7 @@ func lines(log, text string) string {
 // TestRestoreUnderLoad puts a snapshot back while callers write: every key is
 // as it was at one moment, and then goes on from there.
 func TestRestoreUnderLoad(t *testing.T) {
-	c := run(t, cluster.Options{Servers: 3})
+	c := run(t, options{Options: daemon.Options{Servers: 3}})
 	l := c.Load(t.Context(), "kept")
 	flows(t, l, "the cluster works")
 	l.Stop()
@@ -142,7 +143,7 @@ func TestRestoreUnderLoad(t *testing.T) {
 func TestFailover(t *testing.T) {
 	const kills = 10
 	const budget = 5 * time.Second
-	c := run(t, cluster.Options{Servers: 3})
+	c := run(t, options{Options: daemon.Options{Servers: 3}})
 	var gaps []time.Duration
 	for i := range kills {
 		old := leader(t, c)

@@ -20,7 +20,7 @@ import (
 	"github.com/shoenig/test/must"
 	"go.etcd.io/bbolt"
 
-	"github.com/oakumhq/oakum/e2e/cluster"
+	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
@@ -112,11 +112,15 @@ func TestRollingUpgrade(t *testing.T) {
 	old, fresh := previous(t, root), next(t, root)
 	t.Logf("from level %d (TLS %v) to level %d", old.level, old.tls, fresh.level)
 	must.Less(t, fresh.level, old.level)
-	c := run(t, cluster.Options{Servers: 3, Binary: old.binary, Plain: !old.tls})
+	o := options{Options: daemon.Options{Servers: 3, Binary: old.binary}}
+	if !old.tls {
+		o.TLS = plain
+	}
+	c := run(t, o)
 	l := c.Load(t.Context(), "rolling")
 	flows(t, l, "the old version works")
 
-	upgrade := func(s *cluster.Server) {
+	upgrade := func(s *daemon.Server) {
 		s.Terminate()
 		below(t, s, old.level)
 		if !old.tls {
@@ -165,7 +169,7 @@ func TestRollingUpgrade(t *testing.T) {
 
 // below reads the log of a server that has stopped: no command in it is newer
 // than a level.
-func below(t *testing.T, s *cluster.Server, level int) {
+func below(t *testing.T, s *daemon.Server, level int) {
 	t.Helper()
 	store, err := raftboltdb.New(raftboltdb.Options{
 		Path: filepath.Join(s.Data, "raft", "raft", "raft.db"), BoltOptions: &bbolt.Options{ReadOnly: true, Timeout: time.Second},

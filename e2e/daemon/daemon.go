@@ -1,123 +1,59 @@
-// Package daemon runs Oakum's own binary beside a stack: one server or three,
-// as processes that can be killed and started again, and its command line as a
-// person would type it.
+// Package daemon runs Oakum's own binary as an operator would: a cluster of
+// servers, as processes that can be killed, paused and started again, and its
+// command line as a person would type it. The servers run on loopback, or on
+// another Host, beside the systems that an environment names.
 package daemon
 
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
+	"sync"
 	"time"
 
+	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/process"
 	"github.com/oakumhq/oakum/e2e/stack"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
-// httpPort and raftPort are those of the first server; the next ones follow.
-const (
-	httpPort = 4740
-	raftPort = 4780
-)
-
-// AnyPorts as Options.PortOffset lets Start choose free ports.
-const AnyPorts = -1
-
-// Options say what to run.
-type Options struct {
-	Binary     string
-	Dir        string
-	Servers    int    // 1 or 3
-	PortOffset int    // of the stack, or AnyPorts
-	Extra      string // HCL that is added to every server's configuration
-	Issuer     string // URL of an issuer that callers prove themselves to; "" means the stack's Vault
-	// Rewrite, when set, is given each configuration and returns the one to use.
-	Rewrite func(config string) string
-}
-
-// Cluster is a set of servers beside one stack.
+// Cluster is a set of servers that form one cluster.
 type Cluster struct {
-	Options
-	Env     stack.Env
 	Servers []*Server
+	options Options
 }
 
-// Server is one process.
+// Server is one of them.
 type Server struct {
 	*process.Process
 
 	Name   string
-	HTTP   string // URL of its API
-	raft   string
-	config string
-	binary string
+	Index  int            // from 0
+	HTTP   string         // URL of its API
+	Raft   string         // address that the other servers reach it at
+	Data   string         // folder of its state
+	Binary string         // that Start runs
+	Client *client.Client // with Options.Token
+
+	host   Host
+	config string // file
 }
 
-// ports are where one server listens.
-type ports struct{ http, raft int }
-
-// ports chooses where the servers listen.
-func (o Options) ports() ([]ports, error) {
-	var out []ports
-	for i := range o.Servers {
-		if o.PortOffset != AnyPorts {
-			out = append(out, ports{httpPort + i + o.PortOffset, raftPort + i + o.PortOffset})
-			continue
-		}
-		var p ports
-		for _, to := range []*int{&p.http, &p.raft} {
-			listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // an address is bound at once or not at all
-			if err != nil {
-				return nil, fmt.Errorf("find a free port: %w", err)
-			}
-			defer listener.Close() //nolint:errcheck // the server listens there next; until all are found it is kept
-			*to = listener.Addr().(*net.TCPAddr).Port
-		}
-		out = append(out, p)
-	}
-	return out, nil
-}
-
-// Start writes the configurations, starts every server and waits for a leader.
+// Start writes the configurations, starts every server and waits for a leader. An
+// error leaves nothing running.
 func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
-	c := &Cluster{Options: o, Env: env}
-	at, err := o.ports()
-	if err != nil {
+	if o.Host == nil {
+		o.Host = Loopback(AnyPorts)
+	}
+	c := &Cluster{options: o}
+	if err := c.prepare(env); err != nil {
 		return nil, err
-	}
-	var joins []string
-	for _, p := range at {
-		joins = append(joins, fmt.Sprintf("%q", fmt.Sprintf("127.0.0.1:%d", p.raft)))
-	}
-	for i, p := range at {
-		name := fmt.Sprintf("oakum-%d", i+1)
-		dir := filepath.Join(o.Dir, name)
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return nil, fmt.Errorf("make server folder: %w", err)
-		}
-		s := &Server{
-			Name: name, HTTP: fmt.Sprintf("http://127.0.0.1:%d", p.http), raft: fmt.Sprintf("127.0.0.1:%d", p.raft),
-			config: filepath.Join(dir, "oakum.hcl"), binary: o.Binary, Process: process.New(filepath.Join(dir, "oakum.log")),
-		}
-		text := c.configuration(name, filepath.Join(dir, "data"), p, joins)
-		if o.Rewrite != nil {
-			text = o.Rewrite(text)
-		}
-		if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
-			return nil, fmt.Errorf("write configuration: %w", err)
-		}
-		c.Servers = append(c.Servers, s)
 	}
 	for _, s := range c.Servers {
 		if err := s.Start(); err != nil {
@@ -130,116 +66,117 @@ func Start(ctx context.Context, env stack.Env, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// configuration is what an operator would write for this stack.
-func (c *Cluster) configuration(name, data string, at ports, joins []string) string {
-	identity := proofByVault(c.Env)
-	if c.Issuer != "" {
-		identity = proofByIssuer(c.Issuer)
+// prepare writes everything that the servers need before they start.
+func (c *Cluster) prepare(env stack.Env) error {
+	var dirs []string
+	for i := range c.options.Servers {
+		dir := filepath.Join(c.options.Dir, name(i))
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make server folder: %w", err)
+		}
+		dirs = append(dirs, dir)
 	}
-	return fmt.Sprintf(`name     = %q
-data_dir = %q
-
-addresses {
-  http = "127.0.0.1:%d"
-  raft = "127.0.0.1:%d"
-}
-server {
-  bootstrap_expect = %d
-  retry_join       = [%s]
-}
-
-nomad { address = %q }
-consul { address = %q }
-prometheus {
-  address         = %q
-  scrape_interval = "5s"
-}
-%s
-  audience = %q
-  rule "pipelines" {
-    when         = contains(claims.groups, "deployers")
-    capabilities = ["read", "patch-submit", "simulate", "policy-write"]
-  }
-  rule "release managers" {
-    when         = contains(claims.groups, "release-managers")
-    capabilities = ["read", "approve", "rollout-control", "operator", "policy-write", "simulate"]
-  }
-}
-
-intervals {
-  profiler   = "2s"
-  checkpoint = "10s"
-}
-%s
-`, name, data, at.http, at.raft, len(joins), strings.Join(joins, ", "),
-		c.Env.NomadAddr, c.Env.ConsulAddr, c.Env.PrometheusAddr, identity, c.Env.OIDCAudience, c.Extra)
-}
-
-// proofByVault has Vault give the server its tokens and its certificate, and
-// sign who callers are. The auth block is left open for the rules.
-func proofByVault(env stack.Env) string {
-	return fmt.Sprintf(`
-vault {
-  address        = %q
-  role_id_file   = %q
-  secret_id_file = %q
-  nomad {
-    auth_method = %q
-    oidc_role   = %q
-  }
-  consul {
-    auth_method = %q
-    oidc_role   = %q
-  }
-}
-
-tls {
-  vault {
-    mount = %q
-    role  = %q
-    ttl   = "1h"
-  }
-}
-
-auth {`, env.VaultAddr, env.OakumRoleIDFile, env.OakumSecretIDFile, env.NomadAuthMethod, env.NomadOIDCRole,
-		env.ConsulAuthMethod, env.ConsulOIDCRole, env.PKIPath, env.PKIRole)
-}
-
-// proofByIssuer has callers prove who they are with an issuer's tokens, and the
-// servers speak in the clear. The auth block is left open for the rules.
-func proofByIssuer(url string) string {
-	return fmt.Sprintf(`
-tls { insecure = true }
-
-auth {
-  issuer   = %q
-  jwks_url = %q`, url, url+"/.well-known/keys")
-}
-
-// Start runs the process; its log is appended to.
-func (s *Server) Start() error {
-	return s.Launch([]string{s.binary, "agent", "-config=" + s.config}, nil)
-}
-
-// Raft is the address between the servers.
-func (s *Server) Raft() string { return s.raft }
-
-// Stop ends every server.
-func (c *Cluster) Stop() error {
-	for _, s := range c.Servers {
-		s.Terminate()
+	places, err := c.options.Host.Places(dirs)
+	if err != nil {
+		return err
+	}
+	if c.options.Join == nil {
+		for _, p := range places {
+			c.options.Join = append(c.options.Join, p.Raft)
+		}
+	}
+	for i, p := range places {
+		s, err := c.server(env, i, dirs[i], p)
+		if err != nil {
+			return err
+		}
+		c.Servers = append(c.Servers, s)
 	}
 	return nil
 }
 
-// Leader waits until the servers agree on a leader that lives, and returns it.
+func name(i int) string { return fmt.Sprintf("oakum-%d", i+1) }
+
+// server prepares one server.
+func (c *Cluster) server(env stack.Env, i int, dir string, at Place) (*Server, error) {
+	o := c.options
+	tls, err := o.tls(env, i, dir)
+	if err != nil {
+		return nil, err
+	}
+	text, err := configuration{Options: o, Env: env, Name: name(i), Place: at, TLS: tls}.text()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		Process: process.New(filepath.Join(dir, "oakum.log")),
+		Name:    name(i), Index: i, HTTP: "http://" + at.HTTP, Raft: at.Raft, Data: at.Data, Binary: o.Binary,
+		host: o.Host, config: filepath.Join(dir, "oakum.hcl"),
+	}
+	if err := os.WriteFile(s.config, []byte(text), 0o600); err != nil {
+		return nil, fmt.Errorf("write configuration: %w", err)
+	}
+	s.Client, err = client.New(client.Config{Address: s.HTTP, Token: o.Token, Timeout: o.Timeout})
+	return s, err
+}
+
+// Start runs the process; its log is appended to.
+func (s *Server) Start() error {
+	run, env := s.host.Process(s.Index, []string{s.Binary, "agent", "-config=" + s.config})
+	return s.Launch(run, env)
+}
+
+// Configure adds HCL to the server's configuration; it holds from the next start.
+func (s *Server) Configure(hcl string) error {
+	file, err := os.OpenFile(s.config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	_, err = file.WriteString(hcl)
+	return errors.Join(err, file.Close())
+}
+
+// Stop has every server end by itself.
+func (c *Cluster) Stop() error {
+	for _, s := range c.Servers {
+		s.Terminate()
+		s.Client.Close()
+	}
+	return nil
+}
+
+// Kill ends every server as a crash would, also one that is paused.
+func (c *Cluster) Kill() {
+	for _, s := range c.Servers {
+		s.Kill()
+		s.Client.Close()
+	}
+}
+
+// healthTimeout bounds one question about a server's health: a server that is
+// paused never answers.
+const healthTimeout = 2 * time.Second
+
+// Health is what a server says of itself; ok is false when it says nothing.
+func (s *Server) Health(ctx context.Context) (report api.HealthReport, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	report, err := s.Client.Health(ctx)
+	return report, err == nil
+}
+
+// Ready reports whether the server answers, and is ready by its own account.
+func (s *Server) Ready(ctx context.Context) bool {
+	report, ok := s.Health(ctx)
+	return ok && report.Ready
+}
+
+// Leader waits for a server that leads by its own account and that a majority,
+// itself included, takes for the leader.
 func (c *Cluster) Leader(ctx context.Context) (*Server, error) {
 	var leader *Server
 	err := wait.Until(ctx, wait.Patience, func() bool {
-		i := slices.IndexFunc(c.Servers, func(s *Server) bool { return s.Running() && s.leads(ctx) })
-		if i >= 0 {
-			leader = c.Servers[i]
-		}
+		leader = c.leader(ctx)
 		return leader != nil
 	})
 	if err != nil {
@@ -248,38 +185,33 @@ func (c *Cluster) Leader(ctx context.Context) (*Server, error) {
 	return leader, nil
 }
 
-// health is what a server says of itself.
-type health struct {
-	Ready  bool   `json:"ready"`
-	Leader string `json:"leader"` // its address between servers
-}
-
-// leads asks a server whether it is the leader and ready.
-func (s *Server) leads(ctx context.Context) bool {
-	report, ok := s.health(ctx)
-	return ok && report.Ready && report.Leader == s.raft
-}
-
-// Answers reports whether the server's API is open and knows a leader.
-func (s *Server) Answers(ctx context.Context) bool {
-	report, ok := s.health(ctx)
-	return ok && report.Ready
-}
-
-func (s *Server) health(ctx context.Context) (report health, ok bool) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second) // one that is paused never answers
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.HTTP+"/v1/health", nil)
-	if err != nil {
-		return report, false
+// leader asks every server once who leads.
+func (c *Cluster) leader(ctx context.Context) *Server {
+	named := make([]string, len(c.Servers)) // the leader's address, as each server that is ready says
+	var asking sync.WaitGroup
+	for i, s := range c.Servers {
+		asking.Go(func() {
+			if report, ok := s.Health(ctx); ok && report.Ready {
+				named[i] = report.Leader
+			}
+		})
 	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return report, false
+	asking.Wait()
+	votes := map[string]int{}
+	for _, address := range named {
+		votes[address]++
 	}
-	defer res.Body.Close()
-	err = json.NewDecoder(res.Body).Decode(&report)
-	return report, err == nil
+	for i, s := range c.Servers {
+		if named[i] == s.Raft && votes[s.Raft] > len(c.Servers)/2 {
+			return s
+		}
+	}
+	return nil
+}
+
+// Others are all servers but those.
+func (c *Cluster) Others(not ...*Server) []*Server {
+	return slices.DeleteFunc(slices.Clone(c.Servers), func(s *Server) bool { return slices.Contains(not, s) })
 }
 
 // Any returns a server that runs.
@@ -290,6 +222,32 @@ func (c *Cluster) Any() *Server {
 		}
 	}
 	return c.Servers[0]
+}
+
+// Agree waits until every server has applied the same log, and returns an error
+// when their states differ then.
+func (c *Cluster) Agree(ctx context.Context) (api.StateInfo, error) {
+	var infos []api.StateInfo
+	err := wait.Until(ctx, wait.Patience, func() bool {
+		infos = nil
+		for _, s := range c.Servers {
+			info, err := s.Client.State(ctx)
+			infos = append(infos, info)
+			if err != nil || info.Index != infos[0].Index {
+				return false
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return api.StateInfo{}, fmt.Errorf("wait until all servers are at one index: %w: %+v", err, infos)
+	}
+	for _, info := range infos {
+		if info.Hash != infos[0].Hash || info.Level != infos[0].Level {
+			return info, fmt.Errorf("the states of %s and %s differ at index %d: %+v", infos[0].Server, info.Server, info.Index, infos)
+		}
+	}
+	return infos[0], nil
 }
 
 // Client speaks to a running server with a token.
@@ -306,21 +264,18 @@ type Result struct {
 // Oakum runs the command line against a running server.
 func (c *Cluster) Oakum(ctx context.Context, token string, args ...string) Result {
 	var out, errs bytes.Buffer
-	code := c.OakumTo(ctx, token, &out, &errs, args...)
-	return Result{Stdout: out.String(), Stderr: errs.String(), Code: code}
-}
-
-// OakumTo is Oakum with its output as it comes.
-func (c *Cluster) OakumTo(ctx context.Context, token string, stdout, stderr io.Writer, args ...string) int {
-	cmd := exec.CommandContext(ctx, c.Binary, args...)
+	cmd := exec.CommandContext(ctx, c.options.Binary, args...)
 	cmd.Env = append(os.Environ(), "OAKUM_ADDR="+c.Any().HTTP, "OAKUM_TOKEN="+token)
-	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	res := Result{}
 	if err := cmd.Run(); err != nil {
+		res.Code = -1
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			return exit.ExitCode()
+			res.Code = exit.ExitCode()
+		} else {
+			fmt.Fprintln(&errs, err)
 		}
-		fmt.Fprintln(stderr, err)
-		return -1
 	}
-	return 0
+	res.Stdout, res.Stderr = out.String(), errs.String()
+	return res
 }

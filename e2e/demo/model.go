@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/e2e/fleet"
@@ -46,15 +46,12 @@ func (m *modelled) Open(ctx context.Context, t *teller) (o daemon.Options, env s
 		NomadAddr: m.served.NomadURL, ConsulAddr: m.served.ConsulURL, PrometheusAddr: m.served.PrometheusURL, OIDCAudience: audience,
 	}
 	return daemon.Options{
-		Dir: filepath.Join(m.folder.path, "oakum"), PortOffset: daemon.AnyPorts, Issuer: m.served.IssuerURL, Rewrite: hurried,
+		Dir: filepath.Join(m.folder.path, "oakum"), Issuer: m.served.IssuerURL, Paces: paces,
 	}, env, nil
 }
 
-// hurried has the servers look as often as a fleet without a network allows.
-func hurried(config string) string {
-	return strings.NewReplacer(`scrape_interval = "5s"`, `scrape_interval = "1s"`, `profiler   = "2s"`, `profiler   = "1s"`, `checkpoint = "10s"`, `checkpoint = "2s"`).Replace(config) +
-		"simulator {\n  rate   = 10\n  warmup = \"2s\"\n}\n"
-}
+// paces are as quick as a fleet without a network allows.
+var paces = daemon.Paces{Scrape: time.Second, Profiler: time.Second, Checkpoint: 2 * time.Second, Warmup: 2 * time.Second, Rate: 10}
 
 // examplePatches are the patches of the repository by name. The model's machines
 // have their images where the patches say.

@@ -42,10 +42,9 @@ func (r *realStack) Open(ctx context.Context, t *teller) (o daemon.Options, env 
 		return o, env, err
 	}
 	t.chapter("Three Oakum servers, which get their Nomad and Consul tokens by way of Vault")
-	return daemon.Options{
-		Dir: filepath.Join(r.dir, "oakum"), PortOffset: r.stack.Offset(),
-		Extra: fmt.Sprintf("simulator {\n  rate = %d\n}\n", deploy.SandboxRate),
-	}, r.env, nil
+	paces := daemon.StackPaces
+	paces.Rate = deploy.SandboxRate
+	return daemon.Options{Dir: filepath.Join(r.dir, "oakum"), Host: daemon.Loopback(r.stack.Offset()), Paces: paces}, r.env, nil
 }
 
 func (r *realStack) openShop(ctx context.Context, t *teller) error {

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -124,7 +123,8 @@ func (r *rig) open(ctx context.Context) (err error) {
 	}
 	env := stack.Env{NomadAddr: r.nomad.URL, ConsulAddr: r.consul.URL, PrometheusAddr: r.prometheus.URL, OIDCAudience: audience}
 	r.cluster, err = daemon.Start(ctx, env, daemon.Options{
-		Binary: r.binary, Dir: filepath.Join(r.dir, "oakum"), Servers: r.servers, PortOffset: offset, Issuer: r.served.IssuerURL, Rewrite: intervals,
+		Binary: r.binary, Dir: filepath.Join(r.dir, "oakum"), Servers: r.servers, Host: daemon.Loopback(offset), Issuer: r.served.IssuerURL,
+		Paces: daemon.Paces{Scrape: 5 * time.Second},
 	})
 	if err != nil {
 		return err
@@ -151,17 +151,6 @@ func (r *rig) close() error {
 		errs = append(errs, os.RemoveAll(r.dir))
 	}
 	return errors.Join(errs...)
-}
-
-// intervals are those that a server has by itself, not the quick ones of the
-// other tests.
-func intervals(config string) string {
-	at := strings.Index(config, "intervals {")
-	end := strings.Index(config[max(at, 0):], "}")
-	if at < 0 || end < 0 {
-		return config
-	}
-	return config[:at] + config[at+end+1:]
 }
 
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
