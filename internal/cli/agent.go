@@ -3,13 +3,13 @@ package cli
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"runtime"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 // list is a flag that may be given several times.
@@ -79,7 +79,7 @@ commit's date. The last two are missing where it was not built in a checkout.`).
 			"Go": runtime.Version(), "Platform": runtime.GOOS + "/" + runtime.GOARCH,
 		}
 		return e.show(c.out, answer, func(w io.Writer) {
-			fields(w, "Oakum", e.Build.Version, "Commit", commit, "Date", date, "Go", answer["Go"], "Platform", answer["Platform"])
+			view.Fields(w, "Oakum", e.Build.Version, "Commit", commit, "Date", date, "Go", answer["Go"], "Platform", answer["Platform"])
 		})
 	}
 	return c
@@ -97,53 +97,11 @@ The exit code is 2 when the server is not ready.`).remote().prints()
 			return err
 		}
 		self, selfErr := cl.Self(ctx)
-		err = e.show(c.out, health, func(w io.Writer) { e.printStatus(w, cl, health, self, selfErr) })
+		err = e.show(c.out, health, func(w io.Writer) { view.Status(w, cl.Address(), health, self, selfErr, e.Now()) })
 		if err == nil && !health.Ready {
 			return no("")
 		}
 		return err
 	})
 	return c
-}
-
-func (e *env) printStatus(w io.Writer, cl *client.Client, health api.HealthReport, self api.AgentSelf, selfErr error) {
-	who := self.Identity.Name + " (" + self.Identity.Via + ")"
-	if selfErr != nil {
-		who = "unknown: " + api.AsError(selfErr).Message
-	} else if self.AuthOff {
-		who = "anybody: authentication is off (-dev)"
-	}
-	ready := "yes"
-	if !health.Ready {
-		ready = "no: " + strings.Join(health.Because, ", ")
-	}
-	fields(w, "Server", health.Server+" at "+cl.Address(), "Version", self.Version, "Ready", ready,
-		"Look at", strings.Join(health.Warnings, ", "), "Leader", health.Leader, "You are", who, "Your rights", capabilities(self.Identity.Capabilities))
-	if len(health.Sources) == 0 {
-		return
-	}
-	fmt.Fprintln(w)
-	t := newTable("Source", "State", "Since", "Detail")
-	for _, s := range health.Sources {
-		since, detail := s.Since, s.Partial
-		if s.Failures > 0 {
-			since, detail = s.Failing, count(s.Failures, "failure")+" in a row: "+s.Error
-		} else if s.Error != "" {
-			detail = s.Error
-		}
-		state := string(s.State())
-		if s.State() == api.SourceWhole {
-			state = "ok"
-		}
-		t.add(s.Name, state, age(e.Now(), since), detail)
-	}
-	t.print(w, "")
-}
-
-func capabilities(caps []api.Capability) string {
-	words := make([]string, len(caps))
-	for i, c := range caps {
-		words[i] = string(c)
-	}
-	return strings.Join(words, " ")
 }

@@ -2,12 +2,11 @@ package cli
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"time"
 
-	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 // intentLong is how long an effect usually takes at most: Nomad places a stage
@@ -28,7 +27,7 @@ The exit code is 2 when one is older than -older-than.`).remote().reads().prints
 		if err != nil {
 			return err
 		}
-		if err := e.show(c.out, open, func(w io.Writer) { e.printIntents(w, open) }); err != nil {
+		if err := e.show(c.out, open, func(w io.Writer) { view.Intents(w, open, e.Now()) }); err != nil {
 			return err
 		}
 		late := 0
@@ -38,28 +37,9 @@ The exit code is 2 when one is older than -older-than.`).remote().reads().prints
 			}
 		}
 		if late > 0 {
-			return no("%s open for more than %s", count(late, "effect"), span(*old))
+			return no("%s open for more than %s", view.Count(late, "effect"), view.Span(*old))
 		}
 		return nil
 	})
 	return c
-}
-
-func (e *env) printIntents(w io.Writer, open []api.OpenIntent) {
-	if len(open) == 0 {
-		fmt.Fprintln(w, "No effect is open.")
-		return
-	}
-	t := newTable("Rollout", "Target", "Status", "Effect", "Open for", "Announced by", "In its way")
-	for _, i := range open {
-		effect, by := string(i.Kind), i.By
-		if i.Stage > 0 {
-			effect += fmt.Sprintf(" %d", i.Stage)
-		}
-		if i.Term > 0 {
-			by += fmt.Sprintf(" (term %d)", i.Term)
-		}
-		t.add(i.Rollout, i.Target.String(), string(i.Status), effect, age(e.Now(), i.Intended), by, i.Trouble)
-	}
-	t.print(w, "")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 func autopilotGet(e *env) *command {
@@ -31,7 +32,7 @@ func printAutopilot(w io.Writer, c api.AutopilotConfig) {
 	if c.ModifyIndex == 0 {
 		from = "the leader's configuration file"
 	}
-	fields(w, "Clean up dead servers", yesNo(c.CleanupDeadServers), "Dead after", c.DeadServerThreshold.String(),
+	view.Fields(w, "Clean up dead servers", view.YesNo(c.CleanupDeadServers), "Dead after", c.DeadServerThreshold.String(),
 		"Voters at least", fmt.Sprint(c.MinQuorum), "Last contact within", c.LastContactThreshold.String(),
 		"Trailing logs at most", fmt.Sprint(c.MaxTrailingLogs), "Votes after", c.ServerStabilizationTime.String(), "From", from)
 }
@@ -95,12 +96,12 @@ The exit code is 2 when a server is not healthy or its state differs.`).remote()
 			return err
 		}
 		err = e.show(c.out, seen, func(w io.Writer) {
-			fields(w, "Healthy", yesNo(seen.Healthy), "Voters that may be lost", fmt.Sprint(seen.FailureTolerance),
+			view.Fields(w, "Healthy", view.YesNo(seen.Healthy), "Voters that may be lost", fmt.Sprint(seen.FailureTolerance),
 				"Leader", seen.Leader, "Voters", strings.Join(seen.Voters, " "))
 			fmt.Fprintln(w)
-			e.printServers(w, seen.Servers)
+			view.Servers(w, seen.Servers, e.Now())
 			for _, d := range seen.Divergent {
-				fmt.Fprintf(w, "\nThe state of %s differs from the leader's at index %d, seen %s ago.\n", d.Server, d.Index, age(e.Now(), d.Since))
+				fmt.Fprintf(w, "\nThe state of %s differs from the leader's at index %d, seen %s ago.\n", d.Server, d.Index, view.Age(e.Now(), d.Since))
 			}
 		})
 		if err == nil && (!seen.Healthy || len(seen.Divergent) > 0) {
@@ -109,29 +110,4 @@ The exit code is 2 when a server is not healthy or its state differs.`).remote()
 		return err
 	})
 	return c
-}
-
-// printServers is the table of list-peers and of autopilot's health.
-func (e *env) printServers(w io.Writer, all []api.ServerInfo) {
-	t := newTable("ID", "Address", "State", "Voter", "Version", "Last index", "Lag", "Contact", "Healthy", "Since")
-	for _, s := range all {
-		state, contact, healthy, since := "follower", "-", "-", "-"
-		if s.Leader {
-			state = "leader"
-		} else if s.LastContact > 0 {
-			contact = span(s.LastContact.D())
-		}
-		if s.Silent != "" {
-			state = "silent"
-		}
-		if s.Healthy != nil {
-			healthy, since = yesNo(*s.Healthy), age(e.Now(), s.StableSince)
-		}
-		voter := yesNo(s.Voter)
-		if s.NonVoter {
-			voter = "never"
-		}
-		t.add(s.ID, s.Address, state, voter, s.Version, fmt.Sprint(s.LastIndex), fmt.Sprint(s.Lag), contact, healthy, since)
-	}
-	t.print(w, "")
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/hashicorp/cli"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 // AgentOptions is what `oakum agent` was asked to run.
@@ -197,7 +198,7 @@ var _ cli.Command = family{}
 
 // Help returns the help; the library appends the commands.
 func (f family) Help() string {
-	return "Usage: oakum " + f.name + " <subcommand> [options] [args]\n\n" + indent(strings.TrimSpace(f.help), "  ")
+	return "Usage: oakum " + f.name + " <subcommand> [options] [args]\n\n" + view.Indent(strings.TrimSpace(f.help), "  ")
 }
 
 // Synopsis returns one line for the list of commands.

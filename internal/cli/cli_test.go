@@ -196,13 +196,3 @@ func TestFlagsStandAnywhere(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, []string{"-a"}, rest)
 }
-
-func TestAmountsAndSpans(t *testing.T) {
-	for want, got := range map[string]string{
-		"212 ms": amount(0.212, "seconds"), "1.5 s": amount(1.5, "s"), "90 µs": amount(0.00009, "s"),
-		"64 MiB": amount(64<<20, "bytes"), "1.2 %": amount(0.012, "ratio"), "0.25 cores": amount(0.25, "cores"),
-		"1m30s": span(90 * time.Second), "2h5m": span(125 * time.Minute), "3d1h": span(73 * time.Hour), "0s": span(-1),
-	} {
-		must.EqOp(t, want, got)
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/cli"
 
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 // command is one command, with its flags ready to be parsed.
@@ -92,7 +93,7 @@ func (c *command) usage() string {
 // help is written from the flags themselves, so that it cannot lie about them.
 func (c *command) help() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: %s\n\n%s\n", c.usage(), indent(strings.TrimSpace(c.text), "  "))
+	fmt.Fprintf(&b, "Usage: %s\n\n%s\n", c.usage(), view.Indent(strings.TrimSpace(c.text), "  "))
 	own, general := "", ""
 	c.flags.VisitAll(func(f *flag.Flag) {
 		entry := "\n" + flagHelp(f)
@@ -118,35 +119,7 @@ func flagHelp(f *flag.Flag) string {
 	if value != "" {
 		head += "=<" + strings.ToLower(value) + ">"
 	}
-	return head + "\n" + indent(wrap(text, 72), "    ") + "\n"
-}
-
-func indent(text, by string) string {
-	lines := strings.Split(text, "\n")
-	for i, line := range lines {
-		if line != "" {
-			lines[i] = by + line
-		}
-	}
-	return strings.Join(lines, "\n")
-}
-
-// wrap breaks text between words.
-func wrap(text string, width int) string {
-	var b strings.Builder
-	column := 0
-	for word := range strings.FieldsSeq(text) {
-		if column > 0 && column+1+len(word) > width {
-			b.WriteString("\n")
-			column = 0
-		} else if column > 0 {
-			b.WriteString(" ")
-			column++
-		}
-		b.WriteString(word)
-		column += len(word)
-	}
-	return b.String()
+	return head + "\n" + view.Indent(view.Wrap(text, 72), "    ") + "\n"
 }
 
 // connection holds the flags that say how to reach the agent.
@@ -213,6 +186,7 @@ func (c *command) asks(e *env, run func(ctx context.Context, cl *client.Client, 
 // listing is what a command runs that shows a table of all things of a kind,
 // or says that there are none.
 func listing[T any](e *env, c *command, all func(*client.Client, context.Context, client.Query) ([]T, client.Meta, error),
+
 	empty string, head []string, row func(T) []string,
 ) func(context.Context, []string) error {
 	return c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
@@ -225,11 +199,11 @@ func listing[T any](e *env, c *command, all func(*client.Client, context.Context
 				fmt.Fprintln(w, empty)
 				return
 			}
-			t := newTable(head...)
+			t := view.NewTable(head...)
 			for _, f := range found {
-				t.add(row(f)...)
+				t.Add(row(f)...)
 			}
-			t.print(w, "")
+			t.Print(w, "")
 		})
 	})
 }

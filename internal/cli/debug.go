@@ -13,6 +13,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 // redacted stands for what a bug report must not carry.
@@ -47,7 +48,7 @@ jobs, services and people are in it.`).remote().reads()
 		}
 		e.printf("Wrote %s.\n", name)
 		if missing > 0 {
-			e.warnf("%s could not be read; the file says why.\n", count(missing, "part"))
+			e.warnf("%s could not be read; the file says why.\n", view.Count(missing, "part"))
 		}
 		return nil
 	})

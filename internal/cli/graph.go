@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
@@ -92,59 +92,13 @@ rack or a volume would do:
 			if err != nil {
 				return err
 			}
-			return e.show(c.out, w, func(out io.Writer) { printWithout(out, w) })
+			return e.show(c.out, w, func(out io.Writer) { view.Without(out, w) })
 		}
 		i, _, err := cl.GraphImpact(ctx, args[0], c.query())
 		if err != nil {
 			return err
 		}
-		return e.show(c.out, i, func(w io.Writer) { printImpact(w, i) })
+		return e.show(c.out, i, func(w io.Writer) { view.Impact(w, i) })
 	})
 	return c
-}
-
-// listed is a list of names in words.
-func listed(words []string) string {
-	if len(words) == 0 {
-		return "nothing"
-	}
-	return strings.Join(words, " ")
-}
-
-// sharedMax is how many services a server lists that share nodes with one.
-const sharedMax = 16
-
-// shared tells when the list may not be all.
-func shared(services []string) string {
-	if len(services) < sharedMax {
-		return strings.Join(services, " ")
-	}
-	return fmt.Sprintf("%s; there may be more, %d are listed", strings.Join(services, " "), sharedMax)
-}
-
-func printWithout(w io.Writer, g api.GraphWithout) {
-	weakened := make([]string, len(g.Weakened))
-	for i, l := range g.Weakened {
-		weakened[i] = fmt.Sprintf("%s (%d left)", l.Service, l.Left)
-	}
-	fields(w, "Without", g.Place, "Down", listed(g.Down), "Weakened", listed(weakened),
-		"Certainly hurts", listed(g.Certain), "Possibly hurts too", listed(g.Possible), "Cut off", listed(g.CutOff))
-}
-
-func printImpact(w io.Writer, i api.GraphImpact) {
-	crit := i.Criticality
-	fields(w, "Service", i.Service, "Certainly hurts", listed(i.Certain), "Possibly hurts too", listed(i.Possible),
-		"Single point", yesNo(crit.SinglePoint), "Stands before", strings.Join(crit.Dominates, " "),
-		"Blast radius", fmt.Sprintf("%d certain, %d possible", crit.BlastRadius, crit.BlastRadiusMax),
-		"One instance", yesNo(crit.SingleInstance), "Shares nodes with", shared(crit.SharedNodesWith),
-		"Score", fmt.Sprintf("%.2f", crit.Score))
-	if len(crit.Parts) == 0 {
-		return
-	}
-	fmt.Fprintln(w, "\nThe score is the sum of:")
-	t := newTable("Part", "Value", "Because")
-	for _, p := range crit.Parts {
-		t.add(p.Name, fmt.Sprintf("%.2f", p.Value), p.Reason)
-	}
-	t.print(w, "  ")
 }

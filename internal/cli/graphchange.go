@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
@@ -39,7 +39,7 @@ some:
 				}
 			}
 		}
-		if err := e.show(c.out, found, func(w io.Writer) { printFindings(w, found) }); err != nil {
+		if err := e.show(c.out, found, func(w io.Writer) { view.Findings(w, found) }); err != nil {
 			return err
 		}
 		if *kind != "" && len(found.Findings) > 0 {
@@ -48,20 +48,6 @@ some:
 		return nil
 	})
 	return c
-}
-
-func printFindings(w io.Writer, g api.GraphFindings) {
-	if len(g.Findings) == 0 {
-		fmt.Fprintln(w, "There is nothing to look at.")
-		return
-	}
-	for _, f := range g.Findings {
-		what := f.To
-		if f.From != "" {
-			what = f.From + " -> " + f.To
-		}
-		fmt.Fprintf(w, "%s  %s\n    %s\n    %s\n", strings.ReplaceAll(string(f.Kind), "_", " "), what, f.Text, f.Do)
-	}
 }
 
 func graphDiff(e *env) *command {
@@ -82,7 +68,7 @@ The exit code is 2 when something changed.`).remote().reads().prints()
 		if err != nil {
 			return err
 		}
-		if err := e.show(c.out, d, func(w io.Writer) { printDelta(w, d.Delta) }); err != nil {
+		if err := e.show(c.out, d, func(w io.Writer) { view.Delta(w, d.Delta) }); err != nil {
 			return err
 		}
 		if !d.Delta.Empty() {
@@ -102,36 +88,6 @@ func moment(text string, now time.Time) string {
 		}
 	}
 	return text
-}
-
-func printDelta(w io.Writer, d api.GraphDelta) {
-	if d.Empty() {
-		fmt.Fprintln(w, "Nothing changed.")
-		return
-	}
-	for _, name := range d.Added {
-		fmt.Fprintf(w, "+ service %s\n", name)
-	}
-	for _, name := range d.Removed {
-		fmt.Fprintf(w, "- service %s\n", name)
-	}
-	for _, x := range d.Edges {
-		fmt.Fprintln(w, deltaLine(x))
-	}
-	if d.Truncated {
-		fmt.Fprintln(w, "There was more than the record lists; oakum graph show has the whole as it is now.")
-	}
-}
-
-func deltaLine(x api.EdgeDelta) string {
-	words := func(s api.EdgeState) string { return strings.ReplaceAll(string(s), "_", " ") }
-	switch {
-	case x.Before == "":
-		return fmt.Sprintf("+ %s -> %s  %s", x.From, x.To, words(x.After))
-	case x.After == "":
-		return fmt.Sprintf("- %s -> %s  was %s", x.From, x.To, words(x.Before))
-	}
-	return fmt.Sprintf("~ %s -> %s  %s, was %s", x.From, x.To, words(x.After), words(x.Before))
 }
 
 func graphWatch(e *env) *command {
@@ -197,6 +153,6 @@ func (e *env) printChange(c *command, at time.Time, d api.GraphDelta) error {
 		return e.show(c.out, d, nil)
 	}
 	e.printf("%s\n", at.UTC().Format(time.RFC3339))
-	printDelta(e.Stdout, d)
+	view.Delta(e.Stdout, d)
 	return nil
 }

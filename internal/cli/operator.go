@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 func raftPeers(e *env) *command {
@@ -22,7 +23,7 @@ tells who is healthy. With -stale any server answers, also without a leader.`).r
 		if err != nil {
 			return err
 		}
-		return e.show(c.out, all, func(w io.Writer) { e.printServers(w, all) })
+		return e.show(c.out, all, func(w io.Writer) { view.Servers(w, all, e.Now()) })
 	})
 	return c
 }
@@ -80,7 +81,7 @@ at the same index must have the same hash.`).remote().prints()
 			return err
 		}
 		return e.show(c.out, s, func(w io.Writer) {
-			fields(w, "Server", s.Server, "Index", fmt.Sprint(s.Index), "Level", fmt.Sprint(s.Level), "Hash", s.Hash)
+			view.Fields(w, "Server", s.Server, "Index", fmt.Sprint(s.Index), "Level", fmt.Sprint(s.Level), "Hash", s.Hash)
 		})
 	})
 	return c
@@ -104,7 +105,7 @@ touched: it is made readable for you only.`).remote()
 		if err != nil {
 			return err
 		}
-		e.printf("Saved %s (%s).\n", path, amount(float64(size), "bytes"))
+		e.printf("Saved %s (%s).\n", path, view.Amount(float64(size), "bytes"))
 		return nil
 	})
 	return c

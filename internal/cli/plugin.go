@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/plugins/conformance"
 	"github.com/oakumhq/oakum/plugins/host"
 	"github.com/oakumhq/oakum/policies"
@@ -22,11 +23,11 @@ Lists the strategy plugins of the server, and whether each answers.`).remote().r
 			return err
 		}
 		return e.show(c.out, all, func(w io.Writer) {
-			t := newTable("Name", "Version", "From", "State", "Arguments")
+			t := view.NewTable("Name", "Version", "From", "State", "Arguments")
 			for _, p := range all {
-				t.add(p.Name, p.Version, pluginFrom(p), pluginState(p), schemaText(p.Schema))
+				t.Add(p.Name, p.Version, pluginFrom(p), pluginState(p), schemaText(p.Schema))
 			}
-			t.print(w, "")
+			t.Print(w, "")
 		})
 	})
 	return c
@@ -111,7 +112,7 @@ configuration must name.
 			return err
 		}
 		err = e.show(c.out, verification{info, results}, func(w io.Writer) {
-			fields(w, "Strategy", info.Name, "Version", info.Version, "Protocol", fmt.Sprint(info.Protocol),
+			view.Fields(w, "Strategy", info.Name, "Version", info.Version, "Protocol", fmt.Sprint(info.Protocol),
 				"Path", info.Path, "SHA-256", info.SHA256, "Arguments", schemaText(info.Schema))
 			fmt.Fprintln(w)
 			for _, r := range results {
@@ -123,7 +124,7 @@ configuration must name.
 			}
 		})
 		if failed := conformance.Failed(results); err == nil && len(failed) > 0 {
-			return no("%d of %s failed.", len(failed), count(len(results), "check"))
+			return no("%d of %s failed.", len(failed), view.Count(len(results), "check"))
 		}
 		return err
 	}

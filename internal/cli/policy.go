@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/policies"
 )
 
@@ -116,7 +117,7 @@ the canonical form.`)
 			}
 		}
 		if *check && changed > 0 {
-			return no("%s not in the canonical form.", count(changed, "file"))
+			return no("%s not in the canonical form.", view.Count(changed, "file"))
 		}
 		return nil
 	}
@@ -195,7 +196,7 @@ it and those after it are not applied; a directory means its *.hcl files.`).remo
 		}
 		return e.show(c.out, applied, func(w io.Writer) {
 			for _, p := range applied {
-				fmt.Fprintf(w, "Applied %s (%s: %s)\n", p.Name, count(len(p.Blocks), "policy block"), strings.Join(p.Blocks, ", "))
+				fmt.Fprintf(w, "Applied %s (%s: %s)\n", p.Name, view.Count(len(p.Blocks), "policy block"), strings.Join(p.Blocks, ", "))
 			}
 		})
 	}
@@ -208,7 +209,7 @@ func policyList(e *env) *command {
 	c.run = listing(e, c, (*client.Client).Policies, "No policies.",
 		[]string{"Name", "Blocks", "Applied", "By"},
 		func(p api.Policy) []string {
-			applied := stamp(p.AppliedAt)
+			applied := view.Stamp(p.AppliedAt)
 			if p.Builtin {
 				applied = "built in"
 			}

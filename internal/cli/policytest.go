@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/policies"
 )
 
@@ -46,7 +47,7 @@ The exit code is 2 when an example failed.
 			return err
 		}
 		if failed > 0 {
-			return no("%d of %s failed.", failed, count(len(results), "example"))
+			return no("%d of %s failed.", failed, view.Count(len(results), "example"))
 		}
 		return nil
 	}
@@ -91,5 +92,5 @@ func printTests(w io.Writer, results []policies.TestResult, verbose bool) {
 			fmt.Fprintf(w, "      %s\n", failure)
 		}
 	}
-	fmt.Fprintf(w, "%d of %s passed\n", passed, count(len(results), "example"))
+	fmt.Fprintf(w, "%d of %s passed\n", passed, view.Count(len(results), "example"))
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 func profileList(e *env) *command {
@@ -22,18 +23,9 @@ Lists the targets that have a profile, and how much is known of each.`).remote()
 					cold++
 				}
 			}
-			return []string{p.Target.String(), strconv.Itoa(len(p.KPIs)), strconv.Itoa(cold), stamp(p.Since), age(e.Now(), p.Updated) + " ago"}
+			return []string{p.Target.String(), strconv.Itoa(len(p.KPIs)), strconv.Itoa(cold), view.Stamp(p.Since), view.Age(e.Now(), p.Updated) + " ago"}
 		})
 	return c
-}
-
-// comparison is one KPI of two profiles.
-type comparison struct {
-	KPI    string
-	Unit   string
-	First  *api.Baseline
-	Second *api.Baseline
-	Ratio  float64 // of the means, second ÷ first; 0 when it does not exist
 }
 
 func profileCompare(e *env) *command {
@@ -50,51 +42,18 @@ Shows the KPIs of two targets side by side, with the ratio of their means.`).rem
 				return err
 			}
 		}
-		rows := compare(both[0], both[1])
+		rows := view.Compare(both[0], both[1])
 		return e.show(c.out, rows, func(w io.Writer) {
-			t := newTable("KPI", both[0].Target.String(), both[1].Target.String(), "Ratio")
+			t := view.NewTable("KPI", both[0].Target.String(), both[1].Target.String(), "Ratio")
 			for _, r := range rows {
 				ratio := "-"
 				if r.Ratio > 0 {
 					ratio = fmt.Sprintf("%.2fx", r.Ratio)
 				}
-				t.add(r.KPI, meanOf(r.First), meanOf(r.Second), ratio)
+				t.Add(r.KPI, view.Mean(r.First), view.Mean(r.Second), ratio)
 			}
-			t.print(w, "")
+			t.Print(w, "")
 		})
 	})
 	return c
-}
-
-func meanOf(b *api.Baseline) string {
-	if b == nil {
-		return "-"
-	}
-	return amount(b.Mean, b.Unit)
-}
-
-func compare(first, second api.Profile) []comparison {
-	rows := []comparison{}
-	for _, b := range first.KPIs {
-		row := comparison{KPI: b.KPI, Unit: b.Unit, First: &b}
-		for _, other := range second.KPIs {
-			if other.KPI == b.KPI {
-				row.Second = &other
-				if b.Mean > 0 {
-					row.Ratio = other.Mean / b.Mean
-				}
-			}
-		}
-		rows = append(rows, row)
-	}
-	for _, b := range second.KPIs {
-		known := false
-		for _, row := range rows {
-			known = known || row.KPI == b.KPI
-		}
-		if !known {
-			rows = append(rows, comparison{KPI: b.KPI, Unit: b.Unit, Second: &b})
-		}
-	}
-	return rows
 }

@@ -6,14 +6,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/internal/rehearsal"
 	"github.com/oakumhq/oakum/plugins/host"
 	"github.com/oakumhq/oakum/policies"
@@ -86,7 +84,7 @@ func (e *env) rehearse(ctx context.Context, c *command, f *rehearseFlags, args [
 			return err
 		}
 		if patch == nil {
-			e.warnf("Wrote the facts of %s to %s.\n", count(len(facts.Targets), "target"), f.export)
+			e.warnf("Wrote the facts of %s to %s.\n", view.Count(len(facts.Targets), "target"), f.export)
 			return nil
 		}
 	}
@@ -101,7 +99,7 @@ func (e *env) rehearse(ctx context.Context, c *command, f *rehearseFlags, args [
 	if err != nil {
 		return err
 	}
-	if err := e.show(c.out, report, func(w io.Writer) { printRehearsal(w, report) }); err != nil {
+	if err := e.show(c.out, report, func(w io.Writer) { view.Rehearsal(w, report) }); err != nil {
 		return err
 	}
 	if len(report.Waves) == 0 {
@@ -211,120 +209,4 @@ func asked(ctx context.Context, paths []string) (*host.Host, error) {
 		configs = append(configs, host.Config{Name: info.Name, Path: info.Path, SHA256: info.SHA256})
 	}
 	return host.New(ctx, host.Options{Plugins: configs})
-}
-
-func printRehearsal(w io.Writer, r api.Rehearsal) {
-	fields(w, "Patch", r.Patch, "Digest", short(r.Digest), "Begins", stamp(r.At), "Order", r.Order, "Missing", strings.Join(r.Weak, "; "),
-		"Plays", fmt.Sprintf("%d of each patch, seeds from %d", r.Seeds, r.Seed))
-	if len(r.Waves) > 0 {
-		printHarmless(w, r)
-		printBad(w, r)
-	}
-	if len(r.Refusals) > 0 {
-		fmt.Fprintln(w, "\nLeft out:")
-		t := newTable("Target", "Reason")
-		for _, refusal := range r.Refusals {
-			t.add(refusal.Target.String(), refusal.Reason)
-		}
-		t.print(w, "  ")
-	}
-	if len(r.Assumptions) > 0 {
-		fmt.Fprintln(w, "\nAssumed:")
-		for _, a := range r.Assumptions {
-			fmt.Fprintln(w, indent(wrap(a, 88), "    ")[2:])
-		}
-	}
-}
-
-// printHarmless tells of a patch that does no harm.
-func printHarmless(w io.Writer, r api.Rehearsal) {
-	fmt.Fprintln(w, "\nA harmless patch (times since it begins, median / 90 %):")
-	t := newTable("Wave", "Targets", "Instances", "Starts", "Ends", "Waits for")
-	for _, wave := range r.Waves {
-		t.add(strconv.Itoa(wave.Number), strconv.Itoa(len(wave.Targets)), strconv.Itoa(wave.Instances),
-			spreadText(wave.Starts, r.Seeds), spreadText(wave.Ends, r.Seeds), wave.Waits)
-	}
-	t.print(w, "  ")
-	o := r.Harmless
-	t = newTable("It", "Plays", "Probability", "Of its rollouts")
-	for _, row := range []struct {
-		name         string
-		plays, parts api.Share
-	}{
-		{"completes by itself", o.Complete, o.Rollouts.Complete},
-		{"is turned back", o.TurnedBack, o.Rollouts.TurnedBack},
-		{"is held for a person", o.Held, o.Rollouts.Held},
-	} {
-		t.add(row.name, fmt.Sprintf("%d of %d", row.plays.Count, row.plays.Of), bounds(row.plays), fmt.Sprintf("%d of %d", row.parts.Count, row.parts.Of))
-	}
-	fmt.Fprintln(w)
-	t.print(w, "  ")
-	if len(r.People)+len(o.Reasons) > 0 {
-		fmt.Fprintln(w)
-		t := newTable("Plays", "What")
-		for _, p := range r.People {
-			t.add(strconv.Itoa(p.Plays), "waits for a person: "+p.Text)
-		}
-		for _, p := range o.Reasons {
-			t.add(strconv.Itoa(p.Plays), "turned back: "+p.Text)
-		}
-		t.print(w, "  ")
-	}
-}
-
-// printBad tells of patches that do harm.
-func printBad(w io.Writer, r api.Rehearsal) {
-	fmt.Fprintln(w, "\nA bad patch, and what it reaches (median / 90 %):")
-	t := newTable("Patch", "Turned back", "Unnoticed", "After", "Targets", "Instances", "Requests", "Because")
-	for _, b := range r.Bad {
-		why := "-"
-		if len(b.Reasons) > 0 {
-			why = b.Reasons[0].Text
-		}
-		t.add(b.Name, percent(b.TurnedBack), percent(b.Unnoticed), spreadText(b.After, r.Seeds),
-			numbers(b.Targets), numbers(b.Instances), numbers(b.Requests), why)
-	}
-	t.print(w, "  ")
-}
-
-// spreadText writes both figures, and in how many plays it came to that.
-func spreadText(s api.Spread, seeds int) string {
-	if s.Seeds == 0 {
-		return "never"
-	}
-	text := span(s.Median.D()) + " / " + span(s.P90.D())
-	if s.Median == s.P90 {
-		text = span(s.Median.D())
-	}
-	if s.Seeds < seeds {
-		text += fmt.Sprintf(" (%d of %d)", s.Seeds, seeds)
-	}
-	return text
-}
-
-func numbers(c api.CountSpread) string {
-	if c.Median == c.P90 {
-		return number(c.Median)
-	}
-	return number(c.Median) + " / " + number(c.P90)
-}
-
-// number writes a count with at most three digits from a thousand on.
-func number(x float64) string {
-	switch {
-	case x >= 1e6:
-		return fmt.Sprintf("%.3gM", x/1e6)
-	case x >= 1e3:
-		return fmt.Sprintf("%.3gk", x/1e3)
-	}
-	return strconv.Itoa(int(math.Round(x)))
-}
-
-func percent(s api.Share) string {
-	return fmt.Sprintf("%.0f %%", 100*float64(s.Count)/float64(max(s.Of, 1)))
-}
-
-// bounds are those of a probability.
-func bounds(s api.Share) string {
-	return fmt.Sprintf("%.3g to %.3g %%", 100*s.Low, 100*s.High)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 func rolloutList(e *env) *command {
@@ -23,7 +24,7 @@ func rolloutList(e *env) *command {
 		if *open {
 			all = openOnes(all)
 		}
-		return e.show(c.out, all, func(w io.Writer) { e.printRollouts(w, all) })
+		return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, e.Now()) })
 	})
 	return c
 }
@@ -36,18 +37,6 @@ func openOnes(all []api.Rollout) []api.Rollout {
 		}
 	}
 	return out
-}
-
-func (e *env) printRollouts(w io.Writer, all []api.Rollout) {
-	if len(all) == 0 {
-		fmt.Fprintln(w, "No rollouts.")
-		return
-	}
-	t := newTable("ID", "Patch", "Target", "Status", "For", "Reason")
-	for _, r := range all {
-		t.add(r.ID, r.Patch, r.Target.String(), string(r.Status), age(e.Now(), r.Since), r.Reason)
-	}
-	t.print(w, "")
 }
 
 func rolloutStatus(e *env) *command {
@@ -72,7 +61,7 @@ back, rejected, failed or cancelled.`).remote().reads().prints()
 				return err
 			}
 			all = openOnes(all)
-			return e.show(c.out, all, func(w io.Writer) { e.printRollouts(w, all) })
+			return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, e.Now()) })
 		}
 		r, err := findRollout(ctx, cl, args[0], c.query())
 		if err != nil {
@@ -83,7 +72,7 @@ back, rejected, failed or cancelled.`).remote().reads().prints()
 				return err
 			}
 		}
-		if err := e.show(c.out, r, func(w io.Writer) { e.printRollout(w, r) }); err != nil {
+		if err := e.show(c.out, r, func(w io.Writer) { view.Rollout(w, r, e.Now()) }); err != nil {
 			return err
 		}
 		return outcome(r)
@@ -144,7 +133,7 @@ func (e *env) watch(ctx context.Context, cl *client.Client, out *output, r api.R
 	last, warned, index := "", "", r.ModifyIndex
 	answered := e.Now()
 	for {
-		if line := progress(r); line != last && !out.machine() {
+		if line := view.Progress(r); line != last && !out.machine() {
 			e.printf("%s  %s\n", e.Now().UTC().Format("15:04:05"), line)
 			last = line
 		}
@@ -222,7 +211,7 @@ func (e *env) waitAll(ctx context.Context, c *command, ids []string) error {
 		}
 	}
 	if bad > 0 {
-		return no("%d of %s did not complete.", bad, count(len(ids), "rollout"))
+		return no("%d of %s did not complete.", bad, view.Count(len(ids), "rollout"))
 	}
 	return nil
 }
@@ -241,11 +230,11 @@ every change that it made to the world. Servers keep the last 10,000 events.`).r
 			return err
 		}
 		return e.show(c.out, events, func(w io.Writer) {
-			t := newTable("Time", "Event", "What")
+			t := view.NewTable("Time", "Event", "What")
 			for _, ev := range events {
-				t.add(stamp(ev.At), ev.Type, ev.Text)
+				t.Add(view.Stamp(ev.At), ev.Type, ev.Text)
 			}
-			t.print(w, "")
+			t.Print(w, "")
 		})
 	})
 	return c

@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 func simulateCommand(e *env) *command {
@@ -76,7 +76,7 @@ func chooseTarget(ctx context.Context, cl *client.Client, file api.SourceFile, t
 		return found[0], nil
 	}
 	wrong := &api.Error{
-		Code: api.CodeInvalid, Message: fmt.Sprintf("-target is needed: the patch is for %s", count(len(found), "target")),
+		Code: api.CodeInvalid, Message: fmt.Sprintf("-target is needed: the patch is for %s", view.Count(len(found), "target")),
 	}
 	for _, ref := range found {
 		wrong.Details = append(wrong.Details, "-target="+ref.String())
@@ -104,7 +104,7 @@ func (e *env) awaitSimulation(ctx context.Context, cl *client.Client, s api.Simu
 }
 
 func (e *env) simulationResult(c *command, s api.Simulation) error {
-	if err := e.show(c.out, s, func(w io.Writer) { e.printSimulation(w, s) }); err != nil {
+	if err := e.show(c.out, s, func(w io.Writer) { view.Simulation(w, s) }); err != nil {
 		return err
 	}
 	switch s.Status {
@@ -117,44 +117,13 @@ func (e *env) simulationResult(c *command, s api.Simulation) error {
 	return nil
 }
 
-func (e *env) printSimulation(w io.Writer, s api.Simulation) {
-	took := ""
-	if !s.Ended.IsZero() {
-		took = span(s.Ended.Sub(s.Started))
-	}
-	reason := s.Reason
-	if reason == "" && s.Impact != nil {
-		reason = s.Impact.Reason
-	}
-	requests := ""
-	if s.Impact != nil && s.Impact.Requests > 0 {
-		requests = fmt.Sprintf("%d to each twin", s.Impact.Requests)
-	}
-	fields(w, "Simulation", s.ID, "Patch", s.Patch, "Target", s.Target.String(), "Rollout", s.Rollout,
-		"Status", string(s.Status), "Reason", reason, "Started", stamp(s.Started), "Took", took, "Requests", requests)
-	if s.Impact == nil {
-		return
-	}
-	fmt.Fprintln(w, "\nImpact:")
-	printKPIs(w, s.Impact.KPIs, "Control", "Treatment")
-	if len(s.Impact.Twins) == 0 {
-		return
-	}
-	fmt.Fprintln(w, "\nTwins:")
-	t := newTable("Role", "Job", "Image", "SHA-256", "Healthy after")
-	for _, twin := range s.Impact.Twins {
-		t.add(twin.Role, twin.Job, twin.Image, short(twin.ImageDigest), span(time.Duration(twin.HealthyAfter)))
-	}
-	t.print(w, "  ")
-}
-
 func simulationList(e *env) *command {
 	c := newCommand("simulation list", none(), "List the sandbox runs", `Lists all simulations, oldest first.`).
 		remote().reads().prints()
 	c.run = listing(e, c, (*client.Client).Simulations, "No simulations.",
 		[]string{"ID", "Patch", "Target", "Status", "Started", "Rollout"},
 		func(s api.Simulation) []string {
-			return []string{s.ID, s.Patch, s.Target.String(), string(s.Status), stamp(s.Started), s.Rollout}
+			return []string{s.ID, s.Patch, s.Target.String(), string(s.Status), view.Stamp(s.Started), s.Rollout}
 		})
 	return c
 }

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 // snapshotInfo is what a snapshot file says about itself, and what was counted.
@@ -40,7 +41,7 @@ it holds. It works offline.`).prints()
 			return api.Errorf(api.CodeInvalid, "%s: %v", args[0], err)
 		}
 		return e.show(c.out, info, func(w io.Writer) {
-			fields(w, "Index", fmt.Sprint(info.Index), "Level", fmt.Sprint(info.Level), "Format", fmt.Sprint(info.Format),
+			view.Fields(w, "Index", fmt.Sprint(info.Index), "Level", fmt.Sprint(info.Level), "Format", fmt.Sprint(info.Format),
 				"Hash", info.Hash)
 			fmt.Fprintln(w)
 			names := make([]string, 0, len(info.Rows))
@@ -48,11 +49,11 @@ it holds. It works offline.`).prints()
 				names = append(names, name)
 			}
 			slices.Sort(names)
-			t := newTable("Table", "Rows")
+			t := view.NewTable("Table", "Rows")
 			for _, name := range names {
-				t.add(name, fmt.Sprint(info.Rows[name]))
+				t.Add(name, fmt.Sprint(info.Rows[name]))
 			}
-			t.print(w, "")
+			t.Print(w, "")
 		})
 	}
 	return c

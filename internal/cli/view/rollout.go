@@ -1,10 +1,11 @@
-package cli
+package view
 
 import (
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -13,8 +14,8 @@ import (
 // characters.
 const barWidth = 40
 
-// progress is one line that changes whenever a person would want to know.
-func progress(r api.Rollout) string {
+// Progress is one line that changes whenever a person would want to know.
+func Progress(r api.Rollout) string {
 	parts := []string{string(r.Status)}
 	if stage := lastStage(r); stage != nil && !r.Status.Ended() {
 		patched, healthy := patchedOf(r)
@@ -50,43 +51,43 @@ func patchedOf(r api.Rollout) (patched, healthy int) {
 	return patched, healthy
 }
 
-// printRollout is the whole view of one rollout.
-func (e *env) printRollout(w io.Writer, r api.Rollout) {
-	status := string(r.Status) + ", for " + age(e.Now(), r.Since)
+// Rollout is the whole view of one rollout.
+func Rollout(w io.Writer, r api.Rollout, now time.Time) {
+	status := string(r.Status) + ", for " + Age(now, r.Since)
 	if r.Status.Ended() && !r.Ended.IsZero() {
-		status = string(r.Status) + ", at " + stamp(r.Ended)
+		status = string(r.Status) + ", at " + Stamp(r.Ended)
 	}
 	critical := "no"
 	if r.Decision.Critical {
 		critical = "yes"
 	}
-	submitted := stamp(r.Created)
+	submitted := Stamp(r.Created)
 	if r.SubmittedBy != "" {
 		submitted += " by " + r.SubmittedBy
 	}
 	former := ""
 	if r.Former != nil {
-		former = fmt.Sprintf("job version %d, %s", r.Former.Version, count(r.Former.Count, "instance"))
+		former = fmt.Sprintf("job version %d, %s", r.Former.Version, Count(r.Former.Count, "instance"))
 	}
 	start := ""
 	if r.Quiet != nil && r.Former == nil {
 		start = r.Quiet.Reason
 	}
-	fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
+	Fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+Short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
 		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
 		"Start", start, "Simulation", r.Simulation, "Submitted", submitted, "Approvals", approvals(r.Approvals),
 		"Doubt", doubtText(r))
-	e.printHolds(w, r.Holds)
-	printStages(w, r)
-	printInstances(w, r)
-	e.printVerdict(w, r)
+	holds(w, r.Holds, now)
+	stages(w, r)
+	instances(w, r)
+	verdict(w, r, now)
 	if r.Effect != nil {
-		fmt.Fprintf(w, "\nUnder way: %s, intended %s ago, %s\n", effectText(*r.Effect), age(e.Now(), r.Effect.Intended),
-			count(r.Effect.Attempts, "attempt"))
+		fmt.Fprintf(w, "\nUnder way: %s, intended %s ago, %s\n", effectText(*r.Effect), Age(now, r.Effect.Intended),
+			Count(r.Effect.Attempts, "attempt"))
 	}
 	if len(r.Decision.Because) > 0 {
 		fmt.Fprintln(w, "\nDecided because:")
-		printBecause(w, r.Decision)
+		because(w, r.Decision)
 	}
 }
 
@@ -97,7 +98,7 @@ func doubtText(r api.Rollout) string {
 	case d == nil:
 		return ""
 	case d.Lapse != nil:
-		return d.String() + "; lapsed at " + stamp(d.Lapse.At) + ": " + d.Lapse.Reason
+		return d.String() + "; lapsed at " + Stamp(d.Lapse.At) + ": " + d.Lapse.Reason
 	case r.Status == api.RolloutAwaitingApproval:
 		return d.String() + "; lapses when the graph is whole and the policies do not ask"
 	}
@@ -107,7 +108,7 @@ func doubtText(r api.Rollout) string {
 func approvals(all []api.Approval) string {
 	var words []string
 	for _, a := range all {
-		words = append(words, a.By+" at "+stamp(a.At))
+		words = append(words, a.By+" at "+Stamp(a.At))
 	}
 	return strings.Join(words, ", ")
 }
@@ -133,30 +134,30 @@ func effectText(eff api.Effect) string {
 	return string(eff.Kind)
 }
 
-func (e *env) printHolds(w io.Writer, holds []api.Hold) {
+func holds(w io.Writer, holds []api.Hold, now time.Time) {
 	if len(holds) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "\nWaiting:")
-	t := newTable("For", "Since", "Because")
+	t := NewTable("For", "Since", "Because")
 	for _, h := range holds {
-		t.add(h.Source, age(e.Now(), h.Since)+" ago", h.Reason)
+		t.Add(h.Source, Age(now, h.Since)+" ago", h.Reason)
 	}
-	t.print(w, "  ")
+	t.Print(w, "  ")
 }
 
-func printStages(w io.Writer, r api.Rollout) {
+func stages(w io.Writer, r api.Rollout) {
 	if len(r.Stages) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "\nStages:")
-	t := newTable("Stage", "Share", "Instances", "Mode", "Healthy after", "Judged after", "Verdict")
+	t := NewTable("Stage", "Share", "Instances", "Mode", "Healthy after", "Judged after", "Verdict")
 	for _, s := range r.Stages {
 		ready, judged, verdict := "", "", ""
 		if !s.Ready.IsZero() {
-			ready = span(s.Ready.Sub(s.Began))
+			ready = Span(s.Ready.Sub(s.Began))
 			if !s.Judged.IsZero() {
-				judged = span(s.Judged.Sub(s.Ready))
+				judged = Span(s.Judged.Sub(s.Ready))
 			}
 		}
 		if s.Verdict != nil {
@@ -165,16 +166,16 @@ func printStages(w io.Writer, r api.Rollout) {
 		if s.Promoted {
 			verdict += ", former instances taken away"
 		}
-		t.add(strconv.Itoa(s.Number), strconv.Itoa(s.Percent)+" %", strconv.Itoa(s.Instances),
+		t.Add(strconv.Itoa(s.Number), strconv.Itoa(s.Percent)+" %", strconv.Itoa(s.Instances),
 			strings.ReplaceAll(string(s.Mode), "_", " "), ready, judged, verdict)
 	}
-	t.print(w, "  ")
+	t.Print(w, "  ")
 }
 
-// printInstances draws one sign per instance: # patched and healthy, + patched
+// instances draws one sign per instance: # patched and healthy, + patched
 // and not yet, ! patched and unhealthy, . former, x former and unhealthy,
 // ? foreign.
-func printInstances(w io.Writer, r api.Rollout) {
+func instances(w io.Writer, r api.Rollout) {
 	if len(r.Instances) == 0 {
 		return
 	}
@@ -196,7 +197,7 @@ func printInstances(w io.Writer, r api.Rollout) {
 	fmt.Fprintf(w, "\nInstances: [%s]  %d of %d patched (#), %d of those healthy\n", bar.String(), patched, total, healthy)
 	for _, i := range r.Instances {
 		if i.Health == api.Unhealthy {
-			fmt.Fprintf(w, "  %s (%s) is unhealthy: %s\n", short(i.ID), i.Build, i.Because)
+			fmt.Fprintf(w, "  %s (%s) is unhealthy: %s\n", Short(i.ID), i.Build, i.Because)
 		}
 	}
 }
@@ -223,60 +224,60 @@ func sign(i api.Instance) string {
 	return "."
 }
 
-func (e *env) printVerdict(w io.Writer, r api.Rollout) {
+func verdict(w io.Writer, r api.Rollout, now time.Time) {
 	v := r.Verdict
 	if v == nil {
 		return
 	}
-	fmt.Fprintf(w, "\nVerdict: %s, after %s, %s ago\n", v.Kind, count(v.Looks, "look"), age(e.Now(), v.At))
+	fmt.Fprintf(w, "\nVerdict: %s, after %s, %s ago\n", v.Kind, Count(v.Looks, "look"), Age(now, v.At))
 	if v.Reason != "" {
 		fmt.Fprintf(w, "  %s\n", v.Reason)
 	}
-	printKPIs(w, v.KPIs, "Stable", "Canary")
-	printBlame(w, v.Blame)
-	e.printNeighbours(w, v.Neighbours)
+	kpis(w, v.KPIs, "Stable", "Canary")
+	blame(w, v.Blame)
+	neighbours(w, v.Neighbours, now)
 }
 
-// printNeighbours shows what got worse at targets that are not patched.
-func (e *env) printNeighbours(w io.Writer, neighbours []api.NeighbourEffect) {
+// neighbours shows what got worse at targets that are not patched.
+func neighbours(w io.Writer, neighbours []api.NeighbourEffect, now time.Time) {
 	if len(neighbours) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "\nWorse than usual at neighbours:")
-	t := newTable("Target", "KPI", "Usual", "Now", "For")
+	t := NewTable("Target", "KPI", "Usual", "Now", "For")
 	for _, n := range neighbours {
-		since := age(e.Now(), n.Since)
+		since := Age(now, n.Since)
 		if n.Earlier {
 			since += ", from before the first stage"
 		}
-		t.add(n.Target.String(), n.KPI, amount(n.Before, n.Unit), amount(n.Value, n.Unit), since)
+		t.Add(n.Target.String(), n.KPI, Amount(n.Before, n.Unit), Amount(n.Value, n.Unit), since)
 	}
-	t.print(w, "  ")
+	t.Print(w, "  ")
 }
 
-// printBlame shows which of several rollouts explains what got worse.
-func printBlame(w io.Writer, blame []api.Blame) {
+// blame shows which of several rollouts explains what got worse.
+func blame(w io.Writer, blame []api.Blame) {
 	if len(blame) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "\nWhat got worse is explained by, best first:")
-	t := newTable("Rollout", "Target", "Of what it reached")
+	t := NewTable("Rollout", "Target", "Of what it reached")
 	for _, b := range blame {
-		t.add(b.Rollout, b.Target.String(), fmt.Sprintf("%.0f %% got worse", b.Share*100))
+		t.Add(b.Rollout, b.Target.String(), fmt.Sprintf("%.0f %% got worse", b.Share*100))
 	}
-	t.print(w, "  ")
+	t.Print(w, "  ")
 }
 
-// printKPIs shows every KPI with its evidence: powers of ten, and how many are
+// kpis shows every KPI with its evidence: powers of ten, and how many are
 // needed to abort.
-func printKPIs(w io.Writer, kpis []api.KPIEffect, before, after string) {
+func kpis(w io.Writer, kpis []api.KPIEffect, before, after string) {
 	if len(kpis) == 0 {
 		return
 	}
-	t := newTable("KPI", before, after, "Ratio", "Evidence", "Says")
+	t := NewTable("KPI", before, after, "Ratio", "Evidence", "Says")
 	for _, k := range kpis {
 		if k.Missing {
-			t.add(k.KPI, "-", "-", "-", "-", "no data")
+			t.Add(k.KPI, "-", "-", "-", "-", "no data")
 			continue
 		}
 		ratio := "-"
@@ -287,7 +288,20 @@ func printKPIs(w io.Writer, kpis []api.KPIEffect, before, after string) {
 		if k.Unjudged {
 			evidence, says = "-", "not judged"
 		}
-		t.add(k.KPI, amount(k.Stable, k.Unit), amount(k.Canary, k.Unit), ratio, evidence, says)
+		t.Add(k.KPI, Amount(k.Stable, k.Unit), Amount(k.Canary, k.Unit), ratio, evidence, says)
 	}
-	t.print(w, "  ")
+	t.Print(w, "  ")
+}
+
+// Rollouts is the list of rollouts.
+func Rollouts(w io.Writer, all []api.Rollout, now time.Time) {
+	if len(all) == 0 {
+		fmt.Fprintln(w, "No rollouts.")
+		return
+	}
+	t := NewTable("ID", "Patch", "Target", "Status", "For", "Reason")
+	for _, r := range all {
+		t.Add(r.ID, r.Patch, r.Target.String(), string(r.Status), Age(now, r.Since), r.Reason)
+	}
+	t.Print(w, "")
 }

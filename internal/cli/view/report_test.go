@@ -1,4 +1,4 @@
-package cli
+package view_test
 
 import (
 	"encoding/xml"
@@ -12,6 +12,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 func judgedRollout() api.Rollout {
@@ -32,31 +33,39 @@ func judgedRollout() api.Rollout {
 func TestReportTellsEachKPI(t *testing.T) {
 	r := judgedRollout()
 	var out strings.Builder
-	printReports(&out, r, reportsOf(r))
+	view.Report(&out, r, view.ReportsOf(r))
 	for _, want := range []string{"Stage 1 (10 %): abort after 2m0s and 24 looks", "1.9 to 2.1", "2.6 of 2.5", "0.4 of 1.3"} {
 		must.StrContains(t, out.String(), want)
 	}
 	r.Verdict = nil
 	out.Reset()
-	printReports(&out, r, reportsOf(r))
+	view.Report(&out, r, view.ReportsOf(r))
 	must.StrContains(t, out.String(), "No stage was judged.")
 }
 
 // diskSimulation has a KPI that the policy does not judge by, and one without
 // data.
 func diskSimulation() api.Simulation {
-	s := rejectedSimulation()
-	s.Impact.KPIs = append(s.Impact.KPIs,
-		api.KPIEffect{KPI: api.KPIIOBytes, Kind: api.VerdictContinue, Unit: "bytes/s", Stable: 4096, Canary: 40960, Ratio: 10, Unjudged: true,
-			Reason: "io_bytes is 40960 B/s against 4096 B/s; the policy does not judge by it"},
-		api.KPIEffect{KPI: api.KPIIOOperations, Kind: api.VerdictContinue, Unit: "1/s", Unjudged: true, Missing: true})
-	return s
+	began := time.Date(2026, 3, 1, 11, 58, 0, 0, time.UTC)
+	return api.Simulation{
+		ID: "S1", Patch: "openssl", Target: api.TargetRef{Namespace: "default", Job: "store", Group: "vm"},
+		Status: api.SimulationRejected, Started: began, Ended: began.Add(90 * time.Second),
+		Impact: &api.Impact{
+			Negative: true, Reason: "latency_p99 of the treatment is 3.1x the control", Requests: 300,
+			KPIs: []api.KPIEffect{
+				{KPI: "latency_p99", Unit: "seconds", Stable: 0.02, Canary: 0.062, Ratio: 3.1, Evidence: 5.2, Needed: 2.9, Kind: api.VerdictAbort},
+				{KPI: api.KPIIOBytes, Kind: api.VerdictContinue, Unit: "bytes/s", Stable: 4096, Canary: 40960, Ratio: 10, Unjudged: true,
+					Reason: "io_bytes is 40960 B/s against 4096 B/s; the policy does not judge by it"},
+				{KPI: api.KPIIOOperations, Kind: api.VerdictContinue, Unit: "1/s", Unjudged: true, Missing: true},
+			},
+		},
+	}
 }
 
 func TestReportBeginsWithTheSimulation(t *testing.T) {
 	r := judgedRollout()
 	var out strings.Builder
-	printReports(&out, r, append([]verdictReport{simulationReport(r, diskSimulation())}, reportsOf(r)...))
+	view.Report(&out, r, append([]view.StageReport{view.ReportOfSimulation(r, diskSimulation())}, view.ReportsOf(r)...))
 	simulation, stages, ok := strings.Cut(out.String(), "Stage 1")
 	must.True(t, ok)
 	must.StrContains(t, simulation, "Simulation S1: rejected after 1m30s and 300 requests to each twin\nlatency_p99 of the treatment is 3.1x the control")
@@ -65,23 +74,22 @@ func TestReportBeginsWithTheSimulation(t *testing.T) {
 	must.StrContains(t, stages, "2.6 of 2.5")
 
 	out.Reset()
-	printReports(&out, r, []verdictReport{simulationReport(r, diskSimulation())})
+	view.Report(&out, r, []view.StageReport{view.ReportOfSimulation(r, diskSimulation())})
 	must.StrContains(t, out.String(), "No stage was judged.")
 }
 
 func TestSimulationTellsWhatIsNotJudged(t *testing.T) {
 	var out strings.Builder
-	(&env{}).printSimulation(&out, diskSimulation())
+	view.Simulation(&out, diskSimulation())
 	must.RegexMatch(t, regexp.MustCompile(`latency_p99 +20.* +62.* +3.10x +5.2 of 2.9 +abort`), out.String())
 	must.RegexMatch(t, regexp.MustCompile(`io_bytes +4.* +40.* +10.00x +- +not judged`), out.String())
 	must.RegexMatch(t, regexp.MustCompile(`io_operations +- +- +- +- +no data`), out.String())
-	t.Log(out.String())
 }
 
 func TestReportPageIsOneSafeDocument(t *testing.T) {
 	r := judgedRollout()
 	var out strings.Builder
-	must.NoError(t, printReportPage(&out, r, append([]verdictReport{simulationReport(r, diskSimulation())}, reportsOf(r)...)))
+	must.NoError(t, view.ReportPage(&out, r, append([]view.StageReport{view.ReportOfSimulation(r, diskSimulation())}, view.ReportsOf(r)...)))
 	must.StrContains(t, out.String(), "not judged")
 	must.StrContains(t, out.String(), ">rejected</span>")
 	must.StrNotContains(t, out.String(), "No stage was judged.")

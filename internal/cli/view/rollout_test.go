@@ -1,4 +1,4 @@
-package cli
+package view_test
 
 import (
 	"regexp"
@@ -9,12 +9,15 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
+
+// testNow is the time of every view under test.
+func testNow() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }
 
 func viewed(r api.Rollout) string {
 	var out strings.Builder
-	e := &env{Options{Now: func() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }}}
-	e.printRollout(&out, r)
+	view.Rollout(&out, r, testNow())
 	return out.String()
 }
 
@@ -48,7 +51,7 @@ func TestAVerdictShowsWhatGotWorseBesideIt(t *testing.T) {
 }
 
 func TestRatesOfBytesAreReadable(t *testing.T) {
-	must.Eq(t, "3.5 MiB/s", amount(3.5*(1<<20), "bytes/s"))
+	must.Eq(t, "3.5 MiB/s", view.Amount(3.5*(1<<20), "bytes/s"))
 }
 
 func TestARolloutShowsItsDoubtAndHowThatEnded(t *testing.T) {
@@ -72,7 +75,7 @@ func TestAPlanTellsWhatIsMissingAndWhatIsOnlyFailing(t *testing.T) {
 	failing := api.SourceStatus{Name: "consul-upstreams", OK: true, Failures: 1, Failing: began, Failed: began, Error: "timeout"}
 	plan := func(p api.Plan) string {
 		var out strings.Builder
-		(&env{Options{Now: testNow}}).printPlan(&out, api.PatchReceipt{Plan: p}, false)
+		view.Plan(&out, api.PatchReceipt{Plan: p}, false, testNow())
 		return out.String()
 	}
 	text := plan(api.Plan{Sources: []api.SourceStatus{failing}})

@@ -1,0 +1,170 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Receipt shows a submitted patch: its plan, and how to follow its rollouts.
+func Receipt(w io.Writer, r api.PatchReceipt, now time.Time) {
+	Plan(w, r, false, now)
+	if len(r.Rollouts) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nStarted %s:\n", Count(len(r.Rollouts), "rollout"))
+	for _, id := range r.Rollouts {
+		fmt.Fprintf(w, "  oakum rollout status -watch %s\n", id)
+	}
+}
+
+// Plan shows which targets a patch goes to, in which order, how and when, and
+// which are left out. With why, it shows which line of which policy decided what.
+func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
+	Fields(w, "Patch", r.Patch.Name, "Severity", string(r.Patch.Severity), "Fixes", strings.Join(r.Patch.Fixes, ", "),
+		"Digest", Short(r.Patch.Digest), "Order", r.Plan.Order, "Missing", strings.Join(r.Plan.Weak, "; "),
+		"Failing", failing(r.Plan.Sources), "In doubt", inDoubt(r.Plan))
+	if len(r.Plan.Waves) > 0 {
+		fmt.Fprintln(w)
+		t := NewTable("Wave", "Target", "Instances", "Critical", "Simulate", "Strategy", "Starts")
+		for _, wave := range r.Plan.Waves {
+			for _, p := range wave.Targets {
+				t.Add(strconv.Itoa(wave.Number), p.Target.String(), strconv.Itoa(p.Target.Count), YesNo(p.Decision.Critical),
+					YesNo(p.Decision.Simulate.Required), strategyText(p.Decision.Strategy), opens(wave, now))
+			}
+		}
+		t.Print(w, "")
+		lowLoad(w, r)
+		firstStage(w, r)
+	}
+	if r.Untried > 0 {
+		fmt.Fprintf(w, "\nNomad was not asked about %s, for lack of time: it says whether it takes the patched job when the turn comes.\n", Count(r.Untried, "target"))
+	}
+	if len(r.Plan.Refusals) > 0 {
+		fmt.Fprintln(w, "\nLeft out:")
+		t := NewTable("Target", "Reason")
+		for _, refusal := range r.Plan.Refusals {
+			t.Add(refusal.Target.String(), refusal.Reason)
+		}
+		t.Print(w, "  ")
+	}
+	if !why {
+		return
+	}
+	for _, wave := range r.Plan.Waves {
+		for _, p := range wave.Targets {
+			fmt.Fprintf(w, "\nDecided for %s because:\n", p.Target)
+			because(w, p.Decision)
+		}
+	}
+}
+
+// failing are the sources that began to fail and do not count as away yet: the plan
+// is made as if they answered.
+func failing(sources []api.SourceStatus) string {
+	var words []string
+	for _, s := range sources {
+		if s.State() == api.SourceFailing {
+			words = append(words, s.String()+"; not away yet, so it makes no doubt")
+		}
+	}
+	return strings.Join(words, "; ")
+}
+
+// inDoubt tells of how many targets an approval is asked for because of what is
+// missing.
+func inDoubt(p api.Plan) string {
+	n := 0
+	for _, wave := range p.Waves {
+		for _, t := range wave.Targets {
+			if t.Decision.InDoubt() {
+				n++
+			}
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return Count(n, "critical target") + " to be approved because of what is missing, until the graph is whole"
+}
+
+// lowLoad tells which targets wait for an hour of low load, and which should
+// and do not.
+func lowLoad(w io.Writer, r api.PatchReceipt) {
+	t := NewTable("Target", "Start")
+	for _, wave := range r.Plan.Waves {
+		for _, p := range wave.Targets {
+			if p.Quiet != nil {
+				t.Add(p.Target.String(), p.Quiet.Reason)
+			}
+		}
+	}
+	if len(t.rows) > 1 { // the first one is the head
+		fmt.Fprintln(w, "\nLow load:")
+		t.Print(w, "  ")
+	}
+}
+
+// bakeMost is how many targets' forecasts are printed; -json has all.
+const bakeMost = 20
+
+// firstStage tells how long the first stage of each target will be judged.
+func firstStage(w io.Writer, r api.PatchReceipt) {
+	if len(r.Bake) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nFirst stage:")
+	t := NewTable("Target", "Judgement")
+	for i, name := range slices.Sorted(maps.Keys(r.Bake)) {
+		if i == bakeMost {
+			t.Add(fmt.Sprintf("%d more", len(r.Bake)-bakeMost), "")
+			break
+		}
+		t.Add(name, r.Bake[name].String())
+	}
+	t.Print(w, "  ")
+}
+
+func opens(wave api.Wave, now time.Time) string {
+	if wave.Starts.After(now) {
+		return Stamp(wave.Starts)
+	}
+	if wave.Opens.IsZero() || !wave.Opens.After(now) {
+		if wave.Number > 1 {
+			return "after wave " + strconv.Itoa(wave.Number-1)
+		}
+		return "now"
+	}
+	return Stamp(wave.Opens)
+}
+
+// strategyText writes a strategy with its configuration as a policy would.
+func strategyText(s api.StrategySpec) string {
+	var config map[string]json.RawMessage
+	if json.Unmarshal(s.Config, &config) != nil || len(config) == 0 {
+		return s.Name
+	}
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(config)) {
+		words = append(words, name+" = "+strings.ReplaceAll(string(config[name]), ",", ", "))
+	}
+	return s.Name + " (" + strings.Join(words, ", ") + ")"
+}
+
+func because(w io.Writer, d api.Decision) {
+	t := NewTable("What", "Policy", "Where", "Reason")
+	for _, b := range d.Because {
+		t.Add(b.Field, b.Policy, b.Range, b.Reason)
+	}
+	t.Print(w, "  ")
+	for _, weak := range d.Weaknesses {
+		fmt.Fprintf(w, "  weakened by: %s\n", weak)
+	}
+}

@@ -1,0 +1,169 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Table collects rows and prints them in columns, two spaces apart.
+type Table struct{ rows [][]string }
+
+// NewTable returns a table with a head.
+func NewTable(head ...string) *Table { return &Table{rows: [][]string{head}} }
+
+// Add adds a row.
+func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// Print writes the table, with each line indented by a text.
+func (t *Table) Print(w io.Writer, by string) {
+	var widths []int
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range t.rows {
+		var line strings.Builder
+		for i, cell := range row {
+			line.WriteString(cell)
+			if i < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(by+line.String(), " "))
+	}
+}
+
+// Fields prints name and value pairs, one to a line; empty values are left out.
+func Fields(w io.Writer, pairs ...string) {
+	width := 0
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			width = max(width, len(pairs[i]))
+		}
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			fmt.Fprintf(w, "%-*s  %s\n", width, pairs[i], pairs[i+1])
+		}
+	}
+}
+
+// Stamp writes a time for a person.
+func Stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// Age is how long ago t was, with two units at most.
+func Age(now, t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return Span(now.Sub(t))
+}
+
+// Span is a duration with two units at most; a negative one is zero.
+func Span(d time.Duration) string {
+	if d < 0 {
+		d = 0
+	}
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Hour:
+		return d.Round(time.Second).String()
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// Amount writes a KPI's value in its unit.
+func Amount(v float64, unit string) string {
+	switch unit {
+	case "s", "seconds":
+		switch {
+		case v == 0:
+			return "0 ms"
+		case v < 0.001:
+			return fmt.Sprintf("%.3g µs", v*1e6)
+		case v < 1:
+			return fmt.Sprintf("%.3g ms", v*1e3)
+		}
+		return fmt.Sprintf("%.3g s", v)
+	case "B", "bytes":
+		switch {
+		case v >= 1<<30:
+			return fmt.Sprintf("%.3g GiB", v/(1<<30))
+		case v >= 1<<20:
+			return fmt.Sprintf("%.4g MiB", v/(1<<20))
+		case v >= 1<<10:
+			return fmt.Sprintf("%.4g KiB", v/(1<<10))
+		}
+		return fmt.Sprintf("%.0f B", v)
+	case "bytes/s":
+		return Amount(v, "bytes") + "/s"
+	case "ratio", "share":
+		return fmt.Sprintf("%.3g %%", v*100)
+	case "":
+		return fmt.Sprintf("%.4g", v)
+	}
+	return fmt.Sprintf("%.3g %s", v, unit)
+}
+
+// Count writes 1 target, 2 targets.
+func Count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// YesNo is a bool in words.
+func YesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// Short cuts a digest to what a person compares.
+func Short(digest string) string { return digest[:min(len(digest), 12)] }
+
+// Indent puts a text before every line that is not empty.
+func Indent(text, by string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if line != "" {
+			lines[i] = by + line
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Wrap breaks text between words.
+func Wrap(text string, width int) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		if column > 0 && column+1+len(word) > width {
+			b.WriteString("\n")
+			column = 0
+		} else if column > 0 {
+			b.WriteString(" ")
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	return b.String()
+}
