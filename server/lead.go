@@ -16,14 +16,13 @@ import (
 	"github.com/oakumhq/oakum/internal/simulator"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/service"
-	"github.com/oakumhq/oakum/server/state"
 )
 
 // lead is one term of leadership: everything in it is made anew, and has ended
 // when lead returns.
 func (s *Server) lead(ctx context.Context) error {
 	s.log.Info("term of leadership begins")
-	if err := s.shipPolicies(ctx); err != nil {
+	if err := s.service.ShipPolicies(ctx, policies.Builtin()); err != nil {
 		return err
 	}
 	machines := sandbox.New(s.out.nomad)
@@ -56,25 +55,6 @@ func (s *Server) lead(ctx context.Context) error {
 	err = group.Wait()
 	s.log.Info("term of leadership ends", "cause", err)
 	return err
-}
-
-// shipPolicies puts the library that comes with this version into the state.
-func (s *Server) shipPolicies(ctx context.Context) error {
-	for _, file := range policies.Builtin() {
-		name := policies.PolicyName(file.Name)
-		if have, ok := s.store.Policy(name); ok && (have.File.Text == file.Text || !have.Builtin) {
-			continue
-		}
-		parsed, diags := policies.ParsePolicy(file, s.host.Schema)
-		if diags.HasErrors() {
-			return policies.DiagnosticsError(diags, []api.SourceFile{file})
-		}
-		p := api.Policy{Name: name, File: file, Blocks: parsed.Blocks(), Builtin: true, AppliedBy: "oakum " + s.version}
-		if _, err := s.node.Apply(ctx, &state.PolicyPut{Policy: p}, p.AppliedBy); err != nil {
-			return fmt.Errorf("ship policy %s: %w", name, err)
-		}
-	}
-	return nil
 }
 
 func (s *Server) mapperOptions() (mapper.Options, error) {
@@ -140,7 +120,7 @@ func (s *Server) declared() ([]mapper.Dependency, error) {
 func (s *Server) profilerOptions() profiler.Options {
 	o := profiler.Options{
 		Logger: s.log, Stats: usage{s.out.nomad}, Fleet: s.out.nomad, Recorder: recorder{s}, Queries: kpiQueries(s.cfg),
-		Excluded: s.patched, Beside: s.beside, Profiles: s.store.Profiles,
+		Excluded: s.service.PatchedInstances, Beside: s.service.NearRollouts, Profiles: s.store.Profiles,
 		Interval: s.cfg.Intervals.Profiler, Checkpoint: s.cfg.Intervals.Checkpoint,
 		Retention: s.cfg.Profiler.Retention,
 	}
@@ -148,35 +128,6 @@ func (s *Server) profilerOptions() profiler.Options {
 		o.Metrics = metrics{s.out.prometheus}
 	}
 	return o
-}
-
-// patched names the instances that no baseline may be learned from: those that
-// an open rollout has patched.
-func (s *Server) patched() map[string]bool {
-	ids := map[string]bool{}
-	for _, r := range s.store.OpenRollouts() {
-		for _, in := range r.Instances {
-			if in.Build != api.BuildFormer {
-				ids[in.ID] = true
-			}
-		}
-	}
-	return ids
-}
-
-// beside names the targets next to one that a rollout under way patches: what they
-// show may be its doing.
-func (s *Server) beside() map[api.TargetRef]bool {
-	refs := map[api.TargetRef]bool{}
-	for _, r := range s.store.OpenRollouts() {
-		if !r.UnderWay() || len(r.Stages) == 0 {
-			continue
-		}
-		for _, t := range s.graph.Around(r.Target) {
-			refs[t.TargetRef] = true
-		}
-	}
-	return refs
 }
 
 func (s *Server) orchestrator(prof *profiler.Profiler, tester twins) (*orchestrator.Orchestrator, error) {

@@ -27,12 +27,11 @@ func (s *Server) openService() {
 	s.policies = service.NewPolicyCache(s.store, s.host.Schema)
 	s.graph = service.NewGraphCache(s.store)
 	s.service = service.New(service.Options{
-		Server: s.cfg.Name, Store: s.store, Log: s.node, Fleet: s.out.nomad, Preflight: preflight{s.out.nomad},
+		Server: s.cfg.Name, Version: s.version, Store: s.store, Log: s.node, Fleet: s.out.nomad, Preflight: preflight{s.out.nomad},
 		Forecast: profiler.Bake, Policies: s.policies, Graph: s.graph,
 		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, NewID: newID, Logger: s.log,
 		Facts: service.FactsOptions{
-			Version: s.version, Metrics: s.out.prometheus != nil,
-			Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
+			Metrics: s.out.prometheus != nil, Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
 		},
 	})
 }

@@ -36,11 +36,14 @@ func afterTrial() state.Command {
 }`}}}
 }
 
-// calls is an edge from one service to another.
-func calls(from, to string) state.Command {
-	return &state.GraphChange{GraphChange: api.GraphChange{
-		Services: []api.Service{{Name: from}}, Edges: []api.Edge{{From: from, To: to, State: api.EdgeConfirmed}},
-	}}
+// calls is an edge from one service to another. The services that are given are
+// new.
+func calls(from, to string, services ...string) state.Command {
+	change := api.GraphChange{Edges: []api.Edge{{From: from, To: to, State: api.EdgeConfirmed}}}
+	for _, name := range services {
+		change.Services = append(change.Services, api.Service{Name: name})
+	}
+	return &state.GraphChange{GraphChange: change}
 }
 
 func TestReconsider_DecidesFromTheRecord(t *testing.T) {
@@ -49,7 +52,7 @@ func TestReconsider_DecidesFromTheRecord(t *testing.T) {
 		web := target("web")
 		f := newFixture(t, web)
 		f.put(t, afterTrial())
-		f.put(t, calls("front", "web"))
+		f.put(t, calls("front", "web", "front"))
 		r := api.Rollout{ID: "1", Target: web.TargetRef, Decision: api.Decision{Approval: api.ApprovalSpec{Count: 1}, Doubt: &api.Doubt{}}}
 		t.Log("a leader whose term is just beginning vouches for nothing in the record")
 		_, err := f.Reconsider(r)

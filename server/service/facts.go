@@ -18,7 +18,7 @@ func (s *Service) Facts(ctx context.Context) (api.FleetFacts, error) {
 	}
 	own := s.opt.Facts
 	facts := factsOf(s.store, targets)
-	facts.Oakum, facts.At, facts.Metrics = own.Version, s.now().Truncate(time.Second), own.Metrics
+	facts.Oakum, facts.At, facts.Metrics = s.opt.Version, s.now().Truncate(time.Second), own.Metrics
 	facts.Sampling, facts.Tick = api.Duration(own.Sampling), api.Duration(own.Tick)
 	facts.Plugins = own.Plugins()
 	for i := range facts.Plugins {

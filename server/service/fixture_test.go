@@ -130,10 +130,10 @@ func newFixture(t *testing.T, targets ...api.Target) *fixture {
 	f.put(t, &state.GraphChange{GraphChange: change})
 	ids := 0
 	f.Service = New(Options{
-		Server: "s1", Store: store, Log: f.log, Fleet: f.fleet, Preflight: f, Forecast: forecast,
+		Server: "s1", Version: "test", Store: store, Log: f.log, Fleet: f.fleet, Preflight: f, Forecast: forecast,
 		Policies: NewPolicyCache(store, schemas), Graph: NewGraphCache(store), HalfLife: 24 * time.Hour,
 		Now: epoch, NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) }, Logger: slog.New(slog.DiscardHandler),
-		Facts: FactsOptions{Version: "test", Plugins: func() []api.PluginInfo { return nil }},
+		Facts: FactsOptions{Plugins: func() []api.PluginInfo { return nil }},
 	})
 	return f
 }

@@ -4,7 +4,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/raft"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
@@ -12,34 +11,132 @@ import (
 	"github.com/oakumhq/oakum/server/state"
 )
 
-// TestAttemptsAreThoseOfTheTargetsServices reads them from the recorded graph,
-// by the services that the target registers, and sees what is recorded later.
-func TestAttemptsAreThoseOfTheTargetsServices(t *testing.T) {
-	now := time.Date(2026, 3, 1, 14, 0, 0, 0, time.UTC)
-	store := state.NewStore()
-	fsm := state.NewFSM(store)
-	index := uint64(0)
-	record := func(change api.GraphChange) {
-		t.Helper()
-		index++
-		entry, err := state.Encode(&state.GraphChange{GraphChange: change}, now, "mapper")
-		must.NoError(t, err)
-		err, _ = fsm.Apply(&raft.Log{Index: index, Type: raft.LogCommand, Data: entry}).(error)
-		must.NoError(t, err)
+func TestGraphCache_ReadsTheGraphOnceForEachChange(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("web"), target("db"))
+	store := &countingStore{Store: f.state}
+	cache := NewGraphCache(store)
+	must.EqOp(t, 0, store.graphs, must.Sprint("nothing is read before somebody asks"))
+	first, targets := cache.Current()
+	must.Len(t, 2, first.Criticality)
+	must.Len(t, 2, targets)
+	_, again := cache.Current()
+	must.True(t, &targets[0] == &again[0], must.Sprint("the list is shared"))
+	must.EqOp(t, 1, store.graphs)
+	f.put(t, &state.PolicyPut{Policy: api.Policy{Name: "own", File: own(`  strategy "phased" {}`)}})
+	cache.Current()
+	must.EqOp(t, 1, store.graphs, must.Sprint("another part of the state is no change of the graph"))
+
+	f.put(t, calls("web", "db"))
+	f.put(t, &state.GraphChange{GraphChange: api.GraphChange{Targets: []api.Target{target("mail")}}})
+	second, targets := cache.Current()
+	must.EqOp(t, 2, store.graphs)
+	must.Len(t, 3, targets)
+	must.EqOp(t, 1, second.Criticality[0].BlastRadius, must.Sprint("web depends on db by now"))
+	must.EqOp(t, 0, first.Criticality[0].BlastRadius, must.Sprint("whoever holds the former graph keeps it"))
+}
+
+// shop is a fixture in which front calls cart, cart may call store, and the
+// backoffice tried to call cart and may not.
+func shop(t *testing.T) *fixture {
+	t.Helper()
+	f := newFixture(t, target("front"), target("cart"), target("store"), target("backoffice"), target("apart"))
+	f.put(t, &state.GraphChange{GraphChange: api.GraphChange{Edges: []api.Edge{
+		{From: "front", To: "cart", State: api.EdgeConfirmed}, {From: "cart", To: "store", State: api.EdgeDeclaredOnly},
+		{From: "backoffice", To: "cart", State: api.EdgeDeniedAttempted},
+	}}})
+	return f
+}
+
+func TestGraphCache_JoinsTargetsByTheirServicesEdges(t *testing.T) {
+	t.Parallel()
+	c := shop(t).graph
+	ref := func(job string) api.TargetRef { return target(job).TargetRef }
+	var around []string
+	for _, n := range c.Around(ref("cart")) {
+		around = append(around, n.Job)
 	}
-	attempt := func(from string) api.Edge {
-		return api.Edge{From: from, To: "admin", State: api.EdgeDeniedAttempted, Evidence: []api.Evidence{
+	must.Eq(t, []string{"front", "store"}, around, must.Sprint("callers go first"))
+	must.Eq(t, []string{"front", "store"}, c.Neighbours(ref("cart")))
+	must.True(t, c.Adjacent(ref("cart"), ref("front")))
+	must.True(t, c.Adjacent(ref("store"), ref("cart")), must.Sprint("either way"))
+	must.False(t, c.Adjacent(ref("front"), ref("store")))
+	must.False(t, c.Adjacent(ref("cart"), ref("backoffice")))
+
+	unknown := ref("unknown")
+	must.SliceEmpty(t, c.Around(unknown))
+	must.SliceEmpty(t, c.Neighbours(unknown))
+	must.False(t, c.Adjacent(ref("cart"), unknown))
+	must.False(t, c.Adjacent(unknown, ref("cart")))
+}
+
+func TestGraphCache_SaysWhatWouldSuffer(t *testing.T) {
+	t.Parallel()
+	c := shop(t).graph
+	impact, ok := c.Impact("cart")
+	must.True(t, ok)
+	must.EqOp(t, "cart", impact.Criticality.Service)
+	_, ok = c.Impact("unknown")
+	must.False(t, ok)
+	_, ok = c.Without("no-such-node")
+	must.False(t, ok)
+}
+
+// TestGraphCache_AttemptsAreTheTargetsServices reads attempts from the recorded
+// graph by the services that the target registers, and sees what is recorded
+// later.
+func TestGraphCache_AttemptsAreTheTargetsServices(t *testing.T) {
+	t.Parallel()
+	now := epoch()
+	attempt := func(from string) state.Command {
+		return &state.GraphChange{GraphChange: api.GraphChange{Edges: []api.Edge{{From: from, To: "admin", State: api.EdgeDeniedAttempted, Evidence: []api.Evidence{
 			{Source: "consul-intentions", Class: api.EvidenceDenied, Detail: graph.DefaultDetail, FirstSeen: now},
 			{Source: "prometheus", Class: api.EvidenceDenied, Attempt: true, Exact: true, FirstSeen: now, LastSeen: now},
-		}}
+		}}}}}
 	}
-	ref := api.TargetRef{Namespace: "prod", Job: "shop", Group: "web"}
-	record(api.GraphChange{At: now, Services: []api.Service{{Name: "catalog"}, {Name: "store"}, {Name: "admin"}},
-		Targets: []api.Target{{TargetRef: ref, Services: []string{"catalog"}}}, Edges: []api.Edge{attempt("store")}})
-	c := NewGraphCache(store)
-	must.SliceEmpty(t, c.Attempts(ref, now.Add(-time.Minute)))
-	record(api.GraphChange{At: now, Edges: []api.Edge{attempt("catalog")}})
-	must.Eq(t, []api.Attempt{{From: "catalog", To: "admin", Since: now, Rule: "the default says denied"}}, c.Attempts(ref, now.Add(-time.Minute)))
-	must.SliceEmpty(t, c.Attempts(ref, now), must.Sprint("it was tried before"))
-	must.SliceEmpty(t, c.Attempts(api.TargetRef{Job: "unknown"}, now.Add(-time.Minute)))
+	f := newFixture(t, target("catalog"), target("store"), target("admin"))
+	ref := target("catalog").TargetRef
+	f.put(t, attempt("store"))
+	must.SliceEmpty(t, f.graph.Attempts(ref, now.Add(-time.Minute)))
+	f.put(t, attempt("catalog"))
+	must.Eq(t, []api.Attempt{{From: "catalog", To: "admin", Since: now, Rule: "the default says denied"}}, f.graph.Attempts(ref, now.Add(-time.Minute)))
+	must.SliceEmpty(t, f.graph.Attempts(ref, now), must.Sprint("it was tried before"))
+	must.SliceEmpty(t, f.graph.Attempts(api.TargetRef{Job: "unknown"}, now.Add(-time.Minute)))
+}
+
+func TestGraph_RatesTargetsByThePoliciesInForce(t *testing.T) {
+	t.Parallel()
+	f := shop(t)
+	f.put(t, &state.GraphChange{GraphChange: api.GraphChange{Edges: []api.Edge{{From: "front", To: "cart", State: api.EdgeConfirmed, Evidence: []api.Evidence{
+		{Source: "prometheus", Class: api.EvidenceObserved, LastSeen: epoch().Add(-f.opt.HalfLife)},
+	}}}}})
+	confidence := func(g api.Graph) float64 {
+		for _, e := range g.Edges {
+			if e.To == "cart" && e.From == "front" {
+				return e.Confidence
+			}
+		}
+		return -1
+	}
+	critical := func(g api.Graph) map[string]bool {
+		out := map[string]bool{}
+		for _, v := range g.Targets {
+			out[v.Target.Job] = v.Critical
+		}
+		return out
+	}
+	g := f.Graph()
+	must.EqOp(t, 0.5, confidence(g))
+	must.MapLen(t, 5, critical(g))
+	must.False(t, critical(g)["apart"])
+	stored, _ := f.graph.Current()
+	must.EqOp(t, 0.0, confidence(stored), must.Sprint("the shared graph does not age"))
+
+	f.put(t, &state.PolicyPut{Policy: api.Policy{Name: "own", File: own(`  critical = target.job == "apart"`)}})
+	must.True(t, critical(f.Graph())["apart"])
+
+	t.Log("while the policies do not compile, the graph is shown without them")
+	f.put(t, &state.PolicyPut{Policy: api.Policy{Name: "own", File: own(`  strategy "gone" {}`)}})
+	must.EqOp(t, 0.5, confidence(f.Graph()))
+	must.False(t, critical(f.Graph())["apart"])
 }

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
@@ -39,4 +40,23 @@ func (s *Service) DeletePolicy(ctx context.Context, name string, by api.Identity
 	}
 	_, err := s.opt.Log.Apply(ctx, &state.PolicyDelete{Name: name}, by.Name)
 	return err
+}
+
+// ShipPolicies puts the policy files that come with this version in force. A file
+// that somebody applied in place of one of them stays.
+func (s *Service) ShipPolicies(ctx context.Context, files []api.SourceFile) error {
+	for _, file := range files {
+		p, err := s.policies.parse(file)
+		if err != nil {
+			return err
+		}
+		if have, ok := s.store.Policy(p.Name); ok && (have.File.Text == file.Text || !have.Builtin) {
+			continue
+		}
+		p.Builtin, p.AppliedBy = true, "oakum "+s.opt.Version
+		if _, err := s.opt.Log.Apply(ctx, &state.PolicyPut{Policy: p}, p.AppliedBy); err != nil {
+			return fmt.Errorf("ship policy %s: %w", p.Name, err)
+		}
+	}
+	return nil
 }

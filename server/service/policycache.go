@@ -45,16 +45,24 @@ func (c *PolicyCache) Library() (*policies.Library, error) {
 // Check compiles a policy file, first by itself and then with all others that
 // are in force, and returns it as a policy.
 func (c *PolicyCache) Check(file api.SourceFile) (api.Policy, error) {
-	parsed, diags := policies.ParsePolicy(file, c.schemas)
-	if diags.HasErrors() {
-		return api.Policy{}, policies.DiagnosticsError(diags, []api.SourceFile{file})
+	p, err := c.parse(file)
+	if err != nil {
+		return api.Policy{}, err
 	}
-	p := api.Policy{Name: policies.PolicyName(file.Name), File: file, Blocks: parsed.Blocks()}
 	others := slices.DeleteFunc(c.store.Policies(), func(o api.Policy) bool { return o.Name == p.Name })
 	if _, err := c.compile(append(others, p)); err != nil {
 		return api.Policy{}, err
 	}
 	return p, nil
+}
+
+// parse reads a policy file by itself.
+func (c *PolicyCache) parse(file api.SourceFile) (api.Policy, error) {
+	parsed, diags := policies.ParsePolicy(file, c.schemas)
+	if diags.HasErrors() {
+		return api.Policy{}, policies.DiagnosticsError(diags, []api.SourceFile{file})
+	}
+	return api.Policy{Name: policies.PolicyName(file.Name), File: file, Blocks: parsed.Blocks()}, nil
 }
 
 func (c *PolicyCache) compile(list []api.Policy) (*policies.Library, error) {

@@ -21,9 +21,10 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Options are what a Service needs. Every field but those of Facts is needed.
+// Options are what a Service needs. All of them are needed.
 type Options struct {
 	Server    string // this server's name, which the log has for what no person asked for
+	Version   string
 	Store     Store
 	Log       Log
 	Fleet     Fleet
@@ -40,7 +41,6 @@ type Options struct {
 
 // FactsOptions are what a rehearsal must know of this server's configuration.
 type FactsOptions struct {
-	Version  string
 	Metrics  bool          // Prometheus is configured
 	Sampling time.Duration // between two samples of the profiler
 	Tick     time.Duration // between two looks of the orchestrator
