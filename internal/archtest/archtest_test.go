@@ -60,6 +60,18 @@ var adapters = map[string][]string{
 // components meet adapters through interfaces that they declare.
 var components = []string{"internal/mapper", "internal/profiler", "internal/simulator", "internal/orchestrator", "internal/rehearsal"}
 
+// serverImports says which parts of the server each part of it may import. Package
+// server wires them and may import all.
+var serverImports = map[string][]string{
+	"server/cluster":      {"server/cluster/disk", "server/cluster/port", "server/state"},
+	"server/cluster/disk": {"server/state"},
+	"server/cluster/port": {},
+	"server/config":       {},
+	"server/httpapi":      {},
+	"server/service":      {"server/state"},
+	"server/state":        {},
+}
+
 func TestPurePackagesDoNoIO(t *testing.T) {
 	banned := []string{
 		"os", "os/exec", "net", "net/http", "context", "log", "log/slog", "sync", "sync/atomic",
@@ -103,16 +115,12 @@ func TestModelsAreGivenTimeAndSeed(t *testing.T) {
 func checkPureBody(t *testing.T, f file) {
 	t.Helper()
 	ast.Inspect(f.ast, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.GoStmt:
+		if _, ok := n.(*ast.GoStmt); ok {
 			t.Errorf("%s starts a goroutine: a pure package decides, it does not run", f.path)
-		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains([]string{"Now", "Since", "Until", "Sleep", "After", "NewTimer", "NewTicker"}, n.Sel.Name) {
-				t.Errorf("%s uses time.%s: a pure package is given now", f.path, n.Sel.Name)
-			}
 		}
 		return true
 	})
+	eachClock(f, func(name string) { t.Errorf("%s uses time.%s: a pure package is given now", f.path, name) })
 	for _, d := range f.ast.Decls {
 		if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.VAR {
 			for _, s := range g.Specs {
@@ -124,6 +132,20 @@ func checkPureBody(t *testing.T, f file) {
 			}
 		}
 	}
+}
+
+// eachClock calls found with each function of package time that a file uses and
+// that looks at the clock.
+func eachClock(f file, found func(name string)) {
+	clocks := []string{"Now", "Since", "Until", "Sleep", "After", "NewTimer", "NewTicker"}
+	ast.Inspect(f.ast, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, s.Sel.Name) {
+				found(s.Sel.Name)
+			}
+		}
+		return true
+	})
 }
 
 // docs is the raw text of a declaration's comment, directives included.
@@ -172,6 +194,47 @@ func TestComponentsMeetAdaptersThroughInterfaces(t *testing.T) {
 					must.Sprintf("%s imports %s: a component declares the small interface that it needs", f.path, imp))
 			}
 		}
+	}
+}
+
+// TestServerPackages_MeetInTheServer keeps the parts of the server apart: the API
+// knows the use cases by an interface of its own, and the use cases know neither
+// the API nor the cluster.
+func TestServerPackages_MeetInTheServer(t *testing.T) {
+	for _, f := range sources(t) {
+		known, ok := serverImports[f.pkg]
+		if !ok {
+			must.StrNotHasPrefix(t, "server/", f.pkg, must.Sprintf("%s: say in serverImports which parts of the server %s may import", f.path, f.pkg))
+			continue
+		}
+		for _, imp := range f.imports {
+			if in := strings.TrimPrefix(imp, module+"/"); in == "server" || strings.HasPrefix(in, "server/") {
+				must.SliceContains(t, known, in, must.Sprintf("%s imports %s: they meet in package server, which wires them", f.path, in))
+			}
+		}
+	}
+}
+
+// TestUseCases_AreGivenTheWorld lets the use cases import nothing but what decides
+// and the replicated state.
+func TestUseCases_AreGivenTheWorld(t *testing.T) {
+	const useCases = "server/service"
+	allowed := slices.Concat(pure, []string{"api", "server/state", "internal/rehearsal"})
+	for _, f := range sources(t) {
+		if f.pkg != useCases {
+			continue
+		}
+		for _, imp := range f.imports {
+			in, own := strings.CutPrefix(imp, module+"/")
+			must.True(t, own || !strings.Contains(strings.Split(imp, "/")[0], "."),
+				must.Sprintf("%s imports %s: the use cases need nothing but this module and the standard library", f.path, imp))
+			if own {
+				must.SliceContains(t, allowed, in, must.Sprintf("%s imports %s: declare the small interface that the use case needs in ports.go", f.path, in))
+			}
+			must.SliceNotContains(t, []string{"os", "net", "net/http", "crypto/rand", "math/rand", "math/rand/v2"}, imp,
+				must.Sprintf("%s imports %s: the use cases are given identifiers, and do no I/O", f.path, imp))
+		}
+		eachClock(f, func(name string) { t.Errorf("%s uses time.%s: the use cases are given the clock", f.path, name) })
 	}
 }
 
