@@ -47,36 +47,52 @@ func New() (*Authority, error) {
 	return &Authority{cert: cert, key: key}, nil
 }
 
+// Template is a certificate of a server for DNS names, to be signed.
+func Template(names ...string) *x509.Certificate {
+	return &x509.Certificate{
+		Subject: pkix.Name{CommonName: "Oakum test"}, DNSNames: names,
+		NotBefore: time.Now().Add(-validity), NotAfter: time.Now().Add(validity), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+}
+
+// Sign makes a key and a certificate from a template, both in PEM.
+func (a *Authority) Sign(template *x509.Certificate) (cert, key []byte, err error) {
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make certificate: %w", err)
+	}
+	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120)); err != nil {
+		return nil, nil, fmt.Errorf("make certificate: %w", err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &own.PublicKey, a.key)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make certificate: %w", err)
+	}
+	keyDER, err := x509.MarshalECPrivateKey(own)
+	if err != nil {
+		return nil, nil, fmt.Errorf("make certificate: %w", err)
+	}
+	return block("CERTIFICATE", der), block("EC PRIVATE KEY", keyDER), nil
+}
+
+// PEM is the certificate of the CA.
+func (a *Authority) PEM() []byte { return block("CERTIFICATE", a.cert.Raw) }
+
+func block(kind string, der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
 // Write signs a certificate for DNS names and writes it with its key and the CA
 // to a folder.
 func (a *Authority) Write(dir string, names ...string) (certs.Files, error) {
 	files := certs.Files{Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), CA: filepath.Join(dir, "ca.pem")}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	cert, key, err := a.Sign(Template(names...))
 	if err != nil {
-		return files, fmt.Errorf("make certificate: %w", err)
+		return files, err
 	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
-	if err != nil {
-		return files, fmt.Errorf("make certificate: %w", err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: "Oakum test"}, DNSNames: names,
-		NotBefore: a.cert.NotBefore, NotAfter: a.cert.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, a.cert, &key.PublicKey, a.key)
-	if err != nil {
-		return files, fmt.Errorf("make certificate: %w", err)
-	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		return files, fmt.Errorf("make certificate: %w", err)
-	}
-	for _, f := range []struct {
-		path, kind string
-		der        []byte
-	}{{files.Cert, "CERTIFICATE", der}, {files.Key, "EC PRIVATE KEY", keyDER}, {files.CA, "CERTIFICATE", a.cert.Raw}} {
-		if err := os.WriteFile(f.path, pem.EncodeToMemory(&pem.Block{Type: f.kind, Bytes: f.der}), 0o600); err != nil {
+	for path, text := range map[string][]byte{files.Cert: cert, files.Key: key, files.CA: a.PEM()} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
 			return files, fmt.Errorf("write certificate: %w", err)
 		}
 	}
