@@ -34,8 +34,9 @@ fmt: ## fail on files that gofmt would change
 lint: ## run the linters, go vet among them
 	$(LINT) run
 
-generate: ## regenerate the plugin protocol
+generate: ## make the plugin protocol and the drawings anew
 	plugins/proto/generate.sh
+	$(GO) -C internal/tools/drawing run . $(CURDIR)/docs/drawings/*.dot
 
 unit: ## tests that need nothing but Go
 	$(GO) test $(UNITFLAGS) $(PKGS)
