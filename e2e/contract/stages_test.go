@@ -41,6 +41,13 @@ func patched(former, healthy int) func(*rollout.JobView) bool {
 	}
 }
 
+func healthy(n int) func(*rollout.JobView) bool {
+	return func(v *rollout.JobView) bool {
+		t := v.Tally()
+		return t.FormerHealthy+t.PatchedHealthy == n
+	}
+}
+
 func inPlace(s *script) {
 	s.up(s.job(4))
 	m := s.move()
@@ -125,17 +132,36 @@ func besideBack(s *script) {
 // stop has Nomad stop and replace one live instance of the given version.
 func (s *script) stop(version uint64) {
 	s.t.Helper()
+	s.finish(version, "stop", "complete", func(a *nomadapi.Allocation) error {
+		_, err := s.vendor.Allocations().Stop(a, nil)
+		return err
+	})
+}
+
+// kill ends the task of a live instance of the given version from outside.
+func (s *script) kill(version uint64) {
+	s.t.Helper()
+	s.finish(version, "kill", "failed", func(a *nomadapi.Allocation) error {
+		return s.vendor.Allocations().Signal(a, nil, "main", "SIGKILL")
+	})
+}
+
+// finish ends one live instance of the given version and waits for its status.
+func (s *script) finish(version uint64, verb, ended string, do func(*nomadapi.Allocation) error) {
+	s.t.Helper()
 	for _, a := range s.live() {
-		if a.JobVersion == version {
-			_, err := s.vendor.Allocations().Stop(&nomadapi.Allocation{ID: a.ID}, nil)
-			s.say("stop %s: %s", a.ID, status(err))
-			s.await("it has ended", func() bool {
-				now, _, err := s.vendor.Allocations().Info(a.ID, nil)
-				must.NoError(s.t, err)
-				return now.ClientStatus == "complete"
-			})
-			return
+		if a.JobVersion != version {
+			continue
 		}
+		alloc, _, err := s.vendor.Allocations().Info(a.ID, nil)
+		must.NoError(s.t, err)
+		s.say("%s %s: %s", verb, a.ID, status(do(alloc)))
+		s.await("it is "+ended, func() bool {
+			now, _, err := s.vendor.Allocations().Info(a.ID, nil)
+			must.NoError(s.t, err)
+			return now.ClientStatus == ended
+		})
+		return
 	}
 	s.t.Fatalf("no live instance of version %d:\n%s", version, s.allocs(s.id))
 }
@@ -146,16 +172,10 @@ func stoppedInPlace(s *script) {
 	s.stage(m, api.StageInPlace, 1)
 	s.viewed(m, "the stage", patched(3, 1))
 	s.stop(0)
-	s.viewed(m, "four instances again", func(v *rollout.JobView) bool {
-		n := v.Tally()
-		return n.FormerHealthy+n.PatchedHealthy == 4
-	})
+	s.viewed(m, "four instances again", healthy(4))
 	s.settled(s.byVersion(m))
 	s.stop(1)
-	s.viewed(m, "four instances again", func(v *rollout.JobView) bool {
-		n := v.Tally()
-		return n.FormerHealthy+n.PatchedHealthy == 4
-	})
+	s.viewed(m, "four instances again", healthy(4))
 	s.settled(s.byVersion(m))
 	s.sayDeployment()
 }
@@ -176,25 +196,6 @@ func stoppedBeside(s *script) {
 	s.settled(map[uint64]int{1: 2})
 }
 
-// kill ends the task of a live instance of the given version from outside.
-func (s *script) kill(version uint64) {
-	s.t.Helper()
-	for _, a := range s.live() {
-		if a.JobVersion == version {
-			alloc, _, err := s.vendor.Allocations().Info(a.ID, nil)
-			must.NoError(s.t, err)
-			s.say("kill %s: %s", a.ID, status(s.vendor.Allocations().Signal(alloc, nil, "main", "SIGKILL")))
-			s.await("it has failed", func() bool {
-				now, _, err := s.vendor.Allocations().Info(a.ID, nil)
-				must.NoError(s.t, err)
-				return now.ClientStatus == "failed"
-			})
-			return
-		}
-	}
-	s.t.Fatalf("no live instance of version %d:\n%s", version, s.allocs(s.id))
-}
-
 // killedInStage kills a former instance, which the deployment does not count.
 func killedInStage(s *script) {
 	s.up(s.job(3))
@@ -202,10 +203,7 @@ func killedInStage(s *script) {
 	s.stage(m, api.StageInPlace, 1)
 	s.viewed(m, "the stage", patched(2, 1))
 	s.kill(0)
-	s.viewed(m, "three instances again", func(v *rollout.JobView) bool {
-		n := v.Tally()
-		return n.FormerHealthy+n.PatchedHealthy == 3
-	})
+	s.viewed(m, "three instances again", healthy(3))
 	s.settled(s.byVersion(m))
 	s.sayDeployment()
 }
