@@ -260,6 +260,28 @@ func TestASimulationThatAFormerLeaderEndedIsCarriedOutAnew(t *testing.T) {
 	})
 }
 
+// TestALostLeaderLeavesItsSimulationToTheNext has more leaders in a row lose a
+// simulation than anybody would wait for.
+func TestALostLeaderLeavesItsSimulationToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(d *api.Decision) { d.Simulate.Required = true })
+		for range 20 {
+			time.AfterFunc(1500*time.Millisecond, w.term.cancel) // of the three seconds that it takes
+			w.step()
+			time.Sleep(2 * time.Second)
+			must.Eq(t, api.RolloutSimulating, w.rollout("r0").Status)
+			kept, ok := w.store.Simulation("r0.1")
+			must.True(t, ok)
+			must.Eq(t, api.SimulationRunning, kept.Status)
+			w.elect()
+		}
+		defer func() { w.term.cancel() }()
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Simulation != "" })
+		must.Eq(t, "r0.1", w.rollout("r0").Simulation)
+		must.Len(t, 1, w.store.Simulations())
+	})
+}
+
 // flakyNomad tells an empty job while it answers.
 type flakyNomad struct {
 	downNomad

@@ -22,10 +22,6 @@ const placeTimeout = time.Minute
 // what Nomad's servers hold for a new leader of theirs.
 const lateTimeout = 2 * time.Minute
 
-// simulationsMost is how many leaders in a row may lose a simulation of one
-// effect before the rollout holds for a person.
-const simulationsMost = 5
-
 // errSuperseded ends an effect whose rollout has moved on without it.
 var errSuperseded = errors.New("the effect was superseded")
 
@@ -92,7 +88,7 @@ func (o *Orchestrator) whileOpen(ctx context.Context, r api.Rollout) (context.Co
 func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Rollout, a *attempt) (rollout.EffectResult, bool) {
 	switch r.Effect.Kind {
 	case api.EffectSimulate:
-		return o.simulate(ctx, r)
+		return o.simulate(ctx, log, r)
 	case api.EffectTag:
 		return o.tag(ctx, log, r)
 	case api.EffectStage:
@@ -370,19 +366,24 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout)
 	return rollout.EffectResult{}, false
 }
 
-// simulate runs the twins and records the simulation beside the rollout.
-func (o *Orchestrator) simulate(ctx context.Context, r api.Rollout) (rollout.EffectResult, bool) {
-	ctx, stop := o.whileOpen(ctx, r)
+// simulate runs the twins and records the simulation beside the rollout. Twins
+// change nothing in production: whatever the log does not take is carried out anew.
+func (o *Orchestrator) simulate(term context.Context, log *slog.Logger, r api.Rollout) (rollout.EffectResult, bool) {
+	ctx, stop := o.whileOpen(term, r)
 	defer stop()
 	sim, err := o.beginSimulation(ctx, r)
 	if err != nil {
-		return rollout.EffectResult{Outcome: "record the simulation: " + err.Error()}, true
+		log.Warn("record that a simulation begins", "simulation_id", sim.ID, "error", err)
+		return rollout.EffectResult{}, false
 	}
 	target, err := o.Reader.Target(ctx, r.Target)
 	var impact api.Impact
 	var baked []api.Apply
 	if err == nil {
 		impact, baked, err = o.Simulator.Simulate(ctx, sim.ID, r, target)
+	}
+	if term.Err() != nil {
+		return rollout.EffectResult{}, false // it goes on under the next leader, by the same name
 	}
 	sim.End(o.Now().UTC(), impact, err)
 	res := rollout.EffectResult{
@@ -397,10 +398,10 @@ func (o *Orchestrator) simulate(ctx context.Context, r api.Rollout) (rollout.Eff
 			res.Outcome = fmt.Sprintf("the patch passed, but the policies do not decide on its impact: %s", api.AsError(err).Message)
 		}
 	}
-	// The record is kept even when leadership was lost or the rollout aborted
-	// in the meantime; if it cannot be written, the next leader runs it anew.
-	if err := o.Recorder.RecordSimulation(context.WithoutCancel(ctx), sim); err != nil && res.OK {
-		return rollout.EffectResult{Outcome: "record the simulation: " + err.Error()}, true
+	// The record is kept even when the rollout was aborted in the meantime.
+	if err := o.Recorder.RecordSimulation(term, sim); err != nil && res.OK {
+		log.Warn("record how a simulation ended", "simulation_id", sim.ID, "error", err)
+		return rollout.EffectResult{}, false
 	}
 	return res, ctx.Err() == nil
 }
@@ -415,7 +416,7 @@ func (o *Orchestrator) beginSimulation(ctx context.Context, r api.Rollout) (api.
 	}
 	for n := 2; ; n++ {
 		err := o.Recorder.RecordSimulation(ctx, sim)
-		if !api.IsCode(err, api.CodeConflict) || n > simulationsMost {
+		if !api.IsCode(err, api.CodeConflict) {
 			return sim, err
 		}
 		sim.ID = fmt.Sprintf("%s-%d", r.Effect.ID, n)
