@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/agext/levenshtein"
 	"github.com/hashicorp/cli"
 
 	"github.com/oakumhq/oakum/api"
@@ -119,12 +120,41 @@ func Run(ctx context.Context, opt Options) int {
 		return exitError
 	}
 	if code == exitUnknown && len(opt.Args) > 0 {
-		e.warnf("\nError: there is no command %q\n", "oakum "+program.Subcommand())
+		e.warnf("\n")
+		e.unknown(program.Subcommand())
 	}
 	if code != exitDone && code != exitNo {
 		return exitError
 	}
 	return code
+}
+
+// unknown says that there is no command of a name, and which one is meant when
+// one is spelled almost like it.
+func (e *env) unknown(name string) {
+	e.warnf("Error: there is no command %q%s\n", "oakum "+name, e.nearest(name))
+}
+
+// nearest suggests the command or family beside a name that is the fewest
+// letters away, and at most two.
+func (e *env) nearest(name string) string {
+	var known []string
+	for _, build := range commands() {
+		known = append(known, build(e).name)
+	}
+	for _, f := range families() {
+		known = append(known, f.name)
+	}
+	best, distance := "", 3
+	for _, k := range known {
+		if d := levenshtein.Distance(name, k, nil); d < distance {
+			best, distance = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %q?", "oakum "+best)
 }
 
 // execute parses the flags and runs one command.
@@ -207,7 +237,8 @@ func (f family) Synopsis() string { return f.synopsis }
 // Run asks the library for the help.
 func (f family) Run(args []string) int {
 	if len(args) > 0 {
-		f.env.warnf("Error: there is no command %q\n\n", "oakum "+f.name+" "+args[0])
+		f.env.unknown(f.name + " " + args[0])
+		f.env.warnf("\n")
 	}
 	return cli.RunResultHelp
 }
