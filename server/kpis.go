@@ -4,14 +4,14 @@ import (
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/server/config"
 )
 
 // kpiQueries is how the known KPIs are measured, as far as the configuration
-// says otherwise; what it leaves out has the profiler's own default.
-func kpiQueries(cfg *config.Config) profiler.KPIQueries {
-	var q profiler.KPIQueries
+// says otherwise; a query that it leaves out is the default one.
+func kpiQueries(cfg *config.Config) kpi.Queries {
+	var q kpi.Queries
 	if cfg.Prometheus == nil {
 		return q
 	}
@@ -28,9 +28,9 @@ func kpiQueries(cfg *config.Config) profiler.KPIQueries {
 			q.Memory = k.Query
 		default:
 			if q.Own == nil {
-				q.Own = map[string]profiler.OwnQuery{}
+				q.Own = map[string]kpi.OwnQuery{}
 			}
-			q.Own[k.Name] = profiler.OwnQuery{Kind: k.Kind, Query: k.Query, Total: k.Total, Unit: k.Unit}
+			q.Own[k.Name] = kpi.OwnQuery{Kind: k.Kind, Query: k.Query, Total: k.Total, Unit: k.Unit}
 		}
 	}
 	return q

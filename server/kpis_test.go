@@ -6,7 +6,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/server/config"
 )
 
@@ -21,9 +21,9 @@ func TestEveryKPIOfTheConfigurationIsMeasured(t *testing.T) {
 		{Name: "failures", Kind: api.KPICount, Query: "f", Total: "t"},
 		{Name: "checkout_p99", Kind: api.KPILatency, Query: "c"},
 	}}})
-	must.Eq(t, profiler.KPIQueries{
+	must.Eq(t, kpi.Queries{
 		Label: "alloc", Requests: "all", Errors: "failed", Buckets: "buckets", CPU: "cpu", Memory: "memory",
-		Own: map[string]profiler.OwnQuery{
+		Own: map[string]kpi.OwnQuery{
 			api.KPIIOBytes: {Query: "io"},
 			"queue":        {Kind: api.KPIGauge, Query: "queue", Unit: "jobs"},
 			"failures":     {Kind: api.KPICount, Query: "f", Total: "t"},

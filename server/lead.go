@@ -8,6 +8,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/canary"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/nomad/sandbox"
 	"github.com/oakumhq/oakum/internal/orchestrator"
@@ -33,7 +35,9 @@ func (s *Server) lead(ctx context.Context) error {
 	if err := sim.Sweep(ctx, func(string) bool { return false }); err != nil {
 		s.log.Warn("remove twins of an earlier term", "error", err)
 	}
-	prof := profiler.New(s.profilerOptions())
+	reader := kpi.NewReader(s.metrics(), usage{s.out.nomad}, kpiQueries(s.cfg))
+	baselines := profiler.Restore(s.store.Profiles(), s.cfg.Intervals.Profiler, s.log)
+	prof := profiler.New(s.profilerOptions(reader, baselines))
 	options, err := s.mapperOptions()
 	if err != nil {
 		return fmt.Errorf("open mapper: %w", err)
@@ -43,7 +47,7 @@ func (s *Server) lead(ctx context.Context) error {
 		return fmt.Errorf("open mapper: %w", err)
 	}
 	tester := twins{store: s.store, simulator: sim}
-	orch, err := s.orchestrator(prof, tester)
+	orch, err := s.orchestrator(canary.New(reader, baselines), baselines, tester)
 	if err != nil {
 		return fmt.Errorf("open orchestrator: %w", err)
 	}
@@ -117,28 +121,30 @@ func (s *Server) declared() ([]mapper.Dependency, error) {
 	return out, nil
 }
 
-func (s *Server) profilerOptions() profiler.Options {
-	o := profiler.Options{
-		Logger: s.log, Stats: usage{s.out.nomad}, Fleet: s.out.nomad, Recorder: recorder{s}, Queries: kpiQueries(s.cfg),
-		Excluded: s.service.PatchedInstances, Beside: s.service.NearRollouts, Profiles: s.store.Profiles,
-		Interval: s.cfg.Intervals.Profiler, Checkpoint: s.cfg.Intervals.Checkpoint,
-		Retention: s.cfg.Profiler.Retention,
+// metrics is where PromQL is asked, nil without Prometheus.
+func (s *Server) metrics() kpi.Metrics {
+	if s.out.prometheus == nil {
+		return nil
 	}
-	if s.out.prometheus != nil {
-		o.Metrics = metrics{s.out.prometheus}
-	}
-	return o
+	return metrics{s.out.prometheus}
 }
 
-func (s *Server) orchestrator(prof *profiler.Profiler, tester twins) (*orchestrator.Orchestrator, error) {
+func (s *Server) profilerOptions(reader *kpi.Reader, baselines *profiler.Baselines) profiler.Options {
+	return profiler.Options{
+		Logger: s.log, Baselines: baselines, Sampler: kpi.NewSampler(reader, s.out.nomad, s.service.PatchedInstances, s.log), Recorder: recorder{s},
+		Neighbours: s.service.NearRollouts, Checkpoint: s.cfg.Intervals.Checkpoint, Retention: s.cfg.Profiler.Retention,
+	}
+}
+
+func (s *Server) orchestrator(stages *canary.Judge, baselines *profiler.Baselines, tester twins) (*orchestrator.Orchestrator, error) {
 	margins, err := policies.DefaultMargins(s.host.Schema)
 	if err != nil {
 		return nil, err
 	}
 	o := orchestrator.Options{
 		Store: s.store, Recorder: recorder{s}, Reader: s.out.nomad, Mover: s.out.nomad, Tagger: s.out.nomad,
-		Judge: judge{prof}, Adviser: s.host, Simulator: tester,
-		Neighbourhood: neighbourhood{s.graph, prof}, Margins: margins, Opens: policies.Opens,
+		Judge: judge{stages}, Adviser: s.host, Simulator: tester,
+		Neighbourhood: neighbourhood{s.graph, baselines}, Margins: margins, Opens: policies.Opens,
 		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}
@@ -148,18 +154,18 @@ func (s *Server) orchestrator(prof *profiler.Profiler, tester twins) (*orchestra
 	return orchestrator.New(o), nil
 }
 
-// judge lets the orchestrator ask the profiler.
-type judge struct{ profiler *profiler.Profiler }
+// judge lets the orchestrator ask the judge of a stage.
+type judge struct{ canary *canary.Judge }
 
 // Look takes one look at both arms.
 func (j judge) Look(ctx context.Context, q orchestrator.Question) (api.Verdict, api.JudgeState, error) {
-	return j.profiler.Judge(ctx, profiler.Request(q))
+	return j.canary.Look(ctx, canary.Request(q))
 }
 
 // neighbourhood lets the orchestrator ask the graph and the profiler.
 type neighbourhood struct {
 	*service.GraphCache
-	profiler *profiler.Profiler
+	baselines *profiler.Baselines
 }
 
 // Targets lists the targets that an edge joins to a target, its callers first.
@@ -170,5 +176,5 @@ func (n neighbourhood) Services(ref api.TargetRef) []string { return n.Neighbour
 
 // Worse lists the KPIs of a target that are clearly worse now than its baseline.
 func (n neighbourhood) Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
-	return n.profiler.Worse(ref, began, now, margins)
+	return n.baselines.Worse(ref, began, now, margins)
 }

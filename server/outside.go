@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/internal/consul"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/nomad"
-	"github.com/oakumhq/oakum/internal/profiler"
 	"github.com/oakumhq/oakum/internal/prometheus"
 	"github.com/oakumhq/oakum/internal/vault"
 	"github.com/oakumhq/oakum/server/config"
@@ -129,31 +129,31 @@ func (o *outside) openDoor(cfg *config.Config, client *vault.Client, log *slog.L
 // The components declare the types that they are answered with; these give the
 // adapters their shape.
 
-// metrics answers the profiler's queries from Prometheus.
+// metrics answers the queries behind the KPIs from Prometheus.
 type metrics struct{ client *prometheus.Client }
 
-var _ profiler.Metrics = metrics{}
+var _ kpi.Metrics = metrics{}
 
 // Query answers one PromQL instant query.
-func (m metrics) Query(ctx context.Context, promql string, at time.Time) ([]profiler.Sample, error) {
+func (m metrics) Query(ctx context.Context, promql string, at time.Time) ([]kpi.Series, error) {
 	found, err := m.client.Query(ctx, promql, at)
 	if err != nil {
 		return nil, err
 	}
-	samples := make([]profiler.Sample, len(found))
+	series := make([]kpi.Series, len(found))
 	for i, f := range found {
-		samples[i] = profiler.Sample(f)
+		series[i] = kpi.Series(f)
 	}
-	return samples, nil
+	return series, nil
 }
 
-// usage answers the profiler's questions about allocations from Nomad.
+// usage answers questions about allocations from Nomad.
 type usage struct{ client *nomad.Client }
 
-var _ profiler.Stats = usage{}
+var _ kpi.Stats = usage{}
 
 // AllocStats answers what one allocation uses.
-func (u usage) AllocStats(ctx context.Context, allocID string) (profiler.AllocStats, error) {
+func (u usage) AllocStats(ctx context.Context, allocID string) (kpi.AllocStats, error) {
 	s, err := u.client.Stats(ctx, allocID)
-	return profiler.AllocStats(s), err
+	return kpi.AllocStats(s), err
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/canary"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/profiler"
@@ -28,12 +30,19 @@ func (s *Server) openService() {
 	s.graph = service.NewGraphCache(s.store)
 	s.service = service.New(service.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Log: s.node, Fleet: s.out.nomad, Preflight: preflight{s.out.nomad},
-		Forecast: profiler.Bake, Policies: s.policies, Graph: s.graph,
+		Forecast: s.forecast, Policies: s.policies, Graph: s.graph,
 		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, NewID: newID, Logger: s.log,
 		Facts: service.FactsOptions{
 			Metrics: s.out.prometheus != nil, Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
 		},
 	})
+}
+
+// forecast says how long a stage will be judged, from the recorded profile of its target.
+func (s *Server) forecast(profile api.Profile, spec api.JudgeSpec, patched, former int, at time.Time) api.BakeTime {
+	recorded := profiler.Restore([]api.Profile{profile}, s.cfg.Intervals.Profiler, s.log)
+	return canary.Forecast(kpi.Recorded(profile, s.out.prometheus != nil), recorded,
+		canary.Stage{Target: profile.Target, Spec: spec, Canary: patched, Stable: former, At: at})
 }
 
 // newID mints an identifier that sorts by age.

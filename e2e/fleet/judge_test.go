@@ -9,25 +9,27 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/canary"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/profiler"
 	"github.com/oakumhq/oakum/internal/prometheus"
 )
 
-// metrics joins the adapter to the profiler, as the server does.
+// metrics joins the adapter to the reader of the KPIs, as the server does.
 type metrics struct{ client *prometheus.Client }
 
-func (m metrics) Query(ctx context.Context, promql string, at time.Time) ([]profiler.Sample, error) {
+func (m metrics) Query(ctx context.Context, promql string, at time.Time) ([]kpi.Series, error) {
 	found, err := m.client.Query(ctx, promql, at)
-	samples := make([]profiler.Sample, len(found))
+	series := make([]kpi.Series, len(found))
 	for i, f := range found {
-		samples[i] = profiler.Sample(f)
+		series[i] = kpi.Series(f)
 	}
-	return samples, err
+	return series, err
 }
 
-// TestJudgeReadsTheModel: the profiler asks the served Prometheus as it asks a
+// TestJudgeReadsTheModel: the judge asks the served Prometheus as it asks a
 // real one, and comes to the right verdict. The model's time is ahead of the
 // clock and stands still, and what is judged lies in its past, so that nothing
 // waits and each run is like the last.
@@ -69,7 +71,7 @@ func TestJudgeReadsTheModel(t *testing.T) {
 				must.NoError(t, err)
 				f.Advance(began.Add(time.Duration(i+1) * 10 * time.Minute))
 			}
-			request := profiler.Request{Target: ref, Spec: spec, Started: f.Now()}
+			request := canary.Request{Target: ref, Spec: spec, Started: f.Now()}
 			for _, a := range f.Instances(ref) {
 				if strings.HasSuffix(a.Group.Tasks[0].Image(), ":2") {
 					request.Canary = append(request.Canary, a.ID)
@@ -81,11 +83,11 @@ func TestJudgeReadsTheModel(t *testing.T) {
 			must.Len(t, 4, request.Stable)
 			f.Advance(began.Add(time.Hour))
 			_, _, _, client := prometheusOf(t, f)
-			judge := profiler.New(profiler.Options{Metrics: metrics{client}, Queries: profiler.KPIQueries{Scrape: 5 * time.Second}})
+			judge := canary.New(kpi.NewReader(metrics{client}, nil, kpi.Queries{Scrape: 5 * time.Second}), profiler.Restore(nil, 0, nil))
 			var verdict api.Verdict
 			for after := time.Duration(0); after <= tc.within; after += 5 * time.Second {
 				request.Now = request.Started.Add(after)
-				v, state, err := judge.Judge(t.Context(), request)
+				v, state, err := judge.Look(t.Context(), request)
 				must.NoError(t, err)
 				verdict, request.State = v, &state
 				if v.Kind != api.VerdictContinue {

@@ -19,7 +19,7 @@ import (
 	served "github.com/oakumhq/oakum/e2e/fleet"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
-	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/prometheus"
 )
 
@@ -50,7 +50,7 @@ func query(t testing.TB, c *prometheus.Client, promql string) map[string]float64
 	return out
 }
 
-// expanded is a query as the profiler asks it of the whole fleet.
+// expanded is a query as a sampler asks it of the whole fleet.
 func expanded(text string) string {
 	return strings.NewReplacer("$label", "alloc_id", "$instances", `alloc_id!=""`).Replace(text)
 }
@@ -60,7 +60,7 @@ func expanded(text string) string {
 func TestDefaultQueriesFindTheirSeries(t *testing.T) {
 	t.Parallel()
 	_, _, _, c := prometheusOf(t, shop(t))
-	q := profiler.DefaultQueries()
+	q := kpi.DefaultQueries()
 	requests := query(t, c, expanded(q.Requests))
 	must.MapLen(t, 9, requests)
 	for id, failed := range query(t, c, expanded(q.Errors)) {

@@ -10,32 +10,32 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/kpi/kpitest"
 )
 
-var stages = flag.Int("stages", 3, "how many stages without a stable instance of each kind TestAStageWithoutAStableArm judges")
+var stages = flag.Int("stages", 3, "how many stages without a stable instance of each kind TestBaselines_JudgeAStageWithoutAStableArm judges")
 
 // alone learns a target for a while and then judges all of its instances, which
 // got a patch that multiplies the level by factor, for up to ten minutes.
 func (h healthy) alone(t *testing.T, rng *rand.Rand, learned time.Duration, factor float64) api.VerdictKind {
-	p := New(Options{})
+	b := Restore(nil, 0, nil)
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	wander := rng.NormFloat64()
 	for end := now.Add(learned); now.Before(end); {
-		now = now.Add(p.interval)
+		now = now.Add(b.interval)
 		wander = h.wander(rng, wander)
-		h.sampleInto(p, rng, h.level(wander), now)
+		h.learnedBy(b, rng, h.level(wander), now)
 	}
 	began := now
-	spec := api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, Interval: api.Duration(p.interval), MaxDuration: api.Duration(10 * time.Minute),
+	spec := api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, Interval: api.Duration(b.interval), MaxDuration: api.Duration(10 * time.Minute),
 		KPIs: []api.KPISpec{h.margins}}
-	kpi, _ := judge.Known(h.kpi)
-	kpi = p.learned(Request{Target: shop(), Spec: spec, Canary: []string{"one"}, Now: now}, kpi)
-	bank, err := judge.New(spec, []judge.KPI{kpi}, judge.Stage{Started: began, Alone: true})
+	k := b.Describe(kpitest.Shop(), known(h.kpi), b.interval, now)
+	bank, err := judge.New(spec, []judge.KPI{k}, judge.Stage{Started: began, Alone: true})
 	must.NoError(t, err)
 	for {
-		now = now.Add(p.interval)
+		now = now.Add(b.interval)
 		wander = h.wander(rng, wander)
-		level, seconds := h.level(wander)*factor, p.interval.Seconds()
+		level, seconds := h.level(wander)*factor, b.interval.Seconds()
 		in := h.draw(rng, level, seconds)
 		var m judge.Measure
 		switch h.kpi {
@@ -53,12 +53,12 @@ func (h healthy) alone(t *testing.T, rng *rand.Rand, learned time.Duration, fact
 	}
 }
 
-// TestAStageWithoutAStableArm judges patches that change nothing where no former
+// TestBaselines_JudgeAStageWithoutAStableArm judges patches that change nothing where no former
 // instance is left, while the level of all of them wanders: at most one stage in a
 // hundred may be turned back. Without their drift it is one in thirty, and half of
 // those of a busy target whose latencies wander. A patch that makes everything ten
 // times worse must still be found where requests are many.
-func TestAStageWithoutAStableArm(t *testing.T) {
+func TestBaselines_JudgeAStageWithoutAStableArm(t *testing.T) {
 	margins := map[string]api.KPISpec{
 		api.KPIErrorRate:  {PromoteBelow: 2, AbortAbove: 1.1, IgnoreBelow: 0.0001},
 		api.KPILatencyP99: {PromoteBelow: 1.3, AbortAbove: 1.1, IgnoreBelow: 0.001},

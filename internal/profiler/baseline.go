@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
@@ -28,8 +29,8 @@ const (
 	referenceLimit = 1_000_000
 )
 
-// series is what is known about one KPI of one target.
-type series struct {
+// baseline is what is known about one KPI of one target.
+type baseline struct {
 	kpi        judge.KPI
 	source     string
 	samples    int64
@@ -43,10 +44,10 @@ type series struct {
 	control    judge.Control
 	halves     stats.Series // differences between two halves of the instances, per instance
 	recent     recent
-	drifts     float64 // the drift, once nothing is learned any more; 0 before
+	drifts     *float64 // the drift since something was last learned; nil until it is asked for
 }
 
-// extra is the part of a series that has no field of its own in a Baseline.
+// extra is the part of a baseline that has no field of its own in an api.Baseline.
 type extra struct {
 	Sketch     []byte           `json:"sketch"`
 	Mean       float64          `json:"mean"`
@@ -58,23 +59,79 @@ type extra struct {
 	Windows    windows          `json:"windows,omitzero"`
 }
 
-func newSeries(kpi judge.KPI, source string) *series {
-	return &series{kpi: kpi, source: source, sketch: stats.NewSketch(), week: stats.NewWeekSketch()}
+func newBaseline(k judge.KPI, source string) *baseline {
+	return &baseline{kpi: k, source: source, sketch: stats.NewSketch(), week: stats.NewWeekSketch()}
 }
 
-// learn adds one value of the KPI. Values that cannot be are refused.
-func (s *series) learn(value float64, now time.Time) {
-	if err := s.sketch.Add(value, 1); err != nil {
+// learn adds one sample, of the kind that the baseline is of.
+func (b *baseline) learn(sample kpi.Sample, interval time.Duration) {
+	b.drifts = nil
+	switch sample.KPI.Kind {
+	case api.KPIGauge:
+		b.learnGauge(sample.Values, sample.At, interval)
+	case api.KPICount:
+		b.learnShare(sample.Counted, sample.Seconds, sample.At, interval)
+	case api.KPILatency:
+		b.learnLatency(sample.Counted, sample.Seconds, sample.At, interval)
+	}
+}
+
+// learnGauge adds one interval of a gauge, a value per instance.
+func (b *baseline) learnGauge(values []float64, now time.Time, interval time.Duration) {
+	b.learnValue(mean(values), now)
+	if len(values) < 2 {
 		return
 	}
-	s.samples++
-	s.last = value
-	if s.kpi.Kind != api.KPICount { // learnCounts does
-		_ = s.week.Add(now, value) // the sketch of all time has refused what can't be
+	half := len(values) / 2
+	one, other := mean(values[:half]), mean(values[half:])
+	// In units of one instance: a mean of n varies by 1/n of its variance.
+	size := math.Sqrt(1/float64(half) + 1/float64(len(values)-half))
+	observe(&b.halves, (one-other)/size)
+	b.compare(judge.Gauge(one), judge.Gauge(other), interval, interval.Seconds(), now)
+}
+
+// learnShare adds one interval of a count.
+func (b *baseline) learnShare(c *kpi.Counted, seconds float64, now time.Time, interval time.Duration) {
+	b.learnValue(c.Sum.Errors/c.Sum.Requests, now)
+	b.learnCounts(c.Sum.Errors, c.Sum.Requests, now)
+	errors, requests := make([]float64, len(c.Each)), make([]float64, len(c.Each))
+	for i, in := range c.Each {
+		errors[i], requests[i] = in.Errors, in.Requests
 	}
-	if s.kpi.Kind == api.KPIGauge {
-		observe(&s.levels, value)
-		r := &s.reference
+	b.dispersion.Observe(errors, requests)
+	if one, other := c.Halves[0], c.Halves[1]; one.Requests > 0 && other.Requests > 0 {
+		b.compare(judge.Count(one.Errors, one.Requests), judge.Count(other.Errors, other.Requests), interval, seconds, now)
+	}
+}
+
+// learnLatency adds one interval of a histogram. What instances differ by is learned
+// once, for every quantile, by all latencies but latency_p50.
+func (b *baseline) learnLatency(c *kpi.Counted, seconds float64, now time.Time, interval time.Duration) {
+	b.learnValue(judge.Quantile(c.Sum.Upper, c.Sum.Counts, b.kpi.Quantile), now)
+	if b.kpi.Name == api.KPILatencyP50 {
+		b.learnBuckets(c.Sum.Upper, c.Sum.Counts)
+		return
+	}
+	b.learnSlow(c.Each)
+	b.learnBuckets(c.Sum.Upper, c.Sum.Counts)
+	if one, other := c.Halves[0], c.Halves[1]; len(one.Counts) > 0 && slices.Equal(one.Upper, other.Upper) {
+		b.compare(judge.Buckets(one.Upper, one.Counts), judge.Buckets(other.Upper, other.Counts), interval, seconds, now)
+	}
+}
+
+// learnValue adds one value of the KPI. Values that cannot be are refused.
+func (b *baseline) learnValue(value float64, now time.Time) {
+	if err := b.sketch.Add(value, 1); err != nil {
+		return
+	}
+	b.samples++
+	b.last = value
+	if b.kpi.Kind != api.KPICount { // learnCounts does
+		_ = b.week.Add(now, value) // the sketch of all time has refused what can't be
+	}
+	if b.kpi.Kind == api.KPIGauge {
+		observe(&b.levels, value)
+		r := &b.reference
 		r.N++
 		delta := value - r.Mean
 		r.Mean += delta / r.N
@@ -88,8 +145,8 @@ func (s *series) learn(value float64, now time.Time) {
 // learnSlow compares how many requests of each instance are among the slowest
 // tenth of the history: requests of one burst are slow together, and count as the
 // fewer that they are worth.
-func (s *series) learnSlow(instances []increment) {
-	r := s.reference
+func (b *baseline) learnSlow(instances []kpi.Increment) {
+	r := b.reference
 	if len(r.Counts) == 0 {
 		return
 	}
@@ -108,7 +165,7 @@ func (s *series) learnSlow(instances []increment) {
 		}
 		slow, requests = append(slow, above), append(requests, all)
 	}
-	s.dispersion.Observe(slow, requests)
+	b.dispersion.Observe(slow, requests)
 }
 
 // observe adds a value to a series that forgets as an hour of the week does.
@@ -119,15 +176,15 @@ func observe(s *stats.Series, value float64) {
 	}
 }
 
-// watch lets the judge compare two halves of the instances.
-func (s *series) watch(one, other judge.Measure, interval time.Duration, seconds float64, now time.Time) {
-	s.control.Observe(s.describe(interval, interval), one, other, now, seconds)
+// compare lets the judge compare two halves of the instances, which are equal.
+func (b *baseline) compare(one, other judge.Measure, interval time.Duration, seconds float64, now time.Time) {
+	b.control.Observe(b.describe(interval, interval), one, other, now, seconds)
 }
 
 // learnCounts adds events and exposure to the reference of a count and to the hour.
-func (s *series) learnCounts(events, exposure float64, now time.Time) {
-	_ = s.week.AddShare(now, events, exposure) // the sketch of all time has refused what can't be
-	r := &s.reference
+func (b *baseline) learnCounts(events, exposure float64, now time.Time) {
+	_ = b.week.AddShare(now, events, exposure) // the sketch of all time has refused what can't be
+	r := &b.reference
 	r.Events += events
 	r.Exposure += exposure
 	if r.Exposure > referenceLimit {
@@ -137,11 +194,11 @@ func (s *series) learnCounts(events, exposure float64, now time.Time) {
 
 // learnBuckets adds a histogram to the reference of a latency. New buckets
 // replace old ones.
-func (s *series) learnBuckets(upper, counts []float64) {
-	r := &s.reference
-	sum := increment{Upper: r.Upper, Counts: r.Counts}
-	if !sum.add(increment{Upper: upper, Counts: counts}) {
-		sum = increment{Upper: upper, Counts: append([]float64(nil), counts...)}
+func (b *baseline) learnBuckets(upper, counts []float64) {
+	r := &b.reference
+	sum := kpi.Increment{Upper: r.Upper, Counts: r.Counts}
+	if !sum.Add(kpi.Increment{Upper: upper, Counts: counts}) {
+		sum = kpi.Increment{Upper: upper, Counts: append([]float64(nil), counts...)}
 	}
 	var total float64
 	for _, c := range sum.Counts {
@@ -158,111 +215,119 @@ func (s *series) learnBuckets(upper, counts []float64) {
 // referenceAt is what stable instances show at a time: the hour of the week where it
 // has enough samples, else all time. Latencies are judged by buckets, which are not
 // kept by hour.
-func (s *series) referenceAt(at time.Time) judge.Reference {
-	h := s.week.Moments(stats.HourOfWeek(at))
+func (b *baseline) referenceAt(at time.Time) judge.Reference {
+	h := b.week.Moments(stats.HourOfWeek(at))
 	switch {
-	case h.Enough() && s.kpi.Kind == api.KPICount:
+	case h.Enough() && b.kpi.Kind == api.KPICount:
 		return judge.Reference{Events: h.Events, Exposure: h.Exposure}
-	case h.Enough() && s.kpi.Kind == api.KPIGauge:
+	case h.Enough() && b.kpi.Kind == api.KPIGauge:
 		return judge.Reference{N: h.N, Mean: h.Mean, M2: h.M2}
 	}
-	return s.reference
+	return b.reference
 }
 
-// usual is what the series has for a KPI at a time in the unit of the KPI: the rate
+// usual is what the baseline has for a KPI at a time in the unit of the KPI: the rate
 // of a count, the mean of a gauge, the quantile of a latency.
-func (s *series) usual(kpi judge.KPI, at time.Time) (float64, bool) {
-	r := s.referenceAt(at)
+func (b *baseline) usual(k judge.KPI, at time.Time) (float64, bool) {
+	r := b.referenceAt(at)
 	switch {
-	case kpi.Kind == api.KPICount && r.Exposure > 0:
+	case k.Kind == api.KPICount && r.Exposure > 0:
 		return r.Events / r.Exposure, true
-	case kpi.Kind == api.KPILatency && len(r.Counts) > 0:
-		v := judge.Quantile(r.Upper, r.Counts, kpi.Quantile)
+	case k.Kind == api.KPILatency && len(r.Counts) > 0:
+		v := judge.Quantile(r.Upper, r.Counts, k.Quantile)
 		// All requests tell the quantile best, and the samples how this hour differs.
-		if h := s.week.Moments(stats.HourOfWeek(at)); h.Enough() && s.sketch.Mean() > 0 {
-			v *= h.Mean / s.sketch.Mean()
+		if h := b.week.Moments(stats.HourOfWeek(at)); h.Enough() && b.sketch.Mean() > 0 {
+			v *= h.Mean / b.sketch.Mean()
 		}
 		return v, !math.IsNaN(v) && !math.IsInf(v, 0)
-	case kpi.Kind == api.KPIGauge && r.N > 0:
+	case k.Kind == api.KPIGauge && r.N > 0:
 		return r.Mean, true
 	}
 	return 0, false
 }
 
-func (s *series) cold() bool { return s.samples < coldBelow }
+func (b *baseline) cold() bool { return b.samples < coldBelow }
 
 // describe is the KPI with what the judge may learn from history, for looks
 // that are apart by interval while samples were apart by learned.
-func (s *series) describe(interval, learned time.Duration) judge.KPI {
-	kpi := s.kpi
-	kpi.Dispersion = s.dispersion.Factor()
+func (b *baseline) describe(interval, learned time.Duration) judge.KPI {
+	k := b.kpi
+	k.Dispersion = b.dispersion.Factor()
 	power := float64(interval) / float64(learned)
-	if h := s.halves.History(power, phiFrom); !h.Unknown {
-		kpi.Phi, kpi.PhiError, kpi.PhiKnown = h.Phi, h.Error, true
-		kpi.Noise = judge.Noise{Canary: h.Variance, Stable: h.Variance, N: h.N}
+	if h := b.halves.History(power, phiFrom); !h.Unknown {
+		k.Phi, k.PhiError, k.PhiKnown = h.Phi, h.Error, true
+		k.Noise = judge.Noise{Canary: h.Variance, Stable: h.Variance, N: h.N}
 	}
-	if h := s.levels.History(power, phiFrom); !h.Unknown {
-		kpi.Level = &h
+	if h := b.levels.History(power, phiFrom); !h.Unknown {
+		k.Level = &h
 	}
-	if !s.cold() {
-		kpi.Reference = s.reference
+	if !b.cold() {
+		k.Reference = b.reference
 	}
-	return kpi
+	return k
 }
 
 // due reports whether the week is to be recorded: an hour of it has ended since it
 // last was, or never was and there is something to know.
-func (s *series) due() bool {
-	return s.week.Hour() > s.recorded && (s.recorded > 0 || !s.cold())
+func (b *baseline) due() bool {
+	return b.week.Hour() > b.recorded && (b.recorded > 0 || !b.cold())
 }
 
-// baseline is the series as it is recorded and read, with or without its week.
-func (s *series) baseline(week bool) (api.Baseline, error) {
-	b := api.Baseline{
-		KPI: s.kpi.Name, Kind: s.kpi.Kind, Unit: s.kpi.Unit, Source: s.source,
-		Samples: s.samples, Cold: s.cold(), Last: s.last, Mean: s.sketch.Mean(),
-		P50: s.sketch.Quantile(0.5), P90: s.sketch.Quantile(0.9), P99: s.sketch.Quantile(0.99),
-		ControlRuns: s.control.Runs, ControlAlarms: s.control.Alarms, Distrust: s.control.Distrust(),
+// record is the baseline as it is recorded and read, with or without its week.
+func (b *baseline) record(week bool) (api.Baseline, error) {
+	out := api.Baseline{
+		KPI: b.kpi.Name, Kind: b.kpi.Kind, Unit: b.kpi.Unit, Source: b.source,
+		Samples: b.samples, Cold: b.cold(), Last: b.last, Mean: b.sketch.Mean(),
+		P50: b.sketch.Quantile(0.5), P90: b.sketch.Quantile(0.9), P99: b.sketch.Quantile(0.99),
+		ControlRuns: b.control.Runs, ControlAlarms: b.control.Alarms, Distrust: b.control.Distrust(),
 	}
-	means := s.week.Means()
-	b.Hours = means[:]
+	means := b.week.Means()
+	out.Hours = means[:]
 	if week {
-		b.HourSketches = s.week.Bytes()
+		out.HourSketches = b.week.Bytes()
 	}
-	raw, err := json.Marshal(extra{s.sketch.Bytes(), s.sketch.Mean(), s.reference, s.dispersion, s.halves, s.levels, s.control, s.recent.windows})
+	raw, err := json.Marshal(extra{b.sketch.Bytes(), b.sketch.Mean(), b.reference, b.dispersion, b.halves, b.levels, b.control, b.recent.windows})
 	if err != nil {
-		return api.Baseline{}, fmt.Errorf("write baseline of %s: %w", s.kpi.Name, err)
+		return api.Baseline{}, fmt.Errorf("write baseline of %s: %w", b.kpi.Name, err)
 	}
-	b.Sketch = raw
-	return b, nil
+	out.Sketch = raw
+	return out, nil
 }
 
 // restore reads a recorded baseline.
-func restore(b api.Baseline) (*series, error) {
-	kpi, ok := judge.Known(b.KPI)
+func restore(record api.Baseline) (*baseline, error) {
+	k, ok := judge.Known(record.KPI)
 	if !ok { // one of the operator's own
-		kpi, ok = judge.Own(b.KPI, b.Kind, b.Unit)
+		k, ok = judge.Own(record.KPI, record.Kind, record.Unit)
 	}
 	if !ok {
-		return nil, fmt.Errorf("read baseline of %s: not a known KPI", b.KPI)
+		return nil, fmt.Errorf("read baseline of %s: not a known KPI", record.KPI)
 	}
 	var x extra
-	if err := json.Unmarshal(b.Sketch, &x); err != nil {
-		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
+	if err := json.Unmarshal(record.Sketch, &x); err != nil {
+		return nil, fmt.Errorf("read baseline of %s: %w", record.KPI, err)
 	}
 	sketch, err := stats.DecodeSketch(x.Sketch, x.Mean)
 	if err != nil {
-		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
+		return nil, fmt.Errorf("read baseline of %s: %w", record.KPI, err)
 	}
-	s := &series{kpi: kpi, source: b.Source, samples: b.Samples, last: b.Last, sketch: sketch,
+	b := &baseline{kpi: k, source: record.Source, samples: record.Samples, last: record.Last, sketch: sketch,
 		reference: x.Reference, dispersion: x.Dispersion, halves: x.Halves, levels: x.Levels, control: x.Control, recent: recent{windows: x.Windows}}
-	if len(b.HourSketches) == 0 {
-		s.week = stats.WeekOfMeans(b.Hours, coldBelow)
-		return s, nil
+	if len(record.HourSketches) == 0 {
+		b.week = stats.WeekOfMeans(record.Hours, coldBelow)
+		return b, nil
 	}
-	if s.week, err = stats.DecodeWeek(b.HourSketches); err != nil {
-		return nil, fmt.Errorf("read baseline of %s: %w", b.KPI, err)
+	if b.week, err = stats.DecodeWeek(record.HourSketches); err != nil {
+		return nil, fmt.Errorf("read baseline of %s: %w", record.KPI, err)
 	}
-	s.recorded = s.week.Hour()
-	return s, nil
+	b.recorded = b.week.Hour()
+	return b, nil
+}
+
+func mean(values []float64) float64 {
+	var sum float64
+	for _, v := range values {
+		sum += v
+	}
+	return sum / float64(len(values))
 }

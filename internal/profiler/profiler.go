@@ -1,144 +1,116 @@
-// Package profiler learns what normal looks like for every target, and judges
-// canaries against the instances that they replace.
+// Package profiler learns what is usual for every target.
 //
-// Run is its one long goroutine: every interval it samples the KPIs of all
-// targets, and every checkpoint it hands the profiles that changed to the
-// recorder. It never learns from instances that a rollout has patched, nor beside
-// one. Worse tells which KPIs of a target are out of the ordinary now. Judge
-// may be called at the same time; it reads both arms of one rollout and leaves
-// all that it must remember in the state that it returns, so that another
-// leader goes on with the next look.
+// A sample walks one way. A Sampler (package kpi) reads the sources and returns samples;
+// Baselines.Learn adds each of them to the baseline of its KPI; at a checkpoint, the
+// baselines that changed go to the Recorder. Run is the one long goroutine that makes
+// them walk, and it decides what is not learned from: while a rollout at a neighbour is
+// under way, the baselines of a target rest.
 //
-// Sources: counters and histograms by PromQL, for the whole fleet at once, and
-// CPU, memory and restarts by Nomad's allocation statistics. A source that does
-// not answer is an error for the judge, never a promotion.
+// Baselines can be asked at any time: Worse tells which KPIs of a target are out of the
+// ordinary now, Usual, Describe and Recent tell the judge what was learned, and Rate
+// tells the traffic. Restore makes Baselines from recorded profiles, for the next leader
+// or for a forecast; then nothing is asked of any source.
 package profiler
 
 import (
 	"context"
 	"log/slog"
-	"slices"
-	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/kpi"
+)
+
+// Defaults of the Options and of Restore.
+const (
+	DefaultInterval   = 5 * time.Second
+	DefaultCheckpoint = 30 * time.Second
+	// DefaultRetention is how long the profile of a target that is gone is kept: who
+	// comes back within the week finds it.
+	DefaultRetention = 7 * 24 * time.Hour
 )
 
 const (
-	// sourceTimeout bounds one question to one source: half of the default
-	// interval, so that a slow source cannot delay the next round.
-	sourceTimeout = 2500 * time.Millisecond
-	// statsPerTarget is how many instances of a target are asked for CPU and
-	// memory in one round. Each is a request to a Nomad client; eight tell
-	// the mean to about a third of one instance's deviation.
-	statsPerTarget = 8
-	// statsAtOnce bounds the requests to Nomad clients under way.
-	statsAtOnce = 8
-
-	sourceMetrics = "prometheus"
-	sourceStats   = "nomad-stats"
+	// turnRounds is how many rounds in a row a target of a large fleet is read:
+	// increments begin with the second, and a minute and one sample close a window.
+	turnRounds = windowSamples + 2
+	// longestGap is over how many intervals counters are compared at most.
+	longestGap = 10
 )
 
-// Options are the profiler's parts. Metrics and Stats may be nil when there is
-// no such source; the KPIs that need it are then neither learned nor judged.
-type Options struct {
-	Logger   *slog.Logger
-	Metrics  Metrics
-	Stats    Stats
-	Fleet    Fleet
-	Recorder Recorder
-	Queries  KPIQueries
-	// Excluded tells which allocations a running rollout has patched.
-	Excluded func() map[string]bool
-	// Beside tells which targets are next to one that a rollout under way patches.
-	// Their baselines do not learn, so that what the patch does to them never
-	// becomes normal.
-	Beside func() map[api.TargetRef]bool
-	// Profiles are the recorded ones, read once when Run begins.
-	Profiles   func() []api.Profile
-	Interval   time.Duration // between samples; 0 means 5 s
-	Checkpoint time.Duration // between records; 0 means 30 s
-	Retention  time.Duration // of profiles whose target is gone; 0 means a week
+// Sampler reads the KPIs of the whole fleet once.
+type Sampler interface {
+	Sample(ctx context.Context, ask kpi.Ask, now time.Time) (kpi.Round, error)
 }
 
-// Profiler learns and judges. It is safe for concurrent use.
+// Recorder keeps profiles for the next leader and for readers.
+type Recorder interface {
+	// RecordProfiles stores profiles. A baseline without HourSketches leaves those that
+	// are stored as they are.
+	RecordProfiles(ctx context.Context, profiles []api.Profile) error
+	// ForgetProfiles drops the profiles of targets that were not seen for so long.
+	ForgetProfiles(ctx context.Context, targets []api.TargetRef, unseen time.Duration) error
+}
+
+// Options are the profiler's parts.
+type Options struct {
+	Logger    *slog.Logger
+	Baselines *Baselines
+	Sampler   Sampler
+	Recorder  Recorder // nil records nothing
+	// Neighbours tells which targets an edge joins to one that a rollout under way
+	// patches. Their baselines do not learn, so that the harm of a patch never becomes
+	// normal. Nil means none.
+	Neighbours func() map[api.TargetRef]bool
+	Checkpoint time.Duration // between records; 0 means DefaultCheckpoint
+	Retention  time.Duration // of profiles whose target is gone; 0 means DefaultRetention
+}
+
+// Profiler keeps Baselines up to date and recorded.
 type Profiler struct {
 	log        *slog.Logger
-	metrics    Metrics
-	stats      Stats
-	fleet      Fleet
+	baselines  *Baselines
+	sampler    Sampler
 	recorder   Recorder
-	queries    KPIQueries
-	excluded   func() map[string]bool
-	beside     func() map[api.TargetRef]bool
-	recorded   func() []api.Profile
-	interval   time.Duration
+	neighbours func() map[api.TargetRef]bool
 	checkpoint time.Duration
 	retention  time.Duration
-
-	mu      sync.Mutex
-	paused  map[api.TargetRef]time.Time // whose baselines do not learn, and when a rollout was last beside them
-	targets map[api.TargetRef]*target
-	sources map[string]*api.SourceStatus
-	listed  time.Time // when Nomad last named all targets
-}
-
-// target is what is known of one target.
-type target struct {
-	since    time.Time
-	updated  time.Time
-	seen     time.Time // when Nomad last had it
-	recorded time.Time // the same, as it was last recorded
-	changed  bool
-	series   map[string]*series
 }
 
 // New makes a profiler. It asks nothing of anybody yet.
 func New(o Options) *Profiler {
 	p := &Profiler{
-		log: o.Logger, metrics: o.Metrics, stats: o.Stats, fleet: o.Fleet, recorder: o.Recorder,
-		queries: o.Queries.or(DefaultQueries()), excluded: o.Excluded, beside: o.Beside, recorded: o.Profiles,
-		interval: o.Interval, checkpoint: o.Checkpoint, retention: o.Retention,
-		paused: map[api.TargetRef]time.Time{}, targets: map[api.TargetRef]*target{}, sources: map[string]*api.SourceStatus{},
+		log: o.Logger, baselines: o.Baselines, sampler: o.Sampler, recorder: o.Recorder,
+		neighbours: o.Neighbours, checkpoint: o.Checkpoint, retention: o.Retention,
 	}
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
-	if p.excluded == nil {
-		p.excluded = func() map[string]bool { return nil }
-	}
-	if p.beside == nil {
-		p.beside = func() map[api.TargetRef]bool { return nil }
-	}
-	if p.interval <= 0 {
-		p.interval = 5 * time.Second
+	if p.neighbours == nil {
+		p.neighbours = func() map[api.TargetRef]bool { return nil }
 	}
 	if p.checkpoint <= 0 {
-		p.checkpoint = 30 * time.Second
+		p.checkpoint = DefaultCheckpoint
 	}
 	if p.retention <= 0 {
-		p.retention = defaultRetention
+		p.retention = DefaultRetention
 	}
 	return p
 }
 
 // Run samples and records until ctx ends, which is its only error.
 func (p *Profiler) Run(ctx context.Context) error {
-	p.load()
-	sample, record := time.NewTicker(p.interval), time.NewTicker(p.checkpoint)
+	sample, record := time.NewTicker(p.baselines.interval), time.NewTicker(p.checkpoint)
 	defer sample.Stop()
 	defer record.Stop()
 	forget := time.NewTicker(forgetEvery)
 	defer forget.Stop()
-	round := &round{last: map[string]*counters{}, usage: map[string]used{}}
 	for {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case now := <-sample.C:
-			p.sample(ctx, round, now.UTC())
+			p.sample(ctx, now.UTC())
 		case <-record.C:
 			p.record(ctx)
 		case now := <-forget.C:
@@ -147,131 +119,16 @@ func (p *Profiler) Run(ctx context.Context) error {
 	}
 }
 
-// load starts from the recorded profiles.
-func (p *Profiler) load() {
-	if p.recorded == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, profile := range p.recorded() {
-		t := &target{since: profile.Since, updated: profile.Updated, seen: profile.Seen, recorded: profile.Seen, series: map[string]*series{}}
-		for _, b := range profile.KPIs {
-			s, err := restore(b)
-			if err != nil {
-				p.log.Warn("leave out a recorded baseline", "target", profile.Target.String(), "error", err)
-				continue
-			}
-			t.series[b.KPI] = s
-		}
-		p.targets[profile.Target] = t
-	}
-}
-
-// readStats asks Nomad for the usage of some allocations. Those that did not
-// answer are missing; the error is the last one.
-func (p *Profiler) readStats(ctx context.Context, ids []string) (map[string]AllocStats, error) {
-	var (
-		mu   sync.Mutex
-		out  = map[string]AllocStats{}
-		last error
-		g    errgroup.Group
-	)
-	g.SetLimit(statsAtOnce)
-	for _, id := range ids {
-		g.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
-			defer cancel()
-			u, err := p.stats.AllocStats(ctx, id)
-			mu.Lock()
-			defer mu.Unlock()
-			if err != nil {
-				last = err
-				return nil
-			}
-			out[id] = u
-			return nil
-		})
-	}
-	_ = g.Wait() // the functions keep their errors
-	switch {
-	case len(out) > 0:
-		p.told(sourceStats, nil)
-	case last != nil:
-		p.told(sourceStats, last)
-	}
-	return out, last
-}
-
-// series finds or begins a series; the caller holds the lock.
-func (p *Profiler) series(ref api.TargetRef, name, source string, now time.Time) *series {
-	t := p.targets[ref]
-	if t == nil {
-		t = &target{since: now, seen: now, series: map[string]*series{}}
-		p.targets[ref] = t
-	}
-	t.updated, t.changed = now, true
-	s := t.series[name]
-	if s == nil {
-		kpi, _ := p.queries.known(api.KPISpec{KPI: name})
-		s = newSeries(kpi, source)
-		t.series[name] = s
-	}
-	s.source = source
-	return s
-}
-
-// Sources tells which sources answer.
-func (p *Profiler) Sources() []api.SourceStatus {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := make([]api.SourceStatus, 0, len(p.sources))
-	for _, s := range p.sources {
-		out = append(out, *s)
-	}
-	slices.SortFunc(out, func(a, b api.SourceStatus) int { return cmpString(a.Name, b.Name) })
-	return out
-}
-
-// told notes how a source answered.
-func (p *Profiler) told(name string, err error) {
-	now := time.Now().UTC()
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s := p.sources[name]
-	if s == nil {
-		s = &api.SourceStatus{Name: name, OK: err == nil, Since: now}
-		p.sources[name] = s
-	}
-	if s.OK != (err == nil) {
-		s.OK, s.Since = err == nil, now
-	}
-	s.Error = ""
+// sample takes one round of samples and learns them.
+func (p *Profiler) sample(ctx context.Context, now time.Time) {
+	ask := kpi.Ask{First: p.baselines.rest(p.neighbours(), now), Turn: turnRounds, Gap: longestGap * p.baselines.interval}
+	round, err := p.sampler.Sample(ctx, ask, now)
 	if err != nil {
-		s.Error = err.Error()
+		p.log.Warn("sample targets", "error", err)
 		return
 	}
-	s.LastOK = now
-}
-
-func unavailable(source string, err error) error {
-	return api.Errorf(api.CodeUnavailable, "ask %s: %v", source, err)
-}
-
-func mean(values []float64) float64 {
-	var sum float64
-	for _, v := range values {
-		sum += v
+	p.baselines.saw(round.Targets, now)
+	for _, s := range round.Samples {
+		p.baselines.Learn(s)
 	}
-	return sum / float64(len(values))
-}
-
-func cmpString(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

@@ -5,12 +5,9 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/canary"
 	"github.com/oakumhq/oakum/internal/judge"
 )
-
-// judgedInstances is how many instances of each arm a look reads, as package
-// profiler has it.
-const judgedInstances = 32
 
 // judgement is the judge at work on one stage: the bank that production uses, fed
 // by draws. Looks that leave it undecided change nothing about a rollout, so that
@@ -31,9 +28,9 @@ type judgement struct {
 }
 
 // newJudgement opens a stage with so many healthy instances in each arm.
-func (m *member) newJudgement(stage int, started time.Time, canary, stable int, b int, references map[string]judge.Reference, src *rand.Rand, tick time.Duration) (*judgement, error) {
+func (m *member) newJudgement(stage int, started time.Time, canaries, stables int, b int, references map[string]judge.Reference, src *rand.Rand, tick time.Duration) (*judgement, error) {
 	spec := m.planned.Decision.Judge
-	kpis, spec, unjudged := m.history.Judged(spec, canary, stable, started, references)
+	kpis, spec, unjudged := canary.Judged(m.known, m.history, m.stage(spec, canaries, stables, started), references)
 	j := &judgement{stage: stage, started: started, spec: spec, unjudged: unjudged, src: src, last: started}
 	// A look falls on a tick of the orchestrator.
 	j.interval = max((spec.Interval.D()+tick-1)/tick*tick, tick)
@@ -41,7 +38,7 @@ func (m *member) newJudgement(stage int, started time.Time, canary, stable int, 
 	if len(spec.KPIs) == 0 {
 		return j, nil
 	}
-	bank, err := judge.New(spec, kpis, judge.Stage{Started: started, Alone: stable == 0})
+	bank, err := judge.New(spec, kpis, judge.Stage{Started: started, Alone: stables == 0})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +49,7 @@ func (m *member) newJudgement(stage int, started time.Time, canary, stable int, 
 			continue
 		}
 		t.begin(src)
-		if stable == 0 {
+		if stables == 0 {
 			t.shift()
 		}
 		if t.Kind == api.KPILatency {
@@ -65,12 +62,12 @@ func (m *member) newJudgement(stage int, started time.Time, canary, stable int, 
 
 // ahead takes the looks until a time, or until one decides. The requests are those
 // that one instance gets in a second, by time.
-func (j *judgement) ahead(until time.Time, canary, stable int, rate func(time.Time) float64) {
+func (j *judgement) ahead(until time.Time, canaries, stables int, rate func(time.Time) float64) {
 	if j.bank == nil {
 		j.decided = true
 		return
 	}
-	arms := [2]float64{float64(min(canary, judgedInstances)), float64(min(stable, judgedInstances))}
+	arms := [2]float64{float64(min(canaries, canary.JudgedInstances)), float64(min(stables, canary.JudgedInstances))}
 	chance := newPoisson(j.src)
 	for !j.decided && !j.last.Add(j.interval).After(until) {
 		j.last = j.last.Add(j.interval)
@@ -86,7 +83,7 @@ func (j *judgement) ahead(until time.Time, canary, stable int, rate func(time.Ti
 			t := &j.truths[i]
 			t.step()
 			pair := judge.Pair{Canary: t.look(patched, arms[patched], requests[patched], seconds)}
-			if stable > 0 {
+			if stables > 0 {
 				pair.Stable = t.look(former, arms[former], requests[former], seconds)
 			}
 			j.look.KPIs[t.Name] = pair

@@ -9,8 +9,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/canary"
 	"github.com/oakumhq/oakum/internal/judge"
-	"github.com/oakumhq/oakum/internal/profiler"
 	"github.com/oakumhq/oakum/internal/stats"
 	"github.com/oakumhq/oakum/plugins/host"
 )
@@ -49,7 +49,7 @@ func TestHarmlessStagesTakeWhatTheJudgeForecasts(t *testing.T) {
 	t.Parallel()
 	const runs = 300
 	kinds, mean, m := judged(t, harmless(), runs)
-	forecast := profiler.Bake(profile(t, ref("app-00"), 60), m.planned.Decision.Judge, 1, 9, now())
+	forecast := canary.Forecast(m.known, m.history, m.stage(m.planned.Decision.Judge, 1, 9, now()))
 	must.Positive(t, forecast.Expected)
 	ratio := float64(mean) / float64(forecast.Expected)
 	must.Between(t, 0.6, ratio, 1.6, must.Sprintf("%v against %v", mean, forecast))

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/canary"
 	"github.com/oakumhq/oakum/internal/graph"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/internal/profiler"
 	"github.com/oakumhq/oakum/policies"
@@ -32,11 +34,17 @@ type scene struct {
 type member struct {
 	planned api.PlannedTarget
 	wave    int
-	history *profiler.History
+	known   kpi.Catalogue
+	history *profiler.Baselines
 	truths  []map[string]truth // by behaviour and KPI
 	hours   [168]float64       // requests a second of the whole target, by hour of the week
 	boots   []time.Duration    // how long instances took until they were healthy
 	trials  []time.Duration    // how long a simulation takes
+}
+
+// stage is a stage of the target with so many instances in each arm.
+func (m *member) stage(spec api.JudgeSpec, canaries, stables int, at time.Time) canary.Stage {
+	return canary.Stage{Target: m.planned.Target.TargetRef, Spec: spec, Canary: canaries, Stable: stables, At: at}
 }
 
 // newScene plans the patch on the facts.
@@ -71,7 +79,8 @@ func newScene(facts api.FleetFacts, patch api.Patch, o Options) (*scene, error) 
 			if !ok {
 				profile.Target = t.Target.TargetRef
 			}
-			m.history = profiler.Recall(profile, facts.Metrics, facts.Sampling.D())
+			m.known = kpi.Recorded(profile, facts.Metrics)
+			m.history = profiler.Restore([]api.Profile{profile}, facts.Sampling.D(), nil)
 			s.members = append(s.members, m)
 		}
 	}
@@ -161,19 +170,19 @@ func (s *scene) measure(m *member) {
 	monday := time.Date(2024, 1, 1, 0, 30, 0, 0, time.UTC)
 	busy := false
 	for hour := range m.hours {
-		m.hours[hour] = m.history.Rate(monday.Add(time.Duration(hour)*time.Hour)) * float64(m.planned.Target.Count)
+		m.hours[hour] = m.history.Rate(ref, monday.Add(time.Duration(hour)*time.Hour)) * float64(m.planned.Target.Count)
 		busy = busy || m.hours[hour] > 0
 	}
 	if !busy {
 		s.assumed.quiet = append(s.assumed.quiet, ref.String())
 	}
-	_, spec, _ := m.history.Judged(m.planned.Decision.Judge, 1, 1, s.opt.At, nil)
+	_, spec, _ := canary.Judged(m.known, m.history, m.stage(m.planned.Decision.Judge, 1, 1, s.opt.At), nil)
 	var unseen []string
 	for _, b := range s.behaviours {
 		all := map[string]truth{}
 		for _, want := range spec.KPIs {
-			kpi, ok := m.history.Usual(want.KPI, spec.Interval.D(), s.opt.At)
-			all[want.KPI] = newTruth(kpi, ok, b)
+			k, ok := m.known.Known(want)
+			all[want.KPI] = newTruth(m.history.Describe(ref, k, spec.Interval.D(), s.opt.At), ok, b)
 			if !all[want.KPI].known && spec.Enabled && !b.bad() {
 				unseen = append(unseen, want.KPI)
 			}

@@ -1,73 +1,20 @@
-package profiler
+package kpi
 
 import (
 	"cmp"
-	"context"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/graph"
 	"github.com/oakumhq/oakum/internal/judge"
 )
 
-// Sample is one series of an instant query.
-type Sample struct {
-	Labels map[string]string
-	Value  float64
-}
-
-// Metrics answers PromQL instant queries.
-type Metrics interface {
-	Query(ctx context.Context, promql string, at time.Time) ([]Sample, error)
-}
-
-// AllocStats is what one allocation uses now.
-type AllocStats struct {
-	CPUCores    float64
-	MemoryBytes float64
-	Restarts    int
-	OOMKills    []int64 // when tasks were killed for lack of memory, as Unix nanoseconds, rising; old ones may be missing
-}
-
-// oomSince is how many tasks were killed after an instant, and the last instant
-// that is known of. Nomad forgets old events, so that their number may fall.
-func (a AllocStats) oomSince(last int64) (kills float64, newest int64) {
-	for _, at := range a.OOMKills {
-		if at > last {
-			kills++
-		}
-		newest = max(newest, at)
-	}
-	return kills, max(newest, last)
-}
-
-// Stats answers what one allocation uses.
-type Stats interface {
-	AllocStats(ctx context.Context, allocID string) (AllocStats, error)
-}
-
-// Fleet knows the targets and their instances.
-type Fleet interface {
-	// Layout lists all of both; the targets are sorted. In a large fleet it may be
-	// some minutes old.
-	Layout(ctx context.Context) (graph.Layout, error)
-}
-
-// Recorder keeps profiles for the next leader and for readers.
-type Recorder interface {
-	// RecordProfiles stores profiles. A baseline without HourSketches leaves those that
-	// are stored as they are.
-	RecordProfiles(ctx context.Context, profiles []api.Profile) error
-	// ForgetProfiles drops the profiles of targets that were not seen for so long.
-	ForgetProfiles(ctx context.Context, targets []api.TargetRef, unseen time.Duration) error
-}
-
-// KPIQueries are the PromQL queries behind the KPIs, one for the whole fleet
-// each. $label stands for the label that holds an allocation's ID, $instances
-// for the matcher of the allocations that are asked for.
-type KPIQueries struct {
+// Queries are the PromQL queries behind the KPIs. Each is written once and asked for
+// the whole fleet or for some allocations: $label stands for the label that holds an
+// allocation's ID, and $instances for the matcher of the allocations.
+type Queries struct {
 	Label    string // default alloc_id
 	Requests string // requests, a counter
 	Errors   string // failed requests, a counter
@@ -81,11 +28,11 @@ type KPIQueries struct {
 	Scrape time.Duration
 }
 
-// OwnQuery is how a KPI that is no part of KPIQueries is measured.
+// OwnQuery is how a KPI is measured that has no field in Queries.
 type OwnQuery struct {
 	Kind  api.KPIKind // a gauge when empty
-	Query string      // gauge: the value; count: what failed, a counter; latency: histogram, counters by le
-	Total string      // count: all of which Query counts those that failed, a counter
+	Query string      // gauge: the value; count: the failed events, a counter; latency: the histogram, counters by le
+	Total string      // count: all events, a counter
 	Unit  string
 }
 
@@ -100,8 +47,8 @@ const (
 )
 
 // perSecond adds up the rates of some counters, for each exporter by itself, and
-// takes the first exporter that has them all for an allocation. A rate is the
-// one between the last two scrapes: that over a minute is too small for an
+// takes the first exporter that has all of the counters for an allocation. A rate
+// goes over the last two scrapes. A rate over a minute would be too small for an
 // instance that began within the minute, as canaries do, and would make the worst
 // of them look good.
 func perSecond(exporters ...[]string) string {
@@ -118,8 +65,8 @@ func perSecond(exporters ...[]string) string {
 
 // DefaultQueries are the queries for services that use the common names of
 // HTTP metrics, scraped with the allocation's ID as a label.
-func DefaultQueries() KPIQueries {
-	return KPIQueries{
+func DefaultQueries() Queries {
+	return Queries{
 		Label:    "alloc_id",
 		Requests: `sum by ($label) (http_requests_total{$instances})`,
 		Errors:   `sum by ($label) (http_requests_total{code=~"5..",$instances})`,
@@ -145,9 +92,9 @@ func pressureOf(resource string) string {
 		[]string{"node_pressure_" + resource + "_waiting_seconds_total" + allSeries})
 }
 
-// known describes a KPI of a policy: one that Oakum knows by itself, or one that
-// the configuration or the policy has a query for.
-func (q KPIQueries) known(spec api.KPISpec) (judge.KPI, bool) {
+// known describes a KPI of a policy. It is false for a name that neither Oakum, nor
+// the configuration, nor the policy has a query for.
+func (q Queries) known(spec api.KPISpec) (judge.KPI, bool) {
 	if kpi, ok := judge.Known(spec.KPI); ok {
 		return kpi, true
 	}
@@ -157,9 +104,9 @@ func (q KPIQueries) known(spec api.KPISpec) (judge.KPI, bool) {
 	return judge.KPI{}, false
 }
 
-// own is the query of a KPI that Oakum does not know by itself; that of the
-// policy comes first.
-func (q KPIQueries) own(spec api.KPISpec) OwnQuery {
+// own is the query of a KPI that Oakum does not know by itself. The policy's query
+// comes before the configuration's.
+func (q Queries) own(spec api.KPISpec) OwnQuery {
 	own := q.Own[spec.KPI]
 	if spec.Query != "" {
 		own.Kind, own.Query, own.Total = spec.Kind, spec.Query, spec.Total
@@ -167,8 +114,54 @@ func (q KPIQueries) own(spec api.KPISpec) OwnQuery {
 	return own
 }
 
+// way is by which question a KPI is read.
+type way int
+
+const (
+	unread     way = iota // nobody has a query for it
+	byCounters            // the counters that all instances have: requests, errors, latency buckets
+	byUsage               // Nomad's allocation statistics
+	byGauge               // one PromQL query, a value for each instance
+	byOwn                 // counters of its own
+)
+
+// way says by which question a KPI of a policy is read, and by which query where the
+// KPI has one of its own.
+func (q Queries) way(spec api.KPISpec) (way, OwnQuery) {
+	query := ""
+	switch spec.KPI {
+	case api.KPIRestarts, api.KPIOOMKills:
+		return byUsage, OwnQuery{}
+	case api.KPICPU:
+		query = q.CPU
+	case api.KPIMemory:
+		query = q.Memory
+	default:
+		if _, ok := judge.Known(spec.KPI); ok {
+			return byCounters, OwnQuery{}
+		}
+		own := q.own(spec)
+		switch {
+		case own.Query == "":
+			return unread, own
+		case own.kind() == api.KPIGauge:
+			return byGauge, own
+		}
+		return byOwn, own
+	}
+	if query == "" {
+		return byUsage, OwnQuery{}
+	}
+	return byGauge, OwnQuery{Kind: api.KPIGauge, Query: query}
+}
+
+// named lists the KPIs that may have a query of their own.
+func (q Queries) named() []string {
+	return append(slices.Sorted(maps.Keys(q.Own)), api.KPICPU, api.KPIMemory)
+}
+
 // or fills what is empty from another set.
-func (q KPIQueries) or(o KPIQueries) KPIQueries {
+func (q Queries) or(o Queries) Queries {
 	fill := func(to *string, from string) {
 		if *to == "" {
 			*to = from
@@ -193,9 +186,9 @@ func (q KPIQueries) or(o KPIQueries) KPIQueries {
 }
 
 // expand writes the query for some allocations, or for all when there are none.
-// Allocation IDs are hexadecimal with dashes, which mean themselves in a
-// regular expression; anything else is left out.
-func (q KPIQueries) expand(text string, ids []string) string {
+// Allocation IDs are hexadecimal digits and dashes, which mean themselves in a regular
+// expression. An ID with any other character is left out.
+func (q Queries) expand(text string, ids []string) string {
 	matcher := q.Label + `!=""`
 	if len(ids) > 0 {
 		var plain []string

@@ -12,9 +12,11 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/kpi"
+	"github.com/oakumhq/oakum/internal/kpi/kpitest"
 )
 
-var hours = flag.Int("hours", 4, "how many hours of each kind of healthy neighbour TestAHealthyNeighbourIsRarelyCalledWorse watches")
+var hours = flag.Int("hours", 4, "how many hours of each kind of healthy neighbour TestBaselines_RarelyCallsAHealthyNeighbourWorse watches")
 
 // healthy is one kind of a target that nothing is wrong with: how much its level
 // wanders, how slowly, and how many requests it has.
@@ -44,8 +46,8 @@ func poisson(rng *rand.Rand, mean float64) float64 {
 }
 
 // draw is what it does in some seconds.
-func (h healthy) draw(rng *rand.Rand, level, seconds float64) increment {
-	in := increment{Requests: poisson(rng, h.rps*seconds), Upper: bounds(), Counts: make([]float64, len(bounds())+1)}
+func (h healthy) draw(rng *rand.Rand, level, seconds float64) kpi.Increment {
+	in := kpi.Increment{Requests: poisson(rng, h.rps*seconds), Upper: kpitest.Bounds(), Counts: make([]float64, len(kpitest.Bounds())+1)}
 	in.Errors = min(in.Requests, poisson(rng, in.Requests*h.errors*level))
 	for range int(in.Requests) {
 		in.Counts[sort.SearchFloat64s(in.Upper, 0.03*level*math.Exp(0.5*rng.NormFloat64()))]++
@@ -53,20 +55,15 @@ func (h healthy) draw(rng *rand.Rand, level, seconds float64) increment {
 	return in
 }
 
-// sampleInto lets the profiler take one sample of it.
-func (h healthy) sampleInto(p *Profiler, rng *rand.Rand, level float64, now time.Time) {
-	seconds := p.interval.Seconds()
-	s := p.series(shop(), h.kpi, sourceMetrics, now)
+// learnedBy lets baselines learn one sample of it.
+func (h healthy) learnedBy(b *Baselines, rng *rand.Rand, level float64, now time.Time) {
+	seconds := b.interval.Seconds()
 	if h.kpi == api.KPICPU {
-		p.learnValue(shop(), s, 0.2*level, now)
+		b.Learn(values(kpitest.Shop(), h.kpi, now, 0.2*level))
 		return
 	}
-	switch g := (gathered{sum: h.draw(rng, level, seconds)}); {
-	case g.sum.Requests == 0:
-	case h.kpi == api.KPIErrorRate:
-		p.learnShare(shop(), s, g, seconds, now)
-	default:
-		p.learnLatency(shop(), s, g, seconds, now)
+	if sum := h.draw(rng, level, seconds); sum.Requests > 0 {
+		b.Learn(counted(h.kpi, now, seconds, sum))
 	}
 }
 
@@ -81,18 +78,18 @@ func (h healthy) level(wander float64) float64 { return math.Exp(h.noise*wander 
 // hour learns for a while, then looks every sample of an hour beside a rollout,
 // and reports whether the target was ever called worse.
 func (h healthy) hour(rng *rand.Rand, learned time.Duration) bool {
-	p := New(Options{})
+	b := Restore(nil, 0, nil)
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 	wander := rng.NormFloat64()
 	began := now.Add(learned)
 	for now.Before(began.Add(time.Hour)) {
-		now = now.Add(p.interval)
+		now = now.Add(b.interval)
 		wander = h.wander(rng, wander)
 		if now.After(began) {
-			p.paused[shop()] = now
+			b.rest(map[api.TargetRef]bool{kpitest.Shop(): true}, now)
 		}
-		h.sampleInto(p, rng, h.level(wander), now)
-		if now.After(began) && len(p.Worse(shop(), began, now, []api.KPISpec{h.margins})) > 0 {
+		h.learnedBy(b, rng, h.level(wander), now)
+		if now.After(began) && len(b.Worse(kpitest.Shop(), began, now, []api.KPISpec{h.margins})) > 0 {
 			return true
 		}
 	}
@@ -115,10 +112,10 @@ func healthyKinds(phis ...float64) []healthy {
 	return kinds
 }
 
-// TestAHealthyNeighbourIsRarelyCalledWorse watches healthy targets of many kinds
+// TestBaselines_RarelyCallsAHealthyNeighbourWorse watches healthy targets of many kinds
 // beside a rollout, with margins that would by themselves be left all the time:
 // at most one hour in a hundred may bring a false signal.
-func TestAHealthyNeighbourIsRarelyCalledWorse(t *testing.T) {
+func TestBaselines_RarelyCallsAHealthyNeighbourWorse(t *testing.T) {
 	tight := api.KPISpec{PromoteBelow: 1}
 	usual := map[string]api.KPISpec{
 		api.KPIErrorRate:  {PromoteBelow: 2, IgnoreBelow: 0.0001},

@@ -1,36 +1,36 @@
-package profiler
+package kpi
 
 import (
 	"slices"
-	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
 const (
-	// instancesPerRound is about how many instances one round looks at: the 18
-	// series of each come to about five megabytes of answers. Fleets that are
-	// larger take turns; what is next to a rollout has turns of its own, so that a
-	// round looks at twice as many at most.
+	// instancesPerRound is about how many instances one round reads: the 18 series of
+	// each come to about five megabytes of answers. A larger fleet takes turns. The
+	// targets that are asked for first have turns of their own, so that a round reads
+	// twice as many at most.
 	instancesPerRound = 2_000
-	// turnRounds is how long a target's turn lasts, in rounds: increments begin with
-	// the second, and a minute and one sample close a window.
-	turnRounds = recentSamples + 2
-	// statsPerRound is how many allocations are asked for their usage in one round,
-	// and twice as many requests to Nomad, each passed on to a client.
+	// statsPerRound is how many allocations are asked for their usage in one round.
+	// Each costs two requests to Nomad, which are passed on to a client.
 	statsPerRound = 200
+	// statsPerTarget is how many allocations of one target are asked for their usage in
+	// one round: eight tell the mean to about a third of one instance's deviation.
+	statsPerTarget = 8
 )
 
-// turns goes round a list of targets, as many at a time as make up a round.
+// turns goes round a list of targets, and takes as many at a time as make up a round.
 type turns struct {
 	next api.TargetRef // where the turn after the present one begins
 	from api.TargetRef // where the present one began
 	left int           // rounds of the present turn
 }
 
-// take returns the targets whose turn it is: all of them when they fit.
-func (t *turns) take(all []visit) []visit {
+// take returns the targets whose turn it is, for so many rounds in a row: all of them
+// when they fit.
+func (t *turns) take(all []visit, rounds int) []visit {
 	count := 0
 	for _, v := range all {
 		count += len(v.ids)
@@ -39,7 +39,7 @@ func (t *turns) take(all []visit) []visit {
 		return all
 	}
 	if t.left == 0 {
-		t.from, t.left = t.next, turnRounds
+		t.from, t.left = t.next, rounds
 	}
 	t.left--
 	at, _ := slices.BinarySearchFunc(all, t.from, func(v visit, ref api.TargetRef) int { return v.target.Compare(ref) })
@@ -61,9 +61,9 @@ type visit struct {
 	ids    []string
 }
 
-// visits lists the targets of a round, and the instances to ask for: none means
-// those of the whole fleet. The targets that a rollout is beside come first.
-func (r *round) visits(layout graph.Layout, excluded map[string]bool, beside map[api.TargetRef]time.Time) (out []visit, ids []string) {
+// visits lists the targets of a round, and the instances to ask for. No instances mean
+// the whole fleet.
+func (s *Sampler) visits(layout graph.Layout, excluded map[string]bool, ask Ask) (out []visit, ids []string) {
 	healthy := make(map[api.TargetRef][]string, len(layout.Targets))
 	for _, in := range layout.Instances {
 		if in.Healthy && !excluded[in.ID] {
@@ -74,13 +74,13 @@ func (r *round) visits(layout graph.Layout, excluded map[string]bool, beside map
 	for _, t := range layout.Targets {
 		v := visit{target: t, ids: healthy[t.TargetRef]}
 		slices.Sort(v.ids)
-		if beside[t.TargetRef].IsZero() {
-			far = append(far, v)
-		} else {
+		if ask.First[t.TargetRef] {
 			near = append(near, v)
+		} else {
+			far = append(far, v)
 		}
 	}
-	out = append(r.near.take(near), r.far.take(far)...)
+	out = append(s.near.take(near, ask.Turn), s.far.take(far, ask.Turn)...)
 	if len(out) == len(near)+len(far) {
 		return out, nil
 	}
@@ -90,30 +90,30 @@ func (r *round) visits(layout graph.Layout, excluded map[string]bool, beside map
 	return out, ids
 }
 
-// asked lists the allocations of a target that are asked for their usage, out of
-// those that a round has left: of a large target others each time.
-func (r *round) asked(ids []string) []string {
+// asked lists the allocations of a target that are asked for their usage, as far as the
+// round has requests left. Of a large target it lists others each time.
+func (s *Sampler) asked(ids []string) []string {
 	if len(ids) > statsPerTarget {
-		from := r.turn * statsPerTarget % len(ids)
+		from := s.turn * statsPerTarget % len(ids)
 		ids = append(slices.Clone(ids[from:]), ids[:from]...)[:statsPerTarget]
 	}
-	ids = ids[:min(len(ids), r.statsLeft)]
-	r.statsLeft -= len(ids)
+	ids = ids[:min(len(ids), s.statsLeft)]
+	s.statsLeft -= len(ids)
 	return ids
 }
 
-// forget drops what is known of allocations that are gone.
-func (r *round) forget(layout graph.Layout) {
-	if len(r.usage) <= 2*len(layout.Instances) {
+// forget drops the usage of allocations that are gone.
+func (s *Sampler) forget(layout graph.Layout) {
+	if len(s.used) <= 2*len(layout.Instances) {
 		return
 	}
 	alive := make(map[string]bool, len(layout.Instances))
 	for _, in := range layout.Instances {
 		alive[in.ID] = true
 	}
-	for id := range r.usage {
+	for id := range s.used {
 		if !alive[id] {
-			delete(r.usage, id)
+			delete(s.used, id)
 		}
 	}
 }

@@ -1,0 +1,231 @@
+package kpi
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+const (
+	// sourceTimeout bounds one question to one source: half of the profiler's default
+	// interval, so that a slow source cannot delay the next round.
+	sourceTimeout = 2500 * time.Millisecond
+	// statsAtOnce bounds the requests to Nomad clients under way.
+	statsAtOnce = 8
+)
+
+// Series is one time series in the answer to an instant query, with its present value.
+type Series struct {
+	Labels map[string]string
+	Value  float64
+}
+
+// Metrics answers PromQL instant queries.
+type Metrics interface {
+	Query(ctx context.Context, promql string, at time.Time) ([]Series, error)
+}
+
+// AllocStats is what one allocation uses now.
+type AllocStats struct {
+	CPUCores    float64
+	MemoryBytes float64
+	Restarts    int
+	OOMKills    []int64 // when tasks were killed for lack of memory, as Unix nanoseconds, rising; old ones may be missing
+}
+
+// oomSince is how many tasks were killed after an instant, and the last kill that is
+// known of. Nomad forgets old events, so that the length of OOMKills may fall.
+func (a AllocStats) oomSince(last int64) (kills float64, newest int64) {
+	for _, at := range a.OOMKills {
+		if at > last {
+			kills++
+		}
+		newest = max(newest, at)
+	}
+	return kills, max(newest, last)
+}
+
+// Stats answers what one allocation uses.
+type Stats interface {
+	AllocStats(ctx context.Context, allocID string) (AllocStats, error)
+}
+
+// Reader asks the sources. It is safe for concurrent use.
+type Reader struct {
+	metrics   Metrics
+	stats     Stats
+	queries   Queries
+	catalogue Catalogue
+}
+
+// NewReader makes a reader. Metrics and stats are nil when there is no such source;
+// the KPIs that need it are then not read. Queries that are empty are the default ones.
+func NewReader(metrics Metrics, stats Stats, queries Queries) *Reader {
+	queries = queries.or(DefaultQueries())
+	return &Reader{
+		metrics: metrics, stats: stats, queries: queries,
+		catalogue: Catalogue{Queries: queries, Metrics: metrics != nil, Stats: stats != nil},
+	}
+}
+
+// Catalogue says what the reader can measure.
+func (r *Reader) Catalogue() Catalogue { return r.catalogue }
+
+// Read reads the KPIs of a policy from some allocations. A source that does not answer
+// is an error that names it. A KPI without a source is left out.
+func (r *Reader) Read(ctx context.Context, specs []api.KPISpec, ids []string, at time.Time) (Reading, error) {
+	out := Reading{At: at, Own: map[string]map[string]*Counters{}, Gauges: map[string]map[string]float64{}}
+	var err error
+	for _, want := range specs {
+		way, own := r.queries.way(want)
+		switch {
+		case way == byUsage && r.stats != nil && out.Usage == nil:
+			if out.Usage, err = r.usage(ctx, ids); len(out.Usage) == 0 && err != nil {
+				return Reading{}, unavailable(SourceStats, err)
+			}
+			err = nil // some allocations did not answer: the judge sees which
+		case way == byUsage || r.metrics == nil:
+		case way == byCounters && out.Counters == nil:
+			out.Counters, err = r.counters(ctx, ids, at)
+		case way == byGauge:
+			out.Gauges[want.KPI], err = r.gauge(ctx, own.Query, ids, at)
+		case way == byOwn:
+			out.Own[want.KPI], err = r.own(ctx, own, ids, at)
+		}
+		if err != nil {
+			return Reading{}, err
+		}
+	}
+	return out, nil
+}
+
+// counters asks for the counters that all instances have, of some allocations, or of
+// the fleet when ids is empty.
+func (r *Reader) counters(ctx context.Context, ids []string, at time.Time) (map[string]*Counters, error) {
+	return r.countersOf(ctx, r.queries.Requests, r.queries.Errors, r.queries.Buckets, ids, at)
+}
+
+// own asks for the counters of a count or a latency that Oakum does not know by itself.
+func (r *Reader) own(ctx context.Context, own OwnQuery, ids []string, at time.Time) (map[string]*Counters, error) {
+	if own.Kind == api.KPILatency {
+		return r.countersOf(ctx, "", "", own.Query, ids, at)
+	}
+	return r.countersOf(ctx, own.Total, own.Query, "", ids, at)
+}
+
+// countersOf asks the queries that are not empty. Without a counter of the requests,
+// the histogram's count of requests stands in.
+func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string, ids []string, at time.Time) (map[string]*Counters, error) {
+	all := map[string]*Counters{}
+	of := func(s Series) *Counters {
+		id := s.Labels[r.queries.Label]
+		if id == "" {
+			return nil
+		}
+		if all[id] == nil {
+			all[id] = &Counters{Requests: math.NaN()}
+		}
+		return all[id]
+	}
+	requests, err := r.ask(ctx, total, ids, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range requests {
+		if c := of(s); c != nil {
+			c.Requests = s.Value
+		}
+	}
+	failed, err := r.ask(ctx, errors, ids, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range failed {
+		if c := of(s); c != nil {
+			c.Errors = s.Value
+		}
+	}
+	buckets, err := r.ask(ctx, histogram, ids, at)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range buckets {
+		bound, err := strconv.ParseFloat(s.Labels["le"], 64)
+		if c := of(s); c != nil && err == nil {
+			c.Upper = append(c.Upper, bound)
+			c.Buckets = append(c.Buckets, s.Value)
+		}
+	}
+	for _, c := range all {
+		c.order()
+		if n := len(c.Buckets); total == "" && n > 0 {
+			c.Requests = c.Buckets[n-1]
+		}
+	}
+	return all, nil
+}
+
+// gauge asks for one value of each allocation.
+func (r *Reader) gauge(ctx context.Context, query string, ids []string, at time.Time) (map[string]float64, error) {
+	series, err := r.ask(ctx, query, ids, at)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]float64{}
+	for _, s := range series {
+		out[s.Labels[r.queries.Label]] = s.Value
+	}
+	return out, nil
+}
+
+func (r *Reader) ask(ctx context.Context, query string, ids []string, at time.Time) ([]Series, error) {
+	if query == "" {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+	defer cancel()
+	series, err := r.metrics.Query(ctx, r.queries.expand(query, ids), at)
+	if err != nil {
+		return nil, unavailable(SourceMetrics, err)
+	}
+	return series, nil
+}
+
+// usage asks Nomad for the usage of some allocations. An allocation that did not
+// answer is missing; the error is the last one.
+func (r *Reader) usage(ctx context.Context, ids []string) (map[string]AllocStats, error) {
+	var (
+		mu   sync.Mutex
+		out  = map[string]AllocStats{}
+		last error
+		g    errgroup.Group
+	)
+	g.SetLimit(statsAtOnce)
+	for _, id := range ids {
+		g.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
+			defer cancel()
+			u, err := r.stats.AllocStats(ctx, id)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				last = err
+				return nil
+			}
+			out[id] = u
+			return nil
+		})
+	}
+	_ = g.Wait() // the functions keep their errors
+	return out, last
+}
+
+func unavailable(source string, err error) error {
+	return api.Errorf(api.CodeUnavailable, "ask %s: %v", source, err)
+}
