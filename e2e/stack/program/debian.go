@@ -50,6 +50,9 @@ func (p provider) debian(ctx context.Context) error {
 	}
 	want := qemu()
 	at := onPath(ctx, want, p.Links)
+	if ctx.Err() != nil { // it may have been about to tell its version
+		return fmt.Errorf("provide %s: %w", want.Name, context.Cause(ctx))
+	}
 	if at == nil || !want.takes(at.version) {
 		var is string
 		if at != nil {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 )
 
@@ -50,7 +51,12 @@ func same(a, b string) bool {
 func told(ctx context.Context, path, argument string) string {
 	ctx, cancel := context.WithTimeout(ctx, tellWithin)
 	defer cancel()
-	text, err := exec.CommandContext(ctx, path, argument).CombinedOutput()
+	command := exec.CommandContext(ctx, path, argument)
+	// Whatever it has started would keep its output open, and is ended with it.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) }
+	command.WaitDelay = endWithin
+	text, err := command.CombinedOutput()
 	if err != nil {
 		return ""
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // rig is a checkout with one tool module, a cache, and a PATH of its own.
@@ -211,6 +213,25 @@ func TestFind_path(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A script on PATH may wait for something that it has started. Whoever has no
+// patience with it is told so, and not that a version is missing.
+func TestFind_pathHangs(t *testing.T) {
+	path := install(t, "")
+	must.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\necho asked >\"$0.asked\"\nsleep 600\n"), 0o755))
+	r := newRig(t, t.TempDir())
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	found := make(chan error, 1)
+	go func() {
+		_, _, err := r.find(ctx, r.program)
+		found <- err
+	}()
+	wait.For(t, "the program is asked", func() bool { return len(glob(t, path+".asked")) > 0 })
+	cancel(errors.New("somebody typed ^C"))
+	must.EqError(t, <-found, "provide greet: somebody typed ^C")
+	must.EqOp(t, "", r.said.String())
 }
 
 func TestFind_pathWhenTold(t *testing.T) {

@@ -58,22 +58,25 @@ func Provide(ctx context.Context, o Options) error {
 	for _, program := range Catalog() {
 		s, found, err := p.find(ctx, program)
 		switch {
+		case ctx.Err() != nil: // then the next ones can't be found either
+			return err
 		case err != nil:
 			failed = append(failed, err)
 		case !found:
 			missing = append(missing, s)
 		}
 	}
+	// What no build can mend is told before the builds take their time.
+	failed = append(failed, p.debian(ctx))
+	if err := errors.Join(failed...); err != nil {
+		return err
+	}
 	p.announce(missing)
 	for _, s := range missing {
 		// What stops one build (no network, a full disk, a person) stops the next.
 		if err := p.make(ctx, s); err != nil {
-			return errors.Join(append(failed, err)...)
+			return err
 		}
-	}
-	failed = append(failed, p.debian(ctx))
-	if err := errors.Join(failed...); err != nil {
-		return err
 	}
 	p.say("the stack's programs are ready in %s", p.Links)
 	return nil
@@ -96,7 +99,11 @@ type source struct {
 // find links a program that is there. Otherwise it returns what to make it from.
 func (p provider) find(ctx context.Context, program Program) (source, bool, error) {
 	if !p.Build {
-		if at := onPath(ctx, program, p.Links); at != nil {
+		at := onPath(ctx, program, p.Links)
+		if ctx.Err() != nil { // it may have been about to tell its version
+			return source{}, false, fmt.Errorf("provide %s: %w", program.Name, context.Cause(ctx))
+		}
+		if at != nil {
 			if program.takes(at.version) {
 				p.tell(program.Name, "%s on PATH: %s", at.version, at.path)
 				return source{}, true, link(at.path, filepath.Join(p.Links, program.Name))
