@@ -29,7 +29,11 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command, by string) (uint64,
 		return 0, api.AsError(err)
 	}
 	future := n.raft.Apply(entry, patience(ctx))
-	if err := n.wait(ctx, future.Error); err != nil {
+	err = n.wait(ctx, func() error {
+		defer n.fsm.Prepare(entry)() // by whoever waits: the disk has the entry meanwhile
+		return future.Error()
+	})
+	if err != nil {
 		return 0, err
 	}
 	if refused, ok := future.Response().(error); ok {

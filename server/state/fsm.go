@@ -18,6 +18,7 @@ import (
 // every start.
 type FSM struct {
 	store *Store
+	ahead ahead
 
 	mu     sync.Mutex
 	reason error         // why it halted
@@ -89,7 +90,7 @@ func (f *FSM) Apply(entry *raft.Log) any {
 	if err := f.Err(); err != nil {
 		return err
 	}
-	env, cmd, err := decode(entry.Data)
+	env, cmd, err := f.decode(entry.Data)
 	if level := f.store.Level(); env.Level > level {
 		// Servers that know the command refuse it too: it never gets applied.
 		return api.Errorf(api.CodeConflict, "command %d needs cluster level %d, the cluster is at %d", env.Type, env.Level, level)
