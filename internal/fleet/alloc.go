@@ -181,14 +181,14 @@ func bySlot(a, b *Alloc) int { return a.Slot - b.Slot }
 // changed stamps an allocation and tells of it.
 func (f *Fleet) changed(a *Alloc, what string) {
 	a.ModifyIndex, a.Modified = f.touch(TableAllocs), f.now
-	f.tell(a)
+	f.publish(a)
 	f.event(Event{
 		Topic: TopicAllocation, Type: what, Key: a.ID, Namespace: a.Job.Namespace, Filter: []string{a.Job.ID, a.Deployment},
 	})
 }
 
-// tell adds a task event.
-func (a *Alloc) tell(e TaskEvent) {
+// addEvent adds a task event; the oldest beyond keptTaskEvents go.
+func (a *Alloc) addEvent(e TaskEvent) {
 	if len(a.Events) >= keptTaskEvents {
 		a.Events = slices.Delete(a.Events, 0, len(a.Events)-keptTaskEvents+1)
 	}

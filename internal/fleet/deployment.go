@@ -121,8 +121,8 @@ func (f *Fleet) deploymentChanged(d *Deployment, what string) {
 	f.event(Event{Topic: TopicDeployment, Type: what, Key: d.ID, Namespace: d.Job.Namespace, Filter: []string{d.Job.ID}})
 }
 
-// settle ends a deployment, or pauses and resumes it.
-func (f *Fleet) settle(d *Deployment, status, why string) {
+// setDeploymentStatus ends a deployment, or pauses and resumes it.
+func (f *Fleet) setDeploymentStatus(d *Deployment, status, why string) {
 	d.Status, d.Description = status, why
 	if status != DeploySuccessful && status != DeployCancelled {
 		f.deploymentChanged(d, "DeploymentStatusUpdate")
@@ -206,9 +206,9 @@ func (f *Fleet) mark(a *Alloc, h Health) {
 	}
 }
 
-// settleLater has an allocation called healthy when it has been for as long as
+// checkHealthLater has an allocation called healthy when it has been for as long as
 // its update block asks for.
-func (f *Fleet) settleLater(a *Alloc) {
+func (f *Fleet) checkHealthLater(a *Alloc) {
 	if u := a.Group.Update; u != nil && u.HealthCheck != HealthManual {
 		f.inRun(a, u.MinHealthyTime, func() {
 			if a.Health == HealthUnknown {
@@ -335,7 +335,7 @@ func (f *Fleet) failDeployment(d *Deployment, why string, revert bool) {
 	if to != nil {
 		why += " - rolling back to job version " + utoa(to.Version)
 	}
-	f.settle(d, DeployFailed, why)
+	f.setDeploymentStatus(d, DeployFailed, why)
 	if to != nil && !d.state.current.Stopped {
 		f.newVersion(d.state, *to)
 	}
@@ -350,10 +350,10 @@ func (f *Fleet) PauseDeployment(id string, pause bool) error {
 		return err
 	}
 	if pause {
-		f.settle(d, DeployPaused, "Deployment is paused")
+		f.setDeploymentStatus(d, DeployPaused, "Deployment is paused")
 		return nil
 	}
-	f.settle(d, DeployRunning, isRunning)
+	f.setDeploymentStatus(d, DeployRunning, isRunning)
 	f.evaluate(d.state, TriggerDeployment)
 	return nil
 }

@@ -36,24 +36,24 @@ type Fleet struct {
 	due    queue
 	serial uint64 // of what is due, in order
 
-	jobs      map[JobID]*jobState
-	ids       []JobID // of jobs, sorted unless unsorted
-	unsorted  bool
-	nodes     map[string]*Node
-	nodeIDs   []string // in the order in which they came
-	allocs    map[string]*Alloc
-	deploys   map[string]*Deployment
-	evals     map[string]*Evaluation
-	blocked   map[JobID]*jobState      // jobs that wait for room
-	systems   map[JobID]bool           // jobs that run on every node
-	moves     map[*api.FormerJob]forms // that the door in the same process was asked about
-	behave    func(Build) Behaviour
-	evalLeast time.Duration
-	evalMost  time.Duration
-	events    eventLog
-	load      *load.Model
-	followers []func(*Alloc)
-	roomy     bool // jobs that wait for room are about to be evaluated
+	jobs        map[JobID]*jobState
+	ids         []JobID // of jobs, sorted unless unsorted
+	unsorted    bool
+	nodes       map[string]*Node
+	nodeIDs     []string // in the order in which they came
+	allocs      map[string]*Alloc
+	deploys     map[string]*Deployment
+	evals       map[string]*Evaluation
+	blocked     map[JobID]*jobState      // jobs that wait for room
+	systems     map[JobID]bool           // jobs that run on every node
+	moves       map[*api.FormerJob]forms // that the door in the same process was asked about
+	behave      func(Build) Behaviour
+	evalLeast   time.Duration
+	evalMost    time.Duration
+	events      eventLog
+	load        *load.Model
+	subscribers []func(*Alloc)
+	roomy       bool // jobs that wait for room are about to be evaluated
 }
 
 // New returns a fleet without jobs and nodes whose time is now.
@@ -95,9 +95,9 @@ func (f *Fleet) TableIndex(t Table) uint64 { return max(1, f.tables[t]) }
 // Touch tells of a change that is kept elsewhere and returns its index.
 func (f *Fleet) Touch(t Table) uint64 { return f.touch(t) }
 
-// Follow has told called whenever an allocation has changed, or its node was lost
+// Subscribe has changed called whenever an allocation has changed, or its node was lost
 // or has returned: before anybody else sees it.
-func (f *Fleet) Follow(told func(*Alloc)) { f.followers = append(f.followers, told) }
+func (f *Fleet) Subscribe(changed func(*Alloc)) { f.subscribers = append(f.subscribers, changed) }
 
 // touch begins a change of a table.
 func (f *Fleet) touch(t Table) uint64 {

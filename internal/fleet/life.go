@@ -89,7 +89,7 @@ func (f *Fleet) start(a *Alloc) {
 		return
 	}
 	a.Client, a.Started = ClientRunning, f.now
-	a.tell(TaskEvent{Type: "Started", Task: a.main(), At: f.now, Message: "Task started by client"})
+	a.addEvent(TaskEvent{Type: "Started", Task: a.main(), At: f.now, Message: "Task started by client"})
 	f.changed(a, "AllocationUpdated")
 	if a.Job.Type == TypeBatch || a.Job.Type == TypeSysBatch {
 		f.inRun(a, a.fate.Runs, func() { f.finish(a) })
@@ -101,7 +101,7 @@ func (f *Fleet) start(a *Alloc) {
 		f.inRun(a, f.between(a.fate.Boot, a.fate.BootMost), func() { f.ready(a) })
 	}
 	if !a.Group.waitsForChecks() {
-		f.settleLater(a)
+		f.checkHealthLater(a)
 	}
 }
 
@@ -117,13 +117,13 @@ func (f *Fleet) ready(a *Alloc) {
 	f.changed(a, "AllocationUpdated")
 	f.drainOn(a.state)
 	if a.Group.waitsForChecks() {
-		f.settleLater(a)
+		f.checkHealthLater(a)
 	}
 }
 
 // finish completes a batch job's allocation.
 func (f *Fleet) finish(a *Alloc) {
-	a.tell(TaskEvent{Type: "Terminated", Task: a.main(), At: f.now, Message: "Exit Code: 0"})
+	a.addEvent(TaskEvent{Type: "Terminated", Task: a.main(), At: f.now, Message: "Exit Code: 0"})
 	f.end(a, ClientComplete)
 	f.evaluate(a.state, TriggerAllocUpdate)
 }
@@ -138,7 +138,7 @@ func (f *Fleet) exit(a *Alloc, code int, oom bool) {
 	if oom {
 		message = "OOM Killed, " + message
 	}
-	a.tell(TaskEvent{Type: "Terminated", Task: a.main(), At: f.now, ExitCode: code, OOM: oom, Message: message})
+	a.addEvent(TaskEvent{Type: "Terminated", Task: a.main(), At: f.now, ExitCode: code, OOM: oom, Message: message})
 	policy := a.Group.restart(a.Job.Type)
 	a.restarts = slices.DeleteFunc(a.restarts, func(at time.Time) bool { return f.now.Sub(at) > policy.Interval })
 	if len(a.restarts) >= policy.Attempts {
@@ -151,14 +151,14 @@ func (f *Fleet) exit(a *Alloc, code int, oom bool) {
 
 func (f *Fleet) restart(a *Alloc, delay time.Duration) {
 	a.Restarts++
-	a.tell(TaskEvent{Type: "Restarting", Task: a.main(), At: f.now, Message: fmt.Sprintf("Task restarting in %s", delay)})
+	a.addEvent(TaskEvent{Type: "Restarting", Task: a.main(), At: f.now, Message: fmt.Sprintf("Task restarting in %s", delay)})
 	f.begin(a, delay)
 	f.changed(a, "AllocationUpdated")
 }
 
 // fail ends an allocation as failed.
 func (f *Fleet) fail(a *Alloc, why string) {
-	a.tell(TaskEvent{Type: "Not Restarting", Task: a.main(), At: f.now, Message: why, Fails: true})
+	a.addEvent(TaskEvent{Type: "Not Restarting", Task: a.main(), At: f.now, Message: why, Fails: true})
 	f.end(a, ClientFailed)
 	policy := a.Group.reschedule(a.Job.Type)
 	if policy.Unlimited || a.Rescheduled < policy.Attempts {
@@ -209,7 +209,7 @@ func (f *Fleet) Crash(id, why string) error {
 	if err != nil {
 		return err
 	}
-	a.tell(TaskEvent{Type: "Terminated", Task: a.main(), At: f.now, ExitCode: 1, Message: "Exit Code: 1"})
+	a.addEvent(TaskEvent{Type: "Terminated", Task: a.main(), At: f.now, ExitCode: 1, Message: "Exit Code: 1"})
 	f.fail(a, why)
 	return nil
 }

@@ -104,7 +104,7 @@ func (f *Fleet) LoseNode(id string) error {
 		return err
 	}
 	n.reachable = false
-	f.tellOn(n)
+	f.publishNode(n)
 	n.life++
 	life := n.life
 	f.after(heartbeatTTL, func() {
@@ -136,7 +136,7 @@ func (f *Fleet) ReturnNode(id string) error {
 			f.begin(a, 0)
 		}
 	}
-	f.tellOn(n)
+	f.publishNode(n)
 	if n.Status == NodeDown {
 		n.Status = NodeReady
 		f.nodeChanged(n, "NodeRegistration")

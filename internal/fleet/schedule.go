@@ -26,7 +26,7 @@ func (f *Fleet) schedule(j *jobState, e *Evaluation) {
 		}
 	}
 	if d != nil && d.Status == DeployRunning && complete && len(e.Queued) == 0 && d.JobVersion == j.current.Version {
-		f.settle(d, DeploySuccessful, "Deployment completed successfully")
+		f.setDeploymentStatus(d, DeploySuccessful, "Deployment completed successfully")
 	}
 	e.Status = EvalComplete
 	if d != nil {
@@ -79,9 +79,9 @@ func (f *Fleet) cancelOlder(j *jobState) *Deployment {
 	d := j.deployments[0]
 	switch {
 	case (j.current.Stopped || j.purged) && d.Active():
-		f.settle(d, DeployCancelled, "Cancelled because job is stopped")
+		f.setDeploymentStatus(d, DeployCancelled, "Cancelled because job is stopped")
 	case d.JobVersion != j.current.Version && d.Active():
-		f.settle(d, DeployCancelled, "Cancelled due to newer version of job")
+		f.setDeploymentStatus(d, DeployCancelled, "Cancelled due to newer version of job")
 	}
 	if d.JobVersion != j.current.Version || d.JobCreateIndex != j.current.CreateIndex {
 		return nil
@@ -151,7 +151,7 @@ func (f *Fleet) becomes(a *Alloc, v *Job, g *Group, deployment string) {
 		a.Deployment, a.Health, a.Canary = deployment, HealthUnknown, false
 		f.counted(a)
 		if a.Client == ClientRunning && (a.Ready || !g.waitsForChecks()) {
-			f.settleLater(a)
+			f.checkHealthLater(a)
 		}
 		f.watch(a)
 	}

@@ -48,18 +48,18 @@ func (f *Fleet) Usage(id string) (cores, bytes float64, ok bool) {
 	return f.load.CPU(in, f.now), s.Memory, true
 }
 
-// tell tells the followers of an allocation, and the load how it is now.
-func (f *Fleet) tell(a *Alloc) {
+// publish gives an allocation to the subscribers, and its state to the load.
+func (f *Fleet) publish(a *Alloc) {
 	f.busy(a)
-	for _, told := range f.followers {
-		told(a)
+	for _, changed := range f.subscribers {
+		changed(a)
 	}
 }
 
-// tellOn tells of all on a node.
-func (f *Fleet) tellOn(n *Node) {
+// publishNode publishes every allocation on a node.
+func (f *Fleet) publishNode(n *Node) {
 	for _, a := range n.allocs {
-		f.tell(a)
+		f.publish(a)
 	}
 }
 

@@ -89,15 +89,15 @@ func New(f *fleet.Fleet) *Mesh {
 	}
 	for _, id := range f.JobIDs() {
 		for _, a := range f.Allocs(id) {
-			m.told(a)
+			m.allocChanged(a)
 		}
 	}
-	f.Follow(m.told)
+	f.Subscribe(m.allocChanged)
 	return m
 }
 
-// told brings the registrations of an allocation up to date.
-func (m *Mesh) told(a *fleet.Alloc) {
+// allocChanged brings the registrations of an allocation up to date.
+func (m *Mesh) allocChanged(a *fleet.Alloc) {
 	if !a.Node.Reachable() {
 		if !m.away[a.Node.ID] {
 			m.away[a.Node.ID] = true
