@@ -335,6 +335,8 @@ type Rate struct {
 	Bound float64 `json:"bound"`
 	Side  Side    `json:"side"`
 	Log   Vector  `json:"log"`
+
+	grid *mixed
 }
 
 // NewRate starts a process against bound, which must be above zero.
@@ -350,13 +352,23 @@ func (p *Rate) Observe(events, exposure, dispersion float64) {
 	if dispersion > 1 {
 		events, exposure = events/dispersion, exposure/dispersion
 	}
-	grid(p.Side, len(p.Log), func(j int, factor, log float64) {
-		p.Log[j] += events*log - exposure*p.Bound*(factor-1)
-	})
+	p.mix()
+	for j, log := range p.grid.log[:len(p.Log)] {
+		p.Log[j] += events*log - exposure*p.Bound*(p.grid.factor[j]-1)
+	}
+}
+
+func (p *Rate) mix() {
+	if p.grid == nil {
+		p.grid = mixtureOf(p.Side, len(p.Log))
+	}
 }
 
 // LogE is the natural logarithm of the e-value.
-func (p *Rate) LogE() float64 { return mixtureOf(p.Side, len(p.Log)).logE(p.Log) }
+func (p *Rate) LogE() float64 {
+	p.mix()
+	return p.grid.logE(p.Log)
+}
 
 // Most is a number that LogE does not exceed, found without logarithms.
 func (p *Rate) Most() float64 { return largest(p.Log) }
