@@ -294,9 +294,12 @@ func (o *Orchestrator) step(ctx context.Context, r api.Rollout, ev rollout.Event
 	return next.Effect != nil || next.Status != r.Status || len(next.Effects) != len(r.Effects), nil
 }
 
-// same reports whether nothing changed that is worth a log entry. A reason's
-// numbers change with every look; they ride along with the judge's state.
+// same reports whether a step changed nothing at all. What most steps change is
+// compared first: the comparison of everything else costs as much as a step.
 func same(a, b api.Rollout) bool {
+	if a.Status != b.Status || a.Reason != b.Reason || len(a.Effects) != len(b.Effects) || len(a.Stages) != len(b.Stages) {
+		return false
+	}
 	return reflect.DeepEqual(a, b)
 }
 
