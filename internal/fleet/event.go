@@ -25,12 +25,19 @@ type Event struct {
 type eventLog struct {
 	list    []Event
 	dropped uint64 // index of the newest one that is gone
+	off     bool   // none is kept
 }
+
+// KeepNoEvents saves the memory of events that nobody will ask for.
+func (f *Fleet) KeepNoEvents() { f.events = eventLog{off: true} }
 
 // event tells of the newest change.
 func (f *Fleet) event(e Event) {
-	e.Index = f.index
 	l := &f.events
+	if l.off {
+		return
+	}
+	e.Index = f.index
 	if len(l.list) >= 2*keptEvents {
 		l.dropped = l.list[keptEvents-1].Index
 		l.list = append(l.list[:0], l.list[keptEvents:]...)
@@ -46,5 +53,5 @@ func (f *Fleet) Events(after uint64) ([]Event, bool) {
 	for i > 0 && l.list[i-1].Index > after {
 		i--
 	}
-	return append([]Event(nil), l.list[i:]...), after >= l.dropped
+	return append([]Event(nil), l.list[i:]...), after >= l.dropped && !l.off
 }

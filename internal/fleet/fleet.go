@@ -2,10 +2,12 @@ package fleet
 
 import (
 	"container/heap"
-	"fmt"
+	"encoding/binary"
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet/load"
@@ -157,8 +159,10 @@ func (f *Fleet) between(least, most time.Duration) time.Duration {
 
 // newID draws a UUID.
 func (f *Fleet) newID() string {
-	a, b := f.rng.Uint64(), f.rng.Uint64()
-	return fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, 0x8000|b>>48&0x3fff, b&0xffffffffffff)
+	const version, versionBits, variant, variantBits = 0x4000, 0xf000, 2 << 62, 3 << 62
+	id := binary.BigEndian.AppendUint64(nil, f.rng.Uint64()&^versionBits|version)
+	id = binary.BigEndian.AppendUint64(id, f.rng.Uint64()&^variantBits|variant)
+	return uuid.UUID(id).String()
 }
 
 // due is something that is carried out when its time has come.

@@ -38,6 +38,7 @@ func newSite(t *api.Target, seed uint64, now time.Time, boot func() time.Duratio
 		Nomad: fleet.Nomad{Fleet: fleet.New(seed, now.Add(-settling))}, ref: t.TargetRef,
 		reached: map[string]bool{}, behave: b, boot: boot,
 	}
+	s.KeepNoEvents()
 	s.Behave(s.fate)
 	s.AddNode(fleet.Node{Name: "anywhere", CPU: roomCPU, MemoryMB: roomMB})
 	registered, err := s.Register(jobOf(t), true, 0)
