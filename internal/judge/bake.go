@@ -64,8 +64,8 @@ func Bake(spec api.JudgeSpec, kpis []KPI, traffic Traffic) api.BakeTime {
 	return bounded(out, spec)
 }
 
-// bounded holds a forecast against both limits: one below the least is that, and
-// one beyond the most will not be met.
+// bounded holds a forecast against both limits. A forecast below the least time of the
+// policy is that time. A forecast beyond the most says that it is late.
 func bounded(b api.BakeTime, spec api.JudgeSpec) api.BakeTime {
 	least := spec.MinDuration
 	if b.Most > 0 {
@@ -126,7 +126,10 @@ func bakeOne(kpi KPI, spec api.KPISpec, evidence float64, t Traffic, interval fl
 	margin := spec.Margins().PromoteLimit(kpi.Reference.Mean) - kpi.Reference.Mean
 	variance := kpi.Noise.Canary + spec.PromoteBelow*spec.PromoteBelow*kpi.Noise.Stable
 	effect := margin * margin / max(variance, 1e-12*margin*margin) * (1 - kpi.Phi) / (1 + kpi.Phi)
-	// A t test grows by ln(1+effect^2)/2 a look, and needs a few to begin.
+	// Two evidences share a promotion. A canary that begins as it goes on is promoted by
+	// the first, which has the larger weight and needs that much more. A t test grows by
+	// ln(1+effect^2)/2 a look, and needs a few to begin.
+	evidence -= math.Log1p(-laterShare)
 	looks := max(2*(evidence+1)/math.Log1p(effect), 3)
 	return looks * interval, fmt.Sprintf("%.0f looks", looks)
 }

@@ -1,6 +1,7 @@
 package judge_test
 
 import (
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -81,6 +82,23 @@ func TestBakeTimeIsWhatItTakes(t *testing.T) {
 		s.MinDuration = api.Duration(time.Hour)
 		must.Eq(t, s.MinDuration, judge.Bake(s, []judge.KPI{c.kpi}, judge.Traffic{Canary: 10, Stable: 90}).Expected)
 	}
+}
+
+// TestBake_KnowsTheSecondEvidenceOfAGauge has a gauge whose evidence grows slowly. The
+// first evidence has seven eighths of the weight, so that a promotion takes 8/7 of the
+// evidence that the policy's miss asks for: five looks more here.
+func TestBake_KnowsTheSecondEvidenceOfAGauge(t *testing.T) {
+	t.Parallel()
+	kpi, _ := judge.Known(api.KPICPU)
+	kpi.Reference = judge.Reference{N: 500, Mean: 1, M2: 0.05}
+	kpi.PhiKnown, kpi.Noise = true, judge.Noise{Canary: 0.16, N: 500}
+	s := spec(api.KPISpec{KPI: api.KPICPU, AbortAbove: 1.01, PromoteBelow: 1.1})
+	s.Interval, s.MinDuration, s.MaxDuration = api.Duration(step), 0, api.Duration(2*time.Hour)
+	looks := func(evidence float64) float64 { return math.Ceil(1.15*2*(evidence+1)/math.Log1p(0.1*0.1/0.16) + 1) }
+	miss := math.Log(1 / s.Miss)
+	must.Eq(t, 5, looks(miss+math.Log(8./7))-looks(miss))
+	bake := judge.Bake(s, []judge.KPI{kpi}, judge.Traffic{})
+	must.Eq(t, looks(miss+math.Log(8./7))*step.Seconds(), bake.Expected.D().Seconds())
 }
 
 func TestBakeTimeSaysWhatIsNotKnown(t *testing.T) {

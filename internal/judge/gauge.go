@@ -3,6 +3,7 @@ package judge
 import (
 	"cmp"
 	"math"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/stats"
@@ -12,20 +13,20 @@ import (
 // what was known before: enough for a deviation, and of the same hour.
 const freshLooks = 5
 
-// settled is after how many readings the second evidence for a promotion begins: an
-// instance that has just begun works more than it ever will again, for some ten
-// seconds as seen of virtual machines, read every second or two.
-const settled = 8
+// laterFrom is after how many readings the second evidence for a promotion begins. An
+// instance that has just begun works more than it ever will again. Of virtual machines
+// this was seen for some ten seconds, at a reading every second or two.
+const laterFrom = 8
 
-// settledShare is the second evidence's share of the whole. At an eighth, a canary
-// that begins as it goes on waits some two seconds in forty longer, and one that
-// began busy is promoted after thirty readings.
-const settledShare = 1.0 / 8
+// laterShare is the second evidence's share of the whole. At an eighth, a canary that
+// begins as it goes on waits some two seconds in forty longer, and one that began busy
+// is promoted after thirty readings.
+const laterShare = 1.0 / 8
 
-// repeatedFor is how long a reading that is the same in both arms, to the last
-// digit, is taken for the same sample read again, where nobody says how long scrapes
-// are apart. After that it counts, so that a constant is judged too.
-const repeatedFor = 15.0 // seconds
+// DefaultScrape is how far scrapes are apart where nobody says so. For that long, a
+// reading that is the same in both arms to the last digit is taken for the same sample
+// read again. After that it counts, so that a constant is judged too.
+const DefaultScrape = 15 * time.Second
 
 // gaugeModel judges means by paired differences: each interval gives one
 // difference between the canary's mean and the margin around the stable one.
@@ -43,8 +44,8 @@ type gaugeModel struct {
 	Better  stats.Paired `json:"better"`
 	// Later is Better without the first readings; nil until they are over. A weighted
 	// mean of two e-processes is one, whenever the second begins, so both share the
-	// evidence for a promotion: what a first reading far off costs Better for
-	// minutes, Later has back, and Later costs a good canary next to nothing.
+	// evidence for a promotion. A first reading far off costs Better minutes, and Later
+	// does not see it. Later itself costs a good canary next to nothing.
 	Later *stats.Paired `json:"later,omitempty"`
 }
 
@@ -64,8 +65,8 @@ func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
 	return m
 }
 
-// worth is how many independent values one value of a gauge is worth where the next
-// resembles it: a tenth while nobody knows how much.
+// worth is how many independent values one value of a gauge is worth, at most one: the
+// next value resembles it. While nobody knows how much, it is a tenth.
 func (k KPI) worth() float64 {
 	if k.Level == nil {
 		return 0.1
@@ -93,7 +94,7 @@ func (m *gaugeModel) observe(kpi KPI, pair Pair, seconds float64) {
 	if m.Alone {
 		reading[1] = 0
 	}
-	if m.N > 0 && reading == m.Last && m.Age < cmp.Or(kpi.Scrape, repeatedFor) {
+	if m.N > 0 && reading == m.Last && m.Age < cmp.Or(kpi.Scrape, DefaultScrape.Seconds()) {
 		return
 	}
 	m.Last, m.Age = reading, 0
@@ -114,7 +115,7 @@ func (m *gaugeModel) observe(kpi KPI, pair Pair, seconds float64) {
 	m.Worse.Observe(canary - m.AbortLimit(high))
 	better := m.PromoteLimit(low) - canary
 	m.Better.Observe(better)
-	if m.N <= settled {
+	if m.N <= laterFrom {
 		return
 	}
 	if m.Later == nil {
@@ -137,7 +138,7 @@ func (m *gaugeModel) evidence() (abort, promote float64) {
 	if m.Later != nil {
 		later = m.Later.LogE()
 	}
-	return m.Worse.LogE(), stats.LogMeanExp(m.Better.LogE()+math.Log(2*(1-settledShare)), later+math.Log(2*settledShare))
+	return m.Worse.LogE(), stats.LogMeanExp(m.Better.LogE()+math.Log(2*(1-laterShare)), later+math.Log(2*laterShare))
 }
 
 func (m *gaugeModel) most() (abort, promote float64) {

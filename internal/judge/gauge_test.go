@@ -11,9 +11,9 @@ import (
 	"github.com/oakumhq/oakum/internal/judge"
 )
 
-// beginning plays a gauge of which nothing is known, whose canary works hard for
-// its first readings and then settles around level cores, and returns how many of
-// runs were promoted within looks, and the most looks that took.
+// beginning plays a gauge of which nothing is known. Its canary works hard for the first
+// readings and then stays around level cores. It returns how many runs were promoted
+// within so many looks, and how many looks the last of them took.
 func beginning(t *testing.T, runs, looks int, level float64) (promoted, most int) {
 	t.Helper()
 	kpi, _ := judge.Known(api.KPICPU)
@@ -51,8 +51,8 @@ func TestGauge_PromotesACanaryThatBeganBusy(t *testing.T) {
 	must.LessEq(t, 60, most)
 }
 
-// What that wins is not won from the guarantee: a canary that settles
-// where the margin lies is promoted no more often than the policy's miss.
+// The second evidence does not weaken the guarantee: a canary that stays where the
+// margin lies is promoted no more often than the policy's miss.
 func TestGauge_PromotesNoCanaryAtItsMargin(t *testing.T) {
 	t.Parallel()
 	promoted, _ := beginning(t, 200, 120, 0.24)

@@ -102,8 +102,8 @@ func (b *Bank) score() {
 	}
 }
 
-// told is the sentence about a KPI that is judged by Kayenta's rules.
-func (m *seriesModel) told(name, values string) string {
+// sentence is what is said of a KPI that is judged by Kayenta's rules.
+func (m *seriesModel) sentence(name, values string) string {
 	if m.Class == "" {
 		return fmt.Sprintf("%s has no points yet", name)
 	}

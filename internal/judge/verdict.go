@@ -99,7 +99,7 @@ func (e *entry) reason(k api.KPIEffect, promote float64) string {
 	var text string
 	switch {
 	case e.Series != nil && !k.Missing:
-		text = e.Series.told(k.KPI, values)
+		text = e.Series.sentence(k.KPI, values)
 	case k.Kind == api.VerdictAbort && k.Ratio < e.Spec.AbortAbove && e.Latency != nil && e.Latency.Slower != nil:
 		// Somewhere else in the distribution than at the quantile.
 		at, ours, theirs := e.Latency.Slower.worst(e.Latency.Upper, e.Latency.Canary, e.Latency.Stable)
