@@ -25,7 +25,7 @@ type bankState struct {
 	KPIs    []*entry      `json:"kpis"`
 }
 
-// entry is one KPI with its margins, evidence and what there is to tell.
+// entry is one KPI with its margins, its evidence, and what a verdict says of it.
 type entry struct {
 	KPI      KPI           `json:"kpi"`
 	Spec     api.KPISpec   `json:"spec"`
@@ -47,7 +47,7 @@ type model interface {
 	observe(kpi KPI, pair Pair, seconds float64)
 	// evidence is the natural logarithm of both e-values.
 	evidence() (abort, promote float64)
-	// most is what the evidence does not exceed, at a fraction of the cost.
+	// most is an upper bound of the evidence, at a fraction of the cost.
 	most() (abort, promote float64)
 	// figures are the arms' values so far and the canary's exposure.
 	figures(kpi KPI) (stable, canary, exposure float64)
@@ -207,8 +207,8 @@ func (e *entry) model() model {
 	return nil
 }
 
-// longGap is what no run of slow looks reaches: a longer pause means that a
-// source or the leader was away, and does not count against max_duration.
+// longGap is a pause that slow looks never reach. After a longer pause, a source or the
+// leader was away, and the pause does not count against max_duration.
 const longGap = 30 * time.Second
 
 // Observe takes one look into account. Looks that are not later than the last
@@ -267,9 +267,9 @@ func (e *entry) observe(look Look, alone bool) {
 	e.model().observe(e.KPI, pair, look.Seconds)
 }
 
-// decide latches the two conclusions. An abort stays. A promotion stays only
-// while nothing speaks for an abort, and while all looks together still speak for
-// it: a canary can fall ill after it was found well.
+// decide latches the two conclusions. An abort stays. A promotion stays only while
+// nothing speaks for an abort, and while all looks together still speak for the
+// promotion: a canary can get worse after it was good enough.
 func (e *entry) decide(spec api.JudgeSpec) {
 	needed := math.Log(1 / (e.Weight * spec.FalseAlarm))
 	// Most looks change nothing, which is cheap to see.
@@ -292,8 +292,8 @@ func (e *entry) decide(spec api.JudgeSpec) {
 	}
 }
 
-// References are the stable arms of all KPIs, by name, for the bank of a later
-// stage: what this one saw, or what it was given when it had no stable arm.
+// References are the stable arms of all KPIs, by name, for the bank of a later stage. A
+// bank without a stable arm hands on the references that it was given.
 func (b *Bank) References() map[string]Reference {
 	out := make(map[string]Reference, len(b.state.KPIs))
 	for _, e := range b.state.KPIs {
@@ -305,7 +305,7 @@ func (b *Bank) References() map[string]Reference {
 // Looks is how many looks the bank has taken.
 func (b *Bank) Looks() int { return b.state.Looks }
 
-// Aborted reports whether any KPI has been found worse than its margin.
+// Aborted reports whether any KPI is proven worse than its margin.
 func (b *Bank) Aborted() bool {
 	for _, e := range b.state.KPIs {
 		if e.Aborted {

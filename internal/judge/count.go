@@ -7,13 +7,13 @@ import (
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
-// referenceMiss is how far into the tails of a reference the judge goes when
-// it has no stable arm: each limit is wrong once in 200 times.
+// referenceMiss is the chance that a limit of a reference is wrong, for a canary without
+// a stable arm: once in 200 times.
 const referenceMiss = 0.005
 
-// freshRequests is how much of a stable arm is a better reference than what was
-// known before, which may be of another day: enough to bound a rate of one
-// percent to about a factor of two.
+// freshRequests is how many stable requests make a better reference than the history,
+// which may be of another day. It is enough to bound a rate of one percent to about a
+// factor of two.
 const freshRequests = 1000
 
 // countModel judges events out of exposures.
@@ -97,10 +97,10 @@ func (m *countModel) observe(kpi KPI, pair Pair, _ float64) {
 	}
 }
 
-// evidence combines the two margins. To abort, the rate must exceed both, so
-// the weaker evidence counts. To promote, one of them is enough; the null is
-// then that both are exceeded, each e-process is valid for it, and so is their
-// mean.
+// evidence combines the two margins. To abort, the rate must exceed both margins, so that
+// the weaker evidence counts. To promote, it must be below one of them. The hypothesis to
+// refute is then that both are exceeded. Each of the two e-processes is valid for it, and
+// so is their mean.
 func (m *countModel) evidence() (abort, promote float64) {
 	switch {
 	case m.Worse == nil && m.Alone == nil:

@@ -7,7 +7,7 @@ import (
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
-// KPI is what the judge has to know about a quantity besides its margins.
+// KPI describes a quantity to the judge: everything that it needs besides the margins.
 type KPI struct {
 	Name     string      `json:"name"`
 	Kind     api.KPIKind `json:"kind"`
@@ -26,15 +26,15 @@ type KPI struct {
 	// Level is how a gauge's own values vary from look to look, for a canary
 	// without a stable arm; nil when nobody knows.
 	Level *stats.History `json:"level,omitempty"`
-	// Scrape is how many seconds are at most between two samples of a gauge; 0 means 15.
+	// Scrape is how many seconds are at most between two samples of a gauge; 0 means
+	// DefaultScrape.
 	Scrape float64 `json:"scrape,omitempty"`
-	// Reference is what stable looked like before, for a stage that leaves no
-	// stable instance to compare with.
+	// Reference sums up stable instances of earlier, for a stage that leaves no stable
+	// instance to compare with.
 	Reference Reference `json:"reference,omitzero"`
-	// Drift is by how much all instances together may have left the reference
-	// without any patch, as their load and their machines change: of a count a
-	// difference of rates, of a latency the logarithm of a factor. A gauge has its
-	// Level.
+	// Drift is how far all instances together may be from the reference without any
+	// patch, as their load and their machines change. For a count it is a difference of
+	// rates, for a latency the logarithm of a factor. A gauge has its Level instead.
 	Drift float64 `json:"drift,omitempty"`
 }
 
@@ -89,8 +89,9 @@ func Known(name string) (KPI, bool) {
 	return Own(name, api.KPILatency, UnitSeconds)
 }
 
-// Own describes a KPI that somebody else has a query for. A latency tells its
-// quantile by the end of its name, as checkout_p99 does, and has none otherwise.
+// Own describes a KPI that the configuration or a policy has a query for. The name of a
+// latency ends in its quantile, as checkout_p99 does. It is false for another name, and
+// for a kind that does not exist.
 func Own(name string, kind api.KPIKind, unit string) (KPI, bool) {
 	kpi := KPI{Name: name, Kind: kind, Unit: unit}
 	switch kind {

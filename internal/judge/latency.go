@@ -12,9 +12,9 @@ import (
 // latencyModel judges a latency by counting requests that took longer than a
 // limit: y on the stable arm, and on the canary b = max(m*y, y+d), with the
 // margins m and d. If the canary is slower by no more than the margin, its share above b
-// is at most the stable share above y, whatever the distribution. The abort
-// holds all such limits against each other at once (order.go); the promotion
-// compares the counts at one, the KPI's own quantile.
+// is at most the stable share above y, whatever the distribution. The abort compares the
+// counts at many limits at once (order.go). The promotion compares them at one, the KPI's
+// own quantile.
 //
 // The limits are fixed before the requests that they are applied to: they come
 // from the history or from the first requests of the stable arm, which are used
@@ -58,8 +58,8 @@ func newLatency(kpi KPI, spec api.KPISpec, alone bool) *latencyModel {
 	return m
 }
 
-// enough is how many requests it takes to place the limits: twice as many as
-// have one beyond the quantile, and never so few that the median is a guess.
+// enough is how many requests it takes to place the limits: two are then beyond the
+// quantile on average. They are never so few that the median is a guess.
 func enough(quantile float64) float64 { return max(50, 2/(1-quantile)) }
 
 // Placeable reports whether a histogram has enough requests to tell where the limits
@@ -143,7 +143,7 @@ func (m *latencyModel) place(kpi KPI) {
 // placeAlone chooses the limits that a canary without a stable arm is held to.
 func (m *latencyModel) placeAlone(kpi KPI) {
 	counts := m.Carried.Counts
-	// A fleet that is slower by the drift as it is, before the margins.
+	// All instances may be slower by the drift without any patch. The margins come on top.
 	drift := math.Exp(kpi.Drift)
 	margin := func(b float64) float64 { return m.AbortBase(b) / drift }
 	used := map[int]bool{}
@@ -182,10 +182,10 @@ func (m *latencyModel) placeAlone(kpi KPI) {
 // placeBetter chooses the limit of the promotion.
 func (m *latencyModel) placeBetter(kpi KPI) {
 	counts := m.Carried.Counts
-	// The promotion is about the quantile itself: a limit further down would
-	// be easier to prove and say nothing about the tail, one further up would
-	// wait for rare requests. Between them the bound counts that a canary like
-	// the stable arm would pass soonest.
+	// The promotion is about the quantile itself. A limit further down would be easier to
+	// prove and say nothing about the tail. A limit further up would wait for rare
+	// requests. Of the bounds in between, take the one that a canary like the stable arm
+	// would pass soonest.
 	beyond := (1 - kpi.Quantile) * total(counts)
 	soonest := m.placeAtQuantile(kpi)
 	for _, bound := range m.Upper {
@@ -207,19 +207,19 @@ func (m *latencyModel) placeBetter(kpi KPI) {
 }
 
 const (
-	// againFirst is the share of the first limit in the promotion: with seven
-	// eighths, what the others may cost it is an eighth of a factor of e.
+	// againFirst is the share of the first limit in the promotion. With seven eighths,
+	// the other limits cost a canary an eighth of a factor of e at most.
 	againFirst = 7. / 8
-	// againMost is how many more there may be. Whether one is needed is looked at
-	// after againAfter times as many stable requests as place limits, and once there
-	// is a further one after renewal times as many.
+	// againMost is how many more limits there may be. The first time to ask whether one
+	// is needed is after againAfter times as many stable requests as place limits. After
+	// each further limit, the next time is after renewal times as many.
 	againMost  = 3
 	againAfter = 10
 )
 
-// placeAgain adds a limit of the promotion where the last one turns out to lie so far
-// above the stable arm's quantile that hardly a request reaches it: it was placed in
-// a busy minute, and would wait for the next one. Only the stable arm decides that.
+// placeAgain adds a limit of the promotion when hardly a stable request reaches the last
+// one. Such a limit was placed in a busy minute, and would wait for the next busy minute.
+// Only the stable arm decides this.
 func (m *latencyModel) placeAgain(kpi KPI) {
 	limits := m.promoting()
 	if m.Alone || len(limits) == 0 || len(m.Again) == againMost {
@@ -243,10 +243,10 @@ func (m *latencyModel) placeAgain(kpi KPI) {
 	}
 }
 
-// placeAtQuantile puts the promotion's limit at the stable quantile itself, with
-// the last bucket's bound within the margin for the canary. The margin that is
-// proven is then no wider than the policy's, also where the policy's reaches
-// over many buckets: one of 50 ms around a quantile of 1 ms. It returns how fast
+// placeAtQuantile puts the promotion's limit at the stable quantile itself. For the
+// canary it takes the last bucket's bound within the margin. The margin that is proven is
+// then no wider than the policy's. This holds too where the policy's margin reaches over
+// many buckets, as a margin of 50 ms does around a quantile of 1 ms. It returns how fast
 // a canary like the stable arm gathers evidence, 0 without such a limit.
 func (m *latencyModel) placeAtQuantile(kpi KPI) float64 {
 	counts := m.Carried.Counts
@@ -323,9 +323,10 @@ func (m *latencyModel) evidence() (abort, promote float64) {
 	return abort, m.promotion()
 }
 
-// promotion is the mean evidence of the limits of the promotion by their shares, of
-// which those that were never placed keep theirs: a mean of e-processes that start
-// at different looks, each placed by what was seen before, is one.
+// promotion is the mean of the evidence at the promotion's limits, weighted by their
+// shares. A limit that was never placed keeps its share, with evidence 1. A mean of
+// e-processes that start at different looks is an e-process, as long as each of them is
+// placed by earlier requests only.
 func (m *latencyModel) promotion() float64 {
 	limits := m.promoting()
 	if len(limits) == 0 {

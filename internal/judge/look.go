@@ -25,7 +25,7 @@ type Pair struct {
 type Measure struct {
 	Present  bool
 	Dropped  string    // why there is no data though something was read
-	Partial  string    // who of the arm had no data; what is there counts, and nothing promotes
+	Partial  string    // the instances of the arm without data; the others count, and nothing promotes
 	Events   float64   // count
 	Exposure float64   // count: what the events are out of
 	Upper    []float64 // latency: rising bucket bounds in seconds
@@ -83,8 +83,8 @@ func (m Measure) requests() float64 {
 	return sum
 }
 
-// measureMost is the largest value that is taken for a measurement. Its square
-// still adds up without overflow.
+// measureMost is the largest value that is taken for a measurement. Sums of its square
+// do not overflow.
 const measureMost = 1e18
 
 // exposureLeast is far below one request or one instance's millisecond: of less,

@@ -7,9 +7,9 @@ import (
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
-// edge divides the requests of both arms: those above Canary on the canary are
-// held against those above Stable on the stable arm. Canary is the bound of a
-// bucket, and not below what the margin makes of Stable.
+// edge divides the requests of both arms: requests above Canary on the canary are
+// compared with requests above Stable on the stable arm. Canary is the bound of a bucket,
+// and at least Stable plus the margin.
 type edge struct {
 	Stable float64 `json:"stable"`
 	Canary float64 `json:"canary"`
@@ -47,17 +47,16 @@ type ordered struct {
 	Placed float64     `json:"placed"` // stable requests that it was placed by
 }
 
-// levels are the shares of requests above the edges of the bins: as many as it
-// takes to lose a few percent of what finer bins would tell, closer where the
-// tail is.
+// levels are the shares of requests above the edges of the bins, closer together in the
+// tail. Finer bins would tell a few percent more.
 func levels() []float64 {
 	return []float64{0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.025, 0.01, 0.005, 0.0025, 0.001, 0.0005, 0.00025, 0.0001}
 }
 
 // reach is the share of requests beyond the quantile up to which an abort looks.
 // A KPI of the tail, from p90 on, stands for the tail: it looks until a tenth
-// of the requests beyond its own quantile are left. One further down looks at
-// its own quantile and below.
+// of the requests beyond its own quantile are left. A KPI below p90 looks at its own
+// quantile and below.
 func reach(quantile float64) float64 {
 	if quantile >= 0.9 {
 		return (1 - quantile) / 10
@@ -65,9 +64,8 @@ func reach(quantile float64) float64 {
 	return 1 - quantile
 }
 
-// renewal is by which factor the stable requests grow before the bins are placed
-// anew from them: often enough to leave an old reference behind, and rare enough
-// to cost nothing.
+// renewal is by which factor the stable requests grow until the bins are placed anew.
+// This is often enough to leave an old reference behind, and rare enough to cost nothing.
 const renewal = 4
 
 // placeOrder chooses the bins from the stable requests in counts.
@@ -131,8 +129,8 @@ func (m *latencyModel) placeOrder(quantile float64, counts []float64) {
 	m.Slower.Order.Rebase(base)
 }
 
-// edge makes an edge at y and b; within a bucket the share above y is what a
-// power law through the bucket's ends makes of counts.
+// edge makes an edge at y and b. Within a bucket, the share above y comes from a power law
+// through the bucket's ends.
 func (m *latencyModel) edge(counts []float64, y, b float64) edge {
 	e := edge{Stable: y, Canary: b}
 	i := sort.SearchFloat64s(m.Upper, y)
@@ -196,7 +194,7 @@ func (o *ordered) observe(upper []float64, pair Pair, dispersion float64) {
 	o.Order.Observe(o.canary(canary[:], upper, pair.Canary.Counts), o.stable(stable[:], upper, pair.Stable.Counts), dispersion)
 }
 
-// worst finds the edge at which the canary stands out most, by the score of a
+// worst is the edge at which the canary stands out most, by the score of a
 // two-sample test, and the shares of both arms above it.
 func (o *ordered) worst(upper, canary, stable []float64) (at edge, ours, theirs float64) {
 	c, s := tails(nil, o.canary(nil, upper, canary)), tails(nil, o.stable(nil, upper, stable))

@@ -101,7 +101,7 @@ func (e *entry) reason(k api.KPIEffect, promote float64) string {
 	case e.Series != nil && !k.Missing:
 		text = e.Series.sentence(k.KPI, values)
 	case k.Kind == api.VerdictAbort && k.Ratio < e.Spec.AbortAbove && e.Latency != nil && e.Latency.Slower != nil:
-		// Somewhere else in the distribution than at the quantile.
+		// The canary is slower elsewhere in the distribution than at the quantile.
 		at, ours, theirs := e.Latency.Slower.worst(e.Latency.Upper, e.Latency.Canary, e.Latency.Stable)
 		text = fmt.Sprintf("%s of the canary is worse than stable (%s of its requests took longer than %s, %s of the stable ones longer than %s), evidence 10^%.1f of 10^%.1f needed",
 			k.KPI, Format(ours, UnitShare), Format(at.Canary, UnitSeconds), Format(theirs, UnitShare), Format(at.Stable, UnitSeconds), k.Evidence, k.Needed)
