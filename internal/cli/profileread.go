@@ -11,11 +11,11 @@ import (
 
 func profileRead(e *env) *command {
 	c := newCommand("profile read", one("TARGET"), "Show what is usual for a target", `
-Shows what is usual for a target at this hour of the week (UTC), or at another with
--hour; where an hour has too few samples, what is usual at all hours. "Unusual
-above" is the level that one of a hundred samples is above. TARGET is
-namespace/job/group; job/group means namespace default. A KPI is cold while there
-are too few samples to judge by. With -kpi, shows one KPI by day and hour:
+Shows what is usual for a target at this hour of the week, in UTC. -hour shows
+another hour. An hour with too few samples shows what is usual at all hours, marked
+with a star. "Unusual above" is a level: one of a hundred samples is above it. A KPI
+is cold while it has too few samples to judge by. -kpi shows one KPI by day and hour.
+TARGET is namespace/job/group; job/group means namespace default.
 
     $ oakum profile read -hour=tue-14 store/vm
     $ oakum profile read -kpi=cpu store/vm`).remote().reads().prints()
