@@ -7,11 +7,10 @@ FUZZTIME ?= 10s
 AA ?= 10
 BENCH ?= .
 UNITFLAGS ?=
-STACK_CMD := $(GO) run ./e2e/stack/cmd/stack
 LINT := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
 PKGS := ./...
 
-.PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root
+.PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root stack-command demo-command
 .NOTPARALLEL: # the order of prerequisites counts
 
 help: ## list the targets
@@ -60,7 +59,8 @@ bench: ## measure the budgets
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem $(PKGS)
 
 scale: build ## measure three servers beside a fleet in memory of 1,000 nodes and 100,000 instances; SCALE="-services=2000 ..." for others
-	$(GO) run ./e2e/scale $(SCALE)
+	@$(GO) build -o bin/scale ./e2e/scale
+	@bin/scale $(SCALE)
 
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "Nomad's clients mount folders, set limits and make network namespaces: run this as root" >&2; exit 1; }
@@ -68,20 +68,27 @@ root:
 images: stack ## make the example's VM images
 	examples/images/build.sh .stack/images
 
-stack: ## find the real Nomad, Consul, Vault, Prometheus, or build them once per machine
-	@$(STACK_CMD) build
+# A program is run as itself: go run neither passes a termination on nor ends with what it runs.
+stack-command:
+	@$(GO) build -o bin/stack ./e2e/stack/cmd/stack
+
+demo-command:
+	@$(GO) build -o bin/demo ./e2e/demo
+
+stack: stack-command ## find the real Nomad, Consul, Vault, Prometheus, or build them once per machine
+	@bin/stack build
 
 stack-up: root stack ## run a stack on loopback; addresses and tokens in .stack/env
-	@$(STACK_CMD) up
+	@bin/stack up
 
-stack-down: ## end it
-	@$(STACK_CMD) down
+stack-down: stack-command ## end it
+	@bin/stack down
 
-demo: build ## the main job on a fleet in memory, narrated; KEEP=1 leaves it up until Ctrl-C
-	@$(GO) run ./e2e/demo $(if $(KEEP),-keep)
+demo: build demo-command ## the main job on a fleet in memory, narrated; KEEP=1 leaves it up until Ctrl-C
+	@bin/demo $(if $(KEEP),-keep)
 
-demo-real: root build stack images ## the same on the real stack
-	@$(GO) run ./e2e/demo -real $(if $(KEEP),-keep)
+demo-real: root build demo-command stack images ## the same on the real stack
+	@bin/demo -real $(if $(KEEP),-keep)
 
 clean: ## remove what was built, the stack's tools aside
 	rm -rf bin

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const (
@@ -14,6 +16,8 @@ const (
 	folderPrefix, bornPrefix = "oakum-model-", "oakum-born-"
 	// folderRoom is what the servers of a story write, ten times over.
 	folderRoom = 64 << 20 // bytes
+	// fullBelow is where a server's next write may fail.
+	fullBelow = 1 << 20 // bytes
 )
 
 // folder is where the servers of one story keep what they write. It is locked as
@@ -55,14 +59,41 @@ func newFolder(dir string) (*folder, error) {
 
 // roomIn refuses a folder in which the servers could not write.
 func roomIn(dir string) error {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
+	free, err := freeIn(dir)
+	if err != nil {
 		return fmt.Errorf("make a folder in %s, which TMPDIR can change: %w", dir, err)
 	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < folderRoom {
+	if free < folderRoom {
 		return fmt.Errorf("%s has %d MiB left and the servers want %d MiB: make room, or set TMPDIR to another folder", dir, free>>20, folderRoom>>20)
 	}
 	return nil
+}
+
+// freeIn is how many bytes an ordinary process may still write in dir.
+func freeIn(dir string) (uint64, error) {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return 0, err
+	}
+	return fs.Bavail * uint64(fs.Bsize), nil
+}
+
+// watchRoom breaks a story off when the disk of dir is full: servers that can't
+// write wait until they can, and nobody would know what for.
+func watchRoom(ctx context.Context, dir string, broken context.CancelCauseFunc) {
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	for {
+		if free, err := freeIn(dir); err == nil && free < fullBelow {
+			broken(fmt.Errorf("the disk of %s is full: make room, or set TMPDIR to a folder of another disk: %w", filepath.Dir(dir), syscall.ENOSPC))
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
 }
 
 // lockFolder takes a folder that no other process has.

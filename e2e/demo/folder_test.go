@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -29,6 +31,19 @@ func TestFolder(t *testing.T) {
 	_, err = newFolder(filepath.Join(dir, "nowhere"))
 	must.ErrorContains(t, err, "which TMPDIR can change: no such file or directory")
 	must.NoError(t, (*folder)(nil).remove())
+}
+
+// TestWatchRoom: a story ends with a sentence when its disk is full, and goes on
+// while it is not.
+func TestWatchRoom(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	watchRoom(ctx, "/proc/self", cancel) // a disk that never has room
+	must.EqError(t, context.Cause(ctx), "the disk of /proc is full: make room, or set TMPDIR to a folder of another disk: no space left on device")
+	must.ErrorIs(t, context.Cause(ctx), syscall.ENOSPC)
+
+	ended, end := context.WithCancel(t.Context())
+	end()
+	watchRoom(ended, t.TempDir(), func(err error) { t.Errorf("it is broken off: %v", err) })
 }
 
 func TestOnlyScenesThatThereAre(t *testing.T) {

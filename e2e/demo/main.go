@@ -30,7 +30,7 @@ func main() {
 	keep := flag.Bool("keep", false, "at the end, leave everything running until Ctrl-C")
 	only := flag.String("only", "", "comma-separated scenes to play: graph, tried, good, green, rejected, load, leader")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	var g ground = &modelled{}
 	if *onReal {
@@ -82,6 +82,9 @@ func run(ctx context.Context, g ground, only string, keep bool) (err error) {
 	if err != nil && ctx.Err() != nil {
 		err = errors.New("interrupted") // whatever broke off, it was for that
 	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("no port of this machine is free: end programs that hold many, or have net.ipv4.ip_local_port_range hold more: %w", err)
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	return errors.Join(err, g.Close(ctx, t))
@@ -93,34 +96,54 @@ func (t *teller) tell(ctx context.Context, only string, keep bool) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := t.open(ctx, options, env); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, t.cluster.Stop()) }()
-	if err := t.scenes(ctx, only); err != nil {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go watchRoom(ctx, options.Dir, cancel)
+	defer func() {
+		if t.cluster != nil {
+			err = errors.Join(err, t.cluster.Stop())
+		}
+	}()
+	if err := t.played(ctx, options, env, only); err != nil {
+		if full := context.Cause(ctx); errors.Is(full, syscall.ENOSPC) {
+			return full // whatever broke off, it was for that
+		}
 		return err
 	}
 	fmt.Printf("\n✓ The whole story took %s.\n", time.Since(t.began).Round(time.Second))
-	t.more()
+	t.more(keep)
 	if keep {
-		t.say("Everything runs until Ctrl-C. In another terminal:")
-		t.say("export OAKUM_ADDR=%s OAKUM_TOKEN=%s", t.cluster.Any().HTTP, t.manager)
 		<-ctx.Done()
 	}
 	return nil
 }
 
+// played starts the servers and tells the scenes.
+func (t *teller) played(ctx context.Context, o daemon.Options, env stack.Env, only string) error {
+	if err := t.open(ctx, o, env); err != nil {
+		return err
+	}
+	return t.scenes(ctx, only)
+}
+
 // more names the commands that show what the story did not.
-func (t *teller) more() {
+func (t *teller) more(keep bool) {
 	t.chapter("To see more")
+	if keep {
+		t.say("Everything runs until Ctrl-C. In another terminal:")
+		t.say("export OAKUM_ADDR=%s OAKUM_TOKEN=%s", t.cluster.Any().HTTP, t.manager)
+	} else {
+		t.say("make demo KEEP=1            # tells it again, and leaves everything up for these:")
+	}
 	for _, command := range []string{
-		"make demo KEEP=1            # the same, and everything stays up for commands of your own",
 		"bin/oakum graph show        # every edge with its evidence; graph findings, graph impact SERVICE",
 		"bin/oakum profile list      # what is usual, learned by hour of the week",
 		"bin/oakum rollout history   # each decision, with its reasons",
-		"make demo-real              # the story on real Nomad, Consul, Vault, Prometheus and QEMU (Debian, root)",
 	} {
 		t.say("%s", command)
+	}
+	if !keep {
+		t.say("make demo-real              # the story on real Nomad, Consul, Vault, Prometheus and QEMU (Debian, root)")
 	}
 }
 
@@ -140,6 +163,9 @@ func (t *teller) open(ctx context.Context, o daemon.Options, env stack.Env) (err
 	}
 	t.quote(res.Stderr)
 	t.say("The pipeline proves itself with an identity token that its issuer signed. alice may steer rollouts.")
+	if err := t.healthy(ctx); err != nil {
+		return err
+	}
 	if err := t.show(ctx, t.manager, "operator", "raft", "list-peers"); err != nil {
 		return err
 	}

@@ -89,9 +89,9 @@ func (r *realStack) Tokens(ctx context.Context) (pipeline, manager string, err e
 
 // Close ends the stack.
 func (r *realStack) Close(ctx context.Context, t *teller) error {
-	t.chapter("Taking everything down")
 	var err error
 	if r.stack != nil {
+		t.chapter("Taking everything down")
 		err = r.stack.Down(ctx)
 	}
 	return errors.Join(err, os.RemoveAll(r.dir))

@@ -20,6 +20,9 @@ import (
 // a scene takes the time that its machine needs.
 const patience = 5 * time.Minute
 
+// tellEvery is how long a person hears nothing while something is waited for.
+const tellEvery = 10 * time.Second
+
 func (t *teller) scenes(ctx context.Context, only string) error {
 	for _, s := range t.ground.Scenes(t) {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
@@ -87,6 +90,27 @@ func (t *teller) graph(ctx context.Context) error {
 	return nil
 }
 
+// healthy waits until the leader has heard of every server for long enough.
+func (t *teller) healthy(ctx context.Context) error {
+	cl, err := t.cluster.Client(t.manager)
+	if err != nil {
+		return err
+	}
+	return poll(ctx, "every server is healthy", func() (uint64, bool, error) {
+		peers, err := cl.Peers(ctx, client.Query{})
+		if err != nil {
+			return 0, false, nil //nolint:nilerr // a leader may still be forming; patience has an end
+		}
+		healthy := 0
+		for _, p := range peers {
+			if p.Healthy != nil && *p.Healthy {
+				healthy++
+			}
+		}
+		return uint64(healthy), healthy == len(t.cluster.Servers), nil
+	})
+}
+
 // tried sends two patches at once, of targets that don't touch each other: one
 // that the sandbox condemns, and one that goes blue/green meanwhile.
 func (t *teller) tried(ctx context.Context) error {
@@ -131,18 +155,30 @@ func (t *teller) learned(ctx context.Context, job string) error {
 		return err
 	}
 	judged := []string{api.KPIErrorRate, api.KPILatencyP99, api.KPICPU}
+	told := time.Now()
 	return poll(ctx, "it is known what is usual of "+job, func() (uint64, bool, error) {
 		profile, _, err := cl.Profile(ctx, api.TargetRef{Namespace: "default", Job: job, Group: job}, client.Query{})
 		if err != nil {
 			return 0, false, nil //nolint:nilerr // nothing may have been learned yet; patience has an end
 		}
-		known := 0
-		for _, k := range profile.KPIs {
-			if slices.Contains(judged, k.KPI) && !k.Cold {
-				known++
+		var samples uint64
+		var unknown []string
+		for _, name := range judged {
+			at := slices.IndexFunc(profile.KPIs, func(b api.Baseline) bool { return b.KPI == name })
+			if at < 0 {
+				unknown = append(unknown, name)
+				continue
+			}
+			samples += uint64(profile.KPIs[at].Samples)
+			if profile.KPIs[at].Cold {
+				unknown = append(unknown, fmt.Sprintf("%s (%d samples)", name, profile.KPIs[at].Samples))
 			}
 		}
-		return profile.ModifyIndex, known == len(judged), nil
+		if len(unknown) > 0 && time.Since(told) > tellEvery {
+			told = time.Now()
+			t.say("  [%s] %-8s learning what is usual of %s", time.Since(t.began).Round(time.Second), job, strings.Join(unknown, ", "))
+		}
+		return samples, len(unknown) == 0, nil
 	})
 }
 

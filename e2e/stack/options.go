@@ -188,7 +188,7 @@ func reserve(offset, clients int) (got int, unlock func(), err error) {
 			return offset, unlock, nil
 		}
 	}
-	return 0, nil, fmt.Errorf("find free ports: every offset from 0 to %d is taken: take a stack down (stack down -dir=DIR) that nobody needs", offsetMax)
+	return 0, nil, fmt.Errorf("find free ports: every offset from 0 to %d is taken: take a stack down that nobody needs (stack down -dir=DIR), or end the programs that listen there", offsetMax)
 }
 
 // lockOffset takes the machine-wide lock of one offset, or fails at once. The

@@ -103,12 +103,15 @@ func Up(ctx context.Context, options Options) (*Stack, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("start stack: Nomad's clients mount folders and set limits: run this as root")
 	}
+	if err := options.checkBinaries(); err != nil {
+		return nil, fmt.Errorf("start stack: %w", err)
+	}
 	if err := prepare(ctx, options); err != nil {
 		return nil, fmt.Errorf("start stack: %w", err)
 	}
 	offset, unlock, err := reserve(options.PortOffset, options.Clients)
 	if err != nil {
-		return nil, fmt.Errorf("start stack: %w", err)
+		return nil, errors.Join(fmt.Errorf("start stack: %w", err), tidy(ctx, options.Dir))
 	}
 	defer unlock()
 	options.PortOffset = offset
@@ -133,7 +136,11 @@ func Open(dir string) (*Stack, error) {
 		return nil, fmt.Errorf("open stack: %w", err)
 	}
 	s := &Stack{running: map[string]*process{}, log: io.Discard}
-	if err := readJSON(filepath.Join(dir, describedIn), &s.described); err != nil {
+	err = readJSON(filepath.Join(dir, describedIn), &s.described)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open stack: there is none in %s: start one (stack up -dir=%[1]s)", dir)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open stack: %w", err)
 	}
 	if err := readJSON(filepath.Join(dir, pidsIn), &s.running); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -158,7 +165,18 @@ func prepare(ctx context.Context, options Options) error {
 			return fmt.Errorf("make directory: %w", err)
 		}
 	}
-	return checkRoom(options.Dir)
+	if err := checkRoom(options.Dir); err != nil {
+		return errors.Join(err, tidy(ctx, options.Dir))
+	}
+	return nil
+}
+
+// tidy leaves nothing of a stack that was never started but the logs of an
+// earlier one.
+func tidy(ctx context.Context, dir string) error {
+	err := wipe(ctx, dir)
+	_, _ = os.Remove(filepath.Join(dir, logDir)), os.Remove(dir) // what holds something stays
+	return err
 }
 
 // checkRoom refuses a disk that a stack would fill before it is up: agents that

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 
@@ -55,9 +56,6 @@ func newSecrets() secrets {
 
 // start brings the components up: what does not need one another at once.
 func (s *Stack) start(ctx context.Context) error {
-	if err := s.checkBinaries(); err != nil {
-		return err
-	}
 	if err := s.buildProgram(ctx); err != nil {
 		return err
 	}
@@ -97,14 +95,17 @@ func (s *Stack) binary(name string) string {
 	return path
 }
 
-func (s *Stack) checkBinaries() error {
-	var missing []error
+func (o Options) checkBinaries() error {
+	var missing []string
 	for _, name := range []string{"consul", "vault", "nomad", "statsd_exporter", "prometheus"} {
-		if _, err := FindBinary(s.described.Options.BinDir, name); err != nil {
-			missing = append(missing, err)
+		if _, err := FindBinary(o.BinDir, name); err != nil {
+			missing = append(missing, name)
 		}
 	}
-	return errors.Join(missing...)
+	if len(missing) > 0 {
+		return fmt.Errorf("%s is without %s: run make stack", o.BinDir, strings.Join(missing, ", "))
+	}
+	return nil
 }
 
 // configure writes one configuration file from its template.

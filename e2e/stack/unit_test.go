@@ -62,6 +62,43 @@ func TestReserve_twice(t *testing.T) {
 	must.ErrorContains(t, err, "another stack starts")
 }
 
+// A stack that can't start leaves nothing but the logs of an earlier one.
+func TestTidy(t *testing.T) {
+	fresh := filepath.Join(t.TempDir(), "run")
+	folders := func() {
+		for _, sub := range []string{configDir, dataDir, logDir, secretsDir, targetsDir} {
+			must.NoError(t, os.MkdirAll(filepath.Join(fresh, sub), 0o755))
+		}
+	}
+	folders()
+	must.NoError(t, tidy(t.Context(), fresh))
+	must.DirNotExists(t, fresh)
+
+	folders()
+	log := filepath.Join(fresh, logDir, "consul.log")
+	must.NoError(t, os.WriteFile(log, []byte("panic"), 0o644))
+	must.NoError(t, tidy(t.Context(), fresh))
+	must.FileExists(t, log)
+	must.DirNotExists(t, filepath.Join(fresh, configDir))
+}
+
+func TestOpen_saysHowToStartOne(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Open(dir)
+	must.EqError(t, err, "open stack: there is none in "+dir+": start one (stack up -dir="+dir+")")
+	must.NoError(t, os.WriteFile(filepath.Join(dir, describedIn), []byte("{"), 0o600))
+	_, err = Open(dir)
+	must.ErrorContains(t, err, "stack.json: unexpected end of JSON")
+}
+
+func TestCheckBinaries_oneSentence(t *testing.T) {
+	o := Options{BinDir: t.TempDir()}
+	for _, name := range []string{"consul", "vault", "nomad"} {
+		must.NoError(t, os.WriteFile(filepath.Join(o.BinDir, name), nil, 0o755))
+	}
+	must.EqError(t, o.checkBinaries(), o.BinDir+" is without statsd_exporter, prometheus: run make stack")
+}
+
 func TestEnv_roundTrip(t *testing.T) {
 	want := Env{Dir: "/a b/it's", NomadAddr: "http://127.0.0.1:4646", NomadToken: "secret", EvePasswordFile: "/e"}
 	path := filepath.Join(t.TempDir(), "sub", "env")
