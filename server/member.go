@@ -151,7 +151,7 @@ func (s *Server) register(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	work.Go(func() { _ = s.out.consul.KeepRegistered(ctx, s.registrar()) }) // what fails is told and tried again
-	s.closing("registration", func() error { cancel(); work.Wait(); return nil })
+	s.life.onStop("registration", func() error { cancel(); work.Wait(); return nil })
 }
 
 // registrar keeps this server's registration in Consul true.

@@ -39,19 +39,12 @@ type Server struct {
 	api      *httpapi.API
 	listener net.Listener
 
-	mu      sync.Mutex
-	closers []closer // in the order of opening
+	life    lifecycle
 	work    sync.WaitGroup
-	cancel  context.CancelCauseFunc
+	mu      sync.Mutex    // guards identity, which Reload reads
 	failed  chan error    // the first duty that ended by itself
 	left    chan struct{} // closed when the server has left the cluster
 	leaving sync.Once
-}
-
-// closer undoes one step of Start.
-type closer struct {
-	what string
-	do   func() error
 }
 
 // silence is after how long without word from the leader a server stands for
@@ -65,22 +58,26 @@ const silence = 1250 * time.Millisecond
 // others can have elected another one.
 const lease = time.Second
 
-// errStopped is why the duties of a stopping server end.
-var errStopped = errors.New("the server stops")
-
 // New prepares a server. It opens nothing.
 func New(cfg *config.Config, version string, log *slog.Logger) *Server {
 	return &Server{cfg: cfg, version: version, log: log, failed: make(chan error, 1), left: make(chan struct{})}
 }
 
 // Start opens everything and returns once the API answers; whether there is a
-// leader yet is the API's to tell. On an error everything is closed again.
+// leader yet is the API's to tell. On an error everything is closed again. A
+// server starts once, and not after Stop.
 func (s *Server) Start(ctx context.Context) error {
-	if err := s.open(ctx); err != nil {
-		return errors.Join(fmt.Errorf("start server: %w", err), s.Stop())
+	if err := s.life.start(ctx, s.open); err != nil {
+		return fmt.Errorf("start server: %w", err)
 	}
 	return nil
 }
+
+// Stop closes what Start opened, last first, and ends a Start that is under way.
+// It returns after stopTimeout at the latest, with the name of the step that
+// hangs. It may be called at any time and more than once: every call returns the
+// same result.
+func (s *Server) Stop() error { return s.life.stop(stopTimeout) }
 
 // Run starts the server and stops it when ctx ends, it has left the cluster, or
 // a duty fails. Where the configuration says so, a signal makes it leave first.
@@ -109,12 +106,11 @@ func (s *Server) serve(ctx context.Context) error {
 // Address is where the API listens.
 func (s *Server) Address() string { return s.listener.Addr().String() }
 
-// open goes through the steps; each that must be undone leaves a closer.
+// open goes through the steps of a start, and registers how each is closed.
 func (s *Server) open(ctx context.Context) error {
 	// Duties outlive the context of Start: they end with Stop.
 	duties, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	s.cancel = cancel
-	s.closing("duties", func() error { cancel(errStopped); s.work.Wait(); return nil })
+	s.life.onStop("duties", func() error { cancel(errStopped); s.work.Wait(); return nil })
 
 	var err error
 	if s.out, err = openOutside(ctx, s.cfg, s.log); err != nil {
@@ -133,13 +129,13 @@ func (s *Server) open(ctx context.Context) error {
 	if s.host, err = host.New(ctx, host.Options{Logger: s.log, Plugins: pluginConfigs(s.cfg)}); err != nil {
 		return fmt.Errorf("open plugins: %w", err)
 	}
-	s.closing("plugins", s.host.Close)
+	s.life.onStop("plugins", s.host.Close)
 
 	s.store = state.NewStore()
 	if s.node, err = cluster.Open(s.clusterConfig(), state.NewFSM(s.store)); err != nil {
 		return err
 	}
-	s.closing("cluster", s.node.Close)
+	s.life.onStop("cluster", s.node.Close)
 
 	s.openService()
 	registry := prometheus.NewRegistry()
@@ -156,7 +152,7 @@ func (s *Server) open(ctx context.Context) error {
 		OpenMetrics: s.cfg.Telemetry.OpenMetrics, Debug: s.cfg.EnableDebug,
 	})
 	s.node.Serve(s.api)
-	s.closing("open requests", func() error { s.api.Close(); return nil })
+	s.life.onStop("open requests", func() error { s.api.Close(); return nil })
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addresses.HTTP); err != nil {
 		return err
 	}
@@ -182,27 +178,6 @@ func (s *Server) duty(ctx context.Context, what string, f func(context.Context) 
 		default:
 		}
 	})
-}
-
-func (s *Server) closing(what string, do func() error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closers = append(s.closers, closer{what: what, do: do})
-}
-
-// Stop closes what Start opened, last first. It may be called more than once.
-func (s *Server) Stop() error {
-	s.mu.Lock()
-	closers := s.closers
-	s.closers = nil
-	s.mu.Unlock()
-	var errs []error
-	for _, c := range slices.Backward(closers) {
-		if err := c.do(); err != nil {
-			errs = append(errs, fmt.Errorf("close %s: %w", c.what, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 func (s *Server) clusterConfig() cluster.Config {

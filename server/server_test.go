@@ -44,6 +44,16 @@ const (
 // dev starts a server in memory whose outside systems answer nothing useful.
 func dev(t *testing.T, change func(*config.Config)) *Server {
 	t.Helper()
+	s := prepared(t, change)
+	must.NoError(t, s.Start(t.Context()))
+	t.Cleanup(func() { must.NoError(t, s.Stop()) })
+	wait.For(t, "leadership at the newest level", func() bool { return s.node.IsLeader() && s.store.Level() == state.SupportedLevel })
+	return s
+}
+
+// prepared is a server for dev that is not started.
+func prepared(t *testing.T, change func(*config.Config)) *Server {
+	t.Helper()
 	outside := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(outside.Close)
 	cfg, err := config.Load(nil, true, func(name string) string {
@@ -61,11 +71,7 @@ func dev(t *testing.T, change func(*config.Config)) *Server {
 	}
 	logger, err := log.New(io.Discard, "debug", "text")
 	must.NoError(t, err)
-	s := New(cfg, "test", logger)
-	must.NoError(t, s.Start(t.Context()))
-	t.Cleanup(func() { must.NoError(t, s.Stop()) })
-	wait.For(t, "leadership at the newest level", func() bool { return s.node.IsLeader() && s.store.Level() == state.SupportedLevel })
-	return s
+	return New(cfg, "test", logger)
 }
 
 // fill puts a patch and a rollout with an open effect into the state, full of
