@@ -48,24 +48,24 @@ func (c *call) flag(name string) bool {
 func (a *API) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		rec := &recorder{ResponseWriter: w}
-		c := &call{w: rec, r: r}
+		answer := &statusWriter{ResponseWriter: w}
+		c := &call{w: answer, r: r}
 		defer func() {
 			if cause := recover(); cause != nil {
 				if cause == http.ErrAbortHandler { //nolint:errorlint // the documented sentinel is compared by identity
 					panic(cause) //nolint:forbidigo // net/http's way to cut a connection
 				}
 				a.log.Error("handler panicked", "route", rt.path, "error", fmt.Sprint(cause), "stack", string(debug.Stack()))
-				a.fail(c, rec, api.Errorf(api.CodeInternal, "the server met a fault of its own"))
+				a.fail(c, answer, api.Errorf(api.CodeInternal, "the server met a fault of its own"))
 			}
-			a.metrics.observe(rt, rec.code(), time.Since(started))
+			a.metrics.observe(rt, answer.code(), time.Since(started))
 		}()
-		if a.elsewhere(rt, c) {
-			a.forward.ServeHTTP(rec, r)
+		if a.forwards(rt, c) {
+			a.forward.ServeHTTP(answer, r)
 			return
 		}
 		if err := a.answer(rt, c); err != nil {
-			a.fail(c, rec, err)
+			a.fail(c, answer, err)
 		}
 	})
 }
@@ -75,7 +75,7 @@ func (a *API) answer(rt route, c *call) error {
 	if err := a.authorise(rt, c); err != nil {
 		return err
 	}
-	if err := a.ready(rt, c); err != nil {
+	if err := a.catchUp(rt, c); err != nil {
 		return err
 	}
 	if rt.method == http.MethodGet && !rt.local {
@@ -100,9 +100,9 @@ func (a *API) answer(rt route, c *call) error {
 	return writeJSON(c.w, http.StatusOK, out)
 }
 
-// ready has a leader catch up before it answers, and says how old the answer of
-// a follower may be.
-func (a *API) ready(rt route, c *call) error {
+// catchUp has a leader apply everything that former leaders confirmed, before it
+// answers. On a follower it says in a header how old the answer may be.
+func (a *API) catchUp(rt route, c *call) error {
 	if rt.local {
 		return nil
 	}
@@ -115,8 +115,8 @@ func (a *API) ready(rt route, c *call) error {
 	return nil
 }
 
-// staleness is how old a follower's answer may be: the time since it last heard
-// of a leader.
+// staleness is how old a follower's answer may be: the time since it last had
+// contact with a leader.
 func (a *API) staleness(now time.Time) string {
 	if a.opt.LastContact == nil {
 		return "unknown"
@@ -129,7 +129,7 @@ func (a *API) staleness(now time.Time) string {
 }
 
 // fail answers with an error, or cuts the connection when an answer has begun.
-func (a *API) fail(c *call, rec *recorder, err error) {
+func (a *API) fail(c *call, answer *statusWriter, err error) {
 	if errors.Is(err, context.Canceled) && c.ctx().Err() != nil {
 		return // the caller has gone
 	}
@@ -137,7 +137,7 @@ func (a *API) fail(c *call, rec *recorder, err error) {
 	if known.Code == api.CodeInternal {
 		a.log.Error("request failed", "path", c.r.URL.Path, "error", err)
 	}
-	if rec.status != 0 {
+	if answer.status != 0 {
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to cut a connection
 	}
 	writeError(c.w, known)
@@ -181,8 +181,8 @@ const (
 // decode reads the JSON body into in. Unknown fields are errors: a misspelt
 // field must not be ignored.
 func (c *call) decode(in any) error {
-	// A deadline for reading only: the server's own would also cut off
-	// blocking queries. Writers without deadlines are those of tests.
+	// The deadline is for reading only: one for the whole server would also cut off
+	// blocking queries. Only the writers of tests have no deadlines.
 	control := http.NewResponseController(c.w)
 	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err == nil {
 		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
@@ -208,34 +208,35 @@ func (c *call) decode(in any) error {
 	return api.Errorf(api.CodeInvalid, "request body: %s", strings.TrimPrefix(err.Error(), "json: "))
 }
 
-// recorder remembers the status for the metrics and passes everything else on.
-type recorder struct {
+// statusWriter remembers the status of an answer for the metrics, and passes
+// everything else on.
+type statusWriter struct {
 	http.ResponseWriter
 	status int
 }
 
 // WriteHeader remembers the first final status.
-func (r *recorder) WriteHeader(status int) {
-	if r.status == 0 && status >= http.StatusOK {
-		r.status = status
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK {
+		w.status = status
 	}
-	r.ResponseWriter.WriteHeader(status)
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write implies an OK.
-func (r *recorder) Write(b []byte) (int, error) {
-	if r.status == 0 {
-		r.status = http.StatusOK
+func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
 	}
-	return r.ResponseWriter.Write(b)
+	return w.ResponseWriter.Write(b)
 }
 
 // Unwrap lets http.ResponseController reach the connection.
-func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func (r *recorder) code() int {
-	if r.status == 0 {
+func (w *statusWriter) code() int {
+	if w.status == 0 {
 		return http.StatusOK
 	}
-	return r.status
+	return w.status
 }

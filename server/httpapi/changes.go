@@ -56,8 +56,8 @@ func (a *API) patchPlan(c *call) (any, error) {
 	return a.opt.Control.PlanPatch(c.ctx(), file)
 }
 
-// rehearsalFacts changes nothing. It needs no more than a plan does, whose
-// decisions come from the same facts.
+// rehearsalFacts changes nothing. Callers need no more rights for it than for a
+// plan, which is made from the same facts.
 func (a *API) rehearsalFacts(c *call) (any, error) { return a.opt.Control.Facts(c.ctx()) }
 
 func (a *API) patchSubmit(c *call) (any, error) {

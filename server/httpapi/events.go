@@ -74,10 +74,10 @@ func (choice eventChoice) topics() []api.Topic {
 	return out
 }
 
-// cursor walks the record. All events of an index come together, so it only
-// needs to know the next index.
+// cursor walks through the events. All events of an index come together, so the
+// next index says where the cursor is.
 type cursor struct {
-	store Recorder
+	store ChangeReader
 	index uint64
 }
 
@@ -112,7 +112,7 @@ func (a *API) events(c *call) (any, error) {
 }
 
 // eventStream sends events as lines of JSON until the caller or the server
-// goes. Without ?index it begins with what happens from now on.
+// ends it. Without ?index it begins with the next event.
 func (a *API) eventStream(c *call) error {
 	choice, err := choiceOf(c.r.URL.Query()["topic"])
 	if err != nil {
@@ -129,7 +129,7 @@ func (a *API) eventStream(c *call) error {
 	c.w.WriteHeader(http.StatusOK)
 	control := http.NewResponseController(c.w)
 	send := func(lines []byte) error {
-		// Not every writer has deadlines (tests); without one a slow reader blocks only itself.
+		// Only the writers of tests have no deadlines.
 		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 		if _, err := c.w.Write(lines); err != nil {
 			return err
@@ -146,7 +146,7 @@ func (a *API) follow(c *call, cu *cursor, choice eventChoice, send func([]byte) 
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
-		// Before the read, so that an event in between is not missed.
+		// Asked for before the events are read: a change meanwhile closes the channel.
 		changed := a.opt.Store.Watch(choice.topics()...)
 		for batch := cu.next(); len(batch) > 0; batch = cu.next() {
 			lines, err := encodeEvents(batch, choice)

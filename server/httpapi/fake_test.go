@@ -24,6 +24,7 @@ type memory struct {
 	rollouts map[string]api.Rollout
 	record   []api.Event
 	learned  []api.Profile
+	sources  []api.SourceStatus
 	changed  chan struct{}
 }
 
@@ -53,6 +54,7 @@ func (m *memory) Plan(string) (api.Plan, bool)                  { return api.Pla
 func (m *memory) Quarantines() []api.Quarantine                 { return nil }
 func (m *memory) Simulations() []api.Simulation                 { return nil }
 func (m *memory) Profiles() []api.Profile                       { return slices.Clone(m.learned) }
+func (m *memory) Sources() []api.SourceStatus                   { return m.sources }
 func (m *memory) Level() int                                    { return 1 }
 func (m *memory) Hash() string                                  { return "abc" }
 func (m *memory) IndexOf(...api.Topic) uint64                   { return m.Index() }

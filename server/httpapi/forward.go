@@ -12,12 +12,12 @@ import (
 )
 
 // headerForwarded marks a request that a follower sent on, with the follower's
-// ID. It is passed on once: when leadership moves in between, the caller hears
-// no_leader instead of the request going round in a circle.
+// ID. A request is forwarded once: when leadership moves meanwhile, the caller is
+// answered no_leader, and the request does not go round in a circle.
 const headerForwarded = "X-Oakum-Forwarded-By"
 
-// elsewhere reports whether the leader has to answer this request.
-func (a *API) elsewhere(rt route, c *call) bool {
+// forwards reports whether this server sends a request on to the leader.
+func (a *API) forwards(rt route, c *call) bool {
 	if rt.local || a.opt.Cluster.IsLeader() {
 		return false
 	}
@@ -34,7 +34,7 @@ func newForwarder(cluster Cluster, self string, log *slog.Logger) http.Handler {
 			r.Out.Header.Set(headerForwarded, self)
 		},
 		ModifyResponse: func(r *http.Response) error {
-			// Both servers set these; one is enough.
+			// This server sets these headers too; an answer has each once.
 			r.Header.Del("X-Content-Type-Options")
 			r.Header.Del("Cache-Control")
 			r.Header.Del(headerAuth)
@@ -80,7 +80,7 @@ func forwardError(err error) *api.Error {
 	return api.Errorf(api.CodeUnavailable, "forward to the leader: %v", err)
 }
 
-// leaderTransport asks for the leader anew for each request.
+// leaderTransport looks the leader up for each request.
 type leaderTransport struct{ cluster Cluster }
 
 // RoundTrip sends one request to the present leader.

@@ -9,7 +9,8 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// fullRecord is from how many events the record has begun to forget.
+// fullRecord is how many events the record keeps at least. When it has as many,
+// older ones may be gone.
 const fullRecord = 10_000
 
 func (a *API) graph(*call) (any, error) { return fullGraph(a.opt.Control.Graph()), nil }
@@ -54,15 +55,15 @@ func (a *API) graphFindings(*call) (any, error) {
 	return api.GraphFindings{Index: g.Index, At: g.At, Findings: graph.Findings(g)}, nil
 }
 
-// graphDiff says what changed between two moments, each an index of the record
-// or a time, out of what the record keeps.
+// graphDiff says what changed between two moments, by the events that the record
+// keeps. Each moment is an index of the record or a time.
 func (a *API) graphDiff(c *call) (any, error) {
 	events := a.opt.Store.Events(0, 0)
-	from, err := moment(events, c.r.FormValue("from"), 0)
+	from, err := indexAt(events, c.r.FormValue("from"), 0)
 	if err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "query parameter from: %s", err.Message)
 	}
-	to, err := moment(events, c.r.FormValue("to"), a.opt.Store.Index())
+	to, err := indexAt(events, c.r.FormValue("to"), a.opt.Store.Index())
 	if err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "query parameter to: %s", err.Message)
 	}
@@ -76,7 +77,7 @@ func (a *API) graphDiff(c *call) (any, error) {
 		}
 		var d api.GraphDelta
 		if len(e.Payload) == 0 || json.Unmarshal(e.Payload, &d) != nil {
-			d.Truncated = true // of a time when the record did not say what changed
+			d.Truncated = true // an event of a cluster below level 2 does not say what changed
 		}
 		deltas = append(deltas, d)
 	}
@@ -87,9 +88,9 @@ func (a *API) graphDiff(c *call) (any, error) {
 	return out, nil
 }
 
-// moment is the index of the last event at or before a time, or the index that
+// indexAt is the index of the last event at or before a time, or the index that
 // was given itself.
-func moment(events []api.Event, text string, otherwise uint64) (uint64, *api.Error) {
+func indexAt(events []api.Event, text string, otherwise uint64) (uint64, *api.Error) {
 	if text == "" {
 		return otherwise, nil
 	}

@@ -50,7 +50,8 @@ type GraphControl interface {
 	Without(place string) (api.GraphWithout, bool)
 }
 
-// Control is what the server does for the API beyond reading the state.
+// Control is the use cases of the server: everything that the API asks for,
+// apart from reads of the state.
 type Control interface {
 	PolicyControl
 	PatchControl
@@ -58,8 +59,8 @@ type Control interface {
 	GraphControl
 }
 
-// Cluster tells the API about leadership. CatchUp has a new leader apply what
-// former ones confirmed before it answers anybody.
+// Cluster tells the API about leadership. CatchUp has a new leader apply
+// everything that former leaders confirmed.
 type Cluster interface {
 	IsLeader() bool
 	Leader() (id, address string)
@@ -68,8 +69,8 @@ type Cluster interface {
 	CatchUp(ctx context.Context) error
 }
 
-// Members is the cluster's membership, for the operator. Servers is what Raft
-// has, Peers also what each server says of itself.
+// Members is the cluster's membership, for the operator. Servers lists Raft's
+// configuration; Peers adds what each server says of itself.
 type Members interface {
 	Servers() []api.ServerInfo
 	Peers(ctx context.Context) []api.ServerInfo
@@ -94,8 +95,8 @@ type Options struct {
 	Members   Members
 	Snapshots Snapshots
 	Plugins   func() []api.PluginInfo // nil means none
-	// LastContact is when this server last heard of a leader; nil or zero
-	// means that it is not known.
+	// LastContact is when this server last had contact with a leader; nil or zero
+	// means that this is not known.
 	LastContact func() time.Time
 	Self        map[string]string // the configuration, without secrets
 	Auth        Authenticator
@@ -147,12 +148,12 @@ func New(opt Options) *API {
 }
 
 // Close ends the blocking queries and streams that are open. New requests are
-// still answered, so that a client hears the reason when the server stops.
+// still answered, so that a client is told why when the server stops.
 func (a *API) Close() { a.once.Do(func() { close(a.closing) }) }
 
 // Limits of the HTTP server.
 const (
-	headerTimeout = 10 * time.Second // a caller that is slower than this to send its header is not one of ours
+	headerTimeout = 10 * time.Second // to send a header; no client of ours is slower
 	idleTimeout   = 2 * time.Minute  // longer than a client's poll interval, so that connections are reused
 	drainTimeout  = 5 * time.Second  // how long a stopping server lets answers finish
 )
@@ -200,7 +201,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mux.ServeHTTP(w, r)
 }
 
-// unknown answers what is not in the table.
+// unknown answers requests whose path or method is not in the table.
 func (a *API) unknown(w http.ResponseWriter, r *http.Request) {
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		probe := r.Clone(r.Context())

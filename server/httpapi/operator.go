@@ -23,10 +23,10 @@ type Autopilot interface {
 	SetAutopilot(ctx context.Context, config api.AutopilotConfig, by api.Identity) (api.AutopilotConfig, error)
 }
 
-// Vitals is what a server knows of its own health beyond who leads.
+// Vitals is what a server knows of its own health, apart from who leads.
 type Vitals struct {
 	Lag         uint64        // committed log entries that are not applied yet
-	LastContact time.Duration // how long ago it heard of a leader; negative when never
+	LastContact time.Duration // since its last contact with a leader; negative when it had none
 	Because     []string      // why it is not ready
 	Warnings    []string      // what needs attention although it is ready
 	Tolerance   *int          // on the leader: voters that may be lost
@@ -93,8 +93,8 @@ func (a *API) autopilotState(*call) (any, error) {
 
 func noAutopilot() error { return api.Errorf(api.CodeUnavailable, "this server has no autopilot") }
 
-// rolloutAudit lists the effects on the world that are announced and not known
-// to have happened, oldest first.
+// rolloutAudit lists the effects on the world whose intent is in the log and whose
+// outcome is not known, oldest first.
 func (a *API) rolloutAudit(*call) (any, error) {
 	out := []api.OpenIntent{}
 	for _, r := range a.opt.Store.OpenRollouts() {
@@ -118,8 +118,8 @@ func (a *API) rolloutAudit(*call) (any, error) {
 // monitorRecentMax bounds ?recent; the server keeps no more lines anyway.
 const monitorRecentMax = 10000
 
-// monitor streams this server's log: ?recent lines that are past, then, unless
-// ?follow=false, what comes, from ?level on.
+// monitor streams this server's log from ?level on: ?recent past lines, and then,
+// unless ?follow=false, every new line.
 func (a *API) monitor(c *call) error {
 	query := c.r.URL.Query()
 	recent, err := number(query.Get("recent"), "recent")
@@ -137,7 +137,7 @@ func (a *API) monitor(c *call) error {
 		return api.Errorf(api.CodeUnavailable, "this server's log can't be followed")
 	}
 	level := query.Get("level")
-	reader, err := tap.Follow(level) // before the recent ones, so that none is missed
+	reader, err := tap.Follow(level) // begun before the recent lines are read, so that none is missed
 	if err != nil {
 		return api.Errorf(api.CodeInvalid, "query parameter level: %v", err)
 	}
@@ -170,8 +170,8 @@ func (a *API) monitor(c *call) error {
 	}
 }
 
-// lineTimeout is how long a reader of the log may not take anything before it
-// is given up.
+// lineTimeout is how long a reader of the log may take no line before the stream
+// ends.
 const lineTimeout = 30 * time.Second
 
 // write sends lines at once, and reports whether the caller is still there.

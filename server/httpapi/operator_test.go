@@ -87,6 +87,19 @@ func TestHealthSaysWhyNot(t *testing.T) {
 	must.EqOp(t, 503, status)
 }
 
+func TestHealth_ShowsSourcesToCallersWhoMayRead(t *testing.T) {
+	who := tokens{"r": {Name: "reader", Capabilities: []api.Capability{api.CapRead}}}
+	store := newMemory()
+	store.sources = []api.SourceStatus{{Name: "prometheus", Error: "refused", Failures: 3}}
+	s := start(t, func(o *Options) { o.Auth, o.Store = who, store })
+	health, err := s.client(t, "r").Health(t.Context())
+	must.NoError(t, err)
+	must.Eq(t, store.sources, health.Sources)
+	health, err = s.client(t, "").Health(t.Context())
+	must.NoError(t, err)
+	must.SliceEmpty(t, health.Sources)
+}
+
 func TestAutopilotIsReadAndSet(t *testing.T) {
 	s := start(t, func(o *Options) { o.Autopilot = &cockpit{config: api.AutopilotConfig{MinQuorum: 3}} })
 	c := s.client(t, "")

@@ -53,12 +53,12 @@ func (a *API) await(rt route, c *call) error {
 }
 
 // block returns when a topic's index exceeds after, when wait is over or when
-// the server stops. Only the caller's own end is an error.
+// the server stops. It is an error only when the caller ends the request.
 func (a *API) block(ctx context.Context, topics []api.Topic, after uint64, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
-		// Before the look, so that a change in between is not missed.
+		// Asked for before the index is read: a change meanwhile closes the channel.
 		changed := a.opt.Store.Watch(topics...)
 		if a.opt.Store.IndexOf(topics...) > after {
 			return nil
@@ -123,8 +123,8 @@ func list[T any](c *call, items []T, key func(T) string) (any, error) {
 	return items, nil
 }
 
-// filter keeps the items for which the expression is true. The names in it are
-// those of the JSON. The result is never nil, so that JSON has [].
+// filter keeps the items for which the expression is true. The expression uses
+// the names of the JSON. The result is never nil, so that JSON has [].
 func filter[T any](items []T, expression string) ([]T, error) {
 	kept := make([]T, 0, len(items))
 	if expression == "" {
@@ -137,7 +137,8 @@ func filter[T any](items []T, expression string) ([]T, error) {
 	if err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "query parameter filter: %v", err)
 	}
-	// The zero value first: a name that does not exist is an error of an empty list too.
+	// The zero value is tried first, so that an unknown name is an error of an empty
+	// list too.
 	var zero T
 	if _, err := eval.Evaluate(filled(zero)); err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "query parameter filter: %v", err)
@@ -154,8 +155,8 @@ func filter[T any](items []T, expression string) ([]T, error) {
 	return kept, nil
 }
 
-// filled returns a copy whose nil pointers to structs point to empty ones, so
-// that a filter may look through what an entry does not have yet.
+// filled returns a copy whose nil pointers to structs point to empty structs, so
+// that a filter may name a field of a part that an entry does not have yet.
 func filled[T any](item T) T {
 	fill(reflect.ValueOf(&item).Elem())
 	return item

@@ -19,11 +19,11 @@ func (a *API) policies(c *call) (any, error) {
 
 func (a *API) policy(c *call) (any, error) {
 	name := c.r.PathValue("name")
-	found, ok := a.opt.Store.Policy(name)
+	policy, ok := a.opt.Store.Policy(name)
 	if !ok {
 		return nil, notFound("policy", name)
 	}
-	return found, nil
+	return policy, nil
 }
 
 func (a *API) patches(c *call) (any, error) {
@@ -32,28 +32,28 @@ func (a *API) patches(c *call) (any, error) {
 
 func (a *API) patch(c *call) (any, error) {
 	name := c.r.PathValue("name")
-	found, ok := a.opt.Store.Patch(name)
+	patch, ok := a.opt.Store.Patch(name)
 	if !ok {
 		return nil, notFound("patch", name)
 	}
-	return found, nil
+	return patch, nil
 }
 
 func (a *API) plan(c *call) (any, error) {
 	id := c.r.PathValue("id")
-	found, ok := a.opt.Store.Plan(id)
+	plan, ok := a.opt.Store.Plan(id)
 	if !ok {
 		return nil, notFound("plan", id)
 	}
-	return found, nil
+	return plan, nil
 }
 
 func (a *API) quarantines(c *call) (any, error) {
 	return list(c, a.opt.Store.Quarantines(), func(q api.Quarantine) string { return q.Patch + " " + q.Target.String() })
 }
 
-// public takes the former job out of a rollout: it may hold secrets of the
-// job's environment, and reading Oakum is not a permission to read Nomad.
+// public takes the former job out of a rollout. The job's environment may hold
+// secrets, and the right to read Oakum is no right to read Nomad.
 func public(r api.Rollout) api.Rollout {
 	if r.Former != nil {
 		former := *r.Former
@@ -62,7 +62,7 @@ func public(r api.Rollout) api.Rollout {
 	}
 	if r.Judge != nil {
 		judge := *r.Judge
-		judge.Bank = nil // opaque to everybody but the judge
+		judge.Bank = nil // only the judge can read it
 		r.Judge = &judge
 	}
 	return r
@@ -78,11 +78,11 @@ func (a *API) rollouts(c *call) (any, error) {
 
 func (a *API) rollout(c *call) (any, error) {
 	id := c.r.PathValue("id")
-	found, ok := a.opt.Store.Rollout(id)
+	rollout, ok := a.opt.Store.Rollout(id)
 	if !ok {
 		return nil, notFound("rollout", id)
 	}
-	return public(found), nil
+	return public(rollout), nil
 }
 
 func (a *API) simulations(c *call) (any, error) {
@@ -91,11 +91,11 @@ func (a *API) simulations(c *call) (any, error) {
 
 func (a *API) simulation(c *call) (any, error) {
 	id := c.r.PathValue("id")
-	found, ok := a.opt.Store.Simulation(id)
+	simulation, ok := a.opt.Store.Simulation(id)
 	if !ok {
 		return nil, notFound("simulation", id)
 	}
-	return found, nil
+	return simulation, nil
 }
 
 func (a *API) profiles(c *call) (any, error) {
@@ -110,10 +110,10 @@ func (a *API) profiles(c *call) (any, error) {
 	return list(c, all, func(p api.Profile) string { return p.Target.String() })
 }
 
-// profile is one target's, with what is usual at ?hour=, or now.
+// profile is the profile of one target, with its usual values at ?hour=, or now.
 func (a *API) profile(c *call) (any, error) {
 	ref := api.TargetRef{Namespace: c.r.PathValue("namespace"), Job: c.r.PathValue("job"), Group: c.r.PathValue("group")}
-	found, ok := a.opt.Store.Profile(ref)
+	profile, ok := a.opt.Store.Profile(ref)
 	if !ok {
 		return nil, api.Errorf(api.CodeNotFound, "profile of %s: nothing was measured yet, or there is no such target", ref)
 	}
@@ -125,7 +125,7 @@ func (a *API) profile(c *call) (any, error) {
 		}
 		hour = int(n)
 	}
-	return profiler.AtHour(found, hour)
+	return profiler.AtHour(profile, hour)
 }
 
 func (a *API) plugins(c *call) (any, error) {

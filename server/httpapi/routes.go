@@ -14,15 +14,15 @@ type route struct {
 	// authenticated caller may ask; open means that anybody may.
 	cap  api.Capability
 	open bool
-	// local routes are answered by the server that was asked. All others are
-	// the leader's: changes always, reads unless ?stale is given.
+	// local routes are answered by the server that was asked. The leader answers all
+	// others: changes always, and reads unless ?stale is given.
 	local bool
-	// topics are the ones whose changes end a blocking query.
+	// topics are what the route reads: a change of one ends a blocking query.
 	topics []api.Topic
 	// handle returns what the answer's JSON is, or nil for no content.
 	handle func(*call) (any, error)
-	// stream writes the answer itself; only one of handle and stream is set.
-	// An error after the first byte can only end the connection.
+	// stream writes the answer itself. Only one of handle and stream is set. An
+	// error after the first byte can only end the connection.
 	stream func(*call) error
 }
 

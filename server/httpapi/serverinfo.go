@@ -11,8 +11,8 @@ import (
 )
 
 // health answers everybody, with 503 when the server is not ready, so that a
-// load balancer needs no token. The sources and
-// the warnings are for callers who may read.
+// load balancer needs no token. Only callers who may read see the sources and the
+// warnings.
 func (a *API) health(c *call) error {
 	_, leader := a.opt.Cluster.Leader()
 	report := api.HealthReport{
@@ -36,7 +36,7 @@ func (a *API) health(c *call) error {
 	}
 	report.Ready = len(report.Because) == 0
 	if c.by.Can(api.CapRead) {
-		report.Sources = a.opt.Control.Graph().Sources
+		report.Sources = a.opt.Store.Sources()
 	}
 	status := http.StatusOK
 	if !report.Ready {
@@ -67,8 +67,8 @@ func (a *API) serveMetrics(c *call) error {
 }
 
 func (a *API) replica(*call) (any, error) {
-	// Read the index on both sides of the hash: equal means that it is the
-	// hash of this index. A busy replica tells what it has after some tries.
+	// The index is read before and after the hash. When both are equal, the hash is of
+	// this index. A replica that changes all the time is given up after some tries.
 	const tries = 5
 	var info api.StateInfo
 	for range tries {
@@ -82,13 +82,13 @@ func (a *API) replica(*call) (any, error) {
 }
 
 func (a *API) peers(c *call) (any, error) {
-	found := a.opt.Members.Peers(c.ctx())
+	servers := a.opt.Members.Peers(c.ctx())
 	if a.opt.Autopilot != nil {
 		if seen, err := a.opt.Autopilot.Autopilot(); err == nil { // on the leader, once it has looked
-			found = seen.Servers
+			servers = seen.Servers
 		}
 	}
-	return orEmpty(found), nil
+	return orEmpty(servers), nil
 }
 
 func (a *API) removePeer(c *call) (any, error) {

@@ -2,8 +2,8 @@ package httpapi
 
 import "github.com/oakumhq/oakum/api"
 
-// The reads that the API makes of the replicated state, by family. The copies
-// that they return are the API's to keep and to change.
+// These interfaces are what the API reads of the replicated state, by family. They
+// return copies, which the API may keep and change.
 
 // PolicyReader reads policies.
 type PolicyReader interface {
@@ -34,14 +34,19 @@ type ProfileReader interface {
 	Profile(target api.TargetRef) (api.Profile, bool)
 }
 
-// Recorder reads the record and waits for changes. Events returns those whose
-// index is at least from, oldest first, about limit of them, but always all of
-// one index together.
-type Recorder interface {
+// ChangeReader waits for changes and reads their events. Events returns the
+// events whose index is at least from, oldest first. It returns about limit
+// events, but always all of one index together.
+type ChangeReader interface {
 	Index() uint64
 	IndexOf(topics ...api.Topic) uint64
 	Watch(topics ...api.Topic) <-chan struct{}
 	Events(from uint64, limit int) []api.Event
+}
+
+// SourceReader reads how far the graph's sources can be trusted.
+type SourceReader interface {
+	Sources() []api.SourceStatus
 }
 
 // Replica tells how far this server's copy of the state is.
@@ -56,6 +61,7 @@ type Store interface {
 	PatchReader
 	RolloutReader
 	ProfileReader
-	Recorder
+	ChangeReader
+	SourceReader
 	Replica
 }
