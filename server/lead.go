@@ -27,7 +27,7 @@ func (s *Server) lead(ctx context.Context) error {
 	if err := s.service.ShipPolicies(ctx, policies.Builtin()); err != nil {
 		return err
 	}
-	machines := sandbox.New(s.out.nomad)
+	machines := sandbox.New(s.adapters.nomad)
 	sim := simulator.New(simulator.Options{
 		Sandbox: machines, Baker: machines, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
@@ -35,7 +35,7 @@ func (s *Server) lead(ctx context.Context) error {
 	if err := sim.Sweep(ctx, func(string) bool { return false }); err != nil {
 		s.log.Warn("remove twins of an earlier term", "error", err)
 	}
-	reader := kpi.NewReader(s.metrics(), usage{s.out.nomad}, kpiQueries(s.cfg))
+	reader := kpi.NewReader(s.metrics(), usage{s.adapters.nomad}, kpiQueries(s.cfg))
 	baselines := profiler.Restore(s.store.Profiles(), s.cfg.Intervals.Profiler, s.log)
 	prof := profiler.New(s.profilerOptions(reader, baselines))
 	options, err := s.mapperOptions()
@@ -63,13 +63,13 @@ func (s *Server) lead(ctx context.Context) error {
 
 func (s *Server) mapperOptions() (mapper.Options, error) {
 	m := s.cfg.Mapper
-	sources := []mapper.Source{mapper.Placement(s.out.nomad), mapper.Directory(s.out.nomad), mapper.Declared(s.declared)}
+	sources := []mapper.Source{mapper.Placement(s.adapters.nomad), mapper.Directory(s.adapters.nomad), mapper.Declared(s.declared)}
 	var watches []mapper.Watch
-	if s.out.consul != nil {
-		sources = append(sources, mapper.Intentions(s.out.consul), mapper.Upstreams(s.out.consul))
-		watches = append(watches, s.out.consul.Watch)
+	if s.adapters.consul != nil {
+		sources = append(sources, mapper.Intentions(s.adapters.consul), mapper.Upstreams(s.adapters.consul))
+		watches = append(watches, s.adapters.consul.Watch)
 	}
-	if s.out.prometheus != nil {
+	if s.adapters.prometheus != nil {
 		traffic, err := s.trafficSources()
 		if err != nil {
 			return mapper.Options{}, err
@@ -95,7 +95,7 @@ func (s *Server) trafficSources() ([]mapper.Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		return []mapper.Source{mapper.Observed(mapper.SourceTraffic, s.out.prometheus.Traffic(proxy, envoy))}, nil
+		return []mapper.Source{mapper.Observed(mapper.SourceTraffic, s.adapters.prometheus.Traffic(proxy, envoy))}, nil
 	}
 	var out []mapper.Source
 	for _, t := range s.cfg.Mapper.Traffic {
@@ -103,7 +103,7 @@ func (s *Server) trafficSources() ([]mapper.Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, mapper.Observed(mapper.SourceTraffic+"-"+t.Name, s.out.prometheus.Traffic(family)))
+		out = append(out, mapper.Observed(mapper.SourceTraffic+"-"+t.Name, s.adapters.prometheus.Traffic(family)))
 	}
 	return out, nil
 }
@@ -123,15 +123,15 @@ func (s *Server) declared() ([]mapper.Dependency, error) {
 
 // metrics is where PromQL is asked, nil without Prometheus.
 func (s *Server) metrics() kpi.Metrics {
-	if s.out.prometheus == nil {
+	if s.adapters.prometheus == nil {
 		return nil
 	}
-	return metrics{s.out.prometheus}
+	return metrics{s.adapters.prometheus}
 }
 
 func (s *Server) profilerOptions(reader *kpi.Reader, baselines *profiler.Baselines) profiler.Options {
 	return profiler.Options{
-		Logger: s.log, Baselines: baselines, Sampler: kpi.NewSampler(reader, s.out.nomad, s.service.PatchedInstances, s.log), Recorder: recorder{s},
+		Logger: s.log, Baselines: baselines, Sampler: kpi.NewSampler(reader, s.adapters.nomad, s.service.PatchedInstances, s.log), Recorder: recorder{s},
 		Neighbours: s.service.NearRollouts, Checkpoint: s.cfg.Intervals.Checkpoint, Retention: s.cfg.Profiler.Retention,
 	}
 }
@@ -142,14 +142,14 @@ func (s *Server) orchestrator(stages *canary.Judge, baselines *profiler.Baseline
 		return nil, err
 	}
 	o := orchestrator.Options{
-		Store: s.store, Recorder: recorder{s}, Reader: s.out.nomad, Mover: s.out.nomad, Tagger: s.out.nomad,
+		Store: s.store, Recorder: recorder{s}, Reader: s.adapters.nomad, Mover: s.adapters.nomad, Tagger: s.adapters.nomad,
 		Judge: judge{stages}, Adviser: s.host, Simulator: tester,
 		Neighbourhood: neighbourhood{s.graph, baselines}, Margins: margins, Opens: policies.Opens,
 		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}
-	if s.out.consul != nil {
-		o.Checks = s.out.consul
+	if s.adapters.consul != nil {
+		o.Checks = s.adapters.consul
 	}
 	return orchestrator.New(o), nil
 }

@@ -22,11 +22,11 @@ import (
 )
 
 const (
-	// leaveTimeout bounds the leave of a server that was told to end: a transfer
-	// of leadership and a change of membership, each with a retry.
+	// leaveTimeout bounds how long a server that a signal ends tries to leave: a
+	// transfer of leadership and a change of membership, each with a retry.
 	leaveTimeout = 15 * time.Second
-	// lagMax is how far behind the log a server may be and still count as ready:
-	// what a cluster under load applies in some tens of milliseconds.
+	// lagMax is how many committed entries a ready server may not have applied yet. A
+	// cluster under load applies as many in some tens of milliseconds.
 	lagMax = 250
 )
 
@@ -37,10 +37,11 @@ type SignalError struct{ Signal os.Signal }
 // Error names the signal.
 func (e *SignalError) Error() string { return "signal: " + e.Signal.String() }
 
-// Unwrap says that a signal cancels.
+// Unwrap makes the error a cancellation.
 func (*SignalError) Unwrap() error { return context.Canceled }
 
-// leaves reports whether the configuration has a server leave for the cause.
+// leaves reports whether the configuration has the server leave the cluster when
+// its context ends with the cause.
 func leaves(cfg config.Server, cause error) bool {
 	sent, ok := errors.AsType[*SignalError](cause)
 	return ok && ((sent.Signal == os.Interrupt && cfg.LeaveOnInterrupt) || (sent.Signal == syscall.SIGTERM && cfg.LeaveOnTerminate))
@@ -55,8 +56,8 @@ func (s *Server) leave(ctx context.Context) {
 	}
 }
 
-// Leave takes the server out of the cluster, and has it stop once the caller
-// was answered.
+// Leave takes the server out of the cluster, and has Run stop the server once the
+// caller was answered.
 func (s *Server) Leave(ctx context.Context) error {
 	if err := s.node.Leave(ctx); err != nil {
 		return err
@@ -65,7 +66,7 @@ func (s *Server) Leave(ctx context.Context) error {
 	return nil
 }
 
-// autopilot lets the API ask and set autopilot.
+// autopilot lets the API read autopilot's state and change its configuration.
 type autopilot struct{ *Server }
 
 var _ httpapi.Autopilot = autopilot{}
@@ -73,10 +74,12 @@ var _ httpapi.Autopilot = autopilot{}
 // Autopilot tells what autopilot sees.
 func (a autopilot) Autopilot() (api.AutopilotState, error) { return a.node.Autopilot() }
 
-// AutopilotConfig is what the cluster keeps, or else this server's own.
+// AutopilotConfig is the configuration in the replicated state, or this server's
+// own while there is none.
 func (a autopilot) AutopilotConfig() api.AutopilotConfig { return a.node.AutopilotConfig() }
 
-// SetAutopilot replaces the configuration that it was made from.
+// SetAutopilot replaces the configuration that has the ModifyIndex of next. It
+// refuses with code stale_index when that is not the present one.
 func (a autopilot) SetAutopilot(ctx context.Context, next api.AutopilotConfig, by api.Identity) (api.AutopilotConfig, error) {
 	if _, err := a.node.Apply(ctx, &state.AutopilotPut{Config: next, Expect: next.ModifyIndex}, by.Name); err != nil {
 		return api.AutopilotConfig{}, err
@@ -102,11 +105,11 @@ func (s *Server) vitals() httpapi.Vitals {
 		v.Because = append(v.Because, fmt.Sprintf("%d committed changes are not applied yet", v.Lag))
 	}
 	if _, leader := s.node.Leader(); leader == "" && v.LastContact >= 0 {
-		v.Because = append(v.Because, fmt.Sprintf("the last word of a leader is %s old", v.LastContact.Round(time.Millisecond)))
+		v.Because = append(v.Because, fmt.Sprintf("the last contact with a leader was %s ago", v.LastContact.Round(time.Millisecond)))
 	}
 	seen, err := s.node.Autopilot()
 	if err != nil {
-		return v // it does not lead
+		return v // only the leader knows more
 	}
 	v.Tolerance = &seen.FailureTolerance
 	for _, p := range seen.Servers {
@@ -122,7 +125,7 @@ func (s *Server) vitals() httpapi.Vitals {
 
 // providers answer retry_join.
 func (s *Server) providers() map[string]discover.Provider {
-	if s.out.consul == nil {
+	if s.adapters.consul == nil {
 		return nil
 	}
 	return map[string]discover.Provider{"consul": func(ctx context.Context, args map[string]string) ([]discover.Server, error) {
@@ -130,7 +133,7 @@ func (s *Server) providers() map[string]discover.Provider {
 		if service == "" {
 			service = s.cfg.Consul.ServiceName
 		}
-		peers, err := s.out.consul.Peers(ctx, service, args["datacenter"], args["tag"])
+		peers, err := s.adapters.consul.Peers(ctx, service, args["datacenter"], args["tag"])
 		if err != nil {
 			return nil, err
 		}
@@ -142,19 +145,19 @@ func (s *Server) providers() map[string]discover.Provider {
 	}}
 }
 
-// register keeps the server registered. It is no duty like the others: it takes
-// its leave of Consul before they end, while there is still a token for it.
+// register keeps the server registered in Consul. It is no duty: its closer
+// deregisters the server before the duties end, while there is still a token.
 func (s *Server) register(ctx context.Context) {
-	if s.out.consul == nil || !s.cfg.Consul.Register {
+	if s.adapters.consul == nil || !s.cfg.Consul.Register {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
-	work.Go(func() { _ = s.out.consul.KeepRegistered(ctx, s.registrar()) }) // what fails is told and tried again
+	work.Go(func() { _ = s.adapters.consul.KeepRegistered(ctx, s.registrar()) }) // it logs what fails, and tries again
 	s.life.onStop("registration", func() error { cancel(); work.Wait(); return nil })
 }
 
-// registrar keeps this server's registration in Consul true.
+// registrar tells Consul's adapter what to register, and when it changes.
 func (s *Server) registrar() consul.Registrar {
 	return consul.Registrar{
 		Describe: s.registration, Changed: s.node.LeadershipChanged, Logger: s.log,
@@ -179,16 +182,16 @@ func (s *Server) registration() consul.Registration {
 		Service: s.cfg.Consul.ServiceName, Server: s.cfg.Name, Tags: append([]string{role}, s.cfg.Consul.Tags...),
 		HTTP: s.cfg.Advertise.HTTP, Raft: s.node.Address(), Version: s.version, Cluster: s.cfg.Cluster, Member: s.node.Member(),
 	}
-	// Consul's agent has no certificate for an API that speaks TLS, and can't
-	// ask at an address that it does not know.
+	// Consul's agent checks the API at this address. It can't where the API speaks
+	// TLS, for which the agent has no certificate, or listens on every address.
 	if host, _, err := net.SplitHostPort(r.HTTP); err == nil && s.cfg.TLS.HTTP == nil && !slices.Contains([]string{"", "0.0.0.0", "::"}, host) {
 		r.Health = (&url.URL{Scheme: "http", Host: r.HTTP, Path: "/v1/health"}).String()
 	}
 	return r
 }
 
-// ignored are the services that are not the application's: this server's own
-// registration among them. Nil means the mapper's default.
+// ignored lists the services that do not belong to the application, among them
+// this server's own registration. Nil means the mapper's default.
 func (s *Server) ignored() []string {
 	if s.cfg.Mapper.Ignore != nil || s.cfg.Consul == nil {
 		return s.cfg.Mapper.Ignore

@@ -11,15 +11,15 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// forgetAfter is how long a measurement of Raft's that is not renewed is shown:
-// a server that followed a minute ago must not show a leader's gauges for ever.
-const forgetAfter = time.Minute
+// raftExpiration is how long a metric of Raft is shown after its last change. A
+// server that leads no more must not show a leader's gauges for ever.
+const raftExpiration = time.Minute
 
-// serveRaft shows what Raft measures, as oakum_raft_... Raft writes to a place
-// that the whole process shares, so a process that runs several servers shows
-// it at the one that was started last.
-func serveRaft(registry prometheus.Registerer) error {
-	to, err := sink.NewPrometheusSinkFrom(sink.PrometheusOpts{Registerer: registry, Expiration: forgetAfter, Name: "oakum_raft"})
+// registerRaftMetrics shows Raft's metrics as oakum_raft_... Raft writes to a sink
+// that the whole process shares. A process that runs several servers, as tests do,
+// shows them at the server that was started last.
+func registerRaftMetrics(registry prometheus.Registerer) error {
+	to, err := sink.NewPrometheusSinkFrom(sink.PrometheusOpts{Registerer: registry, Expiration: raftExpiration, Name: "oakum_raft"})
 	if err != nil {
 		return fmt.Errorf("register raft's metrics: %w", err)
 	}
@@ -31,7 +31,7 @@ func serveRaft(registry prometheus.Registerer) error {
 	return nil
 }
 
-// gauges tells how the server stands, when it is asked.
+// gauges collects the server's own metrics, when they are asked for.
 type gauges struct {
 	server *Server
 
@@ -84,7 +84,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
 	node, store := g.server.node, g.server.store
-	set(g.leader, truth(node.IsLeader()))
+	set(g.leader, boolGauge(node.IsLeader()))
 	set(g.index, float64(store.Index()))
 	set(g.level, float64(store.Level()))
 	set(g.lag, float64(node.Lag()))
@@ -95,13 +95,13 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	g.collectControls(set)
 	seen, err := node.Autopilot()
 	if err != nil {
-		return // it does not lead
+		return // the rest is known to the leader only
 	}
-	set(g.healthy, truth(seen.Healthy))
+	set(g.healthy, boolGauge(seen.Healthy))
 	set(g.tolerance, float64(seen.FailureTolerance))
 	set(g.divergent, float64(len(seen.Divergent)))
 	for _, p := range seen.Servers {
-		set(g.peers, truth(p.Healthy != nil && *p.Healthy), p.ID)
+		set(g.peers, boolGauge(p.Healthy != nil && *p.Healthy), p.ID)
 	}
 }
 
@@ -128,8 +128,8 @@ func (g *gauges) collectRollouts(set func(*prometheus.Desc, float64, ...string))
 	set(g.oldest, oldest.Seconds())
 }
 
-// collectControls tells how often the judge is wrong where it must not find
-// anything, by the recorded profiles.
+// collectControls counts how often the judge gave a false alarm, by the recorded
+// profiles: it judges stable instances against each other, where nothing differs.
 func (g *gauges) collectControls(set func(*prometheus.Desc, float64, ...string)) {
 	type sum struct{ runs, alarms, distrusted int }
 	sums := map[string]sum{}
@@ -151,7 +151,7 @@ func (g *gauges) collectControls(set func(*prometheus.Desc, float64, ...string))
 	}
 }
 
-func truth(b bool) float64 {
+func boolGauge(b bool) float64 {
 	if b {
 		return 1
 	}

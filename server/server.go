@@ -31,7 +31,7 @@ type Server struct {
 	store    *state.Store
 	node     *cluster.Node
 	host     *host.Host
-	out      *outside
+	adapters *adapters
 	identity *identity
 	policies *service.PolicyCache
 	graph    *service.GraphCache
@@ -42,30 +42,30 @@ type Server struct {
 	life    lifecycle
 	work    sync.WaitGroup
 	mu      sync.Mutex    // guards identity, which Reload reads
-	failed  chan error    // the first duty that ended by itself
+	failed  chan error    // the first duty that ended before the stop
 	left    chan struct{} // closed when the server has left the cluster
 	leaving sync.Once
 }
 
-// silence is after how long without word from the leader a server stands for
+// electionTimeout is how long a server waits for its leader before it starts an
 // election: a machine that is busy with its services for a second must not cost
-// a term. Each round of an election takes up to twice this, and one round may be
-// lost to two servers that stand at the same moment, so failover stays below
+// a term. A round of an election takes up to twice this time. One round may be
+// lost to two servers that start at the same moment, so that failover stays below
 // five seconds.
-const silence = 1250 * time.Millisecond
+const electionTimeout = 1250 * time.Millisecond
 
-// lease is after how long without a majority a leader steps down: before the
-// others can have elected another one.
-const lease = time.Second
+// leaderLease is how long a leader leads without an answer from a majority: less
+// than the others need to elect another one.
+const leaderLease = time.Second
 
 // New prepares a server. It opens nothing.
 func New(cfg *config.Config, version string, log *slog.Logger) *Server {
 	return &Server{cfg: cfg, version: version, log: log, failed: make(chan error, 1), left: make(chan struct{})}
 }
 
-// Start opens everything and returns once the API answers; whether there is a
-// leader yet is the API's to tell. On an error everything is closed again. A
-// server starts once, and not after Stop.
+// Start opens everything and returns once the API answers. There may be no leader
+// yet; the API tells. On an error everything is closed again. A server starts
+// once, and not after Stop.
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.life.start(ctx, s.open); err != nil {
 		return fmt.Errorf("start server: %w", err)
@@ -79,8 +79,9 @@ func (s *Server) Start(ctx context.Context) error {
 // same result.
 func (s *Server) Stop() error { return s.life.stop(stopTimeout) }
 
-// Run starts the server and stops it when ctx ends, it has left the cluster, or
-// a duty fails. Where the configuration says so, a signal makes it leave first.
+// Run starts the server, and stops it when ctx ends, when it has left the cluster,
+// or when a duty fails. If ctx ends by a signal for which the configuration says
+// so, the server leaves the cluster first.
 func (s *Server) Run(ctx context.Context) error {
 	if err := s.Start(ctx); err != nil {
 		return err
@@ -88,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.serve(ctx)
 }
 
-// serve is Run from the moment that the server has started.
+// serve is the part of Run after the start.
 func (s *Server) serve(ctx context.Context) error {
 	var err error
 	select {
@@ -113,17 +114,17 @@ func (s *Server) open(ctx context.Context) error {
 	s.life.onStop("duties", func() error { cancel(errStopped); s.work.Wait(); return nil })
 
 	var err error
-	if s.out, err = openOutside(ctx, s.cfg, s.log); err != nil {
+	if s.adapters, err = openAdapters(ctx, s.cfg, s.log); err != nil {
 		return err
 	}
-	proof, err := openIdentity(s.cfg, s.out.vault, s.log)
+	proof, err := openIdentity(s.cfg, s.adapters.vault, s.log)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	s.identity = proof
 	s.mu.Unlock()
-	for _, d := range slices.Concat(s.out.duties, s.identity.duties) {
+	for _, d := range slices.Concat(s.adapters.duties, s.identity.duties) {
 		s.duty(duties, d.what, d.run)
 	}
 	if s.host, err = host.New(ctx, host.Options{Logger: s.log, Plugins: pluginConfigs(s.cfg)}); err != nil {
@@ -142,12 +143,12 @@ func (s *Server) open(ctx context.Context) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(s.identity.collectors()...)
 	registry.MustRegister(newGauges(s))
-	if err := serveRaft(registry); err != nil {
+	if err := registerRaftMetrics(registry); err != nil {
 		return err
 	}
 	s.api = httpapi.New(httpapi.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
-		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.out.auth,
+		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.adapters.auth,
 		Logger: s.log, Metrics: registry, Autopilot: autopilot{s}, Leave: s.Leave, Vitals: s.vitals,
 		OpenMetrics: s.cfg.Telemetry.OpenMetrics, Debug: s.cfg.EnableDebug,
 	})
@@ -161,12 +162,12 @@ func (s *Server) open(ctx context.Context) error {
 	s.duty(duties, "leadership", func(ctx context.Context) error { return s.node.Run(ctx, s.lead) })
 	s.log.Info("server started", "name", s.cfg.Name, "http", s.Address(), "raft", s.node.Address(), "dev", s.cfg.Dev)
 	if s.cfg.Dev {
-		s.log.Warn("-dev: nothing is kept when the server stops", "authenticated", s.out.auth != nil)
+		s.log.Warn("-dev: nothing is kept when the server stops", "authenticated", s.adapters.auth != nil)
 	}
 	return nil
 }
 
-// duty runs f until the server stops. One that ends by itself ends the server.
+// duty runs f until the server stops. The server stops when f ends before.
 func (s *Server) duty(ctx context.Context, what string, f func(context.Context) error) {
 	s.work.Go(func() {
 		err := f(ctx)
@@ -190,7 +191,7 @@ func (s *Server) clusterConfig() cluster.Config {
 		BootstrapExpect: s.cfg.Server.BootstrapExpect, RetryJoin: s.cfg.Server.RetryJoin, Providers: s.providers(),
 		NonVoter: s.cfg.Server.NonVoter, Autopilot: autopilotConfig(s.cfg.Autopilot), Version: s.version, Logger: s.log,
 		Secure: s.identity.secure(s.cfg.Cluster, s.log),
-		Tuning: cluster.Tuning{Heartbeat: silence, Election: silence, LeaderLease: lease},
+		Tuning: cluster.Tuning{Heartbeat: electionTimeout, Election: electionTimeout, LeaderLease: leaderLease},
 	}
 }
 
@@ -202,7 +203,7 @@ func pluginConfigs(cfg *config.Config) []host.Config {
 	return out
 }
 
-// describe is the configuration for an operator, without secrets.
+// describe returns the configuration for an operator, without secrets.
 func describe(cfg *config.Config) map[string]string {
 	d := map[string]string{
 		"name": cfg.Name, "cluster": cfg.Cluster, "data_dir": cfg.DataDir, "http": cfg.Addresses.HTTP,

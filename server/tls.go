@@ -18,7 +18,7 @@ import (
 	"github.com/oakumhq/oakum/server/config"
 )
 
-// identity is what the server proves itself with: between servers, and to
+// identity holds the server's certificates: one for the other servers, and one for
 // callers of the API.
 type identity struct {
 	servers  *certs.Keeper // nil: no TLS between servers
@@ -30,15 +30,16 @@ type identity struct {
 	log      *slog.Logger
 }
 
-// fromFiles is a keeper that is filled from files.
+// fromFiles is a keeper whose certificate comes from files.
 type fromFiles struct {
 	use    string
 	files  certs.Files
 	keeper *certs.Keeper
 }
 
-// openIdentity reads the certificates, or prepares to get them from Vault. A
-// file that can't be used is an error at start, and refused later.
+// openIdentity reads the certificates, or prepares to get them from Vault. A file
+// that can't be used is an error here. When it is read again later, it is refused
+// and the former certificate stays in use.
 func openIdentity(cfg *config.Config, client *vault.Client, log *slog.Logger) (*identity, error) {
 	i := &identity{log: log}
 	t := cfg.TLS
@@ -74,8 +75,9 @@ func openIdentity(cfg *config.Config, client *vault.Client, log *slog.Logger) (*
 	return i, nil
 }
 
-// apiBundle refuses what no caller could use. Who signed the API's certificate
-// is the callers' business: its CA is that of the callers' certificates.
+// apiBundle refuses a certificate that no caller could use. It does not ask who
+// signed the API's own certificate, which the callers decide about: the bundle's
+// CA signs the callers' certificates.
 func apiBundle(b *certs.Bundle, callers bool) error {
 	if callers && b.CAs == nil {
 		return api.Errorf(api.CodeInvalid, "CA: want the one that signs the callers' certificates, have none")
@@ -96,8 +98,8 @@ func (f fromFiles) load() error {
 	return nil
 }
 
-// fromVault keeps a certificate signed by Vault. The last one lies in the data
-// directory too, so that a cluster that starts while Vault is away comes up.
+// fromVault keeps a certificate that Vault signs. The last one is in the data
+// directory too, so that a cluster can start while Vault does not answer.
 func (i *identity) fromVault(cfg *config.Config, client *vault.Client) {
 	v := cfg.TLS.Vault
 	cache := vaultCache(cfg.DataDir)
@@ -121,7 +123,7 @@ func (i *identity) fromVault(cfg *config.Config, client *vault.Client) {
 		if err != nil {
 			return from, until, err
 		}
-		if err := keep(cache, s); err != nil {
+		if err := writeCertificate(cache, s); err != nil {
 			i.log.Warn("keep the certificate in the data directory", "error", err)
 		}
 		return b.Certificate.Leaf.NotBefore, b.Expires(), nil
@@ -130,15 +132,16 @@ func (i *identity) fromVault(cfg *config.Config, client *vault.Client) {
 	i.duties = append(i.duties, duty{"certificate from vault", certificate.Run})
 }
 
-// vaultCache is where the last certificate that Vault signed lies; key and
-// certificate are one file, so that they always belong together.
+// vaultCache names the files of the last certificate that Vault signed. Key and
+// certificate are in one file, so that they always belong together.
 func vaultCache(dataDir string) certs.Files {
 	dir := filepath.Join(dataDir, "tls")
 	server := filepath.Join(dir, "server.pem")
 	return certs.Files{Cert: server, Key: server, CA: filepath.Join(dir, "ca.pem")}
 }
 
-func keep(at certs.Files, s vault.Signed) error {
+// writeCertificate replaces the files of a certificate.
+func writeCertificate(at certs.Files, s vault.Signed) error {
 	if err := os.MkdirAll(filepath.Dir(at.Cert), 0o700); err != nil {
 		return err
 	}
@@ -156,8 +159,8 @@ func keep(at certs.Files, s vault.Signed) error {
 	return nil
 }
 
-// reload reads every file again and asks Vault for a new certificate. What is
-// of no use is refused and named, and the former stays in use.
+// reload reads every file again and asks Vault for a new certificate. The error
+// names every certificate that can't be used; the former one stays in use.
 func (i *identity) reload() error {
 	var errs []error
 	for _, f := range i.files {
@@ -174,7 +177,7 @@ func (i *identity) reload() error {
 	return errors.Join(errs...)
 }
 
-// secure is what goes around the servers' port.
+// secure is the TLS of the servers' port, which is zero without certificates.
 func (i *identity) secure(clusterName string, log *slog.Logger) port.Secure {
 	if i.servers == nil {
 		return port.Secure{}
@@ -182,7 +185,7 @@ func (i *identity) secure(clusterName string, log *slog.Logger) port.Secure {
 	return port.TLS(i.servers, clusterName, log)
 }
 
-// https goes around the API's listener.
+// https wraps the API's listener in TLS, if there is a certificate for the API.
 func (i *identity) https(l net.Listener) net.Listener {
 	if i.api == nil {
 		return l
@@ -199,7 +202,7 @@ func (i *identity) https(l net.Listener) net.Listener {
 				SessionTicketsDisabled: true, // a caller is judged by the CAs of today
 			}
 			if i.callers {
-				// It says who calls; what they may do, their token says.
+				// The certificate proves who calls; the token says what the caller may do.
 				c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, b.CAs
 			}
 			return c, nil
@@ -207,7 +210,7 @@ func (i *identity) https(l net.Listener) net.Listener {
 	})
 }
 
-// collectors shows when the certificates end.
+// collectors returns the metrics that tell when the certificates expire.
 func (i *identity) collectors() []prometheus.Collector {
 	var out []prometheus.Collector
 	for use, keeper := range map[string]*certs.Keeper{"servers": i.servers, "api": i.api} {
@@ -227,14 +230,14 @@ func (i *identity) collectors() []prometheus.Collector {
 	return out
 }
 
-// Reload reads the certificates again, as SIGHUP asks for. What can't be used is
-// refused; the error says what, and the server goes on with what it had.
+// Reload reads the certificates again, as SIGHUP asks for. The error names those
+// that can't be used; the server goes on with the former ones.
 func (s *Server) Reload() error {
 	s.mu.Lock()
 	i := s.identity
 	s.mu.Unlock()
 	if i == nil {
-		return nil // about to read them for the first time
+		return nil // Start has not read them yet
 	}
 	return i.reload()
 }

@@ -217,7 +217,7 @@ func TestTheLastCertificateOfVaultIsKept(t *testing.T) {
 		must.NoError(t, err)
 		*to = text
 	}
-	must.NoError(t, keep(vaultCache(dir), s))
+	must.NoError(t, writeCertificate(vaultCache(dir), s))
 	for _, path := range []string{vaultCache(dir).Cert, vaultCache(dir).CA} {
 		info, err := os.Stat(path)
 		must.NoError(t, err)

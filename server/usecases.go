@@ -29,11 +29,11 @@ func (s *Server) openService() {
 	s.policies = service.NewPolicyCache(s.store, s.host.Schema)
 	s.graph = service.NewGraphCache(s.store)
 	s.service = service.New(service.Options{
-		Server: s.cfg.Name, Version: s.version, Store: s.store, Log: s.node, Fleet: s.out.nomad, Preflight: preflight{s.out.nomad},
+		Server: s.cfg.Name, Version: s.version, Store: s.store, Log: s.node, Fleet: s.adapters.nomad, Preflight: preflight{s.adapters.nomad},
 		Forecast: s.forecast, Policies: s.policies, Graph: s.graph,
 		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, NewID: newID, Logger: s.log,
 		Facts: service.FactsOptions{
-			Metrics: s.out.prometheus != nil, Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
+			Metrics: s.adapters.prometheus != nil, Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
 		},
 	})
 }
@@ -41,7 +41,7 @@ func (s *Server) openService() {
 // forecast says how long a stage will be judged, from the recorded profile of its target.
 func (s *Server) forecast(profile api.Profile, spec api.JudgeSpec, patched, former int, at time.Time) api.BakeTime {
 	recorded := profiler.Restore([]api.Profile{profile}, s.cfg.Intervals.Profiler, s.log)
-	return canary.Forecast(kpi.Recorded(profile, s.out.prometheus != nil), recorded,
+	return canary.Forecast(kpi.Recorded(profile, s.adapters.prometheus != nil), recorded,
 		canary.Stage{Target: profile.Target, Spec: spec, Canary: patched, Stable: former, At: at})
 }
 

@@ -17,9 +17,9 @@ import (
 	"github.com/oakumhq/oakum/server/httpapi"
 )
 
-// outside is the world that the server speaks to. consul and prometheus are
-// nil when the configuration does not name them.
-type outside struct {
+// adapters speak to the systems around the server. consul and prometheus are nil
+// when the configuration does not name them.
+type adapters struct {
 	nomad      *nomad.Client
 	consul     *consul.Client
 	prometheus *prometheus.Client
@@ -34,10 +34,10 @@ type duty struct {
 	run  func(context.Context) error
 }
 
-// openOutside makes the adapters. Of them only the first login to Vault is
-// waited for, and its failure is no error: the duty goes on trying.
-func openOutside(ctx context.Context, cfg *config.Config, log *slog.Logger) (*outside, error) {
-	o := &outside{}
+// openAdapters makes the adapters. It waits for none of the systems but for the
+// first login to Vault, whose failure is no error: the duty tries again.
+func openAdapters(ctx context.Context, cfg *config.Config, log *slog.Logger) (*adapters, error) {
+	o := &adapters{}
 	nomadToken, consulToken, err := o.openVault(ctx, cfg, log)
 	if err != nil {
 		return nil, err
@@ -72,9 +72,9 @@ func openOutside(ctx context.Context, cfg *config.Config, log *slog.Logger) (*ou
 	return o, nil
 }
 
-// openVault prepares the daemon's login, the tokens that it brings, and the
-// door for callers. It returns where the tokens for Nomad and Consul come from.
-func (o *outside) openVault(ctx context.Context, cfg *config.Config, log *slog.Logger) (nomadToken, consulToken func() string, err error) {
+// openVault prepares the daemon's login to Vault and the authentication of
+// callers. It returns the sources of the tokens for Nomad and Consul.
+func (o *adapters) openVault(ctx context.Context, cfg *config.Config, log *slog.Logger) (nomadToken, consulToken func() string, err error) {
 	nomadToken = func() string { return cfg.Nomad.Token }
 	consulToken = func() string {
 		if cfg.Consul == nil {
@@ -84,7 +84,7 @@ func (o *outside) openVault(ctx context.Context, cfg *config.Config, log *slog.L
 	}
 	v := cfg.Vault
 	if v == nil {
-		return nomadToken, consulToken, o.openDoor(cfg, nil, log)
+		return nomadToken, consulToken, o.openAuth(cfg, nil, log)
 	}
 	client, err := vault.New(vault.Config{
 		Address: v.Address, CACert: v.CACert, ApprolePath: v.ApprolePath,
@@ -105,12 +105,12 @@ func (o *outside) openVault(ctx context.Context, cfg *config.Config, log *slog.L
 		o.duties = append(o.duties, duty{"consul token", source.Run})
 		consulToken = source.Token
 	}
-	return nomadToken, consulToken, o.openDoor(cfg, client, log)
+	return nomadToken, consulToken, o.openAuth(cfg, client, log)
 }
 
-// openDoor prepares the proof of who a caller is. In -dev without an issuer
-// everybody is let in.
-func (o *outside) openDoor(cfg *config.Config, client *vault.Client, log *slog.Logger) error {
+// openAuth prepares the authentication of callers. In -dev without an issuer there
+// is none, and everybody may do everything.
+func (o *adapters) openAuth(cfg *config.Config, client *vault.Client, log *slog.Logger) error {
 	if cfg.Dev && cfg.Auth.Issuer == "" {
 		return nil
 	}
@@ -120,14 +120,14 @@ func (o *outside) openDoor(cfg *config.Config, client *vault.Client, log *slog.L
 		Grant: cfg.Auth.Rules.Evaluate, Logger: log,
 	}, client)
 	if err != nil {
-		return fmt.Errorf("open the door for callers: %w", err)
+		return fmt.Errorf("open authentication: %w", err)
 	}
 	o.auth = auth
 	return nil
 }
 
-// The components declare the types that they are answered with; these give the
-// adapters their shape.
+// The components declare the types of the answers that they take. The following
+// types convert what the adapters answer.
 
 // metrics answers the queries behind the KPIs from Prometheus.
 type metrics struct{ client *prometheus.Client }
