@@ -6,19 +6,20 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
 )
 
-// enqueueTimeout bounds the wait for a place in Raft's queue when the caller
-// brings no deadline of its own. A leader that can't take an entry for this
-// long has lost its disk or its peers.
+// enqueueTimeout bounds the wait for a place in Raft's queue when ctx has no
+// deadline. A leader that can't take an entry for this long has lost its disk or
+// its peers.
 const enqueueTimeout = 10 * time.Second
 
 // Apply carries a command out on every server and returns its log index. Only
 // the leader can. The error is an *api.Error: no_leader when it was surely not
 // carried out, because this server does not lead; timeout when that is not
-// known, because leadership or patience was lost in the middle; else the
+// known, because leadership was lost or ctx ended in the middle; else the
 // command's own refusal.
 func (n *Node) Apply(ctx context.Context, cmd state.Command, by string) (uint64, error) {
 	if !n.IsLeader() {
@@ -28,7 +29,7 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command, by string) (uint64,
 	if err != nil {
 		return 0, api.AsError(err)
 	}
-	future := n.raft.Apply(entry, patience(ctx))
+	future := n.raft.Apply(entry, timeout(ctx))
 	err = n.wait(ctx, func() error {
 		defer n.fsm.Prepare(entry)() // by whoever waits: the disk has the entry meanwhile
 		return future.Error()
@@ -45,7 +46,7 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command, by string) (uint64,
 // Barrier returns when this server, as leader, has applied everything that was
 // committed before.
 func (n *Node) Barrier(ctx context.Context) error {
-	return n.wait(ctx, n.raft.Barrier(patience(ctx)).Error)
+	return n.wait(ctx, n.raft.Barrier(timeout(ctx)).Error)
 }
 
 // VerifyLeader asks a majority whether this server still leads. A read after
@@ -57,13 +58,26 @@ func (n *Node) VerifyLeader(ctx context.Context) error {
 	return n.wait(ctx, n.raft.VerifyLeader().Error)
 }
 
-// IsLeader reports whether this server leads, as far as it knows.
-func (n *Node) IsLeader() bool { return n.raft.State() == raft.Leader }
-
-// Leader returns the leader's name and address, empty when none is known.
-func (n *Node) Leader() (id, address string) {
-	a, i := n.raft.LeaderWithID()
-	return string(i), string(a)
+// CatchUp returns when this server, as leader, has applied everything that
+// former leaders confirmed. A new leader has their entries in its log but does
+// not know yet that they are committed: until it does, its state is older than
+// what callers were told. Once in a term is enough, the rest costs nothing.
+func (n *Node) CatchUp(ctx context.Context) error {
+	if !n.IsLeader() {
+		return n.noLeader()
+	}
+	term := n.raft.CurrentTerm()
+	if n.caughtUp.Load() == term {
+		return nil
+	}
+	if err := n.Barrier(ctx); err != nil {
+		return err
+	}
+	// The barrier passed in one term; if it is still this one, it was this one.
+	if n.raft.CurrentTerm() == term {
+		n.caughtUp.Store(term)
+	}
+	return nil
 }
 
 func (n *Node) noLeader() *api.Error {
@@ -76,8 +90,8 @@ func (n *Node) noLeader() *api.Error {
 	return api.Errorf(api.CodeNoLeader, "the cluster has no leader now")
 }
 
-// patience is how long the caller waits at most.
-func patience(ctx context.Context) time.Duration {
+// timeout is how long the caller waits at most.
+func timeout(ctx context.Context) time.Duration {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return enqueueTimeout
@@ -85,8 +99,8 @@ func patience(ctx context.Context) time.Duration {
 	return max(time.Until(deadline), time.Millisecond)
 }
 
-// wait returns what a Raft future becomes, or a timeout when ctx ends first;
-// the future then goes on by itself.
+// wait returns the outcome of a call into Raft, or a timeout when ctx ends first.
+// The call then goes on by itself.
 func (n *Node) wait(ctx context.Context, outcome func() error) error {
 	n.mu.Lock()
 	if n.closed {
@@ -108,7 +122,7 @@ func (n *Node) wait(ctx context.Context, outcome func() error) error {
 	}
 }
 
-// translate gives Raft's errors our codes.
+// translate gives Raft's errors the codes of the API.
 func (n *Node) translate(err error) error {
 	switch {
 	case err == nil:
@@ -116,8 +130,8 @@ func (n *Node) translate(err error) error {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return n.noLeader()
 	case errors.Is(err, raft.ErrRaftShutdown):
-		// Raft says this of entries that it refused and of entries that were
-		// committed already but not applied here any more.
+		// Raft returns this for entries that it refused, and for entries that were
+		// committed but are not applied here any more.
 		return api.Errorf(api.CodeTimeout, "server %s stopped before the cluster confirmed: what was asked may still happen", n.cfg.ID)
 	case errors.Is(err, raft.ErrLeadershipLost):
 		return api.Errorf(api.CodeTimeout, "server %s lost its leadership before the cluster confirmed: what was asked may still happen", n.cfg.ID)

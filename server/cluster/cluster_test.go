@@ -32,7 +32,7 @@ import (
 func fast() cluster.Tuning {
 	return cluster.Tuning{
 		Heartbeat: 600 * time.Millisecond, Election: 600 * time.Millisecond, LeaderLease: 500 * time.Millisecond,
-		Commit: 5 * time.Millisecond, Rejoin: 6 * time.Second, Join: 20 * time.Millisecond, Pilot: 100 * time.Millisecond,
+		Commit: 5 * time.Millisecond, Rejoin: 6 * time.Second, Join: 20 * time.Millisecond, Autopilot: 100 * time.Millisecond,
 	}
 }
 

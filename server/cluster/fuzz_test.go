@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -26,7 +25,7 @@ func lonely(f *testing.F) *Node {
 	}, state.NewFSM(state.NewStore()))
 	must.NoError(f, err)
 	f.Cleanup(func() { must.NoError(f, n.Close()) })
-	n.client.DialContext = func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("nobody is there") }
+	n.client = answering(func(*http.Request) (*http.Response, error) { return nil, errors.New("nobody is there") })
 	ctx, cancel := context.WithTimeout(f.Context(), 30*time.Second)
 	defer cancel()
 	for n.Barrier(ctx) != nil {
@@ -94,7 +93,7 @@ func FuzzForward(f *testing.F) {
 		must.EqOp(t, http.StatusOK, code)
 		_, err = json.Marshal(s)
 		must.NoError(t, err)
-		n.settle([]status{s}) // what founding makes of it
+		must.Len(t, 2, proposal{}.next(n.self(), 2, []status{s}, time.Now()).members)
 	})
 }
 

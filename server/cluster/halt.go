@@ -1,13 +1,13 @@
 package cluster
 
-// watchHalt takes the server out of Raft when its state machine has met what it
-// can't apply. It neither votes nor leads from there on, because it can't vouch
-// for a state; it keeps running, so that an operator can ask it why, and goes
-// on from its log when a newer version of it is started.
+// watchHalt takes the server out of Raft when its state machine has met an entry that
+// it can't apply. From then on the server neither votes nor leads, because it does not
+// have the state. It keeps running, so that an operator can ask it why. A newer
+// version of it goes on from its log.
 func (n *Node) watchHalt() {
 	select {
 	case <-n.fsm.Halted():
-	case <-n.stop:
+	case <-n.life.Done():
 		return
 	}
 	n.logger.Error("this server can't go on and has left raft: upgrade it", "error", n.fsm.Err())

@@ -25,7 +25,7 @@ func TestALeaveThatNobodyAgreedOnIsNotDone(t *testing.T) {
 			// A lease that lasts for longer than the rest of the test takes.
 			Tuning: Tuning{
 				Heartbeat: 5 * time.Second, Election: 5 * time.Second, LeaderLease: 5 * time.Second,
-				Join: 20 * time.Millisecond, Pilot: 50 * time.Millisecond,
+				Join: 20 * time.Millisecond, Autopilot: 50 * time.Millisecond,
 			},
 		}
 		change(&cfg)
@@ -46,6 +46,6 @@ func TestALeaveThatNobodyAgreedOnIsNotDone(t *testing.T) {
 	wait.For(t, "a configuration without it", func() bool {
 		return !slices.ContainsFunc(first.members(), func(s raft.Server) bool { return s.ID == "c" })
 	})
-	must.Error(t, first.letGo(t.Context(), gone))
+	must.Error(t, first.dismiss(t.Context(), gone))
 	must.Error(t, removal.Error())
 }

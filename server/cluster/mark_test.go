@@ -80,30 +80,30 @@ func TestAStateThatDiffersIsFoundAndForgottenWhenItIsEqualAgain(t *testing.T) {
 		r.settled(t, 1)
 	}
 	n := &Node{cfg: Config{ID: "a", Version: "1"}, logger: slog.New(slog.DiscardHandler), marks: a.marker}
-	p := newPilot(n)
-	p.begin()
-	told := map[raft.ServerID]heard{
+	d := newDelegate(n)
+	d.begin(nil)
+	reports := map[raft.ServerID]report{
 		"a": {status: status{Version: "1", Marks: a.kept()}},
 		"b": {status: status{Version: "1", Marks: b.kept()}},
 		"c": {status: status{Version: "2", Marks: b.kept()}}, // another version may write it differently
 		"d": {status: status{Version: "1", Marks: a.kept()}},
 		"e": {status: status{Version: "1"}},
 	}
-	p.compare(told)
-	must.MapLen(t, 1, p.divergent)
-	d := p.divergent["b"]
-	must.Eq(t, 2, d.Index)
-	must.NotEq(t, d.Hash, d.Leader)
+	d.compareMarks(reports)
+	must.MapLen(t, 1, d.divergent)
+	found := d.divergent["b"]
+	must.Eq(t, 2, found.Index)
+	must.NotEq(t, found.Hash, found.Leader)
 
 	t.Log("it joined again with an empty directory")
-	told["b"] = heard{status: status{Version: "1", Marks: a.kept()}}
-	p.compare(told)
-	must.MapEmpty(t, p.divergent)
-	told["b"] = heard{status: status{Version: "1", Marks: b.kept()}}
-	p.compare(told)
-	delete(told, "b")
-	p.compare(told)
-	must.MapEmpty(t, p.divergent, must.Sprint("a server that has gone is none of ours"))
+	reports["b"] = report{status: status{Version: "1", Marks: a.kept()}}
+	d.compareMarks(reports)
+	must.MapEmpty(t, d.divergent)
+	reports["b"] = report{status: status{Version: "1", Marks: b.kept()}}
+	d.compareMarks(reports)
+	delete(reports, "b")
+	d.compareMarks(reports)
+	must.MapEmpty(t, d.divergent, must.Sprint("a server that has gone is none of ours"))
 }
 
 // BenchmarkMark measures one hash of a state with 10,000 rollouts and 20,000
@@ -156,7 +156,7 @@ func TestMarksTravelBetweenServers(t *testing.T) {
 			Autopilot: api.AutopilotConfig{LastContactThreshold: api.Duration(time.Second), MaxTrailingLogs: 100},
 			Tuning: Tuning{
 				Heartbeat: 500 * time.Millisecond, Election: 500 * time.Millisecond, LeaderLease: 500 * time.Millisecond,
-				Join: 20 * time.Millisecond, Pilot: 50 * time.Millisecond, Mark: 100 * time.Millisecond,
+				Join: 20 * time.Millisecond, Autopilot: 50 * time.Millisecond, Mark: 100 * time.Millisecond,
 			},
 		}
 		change(&cfg)

@@ -36,8 +36,8 @@ type Config struct {
 	Bind            string   // host:port to listen at
 	Advertise       string   // host:port that the other servers reach this one at; "" means Bind
 	Cluster         string   // name of the cluster; servers of another one are not let in
-	BootstrapExpect int      // servers that found the cluster together; 1 founds it at once, 0 only joins
-	RetryJoin       []string // servers to found it with or to join, as package discover reads them
+	BootstrapExpect int      // servers that bootstrap the cluster together; 1 does so at once, 0 only joins
+	RetryJoin       []string // servers to bootstrap it with or to join, as package discover reads them
 	Providers       map[string]discover.Provider
 	NonVoter        bool                // never to vote
 	Autopilot       api.AutopilotConfig // while the cluster keeps none
@@ -56,39 +56,40 @@ type Tuning struct {
 	SnapshotInterval  time.Duration
 	SnapshotThreshold uint64
 	TrailingLogs      uint64
-	Join              time.Duration // first pause between attempts to form a cluster
+	Join              time.Duration // first pause between attempts to become a member
 	Rejoin            time.Duration // without a leader for this long after a start, a member asks to be let in again
-	Pilot             time.Duration // between two looks of autopilot at the servers
+	Autopilot         time.Duration // between two rounds of autopilot
 	Mark              time.Duration // between two hashes of the state
 }
 
 // Node is one server's part of the cluster.
 type Node struct {
-	cfg      Config
-	logger   *slog.Logger
-	fsm      *state.FSM
-	marks    *marker
-	finder   *discover.Finder
-	pilot    *pilot
-	port     *port.Port
-	disk     *disk.Dir
-	raft     *raft.Raft
-	client   *http.Transport // to other servers
-	internal *http.Server
-	handler  atomic.Pointer[http.Handler]
-	nonce    string        // tells this process from another of the same name
+	cfg          Config
+	logger       *slog.Logger
+	fsm          *state.FSM
+	marks        *marker
+	port         *port.Port
+	disk         *disk.Dir
+	raft         *raft.Raft
+	leadership   *leadership
+	bootstrapper *bootstrapper
+	autopilot    *delegate
+	client       http.RoundTripper // to other servers
+	internal     *http.Server      // for other servers
+	handler      atomic.Pointer[http.Handler]
+
+	nonce    string        // tells this process from another one of the same name
 	leads    chan bool     // from Raft: every gain and loss of leadership
 	caughtUp atomic.Uint64 // the term in which CatchUp succeeded last
-	stop     chan struct{} // closed when Close begins
-	stopped  chan struct{} // closed when Raft has ended
-	loops    sync.WaitGroup
 
-	mu       sync.Mutex
-	closed   bool
-	waiting  sync.WaitGroup // calls into Raft; grows only under mu while not closed
-	term     *term          // nil unless this server leads
-	turned   chan struct{}  // closed when term changes
-	proposal proposal
+	life    context.Context // ends when Close begins
+	end     context.CancelFunc
+	stopped chan struct{} // closed when Raft has ended
+	loops   sync.WaitGroup
+
+	mu      sync.Mutex
+	closed  bool
+	waiting sync.WaitGroup // calls into Raft; grows only under mu while not closed
 }
 
 // Open starts the server's part in the cluster. It returns before there is a
@@ -98,19 +99,23 @@ func Open(cfg Config, fsm *state.FSM) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		cfg: cfg, logger: cfg.Logger.With("server", cfg.ID), fsm: fsm,
-		nonce: rand.Text(),
-		leads: make(chan bool, 1), stop: make(chan struct{}), stopped: make(chan struct{}), turned: make(chan struct{}),
+		cfg: cfg, logger: cfg.Logger.With("server", cfg.ID), fsm: fsm, nonce: rand.Text(),
+		leads: make(chan bool, 1), stopped: make(chan struct{}),
 	}
+	n.life, n.end = context.WithCancel(context.Background())
+	n.leadership = newLeadership(n.logger, n.stopped)
 	n.marks = newMarker(fsm, cfg.Tuning.Mark)
-	n.pilot = newPilot(n)
+	n.autopilot = newDelegate(n)
 	if err := n.open(); err != nil {
+		n.end()
 		return nil, errors.Join(fmt.Errorf("open cluster: %w", err), n.release())
 	}
-	n.loops.Go(n.watchLeadership)
+	n.loops.Go(func() { n.marks.run(n.stopped) })
+	n.loops.Go(func() { _ = n.internal.Serve(n.port.Listener()) }) // always ErrServerClosed or the port's end
+	n.loops.Go(func() { n.leadership.watch(n.leads, n.raft.CurrentTerm) })
 	n.loops.Go(n.watchHalt)
-	n.loops.Go(n.form)
-	n.loops.Go(n.pilot.run)
+	n.loops.Go(func() { n.bootstrapper.run(n.life, cfg.Tuning) })
+	n.loops.Go(func() { n.autopilot.run(n.life) })
 	return n, nil
 }
 
@@ -128,13 +133,12 @@ func (c *Config) check() error {
 	return nil
 }
 
-// open brings up the parts from the bottom. What it opened is released by release.
+// open brings up the parts from the bottom. What it opened is closed by release.
 func (n *Node) open() error {
 	finder, err := discover.New(n.cfg.RetryJoin, discover.Options{Port: defaultPort, Providers: n.cfg.Providers})
 	if err != nil {
 		return api.Errorf(api.CodeInvalid, "server.retry_join: %v", err)
 	}
-	n.finder = finder
 	if n.port, err = port.Listen(port.Config{Bind: n.cfg.Bind, Advertise: n.cfg.Advertise, Secure: n.cfg.Secure, Logger: n.logger}); err != nil {
 		return err
 	}
@@ -146,9 +150,11 @@ func (n *Node) open() error {
 	if err := n.startRaft(); err != nil {
 		return err
 	}
-	n.loops.Go(func() { n.marks.run(n.stopped) })
+	n.bootstrapper = &bootstrapper{
+		self: n.self(), nonce: n.nonce, expect: n.cfg.BootstrapExpect, retryJoin: n.cfg.RetryJoin,
+		finder: finder, via: n.client, raft: n, logger: n.logger,
+	}
 	n.internal = n.newInternalServer()
-	n.loops.Go(func() { _ = n.internal.Serve(n.port.Listener()) }) // always ErrServerClosed or the port's end
 	return nil
 }
 
@@ -167,9 +173,9 @@ func (n *Node) raftConfig() *raft.Config {
 	return config
 }
 
-// Close leaves: it hands leadership over where another server can take it,
-// stops in the reverse of the order of Open, and waits for everything. The
-// server stays a member of the cluster.
+// Close hands leadership over where another server can take it, stops everything in
+// the reverse of the order of Open, and waits for it. The server stays a member of
+// the cluster.
 func (n *Node) Close() error {
 	n.mu.Lock()
 	if n.closed {
@@ -178,12 +184,12 @@ func (n *Node) Close() error {
 	}
 	n.closed = true
 	n.mu.Unlock()
-	close(n.stop)
+	n.end()
 	n.handOver()
 	drain, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
 	if err := n.internal.Shutdown(drain); err != nil {
-		_ = n.internal.Close() // somebody holds on to a request: it ends now
+		_ = n.internal.Close() // a caller holds on to a request: it ends now
 	}
 	ended := n.raft.Shutdown().Error()
 	close(n.stopped)
@@ -191,8 +197,8 @@ func (n *Node) Close() error {
 	return errors.Join(ended, n.release())
 }
 
-// handOver gives leadership away, so that the others need not find out by
-// waiting. It is no matter if it fails.
+// handOver gives leadership away, so that the others need not wait for an election.
+// A failure is only logged.
 func (n *Node) handOver() {
 	if n.raft.State() != raft.Leader || len(n.voters()) < 2 {
 		return
@@ -230,3 +236,8 @@ func (n *Node) Address() string { return n.port.Address() }
 
 // ID is the server's name.
 func (n *Node) ID() string { return n.cfg.ID }
+
+// self is this server as a member.
+func (n *Node) self() member {
+	return member{ID: n.cfg.ID, Address: n.Address(), Cluster: n.cfg.Cluster}
+}

@@ -17,7 +17,7 @@ func TestOnlyWhoToldThatItVotesIsPromoted(t *testing.T) {
 			Server: autopilot.Server{Meta: meta}, State: state, Health: health, Stats: autopilot.ServerStats{LastIndex: 7},
 		}
 	}
-	willing, never := map[string]string{metaNonVoter: not}, map[string]string{metaNonVoter: yes}
+	willing, never := map[string]string{metaNonVoter: no}, map[string]string{metaNonVoter: yes}
 	empty := server(autopilot.RaftNonVoter, willing, healthy)
 	empty.Stats.LastIndex = 0
 	state := &autopilot.State{Servers: map[raft.ServerID]*autopilot.ServerState{

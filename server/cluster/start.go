@@ -23,7 +23,7 @@ func (n *Node) startRaft() error {
 	if !existing && !recovered && n.cfg.BootstrapExpect == 1 {
 		alone := raft.Configuration{Servers: []raft.Server{{ID: config.LocalID, Address: transport.LocalAddr()}}}
 		if err := raft.BootstrapCluster(config, n.disk.Log, n.disk.Votes, n.disk.Snapshots, transport, alone); err != nil {
-			return fmt.Errorf("found cluster: %w", err)
+			return fmt.Errorf("bootstrap cluster: %w", err)
 		}
 	}
 	// What is restored here Raft need not restore again.
