@@ -16,13 +16,20 @@ func graphShow(e *env) *command {
 Shows services, edges with their evidence, and targets, with what makes a target
 critical.
 
-States of an edge: confirmed (declared or allowed, and observed),
-observed_undeclared (nobody declared it), observed_off_mesh (outside of the
-mesh), observed_denied (although denied), declared_only (not observed),
-declared_stale (not for long), unknown (nobody can tell), denied,
-denied_attempted (tried all the same), shared (both use the same node, rack or
-volume). Only what was observed orders patches; what is declared or unknown
-widens the upper bound of a blast radius.`).remote().reads().prints()
+States of an edge:
+  confirmed            declared or allowed, and observed
+  observed_undeclared  observed, and declared by nobody
+  observed_off_mesh    observed outside of the mesh only
+  observed_denied      observed although it is denied
+  declared_only        declared, and not observed
+  declared_stale       declared, and not observed for a long time
+  unknown              no source can tell
+  denied               denied, and not observed
+  denied_attempted     denied, and tried all the same
+  shared               both services use the same node, rack or volume
+
+Observed edges order patches. Declared and unknown edges widen the upper bound of
+a blast radius.`).remote().reads().prints()
 	format := c.flags.String("format", "table", "The `format`: table, tree, json, dot or mermaid.")
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
 		return e.draw(ctx, c, cl, *format)
