@@ -8,7 +8,10 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	served "github.com/oakumhq/oakum/e2e/fleet"
+	consuldoor "github.com/oakumhq/oakum/e2e/fleet/consul"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
+	nomaddoor "github.com/oakumhq/oakum/e2e/fleet/nomad"
+	prometheusdoor "github.com/oakumhq/oakum/e2e/fleet/prometheus"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/mesh"
 	"github.com/oakumhq/oakum/internal/wait"
@@ -17,7 +20,7 @@ import (
 // TestModel makes every check on the model.
 func TestModel(t *testing.T) {
 	m, sandbox := newModel(t)
-	nomad := httptest.NewServer(served.NewNomad(m, sandbox))
+	nomad := httptest.NewServer(nomaddoor.New(m, sandbox))
 	t.Cleanup(nomad.Close)
 	second := func(do func(*fleet.Fleet, string) error) func(context.Context) error {
 		return func(context.Context) error {
@@ -26,11 +29,11 @@ func TestModel(t *testing.T) {
 			return err
 		}
 	}
-	consul := served.NewConsul(m)
+	consul := consuldoor.New(m)
 	consul.Mesh(func(m *mesh.Mesh) { m.DefaultDeny = true })
 	agent := httptest.NewServer(consul)
 	t.Cleanup(agent.Close)
-	metrics := httptest.NewServer(served.NewPrometheus(m, 0))
+	metrics := httptest.NewServer(prometheusdoor.New(m, 0))
 	t.Cleanup(metrics.Close)
 	w := world{
 		prometheus: metrics.URL,
@@ -43,7 +46,7 @@ func TestModel(t *testing.T) {
 
 // newModel is a fleet of two nodes whose instances do what their environment
 // says, as the shell scripts of the checks do on real nodes.
-func newModel(t *testing.T) (*served.Model, *served.Sandbox) {
+func newModel(t *testing.T) (*door.Model, *nomaddoor.Sandbox) {
 	t.Helper()
 	f := fleet.New(1, time.Now())
 	for _, name := range []string{"node-1", "node-2"} {
@@ -62,11 +65,11 @@ func newModel(t *testing.T) (*served.Model, *served.Sandbox) {
 		}
 		return out
 	})
-	m := served.NewModel(f)
-	sandbox := served.NewSandbox(m)
-	sandbox.Written = func(a *fleet.Alloc) served.Files {
+	m := door.NewModel(f)
+	sandbox := nomaddoor.NewSandbox(m)
+	sandbox.Written = func(a *fleet.Alloc) nomaddoor.Files {
 		env := a.Group.Tasks[0].Env
-		return served.Files{"main.stdout": env["STDOUT"], "main.stderr": env["STDERR"], "alloc/data/file": env["FILE"]}
+		return nomaddoor.Files{"main.stdout": env["STDOUT"], "main.stderr": env["STDERR"], "alloc/data/file": env["FILE"]}
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})

@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclparse"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/e2e/fleet/nomad"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 )
 
@@ -176,7 +177,7 @@ func (d *Description) check() (found []error) {
 		nodes += min(max(n.Count, 0), mostNodes)
 	}
 	for _, s := range d.Services {
-		instances += min(max(s.Count, 0), jobMaxCount)
+		instances += min(max(s.Count, 0), nomad.JobMaxCount)
 	}
 	if nodes > mostNodes || instances > mostInstances {
 		found = append(found, fmt.Errorf("want at most %d nodes and %d instances in all, have %d and %d", mostNodes, mostInstances, nodes, instances))
@@ -242,8 +243,8 @@ func (d *Description) checkFaults(services map[string]bool) (found []error) {
 
 func (s *Service) check(names map[string]bool) (found []error) {
 	found = name(s.Name)
-	if s.Count < 0 || s.Count > jobMaxCount {
-		found = append(found, fmt.Errorf("count: want 0 to %d, have %d", jobMaxCount, s.Count))
+	if s.Count < 0 || s.Count > nomad.JobMaxCount {
+		found = append(found, fmt.Errorf("count: want 0 to %d, have %d", nomad.JobMaxCount, s.Count))
 	}
 	if _, ok := weeks()[s.Week]; !ok {
 		found = append(found, fmt.Errorf("week: want steady, office or evenings, have %q", s.Week))

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/e2e/fleet/nomad"
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
@@ -99,8 +100,8 @@ func (b *Fault) check(services, nodes map[string]bool) (found []error) {
 	if b.Service != "" && !services[b.Service] {
 		found = append(found, fmt.Errorf("service: there is no service %q", b.Service))
 	}
-	if slices.ContainsFunc(b.Counts, func(n int) bool { return n < 0 || n > jobMaxCount }) {
-		found = append(found, fmt.Errorf("counts: want 0 to %d each, have %v", jobMaxCount, b.Counts))
+	if slices.ContainsFunc(b.Counts, func(n int) bool { return n < 0 || n > nomad.JobMaxCount }) {
+		found = append(found, fmt.Errorf("counts: want 0 to %d each, have %v", nomad.JobMaxCount, b.Counts))
 	}
 	if b.API != "" && !slices.Contains([]string{"nomad", "consul", "prometheus"}, b.API) {
 		found = append(found, fmt.Errorf("api: want nomad, consul or prometheus, have %q", b.API))
@@ -200,7 +201,7 @@ func (b *Fault) deliver(f *fleet.Fleet, services []Service) error {
 	for _, image := range b.Images {
 		s := services[at]
 		s.Image = image
-		job, err := FromNomad(s.job())
+		job, err := nomad.FromNomad(s.job())
 		if err != nil {
 			return err
 		}
@@ -224,10 +225,11 @@ func (b *Fault) deliver(f *fleet.Fleet, services []Service) error {
 
 // ail has the faults of APIs happen. It is called with the model's lock held, at
 // the beginning. Where two of a kind overlap, the first end ends both.
-func (d *Description) ail(f *fleet.Fleet, n *Nomad, c *Consul, p *Prometheus) {
+func (d *Description) ail(f *fleet.Fleet, apis Health) {
 	for i := range d.Faults {
 		b := &d.Faults[i]
-		if !strings.HasPrefix(b.Kind, "api-") {
+		health, ok := apis[b.API]
+		if !ok || !strings.HasPrefix(b.Kind, "api-") {
 			continue
 		}
 		set := func(on bool) func() {
@@ -236,23 +238,16 @@ func (d *Description) ail(f *fleet.Fleet, n *Nomad, c *Consul, p *Prometheus) {
 				howLong = b.delay + b.age // a kind has one of them
 			}
 			return func() {
-				nomad, consul, prometheus := n.ails(), c.ails(), p.ails()
+				fault := health.Fault()
 				switch b.Kind {
 				case faultAPIAway:
-					nomad.Away, consul.Away, prometheus.Away = on, on, on
+					fault.Away = on
 				case faultAPISlow:
-					nomad.Slow, consul.Slow, prometheus.Slow = howLong, howLong, howLong
+					fault.Slow = howLong
 				case faultAPIStale:
-					nomad.Leaderless, consul.Leaderless, prometheus.Late = howLong, howLong, howLong
+					fault.Stale = howLong
 				}
-				switch b.API {
-				case "nomad":
-					n.SetFault(nomad)
-				case "consul":
-					c.SetFault(consul)
-				case "prometheus":
-					p.SetFault(prometheus)
-				}
+				health.SetFault(fault)
 			}
 		}
 		b.happens(f, set(true), set(false))

@@ -12,6 +12,9 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/e2e/fleet/consul"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
+	"github.com/oakumhq/oakum/e2e/fleet/nomad"
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
@@ -131,15 +134,15 @@ fault "api-stale" {
 	synctest.Test(t, func(t *testing.T) {
 		f, err := d.Found(time.Now())
 		must.NoError(t, err)
-		m := NewModel(f)
-		sandbox := NewSandbox(m)
+		m := door.NewModel(f)
+		sandbox := nomad.NewSandbox(m)
 		defer sandbox.Close()
-		nomad, consul, metrics := NewNomad(m, sandbox), NewConsul(m), NewPrometheus(m, 0)
-		m.Update(func(f *fleet.Fleet) { d.ail(f, nomad, consul, metrics) })
+		jobs, services := nomad.New(m, sandbox), consul.New(m)
+		m.Update(func(f *fleet.Fleet) { d.ail(f, Health{"nomad": &jobs.Health, "consul": &services.Health}) })
 		began := time.Now()
 		// ask asks at a moment: the status, 0 when the connection breaks, what
 		// Nomad says of its leader, and how long it took.
-		ask := func(at time.Duration, door http.Handler, path string) (status int, contact string, took time.Duration) {
+		ask := func(at time.Duration, api http.Handler, path string) (status int, contact string, took time.Duration) {
 			time.Sleep(time.Until(began.Add(at)))
 			m.View(func(*fleet.Fleet) {}) // what is due by now happens
 			w, asked := httptest.NewRecorder(), time.Now()
@@ -149,29 +152,29 @@ fault "api-stale" {
 					status = 0
 				}
 			}()
-			door.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+			api.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 			return w.Code, w.Header().Get("X-Nomad-Lastcontact"), 0
 		}
-		const job, stale, services = "/v1/job/web", "/v1/job/web?stale", "/v1/catalog/services"
+		const job, stale, catalog = "/v1/job/web", "/v1/job/web?stale", "/v1/catalog/services"
 		for _, c := range []struct {
 			at      time.Duration
-			door    http.Handler
+			api     http.Handler
 			path    string
 			status  int
 			contact string
 			took    time.Duration
 		}{
-			{9 * time.Second, nomad, job, 200, "0", 0},
-			{11 * time.Second, nomad, job, 0, "", 0},
-			{12 * time.Second, consul, services, 200, "", 0},
-			{21 * time.Second, nomad, job, 200, "0", 0},
-			{31 * time.Second, consul, services, 200, "", 3 * time.Second},
-			{41 * time.Second, consul, services, 200, "", 0},
-			{51 * time.Second, nomad, job, 500, "", 0},
-			{52 * time.Second, nomad, stale, 200, "7000", 0},
-			{61 * time.Second, nomad, job, 200, "0", 0},
+			{9 * time.Second, jobs, job, 200, "0", 0},
+			{11 * time.Second, jobs, job, 0, "", 0},
+			{12 * time.Second, services, catalog, 200, "", 0},
+			{21 * time.Second, jobs, job, 200, "0", 0},
+			{31 * time.Second, services, catalog, 200, "", 3 * time.Second},
+			{41 * time.Second, services, catalog, 200, "", 0},
+			{51 * time.Second, jobs, job, 500, "", 0},
+			{52 * time.Second, jobs, stale, 200, "7000", 0},
+			{61 * time.Second, jobs, job, 200, "0", 0},
 		} {
-			status, contact, took := ask(c.at, c.door, c.path)
+			status, contact, took := ask(c.at, c.api, c.path)
 			must.Eq(t, c.status, status, must.Sprint(c.at))
 			must.Eq(t, c.contact, contact, must.Sprint(c.at))
 			must.Eq(t, c.took, took, must.Sprint(c.at))

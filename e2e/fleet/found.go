@@ -10,6 +10,7 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/oakumhq/oakum/e2e/fleet/nomad"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 )
@@ -42,7 +43,7 @@ func (d *Description) Found(now time.Time) (*fleet.Fleet, error) {
 	}
 	f.Behave(d.behaviour)
 	for i := range d.Services {
-		job, err := FromNomad(d.Services[i].job())
+		job, err := nomad.FromNomad(d.Services[i].job())
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", d.Services[i].Name, err)
 		}

@@ -11,6 +11,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oakumhq/oakum/e2e/fleet/consul"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
+	"github.com/oakumhq/oakum/e2e/fleet/nomad"
+	"github.com/oakumhq/oakum/e2e/fleet/prometheus"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/mesh"
 )
@@ -33,7 +37,7 @@ type Addresses struct {
 
 // Loopback is any free port of this machine for each API.
 func Loopback() Addresses {
-	const free = loopback + ":0"
+	const free = door.Host + ":0"
 	return Addresses{Nomad: free, Consul: free, Prometheus: free, Issuer: free}
 }
 
@@ -42,25 +46,28 @@ type Served struct {
 	// URLs of the APIs.
 	NomadURL, ConsulURL, PrometheusURL, IssuerURL string
 
-	Model  *Model
-	Consul *Consul
+	Model  *door.Model
+	Consul *consul.Door
 	Issuer *Issuer
 
-	sandbox *Sandbox
+	sandbox *nomad.Sandbox
 	servers []*http.Server
 	cancel  context.CancelFunc
 	group   sync.WaitGroup
 }
 
+// Health is the health of each API, by its name: nomad, consul and prometheus.
+type Health map[string]*door.Health
+
 // Options say how a fleet is served. What is nil or 0 has a default.
 type Options struct {
 	At       Addresses
-	Audience string                 // whom identity tokens are made for
-	Scrape   time.Duration          // interval, as for NewPrometheus
-	Work     func(fleet.Build) Work // as Sandbox.Work
-	Mesh     func(*mesh.Mesh)       // prepares Consul's state
+	Audience string                       // whom identity tokens are made for
+	Scrape   time.Duration                // interval, as for prometheus.New
+	Work     func(fleet.Build) nomad.Work // as Sandbox.Work
+	Mesh     func(*mesh.Mesh)             // prepares Consul's state
 	// Ail has something ail the APIs, now or later; it holds the model's lock.
-	Ail func(*fleet.Fleet, *Nomad, *Consul, *Prometheus)
+	Ail func(*fleet.Fleet, Health)
 }
 
 // Serve founds the fleet of a description and serves it until Close. Its
@@ -76,25 +83,27 @@ func Serve(ctx context.Context, d *Description, at Addresses, audience string) (
 // ServeFleet serves a fleet until Close. Nobody else may use it from now on.
 func ServeFleet(ctx context.Context, f *fleet.Fleet, o Options) (*Served, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Served{Model: NewModel(f), cancel: cancel}
-	s.sandbox = NewSandbox(s.Model)
+	s := &Served{Model: door.NewModel(f), cancel: cancel}
+	s.sandbox = nomad.NewSandbox(s.Model)
 	s.sandbox.Work = o.Work
-	s.Consul = NewConsul(s.Model)
+	s.Consul = consul.New(s.Model)
 	if o.Mesh != nil {
 		s.Consul.Mesh(o.Mesh)
 	}
-	nomad, metrics := NewNomad(s.Model, s.sandbox), NewPrometheus(s.Model, o.Scrape)
+	jobs, metrics := nomad.New(s.Model, s.sandbox), prometheus.New(s.Model, o.Scrape)
 	if o.Ail != nil {
-		s.Model.Update(func(f *fleet.Fleet) { o.Ail(f, nomad, s.Consul, metrics) })
+		s.Model.Update(func(f *fleet.Fleet) {
+			o.Ail(f, Health{"nomad": &jobs.Health, "consul": &s.Consul.Health, "prometheus": &metrics.Health})
+		})
 	}
 	s.group.Go(func() { s.Model.Run(ctx) })
 
-	for _, door := range []struct {
+	for _, api := range []struct {
 		what, address string
 		url           *string
 		open          func(url string) (http.Handler, error)
 	}{
-		{"nomad", o.At.Nomad, &s.NomadURL, func(string) (http.Handler, error) { return nomad, nil }},
+		{"nomad", o.At.Nomad, &s.NomadURL, func(string) (http.Handler, error) { return jobs, nil }},
 		{"consul", o.At.Consul, &s.ConsulURL, func(string) (http.Handler, error) { return s.Consul, nil }},
 		{"prometheus", o.At.Prometheus, &s.PrometheusURL, func(string) (http.Handler, error) { return metrics, nil }},
 		{"the issuer", o.At.Issuer, &s.IssuerURL, func(url string) (h http.Handler, err error) {
@@ -102,14 +111,14 @@ func ServeFleet(ctx context.Context, f *fleet.Fleet, o Options) (*Served, error)
 			return s.Issuer, err
 		}},
 	} {
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", door.address)
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", api.address)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("serve %s: %w", door.what, err), s.Close())
+			return nil, errors.Join(fmt.Errorf("serve %s: %w", api.what, err), s.Close())
 		}
-		*door.url = "http://" + listener.Addr().String()
-		handler, err := door.open(*door.url)
+		*api.url = "http://" + listener.Addr().String()
+		handler, err := api.open(*api.url)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("serve %s: %w", door.what, err), listener.Close(), s.Close())
+			return nil, errors.Join(fmt.Errorf("serve %s: %w", api.what, err), listener.Close(), s.Close())
 		}
 		server := &http.Server{
 			Handler: handler, ReadHeaderTimeout: headerTimeout,
@@ -134,8 +143,8 @@ func (s *Served) Close() error {
 }
 
 // work is what a twin does: as its service, and as its build has it.
-func (d *Description) work(b fleet.Build) Work {
-	w := Work{Harm: d.behaviour(b).Harm}
+func (d *Description) work(b fleet.Build) nomad.Work {
+	w := nomad.Work{Harm: d.behaviour(b).Harm}
 	for _, s := range d.Services {
 		if s.Name == b.Group.Name {
 			w.Service = s.load()

@@ -9,7 +9,7 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
-	doors "github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/e2e/fleet/nomad"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 )
@@ -71,7 +71,7 @@ func found(s settings, now time.Time) (*fleet.Fleet, error) {
 		return fleet.Behaviour{Boot: time.Second, BootMost: 2 * time.Second}
 	})
 	for i := range s.services {
-		job, err := doors.FromNomad(job(name(i), s.instances, whom[i]))
+		job, err := nomad.FromNomad(job(name(i), s.instances, whom[i]))
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", name(i), err)
 		}

@@ -1,4 +1,4 @@
-package fleet
+package nomad
 
 import (
 	"cmp"
@@ -14,7 +14,7 @@ import (
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
-func (n *Nomad) jobRoutes() map[string]any {
+func (n *Door) jobRoutes() map[string]any {
 	const job = "/v1/job/{job}"
 	return map[string]any{
 		"/v1/jobs":                              reader(n.listJobs),
@@ -46,10 +46,10 @@ func (n *Nomad) jobRoutes() map[string]any {
 	}
 }
 
-// jobMaxCount is how many instances Nomad takes of one job, as its default is.
-const jobMaxCount = 50_000
+// JobMaxCount is how many instances Nomad takes of one job, as its default is.
+const JobMaxCount = 50_000
 
-func (n *Nomad) listJobs(f *fleet.Fleet, q *question) (any, uint64, error) {
+func (n *Door) listJobs(f *fleet.Fleet, q *question) (any, uint64, error) {
 	out := []*nomadapi.JobListStub{}
 	prefix, meta := q.query("prefix"), q.flag("meta")
 	for _, id := range f.JobIDs() {
@@ -118,7 +118,7 @@ func readJob(f *fleet.Fleet, q *question) (any, uint64, error) {
 	return out, j.StatusIndex, err
 }
 
-func (n *Nomad) register(f *fleet.Fleet, q *question) (any, error) {
+func (n *Door) register(f *fleet.Fleet, q *question) (any, error) {
 	var req nomadapi.JobRegisterRequest
 	if err := q.body(&req); err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ func registered(f *fleet.Fleet, done fleet.Registered) (any, error) {
 }
 
 // accept checks a job as Nomad does, with its words, and translates it.
-func (n *Nomad) accept(job *nomadapi.Job) (fleet.Job, error) {
+func (n *Door) accept(job *nomadapi.Job) (fleet.Job, error) {
 	if job == nil || orZero(job.ID) == "" {
 		return fleet.Job{}, answer(http.StatusBadRequest, "Job must be specified")
 	}
@@ -200,7 +200,7 @@ func nonsense(job *nomadapi.Job) []string {
 		} else {
 			seen[*g.Name] = i + 1
 		}
-		count += min(*g.Count, jobMaxCount+1) // so that the sum holds
+		count += min(*g.Count, JobMaxCount+1) // so that the sum holds
 		var bad []string
 		if *g.Count < 0 {
 			bad = append(bad, "Task group count can't be negative")
@@ -215,8 +215,8 @@ func nonsense(job *nomadapi.Job) []string {
 			words = append(words, fmt.Sprintf("Task group %s validation failed: %v", *g.Name, complaint(bad)))
 		}
 	}
-	if count > jobMaxCount {
-		words = append(words, fmt.Sprintf("total count was greater than configured job_max_count: %d > %d", count, jobMaxCount))
+	if count > JobMaxCount {
+		words = append(words, fmt.Sprintf("total count was greater than configured job_max_count: %d > %d", count, JobMaxCount))
 	}
 	return words
 }
@@ -332,8 +332,8 @@ func scale(f *fleet.Fleet, q *question) (any, error) {
 	for _, g := range j.Groups {
 		total += int64(g.Count)
 	}
-	if total > jobMaxCount {
-		return nil, answer(http.StatusInternalServerError, "total count was greater than configured job_max_count: %d > %d", total, jobMaxCount)
+	if total > JobMaxCount {
+		return nil, answer(http.StatusInternalServerError, "total count was greater than configured job_max_count: %d > %d", total, JobMaxCount)
 	}
 	done, err := f.Scale(api.TargetRef{Namespace: id.Namespace, Job: id.ID, Group: group}, int(*req.Count))
 	if err != nil {

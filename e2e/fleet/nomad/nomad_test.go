@@ -1,4 +1,4 @@
-package fleet_test
+package nomad_test
 
 import (
 	"io"
@@ -10,17 +10,18 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	served "github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
+	served "github.com/oakumhq/oakum/e2e/fleet/nomad"
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
 // TestNomadRefusesNonsense holds that no request ends the model or a connection.
 func TestNomadRefusesNonsense(t *testing.T) {
 	t.Parallel()
-	m := served.NewModel(fleet.New(1, time.Now()))
+	m := door.NewModel(fleet.New(1, time.Now()))
 	sandbox := served.NewSandbox(m)
-	door := httptest.NewServer(served.NewNomad(m, sandbox))
-	t.Cleanup(func() { door.Close(); sandbox.Close() })
+	server := httptest.NewServer(served.New(m, sandbox))
+	t.Cleanup(func() { server.Close(); sandbox.Close() })
 	const register, group = "/v1/jobs", `{"Job":{"ID":"x","Name":"x","Type":"service","TaskGroups":[{"Name":"g","Count":1,"Tasks":[{"Name":"t","Driver":"docker"}]}]}}`
 	for _, tc := range []struct {
 		name, path, body string
@@ -38,7 +39,7 @@ func TestNomadRefusesNonsense(t *testing.T) {
 		{"too many of a group", "/v1/job/x/scale", `{"Count":2000000000,"Target":{"Group":"g"}}`, http.StatusInternalServerError, "2000000000 > 50000"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, door.URL+tc.path, strings.NewReader(tc.body))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, server.URL+tc.path, strings.NewReader(tc.body))
 			must.NoError(t, err)
 			res, err := http.DefaultClient.Do(req)
 			must.NoError(t, err)

@@ -1,4 +1,4 @@
-package fleet_test
+package consul_test
 
 import (
 	"context"
@@ -16,49 +16,20 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	served "github.com/oakumhq/oakum/e2e/fleet"
+	served "github.com/oakumhq/oakum/e2e/fleet/consul"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
+	"github.com/oakumhq/oakum/e2e/fleet/fixture"
 	"github.com/oakumhq/oakum/internal/consul"
 	"github.com/oakumhq/oakum/internal/fleet"
-	"github.com/oakumhq/oakum/internal/fleet/load"
 	"github.com/oakumhq/oakum/internal/fleet/mesh"
 	"github.com/oakumhq/oakum/internal/graph"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
-// shop is a fleet that has run for an hour: front calls catalog, which calls
-// store; all are in the mesh.
-func shop(t testing.TB) *fleet.Fleet {
+func consulOf(t *testing.T, f *fleet.Fleet) (*door.Model, *served.Door, *httptest.Server, *consul.Client) {
 	t.Helper()
-	f := fleet.New(1, time.Now().Add(-time.Hour))
-	for i := range 3 {
-		f.AddNode(fleet.Node{Name: fmt.Sprintf("node-%d", i), CPU: 100_000, MemoryMB: 100_000})
-	}
-	must.NoError(t, f.Load(load.Topology{Services: []load.Service{
-		{Name: "front", Rate: 30, Calls: []load.Call{{To: "catalog", Each: 2}}},
-		{Name: "catalog", Errors: 0.01, Latency: 20 * time.Millisecond, Calls: []load.Call{{To: "store"}}},
-		{Name: "store", Disk: 3},
-	}}))
-	for _, name := range []string{"front", "catalog", "store"} {
-		_, err := f.Register(job(name, 3, "1"), false, 0)
-		must.NoError(t, err)
-	}
-	f.Advance(time.Now())
-	return f
-}
-
-func job(name string, count int, image string) fleet.Job {
-	up := map[string][]string{"front": {"catalog"}, "catalog": {"store"}}
-	return fleet.Job{JobID: fleet.JobID{Namespace: "default", ID: name}, Groups: []fleet.Group{{
-		Name: "app", Count: count, Update: &fleet.Update{MaxParallel: count, HealthCheck: fleet.HealthManual}, Ports: []string{"http"},
-		Services: []fleet.Service{{Name: name, Port: "http", Checked: true, Connect: true, Upstreams: up[name], Tags: []string{"metrics"}}},
-		Tasks:    []fleet.Task{{Name: "main", Driver: "docker", Config: map[string]any{"image": name + ":" + image}}},
-	}}}
-}
-
-func consulOf(t *testing.T, f *fleet.Fleet) (*served.Model, *served.Consul, *httptest.Server, *consul.Client) {
-	t.Helper()
-	m := served.NewModel(f)
-	c := served.NewConsul(m)
+	m := door.NewModel(f)
+	c := served.New(m)
 	s := httptest.NewServer(c)
 	t.Cleanup(s.Close)
 	cl, err := consul.New(consul.Config{Address: s.URL})
@@ -81,7 +52,7 @@ func vendor(t *testing.T, s *httptest.Server) *consulapi.Client {
 
 func TestConsulTellsOfTheMesh(t *testing.T) {
 	t.Parallel()
-	m, c, _, cl := consulOf(t, shop(t))
+	m, c, _, cl := consulOf(t, fixture.Shop(t))
 	got, partial, err := cl.Mesh(t.Context())
 	must.NoError(t, err)
 	must.Eq(t, "", partial)
@@ -106,7 +77,7 @@ func TestConsulTellsOfTheMesh(t *testing.T) {
 	must.MapNotContainsKey(t, checks, one.ID)
 
 	t.Log("what a token hides is told")
-	c.SetFault(served.ConsulFault{Hidden: []string{"store"}})
+	c.SetFault(door.Fault{Hidden: []string{"store"}})
 	got, partial, err = cl.Mesh(t.Context())
 	must.NoError(t, err)
 	must.StrContains(t, partial, "consul hides some services from this token")
@@ -115,7 +86,7 @@ func TestConsulTellsOfTheMesh(t *testing.T) {
 
 func TestConsulKeepsIntentions(t *testing.T) {
 	t.Parallel()
-	_, c, s, cl := consulOf(t, shop(t))
+	_, c, s, cl := consulOf(t, fixture.Shop(t))
 	theirs := vendor(t, s)
 	p, partial, err := cl.Intentions(t.Context())
 	must.NoError(t, err)
@@ -168,7 +139,7 @@ func TestConsulKeepsIntentions(t *testing.T) {
 // query that it concerns.
 func TestConsulWakesItsWatchers(t *testing.T) {
 	t.Parallel()
-	m, _, s, cl := consulOf(t, shop(t))
+	m, _, s, cl := consulOf(t, fixture.Shop(t))
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var group sync.WaitGroup
@@ -190,14 +161,17 @@ func TestConsulWakesItsWatchers(t *testing.T) {
 	for len(changed) > 0 {
 		<-changed
 	}
-	m.Update(func(f *fleet.Fleet) { _, err := f.Register(job("front", 5, "1"), false, 0); must.NoError(t, err) })
+	m.Update(func(f *fleet.Fleet) {
+		_, err := f.Register(fixture.Job("front", 5, "1"), false, 0)
+		must.NoError(t, err)
+	})
 	wait.For(t, "word of new instances", func() bool { return len(changed) > 0 })
 }
 
 // TestConsulBlocksUntilSomethingChanges asks as any client does.
 func TestConsulBlocksUntilSomethingChanges(t *testing.T) {
 	t.Parallel()
-	m, _, s, _ := consulOf(t, shop(t))
+	m, _, s, _ := consulOf(t, fixture.Shop(t))
 	theirs := vendor(t, s)
 	_, meta, err := theirs.ConfigEntries().List(consulapi.ServiceRouter, nil)
 	must.NoError(t, err)
@@ -214,7 +188,10 @@ func TestConsulBlocksUntilSomethingChanges(t *testing.T) {
 		answered <- next.LastIndex
 	}()
 	// What is not asked for wakes nobody.
-	m.Update(func(f *fleet.Fleet) { _, err := f.Register(job("front", 4, "1"), false, 0); must.NoError(t, err) })
+	m.Update(func(f *fleet.Fleet) {
+		_, err := f.Register(fixture.Job("front", 4, "1"), false, 0)
+		must.NoError(t, err)
+	})
 	_, same, err = theirs.ConfigEntries().List(consulapi.ServiceRouter, nil)
 	must.NoError(t, err)
 	must.Eq(t, meta.LastIndex, same.LastIndex)
@@ -227,7 +204,7 @@ func TestConsulBlocksUntilSomethingChanges(t *testing.T) {
 // leave.
 func TestConsulKnowsOakum(t *testing.T) {
 	t.Parallel()
-	_, _, s, cl := consulOf(t, shop(t))
+	_, _, s, cl := consulOf(t, fixture.Shop(t))
 	well := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(well.Close)
 	for name, health := range map[string]string{"asked": well.URL, "reports": ""} {
@@ -265,8 +242,8 @@ func TestConsulKnowsOakum(t *testing.T) {
 
 func TestConsulFails(t *testing.T) {
 	t.Parallel()
-	_, c, s, cl := consulOf(t, shop(t))
-	for _, fault := range []served.ConsulFault{{Away: true}, {Leaderless: time.Minute}} { // what follows asks a leaderless one
+	_, c, s, cl := consulOf(t, fixture.Shop(t))
+	for _, fault := range []door.Fault{{Away: true}, {Stale: time.Minute}} { // what follows asks a leaderless one
 		c.SetFault(fault)
 		_, _, err := cl.Mesh(t.Context())
 		must.True(t, api.IsCode(err, api.CodeUnavailable), must.Sprintf("%+v: %v", fault, err))
@@ -276,12 +253,12 @@ func TestConsulFails(t *testing.T) {
 	must.False(t, meta.KnownLeader)
 	must.Eq(t, time.Minute, meta.LastContact)
 
-	c.SetFault(served.ConsulFault{Slow: time.Hour})
+	c.SetFault(door.Fault{Slow: time.Hour})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, _, err = cl.Mesh(ctx)
 	must.True(t, api.IsCode(err, api.CodeTimeout), must.Sprint(err))
-	c.SetFault(served.ConsulFault{})
+	c.SetFault(door.Fault{})
 	_, _, err = cl.Mesh(t.Context())
 	must.NoError(t, err)
 	_, err = cl.Peers(t.Context(), "oakum", "elsewhere", "")

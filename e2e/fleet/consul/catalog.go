@@ -1,16 +1,17 @@
-package fleet
+package consul
 
 import (
 	"slices"
 
 	consulapi "github.com/hashicorp/consul/api"
 
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/mesh"
 )
 
 // catalogRoutes are the reads of what is registered.
-func (c *Consul) catalogRoutes() {
+func (c *Door) catalogRoutes() {
 	catalog, checks := fleet.TableCatalog, fleet.TableChecks
 	c.mux.HandleFunc("GET /v1/catalog/services", c.read(services, catalog))
 	c.mux.HandleFunc("GET /v1/catalog/service/{name}", c.read(instances, catalog))
@@ -58,7 +59,7 @@ func instances(a *asked) (any, error) {
 	out := []row{}
 	for _, r := range a.found() {
 		out = append(out, row{ServiceKind: consulapi.ServiceKind(r.Kind), CatalogService: consulapi.CatalogService{
-			Node: r.Node, Address: r.Address, Datacenter: datacenter, ServiceID: r.ID, ServiceName: r.Service, ServiceAddress: r.Address,
+			Node: r.Node, Address: r.Address, Datacenter: door.Datacenter, ServiceID: r.ID, ServiceName: r.Service, ServiceAddress: r.Address,
 			ServicePort: r.Port, ServiceTags: r.Tags, ServiceMeta: r.Meta, ServiceProxy: proxyOf(r),
 			CreateIndex: r.CreateIndex, ModifyIndex: r.ModifyIndex,
 		}})
@@ -83,7 +84,7 @@ func proxyOf(r *mesh.Registration) *consulapi.AgentServiceConnectProxyConfig {
 func serviceOf(r *mesh.Registration) *consulapi.AgentService {
 	return &consulapi.AgentService{
 		Kind: consulapi.ServiceKind(r.Kind), ID: r.ID, Service: r.Service, Tags: r.Tags, Meta: r.Meta, Address: r.Address, Port: r.Port,
-		Proxy: proxyOf(r), Datacenter: datacenter, CreateIndex: r.CreateIndex, ModifyIndex: r.ModifyIndex,
+		Proxy: proxyOf(r), Datacenter: door.Datacenter, CreateIndex: r.CreateIndex, ModifyIndex: r.ModifyIndex,
 	}
 }
 
@@ -98,7 +99,7 @@ func health(a *asked) (any, error) {
 	out := []*consulapi.ServiceEntry{}
 	for _, r := range a.found() {
 		entry := &consulapi.ServiceEntry{
-			Node:    &consulapi.Node{ID: r.Node, Node: r.Node, Address: r.Address, Datacenter: datacenter},
+			Node:    &consulapi.Node{ID: r.Node, Node: r.Node, Address: r.Address, Datacenter: door.Datacenter},
 			Service: serviceOf(r),
 		}
 		for _, c := range a.mesh.Checks(r) {

@@ -1,4 +1,4 @@
-package fleet
+package consul
 
 import (
 	"encoding/json"
@@ -21,7 +21,7 @@ const (
 )
 
 // entryRoutes are config entries and intentions.
-func (c *Consul) entryRoutes() {
+func (c *Door) entryRoutes() {
 	c.mux.HandleFunc("GET /v1/config/{kind}", c.read(listEntries, fleet.TableEntries))
 	c.mux.HandleFunc("GET /v1/config/{kind}/{name}", c.read(readEntry, fleet.TableEntries))
 	c.mux.HandleFunc("PUT /v1/config", c.write(writeEntry))

@@ -1,4 +1,6 @@
-package fleet
+// Package consul serves the parts of Consul's HTTP API that internal/consul uses
+// over a fleet in memory, and a few that people look at.
+package consul
 
 import (
 	"cmp"
@@ -15,13 +17,12 @@ import (
 	consulapi "github.com/hashicorp/consul/api"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/mesh"
 )
 
 const (
-	// datacenter is the one that there is.
-	datacenter = "dc1"
 	// consulVersion is the Consul whose answers these are.
 	consulVersion = "1.22.5"
 	// blockFor is how long a blocking query waits that does not say; blockMost is
@@ -29,32 +30,23 @@ const (
 	blockFor, blockMost = 5 * time.Minute, 10 * time.Minute
 )
 
-// ConsulFault is what ails Consul's API. The zero value is health.
-type ConsulFault struct {
-	Away bool          // connections break
-	Slow time.Duration // every answer takes so long
-	// Leaderless has consistent and default reads, and writes, fail; stale ones are
-	// answered, and say that their server last heard of a leader so long ago.
-	Leaderless time.Duration
-	// Hidden are services that the caller may not see, nor anything that names them.
-	Hidden []string
-}
-
-// Consul serves Consul's HTTP API over a model. It is safe for concurrent use.
-type Consul struct {
-	mux   *http.ServeMux
-	model *Model
-	mesh  *mesh.Mesh // guarded by the model
+// Door serves Consul's HTTP API over a model. It is safe for concurrent use.
+type Door struct {
+	door.Health
+	handler http.Handler
+	mux     *http.ServeMux
+	model   *door.Model
+	mesh    *mesh.Mesh // guarded by the model
 
 	mu     sync.Mutex
-	fault  ConsulFault
 	probes map[string]*probe // by ID of the check
 }
 
-// NewConsul returns what serves Consul's API: the parts of it that
+// New returns what serves Consul's API: the parts of it that
 // internal/consul uses, and a few that people look at.
-func NewConsul(m *Model) *Consul {
-	c := &Consul{mux: http.NewServeMux(), model: m, probes: map[string]*probe{}}
+func New(m *door.Model) *Door {
+	c := &Door{mux: http.NewServeMux(), model: m, probes: map[string]*probe{}}
+	c.handler = c.Ailing(inDatacenter(c.Led(c.mux)))
 	m.Update(func(f *fleet.Fleet) { c.mesh = mesh.New(f) })
 	c.catalogRoutes()
 	c.entryRoutes()
@@ -63,62 +55,22 @@ func NewConsul(m *Model) *Consul {
 }
 
 // Mesh calls do with Consul's state, under the model's lock.
-func (c *Consul) Mesh(do func(*mesh.Mesh)) {
+func (c *Door) Mesh(do func(*mesh.Mesh)) {
 	c.model.Update(func(*fleet.Fleet) { do(c.mesh) })
 }
 
-// SetFault has something ail the API from now on.
-func (c *Consul) SetFault(f ConsulFault) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.fault = f
-}
-
-func (c *Consul) ails() ConsulFault {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.fault
-}
-
 // ServeHTTP implements http.Handler.
-func (c *Consul) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	fault := c.ails()
-	if fault.Away {
-		hangUp()
-	}
-	if !pause(r.Context(), fault.Slow) {
-		return
-	}
-	query := r.URL.Query()
-	if dc := query.Get("dc"); dc != "" && dc != datacenter {
-		http.Error(w, "No path to datacenter", http.StatusInternalServerError)
-		return
-	}
-	if fault.Leaderless > 0 && !query.Has("stale") {
-		http.Error(w, "No cluster leader", http.StatusInternalServerError)
-		return
-	}
-	c.mux.ServeHTTP(w, r)
-}
+func (c *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
 
-// hangUp closes the caller's connection without an answer.
-func hangUp() {
-	panic(http.ErrAbortHandler) //nolint:forbidigo // it is how a handler tells net/http to do that
-}
-
-// pause waits, and reports whether the caller still does.
-func pause(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
-		return true
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+// inDatacenter refuses what is asked of another datacenter.
+func inDatacenter(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if dc := r.URL.Query().Get("dc"); dc != "" && dc != door.Datacenter {
+			http.Error(w, "No path to datacenter", http.StatusInternalServerError)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // mostBody bounds what a caller sends.
@@ -136,9 +88,9 @@ type asked struct {
 type look func(*asked) (any, error)
 
 // read serves reads that block until a table has changed.
-func (c *Consul) read(do look, tables ...fleet.Table) http.HandlerFunc {
+func (c *Door) read(do look, tables ...fleet.Table) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		fault := c.ails()
+		fault := c.Fault()
 		ask := &asked{Request: r, mesh: c.mesh, hidden: map[string]bool{}}
 		for _, name := range fault.Hidden {
 			ask.hidden[name] = true
@@ -150,17 +102,17 @@ func (c *Consul) read(do look, tables ...fleet.Table) http.HandlerFunc {
 		}
 		h := w.Header()
 		h.Set("X-Consul-Index", strconv.FormatUint(index, 10))
-		h.Set("X-Consul-KnownLeader", strconv.FormatBool(fault.Leaderless == 0))
-		h.Set("X-Consul-LastContact", strconv.FormatInt(fault.Leaderless.Milliseconds(), 10))
+		h.Set("X-Consul-KnownLeader", strconv.FormatBool(fault.Stale == 0))
+		h.Set("X-Consul-LastContact", strconv.FormatInt(fault.Stale.Milliseconds(), 10))
 		if len(fault.Hidden) > 0 {
 			h.Set("X-Consul-Results-Filtered-By-ACLs", "true")
 		}
-		reply(w, body)
+		door.Reply(w, body)
 	}
 }
 
 // block waits for a change when the caller asks for that, and makes the answer.
-func (c *Consul) block(ask *asked, do look, tables []fleet.Table) (body any, index uint64, err error) {
+func (c *Door) block(ask *asked, do look, tables []fleet.Table) (body any, index uint64, err error) {
 	query := ask.URL.Query()
 	after, err := number(query.Get("index"))
 	if err != nil {
@@ -204,7 +156,7 @@ func number(text string) (uint64, error) {
 }
 
 // write serves what changes something.
-func (c *Consul) write(do look) http.HandlerFunc {
+func (c *Door) write(do look) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		sent, err := io.ReadAll(io.LimitReader(r.Body, mostBody))
 		var body any
@@ -215,17 +167,8 @@ func (c *Consul) write(do look) http.HandlerFunc {
 			refuse(w, err)
 			return
 		}
-		reply(w, body)
+		door.Reply(w, body)
 	}
-}
-
-// reply answers with JSON, or with nothing.
-func reply(w http.ResponseWriter, body any) {
-	if body == nil {
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // a caller that has gone has its own error
 }
 
 // refuse answers with an error as Consul does: a status and a line of text.
@@ -246,9 +189,9 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 // agentRoutes are what an agent answers by itself.
-func (c *Consul) agentRoutes() {
+func (c *Door) agentRoutes() {
 	c.mux.HandleFunc("GET /v1/agent/self", c.read(func(*asked) (any, error) {
-		return map[string]any{"Config": map[string]any{"Datacenter": datacenter, "NodeName": "consul", "Version": consulVersion, "Server": true}}, nil
+		return map[string]any{"Config": map[string]any{"Datacenter": door.Datacenter, "NodeName": "consul", "Version": consulVersion, "Server": true}}, nil
 	}))
 	c.mux.HandleFunc("GET /v1/status/leader", c.read(func(*asked) (any, error) { return "127.0.0.1:8300", nil }))
 	c.mux.HandleFunc("GET /v1/agent/service/{id}", c.read(agentService))
@@ -273,7 +216,7 @@ func agentService(a *asked) (any, error) {
 	return serviceOf(r), nil
 }
 
-func (c *Consul) register(a *asked) (any, error) {
+func (c *Door) register(a *asked) (any, error) {
 	var in consulapi.AgentServiceRegistration
 	if err := json.Unmarshal(a.body, &in); err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "Request decode failed: %v", err)

@@ -1,4 +1,4 @@
-package fleet
+package nomad
 
 import (
 	"cmp"
@@ -17,13 +17,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
 const (
-	loopback = "127.0.0.1"
 	// measured is how often a client measures what its tasks use.
 	measured = time.Second
 	// recently is the time over which a twin's rate is counted: shorter than the
@@ -63,7 +63,7 @@ type Sandbox struct {
 	// nothing.
 	Written func(a *fleet.Alloc) Files
 
-	model   *Model
+	model   *door.Model
 	began   time.Time
 	seen    uint64 // index of the last event that was looked at; guarded by the model
 	servers map[string]*twinServer
@@ -73,7 +73,7 @@ type Sandbox struct {
 }
 
 // NewSandbox makes the sandbox of a model. Close ends it.
-func NewSandbox(m *Model) *Sandbox {
+func NewSandbox(m *door.Model) *Sandbox {
 	s := &Sandbox{model: m, began: time.Now(), servers: map[string]*twinServer{}, baked: map[string]string{}}
 	m.After(s.follow)
 	return s
@@ -124,7 +124,7 @@ func (s *Sandbox) follow(f *fleet.Fleet) {
 
 // open listens for a twin.
 func (s *Sandbox) open(a *fleet.Alloc) {
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(loopback, "0"))
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(door.Host, "0"))
 	if err != nil {
 		s.failed = cmp.Or(s.failed, fmt.Errorf("serve twin %s: %w", a.Job.ID, err))
 		return

@@ -1,4 +1,4 @@
-package fleet
+package prometheus
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/prometheus/tsdb/chunks"
 	"github.com/prometheus/prometheus/util/annotations"
 
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 )
@@ -25,8 +26,8 @@ const batch = 2000
 
 // querier selects series of the model.
 type querier struct {
-	p          *Prometheus
-	fault      PrometheusFault
+	p          *Door
+	fault      door.Fault
 	mint, maxt int64
 }
 
@@ -44,7 +45,7 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 	s := &selection{querier: q, hints: hints, matchers: matchers, families: wanted}
 	var all []*load.Instance
 	q.p.model.View(func(f *fleet.Fleet) {
-		s.now = f.Now().Add(-q.fault.Late).UnixMilli()
+		s.now = f.Now().Add(-q.fault.Stale).UnixMilli()
 		if f.Loads() != nil {
 			all = asksFor(f.Loads(), wanted, matchers)
 		}
@@ -63,7 +64,7 @@ func (q *querier) Select(ctx context.Context, sorted bool, hints *storage.Select
 		slices.SortFunc(s.out, func(a, b storage.Series) int { return labels.Compare(a.Labels(), b.Labels()) })
 	}
 	var warned annotations.Annotations
-	if len(q.fault.Silent) > 0 {
+	if len(q.fault.Hidden) > 0 {
 		warned = partly()
 	}
 	return &set{list: s.out, at: -1, warned: warned}
@@ -123,7 +124,7 @@ type selection struct {
 
 // read adds the series of one instance.
 func (s *selection) read(f *fleet.Fleet, in *load.Instance) {
-	if slices.Contains(s.fault.Silent, in.Name()) || !matches(s.matchers, "alloc_id", in.ID) && !anonymous(s.families) {
+	if slices.Contains(s.fault.Hidden, in.Name()) || !matches(s.matchers, "alloc_id", in.ID) && !anonymous(s.families) {
 		return
 	}
 	alloc, err := f.Alloc(in.ID)

@@ -1,4 +1,4 @@
-package fleet
+package nomad
 
 import (
 	"maps"
@@ -11,7 +11,7 @@ import (
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
-func (n *Nomad) nodeRoutes() map[string]any {
+func (n *Door) nodeRoutes() map[string]any {
 	routes := map[string]any{
 		"/v1/nodes":                   reader(listNodes),
 		"/v1/node/{node}":             reader(readNode),

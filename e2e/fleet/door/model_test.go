@@ -1,4 +1,4 @@
-package fleet_test
+package door_test
 
 import (
 	"context"
@@ -8,13 +8,13 @@ import (
 
 	"github.com/shoenig/test/must"
 
-	served "github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
 func TestModelKeepsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := served.NewModel(fleet.New(1, time.Now()))
+		m := door.NewModel(fleet.New(1, time.Now()))
 		ctx, cancel := context.WithCancel(t.Context())
 		go m.Run(ctx)
 		defer func() { cancel(); synctest.Wait() }()
@@ -40,7 +40,7 @@ func TestModelKeepsTime(t *testing.T) {
 
 func TestModelWakesWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := served.NewModel(fleet.New(1, time.Now()))
+		m := door.NewModel(fleet.New(1, time.Now()))
 		ctx, cancel := context.WithCancel(t.Context())
 		go m.Run(ctx)
 		defer func() { cancel(); synctest.Wait() }()

@@ -1,4 +1,4 @@
-package fleet
+package nomad
 
 import (
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -7,7 +7,7 @@ import (
 )
 
 // plan is a dry run.
-func (n *Nomad) plan(f *fleet.Fleet, q *question) (any, error) {
+func (n *Door) plan(f *fleet.Fleet, q *question) (any, error) {
 	var req nomadapi.JobPlanRequest
 	if err := q.body(&req); err != nil {
 		return nil, err

@@ -1,4 +1,4 @@
-package fleet
+package nomad
 
 import (
 	"encoding/json"
@@ -15,7 +15,7 @@ import (
 
 // allocStats is what an allocation uses now, measured once a second. Its task
 // that lives as long as it does uses all of that.
-func (n *Nomad) allocStats(f *fleet.Fleet, q *question) (any, uint64, error) {
+func (n *Door) allocStats(f *fleet.Fleet, q *question) (any, uint64, error) {
 	a, err := q.alloc(f)
 	if err != nil {
 		return nil, f.TableIndex(fleet.TableAllocs), err
@@ -45,7 +45,7 @@ func (n *Nomad) allocStats(f *fleet.Fleet, q *question) (any, uint64, error) {
 }
 
 // files looks for what an allocation has written.
-func (n *Nomad) files(r *http.Request, find func(*fleet.Alloc, Files) (string, error)) (string, error) {
+func (n *Door) files(r *http.Request, find func(*fleet.Alloc, Files) (string, error)) (string, error) {
 	q, err := ask(r)
 	if err != nil {
 		return "", err
@@ -61,7 +61,7 @@ func (n *Nomad) files(r *http.Request, find func(*fleet.Alloc, Files) (string, e
 }
 
 // logs answers with what a task has said.
-func (n *Nomad) logs(w http.ResponseWriter, r *http.Request) {
+func (n *Door) logs(w http.ResponseWriter, r *http.Request) {
 	text, err := n.files(r, func(a *fleet.Alloc, files Files) (string, error) {
 		task, kind := r.URL.Query().Get("task"), r.URL.Query().Get("type")
 		if kind != "stdout" && kind != "stderr" {
@@ -79,7 +79,7 @@ func (n *Nomad) logs(w http.ResponseWriter, r *http.Request) {
 
 // cat answers with a file. One that is not there is told of where its text would
 // be, as Nomad's servers do that ask a client.
-func (n *Nomad) cat(w http.ResponseWriter, r *http.Request) {
+func (n *Door) cat(w http.ResponseWriter, r *http.Request) {
 	text, err := n.files(r, func(a *fleet.Alloc, files Files) (string, error) {
 		return files.open(a, r.URL.Query().Get("path")), nil
 	})
@@ -87,7 +87,7 @@ func (n *Nomad) cat(w http.ResponseWriter, r *http.Request) {
 }
 
 // stream answers with a file in frames.
-func (n *Nomad) stream(w http.ResponseWriter, r *http.Request) {
+func (n *Door) stream(w http.ResponseWriter, r *http.Request) {
 	text, err := n.files(r, func(a *fleet.Alloc, files Files) (string, error) {
 		return files.open(a, r.URL.Query().Get("path")), nil
 	})
@@ -102,7 +102,7 @@ func (f Files) open(a *fleet.Alloc, path string) string {
 }
 
 // pour writes the part of a text that was asked for.
-func (n *Nomad) pour(w http.ResponseWriter, r *http.Request, text string, err error, plain bool) {
+func (n *Door) pour(w http.ResponseWriter, r *http.Request, text string, err error, plain bool) {
 	at := 0
 	if err == nil {
 		at, err = offset(r, len(text))

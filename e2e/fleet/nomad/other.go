@@ -1,4 +1,4 @@
-package fleet
+package nomad
 
 import (
 	"cmp"
@@ -13,12 +13,13 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
 type namespace = nomadapi.Namespace
 
-func (n *Nomad) otherRoutes() map[string]any {
+func (n *Door) otherRoutes() map[string]any {
 	routes := map[string]any{
 		"/v1/namespaces":                   reader(n.listNamespaces),
 		"/v1/namespace/{namespace}":        reader(n.readNamespace),
@@ -41,7 +42,7 @@ func (n *Nomad) otherRoutes() map[string]any {
 	return routes
 }
 
-func (n *Nomad) listNamespaces(f *fleet.Fleet, q *question) (any, uint64, error) {
+func (n *Door) listNamespaces(f *fleet.Fleet, q *question) (any, uint64, error) {
 	out := []*namespace{}
 	for _, name := range slices.Sorted(maps.Keys(n.namespaces)) {
 		if strings.HasPrefix(name, q.query("prefix")) {
@@ -51,7 +52,7 @@ func (n *Nomad) listNamespaces(f *fleet.Fleet, q *question) (any, uint64, error)
 	return out, f.Index(), nil
 }
 
-func (n *Nomad) readNamespace(f *fleet.Fleet, q *question) (any, uint64, error) {
+func (n *Door) readNamespace(f *fleet.Fleet, q *question) (any, uint64, error) {
 	space := n.namespaces[q.path("namespace")]
 	if space == nil {
 		return nil, f.Index(), answer(http.StatusNotFound, "Namespace not found")
@@ -59,7 +60,7 @@ func (n *Nomad) readNamespace(f *fleet.Fleet, q *question) (any, uint64, error) 
 	return space, max(1, space.ModifyIndex), nil
 }
 
-func (n *Nomad) putNamespace(f *fleet.Fleet, q *question) (any, error) {
+func (n *Door) putNamespace(f *fleet.Fleet, q *question) (any, error) {
 	var space namespace
 	if err := q.body(&space); err != nil {
 		return nil, err
@@ -75,7 +76,7 @@ func (n *Nomad) putNamespace(f *fleet.Fleet, q *question) (any, error) {
 	return struct{}{}, nil
 }
 
-func (n *Nomad) deleteNamespace(f *fleet.Fleet, q *question) (any, error) {
+func (n *Door) deleteNamespace(f *fleet.Fleet, q *question) (any, error) {
 	name := q.path("namespace")
 	for _, id := range f.JobIDs() {
 		if id.Namespace == name && f.Status(id) != "dead" {
@@ -89,7 +90,7 @@ func (n *Nomad) deleteNamespace(f *fleet.Fleet, q *question) (any, error) {
 	return struct{}{}, nil
 }
 
-func (n *Nomad) self(f *fleet.Fleet, _ *question) (any, uint64, error) {
+func (n *Door) self(f *fleet.Fleet, _ *question) (any, uint64, error) {
 	return &nomadapi.AgentSelf{
 		Config: map[string]any{"Region": region, "Datacenter": "dc1", "Version": map[string]any{"Version": nomadVersion}},
 		Member: member(),
@@ -99,7 +100,7 @@ func (n *Nomad) self(f *fleet.Fleet, _ *question) (any, uint64, error) {
 
 func member() nomadapi.AgentMember {
 	return nomadapi.AgentMember{
-		Name: "model." + region, Addr: loopback, Port: 4648, Status: "alive",
+		Name: "model." + region, Addr: door.Host, Port: 4648, Status: "alive",
 		Tags: map[string]string{"role": "nomad", "region": region, "dc": "dc1", "build": nomadVersion, "port": "4647"},
 	}
 }
@@ -114,11 +115,11 @@ func members(f *fleet.Fleet, _ *question) (any, uint64, error) {
 }
 
 func leader(f *fleet.Fleet, _ *question) (any, uint64, error) {
-	return loopback + ":4647", f.Index(), nil
+	return door.Host + ":4647", f.Index(), nil
 }
 
 func peers(f *fleet.Fleet, _ *question) (any, uint64, error) {
-	return []string{loopback + ":4647"}, f.Index(), nil
+	return []string{door.Host + ":4647"}, f.Index(), nil
 }
 
 func regions(f *fleet.Fleet, _ *question) (any, uint64, error) {
@@ -155,7 +156,7 @@ func (t topics) want(e fleet.Event) bool {
 }
 
 // events streams what happens, one batch a line, from an index on.
-func (n *Nomad) events(w http.ResponseWriter, r *http.Request) {
+func (n *Door) events(w http.ResponseWriter, r *http.Request) {
 	q, err := ask(r)
 	var want topics
 	if err == nil {
@@ -178,7 +179,7 @@ func (n *Nomad) events(w http.ResponseWriter, r *http.Request) {
 		var changed <-chan struct{}
 		n.model.View(func(f *fleet.Fleet) {
 			batches, index = n.since(f, index, q, want)
-			changed = n.model.changed
+			changed = n.model.Changed()
 		})
 		for _, b := range batches {
 			if err := json.NewEncoder(w).Encode(struct {
@@ -204,7 +205,7 @@ func (n *Nomad) events(w http.ResponseWriter, r *http.Request) {
 }
 
 // since is what happened after an index, a batch for each index.
-func (n *Nomad) since(f *fleet.Fleet, index uint64, q *question, want topics) ([]nomadapi.Events, uint64) {
+func (n *Door) since(f *fleet.Fleet, index uint64, q *question, want topics) ([]nomadapi.Events, uint64) {
 	list, _ := f.Events(index)
 	var out []nomadapi.Events
 	for _, e := range list {

@@ -1,4 +1,4 @@
-package fleet
+package consul
 
 import (
 	"context"
@@ -20,7 +20,7 @@ type probe struct {
 }
 
 // probe keeps a check that is made by HTTP; others are reported.
-func (c *Consul) probe(id string, k *consulapi.AgentServiceCheck) {
+func (c *Door) probe(id string, k *consulapi.AgentServiceCheck) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.probes, id)
@@ -38,7 +38,7 @@ func (c *Consul) probe(id string, k *consulapi.AgentServiceCheck) {
 }
 
 // due lists the checks that are to be made now, and takes them as made.
-func (c *Consul) due(now time.Time) map[string]probe {
+func (c *Door) due(now time.Time) map[string]probe {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	out := map[string]probe{}
@@ -52,7 +52,7 @@ func (c *Consul) due(now time.Time) map[string]probe {
 }
 
 // probed makes the checks that are due before an answer is given.
-func (c *Consul) probed(next http.HandlerFunc) http.HandlerFunc {
+func (c *Door) probed(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		for id, p := range c.due(time.Now()) {
 			status, output := p.ask(r.Context())

@@ -1,4 +1,4 @@
-package fleet
+package door
 
 import (
 	"context"
@@ -61,6 +61,10 @@ func (m *Model) follow() {
 	default:
 	}
 }
+
+// Changed is closed at the next change. It is for whoever is inside View, and sees
+// the fleet before that change.
+func (m *Model) Changed() <-chan struct{} { return m.changed }
 
 // Wait returns once the fleet's index is higher than the given one, or ctx ends.
 func (m *Model) Wait(ctx context.Context, index uint64) error {

@@ -1,4 +1,4 @@
-package fleet_test
+package prometheus_test
 
 import (
 	"encoding/json"
@@ -16,17 +16,19 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	served "github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
+	"github.com/oakumhq/oakum/e2e/fleet/fixture"
+	served "github.com/oakumhq/oakum/e2e/fleet/prometheus"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/prometheus"
 )
 
-func prometheusOf(t testing.TB, f *fleet.Fleet) (*served.Model, *served.Prometheus, *httptest.Server, *prometheus.Client) {
+func prometheusOf(t testing.TB, f *fleet.Fleet) (*door.Model, *served.Door, *httptest.Server, *prometheus.Client) {
 	t.Helper()
-	m := served.NewModel(f)
-	p := served.NewPrometheus(m, 0)
+	m := door.NewModel(f)
+	p := served.New(m, 0)
 	s := httptest.NewServer(p)
 	t.Cleanup(s.Close)
 	c, err := prometheus.New(prometheus.Config{Address: s.URL, Window: time.Minute, Timeout: time.Minute})
@@ -59,7 +61,7 @@ func expanded(text string) string {
 // otherwise gets a figure for each instance.
 func TestDefaultQueriesFindTheirSeries(t *testing.T) {
 	t.Parallel()
-	_, _, _, c := prometheusOf(t, shop(t))
+	_, _, _, c := prometheusOf(t, fixture.Shop(t))
 	q := kpi.DefaultQueries()
 	requests := query(t, c, expanded(q.Requests))
 	must.MapLen(t, 9, requests)
@@ -87,7 +89,7 @@ func TestDefaultQueriesFindTheirSeries(t *testing.T) {
 // given.
 func TestRatesAreTheLoads(t *testing.T) {
 	t.Parallel()
-	_, _, _, c := prometheusOf(t, shop(t))
+	_, _, _, c := prometheusOf(t, fixture.Shop(t))
 	for promql, want := range map[string]float64{
 		`sum(rate(http_requests_total{service="front"}[30m]))`:                                                                                          30,
 		`sum(rate(http_requests_total{service="catalog"}[30m]))`:                                                                                        60,
@@ -104,8 +106,8 @@ func TestRatesAreTheLoads(t *testing.T) {
 // TestTrafficIsSeen: both kinds of proxies tell who calls whom.
 func TestTrafficIsSeen(t *testing.T) {
 	t.Parallel()
-	_, _, _, c := prometheusOf(t, shop(t))
-	builtIn := job("front", 3, "1")
+	_, _, _, c := prometheusOf(t, fixture.Shop(t))
+	builtIn := fixture.Job("front", 3, "1")
 	builtIn.Groups[0].Meta = map[string]string{"proxy": "built-in"}
 	old := fleet.New(2, time.Now().Add(-time.Hour))
 	old.AddNode(fleet.Node{CPU: 100_000, MemoryMB: 100_000})
@@ -145,7 +147,7 @@ func TestTrafficIsSeen(t *testing.T) {
 // has no series any more, and a replacement begins at zero.
 func TestSeriesEndWithTheirInstances(t *testing.T) {
 	t.Parallel()
-	f := shop(t)
+	f := fixture.Shop(t)
 	m, _, _, c := prometheusOf(t, f)
 	ref := api.TargetRef{Namespace: "default", Job: "store", Group: "app"}
 	var gone string
@@ -172,23 +174,23 @@ func TestSeriesEndWithTheirInstances(t *testing.T) {
 
 func TestPrometheusFails(t *testing.T) {
 	t.Parallel()
-	_, p, _, c := prometheusOf(t, shop(t))
+	_, p, _, c := prometheusOf(t, fixture.Shop(t))
 	_, err := c.Query(t.Context(), "sum(", time.Time{})
 	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
 	_, err = c.Query(t.Context(), `http_requests_total * on(service) http_requests_total`, time.Time{})
 	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
 
-	p.SetFault(served.PrometheusFault{Away: true})
+	p.SetFault(door.Fault{Away: true})
 	_, err = c.Query(t.Context(), "up", time.Time{})
 	must.True(t, api.IsCode(err, api.CodeUnavailable), must.Sprint(err))
 
-	p.SetFault(served.PrometheusFault{Late: 2 * time.Minute})
+	p.SetFault(door.Fault{Stale: 2 * time.Minute})
 	must.MapLen(t, 9, query(t, c, "up"))
 	must.MapEmpty(t, query(t, c, "rate(http_requests_total[1m])"))
-	p.SetFault(served.PrometheusFault{Late: 10 * time.Minute})
+	p.SetFault(door.Fault{Stale: 10 * time.Minute})
 	must.MapEmpty(t, query(t, c, "up"))
 
-	p.SetFault(served.PrometheusFault{Silent: []string{"catalog"}})
+	p.SetFault(door.Fault{Hidden: []string{"catalog"}})
 	must.MapLen(t, 6, query(t, c, "up"))
 	family, err := prometheus.Preset("envoy")
 	must.NoError(t, err)
@@ -212,7 +214,7 @@ func get(t *testing.T, address string, form url.Values) (int, map[string]any) {
 
 func TestRangeQueries(t *testing.T) {
 	t.Parallel()
-	_, _, s, _ := prometheusOf(t, shop(t))
+	_, _, s, _ := prometheusOf(t, fixture.Shop(t))
 	end := time.Now()
 	form := url.Values{"query": {`sum by (service) (rate(http_requests_total[1m]))`}, "step": {"30s"},
 		"start": {end.Add(-8 * time.Minute).Format(time.RFC3339)}, "end": {end.Format(time.RFC3339)}}
@@ -256,7 +258,7 @@ func BenchmarkQuery(b *testing.B) {
 	}
 	must.NoError(b, f.Load(topology))
 	for _, s := range topology.Services {
-		_, err := f.Register(job(s.Name, 5, "1"), false, 0)
+		_, err := f.Register(fixture.Job(s.Name, 5, "1"), false, 0)
 		must.NoError(b, err)
 	}
 	f.Advance(time.Now())

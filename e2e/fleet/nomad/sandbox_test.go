@@ -1,4 +1,4 @@
-package fleet_test
+package nomad_test
 
 import (
 	"context"
@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
+	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
-	nomadapi "github.com/hashicorp/nomad/api"
-
 	"github.com/oakumhq/oakum/api"
-	served "github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
+	served "github.com/oakumhq/oakum/e2e/fleet/nomad"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 	"github.com/oakumhq/oakum/internal/nomad"
@@ -77,7 +77,7 @@ func TestSandbox(t *testing.T) {
 }
 
 // machines is a model with one job of two virtual machines.
-func machines(t *testing.T) (*nomad.Client, *served.Model) {
+func machines(t *testing.T) (*nomad.Client, *door.Model) {
 	t.Helper()
 	f := fleet.New(1, time.Now())
 	f.AddNode(fleet.Node{CPU: 8000, MemoryMB: 8000})
@@ -92,7 +92,7 @@ func machines(t *testing.T) (*nomad.Client, *served.Model) {
 		}
 		return fleet.Behaviour{Boot: 100 * time.Millisecond}
 	})
-	m := served.NewModel(f)
+	m := door.NewModel(f)
 	machines := served.NewSandbox(m)
 	machines.Work = func(b fleet.Build) served.Work {
 		w := served.Work{Service: load.Service{Latency: 5 * time.Millisecond, Disk: 2}}
@@ -103,17 +103,17 @@ func machines(t *testing.T) (*nomad.Client, *served.Model) {
 		}
 		return w
 	}
-	door := httptest.NewServer(served.NewNomad(m, machines))
+	server := httptest.NewServer(served.New(m, machines))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() { defer close(done); m.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done; machines.Close(); door.Close() })
+	t.Cleanup(func() { cancel(); <-done; machines.Close(); server.Close() })
 
-	vendor, err := nomadapi.NewClient(&nomadapi.Config{Address: door.URL})
+	vendor, err := nomadapi.NewClient(&nomadapi.Config{Address: server.URL})
 	must.NoError(t, err)
 	_, _, err = vendor.Jobs().Register(storeJob(), nil)
 	must.NoError(t, err)
-	client, err := nomad.New(nomad.Config{Address: door.URL})
+	client, err := nomad.New(nomad.Config{Address: server.URL})
 	must.NoError(t, err)
 	wait.For(t, "both machines run", func() bool {
 		list, err := client.Instances(t.Context(), api.TargetRef{Namespace: "default", Job: "store", Group: "store"})

@@ -1,4 +1,4 @@
-package fleet
+package prometheus
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 )
@@ -184,8 +185,8 @@ func ends(kind, from, to string) []string {
 		return []string{"src", from, "dst", to, "dst_type", "service"}
 	}
 	return []string{
-		"consul_source_service", from, "consul_source_namespace", "default", "consul_source_partition", "default", "consul_source_datacenter", datacenter,
+		"consul_source_service", from, "consul_source_namespace", "default", "consul_source_partition", "default", "consul_source_datacenter", door.Datacenter,
 		"consul_destination_service", to, "consul_destination_namespace", "default", "consul_destination_partition", "default",
-		"consul_destination_datacenter", datacenter,
+		"consul_destination_datacenter", door.Datacenter,
 	}
 }

@@ -1,4 +1,4 @@
-package fleet
+package nomad
 
 import (
 	"cmp"
@@ -12,7 +12,7 @@ import (
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
-func (n *Nomad) deploymentRoutes() map[string]any {
+func (n *Door) deploymentRoutes() map[string]any {
 	const deployment = "/v1/deployment"
 	routes := map[string]any{
 		"/v1/deployments":                         reader(listDeployments),
@@ -74,19 +74,26 @@ func latestDeployment(f *fleet.Fleet, q *question) (any, uint64, error) {
 }
 
 func listDeployments(f *fleet.Fleet, q *question) (any, uint64, error) {
-	out := []*nomadapi.Deployment{}
-	for _, id := range f.JobIDs() {
-		if !q.sees(id.Namespace) {
+	out := ofAllJobs(f, q, f.Deployments, func(d *fleet.Deployment) string { return d.ID }, toDeployment)
+	slices.SortFunc(out, func(a, b *nomadapi.Deployment) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
+	return out, f.TableIndex(fleet.TableDeployments), nil
+}
+
+// ofAllJobs lists what the jobs that the caller sees have of a kind, as far as its
+// ID begins as the caller says.
+func ofAllJobs[T, Out any](f *fleet.Fleet, q *question, of func(fleet.JobID) []T, id func(T) string, to func(T) Out) []Out {
+	out := []Out{}
+	for _, job := range f.JobIDs() {
+		if !q.sees(job.Namespace) {
 			continue
 		}
-		for _, d := range f.Deployments(id) {
-			if strings.HasPrefix(d.ID, q.query("prefix")) {
-				out = append(out, toDeployment(d))
+		for _, one := range of(job) {
+			if strings.HasPrefix(id(one), q.query("prefix")) {
+				out = append(out, to(one))
 			}
 		}
 	}
-	slices.SortFunc(out, func(a, b *nomadapi.Deployment) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
-	return out, f.TableIndex(fleet.TableDeployments), nil
+	return out
 }
 
 func readDeployment(f *fleet.Fleet, q *question) (any, uint64, error) {
@@ -249,17 +256,7 @@ func jobEvaluations(f *fleet.Fleet, q *question) (any, uint64, error) {
 }
 
 func listEvaluations(f *fleet.Fleet, q *question) (any, uint64, error) {
-	out := []*nomadapi.Evaluation{}
-	for _, id := range f.JobIDs() {
-		if !q.sees(id.Namespace) {
-			continue
-		}
-		for _, e := range f.Evaluations(id) {
-			if strings.HasPrefix(e.ID, q.query("prefix")) {
-				out = append(out, toEvaluation(e))
-			}
-		}
-	}
+	out := ofAllJobs(f, q, f.Evaluations, func(e *fleet.Evaluation) string { return e.ID }, toEvaluation)
 	slices.SortFunc(out, func(a, b *nomadapi.Evaluation) int { return cmp.Compare(a.CreateIndex, b.CreateIndex) })
 	return out, f.TableIndex(fleet.TableEvaluations), nil
 }

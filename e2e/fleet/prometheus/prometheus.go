@@ -1,4 +1,6 @@
-package fleet
+// Package prometheus serves Prometheus' query API over what the instances of a
+// fleet in memory show.
+package prometheus
 
 import (
 	"context"
@@ -9,13 +11,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 	"github.com/prometheus/prometheus/util/annotations"
+
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 )
 
 const (
@@ -31,75 +34,44 @@ const (
 	scrapeEvery = 5 * time.Second
 )
 
-// PrometheusFault is what ails Prometheus. The zero value is health.
-type PrometheusFault struct {
-	Away bool          // connections break
-	Slow time.Duration // every answer takes so long
-	Late time.Duration // nothing has been scraped for so long
-	// Silent are services whose instances are not scraped. Answers then carry a
-	// warning, as a store does that could not ask all of its parts.
-	Silent []string
-}
-
-// Prometheus serves Prometheus' query API over what the instances of a model
+// Door serves Prometheus' query API over what the instances of a model
 // show. Nothing is stored: a sample is computed for the moment at which its
 // instance was scraped. Queries are PromQL and run on Prometheus' own engine. It
 // is safe for concurrent use.
-type Prometheus struct {
-	mux    *http.ServeMux
-	model  *Model
-	engine *promql.Engine
-	every  time.Duration
-
-	mu    sync.Mutex
-	fault PrometheusFault
+type Door struct {
+	door.Health
+	handler http.Handler
+	model   *door.Model
+	engine  *promql.Engine
+	every   time.Duration
 }
 
-// NewPrometheus returns what serves the API; every is the scrape interval, 5 s
+// New returns what serves the API; every is the scrape interval, 5 s
 // when it is 0.
-func NewPrometheus(m *Model, every time.Duration) *Prometheus {
+func New(m *door.Model, every time.Duration) *Door {
 	if every <= 0 {
 		every = scrapeEvery
 	}
-	p := &Prometheus{mux: http.NewServeMux(), model: m, every: every, engine: promql.NewEngine(promql.EngineOpts{
+	p := &Door{model: m, every: every, engine: promql.NewEngine(promql.EngineOpts{
 		Logger: slog.New(slog.DiscardHandler), MaxSamples: mostSamples, Timeout: queryTimeout, LookbackDelta: lookback,
 		EnableAtModifier: true, EnableNegativeOffset: true, Parser: parser.NewParser(parser.Options{}),
 		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 	})}
-	p.mux.HandleFunc("/api/v1/query", p.instant)
-	p.mux.HandleFunc("/api/v1/query_range", p.span)
-	p.mux.HandleFunc("GET /api/v1/status/buildinfo", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, answered{Status: "success", Data: map[string]string{"version": "3.0.0", "revision": "fleet in memory"}})
+	mux := http.NewServeMux()
+	p.handler = p.Ailing(mux)
+	mux.HandleFunc("/api/v1/query", p.instant)
+	mux.HandleFunc("/api/v1/query_range", p.span)
+	mux.HandleFunc("GET /api/v1/status/buildinfo", func(w http.ResponseWriter, _ *http.Request) {
+		door.Reply(w, answered{Status: "success", Data: map[string]string{"version": "3.0.0", "revision": "fleet in memory"}})
 	})
 	for _, path := range []string{"GET /-/healthy", "GET /-/ready"} {
-		p.mux.HandleFunc(path, func(http.ResponseWriter, *http.Request) {})
+		mux.HandleFunc(path, func(http.ResponseWriter, *http.Request) {})
 	}
 	return p
 }
 
-// SetFault has something ail the API from now on.
-func (p *Prometheus) SetFault(f PrometheusFault) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.fault = f
-}
-
-func (p *Prometheus) ails() PrometheusFault {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.fault
-}
-
 // ServeHTTP implements http.Handler.
-func (p *Prometheus) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	fault := p.ails()
-	if fault.Away {
-		hangUp()
-	}
-	if pause(r.Context(), fault.Slow) {
-		p.mux.ServeHTTP(w, r)
-	}
-}
+func (p *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handler.ServeHTTP(w, r) }
 
 // answered is the envelope of every answer.
 type answered struct {
@@ -112,7 +84,7 @@ type answered struct {
 }
 
 // instant serves a query at one moment.
-func (p *Prometheus) instant(w http.ResponseWriter, r *http.Request) {
+func (p *Door) instant(w http.ResponseWriter, r *http.Request) {
 	at, err := moment(r.FormValue("time"), time.Now())
 	if err != nil {
 		invalid(w, "time", fmt.Errorf("Invalid time value for 'time': %w", err)) //nolint:staticcheck // Prometheus' own words
@@ -134,7 +106,7 @@ func (p *Prometheus) instant(w http.ResponseWriter, r *http.Request) {
 }
 
 // span serves a query at each step of a range.
-func (p *Prometheus) span(w http.ResponseWriter, r *http.Request) {
+func (p *Door) span(w http.ResponseWriter, r *http.Request) {
 	start, err1 := moment(r.FormValue("start"), time.Time{})
 	end, err2 := moment(r.FormValue("end"), time.Time{})
 	step, err3 := seconds(r.FormValue("step"))
@@ -166,7 +138,7 @@ func (p *Prometheus) span(w http.ResponseWriter, r *http.Request) {
 	p.run(r.Context(), w, query)
 }
 
-func (p *Prometheus) run(ctx context.Context, w http.ResponseWriter, query promql.Query) {
+func (p *Door) run(ctx context.Context, w http.ResponseWriter, query promql.Query) {
 	defer query.Close()
 	res := query.Exec(ctx)
 	if res.Err != nil {
@@ -174,7 +146,7 @@ func (p *Prometheus) run(ctx context.Context, w http.ResponseWriter, query promq
 		return
 	}
 	warnings, infos := res.Warnings.AsStrings(query.String(), 10, 10)
-	reply(w, answered{
+	door.Reply(w, answered{
 		Status: "success", Data: map[string]any{"resultType": res.Value.Type(), "result": res.Value}, Warnings: warnings, Infos: infos,
 	})
 }
@@ -201,7 +173,7 @@ func badData(w http.ResponseWriter, err error) { told(w, http.StatusBadRequest, 
 func told(w http.ResponseWriter, status int, kind string, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	reply(w, answered{Status: "error", ErrorType: kind, Error: err.Error()})
+	door.Reply(w, answered{Status: "error", ErrorType: kind, Error: err.Error()})
 }
 
 // moment reads a time: seconds since 1970, or RFC 3339.
@@ -232,8 +204,8 @@ func seconds(text string) (time.Duration, error) {
 }
 
 // Querier implements storage.Queryable.
-func (p *Prometheus) Querier(mint, maxt int64) (storage.Querier, error) {
-	return &querier{p: p, fault: p.ails(), mint: mint, maxt: maxt}, nil
+func (p *Door) Querier(mint, maxt int64) (storage.Querier, error) {
+	return &querier{p: p, fault: p.Fault(), mint: mint, maxt: maxt}, nil
 }
 
 // partly is what an answer says while some instances are not scraped.

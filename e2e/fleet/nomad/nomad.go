@@ -1,4 +1,6 @@
-package fleet
+// Package nomad serves the parts of Nomad's HTTP API that internal/nomad uses from
+// a fleet in memory, and the sandbox that answers for the twins which run there.
+package nomad
 
 import (
 	"cmp"
@@ -10,12 +12,12 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-bexpr"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
@@ -31,66 +33,31 @@ const (
 	providerNomad = "nomad"
 )
 
-// NomadFault is what ails Nomad's API. The zero value is health.
-type NomadFault struct {
-	Away bool          // connections break
-	Slow time.Duration // every answer takes so long
-	// Leaderless has consistent and default reads, and writes, fail; stale ones are
-	// answered, and say that their server last heard of a leader so long ago.
-	Leaderless time.Duration
-}
-
-// Nomad serves Nomad's HTTP API from a model. It asks nobody for a token.
-type Nomad struct {
-	model   *Model
+// Door serves Nomad's HTTP API from a model. It asks nobody for a token.
+type Door struct {
+	door.Health
+	handler http.Handler
+	model   *door.Model
 	sandbox *Sandbox
 	mux     *http.ServeMux
 	// namespaces that people made, beside default; guarded by the model.
 	namespaces map[string]*namespace
-
-	mu    sync.Mutex
-	fault NomadFault
 }
 
-// NewNomad makes the door. The sandbox answers for what runs on nodes.
-func NewNomad(m *Model, s *Sandbox) *Nomad {
-	n := &Nomad{model: m, sandbox: s, mux: http.NewServeMux(), namespaces: map[string]*namespace{
+// New makes the door. The sandbox answers for what runs on nodes.
+func New(m *door.Model, s *Sandbox) *Door {
+	n := &Door{model: m, sandbox: s, mux: http.NewServeMux(), namespaces: map[string]*namespace{
 		"default": {Name: "default", Description: "Default shared namespace"},
 	}}
 	n.routes()
+	n.handler = n.Ailing(n.Led(n.mux))
 	return n
 }
 
-// SetFault has something ail the API from now on.
-func (n *Nomad) SetFault(f NomadFault) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.fault = f
-}
-
-func (n *Nomad) ails() NomadFault {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.fault
-}
-
 // ServeHTTP implements http.Handler.
-func (n *Nomad) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	fault := n.ails()
-	if fault.Away {
-		hangUp()
-	}
-	if !pause(r.Context(), fault.Slow) {
-		return
-	}
-	if fault.Leaderless > 0 && !r.URL.Query().Has("stale") {
-		http.Error(w, "No cluster leader", http.StatusInternalServerError)
-		return
-	}
-	n.mux.ServeHTTP(w, r)
-}
+func (n *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) { n.handler.ServeHTTP(w, r) }
 
-func (n *Nomad) routes() {
+func (n *Door) routes() {
 	n.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) })
 	for _, routes := range []map[string]any{n.jobRoutes(), n.deploymentRoutes(), n.allocRoutes(), n.nodeRoutes(), n.otherRoutes()} {
 		for path, h := range routes {
@@ -178,7 +145,7 @@ func ask(r *http.Request) (*question, error) {
 }
 
 // read serves a question; with an index it waits until the answer is newer.
-func (n *Nomad) read(h reader) http.Handler {
+func (n *Door) read(h reader) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q, err := ask(r)
 		if err != nil {
@@ -202,7 +169,7 @@ func (n *Nomad) read(h reader) http.Handler {
 				return
 			}
 			w.Header().Set("X-Nomad-Index", strconv.FormatUint(max(1, index), 10))
-			silent := n.ails().Leaderless
+			silent := n.Fault().Stale
 			w.Header().Set("X-Nomad-Lastcontact", strconv.FormatInt(silent.Milliseconds(), 10))
 			w.Header().Set("X-Nomad-Knownleader", strconv.FormatBool(silent == 0))
 			n.reply(w, q, out)
@@ -212,7 +179,7 @@ func (n *Nomad) read(h reader) http.Handler {
 }
 
 // write serves a change.
-func (n *Nomad) write(h writer) http.Handler {
+func (n *Door) write(h writer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q, err := ask(r)
 		if err != nil {
@@ -235,7 +202,7 @@ func (n *Nomad) write(h writer) http.Handler {
 }
 
 // reply writes an answer: of a list, the part that was asked for.
-func (n *Nomad) reply(w http.ResponseWriter, q *question, out any) {
+func (n *Door) reply(w http.ResponseWriter, q *question, out any) {
 	if out == nil {
 		return
 	}
@@ -247,8 +214,7 @@ func (n *Nomad) reply(w http.ResponseWriter, q *question, out any) {
 		fail(w, err)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(out) // whoever asked has gone
+	door.Reply(w, out)
 }
 
 // filtered is the part of a list that a filter selects.

@@ -1,4 +1,4 @@
-package fleet_test
+package prometheus_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/e2e/fleet/fixture"
 	"github.com/oakumhq/oakum/internal/canary"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
@@ -65,7 +66,7 @@ func TestJudgeReadsTheModel(t *testing.T) {
 				return fleet.Behaviour{}
 			})
 			for i, image := range []string{"1", "2"} {
-				j := job("catalog", 6, image)
+				j := fixture.Job("catalog", 6, image)
 				j.Groups[0].Update.MaxParallel = 2
 				_, err := f.Register(j, false, 0)
 				must.NoError(t, err)

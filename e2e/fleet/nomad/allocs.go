@@ -1,4 +1,4 @@
-package fleet
+package nomad
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/oakumhq/oakum/e2e/fleet/door"
 	"github.com/oakumhq/oakum/internal/fleet"
 )
 
@@ -22,7 +23,7 @@ const killed = 128
 // uuidLength is that of every ID that Nomad draws.
 const uuidLength = 36
 
-func (n *Nomad) allocRoutes() map[string]any {
+func (n *Door) allocRoutes() map[string]any {
 	routes := map[string]any{
 		"/v1/allocations":                     reader(listAllocs),
 		"/v1/allocation/{alloc}":              reader(readAlloc),
@@ -128,7 +129,7 @@ func allocated(a *fleet.Alloc) *nomadapi.AllocatedResources {
 // sandbox serves it.
 func hostOf(a *fleet.Alloc) string {
 	if isTwin(a) {
-		return loopback
+		return door.Host
 	}
 	return a.Node.Address
 }
