@@ -297,9 +297,9 @@ func TestReportedArraysAreAnsweredAsByKayenta(t *testing.T) {
 }
 
 // TestRankSumAgreesWithSciPy compares with the z scores of
-// scipy.stats.mannwhitneyu, recorded by ../../../stats/testdata/oracle.py.
+// scipy.stats.mannwhitneyu, recorded by ../../stats/testdata/oracle.py.
 func TestRankSumAgreesWithSciPy(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join("..", "..", "..", "stats", "testdata", "oracle.json"))
+	raw, err := os.ReadFile(filepath.Join("..", "..", "stats", "testdata", "oracle.json"))
 	must.NoError(t, err)
 	var want struct {
 		Cases []struct {
