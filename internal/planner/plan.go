@@ -24,7 +24,9 @@ type Input struct {
 	Quarantines []api.Quarantine
 	Now         time.Time
 	Sources     []api.SourceStatus // those of Graph when nil
-	Profiles    []api.Profile      // for targets that prefer hours of low load
+	// Profile is what is known of a target; it is asked about those that prefer hours
+	// of low load. Nil when nothing is known of any.
+	Profile func(api.TargetRef) (api.Profile, bool)
 }
 
 // Plan makes the plan of a patch. Targets that it may not go to are refused in

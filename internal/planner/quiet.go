@@ -24,10 +24,6 @@ const quietGain = 0.9
 // before the one that it comes after; all share the horizon of the first, so that
 // a plan does not take a day per wave.
 func quietest(in Input, waves []api.Wave) {
-	profiles := map[api.TargetRef]api.Profile{}
-	for _, p := range in.Profiles {
-		profiles[p.Target] = p
-	}
 	now := in.Now.UTC()
 	allowed := openHours{}
 	var from, until time.Time
@@ -43,7 +39,7 @@ func quietest(in Input, waves []api.Wave) {
 		if until.IsZero() || until.Before(from) {
 			until = from.Add(quietHorizon)
 		}
-		if start := quietWave(w, profiles, from, until, now, allowed); start.After(from) {
+		if start := quietWave(w, in.Profile, from, until, now, allowed); start.After(from) {
 			w.Starts, from = start, start
 		}
 	}
@@ -51,7 +47,7 @@ func quietest(in Input, waves []api.Wave) {
 
 // quietWave chooses the hour of a wave and says so to each of its targets that
 // prefer low load.
-func quietWave(w *api.Wave, profiles map[api.TargetRef]api.Profile, from, until, now time.Time, allowed openHours) time.Time {
+func quietWave(w *api.Wave, profile func(api.TargetRef) (api.Profile, bool), from, until, now time.Time, allowed openHours) time.Time {
 	var loads []load
 	var members []*api.PlannedTarget
 	for i := range w.Targets {
@@ -59,7 +55,11 @@ func quietWave(w *api.Wave, profiles map[api.TargetRef]api.Profile, from, until,
 		if !t.Decision.PreferLow {
 			continue
 		}
-		l, why := loadOf(profiles[t.Target.TargetRef], t.Target.Count)
+		var known api.Profile
+		if profile != nil {
+			known, _ = profile(t.Target.TargetRef)
+		}
+		l, why := loadOf(known, t.Target.Count)
 		if why != "" {
 			t.Quiet = &api.Quiet{Reason: "starts as soon as it may: " + why}
 			continue

@@ -31,12 +31,24 @@ func daily(name string, quietHour int, quiet float64, known int) api.Profile {
 	return api.Profile{Target: target(name).TargetRef, KPIs: []api.Baseline{{KPI: api.KPIRequests, Hours: hours}}}
 }
 
+// among finds a profile in a list.
+func among(profiles ...api.Profile) func(api.TargetRef) (api.Profile, bool) {
+	return func(ref api.TargetRef) (api.Profile, bool) {
+		for _, p := range profiles {
+			if p.Target == ref {
+				return p, true
+			}
+		}
+		return api.Profile{}, false
+	}
+}
+
 // planned makes a plan at 14:20 on a Monday.
 func planned(t *testing.T, profiles []api.Profile, policies ...string) api.Plan {
 	t.Helper()
 	in := planner.Input{
 		ID: "1", Patch: patch(t, `target { jobs = ["*"] }`), Library: library(t, policies...), Graph: graphOf([]string{"shop"}),
-		Targets: []api.Target{target("shop")}, Now: time.Date(2026, 3, 2, 14, 20, 0, 0, time.UTC), Profiles: profiles,
+		Targets: []api.Target{target("shop")}, Now: time.Date(2026, 3, 2, 14, 20, 0, 0, time.UTC), Profile: among(profiles...),
 	}
 	plan, err := planner.Plan(in)
 	must.NoError(t, err)
@@ -102,9 +114,9 @@ func TestLaterWavesFollowWithinTheSameDay(t *testing.T) {
   applies = true
   budget { targets = 1 }
 }`),
-		Targets:  []api.Target{target("shop"), target("db")},
-		Now:      time.Date(2026, 3, 2, 14, 20, 0, 0, time.UTC),
-		Profiles: []api.Profile{daily("shop", 3, 6, 24), daily("db", 2, 6, 24)},
+		Targets: []api.Target{target("shop"), target("db")},
+		Now:     time.Date(2026, 3, 2, 14, 20, 0, 0, time.UTC),
+		Profile: among(daily("shop", 3, 6, 24), daily("db", 2, 6, 24)),
 	}
 	plan, err := planner.Plan(in)
 	must.NoError(t, err)

@@ -58,16 +58,17 @@ func newScene(facts api.FleetFacts, patch api.Patch, o Options) (*scene, error) 
 	}
 	viewed, analysis := graph.View(facts.Graph)
 	s := &scene{facts: facts, patch: patch, opt: o, behaviours: append([]behaviour{harmless()}, badPatches()...)}
-	s.input = planner.Input{
-		ID: "rehearsal", Patch: patch, Targets: facts.Targets, Graph: viewed, Library: library, Open: facts.Open,
-		Quarantines: facts.Quarantines, Now: o.At, Sources: viewed.Sources, Profiles: facts.Profiles,
-	}
-	if s.plan, err = planner.Plan(s.input); err != nil {
-		return nil, err
-	}
 	profiles := map[api.TargetRef]api.Profile{}
 	for _, p := range facts.Profiles {
 		profiles[p.Target] = p
+	}
+	s.input = planner.Input{
+		ID: "rehearsal", Patch: patch, Targets: facts.Targets, Graph: viewed, Library: library, Open: facts.Open,
+		Quarantines: facts.Quarantines, Now: o.At, Sources: viewed.Sources,
+		Profile: func(ref api.TargetRef) (api.Profile, bool) { p, ok := profiles[ref]; return p, ok },
+	}
+	if s.plan, err = planner.Plan(s.input); err != nil {
+		return nil, err
 	}
 	for _, w := range s.plan.Waves {
 		for _, t := range w.Targets {

@@ -29,7 +29,7 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	in := planner.Input{
 		ID: s.opt.NewID(), Patch: patch, Targets: targets, Graph: g, Library: library,
 		Open: s.store.OpenRollouts(), Quarantines: s.store.Quarantines(), Now: s.now(), Sources: s.Sources(),
-		Profiles: s.store.Profiles(),
+		Profile: s.store.Profile,
 	}
 	untried, err := s.opt.Preflight.Preflight(ctx, &in)
 	if err != nil {
