@@ -1,8 +1,10 @@
 package service
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/planner"
@@ -31,12 +33,15 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 		Open: s.store.OpenRollouts(), Quarantines: s.store.Quarantines(), Now: s.now(), Sources: s.Sources(),
 		Profile: s.store.Profile,
 	}
-	untried, err := s.opt.Preflight.Preflight(ctx, &in)
-	if err != nil {
-		return api.PatchReceipt{}, err
-	}
+	// The scheduler tries the jobs while the plan is made: each takes seconds for a large
+	// fleet. A job that it would not take is told first.
+	var untried int
+	var refused error
+	var dryRuns sync.WaitGroup
+	dryRuns.Go(func() { untried, refused = s.opt.Preflight.Preflight(ctx, &in) })
 	plan, err := planner.Plan(in)
-	if err != nil {
+	dryRuns.Wait()
+	if err = cmp.Or(refused, err); err != nil {
 		return api.PatchReceipt{}, err
 	}
 	return api.PatchReceipt{Patch: patch, Plan: plan, Bake: s.bake(plan, in.Now), Untried: untried}, nil

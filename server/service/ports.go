@@ -76,7 +76,8 @@ type Fleet interface {
 
 // Preflight asks the scheduler whether it would take the patched jobs of a
 // plan's input. A job that it would not take is an error that names it. untried
-// is how many targets there was no time for.
+// is how many targets there was no time for. The plan is made meanwhile, from the same
+// input, which must not be changed.
 type Preflight interface {
 	Preflight(ctx context.Context, in *planner.Input) (untried int, err error)
 }
