@@ -90,3 +90,22 @@ func TestForecast_ComesFromTheProfile(t *testing.T) {
 	must.Between(t, 15*time.Second, bake.Expected.D(), 2*time.Minute)
 	must.StrContains(t, bake.String(), "at today's traffic; at most 5 min")
 }
+
+// TestForecast_KnowsKPIsOfOnesOwn has a gauge that only the configuration of the server
+// has a query for: its profile is enough.
+func TestForecast_KnowsKPIsOfOnesOwn(t *testing.T) {
+	reader := kpi.NewReader(nil, nil, kpi.Queries{Own: map[string]kpi.OwnQuery{"queue": {Query: "queue", Unit: "jobs"}}})
+	k, ok := reader.Catalogue().Known(api.KPISpec{KPI: "queue"})
+	must.True(t, ok)
+	baselines := profiler.Restore(nil, 0, nil)
+	for i := range 500 {
+		at := began().Add(time.Duration(i) * 5 * time.Second)
+		baselines.Learn(kpi.Sample{Target: kpitest.Shop(), KPI: k, Source: kpi.SourceMetrics, At: at, Values: []float64{5, 5 + 0.2*float64(i%3), 4.8, 5.1}})
+	}
+	profile := baselines.Profiles()[0]
+	s := Stage{Target: kpitest.Shop(), Spec: spec(), Canary: 1, Stable: 9, At: began()}
+	s.Spec.KPIs = []api.KPISpec{{KPI: "queue", AbortAbove: 1.2, PromoteBelow: 1.5}}
+	bake := Forecast(kpi.Recorded(profile, true), profiler.Restore([]api.Profile{profile}, 0, nil), s)
+	must.Eq(t, "queue", bake.Slowest)
+	must.Between(t, 5*time.Second, bake.Expected.D(), time.Minute)
+}

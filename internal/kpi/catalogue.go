@@ -51,5 +51,6 @@ func (c Catalogue) Lacks(name string) string {
 	return ""
 }
 
-// Scrape is the longest time between two scrapes of one series; 0 when nobody knows.
+// Scrape is the longest time between two scrapes of one series; 0 means
+// judge.DefaultScrape.
 func (c Catalogue) Scrape() time.Duration { return c.Queries.Scrape }

@@ -11,11 +11,14 @@ import (
 	"github.com/oakumhq/oakum/internal/judge"
 )
 
+// DefaultLabel is the label of a metric that holds an allocation's ID.
+const DefaultLabel = "alloc_id"
+
 // Queries are the PromQL queries behind the KPIs. Each is written once and asked for
 // the whole fleet or for some allocations: $label stands for the label that holds an
 // allocation's ID, and $instances for the matcher of the allocations.
 type Queries struct {
-	Label    string // default alloc_id
+	Label    string // DefaultLabel when empty
 	Requests string // requests, a counter
 	Errors   string // failed requests, a counter
 	Buckets  string // latency histogram, counters by le
@@ -24,7 +27,8 @@ type Queries struct {
 	Memory string
 	// Own are further KPIs by name: I/O, pressure, and the operator's.
 	Own map[string]OwnQuery
-	// Scrape is the longest between two samples of one series; 0 means 15 s.
+	// Scrape is the longest time between two scrapes of one series; 0 means
+	// judge.DefaultScrape.
 	Scrape time.Duration
 }
 
@@ -67,7 +71,7 @@ func perSecond(exporters ...[]string) string {
 // HTTP metrics, scraped with the allocation's ID as a label.
 func DefaultQueries() Queries {
 	return Queries{
-		Label:    "alloc_id",
+		Label:    DefaultLabel,
 		Requests: `sum by ($label) (http_requests_total{$instances})`,
 		Errors:   `sum by ($label) (http_requests_total{code=~"5..",$instances})`,
 		Buckets:  `sum by ($label, le) (http_request_duration_seconds_bucket{$instances})`,

@@ -13,6 +13,10 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/kpi"
+	"github.com/oakumhq/oakum/internal/mapper"
+	"github.com/oakumhq/oakum/internal/profiler"
 )
 
 // Config is everything that an agent is told.
@@ -207,9 +211,9 @@ func defaults() *Config {
 		Autopilot: defaultAutopilot(),
 		Auth:      Auth{Audience: "oakum", NameClaim: "username", GroupsClaim: "groups", VaultTokens: true},
 		Intervals: Intervals{
-			Mapper: 5 * time.Second, Profiler: 5 * time.Second, Checkpoint: 30 * time.Second, Orchestrator: time.Second,
+			Mapper: mapper.DefaultInterval, Profiler: profiler.DefaultInterval, Checkpoint: profiler.DefaultCheckpoint, Orchestrator: time.Second,
 		},
-		Profiler:  Profiler{Retention: 7 * 24 * time.Hour},
+		Profiler:  Profiler{Retention: profiler.DefaultRetention},
 		Simulator: Simulator{Rate: 5, Warmup: 15 * time.Second, BootTimeout: 3 * time.Minute, Timeout: 15 * time.Minute},
 		Log:       Log{Level: "info", Format: "text"},
 	}
@@ -238,7 +242,7 @@ func newConsul() *Consul {
 }
 
 func newPrometheus() *Prometheus {
-	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: "alloc_id", ScrapeInterval: 15 * time.Second}
+	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: kpi.DefaultLabel, ScrapeInterval: judge.DefaultScrape}
 }
 
 // newVault has no address: whom the agent's secrets go to is said, not assumed.
