@@ -396,7 +396,26 @@ func (s *script) viewed(m rollout.Move, what string, ok func(*rollout.JobView) b
 	})
 	n := v.Tally()
 	s.say("view: build %s, pace %s, promoted %t, settled %t, tagged %t; former %d (%d healthy), patched %d (%d healthy), foreign %d",
-		v.Build, v.Pace, v.Promoted, v.Settled, v.Tagged, n.Former, n.FormerHealthy, n.Patched, n.PatchedHealthy, n.Foreign)
+		v.Build, v.Pace, v.Promoted, v.Settled, s.tagged(m), n.Former, formerHealthy(v), n.Patched, n.PatchedHealthy, n.Foreign)
+}
+
+// tagged reports whether a version of the job has the rollout's tag.
+func (s *script) tagged(m rollout.Move) bool {
+	s.t.Helper()
+	versions, _, _, err := s.vendor.Jobs().Versions(m.Target.Job, false, nil)
+	must.NoError(s.t, err)
+	return slices.ContainsFunc(versions, func(j *nomadapi.Job) bool { return j.VersionTag != nil && j.VersionTag.Name == m.TagName() })
+}
+
+// formerHealthy counts the healthy instances of the former build.
+func formerHealthy(v *rollout.JobView) int {
+	n := 0
+	for _, in := range v.Instances {
+		if in.Build == api.BuildFormer && in.Health == api.Healthy {
+			n++
+		}
+	}
+	return n
 }
 
 func deref[T any](p *T) T {

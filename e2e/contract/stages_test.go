@@ -37,14 +37,14 @@ func (s *script) stage(m rollout.Move, mode api.StageMode, delta int) {
 func patched(former, healthy int) func(*rollout.JobView) bool {
 	return func(v *rollout.JobView) bool {
 		n := v.Tally()
-		return n.Former == former && n.FormerHealthy == former && n.Patched == healthy && n.PatchedHealthy == healthy
+		return n.Former == former && formerHealthy(v) == former && n.Patched == healthy && n.PatchedHealthy == healthy
 	}
 }
 
 func healthy(n int) func(*rollout.JobView) bool {
 	return func(v *rollout.JobView) bool {
 		t := v.Tally()
-		return t.FormerHealthy+t.PatchedHealthy == n
+		return formerHealthy(v)+t.PatchedHealthy == n
 	}
 }
 
@@ -95,7 +95,7 @@ func rolledBack(s *script) {
 	s.viewed(m, "its own pace", func(v *rollout.JobView) bool { return v.Pace == rollout.PaceOwn && v.Settled })
 	s.settled(map[uint64]int{3: 4})
 	s.say("untag: %v", s.adapter.Untag(s.ctx(), m))
-	s.viewed(m, "untagged", func(v *rollout.JobView) bool { return !v.Tagged })
+	s.viewed(m, "untagged", func(*rollout.JobView) bool { return !s.tagged(m) })
 }
 
 func besidePromoted(s *script) {

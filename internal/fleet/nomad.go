@@ -353,7 +353,6 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		case next.Digest():
 			builds[v.Version] = api.BuildPatched
 		}
-		view.Tagged = view.Tagged || v.Tag.Name == m.TagName()
 	}
 	view.Build = cmp.Or(builds[j.Version], api.BuildForeign)
 	if own := was.Group(m.Target.Group); own != nil && sameUpdate(own.Update, g.Update) {

@@ -215,7 +215,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	}
 	view := &rollout.JobView{
 		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: *group.Count,
-		Build: kinds.of(job), Pace: rollout.PaceHeld, Promoted: true, Settled: true, Tagged: kinds.tagged,
+		Build: kinds.of(job), Pace: rollout.PaceHeld, Promoted: true, Settled: true,
 	}
 	if own := kinds.former.LookupTaskGroup(m.Target.Group); own != nil && reflect.DeepEqual(own.Update, group.Update) {
 		view.Pace = rollout.PaceOwn
@@ -245,7 +245,6 @@ type builds struct {
 	digests  map[uint64]string
 	formerIs string
 	patchIs  string
-	tagged   bool
 }
 
 func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) {
@@ -268,9 +267,6 @@ func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) 
 	for _, v := range versions {
 		if b.digests[*v.Version], err = digest(v); err != nil {
 			return nil, err
-		}
-		if v.VersionTag != nil && v.VersionTag.Name == m.TagName() {
-			b.tagged = true
 		}
 	}
 	return b, nil

@@ -10,19 +10,19 @@ import (
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
-// lookTimeout bounds what one tick asks of the outside, so that a silent
-// source becomes a hold and not a stuck worker.
-const lookTimeout = 15 * time.Second
+// observeTimeout bounds the requests of one tick, so that a silent source becomes a
+// hold and not a stuck worker.
+const observeTimeout = 15 * time.Second
 
 // move is the rollout's job with its two forms.
 func move(r api.Rollout) rollout.Move {
 	return rollout.Move{Target: r.Target, Rollout: r.ID, Former: r.Former, Apply: r.Apply}
 }
 
-// observe gathers what one tick needs to know. What does not answer becomes a
-// reason to hold.
+// observe gathers the observation of one tick. A source that does not answer
+// becomes a reason to hold.
 func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Observation {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 	defer cancel()
 	var obs rollout.Observation
 	if r.Former == nil {
@@ -34,7 +34,7 @@ func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Obser
 		}
 		return obs
 	}
-	view, hold := o.look(ctx, r)
+	view, hold := o.view(ctx, r)
 	if hold != nil {
 		obs.Away = append(obs.Away, *hold)
 		return obs
@@ -43,15 +43,15 @@ func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Obser
 	if rollout.Judging(r) {
 		o.judge(ctx, r, &obs)
 	}
-	if len(obs.Away) == 0 && rollout.Settled(r) {
+	if len(obs.Away) == 0 && rollout.AwaitsAdvice(r) {
 		o.advise(ctx, r, &obs)
 	}
 	return obs
 }
 
 // reconsider asks whether an approval that was asked for in doubt is still needed.
-// While the graph is not whole nothing is decided; what else keeps the policies from
-// it is told.
+// While the graph is not whole nothing is decided; any other reason why the policies
+// don't decide becomes a hold.
 func (o *Orchestrator) reconsider(r api.Rollout, obs *rollout.Observation) {
 	decision, err := o.Reconsider(r)
 	switch {
@@ -62,8 +62,8 @@ func (o *Orchestrator) reconsider(r api.Rollout, obs *rollout.Observation) {
 	}
 }
 
-// look reads the job and merges what Consul says of its instances.
-func (o *Orchestrator) look(ctx context.Context, r api.Rollout) (*rollout.JobView, *api.Hold) {
+// view reads the job, and merges the checks that Consul has of its instances.
+func (o *Orchestrator) view(ctx context.Context, r api.Rollout) (*rollout.JobView, *api.Hold) {
 	view, err := o.Reader.View(ctx, move(r))
 	if err != nil {
 		return nil, away("nomad", err)
@@ -98,7 +98,7 @@ func away(source string, err error) *api.Hold {
 	return &api.Hold{Source: source, Reason: source + " gives no answer: " + api.AsError(err).Message}
 }
 
-// judge asks for one look when the interval of the last one is over.
+// judge asks for one look of the judge when the interval since the last one is over.
 func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
 	now := o.Now().UTC()
 	stage := r.Stages[len(r.Stages)-1]
@@ -132,7 +132,7 @@ func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Ob
 
 // advise asks the strategy what comes next.
 func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
-	// What is left when no former instance is, moves nothing.
+	// Without former instances the steps that are left move nothing.
 	if cut(r.Decision) && obs.Job.Tally().Former > 0 {
 		if reason := o.closed(r.Decision); reason != "" {
 			obs.Away = append(obs.Away, api.Hold{Source: "window", Reason: reason})
@@ -174,7 +174,7 @@ func cut(d api.Decision) bool {
 	return slices.ContainsFunc(d.Windows, func(w api.Window) bool { return w.Cutoff == "hold" })
 }
 
-// gate asks the windows and the other rollouts.
+// gate asks the windows, the quiet hour and the other rollouts whether a rollout may start.
 func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
 	if reason := o.closed(r.Decision); reason != "" {
 		return rollout.Gate{Reason: reason}

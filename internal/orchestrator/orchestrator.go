@@ -1,15 +1,14 @@
-// Package orchestrator carries out rollouts on the leader. For each open
-// rollout one worker looks at the world, lets package rollout decide, records
-// the outcome in the replicated state, and performs the effect that the
-// decision opened: intent in the log, effect with compare-and-set, verified,
-// outcome in the log.
+// Package orchestrator carries out rollouts on the leader. For each open rollout
+// one worker observes the world, lets package rollout decide, records the decision
+// in the replicated state, and performs the effect that the decision opened: intent
+// in the log, effect with compare-and-set, verified, outcome in the log.
 //
 // It owns no state: a new leader starts fresh workers, and each verifies an
 // effect that it finds open before it repeats anything.
 //
-// A worker proceeds in turns. A turn ends after at most one change of the
-// world, so that a person's command is met between any two of them; only a
-// simulation takes longer.
+// A worker takes turns. A turn ends after at most one change of the world, so that
+// a person's command takes effect between any two changes. Only a simulation takes
+// longer.
 //
 // Goroutines: Run, one worker per open rollout, and under each simulating
 // worker one watcher that ends the simulation when it has been superseded.
@@ -30,7 +29,7 @@ import (
 // Store is the replicated state as the orchestrator reads it.
 type Store interface {
 	OpenRollouts() []api.Rollout
-	// Beside returns where the rollouts of a plan and all open ones are.
+	// Beside returns the rollouts of a plan and all open ones.
 	Beside(plan string) []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
 	Watch(topics ...api.Topic) <-chan struct{}
@@ -51,8 +50,8 @@ type Reader interface {
 	Target(ctx context.Context, ref api.TargetRef) (api.Target, error)
 }
 
-// Mover changes jobs. Nomad drops a registration that equals the present one,
-// so those of two stages differ even when their deltas are equal.
+// Mover changes jobs. Nomad drops a registration that equals the present one, so
+// the registrations of two stages differ even when they move equally many instances.
 type Mover interface {
 	Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error
 	Promote(ctx context.Context, m rollout.Move) error
@@ -118,16 +117,17 @@ type Options struct {
 	// Redecide asks the policies once more when a simulation has shown what the
 	// patch does; nil leaves the decision of the plan.
 	Redecide func(api.Rollout, api.Impact) (api.Decision, error)
-	// Reconsider asks them anew about a rollout that waits for an approval which was
-	// asked for in doubt. An error of code unavailable says that the graph is not whole,
-	// any other what they stumble over; nil leaves the doubt to a person.
+	// Reconsider asks the policies anew about a rollout that waits for an approval which
+	// was asked for in doubt. An error of code unavailable says that the graph is not
+	// whole, any other error why the policies don't decide. A nil function leaves the
+	// doubt to a person.
 	Reconsider func(api.Rollout) (api.Decision, error)
 	// Opens tells when windows and freezes let a rollout start, and why not yet.
 	Opens    func(api.Decision, time.Time) (time.Time, string)
-	Interval time.Duration // between looks
-	// Now is the leader's clock; nil means the system's. Two leaders' clocks
-	// may differ: what the former one recorded can lie in the future. Within a
-	// term spans are measured with it: the system's does not jump then.
+	Interval time.Duration // between two turns of a worker
+	// Now is the leader's clock; nil means the system's. Two leaders' clocks may
+	// differ: a time that the former one recorded can lie in the future. Within a term
+	// the clock does not jump, so spans are measured with it.
 	Now    func() time.Time
 	Logger *slog.Logger
 }
@@ -135,9 +135,9 @@ type Options struct {
 // Orchestrator performs rollouts during one term of leadership.
 type Orchestrator struct {
 	Options
-	// starting has room for one, who stays from the look at the gate until its
-	// outcome is in the log: of two rollouts of which the budget allows one,
-	// both would see room.
+	// starting has room for one rollout, from the moment it asks the gate until its
+	// start is in the log. Of two rollouts at once, both would find room in a budget
+	// that allows one.
 	starting chan struct{}
 }
 
@@ -193,7 +193,7 @@ func (o *Orchestrator) work(ctx context.Context, id string) {
 	w := o.Worker(id)
 	for ctx.Err() == nil {
 		changed := o.Store.Watch(api.TopicRollout)
-		switch o.turn(ctx, log, id, &w.attempt) {
+		switch o.turn(ctx, log, id, &w.execution) {
 		case over:
 			return
 		case busy:
@@ -210,39 +210,39 @@ func (o *Orchestrator) work(ctx context.Context, id string) {
 	}
 }
 
-// pace is what a worker does after a turn.
-type pace int
+// progress is what a worker does after a turn.
+type progress int
 
 const (
-	idle pace = iota // wait for the next look or for a change
-	busy             // take the next turn at once
-	over             // the rollout has ended
+	idle progress = iota // wait for the interval or for a change
+	busy                 // take the next turn at once
+	over                 // the rollout has ended
 )
 
-// Worker carries one rollout turn by turn for a caller who has the time in hand,
-// as a rehearsal has: nothing of it waits, and nothing goes on between two turns.
-// Run has workers of its own.
+// Worker carries one rollout turn by turn for a caller with a clock of its own, such
+// as a rehearsal. A turn does not wait, and nothing goes on between two turns. Run
+// has workers of its own.
 type Worker struct {
 	orchestrator *Orchestrator
 	id           string
-	attempt      attempt
+	execution    execution
 }
 
 // Worker returns a worker that has done nothing yet.
 func (o *Orchestrator) Worker(id string) *Worker { return &Worker{orchestrator: o, id: id} }
 
-// Turn takes one turn. It reports whether the next may be taken at once; else
-// nothing happens before the world or another rollout has changed, or the next
-// look is due.
+// Turn takes one turn. It reports whether the next may be taken at once. Otherwise
+// nothing happens before the world or another rollout has changed, or the judge's
+// next look is due.
 func (w *Worker) Turn(ctx context.Context) bool {
 	o := w.orchestrator
-	return o.turn(ctx, o.Logger, w.id, &w.attempt) == busy
+	return o.turn(ctx, o.Logger, w.id, &w.execution) == busy
 }
 
-// turn is one step of a worker: it carries the open effect one step further,
-// or looks, decides and records. It keeps nothing but a; everything else is
-// read anew, so that any turn may be the last of a term.
-func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a *attempt) pace {
+// turn takes the open effect one step further, or observes, decides and records. It
+// keeps nothing but a and reads everything else anew, so that any turn may be the
+// last of a term.
+func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a *execution) progress {
 	r, ok := o.Store.Rollout(id)
 	if !ok || r.Status.Ended() {
 		return over
@@ -263,7 +263,7 @@ func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a 
 }
 
 // record steps a rollout and logs what could not be written.
-func (o *Orchestrator) record(ctx context.Context, log *slog.Logger, r api.Rollout, ev rollout.Event) pace {
+func (o *Orchestrator) record(ctx context.Context, log *slog.Logger, r api.Rollout, ev rollout.Event) progress {
 	progressed, err := o.step(ctx, r, ev)
 	switch {
 	case err != nil:
@@ -286,7 +286,7 @@ func (o *Orchestrator) step(ctx context.Context, r api.Rollout, ev rollout.Event
 	}
 	err = o.Recorder.Transition(ctx, kind(r, next), next, r.ModifyIndex)
 	if api.IsCode(err, api.CodeStaleIndex) {
-		return true, nil // somebody was faster: look again
+		return true, nil // somebody was faster: read it again
 	}
 	if err != nil {
 		return false, err

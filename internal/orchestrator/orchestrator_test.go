@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -175,36 +173,6 @@ func TestARegistrationThatIsLateFindsItsStageOpen(t *testing.T) {
 	})
 }
 
-// sizer keeps the size of the last stage.
-type sizer struct {
-	Mover
-	delta int
-}
-
-func (s *sizer) Stage(_ context.Context, _ rollout.Move, _ api.StageMode, delta int, _ uint64) error {
-	s.delta = delta
-	return nil
-}
-
-// TestAStageIsSizedByWhatItsIntentCounted has a former instance have come back
-// patched when the stage was intended, which a view that is older does not show.
-func TestAStageIsSizedByWhatItsIntentCounted(t *testing.T) {
-	patched := func(n int) []api.Instance {
-		return slices.Repeat([]api.Instance{{Build: api.BuildPatched, Health: api.Healthy}}, n)
-	}
-	s := &sizer{}
-	o := New(Options{Mover: s})
-	r := api.Rollout{
-		Former: &api.FormerJob{Count: 10}, Stages: []api.Stage{{Number: 1, Mode: api.StageInPlace}},
-		Effect: &api.Effect{Kind: api.EffectStage, Stage: 1, Want: 5}, Instances: patched(4),
-	}
-	must.NoError(t, o.doStage(r)(t.Context(), &rollout.JobView{Instances: patched(2)}))
-	must.Eq(t, 1, s.delta)
-	r.Instances, r.Decision.Budget.Instances = nil, 2
-	must.NoError(t, o.doStage(r)(t.Context(), &rollout.JobView{Instances: patched(1)}))
-	must.Eq(t, 2, s.delta, must.Sprint("never more than the budget, whatever the age of the view"))
-}
-
 // TestARollbackWhoseDeploymentFailsIsRegisteredAgain: patched instances wait for
 // room to be replaced, and a former one dies meanwhile, which ends the deployment
 // that would replace them.
@@ -239,6 +207,54 @@ func TestARollbackWhoseDeploymentFailsIsRegisteredAgain(t *testing.T) {
 		room(true)
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutRolledBack })
 		must.Eq(t, 4, w.running(w.refs[0], specFormer))
+		must.NoError(t, w.broken)
+	})
+}
+
+// TestARollbackThatFailsAgainAndAgainHasAPace has no room for half an hour, while
+// each deployment of the rollback fails.
+func TestARollbackThatFailsAgainAndAgainHasAPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(*api.Decision) {})
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && !r.Stages[0].Judged.IsZero() })
+		room := func(there bool) {
+			for _, n := range w.fleet.Nodes() {
+				must.NoError(t, w.fleet.SetEligibility(n.ID, there))
+			}
+		}
+		room(false)
+		w.command("r0", "rollback", "test")
+		began := w.now()
+		tries := func() (n int) {
+			for _, e := range w.rollout("r0").Effects {
+				if e.Kind == api.EffectRollback {
+					n++
+				}
+			}
+			return n
+		}
+		var at []time.Duration // when it was tried, after its beginning
+		for w.now().Sub(began) < 30*time.Minute {
+			time.Sleep(time.Second)
+			w.step()
+			for len(at) < tries() {
+				at = append(at, w.now().Sub(began).Round(time.Second))
+			}
+			if d := w.fleet.Latest(w.job(w.refs[0]).JobID); d.Active() && w.rollout("r0").Effect == nil {
+				must.NoError(t, w.fleet.FailDeployment(d.ID))
+			}
+		}
+		must.Between(t, 9, len(at), 12, must.Sprint(at))
+		must.GreaterEq(t, 4*time.Minute, at[len(at)-1]-at[len(at)-2], must.Sprint(at))
+		r := w.rollout("r0")
+		must.Eq(t, api.RolloutRollingBack, r.Status)
+		must.Eq(t, "nomad", r.Holds[0].Source)
+		must.StrHasPrefix(t, fmt.Sprintf("the rollback was tried %d times: 2 instances do not run the former version", len(at)), r.Holds[0].Reason)
+		w.command("r0", "abort", "test")
+		must.Eq(t, api.RolloutRollingBack, w.rollout("r0").Status, must.Sprint("it is not given up"))
+		room(true)
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutRolledBack })
 		must.NoError(t, w.broken)
 	})
 }
@@ -282,9 +298,10 @@ func TestALostLeaderLeavesItsSimulationToTheNext(t *testing.T) {
 	})
 }
 
-// flakyNomad tells an empty job while it answers.
+// flakyNomad shows one view while it answers.
 type flakyNomad struct {
 	downNomad
+	view rollout.JobView
 	away bool
 }
 
@@ -292,7 +309,7 @@ func (f *flakyNomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView
 	if f.away {
 		return f.downNomad.View(ctx, m)
 	}
-	return &rollout.JobView{ModifyIndex: math.MaxUint64}, nil
+	return &f.view, nil
 }
 
 // TestNomadsAbsenceIsNotItsSlowness has Nomad be away for longer than it may
@@ -302,14 +319,16 @@ func TestNomadsAbsenceIsNotItsSlowness(t *testing.T) {
 		w := calmWorld(1, func(*api.Decision) {})
 		defer w.term.cancel()
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Effect != nil && r.Effect.Kind == api.EffectStage })
-		nomad, o := &flakyNomad{}, w.orch.Options
+		r := w.rollout("r0")
+		nomad, o := &flakyNomad{view: rollout.JobView{ModifyIndex: r.Effect.Expect, Build: api.BuildFormer}}, w.orch.Options
 		o.Reader = nomad
-		state, a := absent, attempt{effect: w.rollout("r0").Effect.ID}
+		a := execution{effect: r.Effect.ID}
 		turn := func(after time.Duration) (rollout.EffectResult, bool) {
 			time.Sleep(after)
-			return New(o).drive(w.term.ctx, slog.New(slog.DiscardHandler), w.rollout("r0"), &a,
-				func(*rollout.JobView) (progress, string) { return state, "nothing is placed" },
-				func(context.Context, *rollout.JobView) error { state = pending; return nil })
+			return New(o).drive(w.term.ctx, slog.New(slog.DiscardHandler), w.rollout("r0"), &a, func(context.Context, *rollout.JobView) error {
+				nomad.view = rollout.JobView{ModifyIndex: r.Effect.Expect + 1, Build: api.BuildPatched, Pace: rollout.PaceHeld, Count: 4}
+				return nil
+			})
 		}
 		_, done := turn(0)
 		must.False(t, done)
@@ -324,7 +343,7 @@ func TestNomadsAbsenceIsNotItsSlowness(t *testing.T) {
 		res, done := turn(time.Second)
 		must.True(t, done)
 		must.False(t, res.OK)
-		must.StrContains(t, res.Outcome, "nothing is placed")
+		must.StrContains(t, res.Outcome, "0 of 4 instances run the patch")
 	})
 }
 
@@ -387,61 +406,6 @@ func (d downNomad) Rollback(context.Context, rollout.Move, uint64) error        
 func (d downNomad) Unpace(context.Context, rollout.Move, api.Build, uint64) error { return d.err() }
 func (d downNomad) Tag(context.Context, rollout.Move) error                       { return d.err() }
 func (d downNomad) Untag(context.Context, rollout.Move) error                     { return d.err() }
-
-// sizes keeps the deltas that stages are registered with.
-type sizes struct {
-	downNomad
-	deltas []int
-}
-
-func (s *sizes) Stage(_ context.Context, _ rollout.Move, _ api.StageMode, delta int, _ uint64) error {
-	s.deltas = append(s.deltas, delta)
-	return nil
-}
-
-// TestStageSize: the next stage adds what is missing, by the record when the
-// list of instances is older than the job, and without canaries, which Nomad
-// stops at the next registration.
-func TestStageSize(t *testing.T) {
-	instances := func(patched, canaries int) []api.Instance {
-		var out []api.Instance
-		for i := range patched + canaries {
-			out = append(out, api.Instance{ID: fmt.Sprint(i), Build: api.BuildPatched, Canary: i >= patched})
-		}
-		return out
-	}
-	// What the rollout recorded with the intent counts too.
-	noted := map[string][]api.Instance{"a list older than the intent": instances(4, 0)}
-	for name, c := range map[string]struct {
-		before api.StageMode
-		seen   []api.Instance
-		budget int
-		want   int
-	}{
-		"in place":                      {api.StageInPlace, instances(2, 0), 0, 3},
-		"a former instance came back":   {api.StageInPlace, instances(3, 0), 0, 2},
-		"an older list":                 {api.StageInPlace, instances(0, 0), 0, 3},
-		"a list older than the intent":  {api.StageInPlace, instances(2, 0), 0, 1},
-		"an older list, with a budget":  {api.StageInPlace, instances(0, 0), 1, 1},
-		"after canaries":                {api.StageBeside, instances(0, 2), 0, 5},
-		"more than enough came back":    {api.StageInPlace, instances(6, 0), 0, 1},
-		"canaries beside patched ones":  {api.StageBeside, instances(1, 1), 0, 4},
-		"an older list, after canaries": {api.StageBeside, instances(0, 0), 0, 5},
-	} {
-		t.Run(name, func(t *testing.T) {
-			m := &sizes{}
-			o := New(Options{Mover: m})
-			r := api.Rollout{
-				Former: &api.FormerJob{Count: 10}, Instances: noted[name], Decision: api.Decision{Budget: api.BudgetSpec{Instances: c.budget}},
-				Stages:  []api.Stage{{Number: 1, Mode: c.before}, {Number: 2, Mode: api.StageInPlace}},
-				Effects: []api.Effect{{Kind: api.EffectStage, Status: api.EffectDone, Stage: 1, Want: 2}},
-				Effect:  &api.Effect{Kind: api.EffectStage, Stage: 2, Want: 5},
-			}
-			must.NoError(t, o.doStage(r)(t.Context(), &rollout.JobView{Instances: c.seen}))
-			must.Eq(t, []int{c.want}, m.deltas)
-		})
-	}
-}
 
 func TestARolloutWaitsForItsQuietHour(t *testing.T) {
 	now := time.Date(2026, 3, 2, 14, 0, 0, 0, time.UTC)

@@ -5,42 +5,41 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
-// placeTimeout is how long Nomad may take to place what an effect asked for
-// before the effect counts as failed: scheduling takes under a second when
-// there is room, so a minute means that there is none.
+// placeTimeout is how long Nomad may take to place the instances of an effect
+// before the effect counts as failed. Scheduling takes under a second when there
+// is room, so a minute means that there is none.
 const placeTimeout = time.Minute
 
-// lateTimeout is how long a registration may be on its way to Nomad after we
-// gave up waiting for its answer: our requests end within seconds, and so does
-// what Nomad's servers hold for a new leader of theirs.
+// lateTimeout is how long a registration may be on its way to Nomad after we gave
+// up waiting for its answer. Our requests end within seconds, and Nomad's servers
+// keep a request for a new leader of theirs no longer than that.
 const lateTimeout = 2 * time.Minute
 
 // errSuperseded ends an effect whose rollout has moved on without it.
 var errSuperseded = errors.New("the effect was superseded")
 
-// attempt is what a worker remembers of an open effect between its turns. A
-// new leader has none of it, and therefore verifies first.
-type attempt struct {
-	effect    string
-	quiet     time.Time             // since when nothing has been sent, as far as this leader knows
-	performed time.Time             // when the world was seen or made to change, since it answers
+// execution is what a worker remembers of an open effect between its turns. A new
+// leader remembers nothing, and therefore verifies first.
+type execution struct {
+	effect    string                // its ID
+	quiet     time.Time             // since when this leader has sent nothing for it
+	performed time.Time             // since when a view shows it, or Nomad has it; zero while Nomad does not answer
 	refused   error                 // why the last try did not go through
 	result    *rollout.EffectResult // known, but not yet recorded
 }
 
 // carryOut takes the open effect one step further, and records its outcome
 // when there is one, against whatever the rollout is by then.
-func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rollout, a *attempt) pace {
+func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) progress {
 	log = log.With("effect", r.Effect.ID, "kind", r.Effect.Kind)
 	if a.effect != r.Effect.ID {
-		*a = attempt{effect: r.Effect.ID, quiet: o.Now()}
+		*a = execution{effect: r.Effect.ID, quiet: o.Now()}
 		log.Info("effect begins", "target", r.Target.String(), "want", r.Effect.Want)
 	}
 	if a.result == nil {
@@ -52,7 +51,7 @@ func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rol
 		if !done {
 			return idle
 		}
-		res.ID, res.At = r.Effect.ID, o.Now().UTC()
+		res.ID = r.Effect.ID
 		a.result = &res
 		log.Info("effect ends", "ok", res.OK, "outcome", res.Outcome)
 	}
@@ -85,22 +84,25 @@ func (o *Orchestrator) whileOpen(ctx context.Context, r api.Rollout) (context.Co
 
 // perform dispatches on the kind of effect. It reports whether the outcome is
 // known.
-func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Rollout, a *attempt) (rollout.EffectResult, bool) {
+func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) (rollout.EffectResult, bool) {
 	switch r.Effect.Kind {
 	case api.EffectSimulate:
 		return o.simulate(ctx, log, r)
 	case api.EffectTag:
 		return o.tag(ctx, log, r)
 	case api.EffectStage:
-		return o.drive(ctx, log, r, a, staged(r), o.doStage(r))
+		return o.drive(ctx, log, r, a, func(ctx context.Context, v *rollout.JobView) error {
+			mode := r.Stages[r.Effect.Stage-1].Mode
+			return o.Mover.Stage(ctx, move(r), mode, rollout.StageSize(r, *v), r.Effect.Expect)
+		})
 	case api.EffectPromote:
-		return o.drive(ctx, log, r, a, promoted, func(ctx context.Context, _ *rollout.JobView) error {
+		return o.drive(ctx, log, r, a, func(ctx context.Context, _ *rollout.JobView) error {
 			return o.Mover.Promote(ctx, move(r))
 		})
 	case api.EffectFinish:
 		return o.release(ctx, log, r, a, api.BuildPatched)
 	case api.EffectRollback:
-		return o.drive(ctx, log, r, a, returned(r), func(ctx context.Context, v *rollout.JobView) error {
+		return o.drive(ctx, log, r, a, func(ctx context.Context, v *rollout.JobView) error {
 			return o.Mover.Rollback(ctx, move(r), v.ModifyIndex)
 		})
 	case api.EffectUnpace:
@@ -109,57 +111,44 @@ func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Roll
 	return rollout.EffectResult{Outcome: fmt.Sprintf("unknown kind of effect %q", r.Effect.Kind)}, true
 }
 
-// progress is what a look says about an effect.
-type progress int
-
-const (
-	absent  progress = iota // not performed
-	pending                 // performed, its result is on the way
-	reached                 // its result is there
-	blocked                 // somebody else changed the job
-	spared                  // its result is there, and not by it
-)
-
-// drive verifies, and performs if the effect is absent; the next turn verifies
-// again, until the result is there. What does not answer is waited for; a
-// person sees the hold in the rollout's status.
-func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollout, a *attempt,
-	check func(*rollout.JobView) (progress, string), do func(context.Context, *rollout.JobView) error,
+// drive verifies the open effect, and performs it if it is absent. The next turn
+// verifies again, until the result is there. It waits for a source that does not
+// answer; a person sees the hold in the rollout's status.
+func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution,
+	do func(context.Context, *rollout.JobView) error,
 ) (rollout.EffectResult, bool) {
-	view, hold := o.look(ctx, r)
+	view, hold := o.view(ctx, r)
 	if hold != nil {
-		a.performed = time.Time{} // what does not answer has no time to run out
-		o.tellAway(ctx, log, r, hold)
+		a.performed = time.Time{} // the time for it does not run while nobody answers
+		o.recordAway(ctx, log, r, hold)
 		return rollout.EffectResult{}, false
 	}
-	state, told := check(view)
-	if state == spared {
+	progress, shown := rollout.Verify(r, *view)
+	switch progress {
+	case rollout.Complete:
+		return rollout.EffectResult{OK: true, Outcome: shown, Index: view.ModifyIndex}, true
+	case rollout.Moot:
 		// A registration that was sent and not answered may still be on its
 		// way, and nothing in the job keeps it out.
 		if o.Now().Sub(a.quiet) < lateTimeout {
-			o.tellAway(ctx, log, r, nil)
+			o.recordAway(ctx, log, r, nil)
 			return rollout.EffectResult{}, false
 		}
-		state = reached
-	}
-	switch state {
-	case reached:
-		return rollout.EffectResult{OK: true, Outcome: told, Index: view.ModifyIndex}, true
-	case blocked:
-		return rollout.EffectResult{Outcome: told, Index: view.ModifyIndex}, true
-	case pending:
+		return rollout.EffectResult{OK: true, Outcome: shown, Index: view.ModifyIndex}, true
+	case rollout.Blocked:
+		return rollout.EffectResult{Outcome: shown, Index: view.ModifyIndex}, true
+	case rollout.Pending:
 		a.refused = nil
 		if a.performed.IsZero() {
 			a.performed = o.Now() // by an earlier leader, or by us with the reply lost
 		}
-	case spared: // settled above
-	case absent:
+	case rollout.Absent:
 		a.refused = do(ctx, view)
 		a.quiet = o.Now()
 		switch code := api.AsError(a.refused); {
 		case a.refused == nil || code.Code == api.CodeConflict:
-			// Done, or the view was old: the next look tells. When it goes on
-			// telling that nothing was done, the time for it runs.
+			// It is performed, or the view was old: the next view tells which.
+			// The time for it runs while views go on to show nothing.
 			a.refused = nil
 			if a.performed.IsZero() {
 				a.performed = o.Now()
@@ -171,18 +160,18 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 		}
 	}
 	if !a.performed.IsZero() && o.Now().Sub(a.performed) > placeTimeout {
-		return rollout.EffectResult{Outcome: fmt.Sprintf("nomad did not do it within %s: %s", placeTimeout, told)}, true
+		return rollout.EffectResult{Outcome: fmt.Sprintf("nomad did not do it within %s: %s", placeTimeout, shown)}, true
 	}
 	if a.refused != nil {
 		hold = away("nomad", a.refused)
 	}
-	o.tellAway(ctx, log, r, hold)
+	o.recordAway(ctx, log, r, hold)
 	return rollout.EffectResult{}, false
 }
 
-// tellAway records that an effect waits for a source, or that the source is
-// back.
-func (o *Orchestrator) tellAway(ctx context.Context, log *slog.Logger, r api.Rollout, hold *api.Hold) {
+// recordAway records the hold of an effect that waits for a source, or without a
+// hold that the source is back.
+func (o *Orchestrator) recordAway(ctx context.Context, log *slog.Logger, r api.Rollout, hold *api.Hold) {
 	if hold == nil && len(r.Holds) == 0 {
 		return
 	}
@@ -195,142 +184,13 @@ func (o *Orchestrator) tellAway(ctx context.Context, log *slog.Logger, r api.Rol
 	}
 }
 
-// staged checks a stage: enough instances run the patch in the job version that
-// is registered, so that canaries which Nomad is about to stop don't count. A
-// registration that is already there is never repeated, and none is made for
-// what is there already: a former instance that died comes back patched.
-func staged(r api.Rollout) func(*rollout.JobView) (progress, string) {
-	return func(v *rollout.JobView) (progress, string) {
-		n := 0
-		for _, in := range v.Instances {
-			if in.Build == api.BuildPatched && in.JobVersion == v.Version {
-				n++
-			}
-		}
-		told := fmt.Sprintf("job version %d: %d of %d instances run the patch", v.Version, n, v.Count)
-		ours := v.Build == api.BuildPatched && v.Pace == rollout.PaceHeld
-		switch {
-		case v.ModifyIndex == r.Effect.Expect:
-			switch {
-			case !ours || r.Stages[r.Effect.Stage-1].Mode != api.StageInPlace:
-				return absent, told
-			case kept(r) >= r.Effect.Want:
-				return reached, told
-			case staying(v) >= r.Effect.Want:
-				return spared, told
-			}
-			return absent, told
-		case ours && n >= r.Effect.Want:
-			return reached, told
-		case ours:
-			return pending, told
-		}
-		return blocked, fmt.Sprintf("the job was changed by somebody else: its modify index is %d, not %d", v.ModifyIndex, r.Effect.Expect)
-	}
-}
-
-// staying counts the patched instances that outlive the next registration:
-// Nomad stops canaries that nobody promoted.
-func staying(v *rollout.JobView) int {
-	n := 0
-	for _, in := range v.Instances {
-		if in.Build == api.BuildPatched && !in.Canary {
-			n++
-		}
-	}
-	return n
-}
-
-// kept is what staying must be at least, by the rollout's own record: a view's
-// instances may be older than its job.
-func kept(r api.Rollout) int {
-	n := 0
-	for _, e := range r.Effects {
-		if e.Kind != api.EffectStage || e.Status != api.EffectDone {
-			continue
-		}
-		if s := r.Stages[e.Stage-1]; s.Mode == api.StageInPlace || s.Promoted {
-			n = max(n, e.Want)
-		}
-	}
-	return n
-}
-
-func (o *Orchestrator) doStage(r api.Rollout) func(context.Context, *rollout.JobView) error {
-	return func(ctx context.Context, v *rollout.JobView) error {
-		mode := r.Stages[r.Effect.Stage-1].Mode
-		// What the effect wants was counted among the instances that the rollout
-		// recorded with it; a view of now may be older than that.
-		recorded := staying(&rollout.JobView{Instances: r.Instances})
-		delta := r.Effect.Want - max(staying(v), recorded, kept(r))
-		if allowed := rollout.Allowed(r.Decision.Budget, r.Former.Count); mode == api.StageInPlace && allowed > 0 && !canaries(r) {
-			delta = min(delta, allowed)
-		}
-		return o.Mover.Stage(ctx, move(r), mode, max(1, delta), r.Effect.Expect)
-	}
-}
-
-// canaries reports whether an earlier stage left patched instances beside the
-// former ones, which the next registration ends.
-func canaries(r api.Rollout) bool {
-	return slices.ContainsFunc(r.Stages[:r.Effect.Stage-1], func(s api.Stage) bool { return s.Mode == api.StageBeside && !s.Promoted })
-}
-
-// promoted checks that the former instances are gone.
-func promoted(v *rollout.JobView) (progress, string) {
-	t := v.Tally()
-	told := fmt.Sprintf("%d instances run the patch, %d the former version", t.Patched, t.Former)
-	switch {
-	case v.Build != api.BuildPatched:
-		return blocked, "the job was changed by somebody else"
-	case v.Promoted && t.Former == 0:
-		return reached, told
-	case v.Promoted:
-		return pending, told
-	}
-	return absent, told
-}
-
-// returned checks a rollback: the former build is registered, by us. When a
-// stage was ever begun its registration may still be on its way although the
-// job looks untouched, so only a registration of our own counts: it moves the
-// modify index, and the late one finds its compare-and-set broken. Whether
-// every instance has followed is the next tick's question.
-func returned(r api.Rollout) func(*rollout.JobView) (progress, string) {
-	return func(v *rollout.JobView) (progress, string) {
-		switch v.Build {
-		case api.BuildFormer:
-			if rollout.Stranded(*v) {
-				return absent, ""
-			}
-			if v.Pace == rollout.PaceHeld || len(r.Stages) == 0 {
-				return reached, fmt.Sprintf("job version %d is the former one again", v.Version)
-			}
-			return absent, ""
-		case api.BuildPatched:
-			return absent, ""
-		case api.BuildForeign:
-		}
-		return blocked, fmt.Sprintf("the job was changed by somebody else: version %d is neither the former nor the patched one", v.Version)
-	}
-}
-
-// release gives the job its own update block back and takes our mark off it.
-func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Rollout, a *attempt, build api.Build) (rollout.EffectResult, bool) {
-	check := func(v *rollout.JobView) (progress, string) {
-		told := fmt.Sprintf("job version %d runs everywhere at its own pace", v.Version)
-		switch {
-		case v.Build != build:
-			return blocked, fmt.Sprintf("the job was changed by somebody else: version %d", v.Version)
-		case v.Pace == rollout.PaceOwn:
-			return reached, told
-		}
-		return absent, told
-	}
-	res, done := o.drive(ctx, log, r, a, check, func(ctx context.Context, v *rollout.JobView) error {
+// release gives the job its own update block back, under the build that the rollout
+// ends with, and takes our mark off it.
+func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution, build api.Build) (rollout.EffectResult, bool) {
+	res, done := o.drive(ctx, log, r, a, func(ctx context.Context, v *rollout.JobView) error {
 		// A settled deployment makes the patched job version stable, so that
 		// the job's own auto_revert can never fall back behind it; so the
-		// next look has to see it settled. A rollback does not wait for that.
+		// next view has to show it settled. A rollback does not wait for that.
 		if !v.Settled {
 			if err := o.Mover.Settle(ctx, move(r)); err != nil || build == api.BuildPatched {
 				return err
@@ -362,7 +222,7 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout)
 	if api.IsCode(err, api.CodeNotFound) || api.IsCode(err, api.CodeInvalid) {
 		return rollout.EffectResult{Outcome: api.AsError(err).Message}, true
 	}
-	o.tellAway(ctx, log, r, away("nomad", err))
+	o.recordAway(ctx, log, r, away("nomad", err))
 	return rollout.EffectResult{}, false
 }
 
@@ -406,9 +266,9 @@ func (o *Orchestrator) simulate(term context.Context, log *slog.Logger, r api.Ro
 	return res, ctx.Err() == nil
 }
 
-// beginSimulation records that a simulation runs, under the name of its effect.
-// A former leader may have recorded how that ended and no outcome of the effect;
-// what it kept stays, and the simulation is carried out anew under a name beside.
+// beginSimulation records that a simulation runs, under the ID of its effect. A
+// former leader may have recorded the end of that simulation and no outcome of the
+// effect. Its record stays, and the simulation runs anew under an ID with a number.
 func (o *Orchestrator) beginSimulation(ctx context.Context, r api.Rollout) (api.Simulation, error) {
 	sim := api.Simulation{
 		ID: r.Effect.ID, Patch: r.Patch, Target: r.Target, Rollout: r.ID,

@@ -65,13 +65,13 @@ func (w *world) step() {
 	w.check()
 }
 
-func (w *world) turn(id string) pace {
+func (w *world) turn(id string) progress {
 	if w.now().Before(w.idle) {
 		return idle
 	}
 	a := w.tries[id]
 	if a == nil {
-		a = &attempt{}
+		a = &execution{}
 		w.tries[id] = a
 	}
 	w.turns++
@@ -130,7 +130,7 @@ func (w *world) elect() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.term = &term{w: w, ctx: ctx, cancel: cancel}
-	w.tries = map[string]*attempt{}
+	w.tries = map[string]*execution{}
 	o := Options{
 		Store: w.store, Recorder: w.term, Reader: w.term, Mover: w.term, Tagger: w.term, Judge: w.term, Adviser: w.term,
 		Simulator: w.term, Neighbourhood: alone{}, Opens: w.opens, Now: w.clock,

@@ -303,7 +303,7 @@ func (t *term) Transition(ctx context.Context, kind string, next api.Rollout, ex
 	moves := (rollout.JobView{Instances: next.Instances}).Tally().Former > 0
 	if moves && len(next.Stages) > len(w.rollout(next.ID).Stages) && cut(next.Decision) {
 		_, now := w.opens(next.Decision, w.clock())
-		if _, before := w.opens(next.Decision, w.clock().Add(-lookTimeout)); now != "" && before != "" {
+		if _, before := w.opens(next.Decision, w.clock().Add(-observeTimeout)); now != "" && before != "" {
 			w.fail("%s begins a stage, and %s", next.ID, now)
 		}
 	}

@@ -141,9 +141,9 @@ type world struct {
 	refs  []api.TargetRef // of jobs, in order
 	term  *term
 	orch  *Orchestrator
-	tries map[string]*attempt // per rollout, of this term
-	idle  time.Time           // no leader until then
-	skew  time.Duration       // of the leader's clock
+	tries map[string]*execution // per rollout, of this term
+	idle  time.Time             // no leader until then
+	skew  time.Duration         // of the leader's clock
 	cover coverage
 	night *night // when rollouts may start; nil means always
 	path  string // what the strategy goes through
@@ -200,7 +200,7 @@ func play(t *testing.T, n int64, telling bool) *world {
 // newWorld makes a world. In a quiet one nothing is around the jobs.
 func newWorld(n int64, telling, quiet bool) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), tries: map[string]*attempt{},
+		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), tries: map[string]*execution{},
 		down: map[string]time.Time{}, views: map[string][]*rollout.JobView{}, promised: map[string]bool{},
 		performed: map[string]int{}, foreign: map[string]bool{}, excused: map[string]bool{}, hash: fnv.New64a(), faults: true,
 		telling: telling, cover: coverage{}, accidents: map[string]int{},

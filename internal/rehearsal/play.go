@@ -237,7 +237,7 @@ func (at *part) trial(r *api.Rollout) time.Duration {
 
 // passed is a simulation that found nothing, with what the policies say then.
 func (p *play) passed(at *part, r *api.Rollout) rollout.EffectResult {
-	res := rollout.EffectResult{ID: r.Effect.ID, OK: true, Simulation: r.Effect.ID, Outcome: "the twins do not differ", At: p.now}
+	res := rollout.EffectResult{ID: r.Effect.ID, OK: true, Simulation: r.Effect.ID, Outcome: "the twins do not differ"}
 	impact := api.Impact{Reason: res.Outcome}
 	for _, k := range r.Decision.Judge.KPIs {
 		impact.KPIs = append(impact.KPIs, api.KPIEffect{KPI: k.KPI, Kind: api.VerdictPromote, Ratio: 1})

@@ -69,14 +69,20 @@ func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 		opens, _ := policies.Opens(r.Decision, p.now)
 		soon(opens)
 	}
+	if r.Status == api.RolloutRollingBack {
+		if due := rollout.RollbackDue(*r); len(r.Holds) > 0 && due.After(p.now) {
+			soon(due)
+		}
+		return
+	}
 	n := len(r.Stages)
-	if n == 0 || r.Status == api.RolloutRollingBack {
+	if n == 0 {
 		return
 	}
 	last := r.Stages[n-1]
 	switch {
 	case !last.Lapsed.IsZero():
-		soon(last.Lapsed.Add(lapse))
+		soon(last.Lapsed.Add(rollout.LapseGrace))
 	case last.Ready.IsZero():
 		soon(last.Deadline.Add(tick))
 	case rollout.Judging(*r):
@@ -91,10 +97,6 @@ func (at *part) due() (time.Time, bool) {
 	}
 	return at.site.Next()
 }
-
-// lapse is how long a stage may have too few healthy instances, as package rollout
-// has it.
-const lapse = 10 * time.Second
 
 // foresee lets the judge look ahead until it decides, or until instances change.
 func (p *play) foresee(at *part, soon func(time.Time)) {

@@ -8,16 +8,13 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// sourceGraph is the source of a hold that denied attempts cause.
-const sourceGraph = "graph"
-
-// AttemptsSince is since when a denied attempt that is new speaks against the
-// patch: since the first stage began, or since a person went on in spite of
-// earlier ones. It reports false while no instance is patched.
+// AttemptsSince is the moment after which a new denied attempt speaks against the
+// patch: the first stage began, or a person went on in spite of earlier attempts. It
+// reports false while no instance is patched.
 //
-// The stage's begin counts and not its readiness: what a program calls while it
-// starts is the most telling, and the metrics show it within the same seconds
-// in which its checks turn good.
+// The beginning of the stage counts, not its readiness: a program shows most by what
+// it calls while it starts, and the metrics have that within the seconds in which
+// its checks turn good.
 func AttemptsSince(r api.Rollout) (time.Time, bool) {
 	if len(r.Stages) == 0 || r.Status.Ended() || r.Status == api.RolloutRollingBack {
 		return time.Time{}, false
@@ -29,9 +26,9 @@ func AttemptsSince(r api.Rollout) (time.Time, bool) {
 	return since, true
 }
 
-// refused turns back when the target has begun to try what is denied, and the
-// policy wants that.
-func (m *machine) refused(o Observation) bool {
+// denied turns back when the target has begun to try what is denied and the policy
+// wants that. It reports whether it did.
+func (m *machine) denied(o Observation) bool {
 	a, ok := m.attempt(o)
 	if !ok || !m.Decision.Rollback.OnDenied || o.Job.Build == api.BuildForeign {
 		return false
@@ -40,8 +37,8 @@ func (m *machine) refused(o Observation) bool {
 	return true
 }
 
-// doubts is a hold for the same, where the policy leaves it to a person.
-func (m *machine) doubts(o Observation) []api.Hold {
+// deniedHolds is a hold for the same reason, where the policy leaves it to a person.
+func (m *machine) deniedHolds(o Observation) []api.Hold {
 	a, ok := m.attempt(o)
 	if !ok || m.Decision.Rollback.OnDenied {
 		return nil
@@ -49,7 +46,8 @@ func (m *machine) doubts(o Observation) []api.Hold {
 	return []api.Hold{{Source: sourceGraph, Reason: describeAttempt(a) + "; resume or roll back by hand"}}
 }
 
-// attempt is the first of the attempts that are new since the patch.
+// attempt is the first attempt that is new since the patch. It reports false when
+// there is none.
 func (m *machine) attempt(o Observation) (api.Attempt, bool) {
 	since, touched := AttemptsSince(m.Rollout)
 	if !touched {
@@ -62,8 +60,8 @@ func (m *machine) attempt(o Observation) (api.Attempt, bool) {
 	return o.Denied[i], true
 }
 
-// accept notes that a person goes on although something is tried that is
-// denied: only what is tried for the first time after now is news again.
+// accept notes that a person goes on in spite of the denied attempts so far: only one
+// that begins after now counts again.
 func (m *machine) accept() {
 	if slices.ContainsFunc(m.Holds, func(h api.Hold) bool { return h.Source == sourceGraph }) {
 		m.Accepted = m.now

@@ -6,8 +6,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Turn says whether a waiting rollout may start beside all others. Adjacent
-// tells whether two targets are joined by an edge of the graph.
+// Turn says whether a waiting rollout may start beside all others. Adjacent reports
+// whether an edge of the graph joins two targets.
 func Turn(r api.Rollout, all []api.Rollout, adjacent func(a, b api.TargetRef) bool) Gate {
 	budget := r.Decision.Budget
 	running, failures := 0, 0

@@ -2,13 +2,25 @@ package rollout
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/oakumhq/oakum/api"
 )
 
-// finished takes the outcome of the open effect. A result for another effect
-// is late news of a superseded one and changes nothing.
+// EffectResult is what became of an effect.
+type EffectResult struct {
+	ID         string
+	OK         bool
+	Outcome    string
+	Index      uint64         // job modify index at which the outcome was seen
+	Former     *api.FormerJob // of a tag
+	Simulation string         // of a simulate
+	Rejected   bool           // of a simulate: the impact is negative
+	Apply      []api.Apply    // of a simulate that baked an image: what production gets
+	Decision   *api.Decision  // of a simulate: what the policies say now that the impact is known
+}
+
+// finished takes the outcome of the open effect. A result for another effect comes
+// late, after that one was superseded, and changes nothing.
 func (m *machine) finished(res EffectResult) {
 	if m.Effect == nil || m.Effect.ID != res.ID {
 		return
@@ -48,7 +60,7 @@ func (m *machine) finished(res EffectResult) {
 			m.enter(api.RolloutRolledBack, "%s; every instance runs the former version", m.Reason)
 		}
 	case api.EffectRollback:
-		// The next tick looks whether every instance is back.
+		// The next tick sees whether every instance is back.
 	}
 }
 
@@ -76,109 +88,6 @@ func (m *machine) simulated(res EffectResult) {
 			m.Resume = api.RolloutPending
 			return
 		}
-		m.await()
+		m.awaitApproval()
 	}
 }
-
-// command does what a person asks, or says why not.
-func (m *machine) command(c Command) error {
-	switch c.Action {
-	case "approve":
-		return m.approve(c)
-	case "pause":
-		if m.Status == api.RolloutRollingBack || m.Status == api.RolloutPaused {
-			return refuse(c, m.Rollout, "it cannot be paused now")
-		}
-		if m.Status != api.RolloutHolding {
-			m.Resume = m.Status
-		}
-		m.enter(api.RolloutPaused, "paused by %s%s", c.By.Name, note(c))
-	case "resume":
-		return m.resume(c)
-	case "promote":
-		return m.promote(c)
-	case "abort", "rollback":
-		if m.Status == api.RolloutRollingBack {
-			return m.giveUp(c)
-		}
-		m.turnBack("%s asked for by %s%s", c.Action, c.By.Name, note(c))
-	default:
-		return api.Errorf(api.CodeInvalid, "unknown action %q: want approve, pause, resume, promote, abort or rollback", c.Action)
-	}
-	return nil
-}
-
-// giveUp ends a rollback that cannot be: the job is somebody else's now, and
-// stays as they made it.
-func (m *machine) giveUp(c Command) error {
-	i := slices.IndexFunc(m.Holds, func(h api.Hold) bool { return h.Source == sourceJob })
-	if c.Action != "abort" || i < 0 {
-		return refuse(c, m.Rollout, "it is rolling back already")
-	}
-	why := m.Holds[i].Reason
-	if m.Effect != nil {
-		m.close(api.EffectFailed, "given up")
-	}
-	m.enter(api.RolloutFailed, "rollback given up by %s%s: %s", c.By.Name, note(c), why)
-	return nil
-}
-
-func (m *machine) approve(c Command) error {
-	if m.Status != api.RolloutAwaitingApproval && m.Status != api.RolloutSimulating && m.Status != api.RolloutPending {
-		return refuse(c, m.Rollout, "it does not wait for approval")
-	}
-	if from := m.Decision.Approval.From; from != "" && !slices.Contains(c.By.Groups, from) {
-		return api.Errorf(api.CodePermissionDenied, "approve rollout %s: %s is not in group %s", m.ID, c.By.Name, from)
-	}
-	for _, a := range m.Approvals {
-		if a.By == c.By.Name {
-			return refuse(c, m.Rollout, c.By.Name+" has approved it already")
-		}
-	}
-	m.Approvals = append(m.Approvals, api.Approval{By: c.By.Name, Groups: c.By.Groups, At: m.now, Note: c.Note})
-	if m.Status == api.RolloutAwaitingApproval {
-		m.await()
-	}
-	return nil
-}
-
-// resume ends a pause, or a hold that waits for a person: an undecided stage
-// is then judged afresh.
-func (m *machine) resume(c Command) error {
-	if m.Status != api.RolloutPaused && m.Status != api.RolloutHolding {
-		return refuse(c, m.Rollout, "it is neither paused nor holding")
-	}
-	if inconclusive(m.Rollout) {
-		afresh := *m.Judge
-		afresh.Stage = 0 // what it learned stays, the stage's judgement begins again
-		m.Judge, m.Verdict = &afresh, nil
-	}
-	m.accept()
-	m.unhold("resumed by " + c.By.Name + note(c))
-	return nil
-}
-
-// promote is a person's verdict on the present stage in place of the judge's.
-func (m *machine) promote(c Command) error {
-	last := lastStage(m.Rollout)
-	if last == nil || last.Ready.IsZero() || !last.Judged.IsZero() || !last.Lapsed.IsZero() {
-		return refuse(c, m.Rollout, "no stage with healthy instances waits for a verdict")
-	}
-	last.Judged = m.now
-	m.Verdict = nil
-	m.accept()
-	if m.Status == api.RolloutHolding || m.Status == api.RolloutPaused {
-		m.unhold("")
-	}
-	m.enter(api.RolloutRunning, "stage %d promoted by %s%s", last.Number, c.By.Name, note(c))
-	return nil
-}
-
-func note(c Command) string {
-	if c.Note == "" {
-		return ""
-	}
-	return ": " + c.Note
-}
-
-func itoa(n uint64) string { return strconv.FormatUint(n, 10) }

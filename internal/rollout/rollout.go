@@ -1,13 +1,13 @@
 // Package rollout is the state machine of one target's patch. It is pure: Step
-// takes a rollout, what happened and the time, and returns the rollout that
-// follows. An effect on the world is never performed here; it appears as the
-// rollout's open Effect, which the orchestrator carries out and answers with
-// Finished.
+// takes a rollout, an event and the time, and returns the rollout that follows.
+// It performs no effect on the world. An effect appears as the rollout's open
+// Effect; the orchestrator performs it, asks Verify whether it is there, and
+// answers with Finished.
 //
 // Guarantees. There is never more than one open effect. Nothing goes forward
 // without a healthy stage and, where the policy asks for a judge, a verdict of
-// promote. Whatever is in doubt holds. Turning back is possible in every
-// status that has touched the job, and supersedes an open forward effect.
+// promote. Whatever is in doubt holds. A rollback is possible in every status
+// that has touched the job, and supersedes an open forward effect.
 package rollout
 
 import (
@@ -18,25 +18,16 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// lapseGrace is how long a stage that was ready may have too few healthy
-// instances before it turns back. It spans a few missed health checks, which
-// Nomad runs once a second at the fastest.
-const lapseGrace = 10 * time.Second
-
-// sourceJob is the source of a hold that a change of the job by somebody else
-// causes.
-const sourceJob = "job"
-
-// Event is what Step reacts to: Tick, Finished or Command.
+// Event is one of Tick, Finished and Command.
 type Event interface{ event() }
 
-// Tick is a look at the world.
+// Tick brings an observation of the world.
 type Tick struct{ Observation }
 
 // Finished answers the open effect.
 type Finished struct{ EffectResult }
 
-// Command is a person's word.
+// Command is what a person asks for.
 type Command struct {
 	Action string // approve, pause, resume, promote, abort, rollback
 	By     api.Identity
@@ -47,7 +38,7 @@ func (Tick) event()     {}
 func (Finished) event() {}
 func (Command) event()  {}
 
-// Step returns the rollout that follows r after ev at now. r is not changed.
+// Step returns the rollout that follows r after ev at now. It does not change r.
 // The error says why a Command is refused; other events never fail.
 func Step(r api.Rollout, ev Event, now time.Time) (api.Rollout, error) {
 	m := &machine{Rollout: clone(r), was: r, now: now}
@@ -70,13 +61,14 @@ func Step(r api.Rollout, ev Event, now time.Time) (api.Rollout, error) {
 	return m.Rollout, nil
 }
 
-// Settled reports whether the strategy is to be asked what comes next.
-func Settled(r api.Rollout) bool {
+// AwaitsAdvice reports whether the strategy is to be asked what comes next: no
+// stage is there, or the present one has its verdict.
+func AwaitsAdvice(r api.Rollout) bool {
 	last := lastStage(r)
 	return active(r) && (last == nil || !last.Judged.IsZero())
 }
 
-// Judging reports whether the judge is to look at the present stage.
+// Judging reports whether the judge is to compare the arms of the present stage.
 func Judging(r api.Rollout) bool {
 	last := lastStage(r)
 	if !active(r) || !r.Decision.Judge.Enabled || last == nil {
@@ -85,15 +77,15 @@ func Judging(r api.Rollout) bool {
 	return !last.Ready.IsZero() && last.Judged.IsZero() && last.Lapsed.IsZero() && !inconclusive(r)
 }
 
-// active reports whether the forward path may go on: running, or holding for
-// something that may be over by now.
+// active reports whether the forward path may go on: the rollout is running, or
+// holds for something that may be over by now.
 func active(r api.Rollout) bool {
 	running := r.Status == api.RolloutRunning || (r.Status == api.RolloutHolding && r.Resume == api.RolloutRunning)
 	return running && r.Effect == nil && r.Former != nil
 }
 
-// Floor is the newest modify index of the job that the rollout knows of. A
-// view of the job with a lower one is older than what was decided already.
+// Floor is the newest modify index of the job that the rollout knows of. A view
+// of the job with a lower one is older than a decision that was made already.
 func Floor(r api.Rollout) uint64 {
 	var floor uint64
 	if r.Former != nil {
@@ -108,7 +100,7 @@ func Floor(r api.Rollout) uint64 {
 	return floor
 }
 
-// lastStage is the present stage, or nil before the first.
+// lastStage is the present stage; nil before the first.
 func lastStage(r api.Rollout) *api.Stage {
 	if len(r.Stages) == 0 {
 		return nil
@@ -116,6 +108,7 @@ func lastStage(r api.Rollout) *api.Stage {
 	return &r.Stages[len(r.Stages)-1]
 }
 
+// inconclusive reports whether the judge could not decide on the present stage.
 func inconclusive(r api.Rollout) bool {
 	return r.Verdict != nil && r.Verdict.Kind == api.VerdictInconclusive && r.Judge != nil && r.Judge.Stage == len(r.Stages)
 }
@@ -133,11 +126,37 @@ func clone(r api.Rollout) api.Rollout {
 	return r
 }
 
-// machine is a rollout being stepped.
+// machine is a rollout that takes one step.
 type machine struct {
 	api.Rollout
 	was api.Rollout // before the step
 	now time.Time
+}
+
+// tick reacts to an observation of the world.
+func (m *machine) tick(o Observation) {
+	if o.Job != nil && m.Former != nil {
+		m.Instances = o.Job.Instances // for people, and for the size of the next stage
+	}
+	if m.Effect != nil {
+		m.hold(o.Away) // the orchestrator performs it, and says whether it must wait for a source
+		return
+	}
+	switch m.Status {
+	case api.RolloutPending:
+		m.start()
+	case api.RolloutSimulating:
+		m.intend(api.Effect{Kind: api.EffectSimulate})
+	case api.RolloutAwaitingApproval:
+		m.reconsider(o)
+	case api.RolloutWaiting:
+		m.awaitTurn(o)
+	case api.RolloutRunning, api.RolloutHolding, api.RolloutPaused:
+		m.forward(o)
+	case api.RolloutRollingBack:
+		m.back(o)
+	case api.RolloutComplete, api.RolloutRolledBack, api.RolloutRejected, api.RolloutFailed, api.RolloutCancelled:
+	}
 }
 
 // enter changes the status; Since is kept when only the reason changes.
@@ -169,70 +188,4 @@ func (m *machine) close(status api.EffectStatus, outcome string) {
 	e.Status, e.Outcome, e.Ended = status, outcome, m.now
 	m.Effects = append(m.Effects, e)
 	m.Effect = nil
-}
-
-// turnBack starts the rollback. An open forward effect is superseded: its
-// compare-and-set can no longer succeed once the rollback has registered.
-func (m *machine) turnBack(format string, args ...any) {
-	reason := fmt.Sprintf(format, args...)
-	if m.Effect != nil {
-		m.close(api.EffectFailed, "superseded by a rollback")
-	}
-	m.Holds, m.Resume = nil, ""
-	if m.Former == nil {
-		m.enter(api.RolloutCancelled, "%s; no instance had been touched", reason)
-		return
-	}
-	m.enter(api.RolloutRollingBack, "%s", reason)
-	m.intend(api.Effect{Kind: api.EffectRollback, Stage: len(m.Stages)})
-}
-
-// hold makes the rollout wait for what is away, and go on by itself when it is
-// back. With no holds it ends a hold.
-func (m *machine) hold(holds []api.Hold) {
-	m.Holds = m.stamp(holds)
-	switch {
-	case m.Status == api.RolloutPaused || m.Status == api.RolloutRollingBack:
-		return // a pause stays a pause; a rollback is never turned into a hold
-	case len(holds) > 0:
-		if m.Status != api.RolloutHolding {
-			m.Resume = m.Status
-		}
-		m.enter(api.RolloutHolding, "%s", holds[0].Reason)
-	case m.Status == api.RolloutHolding:
-		m.unhold("what it held for is over")
-	}
-}
-
-// stamp says of each hold since when it lasts.
-func (m *machine) stamp(holds []api.Hold) []api.Hold {
-	for i, h := range holds {
-		for _, old := range m.was.Holds {
-			if old.Source == h.Source && !old.Since.IsZero() {
-				holds[i].Since = old.Since
-			}
-		}
-		if holds[i].Since.IsZero() {
-			holds[i].Since = m.now
-		}
-	}
-	return holds
-}
-
-// unhold goes on where a hold or a pause began; a stage's deadline does not
-// run while nobody could act.
-func (m *machine) unhold(reason string) {
-	if last := lastStage(m.Rollout); last != nil && last.Ready.IsZero() {
-		last.Deadline = last.Deadline.Add(max(0, m.now.Sub(m.Since))) // a former leader's clock may be ahead
-	}
-	status := m.Resume
-	if status == "" {
-		status = api.RolloutRunning
-	}
-	m.Resume, m.Holds = "", nil
-	m.enter(status, "%s", reason)
-}
-
-func refuse(c Command, r api.Rollout, why string) error {
-	return api.Errorf(api.CodeConflict, "%s rollout %s: %s (status %s)", c.Action, r.ID, why, r.Status)
 }

@@ -146,7 +146,7 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 }
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
-// lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
+// foreign=HEALTHY/ALL, deployment=failed, lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
 // denied=FROM>TO since=-DURATION, anew=DECISION.
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
 	t.Helper()
@@ -157,6 +157,8 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 		build, pace, _ := strings.Cut(job, "/")
 		o.Job = &JobView{Build: api.Build(build), Pace: Pace(pace), ModifyIndex: 100, Version: 7, Count: 10}
 		o.Job.Instances = append(instances(t, args["patched"], api.BuildPatched), instances(t, args["former"], api.BuildFormer)...)
+		o.Job.Instances = append(o.Job.Instances, instances(t, args["foreign"], api.BuildForeign)...)
+		o.Job.Failed = args["deployment"] == "failed"
 		if name := args["lost"]; name != "" {
 			o.Job.Instances = append(o.Job.Instances, api.Instance{
 				Name: name, Build: api.BuildPatched, Health: api.Unhealthy, Because: "allocation is failed",
@@ -214,7 +216,7 @@ func instances(t *testing.T, text string, build api.Build) []api.Instance {
 }
 
 func (s *script1) result(ok bool, args map[string]string) EffectResult {
-	res := EffectResult{OK: ok, Outcome: strings.ReplaceAll(args["told"], "_", " "), At: s.now, Rejected: args["rejected"] == "yes"}
+	res := EffectResult{OK: ok, Outcome: strings.ReplaceAll(args["told"], "_", " "), Rejected: args["rejected"] == "yes"}
 	if s.r.Effect != nil {
 		res.ID = s.r.Effect.ID
 		if s.r.Effect.Kind == api.EffectTag && ok {
@@ -225,6 +227,7 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 			if count, ok := args["approvals"]; ok {
 				decision := s.r.Decision
 				decision.Approval.Count, _ = strconv.Atoi(count)
+				decision.Approval.From = args["from"]
 				res.Decision = &decision
 			}
 		}

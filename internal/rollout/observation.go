@@ -1,10 +1,6 @@
 package rollout
 
-import (
-	"time"
-
-	"github.com/oakumhq/oakum/api"
-)
+import "github.com/oakumhq/oakum/api"
 
 // Pace says whose update block the registered job carries.
 type Pace string
@@ -15,8 +11,7 @@ const (
 	PaceHeld Pace = "held" // ours: manual health, no progress deadline
 )
 
-// Move is a target's job with its two forms: the one that it had before the
-// rollout and the one that the patch makes of it.
+// Move is a target's job with its two forms: before the rollout, and with the patch.
 type Move struct {
 	Target  api.TargetRef
 	Rollout string
@@ -24,33 +19,31 @@ type Move struct {
 	Apply   []api.Apply
 }
 
-// TagName is the Nomad version tag that keeps the former job version from
-// being collected, and tells who is moving the job.
+// TagName is the Nomad version tag that keeps the former job version from being
+// collected. It also says which rollout moves the job.
 func (m Move) TagName() string { return "oakum-" + m.Rollout }
 
-// JobView is one look at a target's job in Nomad.
+// JobView is a target's job as Nomad has it at one moment.
 type JobView struct {
 	ModifyIndex uint64
 	Version     uint64
 	Build       api.Build // what the registered job is
 	Pace        Pace
-	Count       int // instances that the registered group wants
-	Tagged      bool
+	Count       int            // instances that the registered group wants
 	Promoted    bool           // the latest deployment has no canaries left to promote
 	Settled     bool           // the latest deployment is over, or nothing waits for it
 	Failed      bool           // the deployment of this version has failed: Nomad replaces nothing more under it
 	Instances   []api.Instance // sorted by name, health merged from Nomad and Consul
 }
 
-// Tally counts instances.
+// Tally counts instances by build.
 type Tally struct {
 	Patched, PatchedHealthy int
-	Former, FormerHealthy   int
-	Foreign                 int
+	Former, Foreign         int
 	Unhealthy               []api.Instance // patched ones that are lost or failed
 }
 
-// Tally counts the instances of a view by build and health.
+// Tally counts the instances of a view.
 func (v JobView) Tally() Tally {
 	var t Tally
 	for _, in := range v.Instances {
@@ -65,9 +58,6 @@ func (v JobView) Tally() Tally {
 			}
 		case api.BuildFormer:
 			t.Former++
-			if in.Health == api.Healthy {
-				t.FormerHealthy++
-			}
 		case api.BuildForeign:
 			t.Foreign++
 		}
@@ -75,18 +65,19 @@ func (v JobView) Tally() Tally {
 	return t
 }
 
-// Observation is everything that one tick knows about the world.
+// Observation is everything that one tick knows about the world. What was not asked
+// for is nil.
 type Observation struct {
-	Job     *JobView   // nil when Nomad did not answer
-	Away    []api.Hold // sources that do not answer, with since when
-	Verdict *api.Verdict
-	Judge   *api.JudgeState
-	Advice  *api.Advice
+	Job     *JobView        // nil when Nomad did not answer too
+	Away    []api.Hold      // sources that do not answer; since when is stamped by Step
+	Verdict *api.Verdict    // of the judge, for the present stage
+	Judge   *api.JudgeState // the judge's state after the verdict
+	Advice  *api.Advice     // of the strategy
 	Gate    Gate
-	// Anew is what the policies decide with a whole graph, of a rollout that waits for
-	// an approval which was asked for in doubt; nil while they do not.
+	// Anew is the decision that the policies make with a whole graph, for a rollout that
+	// waits for an approval which was asked for in doubt; nil while the doubt stands.
 	Anew *api.Decision
-	// Denied is what the target's services try although it is denied, the oldest
+	// Denied are the attempts of the target's services at what is denied, the oldest
 	// first.
 	Denied []api.Attempt
 }
@@ -95,18 +86,4 @@ type Observation struct {
 type Gate struct {
 	Open   bool
 	Reason string // why it is closed
-}
-
-// EffectResult is what became of an effect.
-type EffectResult struct {
-	ID         string
-	OK         bool
-	Outcome    string
-	Index      uint64         // job modify index at which it was seen
-	Former     *api.FormerJob // of a tag
-	Simulation string         // of a simulate
-	Rejected   bool           // of a simulate: the impact is negative
-	Apply      []api.Apply    // of a simulate that baked an image: what production gets
-	Decision   *api.Decision  // of a simulate: what the policies say now that the impact is known
-	At         time.Time
 }

@@ -8,72 +8,20 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// tick reacts to a look at the world.
-func (m *machine) tick(o Observation) {
-	m.see(o)
-	if m.Effect != nil {
-		m.hold(o.Away) // somebody is performing it; only what it waits for is news
-		return
-	}
-	switch m.Status {
-	case api.RolloutPending:
-		m.start()
-	case api.RolloutSimulating:
-		m.intend(api.Effect{Kind: api.EffectSimulate})
-	case api.RolloutAwaitingApproval:
-		m.reconsider(o)
-	case api.RolloutWaiting:
-		m.wait(o)
-	case api.RolloutRunning, api.RolloutHolding, api.RolloutPaused:
-		m.run(o)
-	case api.RolloutRollingBack:
-		m.goBack(o)
-	case api.RolloutComplete, api.RolloutRolledBack, api.RolloutRejected, api.RolloutFailed, api.RolloutCancelled:
-	}
-}
+// LapseGrace is how long a stage that was ready may have too few healthy
+// instances before it turns back. It spans a few missed health checks, which
+// Nomad runs once a second at the fastest.
+const LapseGrace = 10 * time.Second
 
-// see keeps the instances for people.
-func (m *machine) see(o Observation) {
-	if o.Job != nil && m.Former != nil {
-		m.Instances = o.Job.Instances
-	}
-}
-
-func (m *machine) start() {
-	if m.Decision.Simulate.Required && m.Simulation == "" {
-		m.enter(api.RolloutSimulating, "trying the patch on twins")
-		m.intend(api.Effect{Kind: api.EffectSimulate})
-		return
-	}
-	m.await()
-}
-
-// wait starts the rollout when the gate opens.
-func (m *machine) wait(o Observation) {
-	switch {
-	case len(o.Away) > 0:
-		m.enter(api.RolloutWaiting, "%s", o.Away[0].Reason)
-		m.Holds = m.stamp(o.Away)
-	case !o.Gate.Open:
-		m.Holds = nil
-		m.enter(api.RolloutWaiting, "%s", o.Gate.Reason)
-	default:
-		m.Holds = nil
-		m.enter(api.RolloutRunning, "marking the former job version")
-		m.intend(api.Effect{Kind: api.EffectTag})
-	}
-}
-
-// run is the forward path: hold, turn back, or take the next step.
-func (m *machine) run(o Observation) {
-	holding := m.Status == api.RolloutHolding
-	if holding && m.Resume != api.RolloutRunning {
+// forward is the path to the end: hold, turn back, or take the next step.
+func (m *machine) forward(o Observation) {
+	if m.Status == api.RolloutHolding && m.Resume != api.RolloutRunning {
 		return // held before it started; a person resumes it
 	}
-	if o.Job != nil && (m.unsafe(*o.Job) || m.refused(o)) {
+	if o.Job != nil && (m.unsafe(*o.Job) || m.denied(o)) {
 		return
 	}
-	holds := slices.Concat(o.Away, m.doubts(o))
+	holds := slices.Concat(o.Away, m.deniedHolds(o))
 	if o.Job != nil && o.Job.Build == api.BuildForeign {
 		holds = append(holds, api.Hold{Source: sourceJob, Reason: foreignReason(*o.Job)})
 	}
@@ -88,19 +36,18 @@ func (m *machine) run(o Observation) {
 	if m.Status != api.RolloutRunning {
 		return // paused
 	}
-	if !m.settle(o) {
-		return
+	if m.stageDone(o) {
+		m.follow(o)
 	}
-	m.follow(o)
 }
 
 func foreignReason(v JobView) string {
-	return "the job was changed by somebody else; version " + itoa(v.Version) + " is neither the former nor the patched one"
+	return fmt.Sprintf("the job was changed by somebody else; version %d is neither the former nor the patched one", v.Version)
 }
 
-// unsafe turns back when a patched instance is lost or its stage is overdue.
-// It acts in a pause and in a hold too: standing still does not make a failing
-// instance better.
+// unsafe turns back when a patched instance is lost or its stage is overdue. It
+// reports whether it did. It acts in a pause and in a hold too: a failing instance
+// does not get better while the rollout stands still.
 func (m *machine) unsafe(v JobView) bool {
 	last := lastStage(m.Rollout)
 	if last == nil || v.Build == api.BuildForeign {
@@ -121,8 +68,8 @@ func (m *machine) unsafe(v JobView) bool {
 		if last.Lapsed.IsZero() {
 			last.Lapsed = m.now
 		}
-		if m.now.Sub(last.Lapsed) >= lapseGrace && m.Decision.Rollback.OnHealth {
-			m.turnBack("%d of %d patched instances are healthy, for %s%s", t.PatchedHealthy, want, lapseGrace, why(v))
+		if m.now.Sub(last.Lapsed) >= LapseGrace && m.Decision.Rollback.OnHealth {
+			m.turnBack("%d of %d patched instances are healthy, for %s%s", t.PatchedHealthy, want, LapseGrace, why(v))
 			return true
 		}
 		return false
@@ -134,7 +81,7 @@ func (m *machine) unsafe(v JobView) bool {
 	return false
 }
 
-// why quotes the first patched instance that is not healthy.
+// why quotes the first patched instance that is not healthy; empty when all are.
 func why(v JobView) string {
 	for _, in := range v.Instances {
 		if in.Build == api.BuildPatched && in.Health != api.Healthy {
@@ -154,22 +101,20 @@ func (m *machine) wanted() int {
 	return 0
 }
 
-// settle brings the present stage to its verdict. It reports whether the
-// strategy may be followed to the next one.
-func (m *machine) settle(o Observation) bool {
+// stageDone brings the present stage to its verdict. It reports whether the strategy
+// may be followed to the next one.
+func (m *machine) stageDone(o Observation) bool {
 	last := lastStage(m.Rollout)
-	if last == nil {
-		return true
-	}
-	if !last.Judged.IsZero() {
+	if last == nil || !last.Judged.IsZero() {
 		return true
 	}
 	t := o.Job.Tally()
-	if want := m.wanted(); t.PatchedHealthy < want {
+	switch want := m.wanted(); {
+	case t.PatchedHealthy < want:
 		m.enter(api.RolloutRunning, "stage %d: %d of %d patched instances healthy", last.Number, t.PatchedHealthy, want)
 		return false
-	} else if want < last.Instances {
-		m.more(o, last) // the budget lets fewer go at once than the stage has
+	case want < last.Instances:
+		m.nextBatch(o, last) // the budget lets fewer go at once than the stage has
 		return false
 	}
 	if last.Ready.IsZero() {
@@ -185,7 +130,7 @@ func (m *machine) judge(o Observation, last *api.Stage) bool {
 		return true
 	}
 	if o.Verdict == nil && m.Verdict != nil {
-		return false // between two looks
+		return false // the judge looks again after its interval
 	}
 	if o.Verdict == nil {
 		m.enter(api.RolloutRunning, "stage %d: %d of %d patched and healthy, being judged", last.Number, last.Instances, m.Former.Count)
@@ -218,7 +163,7 @@ func (m *machine) judge(o Observation, last *api.Stage) bool {
 func (m *machine) follow(o Observation) {
 	a := o.Advice
 	if a == nil {
-		return // it is asked once the stage is settled
+		return // the strategy is asked once the stage has its verdict
 	}
 	last := lastStage(m.Rollout)
 	t := o.Job.Tally()
@@ -240,8 +185,8 @@ func (m *machine) follow(o Observation) {
 	}
 }
 
-// more opens the stage's next batch, once the budget has room for it.
-func (m *machine) more(o Observation, s *api.Stage) {
+// nextBatch moves the next instances of a stage, once the budget has room for them.
+func (m *machine) nextBatch(o Observation, s *api.Stage) {
 	reason := m.full(o, s.Mode)
 	switch {
 	case reason == "":
@@ -253,10 +198,10 @@ func (m *machine) more(o Observation, s *api.Stage) {
 	}
 }
 
-// full says why the budget has no room for another instance; empty means that
-// it has. A former instance that died and came back patched can make up the
-// number of healthy ones while one of the stage's own is still away; and one
-// that was asked for and that Nomad does not show yet is away too.
+// full says why the budget has no room for another instance; empty means that it
+// has. An instance that was asked for and that Nomad does not show yet is away too.
+// The number of healthy instances alone does not tell: a former instance that died
+// and came back patched can stand in for one that is still away.
 func (m *machine) full(o Observation, mode api.StageMode) string {
 	allowed := Allowed(m.Decision.Budget, m.Former.Count)
 	t := o.Job.Tally()
@@ -289,8 +234,8 @@ func (m *machine) begin(o Observation, a *api.Advice) {
 	m.batch(o, lastStage(m.Rollout))
 }
 
-// batch moves as many instances as the budget lets be away at once. Canaries
-// beside the former instances take nothing away, so they go together.
+// batch opens the effect that moves as many instances as the budget lets be away at
+// once. Canaries beside the former instances take nothing away, so they go together.
 func (m *machine) batch(o Observation, s *api.Stage) {
 	want := s.Instances
 	if allowed := Allowed(m.Decision.Budget, m.Former.Count); s.Mode == api.StageInPlace && allowed > 0 {
@@ -303,8 +248,8 @@ func (m *machine) batch(o Observation, s *api.Stage) {
 	m.intend(api.Effect{Kind: api.EffectStage, Stage: s.Number, Want: want, Expect: o.Job.ModifyIndex})
 }
 
-// Allowed is how many of count instances may be away at once: percentages
-// round up, the smaller of the two limits wins, 0 means all.
+// Allowed is how many of count instances may be away at once, at least 1; 0 means
+// that there is no limit. The smaller of the budget's two limits wins.
 func Allowed(b api.BudgetSpec, count int) int {
 	allowed := b.Instances
 	if b.InstancesPercent > 0 {
@@ -315,33 +260,9 @@ func Allowed(b api.BudgetSpec, count int) int {
 	return allowed
 }
 
-// goBack sees a rollback through. Its last step is always the restored update
-// block, seen by an effect of its own, which takes our mark off the job too.
-func (m *machine) goBack(o Observation) {
-	holds := o.Away
-	if o.Job != nil && o.Job.Build == api.BuildForeign {
-		holds = append(holds, api.Hold{Source: sourceJob, Reason: foreignReason(*o.Job) + "; abort to leave it as it is"})
-	}
-	m.hold(holds)
-	if o.Job == nil || len(holds) > 0 {
-		return
-	}
-	switch {
-	case o.Job.Build != api.BuildFormer, Stranded(*o.Job):
-		m.intend(api.Effect{Kind: api.EffectRollback, Stage: len(m.Stages)})
-	case o.Job.Tally().Patched == 0:
-		m.intend(api.Effect{Kind: api.EffectUnpace, Expect: o.Job.ModifyIndex})
-	}
-}
-
-// Stranded reports whether patched instances are left that Nomad will not
-// replace: an instance of the former build died while they waited for room, and
-// that ended the deployment. Another registration begins a new one.
-func Stranded(v JobView) bool { return v.Failed && v.Tally().Patched > 0 }
-
 func describe(a api.Advice) string {
 	if a.Action == api.AdviceStage {
-		return "stage " + itoa(uint64(max(0, a.Percent))) + " %"
+		return fmt.Sprintf("stage %d %%", max(0, a.Percent))
 	}
 	return string(a.Action)
 }

@@ -1,0 +1,120 @@
+package rollout
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// command does what a person asks, or says why not.
+func (m *machine) command(c Command) error {
+	switch c.Action {
+	case "approve":
+		return m.approve(c)
+	case "pause":
+		if m.Status == api.RolloutRollingBack || m.Status == api.RolloutPaused {
+			return refuse(c, m.Rollout, "it cannot be paused now")
+		}
+		if m.Status != api.RolloutHolding {
+			m.Resume = m.Status
+		}
+		m.enter(api.RolloutPaused, "paused by %s%s", c.By.Name, note(c))
+	case "resume":
+		return m.resume(c)
+	case "promote":
+		return m.promote(c)
+	case "abort", "rollback":
+		if m.Status == api.RolloutRollingBack {
+			return m.giveUp(c)
+		}
+		m.turnBack("%s asked for by %s%s", c.Action, c.By.Name, note(c))
+	default:
+		return api.Errorf(api.CodeInvalid, "unknown action %q: want approve, pause, resume, promote, abort or rollback", c.Action)
+	}
+	return nil
+}
+
+// giveUp ends a rollback that is not possible any more: somebody else changed the
+// job, and it stays as they made it.
+func (m *machine) giveUp(c Command) error {
+	i := slices.IndexFunc(m.Holds, func(h api.Hold) bool { return h.Source == sourceJob })
+	if c.Action != "abort" || i < 0 {
+		return refuse(c, m.Rollout, "it is rolling back already")
+	}
+	why := m.Holds[i].Reason
+	if m.Effect != nil {
+		m.close(api.EffectFailed, "given up")
+	}
+	m.enter(api.RolloutFailed, "rollback given up by %s%s: %s", c.By.Name, note(c), why)
+	return nil
+}
+
+// approve records a person's consent. A consent that changes nothing is refused, with
+// the names of those who gave theirs. A person whose earlier approval does not count,
+// since the decision asks another group by now, may approve again.
+func (m *machine) approve(c Command) error {
+	waits := m.Status == api.RolloutAwaitingApproval || m.Status == api.RolloutSimulating || m.Status == api.RolloutPending
+	spec, have := m.Decision.Approval, m.consents()
+	switch {
+	case waits && slices.Contains(have, c.By.Name):
+		return refuse(c, m.Rollout, c.By.Name+" has approved it already")
+	case spec.Count > 0 && len(have) >= spec.Count:
+		return refuse(c, m.Rollout, "it is approved already, by "+strings.Join(have, " and "))
+	case !waits:
+		return refuse(c, m.Rollout, "it does not wait for approval")
+	case !m.counts(c.By.Groups):
+		return api.Errorf(api.CodePermissionDenied, "approve rollout %s: %s is not in group %s", m.ID, c.By.Name, spec.From)
+	}
+	m.Approvals = slices.DeleteFunc(m.Approvals, func(a api.Approval) bool { return a.By == c.By.Name })
+	m.Approvals = append(m.Approvals, api.Approval{By: c.By.Name, Groups: c.By.Groups, At: m.now, Note: c.Note})
+	if m.Status == api.RolloutAwaitingApproval {
+		m.awaitApproval()
+	}
+	return nil
+}
+
+// resume ends a pause, or a hold that waits for a person. A stage that the judge
+// could not decide on is judged afresh.
+func (m *machine) resume(c Command) error {
+	if m.Status != api.RolloutPaused && m.Status != api.RolloutHolding {
+		return refuse(c, m.Rollout, "it is neither paused nor holding")
+	}
+	if inconclusive(m.Rollout) {
+		afresh := *m.Judge
+		afresh.Stage = 0 // what it learned stays, the stage's judgement begins again
+		m.Judge, m.Verdict = &afresh, nil
+	}
+	m.accept()
+	m.unhold("resumed by " + c.By.Name + note(c))
+	return nil
+}
+
+// promote puts a person's verdict on the present stage in place of the judge's.
+func (m *machine) promote(c Command) error {
+	last := lastStage(m.Rollout)
+	if last == nil || last.Ready.IsZero() || !last.Judged.IsZero() || !last.Lapsed.IsZero() {
+		return refuse(c, m.Rollout, "no stage with healthy instances waits for a verdict")
+	}
+	last.Judged = m.now
+	m.Verdict = nil
+	m.accept()
+	if m.Status == api.RolloutHolding || m.Status == api.RolloutPaused {
+		m.unhold("")
+	}
+	m.enter(api.RolloutRunning, "stage %d promoted by %s%s", last.Number, c.By.Name, note(c))
+	return nil
+}
+
+// note is the person's note, as the end of a reason.
+func note(c Command) string {
+	if c.Note == "" {
+		return ""
+	}
+	return ": " + c.Note
+}
+
+// refuse says why a command is not carried out.
+func refuse(c Command, r api.Rollout, why string) error {
+	return api.Errorf(api.CodeConflict, "%s rollout %s: %s (status %s)", c.Action, r.ID, why, r.Status)
+}

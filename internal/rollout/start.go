@@ -1,0 +1,87 @@
+package rollout
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// start begins with the simulation, where the policy asks for one that was not
+// run yet.
+func (m *machine) start() {
+	if m.Decision.Simulate.Required && m.Simulation == "" {
+		m.enter(api.RolloutSimulating, "trying the patch on twins")
+		m.intend(api.Effect{Kind: api.EffectSimulate})
+		return
+	}
+	m.awaitApproval()
+}
+
+// awaitApproval goes on when enough people have consented.
+func (m *machine) awaitApproval() {
+	spec := m.Decision.Approval
+	if have := len(m.consents()); have < spec.Count {
+		from := spec.From
+		if from == "" {
+			from = "anybody who may approve"
+		}
+		reason := fmt.Sprintf("%d of %d approvals from %s", have, spec.Count, from)
+		if m.Decision.InDoubt() {
+			reason += ", asked for in doubt: " + m.Decision.Doubt.String()
+		}
+		m.enter(api.RolloutAwaitingApproval, "%s", reason)
+		return
+	}
+	m.Holds = nil
+	m.enter(api.RolloutWaiting, "waiting for its turn")
+}
+
+// consents names the people whose approvals count. Only those of the group that
+// the decision asks do; the decision may have been made anew since they were given.
+func (m *machine) consents() []string {
+	var names []string
+	for _, a := range m.Approvals {
+		if m.counts(a.Groups) {
+			names = append(names, a.By)
+		}
+	}
+	return names
+}
+
+// counts reports whether an approval by a member of some groups counts.
+func (m *machine) counts(groups []string) bool {
+	from := m.Decision.Approval.From
+	return from == "" || slices.Contains(groups, from)
+}
+
+// reconsider ends a doubt once the decision was made anew with a whole graph. The
+// rollout goes on as the new decision says: it may still ask for people, or for
+// twins. Approvals that were given stay.
+func (m *machine) reconsider(o Observation) {
+	m.Holds = m.stamp(o.Away)
+	d := o.Anew
+	if d == nil || !m.Decision.InDoubt() || d.Doubt == nil || d.Doubt.Lapse == nil {
+		m.awaitApproval()
+		return
+	}
+	m.Decision, m.Holds = *d, nil
+	m.start()
+	m.Reason = fmt.Sprintf("%s; the doubt has lapsed (%s): %s", m.Reason, d.Doubt, d.Doubt.Lapse.Reason)
+}
+
+// awaitTurn begins to touch the job when the gate opens.
+func (m *machine) awaitTurn(o Observation) {
+	switch {
+	case len(o.Away) > 0:
+		m.enter(api.RolloutWaiting, "%s", o.Away[0].Reason)
+		m.Holds = m.stamp(o.Away)
+	case !o.Gate.Open:
+		m.Holds = nil
+		m.enter(api.RolloutWaiting, "%s", o.Gate.Reason)
+	default:
+		m.Holds = nil
+		m.enter(api.RolloutRunning, "marking the former job version")
+		m.intend(api.Effect{Kind: api.EffectTag})
+	}
+}
