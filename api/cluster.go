@@ -79,8 +79,7 @@ type OpenIntent struct {
 	Kind     EffectKind    `json:"kind"`
 	Stage    int           `json:"stage,omitempty"`
 	Intended time.Time     `json:"intended"`
-	By       string        `json:"by,omitempty"`       // server that announced it
-	Term     uint64        `json:"term,omitempty"`     // of its leadership
-	Attempts int           `json:"attempts,omitempty"` // to carry it out
-	Trouble  string        `json:"trouble,omitempty"`  // what kept the last attempt from its end
+	By       string        `json:"by,omitempty"`      // server that announced it
+	Term     uint64        `json:"term,omitempty"`    // of its leadership
+	Trouble  string        `json:"trouble,omitempty"` // the newest hold of the rollout: what keeps the effect from its end
 }

@@ -170,7 +170,6 @@ type Effect struct {
 	Index    uint64       `json:"index,omitempty"`  // job modify index at which the outcome was seen
 	Status   EffectStatus `json:"status"`
 	Outcome  string       `json:"outcome,omitempty"`
-	Attempts int          `json:"attempts,omitempty"`
 	Intended time.Time    `json:"intended"`
 	By       string       `json:"by,omitempty"`   // server that announced it
 	Term     uint64       `json:"term,omitempty"` // of its leadership

@@ -41,7 +41,7 @@ func runningRollout() api.Rollout {
 				{KPI: "memory", Missing: true},
 			},
 		},
-		Effect: &api.Effect{Kind: api.EffectStage, Stage: 2, Intended: now.Add(-3 * time.Second), Attempts: 1},
+		Effect: &api.Effect{Kind: api.EffectStage, Stage: 2, Intended: now.Add(-3 * time.Second)},
 	}
 	for i := range 10 {
 		inst := api.Instance{ID: "alloc-" + string(rune('0'+i)), Build: api.BuildFormer, Health: api.Healthy}

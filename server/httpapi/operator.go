@@ -104,7 +104,7 @@ func (a *API) rolloutAudit(*call) (any, error) {
 		}
 		intent := api.OpenIntent{
 			Rollout: r.ID, Patch: r.Patch, Target: r.Target, Status: r.Status, Effect: e.ID, Kind: e.Kind, Stage: e.Stage,
-			Intended: e.Intended, By: e.By, Term: e.Term, Attempts: e.Attempts,
+			Intended: e.Intended, By: e.By, Term: e.Term,
 		}
 		for _, h := range r.Holds {
 			intent.Trouble = h.Source + ": " + h.Reason // the last one is the latest

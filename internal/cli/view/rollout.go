@@ -82,8 +82,7 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 	instances(w, r)
 	verdict(w, r, now)
 	if r.Effect != nil {
-		fmt.Fprintf(w, "\nUnder way: %s, intended %s ago, %s\n", effectText(*r.Effect), Age(now, r.Effect.Intended),
-			Count(r.Effect.Attempts, "attempt"))
+		fmt.Fprintf(w, "\nUnder way: %s, intended %s ago\n", effectText(*r.Effect), Age(now, r.Effect.Intended))
 	}
 	if len(r.Decision.Because) > 0 {
 		fmt.Fprintln(w, "\nDecided because:")
