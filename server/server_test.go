@@ -242,7 +242,10 @@ func TestASecondServerLeavesAndStops(t *testing.T) {
 	must.NoError(t, second.Start(ctx))
 	go func() { ended <- second.serve(ctx) }()
 	wait.For(t, "two servers", func() bool { return len(first.node.Servers()) == 2 })
-	wait.For(t, "its API", func() bool { _, leader := second.node.Leader(); return leader != "" })
+	wait.For(t, "the second one to know that it is a member", func() bool {
+		_, leader := second.node.Leader()
+		return leader != "" && second.node.Member()
+	})
 	code, stdout, stderr := oakum(t, second, "operator", "raft", "leave")
 	must.EqOp(t, 0, code, must.Sprint(stderr))
 	must.StrContains(t, stdout, "has left the cluster")
@@ -260,7 +263,7 @@ func TestASecondServerLeavesAndStops(t *testing.T) {
 		wait.For(t, "two servers", func() bool { return len(first.node.Servers()) == 2 })
 		wait.For(t, "its leader", func() bool {
 			all, err := first.node.Autopilot()
-			return err == nil && len(all.Servers) == 2 && all.Healthy
+			return err == nil && len(all.Servers) == 2 && all.Healthy && third.node.Member()
 		})
 		cancel(&SignalError{Signal: signal})
 		must.NoError(t, <-ended)
