@@ -43,9 +43,9 @@ func smallNomad(broken *atomic.Bool) http.Handler {
 	return mux
 }
 
-// TestAnApprovalThatIsAskedForInDoubtLapses submits a patch while part of the graph is
+// TestServer_ADoubtLapsesOnceTheGraphIsWhole submits a patch while part of the graph is
 // missing, and mends that.
-func TestAnApprovalThatIsAskedForInDoubtLapses(t *testing.T) {
+func TestServer_ADoubtLapsesOnceTheGraphIsWhole(t *testing.T) {
 	var broken atomic.Bool
 	outside := httptest.NewServer(smallNomad(&broken))
 	t.Cleanup(outside.Close)

@@ -10,7 +10,7 @@ import (
 	"github.com/oakumhq/oakum/server/config"
 )
 
-func TestEveryKPIOfTheConfigurationIsMeasured(t *testing.T) {
+func TestKPIQueries_HaveEveryKPIOfTheConfiguration(t *testing.T) {
 	got := kpiQueries(&config.Config{Prometheus: &config.Prometheus{AllocLabel: "alloc", KPIs: []config.KPI{
 		{Name: api.KPIErrorRate, Query: "failed", Total: "all"},
 		{Name: "latency_p90", Query: "buckets"},

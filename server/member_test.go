@@ -61,7 +61,7 @@ func (a *agent) tells(id, tag string) bool {
 	return ok && slices.Contains(s.Tags, tag) && s.Meta["member"] == "true"
 }
 
-func TestAServerIsRegisteredWhileItRuns(t *testing.T) {
+func TestServer_IsRegisteredInConsulWhileItRuns(t *testing.T) {
 	t.Parallel()
 	consul := &agent{services: map[string]struct {
 		Tags []string
@@ -78,7 +78,7 @@ func TestAServerIsRegisteredWhileItRuns(t *testing.T) {
 	must.MapEmpty(t, consul.services)
 }
 
-func TestItsOwnServiceIsNoneOfTheApplication(t *testing.T) {
+func TestIgnored_HasTheServersOwnService(t *testing.T) {
 	cfg := &config.Config{Consul: &config.Consul{ServiceName: "oakum-east"}}
 	s := &Server{cfg: cfg}
 	must.SliceContains(t, s.ignored(), "oakum-east")

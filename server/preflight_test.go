@@ -98,8 +98,8 @@ func TestDryRuns(t *testing.T) {
 	}
 }
 
-// TestDryRunsSampleTheWholeFleet looks at where the targets are that were tried.
-func TestDryRunsSampleTheWholeFleet(t *testing.T) {
+// TestDryRuns_SampleTheWholeFleet looks at where the targets are that were tried.
+func TestDryRuns_SampleTheWholeFleet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var n trial
@@ -118,7 +118,7 @@ func TestDryRunsSampleTheWholeFleet(t *testing.T) {
 	})
 }
 
-func TestDryRunsEndWithTheirCaller(t *testing.T) {
+func TestDryRuns_EndWithTheirCaller(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -131,7 +131,7 @@ func TestDryRunsEndWithTheirCaller(t *testing.T) {
 	})
 }
 
-func TestRefusalNamesTargets(t *testing.T) {
+func TestRefusal_NamesTargets(t *testing.T) {
 	t.Parallel()
 	err := api.AsError(refusal("openssl", []refusedTarget{{numbered(1)[0], api.Errorf(api.CodeConflict, "it already runs that")}}, 7))
 	must.Eq(t, api.CodeConflict, err.Code)

@@ -118,7 +118,7 @@ func oakum(t *testing.T, s *Server, args ...string) (code int, stdout, stderr st
 	return code, out.String(), errs.String()
 }
 
-func TestTheDebugBundleHoldsNoSecret(t *testing.T) {
+func TestServer_DebugBundleHoldsNoSecret(t *testing.T) {
 	t.Parallel()
 	s := dev(t, nil)
 	fill(t, s)
@@ -169,7 +169,7 @@ func unpack(t *testing.T, path string) map[string]string {
 	}
 }
 
-func TestMetricsShowTheStateAndRaft(t *testing.T) {
+func TestServer_MetricsShowTheStateAndRaft(t *testing.T) {
 	t.Parallel()
 	s := dev(t, nil)
 	fill(t, s)
@@ -194,7 +194,7 @@ func TestMetricsShowTheStateAndRaft(t *testing.T) {
 	})
 }
 
-func TestTheAuditFindsOldIntents(t *testing.T) {
+func TestServer_AuditListsOldIntents(t *testing.T) {
 	t.Parallel()
 	s := dev(t, nil)
 	code, stdout, _ := oakum(t, s, "operator", "rollout-audit")
@@ -208,7 +208,7 @@ func TestTheAuditFindsOldIntents(t *testing.T) {
 	must.EqOp(t, 0, code)
 }
 
-func TestAutopilotIsSetFromTheCommandLine(t *testing.T) {
+func TestServer_AutopilotIsSetFromTheCommandLine(t *testing.T) {
 	t.Parallel()
 	s := dev(t, nil)
 	code, stdout, stderr := oakum(t, s, "operator", "autopilot", "set", "-min-quorum=5", "-dead-server-threshold=2h")
@@ -223,7 +223,7 @@ func TestAutopilotIsSetFromTheCommandLine(t *testing.T) {
 	must.StrContains(t, stderr, "want at least 1m0s")
 }
 
-func TestTheOnlyServerDoesNotLeave(t *testing.T) {
+func TestServer_TheOnlyOneDoesNotLeave(t *testing.T) {
 	t.Parallel()
 	s := dev(t, nil)
 	code, _, stderr := oakum(t, s, "operator", "raft", "leave")
@@ -231,7 +231,7 @@ func TestTheOnlyServerDoesNotLeave(t *testing.T) {
 	must.StrContains(t, stderr, "is the only voter and can't leave")
 }
 
-func TestASecondServerLeavesAndStops(t *testing.T) {
+func TestServer_LeavesAndStops(t *testing.T) {
 	t.Parallel()
 	first := dev(t, nil)
 	cfg := *first.cfg

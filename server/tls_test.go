@@ -71,7 +71,7 @@ func serial(t *testing.T, k *certs.Keeper) string {
 	return b.Certificate.Leaf.SerialNumber.String()
 }
 
-func TestReloadTakesNewFilesAndRefusesBadOnes(t *testing.T) {
+func TestReload_TakesNewFilesAndRefusesBadOnes(t *testing.T) {
 	t.Parallel()
 	dir, ca, book := t.TempDir(), newAuthority(t), &logbook{}
 	files := issue(t, ca, dir, port.ServerName("east"))
@@ -117,14 +117,14 @@ func TestReloadTakesNewFilesAndRefusesBadOnes(t *testing.T) {
 	must.NotEq(t, second, serial(t, i.servers))
 }
 
-func TestABadCertificateAtStartIsAnError(t *testing.T) {
+func TestOpenIdentity_RefusesABadCertificate(t *testing.T) {
 	t.Parallel()
 	files := issue(t, newAuthority(t), t.TempDir(), "client.east.oakum")
 	_, err := openIdentity(tlsConfig(files), nil, slog.New(slog.DiscardHandler))
 	must.ErrorContains(t, err, "tls certificate for servers from "+files.Cert+": certificate: want the DNS name server.east.oakum in it, have client.east.oakum")
 }
 
-func TestInsecureIsSaidAloud(t *testing.T) {
+func TestOpenIdentity_WarnsOfInsecure(t *testing.T) {
 	t.Parallel()
 	book := &logbook{}
 	i, err := openIdentity(&config.Config{TLS: config.TLS{Insecure: true}}, nil, book.logger())
@@ -162,7 +162,7 @@ func health(ctx context.Context, c client.Config) error {
 
 // The API's clients are the CLI's own: OAKUM_CACERT, OAKUM_CLIENT_CERT and
 // OAKUM_CLIENT_KEY fill their configuration.
-func TestTheAPISpeaksHTTPS(t *testing.T) {
+func TestHTTPS_ServesTheAPI(t *testing.T) {
 	t.Parallel()
 	dir, ca := t.TempDir(), newAuthority(t)
 	files := issue(t, ca, dir, port.ServerName("east"), "localhost")
@@ -178,7 +178,7 @@ func TestTheAPISpeaksHTTPS(t *testing.T) {
 	must.ErrorContains(t, health(t.Context(), client.Config{Address: address}), "unknown authority")
 }
 
-func TestTheAPIAsksCallersForCertificates(t *testing.T) {
+func TestHTTPS_AsksCallersForCertificates(t *testing.T) {
 	t.Parallel()
 	dir, servers, callers := t.TempDir(), newAuthority(t), newAuthority(t)
 	own := issue(t, servers, filepath.Join(dir, "own"), port.ServerName("east"), "localhost")
@@ -207,7 +207,7 @@ func TestTheAPIAsksCallersForCertificates(t *testing.T) {
 }
 
 // What Vault signed is on disk for a start without Vault, and only for its owner.
-func TestTheLastCertificateOfVaultIsKept(t *testing.T) {
+func TestOpenIdentity_StartsWithTheLastCertificateOfVault(t *testing.T) {
 	t.Parallel()
 	dir, ca := t.TempDir(), newAuthority(t)
 	files := issue(t, ca, filepath.Join(dir, "vault"), port.ServerName("east"))
@@ -238,7 +238,7 @@ func TestTheLastCertificateOfVaultIsKept(t *testing.T) {
 	must.ErrorContains(t, err, "no certificate yet")
 }
 
-func TestTheEndOfCertificatesIsMeasured(t *testing.T) {
+func TestIdentity_MeasuresWhenCertificatesExpire(t *testing.T) {
 	t.Parallel()
 	files := issue(t, newAuthority(t), t.TempDir(), port.ServerName("east"))
 	i, err := openIdentity(tlsConfig(files), nil, slog.New(slog.DiscardHandler))

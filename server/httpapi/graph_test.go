@@ -11,7 +11,7 @@ import (
 	"github.com/oakumhq/oakum/api/client"
 )
 
-func TestGraphDiffComposesTheRecord(t *testing.T) {
+func TestGraphDiff_ComposesTheRecord(t *testing.T) {
 	s := start(t, nil)
 	at := func(minute int) time.Time { return time.Date(2026, 11, 1, 12, minute, 0, 0, time.UTC) }
 	record := func(index uint64, minute int, d *api.GraphDelta) {

@@ -17,7 +17,7 @@ import (
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
-func TestRoutesDenyByDefault(t *testing.T) {
+func TestRoutes_DenyByDefault(t *testing.T) {
 	s := start(t, func(o *Options) {
 		o.Auth = tokens{"nobody": {Name: "nobody", Via: "jwt"}}
 	})
@@ -52,7 +52,7 @@ func TestRoutesDenyByDefault(t *testing.T) {
 	must.SliceEmpty(t, s.control.calls)
 }
 
-func TestCapabilities(t *testing.T) {
+func TestRoutes_AskForCapabilities(t *testing.T) {
 	s := start(t, func(o *Options) {
 		o.Auth = tokens{
 			"p": {Name: "pipeline", Via: "jwt", Capabilities: []api.Capability{api.CapPatchSubmit}},
@@ -78,7 +78,7 @@ func TestCapabilities(t *testing.T) {
 	must.Eq(t, []string{"submit web.hcl by pipeline", "approve r1 looks good by alice"}, s.control.calls)
 }
 
-func TestDevSaysThatAuthenticationIsOff(t *testing.T) {
+func TestDev_SaysThatAuthenticationIsOff(t *testing.T) {
 	s := start(t, nil)
 	_, meta, err := s.client(t, "").Rollouts(t.Context(), client.Query{})
 	must.NoError(t, err)
@@ -89,7 +89,7 @@ func TestDevSaysThatAuthenticationIsOff(t *testing.T) {
 	must.EqOp(t, "dev", self.Identity.Name)
 }
 
-func TestErrorsKeepTheirCode(t *testing.T) {
+func TestErrors_KeepTheirCode(t *testing.T) {
 	s := start(t, nil)
 	s.control.err = &api.Error{Code: api.CodeInvalid, Message: "policy is wrong", Details: []string{"web.hcl:3,5: unknown attribute"}}
 	_, err := s.client(t, "").ApplyPolicy(t.Context(), api.SourceFile{Name: "web.hcl", Text: "x"})
@@ -99,7 +99,7 @@ func TestErrorsKeepTheirCode(t *testing.T) {
 	must.Eq(t, error(api.Errorf(api.CodeNotFound, `policy "none": there is none of that name`)), err)
 }
 
-func TestBadRequests(t *testing.T) {
+func TestRequests_BadOnesAreRefused(t *testing.T) {
 	s := start(t, nil)
 	for name, tc := range map[string]struct {
 		method, path, body, want string
@@ -134,7 +134,7 @@ func TestBadRequests(t *testing.T) {
 	}
 }
 
-func TestCrossSiteRequestsAreRefused(t *testing.T) {
+func TestRequests_OfOtherSitesAreRefused(t *testing.T) {
 	s := start(t, nil)
 	req, err := http.NewRequestWithContext(t.Context(), "POST", s.url+"/v1/rollout/r1/abort", strings.NewReader("{}"))
 	must.NoError(t, err)
@@ -146,7 +146,7 @@ func TestCrossSiteRequestsAreRefused(t *testing.T) {
 	must.SliceEmpty(t, s.control.calls)
 }
 
-func TestListFilterAndPages(t *testing.T) {
+func TestLists_AreFilteredAndPaged(t *testing.T) {
 	s := start(t, nil)
 	for _, id := range []string{"c", "a", "d", "b"} {
 		status := api.RolloutRunning
@@ -183,7 +183,7 @@ func TestListFilterAndPages(t *testing.T) {
 	must.EqOp(t, "", meta.NextToken)
 }
 
-func TestFormerJobIsNotShown(t *testing.T) {
+func TestRollout_HidesTheFormerJob(t *testing.T) {
 	s := start(t, nil)
 	s.store.put(api.Rollout{ID: "a", Former: &api.FormerJob{Version: 3, Job: json.RawMessage(`{"secret":"x"}`)}})
 	one, _, err := s.client(t, "").Rollout(t.Context(), "a", client.Query{})
@@ -261,7 +261,7 @@ func TestEventStream(t *testing.T) {
 	}
 }
 
-func TestFollowerForwards(t *testing.T) {
+func TestFollower_Forwards(t *testing.T) {
 	auth := tokens{"p": {Name: "pipeline", Via: "jwt", Capabilities: []api.Capability{api.CapPatchSubmit, api.CapRead}}}
 	leader := start(t, func(o *Options) { o.Auth = auth })
 	follower := start(t, func(o *Options) {
@@ -381,7 +381,7 @@ func FuzzRequests(f *testing.F) {
 	})
 }
 
-func TestFactsAreReadLikeAPlan(t *testing.T) {
+func TestFacts_AreReadLikeAPlan(t *testing.T) {
 	s := start(t, nil)
 	s.control.graph = api.Graph{Services: []api.Service{{Name: "web"}}}
 	facts, err := s.client(t, "").Facts(t.Context())

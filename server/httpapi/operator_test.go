@@ -49,7 +49,7 @@ func (s *server) answer(t *testing.T, path, token string) (int, string) {
 	return resp.StatusCode, string(text)
 }
 
-func TestMetricsAreOpenOnlyWhereTheConfigurationSaysSo(t *testing.T) {
+func TestMetrics_AreOpenOnlyWhereTheConfigurationSaysSo(t *testing.T) {
 	who := tokens{"r": {Name: "reader", Capabilities: []api.Capability{api.CapRead}}}
 	closed := start(t, func(o *Options) { o.Auth = who })
 	status, _ := closed.answer(t, "/v1/metrics", "")
@@ -65,7 +65,7 @@ func TestMetricsAreOpenOnlyWhereTheConfigurationSaysSo(t *testing.T) {
 	must.StrContains(t, text, "oakum_http_request_seconds")
 }
 
-func TestHealthSaysWhyNot(t *testing.T) {
+func TestHealth_SaysWhyTheServerIsNotReady(t *testing.T) {
 	var v Vitals
 	s := start(t, func(o *Options) { o.Vitals = func() Vitals { return v } })
 	v = Vitals{Lag: 3, LastContact: 40 * time.Millisecond, Warnings: []string{"server b is not healthy"}, Tolerance: new(1)}
@@ -100,7 +100,7 @@ func TestHealth_ShowsSourcesToCallersWhoMayRead(t *testing.T) {
 	must.SliceEmpty(t, health.Sources)
 }
 
-func TestAutopilotIsReadAndSet(t *testing.T) {
+func TestAutopilot_IsReadAndSet(t *testing.T) {
 	s := start(t, func(o *Options) { o.Autopilot = &cockpit{config: api.AutopilotConfig{MinQuorum: 3}} })
 	c := s.client(t, "")
 	now, err := c.Autopilot(t.Context(), client.Query{})
@@ -124,7 +124,7 @@ func TestAutopilotIsReadAndSet(t *testing.T) {
 	must.Len(t, 1, addresses)
 }
 
-func TestTheAuditListsOpenIntentsOldestFirst(t *testing.T) {
+func TestRolloutAudit_ListsOpenIntentsOldestFirst(t *testing.T) {
 	s := start(t, nil)
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for i, id := range []string{"young", "old"} {
@@ -144,7 +144,7 @@ func TestTheAuditListsOpenIntentsOldestFirst(t *testing.T) {
 	}, open[0])
 }
 
-func TestTheLogIsFollowed(t *testing.T) {
+func TestMonitor_FollowsTheLog(t *testing.T) {
 	logger, err := log.New(&bytes.Buffer{}, "info", "text")
 	must.NoError(t, err)
 	s := start(t, func(o *Options) { o.Logger = logger })
@@ -185,7 +185,7 @@ func TestTheLogIsFollowed(t *testing.T) {
 	must.NoError(t, <-ended)
 }
 
-func TestProfilesNeedDebug(t *testing.T) {
+func TestPprof_NeedsDebug(t *testing.T) {
 	off := start(t, nil)
 	err := off.client(t, "").ProcessProfile(t.Context(), "goroutine", io.Discard)
 	must.True(t, api.IsCode(err, api.CodePermissionDenied), must.Sprint(err))
@@ -197,7 +197,7 @@ func TestProfilesNeedDebug(t *testing.T) {
 	must.True(t, api.IsCode(err, api.CodeNotFound), must.Sprint(err))
 }
 
-func TestLeaveIsForOperators(t *testing.T) {
+func TestLeave_IsForOperators(t *testing.T) {
 	left := 0
 	s := start(t, func(o *Options) {
 		o.Auth = tokens{

@@ -11,7 +11,7 @@ import (
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
-func TestAProfileTellsWhatIsUsualAtAnHour(t *testing.T) {
+func TestProfile_TellsWhatIsUsualAtAnHour(t *testing.T) {
 	web := api.TargetRef{Namespace: "default", Job: "web", Group: "vm"}
 	week := stats.NewWeekSketch()
 	for i := range 200 {

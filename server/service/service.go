@@ -10,7 +10,7 @@
 // two caches, PolicyCache and GraphCache, are worked out of the state.
 //
 // Goroutines: Lead runs one for each simulation that a person asked for, and
-// waits for all of them.
+// waits for all of them. PlanPatch runs the preflight in one, and waits for it.
 package service
 
 import (
