@@ -52,18 +52,16 @@ func previous(t *testing.T, root string) version {
 // cluster level, so that there is one to raise.
 func next(t *testing.T, root string) version {
 	t.Helper()
-	file := filepath.Join(root, "server", "state", "command.go")
-	text, err := os.ReadFile(file)
-	must.NoError(t, err)
-	raised := supported.ReplaceAllStringFunc(string(text), func(found string) string {
+	file, text := levelSource(t, root)
+	raised := supported.ReplaceAllStringFunc(text, func(found string) string {
 		parts := supported.FindStringSubmatch(found)
 		level, err := strconv.Atoi(parts[2])
 		must.NoError(t, err)
 		return parts[1] + strconv.Itoa(level+1)
 	})
-	must.NotEq(t, string(text), raised)
+	must.NotEq(t, text, raised)
 	dir := t.TempDir()
-	copied := filepath.Join(dir, "command.go")
+	copied := filepath.Join(dir, filepath.Base(file))
 	must.NoError(t, os.WriteFile(copied, []byte(raised), 0o644))
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {file: copied}})
 	must.NoError(t, err)
@@ -81,16 +79,30 @@ func build(t *testing.T, root, name string, flags ...string) version {
 	cmd.Dir = root
 	out, err := cmd.CombinedOutput()
 	must.NoError(t, err, must.Sprint(string(out)))
-	text, err := os.ReadFile(filepath.Join(root, "server", "state", "command.go"))
-	must.NoError(t, err)
-	found := supported.FindStringSubmatch(string(text))
-	must.Len(t, 3, found)
-	v.level, err = strconv.Atoi(found[2])
+	_, text := levelSource(t, root)
+	v.level, err = strconv.Atoi(supported.FindStringSubmatch(text)[2])
 	must.NoError(t, err)
 	blocks, err := os.ReadFile(filepath.Join(root, "server", "config", "blocks.go"))
 	must.NoError(t, err)
 	v.tls = strings.Contains(string(blocks), `hcl:"tls,block"`)
 	return v
+}
+
+// levelSource finds the file that says which levels a version supports: not every
+// version has it in the same one.
+func levelSource(t *testing.T, root string) (file, text string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "server", "state", "*.go"))
+	must.NoError(t, err)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		must.NoError(t, err)
+		if supported.Match(text) && !strings.HasSuffix(file, "_test.go") {
+			return file, string(text)
+		}
+	}
+	t.Fatalf("no file of %s says SupportedLevel", root)
+	return "", ""
 }
 
 func shell(t *testing.T, dir, line string) error {
