@@ -33,9 +33,17 @@ func ToView(m *v1.View) api.StrategyView {
 	}
 }
 
+func fromRef(r api.TargetRef) *v1.TargetRef {
+	return &v1.TargetRef{Namespace: r.Namespace, Job: r.Job, Group: r.Group}
+}
+
+func toRef(m *v1.TargetRef) api.TargetRef {
+	return api.TargetRef{Namespace: m.GetNamespace(), Job: m.GetJob(), Group: m.GetGroup()}
+}
+
 func fromTarget(t api.Target) *v1.Target {
 	return &v1.Target{
-		Ref:            &v1.TargetRef{Namespace: t.Namespace, Job: t.Job, Group: t.Group},
+		Ref:            fromRef(t.TargetRef),
 		Count:          int64(t.Count),
 		Driver:         t.Driver,
 		Tasks:          each(t.Tasks, fromTask),
@@ -43,13 +51,13 @@ func fromTarget(t api.Target) *v1.Target {
 		Meta:           t.Meta,
 		JobVersion:     t.JobVersion,
 		JobModifyIndex: t.JobModifyIndex,
+		Checked:        t.Checked,
 	}
 }
 
 func toTarget(m *v1.Target) api.Target {
-	ref := m.GetRef()
 	return api.Target{
-		TargetRef:      api.TargetRef{Namespace: ref.GetNamespace(), Job: ref.GetJob(), Group: ref.GetGroup()},
+		TargetRef:      toRef(m.GetRef()),
 		Count:          int(m.GetCount()),
 		Driver:         m.GetDriver(),
 		Tasks:          each(m.GetTasks(), toTask),
@@ -57,6 +65,7 @@ func toTarget(m *v1.Target) api.Target {
 		Meta:           m.GetMeta(),
 		JobVersion:     m.GetJobVersion(),
 		JobModifyIndex: m.GetJobModifyIndex(),
+		Checked:        m.GetChecked(),
 	}
 }
 
@@ -79,6 +88,9 @@ func fromStage(s api.Stage) *v1.Stage {
 		Ready:     nanos(s.Ready),
 		Judged:    nanos(s.Judged),
 		Verdict:   fromVerdict(s.Verdict),
+		Asked:     int64(s.Asked),
+		Deadline:  nanos(s.Deadline),
+		Lapsed:    nanos(s.Lapsed),
 	}
 }
 
@@ -93,6 +105,9 @@ func toStage(m *v1.Stage) api.Stage {
 		Ready:     moment(m.GetReady()),
 		Judged:    moment(m.GetJudged()),
 		Verdict:   toVerdict(m.GetVerdict()),
+		Asked:     int(m.GetAsked()),
+		Deadline:  moment(m.GetDeadline()),
+		Lapsed:    moment(m.GetLapsed()),
 	}
 }
 
@@ -136,6 +151,7 @@ func fromVerdict(v *api.Verdict) *v1.Verdict {
 		Looks:  int64(v.Looks),
 		Reason: v.Reason,
 		Kpis:   each(v.KPIs, fromKPI),
+		Blame:  each(v.Blame, fromBlame), Neighbours: each(v.Neighbours, fromNeighbour),
 	}
 }
 
@@ -149,6 +165,28 @@ func toVerdict(m *v1.Verdict) *api.Verdict {
 		Looks:  int(m.GetLooks()),
 		Reason: m.GetReason(),
 		KPIs:   each(m.GetKpis(), toKPI),
+		Blame:  each(m.GetBlame(), toBlame), Neighbours: each(m.GetNeighbours(), toNeighbour),
+	}
+}
+
+func fromBlame(b api.Blame) *v1.Blame {
+	return &v1.Blame{Rollout: b.Rollout, Target: fromRef(b.Target), Score: b.Score, Share: b.Share, Faults: int64(b.Faults)}
+}
+
+func toBlame(m *v1.Blame) api.Blame {
+	return api.Blame{Rollout: m.GetRollout(), Target: toRef(m.GetTarget()), Score: m.GetScore(), Share: m.GetShare(), Faults: int(m.GetFaults())}
+}
+
+func fromNeighbour(n api.NeighbourEffect) *v1.NeighbourEffect {
+	return &v1.NeighbourEffect{
+		Target: fromRef(n.Target), Kpi: n.KPI, Unit: n.Unit, Value: n.Value, Before: n.Before, Since: nanos(n.Since), Earlier: n.Earlier,
+	}
+}
+
+func toNeighbour(m *v1.NeighbourEffect) api.NeighbourEffect {
+	return api.NeighbourEffect{
+		Target: toRef(m.GetTarget()), KPI: m.GetKpi(), Unit: m.GetUnit(), Value: m.GetValue(), Before: m.GetBefore(),
+		Since: moment(m.GetSince()), Earlier: m.GetEarlier(),
 	}
 }
 
@@ -166,6 +204,11 @@ func fromKPI(k api.KPIEffect) *v1.KPIEffect {
 		Exposure: k.Exposure,
 		Reason:   k.Reason,
 		Missing:  k.Missing,
+		Low:      k.Low,
+		High:     k.High,
+		Unjudged: k.Unjudged,
+		Before:   k.Before,
+		Worse:    nanos(k.Worse),
 	}
 }
 
@@ -183,5 +226,10 @@ func toKPI(m *v1.KPIEffect) api.KPIEffect {
 		Exposure: m.GetExposure(),
 		Reason:   m.GetReason(),
 		Missing:  m.GetMissing(),
+		Low:      m.GetLow(),
+		High:     m.GetHigh(),
+		Unjudged: m.GetUnjudged(),
+		Before:   m.Before,
+		Worse:    moment(m.GetWorse()),
 	}
 }

@@ -785,8 +785,10 @@ type Target struct {
 	Meta           map[string]string      `protobuf:"bytes,6,rep,name=meta,proto3" json:"meta,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	JobVersion     uint64                 `protobuf:"varint,7,opt,name=job_version,json=jobVersion,proto3" json:"job_version,omitempty"`
 	JobModifyIndex uint64                 `protobuf:"varint,8,opt,name=job_modify_index,json=jobModifyIndex,proto3" json:"job_modify_index,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Those of services that have health checks in Consul.
+	Checked       []string `protobuf:"bytes,9,rep,name=checked,proto3" json:"checked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Target) Reset() {
@@ -875,6 +877,13 @@ func (x *Target) GetJobModifyIndex() uint64 {
 	return 0
 }
 
+func (x *Target) GetChecked() []string {
+	if x != nil {
+		return x.Checked
+	}
+	return nil
+}
+
 type Task struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -944,16 +953,22 @@ func (x *Task) GetImage() string {
 }
 
 type Stage struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Number        int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
-	Percent       int64                  `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"`
-	Mode          StageMode              `protobuf:"varint,3,opt,name=mode,proto3,enum=oakum.plugins.strategy.v1.StageMode" json:"mode,omitempty"`
-	Instances     int64                  `protobuf:"varint,4,opt,name=instances,proto3" json:"instances,omitempty"`
-	Promoted      bool                   `protobuf:"varint,5,opt,name=promoted,proto3" json:"promoted,omitempty"`
-	Began         int64                  `protobuf:"varint,6,opt,name=began,proto3" json:"began,omitempty"`
-	Ready         int64                  `protobuf:"varint,7,opt,name=ready,proto3" json:"ready,omitempty"`
-	Judged        int64                  `protobuf:"varint,8,opt,name=judged,proto3" json:"judged,omitempty"`
-	Verdict       *Verdict               `protobuf:"bytes,9,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Number    int64                  `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Percent   int64                  `protobuf:"varint,2,opt,name=percent,proto3" json:"percent,omitempty"`
+	Mode      StageMode              `protobuf:"varint,3,opt,name=mode,proto3,enum=oakum.plugins.strategy.v1.StageMode" json:"mode,omitempty"`
+	Instances int64                  `protobuf:"varint,4,opt,name=instances,proto3" json:"instances,omitempty"`
+	Promoted  bool                   `protobuf:"varint,5,opt,name=promoted,proto3" json:"promoted,omitempty"`
+	Began     int64                  `protobuf:"varint,6,opt,name=began,proto3" json:"began,omitempty"`
+	Ready     int64                  `protobuf:"varint,7,opt,name=ready,proto3" json:"ready,omitempty"`
+	Judged    int64                  `protobuf:"varint,8,opt,name=judged,proto3" json:"judged,omitempty"`
+	Verdict   *Verdict               `protobuf:"bytes,9,opt,name=verdict,proto3" json:"verdict,omitempty"`
+	// How many of the instances its batches have asked for so far.
+	Asked int64 `protobuf:"varint,10,opt,name=asked,proto3" json:"asked,omitempty"`
+	// Its instances must be healthy by then.
+	Deadline int64 `protobuf:"varint,11,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// Since when it has too few healthy instances again.
+	Lapsed        int64 `protobuf:"varint,12,opt,name=lapsed,proto3" json:"lapsed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1049,6 +1064,27 @@ func (x *Stage) GetVerdict() *Verdict {
 		return x.Verdict
 	}
 	return nil
+}
+
+func (x *Stage) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *Stage) GetDeadline() int64 {
+	if x != nil {
+		return x.Deadline
+	}
+	return 0
+}
+
+func (x *Stage) GetLapsed() int64 {
+	if x != nil {
+		return x.Lapsed
+	}
+	return 0
 }
 
 type Instance struct {
@@ -1168,12 +1204,17 @@ func (x *Instance) GetAddress() string {
 }
 
 type Verdict struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          VerdictKind            `protobuf:"varint,1,opt,name=kind,proto3,enum=oakum.plugins.strategy.v1.VerdictKind" json:"kind,omitempty"`
-	At            int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
-	Looks         int64                  `protobuf:"varint,3,opt,name=looks,proto3" json:"looks,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	Kpis          []*KPIEffect           `protobuf:"bytes,5,rep,name=kpis,proto3" json:"kpis,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Kind   VerdictKind            `protobuf:"varint,1,opt,name=kind,proto3,enum=oakum.plugins.strategy.v1.VerdictKind" json:"kind,omitempty"`
+	At     int64                  `protobuf:"varint,2,opt,name=at,proto3" json:"at,omitempty"`
+	Looks  int64                  `protobuf:"varint,3,opt,name=looks,proto3" json:"looks,omitempty"`
+	Reason string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Kpis   []*KPIEffect           `protobuf:"bytes,5,rep,name=kpis,proto3" json:"kpis,omitempty"`
+	// Which of the rollouts at once in this neighbourhood explains what got worse,
+	// best first.
+	Blame []*Blame `protobuf:"bytes,6,rep,name=blame,proto3" json:"blame,omitempty"`
+	// What got worse at targets joined to this one by an edge.
+	Neighbours    []*NeighbourEffect `protobuf:"bytes,7,rep,name=neighbours,proto3" json:"neighbours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1243,27 +1284,225 @@ func (x *Verdict) GetKpis() []*KPIEffect {
 	return nil
 }
 
+func (x *Verdict) GetBlame() []*Blame {
+	if x != nil {
+		return x.Blame
+	}
+	return nil
+}
+
+func (x *Verdict) GetNeighbours() []*NeighbourEffect {
+	if x != nil {
+		return x.Neighbours
+	}
+	return nil
+}
+
+type Blame struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Rollout string                 `protobuf:"bytes,1,opt,name=rollout,proto3" json:"rollout,omitempty"`
+	Target  *TargetRef             `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	// Only its order means something.
+	Score float64 `protobuf:"fixed64,3,opt,name=score,proto3" json:"score,omitempty"`
+	// Of the instances that the rollout reached, those that got worse, 0 to 1.
+	Share float64 `protobuf:"fixed64,4,opt,name=share,proto3" json:"share,omitempty"`
+	// Instances that got worse after the rollout reached them.
+	Faults        int64 `protobuf:"varint,5,opt,name=faults,proto3" json:"faults,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Blame) Reset() {
+	*x = Blame{}
+	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Blame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Blame) ProtoMessage() {}
+
+func (x *Blame) ProtoReflect() protoreflect.Message {
+	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Blame.ProtoReflect.Descriptor instead.
+func (*Blame) Descriptor() ([]byte, []int) {
+	return file_plugins_proto_v1_strategy_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Blame) GetRollout() string {
+	if x != nil {
+		return x.Rollout
+	}
+	return ""
+}
+
+func (x *Blame) GetTarget() *TargetRef {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *Blame) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Blame) GetShare() float64 {
+	if x != nil {
+		return x.Share
+	}
+	return 0
+}
+
+func (x *Blame) GetFaults() int64 {
+	if x != nil {
+		return x.Faults
+	}
+	return 0
+}
+
+type NeighbourEffect struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Target *TargetRef             `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	Kpi    string                 `protobuf:"bytes,2,opt,name=kpi,proto3" json:"kpi,omitempty"`
+	Unit   string                 `protobuf:"bytes,3,opt,name=unit,proto3" json:"unit,omitempty"`
+	// Over about the last minute.
+	Value float64 `protobuf:"fixed64,4,opt,name=value,proto3" json:"value,omitempty"`
+	// The baseline.
+	Before float64 `protobuf:"fixed64,5,opt,name=before,proto3" json:"before,omitempty"`
+	Since  int64   `protobuf:"varint,6,opt,name=since,proto3" json:"since,omitempty"`
+	// It was worse before the rollout's first stage began.
+	Earlier       bool `protobuf:"varint,7,opt,name=earlier,proto3" json:"earlier,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NeighbourEffect) Reset() {
+	*x = NeighbourEffect{}
+	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NeighbourEffect) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NeighbourEffect) ProtoMessage() {}
+
+func (x *NeighbourEffect) ProtoReflect() protoreflect.Message {
+	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NeighbourEffect.ProtoReflect.Descriptor instead.
+func (*NeighbourEffect) Descriptor() ([]byte, []int) {
+	return file_plugins_proto_v1_strategy_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *NeighbourEffect) GetTarget() *TargetRef {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *NeighbourEffect) GetKpi() string {
+	if x != nil {
+		return x.Kpi
+	}
+	return ""
+}
+
+func (x *NeighbourEffect) GetUnit() string {
+	if x != nil {
+		return x.Unit
+	}
+	return ""
+}
+
+func (x *NeighbourEffect) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *NeighbourEffect) GetBefore() float64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *NeighbourEffect) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *NeighbourEffect) GetEarlier() bool {
+	if x != nil {
+		return x.Earlier
+	}
+	return false
+}
+
 type KPIEffect struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kpi           string                 `protobuf:"bytes,1,opt,name=kpi,proto3" json:"kpi,omitempty"`
-	Kind          VerdictKind            `protobuf:"varint,2,opt,name=kind,proto3,enum=oakum.plugins.strategy.v1.VerdictKind" json:"kind,omitempty"`
-	Stable        float64                `protobuf:"fixed64,3,opt,name=stable,proto3" json:"stable,omitempty"`
-	Canary        float64                `protobuf:"fixed64,4,opt,name=canary,proto3" json:"canary,omitempty"`
-	Unit          string                 `protobuf:"bytes,5,opt,name=unit,proto3" json:"unit,omitempty"`
-	Ratio         float64                `protobuf:"fixed64,6,opt,name=ratio,proto3" json:"ratio,omitempty"`
-	Evidence      float64                `protobuf:"fixed64,7,opt,name=evidence,proto3" json:"evidence,omitempty"`
-	Needed        float64                `protobuf:"fixed64,8,opt,name=needed,proto3" json:"needed,omitempty"`
-	Promote       float64                `protobuf:"fixed64,9,opt,name=promote,proto3" json:"promote,omitempty"`
-	Exposure      float64                `protobuf:"fixed64,10,opt,name=exposure,proto3" json:"exposure,omitempty"`
-	Reason        string                 `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
-	Missing       bool                   `protobuf:"varint,12,opt,name=missing,proto3" json:"missing,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Kpi      string                 `protobuf:"bytes,1,opt,name=kpi,proto3" json:"kpi,omitempty"`
+	Kind     VerdictKind            `protobuf:"varint,2,opt,name=kind,proto3,enum=oakum.plugins.strategy.v1.VerdictKind" json:"kind,omitempty"`
+	Stable   float64                `protobuf:"fixed64,3,opt,name=stable,proto3" json:"stable,omitempty"`
+	Canary   float64                `protobuf:"fixed64,4,opt,name=canary,proto3" json:"canary,omitempty"`
+	Unit     string                 `protobuf:"bytes,5,opt,name=unit,proto3" json:"unit,omitempty"`
+	Ratio    float64                `protobuf:"fixed64,6,opt,name=ratio,proto3" json:"ratio,omitempty"`
+	Evidence float64                `protobuf:"fixed64,7,opt,name=evidence,proto3" json:"evidence,omitempty"`
+	Needed   float64                `protobuf:"fixed64,8,opt,name=needed,proto3" json:"needed,omitempty"`
+	Promote  float64                `protobuf:"fixed64,9,opt,name=promote,proto3" json:"promote,omitempty"`
+	Exposure float64                `protobuf:"fixed64,10,opt,name=exposure,proto3" json:"exposure,omitempty"`
+	Reason   string                 `protobuf:"bytes,11,opt,name=reason,proto3" json:"reason,omitempty"`
+	Missing  bool                   `protobuf:"varint,12,opt,name=missing,proto3" json:"missing,omitempty"`
+	// Limits of the ratio at 95 percent; both 0 when they are unknown, and high 0
+	// when there is no upper one.
+	Low  float64 `protobuf:"fixed64,13,opt,name=low,proto3" json:"low,omitempty"`
+	High float64 `protobuf:"fixed64,14,opt,name=high,proto3" json:"high,omitempty"`
+	// The policy does not judge by it.
+	Unjudged bool `protobuf:"varint,15,opt,name=unjudged,proto3" json:"unjudged,omitempty"`
+	// The baseline; absent while it is cold.
+	Before *float64 `protobuf:"fixed64,16,opt,name=before,proto3,oneof" json:"before,omitempty"`
+	// Since when both former and patched instances are beyond the baseline.
+	Worse         int64 `protobuf:"varint,17,opt,name=worse,proto3" json:"worse,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *KPIEffect) Reset() {
 	*x = KPIEffect{}
-	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[13]
+	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1275,7 +1514,7 @@ func (x *KPIEffect) String() string {
 func (*KPIEffect) ProtoMessage() {}
 
 func (x *KPIEffect) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[13]
+	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1288,7 +1527,7 @@ func (x *KPIEffect) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KPIEffect.ProtoReflect.Descriptor instead.
 func (*KPIEffect) Descriptor() ([]byte, []int) {
-	return file_plugins_proto_v1_strategy_proto_rawDescGZIP(), []int{13}
+	return file_plugins_proto_v1_strategy_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *KPIEffect) GetKpi() string {
@@ -1375,6 +1614,41 @@ func (x *KPIEffect) GetMissing() bool {
 	return false
 }
 
+func (x *KPIEffect) GetLow() float64 {
+	if x != nil {
+		return x.Low
+	}
+	return 0
+}
+
+func (x *KPIEffect) GetHigh() float64 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
+func (x *KPIEffect) GetUnjudged() bool {
+	if x != nil {
+		return x.Unjudged
+	}
+	return false
+}
+
+func (x *KPIEffect) GetBefore() float64 {
+	if x != nil && x.Before != nil {
+		return *x.Before
+	}
+	return 0
+}
+
+func (x *KPIEffect) GetWorse() int64 {
+	if x != nil {
+		return x.Worse
+	}
+	return 0
+}
+
 type Advice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Action        Action                 `protobuf:"varint,1,opt,name=action,proto3,enum=oakum.plugins.strategy.v1.Action" json:"action,omitempty"`
@@ -1387,7 +1661,7 @@ type Advice struct {
 
 func (x *Advice) Reset() {
 	*x = Advice{}
-	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[14]
+	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1673,7 @@ func (x *Advice) String() string {
 func (*Advice) ProtoMessage() {}
 
 func (x *Advice) ProtoReflect() protoreflect.Message {
-	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[14]
+	mi := &file_plugins_proto_v1_strategy_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1686,7 @@ func (x *Advice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Advice.ProtoReflect.Descriptor instead.
 func (*Advice) Descriptor() ([]byte, []int) {
-	return file_plugins_proto_v1_strategy_proto_rawDescGZIP(), []int{14}
+	return file_plugins_proto_v1_strategy_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Advice) GetAction() Action {
@@ -1483,7 +1757,7 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\tTargetRef\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
 	"\x03job\x18\x02 \x01(\tR\x03job\x12\x14\n" +
-	"\x05group\x18\x03 \x01(\tR\x05group\"\x86\x03\n" +
+	"\x05group\x18\x03 \x01(\tR\x05group\"\xa0\x03\n" +
 	"\x06Target\x126\n" +
 	"\x03ref\x18\x01 \x01(\v2$.oakum.plugins.strategy.v1.TargetRefR\x03ref\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x03R\x05count\x12\x16\n" +
@@ -1493,7 +1767,8 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\x04meta\x18\x06 \x03(\v2+.oakum.plugins.strategy.v1.Target.MetaEntryR\x04meta\x12\x1f\n" +
 	"\vjob_version\x18\a \x01(\x04R\n" +
 	"jobVersion\x12(\n" +
-	"\x10job_modify_index\x18\b \x01(\x04R\x0ejobModifyIndex\x1a7\n" +
+	"\x10job_modify_index\x18\b \x01(\x04R\x0ejobModifyIndex\x12\x18\n" +
+	"\achecked\x18\t \x03(\tR\achecked\x1a7\n" +
 	"\tMetaEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"f\n" +
@@ -1501,7 +1776,7 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12\x1c\n" +
 	"\tlifecycle\x18\x03 \x01(\tR\tlifecycle\x12\x14\n" +
-	"\x05image\x18\x04 \x01(\tR\x05image\"\xaf\x02\n" +
+	"\x05image\x18\x04 \x01(\tR\x05image\"\xf9\x02\n" +
 	"\x05Stage\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x18\n" +
 	"\apercent\x18\x02 \x01(\x03R\apercent\x128\n" +
@@ -1511,7 +1786,11 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\x05began\x18\x06 \x01(\x03R\x05began\x12\x14\n" +
 	"\x05ready\x18\a \x01(\x03R\x05ready\x12\x16\n" +
 	"\x06judged\x18\b \x01(\x03R\x06judged\x12<\n" +
-	"\averdict\x18\t \x01(\v2\".oakum.plugins.strategy.v1.VerdictR\averdict\"\xbc\x02\n" +
+	"\averdict\x18\t \x01(\v2\".oakum.plugins.strategy.v1.VerdictR\averdict\x12\x14\n" +
+	"\x05asked\x18\n" +
+	" \x01(\x03R\x05asked\x12\x1a\n" +
+	"\bdeadline\x18\v \x01(\x03R\bdeadline\x12\x16\n" +
+	"\x06lapsed\x18\f \x01(\x03R\x06lapsed\"\xbc\x02\n" +
 	"\bInstance\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
@@ -1524,13 +1803,31 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\abecause\x18\b \x01(\tR\abecause\x12\x18\n" +
 	"\astarted\x18\t \x01(\x03R\astarted\x12\x18\n" +
 	"\aaddress\x18\n" +
-	" \x01(\tR\aaddress\"\xbd\x01\n" +
+	" \x01(\tR\aaddress\"\xc1\x02\n" +
 	"\aVerdict\x12:\n" +
 	"\x04kind\x18\x01 \x01(\x0e2&.oakum.plugins.strategy.v1.VerdictKindR\x04kind\x12\x0e\n" +
 	"\x02at\x18\x02 \x01(\x03R\x02at\x12\x14\n" +
 	"\x05looks\x18\x03 \x01(\x03R\x05looks\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x128\n" +
-	"\x04kpis\x18\x05 \x03(\v2$.oakum.plugins.strategy.v1.KPIEffectR\x04kpis\"\xcf\x02\n" +
+	"\x04kpis\x18\x05 \x03(\v2$.oakum.plugins.strategy.v1.KPIEffectR\x04kpis\x126\n" +
+	"\x05blame\x18\x06 \x03(\v2 .oakum.plugins.strategy.v1.BlameR\x05blame\x12J\n" +
+	"\n" +
+	"neighbours\x18\a \x03(\v2*.oakum.plugins.strategy.v1.NeighbourEffectR\n" +
+	"neighbours\"\xa3\x01\n" +
+	"\x05Blame\x12\x18\n" +
+	"\arollout\x18\x01 \x01(\tR\arollout\x12<\n" +
+	"\x06target\x18\x02 \x01(\v2$.oakum.plugins.strategy.v1.TargetRefR\x06target\x12\x14\n" +
+	"\x05score\x18\x03 \x01(\x01R\x05score\x12\x14\n" +
+	"\x05share\x18\x04 \x01(\x01R\x05share\x12\x16\n" +
+	"\x06faults\x18\x05 \x01(\x03R\x06faults\"\xd3\x01\n" +
+	"\x0fNeighbourEffect\x12<\n" +
+	"\x06target\x18\x01 \x01(\v2$.oakum.plugins.strategy.v1.TargetRefR\x06target\x12\x10\n" +
+	"\x03kpi\x18\x02 \x01(\tR\x03kpi\x12\x12\n" +
+	"\x04unit\x18\x03 \x01(\tR\x04unit\x12\x14\n" +
+	"\x05value\x18\x04 \x01(\x01R\x05value\x12\x16\n" +
+	"\x06before\x18\x05 \x01(\x01R\x06before\x12\x14\n" +
+	"\x05since\x18\x06 \x01(\x03R\x05since\x12\x18\n" +
+	"\aearlier\x18\a \x01(\bR\aearlier\"\xcf\x03\n" +
 	"\tKPIEffect\x12\x10\n" +
 	"\x03kpi\x18\x01 \x01(\tR\x03kpi\x12:\n" +
 	"\x04kind\x18\x02 \x01(\x0e2&.oakum.plugins.strategy.v1.VerdictKindR\x04kind\x12\x16\n" +
@@ -1544,7 +1841,13 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\bexposure\x18\n" +
 	" \x01(\x01R\bexposure\x12\x16\n" +
 	"\x06reason\x18\v \x01(\tR\x06reason\x12\x18\n" +
-	"\amissing\x18\f \x01(\bR\amissing\"\xaf\x01\n" +
+	"\amissing\x18\f \x01(\bR\amissing\x12\x10\n" +
+	"\x03low\x18\r \x01(\x01R\x03low\x12\x12\n" +
+	"\x04high\x18\x0e \x01(\x01R\x04high\x12\x1a\n" +
+	"\bunjudged\x18\x0f \x01(\bR\bunjudged\x12\x1b\n" +
+	"\x06before\x18\x10 \x01(\x01H\x00R\x06before\x88\x01\x01\x12\x14\n" +
+	"\x05worse\x18\x11 \x01(\x03R\x05worseB\t\n" +
+	"\a_before\"\xaf\x01\n" +
 	"\x06Advice\x129\n" +
 	"\x06action\x18\x01 \x01(\x0e2!.oakum.plugins.strategy.v1.ActionR\x06action\x12\x18\n" +
 	"\apercent\x18\x02 \x01(\x03R\apercent\x128\n" +
@@ -1594,7 +1897,7 @@ func file_plugins_proto_v1_strategy_proto_rawDescGZIP() []byte {
 }
 
 var file_plugins_proto_v1_strategy_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_plugins_proto_v1_strategy_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_plugins_proto_v1_strategy_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_plugins_proto_v1_strategy_proto_goTypes = []any{
 	(StageMode)(0),           // 0: oakum.plugins.strategy.v1.StageMode
 	(Health)(0),              // 1: oakum.plugins.strategy.v1.Health
@@ -1614,40 +1917,46 @@ var file_plugins_proto_v1_strategy_proto_goTypes = []any{
 	(*Stage)(nil),            // 15: oakum.plugins.strategy.v1.Stage
 	(*Instance)(nil),         // 16: oakum.plugins.strategy.v1.Instance
 	(*Verdict)(nil),          // 17: oakum.plugins.strategy.v1.Verdict
-	(*KPIEffect)(nil),        // 18: oakum.plugins.strategy.v1.KPIEffect
-	(*Advice)(nil),           // 19: oakum.plugins.strategy.v1.Advice
-	nil,                      // 20: oakum.plugins.strategy.v1.Target.MetaEntry
+	(*Blame)(nil),            // 18: oakum.plugins.strategy.v1.Blame
+	(*NeighbourEffect)(nil),  // 19: oakum.plugins.strategy.v1.NeighbourEffect
+	(*KPIEffect)(nil),        // 20: oakum.plugins.strategy.v1.KPIEffect
+	(*Advice)(nil),           // 21: oakum.plugins.strategy.v1.Advice
+	nil,                      // 22: oakum.plugins.strategy.v1.Target.MetaEntry
 }
 var file_plugins_proto_v1_strategy_proto_depIdxs = []int32{
 	7,  // 0: oakum.plugins.strategy.v1.DescribeResponse.schema:type_name -> oakum.plugins.strategy.v1.ConfigSchema
 	8,  // 1: oakum.plugins.strategy.v1.ConfigSchema.attributes:type_name -> oakum.plugins.strategy.v1.ConfigAttribute
 	11, // 2: oakum.plugins.strategy.v1.AdviseRequest.view:type_name -> oakum.plugins.strategy.v1.View
-	19, // 3: oakum.plugins.strategy.v1.AdviseResponse.advice:type_name -> oakum.plugins.strategy.v1.Advice
+	21, // 3: oakum.plugins.strategy.v1.AdviseResponse.advice:type_name -> oakum.plugins.strategy.v1.Advice
 	13, // 4: oakum.plugins.strategy.v1.View.target:type_name -> oakum.plugins.strategy.v1.Target
 	15, // 5: oakum.plugins.strategy.v1.View.stages:type_name -> oakum.plugins.strategy.v1.Stage
 	16, // 6: oakum.plugins.strategy.v1.View.instances:type_name -> oakum.plugins.strategy.v1.Instance
 	17, // 7: oakum.plugins.strategy.v1.View.verdict:type_name -> oakum.plugins.strategy.v1.Verdict
 	12, // 8: oakum.plugins.strategy.v1.Target.ref:type_name -> oakum.plugins.strategy.v1.TargetRef
 	14, // 9: oakum.plugins.strategy.v1.Target.tasks:type_name -> oakum.plugins.strategy.v1.Task
-	20, // 10: oakum.plugins.strategy.v1.Target.meta:type_name -> oakum.plugins.strategy.v1.Target.MetaEntry
+	22, // 10: oakum.plugins.strategy.v1.Target.meta:type_name -> oakum.plugins.strategy.v1.Target.MetaEntry
 	0,  // 11: oakum.plugins.strategy.v1.Stage.mode:type_name -> oakum.plugins.strategy.v1.StageMode
 	17, // 12: oakum.plugins.strategy.v1.Stage.verdict:type_name -> oakum.plugins.strategy.v1.Verdict
 	2,  // 13: oakum.plugins.strategy.v1.Instance.build:type_name -> oakum.plugins.strategy.v1.Build
 	1,  // 14: oakum.plugins.strategy.v1.Instance.health:type_name -> oakum.plugins.strategy.v1.Health
 	3,  // 15: oakum.plugins.strategy.v1.Verdict.kind:type_name -> oakum.plugins.strategy.v1.VerdictKind
-	18, // 16: oakum.plugins.strategy.v1.Verdict.kpis:type_name -> oakum.plugins.strategy.v1.KPIEffect
-	3,  // 17: oakum.plugins.strategy.v1.KPIEffect.kind:type_name -> oakum.plugins.strategy.v1.VerdictKind
-	4,  // 18: oakum.plugins.strategy.v1.Advice.action:type_name -> oakum.plugins.strategy.v1.Action
-	0,  // 19: oakum.plugins.strategy.v1.Advice.mode:type_name -> oakum.plugins.strategy.v1.StageMode
-	5,  // 20: oakum.plugins.strategy.v1.Strategy.Describe:input_type -> oakum.plugins.strategy.v1.DescribeRequest
-	9,  // 21: oakum.plugins.strategy.v1.Strategy.Advise:input_type -> oakum.plugins.strategy.v1.AdviseRequest
-	6,  // 22: oakum.plugins.strategy.v1.Strategy.Describe:output_type -> oakum.plugins.strategy.v1.DescribeResponse
-	10, // 23: oakum.plugins.strategy.v1.Strategy.Advise:output_type -> oakum.plugins.strategy.v1.AdviseResponse
-	22, // [22:24] is the sub-list for method output_type
-	20, // [20:22] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	20, // 16: oakum.plugins.strategy.v1.Verdict.kpis:type_name -> oakum.plugins.strategy.v1.KPIEffect
+	18, // 17: oakum.plugins.strategy.v1.Verdict.blame:type_name -> oakum.plugins.strategy.v1.Blame
+	19, // 18: oakum.plugins.strategy.v1.Verdict.neighbours:type_name -> oakum.plugins.strategy.v1.NeighbourEffect
+	12, // 19: oakum.plugins.strategy.v1.Blame.target:type_name -> oakum.plugins.strategy.v1.TargetRef
+	12, // 20: oakum.plugins.strategy.v1.NeighbourEffect.target:type_name -> oakum.plugins.strategy.v1.TargetRef
+	3,  // 21: oakum.plugins.strategy.v1.KPIEffect.kind:type_name -> oakum.plugins.strategy.v1.VerdictKind
+	4,  // 22: oakum.plugins.strategy.v1.Advice.action:type_name -> oakum.plugins.strategy.v1.Action
+	0,  // 23: oakum.plugins.strategy.v1.Advice.mode:type_name -> oakum.plugins.strategy.v1.StageMode
+	5,  // 24: oakum.plugins.strategy.v1.Strategy.Describe:input_type -> oakum.plugins.strategy.v1.DescribeRequest
+	9,  // 25: oakum.plugins.strategy.v1.Strategy.Advise:input_type -> oakum.plugins.strategy.v1.AdviseRequest
+	6,  // 26: oakum.plugins.strategy.v1.Strategy.Describe:output_type -> oakum.plugins.strategy.v1.DescribeResponse
+	10, // 27: oakum.plugins.strategy.v1.Strategy.Advise:output_type -> oakum.plugins.strategy.v1.AdviseResponse
+	26, // [26:28] is the sub-list for method output_type
+	24, // [24:26] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_plugins_proto_v1_strategy_proto_init() }
@@ -1655,13 +1964,14 @@ func file_plugins_proto_v1_strategy_proto_init() {
 	if File_plugins_proto_v1_strategy_proto != nil {
 		return
 	}
+	file_plugins_proto_v1_strategy_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_plugins_proto_v1_strategy_proto_rawDesc), len(file_plugins_proto_v1_strategy_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
