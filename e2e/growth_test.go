@@ -25,7 +25,7 @@ func TestServersFindEachOtherInConsul(t *testing.T) {
 	vendor, err := consulapi.NewClient(&consulapi.Config{Address: env.ConsulAddr, Token: env.ConsulToken})
 	must.NoError(t, err)
 	cluster := startServers(t, env, daemon.Options{
-		Servers: 3, Join: []string{"provider=consul service=" + growthService}, Service: growthService, Tags: []string{"blue"}, Paces: daemon.StackPaces,
+		Servers: 3, Join: []string{"provider=consul service=" + growthService}, Service: growthService, Tags: []string{"blue"}, Paces: daemon.StackPaces(),
 	})
 
 	t.Log("Consul knows who leads, and that all three are healthy")

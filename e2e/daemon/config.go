@@ -17,9 +17,9 @@ type configuration struct {
 	TLS   string // block
 }
 
-// file is the configuration of a server. A block of a system without an address is
+// layout is the configuration of a server. A block of a system without an address is
 // left out.
-var file = template.Must(template.New("oakum.hcl").Funcs(template.FuncMap{"strings": quoted}).Parse(`name     = {{printf "%q" .Name}}
+const layout = `name     = {{printf "%q" .Name}}
 data_dir = {{printf "%q" .Place.Data}}
 
 addresses {
@@ -114,7 +114,7 @@ simulator {
 {{- end}}
 {{.TLS}}
 {{.Extra}}
-`))
+`
 
 // quoted are the elements of a list of strings in HCL.
 func quoted(words []string) string {
@@ -127,6 +127,10 @@ func quoted(words []string) string {
 
 // text is the file of a server.
 func (c configuration) text() (string, error) {
+	file, err := template.New("oakum.hcl").Funcs(template.FuncMap{"strings": quoted}).Parse(layout)
+	if err != nil {
+		return "", fmt.Errorf("write configuration of %s: %w", c.Name, err)
+	}
 	var b strings.Builder
 	if err := file.Execute(&b, c); err != nil {
 		return "", fmt.Errorf("write configuration of %s: %w", c.Name, err)

@@ -44,7 +44,7 @@ func TestConfiguration_NamesEverySystemOfTheStack(t *testing.T) {
 	t.Parallel()
 	c, cfgs := read(t, whole(), Options{
 		Servers: 3, Host: Loopback(100), Join: []string{"provider=consul service=x"}, Service: "x", Tags: []string{"blue", "green"},
-		Paces: StackPaces, Extra: "telemetry {\n  open_metrics = true\n}\n",
+		Paces: StackPaces(), Extra: "telemetry {\n  open_metrics = true\n}\n",
 	})
 	for i, cfg := range cfgs {
 		s := c.Servers[i]

@@ -1,8 +1,6 @@
 package daemon
 
-import (
-	"time"
-)
+import "time"
 
 // Options say what to run. Without them, a server has the configuration that an
 // operator would write for the systems beside it.
@@ -38,4 +36,6 @@ type Paces struct {
 }
 
 // StackPaces suit the real stack on one machine.
-var StackPaces = Paces{Scrape: 5 * time.Second, Profiler: 2 * time.Second, Checkpoint: 10 * time.Second}
+func StackPaces() Paces {
+	return Paces{Scrape: 5 * time.Second, Profiler: 2 * time.Second, Checkpoint: 10 * time.Second}
+}

@@ -46,12 +46,11 @@ func (m *modelled) Open(ctx context.Context, t *teller) (o daemon.Options, env s
 		NomadAddr: m.served.NomadURL, ConsulAddr: m.served.ConsulURL, PrometheusAddr: m.served.PrometheusURL, OIDCAudience: audience,
 	}
 	return daemon.Options{
-		Dir: filepath.Join(m.folder.path, "oakum"), Issuer: m.served.IssuerURL, Paces: paces,
+		Dir: filepath.Join(m.folder.path, "oakum"), Issuer: m.served.IssuerURL,
+		// As quick as a fleet without a network allows.
+		Paces: daemon.Paces{Scrape: time.Second, Profiler: time.Second, Checkpoint: 2 * time.Second, Warmup: 2 * time.Second, Rate: 10},
 	}, env, nil
 }
-
-// paces are as quick as a fleet without a network allows.
-var paces = daemon.Paces{Scrape: time.Second, Profiler: time.Second, Checkpoint: 2 * time.Second, Warmup: 2 * time.Second, Rate: 10}
 
 // examplePatches are the patches of the repository by name. The model's machines
 // have their images where the patches say.

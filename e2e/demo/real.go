@@ -42,7 +42,7 @@ func (r *realStack) Open(ctx context.Context, t *teller) (o daemon.Options, env 
 		return o, env, err
 	}
 	t.chapter("Three Oakum servers, which get their Nomad and Consul tokens by way of Vault")
-	paces := daemon.StackPaces
+	paces := daemon.StackPaces()
 	paces.Rate = deploy.SandboxRate
 	return daemon.Options{Dir: filepath.Join(r.dir, "oakum"), Host: daemon.Loopback(r.stack.Offset()), Paces: paces}, r.env, nil
 }

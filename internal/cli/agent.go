@@ -28,24 +28,24 @@ func agentCommand(e *env) *command {
 	c := newCommand("agent", none(), "Run an Oakum server", `
 Runs a server in the foreground until it is interrupted.
 
--dev runs one server in memory, without Vault: everybody who reaches it may do
-everything, and everything is forgotten when it stops. Nomad, Consul and
-Prometheus are looked for at NOMAD_ADDR, CONSUL_HTTP_ADDR and PROMETHEUS_ADDR,
-or at their usual ports on this machine.
+-dev runs one server in memory, without Vault. Everybody who reaches the server
+may do everything. The server keeps nothing when it stops. It looks for Nomad,
+Consul and Prometheus at NOMAD_ADDR, CONSUL_HTTP_ADDR and PROMETHEUS_ADDR, or at
+their usual ports on this machine.
 
     $ oakum agent -dev
 
-A server for real has a configuration, and keeps its state on disk:
+A production server has a configuration, and keeps its state on disk:
 
     $ oakum agent -config=/etc/oakum.d
 
-On SIGHUP the server reads its certificates again and asks Vault for a new one
-where they come from there. One that is of no use is refused in the log, and the
-former stays in use.`)
+On SIGHUP the server reads its certificates again. When they come from Vault, it
+asks Vault for a new one. A certificate that can't be used is refused in the log,
+and the former one stays in use.`)
 	opts := AgentOptions{}
 	c.flags.BoolVar(&opts.Dev, "dev", false, "Run one server in memory, without authentication.")
 	c.flags.Var((*list)(&opts.Config), "config",
-		"`Path` of a configuration file, or of a directory whose *.hcl files are read. May be given several times; what comes later adds to what came before.")
+		"`Path` of a configuration file, or of a directory whose *.hcl files are read. May be given several times: a later file adds to the earlier ones.")
 	c.flags.StringVar(&opts.LogLevel, "log-level", "", "The `level` to log from: debug, info, warn or error. Overrides the configuration.")
 	c.run = func(ctx context.Context, _ []string) error {
 		if opts.Dev == (len(opts.Config) > 0) {

@@ -24,7 +24,7 @@ import (
 
 const (
 	// lookupTimeout bounds one question to DNS or to a provider: a resolver
-	// tries its second server after five seconds, and who founds a cluster must
+	// tries its second server after five seconds, and a server that bootstraps a cluster must
 	// not decide from answers that are older than some seconds.
 	lookupTimeout = 5 * time.Second
 	// maxServers bounds what one attempt goes through. A cluster has seven

@@ -1,17 +1,16 @@
-// Package cluster joins servers into one: it brings Raft up over the replicated
-// state, forms the cluster, applies commands, tells who leads, and carries the
-// servers' conversations with each other.
+// Package cluster is one server's part in its cluster: it brings Raft up over the
+// replicated state, bootstraps or joins a cluster, applies commands, says who leads,
+// and keeps the membership healthy with raft-autopilot.
 //
-// One port serves both Raft and HTTP between the servers. The first byte of a
-// connection says which of the two it is, so that a further kind can be added
-// without another port.
+// Below it are package port, the one port between the servers, and package disk, the
+// data directory.
 //
-// Goroutines of a Node, all ended and waited for by Close: the accept loop and
-// one short-lived reader of the first byte per connection, the internal HTTP
-// server, the watcher of leadership, the loop that forms the cluster until the
-// server belongs to one, the pilot with those of raft-autopilot while this server
-// leads, the one that hashes the state, and those that wait for the outcome of a Raft call
-// whose caller may give up earlier. Raft has its own.
+// Close ends all goroutines of a Node and waits for them: the HTTP server for other
+// servers, the watcher of leadership, the watcher of the state machine, the
+// bootstrapper until this server is a member, the delegate of raft-autopilot with
+// raft-autopilot's own, the one that hashes the state, and one for each call into
+// Raft whose caller may give up earlier. Raft has its own, and ends them first.
 //
-// The package must not know what commands mean or perform effects on the world.
+// The package must not know what commands mean, nor change anything outside of the
+// cluster.
 package cluster

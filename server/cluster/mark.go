@@ -13,13 +13,12 @@ import (
 )
 
 const (
-	// markEvery is how often the state is hashed. A state of 10,000 rollouts and
-	// 20,000 services takes a tenth of a second of one core (BenchmarkMark), off
-	// the path of commands; a divergence would wait for weeks to be noticed by
-	// anybody else.
+	// markEvery is how often the state is hashed. Hashing a state of 10,000 rollouts
+	// and 20,000 services takes a tenth of a second of one core (BenchmarkMark), off
+	// the path of commands. Without it a divergence could go unnoticed for weeks.
 	markEvery = 5 * time.Minute
-	// keptMarks are enough for the leader to find a common one with a server
-	// that is some of them behind.
+	// keptMarks are enough for the leader to find a common index with a server that
+	// is some marks behind.
 	keptMarks = 4
 )
 
@@ -29,11 +28,11 @@ type mark struct {
 	Hash  string `json:"hash"`
 }
 
-// marker hashes the state every now and then, on every server at the same
-// indexes: after the first command of each period by the time that the leader
-// stamped on the entries. It is between Raft and the state machine, so that
-// nothing is applied between an entry and the snapshot that is hashed; the
-// snapshot costs nothing, and hashing it happens elsewhere.
+// marker hashes the state on every server at the same indexes: after the first
+// command of each period, by the time that the leader stamped on the entries. It
+// stands between Raft and the state machine, so that nothing is applied between an
+// entry and the snapshot that is hashed. The snapshot costs nothing, and run hashes
+// it off the path of commands.
 type marker struct {
 	*state.FSM
 	every time.Duration
@@ -58,24 +57,24 @@ func newMarker(fsm *state.FSM, every time.Duration) *marker {
 	return &marker{FSM: fsm, every: every, work: make(chan unhashed, 1)}
 }
 
-// Apply carries an entry out, and has the state hashed when it is time.
+// Apply applies an entry, and has the state hashed after the first one of a period.
 func (m *marker) Apply(entry *raft.Log) any {
 	answer := m.FSM.Apply(entry)
 	period := entry.AppendedAt.UTC().Truncate(m.every)
 	former := m.last
 	m.last = period
-	// The first command after a start is not known to be the first of its
-	// period, and clocks of leaders may go back.
+	// Nobody knows whether the first command after a start is the first of its period.
+	// The clock of a new leader may be behind that of the former one.
 	if former.IsZero() || !period.After(former) {
 		return answer
 	}
 	snapshot, err := m.Snapshot()
 	if err != nil {
-		return answer // the machine has halted and tells so itself
+		return answer // the state machine has halted, and says so itself
 	}
 	select {
 	case m.work <- unhashed{index: entry.Index, state: snapshot}:
-	default: // the last one is still being hashed: this one is left out
+	default: // the last state is still being hashed: this one is left out
 	}
 	return answer
 }
@@ -96,7 +95,7 @@ func (m *marker) run(stop <-chan struct{}) {
 func (m *marker) hash(job unhashed) {
 	sink := &digest{Hash: sha256.New()}
 	if job.state.Persist(sink) != nil {
-		return // the snapshot can't be written, which Raft's own will tell
+		return // the snapshot can't be written: Raft's own snapshot fails too, and says so
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,7 +110,7 @@ func (m *marker) kept() []mark {
 	return slices.Clone(m.marks)
 }
 
-// digest is where a snapshot is written to for its hash alone.
+// digest is a sink that only hashes what is written to it.
 type digest struct{ hash.Hash }
 
 var _ raft.SnapshotSink = (*digest)(nil)

@@ -11,8 +11,8 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// told starts a server whose log, from info on, is kept.
-func told(t *testing.T, cfg cluster.Config, book *logbook) *member {
+// logged starts a server whose log, from info on, is kept.
+func logged(t *testing.T, cfg cluster.Config, book *logbook) *member {
 	t.Helper()
 	cfg.Logger, cfg.Tuning = slog.New(slog.NewTextHandler(book, nil)), fast()
 	store := state.NewStore()
@@ -26,10 +26,10 @@ func TestTwoServersOfOneNameFoundNothing(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 3)
 	book := &logbook{}
-	third := told(t, cluster.Config{ID: "b", Bind: addrs[2], BootstrapExpect: 3, RetryJoin: addrs}, book)
+	third := logged(t, cluster.Config{ID: "b", Bind: addrs[2], BootstrapExpect: 3, RetryJoin: addrs}, book)
 	var twins []*member
 	for _, a := range addrs[:2] {
-		twins = append(twins, told(t, cluster.Config{ID: "a", Bind: a, BootstrapExpect: 3, RetryJoin: addrs}, &logbook{}))
+		twins = append(twins, logged(t, cluster.Config{ID: "a", Bind: a, BootstrapExpect: 3, RetryJoin: addrs}, &logbook{}))
 	}
 	wait.For(t, "the third says so", func() bool {
 		return book.count(`both have the name \"a\": give one of them another`) > 0
@@ -65,7 +65,7 @@ func TestANameIsKeptForAMemberThatIsAway(t *testing.T) {
 			count := len(leaderOf(t, rest).Servers())
 
 			book := &logbook{}
-			namesake := told(t, cluster.Config{ID: cfg.ID, Dir: t.TempDir(), Bind: "127.0.0.1:0", RetryJoin: []string{rest[0].Address(), rest[1].Address()}}, book)
+			namesake := logged(t, cluster.Config{ID: cfg.ID, Dir: t.TempDir(), Bind: "127.0.0.1:0", RetryJoin: []string{rest[0].Address(), rest[1].Address()}}, book)
 			wait.For(t, "the refusal", func() bool {
 				return book.count(fmt.Sprintf("a server named %s belongs to the cluster, at %s, and the one at %s has no state: give it another name", cfg.ID, cfg.Bind, namesake.Address())) > 0
 			})

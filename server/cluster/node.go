@@ -128,7 +128,7 @@ func (c *Config) check() error {
 	case c.BootstrapExpect < 0:
 		return api.Errorf(api.CodeInvalid, "server.bootstrap_expect: want 0 or more, have %d", c.BootstrapExpect)
 	case c.BootstrapExpect > 1 && len(c.RetryJoin) == 0:
-		return api.Errorf(api.CodeInvalid, "server.retry_join: want the addresses of the %d servers that found the cluster, have none", c.BootstrapExpect)
+		return api.Errorf(api.CodeInvalid, "server.retry_join: want the addresses of the %d servers that bootstrap the cluster, have none", c.BootstrapExpect)
 	}
 	return nil
 }

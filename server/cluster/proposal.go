@@ -55,7 +55,7 @@ func (p proposal) agreed(self member, expect int, peers []status) error {
 		return api.Errorf(api.CodeConflict, "%d servers answer and none belongs to a cluster, but bootstrap_expect is %d", len(peers)+1, expect)
 	}
 	if p.members == nil {
-		return api.Errorf(api.CodeUnavailable, "%d of the %d servers that found the cluster are there", len(peers)+1, expect)
+		return api.Errorf(api.CodeUnavailable, "%d of the %d servers that bootstrap the cluster are there", len(peers)+1, expect)
 	}
 	for _, m := range p.members {
 		if m.ID == self.ID {
@@ -64,11 +64,11 @@ func (p proposal) agreed(self member, expect int, peers []status) error {
 		peer := answer(peers, m)
 		switch {
 		case peer == nil:
-			return api.Errorf(api.CodeUnavailable, "founder %s at %s is silent", m.ID, m.Address)
+			return api.Errorf(api.CodeUnavailable, "server %s at %s, with which the cluster is to be bootstrapped, is silent", m.ID, m.Address)
 		case peer.Expect != expect:
 			return api.Errorf(api.CodeConflict, "bootstrap_expect is %d here and %d at server %s", expect, peer.Expect, m.ID)
 		case !slices.Equal(peer.Proposal, p.members):
-			return api.Errorf(api.CodeUnavailable, "server %s has not settled on the same founders yet", m.ID)
+			return api.Errorf(api.CodeUnavailable, "server %s has not proposed the same servers yet", m.ID)
 		}
 	}
 	return nil

@@ -46,12 +46,12 @@ func TestProposal_IsAgreedOnlyWhenAllProposeTheSame(t *testing.T) {
 		code  api.ErrorCode
 	}{
 		"agreed":             {[]status{saying("a", 3, all...), saying("c", 3, all...)}, "", ""},
-		"one is silent":      {[]status{saying("a", 3, all...)}, "founder c at c:4741 is silent", api.CodeUnavailable},
-		"one has moved":      {[]status{saying("a", 3, all...), moved}, "founder c at c:4741 is silent", api.CodeUnavailable},
+		"one is silent":      {[]status{saying("a", 3, all...)}, "server c at c:4741, with which the cluster is to be bootstrapped, is silent", api.CodeUnavailable},
+		"one has moved":      {[]status{saying("a", 3, all...), moved}, "server c at c:4741, with which the cluster is to be bootstrapped, is silent", api.CodeUnavailable},
 		"another number":     {[]status{saying("a", 5, all...), saying("c", 3, all...)}, "bootstrap_expect is 3 here and 5 at server a", api.CodeConflict},
-		"none proposed yet":  {[]status{saying("a", 3), saying("c", 3, all...)}, "server a has not settled on the same founders yet", api.CodeUnavailable},
-		"another one's set":  {[]status{saying("a", 3, at("a"), at("b"), at("d")), saying("c", 3, all...)}, "server a has not settled", api.CodeUnavailable},
-		"the same, one less": {[]status{saying("a", 3, all[:2]...), saying("c", 3, all...)}, "server a has not settled", api.CodeUnavailable},
+		"none proposed yet":  {[]status{saying("a", 3), saying("c", 3, all...)}, "server a has not proposed the same servers yet", api.CodeUnavailable},
+		"another one's set":  {[]status{saying("a", 3, at("a"), at("b"), at("d")), saying("c", 3, all...)}, "server a has not proposed", api.CodeUnavailable},
+		"the same, one less": {[]status{saying("a", 3, all[:2]...), saying("c", 3, all...)}, "server a has not proposed", api.CodeUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

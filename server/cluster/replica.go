@@ -16,9 +16,6 @@ func (n *Node) Leader() (id, address string) {
 	return string(i), string(a)
 }
 
-// State describes Raft for operators: index, term, last contact.
-func (n *Node) State() map[string]string { return n.raft.Stats() }
-
 // LastContact is when this server last heard from the leader. On the leader it is
 // now.
 func (n *Node) LastContact() time.Time {

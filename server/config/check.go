@@ -54,11 +54,11 @@ func (l *loader) checkServer() {
 	s := l.cfg.Server
 	switch {
 	case s.BootstrapExpect < 0:
-		l.problem("server.bootstrap_expect", "want the number of servers that found the cluster, have %d", s.BootstrapExpect)
+		l.problem("server.bootstrap_expect", "want the number of servers that bootstrap the cluster, have %d", s.BootstrapExpect)
 	case s.BootstrapExpect == 0 && len(s.RetryJoin) == 0:
 		l.problem("server.retry_join", "want the addresses of servers to join, or bootstrap_expect to found a cluster")
 	case s.BootstrapExpect > 1 && len(s.RetryJoin) == 0:
-		l.problem("server.retry_join", "want the addresses of the %d servers that found the cluster", s.BootstrapExpect)
+		l.problem("server.retry_join", "want the addresses of the %d servers that bootstrap the cluster", s.BootstrapExpect)
 	case l.cfg.Dev && s.BootstrapExpect != 1:
 		l.problem("server.bootstrap_expect", "want 1 with -dev, have %d", s.BootstrapExpect)
 	}

@@ -247,7 +247,7 @@ func TestErrors(t *testing.T) {
 		{"retention", strings.ReplaceAll(full, "720h", "5m"), []string{"profiler.retention: want at least 1h0m0s, have 5m0s"}},
 		{"interval", strings.ReplaceAll(full, "500ms", "5ms"), []string{"intervals.orchestrator: want at least 100ms, have 5ms"}},
 		{"unknown KPI without kind", strings.NewReplacer(`kpi "error_rate"`, `kpi "queue"`, `kind  = "count"`, "").Replace(full), []string{"prometheus.kpi.queue.kind: want count, latency or gauge"}},
-		{"nobody to join", strings.ReplaceAll(full, `["10.0.0.1", "10.0.0.2:4741", "10.0.0.3"]`, "[]"), []string{"server.retry_join: want the addresses of the 3 servers that found the cluster"}},
+		{"nobody to join", strings.ReplaceAll(full, `["10.0.0.1", "10.0.0.2:4741", "10.0.0.3"]`, "[]"), []string{"server.retry_join: want the addresses of the 3 servers that bootstrap the cluster"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

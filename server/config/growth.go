@@ -69,7 +69,7 @@ func (l *loader) checkGrowth() {
 		l.problem("autopilot.server_stabilization_time", "want 0 or more, have %s", a.ServerStabilizationTime)
 	}
 	if s := l.cfg.Server; s.NonVoter && s.BootstrapExpect > 0 {
-		l.problem("server.non_voter", "want false with bootstrap_expect = %d: who founds a cluster votes in it", s.BootstrapExpect)
+		l.problem("server.non_voter", "want false with bootstrap_expect = %d: a server that bootstraps a cluster votes in it", s.BootstrapExpect)
 	}
 	for _, entry := range l.cfg.Server.RetryJoin {
 		if err := discover.Check(entry); err != nil {
