@@ -23,9 +23,9 @@ import (
 )
 
 const (
-	// lookupTimeout bounds one question to DNS or to a provider: a resolver
-	// tries its second server after five seconds, and a server that bootstraps a cluster must
-	// not decide from answers that are older than some seconds.
+	// lookupTimeout bounds one question to DNS or to a provider. A resolver tries its
+	// second server after five seconds. A server that bootstraps a cluster must not
+	// decide from answers that are older than some seconds.
 	lookupTimeout = 5 * time.Second
 	// maxServers bounds what one attempt goes through. A cluster has seven
 	// servers at the very most; a name that stands for many more is a mistake.
