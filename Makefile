@@ -9,6 +9,10 @@ BENCH ?= .
 UNITFLAGS ?=
 LINT := $(GO) tool -modfile=internal/tools/lint/go.mod golangci-lint
 PKGS := ./...
+BUILD := GO='$(GO)' internal/tools/build.sh
+# Only oakum tells its commit, and only where git lets this user read the checkout.
+STAMP = $(shell git rev-parse HEAD >/dev/null 2>&1 && echo -buildvcs=auto)
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root stack-command demo-command
 .NOTPARALLEL: # the order of prerequisites counts
@@ -17,8 +21,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/oakum
-	@mkdir -p bin
-	$(GO) build -buildvcs=auto -o bin/oakum ./cmd/oakum
+	@$(BUILD) bin/oakum ./cmd/oakum $(STAMP)
 
 test: UNITFLAGS = -vet=off -skip='^TestWorld$$' # lint vets, and sim is TestWorld
 test: fmt lint unit sim demo ## what needs no root and nothing but Go: checks, units, worlds, the story on a model
@@ -59,7 +62,7 @@ bench: ## measure the budgets
 	$(GO) test -run='^$$' -bench='$(BENCH)' -benchmem $(PKGS)
 
 scale: build ## measure three servers beside a fleet in memory of 1,000 nodes and 100,000 instances; SCALE="-services=2000 ..." for others
-	@$(GO) build -o bin/scale ./e2e/scale
+	@$(BUILD) bin/scale ./e2e/scale
 	@bin/scale $(SCALE)
 
 root:
@@ -70,10 +73,10 @@ images: stack ## make the example's VM images
 
 # A program is run as itself: go run neither passes a termination on nor ends with what it runs.
 stack-command:
-	@$(GO) build -o bin/stack ./e2e/stack/cmd/stack
+	@$(BUILD) bin/stack ./e2e/stack/cmd/stack
 
 demo-command:
-	@$(GO) build -o bin/demo ./e2e/demo
+	@$(BUILD) bin/demo ./e2e/demo
 
 stack: stack-command ## find the real Nomad, Consul, Vault, Prometheus, or build them once per machine
 	@bin/stack build
