@@ -22,7 +22,7 @@ func (*AutopilotPut) level() int { return Level2 }
 
 func (p *AutopilotPut) apply(c *change) error {
 	var now uint64
-	if old := c.t.meta.get(c.txn, metaKey).Autopilot; old != nil {
+	if old := c.old.Autopilot; old != nil {
 		now = old.ModifyIndex
 	}
 	switch cfg := p.Config; {

@@ -123,7 +123,8 @@ func heap() uint64 {
 // ended rollouts as the state machine leaves them.
 func history(targets, instances, ended int) *Store {
 	s := NewStore()
-	txn := s.db.Load().Txn(true)
+	db := s.t.open()
+	txn := db.Txn(true)
 	for i := range ended {
 		r := past(i, 100)
 		r.Status, r.Ended = api.RolloutComplete, r.Since
@@ -142,11 +143,10 @@ func history(targets, instances, ended int) *Store {
 			Text: `prod/web/vm is holding with patch "openssl": prometheus gives no answer`, Payload: json.RawMessage(`{"patch":"openssl","status":"holding"}`),
 		})
 	}
-	m := *s.t.meta.get(txn, metaKey)
-	m.Level, m.Events, m.Index = SupportedLevel, maxEvents, uint64(maxEvents)
-	s.t.meta.put(txn, &m)
 	txn.Commit()
-	s.level.Store(int64(SupportedLevel))
+	m := newMeta()
+	m.Level, m.Events, m.Index = SupportedLevel, maxEvents, uint64(maxEvents)
+	s.replace(db, m)
 	return s
 }
 

@@ -46,8 +46,8 @@ func (a *abreast) of(plan string, index uint64, list func() []api.Rollout) []api
 // when its own is known. The list is shared with others who ask, and must not be
 // changed.
 func (s *Store) Beside(plan string) []api.Rollout {
-	txn := s.read()
-	index := s.t.meta.get(txn, metaKey).Topics[api.TopicRollout]
+	txn, m := s.now()
+	index := m.Topics[api.TopicRollout]
 	return s.abreast.of(plan, index, func() []api.Rollout {
 		out := []api.Rollout{}
 		for r := range s.t.rollouts.allBy(txn, indexPlan, plan) {

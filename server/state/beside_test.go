@@ -51,7 +51,7 @@ func TestBesideIsUpToDate(t *testing.T) {
 	must.Eq(t, api.RolloutCancelled, after[7].Status, must.Sprint("of the plan it shows ended ones too"))
 	must.Len(t, 29, store.Beside("another"), must.Sprint("of others only open ones"))
 
-	store.replace(store.t.open())
+	store.replace(store.t.open(), newMeta())
 	must.SliceEmpty(t, store.Beside("plan"), must.Sprint("what a snapshot replaced is gone"))
 }
 

@@ -24,7 +24,7 @@ type change struct {
 	index uint64
 	at    time.Time
 	by    string
-	now   int // cluster level
+	old   *meta // before the command
 
 	level     int                  // to be set, when not 0
 	autopilot *api.AutopilotConfig // the same
@@ -58,27 +58,25 @@ func (c *change) event(topic api.Topic, kind, key, text string, payload any) {
 
 // apply carries cmd out at a log index. Nothing changes unless it returns nil.
 func (s *Store) apply(index uint64, env envelope, cmd Command) error {
-	txn := s.db.Load().Txn(true)
+	v := s.present.Load()
+	txn := v.db.Txn(true)
 	defer txn.Abort() // does nothing after Commit
-	old := s.t.meta.get(txn, metaKey)
-	c := &change{t: s.t, txn: txn, index: index, at: env.At, by: env.By, now: old.Level}
+	c := &change{t: s.t, txn: txn, index: index, at: env.At, by: env.By, old: v.meta}
 	if err := cmd.apply(c); err != nil {
 		return err
 	}
-	c.finish(old)
+	next := c.finish()
 	txn.Commit()
-	if c.level != 0 {
-		s.level.Store(int64(c.level))
-	}
+	s.advance(v.db, next)
 	s.watchers.wake(c.topics)
 	return nil
 }
 
-// finish writes the events and the description of the state.
-func (c *change) finish(old *meta) {
-	next := *old
+// finish writes the events, and returns the description of the state after them.
+func (c *change) finish() *meta {
+	next := *c.old
 	next.Index = c.index
-	if next.Topics = maps.Clone(old.Topics); next.Topics == nil {
+	if next.Topics = maps.Clone(c.old.Topics); next.Topics == nil {
 		next.Topics = map[api.Topic]uint64{}
 	}
 	for _, topic := range c.topics {
@@ -100,7 +98,7 @@ func (c *change) finish(old *meta) {
 		c.t.events.put(c.txn, &c.events[i])
 	}
 	c.trim(&next)
-	c.t.meta.put(c.txn, &next)
+	return &next
 }
 
 // trim drops the oldest events beyond the limit.

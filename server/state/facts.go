@@ -56,7 +56,7 @@ func forgetSimulations(c *change) {
 			ended = append(ended, s.ID)
 		}
 	}
-	for len(ended) > maxEnded(c.now) {
+	for len(ended) > maxEnded(c.old.Level) {
 		c.t.simulations.remove(c.txn, ended[0])
 		ended = ended[1:]
 	}
@@ -209,7 +209,7 @@ func (*LevelSet) Type() Type { return TypeLevelSet }
 func (*LevelSet) level() int { return 1 }
 
 func (l *LevelSet) apply(c *change) error {
-	if now := c.t.meta.get(c.txn, metaKey).Level; l.Level != now+1 {
+	if now := c.old.Level; l.Level != now+1 {
 		return api.Errorf(api.CodeConflict, "the cluster level is %d and only ever rises by one, not to %d", now, l.Level)
 	}
 	if l.Level > SupportedLevel {

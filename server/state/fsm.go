@@ -113,7 +113,7 @@ func (f *FSM) Snapshot() (raft.FSMSnapshot, error) {
 	if err := f.Err(); err != nil {
 		return nil, err // Raft believes that the entries since were applied
 	}
-	return &snapshot{t: f.store.t, txn: f.store.read()}, nil
+	return f.store.snapshot(), nil
 }
 
 // Restore replaces the whole state and wakes everybody who watches it.

@@ -77,7 +77,7 @@ func (p *PatchSubmit) forget(c *change) {
 			ended = append(ended, r.ID)
 		}
 	}
-	most := maxEnded(c.now)
+	most := maxEnded(c.old.Level)
 	if len(ended) <= most {
 		return
 	}

@@ -30,7 +30,7 @@ func (p *ProfilesPut) apply(c *change) error {
 		old := c.t.profiles.get(c.txn, targetKey(next.Target))
 		if old != nil {
 			next.CreateIndex = old.CreateIndex
-			if c.now >= Level3 {
+			if c.old.Level >= Level3 {
 				keepHours(next, old)
 			}
 		}

@@ -53,7 +53,7 @@ func (t *RolloutTransition) apply(c *change) error {
 	if next.Status.Ended() && next.Ended.IsZero() {
 		next.Ended = c.at
 	}
-	if next.Status.Ended() && c.now >= Level2 {
+	if next.Status.Ended() && c.old.Level >= Level2 {
 		slim(next)
 	}
 	c.t.rollouts.put(c.txn, next)
@@ -88,7 +88,7 @@ func slim(r *api.Rollout) {
 // write timed out can't see what the log already holds.
 func (t *RolloutTransition) checkTargets(c *change, old *api.Rollout) error {
 	limit := old.Decision.Budget.Targets
-	if c.now < Level2 || limit <= 0 || old.UnderWay() || !t.Rollout.UnderWay() {
+	if c.old.Level < Level2 || limit <= 0 || old.UnderWay() || !t.Rollout.UnderWay() {
 		return nil
 	}
 	running := 0

@@ -8,8 +8,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// meta is the one row that describes the whole state. It is replaced, never
-// changed in place.
+// meta describes the whole state. It is replaced, never changed in place. It stands
+// beside the tables, not in one: every command replaces it, and a table of one row
+// costs as much as the tables that a command is about.
 type meta struct {
 	Level      int                  `json:"level"`
 	Index      uint64               `json:"index"` // of the last command that changed anything
@@ -21,13 +22,16 @@ type meta struct {
 	Autopilot *api.AutopilotConfig `json:"autopilot,omitempty"` // nil while none was recorded
 }
 
-// metaKey is the key of the only meta row.
-const metaKey = "meta"
+// newMeta describes an empty state of cluster level 1.
+func newMeta() *meta { return &meta{Level: 1, Topics: map[api.Topic]uint64{}} }
+
+// metaTable is where the description stands in a snapshot: as the only row of a
+// table, before all others.
+const metaTable = "meta"
 
 // tables names every table of the state. Whatever is added here must be added
 // to each, which the schema and the snapshots are made from.
 type tables struct {
-	meta        table[meta]
 	policies    table[api.Policy]
 	patches     table[api.Patch]
 	plans       table[api.Plan]
@@ -44,7 +48,6 @@ type tables struct {
 
 func newTables() tables {
 	return tables{
-		meta:        newTable("meta", func(*meta) string { return metaKey }),
 		policies:    newTable("policies", func(p *api.Policy) string { return p.Name }),
 		patches:     newTable("patches", func(p *api.Patch) string { return p.Name }),
 		plans:       newTable("plans", func(p *api.Plan) string { return p.ID }),
@@ -66,7 +69,7 @@ func (t tables) schema() *memdb.DBSchema {
 	plan := &memdb.IndexSchema{Name: indexPlan, Indexer: planIndex{}}
 	schema := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
 	for _, s := range []*memdb.TableSchema{
-		t.meta.schema(), t.policies.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open, plan),
+		t.policies.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open, plan),
 		t.simulations.schema(), t.edges.schema(), t.services.schema(), t.targets.schema(), t.sources.schema(),
 		t.profiles.schema(), t.quarantines.schema(), t.events.schema(),
 	} {
@@ -75,15 +78,12 @@ func (t tables) schema() *memdb.DBSchema {
 	return schema
 }
 
-// open makes an empty database of cluster level 1.
+// open makes an empty database.
 func (t tables) open() *memdb.MemDB {
 	db, err := memdb.NewMemDB(t.schema())
 	if err != nil {
 		panic(fmt.Sprintf("state: open tables: %v", err)) //nolint:forbidigo // only a wrong schema gets here
 	}
-	txn := db.Txn(true)
-	t.meta.put(txn, &meta{Level: 1, Topics: map[api.Topic]uint64{}})
-	txn.Commit()
 	return db
 }
 

@@ -50,8 +50,9 @@ type SnapshotInfo struct {
 
 // snapshot is the state at one moment.
 type snapshot struct {
-	t   tables
-	txn *memdb.Txn
+	t    tables
+	txn  *memdb.Txn
+	meta *meta
 }
 
 var _ raft.FSMSnapshot = (*snapshot)(nil)
@@ -73,9 +74,8 @@ func (s *snapshot) Release() {}
 // write writes the header, the rows and the trailer, one to a line.
 func (s *snapshot) write(to io.Writer) error {
 	out := bufio.NewWriterSize(to, 64<<10)
-	m := s.t.meta.get(s.txn, metaKey)
 	encoder := json.NewEncoder(out)
-	if err := encoder.Encode(header{Kind: snapshotKind, Format: snapshotFormat, Level: m.Level, Index: m.Index}); err != nil {
+	if err := encoder.Encode(header{Kind: snapshotKind, Format: snapshotFormat, Level: s.meta.Level, Index: s.meta.Index}); err != nil {
 		return err
 	}
 	digest := sha256.New()
@@ -92,7 +92,8 @@ func (s *snapshot) write(to io.Writer) error {
 // rows writes every row of every table in a fixed order.
 func (s *snapshot) rows(to io.Writer) (int, error) {
 	w := &rowWriter{to: to}
-	writeRows(w, s.txn, s.t.meta)
+	w.encoder = json.NewEncoder(&w.line)
+	w.row(metaTable, s.meta)
 	writeRows(w, s.txn, s.t.policies)
 	writeRows(w, s.txn, s.t.patches)
 	writeRows(w, s.txn, s.t.plans)
@@ -110,10 +111,11 @@ func (s *snapshot) rows(to io.Writer) (int, error) {
 
 // rowWriter remembers the first error, after which it writes nothing more.
 type rowWriter struct {
-	to    io.Writer
-	line  bytes.Buffer
-	count int
-	err   error
+	to      io.Writer
+	line    bytes.Buffer
+	encoder *json.Encoder // into line
+	count   int
+	err     error
 }
 
 // Around the row of a line, as encoding/json writes it.
@@ -123,22 +125,25 @@ const (
 	afterRow    = "}\n"
 )
 
-// writeRows encodes each row into its line at once; as a part of a line it
-// would be read and written twice.
+// row encodes a row into its line at once; as a part of a line it would be read
+// and written twice.
+func (w *rowWriter) row(table string, value any) {
+	if w.err != nil {
+		return
+	}
+	w.line.Reset()
+	w.line.WriteString(beforeTable + table + beforeRow)
+	if w.err = w.encoder.Encode(value); w.err == nil {
+		w.line.Truncate(w.line.Len() - 1) // the line break of the row
+		w.line.WriteString(afterRow)
+		_, w.err = w.to.Write(w.line.Bytes())
+		w.count++
+	}
+}
+
 func writeRows[T any](w *rowWriter, txn *memdb.Txn, t table[T]) {
-	encoder := json.NewEncoder(&w.line)
 	for value := range t.all(txn) {
-		if w.err != nil {
-			return
-		}
-		w.line.Reset()
-		w.line.WriteString(beforeTable + t.name + beforeRow)
-		if w.err = encoder.Encode(value); w.err == nil {
-			w.line.Truncate(w.line.Len() - 1) // the line break of the row
-			w.line.WriteString(afterRow)
-			_, w.err = w.to.Write(w.line.Bytes())
-			w.count++
-		}
+		w.row(t.name, value)
 	}
 }
 
@@ -158,17 +163,23 @@ func readLine(text []byte) (line, error) {
 
 // Snapshot writes the whole state to w as JSON lines.
 func (s *Store) Snapshot(w io.Writer) error {
-	if err := (&snapshot{t: s.t, txn: s.read()}).write(w); err != nil {
+	if err := s.snapshot().write(w); err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
 	return nil
+}
+
+// snapshot is the state as it is now.
+func (s *Store) snapshot() *snapshot {
+	txn, m := s.now()
+	return &snapshot{t: s.t, txn: txn, meta: m}
 }
 
 // Hash is the SHA-256 of all rows in a fixed order. Servers that applied the
 // log up to the same index have the same.
 func (s *Store) Hash() string {
 	digest := sha256.New()
-	if _, err := (&snapshot{t: s.t, txn: s.read()}).rows(digest); err != nil {
+	if _, err := s.snapshot().rows(digest); err != nil {
 		panic(fmt.Sprintf("state: hash: %v", err)) //nolint:forbidigo // rows came out of JSON, so they go back into it
 	}
 	return hex.EncodeToString(digest.Sum(nil))
@@ -177,18 +188,18 @@ func (s *Store) Hash() string {
 // Restore replaces the whole state by a snapshot and wakes everybody who
 // watches. A snapshot with an error changes nothing.
 func (s *Store) Restore(from io.Reader) error {
-	db, _, err := s.t.load(from)
+	db, m, _, err := s.t.load(from)
 	if err != nil {
 		return err
 	}
-	s.replace(db)
+	s.replace(db, m)
 	s.watchers.wake(nil)
 	return nil
 }
 
 // Inspect reads a snapshot through, checks it and describes it.
 func Inspect(from io.Reader) (SnapshotInfo, error) {
-	_, info, err := newTables().load(from)
+	_, _, info, err := newTables().load(from)
 	return info, err
 }
 
@@ -206,8 +217,8 @@ func Peek(from io.Reader) (SnapshotInfo, error) {
 	return SnapshotInfo{Format: head.Format, Level: head.Level, Index: head.Index}, nil
 }
 
-// load reads a snapshot into a fresh database.
-func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
+// load reads a snapshot into a fresh database, with the description of the state.
+func (t tables) load(from io.Reader) (*memdb.MemDB, *meta, SnapshotInfo, error) {
 	lines := bufio.NewReaderSize(from, 64<<10)
 	var head header
 	text, err := lines.ReadBytes('\n')
@@ -215,16 +226,16 @@ func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
 		err = json.Unmarshal(text, &head)
 	}
 	if err != nil || head.Kind != snapshotKind {
-		return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: this is not a snapshot of Oakum's state")
+		return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: this is not a snapshot of Oakum's state")
 	}
 	if head.Format < 1 || head.Format > snapshotFormat {
-		return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it has format %d, this server knows up to %d", head.Format, snapshotFormat)
+		return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it has format %d, this server knows up to %d", head.Format, snapshotFormat)
 	}
 	if head.Level > SupportedLevel {
-		return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it is of cluster level %d, and this server knows up to %d: use a newer version of it", head.Level, SupportedLevel)
+		return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it is of cluster level %d, and this server knows up to %d: use a newer version of it", head.Level, SupportedLevel)
 	}
 	info := SnapshotInfo{Format: head.Format, Level: head.Level, Index: head.Index, Rows: map[string]int{}}
-	db := t.open()
+	db, m := t.open(), newMeta()
 	txn := db.Txn(true)
 	defer txn.Abort() // does nothing after Commit
 	digest := sha256.New()
@@ -235,30 +246,34 @@ func (t tables) load(from io.Reader) (*memdb.MemDB, SnapshotInfo, error) {
 			l, err = readLine(text)
 		}
 		if err != nil {
-			return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it ends or breaks after %d rows: %v", count, err)
+			return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it ends or breaks after %d rows: %v", count, err)
 		}
 		if l.Table == "" {
 			info.Hash = hex.EncodeToString(digest.Sum(nil))
 			if l.Rows != count || l.Hash != info.Hash {
-				return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: %d rows do not add up to the hash that it was written with", count)
+				return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: %d rows do not add up to the hash that it was written with", count)
 			}
 			break
 		}
 		digest.Write(text) // a hash never fails
-		if err := t.loadRow(txn, l); err != nil {
-			return nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: row %d: %v", count+1, err)
+		if l.Table == metaTable {
+			m = new(meta)
+			err = json.Unmarshal(l.Row, m)
+		} else {
+			err = t.loadRow(txn, l)
+		}
+		if err != nil {
+			return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: row %d: %v", count+1, err)
 		}
 		info.Rows[l.Table]++
 	}
 	txn.Commit()
-	return db, info, nil
+	return db, m, info, nil
 }
 
 // loadRow puts one row into its table.
 func (t tables) loadRow(txn *memdb.Txn, l line) error {
 	switch l.Table {
-	case t.meta.name:
-		return loadInto(txn, t.meta, l.Row)
 	case t.policies.name:
 		return loadInto(txn, t.policies, l.Row)
 	case t.patches.name:

@@ -15,29 +15,48 @@ import (
 // called at any time from any goroutine.
 type Store struct {
 	t        tables
-	db       atomic.Pointer[memdb.MemDB]
-	level    atomic.Int64 // of the meta row: every command asks for it
+	present  atomic.Pointer[version]
 	watchers watchers
 	abreast  abreast
+}
+
+// version is the state after one command. It is replaced, never changed.
+type version struct {
+	db   *memdb.MemDB // that commands change
+	rows *memdb.MemDB // as they were when the command was carried out
+	meta *meta
 }
 
 // NewStore returns an empty state of cluster level 1.
 func NewStore() *Store {
 	s := &Store{t: newTables()}
-	s.replace(s.t.open())
+	s.replace(s.t.open(), newMeta())
 	return s
 }
 
-// replace puts another database in place.
-func (s *Store) replace(db *memdb.MemDB) {
-	s.db.Store(db)
+// replace puts another database in place, with its description.
+func (s *Store) replace(db *memdb.MemDB, m *meta) {
+	s.advance(db, m)
 	s.abreast.clear()
-	s.level.Store(int64(s.meta().Level))
 }
 
-func (s *Store) read() *memdb.Txn { return s.db.Load().Txn(false) }
+// advance shows the rows of db, as they are now, to whoever reads from now on.
+func (s *Store) advance(db *memdb.MemDB, m *meta) {
+	s.present.Store(&version{db: db, rows: db.Snapshot(), meta: m})
+}
 
-func (s *Store) meta() *meta { return s.t.meta.get(s.read(), metaKey) }
+// now returns a transaction to read the present rows in, and their description.
+func (s *Store) now() (*memdb.Txn, *meta) {
+	v := s.present.Load()
+	return v.rows.Txn(false), v.meta
+}
+
+func (s *Store) read() *memdb.Txn {
+	txn, _ := s.now()
+	return txn
+}
+
+func (s *Store) meta() *meta { return s.present.Load().meta }
 
 // Index is the log index of the last command that changed anything.
 func (s *Store) Index() uint64 { return s.meta().Index }
@@ -57,7 +76,7 @@ func (s *Store) IndexOf(topics ...api.Topic) uint64 {
 }
 
 // Level is the cluster level: commands that are newer are refused.
-func (s *Store) Level() int { return int(s.level.Load()) }
+func (s *Store) Level() int { return s.meta().Level }
 
 // Policies returns all policies by name.
 func (s *Store) Policies() []api.Policy { return list(s.t.policies, s.t.policies.all(s.read())) }
@@ -114,8 +133,7 @@ func (s *Store) Simulation(id string) (api.Simulation, bool) {
 // Graph returns what the mapper recorded: services, edges, targets and sources.
 // Criticality is empty and the targets carry no judgement; both are derived.
 func (s *Store) Graph() api.Graph {
-	txn := s.read()
-	m := s.t.meta.get(txn, metaKey)
+	txn, m := s.now()
 	g := api.Graph{
 		Index:       m.GraphIndex,
 		At:          m.GraphAt,

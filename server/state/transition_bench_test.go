@@ -46,7 +46,9 @@ func BenchmarkTransition(b *testing.B) {
 
 func benchTransition(b *testing.B, level, instances int, kind string, change func(*api.Rollout, int)) {
 	store := history(1, instances, 0)
-	store.level.Store(int64(level))
+	m := *store.meta()
+	m.Level = level
+	store.replace(store.present.Load().db, &m)
 	fsm := NewFSM(store)
 	id := store.Rollouts()[0].ID
 	bytes, index := 0, store.Index()
