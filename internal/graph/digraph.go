@@ -106,6 +106,14 @@ type components struct {
 	members [][]int32 // component → nodes, ascending
 }
 
+// Components numbers the strongly connected components of a graph, given by the
+// successors of each node. A component has a larger number than those that it
+// reaches. It returns the component of each node and how many there are.
+func Components(successors [][]int32) (of []int32, count int) {
+	c := condense(&digraph{out: successors})
+	return c.of, len(c.members)
+}
+
 // condense finds the components by Tarjan's algorithm without recursion.
 func condense(g *digraph) components {
 	n := g.size()

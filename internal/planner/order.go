@@ -1,6 +1,10 @@
 package planner
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/oakumhq/oakum/internal/graph"
+)
 
 // order says which targets go before which. Every service has two nodes, one
 // before its targets and one after them; an edge leads from the node after
@@ -40,7 +44,7 @@ func newOrder(services int, certain [][2]int32, servicesOf [][]int32) order {
 	for _, e := range certain {
 		link(after(e[0]), before(e[1]))
 	}
-	group, count := components(edges)
+	group, count := graph.Components(edges)
 	o := order{
 		of: group[:targets], members: make([][]int, count), next: make([][]int32, count),
 		waits: make([]int, count), open: make([]int, count), tails: make([]int, count),
@@ -129,61 +133,4 @@ func (o *order) finish(target int) []int {
 		}
 	}
 	return out
-}
-
-// components numbers the strongly connected components of a graph (Tarjan,
-// without recursion). A component has a larger number than those it reaches.
-func components(edges [][]int32) (group []int32, count int) {
-	n := len(edges)
-	group = make([]int32, n)
-	low := make([]int32, n)
-	seen := make([]int32, n) // order of discovery from 1; 0: not yet
-	at := make([]int32, n)   // next edge to look at
-	for i := range group {
-		group[i] = -1
-	}
-	var stack, path []int32
-	clock := int32(0)
-	for root := range n {
-		if seen[root] != 0 {
-			continue
-		}
-		path = append(path[:0], int32(root))
-		for len(path) > 0 {
-			v := path[len(path)-1]
-			if seen[v] == 0 {
-				clock++
-				seen[v], low[v] = clock, clock
-				stack = append(stack, v)
-			}
-			if int(at[v]) < len(edges[v]) {
-				w := edges[v][at[v]]
-				at[v]++
-				if seen[w] == 0 {
-					path = append(path, w)
-				} else if group[w] < 0 {
-					low[v] = min(low[v], seen[w])
-				}
-				continue
-			}
-			path = path[:len(path)-1]
-			if len(path) > 0 {
-				parent := path[len(path)-1]
-				low[parent] = min(low[parent], low[v])
-			}
-			if low[v] != seen[v] {
-				continue
-			}
-			for {
-				w := stack[len(stack)-1]
-				stack = stack[:len(stack)-1]
-				group[w] = int32(count)
-				if w == v {
-					break
-				}
-			}
-			count++
-		}
-	}
-	return group, count
 }

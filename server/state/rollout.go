@@ -15,7 +15,6 @@ const (
 	KindEffectFinish = "effect_finish" // its outcome is known
 	KindJudge        = "judge"         // the judge's state is kept; no event, there is one every few seconds
 	KindObserve      = "observe"       // what was seen of the instances is kept; no event either
-	KindVerdict      = "verdict"       // a verdict was reached
 	KindLapse        = "doubt_lapsed"  // an approval that was asked for in doubt is not needed any more
 )
 
@@ -180,10 +179,8 @@ func (t *RolloutTransition) record(c *change, old *api.Rollout) {
 			c.event(api.TopicEffect, "effect_"+string(e.Status), next.ID, text, e)
 		}
 	}
-	switch {
-	case t.Kind == KindJudge, t.Kind == KindObserve, t.Kind == KindEffectIntend, t.Kind == KindEffectFinish:
-	case t.Kind == KindVerdict && next.Verdict != nil:
-		c.event(api.TopicRollout, t.Kind, next.ID, fmt.Sprintf("%s: verdict %s: %s", next.Target, next.Verdict.Kind, next.Verdict.Reason), next.Verdict)
+	switch t.Kind {
+	case KindJudge, KindObserve, KindEffectIntend, KindEffectFinish:
 	default:
 		c.event(api.TopicRollout, t.Kind, next.ID, rolloutText(next), noteOf(next, old.Status))
 	}
