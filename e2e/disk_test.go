@@ -41,7 +41,7 @@ func (s *sandbox) writing(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(s.images, "store-1.0.qcow2"))
 	must.NoError(t, err)
 	must.NoError(t, os.WriteFile(source, content, 0o644))
-	r := s.request("writing/1", "store-1.0", time.Minute)
+	r := s.request("writing/1", "store-1.0", 5*time.Minute) // a minute has too few readings where two twins share a core
 	r.Apply = []api.Apply{
 		{Kind: api.ApplyImage, Task: "vm", Image: source},
 		{Kind: api.ApplyScript, Task: "vm", Script: `set -e
