@@ -22,13 +22,13 @@ const (
 	// preflightFor is how long all dry runs of a plan may take: half of the time
 	// that a plan of 20,000 targets may.
 	preflightFor = 10 * time.Second
-	// preflightNamed is how many targets the error names that Nomad would not take.
+	// preflightNamed is how many refused targets the error names at most.
 	preflightNamed = 20
 )
 
-// Preflight asks Nomad whether it would take the patched jobs at all. A job that
-// it would not take is an error of the patch, told before anything is planned. It
-// returns how many targets it had no time for.
+// Preflight asks Nomad by dry runs whether it would take the patched jobs. A job
+// that Nomad would not take is an error of the patch, which names the targets.
+// untried is how many targets there was no time for.
 func (p preflight) Preflight(ctx context.Context, in *planner.Input) (untried int, err error) {
 	selector, err := policies.NewSelector(in.Patch)
 	if err != nil {
@@ -36,11 +36,11 @@ func (p preflight) Preflight(ctx context.Context, in *planner.Input) (untried in
 	}
 	open := make(map[api.TargetRef]bool, len(in.Open))
 	for i := range in.Open {
-		open[in.Open[i].Target] = true // half-way between two builds; the planner refuses it
+		open[in.Open[i].Target] = true // it is between two builds, and the planner refuses it
 	}
 	var targets []api.TargetRef
 	for _, t := range in.Targets {
-		if ok, err := selector.Match(t); err == nil && ok && !open[t.TargetRef] { // of the others the planner tells why
+		if ok, err := selector.Match(t); err == nil && ok && !open[t.TargetRef] { // the planner says why it refuses the others
 			targets = append(targets, t.TargetRef)
 		}
 	}
@@ -53,16 +53,17 @@ func (p preflight) Preflight(ctx context.Context, in *planner.Input) (untried in
 	return untried, refusal(in.Patch.Name, refused, untried)
 }
 
-// refusedTarget is one that a dry run refused.
+// refusedTarget is a target whose patched job a dry run refused.
 type refusedTarget struct {
 	target api.TargetRef
 	why    *api.Error
 }
 
-// dryRuns tries targets, some at the same time, for as long as preflightFor: all
-// of a small patch, and of a large one a sample of all parts of the fleet. It
-// ends when enough were refused to be told. It returns how many were left, and
-// those that were refused, sorted. That none could be tried is an error.
+// dryRuns tries targets, preflightWidth at a time, for preflightFor at most. It
+// tries every target of a small patch, and of a large one a sample from all parts
+// of the fleet. It ends as soon as preflightNamed targets were refused. It returns
+// how many targets were not tried, and the refused ones, sorted. When none could be
+// tried, that is an error.
 func dryRuns(ctx context.Context, targets []api.TargetRef, try func(context.Context, api.TargetRef) error) (untried int, refused []refusedTarget, err error) {
 	limited, cancel := context.WithTimeout(ctx, preflightFor)
 	defer cancel()
@@ -103,7 +104,7 @@ func dryRuns(ctx context.Context, targets []api.TargetRef, try func(context.Cont
 	return len(targets) - tried, refused, nil
 }
 
-// refusal is the error of a patch that Nomad would not take everywhere.
+// refusal is the error of a patch that Nomad would not take for every target.
 func refusal(patch string, refused []refusedTarget, untried int) error {
 	out := &api.Error{Code: refused[0].why.Code, Message: fmt.Sprintf("patch %q cannot be applied", patch)}
 	for _, r := range refused {

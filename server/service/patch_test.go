@@ -15,16 +15,16 @@ import (
 func TestPlanPatch_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, target("web"), target("db"))
-	f.preflight = func(in *planner.Input) (int, error) {
-		must.EqOp(t, "openssl", in.Patch.Name)
-		must.Len(t, 2, in.Targets)
-		return 1, nil
-	}
+	var asked []planner.Input
+	f.preflight = func(in *planner.Input) (int, error) { asked = append(asked, *in); return 1, nil }
 	before := f.state.Hash()
 	receipt, err := f.PlanPatch(t.Context(), patch(`"web", "db"`))
 	must.NoError(t, err)
 	must.EqOp(t, "openssl", receipt.Patch.Name)
 	must.EqOp(t, 1, receipt.Untried)
+	must.Len(t, 1, asked)
+	must.EqOp(t, "openssl", asked[0].Patch.Name)
+	must.Len(t, 2, asked[0].Targets)
 	must.SliceEmpty(t, receipt.Rollouts)
 	must.SliceEmpty(t, receipt.Plan.Refusals)
 	var planned []string

@@ -36,11 +36,9 @@ func TestSimulate_ReturnsWhileTheSandboxWorks(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFixture(t, target("web"))
 				finish := make(chan struct{})
+				var tried run
 				end := f.lead(t, sandbox(func(_ context.Context, id string, r api.Rollout, at api.Target) (api.Impact, error) {
-					must.EqOp(t, "id-1", id)
-					must.EqOp(t, "server", r.Apply[0].Task)
-					must.EqOp(t, "blue_green", r.Decision.Strategy.Name)
-					must.EqOp(t, r.Target, at.TargetRef)
+					tried = run{simulation: api.Simulation{ID: id}, rollout: r, target: at}
 					<-finish
 					return c.impact, c.err
 				}))
@@ -56,6 +54,10 @@ func TestSimulate_ReturnsWhileTheSandboxWorks(t *testing.T) {
 				must.EqOp(t, c.want, done.Status)
 				must.EqOp(t, c.reason, done.Reason)
 				end()
+				must.EqOp(t, sim.ID, tried.simulation.ID)
+				must.EqOp(t, "server", tried.rollout.Apply[0].Task)
+				must.EqOp(t, "blue_green", tried.rollout.Decision.Strategy.Name)
+				must.EqOp(t, target("web").TargetRef, tried.target.TargetRef)
 			})
 		})
 	}
