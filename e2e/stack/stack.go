@@ -141,7 +141,7 @@ func Open(dir string) (*Stack, error) {
 		return nil, fmt.Errorf("open stack: there is none in %s: start one (stack up -dir=%[1]s)", dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open stack: %w", err)
+		return nil, fmt.Errorf("open stack: %w: end what is left of it (stack down -dir=%s)", err, dir)
 	}
 	if err := readJSON(filepath.Join(dir, pidsIn), &s.running); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("open stack: %w", err)

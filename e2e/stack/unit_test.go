@@ -88,7 +88,7 @@ func TestOpen_saysHowToStartOne(t *testing.T) {
 	must.EqError(t, err, "open stack: there is none in "+dir+": start one (stack up -dir="+dir+")")
 	must.NoError(t, os.WriteFile(filepath.Join(dir, describedIn), []byte("{"), 0o600))
 	_, err = Open(dir)
-	must.ErrorContains(t, err, "stack.json: unexpected end of JSON")
+	must.ErrorContains(t, err, "stack.json: unexpected end of JSON input: end what is left of it (stack down -dir="+dir+")")
 }
 
 func TestCheckBinaries_oneSentence(t *testing.T) {
