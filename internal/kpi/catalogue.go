@@ -21,7 +21,7 @@ type Catalogue struct {
 }
 
 // Recorded is the catalogue of a server that has recorded a profile. It knows the KPIs
-// of the profile beside those that every server knows. Metrics says whether that server
+// that every server knows, and the KPIs of the profile. Metrics says whether that server
 // has a source for PromQL.
 func Recorded(profile api.Profile, metrics bool) Catalogue {
 	own := map[string]OwnQuery{}

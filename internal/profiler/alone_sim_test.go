@@ -57,7 +57,7 @@ func (h healthy) alone(t *testing.T, rng *rand.Rand, learned time.Duration, fact
 // instance is left, while the level of all of them wanders: at most one stage in a
 // hundred may be turned back. Without their drift it is one in thirty, and half of
 // those of a busy target whose latencies wander. A patch that makes everything ten
-// times worse must still be found where requests are many.
+// times worse must still be seen where requests are many.
 func TestBaselines_JudgeAStageWithoutAStableArm(t *testing.T) {
 	margins := map[string]api.KPISpec{
 		api.KPIErrorRate:  {PromoteBelow: 2, AbortAbove: 1.1, IgnoreBelow: 0.0001},
@@ -66,7 +66,7 @@ func TestBaselines_JudgeAStageWithoutAStableArm(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(7, 11))
 	for _, learned := range []time.Duration{3 * time.Minute, 10 * time.Minute, 2 * time.Hour} {
-		all, aborted, found, harmful := 0, 0, 0, 0
+		all, aborted, seen, harmful := 0, 0, 0, 0
 		for _, h := range healthyKinds(0, 0.5, 0.9, 0.98) {
 			h.margins = margins[h.kpi]
 			h.margins.KPI = h.kpi
@@ -84,13 +84,13 @@ func TestBaselines_JudgeAStageWithoutAStableArm(t *testing.T) {
 				}
 			}
 			if mine > 0 || h.busy() && hits < *stages {
-				t.Logf("%s learned, %s: %d of %d turned back; %d found that are ten times worse", learned, h, mine, *stages, hits)
+				t.Logf("%s learned, %s: %d of %d turned back; %d seen that are ten times worse", learned, h, mine, *stages, hits)
 			}
-			all, aborted, found = all+*stages, aborted+mine, found+hits
+			all, aborted, seen = all+*stages, aborted+mine, seen+hits
 		}
-		t.Logf("%s learned: %d of %d stages turned back for nothing; %d of %d found that are ten times worse", learned, aborted, all, found, harmful)
+		t.Logf("%s learned: %d of %d stages turned back for nothing; %d of %d seen that are ten times worse", learned, aborted, all, seen, harmful)
 		must.LessEq(t, 0.01, float64(aborted)/float64(all))
-		must.GreaterEq(t, 0.9, float64(found)/float64(harmful))
+		must.GreaterEq(t, 0.9, float64(seen)/float64(harmful))
 	}
 }
 

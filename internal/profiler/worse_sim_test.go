@@ -75,7 +75,7 @@ func (h healthy) wander(rng *rand.Rand, last float64) float64 {
 // level is the level after wandering, with a mean of one.
 func (h healthy) level(wander float64) float64 { return math.Exp(h.noise*wander - h.noise*h.noise/2) }
 
-// hour learns for a while, then looks every sample of an hour beside a rollout,
+// hour learns for a while, then looks every sample of an hour at whose neighbour a rollout is,
 // and reports whether the target was ever called worse.
 func (h healthy) hour(rng *rand.Rand, learned time.Duration) bool {
 	b := Restore(nil, 0, nil)
@@ -113,7 +113,7 @@ func healthyKinds(phis ...float64) []healthy {
 }
 
 // TestBaselines_RarelyCallsAHealthyNeighbourWorse watches healthy targets of many kinds
-// beside a rollout, with margins that would by themselves be left all the time:
+// at whose neighbour a rollout is, with margins that would by themselves be left all the time:
 // at most one hour in a hundred may bring a false signal.
 func TestBaselines_RarelyCallsAHealthyNeighbourWorse(t *testing.T) {
 	tight := api.KPISpec{PromoteBelow: 1}

@@ -130,7 +130,7 @@ func TestBaselines_TellsWhatWasWorseEarlier(t *testing.T) {
 		must.Eq(t, []string{api.KPIErrorRate}, kpisOf(got))
 		must.True(t, got[0].Earlier)
 
-		// Of a later rollout beside it, and after a time in which it was well, it is not.
+		// After a time in which it was well, it is not earlier, and not for a later rollout.
 		for _, in := range m.Instances {
 			in.Errors = 0.001
 		}
