@@ -52,6 +52,7 @@ func (r *rig) Load(ctx context.Context, prefix string) *cluster.Load {
 // Nomad that answers: what is left is a cluster that keeps policies.
 func run(t *testing.T, o options) *rig {
 	t.Helper()
+	o.Dir = t.TempDir() // first, so that it is removed after its disks were unmounted
 	o.Members = o.Servers
 	network, err := cluster.NewNetwork(o.NetworkOptions)
 	must.NoError(t, err)
@@ -63,7 +64,7 @@ func run(t *testing.T, o options) *rig {
 	if o.Binary == "" {
 		o.Binary = built(t)
 	}
-	o.Dir, o.Host = t.TempDir(), network
+	o.Host = network
 	o.Issuer, o.Token, o.Timeout = issuer.URL, issuer.Token, cluster.CallTimeout
 	if o.TLS == nil {
 		o.TLS = certificates(t)
