@@ -30,7 +30,11 @@ type Neighbourhood interface {
 // attribute asks what got worse around a rollout, and completes the verdict with
 // it and with the vote on which rollout explains it.
 func (o *Orchestrator) attribute(r api.Rollout, v api.Verdict) api.Verdict {
-	open, around := o.Store.OpenRollouts(), o.Neighbourhood.Targets(r.Target)
+	around := o.Neighbourhood.Targets(r.Target)
+	var open []api.Rollout
+	if len(around) > 0 { // else no other rollout can have hurt it, nor be hurt
+		open = o.Store.BegunRollouts()
+	}
 	margins := blame.Margins(r, o.Margins)
 	measured := map[api.TargetRef][]api.NeighbourEffect{}
 	for _, t := range around {

@@ -78,7 +78,7 @@ type openOnes struct {
 	open []api.Rollout
 }
 
-func (s openOnes) OpenRollouts() []api.Rollout { return s.open }
+func (s openOnes) BegunRollouts() []api.Rollout { return s.open }
 
 // says is a judge with one answer.
 type says struct{ verdict api.Verdict }

@@ -28,7 +28,8 @@ import (
 
 // Store is the replicated state as the orchestrator reads it.
 type Store interface {
-	OpenRollouts() []api.Rollout
+	// BegunRollouts returns the rollouts that are under way and have a stage.
+	BegunRollouts() []api.Rollout
 	// Beside returns the rollouts of a plan and all open ones.
 	Beside(plan string) []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
@@ -161,7 +162,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	working := map[string]bool{}
 	for {
 		changed := o.Store.Watch(api.TopicRollout)
-		for _, r := range o.Store.OpenRollouts() {
+		for _, r := range o.Store.Beside("") { // of no plan: the open ones
 			mu.Lock()
 			start := !working[r.ID]
 			if start {

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/blame"
 	"github.com/oakumhq/oakum/internal/orchestrator"
 )
 
@@ -27,11 +28,11 @@ func newRecord(rollouts []api.Rollout) *record {
 	return r
 }
 
-// OpenRollouts lists those that have not ended.
-func (r *record) OpenRollouts() []api.Rollout {
+// BegunRollouts lists those that are under way and have a stage.
+func (r *record) BegunRollouts() []api.Rollout {
 	var out []api.Rollout
 	for i := range r.rollouts {
-		if !r.rollouts[i].Status.Ended() {
+		if blame.Begun(r.rollouts[i]) {
 			out = append(out, r.rollouts[i])
 		}
 	}

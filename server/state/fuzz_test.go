@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -187,7 +188,9 @@ func invariants(t *rapid.T, s *Store) {
 		must.Eq(t, "", open[r.Target], must.Sprintf("two open rollouts of %s", r.Target))
 		open[r.Target] = r.ID
 	}
-	must.Len(t, len(open), s.OpenRollouts())
+	all := s.OpenRollouts()
+	must.Len(t, len(open), all)
+	must.Eq(t, slices.DeleteFunc(all, func(r api.Rollout) bool { return !r.UnderWay() || len(r.Stages) == 0 }), s.BegunRollouts())
 	must.Eq(t, len(s.Events(0, 0)), s.meta().Events)
 }
 

@@ -115,6 +115,19 @@ func (s *Store) OpenRollouts() []api.Rollout {
 	return open
 }
 
+// BegunRollouts returns those that are under way and have a stage, by ID. Of a
+// large plan they are few: most of the open ones wait for their turn.
+func (s *Store) BegunRollouts() []api.Rollout {
+	begun := []api.Rollout{}
+	for r := range s.t.rollouts.allBy(s.read(), indexOpen) {
+		if r.UnderWay() && len(r.Stages) > 0 {
+			begun = append(begun, s.t.rollouts.clone(r))
+		}
+	}
+	slices.SortFunc(begun, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
+	return begun
+}
+
 // OpenRollout returns the target's rollout that has not ended.
 func (s *Store) OpenRollout(target api.TargetRef) (api.Rollout, bool) {
 	return one(s.t.rollouts, s.t.rollouts.getBy(s.read(), indexOpen, targetKey(target)))
