@@ -28,22 +28,22 @@ func (at *part) count(until time.Time) {
 	if patched == 0 {
 		return
 	}
-	if at.told.first.IsZero() {
-		at.told.first = at.site.Now()
+	if at.tally.first.IsZero() {
+		at.tally.first = at.site.Now()
 	}
 	for from := at.site.Now(); from.Before(until); {
 		to := from.Truncate(time.Hour).Add(time.Hour)
 		if to.After(until) {
 			to = until
 		}
-		at.told.requests += float64(patched) * at.perInstance(from) * to.Sub(from).Seconds()
+		at.tally.requests += float64(patched) * at.perInstance(from) * to.Sub(from).Seconds()
 		from = to
 	}
 }
 
 // note remembers what a rollout's turns came to.
 func (at *part) note(r *api.Rollout, now time.Time) {
-	t := &at.told
+	t := &at.tally
 	if t.started.IsZero() && r.UnderWay() {
 		t.started = now
 	}

@@ -50,11 +50,11 @@ type part struct {
 	judgement *judgement
 	wake      time.Time // when it has its next turn; zero for never
 	quiet     bool      // it waits for another rollout
-	told      told
+	tally     tally
 }
 
-// told is what is remembered of a rollout for the report.
-type told struct {
+// tally is what is remembered of a rollout for the report.
+type tally struct {
 	started  time.Time // it left waiting
 	first    time.Time // the first patched instance was healthy
 	turned   time.Time // it turned back
@@ -202,12 +202,12 @@ func waits(r *api.Rollout) bool {
 func (p *play) instead(at *part, r *api.Rollout) bool {
 	switch {
 	case waits(r):
-		if p.reached(r.Effect.Intended.Add(at.trial(r))) {
+		if p.due(r.Effect.Intended.Add(at.trial(r))) {
 			p.step(at, rollout.Finished{EffectResult: p.passed(at, r)})
 			return true
 		}
 	case r.Status == api.RolloutAwaitingApproval:
-		if p.reached(r.Since.Add(p.opt.People)) {
+		if p.due(r.Since.Add(p.opt.People)) {
 			by := api.Identity{Name: fmt.Sprintf("person %d", len(r.Approvals)+1)}
 			if from := r.Decision.Approval.From; from != "" {
 				by.Groups = []string{from}
@@ -216,7 +216,7 @@ func (p *play) instead(at *part, r *api.Rollout) bool {
 			return true
 		}
 	case held(r) != "":
-		if p.reached(r.Holds[0].Since.Add(p.opt.People)) {
+		if p.due(r.Holds[0].Since.Add(p.opt.People)) {
 			p.step(at, rollout.Command{Action: p.answer(r), By: api.Identity{Name: "person 1"}})
 			return true
 		}
@@ -224,8 +224,8 @@ func (p *play) instead(at *part, r *api.Rollout) bool {
 	return false
 }
 
-// reached reports whether a moment has come.
-func (p *play) reached(when time.Time) bool { return !p.now.Before(when) }
+// due reports whether a moment has come.
+func (p *play) due(when time.Time) bool { return !p.now.Before(when) }
 
 // trial is how long the simulation of a rollout takes.
 func (at *part) trial(r *api.Rollout) time.Duration {

@@ -146,7 +146,7 @@ func (p *play) result() result {
 	var first, turned time.Time
 	for _, at := range p.parts {
 		r, wave := p.rollout(at), at.wave-1
-		t := &at.told
+		t := &at.tally
 		if !t.started.IsZero() {
 			if d := t.started.Sub(p.opt.At); out.starts[wave] < 0 || d < out.starts[wave] {
 				out.starts[wave] = d
@@ -175,7 +175,7 @@ func (p *play) result() result {
 
 // tally adds one rollout.
 func (out *result) tally(at *part, r *api.Rollout) {
-	t, target := &at.told, at.planned.Target.String()
+	t, target := &at.tally, at.planned.Target.String()
 	if at.site != nil && len(at.site.reached) > 0 {
 		out.targets++
 		out.instances += float64(len(at.site.reached))

@@ -20,7 +20,7 @@ type site struct {
 	fleet.Nomad
 	ref     api.TargetRef
 	former  string // what its instances run before the rollout
-	settled bool   // the former instances are there
+	started bool   // the former instances are there
 	index   uint64 // of the fleet, when its instances were counted
 	patched int    // that answer
 	others  int
@@ -47,7 +47,7 @@ func newSite(t *api.Target, seed uint64, now time.Time, boot func() time.Duratio
 	}
 	s.former = registered.Job.Group(t.Group).Spec
 	s.Advance(now)
-	s.settled = true
+	s.started = true
 	s.count()
 	return s, nil
 }
@@ -77,7 +77,7 @@ func jobOf(t *api.Target) fleet.Job {
 
 // fate is what becomes of the instances of a build.
 func (s *site) fate(b fleet.Build) fleet.Behaviour {
-	if !s.settled {
+	if !s.started {
 		return fleet.Behaviour{}
 	}
 	boot := s.boot()

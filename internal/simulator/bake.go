@@ -19,7 +19,7 @@ const (
 // bake runs the patch's scripts, in their order, in one copy of the machine's
 // image, and puts that image into the request in their place. It returns why
 // the patch is to blame when a script fails.
-func (s *Simulator) bake(ctx context.Context, r *Request, task, attempt string) (baked twin.Image, fault string, err error) {
+func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (baked twin.Image, fault string, err error) {
 	image, scripts := "", ""
 	rest := make([]api.Apply, 0, len(r.Apply))
 	for _, a := range r.Apply {
@@ -38,7 +38,7 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, attempt string) 
 		return twin.Image{}, "", nil
 	}
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
-		Job: twin.JobID(r.ID, attempt, roleBake), Target: r.Target.TargetRef, Task: task, Image: image, Script: scripts,
+		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Image: image, Script: scripts,
 	})
 	if api.IsCode(err, api.CodeConflict) {
 		return twin.Image{}, fmt.Sprintf("the patch's script fails in a copy of the machine: %s", api.AsError(err).Message), nil
@@ -53,10 +53,10 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, attempt string) 
 
 // discard removes an image that production will not get, also when the
 // simulation was cut short.
-func (s *Simulator) discard(ctx context.Context, r Request, attempt string, baked twin.Image) {
+func (s *Simulator) discard(ctx context.Context, r Request, run string, baked twin.Image) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownMax)
 	defer cancel()
-	if err := s.o.Baker.DiscardImage(ctx, r.Target.TargetRef, twin.JobID(r.ID, attempt, roleDiscard), baked); err != nil {
+	if err := s.o.Baker.DiscardImage(ctx, r.Target.TargetRef, twin.JobID(r.ID, run, roleDiscard), baked); err != nil {
 		s.o.Logger.Error("baked image is left behind", "simulation_id", r.ID, "image", baked.Path, "error", err)
 	}
 }

@@ -234,10 +234,10 @@ func (s *Simulator) warmUp(ctx context.Context, w workload, p *pair, bank *panel
 		return api.Errorf(api.CodeUnavailable, "the control twin answers none of the workload's requests (%s)", strings.Join(w.paths, " "))
 	}
 	bank.usual(usual)
-	settled := time.NewTimer(settling)
-	defer settled.Stop()
+	rest := time.NewTimer(settling)
+	defer rest.Stop()
 	select {
-	case <-settled.C:
+	case <-rest.C:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("warm up: %w", context.Cause(ctx))

@@ -47,12 +47,12 @@ func (p *pair) treatment() *machine { return p.machines[1] }
 
 // start registers the control, waits for Nomad to place it, and registers the
 // treatment on the same node: what they are compared by must not be the node.
-func (p *pair) start(ctx context.Context, r Request, task, attempt string, o Options) error {
+func (p *pair) start(ctx context.Context, r Request, task, run string, o Options) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.HealthyWithin, errors.New("no node took it in time"))
 	defer cancel()
 	p.namespace = r.Target.Namespace
 	control, err := p.register(ctx, twin.Control, twin.Spec{
-		Job: twin.JobID(r.ID, attempt, twin.Control), Target: r.Target.TargetRef, Task: task, Expect: r.Target.JobModifyIndex,
+		Job: twin.JobID(r.ID, run, twin.Control), Target: r.Target.TargetRef, Task: task, Expect: r.Target.JobModifyIndex,
 	})
 	if err != nil {
 		return err
@@ -61,7 +61,7 @@ func (p *pair) start(ctx context.Context, r Request, task, attempt string, o Opt
 		return err
 	}
 	treatment, err := p.register(ctx, twin.Treatment, twin.Spec{
-		Job: twin.JobID(r.ID, attempt, twin.Treatment), Target: r.Target.TargetRef, Task: task, Expect: r.Target.JobModifyIndex,
+		Job: twin.JobID(r.ID, run, twin.Treatment), Target: r.Target.TargetRef, Task: task, Expect: r.Target.JobModifyIndex,
 		Apply: r.Apply, Node: control.state.Node,
 	})
 	if err != nil {

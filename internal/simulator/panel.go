@@ -148,9 +148,9 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 		// here it is when no look had.
 		k.Missing = k.Missing && k.Exposure == 0
 		if k.Kind == api.VerdictAbort && strings.HasPrefix(k.KPI, "latency_") {
-			told := k.Reason
+			reason := k.Reason
 			k.Reason += ", " + p.median()
-			v.Reason = strings.Replace(words(v.Reason), told, k.Reason, 1)
+			v.Reason = strings.Replace(words(v.Reason), reason, k.Reason, 1)
 		}
 		if _, disk := diskKPI(k.KPI); disk && k.Missing {
 			continue // told of both, with the reason
@@ -178,12 +178,12 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 	if len(p.left) > 0 {
 		impact.Reason += "; not measured in a sandbox: " + strings.Join(p.left, ", ")
 	}
-	return p.told(impact)
+	return p.complete(impact)
 }
 
-// told adds to an impact what the policy does not judge by, and what could not
+// complete adds to an impact what the policy does not judge by, and what could not
 // be measured.
-func (p *panel) told(impact api.Impact) api.Impact {
+func (p *panel) complete(impact api.Impact) api.Impact {
 	var names []string
 	for _, k := range diskKPIs() {
 		names = append(names, k.Name)

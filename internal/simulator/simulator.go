@@ -61,7 +61,7 @@ const (
 	warmupDefault = 15 * time.Second
 	// teardownMax bounds the removal of both twins.
 	teardownMax = time.Minute
-	// unmonitored ends the name of an attempt that follows one whose monitor was
+	// unmonitored ends the name of a run that follows one whose monitor was
 	// refused.
 	unmonitored = "u"
 )
@@ -156,7 +156,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	attempt, err := nonce()
+	run, err := nonce()
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
@@ -171,26 +171,26 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	defer cancel()
 	defer func() { err = caused(ctx, err) }()
 	// Nothing but this process runs twins, so what it does not run is left over
-	// from an earlier attempt.
+	// from an earlier run.
 	if err := s.sweep(ctx, func(string) bool { return false }); err != nil {
-		return api.Impact{}, nil, wrap(err, "remove twins of an earlier attempt")
+		return api.Impact{}, nil, wrap(err, "remove twins of an earlier run")
 	}
 	log.Info("simulation starts")
-	baked, fault, err := s.bake(ctx, &r, task, attempt)
+	baked, fault, err := s.bake(ctx, &r, task, run)
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
 	impact := api.Impact{Negative: true, Reason: fault, KPIs: []api.KPIEffect{}, Twins: []api.Twin{}}
 	if fault == "" {
-		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox}, task, attempt, bank)
+		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox}, task, run, bank)
 	}
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		// What the disks do is one KPI less, and no reason not to simulate.
 		log.Warn("twins start again without QEMU's monitor", "reason", refused.why)
-		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox, unmonitored: refused.why}, task, attempt+unmonitored, bank)
+		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox, unmonitored: refused.why}, task, run+unmonitored, bank)
 	}
 	if baked.Path != "" && (err != nil || impact.Negative || !keep) {
-		s.discard(ctx, r, attempt, baked)
+		s.discard(ctx, r, run, baked)
 	}
 	if err != nil {
 		return api.Impact{}, nil, err
@@ -210,7 +210,7 @@ func caused(ctx context.Context, err error) error {
 }
 
 // compare boots both twins, measures them and takes them away.
-func (s *Simulator) compare(ctx context.Context, r Request, pair *pair, task, attempt string, bank *panel) (api.Impact, error) {
+func (s *Simulator) compare(ctx context.Context, r Request, pair *pair, task, run string, bank *panel) (api.Impact, error) {
 	defer func() {
 		// The caller's context may have ended; the twins must go nevertheless.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownMax)
@@ -220,7 +220,7 @@ func (s *Simulator) compare(ctx context.Context, r Request, pair *pair, task, at
 			s.o.Logger.Error("twins are left behind", "simulation_id", r.ID, "error", err)
 		}
 	}()
-	if err := pair.start(ctx, r, task, attempt, s.o); err != nil {
+	if err := pair.start(ctx, r, task, run, s.o); err != nil {
 		return api.Impact{}, err
 	}
 	impact, err := s.try(ctx, r, pair, bank)
@@ -288,7 +288,7 @@ func (s *Simulator) sweep(ctx context.Context, keep func(id string) bool) error 
 	return errors.Join(errs...)
 }
 
-// nonce tells one attempt at a simulation from the next.
+// nonce tells one run of a simulation from the next.
 func nonce() (string, error) {
 	var b [4]byte
 	if _, err := rand.Read(b[:]); err != nil {

@@ -18,17 +18,17 @@ const (
 	Treatment = "treatment"
 )
 
-// JobID names the job of a twin: the simulation, the attempt at it and the
-// role. Two attempts never share a name, so that neither takes the other's
+// JobID names the job of a twin: the simulation, the run of it and the
+// role. Two runs never share a name, so that neither takes the other's
 // machines away.
-func JobID(simulation, attempt, role string) string {
+func JobID(simulation, run, role string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r == '/' || r == ' ' {
 			return '-'
 		}
 		return r
 	}, simulation)
-	return Prefix + clean + "-" + attempt + "-" + role
+	return Prefix + clean + "-" + run + "-" + role
 }
 
 // Simulation is the simulation that a twin's job belongs to, in the form that

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	// joinPause and joinPauseMax separate attempts to become a member. Servers of
+	// joinPause and joinPauseMax separate tries to become a member. Servers of
 	// one deployment start within seconds of each other; a server that joins later
 	// is in no hurry.
 	joinPause    = 200 * time.Millisecond
@@ -63,7 +63,7 @@ func (b *bootstrapper) run(ctx context.Context, tuning Tuning) {
 	}
 	var repeats log.Limiter
 	for wait := cmp.Or(tuning.Join, joinPause); ctx.Err() == nil && len(b.raft.members()) == 0; wait = min(wait*3/2, joinPauseMax) {
-		if err := b.attempt(ctx); err != nil && ctx.Err() == nil && repeats.Allow(err.Error()) {
+		if err := b.try(ctx); err != nil && ctx.Err() == nil && repeats.Allow(err.Error()) {
 			b.logger.Info("not a member of a cluster yet", "reason", err)
 		}
 		pause(ctx, wait)
@@ -98,9 +98,9 @@ func (b *bootstrapper) rejoin(ctx context.Context, wait time.Duration) {
 	}
 }
 
-// attempt tries once to join a cluster or to bootstrap one, and returns why this
+// try asks once to join a cluster or to bootstrap one, and returns why this
 // server is not a member yet.
-func (b *bootstrapper) attempt(ctx context.Context) error {
+func (b *bootstrapper) try(ctx context.Context) error {
 	peers, incomplete, err := b.askPeers(ctx)
 	if err != nil {
 		return err

@@ -231,7 +231,7 @@ func (m *Model) refresh(now time.Time, s *service) {
 			}
 		}
 		before := s.plight
-		s.plight = m.settle(now, s)
+		s.plight = m.restretch(now, s)
 		if same(before, s.plight) {
 			continue
 		}
@@ -249,9 +249,9 @@ func same(a, b plight) bool {
 	return near(a.errors, b.errors) && near(a.slow, b.slow) && near(a.slow*a.delay, b.slow*b.delay)
 }
 
-// settle begins a new stretch of each instance that has other conditions than
+// restretch begins a new stretch of each instance that has other conditions than
 // before, and says what the service's callers see.
-func (m *Model) settle(now time.Time, s *service) plight {
+func (m *Model) restretch(now time.Time, s *service) plight {
 	suffers := m.suffers(s)
 	rate := m.rate(s, now)
 	var out plight
