@@ -47,7 +47,7 @@ func newSandbox(t *testing.T) *sandbox {
 	client, err := nomad.New(nomad.Config{Address: env.NomadAddr, Token: func() string { return env.NomadToken }})
 	must.NoError(t, err)
 	s := &sandbox{t: t, vendor: vendor, client: client, machines: twins.New(client), images: env.Images}
-	s.simulator = simulator.New(simulator.Options{Sandbox: s.machines, Baker: s.machines})
+	s.simulator = simulator.New(simulator.Options{Sandbox: s.machines, Baker: s.machines, HealthyWithin: 5 * time.Minute, Within: 30 * time.Minute})
 
 	job := machineJob("vault-door", filepath.Join(s.images, "store-1.0.qcow2"))
 	_, _, err = vendor.Jobs().Register(job, nil)

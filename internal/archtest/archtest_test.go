@@ -276,6 +276,19 @@ func TestFilesAreRooms(t *testing.T) {
 	}
 }
 
+// TestPackages_AreNotTooLarge keeps packages small enough to be known as a whole.
+// Tests do not count, generated code does.
+func TestPackages_AreNotTooLarge(t *testing.T) {
+	const most = 4000
+	lines := map[string]int{}
+	for _, f := range parsed(t, func(rel string) bool { return !strings.HasSuffix(rel, "_test.go") }) {
+		lines[f.pkg] += f.lines
+	}
+	for pkg, n := range lines {
+		must.LessEq(t, most, n, must.Sprintf("package %s has %d lines: give its parts packages of their own", pkg, n))
+	}
+}
+
 // TestNoTestWaitsByTheClock lets tests sleep only where there is a synctest
 // bubble, in which it takes no time. The linter looks after all other code.
 func TestNoTestWaitsByTheClock(t *testing.T) {

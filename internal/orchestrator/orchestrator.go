@@ -142,10 +142,14 @@ type Orchestrator struct {
 	starting chan struct{}
 }
 
+// DefaultInterval is the time between two turns of a worker where no configuration
+// says otherwise.
+const DefaultInterval = time.Second
+
 // New returns an orchestrator; Run starts it.
 func New(o Options) *Orchestrator {
 	if o.Interval <= 0 {
-		o.Interval = time.Second
+		o.Interval = DefaultInterval
 	}
 	if o.Now == nil {
 		o.Now = time.Now

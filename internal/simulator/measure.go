@@ -110,12 +110,13 @@ type workload struct {
 	rng   *rand.Rand
 }
 
-// newWorkload is the target's recorded rate against its recorded paths, in an
-// order that the simulation's ID decides.
+// newWorkload asks the paths that the target's metadata names, as often as the
+// target is asked on average, but at most rateMax times a second. The ID of the
+// simulation decides their order.
 func newWorkload(r Request, check string, rateMax float64) workload {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(r.ID)) // a hash's Write has no error
-	w := workload{rate: min(rateDefault, rateMax), rng: rand.New(rand.NewPCG(h.Sum64(), 0))}
+	w := workload{rate: min(rateUnknown, rateMax), rng: rand.New(rand.NewPCG(h.Sum64(), 0))}
 	for p := range strings.SplitSeq(r.Target.Meta["oakum_paths"], ",") {
 		if p = strings.TrimSpace(p); strings.HasPrefix(p, "/") {
 			w.paths = append(w.paths, p)

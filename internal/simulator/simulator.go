@@ -42,23 +42,30 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
+// What holds where no configuration says otherwise.
 const (
-	// rateDefault is sent where no profile says how much the target gets, and
-	// the most that a twin is sent: the twins share a node with production.
-	rateDefault = 5.0
-	// durationDefault is long enough for some hundred requests.
-	durationDefault = 30 * time.Second
-	// healthyDefault covers a boot without hardware acceleration on a node with
+	// DefaultRate is the most requests per second that a twin is sent: the twins
+	// share a node with production.
+	DefaultRate = 5.0
+	// DefaultWarmup bounds the time in which both twins fill their caches before
+	// anything counts. It ends when they have answered often enough.
+	DefaultWarmup = 15 * time.Second
+	// DefaultBootTimeout covers a boot without hardware acceleration on a node with
 	// forty times more to do than it can: 166 s were seen. Only a control that
 	// never serves is waited for as long.
-	healthyDefault = 5 * time.Minute
-	// withinDefault leaves room for both boots and a quarter of an hour of work.
-	withinDefault = 30 * time.Minute
+	DefaultBootTimeout = 3 * time.Minute
+	// DefaultTimeout leaves room for both boots and ten minutes of work.
+	DefaultTimeout = 15 * time.Minute
+)
+
+const (
+	// rateUnknown is the requests per second to each twin where no profile says how
+	// many the target gets.
+	rateUnknown = 5.0
+	// durationDefault is long enough for some hundred requests.
+	durationDefault = 30 * time.Second
 	// lookDefault is two of the intervals in which a Nomad client measures.
 	lookDefault = 2 * time.Second
-	// warmupDefault bounds the time in which both twins fill their caches before
-	// anything counts; it ends when they have answered often enough.
-	warmupDefault = 15 * time.Second
 	// teardownMax bounds the removal of both twins.
 	teardownMax = time.Minute
 	// unmonitored ends the name of a run that follows one whose monitor was
@@ -107,11 +114,11 @@ type Simulator struct {
 
 // New returns a simulator.
 func New(o Options) *Simulator {
-	o.RateMax = cmp.Or(o.RateMax, rateDefault)
-	o.HealthyWithin = cmp.Or(o.HealthyWithin, healthyDefault)
-	o.Within = cmp.Or(o.Within, withinDefault)
+	o.RateMax = cmp.Or(o.RateMax, DefaultRate)
+	o.HealthyWithin = cmp.Or(o.HealthyWithin, DefaultBootTimeout)
+	o.Within = cmp.Or(o.Within, DefaultTimeout)
 	o.Look = cmp.Or(o.Look, lookDefault)
-	o.Warmup = cmp.Or(o.Warmup, warmupDefault)
+	o.Warmup = cmp.Or(o.Warmup, DefaultWarmup)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

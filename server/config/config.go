@@ -16,7 +16,9 @@ import (
 	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/mapper"
+	"github.com/oakumhq/oakum/internal/orchestrator"
 	"github.com/oakumhq/oakum/internal/profiler"
+	"github.com/oakumhq/oakum/internal/simulator"
 )
 
 // Config is everything that an agent is told.
@@ -182,7 +184,7 @@ type Intervals struct {
 
 // Simulator tunes the sandbox.
 type Simulator struct {
-	Rate        float64       // requests per second to each twin when the target's own is unknown
+	Rate        float64       // the most requests per second to each twin
 	Warmup      time.Duration // of both twins at most, before anything counts
 	BootTimeout time.Duration // for both twins to become healthy
 	Timeout     time.Duration // of a whole simulation
@@ -211,11 +213,14 @@ func defaults() *Config {
 		Autopilot: defaultAutopilot(),
 		Auth:      Auth{Audience: "oakum", NameClaim: "username", GroupsClaim: "groups", VaultTokens: true},
 		Intervals: Intervals{
-			Mapper: mapper.DefaultInterval, Profiler: profiler.DefaultInterval, Checkpoint: profiler.DefaultCheckpoint, Orchestrator: time.Second,
+			Mapper: mapper.DefaultInterval, Profiler: profiler.DefaultInterval, Checkpoint: profiler.DefaultCheckpoint, Orchestrator: orchestrator.DefaultInterval,
 		},
-		Profiler:  Profiler{Retention: profiler.DefaultRetention},
-		Simulator: Simulator{Rate: 5, Warmup: 15 * time.Second, BootTimeout: 3 * time.Minute, Timeout: 15 * time.Minute},
-		Log:       Log{Level: "info", Format: "text"},
+		Profiler: Profiler{Retention: profiler.DefaultRetention},
+		Simulator: Simulator{
+			Rate: simulator.DefaultRate, Warmup: simulator.DefaultWarmup,
+			BootTimeout: simulator.DefaultBootTimeout, Timeout: simulator.DefaultTimeout,
+		},
+		Log: Log{Level: "info", Format: "text"},
 	}
 }
 

@@ -1,10 +1,12 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 )
@@ -38,4 +40,36 @@ func TestReferenceNamesEveryArgument(t *testing.T) {
 		}
 	}
 	walk("", reflect.TypeFor[fileBlock]())
+}
+
+// TestReference_TellsTheDefaultsThatHold compares the page with the configuration of
+// a file that says nothing.
+func TestReference_TellsTheDefaultsThatHold(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/agent.md")
+	must.NoError(t, err)
+	d := defaults()
+	for argument, want := range map[string]string{
+		"`mapper`, `profiler`": inWords(d.Intervals.Mapper),
+		"`checkpoint`":         inWords(d.Intervals.Checkpoint),
+		"`orchestrator`":       inWords(d.Intervals.Orchestrator),
+		"`retention`":          inWords(d.Profiler.Retention),
+		"`rate`":               fmt.Sprintf("%g a second", d.Simulator.Rate),
+		"`warmup`":             inWords(d.Simulator.Warmup),
+		"`boot_timeout`":       inWords(d.Simulator.BootTimeout),
+		"`timeout`":            inWords(d.Simulator.Timeout),
+	} {
+		must.StrContains(t, string(page), "| "+argument+" | "+want)
+	}
+	must.Eq(t, d.Intervals.Mapper, d.Intervals.Profiler, must.Sprint("the page has one row for both"))
+}
+
+// inWords is a duration as the pages write it.
+func inWords(d time.Duration) string {
+	switch {
+	case d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%d m", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
 }
