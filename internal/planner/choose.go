@@ -9,8 +9,8 @@ import (
 	"github.com/oakumhq/oakum/policies"
 )
 
-// choose returns the targets that the patch is for and may go to, in their
-// order, and the refused ones with their reasons.
+// choose returns the targets that the patch is for and may go to, in their order,
+// and the refused ones, each with a code and a reason.
 func choose(in Input, selector *policies.Selector) ([]api.Target, []api.Refusal) {
 	open := map[api.TargetRef]api.Rollout{}
 	for _, r := range in.Open {
@@ -113,14 +113,14 @@ func absentees(all []api.Target, selector *policies.Selector) []api.Refusal {
 	return slices.CompactFunc(out, func(a, b api.Refusal) bool { return a == b })
 }
 
-// matches counts a target whose condition failed as matched: it is refused by
-// name already.
+// matches counts a target whose condition can't be evaluated as matched: it is
+// refused by name already.
 func matches(selector *policies.Selector, t api.Target) bool {
 	ok, err := selector.Match(t)
 	return ok || err != nil
 }
 
-// unmatched refuses the patterns of a patch that is for nothing that exists.
+// unmatched refuses the patterns of a patch when no target matches any of them.
 func unmatched(patch api.Patch) []api.Refusal {
 	var out []api.Refusal
 	for _, s := range patch.Targets {
@@ -132,8 +132,9 @@ func unmatched(patch api.Patch) []api.Refusal {
 	return out
 }
 
-// Refused returns the error for a plan that has nothing to carry out, with
-// every reason, and nil for any other plan.
+// Refused returns the error for a plan without a wave, with every reason, and nil
+// for any other plan. The error has code not_found when every refusal has, else
+// conflict.
 func Refused(plan api.Plan) *api.Error {
 	if len(plan.Waves) > 0 {
 		return nil

@@ -9,9 +9,9 @@ import (
 	"github.com/oakumhq/oakum/policies"
 )
 
-// CriticalityOf returns the graph's view of a target, out of all services'
-// sorted by name. For a target with several services it is that of the one
-// with the most dependants, with what is true of any of them. It is the zero
+// CriticalityOf returns the graph's view of a target. All are the views of all
+// services, sorted by name. A target with several services has the view of the one
+// with the largest blast radius, and each flag that any of them has. It is the zero
 // value when the graph knows none of its services.
 func CriticalityOf(target api.Target, all []api.Criticality) api.Criticality {
 	var out api.Criticality
@@ -30,8 +30,8 @@ func CriticalityOf(target api.Target, all []api.Criticality) api.Criticality {
 	return out
 }
 
-// worse takes the service with the larger blast radius, then score, and adds
-// what is true of the other.
+// worse takes the service with the larger blast radius, then score, and adds the
+// flags and the names of the other.
 func worse(a, b api.Criticality) api.Criticality {
 	if cmp.Or(cmp.Compare(a.BlastRadius, b.BlastRadius), cmp.Compare(a.Score, b.Score)) < 0 {
 		a, b = b, a

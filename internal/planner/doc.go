@@ -3,13 +3,13 @@
 //
 // # Order
 //
-// Least critical first. Targets that no policy calls critical go before those
-// that are, so that a bad patch is met where it hurts least. Within each of
-// these two phases a service goes before what it depends on: everything that
-// would suffer with a service has then been patched before it, and the number
-// of those who would suffer grows from wave to wave. Only certain edges order
-// targets, through services that the patch leaves alone too. Services that
-// depend on each other in a circle have no order among them.
+// Least critical first. Targets that no policy calls critical go before critical
+// ones, so that a bad patch shows where it hurts least. Within each of these two
+// phases a service goes before the services that it depends on: every dependant
+// of a service has then been patched before it, and the number of dependants
+// grows from wave to wave. Only certain edges order targets, also through
+// services that the patch leaves alone. Services that depend on each other in a
+// circle have no order among them.
 //
 // # Waves
 //
@@ -22,9 +22,9 @@
 // The number of waves stays close to the lower bound that chains and budgets
 // set (Bound).
 //
-// A wave's opening time is zero when it may start at once. Later waves wait
-// for the end of the earlier ones as well, and each rollout looks at its own
-// windows again when its turn comes.
+// A wave's opening time is zero when it may start at once. Later waves wait for
+// the end of the earlier ones as well, and each rollout checks its own windows
+// again when its turn comes.
 //
 // Where the policy says prefer = "lowest_load", a wave starts at the quietest
 // hour of the next day that the windows allow, by the load of each hour of the

@@ -9,11 +9,11 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// inDoubtPolicy stands where a decision names the policy that made it, for what
-// no policy asked for.
+// inDoubtPolicy stands in a decision in place of a policy's name, for an approval
+// that no policy asked for.
 const inDoubtPolicy = "oakum"
 
-// sorted returns the sources by name, so that what is said of them has one order.
+// sorted returns the sources by name, so that every text names them in one order.
 func sorted(sources []api.SourceStatus) []api.SourceStatus {
 	out := slices.Clone(sources)
 	slices.SortFunc(out, func(a, b api.SourceStatus) int { return cmp.Compare(a.Name, b.Name) })
@@ -25,7 +25,7 @@ func lacking(sources []api.SourceStatus) []api.SourceStatus {
 	return slices.DeleteFunc(sorted(sources), func(s api.SourceStatus) bool { return s.State() == api.SourceWhole })
 }
 
-// weakSources says in words which sources can't be trusted now.
+// weakSources describes the sources that can't be trusted now.
 func weakSources(sources []api.SourceStatus) []string {
 	var out []string
 	for _, s := range sorted(sources) {
@@ -36,7 +36,8 @@ func weakSources(sources []api.SourceStatus) []string {
 	return out
 }
 
-// missingNames are the sources that tell a decision nothing new.
+// missingNames are the sources without news for a decision: they are away, or not
+// read yet.
 func missingNames(sources []api.SourceStatus) []string {
 	var out []string
 	for _, s := range sorted(sources) {
@@ -47,8 +48,8 @@ func missingNames(sources []api.SourceStatus) []string {
 	return out
 }
 
-// inDoubt asks for a person's consent to patch a critical target while part of
-// the graph is missing: nobody knows then who else depends on it.
+// inDoubt asks for a person's consent to patch a critical target while part of the
+// graph is missing: nobody knows then which other services depend on it.
 func inDoubt(d api.Decision, doubted []api.DoubtedSource, weak []string) api.Decision {
 	if !d.Critical || len(doubted) == 0 || d.Approval.Count > 0 {
 		return d
@@ -60,8 +61,9 @@ func inDoubt(d api.Decision, doubted []api.DoubtedSource, weak []string) api.Dec
 	return d
 }
 
-// keepDoubt gives a decision the doubt of the one before it. One that stands goes on
-// asking, whatever the policies say by now: only a whole graph ends it.
+// keepDoubt gives a decision the doubt of the one before it. A doubt that stands goes
+// on asking for an approval, whatever the policies say by now: only a whole graph
+// ends it.
 func keepDoubt(d, before api.Decision) api.Decision {
 	d.Doubt = before.Doubt
 	asked := slices.IndexFunc(before.Because, func(b api.Because) bool {
@@ -90,10 +92,10 @@ func NotWhole(sources []api.SourceStatus) error {
 	return e
 }
 
-// Reconsider makes the decision anew of a rollout that waits for an approval which
-// Oakum asked for in doubt, with the target, the graph and the policies as they are
-// now. Impact is what its simulation showed, if it had one. The doubt of the returned
-// decision has lapsed; what it asks for is what the policies say.
+// Reconsider makes the decision of a rollout anew that waits for an approval which
+// Oakum asked for in doubt. It uses the target, the graph and the policies as they
+// are now. Impact is the result of its simulation, nil without one. The doubt of the
+// returned decision has lapsed; the decision asks only for what the policies want.
 //
 // The error says why the doubt stands: it has code unavailable while the graph is not
 // whole, and otherwise the policies or the graph do not tell.
@@ -129,7 +131,7 @@ func Reconsider(in Input, r api.Rollout, impact *api.Impact) (api.Decision, erro
 	return decision, nil
 }
 
-// lapseReason tells what a whole graph made of a decision.
+// lapseReason describes how a decision changed once the graph was whole.
 func lapseReason(before, now api.Decision) string {
 	words := []string{"the graph is whole"}
 	if before.Critical && !now.Critical {

@@ -7,18 +7,18 @@ import (
 )
 
 // order says which targets go before which. Every service has two nodes, one
-// before its targets and one after them; an edge leads from the node after
-// those who depend to the node before those who are depended on. Services
-// without targets here pass the order on. Strongly connected nodes form a
-// group, whose targets have no order among them.
+// before its targets and one after them. An edge leads from the node after a
+// dependant's targets to the node before the targets of the service that it
+// depends on. Services without targets here pass the order on. Strongly connected
+// nodes form a group, whose targets have no order among them.
 type order struct {
 	of      []int32   // by target: its group
 	members [][]int   // by group: its targets
-	next    [][]int32 // by group: those that wait for it, once per edge
+	next    [][]int32 // by group: the groups that wait for it, once per edge
 	waits   []int     // by group: edges to groups that are not done
 	open    []int     // by group: targets that are not done
-	tails   []int     // by group: waves that it and what follows it need, at least
-	behind  []int     // by group: waves that what follows it needs, at least
+	tails   []int     // by group: waves that it and the groups after it need, at least
+	behind  []int     // by group: waves that the groups after it need, at least
 }
 
 // newOrder builds the order of targets from certain edges between services.
@@ -68,8 +68,8 @@ func newOrder(services int, certain [][2]int32, servicesOf [][]int32) order {
 // need two waves, others with targets one.
 func (o *order) setTails(split map[int32]bool) {
 	o.behind = make([]int, len(o.tails))
-	// A component has a larger number than what it reaches, so that whatever
-	// follows a group was counted before it.
+	// A component has a larger number than the components that it leads to, so the
+	// groups after a group are counted before it.
 	for g := range o.tails {
 		for _, n := range o.next[g] {
 			o.behind[g] = max(o.behind[g], o.tails[n])
@@ -88,8 +88,8 @@ func (o *order) setTails(split map[int32]bool) {
 func (o *order) start() []int {
 	var out []int
 	for g, waits := range slices.Backward(o.waits) {
-		// Groups that pass releases on the way have waits that just became
-		// zero; they were counted when they did.
+		// A release may bring the waits of further groups to zero, and then has
+		// released them too.
 		if waits == 0 {
 			out = append(out, o.release(int32(g))...)
 		}
@@ -97,8 +97,8 @@ func (o *order) start() []int {
 	return out
 }
 
-// release makes a group's targets ready, or passes on what waits for a group
-// without targets.
+// release makes a group's targets ready. A group without targets releases the
+// groups that wait for it.
 func (o *order) release(group int32) []int {
 	var out []int
 	stack := []int32{group}

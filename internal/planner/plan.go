@@ -23,9 +23,9 @@ type Input struct {
 	Open        []api.Rollout // ended ones are ignored
 	Quarantines []api.Quarantine
 	Now         time.Time
-	Sources     []api.SourceStatus // those of Graph when nil
-	// Profile is what is known of a target; it is asked about those that prefer hours
-	// of low load. Nil when nothing is known of any.
+	Sources     []api.SourceStatus // nil: the sources of Graph
+	// Profile returns what was learned of a target. It is asked about targets that
+	// prefer hours of low load; nil when nothing was learned of any.
 	Profile func(api.TargetRef) (api.Profile, bool)
 }
 
@@ -101,11 +101,10 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
 	return out, refusals
 }
 
-// Redecide asks the policies once more about a target of a plan, now that its
-// twins have shown what the patch does. The target and what the graph said of
-// it are those of the plan, or of the whole graph that has ended a doubt since: a
-// source that is away by now must not make a target look harmless. Before is the
-// rollout's present decision.
+// Redecide asks the policies once more about a target of a plan, now that its twins
+// have shown what the patch does. It takes the target's criticality from the plan, or
+// from the whole graph that has ended a doubt since then: a source that is away by
+// now must not make a target look harmless. Before is the rollout's present decision.
 func Redecide(in Input, planned api.PlannedTarget, before api.Decision, impact api.Impact) (api.Decision, error) {
 	if in.Library == nil {
 		return api.Decision{}, api.Errorf(api.CodeInternal, "decide on %s: no policies are loaded", planned.Target.TargetRef)
@@ -123,11 +122,12 @@ func Redecide(in Input, planned api.PlannedTarget, before api.Decision, impact a
 
 // opening is when a decision's windows and freezes let it start.
 type opening struct {
-	at    time.Time
-	never string
+	at    time.Time // zero: at once
+	never string    // why it can never start; empty when it can
 }
 
-// opensAt looks the opening up; most targets of a plan share their windows.
+// opensAt is the opening of a decision. Known keeps it for the other targets of the
+// plan, most of which have the same windows.
 func opensAt(known map[string]opening, d api.Decision, now time.Time) opening {
 	if len(d.Windows) == 0 && len(d.Freezes) == 0 {
 		return opening{}

@@ -12,17 +12,17 @@ import (
 // quietHorizon is how long a plan looks ahead for a quiet hour.
 const quietHorizon = 24 * time.Hour
 
-// quietGain is how much of the present load the quietest hour may have at most to
-// be worth waiting for.
+// quietGain is the share of the present load that the quietest hour may have at
+// most, to be worth waiting for.
 const quietGain = 0.9
 
-// quietest gives each wave with targets that prefer low load the hour at which
-// they start: of the 24 hours from its opening on, the one with the least load
-// that the windows and freezes of all of them allow, or at once when no hour is
-// a tenth quieter than the present one. Loads are compared as shares of each target's mean,
-// so that a large target does not outweigh a small one. A wave does not start
-// before the one that it comes after; all share the horizon of the first, so that
-// a plan does not take a day per wave.
+// quietest gives each wave with targets that prefer low load the hour at which they
+// start. Of the 24 hours from its opening on, that is the one with the least load
+// that the windows and freezes of all of them allow. The wave starts at once when no
+// hour is a tenth quieter than the present one. Loads are compared as shares of each
+// target's mean, so that a large target does not outweigh a small one. A wave does
+// not start before an earlier one. All waves share the 24 hours of the first, so
+// that a plan does not take a day for each wave.
 func quietest(in Input, waves []api.Wave) {
 	now := in.Now.UTC()
 	allowed := openHours{}
@@ -69,9 +69,9 @@ func quietWave(w *api.Wave, profile func(api.TargetRef) (api.Profile, bool), fro
 	if len(members) == 0 {
 		return time.Time{}
 	}
-	best, least := from, quietGain*share(loads, from)
+	best, least := from, quietGain*relative(loads, from)
 	for at := from.Truncate(time.Hour).Add(time.Hour); at.Before(until); at = at.Add(time.Hour) {
-		if s := share(loads, at); s < least && allowed.all(members, at) {
+		if s := relative(loads, at); s < least && allowed.all(members, at) {
 			best, least = at, s
 		}
 	}
@@ -88,8 +88,8 @@ func quietWave(w *api.Wave, profile func(api.TargetRef) (api.Profile, bool), fro
 	return best
 }
 
-// share is the mean of what targets have at a time, each in units of its own mean.
-func share(loads []load, at time.Time) float64 {
+// relative is the mean load of targets at a time, each in units of its own mean.
+func relative(loads []load, at time.Time) float64 {
 	sum := 0.0
 	for _, l := range loads {
 		v, _ := l.week.At(at)
@@ -108,8 +108,8 @@ type load struct {
 
 func (l load) text(v float64) string { return fmt.Sprintf("%.3g %s", v*l.count, l.unit) }
 
-// loadOf is the load that a profile knows: requests, or else processors. It says
-// why there is none.
+// loadOf is the load that a profile has: requests, or else processors. The text says
+// why there is none, and is empty when there is one.
 func loadOf(profile api.Profile, count int) (load, string) {
 	why := "nothing is known yet of its load"
 	for _, kind := range []struct{ kpi, unit string }{{api.KPIRequests, "requests/s"}, {api.KPICPU, "cores"}} {
@@ -138,8 +138,8 @@ func loadOf(profile api.Profile, count int) (load, string) {
 	return load{}, why
 }
 
-// openHours remembers by windows and freezes, and by hour, whether they let a
-// wave start; most targets of a plan share them.
+// openHours remembers by windows and freezes, and by hour, whether they let a wave
+// start. Most targets of a plan have the same ones.
 type openHours map[string]map[time.Time]bool
 
 func (o openHours) all(members []*api.PlannedTarget, at time.Time) bool {

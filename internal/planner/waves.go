@@ -33,8 +33,8 @@ func waves(graph api.Graph, chosen []candidate) []api.Wave {
 	return out
 }
 
-// schedule packs the targets of one phase. Group numbers are those of the
-// order: each group of targets goes after its predecessors.
+// schedule packs the targets of one phase. Its groups are the groups of the order:
+// each goes after its predecessors.
 type schedule struct {
 	targets    []candidate
 	groups     order
@@ -119,7 +119,7 @@ func (s *schedule) splits() map[int32]bool {
 	return out
 }
 
-// before compares targets that are ready by who goes first.
+// before compares two targets that are ready: the one that goes first is less.
 func (s *schedule) before(a, b int) int {
 	ta, tb := &s.targets[a], &s.targets[b]
 	return cmp.Or(
@@ -151,7 +151,7 @@ func (s *schedule) pack() [][]int {
 	return out
 }
 
-// fill takes what fits into one wave, out of the ready targets in their order.
+// fill takes the ready targets that fit into one wave, in their order.
 func (s *schedule) fill(ready []int, number int, stamps *stamps) (wave, rest []int) {
 	opens := s.earliest(ready)
 	room := 0 // 0: no limit yet
@@ -232,9 +232,9 @@ func merge(a, b []int, compare func(a, b int) int) []int {
 	return append(append(out, a...), b...)
 }
 
-// bound is a number of waves that no order of this phase can go below: its
-// longest chain, and for every length of chain the time that the targets with
-// at least that much behind them take within the budget.
+// bound is a number of waves that no order of this phase can go below. Its longest
+// chain is one such number. Every length of a chain gives another: the waves that
+// the targets with at least that many waves behind them take within the budget.
 func (s *schedule) bound() int {
 	capacity := 0
 	for _, t := range s.targets {
