@@ -167,8 +167,8 @@ type Blame struct {
 	Rollout string    `json:"rollout"`
 	Target  TargetRef `json:"target"`
 	Score   float64   `json:"score"`  // by time and place; only its order means something
-	Share   float64   `json:"share"`  // of the instances that it reached, those that got worse, 0 to 1
-	Faults  int       `json:"faults"` // instances that got worse after it reached them
+	Share   float64   `json:"share"`  // of the instances in its reach, the share that got worse, 0 to 1
+	Faults  int       `json:"faults"` // moments at which an instance in its reach got worse, after one of its stages began
 }
 
 // KPIEffect is one KPI of a verdict or of a simulation's impact: canary against

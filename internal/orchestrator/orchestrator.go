@@ -44,7 +44,7 @@ type Recorder interface {
 	RecordSimulation(ctx context.Context, s api.Simulation) error
 }
 
-// Reader looks at jobs.
+// Reader reads jobs.
 type Reader interface {
 	View(ctx context.Context, m rollout.Move) (*rollout.JobView, error)
 	Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error)
