@@ -164,32 +164,42 @@ func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel
 	for _, a := range arms {
 		a.begin(began)
 	}
-	end := time.NewTimer(bank.duration)
-	defer end.Stop()
+	least := time.NewTimer(bank.duration)
+	defer least.Stop()
 	ticker := time.NewTicker(s.o.Look)
 	defer ticker.Stop()
 	last := began
-	for over := false; !over; {
+	for {
 		select {
 		case <-ctx.Done():
 			return api.Impact{}, fmt.Errorf("simulate: %w", context.Cause(ctx))
 		case m := <-dead:
 			return died(ctx, m, p, time.Since(began), bank, arms)
-		case <-end.C:
-			over = true
+		case <-least.C:
 		case <-ticker.C:
 		}
 		now := time.Now()
-		if now.Sub(last) < s.o.Look/2 {
-			continue // the end just after a look: too short an interval to be one
+		over := enough(w, bank.duration, now.Sub(began), arms)
+		if now.Sub(last) >= s.o.Look/2 { // the end just after a look is too short an interval to be one
+			bank.look(now, now.Sub(last), arms[0].take(), arms[1].take())
+			last = now
 		}
-		bank.look(now, now.Sub(last), arms[0].take(), arms[1].take())
-		last = now
-		if bank.aborted(now) {
+		if over || bank.aborted(now) {
 			break
 		}
 	}
 	return bank.conclude(time.Now(), arms[1].sent()), nil
+}
+
+// enough reports whether a simulation is over: its time has passed, and both twins
+// have answered nearly as many requests as the workload has in that time. A busy
+// machine sends them more slowly, and has up to stretch times as long.
+func enough(w workload, planned, passed time.Duration, arms []*arm) bool {
+	if passed < planned {
+		return false
+	}
+	want := int(almostAll * w.rate * planned.Seconds())
+	return passed >= stretch*planned || min(arms[0].sent(), arms[1].sent()) >= want
 }
 
 // died tells whose death it was.

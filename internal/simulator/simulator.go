@@ -64,6 +64,11 @@ const (
 	rateUnknown = 5.0
 	// durationDefault is long enough for some hundred requests.
 	durationDefault = 30 * time.Second
+	// almostAll of a workload's requests end a simulation whose time has passed: the
+	// last ones are still under way then.
+	almostAll = 0.9
+	// stretch is how many times its duration a simulation takes at most.
+	stretch = 10
 	// lookDefault is two of the intervals in which a Nomad client measures.
 	lookDefault = 2 * time.Second
 	// teardownMax bounds the removal of both twins.

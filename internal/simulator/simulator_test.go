@@ -272,6 +272,19 @@ func TestRun_RateFollowsTheProfile(t *testing.T) {
 	}
 }
 
+// TestRun_GoesOnUntilEnoughRequestsWereAnswered has both twins be so slow that most
+// of what is asked in six seconds is answered later.
+func TestRun_GoesOnUntilEnoughRequestsWereAnswered(t *testing.T) {
+	m := newModel()
+	m.control.latency, m.patched.latency = 3*time.Second, 3*time.Second
+	r := request()
+	r.Spec.Duration = api.Duration(6 * time.Second)
+	run(t, m, r, func(t *testing.T, impact api.Impact, err error) {
+		must.NoError(t, err)
+		must.Between(t, 27, impact.Requests, 60)
+	})
+}
+
 // TestRun_GoodPatchesAreRarelyRejected repeats the A/A comparison.
 func TestRun_GoodPatchesAreRarelyRejected(t *testing.T) {
 	const runs = 60
