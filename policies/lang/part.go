@@ -21,7 +21,7 @@ type Part[T any] struct {
 func ReadPart[T any](s *Source, b *hclsyntax.Block, args []Argument, sc *Scope, build func(*Values) T) Part[T] {
 	before := len(s.Diags)
 	out := Part[T]{Block: s.ReadBlock(b, args, sc), build: build}
-	if len(s.Diags) > before || !out.Block.Fixed() {
+	if len(s.Diags) > before || !out.Fixed() {
 		return out
 	}
 	v := out.Values(nil)
