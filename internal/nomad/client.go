@@ -1,7 +1,8 @@
-// Package nomad speaks to Nomad, and nothing else does but the sandbox below it.
-// It reads targets, instances and allocation statistics, and carries out the
-// effects of a rollout: each registers the job with a compare-and-set on its
-// modify index and is safe to repeat. It takes no decision about when or whether.
+// Package nomad is the client for Nomad. Only this package and its sub-package
+// sandbox call Nomad. It reads targets, instances and allocation statistics, and
+// it carries out the effects of a rollout. An effect that changes a job registers
+// the job with a compare-and-set on its modify index, so an effect may be
+// repeated. The package does not decide whether or when an effect happens.
 package nomad
 
 import (
@@ -25,11 +26,11 @@ import (
 // few ticks.
 const CallTimeout = 10 * time.Second
 
-// maxIdle connections stay open: the dry runs of a plan are twice as many at once
-// as the calls of a look.
+// maxIdle is how many connections stay open. A plan makes twice as many dry runs
+// at once as a look makes calls.
 const maxIdle = 16
 
-// Config says where Nomad is and who we are there.
+// Config says where Nomad is and which credentials the client uses.
 type Config struct {
 	Address string
 	Token   func() string // asked at each call, so that a renewed token is used at once; nil means none
@@ -69,9 +70,9 @@ func New(cfg Config) (*Client, error) {
 	}, nil
 }
 
-// pooled returns a client that keeps as many connections as are used at once.
-// Nomad's own keeps one for each processor and one more, and would make most
-// calls of a look over a connection of their own.
+// pooled returns an HTTP client that keeps as many connections as are used at
+// once. The default client of Nomad's library keeps one more than there are
+// processors, so most calls of a look would open a connection of their own.
 func pooled(files *nomadapi.TLSConfig) (*http.Client, error) {
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: maxIdle, IdleConnTimeout: time.Minute,
@@ -82,8 +83,8 @@ func pooled(files *nomadapi.TLSConfig) (*http.Client, error) {
 	return client, nomadapi.ConfigureTLS(client, files)
 }
 
-// API is Nomad's own client, for the sandbox, which makes calls that nobody else
-// makes.
+// API is the client of Nomad's own library. The sandbox uses it for calls that
+// only the sandbox makes.
 func (c *Client) API() *nomadapi.Client { return c.api }
 
 // Query returns read options for a namespace ("*" for all) that end with ctx.
@@ -98,8 +99,9 @@ func (c *Client) Write(ctx context.Context, namespace string) *nomadapi.WriteOpt
 	return w.WithContext(ctx)
 }
 
-// Explain turns an error of the Nomad API into one of ours. Nomad tells a
-// failed compare-and-set only by its text.
+// Explain turns an error of the Nomad API into an api.Error. A failed
+// compare-and-set has no code of its own in Nomad, so Explain recognises it by its
+// text.
 func Explain(doing string, err error) error {
 	if err == nil {
 		return nil

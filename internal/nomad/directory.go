@@ -14,19 +14,21 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// servicesPerLook is how many services of Nomad's catalog are read again in one
-// look after it has changed: Nomad tells that it did and not where. New ones are
-// read at once; in a catalog of more services a change is seen some looks later.
+// servicesPerLook is how many known services one look reads again after Nomad's
+// catalog has changed. Nomad says that the catalog changed, but not which service.
+// New services are read at once. In a catalog with more services than this, a
+// change of a known service is seen some looks later.
 const servicesPerLook = 500
 
-// registered is what the catalog had of one service.
+// registered is one service as it was read last.
 type registered struct {
 	index uint64 // of the whole catalog when it was read; 0 when that was not known
 	list  []graph.Registration
 }
 
-// Directory reads Nomad's own service catalog and what jobs of every kind,
-// periodic ones included, look up in it or in Consul's.
+// Directory reads the services in Nomad's own catalog, and the services that jobs
+// look up in Nomad's catalog or in Consul's. It reads jobs of every type, periodic
+// jobs too.
 func (c *Client) Directory(ctx context.Context) (graph.Directory, error) {
 	if err := c.layout.turn.take(ctx, "list services"); err != nil {
 		return graph.Directory{}, err
@@ -75,9 +77,10 @@ func (c *Client) services(ctx context.Context) ([]*nomadapi.ServiceRegistrationL
 	return c.api.Services().List(c.Query(ctx, "*"))
 }
 
-// catalogue brings what is known of the catalog up to an index: it reads all
-// services that are new, and the longest known of the others first. What was
-// read is kept after an error. It is the caller's turn to look.
+// catalogue updates the registered services to an index of the catalog. It reads
+// every new service. Of the known ones it reads those first that were read longest
+// ago. It keeps what it has read when it returns an error. The caller holds the
+// layout's turn.
 func (c *Client) catalogue(ctx context.Context, spaces []*nomadapi.ServiceRegistrationListStub, index uint64) error {
 	next := make(map[[2]string]registered)
 	var unknown, old [][2]string

@@ -15,7 +15,7 @@ import (
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
-// Capture reads the job as it is now, to be what a rollback returns to.
+// Capture reads the job as it is now. A rollback returns to this form.
 func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -45,8 +45,8 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 	}, nil
 }
 
-// Check says whether the patch can be applied to the target's job at all: the
-// tasks exist and Nomad's own dry run accepts and can place the result.
+// Check returns an error when the patch can't be applied to the target's job: a
+// task does not exist, or Nomad's dry run refuses the result or can't place it.
 func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -140,8 +140,8 @@ func (c *Client) Rollback(ctx context.Context, m rollout.Move, expect uint64) er
 	return c.Register(ctx, job, expect)
 }
 
-// Unpace registers the given build with the update block that the job had
-// before the rollout: nothing restarts.
+// Unpace registers the given build with the update block that the job had before
+// the rollout. No instance restarts.
 func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
 	job, err := decodeJob(m.Former.Job)
 	if err != nil {
@@ -155,9 +155,9 @@ func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, ex
 	return c.Register(ctx, job, expect)
 }
 
-// Settle marks every instance of the latest deployment healthy, which makes
-// it successful and its job version stable. It does nothing when the
-// deployment is over, and a deployment that ends meanwhile is over as well.
+// Settle marks every instance of the latest deployment as healthy. Nomad then ends
+// the deployment as successful and calls the job version stable. Settle does
+// nothing when the deployment has ended, also when it ends during the call.
 func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -178,7 +178,7 @@ func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
 	return Explain("mark deployment healthy", err)
 }
 
-// Promote takes the former instances away: canaries become the target.
+// Promote promotes the canaries, and Nomad then stops the former instances.
 func (c *Client) Promote(ctx context.Context, m rollout.Move) error {
 	if err := c.Settle(ctx, m); err != nil {
 		return err
@@ -196,8 +196,8 @@ func (c *Client) Promote(ctx context.Context, m rollout.Move) error {
 	return Explain("promote deployment", err)
 }
 
-// View looks at the job: which build is registered, at whose pace, and which
-// build each instance runs.
+// View reads the state of the job: which build is registered, with whose update
+// block, and which build each instance runs.
 func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -274,8 +274,8 @@ func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) 
 
 func (b *builds) of(job *nomadapi.Job) api.Build { return b.version(*job.Version) }
 
-// version classifies a job version. One that Nomad's history no longer holds
-// cannot be recognised and counts as foreign.
+// version classifies a job version. A version that Nomad's history no longer holds
+// can't be recognised, so it counts as foreign.
 func (b *builds) version(v uint64) api.Build {
 	switch b.digests[v] {
 	case b.formerIs:
@@ -286,8 +286,8 @@ func (b *builds) version(v uint64) api.Build {
 	return api.BuildForeign
 }
 
-// Register is the one place that changes a job: compare-and-set on its modify
-// index, counts and resources exactly as given.
+// Register registers a job with a compare-and-set on its modify index. It keeps
+// counts and resources exactly as given. No other function changes a job.
 func (c *Client) Register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -296,7 +296,7 @@ func (c *Client) Register(ctx context.Context, job *nomadapi.Job, expect uint64)
 	return Explain("register job "+*job.ID, err)
 }
 
-// deployment is the latest one, or nil.
+// deployment returns the latest deployment, or nil when there is none.
 func (c *Client) deployment(ctx context.Context, ref api.TargetRef) (*nomadapi.Deployment, error) {
 	dep, _, err := c.api.Jobs().LatestDeployment(ref.Job, c.Query(ctx, ref.Namespace))
 	if err != nil {
@@ -324,14 +324,15 @@ func running(dep *nomadapi.Deployment) bool {
 	return slices.Contains([]string{"running", "paused", "pending", "blocked", "unblocking", "initializing"}, dep.Status)
 }
 
-// heldUpdate is an update block under which Nomad replaces parallel instances
-// and then waits for ever: nobody but Oakum calls an instance healthy, and
+// heldUpdate is an update block that makes Nomad replace so many instances and
+// then wait for ever. It waits because only Oakum marks instances as healthy and
 // there is no progress deadline.
 //
-// Two stages that move equally many instances would be the same job, which
-// Nomad takes without starting a deployment. So each registration differs in
-// the stagger, which means nothing to a deployment: it carries the modify index
-// that the registration expects. Repeating one after a crash stays the same.
+// Two stages that move the same number of instances would be the same job, and
+// Nomad registers the same job without starting a deployment. So each registration
+// has another stagger, which deployments ignore: it carries the modify index that
+// the registration expects. A registration that is repeated after a crash
+// therefore stays the same.
 func heldUpdate(parallel, canaries int, expect uint64) *nomadapi.UpdateStrategy {
 	manual, never, no := "manual", time.Duration(0), false
 	minute := time.Minute

@@ -12,9 +12,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// digest identifies what a job runs: the hex SHA-256 of its specification
-// without what Nomad counts and stamps, and without the update blocks, which
-// say how fast instances are replaced and not what they are.
+// digest is the hex SHA-256 of what a job runs: its specification without the
+// fields that Nomad sets, and without the update blocks, which change the pace of
+// a deployment and nothing that runs.
 func digest(job *nomadapi.Job) (string, error) {
 	bare, err := bareCopy(job)
 	if err != nil {
@@ -32,7 +32,7 @@ func digest(job *nomadapi.Job) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// equal reports whether two jobs run the same.
+// equal reports whether two jobs have the same digest.
 func equal(a, b *nomadapi.Job) (bool, error) {
 	x, err := digest(a)
 	if err != nil {
@@ -54,8 +54,8 @@ func bareCopy(job *nomadapi.Job) (*nomadapi.Job, error) {
 	return out, nil
 }
 
-// copyJob copies by way of Nomad's own JSON, so that numbers in driver
-// configurations have the same Go type on every path.
+// copyJob copies a job through Nomad's own JSON, so that numbers in the
+// configuration of drivers have the same Go type wherever a job comes from.
 func copyJob(job *nomadapi.Job) (*nomadapi.Job, error) {
 	text, err := json.Marshal(job)
 	if err != nil {
@@ -87,7 +87,8 @@ func Patched(former *nomadapi.Job, group string, changes []api.Apply) (*nomadapi
 			return nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("apply[%d]: %v", i, err)}
 		}
 	}
-	// Through JSON once more: the patch's own values get Nomad's Go types.
+	// Once more through JSON, so that the patch's own values get Nomad's Go
+	// types.
 	return copyJob(job)
 }
 

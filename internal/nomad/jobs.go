@@ -17,8 +17,7 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// jobs is what the registered jobs said when they were read last. Everybody who
-// asks about the fleet shares it.
+// jobs is what was read of the registered jobs. All readers of the fleet share it.
 type jobs struct {
 	turn  turn
 	index uint64                 // of Nomad's table of jobs when it was listed last; 0 when that is not known
@@ -26,8 +25,8 @@ type jobs struct {
 	whole bool                   // facts are those of every job in the list of index
 }
 
-// jobFacts is all that the graph and a plan need of a job's specification, which itself
-// is too large to keep 20,000 of.
+// jobFacts is the part of a job's specification that the graph and a plan need. A
+// whole specification is too large to keep 20,000 of them.
 type jobFacts struct {
 	modify  uint64
 	targets []api.Target
@@ -36,8 +35,8 @@ type jobFacts struct {
 	native  []string // services in Nomad's own catalog
 }
 
-// turn lets one caller at a time look at the fleet. Who waits for it waits no
-// longer than its context allows.
+// turn is a lock that one reader of the fleet holds at a time. A caller waits for
+// it until its context ends.
 type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) }
@@ -53,8 +52,8 @@ func (t turn) take(ctx context.Context, doing string) error {
 
 func (t turn) give() { <-t }
 
-// jobRow is what the list of jobs has to say about one: which to read, and
-// whether it changed. The list holds ten times as much.
+// jobRow is the part of a row in Nomad's list of jobs that says whether to read
+// the job, and whether it changed. A whole row is ten times as large.
 type jobRow struct {
 	Namespace, ID, ParentID, Type, Status string
 	Stop, Periodic, ParameterizedJob      bool
@@ -66,16 +65,16 @@ func (r *jobRow) ended() bool {
 	return r.Status == "dead" && r.Type != nomadapi.JobTypeService && !r.Periodic && !r.ParameterizedJob
 }
 
-// counts reports whether a job is one of the fleet's that may run now.
+// counts reports whether a job belongs to the fleet and may run now.
 func (r *jobRow) counts() bool {
 	return !r.Stop && r.ParentID == "" && !strings.HasPrefix(r.ID, twin.Prefix) && !r.ended()
 }
 
-// jobFacts reads what every job of the fleet says: the list only when Nomad's
-// index of it has moved, and a specification only when it has changed, some at
-// the same time. Each call to Nomad has its own limit, and all of them end with
-// ctx; what was read until then is kept, so that whoever asks again goes on from
-// there.
+// jobFacts returns the facts of every job of the fleet. It reads the list of jobs
+// only when Nomad's index of the list has moved, and a specification only when the
+// job has changed; it reads several specifications at the same time. Each call to
+// Nomad has a timeout of its own, and ctx ends all of them. What was read before
+// an error is kept, so the next caller continues there.
 func (c *Client) jobFacts(ctx context.Context) ([]jobFacts, error) {
 	j := &c.jobs
 	if err := j.turn.take(ctx, "list jobs"); err != nil {
@@ -98,7 +97,8 @@ func (c *Client) jobFacts(ctx context.Context) ([]jobFacts, error) {
 	return out, nil
 }
 
-// jobsIndex is Nomad's index of the list of jobs, which one row of it tells too.
+// jobsIndex reads Nomad's index of the list of jobs. A page of one row is enough
+// for it.
 func (c *Client) jobsIndex(ctx context.Context) (uint64, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -112,7 +112,8 @@ func (c *Client) jobsIndex(ctx context.Context) (uint64, error) {
 	return meta.LastIndex, nil
 }
 
-// refresh lists all jobs and reads those that changed. It is the caller's turn.
+// refresh lists all jobs and reads the changed ones. The caller holds the jobs'
+// turn.
 func (c *Client) refresh(ctx context.Context) error {
 	j := &c.jobs
 	rows, index, err := c.listJobs(ctx)
@@ -138,7 +139,8 @@ func (c *Client) refresh(ctx context.Context) error {
 	return err
 }
 
-// listJobs lists all jobs, in pages so that no answer takes as long as a call may.
+// listJobs lists all jobs in pages, so that no answer takes longer than
+// CallTimeout.
 func (c *Client) listJobs(ctx context.Context) (rows []jobRow, index uint64, err error) {
 	next := ""
 	for {
@@ -167,7 +169,7 @@ func (c *Client) listPage(ctx context.Context, token string, page *[]jobRow) (*n
 }
 
 // readJobs reads specifications into facts. After an error it starts no further
-// ones, and keeps those that it has.
+// calls and keeps the facts that it has.
 func (c *Client) readJobs(ctx context.Context, rows []*jobRow, facts map[[2]string]jobFacts) error {
 	var mu sync.Mutex
 	total := len(facts) + len(rows)
@@ -207,7 +209,7 @@ func (c *Client) readJobs(ctx context.Context, rows []*jobRow, facts map[[2]stri
 	return err
 }
 
-// factsOf reads a specification.
+// factsOf takes the facts out of a specification.
 func factsOf(job *nomadapi.Job) jobFacts {
 	f := jobFacts{volumes: make(map[api.TargetRef][]string), needs: make(map[graph.Pair][]string)}
 	for _, group := range job.TaskGroups {
@@ -236,8 +238,8 @@ func factsOf(job *nomadapi.Job) jobFacts {
 	return f
 }
 
-// volumes names what a group mounts. A volume that each instance has one of its
-// own is shared with nobody.
+// volumes names the volumes that a group mounts. A volume with per_alloc is left
+// out, since each instance has one of its own.
 func volumes(group *nomadapi.TaskGroup) []string {
 	var out []string
 	for _, v := range group.Volumes {

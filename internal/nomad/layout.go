@@ -17,22 +17,23 @@ import (
 const (
 	// layoutPage is how many jobs or allocations one answer holds: a few megabytes.
 	layoutPage = 2_000
-	// layoutWidth is how many jobs, nodes or services are read at once, after a
-	// change: enough to hide the way to Nomad and back, few enough to leave its
-	// servers alone.
+	// layoutWidth is how many jobs, nodes or services are read at once after a
+	// change. Eight calls hide the round trip to Nomad and are no burden for its
+	// servers.
 	layoutWidth = 8
-	// layoutRest is how many times as long as a look took the next one waits at
-	// least: looking takes a tenth of the time at most, however large the fleet.
+	// layoutRest is how many times the duration of a look passes before the next
+	// look. So looks take at most a tenth of the time, however large the fleet
+	// is.
 	layoutRest = 9
-	// statesUpTo is how many instances are listed with what each of their tasks has
-	// been through, which is most of the list. Above it an instance counts as healthy
-	// when Nomad calls it running.
+	// statesUpTo is the largest number of instances that is listed with the
+	// states of all tasks. Task states are most of such a list. In a larger fleet
+	// an instance counts as healthy when Nomad calls it running.
 	statesUpTo = 10_000
 	// defaultRack is the key of a node's meta that holds its rack.
 	defaultRack = "rack"
 )
 
-// layout is what was read before and has not changed since.
+// layout is the last answer of Layout, and what it was made of.
 type layout struct {
 	turn  turn
 	racks map[string]rack // node ID
@@ -48,11 +49,11 @@ type rack struct {
 	name   string
 }
 
-// Layout says what runs where: targets as Targets lists them, their instances
-// with node, rack and addresses, and the volumes that they mount. Jobs and
-// nodes are read again only when they have changed, and allocations in pages;
-// in a large fleet the last answer is given again for a while. What it refers to
-// is shared with other callers, and must not be changed.
+// Layout returns what runs where: the targets that Targets lists, their instances
+// with node, rack and addresses, and the volumes that they mount. It reads jobs
+// and nodes again only when they have changed, and allocations in pages. In a
+// large fleet it returns its last answer for a while. The slices and maps of the
+// answer are shared with other callers, who must not change them.
 func (c *Client) Layout(ctx context.Context) (graph.Layout, error) {
 	l := &c.layout
 	if err := l.turn.take(ctx, "list allocations"); err != nil {
@@ -90,8 +91,7 @@ func (c *Client) Layout(ctx context.Context) (graph.Layout, error) {
 	return out, nil
 }
 
-// placedRow is what a list of allocations has to say of one here; the list holds
-// much more.
+// placedRow is the part of a row in Nomad's list of allocations that Layout needs.
 type placedRow struct {
 	ID, Namespace, JobID, TaskGroup, NodeID, NodeName string
 	DesiredStatus, ClientStatus, NextAllocation       string
@@ -101,13 +101,14 @@ type placedRow struct {
 	}
 }
 
-// taskState is as much of a task's state as its health needs.
+// taskState is the part of a task's state that its health needs.
 type taskState struct {
 	State  string
 	Failed bool
 }
 
-// healthy reports whether the allocation runs and every task that it knows of.
+// healthy reports whether the allocation runs and none of its listed tasks is
+// pending or has failed.
 func (r *placedRow) healthy() bool {
 	if r.ClientStatus != nomadapi.AllocClientStatusRunning {
 		return false
@@ -167,8 +168,8 @@ func (c *Client) placedPage(ctx context.Context, token string) (page []placedRow
 	return page, meta.NextToken, nil
 }
 
-// readRacks reads each node's rack. A token that may not read nodes leaves the
-// racks unknown, which no decision depends on.
+// readRacks reads the rack of each node. When the token may not read nodes, the
+// racks are unknown. No decision depends on a rack.
 func (c *Client) readRacks(ctx context.Context) (map[string]rack, error) {
 	listCtx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()

@@ -60,7 +60,7 @@ func StatsOf(alloc *nomadapi.Allocation, usage *nomadapi.AllocResourceUsage) All
 }
 
 // oomKill reports whether an event says that a task ended because it was out of
-// memory. An exit code of 137 alone is any SIGKILL.
+// memory. The exit code is not enough: 137 means any SIGKILL.
 func oomKill(e *nomadapi.TaskEvent) bool {
 	if e == nil || e.Type != nomadapi.TaskTerminated {
 		return false
@@ -68,5 +68,5 @@ func oomKill(e *nomadapi.TaskEvent) bool {
 	return e.Details["oom_killed"] == "true" || strings.Contains(e.Details["exit_message"], "OOM Killed")
 }
 
-// hostPort joins an address as Nomad stores it.
+// hostPort joins a host and a port as Nomad gives them.
 func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

@@ -13,8 +13,8 @@ import (
 )
 
 // Targets lists every task group of every running service job, sorted by
-// reference. Jobs whose ID begins with [twin.Prefix] are left out: they are the
-// sandbox's.
+// reference. It leaves out jobs whose ID begins with [twin.Prefix], since they
+// belong to the sandbox.
 func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
 	facts, err := c.jobFacts(ctx)
 	if err != nil {
@@ -30,7 +30,7 @@ func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
 	return targets, nil
 }
 
-// copyTarget is a target that its receiver may change.
+// copyTarget returns a copy that the caller may change.
 func copyTarget(t api.Target) api.Target {
 	t.Meta = maps.Clone(t.Meta)
 	t.Services, t.Checked, t.Tasks = slices.Clone(t.Services), slices.Clone(t.Checked), slices.Clone(t.Tasks)
@@ -115,9 +115,9 @@ func Image(task *nomadapi.Task) string {
 	return ""
 }
 
-// Instances lists the current instances of a target: those that Nomad wants to
-// run, and failed ones that nothing has replaced yet. Health is Nomad's word
-// alone.
+// Instances lists the current instances of a target: the allocations that Nomad
+// wants to run, and failed allocations that have no replacement yet. Their health
+// is what Nomad reports, without Consul's checks.
 func (c *Client) Instances(ctx context.Context, ref api.TargetRef) ([]api.Instance, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -163,8 +163,8 @@ func address(stub *nomadapi.AllocationListStub) string {
 	return ""
 }
 
-// Health reads the task states: every task that runs as long as the allocation
-// must be running.
+// Health derives the health of an allocation from its task states. It is healthy
+// only when every task that lives as long as the allocation is running.
 func Health(stub *nomadapi.AllocationListStub) (api.Health, string) {
 	switch stub.ClientStatus {
 	case nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost, nomadapi.AllocClientStatusComplete:

@@ -9,23 +9,24 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// roleBake and roleDiscard name the jobs that work on images, in the place of a
-// twin's role, so that a sweep finds them too.
+// roleBake and roleDiscard stand in job names where twins have their role, so that
+// Sweep finds these jobs too.
 const (
 	roleBake    = "bake"
 	roleDiscard = "discard"
 )
 
 // bake runs the patch's scripts, in their order, in one copy of the machine's
-// image, and puts that image into the request in their place. It returns why
-// the patch is to blame when a script fails.
+// image. In the request it replaces the scripts by that image. When a script
+// fails, fault says why the patch is to blame.
 func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (baked twin.Image, fault string, err error) {
 	image, scripts := "", ""
 	rest := make([]api.Apply, 0, len(r.Apply))
 	for _, a := range r.Apply {
 		switch {
 		case a.Task == task && a.Kind == api.ApplyScript:
-			// Each in a shell of its own, and the first that fails ends it.
+			// Each script runs in a subshell. The first one that fails ends the
+			// whole.
 			scripts += fmt.Sprintf("(\n%s\n) || exit\n", a.Script)
 		case a.Task == task && a.Kind == api.ApplyImage:
 			image = a.Image
@@ -51,8 +52,8 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	return baked, "", nil
 }
 
-// discard removes an image that production will not get, also when the
-// simulation was cut short.
+// discard removes an image that production will not get. It works after ctx has
+// ended.
 func (s *Simulator) discard(ctx context.Context, r Request, run string, baked twin.Image) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownMax)
 	defer cancel()

@@ -8,8 +8,8 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// diskKPIs are those that QEMU counts. They are told of every simulation, and
-// judged where the policy has margins for them.
+// diskKPIs are the KPIs that QEMU counts. Every simulation reports them. The judge
+// uses them only where the policy has margins for them.
 func diskKPIs() []judge.KPI {
 	return []judge.KPI{
 		{Name: api.KPIIOOperations, Kind: api.KPIGauge, Unit: judge.UnitRate},
@@ -26,7 +26,7 @@ func diskKPI(name string) (judge.KPI, bool) {
 	return judge.KPI{}, false
 }
 
-// known describes a KPI that a sandbox can measure.
+// known returns the KPI of a name when a sandbox can measure it.
 func known(name string) (judge.KPI, bool) {
 	if k, ok := diskKPI(name); ok {
 		return k, true
@@ -38,14 +38,14 @@ func known(name string) (judge.KPI, bool) {
 	return judge.Known(name)
 }
 
-// meter turns a machine's counters into what it did from one look to the next.
+// meter turns a machine's counters into the work between two looks.
 type meter struct {
 	base, newest twin.Blocks
 	why          string // the last reading was none
 }
 
-// saw takes a reading. Counters that fell belong to a machine that started
-// anew: what it did before is not known.
+// saw takes a reading of the counters. Counters that fell belong to a machine that
+// has restarted; its earlier work is not known.
 func (m *meter) saw(b twin.Blocks, why string) {
 	m.why = why
 	switch {
@@ -57,8 +57,8 @@ func (m *meter) saw(b twin.Blocks, why string) {
 	}
 }
 
-// work is what a machine did to its disk in some time; nothing is known of it
-// when that is zero.
+// work is what a machine did to its disk in some seconds. When seconds is zero,
+// nothing is known.
 type work struct {
 	seconds    float64
 	operations float64
@@ -66,7 +66,7 @@ type work struct {
 	why        string // nothing is known
 }
 
-// take is what was done since it was last called.
+// take returns the work since the last call of take.
 func (m *meter) take() work {
 	w := work{
 		seconds:    (m.newest.At - m.base.At).Seconds(),
@@ -80,7 +80,7 @@ func (m *meter) take() work {
 	return w
 }
 
-// rate is one of the disk KPIs, per second.
+// rate is the value of a disk KPI per second.
 func (w work) rate(kpi string) judge.Measure {
 	if w.seconds <= 0 {
 		return judge.Measure{}
@@ -99,7 +99,7 @@ func (w work) plus(o work) work {
 	return sum
 }
 
-// disks is what both machines did to their disks in the whole simulation.
+// disks is the work of both machines in the whole simulation.
 type disks struct {
 	control, treatment work
 	refused            string // why QEMU has no monitor
@@ -129,7 +129,8 @@ func (d *disks) missing() string {
 	return ""
 }
 
-// effect is a disk KPI that the policy does not judge by: both twins' means.
+// effect reports a disk KPI that the policy does not judge by: the mean of each
+// twin.
 func (d *disks) effect(k judge.KPI) api.KPIEffect {
 	e := api.KPIEffect{KPI: k.Name, Kind: api.VerdictContinue, Unit: k.Unit, Unjudged: true}
 	if why := d.missing(); why != "" {

@@ -16,17 +16,18 @@ import (
 )
 
 const (
-	// sampleInterval is that of a Nomad client's own measurements.
+	// sampleInterval is the interval in which a Nomad client measures.
 	sampleInterval = time.Second
-	// placing is how many requests of the warm-up choose the latencies that the
-	// judge counts above: a quarter more than it asks for at the 99th percentile.
+	// placing is how many requests of the warm-up are measured. Their latencies
+	// choose the thresholds above which the judge counts requests. It is a
+	// quarter more than the judge asks for at the 99th percentile.
 	placing = 250
-	// settling separates the warm-up from what counts: two measurements of a
-	// node, and longer than any gauge of a twin's own is likely to remember.
+	// settling is the pause between the warm-up and the measurement. It is longer
+	// than two intervals of a Nomad client, so no gauge still covers the warm-up.
 	settling = 3 * time.Second
 )
 
-// arm collects what was measured of one twin since the last look.
+// arm collects the measurements of one twin since the last look.
 type arm struct {
 	mu        sync.Mutex
 	counts    bool // false while warming up
@@ -54,7 +55,7 @@ func (a *arm) answered(took time.Duration, failed bool) {
 	}
 }
 
-// used records a measurement of the node, once.
+// used records what the twin uses. The same measurement counts once.
 func (a *arm) used(u twin.Usage) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -65,14 +66,14 @@ func (a *arm) used(u twin.Usage) {
 	a.usage = append(a.usage, u)
 }
 
-// wrote records what the machine has done to its disk, or why that is unknown.
+// wrote records the counters of the machine's disk, or why they are unknown.
 func (a *arm) wrote(b twin.Blocks, why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.disk.saw(b, why)
 }
 
-// begin forgets the warm-up.
+// begin drops the measurements of the warm-up.
 func (a *arm) begin(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -80,7 +81,7 @@ func (a *arm) begin(now time.Time) {
 	a.disk.take()
 }
 
-// taken is one interval of an arm.
+// taken is what one twin showed between two looks.
 type taken struct {
 	latencies []float64
 	requests  int
@@ -103,16 +104,16 @@ func (a *arm) sent() int {
 	return a.total
 }
 
-// workload is the sequence of requests that both twins get.
+// workload is the sequence of requests that both twins are sent.
 type workload struct {
 	paths []string
 	rate  float64
 	rng   *rand.Rand
 }
 
-// newWorkload asks the paths that the target's metadata names, as often as the
-// target is asked on average, but at most rateMax times a second. The ID of the
-// simulation decides their order.
+// newWorkload makes the workload of a request. Its paths are those in the target's
+// metadata. Its rate is the target's mean rate of requests, at most rateMax a
+// second. The simulation's ID decides the order of the paths.
 func newWorkload(r Request, check string, rateMax float64) workload {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(r.ID)) // a hash's Write has no error
@@ -137,8 +138,8 @@ func newWorkload(r Request, check string, rateMax float64) workload {
 
 func (w *workload) next() string { return w.paths[w.rng.IntN(len(w.paths))] }
 
-// measure sends the workload to both twins for the simulation's time and lets
-// the judge look at what came of it.
+// measure sends the workload to both twins for the duration of the simulation, and
+// gives the judge an interval at each look.
 func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel) (api.Impact, error) {
 	arms := []*arm{{}, {}} // control, treatment
 	bank.disks.refused = p.unmonitored
@@ -191,9 +192,10 @@ func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel
 	return bank.conclude(time.Now(), arms[1].sent()), nil
 }
 
-// enough reports whether a simulation is over: its time has passed, and both twins
-// have answered nearly as many requests as the workload has in that time. A busy
-// machine sends them more slowly, and has up to stretch times as long.
+// enough reports whether the measurement is over. Its planned time must have
+// passed, and both twins must have answered nearly all requests that the workload
+// has in that time. A busy machine sends requests more slowly, so the measurement
+// may take up to stretch times as long.
 func enough(w workload, planned, passed time.Duration, arms []*arm) bool {
 	if passed < planned {
 		return false
@@ -202,7 +204,8 @@ func enough(w workload, planned, passed time.Duration, arms []*arm) bool {
 	return passed >= stretch*planned || min(arms[0].sent(), arms[1].sent()) >= want
 }
 
-// died tells whose death it was.
+// died concludes a simulation in which a twin has died. The impact is negative
+// when the patched twin died alone. It is an error when the control died.
 func died(ctx context.Context, m *machine, p *pair, after time.Duration, bank *panel, arms []*arm) (api.Impact, error) {
 	why := m.state.Why
 	if m != p.treatment() {
@@ -217,9 +220,9 @@ func died(ctx context.Context, m *machine, p *pair, after time.Duration, bank *p
 	return impact, nil
 }
 
-// warmUp lets the workload run without counting, and meanwhile asks both twins
-// as fast as they answer: that fills caches on both alike, and shows which
-// latencies are usual.
+// warmUp fills the caches of both twins alike and measures which latencies are
+// usual. Both twins get the workload, and requests as fast as they answer. Nothing
+// of it counts for the impact.
 func (s *Simulator) warmUp(ctx context.Context, w workload, p *pair, bank *panel) error {
 	hurry, cancel := context.WithTimeout(ctx, s.o.Warmup)
 	defer cancel()
@@ -278,8 +281,8 @@ func drive(ctx context.Context, w workload, p *pair, arms []*arm) {
 	}
 }
 
-// send asks once and records the answer. A request that the end of the
-// simulation cut short is none.
+// send sends one request and records the answer. It records nothing when the
+// simulation ended during the request.
 func send(ctx context.Context, t *target, path string, a *arm) {
 	began := time.Now()
 	status, err := t.ask(ctx, path)

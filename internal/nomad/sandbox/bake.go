@@ -20,22 +20,23 @@ import (
 const (
 	// bakeTask is the task of a job that works on images.
 	bakeTask = "oakum-bake"
-	// scriptFailed is how bakeScript ends when the patch's own script fails, to
-	// be told from a failure of the sandbox. Shells and kernels use others.
+	// scriptFailed is the exit code of bakeScript when the patch's own script
+	// fails. It tells the script's failure from a failure of the sandbox. Shells
+	// and kernels use other codes.
 	scriptFailed = 90
-	// outputMax is read of what a task says.
+	// outputMax is how many bytes of a task's output are read.
 	outputMax = 4096
 )
 
-// bakeScript runs a script in the root of a copy of an image and puts the
-// result beside the image, named after its digest. Arguments: image, folder to
-// work in. SCRIPT holds the script in base64.
+// bakeScript runs a script in the root file system of a copy of an image. It
+// stores the result beside the image, named after its digest. Arguments: image,
+// folder to work in. The variable SCRIPT holds the script in base64.
 //
-// The copy is an overlay that a storage daemon shows as a raw file, so that the
-// kernel mounts it without a network block device. The mounts are in a
-// namespace of their own and go with it. The largest partition is the root; a
-// disk without partitions is one file system. (Nomad reads a brace after a dollar
-// sign as its own, so there is none.)
+// The copy is an overlay that a storage daemon exports as a raw file, so the
+// kernel can mount it without a network block device. The mounts are in a
+// namespace of their own and end with it. The largest partition is the root; a
+// disk without partitions is one file system. (Nomad interpolates a brace after a
+// dollar sign, so the script has none.)
 const bakeScript = `set -eu
 image=$1 work=$2
 mkdir -p "$work/root"
@@ -75,9 +76,9 @@ mv "$image.$$.part" "$out"
 printf '%s\n%s\n' "$digest" "$out"
 `
 
-// BakeImage runs a script in a copy of the target's image on a node that runs
-// the target. The error has code conflict when the script itself failed.
-// Clients that do not share their folder of images do not get the result.
+// BakeImage runs a script in a copy of the target's image, on a node that runs the
+// target. The error has code conflict when the script itself failed. Nomad clients
+// that do not share their folder of images do not get the result.
 func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error) {
 	job, err := s.readJob(ctx, spec.Target)
 	if err != nil {
@@ -107,7 +108,7 @@ func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image
 	return twin.Image{Path: path, Digest: digest, Node: node}, nil
 }
 
-// DiscardImage removes a baked image that nothing will run.
+// DiscardImage removes a baked image that no instance will run.
 func (s *Sandbox) DiscardImage(ctx context.Context, target api.TargetRef, jobID string, baked twin.Image) error {
 	job, err := s.readJob(ctx, target)
 	if err != nil {
@@ -170,8 +171,8 @@ func onceJob(like *nomadapi.Job, id, node string, env map[string]string, script 
 	}
 }
 
-// runOnce runs a job of onceJob to its end and returns what it printed. The job
-// is gone afterwards.
+// runOnce runs a job that onceJob made, waits for its end and returns its output.
+// It removes the job afterwards.
 func (s *Sandbox) runOnce(ctx context.Context, job *nomadapi.Job) (_ string, err error) {
 	namespace, id := *job.Namespace, *job.ID
 	defer func() {
@@ -197,7 +198,7 @@ func (s *Sandbox) runOnce(ctx context.Context, job *nomadapi.Job) (_ string, err
 	}
 }
 
-// onceResult reads what a job of onceJob printed, once it has ended.
+// onceResult reads the output of a job that onceJob made, once the job has ended.
 func (s *Sandbox) onceResult(ctx context.Context, namespace, id string) (text string, done bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
@@ -224,8 +225,8 @@ func (s *Sandbox) onceResult(ctx context.Context, namespace, id string) (text st
 	return "", false, nil
 }
 
-// onceError says why a job of onceJob failed, with the code for a script that
-// did.
+// onceError says why a job that onceJob made has failed. The error has code
+// conflict when the patch's script failed.
 func (s *Sandbox) onceError(ctx context.Context, m twin.Machine, stub *nomadapi.AllocationListStub) error {
 	state := stub.TaskStates[bakeTask]
 	if state == nil {
@@ -240,7 +241,7 @@ func (s *Sandbox) onceError(ctx context.Context, m twin.Machine, stub *nomadapi.
 	return api.Errorf(api.CodeUnavailable, "%s", s.causeOfDeath(ctx, m, alloc, "allocation is "+stub.ClientStatus))
 }
 
-// printed is what a task of onceJob wrote to its standard output.
+// printed reads the standard output of the task of such a job.
 func (s *Sandbox) printed(ctx context.Context, namespace, allocID string) (string, error) {
 	q := s.nomad.Query(ctx, namespace)
 	q.Params = map[string]string{"task": bakeTask, "type": "stdout", "plain": "true"}

@@ -12,14 +12,16 @@ import (
 )
 
 const (
-	// rootDisk is what Nomad's driver calls the disk of image_path. Any other
-	// drive of a twin is read-only: cutOff refuses the rest.
+	// rootDisk is the name that Nomad's driver gives the disk of image_path.
+	// Every other drive of a twin is read-only: cutOff refuses a machine with
+	// writable ones.
 	rootDisk = "image0"
-	// uptimeMax is in seconds: thirty years.
+	// uptimeMax is thirty years in seconds. A larger uptime is no uptime.
 	uptimeMax = 1e9
 )
 
-// blockAnswer is QEMU's answer to query-blockstats, as far as it is needed.
+// blockAnswer holds the fields that are needed of QEMU's answer to
+// query-blockstats.
 type blockAnswer struct {
 	ID     string `json:"id"`
 	Return []struct {
@@ -31,7 +33,8 @@ type blockAnswer struct {
 	} `json:"error"`
 }
 
-// blockCount is what a drive has done. Pointers tell zero from absent.
+// blockCount holds the counters of a drive. A pointer tells zero from a missing
+// counter.
 type blockCount struct {
 	Reads        *uint64 `json:"rd_operations"`
 	Writes       *uint64 `json:"wr_operations"`
@@ -39,9 +42,9 @@ type blockCount struct {
 	BytesWritten *uint64 `json:"wr_bytes"`
 }
 
-// blockStats finds the newest whole answer in the end of what QEMU wrote, a line
-// each. The first line may lack its beginning and the last one its end. Without
-// an answer it says why there is none.
+// blockStats finds the newest complete answer in the end of QEMU's output. Each
+// answer is one line. The first line may lack its beginning, and the last line its
+// end. When there is no answer, why says the reason.
 func blockStats(text []byte) (blocks twin.Blocks, why string) {
 	lines := bytes.Split(text, []byte("\n"))
 	why = "QEMU has not answered"
@@ -60,7 +63,7 @@ func blockStats(text []byte) (blocks twin.Blocks, why string) {
 // blockLine reads one answer.
 func blockLine(line []byte) (twin.Blocks, error) {
 	var a blockAnswer
-	// Bytes of zero are the hole that a forgotten answer leaves.
+	// Truncated answers leave a hole of zero bytes at the beginning of the file.
 	if err := json.Unmarshal(bytes.TrimLeft(line, "\x00"), &a); err != nil || a.ID == "" && a.Error == nil {
 		return twin.Blocks{}, fmt.Errorf("QEMU's last line is no answer about its disks")
 	}
@@ -87,8 +90,7 @@ func blockLine(line []byte) (twin.Blocks, error) {
 	return twin.Blocks{}, fmt.Errorf("QEMU has no disk %q", rootDisk)
 }
 
-// whole reports whether every counter is there, and none beyond what QEMU's
-// integers hold.
+// whole reports whether every counter is present and none exceeds QEMU's integers.
 func (s *blockCount) whole() bool {
 	if s == nil {
 		return false

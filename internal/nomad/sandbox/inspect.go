@@ -21,7 +21,8 @@ import (
 // digestLength is the length of a SHA-256 in hex digits.
 const digestLength = 64
 
-// InspectTwin looks at a twin.
+// InspectTwin reads the state of a twin, what it uses, and what it does to its
+// disk.
 func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
@@ -45,8 +46,8 @@ func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, 
 	if state.Phase != twin.Running {
 		return state, nil
 	}
-	// A machine that has just started, or ends just now, has no statistics; the
-	// simulator counts what it did not get as missing.
+	// A machine that has just started, or that is ending, has no statistics. The
+	// simulator counts a reading without them as missing.
 	usage, err := s.api.Allocations().Stats(alloc, s.nomad.Query(ctx, m.Namespace))
 	if err != nil {
 		usage = &nomadapi.AllocResourceUsage{}
@@ -84,8 +85,8 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 	return s
 }
 
-// causeOfDeath is what a person wants to read: which task failed with what, and
-// what it said last.
+// causeOfDeath says for a person which task failed, with which event, and the last
+// line that the task wrote.
 func (s *Sandbox) causeOfDeath(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, known string) string {
 	for _, name := range []string{prepareTask, askTask, m.Task} {
 		state := alloc.TaskStates[name]
@@ -153,14 +154,14 @@ func placement(m *nomadapi.AllocationMetric) string {
 	return strings.Join(parts, ", ")
 }
 
-// twinDigest is what the node computed of the image that the machine's disk is
-// laid over; empty where it did not.
+// twinDigest reads the digest that the node computed of the image under the
+// machine's overlay. It is empty when the node computed none.
 func (s *Sandbox) twinDigest(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) string {
 	if m.Image == "" {
 		return ""
 	}
-	// By way of the servers: the library's own call opens new connections to
-	// the node each time and leaves them open.
+	// The call goes through the servers. The library's own call opens a new
+	// connection to the node each time and leaves it open.
 	q := s.nomad.Query(ctx, m.Namespace)
 	q.Params = map[string]string{"path": twinDigestFile}
 	file, err := s.api.Raw().Response("/v1/client/fs/cat/"+alloc.ID, q)

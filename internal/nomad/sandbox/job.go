@@ -18,21 +18,21 @@ import (
 const (
 	// twinDisk is the twin's own disk: a qcow2 laid over the image.
 	twinDisk = "${NOMAD_ALLOC_DIR}/data/oakum-twin.qcow2"
-	// twinDigestFile is where the node leaves the image's digest, as Nomad's
-	// file API names it.
+	// twinDigestFile is where the node writes the image's digest. The path is the
+	// one that Nomad's file API uses.
 	twinDigestFile = "alloc/data/oakum-twin.sha256"
-	// twinPriority lets production displace a twin and never the reverse.
+	// twinPriority lets production preempt a twin, and never the reverse.
 	twinPriority = 1
-	// prepareTask makes the files that the machine opens.
+	// prepareTask creates the files that the machine opens.
 	prepareTask = "oakum-prepare"
 )
 
-// prepareScript makes what a monitor speaks through (see monitor.go), lays a
-// qcow2 over an image of whatever format, and leaves the image's digest beside
-// it. Arguments: monitor, image, overlay, digest file; without a monitor or an
-// image it leaves that out.
+// prepareScript creates the files of a monitor (see monitor.go), lays a qcow2 over
+// an image of any format, and writes the image's digest beside it. Arguments:
+// monitor, image, overlay, digest file. It skips the monitor or the overlay when
+// the argument is empty.
 //
-// Where no FIFO can be made, a file without content lets QEMU start.
+// Where it can't create a FIFO, it creates an empty file, so that QEMU can start.
 const prepareScript = `set -eu
 if [ -n "$1" ]; then
   [ -p "$1.in" ] || mkfifo -m 600 "$1.in" 2>/dev/null || : >"$1.in"
@@ -44,9 +44,9 @@ qemu-img create -q -f qcow2 -b "$2" -F "$format" "$3"
 sha256sum "$2" | cut -c1-64 | tr -d '\n' >"$4"
 `
 
-// twinJob makes the job of a twin from the target's (patched) job: the QEMU
-// task alone, on an overlay of its image, with one instance and nothing that
-// reaches production.
+// twinJob makes the job of a twin out of the target's job, patched or not. It
+// keeps the QEMU task alone, with one instance, on an overlay of the task's image.
+// It takes away everything that reaches production.
 func twinJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, error) {
 	group := job.LookupTaskGroup(spec.Target.Group)
 	vm, err := twinTask(group, spec.Task)
@@ -108,14 +108,14 @@ func twinTask(group *nomadapi.TaskGroup, name string) (*nomadapi.Task, error) {
 	return found, nil
 }
 
-// ownsDisk reports whether the job itself puts the disk into the allocation, so
-// that no other machine writes to it.
+// ownsDisk reports whether the job itself puts the disk into the allocation. No
+// other machine writes to such a disk.
 func ownsDisk(image string) bool {
 	return !strings.HasPrefix(image, "/") && !strings.HasPrefix(image, "${NOMAD_META") && !strings.HasPrefix(image, "${meta")
 }
 
-// prepare is the task that makes the twin's disk and the files of its monitor;
-// either may be empty.
+// prepare is the task that creates the twin's disk and the files of its monitor.
+// An empty monitor or image is left out.
 func prepare(vm *nomadapi.Task, monitor, image string) *nomadapi.Task {
 	return &nomadapi.Task{
 		Name:      prepareTask,
@@ -133,26 +133,26 @@ func prepare(vm *nomadapi.Task, monitor, image string) *nomadapi.Task {
 	}
 }
 
-// neverRestart makes a failure final: a twin that dies has told what it could.
+// neverRestart makes a failure final: a simulation is over when a twin has died.
 func neverRestart() *nomadapi.RestartPolicy {
 	return &nomadapi.RestartPolicy{
 		Attempts: new(0), Interval: new(time.Minute), Delay: new(time.Second), Mode: new("fail"),
 	}
 }
 
-// isolateTask takes from the machine what belongs to production.
+// isolateTask removes from the task everything that belongs to production.
 func isolateTask(vm *nomadapi.Task, args []string) {
 	vm.Config["args"] = args
 	vm.Services, vm.VolumeMounts, vm.ScalingPolicies, vm.Affinities = nil, nil, nil, nil
 	vm.Vault, vm.Consul, vm.Identity, vm.Identities, vm.Secrets, vm.Actions = nil, nil, nil, nil, nil, nil
 	vm.Leader, vm.ShutdownDelay, vm.Schedule = true, 0, nil
 	vm.RestartPolicy = neverRestart()
-	// The guest has nothing to save.
+	// The guest has no data to save, so it may be killed after a second.
 	vm.KillTimeout = new(time.Second)
 }
 
-// isolateGroup leaves one instance of the machine, and of the tasks that make
-// its disk when the job does so itself.
+// isolateGroup keeps one instance of the machine, and the prestart tasks that
+// create its disk when the job does so itself.
 func isolateGroup(group *nomadapi.TaskGroup, vm *nomadapi.Task) {
 	prestart := func(t *nomadapi.Task) bool {
 		return t.Lifecycle != nil && t.Lifecycle.Hook == nomadapi.TaskLifecycleHookPrestart && !t.Lifecycle.Sidecar
@@ -175,7 +175,7 @@ func isolateGroup(group *nomadapi.TaskGroup, vm *nomadapi.Task) {
 	group.RestartPolicy = neverRestart()
 	group.ReschedulePolicy = &nomadapi.ReschedulePolicy{Attempts: new(0), Unlimited: new(false)}
 	for _, n := range group.Networks {
-		// A port that production reserves is taken; Nomad gives another.
+		// Production holds the reserved port, so Nomad picks another one.
 		for _, p := range n.ReservedPorts {
 			p.Value = 0
 			n.DynamicPorts = append(n.DynamicPorts, p)
@@ -184,7 +184,7 @@ func isolateGroup(group *nomadapi.TaskGroup, vm *nomadapi.Task) {
 	}
 }
 
-// isolateJob gives the twin an identity of its own.
+// isolateJob gives the twin's job an ID and a name of its own.
 func isolateJob(job *nomadapi.Job, group *nomadapi.TaskGroup, spec twin.Spec) {
 	job.ID, job.Name = new(spec.Job), new(spec.Job)
 	job.Type, job.Priority = new(nomadapi.JobTypeService), new(twinPriority)
@@ -197,8 +197,8 @@ func isolateJob(job *nomadapi.Job, group *nomadapi.TaskGroup, spec twin.Spec) {
 	}
 }
 
-// reach finds how a person's check, or else the machine's first port, is
-// reached.
+// reach finds the address of the health check that a person configured, or else of
+// the machine's first port.
 func reach(m *twin.Machine, group *nomadapi.TaskGroup, vm *nomadapi.Task, ports []string) {
 	m.Port = ports[0]
 	best := -1
@@ -224,9 +224,10 @@ func reach(m *twin.Machine, group *nomadapi.TaskGroup, vm *nomadapi.Task, ports 
 	}
 }
 
-// cutOff returns the machine's QEMU arguments without what reaches beyond the
-// twin, and the labels of the ports that are forwarded into it. What can't be
-// taken away safely is an error: such a machine has no twin.
+// cutOff removes from the machine's QEMU arguments everything that connects it to
+// something outside of the twin. It also returns the labels of the ports that are
+// forwarded into the machine. An argument that can't be removed safely is an
+// error: the simulator makes no twin of such a machine.
 func cutOff(vm *nomadapi.Task) (args, ports []string, err error) {
 	raw, _ := vm.Config["args"].([]any)
 	label := regexp.MustCompile(`NOMAD_(?:HOST_)?PORT_(\w+)`)
@@ -263,8 +264,7 @@ func cutOff(vm *nomadapi.Task) (args, ports []string, err error) {
 	return args, ports, nil
 }
 
-// takesValue reports whether the next argument belongs to a flag that cutOff
-// has to understand.
+// takesValue reports whether cutOff has to read the argument after a flag.
 func takesValue(flag string) bool {
 	switch flag {
 	case "-netdev", "-nic", "-net", "-device", "-drive", "-blockdev", "-hda", "-hdb", "-hdc", "-hdd", "-sd", "-mtdblock",
@@ -274,8 +274,8 @@ func takesValue(flag string) bool {
 	return false
 }
 
-// reachesOut says how an argument would tie the twin to something outside, or
-// "" when it doesn't.
+// reachesOut says how an argument would connect the twin to something outside of
+// it. It is empty when the argument does not.
 func reachesOut(flag, value string) string {
 	switch flag {
 	case "-netdev", "-nic", "-net":
@@ -310,8 +310,8 @@ func reachesOut(flag, value string) string {
 	return ""
 }
 
-// restrict makes QEMU's user network refuse everything that the guest starts;
-// ports forwarded into it still work.
+// restrict makes QEMU's user network refuse every connection that the guest opens.
+// Ports that are forwarded into the guest still work.
 func restrict(netdev string) string {
 	parts := slices.DeleteFunc(strings.Split(netdev, ","), func(p string) bool { return strings.HasPrefix(p, "restrict=") })
 	return fmt.Sprintf("%s,restrict=on%s", parts[0], joined(parts[1:]))

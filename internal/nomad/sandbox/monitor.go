@@ -14,27 +14,29 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// A twin's QEMU tells what the guest does to its disk through a monitor (QMP)
-// on two files of the allocation: it reads commands from a FIFO, .in, and writes
-// what it answers to .out. No network reaches either. QEMU keeps both open for
-// reading and writing, so that it waits for nobody who writes and never sees an
-// end: the task that asks may die and come back.
+// QEMU reports what a twin's guest does to its disk through a monitor (QMP). The
+// monitor uses two files of the allocation: it reads commands from a FIFO, .in,
+// and writes answers to .out. No network reaches either file. QEMU keeps both open
+// for reading and writing. So QEMU never waits for a writer and never sees an end
+// of file, and the asking task may end and start again.
 const (
 	twinMonitor = "${NOMAD_ALLOC_DIR}/data/oakum-qmp"
-	// twinAnswers is .out as Nomad's file API names it.
+	// twinAnswers is the path of .out in Nomad's file API.
 	twinAnswers = "alloc/data/oakum-qmp.out"
-	// askTask asks for the statistics.
+	// askTask asks QEMU for the statistics of its drives.
 	askTask = "oakum-ask"
-	// answersMax is read from the end of the answers. One is 3.5 KiB with the four
-	// drives that QEMU's PC has by itself, and 0.9 more for each other one.
+	// answersMax is how many bytes are read from the end of .out. An answer is
+	// 3.5 KiB with the four drives that QEMU's PC always has, and 0.9 KiB more
+	// for each further drive.
 	answersMax = 16 << 10
 )
 
-// askScript asks once a second. QEMU's answers carry no time, but the ID of
-// their question: that is the node's uptime, which no clock that is set can
-// move. Once a minute the answers are forgotten, so that the file does not grow
-// with the simulation; QEMU writes on where it was, and the beginning becomes a
-// hole. Counters that only rise lose nothing by it. Argument: monitor.
+// askScript asks QEMU once a second. QEMU's answers carry no time, but they repeat
+// the ID of the question. The ID is the node's uptime, since nobody can set that
+// clock. Once a minute the script truncates .out, so that the file does not grow
+// with the simulation. QEMU continues at its old offset, so the beginning of the
+// file becomes a hole. Truncation loses no work: the counters only rise. Argument:
+// monitor.
 const askScript = `exec 3<>"$1.in"
 echo '{"execute":"qmp_capabilities"}' >&3
 n=0
@@ -47,9 +49,9 @@ while :; do
 done
 `
 
-// asker is the task that asks a twin's QEMU. Whatever becomes of it, the twin
-// goes on: it is started again for ever, and a task that fails would take the
-// machine with it.
+// asker is the task that asks a twin's QEMU. It must not end the twin: Nomad kills
+// all tasks of an allocation when one of them has failed. So Nomad restarts this
+// task for ever.
 func asker(vm *nomadapi.Task) *nomadapi.Task {
 	return &nomadapi.Task{
 		Name:      askTask,
@@ -70,27 +72,28 @@ func asker(vm *nomadapi.Task) *nomadapi.Task {
 	}
 }
 
-// diedOfMonitor reports whether a twin would live without its monitor: the
-// node's args_allowlist has no -qmp, QEMU says that it can't open it, or a task
-// that is there for nothing else failed.
+// diedOfMonitor reports whether a twin has died because of its monitor: the node's
+// args_allowlist has no -qmp, QEMU can't open the monitor, or a task that exists
+// only for the monitor has failed. Such a twin would live without a monitor.
 func diedOfMonitor(m twin.Machine, tasks map[string]*nomadapi.TaskState, why string) bool {
 	failed := func(name string) bool { return tasks[name] != nil && tasks[name].Failed }
 	return m.Monitored && (strings.Contains(why, "-qmp") || failed(askTask) || m.Image == "" && failed(prepareTask))
 }
 
-// lacksShell reports whether a twin that no node takes might have one without
-// its monitor: a job that makes its own disk needs no raw_exec.
+// lacksShell reports whether a twin has no node because nodes lack raw_exec, and
+// would need none without its monitor. The job of such a twin creates its disk
+// itself.
 func lacksShell(m twin.Machine, metric *nomadapi.AllocationMetric) bool {
 	return m.Monitored && m.Image == "" && metric.ConstraintFiltered["missing drivers"] > 0
 }
 
-// twinBlocks reads what the machine has done to its disk, or says why that is
-// not known.
+// twinBlocks reads the counters of the machine's disk. When they are not known,
+// why says the reason.
 func (s *Sandbox) twinBlocks(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) (blocks twin.Blocks, why string) {
 	if !m.Monitored {
 		return twin.Blocks{}, "QEMU has no monitor"
 	}
-	// By way of the servers, as in twinDigest.
+	// The call goes through the servers, as in twinDigest.
 	q := s.nomad.Query(ctx, m.Namespace)
 	q.Params = map[string]string{"path": twinAnswers, "origin": "end", "offset": fmt.Sprint(answersMax), "follow": "false"}
 	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+alloc.ID, q)
@@ -104,9 +107,11 @@ func (s *Sandbox) twinBlocks(ctx context.Context, m twin.Machine, alloc *nomadap
 	return blockStats(text)
 }
 
-// frames is the content, of at most so many bytes, that Nomad streams in pieces.
+// frames decodes a file that Nomad streams in frames. It reads at most so many
+// bytes.
 func frames(stream io.Reader, most int) ([]byte, error) {
-	// In base64, each piece with its name and offset. The file grows meanwhile.
+	// Each frame is JSON with the name, the offset and the content in base64. The
+	// file may grow during the call, so the stream is limited.
 	decoder := json.NewDecoder(io.LimitReader(stream, int64(4*most)))
 	var text []byte
 	for len(text) < 2*most {

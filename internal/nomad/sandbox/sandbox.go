@@ -1,7 +1,7 @@
-// Package sandbox runs simulations on Nomad: the jobs of twins, which are copies
-// of a target's virtual machine that reach nothing of production, and the jobs
-// that work on images. All of them have IDs that begin with [twin.Prefix], by
-// which package nomad leaves them out of the fleet.
+// Package sandbox runs simulations on Nomad. It runs the jobs of twins, which are
+// isolated copies of a target's virtual machine, and jobs that change images. The
+// IDs of all these jobs begin with [twin.Prefix]; package nomad uses the prefix to
+// leave them out of the fleet.
 package sandbox
 
 import (
@@ -19,8 +19,8 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// goneInterval is how often a job that is stopped or runs once is asked whether
-// it has ended. QEMU takes about a second to end.
+// goneInterval is the pause between two questions whether a job has ended. QEMU
+// takes about a second to end.
 const goneInterval = 250 * time.Millisecond
 
 // Sandbox runs the jobs of simulations. It is safe for concurrent use.
@@ -32,8 +32,9 @@ type Sandbox struct {
 // New returns a sandbox on the Nomad region of a client.
 func New(client *nomad.Client) *Sandbox { return &Sandbox{nomad: client, api: client.API()} }
 
-// StartTwin registers a twin. It is an error if a job of this ID exists, if the
-// target has moved on, or if the machine can't be cut off.
+// StartTwin registers a twin's job. It returns an error if a job of this ID
+// exists, if the target has changed since the request, or if the machine can't be
+// isolated.
 func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
@@ -60,13 +61,13 @@ func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 	return m, nil
 }
 
-// StopTwin removes a twin's job and waits until its machine has ended. A twin
-// that is gone already is none to stop.
+// StopTwin removes a twin's job and waits until its machine has ended. It is no
+// error when the job does not exist.
 //
-// The job is stopped first and forgotten only when nothing of it is left to do.
-// Nomad (1.11.3) loses its leader, and then the next one, to a job that is
-// forgotten while its deployment runs and none of its allocations does: the
-// plan that ends the deployment names no job, and the leader panics on it.
+// StopTwin stops the job first. It purges the job only when its evaluation and its
+// allocations are over. A purge before that makes Nomad (1.11.3) lose its leader,
+// and then the next leader: the plan that ends the job's deployment names no job,
+// and the leader panics on that plan.
 func (s *Sandbox) StopTwin(ctx context.Context, namespace, job string) error {
 	if !strings.HasPrefix(job, twin.Prefix) {
 		return api.Errorf(api.CodeInternal, "stop twin %s: it is no twin", job)
@@ -94,8 +95,8 @@ func (s *Sandbox) StopTwin(ctx context.Context, namespace, job string) error {
 	}
 }
 
-// deregister stops a job, or makes Nomad forget it as well. It returns the
-// evaluation that carries it out; a job that is gone already has none.
+// deregister stops a job, and also purges it when forget is true. It returns the
+// ID of the evaluation that carries it out; a job that does not exist has none.
 func (s *Sandbox) deregister(ctx context.Context, namespace, job string, forget bool) (eval string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
@@ -106,7 +107,7 @@ func (s *Sandbox) deregister(ctx context.Context, namespace, job string, forget 
 	return eval, err
 }
 
-// twinRest says what is left to do of a twin that was stopped, or "".
+// twinRest says why a stopped twin is not over yet, or "" when it is over.
 func (s *Sandbox) twinRest(ctx context.Context, namespace, job, eval string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
