@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// inspectInterval is how often a twin that boots is looked at.
+	// inspectInterval is the pause between two readings of a twin that boots.
 	inspectInterval = 500 * time.Millisecond
-	// patience is how many times as long as the control the treatment may take
-	// to become healthy, and patienceMin the least that it gets.
+	// patience is how many times as long as the control the treatment may take to
+	// become healthy. It gets at least patienceMin.
 	patience    = 5
 	patienceMin = 20 * time.Second
 )
@@ -33,20 +33,21 @@ type machine struct {
 	healthy time.Duration // from its start to its first good answer
 }
 
-// pair is control and treatment.
+// pair is the two twins of a simulation: control and treatment.
 type pair struct {
 	sandbox   Sandbox
 	namespace string
 	machines  []*machine // control first
-	// unmonitored is why QEMU's monitor was refused; empty when it was not.
+	// unmonitored says why QEMU's monitor was refused. It is empty when it was
+	// not.
 	unmonitored string
 }
 
 func (p *pair) control() *machine   { return p.machines[0] }
 func (p *pair) treatment() *machine { return p.machines[1] }
 
-// start registers the control, waits for Nomad to place it, and registers the
-// treatment on the same node: what they are compared by must not be the node.
+// start registers the control, waits until Nomad has placed it, and registers the
+// treatment on the same node. On two nodes the comparison would measure the nodes.
 func (p *pair) start(ctx context.Context, r Request, task, run string, o Options) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.HealthyWithin, errors.New("no node took it in time"))
 	defer cancel()
@@ -70,8 +71,8 @@ func (p *pair) start(ctx context.Context, r Request, task, run string, o Options
 	return p.placed(ctx, treatment)
 }
 
-// register starts one twin. It is remembered first: a reply that was lost must
-// not leave a machine behind.
+// register starts one twin. It adds the twin to the pair before the call, since
+// Nomad may have registered the job although the reply was lost.
 func (p *pair) register(ctx context.Context, role string, spec twin.Spec) (*machine, error) {
 	m := &machine{role: role, job: spec.Job}
 	spec.Unmonitored = p.unmonitored != ""
@@ -84,7 +85,7 @@ func (p *pair) register(ctx context.Context, role string, spec twin.Spec) (*mach
 	return m, nil
 }
 
-// wrap puts what was being done before an error's message and keeps its code.
+// wrap prefixes an error's message and keeps its code.
 func wrap(err error, doing string) error {
 	if known, ok := errors.AsType[*api.Error](err); ok {
 		return &api.Error{Code: known.Code, Message: doing + ": " + known.Message, Details: known.Details}
@@ -92,11 +93,11 @@ func wrap(err error, doing string) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// roomTimeout is how long a twin may wait for room: what has just been stopped
-// keeps its ports and memory until its client says that it has ended.
+// roomTimeout is how long a twin may wait for a node with room. An allocation that
+// was stopped holds its ports and memory until its client says that it has ended.
 const roomTimeout = 30 * time.Second
 
-// placed waits until a node has the twin.
+// placed waits until Nomad has placed the twin on a node.
 func (p *pair) placed(ctx context.Context, m *machine) error {
 	began := time.Now()
 	return poll(ctx, func() (bool, error) {
@@ -134,8 +135,9 @@ func poll(ctx context.Context, ask func() (bool, error)) error {
 // errLate says that a twin did not become healthy in time.
 var errLate = errors.New("it did not become healthy in time")
 
-// await waits until both answer their check. It returns why the patch is to
-// blame when only the treatment doesn't, and an error when the control doesn't.
+// await waits until both twins answer their health check. When only the treatment
+// does not, fault says why the patch is to blame. When the control does not, it
+// returns an error.
 func (p *pair) await(ctx context.Context, o Options) (fault string, err error) {
 	for _, m := range p.machines {
 		m.target = newTarget(m.Machine, o.Transport)
@@ -152,8 +154,9 @@ func (p *pair) await(ctx context.Context, o Options) (fault string, err error) {
 	})
 	var late error
 	group.Go(func() error {
-		// The control's time is the yardstick, so that a machine that will
-		// never serve is not waited for as long as a slow node might need.
+		// The control's boot sets the limit for the treatment. Otherwise a
+		// patched machine that never serves would be waited for as long as a
+		// slow node may need.
 		late = p.serving(both, p.treatment(), func() time.Duration {
 			if took := time.Duration(served.Load()); took > 0 {
 				return min(o.HealthyWithin, max(patienceMin, patience*took))
@@ -175,7 +178,8 @@ func (p *pair) await(ctx context.Context, o Options) (fault string, err error) {
 	return "", wrap(late, "patched twin")
 }
 
-// refusedError says that a twin would live without QEMU's monitor.
+// refusedError says that a twin has died because of QEMU's monitor and would live
+// without one.
 type refusedError struct{ why string }
 
 func (e *refusedError) Error() string { return "QEMU's monitor is refused: " + e.why }
@@ -183,7 +187,7 @@ func (e *refusedError) Error() string { return "QEMU's monitor is refused: " + e
 // errDead says that a twin's machine has ended.
 var errDead = errors.New("it died")
 
-// serving waits until a twin answers its check, and remembers how long it took.
+// serving waits until a twin answers its check, and records how long it took.
 func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Duration) error {
 	began, last := time.Now(), "it has not answered"
 	return poll(ctx, func() (bool, error) {
@@ -218,8 +222,9 @@ func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Durati
 	})
 }
 
-// blame returns a fault of the treatment, unless the control is gone too: a
-// node that goes down takes both, and that is not the patch's fault.
+// blame confirms a fault of the treatment. It returns an error instead when the
+// control is gone too: a node that goes down takes both twins, and the patch is
+// not to blame.
 func (p *pair) blame(ctx context.Context, fault string) (string, error) {
 	state, err := p.sandbox.InspectTwin(ctx, p.control().Machine)
 	if err != nil {
@@ -247,7 +252,7 @@ func (p *pair) stop(ctx context.Context) error {
 	return errors.Join(group.Wait(), errors.Join(errs...))
 }
 
-// describe is what the record keeps of the twins.
+// describe returns the part of the twins that the simulation's record keeps.
 func (p *pair) describe() []api.Twin {
 	out := make([]api.Twin, 0, len(p.machines))
 	for _, m := range p.machines {
@@ -259,7 +264,7 @@ func (p *pair) describe() []api.Twin {
 	return out
 }
 
-// target is a twin as the workload sees it.
+// target sends requests to a twin.
 type target struct {
 	client  *http.Client
 	scheme  string

@@ -12,12 +12,12 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// suspicion is the evidence (10 to 1, as a decimal logarithm) beyond which a
-// KPI that is also beyond its margin condemns a patch although time was too
-// short for a verdict.
+// suspicion is the evidence, as a decimal logarithm, from which on a KPI beyond
+// its margin makes an impact negative although the time was too short for a
+// verdict.
 const suspicion = 1
 
-// panel is the judge with the KPIs that a sandbox can measure.
+// panel is the judge with those of the policy's KPIs that a sandbox can measure.
 type panel struct {
 	spec     api.JudgeSpec
 	kpis     []judge.KPI
@@ -25,13 +25,13 @@ type panel struct {
 	duration time.Duration
 	bank     *judge.Bank
 	began    time.Time
-	// all latencies, for a person: the judge's evidence may come from the
-	// middle of the distribution while its figure is about the tail.
+	// All latencies, so that a person sees the median too. The judge's figure is
+	// about the tail.
 	control, treatment []float64
 	disks              disks
 }
 
-// newPanel chooses the KPIs; it is an error if none is left.
+// newPanel chooses the KPIs. It returns an error if none is left.
 func newPanel(r Request) (*panel, error) {
 	p := &panel{spec: r.Judge, duration: cmp.Or(r.Spec.Duration.D(), durationDefault)}
 	p.spec.KPIs = nil
@@ -51,7 +51,7 @@ func newPanel(r Request) (*panel, error) {
 	return p, judge.Check(p.spec)
 }
 
-// usual tells the judge which latencies the control has.
+// usual gives the judge the control's latencies in the warm-up.
 func (p *panel) usual(latencies []float64) {
 	m := judge.Samples(latencies)
 	if !m.Present {
@@ -74,7 +74,7 @@ func (p *panel) begin(now time.Time) error {
 	return nil
 }
 
-// look shows the judge one interval.
+// look gives the judge one interval of both twins.
 func (p *panel) look(now time.Time, took time.Duration, control, treatment taken) {
 	look := judge.Look{At: now, Seconds: took.Seconds(), KPIs: make(map[string]judge.Pair)}
 	for _, k := range p.kpis {
@@ -89,7 +89,7 @@ func (p *panel) look(now time.Time, took time.Duration, control, treatment taken
 	p.disks.add(control.disk, treatment.disk)
 }
 
-// median is the middle of both twins' latencies, in words.
+// median writes the median latency of both twins.
 func (p *panel) median() string {
 	middle := func(list []float64) string {
 		if len(list) == 0 {
@@ -101,7 +101,8 @@ func (p *panel) median() string {
 	return fmt.Sprintf("median %s against %s", middle(p.treatment), middle(p.control))
 }
 
-// measureOf is one KPI of one arm; absent when the interval has nothing of it.
+// measureOf returns the measure of a KPI in one interval of one twin. It is absent
+// when the interval has no measurement of the KPI.
 func measureOf(k judge.KPI, t taken) judge.Measure {
 	mean := func(value func(twin.Usage) float64) judge.Measure {
 		if len(t.usage) == 0 {
@@ -144,8 +145,8 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 	for i := range impact.KPIs {
 		k := &impact.KPIs[i]
 		k.Reason = words(k.Reason)
-		// The judge calls a KPI missing when the last look had nothing of it;
-		// here it is when no look had.
+		// For the judge a KPI is missing when the last look did not have it. A
+		// simulation calls it missing when no look had it.
 		k.Missing = k.Missing && k.Exposure == 0
 		if k.Kind == api.VerdictAbort && strings.HasPrefix(k.KPI, "latency_") {
 			reason := k.Reason
@@ -181,8 +182,8 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 	return p.complete(impact)
 }
 
-// complete adds to an impact what the policy does not judge by, and what could not
-// be measured.
+// complete adds the KPIs that the policy does not judge by, and the KPIs that
+// could not be measured.
 func (p *panel) complete(impact api.Impact) api.Impact {
 	var names []string
 	for _, k := range diskKPIs() {
@@ -197,7 +198,7 @@ func (p *panel) complete(impact api.Impact) api.Impact {
 	return impact
 }
 
-// suspect reports whether an undecided KPI condemns all the same.
+// suspect reports whether an undecided KPI makes the impact negative all the same.
 func (p *panel) suspect(k api.KPIEffect) bool {
 	i := slices.IndexFunc(p.spec.KPIs, func(s api.KPISpec) bool { return s.KPI == k.KPI })
 	if i < 0 || k.Missing {
@@ -220,7 +221,7 @@ func figures(kpis []api.KPIEffect) string {
 	return strings.Join(parts, ", ")
 }
 
-// words tells the judge's sentence about canaries as one about twins.
+// words turns the judge's sentence about canaries into one about twins.
 func words(reason string) string {
 	return strings.NewReplacer(
 		"of the canary is worse than stable", "of the patched twin is worse than the control's",

@@ -1,27 +1,27 @@
-// Package simulator tries a patch before production gets it. It boots two twins
-// of the target's virtual machine as isolated jobs, control as it is and
-// treatment with the patch, sends both the same requests, and compares what it
-// measures with the same judge that later compares canaries.
+// Package simulator tries a patch before production gets it. It boots two twins of
+// the target's virtual machine as isolated jobs: the control as the target is, and
+// the treatment with the patch. It sends both the same requests and compares them
+// with the judge that also compares canaries.
 //
-// Guarantees. Both twins run on the same node, on disks of their own, cut off
-// from every network. They are torn down whatever happens, also when the
-// context ends; what a crash leaves behind is found again by Sweep. An impact
-// is negative only for a fault of the patched twin: when the unpatched one does
-// not come up or dies, the simulation has failed and says nothing.
+// Guarantees. Both twins run on the same node, on disks of their own, without
+// access to any network. They are removed when the simulation ends, also when the
+// context ends. Sweep removes the twins that a crash left behind. An impact is
+// negative only for a fault of the patched twin. When the control does not come
+// up, or dies, the simulation fails and says nothing about the patch.
 //
-// What decides. Negative is: the treatment does not become healthy, or dies,
-// while the control serves; the judge's verdict is abort; or, when time is up
-// without a verdict, a KPI that lies beyond its promote_below margin with
-// evidence of at least 10 to 1 that it is worse than its abort_above margin.
-// Everything else is not negative, and the reason names the KPIs that stayed
-// undecided: a few hundred requests can condemn a patch and can rarely acquit
-// it, so the stages in production judge again.
+// What makes an impact negative. There are three ways: the treatment does not
+// become healthy, or dies, while the control serves; the judge's verdict is abort;
+// or the time is up without a verdict, and a KPI lies beyond its promote_below
+// margin with evidence of at least 10 to 1 that it is worse than its abort_above
+// margin. Every other impact is not negative, and its reason names the KPIs that
+// stayed undecided. A few hundred requests can show that a patch is bad. They can
+// rarely show that it is good, so the stages in production judge again.
 //
-// Of the policy's KPIs it measures errors, latencies, CPU, memory and what the
-// machines do to their disks. The last is told of every simulation, also where
-// the policy does not judge by it; a node that refuses QEMU its monitor makes it
-// a KPI less. Restarts are not counted, since a twin that dies has decided the
-// matter; requests are not, since both twins are sent the same.
+// KPIs. A simulation measures errors, latencies, CPU, memory and disk work. It
+// reports disk work always, also when the policy does not judge by it; when a node
+// refuses QEMU's monitor, disk work is missing. It does not count restarts, since
+// the simulation is over when a twin dies. It does not count requests, since both
+// twins are sent the same.
 //
 // Run starts goroutines for requests and waits for them before it returns.
 package simulator
@@ -42,39 +42,41 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// What holds where no configuration says otherwise.
+// Defaults of Options.
 const (
 	// DefaultRate is the most requests per second that a twin is sent: the twins
 	// share a node with production.
 	DefaultRate = 5.0
-	// DefaultWarmup bounds the time in which both twins fill their caches before
-	// anything counts. It ends when they have answered often enough.
+	// DefaultWarmup is the longest time of the warm-up, in which both twins fill
+	// their caches and nothing counts. The warm-up ends early when both have
+	// answered often enough.
 	DefaultWarmup = 15 * time.Second
-	// DefaultBootTimeout covers a boot without hardware acceleration on a node with
-	// forty times more to do than it can: 166 s were seen. Only a control that
-	// never serves is waited for as long.
+	// DefaultBootTimeout covers a boot without hardware acceleration on a node
+	// with forty times the load that it can take: 166 s were measured. Only a
+	// control that never serves is waited for as long.
 	DefaultBootTimeout = 3 * time.Minute
 	// DefaultTimeout leaves room for both boots and ten minutes of work.
 	DefaultTimeout = 15 * time.Minute
 )
 
 const (
-	// rateUnknown is the requests per second to each twin where no profile says how
-	// many the target gets.
+	// rateUnknown is how many requests per second each twin gets when no profile
+	// knows the target's rate.
 	rateUnknown = 5.0
 	// durationDefault is long enough for some hundred requests.
 	durationDefault = 30 * time.Second
-	// almostAll of a workload's requests end a simulation whose time has passed: the
-	// last ones are still under way then.
+	// almostAll is the share of a workload's requests that must be answered
+	// before a simulation ends. The last requests are still under way when its
+	// time has passed.
 	almostAll = 0.9
 	// stretch is how many times its duration a simulation takes at most.
 	stretch = 10
-	// lookDefault is two of the intervals in which a Nomad client measures.
+	// lookDefault is two intervals of a Nomad client's measurements.
 	lookDefault = 2 * time.Second
 	// teardownMax bounds the removal of both twins.
 	teardownMax = time.Minute
-	// unmonitored ends the name of a run that follows one whose monitor was
-	// refused.
+	// unmonitored is the last part of a run's name when the run repeats one whose
+	// monitor was refused.
 	unmonitored = "u"
 )
 
@@ -110,8 +112,8 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
-// Simulator runs simulations, one at a time: two pairs on one node would
-// measure each other. It is safe for concurrent use.
+// Simulator runs simulations one at a time, since two pairs on one node would
+// disturb each other's measurements. It is safe for concurrent use.
 type Simulator struct {
 	o    Options
 	slot chan struct{} // holds one value while nothing runs
@@ -132,7 +134,7 @@ func New(o Options) *Simulator {
 	return s
 }
 
-// Request says what to try on whose twin.
+// Request says which patch to try on which target.
 type Request struct {
 	ID       string // of the simulation
 	Patch    string
@@ -143,16 +145,16 @@ type Request struct {
 	Baseline *api.Profile // nil when nothing has been learnt
 }
 
-// Run tries the patch and keeps nothing of it. An error means that the
-// simulation could not be carried out, which is no statement about the patch.
-// It waits while another runs.
+// Run tries the patch. It removes an image that the patch's scripts made. An error
+// means that the simulation could not be carried out; it says nothing about the
+// patch. Run waits while another simulation runs.
 func (s *Simulator) Run(ctx context.Context, r Request) (api.Impact, error) {
 	impact, _, err := s.run(ctx, r, false)
 	return impact, err
 }
 
-// Try is Run for a rollout: it returns what production is to get, in which the
-// scripts of the patch have become the image that was tried. The image of a
+// Try is Run for a rollout. It also returns the changes that production gets: the
+// image that was tried stands in the place of the patch's scripts. The image of a
 // patch that did not pass is removed.
 func (s *Simulator) Try(ctx context.Context, r Request) (api.Impact, []api.Apply, error) {
 	return s.run(ctx, r, true)
@@ -182,8 +184,8 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 		api.Errorf(api.CodeTimeout, "the simulation took longer than %s (simulator.timeout)", s.o.Within))
 	defer cancel()
 	defer func() { err = caused(ctx, err) }()
-	// Nothing but this process runs twins, so what it does not run is left over
-	// from an earlier run.
+	// Only this process runs twins, and it runs one simulation at a time. So
+	// every other twin is left over from an earlier run.
 	if err := s.sweep(ctx, func(string) bool { return false }); err != nil {
 		return api.Impact{}, nil, wrap(err, "remove twins of an earlier run")
 	}
@@ -197,7 +199,8 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox}, task, run, bank)
 	}
 	if refused, ok := errors.AsType[*refusedError](err); ok {
-		// What the disks do is one KPI less, and no reason not to simulate.
+		// Without a monitor the disk KPIs are missing. The simulation is still
+		// worth it.
 		log.Warn("twins start again without QEMU's monitor", "reason", refused.why)
 		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox, unmonitored: refused.why}, task, run+unmonitored, bank)
 	}
@@ -211,8 +214,8 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	return impact, r.Apply, nil
 }
 
-// caused adds why ctx has ended to an error that does not say so: an adapter tells
-// of a call that was cut short in words of its own.
+// caused adds to an error the cause that ended ctx. An adapter describes an
+// interrupted call in words of its own, without that cause.
 func caused(ctx context.Context, err error) error {
 	cause := context.Cause(ctx)
 	if err == nil || cause == nil || errors.Is(err, cause) {
@@ -221,14 +224,16 @@ func caused(ctx context.Context, err error) error {
 	return fmt.Errorf("simulate: %w: %w", cause, err)
 }
 
-// compare boots both twins, measures them and takes them away.
+// compare boots both twins, measures them and removes them.
 func (s *Simulator) compare(ctx context.Context, r Request, pair *pair, task, run string, bank *panel) (api.Impact, error) {
 	defer func() {
-		// The caller's context may have ended; the twins must go nevertheless.
+		// The caller's context may have ended, and the twins must be removed all
+		// the same.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownMax)
 		defer cancel()
 		if err := pair.stop(ctx); err != nil {
-			// What was measured stays true; the next simulation or term sweeps.
+			// The measurement is still true. The next simulation, or the next
+			// leader, sweeps.
 			s.o.Logger.Error("twins are left behind", "simulation_id", r.ID, "error", err)
 		}
 	}()
@@ -243,7 +248,7 @@ func (s *Simulator) compare(ctx context.Context, r Request, pair *pair, task, ru
 	return impact, nil
 }
 
-// try waits for both twins, sends the workload and draws the conclusion.
+// try waits until both twins serve, measures them, and concludes.
 func (s *Simulator) try(ctx context.Context, r Request, p *pair, bank *panel) (api.Impact, error) {
 	fault, err := p.await(ctx, s.o)
 	if err != nil {
@@ -255,7 +260,8 @@ func (s *Simulator) try(ctx context.Context, r Request, p *pair, bank *panel) (a
 	return s.measure(ctx, r, p, bank)
 }
 
-// machineTask is the QEMU task that the patch changes: "" for the only one.
+// machineTask names the QEMU task that the patch changes. It is empty when the job
+// has only one.
 func (s *Simulator) machineTask(r Request) (string, error) {
 	task := ""
 	for _, a := range r.Apply {
@@ -277,8 +283,8 @@ func (s *Simulator) machineTask(r Request) (string, error) {
 	return task, nil
 }
 
-// Sweep removes every twin whose simulation is not live: what a crash or a lost
-// leader left behind.
+// Sweep removes every twin whose simulation is not live. A crash or a lost
+// leadership leaves such twins behind.
 func (s *Simulator) Sweep(ctx context.Context, live func(id string) bool) error {
 	return s.sweep(ctx, live)
 }
@@ -300,7 +306,7 @@ func (s *Simulator) sweep(ctx context.Context, keep func(id string) bool) error 
 	return errors.Join(errs...)
 }
 
-// nonce tells one run of a simulation from the next.
+// nonce distinguishes the runs of one simulation.
 func nonce() (string, error) {
 	var b [4]byte
 	if _, err := rand.Read(b[:]); err != nil {

@@ -15,7 +15,8 @@ import (
 const (
 	// requestMax is how long a request may take; one that takes longer failed.
 	requestMax = 5 * time.Second
-	// bodyMax is read of an answer, so that a large page is measured too.
+	// bodyMax is how many bytes of an answer are read. The transfer of a large
+	// page is part of its latency.
 	bodyMax = 8 << 20
 )
 
@@ -26,8 +27,8 @@ func newTarget(m twin.Machine, transport http.RoundTripper) *target {
 		t.own = &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: requestMax}).DialContext,
 			MaxIdleConnsPerHost: 8,
-			// A twin shows the certificate of the production name, under an
-			// address of its own; nothing secret is sent to it.
+			// A twin shows the certificate of its production name, at another
+			// address. The requests carry no secret.
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
 		}
 		transport = t.own
@@ -35,7 +36,7 @@ func newTarget(m twin.Machine, transport http.RoundTripper) *target {
 	t.client = &http.Client{
 		Transport: transport,
 		Timeout:   requestMax,
-		// What the service answers is what is measured.
+		// A redirect is an answer of the service and is measured as one.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return t
@@ -47,7 +48,7 @@ func (t *target) close() {
 	}
 }
 
-// check asks the target's own health check once.
+// check makes the target's own health check once.
 func (t *target) check(ctx context.Context, address string) error {
 	t.address = address
 	status, err := t.ask(ctx, t.path)
@@ -60,8 +61,8 @@ func (t *target) check(ctx context.Context, address string) error {
 	return nil
 }
 
-// ask sends one request and reads the whole answer. Without HTTP it opens and
-// closes a connection.
+// ask sends one request and reads the whole answer. Without HTTP it opens a
+// connection and closes it.
 func (t *target) ask(ctx context.Context, path string) (status int, err error) {
 	if t.scheme == "" {
 		ctx, cancel := context.WithTimeout(ctx, requestMax)

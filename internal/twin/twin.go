@@ -1,5 +1,5 @@
-// Package twin holds what the simulator and the adapter that runs its machines
-// say to each other: plain values, nothing that acts.
+// Package twin holds the values that the simulator and the sandbox of package
+// nomad exchange. It does nothing by itself.
 package twin
 
 import (
@@ -18,9 +18,8 @@ const (
 	Treatment = "treatment"
 )
 
-// JobID names the job of a twin: the simulation, the run of it and the
-// role. Two runs never share a name, so that neither takes the other's
-// machines away.
+// JobID names the job of a twin by the simulation, its run, and the role. Each run
+// has names of its own, so that no run removes the machines of another.
 func JobID(simulation, run, role string) string {
 	clean := strings.Map(func(r rune) rune {
 		if r == '/' || r == ' ' {
@@ -31,8 +30,8 @@ func JobID(simulation, run, role string) string {
 	return Prefix + clean + "-" + run + "-" + role
 }
 
-// Simulation is the simulation that a twin's job belongs to, in the form that
-// JobID writes it; false when the job is no twin.
+// Simulation returns the simulation that a twin's job belongs to, in the form that
+// JobID gives it. It returns false when the job is no twin.
 func Simulation(job string) (string, bool) {
 	rest, ok := strings.CutPrefix(job, Prefix)
 	if !ok {
@@ -57,12 +56,12 @@ type Spec struct {
 	Apply  []api.Apply // nil for the control
 	Node   string      // ID of the node to run on; empty for any
 	Expect uint64      // job modify index that the target must still have; 0 for any
-	// Unmonitored leaves out QEMU's monitor, which a node may refuse: nobody
-	// then knows what the machine does to its disk.
+	// Unmonitored leaves out QEMU's monitor, since a node may refuse it. The work
+	// of the disk is then unknown.
 	Unmonitored bool
 }
 
-// Machine is a registered twin and how to reach it.
+// Machine is a registered twin, and the address at which it is asked.
 type Machine struct {
 	Namespace string
 	Job       string
@@ -78,7 +77,7 @@ type Machine struct {
 // Phase is how far a machine is.
 type Phase string
 
-// Phases. Unplaced means that no node has room.
+// Phases of a machine. Unplaced means that no node has room.
 const (
 	Unplaced Phase = "unplaced"
 	Pending  Phase = "pending"
@@ -86,7 +85,7 @@ const (
 	Dead     Phase = "dead"
 )
 
-// State is a machine as Nomad sees it now.
+// State is the state of a machine in Nomad.
 type State struct {
 	Phase    Phase
 	Why      string // of a phase other than running
@@ -99,19 +98,20 @@ type State struct {
 	Usage    Usage
 	Blocks   Blocks
 	NoBlocks string // why Blocks is not known now
-	// Refused: it is dead or unplaced because of QEMU's monitor.
+	// Refused says that it is dead or unplaced because of QEMU's monitor.
 	Refused bool
 }
 
-// Usage is what the virtual machine itself uses.
+// Usage is what the virtual machine uses, without the other tasks of its
+// allocation.
 type Usage struct {
 	At       time.Time // when its node measured it; zero before it has
 	CPUCores float64
 	Memory   float64 // bytes
 }
 
-// Blocks is what the machine has done to its disk since it started, as the
-// guest asked for it: what the host caches counts too, flushes and discards do
+// Blocks is the work of the machine's disk since the machine started, as the guest
+// asked for it. Reads that the host's cache answers count. Flushes and discards do
 // not.
 type Blocks struct {
 	At         time.Duration // when QEMU was asked, since its node booted; zero before it answered
@@ -128,7 +128,7 @@ type BakeSpec struct {
 	Script string // run by /bin/sh of the image, in its root, without a network
 }
 
-// Image is a baked one.
+// Image is a baked image.
 type Image struct {
 	Path   string // named after its digest, beside the image that it was made from
 	Digest string // hex SHA-256

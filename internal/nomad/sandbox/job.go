@@ -197,8 +197,9 @@ func isolateJob(job *nomadapi.Job, group *nomadapi.TaskGroup, spec twin.Spec) {
 	}
 }
 
-// reach finds the address of the health check that a person configured, or else of
-// the machine's first port.
+// reach finds out how the twin is asked whether it is healthy: by an HTTP check of
+// the job, else by a TCP check, else by a connection to the first forwarded port.
+// It takes only checks whose port is forwarded into the machine.
 func reach(m *twin.Machine, group *nomadapi.TaskGroup, vm *nomadapi.Task, ports []string) {
 	m.Port = ports[0]
 	best := -1
