@@ -16,14 +16,15 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// scanWidth is how many services are read at once. Consul answers one in about
-// a millisecond; eight keep 20,000 services under a few seconds without
-// crowding out the agent's other callers.
+// scanWidth is how many services are read at once. Consul answers one in about a
+// millisecond. Eight at once read 20,000 services in a few seconds and leave the
+// agent time for other callers.
 const scanWidth = 8
 
-// scanAgain is how many known services one scan reads again: Consul tells that its
-// catalog changed and not where. New services are read at once; in a larger
-// catalog a change of an old one is seen some scans later.
+// scanAgain is how many known services one scan reads again. Consul says that its
+// catalog changed, but not which service. New services are read at once. In a
+// catalog with more services than this, a change of a known service is seen some
+// scans later.
 const scanAgain = 500
 
 // registration is one service instance in the catalog.
@@ -31,36 +32,36 @@ type registration struct {
 	service, id, node string
 	kind              consulapi.ServiceKind
 	address           string // host:port, or ""
-	// proxyFor is the service that a mesh proxy stands for, and upstreams are
-	// what it was told to reach. Both are empty for anything else.
+	// proxyFor is the service that a mesh proxy belongs to, and upstreams are the
+	// proxy's upstreams. Both are empty for other instances.
 	proxyFor  string
 	upstreams []upstream // each once
 	mode      consulapi.ProxyMode
 }
 
-// upstream is one thing that a proxy was told to reach.
+// upstream is one upstream of a proxy.
 type upstream struct {
 	service string // or the name of a prepared query
 	query   bool
 }
 
-// catalog is all registrations as they were read last. It is not changed after it
-// is made.
+// catalog holds all registrations that were read. It never changes after it was
+// made.
 type catalog struct {
 	registrations []registration // sorted by service, ID, node
 	partial       string         // what the token hides, or ""
 }
 
-// scanned is what the catalog had of one service name.
+// scanned is one service as it was read last.
 type scanned struct {
 	index   uint64 // of the whole catalog when it was read
 	list    []registration
 	partial string
 }
 
-// registrations scans the catalog: as much of it as a look may, after Consul's
-// catalog index has moved. While that stands still it costs one call. What was
-// read is kept after an error.
+// registrations returns the catalog. It reads services only when Consul's catalog
+// index has moved, at most as many as one scan may; otherwise it makes one call.
+// What was read before an error is kept.
 func (c *Client) registrations(ctx context.Context) (*catalog, error) {
 	c.scanning.Lock() // two scans at once would only do the same work twice
 	defer c.scanning.Unlock()
@@ -71,8 +72,8 @@ func (c *Client) registrations(ctx context.Context) (*catalog, error) {
 		return nil, explain("list services", err)
 	}
 	if len(names) == 0 {
-		// Consul lists itself, and does not tell an anonymous caller that it hides
-		// anything. An empty catalog is never the truth.
+		// Consul itself is in the catalog, so an empty list is never true.
+		// Consul does not say to an anonymous caller that it hides services.
 		return nil, api.Errorf(api.CodePermissionDenied, "consul: list services: it shows none to this token, not even itself")
 	}
 	due := c.due(names, meta.LastIndex)
@@ -89,9 +90,9 @@ func (c *Client) registrations(ctx context.Context) (*catalog, error) {
 	return c.catalog, nil
 }
 
-// due lists the services to read: those that are not known, and of the others
-// those that were read longest ago, if at an older index. One whose answer was
-// not whole is always due.
+// due lists the services to read: first the new ones, then the known ones of an
+// older index, of which those come first that were read longest ago. A service
+// whose answer was partial is always due.
 func (c *Client) due(names map[string][]string, index uint64) []string {
 	var unknown, old []string
 	for name := range names {
@@ -149,8 +150,7 @@ func (c *Client) scan(ctx context.Context, names []string, index uint64) error {
 	return nil
 }
 
-// gather puts what was read of the services that exist together, and forgets the
-// others.
+// gather makes a catalog of the services that exist, and drops the others.
 func (c *Client) gather(names map[string][]string) *catalog {
 	out := &catalog{}
 	maps.DeleteFunc(c.scanned, func(name string, _ scanned) bool {

@@ -1,10 +1,10 @@
-// Package consul is the only package that speaks to Consul. It reads what the
-// mesh allows (intentions), what proxies declare (upstreams), what runs where
-// (instances) and how its checks stand. All that it writes is the registration
-// of this server. It takes no decision.
+// Package consul is the only package that calls Consul. It reads what the mesh
+// allows (intentions), what proxies declare (upstreams), what runs where
+// (instances) and the results of health checks. It writes only the registration of
+// this server. It decides nothing.
 //
-// Every answer that Consul cut short because of the token's rights says so in
-// its Partial field: a graph made of it is smaller than the truth.
+// When the token's rights cut an answer short, the answer's partial text says so.
+// A graph made of such an answer is smaller than the truth.
 package consul
 
 import (
@@ -29,13 +29,13 @@ const (
 	// defaultTimeout bounds one call to Consul: long enough for a follower to
 	// ask a busy leader, short enough that a dead agent shows within a round.
 	defaultTimeout = 5 * time.Second
-	// maxBody bounds one answer; 100,000 checks take about 60 MB of JSON.
+	// maxBody bounds one answer. 100,000 checks take about 60 MB of JSON.
 	maxBody = 256 << 20
 	// maxIdle keeps the connections of one scan open for the next.
 	maxIdle = 8
 )
 
-// Config says where Consul is and who we are there.
+// Config says where Consul is and which credentials the client uses.
 type Config struct {
 	Address    string        // host:port, or a URL with http or https
 	Token      func() string // asked at each call, so that a renewed token is used at once; nil means none
@@ -58,8 +58,8 @@ type Client struct {
 	scanned  map[string]scanned // by name of the service, the same
 }
 
-// New returns a client. It does not call Consul, and it reads no environment
-// variables but those of the operating system's proxy settings.
+// New returns a client. It does not call Consul. Of the environment it reads only
+// the variables of the operating system's proxy settings.
 func New(cfg Config) (*Client, error) {
 	if cfg.Address == "" {
 		return nil, api.Errorf(api.CodeInvalid, "open consul client: address is empty")
@@ -111,8 +111,8 @@ func tlsFiles(cfg Config) (*tls.Config, error) {
 	return conf, nil
 }
 
-// transport puts the present token on every request, instead of one that the
-// SDK may have found in the environment, and bounds every answer.
+// transport puts the present token on every request, also when the SDK found
+// another one in the environment, and bounds every answer.
 type transport struct {
 	next  http.RoundTripper
 	token func() string
@@ -139,16 +139,16 @@ type boundedBody struct {
 	io.Closer
 }
 
-// query returns read options that end with ctx or the call's own deadline. Reads
-// are consistent: a server that has just started has not replayed its log yet
-// and would answer, truthfully for a stale read, that there is nothing.
+// query returns read options that end with ctx or with the call's own timeout.
+// Reads are consistent. A stale read could be answered by a server that has just
+// started and has not replayed its log yet; its answer would be empty.
 func (c *Client) query(ctx context.Context) (*consulapi.QueryOptions, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	q := &consulapi.QueryOptions{Datacenter: c.dc, RequireConsistent: true}
 	return q.WithContext(ctx), cancel
 }
 
-// explain turns an error of Consul's API into one of ours.
+// explain turns an error of Consul's API into an api.Error.
 func explain(doing string, err error) error {
 	code := api.CodeUnavailable
 	if status, ok := errors.AsType[consulapi.StatusError](err); ok {
@@ -167,7 +167,7 @@ func explain(doing string, err error) error {
 	return api.Errorf(code, "consul: %s: %v", doing, err)
 }
 
-// filtered says in words that the token hides part of an answer, or nothing.
+// filtered says that the token hides part of an answer, or is empty.
 func filtered(what string, metas ...*consulapi.QueryMeta) string {
 	for _, meta := range metas {
 		if meta != nil && meta.ResultsFilteredByACLs {

@@ -11,8 +11,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// taskPrefix begins the ID of every service that Nomad registers for a task or
-// a group; the allocation ID and a dash follow.
+// taskPrefix begins the ID of every service that Nomad registers for a task or a
+// group. The allocation's ID and a dash follow.
 const (
 	taskPrefix  = "_nomad-task-"
 	allocLength = 36
@@ -27,13 +27,17 @@ func AllocID(serviceID string) (string, bool) {
 	return rest[:allocLength], true
 }
 
-// Checks tells, for the allocations behind the named services, what their
-// checks say: the worst of all the services and checks of an allocation, its
-// node's included. passing is healthy, critical is unhealthy; warning, and a
-// check in maintenance, are pending, since Nomad does not count them as healthy
-// either. A service without checks is healthy. An allocation that is not in the
-// map has not been registered yet: the caller takes it as pending. Consul
-// begins every check as critical, so unhealthy right after a start is no proof.
+// Checks returns the health of the allocations behind some services. It is the
+// worst result of all checks of an allocation's services and of its node:
+//
+//   - passing is healthy, and so is a service without checks
+//   - critical is unhealthy
+//   - warning, and a service in maintenance, is pending: Nomad does not count it as healthy
+//     either
+//
+// An allocation that is not in the map is not registered yet, so the caller takes
+// it as pending. Consul starts every check as critical, so unhealthy right after a
+// start proves nothing.
 func (c *Client) Checks(ctx context.Context, services []string) (map[string]api.Health, error) {
 	names := slices.Clone(services)
 	slices.Sort(names)
@@ -78,7 +82,7 @@ func health(checks consulapi.HealthChecks) api.Health {
 	return api.Pending
 }
 
-// worse joins two words on one allocation; "" is no word yet.
+// worse returns the worse of two healths; "" is none.
 func worse(a, b api.Health) api.Health {
 	for _, h := range [...]api.Health{api.Unhealthy, api.Pending, api.Healthy} {
 		if a == h || b == h {
@@ -88,10 +92,10 @@ func worse(a, b api.Health) api.Health {
 	return b
 }
 
-// Services sums up the catalog by service, sorted by name: instances, how many
-// of them pass all their checks, and on which nodes. Mesh proxies are not
-// services of their own and are left out. A node whose own check fails takes its
-// instances with it. partial says what the token hides.
+// Services sums up the catalog by service, sorted by name: how many instances
+// there are, how many pass all their checks, and on which nodes. It leaves mesh
+// proxies out. An instance fails with its node's own check. partial says what the
+// token hides.
 func (c *Client) Services(ctx context.Context) (list []api.Service, partial string, err error) {
 	scanned, err := c.registrations(ctx)
 	if err != nil {

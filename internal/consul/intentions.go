@@ -11,18 +11,17 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// nobody is a service name that no rule mentions: asking whether it may call
-// itself tells what holds where no rule matches.
+// nobody is a service name that no rule names. Asking whether it may call itself
+// shows what holds where no rule matches.
 const nobody = "oakum-asks-for-the-default"
 
-// Intentions reads what the mesh allows and forbids now: every
-// service-intentions entry, and what holds where none matches. partial says
-// what the token hides.
+// Intentions reads the permissions of the mesh: every service-intentions entry,
+// and the default. partial says what the token hides.
 //
-// A rule by request names both ends like any other, and allows some requests
-// only. Where the destination does not speak HTTP Consul enforces such a rule
-// as a denial. A source in a peer is beyond; a sameness group stands for the
-// partitions and peers that are its members.
+// A rule by request names both ends like any other rule, and allows only some
+// requests. Where the destination does not speak HTTP, Consul enforces such a rule
+// as a denial. A source in a peer gets the name service@peer. A sameness group
+// stands for the partitions and peers that are its members.
 func (c *Client) Intentions(ctx context.Context) (p graph.Permissions, partial string, err error) {
 	entries, partial, err := c.entries(ctx, consulapi.ServiceIntentions)
 	if err != nil {
@@ -69,8 +68,8 @@ func (c *Client) Intentions(ctx context.Context) (p graph.Permissions, partial s
 	return p, partial, nil
 }
 
-// defaultPermission finds out what holds where no rule matches. A rule for
-// everything makes the answer unnecessary.
+// defaultPermission asks Consul what holds where no rule matches. It asks only
+// when no rule is for everything.
 func (c *Client) defaultPermission(ctx context.Context, p graph.Permissions) (api.EvidenceClass, error) {
 	if e, ok := p.Decide(graph.Pair{From: nobody, To: nobody}); ok {
 		return e.Class, nil
@@ -88,14 +87,14 @@ func (c *Client) defaultPermission(ctx context.Context, p graph.Permissions) (ap
 	return api.EvidenceDenied, nil
 }
 
-// protocols says which protocol each service speaks; everything is the default
-// of services that say nothing.
+// protocols holds the protocol of each service. The entry for everything holds the
+// default.
 type protocols map[string]string
 
 const everything = ""
 
-// readProtocols reads the protocols, from each service's defaults and from the
-// defaults of all proxies.
+// readProtocols reads the protocols from the services' defaults and from the
+// proxies' defaults.
 func (c *Client) readProtocols(ctx context.Context, into protocols) (partial string, err error) {
 	list, partial, err := c.entries(ctx, consulapi.ServiceDefaults)
 	if err != nil {
@@ -118,7 +117,7 @@ func (c *Client) readProtocols(ctx context.Context, into protocols) (partial str
 	return join(partial, text), nil
 }
 
-// http reports whether a service speaks a protocol that has requests.
+// http reports whether a service speaks a protocol with requests.
 func (p protocols) http(service string) bool {
 	switch or(p[service], p[everything]) {
 	case "http", "http2", "grpc":
@@ -141,13 +140,13 @@ func (c *Client) readGroups(ctx context.Context, into map[string][]consulapi.Sam
 	return partial, nil
 }
 
-// reader is what intentions are read with.
+// reader turns intentions into rules.
 type reader struct {
 	protocols protocols
 	members   map[string][]consulapi.SamenessGroupMember
 }
 
-// rules reads one entry: all that may or may not call one destination.
+// rules turns one entry into rules: who may and who may not call one destination.
 func (r reader) rules(e *consulapi.ServiceIntentionsConfigEntry) []graph.Rule {
 	list := make([]graph.Rule, 0, len(e.Sources))
 	to := pattern(e.Partition, e.Namespace, e.Name)
@@ -189,7 +188,7 @@ func pattern(partition, namespace, name string) string {
 	return graph.Name(partition, namespace, name)
 }
 
-// sources names the callers that a source stands for.
+// sources names the callers that one source of an intention stands for.
 func (r reader) sources(s *consulapi.SourceIntention) []string {
 	if s.SamenessGroup == "" {
 		name := pattern(s.Partition, s.Namespace, s.Name)

@@ -12,16 +12,15 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// Mesh reads what the mesh declares: upstreams of proxies, led on through
-// routers, splitters and resolvers; what ingress and API gateways lead to and
-// which services stand behind a terminating gateway; what is exported to peers
-// and partitions; and the services in the catalog with their health. partial
-// says what the token hides.
+// Mesh reads what the mesh declares: the upstreams of proxies, followed through
+// routers, splitters and resolvers; the services behind ingress, API and
+// terminating gateways; the services that are exported to peers and partitions;
+// and the catalog's services with their health. partial says what the token hides.
 //
-// A transparent proxy may reach whatever an intention allows. Exact intentions
-// say so by themselves, and Transparent names the services for which that is
-// enough; what a wildcard or the default allows is a permission and no
-// dependency, so no pairs are made of it.
+// A transparent proxy may reach whatever an intention allows. Transparent names
+// the services with such a proxy, and an exact intention of theirs is a
+// dependency. A wildcard or a default that allows is a permission and no
+// dependency, so it makes no pairs.
 func (c *Client) Mesh(ctx context.Context) (m graph.Mesh, partial string, err error) {
 	scanned, err := c.registrations(ctx)
 	if err != nil {
@@ -80,7 +79,7 @@ func declare(pairs map[graph.Pair][]string, pair graph.Pair, detail string) {
 	}
 }
 
-// join puts two remarks one after the other, the same one once.
+// join joins two remarks and leaves a repeated one out.
 func join(a, b string) string {
 	switch {
 	case b == "" || a == b:
@@ -91,9 +90,9 @@ func join(a, b string) string {
 	return a + "; " + b
 }
 
-// preparedQueries says which service each prepared query that is an upstream
-// asks for. Without the right to list them the upstreams stay unknown, which
-// their readers say.
+// preparedQueries maps each prepared query to the service that it asks for. When
+// they can't be read, the upstreams that name one stay unknown, and the text says
+// so.
 func (c *Client) preparedQueries(ctx context.Context, scanned *catalog) (map[string]string, string) {
 	wanted := slices.ContainsFunc(scanned.registrations, func(r registration) bool {
 		return slices.ContainsFunc(r.upstreams, func(u upstream) bool { return u.query })
@@ -114,7 +113,7 @@ func (c *Client) preparedQueries(ctx context.Context, scanned *catalog) (map[str
 	return out, filtered("prepared queries", meta)
 }
 
-// gateways reads what each gateway leads to.
+// gateways reads the services behind each gateway.
 func (c *Client) gateways(ctx context.Context, scanned *catalog, led routes, m *graph.Mesh) (partial string, err error) {
 	kinds := make(map[string]consulapi.ServiceKind)
 	var names []string
@@ -169,8 +168,8 @@ func gateway(kind consulapi.ServiceKind) bool {
 	return false
 }
 
-// exported reads who beyond may consume which service. A wildcard makes no
-// pairs: it is a permission.
+// exported reads which peers and partitions may use which service. A wildcard
+// makes no pairs, since it is only a permission.
 func (c *Client) exported(ctx context.Context, m *graph.Mesh) (partial string, err error) {
 	list, partial, err := c.entries(ctx, consulapi.ExportedServices)
 	if api.IsCode(err, api.CodePermissionDenied) {
@@ -199,8 +198,8 @@ func (c *Client) exported(ctx context.Context, m *graph.Mesh) (partial string, e
 	return partial, nil
 }
 
-// row is one instance as the catalog has it; the SDK's own type leaves the kind
-// out.
+// row is one instance in the catalog. The SDK's own type has no field for the
+// kind.
 type row struct {
 	consulapi.CatalogService
 	ServiceKind consulapi.ServiceKind

@@ -27,14 +27,14 @@ const (
 const (
 	checkEvery   = 10 * time.Second
 	checkTimeout = 5 * time.Second
-	// reportFor is how long a report of the server's own health holds: two may
-	// get lost.
+	// reportFor is how long Consul trusts a report of the server's health. Two
+	// reports may get lost.
 	reportFor = 3 * checkEvery
-	// deregisterTimeout bounds the farewell of a server that stops.
+	// deregisterTimeout bounds the deregistration of a server that stops.
 	deregisterTimeout = 3 * time.Second
 )
 
-// Registration is what Consul is told of a server.
+// Registration describes a server to Consul.
 type Registration struct {
 	Service string   // name of the service
 	Server  string   // name of the server; with the service's it makes the ID
@@ -56,7 +56,7 @@ func (r Registration) meta() map[string]string {
 	}
 }
 
-// definition is the registration as Consul's agent wants it.
+// definition is the registration in the form of Consul's agent API.
 func (r Registration) definition() (*consulapi.AgentServiceRegistration, error) {
 	host, port, err := net.SplitHostPort(r.HTTP)
 	if err != nil {
@@ -89,9 +89,10 @@ type Registrar struct {
 	Every    time.Duration // between looks whether the agent still knows; 0 means 10 s
 }
 
-// KeepRegistered registers a server with the agent, again when something about
-// it changes or the agent has forgotten it, and deregisters it when ctx ends.
-// An agent that is away is no error: it is told when it is back.
+// KeepRegistered registers a server with the agent. It registers the server again
+// when the registration changes or the agent has lost it. It deregisters the
+// server when ctx ends. It returns no error when the agent does not answer, and
+// tries again.
 func (c *Client) KeepRegistered(ctx context.Context, r Registrar) error {
 	if r.Every <= 0 {
 		r.Every = checkEvery
@@ -126,7 +127,7 @@ func (c *Client) KeepRegistered(ctx context.Context, r Registrar) error {
 	}
 }
 
-// ensure registers unless the agent has just this.
+// ensure registers the server unless the agent has this registration.
 func (c *Client) ensure(ctx context.Context, r Registration) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -156,7 +157,7 @@ func same(want *consulapi.AgentServiceRegistration, have *consulapi.AgentService
 		slices.Equal(tags, former) && maps.Equal(want.Meta, have.Meta)
 }
 
-// report tells the server's own health, where Consul can't ask for it.
+// report sends the server's health where Consul can't ask the server for it.
 func (c *Client) report(ctx context.Context, r Registration, health func() (bool, string)) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -170,7 +171,7 @@ func (c *Client) report(ctx context.Context, r Registration, health func() (bool
 	return nil
 }
 
-// deregister is best effort: the agent may be away for good.
+// deregister tries once: the agent may have gone for good.
 func (c *Client) deregister(ctx context.Context, id string, logger *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(ctx, deregisterTimeout)
 	defer cancel()
@@ -186,10 +187,9 @@ type Peer struct {
 	Member  bool   // it belongs to a cluster already
 }
 
-// Peers lists the servers that are registered as a service, healthy or not:
-// before there is a cluster, none is ready. An empty datacenter is the client's
-// own, an empty tag means all. Registrations that tell no address of the
-// servers' port are left out.
+// Peers lists the registered servers, healthy or not, since no server is ready
+// before there is a cluster. An empty datacenter is the client's own; an empty tag
+// means all. Registrations without the address of the servers' port are left out.
 func (c *Client) Peers(ctx context.Context, service, datacenter, tag string) ([]Peer, error) {
 	q, cancel := c.query(ctx)
 	defer cancel()

@@ -9,11 +9,11 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// maxHops bounds how far a route is followed: Consul refuses circles, and
-// chains of more than a few hops do not occur.
+// maxHops bounds how far a route is followed. Consul refuses circles, and chains
+// of more than a few hops do not occur.
 const maxHops = 16
 
-// routes is where the mesh leads a call that names a service: routers, then
+// routes says where a call to a service may end: the call passes routers, then
 // splitters, then resolvers with their redirects and failovers.
 type routes struct {
 	routers   map[string][]string // service → further services that its routes lead to
@@ -26,13 +26,13 @@ type resolver struct {
 	failover []string // where calls go when the service is down
 }
 
-// destination is one service that a call may end at.
+// destination is one service at which a call may end.
 type destination struct {
 	service string
 	how     string // what leads there; empty when it is the service that was named
 }
 
-// readRoutes reads the entries that lead calls elsewhere.
+// readRoutes reads the routers, splitters and resolvers.
 func (c *Client) readRoutes(ctx context.Context) (routes, string, error) {
 	r := routes{routers: make(map[string][]string), splitters: make(map[string][]string), resolvers: make(map[string]resolver)}
 	partial := ""
@@ -107,7 +107,7 @@ func resolve(e *consulapi.ServiceResolverConfigEntry, here string) resolver {
 	return out
 }
 
-// beyond names a service that is in a peer, or in another datacenter than here.
+// beyond adds the peer, or the datacenter if it is not here, to a service's name.
 func beyond(name, peer, dc, here string) string {
 	switch {
 	case peer != "":
@@ -125,7 +125,7 @@ func or(a, b string) string {
 	return b
 }
 
-// destinations lists where a call that names a service may end, each once.
+// destinations lists the services at which a call to a service may end, each once.
 func (r routes) destinations(name string) []destination {
 	var out []destination
 	add := func(service, how string) {

@@ -11,10 +11,10 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// transparent lists the services of which a proxy is transparent, sorted: by its
-// registration, or else by the defaults of the service, or else by those of all
-// proxies. Defaults that are hidden are none: what the graph says of such a
-// service is the same, only less explained.
+// transparent lists the services that have a transparent proxy, sorted. The mode
+// is the registration's, else that of the service's defaults, else that of the
+// proxies' defaults. Defaults that the token may not read are ignored: the graph
+// has the same edges without them, with a shorter explanation.
 func (c *Client) transparent(ctx context.Context, scanned *catalog) ([]string, error) {
 	modes := make(map[string]consulapi.ProxyMode)
 	for _, kind := range [...]string{consulapi.ProxyDefaults, consulapi.ServiceDefaults} {

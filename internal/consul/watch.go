@@ -13,25 +13,26 @@ import (
 )
 
 const (
-	// watchWait is how long one blocking query may stay open; Consul adds up to
-	// a sixteenth.
+	// watchWait is how long a blocking query may stay open. Consul adds up to a
+	// sixteenth.
 	watchWait = time.Minute
-	// watchSlack is what one takes on top before it counts as lost.
+	// watchSlack is how much longer a blocking query may take before it counts as
+	// lost.
 	watchSlack = 10 * time.Second
-	// watchPause is the least time between two queries of one watch: an index
-	// that moves without a change must not become a busy loop, and a Consul that
-	// is away is asked about once a second.
+	// watchPause is the least time between two queries of one watch. It keeps an
+	// index that moves without a change from causing a busy loop, and it paces
+	// the queries to a Consul that does not answer.
 	watchPause = time.Second
-	// watchStale is how old the word of a follower may be: news that are older
-	// than a round of the mapper are none.
+	// watchStale is how old a follower's answer may be. News older than a round
+	// of the mapper is no use.
 	watchStale = 5 * time.Second
 	// watchBackOff is the longest pause after failures.
 	watchBackOff = 15 * time.Second
 )
 
-// Watch calls changed whenever intentions, routes or the catalog may have
-// changed, until the context ends. It keeps a blocking query open for each, in
-// a goroutine each, and returns when all have ended. changed must not block.
+// Watch calls changed whenever intentions, routes or the catalog may have changed,
+// until the context ends. It starts a goroutine with a blocking query for each of
+// them, and returns when all have ended. changed must not block.
 func (c *Client) Watch(ctx context.Context, changed func()) {
 	var group sync.WaitGroup
 	for _, kind := range append(routeKinds(), consulapi.ServiceIntentions, consulapi.ExportedServices) {
@@ -51,17 +52,16 @@ func (c *Client) Watch(ctx context.Context, changed func()) {
 	group.Wait()
 }
 
-// answer is what one blocking query brought.
+// answer is the result of one blocking query.
 type answer struct {
 	index uint64
 	body  [sha256.Size]byte // digest of it; zero when only the index counts
 }
 
-// follow repeats one blocking query and calls changed when its index moves and,
-// where the answer itself was given, its content with it: a return is not a
-// change. An index that goes backwards, after a restore or an upgrade, starts
-// afresh. Failures are asked again with growing pauses: a Consul that limits
-// the rate of its readers must not be asked faster.
+// follow repeats one blocking query. It calls changed when the index moves and,
+// where the query returns content, the content differs. An index that goes
+// backwards, after a restore or an upgrade, starts again from zero. After failures
+// the pauses grow, so that a Consul that limits its readers is not asked faster.
 func (c *Client) follow(ctx context.Context, changed func(), read func(*consulapi.QueryOptions) (*consulapi.QueryMeta, any, error)) {
 	pace := time.NewTimer(0)
 	defer pace.Stop()
@@ -90,8 +90,8 @@ func (c *Client) follow(ctx context.Context, changed func(), read func(*consulap
 	}
 }
 
-// ask makes one blocking query. A failure is no news: the reads that the news
-// would lead to fail too, and say why.
+// ask makes one blocking query. The caller does not report its failures: the reads
+// that a change would cause fail too, and report why.
 func (c *Client) ask(ctx context.Context, index uint64, read func(*consulapi.QueryOptions) (*consulapi.QueryMeta, any, error)) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchWait+watchSlack)
 	defer cancel()

@@ -7,13 +7,13 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// streak is a run of tries that a source has failed, up to the last one.
+// streak is how often in a row a source has failed, up to the last try.
 type streak struct {
 	failures int
 	began    time.Time // when the first of them failed
 }
 
-// streakOf goes on where the record ends: a new leader counts on.
+// streakOf continues the streak that is recorded, so that a new leader counts on.
 func streakOf(before api.SourceStatus) streak {
 	s := streak{failures: before.Failures, began: before.Failing}
 	if !before.OK && s.began.IsZero() {
@@ -22,10 +22,10 @@ func streakOf(before api.SourceStatus) streak {
 	return s
 }
 
-// judge counts the failures of each source, and says of each that did not answer
-// whether it is away: since it has failed for long enough, or because it never
-// answered, so that there is nothing to stand on meanwhile. What was away stays so
-// until it answers.
+// judge counts the failures of each source and decides which sources are away. A
+// source is away when it has failed for long enough and often enough. A source
+// that has never answered is away at once, since the graph has nothing of it. A
+// source stays away until it answers.
 func (m *Mapper) judge(results []result, now time.Time) {
 	for i := range results {
 		r := &results[i]
@@ -47,7 +47,7 @@ func (m *Mapper) judge(results []result, now time.Time) {
 	}
 }
 
-// note takes down which sources' answers are in the record.
+// note remembers which sources' answers have been recorded.
 func (m *Mapper) note(results []result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -58,9 +58,9 @@ func (m *Mapper) note(results []result) {
 	}
 }
 
-// Unread names the sources of which this mapper has recorded no answer yet, sorted:
-// what the graph has of them is what an earlier leader recorded. It may be called at
-// any time.
+// Unread names the sources of which this mapper has recorded no answer yet,
+// sorted. What the graph holds of them was recorded by an earlier leader. It may
+// be called at any time.
 func (m *Mapper) Unread() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -8,15 +8,15 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// ways is which gateways edges run through.
+// ways knows which gateways each edge runs through.
 type ways struct {
 	through map[graph.Pair][]string // as seen in this round
 	behind  map[string]string       // service → gateway
 	mine    map[string]bool         // all gateways that this round knows
 }
 
-// of returns the gateways of an edge. What a load balancer was seen to pass on
-// in an earlier round is kept for as long as that balancer is one.
+// of returns the gateways of an edge. A load balancer that was seen on the edge in
+// an earlier round stays, as long as it is configured as a load balancer.
 func (w ways) of(pair graph.Pair, before []string) []string {
 	list := slices.Clone(w.through[pair])
 	for _, g := range before {
@@ -31,15 +31,15 @@ func (w ways) of(pair graph.Pair, before []string) []string {
 	return slices.Compact(list)
 }
 
-// collapse takes gateways and load balancers out of the edges: who calls one
-// depends on what is behind it.
+// collapse takes gateways and load balancers out of the edges: whoever calls one
+// depends on the services behind it.
 //
-// What the mesh's own passing gateways are seen to reach is told by their
-// callers' proxies too, by name, so it is dropped. A load balancer that the
-// configuration names is joined: each caller with each callee. With one caller
-// or one callee that is certain. With several of both nobody can tell which
-// caller needs which callee, so the pair is only declared, unless something
-// else names it.
+// What a passing gateway of the mesh reaches is dropped, since the callers'
+// proxies report the same traffic with the name of the service. A load balancer
+// that the configuration names is replaced by edges from each caller to each
+// callee. With one caller or one callee these edges are certain. With several of
+// both nobody can tell which caller needs which callee, so such an edge is only
+// declared, unless other evidence names the pair.
 func collapse(evidence map[graph.Pair][]api.Evidence, results []result, s settings) ways {
 	w := ways{through: make(map[graph.Pair][]string), behind: make(map[string]string), mine: make(map[string]bool)}
 	passing := make(map[string]bool)
@@ -116,7 +116,7 @@ func (w ways) balance(evidence map[graph.Pair][]api.Evidence, g string) {
 	}
 }
 
-// dependency reports whether something says that the one needs the other.
+// dependency reports whether some evidence says that one service needs the other.
 func dependency(list []api.Evidence) bool {
 	return slices.ContainsFunc(list, func(e api.Evidence) bool {
 		return e.Class == api.EvidenceObserved || e.Class == api.EvidenceDeclared

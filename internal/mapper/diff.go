@@ -11,26 +11,29 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// rateChange is the factor by which a rate must change to be worth a record
-// before it is due for a refresh anyway.
+// rateChange is the factor by which a rate must change to be recorded before its
+// next refresh.
 const rateChange = 2
 
-// rateFloor is the rate, in bytes per second, below which a change says
-// nothing: a few keep-alive packets.
+// rateFloor is the rate, in bytes per second, below which a change means nothing:
+// a few keep-alive packets.
 const rateFloor = 100
 
 const (
-	// perEdge spreads the refresh of the edges: 100 of them a second, 50 kB.
+	// perEdge paces the refresh of a large graph to 100 edges, or 50 kB, a
+	// second.
 	perEdge = 10 * time.Millisecond
-	// manyEdges is the size from which figures are only recorded with a refresh.
+	// manyEdges is the number of edges above which figures are recorded with a
+	// refresh only.
 	manyEdges = 5_000
-	// maxDelta bounds what one event of the record lists of each kind. What does
-	// not fit is counted, and a diff over it says that it is cut.
+	// maxDelta bounds how many changes of each kind one recorded event lists.
+	// Further changes are counted, and a diff over such an event says that it is
+	// incomplete.
 	maxDelta = 200
 )
 
-// diff says what must be recorded so that r becomes next. Rates and last sights
-// move all the time and are recorded only when they matter.
+// diff returns the change that turns r into next. Rates and last sights move all
+// the time, so it contains them only when they have moved far or are old.
 func (r *recorded) diff(next *recorded, now time.Time, s settings) api.GraphChange {
 	change := api.GraphChange{At: now}
 	refresh := s.refresh // of the sources, which are few
@@ -100,8 +103,8 @@ func order(c *api.GraphChange) {
 	slices.SortFunc(c.Sources, func(a, b api.SourceStatus) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-// edgeChanged reports whether an edge differs in what it says, or in a figure
-// that has moved far or become old.
+// edgeChanged reports whether an edge says something else, or has a figure that
+// has moved far or is old.
 func edgeChanged(have, next api.Edge, s settings) bool {
 	if have.State != next.State || len(have.Evidence) != len(next.Evidence) || !slices.Equal(have.Via, next.Via) {
 		return true
@@ -121,8 +124,9 @@ func edgeChanged(have, next api.Edge, s settings) bool {
 	return false
 }
 
-// paced makes records rarer in a large graph: at about 500 bytes an edge, 200,000
-// edges once a minute would be two megabytes a second in the log.
+// paced makes records rarer in a large graph. An edge is about 500 bytes, so
+// recording 200,000 edges once a minute would write two megabytes a second to the
+// log.
 func (s settings) paced(edges int) settings {
 	s.refresh = max(s.refresh, time.Duration(edges)*perEdge)
 	s.figures = edges <= manyEdges
@@ -135,9 +139,9 @@ func rateMoved(have, next float64) bool {
 	return high > rateFloor && high > rateChange*low
 }
 
-// sourceChanged ignores that an error is worded differently each time, and
-// keeps the last good answer, or the count of failures, fresh to within the refresh
-// time.
+// sourceChanged reports whether a source's status must be recorded. The wording of
+// an error is no change. The last good answer, or the count of failures, is
+// recorded again once it is older than refresh.
 func sourceChanged(have, next api.SourceStatus, now time.Time, refresh time.Duration) bool {
 	switch {
 	case have.OK != next.OK, have.Partial != next.Partial, (have.Failures > 0) != (next.Failures > 0):
@@ -148,10 +152,11 @@ func sourceChanged(have, next api.SourceStatus, now time.Time, refresh time.Dura
 	return next.OK && now.Sub(have.LastOK) > refresh
 }
 
-// same compares what is stored and read back: nil and empty are the same there.
+// same reports whether two values are stored as the same. The store does not tell
+// nil from empty.
 func same(a, b any) bool { return reflect.DeepEqual(normal(a), normal(b)) }
 
-// normal drops the difference between nil and empty.
+// normal turns empty slices and maps into nil.
 func normal(v any) any {
 	switch x := v.(type) {
 	case api.Service:
@@ -175,9 +180,10 @@ func emptyNil[T any](list []T) []T {
 	return list
 }
 
-// split cuts a change into pieces of a bounded size; an empty change makes
-// none. Services and targets go before the edges that name them, and a source is
-// called whole only when all that it said has been recorded.
+// split cuts a change into pieces of a bounded size; an empty change has none.
+// Services and targets come before the edges that name them. The statuses of
+// sources come last, so that a source is recorded as whole only after all its
+// facts.
 func split(c api.GraphChange) []api.GraphChange {
 	var pieces []api.GraphChange
 	cut := func(n int, fill func(piece *api.GraphChange, from, to int)) {
@@ -219,8 +225,7 @@ func total(c api.GraphChange) int {
 		len(c.Targets) + len(c.RemoveTargets) + len(c.Sources) + len(c.RemoveSources)
 }
 
-// graph returns what is recorded as the public noun, sorted; for tests and for
-// a look at the mapper's own picture.
+// graph returns the recorded graph in the form of the API, sorted. Tests use it.
 func (r *recorded) graph() api.Graph {
 	c := api.GraphChange{
 		Edges:    slices.Collect(maps.Values(r.edges)),

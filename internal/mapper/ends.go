@@ -9,16 +9,16 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Ends are patterns of addresses and names that traffic may go to or come from
-// without being a service: what is known to be outside of the application.
+// Ends are patterns of addresses and names outside of the application. Traffic to
+// or from them has no service at that end.
 type Ends struct {
 	ranges []netip.Prefix
 	names  []*regexp.Regexp
 }
 
 // ParseEnds reads patterns: an address, a range of addresses such as 10.0.0.0/8,
-// or a name in which * stands for anything. A pattern that fits every end is
-// refused, for then no source would ever be partial.
+// or a name in which * stands for any text. It refuses a pattern that matches
+// every end, since no source would ever be partial then.
 func ParseEnds(patterns []string) (Ends, error) {
 	var e Ends
 	for _, text := range patterns {
@@ -42,7 +42,7 @@ func ParseEnds(patterns []string) (Ends, error) {
 	return e, nil
 }
 
-// Match reports whether an end, with or without a port, is one of them.
+// Match reports whether an end, with or without a port, matches a pattern.
 func (e Ends) Match(end string) bool {
 	host, _, err := net.SplitHostPort(end)
 	if err != nil {

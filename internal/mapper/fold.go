@@ -24,12 +24,12 @@ type settings struct {
 	figures      bool     // whether a rate that moves is worth a record
 }
 
-// sidecarSuffix ends the name under which a mesh proxy is registered for its
-// service.
+// sidecarSuffix is the end of the name under which a service's mesh proxy is
+// registered.
 const sidecarSuffix = "-sidecar-proxy"
 
-// service returns the name that a service is known by in the graph, or "" when
-// it is not part of the application.
+// service returns the name of a service in the graph. It is empty when the service
+// is not part of the application.
 func (s settings) service(name string) string {
 	name = strings.TrimSuffix(name, sidecarSuffix)
 	if s.ignore[name] {
@@ -38,7 +38,7 @@ func (s settings) service(name string) string {
 	return name
 }
 
-// recorded is a graph by key, as the replicated state has it or should have it.
+// recorded is a graph indexed by key.
 type recorded struct {
 	edges    map[graph.Pair]api.Edge
 	services map[string]api.Service
@@ -68,7 +68,7 @@ func newRecorded(g api.Graph) *recorded {
 	return r
 }
 
-// apply brings the graph up to date with a change that was recorded.
+// apply applies a change that was recorded.
 func (r *recorded) apply(c api.GraphChange) {
 	for _, e := range c.Edges {
 		r.edges[graph.Pair{From: e.From, To: e.To}] = e
@@ -96,7 +96,7 @@ func (r *recorded) apply(c api.GraphChange) {
 	}
 }
 
-// fold makes the graph of this round from the answers and the graph before.
+// fold makes this round's graph out of the answers and the recorded graph.
 func fold(before *recorded, results []result, now time.Time, s settings) *recorded {
 	next := newRecorded(api.Graph{})
 	evidence := make(map[graph.Pair][]api.Evidence)
@@ -155,8 +155,8 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 	return next
 }
 
-// forgive lets a source of the mesh's traffic be silent where there is no mesh:
-// nothing is missing then.
+// forgive clears the partial mark of traffic sources that report nothing where
+// there is no mesh. Without a mesh nothing is missing.
 func forgive(next *recorded, results []result) {
 	for _, r := range results {
 		mesh := len(r.facts.Behind) > 0 || (r.name == SourceUpstreams && len(r.facts.Evidence) > 0)
@@ -174,7 +174,7 @@ func forgive(next *recorded, results []result) {
 	}
 }
 
-// join puts two remarks one after the other.
+// join joins two remarks.
 func join(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
@@ -182,7 +182,7 @@ func join(a, b string) string {
 	return a + "; " + b
 }
 
-// terms is what the states of pairs depend on besides their evidence.
+// terms returns what the states of all pairs depend on besides their evidence.
 func terms(next *recorded, results []result, now time.Time, s settings) graph.Terms {
 	t := graph.Terms{Now: now, StaleAfter: s.staleAfter}
 	for _, r := range results {
@@ -202,8 +202,9 @@ func terms(next *recorded, results []result, now time.Time, s settings) graph.Te
 	return t
 }
 
-// permit adds the governing permission to every pair that anything names. It
-// runs after all evidence is in, since a wildcard only counts for such pairs.
+// permit adds to every pair the permission that governs it. It runs after all
+// other evidence is collected, since a wildcard says something only about pairs
+// that other evidence names.
 func permit(r result, evidence map[graph.Pair][]api.Evidence, transparent map[string]bool, s settings) {
 	pairs := make([]graph.Pair, 0, len(evidence))
 	for pair, list := range evidence {
@@ -221,11 +222,12 @@ func permit(r result, evidence map[graph.Pair][]api.Evidence, transparent map[st
 	}
 }
 
-// reachable is added to an intention that makes its destination an upstream of a
-// transparent proxy. Where the default allows, every service is one.
+// reachable is added to the detail of an intention that makes its destination an
+// upstream of a transparent proxy. It is not added where the default allows, since
+// every service is an upstream there.
 const reachable = ", which its transparent proxy may reach"
 
-// transparentServices names those that need no upstream for what they call.
+// transparentServices names the services whose proxies need no declared upstream.
 func transparentServices(results []result) map[string]bool {
 	names := make(map[string]bool)
 	for _, r := range results {
@@ -236,13 +238,14 @@ func transparentServices(results []result) map[string]bool {
 	return names
 }
 
-// oneWayAfter is how long a pair must have been allowed before what is sent
-// without an answer proves anything: what was refused just before is still in
-// the window of the rates.
+// oneWayAfter is how long a pair must have been allowed before bytes without an
+// answer count as traffic. The window of the rates still holds bytes that were
+// refused just before the pair was allowed.
 const oneWayAfter = 2 * time.Minute
 
-// oneWay takes what was sent without an answer as traffic where a permission has
-// allowed it for a while: nobody refused it, the callee has nothing to say.
+// oneWay turns attempts into observed traffic where a permission has allowed the
+// pair for a while. Such bytes had no answer because the callee sends none, not
+// because somebody refused them.
 func oneWay(list, before []api.Evidence, now time.Time) {
 	allowed := slices.ContainsFunc(list, func(e api.Evidence) bool {
 		return e.Class == api.EvidenceAllowed && slices.ContainsFunc(before, func(o api.Evidence) bool {
@@ -259,8 +262,8 @@ func oneWay(list, before []api.Evidence, now time.Time) {
 	}
 }
 
-// joinShared moves a shared node, which has no direction, to the edge that the
-// two services already have, if they have one the other way round.
+// joinShared moves evidence of a shared node, which has no direction, to the
+// reverse pair when only that pair has other evidence.
 func joinShared(evidence map[graph.Pair][]api.Evidence) {
 	for pair, list := range evidence {
 		back := graph.Pair{From: pair.To, To: pair.From}
@@ -275,7 +278,7 @@ func onlyShared(list []api.Evidence) bool {
 	return !slices.ContainsFunc(list, func(e api.Evidence) bool { return e.Class != api.EvidenceShared })
 }
 
-// status says how far a source can be trusted now.
+// status returns how far a source can be trusted now.
 func status(before api.SourceStatus, r result, now time.Time) api.SourceStatus {
 	next := api.SourceStatus{Name: r.name, OK: !r.away, Since: before.Since, FirstOK: before.FirstOK, LastOK: before.LastOK}
 	switch {
@@ -301,7 +304,7 @@ func status(before api.SourceStatus, r result, now time.Time) api.SourceStatus {
 	return next
 }
 
-// addServices joins the services of one source into the graph.
+// addServices merges the services of one source into the graph.
 func (r *recorded) addServices(list []api.Service, s settings) {
 	for _, service := range list {
 		service.Name = s.service(service.Name)
@@ -311,9 +314,9 @@ func (r *recorded) addServices(list []api.Service, s settings) {
 	}
 }
 
-// join merges what two sources say about one service. Nomad knows the nodes;
-// the larger count of instances is right, since a catalog lags behind; and a
-// service is as healthy as the source that checks it says.
+// join merges what two sources say about one service. The nodes are Nomad's. The
+// larger count of instances is taken, since a catalog lags behind. The health is
+// the one of the source that checks it.
 func (r *recorded) join(name string, s api.Service) {
 	have, ok := r.services[name]
 	if !ok {
@@ -329,8 +332,8 @@ func (r *recorded) join(name string, s api.Service) {
 	r.services[name] = have
 }
 
-// nameEnds gives an edge's ends a service each, so that a graph never speaks of
-// a service that it does not list.
+// nameEnds adds a service for each end of an edge that has none, so that an edge
+// never names a service that the graph does not list.
 func (r *recorded) nameEnds(e api.Edge) {
 	for _, name := range append([]string{e.From, e.To}, e.Via...) {
 		if _, ok := r.services[name]; !ok {

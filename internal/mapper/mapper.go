@@ -1,13 +1,13 @@
-// Package mapper keeps the application graph up to date: it asks every source
-// of facts, folds the answers into services and edges with evidence, and hands
-// what changed to a recorder.
+// Package mapper keeps the application graph up to date. It asks every source for
+// facts, folds the answers into services and edges with evidence, and gives the
+// changes to a recorder.
 //
-// It runs on the leader. Each term of leadership starts from the graph in the
-// replicated state with a full pass. A source that does not answer keeps its
-// last good evidence; since when and why is in the graph's source statuses.
+// It runs on the leader. Each term begins with a full round on the graph in the
+// replicated state. A source that does not answer keeps its last good evidence;
+// its status in the graph says since when and why.
 //
 // Goroutines: Run starts one for each watch, and one for each source in each
-// round; it waits for the round's before it folds, and for all before it
+// round. It waits for the sources before it folds, and for all of them before it
 // returns.
 package mapper
 
@@ -28,43 +28,43 @@ import (
 const (
 	// DefaultInterval finds a change in Consul within five seconds.
 	DefaultInterval = 5 * time.Second
-	// DefaultTimeout lets a busy source answer late; a silent one delays the
-	// others by this much.
+	// DefaultTimeout is how long a source may take. A source that does not answer
+	// delays the round by this much.
 	DefaultTimeout = 8 * time.Second
-	// DefaultKeepObserved is how long traffic that was seen once proves an edge:
-	// 90 days cover what runs once in a quarter of a year.
+	// DefaultKeepObserved is how long observed traffic proves an edge. 90 days
+	// cover what runs once in a quarter.
 	DefaultKeepObserved = 90 * 24 * time.Hour
-	// DefaultStaleAfter is how long a declaration may go without traffic: a month
+	// DefaultStaleAfter is how long a declaration may go without traffic. A month
 	// covers what runs monthly.
 	DefaultStaleAfter = 31 * 24 * time.Hour
-	// DefaultHalfLife is how long an edge that is not seen any more takes to lose
-	// half of its confidence: a week covers what runs on certain weekdays.
+	// DefaultHalfLife is how long an edge without traffic takes to lose half of
+	// its confidence. A week covers what runs on certain weekdays.
 	DefaultHalfLife = 7 * 24 * time.Hour
 	// DefaultRefresh is how old a recorded rate or last sight may get.
 	DefaultRefresh = time.Minute
-	// DefaultAwayAfter is how long a source must have failed to count as away: a
-	// restart of an agent, an election among Consul's servers and a busy minute are
-	// shorter.
+	// DefaultAwayAfter is how long a source must have failed to be away. The
+	// restart of an agent, an election among Consul's servers, and a busy minute
+	// are shorter.
 	DefaultAwayAfter = 30 * time.Second
-	// DefaultAwayTries is how many tries in a row it must have failed: one answer
-	// that took too long says little, whatever the interval.
+	// DefaultAwayTries is how many tries in a row a source must have failed to be
+	// away. One answer that is late says little.
 	DefaultAwayTries = 3
 	// DefaultMinBytes is the least traffic that counts, in bytes per second.
 	DefaultMinBytes = 1
 )
 
-// restFactor is how many times as long as folding took the mapper rests: a fifth
-// of one core at most, however large the graph. 20,000 services with 200,000
-// edges took 5 to 7 s to fold on two cores that had other work, and 0.3 s to see
-// that nothing is new.
+// restFactor is how many times the duration of a fold the mapper rests after it.
+// So folding takes a fifth of one core at most, however large the graph is. To
+// fold 20,000 services with 200,000 edges took 5 to 7 s on two busy cores. To see
+// that nothing is new took 0.3 s.
 const restFactor = 4
 
-// chunk is the most edges, services or targets of one recorded change: at about
-// 500 bytes each, a command stays around a megabyte.
+// chunk is the most edges, services or targets of one recorded change. Each takes
+// about 500 bytes, so a command is about a megabyte.
 const chunk = 2_000
 
-// Facts is what one source knows now. Evidence carries no times: the mapper
-// knows since when it holds.
+// Facts is what one source knows now. Its evidence has no times: the mapper adds
+// them.
 type Facts struct {
 	Evidence    map[graph.Pair][]api.Evidence
 	Flows       []graph.Flow       // traffic, whose ends may be addresses
@@ -80,11 +80,11 @@ type Facts struct {
 	Partial     string            // what is known to be missing, or ""
 }
 
-// Source is one place that facts come from.
+// Source is a place that facts come from.
 type Source interface {
-	// Name is the Source of its evidence and of its status.
+	// Name identifies the source in evidence and statuses.
 	Name() string
-	// Collect asks for everything, within the context's deadline.
+	// Collect returns all facts, within the context's deadline.
 	Collect(ctx context.Context) (Facts, error)
 }
 
@@ -93,13 +93,12 @@ type Recorder interface {
 	RecordGraph(ctx context.Context, change api.GraphChange) error
 }
 
-// State is where the graph of earlier rounds is read from.
+// State reads the recorded graph.
 type State interface {
 	Graph() api.Graph
 }
 
-// Watch calls wake whenever a source may have something new, until the context
-// ends.
+// Watch calls wake whenever a source may have changed, until the context ends.
 type Watch func(ctx context.Context, wake func())
 
 // Options configure a Mapper. Sources, Recorder and State are needed.
@@ -123,10 +122,10 @@ type Options struct {
 	IgnoreEnds   []string      // patterns, as ParseEnds takes them, of ends of traffic that are no services
 }
 
-// DefaultIgnore lists the services that belong to the stack itself.
+// DefaultIgnore lists the services of the stack itself.
 func DefaultIgnore() []string { return []string{"consul", "nomad", "nomad-client", "oakum"} }
 
-// Mapper keeps the graph. Use one for each term of leadership.
+// Mapper keeps the graph up to date. Each term of leadership uses a new one.
 type Mapper struct {
 	opt      Options
 	log      *slog.Logger
@@ -194,9 +193,9 @@ func orDefault[N time.Duration | float64 | int](n, fallback N) N {
 	return n
 }
 
-// Run makes a round at once, then at every interval and whenever a watch calls,
-// until the context ends; it returns the context's cause. A change that cannot
-// be recorded is found again in the next round.
+// Run makes a round at once, then at every interval and whenever a watch wakes it.
+// It runs until the context ends and returns the context's cause. When a change
+// can't be recorded, the next round finds it again.
 func (m *Mapper) Run(ctx context.Context) error {
 	m.recorded = newRecorded(m.opt.State.Graph())
 	woken := make(chan struct{}, 1)
@@ -233,7 +232,7 @@ func (m *Mapper) Run(ctx context.Context) error {
 	}
 }
 
-// round asks all sources once and records what is different.
+// round asks all sources once and records the changes.
 func (m *Mapper) round(ctx context.Context) error {
 	results := m.collect(ctx)
 	if ctx.Err() != nil {
@@ -262,7 +261,7 @@ func (m *Mapper) round(ctx context.Context) error {
 	return nil
 }
 
-// result is what became of one source in one round.
+// result is the answer, or the failure, of one source in one round.
 type result struct {
 	name  string
 	facts Facts
@@ -297,7 +296,7 @@ func (m *Mapper) collect(ctx context.Context) []result {
 	return results
 }
 
-// report logs each source that failed, was lost, or answers again.
+// report logs each source that has begun to fail, is away, or answers again.
 func (m *Mapper) report(next *recorded) {
 	for name, status := range next.sources {
 		before, known := m.recorded.sources[name]

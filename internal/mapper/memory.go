@@ -9,25 +9,27 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// keepAttempts is how long a refused attempt is remembered: long enough to be
-// seen by people, and gone when a patch on the next day is judged by new ones.
+// keepAttempts is how long a refused attempt is kept. A day is long enough for
+// people to see it, and it does not disturb the judgement of a patch on the next
+// day.
 const keepAttempts = 24 * time.Hour
 
-// hiddenFor is how long a declaration outlives that it was hidden: long enough
-// for somebody to give the token its rights back, short enough that what was
-// removed in the meantime does not stay for ever.
+// hiddenFor is how long a declaration is kept after a partial answer stopped to
+// contain it. A day is long enough to give a token its rights back, and what was
+// really removed does not stay for ever.
 const hiddenFor = 24 * time.Hour
 
-// retireAfter is how long the status of a source that is not configured any
-// more is kept, so that decisions say what they lack.
+// retireAfter is how long the status of a source is kept after it left the
+// configuration. Until then decisions say that it is missing.
 const retireAfter = 24 * time.Hour
 
-// gone is what the status of such a source says.
+// gone is the error in the status of a source that left the configuration.
 const gone = "it is not configured any more"
 
-// keepHidden keeps for a while what a source said of a pair by name, and does not
-// say now that part of its answer is missing: a token that lost its rights must
-// not make dependencies vanish. Its last sight is when it was missed first.
+// keepHidden keeps evidence that names a pair when the source's partial answer
+// does not contain it any more. A token that lost its rights must not make
+// dependencies vanish. The first answer without the evidence sets LastSeen, from
+// which hiddenFor counts.
 func keepHidden(before *recorded, source string, evidence map[graph.Pair][]api.Evidence, now time.Time) {
 	for pair, edge := range before.edges {
 		for _, e := range edge.Evidence {
@@ -44,7 +46,8 @@ func keepHidden(before *recorded, source string, evidence map[graph.Pair][]api.E
 			if now.Sub(e.LastSeen) > hiddenFor {
 				continue
 			}
-			// What a wildcard or the default says of the pair is no longer all there is.
+			// The kept evidence replaces what a wildcard or the default says
+			// about the pair.
 			rest := slices.DeleteFunc(evidence[pair], func(o api.Evidence) bool {
 				return o.Source == source && !o.Exact && (o.Class == api.EvidenceAllowed || o.Class == api.EvidenceDenied)
 			})
@@ -53,8 +56,9 @@ func keepHidden(before *recorded, source string, evidence map[graph.Pair][]api.E
 	}
 }
 
-// inherit takes over what an earlier term recorded from a source that has not
-// answered in this one. Services and targets carry no source, so they stay.
+// inherit copies the evidence that an earlier term recorded of a source that has
+// not answered in this term. Services and targets name no source, so all of them
+// are kept.
 func inherit(before, next *recorded, source string, evidence map[graph.Pair][]api.Evidence) {
 	for pair, edge := range before.edges {
 		for _, e := range edge.Evidence {
@@ -71,8 +75,8 @@ func inherit(before, next *recorded, source string, evidence map[graph.Pair][]ap
 	}
 }
 
-// keepObserved keeps traffic that was seen before and is not seen now, until it
-// is too old to prove anything. While its source is away nothing ages.
+// keepObserved keeps traffic that is not seen any more until it is too old to
+// prove an edge. Nothing ages while its source does not answer.
 func keepObserved(before *recorded, source string, fresh bool, evidence map[graph.Pair][]api.Evidence, now time.Time, s settings) {
 	for pair, edge := range before.edges {
 		for _, e := range edge.Evidence {
@@ -91,7 +95,7 @@ func keepObserved(before *recorded, source string, fresh bool, evidence map[grap
 	}
 }
 
-// keep is how long an evidence holds after its last sight.
+// keep is how long evidence is kept after its last sight.
 func (s settings) keep(e api.Evidence) time.Duration {
 	if e.Attempt {
 		return min(keepAttempts, s.keepObserved)
@@ -99,16 +103,16 @@ func (s settings) keep(e api.Evidence) time.Duration {
 	return s.keepObserved
 }
 
-// quiet is an evidence without what was measured.
+// quiet returns evidence without its figures.
 func quiet(e api.Evidence) api.Evidence {
 	e.BytesPerSecond, e.RequestsPerSecond, e.ErrorsPerSecond, e.LatencySeconds, e.Connections = 0, 0, 0, 0, 0
 	e.Endpoints, e.Healthy = 0, 0
 	return e
 }
 
-// stamp sets the times: first seen is kept from the record, last seen is now
-// for traffic that flows, and its day is marked. What stands written has no
-// last sight: it holds as long as it is there.
+// stamp sets the times of evidence. The first sight is kept from the record. The
+// last sight of traffic is now, and its day is marked. A declaration or permission
+// gets no last sight, since it holds as long as its source contains it.
 func stamp(list, before []api.Evidence, now time.Time, s settings) {
 	const day = 24 * time.Hour
 	keep := int((s.keepObserved + day - 1) / day)
@@ -131,10 +135,10 @@ func stamp(list, before []api.Evidence, now time.Time, s settings) {
 	}
 }
 
-// retire keeps the status of a source that an earlier configuration had, for a
-// while: what it said is gone, and a decision must be able to say so. It
-// returns the names of all such sources, for the traffic that they saw is true
-// all the same.
+// retire keeps for a while the status of a source that left the configuration, so
+// that a decision can name it. It returns the names of all sources of recorded
+// evidence that are not configured. The traffic that they observed is kept, since
+// it is still true.
 func retire(before, next *recorded, now time.Time) []string {
 	var names []string
 	known := make(map[string]bool)

@@ -9,7 +9,7 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// placement gathers services from targets.
+// placement derives services from targets.
 type placement struct {
 	services  map[string]*api.Service
 	on        map[string]map[string]int  // service → node → instances
@@ -27,11 +27,12 @@ func newPlacement() *placement {
 	}
 }
 
-// hostVolume begins a volume that is a directory of a node; each node has its own.
+// hostVolume is the prefix of a volume that is a directory of a node. Each node
+// has its own.
 const hostVolume = "host/"
 
-// add counts a target's instances for each service that it registers. What it
-// wants to run counts as instances even while some are being replaced.
+// add adds a target's instances to each service that it registers. A service has
+// as many instances as the target wants, also while some are being replaced.
 func (p *placement) add(t api.Target, instances []graph.Instance, volumes []string) {
 	for _, name := range t.Services {
 		if strings.HasSuffix(name, sidecarSuffix) {
@@ -55,7 +56,7 @@ func (p *placement) add(t api.Target, instances []graph.Instance, volumes []stri
 	}
 }
 
-// stand counts one instance of a service.
+// stand adds one instance to a service.
 func (p *placement) stand(name string, s *api.Service, in graph.Instance, volumes []string) {
 	if in.Healthy {
 		s.Healthy++
@@ -73,8 +74,8 @@ func (p *placement) stand(name string, s *api.Service, in graph.Instance, volume
 		p.in[name][in.Rack]++
 		p.racks[in.Rack] = true
 	}
-	// An allocation of several services is known by the first of them: who looks
-	// it up wants to know which application it belongs to.
+	// An allocation with several services stands for the first of them: whoever
+	// looks it up wants to know the application.
 	for _, key := range append(in.Addresses, in.ID) {
 		if have, ok := p.addresses[key]; !ok || name < have {
 			p.addresses[key] = name
@@ -95,9 +96,9 @@ func (p *placement) list() []api.Service {
 	return list
 }
 
-// shared pairs services that stand or fall together: both have at least half of
-// their instances on the same node or in the same rack, or both use the same
-// volume. Where there is one node or rack only, to share it says nothing.
+// shared pairs services that fail together: both have at least half of their
+// instances on the same node or in the same rack, or both use the same volume.
+// With a single node, or a single rack, a shared one says nothing.
 func (p *placement) shared() map[graph.Pair][]api.Evidence {
 	out := make(map[graph.Pair][]api.Evidence)
 	if len(p.nodes) > 1 {
@@ -116,8 +117,8 @@ func (p *placement) shared() map[graph.Pair][]api.Evidence {
 	return out
 }
 
-// leaning lists, for each place, the services with at least half of their
-// instances there, ascending.
+// leaning lists for each place the services with at least half of their instances
+// there, ascending.
 func leaning(on map[string]map[string]int) map[string][]string {
 	out := make(map[string][]string)
 	for _, name := range slices.Sorted(maps.Keys(on)) {

@@ -9,26 +9,26 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// quietFor is how long rounds in which no source says anything new may pass
-// without being folded: what only time changes, such as a declaration that
-// becomes stale, is then late by as much.
+// quietFor is the longest time between two folds while no source says anything
+// new. A change that only time makes, such as a declaration that becomes stale, is
+// late by at most this much.
 const quietFor = time.Minute
 
-// quiescence tells a round that says what the last one said. Only graphs of many
-// edges need it: in a small one each figure may be worth a record, and folding
-// costs little.
+// quiescence recognises a round whose answers are the same as in the round before.
+// Only graphs of many edges use it. In a small graph each figure may have to be
+// recorded, and folding costs little.
 type quiescence struct {
 	seed    maphash.Seed
 	imprint uint64
 	folded  time.Time // when a fold of that imprint changed nothing; zero after one that did
 }
 
-// quiet reports whether answers with this imprint need not be folded.
+// quiet reports whether a round with this imprint need not be folded.
 func (q *quiescence) quiet(imprint uint64, edges int, now time.Time) bool {
 	return edges > manyEdges && !q.folded.IsZero() && imprint == q.imprint && now.Sub(q.folded) < quietFor
 }
 
-// note takes down what became of a fold.
+// note remembers whether a fold changed something.
 func (q *quiescence) note(imprint uint64, changed bool, now time.Time) {
 	q.imprint, q.folded = imprint, now
 	if changed {
@@ -36,9 +36,9 @@ func (q *quiescence) note(imprint uint64, changed bool, now time.Time) {
 	}
 }
 
-// imprint sums up a hash of everything in the answers that the graph of many
-// edges depends on. Rates are left out: there they are recorded by their age
-// only. The sum does not depend on the order of maps and lists.
+// imprint is a hash of everything in the answers that a graph of many edges
+// depends on. It leaves rates out, since such a graph records rates with a refresh
+// only. It is a sum, so it does not depend on the order of maps and lists.
 type imprint struct {
 	seed maphash.Seed
 	sum  uint64
@@ -86,7 +86,7 @@ func imprintOf(seed maphash.Seed, results []result, s settings) uint64 {
 	return p.sum
 }
 
-// evidence adds what a pair's evidence says, without how much.
+// evidence adds evidence of a pair without its figures.
 func (p *imprint) evidence(source string, pair graph.Pair, raw bool, e api.Evidence, s settings) {
 	add(p, source, struct {
 		pair             graph.Pair

@@ -10,7 +10,7 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// Names of the sources, as they stand in evidence and statuses.
+// Names of the sources in evidence and statuses.
 const (
 	SourceIntentions = "consul-intentions"
 	SourceUpstreams  = "consul-upstreams"
@@ -20,30 +20,30 @@ const (
 	SourcePolicy     = graph.SourcePolicy
 )
 
-// maxSharedPairs bounds the pairs of services that are told apart by sharing a
-// place; criticality lists them by service anyway.
+// maxSharedPairs bounds the pairs that are evidence of a shared place. Criticality
+// lists shared places by service anyway.
 const maxSharedPairs = 2_000
 
-// Mesh is what the mapper asks of Consul. Each answer says in partial what is
-// known to be missing from it.
+// Mesh is the part of Consul that the mapper reads. In each answer partial says
+// which part of it is known to be missing.
 type Mesh interface {
 	Intentions(ctx context.Context) (p graph.Permissions, partial string, err error)
 	Mesh(ctx context.Context) (m graph.Mesh, partial string, err error)
 }
 
-// Traffic is what the mapper asks of one family of metrics in Prometheus.
-// silent says that it answers and has no such metrics at all.
+// Traffic reads one family of metrics. silent says that the store answers and has
+// no metrics of the family.
 type Traffic interface {
 	Flows(ctx context.Context) (flows []graph.Flow, partial string, silent bool, err error)
 }
 
-// Cluster is what the mapper asks of Nomad.
+// Cluster is the part of Nomad that the mapper reads.
 type Cluster interface {
 	Layout(ctx context.Context) (graph.Layout, error)
 	Directory(ctx context.Context) (graph.Directory, error)
 }
 
-// source makes a Source of a name and a function.
+// source is a Source made of a name and a function.
 type source struct {
 	name    string
 	collect func(ctx context.Context) (Facts, error)
@@ -55,12 +55,12 @@ func (s source) Name() string { return s.name }
 // Collect implements Source.
 func (s source) Collect(ctx context.Context) (Facts, error) { return s.collect(ctx) }
 
-// NewSource returns a source that asks a function.
+// NewSource returns a source that calls a function.
 func NewSource(name string, collect func(ctx context.Context) (Facts, error)) Source {
 	return source{name: name, collect: collect}
 }
 
-// Intentions is the source of what the mesh allows and forbids.
+// Intentions is the source of the mesh's permissions.
 func Intentions(mesh Mesh) Source {
 	return NewSource(SourceIntentions, func(ctx context.Context) (Facts, error) {
 		p, partial, err := mesh.Intentions(ctx)
@@ -68,8 +68,8 @@ func Intentions(mesh Mesh) Source {
 	})
 }
 
-// Upstreams is the source of what proxies, routes and gateways declare, and of
-// the services in the catalog with their health.
+// Upstreams is the source of what proxies, routes and gateways declare, and of the
+// catalog's services with their health.
 func Upstreams(mesh Mesh) Source {
 	return NewSource(SourceUpstreams, func(ctx context.Context) (Facts, error) {
 		m, partial, err := mesh.Mesh(ctx)
@@ -101,13 +101,13 @@ func Observed(name string, traffic Traffic) Source {
 	})
 }
 
-// Dependency is an edge that somebody wrote down.
+// Dependency is an edge that a person has declared in the configuration.
 type Dependency struct {
 	Name     string // of the block
 	From, To string
 }
 
-// Declared is the source of written dependencies; list is asked each round.
+// Declared is the source of declared dependencies. It calls list in each round.
 func Declared(list func() ([]Dependency, error)) Source {
 	return NewSource(SourcePolicy, func(context.Context) (Facts, error) {
 		written, err := list()
@@ -124,8 +124,8 @@ func Declared(list func() ([]Dependency, error)) Source {
 	})
 }
 
-// Directory is the source of Nomad's own service catalog, and of what jobs
-// look up in it or in Consul's.
+// Directory is the source of Nomad's own service catalog, and of the services that
+// jobs look up in a catalog.
 func Directory(cluster Cluster) Source {
 	return NewSource(SourceServices, func(ctx context.Context) (Facts, error) {
 		d, err := cluster.Directory(ctx)
@@ -162,8 +162,8 @@ func Directory(cluster Cluster) Source {
 	})
 }
 
-// Placement is the source of targets, of the services behind them, and of what
-// shares a node, a rack or a volume.
+// Placement is the source of targets, of their services, and of the nodes, racks
+// and volumes that services share.
 func Placement(cluster Cluster) Source {
 	return NewSource(SourcePlacement, func(ctx context.Context) (Facts, error) {
 		layout, err := cluster.Layout(ctx)

@@ -10,8 +10,7 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// book is who stands behind each address and allocation, as all sources that
-// are known say.
+// book maps each address and allocation to its service, by all known answers.
 func book(results []result) map[string]string {
 	all := make(map[string]string)
 	for _, r := range results {
@@ -22,7 +21,8 @@ func book(results []result) map[string]string {
 	return all
 }
 
-// unmapped counts flows whose ends nobody knows and nobody has said to be outside.
+// unmapped counts flows with an end that is neither a known service nor declared
+// to be outside.
 type unmapped struct {
 	total, lost int
 	example     string // the first of them
@@ -36,7 +36,7 @@ func (u unmapped) String() string {
 	return fmt.Sprintf("%d of %d flows have an end that no service is known for, such as %s", u.lost, u.total, u.example)
 }
 
-// take adds what one source says to the evidence.
+// take adds the evidence and flows of one source to the evidence of all.
 func take(r result, evidence map[graph.Pair][]api.Evidence, addresses map[string]string, s settings) unmapped {
 	add := func(pair graph.Pair, e api.Evidence) {
 		if e.Attempt || e.Class == api.EvidenceObserved {
@@ -74,7 +74,7 @@ func take(r result, evidence map[graph.Pair][]api.Evidence, addresses map[string
 	return lost
 }
 
-// alive reports whether what was measured is traffic at all.
+// alive reports whether the figures are high enough to count as traffic.
 func (s settings) alive(e api.Evidence) bool {
 	if e.Attempt {
 		return e.ErrorsPerSecond > 0 || e.BytesPerSecond >= s.minBytes
@@ -85,8 +85,8 @@ func (s settings) alive(e api.Evidence) bool {
 // allocation finds an allocation's ID in a label such as a container's path.
 var allocation = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
-// translate says which service stands behind an address or a label that holds
-// an allocation's ID; "" when nobody knows.
+// translate returns the service of an address, or of a label that contains an
+// allocation's ID. It is empty when no service is known.
 func translate(raw string, addresses map[string]string) string {
 	if name, ok := addresses[raw]; ok {
 		return name

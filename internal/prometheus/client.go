@@ -1,6 +1,6 @@
-// Package prometheus is the only package that speaks to Prometheus, or to any
-// store with its query API. It runs instant queries with bounded answers and
-// reads the traffic that mesh proxies report. It takes no decision.
+// Package prometheus is the only package that queries Prometheus, or another store
+// with its query API. It makes instant queries with bounded answers, and reads the
+// traffic that mesh proxies report. It decides nothing.
 package prometheus
 
 import (
@@ -22,18 +22,17 @@ import (
 )
 
 const (
-	// defaultTimeout bounds one query; a fleet-wide sum over 30 s takes well
-	// under a second on the store that it was written for.
+	// defaultTimeout bounds one query. A sum over the fleet's last 30 s takes
+	// well under a second.
 	defaultTimeout = 5 * time.Second
-	// maxSeries bounds one answer: four times the instances of the largest
-	// fleet would need more than one query could sensibly carry.
+	// maxSeries bounds the series of one answer.
 	maxSeries = 100_000
-	// maxBody bounds the bytes of an answer before they are parsed: 100,000
-	// series of about 600 bytes.
+	// maxBody bounds the bytes of an answer before they are parsed. 100,000
+	// series take about 600 bytes each.
 	maxBody = 64 << 20
 )
 
-// Config says where Prometheus is and who we are there.
+// Config says where Prometheus is and which credentials the client uses.
 type Config struct {
 	Address string        // URL
 	Token   func() string // bearer token, asked at each call; nil means none
@@ -101,8 +100,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// boundedBody fails, rather than ends, when an answer is too long: half of a
-// JSON text must not look like a server's mistake.
+// boundedBody returns an error when an answer is too long. If it ended instead,
+// the cut JSON would look like a fault of the server.
 type boundedBody struct {
 	body io.ReadCloser
 	left int64
@@ -121,9 +120,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *boundedBody) Close() error { return b.body.Close() }
 
-// Query runs one instant query at a time; the zero time means now. The answer
-// must be a vector (a scalar counts as one sample without labels). NaN and
-// infinite values are dropped. More than 100,000 series are an error.
+// Query makes one instant query. A zero time means now. The answer must be a
+// vector; a scalar counts as one sample without labels. Values that are NaN or
+// infinite are dropped. More than 100,000 series are an error.
 func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Sample, error) {
 	found, _, err := c.vector(ctx, promql, at)
 	if err != nil {
@@ -138,8 +137,8 @@ func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Samp
 	return samples, nil
 }
 
-// vector runs one instant query and returns all of its samples, with what the
-// store warns of.
+// vector makes one instant query and returns all samples, and the store's
+// warnings.
 func (c *Client) vector(ctx context.Context, promql string, at time.Time) ([]*model.Sample, []string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -169,7 +168,7 @@ func labels(m model.Metric) map[string]string {
 	return out
 }
 
-// shown is as much of a query as an error repeats.
+// shown is how many characters of a query an error repeats.
 const shown = 60
 
 func short(promql string) string {
@@ -179,7 +178,7 @@ func short(promql string) string {
 	return strings.ToValidUTF8(promql[:shown], "") + "..."
 }
 
-// explain turns an error of the query API into one of ours.
+// explain turns an error of the query API into an api.Error.
 func explain(promql string, err error) error {
 	code := api.CodeUnavailable
 	if known, ok := errors.AsType[*promv1.Error](err); ok {

@@ -9,7 +9,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Custom describes metrics that no preset knows.
+// Custom describes metrics for which there is no preset.
 type Custom struct {
 	Name     string
 	From, To string             // labels that name both ends
@@ -18,9 +18,9 @@ type Custom struct {
 	Queries  map[Measure]string // PromQL; $window stands for the window of rates
 }
 
-// NewFamily checks a description without asking anybody: the queries must be
-// PromQL, and what they group by must keep the labels of both ends. The error
-// names the query.
+// NewFamily checks a description without a call to the store: each query must be
+// PromQL, and its grouping must keep the labels of both ends. The error names the
+// query.
 func NewFamily(c Custom) (Family, error) {
 	f := Family{name: c.Name, raw: c.Raw, offMesh: !c.Mesh, from: end{service: c.From}, to: end{service: c.To}, parts: make(map[Measure]string)}
 	if c.From == "" || c.To == "" || c.From == c.To {
@@ -54,8 +54,8 @@ func NewFamily(c Custom) (Family, error) {
 }
 
 // drops reports whether an expression's outermost grouping loses a label. It
-// looks through what keeps the labels of its argument; of anything else the
-// answer will tell.
+// follows operators that keep the labels of their left side. It does not judge
+// other expressions; Flows reports the missing labels of their answers.
 func drops(e metricsql.Expr, label string) bool {
 	switch x := e.(type) {
 	case *metricsql.AggrFuncExpr:

@@ -17,32 +17,32 @@ import (
 )
 
 const (
-	// defaultWindow spans several scrapes at the usual 5 to 15 s, so that one lost
-	// scrape does not look like silence.
+	// defaultWindow covers several scrapes at the usual 5 to 15 s, so that one
+	// lost scrape does not look like silence.
 	defaultWindow = 30 * time.Second
-	// measureLabel tells the parts of one query apart.
+	// measureLabel distinguishes the parts of one query.
 	measureLabel = "oakum_measure"
-	// refusedShare is the share of a pair's requests from which it counts as
-	// refused altogether: what is let through for some requests is traffic.
+	// refusedShare is the share of refused requests from which on a pair counts
+	// as an attempt and not as traffic. Below it some requests were let through.
 	refusedShare = 0.999
 )
 
-// Traffic reads the flows of some families of metrics. It is safe for
-// concurrent use.
+// Traffic reads the flows of some families of metrics. It is safe for concurrent
+// use.
 type Traffic struct {
 	client   *Client
 	families []Family
 }
 
-// Traffic returns what reads the families. One query is made for each,
-// however large the graph.
+// Traffic returns a reader of some families. It makes one query for each family,
+// however large the graph is.
 func (c *Client) Traffic(families ...Family) *Traffic { return &Traffic{client: c, families: families} }
 
-// Flows reads the observed traffic between services, sorted by both ends.
-// Rates of zero are kept: the proxies are there and silent. A family that
-// nobody reports is no error; that nothing at all is reported is said by
-// silent. partial says what the answers lack: values that are no numbers,
-// series without the labels of both ends, and what the store itself warns of.
+// Flows reads the observed traffic between services, sorted by both ends. Rates of
+// zero are kept, since they show proxies without traffic. A family without metrics
+// is no error; silent says that no family has any. partial says what the answers
+// lack: values that are no numbers, series without the labels of both ends, and
+// the store's warnings.
 func (t *Traffic) Flows(ctx context.Context) (flows []graph.Flow, partial string, silent bool, err error) {
 	text := fmt.Sprintf("%ds", max(1, int(t.client.window.Round(time.Second)/time.Second)))
 	var lacks []string
@@ -71,7 +71,7 @@ func (t *Traffic) Flows(ctx context.Context) (flows []graph.Flow, partial string
 	return flows, strings.Join(lacks, "; "), silent, nil
 }
 
-// query joins the parts of a family into one.
+// query joins the queries of a family into one.
 func (f Family) query(text string) string {
 	var parts []string
 	for _, m := range measures() {
@@ -83,11 +83,11 @@ func (f Family) query(text string) string {
 	return strings.Join(parts, " or ")
 }
 
-// ends is a pair before it has its names.
+// ends is the pair of labels' values that samples are grouped by.
 type ends struct{ from, to string }
 
-// flows turns samples into one flow for each pair, and one more for a pair
-// whose requests are refused. bad says what was no use.
+// flows turns samples into one flow for each pair, and one more for a pair whose
+// requests are refused. bad describes the samples that can't be used.
 func (f Family) flows(samples []*model.Sample) (flows []graph.Flow, bad []string) {
 	pairs := make(map[ends]map[Measure]float64)
 	odd, nameless := 0, 0
@@ -146,12 +146,12 @@ func (f Family) flow(pair ends, m map[Measure]float64) []graph.Flow {
 	return []graph.Flow{flow, attempt}
 }
 
-// count is a number of endpoints; the store may hold any float.
+// count turns a float into a number of endpoints.
 func count(x float64) int { return int(math.Round(min(x, 1e6))) }
 
-// name is how the graph calls one end, or "". A service of another datacenter
-// than here, or of a peer, is beyond. Namespaces and partitions other than the
-// default ones stand before the name.
+// name is the name of one end in the graph, or "". A service of a peer, or of
+// another datacenter than here, gets that name after an @. A namespace or
+// partition that is not the default one stands before the name.
 func (e end) name(m model.Metric, here string) string {
 	label := func(name string) string {
 		if name == "" {

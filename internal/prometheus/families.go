@@ -8,7 +8,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Measure is what a query of a family tells about each pair.
+// Measure is a quantity that a family's query returns for each pair.
 type Measure string
 
 // Measures.
@@ -24,7 +24,7 @@ const (
 	Unanswered  Measure = "unanswered"  // bytes per second sent where nothing came back
 )
 
-// measures is every measure, in the order in which they are asked for.
+// measures lists every measure in the order of the queries.
 func measures() []Measure {
 	return []Measure{Bytes, Requests, Errors, Latency, Connections, Endpoints, Healthy, Attempts, Unanswered}
 }
@@ -34,8 +34,8 @@ func (m Measure) Known() bool {
 	return slices.Contains(measures(), m)
 }
 
-// end is how the labels of a series name one end of a pair. Of several
-// service labels the first that is not empty counts. The others are optional.
+// end names the labels that identify one end of a pair. The first service label
+// that is not empty counts. The others are optional.
 type end struct {
 	service, namespace, partition, datacenter, peer string
 	fallback                                        string // label of the service when the first is empty
@@ -51,8 +51,8 @@ func (e end) labels() []string {
 	return out
 }
 
-// Family is one kind of metrics that tell of traffic: one query for the whole
-// graph at once, made of one part for each measure.
+// Family is one kind of metrics about traffic. Its query covers the whole graph
+// and has one part for each measure.
 type Family struct {
 	name     string
 	from, to end
@@ -64,7 +64,7 @@ type Family struct {
 // window is replaced in queries.
 const window = "$window"
 
-// by is a sum of rates over the labels of both ends.
+// by lists the labels of both ends.
 func (f Family) by() string { return strings.Join(append(f.from.labels(), f.to.labels()...), ", ") }
 
 // Families are the names that Preset knows.
