@@ -179,7 +179,7 @@ func register(s *row) registration {
 			continue
 		}
 		name := graph.Name(or(u.DestinationPartition, s.Partition), or(u.DestinationNamespace, s.Namespace), u.DestinationName)
-		next := upstream{service: beyond(name, u.DestinationPeer, u.Datacenter, s.Datacenter)}
+		next := upstream{service: elsewhere(name, u.DestinationPeer, u.Datacenter, s.Datacenter)}
 		if u.DestinationType == consulapi.UpstreamDestTypePreparedQuery {
 			next = upstream{service: u.DestinationName, query: true}
 		}

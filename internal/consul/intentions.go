@@ -11,9 +11,9 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// nobody is a service name that no rule names. Asking whether it may call itself
+// unknownService is a service name that no rule names. Asking whether it may call itself
 // shows what holds where no rule matches.
-const nobody = "oakum-asks-for-the-default"
+const unknownService = "oakum-asks-for-the-default"
 
 // Intentions reads the permissions of the mesh: every service-intentions entry,
 // and the default. partial says what the token hides.
@@ -71,13 +71,13 @@ func (c *Client) Intentions(ctx context.Context) (p graph.Permissions, partial s
 // defaultPermission asks Consul what holds where no rule matches. It asks only
 // when no rule is for everything.
 func (c *Client) defaultPermission(ctx context.Context, p graph.Permissions) (api.EvidenceClass, error) {
-	if e, ok := p.Decide(graph.Pair{From: nobody, To: nobody}); ok {
+	if e, ok := p.Decide(graph.Pair{From: unknownService, To: unknownService}); ok {
 		return e.Class, nil
 	}
 	q, cancel := c.query(ctx)
 	defer cancel()
 	allowed, _, err := c.api.Connect().IntentionCheck(&consulapi.IntentionCheck{
-		Source: nobody, Destination: nobody, SourceType: consulapi.IntentionSourceConsul}, q)
+		Source: unknownService, Destination: unknownService, SourceType: consulapi.IntentionSourceConsul}, q)
 	if err != nil {
 		return "", explain("check the default intention", err)
 	}
@@ -87,11 +87,11 @@ func (c *Client) defaultPermission(ctx context.Context, p graph.Permissions) (ap
 	return api.EvidenceDenied, nil
 }
 
-// protocols holds the protocol of each service. The entry for everything holds the
+// protocols holds the protocol of each service. The entry for anyService holds the
 // default.
 type protocols map[string]string
 
-const everything = ""
+const anyService = ""
 
 // readProtocols reads the protocols from the services' defaults and from the
 // proxies' defaults.
@@ -110,7 +110,7 @@ func (c *Client) readProtocols(ctx context.Context, into protocols) (partial str
 			into[graph.Name(e.Partition, e.Namespace, e.Name)] = e.Protocol
 		case *consulapi.ProxyConfigEntry:
 			if p, ok := e.Config["protocol"].(string); ok {
-				into[everything] = p
+				into[anyService] = p
 			}
 		}
 	}
@@ -119,7 +119,7 @@ func (c *Client) readProtocols(ctx context.Context, into protocols) (partial str
 
 // http reports whether a service speaks a protocol with requests.
 func (p protocols) http(service string) bool {
-	switch or(p[service], p[everything]) {
+	switch or(p[service], p[anyService]) {
 	case "http", "http2", "grpc":
 		return true
 	}
@@ -192,11 +192,11 @@ func pattern(partition, namespace, name string) string {
 func (r reader) sources(s *consulapi.SourceIntention) []string {
 	if s.SamenessGroup == "" {
 		name := pattern(s.Partition, s.Namespace, s.Name)
-		return []string{beyond(name, s.Peer, "", "")}
+		return []string{elsewhere(name, s.Peer, "", "")}
 	}
 	var out []string
 	for _, m := range r.members[s.SamenessGroup] {
-		out = append(out, beyond(pattern(m.Partition, s.Namespace, s.Name), m.Peer, "", ""))
+		out = append(out, elsewhere(pattern(m.Partition, s.Namespace, s.Name), m.Peer, "", ""))
 	}
 	return out
 }

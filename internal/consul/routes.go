@@ -87,7 +87,7 @@ func (r *routes) add(e consulapi.ConfigEntry, here string) {
 func resolve(e *consulapi.ServiceResolverConfigEntry, here string) resolver {
 	var out resolver
 	if d := e.Redirect; d != nil {
-		out.redirect = beyond(graph.Name(or(d.Partition, e.Partition), or(d.Namespace, e.Namespace), or(d.Service, e.Name)), d.Peer, d.Datacenter, here)
+		out.redirect = elsewhere(graph.Name(or(d.Partition, e.Partition), or(d.Namespace, e.Namespace), or(d.Service, e.Name)), d.Peer, d.Datacenter, here)
 	}
 	for _, f := range e.Failover {
 		service := graph.Name(e.Partition, or(f.Namespace, e.Namespace), or(f.Service, e.Name))
@@ -95,11 +95,11 @@ func resolve(e *consulapi.ServiceResolverConfigEntry, here string) resolver {
 			out.failover = append(out.failover, service)
 		}
 		for _, dc := range f.Datacenters {
-			out.failover = append(out.failover, beyond(service, "", dc, here))
+			out.failover = append(out.failover, elsewhere(service, "", dc, here))
 		}
 		for _, t := range f.Targets {
 			name := graph.Name(or(t.Partition, e.Partition), or(t.Namespace, e.Namespace), or(t.Service, e.Name))
-			out.failover = append(out.failover, beyond(name, t.Peer, t.Datacenter, here))
+			out.failover = append(out.failover, elsewhere(name, t.Peer, t.Datacenter, here))
 		}
 	}
 	slices.Sort(out.failover)
@@ -107,8 +107,8 @@ func resolve(e *consulapi.ServiceResolverConfigEntry, here string) resolver {
 	return out
 }
 
-// beyond adds the peer, or the datacenter if it is not here, to a service's name.
-func beyond(name, peer, dc, here string) string {
+// elsewhere adds the peer, or the datacenter if it is not here, to a service's name.
+func elsewhere(name, peer, dc, here string) string {
 	switch {
 	case peer != "":
 		return name + graph.Beyond + peer

@@ -30,14 +30,14 @@ func (c *Client) transparent(ctx context.Context, scanned *catalog) ([]string, e
 			case *consulapi.ServiceConfigEntry:
 				modes[graph.Name(e.Partition, e.Namespace, e.Name)] = e.Mode
 			case *consulapi.ProxyConfigEntry:
-				modes[everything] = e.Mode
+				modes[anyService] = e.Mode
 			}
 		}
 	}
 	found := make(map[string]bool)
 	for _, r := range scanned.registrations {
 		mode := r.mode
-		for _, name := range [...]string{r.proxyFor, everything} {
+		for _, name := range [...]string{r.proxyFor, anyService} {
 			if mode == consulapi.ProxyModeDefault {
 				mode = modes[name]
 			}

@@ -22,11 +22,11 @@ func streakOf(before api.SourceStatus) streak {
 	return s
 }
 
-// judge counts the failures of each source and decides which sources are away. A
+// countFailures counts the failures of each source and decides which sources are away. A
 // source is away when it has failed for long enough and often enough. A source
 // that has never answered is away at once, since the graph has nothing of it. A
 // source stays away until it answers.
-func (m *Mapper) judge(results []result, now time.Time) {
+func (m *Mapper) countFailures(results []result, now time.Time) {
 	for i := range results {
 		r := &results[i]
 		if r.fresh {
@@ -47,8 +47,8 @@ func (m *Mapper) judge(results []result, now time.Time) {
 	}
 }
 
-// note remembers which sources' answers have been recorded.
-func (m *Mapper) note(results []result) {
+// markRead remembers which sources' answers have been recorded.
+func (m *Mapper) markRead(results []result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, r := range results {

@@ -78,7 +78,7 @@ func (r *recorded) diff(next *recorded, now time.Time, s settings) api.GraphChan
 			change.RemoveSources = append(change.RemoveSources, name)
 		}
 	}
-	order(&change)
+	sortChange(&change)
 	if total(change) > 0 {
 		if d := graph.Diff(r.graph(), next.graph(), maxDelta); !d.Empty() {
 			change.Delta = &d
@@ -87,8 +87,8 @@ func (r *recorded) diff(next *recorded, now time.Time, s settings) api.GraphChan
 	return change
 }
 
-// order sorts every list, so that the same facts make the same command.
-func order(c *api.GraphChange) {
+// sortChange sorts every list, so that the same facts make the same command.
+func sortChange(c *api.GraphChange) {
 	slices.SortFunc(c.Edges, func(a, b api.Edge) int {
 		return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
 	})
@@ -156,7 +156,7 @@ func sourceChanged(have, next api.SourceStatus, now time.Time, refresh time.Dura
 // nil from empty.
 func same(a, b any) bool { return reflect.DeepEqual(normal(a), normal(b)) }
 
-// normal turns empty slices and maps into nil.
+// normal turns the empty slices and maps of a service or target into nil.
 func normal(v any) any {
 	switch x := v.(type) {
 	case api.Service:
@@ -233,7 +233,7 @@ func (r *recorded) graph() api.Graph {
 		Targets:  slices.Collect(maps.Values(r.targets)),
 		Sources:  slices.Collect(maps.Values(r.sources)),
 	}
-	order(&c)
+	sortChange(&c)
 	g := api.Graph{Edges: c.Edges, Services: c.Services, Sources: c.Sources}
 	for _, t := range c.Targets {
 		g.Targets = append(g.Targets, api.TargetView{Target: t})

@@ -100,7 +100,7 @@ func (r *recorded) apply(c api.GraphChange) {
 func fold(before *recorded, results []result, now time.Time, s settings) *recorded {
 	next := newRecorded(api.Graph{})
 	evidence := make(map[graph.Pair][]api.Evidence)
-	addresses := book(results)
+	addresses := addressBook(results)
 	for _, r := range results {
 		status := status(before.sources[r.name], r, now)
 		if r.known {
@@ -115,7 +115,7 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 		}
 		next.sources[r.name] = status
 	}
-	forgive(next, results)
+	excuseNoMesh(next, results)
 	via := collapse(evidence, results, s)
 	for _, r := range results {
 		if r.known {
@@ -155,9 +155,9 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 	return next
 }
 
-// forgive clears the partial mark of traffic sources that report nothing where
+// excuseNoMesh clears the partial mark of traffic sources that report nothing where
 // there is no mesh. Without a mesh nothing is missing.
-func forgive(next *recorded, results []result) {
+func excuseNoMesh(next *recorded, results []result) {
 	for _, r := range results {
 		mesh := len(r.facts.Behind) > 0 || (r.name == SourceUpstreams && len(r.facts.Evidence) > 0)
 		rules := r.facts.Permissions != nil && len(r.facts.Permissions.Rules) > 0
@@ -314,9 +314,10 @@ func (r *recorded) addServices(list []api.Service, s settings) {
 	}
 }
 
-// join merges what two sources say about one service. The nodes are Nomad's. The
-// larger count of instances is taken, since a catalog lags behind. The health is
-// the one of the source that checks it.
+// join merges what two sources say about one service. The placement is Nomad's,
+// the only source with targets. The larger count of instances is taken, since a
+// catalog lags behind. The smaller count of healthy instances is taken, since
+// Nomad knows the tasks and the catalog knows the checks.
 func (r *recorded) join(name string, s api.Service) {
 	have, ok := r.services[name]
 	if !ok {

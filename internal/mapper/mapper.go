@@ -239,11 +239,11 @@ func (m *Mapper) round(ctx context.Context) error {
 		return context.Cause(ctx) // a cancelled answer says nothing about its source
 	}
 	now := time.Now().UTC()
-	m.judge(results, now)
+	m.countFailures(results, now)
 	imprint := imprintOf(m.rest.seed, results, m.settings)
 	if m.rest.quiet(imprint, len(m.recorded.edges), now) {
 		m.folding = time.Since(now)
-		m.note(results)
+		m.markRead(results)
 		return nil
 	}
 	next := fold(m.recorded, results, now, m.settings)
@@ -257,7 +257,7 @@ func (m *Mapper) round(ctx context.Context) error {
 		}
 		m.recorded.apply(change)
 	}
-	m.note(results)
+	m.markRead(results)
 	return nil
 }
 

@@ -23,8 +23,8 @@ const hiddenFor = 24 * time.Hour
 // configuration. Until then decisions say that it is missing.
 const retireAfter = 24 * time.Hour
 
-// gone is the error in the status of a source that left the configuration.
-const gone = "it is not configured any more"
+// notConfigured is the error in the status of a source that left the configuration.
+const notConfigured = "it is not configured any more"
 
 // keepHidden keeps evidence that names a pair when the source's partial answer
 // does not contain it any more. A token that lost its rights must not make
@@ -152,16 +152,16 @@ func retire(before, next *recorded, now time.Time) []string {
 			continue
 		}
 		known[name] = true
-		if status.Error != gone {
+		if status.Error != notConfigured {
 			status.Since = now
 		}
-		status = api.SourceStatus{Name: name, Since: status.Since, FirstOK: status.FirstOK, LastOK: status.LastOK, Error: gone}
+		status = api.SourceStatus{Name: name, Since: status.Since, FirstOK: status.FirstOK, LastOK: status.LastOK, Error: notConfigured}
 		if now.Sub(status.Since) < retireAfter {
 			next.sources[name] = status
 		}
 	}
 	for name := range known {
-		if status, ok := next.sources[name]; !ok || !status.OK && status.Error == gone {
+		if status, ok := next.sources[name]; !ok || !status.OK && status.Error == notConfigured {
 			names = append(names, name)
 		}
 	}

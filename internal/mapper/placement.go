@@ -102,10 +102,10 @@ func (p *placement) list() []api.Service {
 func (p *placement) shared() map[graph.Pair][]api.Evidence {
 	out := make(map[graph.Pair][]api.Evidence)
 	if len(p.nodes) > 1 {
-		p.pair(out, "node ", leaning(p.on))
+		p.pair(out, "node ", concentrated(p.on))
 	}
 	if len(p.racks) > 1 {
-		p.pair(out, "rack ", leaning(p.in))
+		p.pair(out, "rack ", concentrated(p.in))
 	}
 	users := make(map[string][]string)
 	for _, name := range slices.Sorted(maps.Keys(p.volumes)) {
@@ -117,9 +117,9 @@ func (p *placement) shared() map[graph.Pair][]api.Evidence {
 	return out
 }
 
-// leaning lists for each place the services with at least half of their instances
+// concentrated lists for each place the services with at least half of their instances
 // there, ascending.
-func leaning(on map[string]map[string]int) map[string][]string {
+func concentrated(on map[string]map[string]int) map[string][]string {
 	out := make(map[string][]string)
 	for _, name := range slices.Sorted(maps.Keys(on)) {
 		total := 0

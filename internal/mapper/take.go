@@ -10,8 +10,8 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// book maps each address and allocation to its service, by all known answers.
-func book(results []result) map[string]string {
+// addressBook maps each address and allocation to its service, by all known answers.
+func addressBook(results []result) map[string]string {
 	all := make(map[string]string)
 	for _, r := range results {
 		if r.known {

@@ -175,7 +175,7 @@ func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel
 		case <-ctx.Done():
 			return api.Impact{}, fmt.Errorf("simulate: %w", context.Cause(ctx))
 		case m := <-dead:
-			return died(ctx, m, p, time.Since(began), bank, arms)
+			return twinDied(ctx, m, p, time.Since(began), bank, arms)
 		case <-least.C:
 		case <-ticker.C:
 		}
@@ -204,9 +204,9 @@ func enough(w workload, planned, passed time.Duration, arms []*arm) bool {
 	return passed >= stretch*planned || min(arms[0].sent(), arms[1].sent()) >= want
 }
 
-// died concludes a simulation in which a twin has died. The impact is negative
+// twinDied concludes a simulation in which a twin has died. The impact is negative
 // when the patched twin died alone. It is an error when the control died.
-func died(ctx context.Context, m *machine, p *pair, after time.Duration, bank *panel, arms []*arm) (api.Impact, error) {
+func twinDied(ctx context.Context, m *machine, p *pair, after time.Duration, bank *panel, arms []*arm) (api.Impact, error) {
 	why := m.state.Why
 	if m != p.treatment() {
 		return api.Impact{}, api.Errorf(api.CodeUnavailable, "the control twin died after %s: %s", after.Round(time.Second), why)

@@ -144,14 +144,14 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 	var open, suspect []string
 	for i := range impact.KPIs {
 		k := &impact.KPIs[i]
-		k.Reason = words(k.Reason)
+		k.Reason = aboutTwins(k.Reason)
 		// For the judge a KPI is missing when the last look did not have it. A
 		// simulation calls it missing when no look had it.
 		k.Missing = k.Missing && k.Exposure == 0
 		if k.Kind == api.VerdictAbort && strings.HasPrefix(k.KPI, "latency_") {
 			reason := k.Reason
 			k.Reason += ", " + p.median()
-			v.Reason = strings.Replace(words(v.Reason), reason, k.Reason, 1)
+			v.Reason = strings.Replace(aboutTwins(v.Reason), reason, k.Reason, 1)
 		}
 		if _, disk := diskKPI(k.KPI); disk && k.Missing {
 			continue // told of both, with the reason
@@ -165,7 +165,7 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 	}
 	switch {
 	case v.Kind == api.VerdictAbort:
-		impact.Negative, impact.Reason = true, words(v.Reason)
+		impact.Negative, impact.Reason = true, aboutTwins(v.Reason)
 	case len(suspect) > 0:
 		impact.Negative = true
 		impact.Reason = fmt.Sprintf("the patched twin looks worse than the control (%s) after %d requests each",
@@ -221,8 +221,8 @@ func figures(kpis []api.KPIEffect) string {
 	return strings.Join(parts, ", ")
 }
 
-// words turns the judge's sentence about canaries into one about twins.
-func words(reason string) string {
+// aboutTwins turns the judge's sentence about canaries into one about twins.
+func aboutTwins(reason string) string {
 	return strings.NewReplacer(
 		"of the canary is worse than stable", "of the patched twin is worse than the control's",
 		"of the canary", "of the patched twin",

@@ -234,11 +234,11 @@ func (s *Sandbox) onceError(ctx context.Context, m twin.Machine, stub *nomadapi.
 	}
 	for _, e := range state.Events {
 		if e.Type == nomadapi.TaskTerminated && e.ExitCode == scriptFailed {
-			return api.Errorf(api.CodeConflict, "%s", s.lastWords(ctx, m, stub.ID, bakeTask))
+			return api.Errorf(api.CodeConflict, "%s", s.lastErrorLine(ctx, m, stub.ID, bakeTask))
 		}
 	}
 	alloc := &nomadapi.Allocation{ID: stub.ID, TaskStates: stub.TaskStates}
-	return api.Errorf(api.CodeUnavailable, "%s", s.causeOfDeath(ctx, m, alloc, "allocation is "+stub.ClientStatus))
+	return api.Errorf(api.CodeUnavailable, "%s", s.failureReason(ctx, m, alloc, "allocation is "+stub.ClientStatus))
 }
 
 // printed reads the standard output of the task of such a job.

@@ -13,7 +13,7 @@ import (
 
 const (
 	// rootDisk is the name that Nomad's driver gives the disk of image_path.
-	// Every other drive of a twin is read-only: cutOff refuses a machine with
+	// Every other drive of a twin is read-only: isolateArgs refuses a machine with
 	// writable ones.
 	rootDisk = "image0"
 	// uptimeMax is thirty years in seconds. A larger uptime is no uptime.

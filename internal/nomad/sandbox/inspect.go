@@ -40,7 +40,7 @@ func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, 
 	}
 	state := twinState(m, alloc, newest)
 	if state.Phase == twin.Dead {
-		state.Why = s.causeOfDeath(ctx, m, alloc, state.Why)
+		state.Why = s.failureReason(ctx, m, alloc, state.Why)
 		state.Refused = diedOfMonitor(m, alloc.TaskStates, state.Why)
 	}
 	if state.Phase != twin.Running {
@@ -85,9 +85,9 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 	return s
 }
 
-// causeOfDeath says for a person which task failed, with which event, and the last
+// failureReason says for a person which task failed, with which event, and the last
 // line that the task wrote.
-func (s *Sandbox) causeOfDeath(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, known string) string {
+func (s *Sandbox) failureReason(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, known string) string {
 	for _, name := range []string{prepareTask, askTask, m.Task} {
 		state := alloc.TaskStates[name]
 		if state == nil || !state.Failed {
@@ -100,7 +100,7 @@ func (s *Sandbox) causeOfDeath(ctx context.Context, m twin.Machine, alloc *nomad
 				why = e.DisplayMessage
 			}
 		}
-		if said := s.lastWords(ctx, m, alloc.ID, name); said != "" {
+		if said := s.lastErrorLine(ctx, m, alloc.ID, name); said != "" {
 			why += ": " + said
 		}
 		return fmt.Sprintf("task %s: %s", name, why)
@@ -108,8 +108,8 @@ func (s *Sandbox) causeOfDeath(ctx context.Context, m twin.Machine, alloc *nomad
 	return known
 }
 
-// lastWords is the last line that a task wrote to its standard error.
-func (s *Sandbox) lastWords(ctx context.Context, m twin.Machine, allocID, task string) string {
+// lastErrorLine is the last line that a task wrote to its standard error.
+func (s *Sandbox) lastErrorLine(ctx context.Context, m twin.Machine, allocID, task string) string {
 	q := s.nomad.Query(ctx, m.Namespace)
 	q.Params = map[string]string{"task": task, "type": "stderr", "plain": "true", "origin": "end", "offset": "400"}
 	file, err := s.api.Raw().Response("/v1/client/fs/logs/"+allocID, q)

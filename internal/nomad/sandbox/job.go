@@ -57,7 +57,7 @@ func twinJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, er
 	if !ok || image == "" {
 		return nil, twin.Machine{}, api.Errorf(api.CodeInvalid, "task %q has no image_path", vm.Name)
 	}
-	args, ports, err := cutOff(vm)
+	args, ports, err := isolateArgs(vm)
 	if err != nil {
 		return nil, twin.Machine{}, err
 	}
@@ -225,11 +225,11 @@ func reach(m *twin.Machine, group *nomadapi.TaskGroup, vm *nomadapi.Task, ports 
 	}
 }
 
-// cutOff removes from the machine's QEMU arguments everything that connects it to
+// isolateArgs removes from the machine's QEMU arguments everything that connects it to
 // something outside of the twin. It also returns the labels of the ports that are
 // forwarded into the machine. An argument that can't be removed safely is an
 // error: the simulator makes no twin of such a machine.
-func cutOff(vm *nomadapi.Task) (args, ports []string, err error) {
+func isolateArgs(vm *nomadapi.Task) (args, ports []string, err error) {
 	raw, _ := vm.Config["args"].([]any)
 	label := regexp.MustCompile(`NOMAD_(?:HOST_)?PORT_(\w+)`)
 	for i := 0; i < len(raw); i++ {
@@ -265,7 +265,7 @@ func cutOff(vm *nomadapi.Task) (args, ports []string, err error) {
 	return args, ports, nil
 }
 
-// takesValue reports whether cutOff has to read the argument after a flag.
+// takesValue reports whether isolateArgs has to read the argument after a flag.
 func takesValue(flag string) bool {
 	switch flag {
 	case "-netdev", "-nic", "-net", "-device", "-drive", "-blockdev", "-hda", "-hdb", "-hdc", "-hdd", "-sd", "-mtdblock",

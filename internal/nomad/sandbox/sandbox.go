@@ -79,7 +79,7 @@ func (s *Sandbox) StopTwin(ctx context.Context, namespace, job string) error {
 	ticker := time.NewTicker(goneInterval)
 	defer ticker.Stop()
 	for {
-		left, err := s.twinRest(ctx, namespace, job, eval)
+		left, err := s.unfinished(ctx, namespace, job, eval)
 		if err != nil {
 			return err
 		}
@@ -107,8 +107,8 @@ func (s *Sandbox) deregister(ctx context.Context, namespace, job string, forget 
 	return eval, err
 }
 
-// twinRest says why a stopped twin is not over yet, or "" when it is over.
-func (s *Sandbox) twinRest(ctx context.Context, namespace, job, eval string) (string, error) {
+// unfinished says why a stopped twin is not over yet, or "" when it is over.
+func (s *Sandbox) unfinished(ctx context.Context, namespace, job, eval string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
 	if eval != "" {
