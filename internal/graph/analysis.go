@@ -10,18 +10,19 @@ import (
 )
 
 const (
-	// maxListed bounds Dependants and Dominates of one service: enough for a
-	// person to read, and 20,000 services stay small. Impact lists them all.
+	// maxListed bounds the lists Dependants and Dominates of one service. A
+	// person can read that many, and the ratings of 20,000 services stay small.
+	// Impact lists all.
 	maxListed = 64
 	// maxShared bounds SharedNodesWith of one service.
 	maxShared = 16
-	// halfRadius is the blast radius that earns half of its share of a score;
-	// the share grows as r ÷ (r + halfRadius), so that it does not depend on
-	// how many services the application has.
+	// halfRadius is the blast radius that earns half of its weight in a score.
+	// The share is r ÷ (r + halfRadius), so it does not depend on the size of the
+	// application.
 	halfRadius = 4
 )
 
-// The largest value of each part of a score; together they are 1.
+// The largest value of each part of a score. Together they are 1.
 const (
 	weightRadius   = 0.40
 	weightPossible = 0.10
@@ -31,9 +32,8 @@ const (
 	weightRack     = 0.05 // instead of weightNode: a rack is lost less often than a node
 )
 
-// Analysis is a graph together with what the loss of each service would mean.
-// Update keeps it up to date. It is not safe for use by several goroutines
-// while it is updated.
+// Analysis is a graph with the effect of the loss of each service. Update keeps it
+// up to date. Several goroutines must not use it while one updates it.
 type Analysis struct {
 	names    []string // sorted; the position is the id
 	ids      map[string]int32
@@ -54,14 +54,14 @@ type Analysis struct {
 
 	rated []api.Criticality // by id
 
-	via      map[[2]int32][]int32 // edge → gateways that all of its traffic runs through
-	gateways map[int32]bool       // those of via
-	gates    map[int32]gate       // what the loss of each means
-	racks    int                  // how many racks there are
+	via      map[[2]int32][]int32  // edge → gateways that all of its traffic runs through
+	gateways map[int32]bool        // those of via
+	losses   map[int32]gatewayLoss // what the loss of each means
+	racks    int                   // how many racks there are
 }
 
-// Analyse rates every service. An edge may name a service that is not in the
-// list; it is then rated as one without instances. Input order is irrelevant.
+// Analyse rates every service. A service that only an edge names is rated as one
+// without instances. The order of the input does not matter.
 func Analyse(services []api.Service, edges []api.Edge) *Analysis {
 	a := &Analysis{}
 	a.number(services, edges)
@@ -76,7 +76,7 @@ func Analyse(services []api.Service, edges []api.Edge) *Analysis {
 	return a
 }
 
-// number gives every name its id.
+// number gives every service a number.
 func (a *Analysis) number(services []api.Service, edges []api.Edge) {
 	names := make([]string, 0, len(services)+2*len(edges))
 	for _, s := range services {
@@ -111,7 +111,7 @@ func (a *Analysis) number(services []api.Service, edges []api.Edge) {
 	}
 }
 
-// compute does everything from the states.
+// compute computes everything from the states of the edges.
 func (a *Analysis) compute() {
 	n := len(a.names)
 	certain, possible := make([][2]int32, 0, len(a.states)), make([][2]int32, 0, len(a.states))
@@ -138,7 +138,7 @@ func (a *Analysis) compute() {
 		a.entry[v] = a.entry[v] && !a.inBetween(int32(v))
 	}
 	a.dominate()
-	a.openGates()
+	a.gatewayLosses()
 	a.shared, a.nodes = shareNodes(a.services)
 	a.racks = countRacks(a.services)
 	a.rated = make([]api.Criticality, n)
@@ -152,7 +152,7 @@ func (a *Analysis) dominate() {
 	a.dominated, a.dominatedFirst = a.tree.listings(maxListed)
 }
 
-// entries marks the members of every component that nobody outside calls.
+// entries marks the members of every component that no node outside of it calls.
 func entries(g *digraph, c components) []bool {
 	entry := make([]bool, g.size())
 	for k := range c.members {
@@ -166,8 +166,8 @@ func entries(g *digraph, c components) []bool {
 	return entry
 }
 
-// inBetween reports whether a service is nothing but a gateway of others' edges:
-// work comes in before it, not at it.
+// inBetween reports whether a service is only a gateway of other edges. Such a
+// service is no entry: the requests come from the callers of those edges.
 func (a *Analysis) inBetween(v int32) bool {
 	return a.gateways[v] && len(a.possible.out[v]) == 0
 }
@@ -183,7 +183,7 @@ func calledFromOutside(g *digraph, c components, k int32) bool {
 	return false
 }
 
-// rate assembles the criticality of one service.
+// rate computes the criticality of one service.
 func (a *Analysis) rate(v int32) api.Criticality {
 	part := a.certainParts.of[v]
 	s := a.services[v]
@@ -198,7 +198,7 @@ func (a *Analysis) rate(v int32) api.Criticality {
 		SharedNodesWith: a.list(a.shared[v], v),
 	}
 	dominated := int(a.dominated[v])
-	if g, ok := a.gates[v]; ok {
+	if g, ok := a.losses[v]; ok {
 		c.BlastRadius, c.BlastRadiusMax = len(g.certain), len(g.possible)
 		c.Dependants, c.Dominates = a.list(g.certain, v), a.list(g.dominated, v)
 		dominated = len(g.dominated)
@@ -213,7 +213,7 @@ func (a *Analysis) rate(v int32) api.Criticality {
 	return c
 }
 
-// parts are the summands of a score; those that are zero are left out.
+// parts are the parts of a score that are not zero.
 func (a *Analysis) parts(v int32, c api.Criticality, dominated int, alone bool) []api.Part {
 	parts := make([]api.Part, 0, 3)
 	if r := c.BlastRadius; r > 0 {
@@ -234,7 +234,8 @@ func (a *Analysis) parts(v int32, c api.Criticality, dominated int, alone bool) 
 	return append(parts, a.onePlace(v, c)...)
 }
 
-// onePlace is the part for a service whose instances all stand in one place.
+// onePlace is the part for a service whose instances are all on one node or in one
+// rack.
 func (a *Analysis) onePlace(v int32, c api.Criticality) []api.Part {
 	s := a.services[v]
 	switch {
@@ -259,7 +260,8 @@ func countRacks(services []api.Service) int {
 	return len(seen)
 }
 
-// behind names the services that one dominates, or counts them when they are many.
+// behind names the services that one dominates. It counts them when there are more
+// than three.
 func behind(c api.Criticality, count int) string {
 	if count > 3 {
 		return fmt.Sprintf("%d services", count)
@@ -285,7 +287,8 @@ func saturate(weight float64, r int) float64 {
 	return round(weight * float64(r) / float64(r+halfRadius))
 }
 
-// round keeps four digits, so that sums print as they are read.
+// round rounds to four digits, so that the printed parts add up to the printed
+// score.
 func round(x float64) float64 { return math.Round(x*1e4) / 1e4 }
 
 func plural(n int, one, many string) string {
@@ -308,8 +311,8 @@ func (a *Analysis) Service(name string) (api.Criticality, bool) {
 	return a.rated[v], true
 }
 
-// Impact says who would suffer without a service: all its dependants over
-// certain edges, and those that only possible edges add.
+// Impact lists the services that the loss of one affects: its dependants over
+// certain edges, and further ones over possible edges.
 func (a *Analysis) Impact(name string) (api.GraphImpact, bool) {
 	v, ok := a.ids[name]
 	if !ok {
@@ -317,7 +320,7 @@ func (a *Analysis) Impact(name string) (api.GraphImpact, bool) {
 	}
 	impact := api.GraphImpact{Service: name, Certain: []string{}, Possible: []string{}, Criticality: a.rated[v]}
 	certain, possible := reach(a.certain.in, v), reach(a.possible.in, v)
-	if g, ok := a.gates[v]; ok {
+	if g, ok := a.losses[v]; ok {
 		certain, possible = g.certain, g.possible
 	}
 	sure := make(map[int32]bool)
@@ -333,7 +336,8 @@ func (a *Analysis) Impact(name string) (api.GraphImpact, bool) {
 	return impact, true
 }
 
-// Neighbours lists the services joined to one by a possible edge, either way.
+// Neighbours lists the services that a possible edge joins to one, in either
+// direction.
 func (a *Analysis) Neighbours(name string) []string {
 	v, ok := a.ids[name]
 	if !ok {
@@ -349,8 +353,8 @@ func (a *Analysis) Neighbours(name string) []string {
 	return names
 }
 
-// Around lists the targets of the services joined to one by a possible edge: those
-// of its callers first, then those of what it calls, each once and sorted by the
+// Around lists the targets of the services that a possible edge joins to one: the
+// callers' targets first, then the callees'. Each is listed once, sorted by its
 // service's name.
 func (a *Analysis) Around(name string) []api.TargetRef {
 	v, ok := a.ids[name]
@@ -370,7 +374,7 @@ func (a *Analysis) Around(name string) []api.TargetRef {
 	return refs
 }
 
-// Entries lists the services at which work comes in, sorted.
+// Entries lists the services that are entries, sorted.
 func (a *Analysis) Entries() []string {
 	var names []string
 	for v, is := range a.entry {
@@ -381,9 +385,9 @@ func (a *Analysis) Entries() []string {
 	return names
 }
 
-// shareNodes lists, for each service, the first services that have an instance
-// on a node where it has one, and counts the nodes. Where there is one node
-// only, to share it says nothing, and the lists are empty.
+// shareNodes lists for each service the first services that have an instance on
+// one of its nodes, and counts the nodes. With a single node the lists are empty,
+// since sharing it says nothing.
 func shareNodes(services []api.Service) (shared [][]int32, nodes int) {
 	ids := make(map[string]int32)
 	var on [][]int32 // node → services, ascending
@@ -418,8 +422,8 @@ func shareNodes(services []api.Service) (shared [][]int32, nodes int) {
 	return shared, len(on)
 }
 
-// insertShared inserts an ascending list, less skip, into the first n members of
-// another without duplicates, and returns how many there are now.
+// insertShared inserts an ascending list, without skip, into the first n members
+// of another one. It returns the new number of members, which are unique.
 func insertShared(first *[maxShared]int32, n int, list []int32, skip int32) int {
 	for _, id := range list {
 		if n == maxShared && id >= first[n-1] {

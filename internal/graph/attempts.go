@@ -8,10 +8,10 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Attempts lists what the services of from began to try after since although it
-// is denied, the oldest first. A pair that was tried before is not news. Neither
-// is one that an intention of its own forbids only since then: the rule is what
-// is new there, not the call.
+// Attempts lists the denied calls of the services in from that began after since,
+// the oldest first. It leaves out a pair that was tried before. It also leaves out
+// a pair whose own intention began to forbid it after since: there the rule is
+// new, and the call is not.
 func Attempts(edges []api.Edge, from []string, since time.Time) []api.Attempt {
 	var out []api.Attempt
 	for _, e := range edges {

@@ -7,8 +7,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Diff says what became of edges and services between two graphs. Figures do
-// not count as a change. limit bounds how much is listed; 0 means all.
+// Diff returns the changes of edges and services between two graphs. A changed
+// figure is no change. At most limit changes of each kind are listed; 0 means all.
 func Diff(before, after api.Graph, limit int) api.GraphDelta {
 	states := make(map[Pair]api.EdgeDelta, len(after.Edges))
 	for _, e := range before.Edges {
@@ -28,7 +28,7 @@ func Diff(before, after api.Graph, limit int) api.GraphDelta {
 	return listDelta(states, services, limit)
 }
 
-// Compose says what a series of changes, the oldest first, amounts to.
+// Compose joins a series of changes, the oldest first, into one.
 func Compose(deltas []api.GraphDelta) api.GraphDelta {
 	states := make(map[Pair]api.EdgeDelta)
 	services := make(map[string]int)
@@ -87,8 +87,8 @@ func cut[T any](list []T, limit int, already bool) ([]T, bool) {
 	return list[:limit], true
 }
 
-// changes says how one graph becomes another as far as the analysis goes:
-// figures and evidence are left out.
+// changes returns the change from one graph to another that the analysis depends
+// on. It leaves figures and evidence out.
 func changes(before, after api.Graph) api.GraphChange {
 	var c api.GraphChange
 	edges := make(map[Pair]*api.Edge, len(before.Edges))
@@ -121,15 +121,14 @@ func changes(before, after api.Graph) api.GraphChange {
 	return c
 }
 
-// alike reports whether two accounts of a service are rated the same.
+// alike reports whether the analysis rates two states of a service the same.
 func alike(a, b api.Service) bool {
 	return a.Kind == b.Kind && a.Instances == b.Instances && a.Healthy == b.Healthy &&
 		slices.Equal(a.Nodes, b.Nodes) && slices.Equal(a.Racks, b.Racks) && slices.Equal(a.Volumes, b.Volumes)
 }
 
-// Review is View for a graph that is known already in an earlier form: the
-// analysis of before is brought up to date, and only what the difference
-// touches is computed again.
+// Review is View for a graph of which the analysis knows an earlier form. It
+// updates the analysis of before, and computes only what the difference touches.
 func (a *Analysis) Review(before, after api.Graph) api.Graph {
 	if c := changes(before, after); len(c.Edges)+len(c.RemoveEdges)+len(c.Services)+len(c.RemoveServices) > 0 {
 		a.Update(c)

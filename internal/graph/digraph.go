@@ -8,10 +8,9 @@ type digraph struct {
 	out, in [][]int32
 }
 
-// newDigraph builds the lists from edges in any order, each once. Counting by
-// one end and then by the other sorts them: two passes instead of comparisons.
-// Each list is cut from one block with its capacity closed, so that a later
-// insertion moves that list only.
+// newDigraph makes the lists from edges in any order, each given once. It sorts by
+// counting twice, once for each end, without comparisons. Each list is a slice of
+// one block with its capacity closed, so a later insertion moves only that list.
 func newDigraph(n int, edges [][2]int32) *digraph {
 	outAt, inAt := make([]int32, n+1), make([]int32, n+1)
 	for _, e := range edges {
@@ -76,8 +75,7 @@ func (g *digraph) remove(from, to int32) bool {
 	return true
 }
 
-// reach lists every node reachable from start by next, start excluded, in
-// ascending order.
+// reach lists, ascending, every node that next reaches from start, without start.
 func reach(next [][]int32, start int32) []int32 {
 	seen := make([]bool, len(next))
 	seen[start] = true
@@ -106,15 +104,15 @@ type components struct {
 	members [][]int32 // component → nodes, ascending
 }
 
-// Components numbers the strongly connected components of a graph, given by the
-// successors of each node. A component has a larger number than those that it
-// reaches. It returns the component of each node and how many there are.
+// Components numbers the strongly connected components of a graph, which is given
+// by each node's successors. A component has a larger number than the components
+// that it reaches. It returns each node's component and the number of components.
 func Components(successors [][]int32) (of []int32, count int) {
 	c := condense(&digraph{out: successors})
 	return c.of, len(c.members)
 }
 
-// condense finds the components by Tarjan's algorithm without recursion.
+// condense finds the components by Tarjan's algorithm, without recursion.
 func condense(g *digraph) components {
 	n := g.size()
 	c := components{of: make([]int32, n)}
@@ -158,7 +156,8 @@ func condense(g *digraph) components {
 	return c
 }
 
-// descend goes on with v's edges; it reports true when it pushed a new node.
+// descend follows the next edges of v. It returns true when it has pushed a new
+// node.
 func descend(g *digraph, v int32, edge, index, low, of []int32, calls *[]int32) bool {
 	for ; int(edge[v]) < len(g.out[v]); edge[v]++ {
 		w := g.out[v][edge[v]]
@@ -173,7 +172,7 @@ func descend(g *digraph, v int32, edge, index, low, of []int32, calls *[]int32) 
 	return false
 }
 
-// close pops one finished component off the stack.
+// close pops one complete component off the stack.
 func (c *components) close(v int32, stack, pool []int32) (rest, used []int32) {
 	number := int32(len(c.members))
 	begin := len(pool)

@@ -2,8 +2,8 @@ package graph
 
 import "slices"
 
-// dominators is the dominator tree of a digraph seen from a set of entries: a
-// virtual root, numbered n, stands before all of them.
+// dominators is the dominator tree of a digraph with a set of entries. A virtual
+// root, numbered n, is the predecessor of all entries.
 type dominators struct {
 	idom  []int32 // immediate dominator, n for the root; -1 when no entry reaches the node
 	depth []int32 // of the tree; the root has 0
@@ -61,8 +61,8 @@ func dominate(g *digraph, entry []bool) dominators {
 	return d
 }
 
-// preorder visits what the entries reach. order[0] is the virtual root n;
-// parent is by preorder number.
+// preorder visits every node that the entries reach. order[0] is the virtual root
+// n. parent is indexed by the number in preorder.
 func preorder(g *digraph, entry []bool) (order, parent []int32) {
 	n := g.size()
 	seen := make([]bool, n)
@@ -115,7 +115,7 @@ func eval(v, last int32, semi, label, link, path []int32) (int32, []int32) {
 	return label[v], path
 }
 
-// meet is the nearest common ancestor of two reached nodes.
+// meet is the nearest common ancestor of two nodes that the entries reach.
 func (d dominators) meet(a, b int32) int32 {
 	n := int32(len(d.idom))
 	for a != b {

@@ -2,7 +2,7 @@ package graph
 
 import "slices"
 
-// callees lists the components that one calls, without duplicates.
+// callees lists the components that a component calls, each once.
 func callees(g *digraph, c components, k int32) []int32 {
 	var out []int32
 	for _, v := range c.members[k] {
@@ -16,7 +16,8 @@ func callees(g *digraph, c components, k int32) []int32 {
 	return slices.Compact(out)
 }
 
-// downstream lists a component and all that it calls, callers before callees.
+// downstream lists a component and all components that it calls, directly or
+// through others. A caller comes before its callees.
 func downstream(g *digraph, c components, start int32) []int32 {
 	type frame struct {
 		part int32

@@ -2,24 +2,24 @@ package graph
 
 import "github.com/oakumhq/oakum/api"
 
-// Mesh is what a service mesh knows besides its permissions.
+// Mesh is what a service mesh declares. Its permissions are apart, in Permissions.
 type Mesh struct {
-	// Declared is what proxies, routes and gateways were told to reach, each with
-	// what says so.
+	// Declared holds the pairs that proxies, routes and gateways declare. The
+	// strings name the declarations.
 	Declared map[Pair][]string
-	// Offered is what is exported to somebody beyond: From is that peer or
-	// partition. It may be used, and nobody here can see whether it is.
+	// Offered holds the services that are exported to a peer or partition, which
+	// is From. It may use them, and no source here can see whether it does.
 	Offered  map[Pair][]string
 	Services []api.Service
-	// Behind names the gateway that all traffic to a service runs through.
+	// Behind maps a service to the gateway that all of its traffic runs through.
 	Behind map[string]string
-	// Passing lists gateways that pass on what others ask for: what they are
-	// seen to reach is their callers' dependency and not their own.
+	// Passing lists the gateways that only forward their callers' requests. The
+	// traffic that they send is their callers' dependency.
 	Passing []string
-	// Transparent lists services that may call whatever an intention allows,
-	// without an upstream of its own for it.
+	// Transparent lists services whose proxy may call whatever an intention
+	// allows. They need no declared upstream.
 	Transparent []string
-	// Addresses says which service stands behind host:port.
+	// Addresses maps host:port to a service.
 	Addresses map[string]string
 }
 
@@ -33,7 +33,7 @@ type Instance struct {
 	Addresses []string // host:port
 }
 
-// Layout is what runs where.
+// Layout says which instances of which targets run on which nodes.
 type Layout struct {
 	Targets   []api.Target
 	Instances []Instance
@@ -41,7 +41,7 @@ type Layout struct {
 	Partial   string                     // what is known to be missing
 }
 
-// Registration is one entry of a catalog without a mesh.
+// Registration is one entry of a service catalog without a mesh.
 type Registration struct {
 	Service  string
 	Instance string // allocation, or empty
@@ -49,11 +49,11 @@ type Registration struct {
 	Address  string // host:port
 }
 
-// Directory is what a catalog without a mesh knows.
+// Directory is the content of a service catalog without a mesh.
 type Directory struct {
 	Registrations []Registration
-	// Needs is what jobs look up in it: From is the service that asks, or the
-	// job where it registers none. Each with what says so.
+	// Needs holds the services that jobs look up. From is the asking service, or
+	// the job if it registers no service. The strings name the lookups.
 	Needs   map[Pair][]string
 	Partial string
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Findings lists what a person should look at in a graph that was viewed, with
-// what would settle it, sorted by kind, from and to.
+// Findings lists, for a viewed graph, what a person should look at and how to
+// resolve it, sorted by kind, from and to.
 func Findings(g api.Graph) []api.Finding {
 	out := []api.Finding{}
 	for _, e := range g.Edges {
@@ -44,7 +44,7 @@ func Findings(g api.Graph) []api.Finding {
 	return out
 }
 
-// sourceFinding tells what a source lacks.
+// sourceFinding returns the finding about a source that is not whole.
 func sourceFinding(s api.SourceStatus) (api.Finding, bool) {
 	f := api.Finding{Kind: api.FindingSource, To: s.Name}
 	switch s.State() {
@@ -107,7 +107,7 @@ func governing(e api.Edge) string {
 	return "no rule speaks of it"
 }
 
-// since is when the oldest declaration of an edge was first seen.
+// since is the first sight of an edge's oldest declaration.
 func since(e api.Edge) string {
 	var first time.Time
 	for _, v := range e.Evidence {
@@ -118,7 +118,7 @@ func since(e api.Edge) string {
 	return first.UTC().Format(time.DateOnly)
 }
 
-// stale says what to remove.
+// stale says which declaration to remove.
 func stale(e api.Edge) string {
 	var what []string
 	for _, v := range e.Evidence {

@@ -6,16 +6,15 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// gate is what the loss of one gateway would mean. A gateway is no end of the
-// edges that run through it, so it is found neither among the dominators nor
-// in the radii; it is worked out by walking the graph without those edges,
-// once for each gateway.
-type gate struct {
+// gatewayLoss is the loss of one gateway. A gateway is no end of the edges that run
+// through it, so dominators and radii do not contain it. Its loss is computed by a
+// walk over the graph without those edges, once for each gateway.
+type gatewayLoss struct {
 	certain, possible []int32 // who depends on it, ascending
 	dominated         []int32 // what no entry reaches without it, ascending
 }
 
-// through lists the gateways of every edge that has some.
+// through collects the gateways of every edge that has some.
 func (a *Analysis) through(edges []api.Edge) {
 	a.via, a.gateways = make(map[[2]int32][]int32), make(map[int32]bool)
 	for _, e := range edges {
@@ -30,10 +29,11 @@ func (a *Analysis) through(edges []api.Edge) {
 	}
 }
 
-// openGates works out all gateways and returns those whose outcome changed.
-func (a *Analysis) openGates() []int32 {
-	before := a.gates
-	a.gates = make(map[int32]gate)
+// gatewayLosses computes the loss of every gateway and returns the gateways whose loss
+// has changed.
+func (a *Analysis) gatewayLosses() []int32 {
+	before := a.losses
+	a.losses = make(map[int32]gatewayLoss)
 	passes := make(map[int32][][2]int32)
 	for pair, list := range a.via {
 		if a.states[pair].Possible() {
@@ -44,21 +44,21 @@ func (a *Analysis) openGates() []int32 {
 	}
 	var changed []int32
 	for g, pairs := range passes {
-		a.gates[g] = a.gateway(g, pairs)
-		if old, ok := before[g]; !ok || !slices.Equal(old.certain, a.gates[g].certain) ||
-			!slices.Equal(old.possible, a.gates[g].possible) || !slices.Equal(old.dominated, a.gates[g].dominated) {
+		a.losses[g] = a.gateway(g, pairs)
+		if old, ok := before[g]; !ok || !slices.Equal(old.certain, a.losses[g].certain) ||
+			!slices.Equal(old.possible, a.losses[g].possible) || !slices.Equal(old.dominated, a.losses[g].dominated) {
 			changed = append(changed, g)
 		}
 	}
 	for g := range before {
-		if _, ok := a.gates[g]; !ok {
+		if _, ok := a.losses[g]; !ok {
 			changed = append(changed, g)
 		}
 	}
 	return changed
 }
 
-func (a *Analysis) gateway(g int32, pairs [][2]int32) gate {
+func (a *Analysis) gateway(g int32, pairs [][2]int32) gatewayLoss {
 	var certain, possible []int32
 	for _, pair := range pairs {
 		if a.states[pair].Certain() {
@@ -66,8 +66,8 @@ func (a *Analysis) gateway(g int32, pairs [][2]int32) gate {
 		}
 		possible = append(possible, pair[0])
 	}
-	out := gate{certain: reachAll(a.certain.in, append(certain, g), g), possible: reachAll(a.possible.in, append(possible, g), g)}
-	whole, without := a.entered(nil, nil), a.entered(map[int32]bool{g: true}, func(pair [2]int32) bool { return slices.Contains(a.via[pair], g) })
+	out := gatewayLoss{certain: reachAll(a.certain.in, append(certain, g), g), possible: reachAll(a.possible.in, append(possible, g), g)}
+	whole, without := a.fromEntries(nil, nil), a.fromEntries(map[int32]bool{g: true}, func(pair [2]int32) bool { return slices.Contains(a.via[pair], g) })
 	for v, is := range whole {
 		if is && !without[v] && int32(v) != g {
 			out.dominated = append(out.dominated, int32(v))
@@ -76,8 +76,8 @@ func (a *Analysis) gateway(g int32, pairs [][2]int32) gate {
 	return out
 }
 
-// reachAll lists every node from which a start is reached, starts included,
-// but not skip, ascending.
+// reachAll lists, ascending, the starts and every node that reaches one of them by
+// next. It leaves out skip.
 func reachAll(next [][]int32, starts []int32, skip int32) []int32 {
 	seen := make([]bool, len(next))
 	stack := make([]int32, 0, len(starts))
@@ -106,9 +106,9 @@ func reachAll(next [][]int32, starts []int32, skip int32) []int32 {
 	return found
 }
 
-// entered marks what the entries reach over certain edges, without some nodes
-// and edges. lost may be nil.
-func (a *Analysis) entered(down map[int32]bool, lost func(pair [2]int32) bool) []bool {
+// fromEntries marks the nodes that the entries reach over certain edges, without the
+// nodes in down and without lost edges. lost may be nil.
+func (a *Analysis) fromEntries(down map[int32]bool, lost func(pair [2]int32) bool) []bool {
 	seen := make([]bool, len(a.names))
 	var stack []int32
 	visit := func(v int32) {

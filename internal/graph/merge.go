@@ -8,8 +8,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// SourcePolicy names the evidence that people wrote down in a policy. It holds
-// for what no mesh can see, and so an intention does not overrule it.
+// SourcePolicy is the source of evidence that people declare in a policy. Such
+// evidence is about traffic that no mesh can see, so no intention overrules it.
 const SourcePolicy = "policy"
 
 // Pair is an ordered pair of services: From depends on To.
@@ -22,18 +22,18 @@ func (p Pair) Compare(o Pair) int {
 	return cmp.Or(cmp.Compare(p.From, o.From), cmp.Compare(p.To, o.To))
 }
 
-// Flow is traffic that was seen from one service to another within one window.
-// Evidence says how much and by what; an Attempt in it is one that was refused.
+// Flow is the observed traffic from one service to another within one window. Its
+// evidence says how much there was and which source saw it. An Attempt is traffic
+// that was refused.
 type Flow struct {
 	From, To string
-	// Raw says that From and To are not services' names but what the kernel saw:
-	// addresses, or labels that hold an allocation's ID. Somebody who knows who
-	// stands behind them must translate them.
+	// Raw says that From and To are no names of services. They are addresses, or
+	// labels that hold an allocation's ID, and the mapper translates them.
 	Raw      bool
 	Evidence api.Evidence
 }
 
-// Terms are what the state of a pair depends on besides its evidence.
+// Terms are the things besides its evidence that the state of a pair depends on.
 type Terms struct {
 	Now        time.Time
 	StaleAfter time.Duration // without traffic a declaration is stale after this time; 0 means never
@@ -42,9 +42,9 @@ type Terms struct {
 	Hidden     bool          // some permissions are hidden, so only exact rules can be trusted
 }
 
-// Merge folds the evidence of each pair into an edge. A pair that nothing but a
-// wildcard or a default permits is no edge and is left out; so is a pair of a
-// service with itself. The result is sorted by From and To.
+// Merge folds the evidence of each pair into an edge. It leaves out a pair that
+// only a wildcard or a default permits, and a pair of a service with itself. The
+// result is sorted by From and To.
 func Merge(evidence map[Pair][]api.Evidence, terms Terms) []api.Edge {
 	edges := make([]api.Edge, 0, len(evidence))
 	for pair, list := range evidence {
@@ -61,13 +61,13 @@ func Merge(evidence map[Pair][]api.Evidence, terms Terms) []api.Edge {
 	return edges
 }
 
-// weighed is the evidence of one pair by what it says.
+// weighed says which kinds of evidence one pair has.
 type weighed struct {
 	observed, onMesh  bool // seen at all; seen by the mesh
 	attempted         bool // refused attempts were seen
 	allowed, denied   bool // by the governing permission
 	ruled, ruledExact bool // that is a rule rather than the default; one that names both ends
-	named, written    bool // declared or exactly allowed; by people, in a policy
+	named, inPolicy   bool // declared or exactly allowed; by people, in a policy
 	shared            bool
 	since             time.Time // when the newest of the names began to hold
 }
@@ -92,7 +92,7 @@ func weigh(list []api.Evidence) weighed {
 			w.denied, w.ruled, w.ruledExact = true, e.Detail != DefaultDetail, e.Exact
 		case api.EvidenceDeclared:
 			name(e)
-			w.written = w.written || e.Source == SourcePolicy
+			w.inPolicy = w.inPolicy || e.Source == SourcePolicy
 		case api.EvidenceAllowed:
 			w.allowed, w.ruled, w.ruledExact = true, e.Detail != DefaultDetail, e.Exact
 			if e.Exact {
@@ -105,20 +105,25 @@ func weigh(list []api.Evidence) weighed {
 	return w
 }
 
-// StateOf says what all evidence of one pair means together. It reports false
-// when there is none that makes the pair worth keeping.
+// StateOf returns the state of a pair with some evidence. It returns false when no
+// evidence is worth an edge.
 //
-// Traffic decides first: observed outside of the mesh, where no rule speaks of
-// the pair, is observed_off_mesh; observed and forbidden is observed_denied;
-// observed and named (declared or exactly allowed) is confirmed; observed
-// otherwise is observed_undeclared. Without traffic a prohibition wins over a
-// declaration (the mesh would refuse the connection) unless a policy declares
-// the pair, for a policy speaks of what no mesh can see. A prohibition that
-// may be overruled by a hidden rule, and a declaration whose traffic nobody
-// has ever been able to see, leave the pair unknown.
+// With observed traffic the state is the first that fits:
+//
+//   - observed_off_mesh: the traffic was seen outside of the mesh, where no rule applies
+//   - observed_denied: a rule forbids the pair
+//   - confirmed: the pair is declared, or allowed by an exact rule
+//   - observed_undeclared: anything else
+//
+// Without traffic, a refused attempt that nothing allows makes denied_attempted. A
+// denial makes denied. A denial is stronger than a declaration, since the mesh refuses
+// the connection. A declaration in a policy is stronger than a denial, since it is
+// about traffic that no mesh can see. Two pairs are unknown: a denied pair that a
+// hidden rule may allow, and a declared pair while no source of traffic has ever
+// answered.
 func StateOf(list []api.Evidence, terms Terms) (api.EdgeState, bool) {
 	w := weigh(list)
-	denied := w.denied && !w.written && (w.ruledExact || !terms.Hidden)
+	denied := w.denied && !w.inPolicy && (w.ruledExact || !terms.Hidden)
 	switch {
 	case w.observed && !w.onMesh && !w.named && !w.ruled:
 		return api.EdgeObservedOffMesh, true
@@ -128,7 +133,7 @@ func StateOf(list []api.Evidence, terms Terms) (api.EdgeState, bool) {
 		return api.EdgeConfirmed, true
 	case w.observed:
 		return api.EdgeObservedUndeclared, true
-	case w.attempted && !w.allowed && !w.written:
+	case w.attempted && !w.allowed && !w.inPolicy:
 		return api.EdgeDeniedAttempted, true
 	case denied:
 		return api.EdgeDenied, true
@@ -140,10 +145,10 @@ func StateOf(list []api.Evidence, terms Terms) (api.EdgeState, bool) {
 	return "", false
 }
 
-// unobserved is the state of a pair that is named and without traffic.
+// unobserved is the state of a declared or allowed pair without traffic.
 func (w weighed) unobserved(terms Terms) api.EdgeState {
 	switch {
-	case w.written:
+	case w.inPolicy:
 		return api.EdgeDeclaredOnly
 	case terms.Unseen || (w.denied && terms.Hidden):
 		return api.EdgeUnknown
@@ -154,8 +159,8 @@ func (w weighed) unobserved(terms Terms) api.EdgeState {
 	return api.EdgeDeclaredOnly
 }
 
-// fold sorts evidence by source, class and detail and joins what says the same
-// thing twice: first and last sight widen, rates add up.
+// fold sorts evidence by source, class and detail and joins equal ones: the times
+// of the first and the last sight widen, and rates add up.
 func fold(list []api.Evidence) []api.Evidence {
 	sorted := slices.Clone(list)
 	slices.SortStableFunc(sorted, CompareEvidence)
@@ -191,8 +196,8 @@ func join(a, b api.Evidence) api.Evidence {
 	return a
 }
 
-// CompareEvidence orders evidence by source, class and detail; equal means that
-// both state the same fact.
+// CompareEvidence orders evidence by source, class and detail. It returns zero
+// when both state the same fact.
 func CompareEvidence(a, b api.Evidence) int {
 	return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Class, b.Class), cmp.Compare(a.Detail, b.Detail))
 }

@@ -7,21 +7,21 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Wildcard stands for any service in a Rule. A name that ends in /Wildcard
-// stands for any service of the namespace before it.
+// Wildcard stands for any service in a Rule. A name that ends in /Wildcard stands
+// for any service of the namespace in front of it.
 const Wildcard = "*"
 
-// Beyond stands between a service's name and the peer or datacenter that it is
-// in, when that is not ours.
+// Beyond separates a service's name from its peer or datacenter when that is
+// another one than the cluster's own.
 const Beyond = "@"
 
-// DefaultDetail is the Detail of a permission that no rule made.
+// DefaultDetail is the Detail of the permission where no rule matches.
 const DefaultDetail = "default"
 
-// defaultNamespace is where a service is whose name holds no namespace.
+// defaultNamespace is the namespace of a service whose name contains none.
 const defaultNamespace = "default"
 
-// Rule is one statement of who may talk to whom. From and To may be wildcards.
+// Rule says whether one service may call another. From and To may be wildcards.
 type Rule struct {
 	From, To    string
 	Allow       bool
@@ -30,12 +30,12 @@ type Rule struct {
 	Detail      string // where it is written and what it asks for, for a person
 }
 
-// wild reports whether a name stands for more than one service.
+// wild reports whether a name is a wildcard.
 func wild(name string) bool {
 	return name == Wildcard || strings.HasSuffix(name, "/"+Wildcard) || strings.HasPrefix(name, Wildcard+Beyond)
 }
 
-// patterns lists what in a rule may stand for a name, the narrowest first.
+// patterns lists the names in rules that match a service, the narrowest first.
 func patterns(name string) [3]string {
 	if at := strings.Index(name, Beyond); at >= 0 {
 		all := Wildcard + name[at:] // what is beyond is matched by no wildcard of this side
@@ -59,22 +59,23 @@ func width(name string) int {
 	return 0
 }
 
-// PrecedenceOf is the precedence that Consul documents for a rule of these
-// ends: 9 for one service to one, down to 1 for everything to everything. The
-// destination weighs more than the source. An edition without namespaces has
-// no wildcard but that of its one namespace, so its rules have 9, 8, 6 and 5.
+// PrecedenceOf is the precedence that Consul documents for a rule with these ends:
+// from 9 for one service to one, down to 1 for any service to any. The destination
+// weighs more than the source. Consul without namespaces knows only the wildcard
+// of its one namespace, so its rules have the precedences 9, 8, 6 and 5.
 func PrecedenceOf(from, to string) int { return 9 - 3*width(to) - width(from) }
 
-// Permissions is everything that a mesh allows and forbids. Default is what
-// holds where no rule matches: api.EvidenceAllowed, api.EvidenceDenied, or
+// Permissions is everything that a mesh allows and forbids. Default is the
+// permission where no rule matches: api.EvidenceAllowed, api.EvidenceDenied, or
 // empty when it is not known.
 type Permissions struct {
 	Rules   []Rule
 	Default api.EvidenceClass
 }
 
-// Decide finds the one rule that governs a pair: the highest precedence, and of
-// equals the one that forbids. It reports false when nothing is known.
+// Decide finds the rule that governs a pair. It is the matching rule with the
+// highest precedence, and of equal ones the one that forbids. It returns false
+// when no rule matches and the default is not known.
 func (p Permissions) Decide(pair Pair) (api.Evidence, bool) {
 	return p.index().decide(pair, p.Default)
 }
@@ -95,8 +96,8 @@ func (r Rule) evidence() api.Evidence {
 	return e
 }
 
-// Expand returns the governing permission of every pair that is named by both
-// ends of a rule, and of every pair given. A wildcard never makes pairs up.
+// Expand returns the governing permission of every given pair, and of every pair
+// that a rule names by both ends. A wildcard makes no pairs.
 func (p Permissions) Expand(pairs []Pair) map[Pair]api.Evidence {
 	out := make(map[Pair]api.Evidence, len(pairs)+len(p.Rules))
 	index := p.index()
@@ -119,8 +120,8 @@ func (p Permissions) Expand(pairs []Pair) map[Pair]api.Evidence {
 	return out
 }
 
-// permissionIndex keeps only the governing rule of each (from, to) pattern, so
-// that a pair is decided by nine look-ups however many rules there are.
+// permissionIndex holds the governing rule for each pattern of both ends. A pair
+// is decided by nine look-ups, however many rules there are.
 type permissionIndex map[Pair]Rule
 
 func (p Permissions) index() permissionIndex {
@@ -155,8 +156,8 @@ func CompareRules(a, b Rule) int {
 	return cmp.Or(cmp.Compare(b.Precedence, a.Precedence), cmp.Compare(a.To, b.To), cmp.Compare(a.From, b.From))
 }
 
-// Name is how the graph calls a service of a partition and namespace: those
-// that are empty or "default" are left out, as an edition without them has it.
+// Name is the name of a service in the graph. It leaves out a partition or
+// namespace that is empty or "default", as Consul without them does.
 func Name(partition, namespace, service string) string {
 	if partition != "" && partition != defaultNamespace {
 		return partition + "/" + cmp.Or(namespace, defaultNamespace) + "/" + service

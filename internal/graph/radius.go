@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	// keepColumns is the largest number of services whose reachability is kept
-	// for incremental updates: 32,768² bits are 128 MiB per graph.
+	// keepColumns is the largest number of services for which reachability is
+	// kept for updates. 32,768² bits are 128 MiB for each of the two graphs.
 	keepColumns = 32_768
-	// blockColumns is how many columns are worked on at once above that: a row
-	// is then 1 KiB, and 67,760 rows are 70 MB.
+	// blockColumns is how many columns are computed at once in a larger graph. A
+	// row of them is 1 KiB, so 67,760 rows take 70 MB.
 	blockColumns = 8_192
 	word         = 64
 )
@@ -28,10 +28,10 @@ func (r *radii) row(c int32) []uint64 {
 	return r.rows[int(c)*r.width : (int(c)+1)*r.width]
 }
 
-// spread computes the rows of all components. Callers are numbered above what
-// they call, so that rows are finished in descending order. visit, when given,
-// sees each row of each block of columns, the blocks in ascending order; offset
-// is the first node of the block. The matrix is kept when it fits.
+// spread computes the rows of all components, in descending order, since callers
+// have higher numbers than their callees. It calls visit, if given, with each row
+// of each block of columns, the blocks in ascending order; offset is the block's
+// first node. It keeps the matrix when that fits.
 func spread(g *digraph, c components, visit func(component int32, offset int, row []uint64)) *radii {
 	n := g.size()
 	columns := n
@@ -63,11 +63,11 @@ func spread(g *digraph, c components, visit func(component int32, offset int, ro
 	return r
 }
 
-// fill joins the rows of all callers of component k, and its own members, into
-// a cleared row. Rows of callers that are known to be empty are passed over, and
-// so are those of callers that call another one too: the nearer caller, which
-// comes first since its number is lower, has brought their whole rows with its
-// own. callers is room to work in, which is returned.
+// fill joins the rows of all callers of component k, and its own members, into a
+// cleared row. It skips callers whose row is known to be empty. It also skips a
+// caller that calls another caller of k, since the nearer caller's row contains
+// the whole row of the farther one; the nearer caller comes first, since its
+// number is lower. callers is room to work in, which is returned.
 func (r *radii) fill(g *digraph, c components, k int32, offset int, row []uint64, empty []bool, callers []int32) []int32 {
 	callers = callers[:0]
 	for _, v := range c.members[k] {
@@ -90,8 +90,8 @@ func (r *radii) fill(g *digraph, c components, k int32, offset int, row []uint64
 	return callers
 }
 
-// holds reports whether node v is in a row of the block of columns that begins
-// at offset. A node of another block is not known to be.
+// holds reports whether a row of the block that begins at offset contains node v.
+// It is false for a node of another block.
 func (r *radii) holds(row []uint64, offset int, v int32) bool {
 	at := int(v) - offset
 	return at >= 0 && at < r.width*word && row[at/word]&(1<<(at%word)) != 0
@@ -112,7 +112,7 @@ func or(a, b []uint64) {
 	}
 }
 
-// kept reports whether the matrix is there for updates.
+// kept reports whether the matrix was kept for updates.
 func (r *radii) kept() bool { return r.rows != nil }
 
 // has reports whether node v is in the row of component c.

@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// turn adds or removes one edge and brings the radii up to date. It returns the
-// components whose rows changed, or false when the components themselves did.
-func turn(g *digraph, c components, r *radii, from, to int32, add bool) ([]int32, bool) {
+// toggleEdge adds or removes one edge and updates the radii. It returns the components
+// whose rows have changed. It returns false when the components themselves have
+// changed.
+func toggleEdge(g *digraph, c components, r *radii, from, to int32, add bool) ([]int32, bool) {
 	u, v := c.of[from], c.of[to]
 	if add {
 		g.add(from, to)
@@ -21,7 +22,8 @@ func turn(g *digraph, c components, r *radii, from, to int32, add bool) ([]int32
 	}
 	g.remove(from, to)
 	if u == v {
-		// The cycle holds when another way leads on from the start to the end.
+		// The component stays when another path still leads from the edge's
+		// start to its end.
 		return nil, within(g, c, from, to)
 	}
 	return r.lose(g, c, v, sparse(r.row(u))), true
@@ -64,7 +66,7 @@ func sparse(row []uint64) []chunkOf {
 	return out
 }
 
-// missing lists what is in a and not in b.
+// missing lists the words of a with the bits that b lacks.
 func missing(a, b []uint64) []chunkOf {
 	var out []chunkOf
 	for i, w := range a {
@@ -94,8 +96,8 @@ func union(a, b []chunkOf) []chunkOf {
 	return append(append(out, a...), b...)
 }
 
-// gain adds bits to a component and to everything that it calls, as far as they
-// are new there.
+// gain adds bits to a component and to everything that it calls. It stops where
+// the bits are set already.
 func (r *radii) gain(g *digraph, c components, start int32, bitsNew []chunkOf) []int32 {
 	type work struct {
 		part int32
@@ -126,9 +128,9 @@ func (r *radii) gain(g *digraph, c components, start int32, bitsNew []chunkOf) [
 	return keys(changed)
 }
 
-// lose takes bits away from a component, and from everything that it calls,
-// where no other caller brings them. Components are visited callers first, so
-// that each is decided once.
+// lose clears bits of a component, and of everything that it calls, unless another
+// caller brings them. It visits callers first, so that it decides about each
+// component once.
 func (r *radii) lose(g *digraph, c components, start int32, doubtful []chunkOf) []int32 {
 	doubt := map[int32][]chunkOf{start: doubtful}
 	var changed []int32
@@ -154,8 +156,8 @@ func (r *radii) lose(g *digraph, c components, start int32, doubtful []chunkOf) 
 	return changed
 }
 
-// unsupported keeps of the bits those that neither a caller nor a member of the
-// component itself brings.
+// unsupported returns those of the bits that neither a caller of the component nor
+// one of its members brings.
 func (r *radii) unsupported(g *digraph, c components, k int32, list []chunkOf) []chunkOf {
 	row := r.row(k)
 	left := make([]chunkOf, 0, len(list))

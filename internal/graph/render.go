@@ -12,8 +12,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// drawing is a graph made ready for people: ratings by service, and the
-// policies' word on each service's targets.
+// drawing is a graph prepared for rendering: ratings by service, and whether the
+// policies call its targets critical.
 type drawing struct {
 	graph    api.Graph
 	analysis *Analysis
@@ -64,7 +64,7 @@ func Table(g api.Graph) string {
 	return out.String()
 }
 
-// table lines up cells. Each row has as many cells as the head.
+// table aligns cells in columns. Each row has as many cells as the head.
 func table(out *strings.Builder, head []string, rows [][]string) {
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
 	for _, row := range append([][]string{head}, rows...) {
@@ -88,8 +88,8 @@ func (d *drawing) writeServices(out *strings.Builder) {
 	table(out, []string{"Service", "Healthy", "Critical", "Blast radius", "Score", "Single point", "Why"}, rows)
 }
 
-// criticalWord is the policies' word; a service that no target is behind cannot
-// be patched, so none is asked for.
+// criticalWord says whether the policies call a service critical. It is empty for
+// a service without targets, since such a service can't be patched.
 func (d *drawing) criticalWord(service string) string {
 	switch {
 	case len(d.critical[service]) > 0:
@@ -118,8 +118,8 @@ func singlePoint(c api.Criticality) string {
 	return "no"
 }
 
-// why is what decided: the policy's reason when a policy has spoken, else the
-// parts of the score.
+// why says why a service is critical: the policy's reason when a policy has one,
+// else the parts of the score.
 func (d *drawing) why(service string, c api.Criticality) string {
 	for _, list := range [...][]api.TargetView{d.critical[service], d.targets[service]} {
 		for _, v := range list {
@@ -176,8 +176,7 @@ func (d *drawing) writeEdges(out *strings.Builder) {
 
 func stateWords(s api.EdgeState) string { return strings.ReplaceAll(string(s), "_", " ") }
 
-// evidence is one reason in words; ages are counted back from the time of the
-// graph.
+// evidence writes one evidence. Ages count back from the time of the graph.
 func (d *drawing) evidence(e api.Evidence) string {
 	text := string(e.Class) + " by " + e.Source
 	if e.Attempt {
@@ -209,7 +208,7 @@ func (d *drawing) evidence(e api.Evidence) string {
 	return text + ": " + strings.Join(notes, ", ")
 }
 
-// figures is what was measured, in words.
+// figures writes the figures of an evidence.
 func figures(e api.Evidence) []string {
 	var out []string
 	if e.BytesPerSecond > 0 {
@@ -240,7 +239,7 @@ func bytesPerSecond(x float64) string {
 	return strconv.FormatFloat(x, 'f', 1, 64) + " GB/s"
 }
 
-// precision keeps three digits or so.
+// precision is the number of decimals that leaves about three digits.
 func precision(x float64) int {
 	if x < 10 {
 		return 1
@@ -248,7 +247,7 @@ func precision(x float64) int {
 	return 0
 }
 
-// writeShared lists what stands on the same node, in one line for each node.
+// writeShared lists the services that share a node, one line for each node.
 func (d *drawing) writeShared(out *strings.Builder) {
 	on := make(map[string]map[string]bool)
 	for _, e := range d.graph.Edges {
@@ -269,7 +268,7 @@ func (d *drawing) writeShared(out *strings.Builder) {
 	}
 }
 
-// writeUnproven warns when the certain graph is thinner than the possible one.
+// writeUnproven warns when the certain graph lacks edges of the possible graph.
 func (d *drawing) writeUnproven(out *strings.Builder) {
 	n := 0
 	for _, e := range d.graph.Edges {

@@ -7,8 +7,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Tree writes what each entry depends on, as an indented tree. A service that
-// was written out above is named and not repeated.
+// Tree writes what each entry depends on, as an indented tree. A service that was
+// written above is named again without its branch.
 func Tree(g api.Graph) string {
 	d := draw(g)
 	below := make(map[string][]api.Edge)

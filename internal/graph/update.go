@@ -6,14 +6,14 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// maxSteps is how many edges Update changes one by one. Above that, starting
-// afresh is cheaper: a step costs up to some milliseconds in a large graph, the
-// whole below a second.
+// maxSteps is how many edges Update changes one by one. For more edges a new
+// analysis is cheaper: a step takes up to some milliseconds in a large graph, and
+// a new analysis less than a second.
 const maxSteps = 64
 
-// Update brings the analysis up to date with a change. The outcome is the same
-// as that of Analyse on the changed graph; only what the change touches is
-// computed again, unless it makes or breaks a cycle or a name comes or goes.
+// Update updates the analysis with a change. The result equals Analyse on the
+// changed graph. Only what the change touches is computed again, unless it makes
+// or breaks a cycle, or a name comes or goes.
 func (a *Analysis) Update(change api.GraphChange) {
 	if !a.stepwise(change) {
 		a.rebuild(change)
@@ -44,10 +44,10 @@ func (a *Analysis) Update(change api.GraphChange) {
 		}
 	}
 	if trees {
-		a.replant(dirty)
+		a.rebuildTree(dirty)
 	}
 	if len(a.via) > 0 && len(change.Edges)+len(change.RemoveEdges) > 0 {
-		for _, g := range a.openGates() {
+		for _, g := range a.gatewayLosses() {
 			dirty[g] = true
 		}
 	}
@@ -79,7 +79,7 @@ func (a *Analysis) stepwise(change api.GraphChange) bool {
 	return true
 }
 
-// sameWay reports whether an edge runs through the gateways that it ran through.
+// sameWay reports whether an edge runs through the same gateways as before.
 func (a *Analysis) sameWay(e api.Edge) bool {
 	have := a.via[[2]int32{a.ids[e.From], a.ids[e.To]}]
 	if len(have) != len(e.Via) {
@@ -98,15 +98,15 @@ func (a *Analysis) gated(pair [2]string) bool {
 	return len(a.via[[2]int32{a.ids[pair[0]], a.ids[pair[1]]}]) > 0
 }
 
-// knows reports whether both ends have an id, and that they keep it.
+// knows reports whether both ends have a number and will keep it.
 func (a *Analysis) knows(from, to string, listed bool) bool {
 	v, okFrom := a.ids[from]
 	w, okTo := a.ids[to]
 	return okFrom && okTo && v != w && (!listed || (a.listed[v] && a.listed[w]))
 }
 
-// rebuild applies a change and starts afresh. Steps that were taken before are
-// the same in both.
+// rebuild applies a change and analyses the graph anew. Steps that were already
+// made are part of the change.
 func (a *Analysis) rebuild(change api.GraphChange) {
 	services := make(map[string]api.Service, len(a.names))
 	for v, s := range a.services {
@@ -142,7 +142,7 @@ func (a *Analysis) rebuild(change api.GraphChange) {
 	*a = *Analyse(list, edges)
 }
 
-// viaNames is the gateways of every edge after a change.
+// viaNames returns the gateways of every edge after a change.
 func (a *Analysis) viaNames(change api.GraphChange) map[Pair][]string {
 	via := make(map[Pair][]string)
 	for ids, list := range a.via {
@@ -157,7 +157,7 @@ func (a *Analysis) viaNames(change api.GraphChange) map[Pair][]string {
 	return via
 }
 
-// place computes again who shares nodes, after some services moved.
+// place computes the shared nodes again after some services have moved.
 func (a *Analysis) place(dirty map[int32]bool) {
 	before, nodes := a.shared, a.nodes
 	racks := a.racks
@@ -170,9 +170,9 @@ func (a *Analysis) place(dirty map[int32]bool) {
 	}
 }
 
-// step changes one edge's state; "" removes it. It marks the services whose
-// rating may have changed, and trees when the dominators may have. It reports
-// false when only starting afresh will do.
+// step changes the state of one edge; "" removes it. It marks in dirty the
+// services whose rating may have changed, and sets trees when the dominators may
+// have changed. It returns false when only a new analysis will do.
 func (a *Analysis) step(from, to int32, state api.EdgeState, dirty map[int32]bool, trees *bool) bool {
 	key := [2]int32{from, to}
 	before := a.states[key]
@@ -182,7 +182,7 @@ func (a *Analysis) step(from, to int32, state api.EdgeState, dirty map[int32]boo
 		a.states[key] = state
 	}
 	if before.Possible() != state.Possible() {
-		parts, ok := turn(a.possible, a.possibleParts, a.possibleRadii, from, to, state.Possible())
+		parts, ok := toggleEdge(a.possible, a.possibleParts, a.possibleRadii, from, to, state.Possible())
 		if !ok {
 			return false
 		}
@@ -191,7 +191,7 @@ func (a *Analysis) step(from, to int32, state api.EdgeState, dirty map[int32]boo
 		*trees = a.enter(to) || *trees
 	}
 	if before.Certain() != state.Certain() {
-		parts, ok := turn(a.certain, a.certainParts, a.certainRadii, from, to, state.Certain())
+		parts, ok := toggleEdge(a.certain, a.certainParts, a.certainRadii, from, to, state.Certain())
 		if !ok {
 			return false
 		}
@@ -199,7 +199,7 @@ func (a *Analysis) step(from, to int32, state api.EdgeState, dirty map[int32]boo
 			a.dependants[k] = firstBits(nil, a.certainRadii.row(k), 0, -1, maxListed+1)
 		}
 		mark(a.certainParts, parts, dirty)
-		*trees = *trees || a.uproots(from, to, state.Certain())
+		*trees = *trees || a.treeMayChange(from, to, state.Certain())
 	}
 	return true
 }
@@ -212,8 +212,8 @@ func mark(c components, parts []int32, dirty map[int32]bool) {
 	}
 }
 
-// enter decides again whether a service's cycle is an entry, and reports
-// whether that changed.
+// enter decides again whether the members of a service's cycle are entries. It
+// reports whether that has changed.
 func (a *Analysis) enter(v int32) bool {
 	k := a.possibleParts.of[v]
 	called := calledFromOutside(a.possible, a.possibleParts, k)
@@ -226,16 +226,15 @@ func (a *Analysis) enter(v int32) bool {
 	return changed
 }
 
-// uproots reports whether the dominator tree may change with an edge that was
-// just added or removed. It may say so for nothing, but never misses a change:
+// treeMayChange reports whether an edge that was just added or removed may change the
+// dominator tree. It may report a change that is none, but it never misses one:
 //
-//   - an edge from a node that no entry reaches is on no path;
-//   - an edge to a node that dominates its start is on no simple path;
-//   - a new edge keeps the tree when the end's dominator dominates its start;
-//   - a removed edge to a node that is in no cycle keeps the tree when the other
-//     callers still meet at the same dominator, since what they are does not
-//     depend on that node.
-func (a *Analysis) uproots(from, to int32, added bool) bool {
+//   - an edge from a node that no entry reaches is on no path
+//   - an edge to a node that dominates its start is on no simple path
+//   - a new edge keeps the tree when the end's dominator dominates the start
+//   - a removed edge keeps the tree when its end is in no cycle and the other callers of the
+//     end still meet at the same dominator, since those callers do not depend on the end
+func (a *Analysis) treeMayChange(from, to int32, added bool) bool {
 	t := a.tree
 	if t.idom[from] < 0 {
 		return false
@@ -269,8 +268,9 @@ func (a *Analysis) uproots(from, to int32, added bool) bool {
 	return rest != t.idom[to]
 }
 
-// replant computes the dominators again and marks whose listing changed.
-func (a *Analysis) replant(dirty map[int32]bool) {
+// rebuildTree computes the dominators again and marks the services whose list has
+// changed.
+func (a *Analysis) rebuildTree(dirty map[int32]bool) {
 	dominated, first := a.dominated, a.dominatedFirst
 	a.dominate()
 	for v := range a.dominated {

@@ -8,9 +8,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// View fills what is worked out of a stored graph, and returns it with its
-// analysis: Criticality, and the redundancy of each edge. The graph's own
-// slices are not changed.
+// View adds the computed parts to a stored graph: criticality, and the redundancy
+// of each edge. It returns the graph with its analysis, and does not change the
+// given graph's slices.
 func View(g api.Graph) (api.Graph, *Analysis) {
 	a := Analyse(g.Services, g.Edges)
 	g.Criticality = a.Criticality()
@@ -18,9 +18,9 @@ func View(g api.Graph) (api.Graph, *Analysis) {
 	return g, a
 }
 
-// redundancy says of each edge how much of the called service may be lost.
-// Where the caller's proxy tells how many endpoints it would use, that count
-// goes before the health checks'.
+// redundancy adds to each edge how many instances, nodes and racks the called service
+// has. When the caller's proxy reports how many endpoints it would use, that number
+// replaces the number of healthy instances.
 func (a *Analysis) redundancy(edges []api.Edge) []api.Edge {
 	out := slices.Clone(edges)
 	for i := range out {
@@ -39,9 +39,9 @@ func (a *Analysis) redundancy(edges []api.Edge) []api.Edge {
 	return out
 }
 
-// Age fills the confidence of every edge: 1 for traffic that was seen just now,
-// half of it after each half-life, and 0 where none was ever seen. It returns
-// a new slice.
+// Age sets the confidence of every edge. It is 1 for traffic that was seen just
+// now, and halves with each half-life; it is 0 for an edge without traffic. Age
+// returns a new slice.
 func Age(edges []api.Edge, now time.Time, halfLife time.Duration) []api.Edge {
 	out := slices.Clone(edges)
 	for i := range out {

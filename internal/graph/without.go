@@ -7,9 +7,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Without says what would suffer if a node, a rack or a volume were lost. place
-// is as services list it: a node's name, "rack/" and a rack's name, or a
-// volume. It reports false when no service stands there.
+// Without lists what the loss of a node, a rack or a volume would affect. place is
+// a node's name, "rack/" with a rack's name, or a volume as services list it. It
+// returns false when no service is in that place.
 func (a *Analysis) Without(place string) (api.GraphWithout, bool) {
 	out := api.GraphWithout{Place: place, Down: []string{}, Weakened: []api.LostInstance{}, Certain: []string{}, Possible: []string{}, CutOff: []string{}}
 	down := make(map[int32]bool)
@@ -36,18 +36,18 @@ func (a *Analysis) Without(place string) (api.GraphWithout, bool) {
 		return slices.ContainsFunc(a.via[pair], func(g int32) bool { return down[g] })
 	}
 	sure := make(map[int32]bool)
-	for _, v := range a.hurt(a.certain, starts, lost, api.EdgeState.Certain) {
+	for _, v := range a.affected(a.certain, starts, lost, api.EdgeState.Certain) {
 		sure[v] = true
 		if !down[v] {
 			out.Certain = append(out.Certain, a.names[v])
 		}
 	}
-	for _, v := range a.hurt(a.possible, starts, lost, api.EdgeState.Possible) {
+	for _, v := range a.affected(a.possible, starts, lost, api.EdgeState.Possible) {
 		if !down[v] && !sure[v] {
 			out.Possible = append(out.Possible, a.names[v])
 		}
 	}
-	whole, rest := a.entered(nil, nil), a.entered(down, lost)
+	whole, rest := a.fromEntries(nil, nil), a.fromEntries(down, lost)
 	for v, is := range whole {
 		if is && !rest[v] && !down[int32(v)] {
 			out.CutOff = append(out.CutOff, a.names[v])
@@ -56,8 +56,8 @@ func (a *Analysis) Without(place string) (api.GraphWithout, bool) {
 	return out, true
 }
 
-// hurt lists who depends on one of the starts, or on an edge that is lost.
-func (a *Analysis) hurt(g *digraph, starts []int32, lost func(pair [2]int32) bool, counts func(api.EdgeState) bool) []int32 {
+// affected lists the services that depend on one of the starts or on a lost edge.
+func (a *Analysis) affected(g *digraph, starts []int32, lost func(pair [2]int32) bool, counts func(api.EdgeState) bool) []int32 {
 	all := slices.Clone(starts)
 	for pair := range a.via {
 		if counts(a.states[pair]) && lost(pair) {
@@ -67,11 +67,11 @@ func (a *Analysis) hurt(g *digraph, starts []int32, lost func(pair [2]int32) boo
 	return reachAll(g.in, all, -1)
 }
 
-// rackPrefix begins a place that is a rack.
+// rackPrefix is the prefix of a place that is a rack.
 const rackPrefix = "rack/"
 
-// leftWithout reports whether a service stands in a place, and how many places
-// of that kind it has besides.
+// leftWithout reports whether a service is in a place, and how many other places
+// of that kind it has.
 func leftWithout(s api.Service, place string) (left int, there bool) {
 	if slices.Contains(s.Volumes, place) {
 		return 0, true // what needs a volume cannot do without it
