@@ -5,11 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oakumhq/oakum/internal/blame/blametest"
 	"github.com/shoenig/test/must"
 )
 
 func TestExplain_BlamesTheChangeThatFitsInTimeAndSpace(t *testing.T) {
-	now := noon()
+	now := blametest.Noon()
 	change := func(id string, ago time.Duration, instances ...string) Change {
 		return Change{ID: id, Began: []time.Time{now.Add(-ago)}, Reach: instances}
 	}
@@ -48,7 +49,7 @@ func TestExplain_BlamesTheChangeThatFitsInTimeAndSpace(t *testing.T) {
 }
 
 func TestExplain_CountsFromTheStageBeforeAFault(t *testing.T) {
-	now := noon()
+	now := blametest.Noon()
 	ago := func(minutes ...int) (times []time.Time) {
 		for _, m := range minutes {
 			times = append(times, now.Add(-time.Duration(m)*time.Minute))

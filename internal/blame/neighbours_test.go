@@ -7,22 +7,19 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/blame/blametest"
 )
-
-func target(job string, count int) api.Target {
-	return api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: job, Group: job}, Count: count}
-}
 
 // sick is the effect on a neighbour whose error rate got worse some minutes
 // after noon.
 func sick(job string, minutes int) api.NeighbourEffect {
-	return api.NeighbourEffect{Target: target(job, 0).TargetRef, KPI: api.KPIErrorRate, Unit: "share", Value: 0.5, Before: 0.01,
-		Since: noon().Add(time.Duration(minutes) * time.Minute)}
+	return api.NeighbourEffect{Target: blametest.Target(job, 0).TargetRef, KPI: api.KPIErrorRate, Unit: "share", Value: 0.5, Before: 0.01,
+		Since: blametest.Noon().Add(time.Duration(minutes) * time.Minute)}
 }
 
 // naming is a verdict that names neighbours.
 func naming(kind api.VerdictKind, minutes int, neighbours ...api.NeighbourEffect) api.Verdict {
-	v := looked(kind, 0.01, 0.01, minutes)
+	v := blametest.Verdict(kind, 0.01, 0.01, minutes)
 	v.Neighbours = neighbours
 	return v
 }
@@ -33,8 +30,8 @@ func streets(of map[string][]api.Target) func(api.TargetRef) []api.Target {
 }
 
 func TestAttribute_WaitsForANeighbourThatGotWorse(t *testing.T) {
-	shop, cart := judged("shop", 1, 10), judged("cart", 5, 12)
-	beside := streets(map[string][]api.Target{"shop": {target("front", 2)}, "cart": {target("front", 2)}})
+	shop, cart := blametest.Judged("shop", 1, 10), blametest.Judged("cart", 5, 12)
+	beside := streets(map[string][]api.Target{"shop": {blametest.Target("front", 2)}, "cart": {blametest.Target("front", 2)}})
 	t.Run("with the neighbour, the KPI, both figures and since when", func(t *testing.T) {
 		v := Attribute(shop, naming(api.VerdictPromote, 15, sick("front", 14)), []api.Rollout{shop}, beside)
 		must.Eq(t, api.VerdictContinue, v.Kind)
@@ -53,7 +50,7 @@ func TestAttribute_WaitsForANeighbourThatGotWorse(t *testing.T) {
 	t.Run("for as long as a stage may take; then the policy says what becomes of it", func(t *testing.T) {
 		late := shop
 		late.Decision.Judge.MaxDuration = api.Duration(4 * time.Minute)
-		late.Stages = []api.Stage{{Number: 1, Began: noon().Add(10 * time.Minute), Ready: noon().Add(11 * time.Minute)}}
+		late.Stages = []api.Stage{{Number: 1, Began: blametest.Noon().Add(10 * time.Minute), Ready: blametest.Noon().Add(11 * time.Minute)}}
 		must.Eq(t, api.VerdictContinue, Attribute(late, naming(api.VerdictPromote, 16, sick("front", 13)), []api.Rollout{late}, beside).Kind,
 			must.Sprint("the stage's time is over, the neighbour's is not"))
 		v := Attribute(late, naming(api.VerdictPromote, 17, sick("front", 13)), []api.Rollout{late}, beside)
@@ -67,7 +64,7 @@ func TestAttribute_WaitsForANeighbourThatGotWorse(t *testing.T) {
 		must.Eq(t, api.VerdictPromote, Attribute(cart, naming(api.VerdictPromote, 15, sick("front", 14)), both, beside).Kind)
 	})
 	t.Run("one that began after it got worse goes on, also when only the other saw that in time", func(t *testing.T) {
-		was, late := shop, judged("cart", 1, 20)
+		was, late := shop, blametest.Judged("cart", 1, 20)
 		v := naming(api.VerdictContinue, 15, sick("front", 14))
 		was.Verdict = &v
 		both := []api.Rollout{was, late}
@@ -75,7 +72,7 @@ func TestAttribute_WaitsForANeighbourThatGotWorse(t *testing.T) {
 		must.Eq(t, api.VerdictContinue, Attribute(was, naming(api.VerdictPromote, 22, sick("front", 14)), both, beside).Kind)
 	})
 	t.Run("one that does not reach the neighbour explains nothing of it", func(t *testing.T) {
-		apart := streets(map[string][]api.Target{"shop": {target("front", 2), target("well", 20)}, "cart": {target("other", 2)}})
+		apart := streets(map[string][]api.Target{"shop": {blametest.Target("front", 2), blametest.Target("well", 20)}, "cart": {blametest.Target("other", 2)}})
 		v := Attribute(shop, naming(api.VerdictPromote, 15, sick("front", 14)), []api.Rollout{shop, cart}, apart)
 		must.Eq(t, api.VerdictContinue, v.Kind, must.Sprint(v.Reason))
 	})
@@ -83,8 +80,8 @@ func TestAttribute_WaitsForANeighbourThatGotWorse(t *testing.T) {
 
 // No neighbour may ever make a verdict more favourable, or end a rollout.
 func TestAttribute_NeighboursOnlyTakePromotionsBack(t *testing.T) {
-	shop := judged("shop", 1, 10)
-	beside := streets(map[string][]api.Target{"shop": {target("front", 2)}})
+	shop := blametest.Judged("shop", 1, 10)
+	beside := streets(map[string][]api.Target{"shop": {blametest.Target("front", 2)}})
 	for _, kind := range []api.VerdictKind{api.VerdictAbort, api.VerdictContinue, api.VerdictInconclusive} {
 		v := Attribute(shop, naming(kind, 15, sick("front", 14)), []api.Rollout{shop}, beside)
 		must.Eq(t, kind, v.Kind)
@@ -95,36 +92,36 @@ func TestAttribute_NeighboursOnlyTakePromotionsBack(t *testing.T) {
 }
 
 func TestNeighbours_KnowsThoseWithARolloutByItsVerdict(t *testing.T) {
-	shop, db := judged("shop", 1, 10), judged("db", 5, 10)
-	worse := markWorse(db, looked(api.VerdictContinue, 0.05, 0.05, 14))
+	shop, db := blametest.Judged("shop", 1, 10), blametest.Judged("db", 5, 10)
+	worse := markWorse(db, blametest.Verdict(api.VerdictContinue, 0.05, 0.05, 14))
 	db.Verdict = &worse
-	around := []api.Target{target("front", 2), target("db", 2)}
+	around := []api.Target{blametest.Target("front", 2), blametest.Target("db", 2)}
 	measured := map[api.TargetRef][]api.NeighbourEffect{
-		target("front", 2).TargetRef: {sick("front", 14)},
-		target("db", 2).TargetRef:    {sick("db", 1)},
+		blametest.Target("front", 2).TargetRef: {sick("front", 14)},
+		blametest.Target("db", 2).TargetRef:    {sick("db", 1)},
 	}
-	out := Neighbours(shop, noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, measured)
+	out := Neighbours(shop, blametest.Noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, measured)
 	must.Len(t, 2, out)
 	must.Eq(t, sick("front", 14), out[0])
 	must.Eq(t, db.Target, out[1].Target)
-	must.Eq(t, noon().Add(14*time.Minute), out[1].Since, must.Sprint("by the verdict, not by its baseline"))
+	must.Eq(t, blametest.Noon().Add(14*time.Minute), out[1].Since, must.Sprint("by the verdict, not by its baseline"))
 
 	db.Status, db.Stages = api.RolloutWaiting, nil
-	out = Neighbours(shop, noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, measured)
+	out = Neighbours(shop, blametest.Noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, measured)
 	must.Len(t, 2, out)
 	must.Eq(t, sick("db", 1), out[1], must.Sprint("a rollout that waits for its turn changes nothing yet"))
 }
 
 func TestNeighbours_RemembersSinceWhen(t *testing.T) {
-	shop := judged("shop", 1, 10)
+	shop := blametest.Judged("shop", 1, 10)
 	old := naming(api.VerdictContinue, 15, sick("front", 14))
 	old.Neighbours[0].Earlier = true
 	shop.Stages[0].Verdict = &old // of the stage before
-	front := target("front", 2)
-	out := Neighbours(shop, noon().Add(31*time.Minute), []api.Rollout{shop}, []api.Target{front},
+	front := blametest.Target("front", 2)
+	out := Neighbours(shop, blametest.Noon().Add(31*time.Minute), []api.Rollout{shop}, []api.Target{front},
 		map[api.TargetRef][]api.NeighbourEffect{front.TargetRef: {sick("front", 30)}})
 	must.Len(t, 1, out)
-	must.Eq(t, noon().Add(14*time.Minute), out[0].Since)
+	must.Eq(t, blametest.Noon().Add(14*time.Minute), out[0].Since)
 	must.True(t, out[0].Earlier)
 }
 

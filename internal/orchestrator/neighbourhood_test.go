@@ -2,13 +2,13 @@ package orchestrator
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/blame/blametest"
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
@@ -40,38 +40,6 @@ func (s *street) Worse(ref api.TargetRef, _, _ time.Time, margins []api.KPISpec)
 	return s.effects[ref]
 }
 
-func noon() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }
-
-// judged is a rollout of ten instances, patched of which run the patch, whose first
-// stage began some minutes after noon.
-func judged(job string, patched, minutes int) api.Rollout {
-	r := api.Rollout{
-		ID: "rollout-" + job, Status: api.RolloutRunning, Former: &api.FormerJob{Count: 10},
-		Target: api.TargetRef{Namespace: "prod", Job: job, Group: job},
-		Stages: []api.Stage{{Number: 1, Began: noon().Add(time.Duration(minutes) * time.Minute)}},
-	}
-	r.Decision.Judge.KPIs = []api.KPISpec{{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.001}}
-	for i := range 10 {
-		in := api.Instance{ID: fmt.Sprint(job, i), Build: api.BuildFormer}
-		if i < patched {
-			in.Build = api.BuildPatched
-		}
-		r.Instances = append(r.Instances, in)
-	}
-	return r
-}
-
-// looked is a verdict on the error rate of both arms, where one percent failed before.
-func looked(kind api.VerdictKind, canary, stable float64, minutes int) api.Verdict {
-	before := 0.01
-	return api.Verdict{Kind: kind, At: noon().Add(time.Duration(minutes) * time.Minute), Reason: "the figures say " + string(kind),
-		KPIs: []api.KPIEffect{{KPI: api.KPIErrorRate, Unit: "share", Canary: canary, Stable: stable, Before: &before}}}
-}
-
-func target(job string, count int) api.Target {
-	return api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: job, Group: job}, Count: count}
-}
-
 // openOnes is a store with some open rollouts.
 type openOnes struct {
 	Store
@@ -88,7 +56,7 @@ func (s says) Look(context.Context, Question) (api.Verdict, api.JudgeState, erro
 }
 
 func TestKind_TellsWhenAnotherRolloutIsBlamed(t *testing.T) {
-	from, to := judged("shop", 1, 10), judged("shop", 1, 10)
+	from, to := blametest.Judged("shop", 1, 10), blametest.Judged("shop", 1, 10)
 	to.Verdict = &api.Verdict{Kind: api.VerdictContinue, Blame: []api.Blame{{Rollout: "rollout-db"}}}
 	must.Eq(t, kindBlame, kind(from, to))
 	again := to
@@ -97,17 +65,17 @@ func TestKind_TellsWhenAnotherRolloutIsBlamed(t *testing.T) {
 }
 
 func TestJudge_GivesTheRolloutAVerdictThatIsAttributed(t *testing.T) {
-	shop, db := judged("shop", 1, 10), judged("db", 2, 5)
+	shop, db := blametest.Judged("shop", 1, 10), blametest.Judged("db", 2, 5)
 	shop.Decision.Judge.Enabled = true
-	shop.Stages[0].Ready, shop.Stages[0].Instances = noon().Add(11*time.Minute), 1
+	shop.Stages[0].Ready, shop.Stages[0].Instances = blametest.Noon().Add(11*time.Minute), 1
 	shop.Effects = []api.Effect{{Kind: api.EffectStage, Status: api.EffectDone, Want: 1}}
 	for i := range shop.Instances {
 		shop.Instances[i].Health = api.Healthy
 	}
-	now := noon().Add(12 * time.Minute)
+	now := blametest.Noon().Add(12 * time.Minute)
 	o := New(Options{
-		Store: openOnes{open: []api.Rollout{shop, db}}, Neighbourhood: &street{around: map[string][]api.Target{"shop": {target("db", 10)}, "db": {target("shop", 10)}}}, Now: func() time.Time { return now },
-		Judge: says{looked(api.VerdictPromote, 0.05, 0.05, 12)},
+		Store: openOnes{open: []api.Rollout{shop, db}}, Neighbourhood: &street{around: map[string][]api.Target{"shop": {blametest.Target("db", 10)}, "db": {blametest.Target("shop", 10)}}}, Now: func() time.Time { return now },
+		Judge: says{blametest.Verdict(api.VerdictPromote, 0.05, 0.05, 12)},
 	})
 	obs := rollout.Observation{Job: &rollout.JobView{Build: api.BuildPatched, Pace: rollout.PaceHeld, Instances: shop.Instances}}
 	o.judge(t.Context(), shop, &obs)
@@ -128,14 +96,14 @@ func TestJudge_GivesTheRolloutAVerdictThatIsAttributed(t *testing.T) {
 }
 
 func TestAttribute_MeasuresNeighboursThatHaveNoRollout(t *testing.T) {
-	shop, db := judged("shop", 1, 10), judged("db", 5, 10)
-	front := target("front", 2).TargetRef
-	s := &street{around: map[string][]api.Target{"shop": {target("front", 2), target("db", 2)}}, effects: map[api.TargetRef][]api.NeighbourEffect{
-		front: {{Target: front, KPI: api.KPIErrorRate, Unit: "share", Value: 0.5, Before: 0.01, Since: noon().Add(14 * time.Minute)}},
+	shop, db := blametest.Judged("shop", 1, 10), blametest.Judged("db", 5, 10)
+	front := blametest.Target("front", 2).TargetRef
+	s := &street{around: map[string][]api.Target{"shop": {blametest.Target("front", 2), blametest.Target("db", 2)}}, effects: map[api.TargetRef][]api.NeighbourEffect{
+		front: {{Target: front, KPI: api.KPIErrorRate, Unit: "share", Value: 0.5, Before: 0.01, Since: blametest.Noon().Add(14 * time.Minute)}},
 	}}
 	o := New(Options{Store: openOnes{open: []api.Rollout{shop, db}}, Neighbourhood: s, Margins: []api.KPISpec{
 		{KPI: api.KPIErrorRate, PromoteBelow: 9}, {KPI: api.KPILatencyP99, PromoteBelow: 1.3}}})
-	v := o.attribute(shop, looked(api.VerdictPromote, 0.01, 0.01, 15))
+	v := o.attribute(shop, blametest.Verdict(api.VerdictPromote, 0.01, 0.01, 15))
 	must.Eq(t, api.VerdictContinue, v.Kind)
 	must.Len(t, 1, v.Neighbours)
 	must.Eq(t, []api.TargetRef{front}, s.asked)

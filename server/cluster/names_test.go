@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/oakumhq/oakum/internal/log/logtest"
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/state"
@@ -12,7 +13,7 @@ import (
 )
 
 // logged starts a server whose log, from info on, is kept.
-func logged(t *testing.T, cfg cluster.Config, book *logbook) *member {
+func logged(t *testing.T, cfg cluster.Config, book *logtest.Book) *member {
 	t.Helper()
 	cfg.Logger, cfg.Tuning = slog.New(slog.NewTextHandler(book, nil)), fast()
 	store := state.NewStore()
@@ -25,14 +26,14 @@ func logged(t *testing.T, cfg cluster.Config, book *logbook) *member {
 func TestTwoServersOfOneNameFoundNothing(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 3)
-	book := &logbook{}
+	book := &logtest.Book{}
 	third := logged(t, cluster.Config{ID: "b", Bind: addrs[2], BootstrapExpect: 3, RetryJoin: addrs}, book)
 	var twins []*member
 	for _, a := range addrs[:2] {
-		twins = append(twins, logged(t, cluster.Config{ID: "a", Bind: a, BootstrapExpect: 3, RetryJoin: addrs}, &logbook{}))
+		twins = append(twins, logged(t, cluster.Config{ID: "a", Bind: a, BootstrapExpect: 3, RetryJoin: addrs}, &logtest.Book{}))
 	}
 	wait.For(t, "the third says so", func() bool {
-		return book.count(`both have the name \"a\": give one of them another`) > 0
+		return book.Count(`both have the name \"a\": give one of them another`) > 0
 	})
 	for _, m := range append(twins, third) {
 		must.SliceEmpty(t, m.Servers())
@@ -64,10 +65,10 @@ func TestANameIsKeptForAMemberThatIsAway(t *testing.T) {
 			put(t, rest, "q")
 			count := len(leaderOf(t, rest).Servers())
 
-			book := &logbook{}
+			book := &logtest.Book{}
 			namesake := logged(t, cluster.Config{ID: cfg.ID, Dir: t.TempDir(), Bind: "127.0.0.1:0", RetryJoin: []string{rest[0].Address(), rest[1].Address()}}, book)
 			wait.For(t, "the refusal", func() bool {
-				return book.count(fmt.Sprintf("a server named %s belongs to the cluster, at %s, and the one at %s has no state: give it another name", cfg.ID, cfg.Bind, namesake.Address())) > 0
+				return book.Count(fmt.Sprintf("a server named %s belongs to the cluster, at %s, and the one at %s has no state: give it another name", cfg.ID, cfg.Bind, namesake.Address())) > 0
 			})
 			must.SliceEmpty(t, namesake.Servers())
 			must.Len(t, count, leaderOf(t, rest).Servers())

@@ -3,10 +3,7 @@ package cluster_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -15,40 +12,26 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoenig/test/must"
+
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
+	"github.com/oakumhq/oakum/server/cluster/disk/disktest"
 	"github.com/oakumhq/oakum/server/state"
-	"github.com/shoenig/test/must"
 )
-
-// contents is every file of a directory with the sum of what it holds.
-func contents(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	must.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		sum := sha256.Sum256(text)
-		out[strings.TrimPrefix(path, dir)] = hex.EncodeToString(sum[:])
-		return err
-	}))
-	return out
-}
 
 // refuses opens a server that must not start, and returns why it did not.
 // Nothing on its disk may have changed.
 func refuses(t *testing.T, cfg cluster.Config) error {
 	t.Helper()
-	before := contents(t, cfg.Dir)
+	before := disktest.Contents(t, cfg.Dir)
 	cfg.Logger, cfg.Tuning = slog.New(slog.DiscardHandler), fast()
 	node, err := cluster.Open(cfg, state.NewFSM(state.NewStore()))
 	if err == nil {
 		must.NoError(t, node.Close())
 	}
 	must.Error(t, err)
-	must.Eq(t, before, contents(t, cfg.Dir), must.Sprint(err))
+	must.Eq(t, before, disktest.Contents(t, cfg.Dir), must.Sprint(err))
 	return err
 }
 

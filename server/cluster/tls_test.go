@@ -1,19 +1,16 @@
 package cluster_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
-	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/e2e/authority"
 	"github.com/oakumhq/oakum/internal/certs"
+	"github.com/oakumhq/oakum/internal/log/logtest"
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/cluster/port"
@@ -53,36 +50,14 @@ func anything(t *testing.T, b *certs.Bundle) *certs.Keeper {
 	return k
 }
 
-// logbook collects what a server logs.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelWarn}))
-}
-
-func (l *logbook) count(sentence string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), sentence)
-}
-
 // secured starts a server of cluster east.
-func secured(t *testing.T, id string, k *certs.Keeper, book *logbook, cfg cluster.Config) *member {
+func secured(t *testing.T, id string, k *certs.Keeper, book *logtest.Book, cfg cluster.Config) *member {
 	t.Helper()
 	cfg.ID, cfg.Cluster = id, "east"
 	if cfg.Bind == "" {
 		cfg.Bind = "127.0.0.1:0"
 	}
-	cfg.Secure = port.TLS(k, "east", book.logger())
+	cfg.Secure = port.TLS(k, "east", book.Logger())
 	return start(t, cfg)
 }
 
@@ -94,7 +69,7 @@ func TestServersOfOneCAFoundACluster(t *testing.T) {
 	for i, a := range addrs {
 		k := port.NewKeeper("east")
 		must.NoError(t, k.Put(bundle(t, ca, template())))
-		members = append(members, secured(t, fmt.Sprint("oak-", i), k, &logbook{}, cluster.Config{Bind: a, BootstrapExpect: 3, RetryJoin: addrs}))
+		members = append(members, secured(t, fmt.Sprint("oak-", i), k, &logtest.Book{}, cluster.Config{Bind: a, BootstrapExpect: 3, RetryJoin: addrs}))
 	}
 	put(t, members, "p")
 	agree(t, members)
@@ -105,20 +80,20 @@ func TestAServerWithAClientsCertificateDoesNotGetIn(t *testing.T) {
 	ca := newCA(t)
 	k := port.NewKeeper("east")
 	must.NoError(t, k.Put(bundle(t, ca, template())))
-	inside, outside := &logbook{}, &logbook{}
+	inside, outside := &logtest.Book{}, &logtest.Book{}
 	first := secured(t, "a", k, inside, cluster.Config{BootstrapExpect: 1})
 	leaderOf(t, []*member{first})
 	client := bundle(t, ca, authority.Template("client.east.oakum"))
 	stranger := secured(t, "b", anything(t, client), outside, cluster.Config{RetryJoin: []string{first.Address()}})
 	wait.For(t, "both sides say why", func() bool {
-		return inside.count("its certificate is for client.east.oakum and not for server.east.oakum") > 0 &&
-			outside.count("it refuses this server's certificate") > 0
+		return inside.Count("its certificate is for client.east.oakum and not for server.east.oakum") > 0 &&
+			outside.Count("it refuses this server's certificate") > 0
 	})
-	friend := secured(t, "c", k, &logbook{}, cluster.Config{RetryJoin: []string{first.Address()}})
+	friend := secured(t, "c", k, &logtest.Book{}, cluster.Config{RetryJoin: []string{first.Address()}})
 	wait.For(t, "the friend is in", func() bool { return len(friend.Servers()) == 2 })
 	must.Len(t, 2, first.Servers())
 	must.SliceEmpty(t, stranger.Servers())
-	must.EqOp(t, 1, inside.count("its certificate is for client.east.oakum"), must.Sprint("once is enough"))
+	must.EqOp(t, 1, inside.Count("its certificate is for client.east.oakum"), must.Sprint("once is enough"))
 }
 
 // A certificate may come late, such as from a Vault that is away at first.
@@ -127,11 +102,11 @@ func TestAServerWithoutACertificateSaysSoAndJoinsOnceItHasOne(t *testing.T) {
 	ca := newCA(t)
 	has, waits := port.NewKeeper("east"), port.NewKeeper("east")
 	must.NoError(t, has.Put(bundle(t, ca, template())))
-	addrs, book, lateBook := addresses(t, 2), &logbook{}, &logbook{}
+	addrs, book, lateBook := addresses(t, 2), &logtest.Book{}, &logtest.Book{}
 	first := secured(t, "a", has, book, cluster.Config{Bind: addrs[0], BootstrapExpect: 2, RetryJoin: addrs})
 	second := secured(t, "b", waits, lateBook, cluster.Config{Bind: addrs[1], BootstrapExpect: 2, RetryJoin: addrs})
 	wait.For(t, "both say so", func() bool {
-		return book.count("it has no certificate to show yet: its log says why") == 1 && lateBook.count("this server has no certificate yet") == 1
+		return book.Count("it has no certificate to show yet: its log says why") == 1 && lateBook.Count("this server has no certificate yet") == 1
 	})
 	must.NoError(t, waits.Put(bundle(t, ca, template())))
 	put(t, []*member{first, second}, "p")
@@ -149,7 +124,7 @@ func TestCertificatesAndCAChangeUnderTraffic(t *testing.T) {
 		k := port.NewKeeper("east")
 		must.NoError(t, k.Put(bundle(t, old, template())))
 		keepers = append(keepers, k)
-		members = append(members, secured(t, fmt.Sprint("oak-", i), k, &logbook{}, cluster.Config{Bind: a, BootstrapExpect: 3, RetryJoin: addrs}))
+		members = append(members, secured(t, fmt.Sprint("oak-", i), k, &logtest.Book{}, cluster.Config{Bind: a, BootstrapExpect: 3, RetryJoin: addrs}))
 	}
 	leaderOf(t, members)
 	put(t, members, "before")
@@ -169,8 +144,8 @@ func TestCertificatesAndCAChangeUnderTraffic(t *testing.T) {
 	agree(t, members)
 
 	t.Log("a certificate of the old CA is worth nothing any more")
-	book := &logbook{}
+	book := &logtest.Book{}
 	secured(t, "late", anything(t, bundle(t, old, template(), fresh)), book, cluster.Config{RetryJoin: addrs})
-	wait.For(t, "the refusal", func() bool { return book.count("unknown certificate authority") > 0 })
+	wait.For(t, "the refusal", func() bool { return book.Count("unknown certificate authority") > 0 })
 	must.Len(t, 3, leaderOf(t, members).Servers())
 }

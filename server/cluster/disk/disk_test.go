@@ -1,15 +1,11 @@
 package disk_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +15,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/cluster/disk"
+	"github.com/oakumhq/oakum/server/cluster/disk/disktest"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -120,30 +117,14 @@ func (s server) resumes(t *testing.T) {
 // in the directory may have changed.
 func refused(t *testing.T, cfg disk.Config) error {
 	t.Helper()
-	before := contents(t, cfg.Dir)
+	before := disktest.Contents(t, cfg.Dir)
 	d, err := disk.Open(cfg)
 	if err == nil {
 		must.NoError(t, d.Close())
 	}
 	must.Error(t, err)
-	must.Eq(t, before, contents(t, cfg.Dir), must.Sprint(err))
+	must.Eq(t, before, disktest.Contents(t, cfg.Dir), must.Sprint(err))
 	return err
-}
-
-// contents is every file of a directory with the sum of what it holds.
-func contents(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	out := map[string]string{}
-	must.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		sum := sha256.Sum256(text)
-		out[strings.TrimPrefix(path, dir)] = hex.EncodeToString(sum[:])
-		return err
-	}))
-	return out
 }
 
 func (s server) path(name string) string { return filepath.Join(s.cfg.Dir, name) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/cluster/disk"
+	"github.com/oakumhq/oakum/server/cluster/disk/disktest"
 )
 
 // spoil cuts a file in half.
@@ -26,11 +27,11 @@ func (s server) incomplete(t *testing.T) error {
 	d, err := disk.Open(s.cfg)
 	must.NoError(t, err)
 	defer func() { must.NoError(t, d.Close()) }()
-	before := contents(t, s.path("raft/snapshots"))
+	before := disktest.Contents(t, s.path("raft/snapshots"))
 	fsm, _ := machine()
 	_, err = d.Restore(fsm)
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
-	must.Eq(t, before, contents(t, s.path("raft/snapshots")))
+	must.Eq(t, before, disktest.Contents(t, s.path("raft/snapshots")))
 	return err
 }
 

@@ -1,7 +1,6 @@
 package port_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,36 +18,15 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/e2e/authority"
 	"github.com/oakumhq/oakum/internal/certs"
+	"github.com/oakumhq/oakum/internal/log/logtest"
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster/port"
 )
 
-// journal collects what a port logs.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(j, &slog.HandlerOptions{Level: slog.LevelWarn}))
-}
-
-func (j *journal) count(sentence string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), sentence)
-}
-
 // listen opens a port that answers HTTP requests with its name.
-func listen(t *testing.T, name string, secure port.Secure, j *journal) *port.Port {
+func listen(t *testing.T, name string, secure port.Secure, j *logtest.Book) *port.Port {
 	t.Helper()
-	p, err := port.Listen(port.Config{Bind: "127.0.0.1:0", Secure: secure, Logger: j.logger()})
+	p, err := port.Listen(port.Config{Bind: "127.0.0.1:0", Secure: secure, Logger: j.Logger()})
 	must.NoError(t, err)
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, name, " ", r.URL.Path) // the caller has gone, then
@@ -118,29 +95,29 @@ func good() *x509.Certificate { return authority.Template(port.ServerName("east"
 
 // secured is TLS with a bundle that nobody has checked: a server could not put it
 // into a keeper of its own.
-func secured(t *testing.T, b *certs.Bundle, j *journal) port.Secure {
+func secured(t *testing.T, b *certs.Bundle, j *logtest.Book) port.Secure {
 	t.Helper()
 	k := certs.NewKeeper(func(*certs.Bundle) error { return nil })
 	must.NoError(t, k.Put(b))
-	return port.TLS(k, "east", j.logger())
+	return port.TLS(k, "east", j.Logger())
 }
 
 func TestPort_CarriesRaftAndHTTP(t *testing.T) {
 	t.Parallel()
 	ca := newCA(t)
-	for name, secure := range map[string]func(*journal) port.Secure{
-		"in the clear": func(*journal) port.Secure { return port.Secure{} },
-		"by TLS":       func(j *journal) port.Secure { return secured(t, bundle(t, ca, good()), j) },
+	for name, secure := range map[string]func(*logtest.Book) port.Secure{
+		"in the clear": func(*logtest.Book) port.Secure { return port.Secure{} },
+		"by TLS":       func(j *logtest.Book) port.Secure { return secured(t, bundle(t, ca, good()), j) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			j := &journal{}
+			j := &logtest.Book{}
 			a, b := listen(t, "a", secure(j), j), listen(t, "b", secure(j), j)
 			answer, err := ask(t, a, b.Address())
 			must.NoError(t, err)
 			must.EqOp(t, "b /hello", answer)
 			vote(t, b, a)
-			must.EqOp(t, 0, j.count("\n"), must.Sprint("nothing is worth a warning"))
+			must.EqOp(t, 0, j.Count("\n"), must.Sprint("nothing is worth a warning"))
 		})
 	}
 }
@@ -224,7 +201,7 @@ func TestTLS_RefusesWhoHasNoServerCertificate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inside, outside := &journal{}, &journal{}
+			inside, outside := &logtest.Book{}, &logtest.Book{}
 			server := listen(t, "server", secured(t, bundle(t, ca, good()), inside), inside)
 			stranger := listen(t, "stranger", secured(t, tc.stranger, outside), outside)
 			for range 3 {
@@ -232,9 +209,9 @@ func TestTLS_RefusesWhoHasNoServerCertificate(t *testing.T) {
 				must.True(t, api.IsCode(err, api.CodePermissionDenied), must.Sprint(err))
 				must.ErrorContains(t, err, tc.self)
 			}
-			wait.For(t, "the server says why", func() bool { return inside.count(tc.server) > 0 })
-			must.EqOp(t, 1, outside.count(tc.self), must.Sprint("once is enough"))
-			must.EqOp(t, 1, inside.count(tc.server), must.Sprint("once is enough"))
+			wait.For(t, "the server says why", func() bool { return inside.Count(tc.server) > 0 })
+			must.EqOp(t, 1, outside.Count(tc.self), must.Sprint("once is enough"))
+			must.EqOp(t, 1, inside.Count(tc.server), must.Sprint("once is enough"))
 
 			t.Log("Raft's messages do not get in either, and a friend does")
 			must.Error(t, stranger.Raft().RequestVote("a", raft.ServerAddress(server.Address()), &raft.RequestVoteRequest{}, &raft.RequestVoteResponse{}))
@@ -247,24 +224,24 @@ func TestTLS_RefusesWhoHasNoServerCertificate(t *testing.T) {
 
 func TestTLS_SaysThatTheOtherServerRunsWithoutIt(t *testing.T) {
 	t.Parallel()
-	ca, book, plainBook := newCA(t), &journal{}, &journal{}
+	ca, book, plainBook := newCA(t), &logtest.Book{}, &logtest.Book{}
 	server := listen(t, "server", secured(t, bundle(t, ca, good()), book), book)
 	plain := listen(t, "plain", port.Secure{}, plainBook)
 	_, err := ask(t, plain, server.Address())
 	must.Error(t, err)
-	wait.For(t, "the server says so", func() bool { return book.count("it does not speak TLS: give it a tls block like this server's") == 1 })
+	wait.For(t, "the server says so", func() bool { return book.Count("it does not speak TLS: give it a tls block like this server's") == 1 })
 	_, err = ask(t, server, plain.Address())
 	must.ErrorContains(t, err, "it closed the connection: it may run without TLS")
-	must.EqOp(t, 1, book.count("it closed the connection: it may run without TLS"))
-	must.EqOp(t, 1, plainBook.count("the caller speaks TLS, and this server runs without: give all servers of the cluster the same kind of tls block"))
+	must.EqOp(t, 1, book.Count("it closed the connection: it may run without TLS"))
+	must.EqOp(t, 1, plainBook.Count("the caller speaks TLS, and this server runs without: give all servers of the cluster the same kind of tls block"))
 }
 
 func TestTLS_TakesANewCertificateFromTheNextConnectionOn(t *testing.T) {
 	t.Parallel()
-	ca, j := newCA(t), &journal{}
+	ca, j := newCA(t), &logtest.Book{}
 	late := port.NewKeeper("east")
 	a := listen(t, "a", secured(t, bundle(t, ca, good()), j), j)
-	b := listen(t, "b", port.TLS(late, "east", j.logger()), j)
+	b := listen(t, "b", port.TLS(late, "east", j.Logger()), j)
 	_, err := ask(t, b, a.Address())
 	must.ErrorContains(t, err, "this server has no certificate yet")
 	_, err = ask(t, a, b.Address())
@@ -281,7 +258,7 @@ func TestTLS_GivesUpOnAServerThatDoesNotAnswer(t *testing.T) {
 	silent, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0") // it never accepts
 	must.NoError(t, err)
 	defer func() { must.NoError(t, silent.Close()) }()
-	j := &journal{}
+	j := &logtest.Book{}
 	p := listen(t, "a", secured(t, bundle(t, newCA(t), good()), j), j)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -293,7 +270,7 @@ func TestTLS_GivesUpOnAServerThatDoesNotAnswer(t *testing.T) {
 	}
 	must.Error(t, err)
 	must.False(t, api.IsCode(err, api.CodePermissionDenied))
-	must.EqOp(t, 0, j.count("can't be spoken to"), must.Sprint("nobody refused"))
+	must.EqOp(t, 0, j.Count("can't be spoken to"), must.Sprint("nobody refused"))
 }
 
 func TestNewKeeper_RefusesACertificateThatTheOtherServersWould(t *testing.T) {
