@@ -165,6 +165,7 @@ func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel
 	for _, a := range arms {
 		a.begin(began)
 	}
+	most := longest(ctx, bank.duration, s.o.Look)
 	least := time.NewTimer(bank.duration)
 	defer least.Stop()
 	ticker := time.NewTicker(s.o.Look)
@@ -180,7 +181,7 @@ func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel
 		case <-ticker.C:
 		}
 		now := time.Now()
-		over := enough(w, bank.duration, now.Sub(began), arms)
+		over := now.Sub(began) >= most || enough(w, bank.duration, now.Sub(began), arms)
 		if now.Sub(last) >= s.o.Look/2 { // the end just after a look is too short an interval to be one
 			bank.look(now, now.Sub(last), arms[0].take(), arms[1].take())
 			last = now
@@ -192,16 +193,22 @@ func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel
 	return bank.conclude(time.Now(), arms[1].sent()), nil
 }
 
-// enough reports whether the measurement is over. Its planned time must have
-// passed, and both twins must have answered nearly all requests that the workload
-// has in that time. A busy machine sends requests more slowly, so the measurement
-// may take up to stretch times as long.
-func enough(w workload, planned, passed time.Duration, arms []*arm) bool {
-	if passed < planned {
-		return false
+// longest is how long a measurement takes at most. It leaves time for two more looks
+// before ctx ends: what was measured by then says more than that the time is over.
+func longest(ctx context.Context, planned, look time.Duration) time.Duration {
+	most := stretch * planned
+	if end, ok := ctx.Deadline(); ok {
+		most = min(most, time.Until(end)-2*look)
 	}
+	return max(most, planned)
+}
+
+// enough reports whether the planned time of a measurement has passed, and both twins
+// have answered nearly all requests that the workload has in that time. A busy machine
+// sends requests more slowly, so the measurement may take longer than planned.
+func enough(w workload, planned, passed time.Duration, arms []*arm) bool {
 	want := int(almostAll * w.rate * planned.Seconds())
-	return passed >= stretch*planned || min(arms[0].sent(), arms[1].sent()) >= want
+	return passed >= planned && min(arms[0].sent(), arms[1].sent()) >= want
 }
 
 // twinDied concludes a simulation in which a twin has died. The impact is negative
