@@ -2,7 +2,8 @@ package rehearsal
 
 import "fmt"
 
-// assumptions is what a scene has to assume, by kind: targets, or KPIs of them.
+// assumptions collects the targets, or KPIs of targets, for which a scene has to
+// assume something, by kind.
 type assumptions struct {
 	quiet      []string // no request was ever seen
 	unseen     []string // KPIs
@@ -11,7 +12,7 @@ type assumptions struct {
 	trials     []string // no simulation was seen
 }
 
-// assumptions are all that the report rests on beside the facts, in sentences.
+// assumptions writes in sentences what the report is based on beside the facts.
 func (s *scene) assumptions() []string {
 	a := s.assumed
 	out := []string{
@@ -52,7 +53,7 @@ func (s *scene) simulates() bool {
 	return false
 }
 
-// seen says what health times are drawn from, where they were seen.
+// seen says which recorded health times are used.
 func (s *scene) seen() []string {
 	batches, targets := 0, 0
 	for _, m := range s.members {

@@ -15,7 +15,7 @@ func (b behaviour) bad() bool { return b != harmless() }
 // harmless does nothing.
 func harmless() behaviour { return behaviour{name: "harmless", errors: 1, latency: 1} }
 
-// badPatches are the ones that a plan is rehearsed with.
+// badPatches are the harmful patches that a plan is rehearsed with.
 func badPatches() []behaviour {
 	return []behaviour{
 		{name: "2x errors", errors: 2, latency: 1},

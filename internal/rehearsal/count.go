@@ -9,10 +9,11 @@ import (
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
-// load is how many requests a second a target has in all.
+// load is how many requests per second all instances of a target get.
 func (m *member) load(at time.Time) float64 { return m.hours[stats.HourOfWeek(at)] }
 
-// perInstance is how many of them one instance gets: all that answer share alike.
+// perInstance is how many requests per second one instance gets. Instances that
+// answer share the load evenly.
 func (at *part) perInstance(when time.Time) float64 {
 	patched, former := at.site.arms()
 	if patched+former == 0 {
@@ -21,8 +22,9 @@ func (at *part) perInstance(when time.Time) float64 {
 	return at.load(when) / float64(patched+former)
 }
 
-// count adds up the requests that patched instances have from the last change on.
-// A play stops at the tick after each change of an instance.
+// count adds the requests of patched instances since the last change. A play stops
+// at the tick after each change of an instance, so the number of instances was the
+// same in between.
 func (at *part) count(until time.Time) {
 	patched, _ := at.site.arms()
 	if patched == 0 {
@@ -41,7 +43,7 @@ func (at *part) count(until time.Time) {
 	}
 }
 
-// note remembers what a rollout's turns came to.
+// note records a rollout's state for the report.
 func (at *part) note(r *api.Rollout, now time.Time) {
 	t := &at.tally
 	if t.started.IsZero() && r.UnderWay() {
@@ -64,7 +66,8 @@ func (at *part) note(r *api.Rollout, now time.Time) {
 	}
 }
 
-// turnedFor sums up why a rollout turned back, in words that many have in common.
+// turnedFor says why a rollout turned back. Many rollouts share the same words, so
+// that the report can count them.
 func turnedFor(r *api.Rollout) string {
 	v := lastVerdict(r)
 	switch {
@@ -81,7 +84,7 @@ func turnedFor(r *api.Rollout) string {
 	return "too few patched instances are healthy"
 }
 
-// heldFor sums up what a rollout holds for.
+// heldFor says what a rollout holds for, in words that many rollouts share.
 func heldFor(r *api.Rollout) string {
 	if v := lastVerdict(r); v != nil && r.Holds[0].Source == "judge" {
 		if v.Kind == api.VerdictAbort {
@@ -102,7 +105,7 @@ func lastVerdict(r *api.Rollout) *api.Verdict {
 	return nil
 }
 
-// kpis names those of a verdict that say the same as it.
+// kpis names the KPIs of a verdict whose own verdict is the given one.
 func kpis(v *api.Verdict, kind api.VerdictKind) string {
 	var names []string
 	for _, k := range v.KPIs {

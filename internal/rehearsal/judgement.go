@@ -9,30 +9,31 @@ import (
 	"github.com/oakumhq/oakum/internal/judge"
 )
 
-// judgement is the judge at work on one stage: the bank that production uses, fed
-// by draws. Looks that leave it undecided change nothing about a rollout, so that
-// it runs ahead to the one that decides.
+// judgement is the judge of one stage. It uses the judge of production and gives
+// it drawn samples. Looks that leave it undecided do not change the rollout, so it
+// runs ahead to the look that decides.
 type judgement struct {
-	stage    int
-	started  time.Time
-	spec     api.JudgeSpec
-	bank     *judge.Bank // nil when nothing can be judged
-	unjudged string
-	truths   []truth
-	src      *rand.Rand
-	interval time.Duration
-	last     time.Time // the last look; the first one only reads the counters
-	decided  bool
-	final    api.Verdict // once it is decided
-	look     judge.Look
+	stage     int
+	started   time.Time
+	spec      api.JudgeSpec
+	bank      *judge.Bank // nil when nothing can be judged
+	unjudged  string
+	kpiModels []kpiModel
+	src       *rand.Rand
+	interval  time.Duration
+	last      time.Time // the last look; the first one only reads the counters
+	decided   bool
+	final     api.Verdict // once it is decided
+	look      judge.Look
 }
 
-// newJudgement opens a stage with so many healthy instances in each arm.
+// newJudgement begins the judgement of a stage with the numbers of healthy
+// instances in each arm.
 func (m *member) newJudgement(stage int, started time.Time, canaries, stables int, b int, references map[string]judge.Reference, src *rand.Rand, tick time.Duration) (*judgement, error) {
 	spec := m.planned.Decision.Judge
 	kpis, spec, unjudged := canary.Judged(m.known, m.history, m.stage(spec, canaries, stables, started), references)
 	j := &judgement{stage: stage, started: started, spec: spec, unjudged: unjudged, src: src, last: started}
-	// A look falls on a tick of the orchestrator.
+	// A look happens at a tick of the orchestrator.
 	j.interval = max((spec.Interval.D()+tick-1)/tick*tick, tick)
 	j.look = judge.Look{Seconds: j.interval.Seconds(), KPIs: map[string]judge.Pair{}}
 	if len(spec.KPIs) == 0 {
@@ -44,7 +45,7 @@ func (m *member) newJudgement(stage int, started time.Time, canaries, stables in
 	}
 	j.bank = bank
 	for _, want := range spec.KPIs {
-		t := m.truths[b][want.KPI]
+		t := m.kpiModels[b][want.KPI]
 		if !t.known {
 			continue
 		}
@@ -55,13 +56,13 @@ func (m *member) newJudgement(stage int, started time.Time, canaries, stables in
 		if t.Kind == api.KPILatency {
 			t.room = [2][]float64{make([]float64, len(t.room[0])), make([]float64, len(t.room[1]))}
 		}
-		j.truths = append(j.truths, t)
+		j.kpiModels = append(j.kpiModels, t)
 	}
 	return j, nil
 }
 
-// ahead takes the looks until a time, or until one decides. The requests are those
-// that one instance gets in a second, by time.
+// ahead takes the looks until a time, or until a look decides. rate is how many
+// requests per second one instance gets at a time.
 func (j *judgement) ahead(until time.Time, canaries, stables int, rate func(time.Time) float64) {
 	if j.bank == nil {
 		j.decided = true
@@ -79,8 +80,8 @@ func (j *judgement) ahead(until time.Time, canaries, stables int, rate func(time
 			}
 		}
 		j.look.At = j.last
-		for i := range j.truths {
-			t := &j.truths[i]
+		for i := range j.kpiModels {
+			t := &j.kpiModels[i]
 			t.step()
 			pair := judge.Pair{Canary: t.look(patched, arms[patched], requests[patched], seconds)}
 			if stables > 0 {
@@ -93,8 +94,8 @@ func (j *judgement) ahead(until time.Time, canaries, stables int, rate func(time
 	}
 }
 
-// decides asks the bank whether the last look was the decisive one, the cheapest
-// question first.
+// decides reports whether the last look decided. It asks the cheapest question
+// first.
 func (j *judgement) decides() bool {
 	after := j.last.Sub(j.started)
 	over := j.spec.MaxDuration > 0 && after >= j.spec.MaxDuration.D()
@@ -105,7 +106,8 @@ func (j *judgement) decides() bool {
 	return j.final.Kind != api.VerdictContinue
 }
 
-// verdict is what all looks so far say. Of an undecided stage nobody asks why.
+// verdict is the verdict of all looks so far. An undecided one has no reason,
+// since nobody reads it.
 func (j *judgement) verdict(now time.Time) (api.Verdict, api.JudgeState) {
 	state := api.JudgeState{Stage: j.stage, Started: j.started}
 	switch {

@@ -104,12 +104,12 @@ func TestSlowerHistograms(t *testing.T) {
 func TestClumpsKeepTheMean(t *testing.T) {
 	t.Parallel()
 	for _, mean := range []float64{0.3, 7, 90, 5000} {
-		truth := truth{KPI: judge.KPI{Dispersion: 3}}
-		truth.begin(rand.New(rand.NewPCG(1, 2)))
+		model := kpiModel{KPI: judge.KPI{Dispersion: 3}}
+		model.begin(rand.New(rand.NewPCG(1, 2)))
 		const n = 20_000
 		var total, squares float64
 		for range n {
-			x := truth.events(mean)
+			x := model.events(mean)
 			total, squares = total+x, squares+x*x
 		}
 		got := total / n

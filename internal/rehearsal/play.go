@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// horizon ends a play that does not end by itself: no window is looked for
-	// further ahead than two years, and nobody asks about more than a quarter.
+	// horizon ends a play that does not end by itself. A quarter is longer than
+	// any plan that people wait for.
 	horizon = 90 * 24 * time.Hour
 	// turnsMost bounds the turns of a rollout at one moment. A step forward takes
-	// three; more than a hundred mean that it goes around in a circle.
+	// three turns. A hundred turns mean that the rollout goes round in a circle.
 	turnsMost = 100
 )
 
-// play is a plan on its way through one seed.
+// play is one run of a plan, with one seed and one kind of patch.
 type play struct {
 	*scene
 	ctx      context.Context //nolint:containedctx // a play is one call
@@ -53,7 +53,7 @@ type part struct {
 	tally     tally
 }
 
-// tally is what is remembered of a rollout for the report.
+// tally is what the report needs of a rollout.
 type tally struct {
 	started  time.Time // it left waiting
 	first    time.Time // the first patched instance was healthy
@@ -64,7 +64,7 @@ type tally struct {
 	approved string    // it waited for an approval, and why
 }
 
-// newPlay sets the stage for a seed and a behaviour.
+// newPlay prepares a play with a seed and a behaviour.
 func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
 	p := &play{scene: s, ctx: ctx, now: s.opt.At, which: which, byTarget: map[api.TargetRef]*part{}}
 	n := 0
@@ -77,7 +77,8 @@ func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	for i, m := range s.members {
-		// The same seed gives a target the same luck whatever the patch does.
+		// A target draws from the seed alone, so it is equally lucky with every
+		// patch.
 		at := &part{member: m, index: i, seed: seed, src: rand.New(rand.NewPCG(seed, uint64(i))), worker: p.orch.Worker(p.record.rollouts[i].ID), wake: p.now}
 		p.byTarget[m.planned.Target.TargetRef] = at
 		p.parts = append(p.parts, at)
@@ -85,7 +86,8 @@ func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
 	return p
 }
 
-// baked is a patch whose scripts are images already, as the sandbox makes them.
+// baked returns the patch with images in the place of its scripts, as the sandbox
+// makes them.
 func baked(patch api.Patch) api.Patch {
 	patch.Apply = slices.Clone(patch.Apply)
 	for i, a := range patch.Apply {
@@ -111,8 +113,7 @@ func (p *play) behaviour() behaviour { return p.behaviours[p.which] }
 
 func (p *play) rollout(at *part) *api.Rollout { return &p.record.rollouts[at.index] }
 
-// run carries the play to its end: until every rollout has ended, or nothing
-// will happen any more.
+// run plays until every rollout has ended, or until nothing more will happen.
 func (p *play) run() error {
 	end := p.now.Add(horizon)
 	for p.err == nil && p.ctx.Err() == nil {
@@ -130,8 +131,8 @@ func (p *play) run() error {
 	return context.Cause(p.ctx)
 }
 
-// round gives every rollout that is due its turns. It reports whether there may be
-// more to do at this moment.
+// round gives every rollout that is due its turns. It reports whether more may
+// happen at this moment.
 func (p *play) round() bool {
 	again := false
 	for _, at := range p.parts {
@@ -143,16 +144,16 @@ func (p *play) round() bool {
 		p.turns(at)
 		after := p.rollout(at)
 		at.note(after, p.now)
-		p.rouse(at)
+		p.scheduleTurn(at)
 		if (was && !after.UnderWay()) || (after.Status.Ended() && !status.Ended()) {
-			again = p.stir() || again
+			again = p.wakeWaiting() || again
 		}
 	}
 	return again
 }
 
-// stir wakes those who wait for another rollout, now that one has ended.
-func (p *play) stir() bool {
+// wakeWaiting wakes the rollouts that wait for another one, after one has ended.
+func (p *play) wakeWaiting() bool {
 	woken := false
 	wave := 0
 	for _, at := range p.parts {
@@ -169,20 +170,20 @@ func (p *play) stir() bool {
 	return woken
 }
 
-// turns lets a rollout do what it can at this moment.
+// turns gives a rollout turns until nothing more changes at this moment.
 func (p *play) turns(at *part) {
 	for range turnsMost {
 		r := p.rollout(at)
 		if r.Status.Ended() {
 			return
 		}
-		if done := p.instead(at, r); done {
+		if done := p.actForPeople(at, r); done {
 			continue
 		}
 		if waits(r) {
 			return
 		}
-		// A worker in production is woken by what it has recorded itself.
+		// In production the worker's own records wake it.
 		index := r.ModifyIndex
 		if !at.worker.Turn(p.ctx) && p.rollout(at).ModifyIndex == index {
 			return
@@ -191,15 +192,15 @@ func (p *play) turns(at *part) {
 	p.err = api.Errorf(api.CodeInternal, "rehearse %s: its rollout goes round in circles (%s)", at.planned.Target.TargetRef, p.rollout(at).Reason)
 }
 
-// waits reports whether only a person, or the sandbox, can let a rollout go on: a
-// turn would run the twins.
+// waits reports whether a rollout waits for its simulation. A turn of the
+// orchestrator would run the twins.
 func waits(r *api.Rollout) bool {
 	return r.Effect != nil && r.Effect.Kind == api.EffectSimulate
 }
 
-// instead does what people and the sandbox do, when it is time to. It reports
+// actForPeople acts for the people and the sandbox when their time has come. It reports
 // whether something was done.
-func (p *play) instead(at *part, r *api.Rollout) bool {
+func (p *play) actForPeople(at *part, r *api.Rollout) bool {
 	switch {
 	case waits(r):
 		if p.due(r.Effect.Intended.Add(at.trial(r))) {
@@ -224,18 +225,19 @@ func (p *play) instead(at *part, r *api.Rollout) bool {
 	return false
 }
 
-// due reports whether a moment has come.
+// due reports whether a time has come.
 func (p *play) due(when time.Time) bool { return !p.now.Before(when) }
 
 // trial is how long the simulation of a rollout takes.
 func (at *part) trial(r *api.Rollout) time.Duration {
-	// Drawn from the play and the effect alone, so that it is the same whenever
-	// somebody asks.
+	// The time is drawn from the seed and the effect, so every call returns the
+	// same one.
 	src := rand.New(rand.NewPCG(^at.seed, uint64(at.index)<<32|uint64(len(r.Effects)))) //nolint:gosec // both count up from zero
 	return at.trials[src.IntN(len(at.trials))]
 }
 
-// passed is a simulation that found nothing, with what the policies say then.
+// passed is the result of a simulation that found nothing, with the policies'
+// decision after it.
 func (p *play) passed(at *part, r *api.Rollout) rollout.EffectResult {
 	res := rollout.EffectResult{ID: r.Effect.ID, OK: true, Simulation: r.Effect.ID, Outcome: "the twins do not differ"}
 	impact := api.Impact{Reason: res.Outcome}
@@ -253,7 +255,8 @@ func (p *play) passed(at *part, r *api.Rollout) rollout.EffectResult {
 	return res
 }
 
-// held says what a rollout holds for a person for, if it does.
+// held returns the reason of a hold that only a person ends. It is empty for any
+// other state.
 func held(r *api.Rollout) string {
 	if r.Status != api.RolloutHolding || len(r.Holds) == 0 {
 		return ""
@@ -266,8 +269,8 @@ func held(r *api.Rollout) string {
 	}
 }
 
-// answer is what a person does about a hold: a patch that does no harm is promoted
-// where that can be, and everything else goes back.
+// answer is the command of a person about a hold. The person promotes a harmless
+// patch where that is possible, and rolls everything else back.
 func (p *play) answer(r *api.Rollout) string {
 	n := len(r.Stages)
 	if p.behaviour().bad() || n == 0 || r.Stages[n-1].Ready.IsZero() || !r.Stages[n-1].Judged.IsZero() {
@@ -276,7 +279,7 @@ func (p *play) answer(r *api.Rollout) string {
 	return "promote"
 }
 
-// step records what somebody did about a rollout.
+// step records an event of a rollout.
 func (p *play) step(at *part, ev rollout.Event) {
 	r := p.rollout(at)
 	next, err := rollout.Step(*r, ev, p.now)
@@ -288,7 +291,7 @@ func (p *play) step(at *part, ev rollout.Event) {
 	}
 }
 
-// next is the earliest moment at which something is due; zero when nothing is.
+// next is the earliest time at which a rollout is due. It is zero when none is.
 func (p *play) next() time.Time {
 	var first time.Time
 	for _, at := range p.parts {
@@ -299,8 +302,7 @@ func (p *play) next() time.Time {
 	return first
 }
 
-// pass lets time go by, and counts the requests that patched instances have
-// meanwhile.
+// pass moves the time on, and counts the requests of patched instances in between.
 func (p *play) pass(until time.Time) {
 	for _, at := range p.parts {
 		if at.site == nil || p.rollout(at).Status.Ended() {
@@ -312,7 +314,7 @@ func (p *play) pass(until time.Time) {
 	p.now = until
 }
 
-// Look is the orchestrator's judge.
+// Look gives the orchestrator a verdict about a rollout's stage.
 func (p *play) Look(_ context.Context, q orchestrator.Question) (api.Verdict, api.JudgeState, error) {
 	at := p.byTarget[q.Target]
 	j, err := p.judging(at, len(q.Canary), len(q.Stable))
@@ -324,7 +326,7 @@ func (p *play) Look(_ context.Context, q orchestrator.Question) (api.Verdict, ap
 	return v, state, nil
 }
 
-// judging is the judgement of the stage that a rollout is in.
+// judging returns the judgement of a rollout's present stage.
 func (p *play) judging(at *part, canary, stable int) (*judgement, error) {
 	r := p.rollout(at)
 	stage := r.Stages[len(r.Stages)-1]

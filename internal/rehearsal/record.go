@@ -8,7 +8,7 @@ import (
 	"github.com/oakumhq/oakum/internal/orchestrator"
 )
 
-// record is the replicated state of one play.
+// record stands for the replicated state in one play.
 type record struct {
 	rollouts []api.Rollout
 	at       map[string]int // by ID
@@ -28,7 +28,7 @@ func newRecord(rollouts []api.Rollout) *record {
 	return r
 }
 
-// BegunRollouts lists those that are under way and have a stage.
+// BegunRollouts lists the rollouts that are under way and have a stage.
 func (r *record) BegunRollouts() []api.Rollout {
 	var out []api.Rollout
 	for i := range r.rollouts {
@@ -39,10 +39,10 @@ func (r *record) BegunRollouts() []api.Rollout {
 	return out
 }
 
-// Beside lists all rollouts: a play has those of one plan.
+// Beside lists all rollouts, since a play has only the rollouts of one plan.
 func (r *record) Beside(string) []api.Rollout { return r.rollouts }
 
-// Rollout reads one.
+// Rollout returns one rollout.
 func (r *record) Rollout(id string) (api.Rollout, bool) {
 	i, ok := r.at[id]
 	if !ok {
@@ -51,10 +51,11 @@ func (r *record) Rollout(id string) (api.Rollout, bool) {
 	return r.rollouts[i], true
 }
 
-// Watch returns what never comes: whoever plays looks by himself.
+// Watch returns nil, a channel that never fires: a play decides itself when to
+// look.
 func (*record) Watch(...api.Topic) <-chan struct{} { return nil }
 
-// Transition stores the next form of a rollout.
+// Transition stores the next state of a rollout.
 func (r *record) Transition(_ context.Context, _ string, next api.Rollout, expect uint64) error {
 	i := r.at[next.ID]
 	if r.rollouts[i].ModifyIndex != expect {

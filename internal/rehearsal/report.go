@@ -14,10 +14,10 @@ import (
 	"github.com/oakumhq/oakum/policies"
 )
 
-// shareMiss is how rarely each of a share's two limits is wrong.
+// shareMiss is the probability that a share lies beyond one of its two limits.
 const shareMiss = 0.025
 
-// report sums all plays up; results are by behaviour and seed.
+// report sums up all plays. results is indexed by behaviour and seed.
 func (s *scene) report(results [][]result) api.Rehearsal {
 	out := api.Rehearsal{
 		Patch: s.patch.Name, Digest: s.patch.Digest, At: s.opt.At, Seeds: s.opt.Seeds, Seed: s.opt.Seed,
@@ -57,7 +57,7 @@ func (s *scene) wave(w api.Wave, i int, calm []result) api.RehearsedWave {
 	return out
 }
 
-// waitsFor says what beside earlier waves a target waits for.
+// waitsFor says what a target waits for beside earlier waves.
 func waitsFor(t api.PlannedTarget, at time.Time) string {
 	if t.Quiet != nil && t.Quiet.At.After(at) {
 		return t.Quiet.Reason
@@ -66,7 +66,7 @@ func waitsFor(t api.PlannedTarget, at time.Time) string {
 	return why
 }
 
-// spread sorts the spans of those plays that have one.
+// spread sorts the durations of the plays that have one.
 func spread(results []result, of func(result) time.Duration) api.Spread {
 	var seen []time.Duration
 	for _, r := range results {
@@ -90,7 +90,8 @@ func counted(results []result, of func(result) float64) api.CountSpread {
 	return api.CountSpread{Median: quantile(seen, 0.5), P90: quantile(seen, 0.9), Most: seen[len(seen)-1]}
 }
 
-// quantile is the smallest value that a share q of the sorted ones does not exceed.
+// quantile is the smallest value that at least a share q of the sorted values does
+// not exceed.
 func quantile[T any](sorted []T, q float64) T {
 	return sorted[max(int(math.Ceil(q*float64(len(sorted))))-1, 0)]
 }
@@ -100,7 +101,7 @@ func share(count, of int) api.Share {
 	return api.Share{Count: count, Of: of, Low: round(low), High: round(high)}
 }
 
-// round keeps what a share of some hundred plays tells.
+// round rounds to four digits. A share of some hundred plays has no more.
 func round(x float64) float64 { return math.Round(x*1e4) / 1e4 }
 
 func countIf(results []result, is func(result) bool) int {
@@ -145,7 +146,7 @@ func reasons(results []result) []api.Wait {
 	return out
 }
 
-// people is what waits for a person: consent first, then holds.
+// people lists what waits for a person: approvals first, then holds.
 func people(results []result) []api.Wait {
 	var out []api.Wait
 	for _, of := range []func(result) map[string][]string{
@@ -168,7 +169,7 @@ func people(results []result) []api.Wait {
 	return out
 }
 
-// someMost is how many names a sentence has.
+// someMost is how many names a sentence contains.
 const someMost = 5
 
 // some lists names, the first ones of many.

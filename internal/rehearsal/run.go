@@ -14,20 +14,21 @@ import (
 )
 
 const (
-	// seedsMost bounds a rehearsal: more would tell a share to less than a percent.
+	// seedsMost bounds a rehearsal. So many plays know a share to one percent.
 	seedsMost = 10_000
-	// DefaultSeeds tells a probability to about ten percent.
+	// DefaultSeeds is enough to know a share to about ten percent.
 	DefaultSeeds = 100
-	// DefaultPeople is until a person answers.
+	// DefaultPeople is how long a person takes to answer.
 	DefaultPeople = time.Hour
-	// DefaultHealthy is how long an instance takes until it is healthy where none
-	// was ever seen.
+	// DefaultHealthy is how long an instance takes to become healthy where no
+	// time was recorded.
 	DefaultHealthy = 30 * time.Second
-	// defaultTick is the orchestrator's interval where the facts do not tell it.
+	// defaultTick is the orchestrator's interval where the facts do not contain
+	// it.
 	defaultTick = time.Second
 )
 
-// Options are what a rehearsal may assume. Zero values mean the defaults.
+// Options are the assumptions of a rehearsal. Zero values mean the defaults.
 type Options struct {
 	Seeds    int
 	Seed     uint64           // the first
@@ -41,13 +42,13 @@ type Options struct {
 	inline host.Inline
 }
 
-// Strategies are strategy plugins that can be asked.
+// Strategies asks strategy plugins for advice.
 type Strategies interface {
 	orchestrator.Adviser
 	Schema(name string) (api.ConfigSchema, bool)
 }
 
-// schema is what the policy block of a strategy that can be asked accepts.
+// schema is the schema of a strategy's policy block.
 func (o Options) schema(strategy string) (api.ConfigSchema, bool) {
 	if schema, ok := o.inline.Schema(strategy); ok || o.Plugins == nil {
 		return schema, ok
@@ -55,7 +56,7 @@ func (o Options) schema(strategy string) (api.ConfigSchema, bool) {
 	return o.Plugins.Schema(strategy)
 }
 
-// Advise asks a strategy what comes next.
+// Advise asks a strategy, built in or not, what comes next.
 func (o Options) Advise(ctx context.Context, strategy string, view api.StrategyView) (api.Advice, error) {
 	if _, ok := o.inline.Schema(strategy); ok {
 		return o.inline.Advise(ctx, strategy, view)
@@ -63,12 +64,12 @@ func (o Options) Advise(ctx context.Context, strategy string, view api.StrategyV
 	return o.Plugins.Advise(ctx, strategy, view)
 }
 
-// Collect is the percentage at which a process that does nothing but rehearse should
-// collect garbage: plays are small and many, and this saves a quarter of their time.
+// Collect is the value of GOGC for a process that only rehearses. Plays are small
+// and many, and this value saves a quarter of their time.
 const Collect = 400
 
-// Run rehearses a patch. A plan that has nothing to carry out is no error: its
-// report has refusals and no waves.
+// Run rehearses a patch. A plan without waves is no error: its report has
+// refusals.
 func Run(ctx context.Context, facts api.FleetFacts, patch api.Patch, o Options) (api.Rehearsal, error) {
 	if o.Seeds == 0 {
 		o.Seeds = DefaultSeeds
@@ -118,7 +119,7 @@ func orElse(d, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// result is what one play came to.
+// result is what the report needs of one play.
 type result struct {
 	starts, ends []time.Duration // by wave, since the plan began; negative: it never did
 	over         time.Duration   // the last rollout ended; negative: not all have
@@ -136,7 +137,7 @@ type result struct {
 	holds        map[string][]string // by why: targets
 }
 
-// result sums a play up.
+// result sums up a play.
 func (p *play) result() result {
 	out := result{over: -1, after: -1, rollouts: len(p.parts), approvals: map[string][]string{}, holds: map[string][]string{}}
 	out.starts, out.ends = make([]time.Duration, len(p.plan.Waves)), make([]time.Duration, len(p.plan.Waves))
@@ -173,7 +174,7 @@ func (p *play) result() result {
 	return out
 }
 
-// tally adds one rollout.
+// tally adds one rollout to a result.
 func (out *result) tally(at *part, r *api.Rollout) {
 	t, target := &at.tally, at.planned.Target.String()
 	if at.site != nil && len(at.site.reached) > 0 {
@@ -198,7 +199,7 @@ func (out *result) tally(at *part, r *api.Rollout) {
 	}
 }
 
-// earlier is the first of two moments, of which either may be missing.
+// earlier is the earlier of two times. A zero time is none.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
 		return b

@@ -15,8 +15,8 @@ import (
 	"github.com/oakumhq/oakum/policies"
 )
 
-// scene is what all plays of a rehearsal have in common. It never changes once
-// the plays have begun.
+// scene is what all plays of a rehearsal share. It does not change after the plays
+// have begun.
 type scene struct {
 	facts      api.FleetFacts
 	patch      api.Patch
@@ -32,22 +32,22 @@ type scene struct {
 
 // member is one target of the plan.
 type member struct {
-	planned api.PlannedTarget
-	wave    int
-	known   kpi.Catalogue
-	history *profiler.Baselines
-	truths  []map[string]truth // by behaviour and KPI
-	hours   [168]float64       // requests a second of the whole target, by hour of the week
-	boots   []time.Duration    // how long instances took until they were healthy
-	trials  []time.Duration    // how long a simulation takes
+	planned   api.PlannedTarget
+	wave      int
+	known     kpi.Catalogue
+	history   *profiler.Baselines
+	kpiModels []map[string]kpiModel // by behaviour and KPI
+	hours     [168]float64          // requests a second of the whole target, by hour of the week
+	boots     []time.Duration       // how long instances took until they were healthy
+	trials    []time.Duration       // how long a simulation takes
 }
 
-// stage is a stage of the target with so many instances in each arm.
+// stage is a stage of the target with the numbers of instances in each arm.
 func (m *member) stage(spec api.JudgeSpec, canaries, stables int, at time.Time) canary.Stage {
 	return canary.Stage{Target: m.planned.Target.TargetRef, Spec: spec, Canary: canaries, Stable: stables, At: at}
 }
 
-// newScene plans the patch on the facts.
+// newScene makes the plan of the patch from the facts.
 func newScene(facts api.FleetFacts, patch api.Patch, o Options) (*scene, error) {
 	if facts.Format != api.FleetFactsFormat {
 		return nil, api.Errorf(api.CodeInvalid, "read facts: their format is %d, and this version reads %d; export them anew", facts.Format, api.FleetFactsFormat)
@@ -92,8 +92,8 @@ func newScene(facts api.FleetFacts, patch api.Patch, o Options) (*scene, error) 
 	return s, nil
 }
 
-// load puts the policies in force: those of the facts, with files of the same
-// names in their place.
+// load loads the policies of the facts. A given file replaces the policy file of
+// the same name.
 func load(facts api.FleetFacts, o Options) (*policies.Library, error) {
 	files := slices.Clone(facts.Policies)
 	for _, f := range o.Policies {
@@ -126,9 +126,9 @@ func playable(t api.PlannedTarget, o Options) error {
 		t.Target.TargetRef, t.Decision.Strategy.Name)
 }
 
-// neighbourhood is what the orchestrator asks about the targets around one. The
-// model has neither baselines nor a mesh: no neighbour gets worse, and nothing
-// that is denied is tried.
+// neighbourhood answers the orchestrator's questions about the targets around one.
+// The model has no mesh and no baselines of neighbours, so no neighbour gets worse
+// and nothing tries a denied call.
 type neighbourhood struct{ *scene }
 
 func (n neighbourhood) Adjacent(a, b api.TargetRef) bool { return n.neighbours[[2]api.TargetRef{a, b}] }
@@ -143,7 +143,7 @@ func (n neighbourhood) Worse(api.TargetRef, time.Time, time.Time, []api.KPISpec)
 	return nil
 }
 
-// join works out which targets an edge joins.
+// join finds the targets that an edge joins.
 func (s *scene) join(analysis *graph.Analysis) {
 	s.near, s.neighbours = map[api.TargetRef][]string{}, map[[2]api.TargetRef]bool{}
 	for _, m := range s.members {
@@ -165,7 +165,8 @@ func (s *scene) join(analysis *graph.Analysis) {
 	}
 }
 
-// measure works out how a target behaves, and notes what has to be assumed.
+// measure derives the behaviour of a target from the facts, and notes what it has
+// to assume.
 func (s *scene) measure(m *member) {
 	ref := m.planned.Target.TargetRef
 	monday := time.Date(2024, 1, 1, 0, 30, 0, 0, time.UTC)
@@ -180,15 +181,15 @@ func (s *scene) measure(m *member) {
 	_, spec, _ := canary.Judged(m.known, m.history, m.stage(m.planned.Decision.Judge, 1, 1, s.opt.At), nil)
 	var unseen []string
 	for _, b := range s.behaviours {
-		all := map[string]truth{}
+		all := map[string]kpiModel{}
 		for _, want := range spec.KPIs {
 			k, ok := m.known.Known(want)
-			all[want.KPI] = newTruth(m.history.Describe(ref, k, spec.Interval.D(), s.opt.At), ok, b)
+			all[want.KPI] = newKPIModel(m.history.Describe(ref, k, spec.Interval.D(), s.opt.At), ok, b)
 			if !all[want.KPI].known && spec.Enabled && !b.bad() {
 				unseen = append(unseen, want.KPI)
 			}
 		}
-		m.truths = append(m.truths, all)
+		m.kpiModels = append(m.kpiModels, all)
 	}
 	if len(unseen) > 0 {
 		s.assumed.unseen = append(s.assumed.unseen, fmt.Sprintf("%s of %s", strings.Join(unseen, ", "), ref))
@@ -199,8 +200,9 @@ func (s *scene) measure(m *member) {
 	}
 }
 
-// boots are the health times that instances of a target draw theirs from: its own,
-// else those of targets under the same driver, else the one that is assumed.
+// boots are the times from which a target's health times are drawn: the target's
+// own times, else the times of targets with the same driver, else the assumed
+// time.
 func (s *scene) boots(m *member) []time.Duration {
 	var alike []time.Duration
 	drivers := map[api.TargetRef]string{}
@@ -224,8 +226,9 @@ func (s *scene) boots(m *member) []time.Duration {
 	return []time.Duration{s.opt.Healthy}
 }
 
-// trials are the times that a simulation draws its own from, likewise. One that was
-// never seen takes its load, and two boots after each other.
+// trials are the times from which a simulation's duration is drawn, chosen like
+// boots. Without any recorded time a simulation takes the time of its load and of
+// two boots after each other.
 func (s *scene) trials(m *member) []time.Duration {
 	for _, t := range s.facts.Trials {
 		if t.Target == m.planned.Target.TargetRef && len(t.Seen) > 0 {

@@ -8,14 +8,14 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// seenMost is how many spans of a target are kept: the newest tell what it is like
-// now.
+// seenMost is how many times of a target are kept. The newest ones say what it is
+// like now.
 const seenMost = 20
 
-// HealthTimes are the spans that instances of each target took until they were
-// healthy, out of the record: for each batch of a stage from the registration until
-// all of it were, and for each twin of a simulation. Both lists are the oldest
-// first.
+// HealthTimes returns how long each target's instances took to become healthy, the
+// oldest first. It takes the times from recorded stages, one for each batch from
+// its registration until all its instances are healthy, and from the twins of
+// recorded simulations.
 func HealthTimes(rollouts []api.Rollout, simulations []api.Simulation) []api.HealthTime {
 	seen := map[api.TargetRef][]api.Duration{}
 	for i := range simulations {
@@ -42,8 +42,8 @@ func HealthTimes(rollouts []api.Rollout, simulations []api.Simulation) []api.Hea
 	return out
 }
 
-// batches are how long the batches of a stage took: each ends when the next one is
-// asked for, the last one when the stage is ready.
+// batches returns how long the batches of a stage took. A batch ends when the next
+// one is registered; the last one ends when the stage is ready.
 func batches(r *api.Rollout, stage api.Stage) []api.Duration {
 	var began []time.Time
 	for _, e := range r.Effects {
@@ -64,8 +64,8 @@ func batches(r *api.Rollout, stage api.Stage) []api.Duration {
 	return out
 }
 
-// Trials are how long the simulations of each target took that came to a result,
-// the oldest first.
+// Trials returns how long each target's simulations took, the oldest first. It
+// counts simulations with a result.
 func Trials(simulations []api.Simulation) []api.Trial {
 	seen := map[api.TargetRef][]api.Duration{}
 	for i := range simulations {

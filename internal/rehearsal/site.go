@@ -10,12 +10,13 @@ import (
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
-// settling is how long before a play a target is registered in its fleet, so that
-// its own deployment is over when the rollout begins.
+// settling is how long before a play a target is registered, so that its own
+// deployment has ended when the rollout begins.
 const settling = time.Hour
 
-// site is one target in a fleet in memory of its own: nothing but the orchestrator
-// joins the targets of a play, and a fleet of one job tells when that one changes.
+// site is one target alone in a fleet in memory. Only the orchestrator connects
+// the targets of a play, so they need no common fleet, and a fleet of one job
+// shows when that job changes.
 type site struct {
 	fleet.Nomad
 	ref     api.TargetRef
@@ -31,15 +32,15 @@ type site struct {
 	boot    func() time.Duration
 }
 
-// newSite registers a target and waits until it has settled. Boot draws how long
-// an instance takes from its placement until it is healthy.
+// newSite registers a target and waits until its deployment has ended. boot draws
+// how long an instance takes from its placement until it is healthy.
 func newSite(t *api.Target, seed uint64, now time.Time, boot func() time.Duration, b behaviour) (*site, error) {
 	s := &site{
 		Nomad: fleet.Nomad{Fleet: fleet.New(seed, now.Add(-settling))}, ref: t.TargetRef,
 		reached: map[string]bool{}, behave: b, boot: boot,
 	}
 	s.KeepNoEvents()
-	s.Behave(s.fate)
+	s.Behave(s.behaviourOf)
 	s.AddNode(fleet.Node{Name: "anywhere", CPU: roomCPU, MemoryMB: roomMB})
 	registered, err := s.Register(jobOf(t), true, 0)
 	if err != nil {
@@ -52,11 +53,11 @@ func newSite(t *api.Target, seed uint64, now time.Time, boot func() time.Duratio
 	return s, nil
 }
 
-// Every instance has room on the one node of a site.
+// The single node of a site has room for every instance.
 const roomCPU, roomMB = 1 << 40, 1 << 40
 
-// jobOf is a job with nothing but the target's group, as far as Oakum knows it. Its
-// update block, and what it does about a crash, are Nomad's defaults.
+// jobOf is a job with the target's group alone. Its update block and its restart
+// policy are Nomad's defaults, since the facts do not contain them.
 func jobOf(t *api.Target) fleet.Job {
 	g := fleet.Group{Name: t.Group, Count: t.Count, Update: &fleet.Update{
 		Stagger: 30 * time.Second, MaxParallel: 1, HealthCheck: fleet.HealthTaskStates,
@@ -75,8 +76,8 @@ func jobOf(t *api.Target) fleet.Job {
 	return fleet.Job{JobID: fleet.JobID{Namespace: t.Namespace, ID: t.Job}, Groups: []fleet.Group{g}}
 }
 
-// fate is what becomes of the instances of a build.
-func (s *site) fate(b fleet.Build) fleet.Behaviour {
+// behaviourOf is the behaviour of a build's instances.
+func (s *site) behaviourOf(b fleet.Build) fleet.Behaviour {
 	if !s.started {
 		return fleet.Behaviour{}
 	}
@@ -88,7 +89,7 @@ func (s *site) fate(b fleet.Build) fleet.Behaviour {
 	return out
 }
 
-// look is what the orchestrator sees of the job, which it never changes.
+// look is the orchestrator's view of the job. The orchestrator does not change it.
 func (s *site) look(ctx context.Context, m rollout.Move) (*rollout.JobView, error) {
 	if s.seen != nil && s.seenAt == s.Index() {
 		return s.seen, nil
@@ -107,7 +108,7 @@ func (s *site) advance(now time.Time) {
 	s.count()
 }
 
-// count looks at the instances when something has changed.
+// count counts the instances again after a change.
 func (s *site) count() {
 	if s.index == s.Index() {
 		return

@@ -8,10 +8,10 @@ import (
 	"github.com/oakumhq/oakum/policies"
 )
 
-// rouse works out when a rollout has its next turn: the first moment at which a
-// turn could find something new. In production turns are a tick apart; those in
-// between would see the same world and change nothing.
-func (p *play) rouse(at *part) {
+// scheduleTurn finds the time of a rollout's next turn: the first tick at which a turn
+// can find something new. The turns of production in between would see the same
+// world and change nothing.
+func (p *play) scheduleTurn(at *part) {
 	r := p.rollout(at)
 	at.wake, at.quiet = time.Time{}, false
 	tick := p.facts.Tick.D()
@@ -42,8 +42,9 @@ func (p *play) rouse(at *part) {
 	}
 }
 
-// wait is when the gate may open: at a moment that windows, freezes or the wish
-// for low load name, or when another rollout has ended.
+// wait finds the time at which the gate may open: when a window or a freeze allows
+// it, or at the quiet hour. Otherwise the rollout waits for the end of another
+// one.
 func (p *play) wait(at *part, r *api.Rollout, soon func(time.Time)) {
 	opens, why := policies.Opens(r.Decision, p.now)
 	switch q := r.Quiet; {
@@ -56,7 +57,8 @@ func (p *play) wait(at *part, r *api.Rollout, soon func(time.Time)) {
 	}
 }
 
-// watch is when the instances, the judge, a deadline or a person bring news.
+// watch finds the time of the next change: of the instances, the judge, a deadline
+// or a person.
 func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 	tick := p.facts.Tick.D()
 	if next, ok := at.due(); ok {
@@ -86,11 +88,11 @@ func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 	case last.Ready.IsZero():
 		soon(last.Deadline.Add(tick))
 	case rollout.Judging(*r):
-		p.foresee(at, soon)
+		p.lookAhead(at, soon)
 	}
 }
 
-// due is when something is due at the site.
+// due is the time of the next change at the site.
 func (at *part) due() (time.Time, bool) {
 	if at.site == nil {
 		return time.Time{}, false
@@ -98,8 +100,9 @@ func (at *part) due() (time.Time, bool) {
 	return at.site.Next()
 }
 
-// foresee lets the judge look ahead until it decides, or until instances change.
-func (p *play) foresee(at *part, soon func(time.Time)) {
+// lookAhead lets the judge look ahead until it decides, or until the instances
+// change.
+func (p *play) lookAhead(at *part, soon func(time.Time)) {
 	canary, stable := at.site.arms()
 	if canary == 0 {
 		return

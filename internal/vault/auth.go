@@ -13,10 +13,11 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Grant maps claims to capabilities. It also names the rules that matched.
+// Grant returns the capabilities that a caller with these claims has, and the
+// names of the rules that gave them.
 type Grant func(claims map[string]any) ([]api.Capability, []string, error)
 
-// AuthConfig says whose tokens are taken.
+// AuthConfig says whose tokens are accepted.
 type AuthConfig struct {
 	Issuer      string // of identity tokens; empty means that none are taken
 	Audience    string // that identity tokens must be meant for
@@ -28,7 +29,7 @@ type AuthConfig struct {
 	Logger      *slog.Logger
 }
 
-// Authenticator finds out who holds a token. It is safe for concurrent use.
+// Authenticator identifies the holder of a token. It is safe for concurrent use.
 type Authenticator struct {
 	conf  AuthConfig
 	keys  *keySet
@@ -37,8 +38,8 @@ type Authenticator struct {
 	seen  memory
 }
 
-// NewAuthenticator builds an authenticator. It sends nothing. The client's
-// login is used to read the entities behind Vault tokens.
+// NewAuthenticator returns an authenticator. It calls nothing. It reads the
+// entities of Vault tokens with the client's login.
 func NewAuthenticator(c AuthConfig, client *Client) (*Authenticator, error) {
 	if c.Grant == nil {
 		return nil, api.Errorf(api.CodeInvalid, "auth: no rules")
@@ -68,9 +69,9 @@ func NewAuthenticator(c AuthConfig, client *Client) (*Authenticator, error) {
 	return a, nil
 }
 
-// Authenticate returns who holds the token and what they may do. Errors have
-// the code unauthenticated, or unavailable when Vault would have to be asked
-// and is away.
+// Authenticate returns who holds the token and which capabilities they have.
+// Errors have the code unauthenticated. They have the code unavailable when only
+// Vault could decide and Vault does not answer.
 func (a *Authenticator) Authenticate(ctx context.Context, token string) (api.Identity, error) {
 	if strings.Count(token, ".") == 2 && strings.HasPrefix(token, "eyJ") {
 		if a.conf.Issuer == "" {
@@ -88,7 +89,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (api.Ide
 	return a.lookUp(ctx, token)
 }
 
-// identity turns claims into who the caller is.
+// identity turns claims into the caller's identity.
 func (a *Authenticator) identity(via string, claims map[string]any) (api.Identity, error) {
 	caps, rules, err := a.conf.Grant(claims)
 	if err != nil {
@@ -128,17 +129,18 @@ func words(claim any) []string {
 	return nil
 }
 
-// Tuning of the memory of Vault tokens.
+// Limits of the memory of Vault tokens.
 const (
-	// rememberGood bounds how long a revoked token is still taken.
+	// rememberGood is how long a revoked token may still be accepted.
 	rememberGood = 30 * time.Second
-	// rememberBad keeps a client with a dead token from asking Vault each time.
+	// rememberBad keeps a client with an invalid token from causing a call to
+	// Vault each time.
 	rememberBad = 5 * time.Second
-	// rememberMax bounds the memory; beyond it, all is forgotten and asked anew.
+	// rememberMax bounds the memory. When it is full, it is emptied.
 	rememberMax = 4096
 )
 
-// memory remembers by hash what was found out about tokens.
+// memory remembers the identities of tokens by the tokens' hashes.
 type memory struct {
 	mu    sync.Mutex
 	known map[[sha256.Size]byte]finding

@@ -17,7 +17,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Config says where Vault is and how the daemon proves itself to it.
+// Config says where Vault is and how the daemon logs in.
 type Config struct {
 	Address      string
 	CACert       string // path of a PEM file
@@ -27,13 +27,13 @@ type Config struct {
 	Logger       *slog.Logger
 }
 
-// Tuning of the conversation with Vault.
+// Limits of the login to Vault.
 const (
 	requestTimeout = 10 * time.Second // of one request; a Vault that is slower is as good as away
 	retryFirst     = time.Second      // after a failure, doubling
 	retryMax       = 30 * time.Second // so that a Vault that comes back is used soon
-	// renewAt is the share of a lifetime after which it is renewed: a third is
-	// left for retries.
+	// renewAt is the share of a lifetime after which a login is renewed. The last
+	// third is for retries.
 	renewAt = 2.0 / 3
 	// lifetimeMin keeps a very short lifetime from becoming a busy loop.
 	lifetimeMin = 3 * time.Second
@@ -48,8 +48,8 @@ type Client struct {
 	ready chan struct{} // closed by the first login
 }
 
-// New prepares a client. It sends nothing, and takes nothing from the
-// environment: the VAULT_ variables are a person's, not the daemon's.
+// New returns a client. It calls nothing. It reads no VAULT_ variables of the
+// environment, since those belong to a person and not to the daemon.
 func New(c Config) (*Client, error) {
 	conf := vaultapi.DefaultConfig()
 	if conf.Error != nil {
@@ -76,11 +76,12 @@ func New(c Config) (*Client, error) {
 	return &Client{conf: c, api: client, log: c.Logger, ready: make(chan struct{})}, nil
 }
 
-// HTTPClient returns what speaks to Vault with its CA, for the key set.
+// HTTPClient returns the client's HTTP client with Vault's CA, for reading the key
+// set.
 func (c *Client) HTTPClient() *http.Client { return c.api.CloneConfig().HttpClient }
 
-// Login proves the daemon to Vault. The role ID and the secret ID are read from
-// their files each time, so that whoever rotates them needs no restart.
+// Login logs in with the role ID and the secret ID. It reads both from their files
+// each time, so that they can be rotated without a restart.
 func (c *Client) Login(ctx context.Context) error {
 	_, err := c.login(ctx)
 	return err
@@ -120,8 +121,8 @@ func readSecret(field, path string) (string, error) {
 	return value, nil
 }
 
-// lease is how long a login holds, and whether it can be prolonged. A lifetime
-// of zero holds for ever.
+// lease says how long a login is valid and whether it can be renewed. A lifetime
+// of zero means for ever.
 type lease struct {
 	lifetime  time.Duration
 	renewable bool
@@ -131,8 +132,8 @@ func leaseOf(auth *vaultapi.SecretAuth) lease {
 	return lease{time.Duration(auth.LeaseDuration) * time.Second, auth.Renewable}
 }
 
-// Run logs in and keeps the login alive until ctx ends, through any absence of
-// Vault. It returns nil.
+// Run logs in and keeps the login valid until ctx ends. While Vault does not
+// answer it tries again. It returns nil.
 func (c *Client) Run(ctx context.Context) error {
 	held, wait := lease{}, time.Duration(0)
 	pace := backoff{}
@@ -161,8 +162,8 @@ func (c *Client) Run(ctx context.Context) error {
 	return nil
 }
 
-// refresh prolongs the login, or makes a new one when that is not possible or
-// brings too little.
+// refresh renews the login. It logs in again when the login can't be renewed or
+// the renewal is too short.
 func (c *Client) refresh(ctx context.Context, loggedIn bool, held lease) (lease, error) {
 	if !loggedIn {
 		return c.login(ctx)
@@ -170,7 +171,8 @@ func (c *Client) refresh(ctx context.Context, loggedIn bool, held lease) (lease,
 	secret, err := c.api.Auth().Token().RenewSelfWithContext(ctx, 0)
 	if err == nil && secret != nil && secret.Auth != nil {
 		next := leaseOf(secret.Auth)
-		// Near the end of its greatest lifetime a renewal brings less and less.
+		// Near a login's maximum lifetime each renewal is shorter than the one
+		// before.
 		if next.renewable && next.lifetime >= held.lifetime/2 {
 			return next, nil
 		}
@@ -185,8 +187,8 @@ func untilRenewal(lifetime time.Duration) time.Duration {
 	return time.Duration(float64(max(lifetime, lifetimeMin)) * renewAt)
 }
 
-// IdentityToken has Vault sign who the daemon is, for whom the role is meant. It
-// waits for the first login.
+// IdentityToken asks Vault for an identity token of the daemon. The role decides
+// who accepts the token. It waits for the first login.
 func (c *Client) IdentityToken(ctx context.Context, role string) (string, error) {
 	select {
 	case <-c.ready:
@@ -207,7 +209,7 @@ func (c *Client) IdentityToken(ctx context.Context, role string) (string, error)
 	return token, nil
 }
 
-// reason shortens Vault's several lines to what it said.
+// reason shortens Vault's error of several lines to its message.
 func reason(err error) error {
 	if answer, ok := errors.AsType[*vaultapi.ResponseError](err); ok {
 		text := strings.Join(answer.Errors, "; ")
@@ -219,7 +221,7 @@ func reason(err error) error {
 	return err
 }
 
-// refusal is an answer of Vault that is not what was asked for.
+// refusal is an answer of Vault with another status than the expected one.
 type refusal struct {
 	status int
 	text   string
@@ -228,7 +230,7 @@ type refusal struct {
 // Error returns what Vault said.
 func (r *refusal) Error() string { return fmt.Sprintf("vault answered %d: %s", r.status, r.text) }
 
-// denied reports whether Vault was there and said no.
+// denied reports whether Vault answered and refused.
 func denied(err error) bool {
 	said, ok := errors.AsType[*refusal](err)
 	if !ok {

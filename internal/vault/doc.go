@@ -1,14 +1,14 @@
-// Package vault is the only importer of Vault's client library. It has two
-// halves that know nothing of each other.
+// Package vault is the only importer of Vault's client library. It has two halves,
+// which do not use each other.
 //
-// Client is the daemon's own way into Vault: an AppRole login that is kept
-// alive, and from it identity tokens that Nomad and Consul take for tokens of
-// their own (Source).
+// Client is the daemon's login to Vault. It logs in with AppRole and renews the
+// login. With it, Source gets identity tokens and exchanges them for tokens of
+// Nomad and Consul.
 //
-// Authenticator is the callers' way into the daemon: identity tokens are
-// verified offline against the keys that Vault publishes, Vault tokens are
-// looked up at Vault. A caller's token is never stored and never logged; what
-// was found out about it is remembered by hash for some seconds.
+// Authenticator identifies the callers of the daemon. It verifies an identity
+// token offline with the keys that Vault publishes, and looks a Vault token up at
+// Vault. It never stores or logs a caller's token. It remembers the result for
+// some seconds by the token's hash.
 //
-// Goroutines: Client.Run and Source.Run, both run by the caller.
+// Goroutines: the caller runs Client.Run, Source.Run and Certificate.Run.
 package vault

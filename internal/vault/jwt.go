@@ -12,22 +12,21 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// leeway is how far clocks may be apart: more than NTP leaves, far less than a
-// token's lifetime.
+// leeway is how far the clocks of Vault and this server may differ. It is more
+// than NTP leaves and far less than a token's lifetime.
 const leeway = 30 * time.Second
 
-// tokenMax bounds an identity token: a proxy would not let more through in a
-// header.
+// tokenMax bounds an identity token. A proxy would not accept a longer header.
 const tokenMax = 16 << 10
 
-// algorithms are those that Vault's identity engine signs with. None is not
-// among them, nor is anything with a shared secret.
+// algorithms lists the algorithms with which Vault's identity engine signs. The
+// list does not contain "none", nor any algorithm with a shared secret.
 func algorithms() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 }
 
-// verify checks an identity token without asking Vault about it, and returns
-// its claims.
+// verify verifies an identity token and returns its claims. It asks Vault for keys
+// only when it does not know the token's key.
 func (a *Authenticator) verify(ctx context.Context, token string) (map[string]any, error) {
 	if len(token) > tokenMax {
 		return nil, api.Errorf(api.CodeUnauthenticated, "the identity token is larger than %d KiB", tokenMax>>10)
@@ -69,7 +68,7 @@ func (a *Authenticator) verify(ctx context.Context, token string) (map[string]an
 	return nil, api.Errorf(api.CodeUnauthenticated, "the identity token's signature is wrong")
 }
 
-// checkClaims checks for whom the token was made, by whom and when.
+// checkClaims checks the audience, the issuer and the times of a token.
 func (a *Authenticator) checkClaims(c jwt.Claims, now time.Time) error {
 	if c.Expiry == nil {
 		return api.Errorf(api.CodeUnauthenticated, "the identity token never expires: such tokens are not taken")

@@ -15,20 +15,20 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Tuning of the key set.
+// Limits of the key set.
 const (
-	// keysFresh is how long keys are used without asking again, so that a key
-	// that Vault withdrew is forgotten.
+	// keysFresh is how long keys are used before they are fetched again. A key
+	// that Vault has withdrawn is forgotten then.
 	keysFresh = 5 * time.Minute
-	// keysPause is the least time between two fetches: a caller with invented
-	// key IDs must not become a load on Vault.
+	// keysPause is the least time between two fetches, so that a caller with
+	// invented key IDs does not load Vault.
 	keysPause   = 5 * time.Second
 	keysTimeout = 5 * time.Second
 	keysMax     = 1 << 20
 )
 
-// keySet is the keys that Vault publishes. When Vault is away, those that are
-// known go on being used.
+// keySet holds the keys that Vault publishes. While Vault does not answer, the
+// known keys stay in use.
 type keySet struct {
 	url  string
 	http *http.Client
@@ -42,14 +42,15 @@ type keySet struct {
 	err      error     // of the last attempt
 }
 
-// find returns the public keys of that ID.
+// find returns the public keys with an ID.
 func (k *keySet) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error) {
 	found, fresh := k.known(kid)
 	if len(found) > 0 && fresh {
 		return found, nil
 	}
 	if len(found) > 0 {
-		// Old, but good enough when somebody else is asking already.
+		// The keys are old. They are still used while another caller fetches new
+		// ones.
 		if k.fetching.TryLock() {
 			k.fetch(ctx)
 			k.fetching.Unlock()
@@ -60,8 +61,9 @@ func (k *keySet) find(ctx context.Context, kid string) ([]jose.JSONWebKey, error
 		}
 		return nil, errUnknownKey()
 	}
-	// Unknown: Vault may have rotated. Whoever waits here sees what the one
-	// before fetched, since the pause between fetches is longer than a fetch.
+	// The key is unknown, so Vault may have rotated its keys. A caller that waits
+	// here uses the keys that the caller before it fetched: the pause between two
+	// fetches is longer than a fetch.
 	k.fetching.Lock()
 	k.fetch(ctx)
 	k.fetching.Unlock()
@@ -80,15 +82,15 @@ func errUnknownKey() *api.Error {
 	return api.Errorf(api.CodeUnauthenticated, "the identity token is signed with a key that Vault does not publish")
 }
 
-// known returns the keys of that ID, and whether they are fresh.
+// known returns the known keys with an ID, and whether they are fresh.
 func (k *keySet) known(kid string) ([]jose.JSONWebKey, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.keys.Key(kid), time.Since(k.fetched) < keysFresh
 }
 
-// fetch asks Vault, unless that was done a moment ago. The caller holds
-// fetching.
+// fetch reads the keys from Vault, unless it did so less than keysPause ago. The
+// caller holds fetching.
 func (k *keySet) fetch(ctx context.Context) {
 	k.mu.Lock()
 	recent := !k.tried.IsZero() && time.Since(k.tried) < keysPause
@@ -96,7 +98,8 @@ func (k *keySet) fetch(ctx context.Context) {
 	if recent {
 		return
 	}
-	// One caller who goes away must not spoil it for all.
+	// All callers wait for this fetch, so it goes on when the caller that began
+	// it leaves.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
 	defer cancel()
 	keys, err := k.get(ctx)

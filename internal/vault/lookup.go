@@ -11,7 +11,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// lookUp asks Vault who holds a Vault token.
+// lookUp asks Vault for the holder of a Vault token.
 func (a *Authenticator) lookUp(ctx context.Context, token string) (api.Identity, error) {
 	if known, ok := a.seen.get(token); ok {
 		return known.id, known.err
@@ -39,10 +39,10 @@ func (a *Authenticator) lookUp(ctx context.Context, token string) (api.Identity,
 	return id, nil
 }
 
-// claims returns what Vault knows of a token in the form of an identity token's
-// claims: sub is the entity's ID, username its name, groups the names of its
-// groups, and its metadata stands beside them. policies, display_name, meta and
-// path are those of the token.
+// claims returns what Vault knows of a token, in the form of an identity token's
+// claims. sub is the entity's ID, username its name, and groups the names of its
+// groups; the entity's metadata are further claims. policies, display_name, meta
+// and path are the token's own.
 func (c *Client) claims(ctx context.Context, token string) (map[string]any, error) {
 	caller, err := c.api.Clone()
 	if err != nil {
@@ -72,9 +72,9 @@ func (c *Client) claims(ctx context.Context, token string) (map[string]any, erro
 	return claims, nil
 }
 
-// entity adds what Vault knows of the person or machine behind a token. The
-// daemon's policy may forbid to read it; then these claims are missing, and the
-// rules that need them do not match.
+// entity adds the claims of the token's entity. When the daemon's policy forbids
+// to read the entity, these claims are missing and the rules that need them do not
+// match.
 func (c *Client) entity(ctx context.Context, id string, claims map[string]any) {
 	found, err := c.api.Logical().ReadWithContext(ctx, "identity/entity/id/"+id)
 	if err != nil || found == nil {

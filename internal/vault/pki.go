@@ -19,8 +19,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// PKI says which role of which PKI engine signs the daemon's certificate, and
-// what is to be in it.
+// PKI says which role of which PKI engine signs the daemon's certificate, and what
+// the certificate contains.
 type PKI struct {
 	Mount    string
 	Role     string
@@ -37,7 +37,7 @@ type Signed struct {
 	CAs  []byte // the CA that signed, and every other issuer of the engine
 }
 
-// Certificate is a certificate that Vault signs anew before it ends.
+// Certificate is a certificate that Vault signs again before it expires.
 type Certificate struct {
 	client *Client
 	pki    PKI
@@ -46,18 +46,18 @@ type Certificate struct {
 	log    *slog.Logger
 }
 
-// issuersEvery is how often the engine is asked for its issuers: a new CA must
-// be known to every server before the first certificate of it is shown.
+// issuersEvery is how often the engine's issuers are read. Every server must know
+// a new CA before another server shows the first certificate of that CA.
 const issuersEvery = 10 * time.Minute
 
-// Certificate returns a certificate to be kept by Run. Each one that is signed
-// is handed to take, which takes it into use and tells how long it is valid, or
-// refuses it.
+// Certificate returns a certificate that Run keeps valid. Each signed certificate
+// is given to take. take puts it into use and returns its validity, or refuses it
+// with an error.
 func (c *Client) Certificate(p PKI, take func(Signed) (from, until time.Time, err error)) *Certificate {
 	return &Certificate{client: c, pki: p, take: take, again: make(chan struct{}, 1), log: c.log}
 }
 
-// Renew has Run get a new certificate now.
+// Renew makes Run get a new certificate now.
 func (c *Certificate) Renew() {
 	select {
 	case c.again <- struct{}{}:
@@ -65,9 +65,9 @@ func (c *Certificate) Renew() {
 	}
 }
 
-// Run gets a certificate at once, and a new one after two thirds of its life or
-// when the engine has other issuers, until ctx ends. While Vault is away or
-// refuses, the certificate in use stays. It returns nil.
+// Run gets a certificate at once. It gets a new one after two thirds of its life,
+// or when the engine's issuers have changed. While Vault refuses or does not
+// answer, the certificate in use stays. Run ends with ctx and returns nil.
 func (c *Certificate) Run(ctx context.Context) error {
 	var renewal time.Time
 	var trusted []string
@@ -96,13 +96,13 @@ func (c *Certificate) Run(ctx context.Context) error {
 	return nil
 }
 
-// renewalOf is when a certificate that holds from one time until another one is
-// replaced.
+// renewalOf is the time at which a certificate with this validity is renewed.
 func renewalOf(from, until time.Time) time.Time {
 	return from.Add(time.Duration(float64(until.Sub(from)) * renewAt))
 }
 
-// pause waits, or less when a renewal is asked for: then it is due now.
+// pause waits for d. When somebody asks for a renewal, it returns at once, and
+// renewal is now.
 func (c *Certificate) pause(ctx context.Context, renewal *time.Time, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -132,7 +132,7 @@ func (c *Certificate) renew(ctx context.Context, issuers []string) (from, until 
 	return from, until, nil
 }
 
-// sign makes a key and has Vault sign a certificate for it. It waits for the
+// sign makes a key and asks Vault to sign a certificate for it. It waits for the
 // first login.
 func (c *Client) sign(ctx context.Context, p PKI) (Signed, error) {
 	select {
@@ -181,8 +181,8 @@ func (c *Client) sign(ctx context.Context, p PKI) (Signed, error) {
 	}, nil
 }
 
-// issuers returns the certificates of an engine's issuers, sorted. Vault shows
-// them to everybody.
+// issuers reads the certificates of an engine's issuers, sorted. Vault needs no
+// token for this.
 func (c *Client) issuers(ctx context.Context, mount string) ([]string, error) {
 	list, err := c.api.Logical().ListWithContext(ctx, mount+"/issuers")
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 	"time"
 )
 
-// Via says how an identity token of Vault becomes a token of another system.
+// Via says how an identity token of Vault is exchanged for a token of another
+// system.
 type Via struct {
 	Address    string // URL of Nomad or Consul
 	AuthMethod string // that takes the identity token
@@ -29,10 +30,10 @@ type identifier interface {
 
 var _ identifier = (*Client)(nil)
 
-// sourceLifetime is taken for a token that does not say when it ends.
+// sourceLifetime is assumed for a token that does not say when it expires.
 const sourceLifetime = time.Hour
 
-// Source is a token of Nomad or Consul that is always fresh.
+// Source holds a valid token of Nomad or Consul.
 type Source struct {
 	from   identifier
 	via    Via
@@ -42,12 +43,12 @@ type Source struct {
 	mu    sync.Mutex
 	token string
 	ends  time.Time
-	// former is the token before: requests under way may still carry it, so it
-	// is given back one renewal later.
+	// former is the token before the present one. Requests that are under way may
+	// still use it, so it is destroyed one renewal later.
 	former string
 }
 
-// system is what Nomad's and Consul's logins differ in.
+// system holds the differences between the logins of Nomad and Consul.
 type system struct {
 	name       string
 	methodKey  string // of the request
@@ -120,8 +121,8 @@ func (s *Source) Login(ctx context.Context) error {
 	return nil
 }
 
-// Run keeps the token fresh until ctx ends, through any absence of Vault or of
-// the system, and then gives it back. It returns nil.
+// Run keeps the token valid until ctx ends, and then destroys it. While Vault or
+// the system does not answer, it tries again. It returns nil.
 func (s *Source) Run(ctx context.Context) error {
 	defer s.close(ctx)
 	pace := backoff{}
@@ -151,7 +152,7 @@ func (s *Source) untilRenewal() time.Duration {
 	return untilRenewal(max(time.Until(s.ends), lifetimeMin))
 }
 
-// close gives back what is held; ctx has ended, so it gets a little time more.
+// close destroys the tokens. ctx has ended, so close has a short time of its own.
 func (s *Source) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
@@ -163,7 +164,8 @@ func (s *Source) close(ctx context.Context) {
 	s.giveBack(ctx, token)
 }
 
-// giveBack destroys a token that is not used any more. It would expire anyway.
+// giveBack destroys a token that is not used any more. A token that can't be
+// destroyed expires by itself.
 func (s *Source) giveBack(ctx context.Context, token string) {
 	if token == "" || s.system.logoutPath == "" {
 		return

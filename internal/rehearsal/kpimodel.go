@@ -10,7 +10,7 @@ import (
 	"github.com/oakumhq/oakum/internal/judge"
 )
 
-// arm names the two sides of a look.
+// arm is one of the two sides of a look.
 type arm int
 
 const (
@@ -19,17 +19,17 @@ const (
 )
 
 const (
-	// driftDeviations is how many standard deviations the drift of a KPI is: the
-	// one that a minute in a thousand is beyond.
+	// driftDeviations is how many standard deviations a KPI's drift is: the drift
+	// is the value that one minute in a thousand exceeds.
 	driftDeviations = 3.09
-	// gaugeNoise is what a gauge's instances differ by where no history tells it,
-	// as a share of their mean.
+	// gaugeNoise is the difference between a gauge's instances, as a share of
+	// their mean, where the history does not contain it.
 	gaugeNoise = 0.05
 )
 
-// truth is how one KPI of a target is in the model, for both arms. Which fields
-// count depends on the kind.
-type truth struct {
+// kpiModel is the model of one KPI of a target, for both arms. The KPI's kind decides
+// which fields count.
+type kpiModel struct {
 	judge.KPI
 	known  bool           // something was measured
 	alone  bool           // by instance-seconds and not by requests
@@ -46,9 +46,9 @@ type truth struct {
 	chance distuv.Poisson // shares src
 }
 
-// newTruth makes a KPI as the profile has it, with what a patch does to it.
-func newTruth(kpi judge.KPI, known bool, b behaviour) truth {
-	t := truth{KPI: kpi, known: known}
+// newKPIModel makes the model of a KPI from the profile and a patch's behaviour.
+func newKPIModel(kpi judge.KPI, known bool, b behaviour) kpiModel {
+	t := kpiModel{KPI: kpi, known: known}
 	if !known {
 		return t
 	}
@@ -59,7 +59,8 @@ func newTruth(kpi judge.KPI, known bool, b behaviour) truth {
 			return t
 		}
 		t.alone = kpi.Unit == judge.UnitRate
-		// Half an event stands for none: what was never seen may happen.
+		// Zero events count as half an event: what was never seen may still
+		// happen.
 		base := max(r.Events, 0.5) / r.Exposure
 		t.rate = [2]float64{base, base}
 		if kpi.Name == api.KPIErrorRate {
@@ -85,7 +86,8 @@ func newTruth(kpi judge.KPI, known bool, b behaviour) truth {
 	return t
 }
 
-// slower is a histogram whose every latency is factor times as long, as shares.
+// slower returns the shares of a histogram whose latencies are all multiplied by
+// factor.
 func slower(upper, counts []float64, factor float64) []float64 {
 	n := sum(counts)
 	out := make([]float64, len(counts))
@@ -99,8 +101,8 @@ func slower(upper, counts []float64, factor float64) []float64 {
 	return out
 }
 
-// beyond is the number of requests above a latency; none is as fast as half the
-// first bound.
+// beyond is the number of requests above a latency. Every request takes at least
+// half of the first bound.
 func beyond(upper, counts []float64, y float64) float64 {
 	if y <= upper[0]/2 {
 		return sum(counts)
@@ -116,17 +118,17 @@ func sum(values []float64) float64 {
 	return total
 }
 
-// begin prepares a judgement: what all instances have in common is drawn once.
-func (t *truth) begin(src *rand.Rand) {
+// begin begins a judgement. It draws what all instances have in common.
+func (t *kpiModel) begin(src *rand.Rand) {
 	t.src, t.chance = src, newPoisson(src)
 	t.fleet = src.NormFloat64()
 	t.state = [2]float64{src.NormFloat64(), src.NormFloat64()}
 	t.level = src.NormFloat64()
 }
 
-// shift moves both arms by the drift of the whole fleet, for a judgement that has
-// no former instance to compare with.
-func (t *truth) shift() {
+// shift moves both arms by the drift of the whole fleet. It is for a judgement
+// without former instances to compare with.
+func (t *kpiModel) shift() {
 	by := t.fleet * t.Drift / driftDeviations
 	switch t.Kind {
 	case api.KPICount:
@@ -140,9 +142,9 @@ func (t *truth) shift() {
 	}
 }
 
-// look draws what one arm shows in an interval: of so many instances, which
-// answered so many requests.
-func (t *truth) look(a arm, instances, requests, seconds float64) judge.Measure {
+// look draws what one arm shows in an interval of some seconds, with so many
+// instances that answered so many requests.
+func (t *kpiModel) look(a arm, instances, requests, seconds float64) judge.Measure {
 	switch t.Kind {
 	case api.KPICount:
 		exposure := requests
@@ -164,29 +166,29 @@ func (t *truth) look(a arm, instances, requests, seconds float64) judge.Measure 
 	return judge.Gauge(max(value, 0))
 }
 
-// step carries a gauge's noise on to the next look.
-func (t *truth) step() {
+// step moves a gauge's noise on to the next look.
+func (t *kpiModel) step() {
 	if t.Kind != api.KPIGauge {
 		return
 	}
 	for i := range t.state {
-		t.state[i] = resemble(t.state[i], t.Phi, t.src)
+		t.state[i] = correlated(t.state[i], t.Phi, t.src)
 	}
 	if t.Level != nil {
-		t.level = resemble(t.level, t.Level.Phi, t.src)
+		t.level = correlated(t.level, t.Level.Phi, t.src)
 	}
 }
 
-// resemble is the next value of a series of variance one whose neighbours have
-// the correlation phi.
-func resemble(x, phi float64, src *rand.Rand) float64 {
+// correlated is the next value of a series with variance one and correlation phi
+// between neighbours.
+func correlated(x, phi float64, src *rand.Rand) float64 {
 	phi = min(max(phi, 0), 0.999)
 	return phi*x + math.Sqrt(1-phi*phi)*src.NormFloat64()
 }
 
-// events draws a number with a mean; they come in clumps as large as the
-// dispersion, as they do in the fleet.
-func (t *truth) events(mean float64) float64 {
+// events draws a number of events with a mean. They come in clumps of the size of
+// the dispersion, as in the fleet.
+func (t *kpiModel) events(mean float64) float64 {
 	if mean <= 0 {
 		return 0
 	}
@@ -194,8 +196,8 @@ func (t *truth) events(mean float64) float64 {
 	return clump * poisson(&t.chance, mean/clump)
 }
 
-// poissonNormal is the mean from which on a normal distribution stands for
-// Poisson's: they differ by less than a hundredth in any share there.
+// poissonNormal is the mean from which on a normal distribution replaces
+// Poisson's. There they differ by less than a hundredth in every share.
 const poissonNormal = 1000
 
 func newPoisson(src *rand.Rand) distuv.Poisson { return distuv.Poisson{Src: src} }
