@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -296,6 +297,53 @@ func TestALostLeaderLeavesItsSimulationToTheNext(t *testing.T) {
 		must.Eq(t, "r0.1", w.rollout("r0").Simulation)
 		must.Len(t, 1, w.store.Simulations())
 	})
+}
+
+// fullLog takes no simulation that has ended.
+type fullLog struct {
+	*term
+	err error
+}
+
+func (f *fullLog) RecordSimulation(ctx context.Context, sim api.Simulation) error {
+	if sim.Status != api.SimulationRunning {
+		return f.err
+	}
+	return f.term.RecordSimulation(ctx, sim)
+}
+
+// TestASimulationThatTheLogNeverTakesEndsItsEffect has the log refuse what twins have
+// shown: for now, and for good.
+func TestASimulationThatTheLogNeverTakesEndsItsEffect(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		ends bool
+	}{
+		"no leader": {api.Errorf(api.CodeNoLeader, "the cluster has no leader now"), false},
+		"no answer": {api.Errorf(api.CodeTimeout, "what was asked may still happen"), false},
+		"too large": {api.Errorf(api.CodeInvalid, "the change is too large"), true},
+		"no JSON":   {errors.New("json: unsupported value: NaN"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := calmWorld(1, func(d *api.Decision) { d.Simulate.Required = true })
+				defer w.term.cancel()
+				o := w.orch.Options
+				o.Recorder = &fullLog{w.term, c.err}
+				worker := New(o).Worker("r0")
+				for range 4 {
+					worker.Turn(w.term.ctx)
+				}
+				r := w.rollout("r0")
+				if !c.ends {
+					must.Eq(t, api.RolloutSimulating, r.Status)
+					return
+				}
+				must.Eq(t, api.RolloutHolding, r.Status)
+				must.StrContains(t, r.Reason, "the simulation could not be carried out: record the simulation: ")
+			})
+		})
+	}
 }
 
 // flakyNomad shows one view while it answers.

@@ -227,14 +227,13 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout)
 }
 
 // simulate runs the twins and records the simulation beside the rollout. Twins
-// change nothing in production: whatever the log does not take is carried out anew.
+// change nothing in production: whatever the log does not take now is carried out anew.
 func (o *Orchestrator) simulate(term context.Context, log *slog.Logger, r api.Rollout) (rollout.EffectResult, bool) {
 	ctx, stop := o.whileOpen(term, r)
 	defer stop()
 	sim, err := o.beginSimulation(ctx, r)
 	if err != nil {
-		log.Warn("record that a simulation begins", "simulation_id", sim.ID, "error", err)
-		return rollout.EffectResult{}, false
+		return unrecorded(log, sim.ID, err)
 	}
 	target, err := o.Reader.Target(ctx, r.Target)
 	var impact api.Impact
@@ -260,10 +259,19 @@ func (o *Orchestrator) simulate(term context.Context, log *slog.Logger, r api.Ro
 	}
 	// The record is kept even when the rollout was aborted in the meantime.
 	if err := o.Recorder.RecordSimulation(term, sim); err != nil && res.OK {
-		log.Warn("record how a simulation ended", "simulation_id", sim.ID, "error", err)
-		return rollout.EffectResult{}, false
+		return unrecorded(log, sim.ID, err)
 	}
 	return res, ctx.Err() == nil
+}
+
+// unrecorded is what follows when the log did not take a simulation. One that it will
+// never take ends the effect, so that a person sees why; any other is tried again.
+func unrecorded(log *slog.Logger, id string, err error) (rollout.EffectResult, bool) {
+	log.Warn("record a simulation", "simulation_id", id, "error", err)
+	if e := api.AsError(err); e.Code == api.CodeInvalid || e.Code == api.CodeInternal {
+		return rollout.EffectResult{Outcome: "record the simulation: " + e.Message}, true
+	}
+	return rollout.EffectResult{}, false
 }
 
 // beginSimulation records that a simulation runs, under the ID of its effect. A
