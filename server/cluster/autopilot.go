@@ -103,6 +103,22 @@ func (d *delegate) end() {
 	d.autopilot, d.reports, d.divergent = nil, nil, nil
 }
 
+// lastState is the last state that autopilot worked out. It is nil before the first: the
+// reports of a round are there a moment before its state. leads is false when this
+// server does not lead.
+func (d *delegate) lastState() (seen *autopilot.State, leads bool) {
+	d.mu.Lock()
+	auto := d.autopilot
+	d.mu.Unlock()
+	if auto == nil {
+		return nil, false
+	}
+	if seen = auto.GetState(); len(seen.Servers) == 0 {
+		return nil, true
+	}
+	return seen, true
+}
+
 // lastReports are those of the last round; ok is false when this server does not
 // lead, or has not asked yet.
 func (d *delegate) lastReports() (reports map[raft.ServerID]report, ok bool) {

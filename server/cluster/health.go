@@ -28,18 +28,17 @@ func (n *Node) AutopilotConfig() api.AutopilotConfig {
 func (n *Node) Autopilot() (api.AutopilotState, error) {
 	members := n.members()
 	reports, asked := n.autopilot.lastReports()
+	seen, leads := n.autopilot.lastState()
 	n.autopilot.mu.Lock()
-	auto := n.autopilot.autopilot
 	divergent := slices.SortedFunc(maps.Values(n.autopilot.divergent), func(a, b api.Divergence) int { return cmp.Compare(a.Server, b.Server) })
 	n.autopilot.mu.Unlock()
-	if auto == nil {
+	switch {
+	case !leads:
 		return api.AutopilotState{}, n.noLeader()
-	}
-	if !asked {
+	case !asked || seen == nil:
 		return api.AutopilotState{}, api.Errorf(api.CodeUnavailable, "server %s has just begun to lead and has not looked at the others yet", n.cfg.ID)
 	}
 	leader, _ := n.Leader()
-	seen := auto.GetState()
 	out := api.AutopilotState{
 		Healthy: seen.Healthy, FailureTolerance: seen.FailureTolerance, Leader: string(seen.Leader), Voters: []string{},
 		Servers: withHealth(describe(members, reports, leader), seen), Divergent: divergent,
