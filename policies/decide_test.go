@@ -12,7 +12,7 @@ import (
 	"github.com/oakumhq/oakum/policies"
 )
 
-func TestDefaultDecision(t *testing.T) {
+func TestDecide_HasDefaults(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		name     string
@@ -58,8 +58,8 @@ func TestDefaultDecision(t *testing.T) {
 	}
 }
 
-// TestDesignExample reads the policy that the documentation shows.
-func TestDesignExample(t *testing.T) {
+// TestDecide_DecidesTheDocumentedExample reads the policy that the documentation shows.
+func TestDecide_DecidesTheDocumentedExample(t *testing.T) {
 	t.Parallel()
 	lib := load(t, `policy "web-tier" {
   applies  = target.namespace == "prod"
@@ -152,7 +152,7 @@ dependency "legacy" {
 	must.Eq(t, []string{"web-tier", "default"}, lib.Policies())
 }
 
-func TestMostRestrictiveWins(t *testing.T) {
+func TestDecide_TakesTheMostRestrictive(t *testing.T) {
 	t.Parallel()
 	lib := load(t, `policy "wide" {
   budget {
@@ -197,7 +197,7 @@ func TestMostRestrictiveWins(t *testing.T) {
 	must.EqOp(t, "audit", freeze.Reason)
 }
 
-func TestDecideRefuses(t *testing.T) {
+func TestDecide_Refuses(t *testing.T) {
 	t.Parallel()
 	cases := []struct{ name, text, want string }{
 		{"null comparison", `policy "a" { applies = target.meta.weight > 3 }`,
@@ -223,7 +223,7 @@ func TestDecideRefuses(t *testing.T) {
 	}
 }
 
-func TestNoStrategyRefuses(t *testing.T) {
+func TestDecide_RefusesWithoutAStrategy(t *testing.T) {
 	t.Parallel()
 	lib, diags := policies.Load([]api.SourceFile{{Name: "a.hcl", Text: `policy "a" { prefer = "none" }`}}, schemas)
 	must.False(t, diags.HasErrors())
@@ -231,7 +231,7 @@ func TestNoStrategyRefuses(t *testing.T) {
 	must.EqError(t, err, "decide prod/web/web: no policy gives it a strategy; 1 policies apply")
 }
 
-func TestSpecificity(t *testing.T) {
+func TestDecide_PrefersTheMoreSpecificPolicy(t *testing.T) {
 	t.Parallel()
 	lib := load(t, `
 policy "either" { applies = (target.job == "web" && target.count > 1) || target.driver == "x" }
@@ -243,7 +243,7 @@ policy "also" { applies = contains(target.services, "web") }
 	must.Eq(t, []string{"forced", "both", "also", "either", "default", "none"}, lib.Policies())
 }
 
-func TestWeaknesses(t *testing.T) {
+func TestDecide_NamesWeaknessesOfTheGraph(t *testing.T) {
 	t.Parallel()
 	f := facts()
 	f.Criticality = api.Criticality{}
@@ -254,7 +254,7 @@ func TestWeaknesses(t *testing.T) {
 		"the graph knows no service of this target, so nothing is known of its dependants"}, d.Weaknesses)
 }
 
-func TestImpactAndNow(t *testing.T) {
+func TestDecide_KnowsTheImpactAndTheTime(t *testing.T) {
 	t.Parallel()
 	lib := load(t, `policy "a" {
   strategy "phased" { when = impact.simulated && impact.ratio.cpu > 1.2 && now.weekday == "wednesday" && now.hour == 12 }
@@ -287,7 +287,7 @@ func TestImpact_WorstRatioIsOfWhatIsJudged(t *testing.T) {
 	must.EqOp(t, "blue_green", d.Strategy.Name)
 }
 
-func TestDefaultMarginsAreTheLibrarys(t *testing.T) {
+func TestDefaultMargins_AreTheLibrarys(t *testing.T) {
 	margins, err := policies.DefaultMargins(schemas)
 	must.NoError(t, err)
 	d, err := load(t).Decide(facts())

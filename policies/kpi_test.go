@@ -22,7 +22,7 @@ func kpiPolicy(name, arguments string) api.SourceFile {
 }`}
 }
 
-func TestAQueryOfAPolicyIsAnyKindOfKPI(t *testing.T) {
+func TestQuery_IsAnyKindOfKPI(t *testing.T) {
 	for name, want := range map[string]api.KPISpec{
 		"queue":        {Query: "queue"},
 		"failures":     {Query: "failed", Kind: api.KPICount, Total: "all"},
@@ -47,7 +47,7 @@ func TestAQueryOfAPolicyIsAnyKindOfKPI(t *testing.T) {
 	}
 }
 
-func TestAQueryThatWouldNotBeJudgedIsRefused(t *testing.T) {
+func TestQuery_IsRefusedWhenItWouldNotBeJudged(t *testing.T) {
 	for _, c := range []struct{ name, arguments, says string }{
 		{"cpu", `query = "x"`, "p.hcl:3,5: Wrong value; cpu is a KPI that Oakum knows by itself"},
 		{"latency_p90", `query = "x"`, "p.hcl:3,5: Wrong value; latency_p90 is a KPI that Oakum knows by itself"},

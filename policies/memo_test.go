@@ -83,9 +83,9 @@ func vary(t *rapid.T, target api.Target, c api.Criticality) (api.Target, api.Cri
 	return target, c
 }
 
-// TestSessionDecidesAsIfForEachAlone lets one session decide about many targets
+// TestSession_DecidesAsIfForEachAlone lets one session decide about many targets
 // that resemble each other, and compares with a session of their own.
-func TestSessionDecidesAsIfForEachAlone(t *testing.T) {
+func TestSession_DecidesAsIfForEachAlone(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		condition := rapid.SampledFrom([]string{rapid.SampledFrom(readers()).Draw(t, "condition"), "true"})

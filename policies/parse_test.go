@@ -36,7 +36,7 @@ const goodPatch = `patch "openssl-3.0.16" {
 }
 `
 
-func TestParsePatch(t *testing.T) {
+func TestParsePatch_ReadsEveryField(t *testing.T) {
 	t.Parallel()
 	file := api.SourceFile{Name: "patches/openssl.hcl", Text: goodPatch}
 	patch, diags := policies.ParsePatch(file)
@@ -59,7 +59,7 @@ func TestParsePatch(t *testing.T) {
 	must.NotEqOp(t, patch.Digest, changed.Digest)
 }
 
-func TestParsePatchJobAndScript(t *testing.T) {
+func TestParsePatch_ReadsJobsAndScripts(t *testing.T) {
 	t.Parallel()
 	text := `patch "two" {
   severity = "low"
@@ -86,7 +86,7 @@ func TestParsePatchJobAndScript(t *testing.T) {
 	must.EqOp(t, "default", patch.Targets[0].Namespace)
 }
 
-func TestFilesWantedStaysInside(t *testing.T) {
+func TestFilesWanted_StaysInTheFolder(t *testing.T) {
 	t.Parallel()
 	text := `patch "x" {
   a = file("/etc/shadow")
@@ -98,9 +98,9 @@ func TestFilesWantedStaysInside(t *testing.T) {
 	must.Eq(t, []string{"./a/../a.sh", "b.sh"}, policies.FilesWanted(api.SourceFile{Name: "x", Text: text}))
 }
 
-// TestBadFiles holds the exact text of every diagnostic. The files that begin
+// TestLoad_NamesTheMistakeAndItsPlace holds the exact text of every diagnostic. The files that begin
 // with patch are patch files, the others policy files.
-func TestBadFiles(t *testing.T) {
+func TestLoad_NamesTheMistakeAndItsPlace(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/bad/*.hcl")
 	must.NoError(t, err)
@@ -138,7 +138,7 @@ func inFile(t testing.TB, file api.SourceFile, diags hcl.Diagnostics) {
 	}
 }
 
-func TestLoadFindsDuplicates(t *testing.T) {
+func TestLoad_FindsDuplicates(t *testing.T) {
 	t.Parallel()
 	files := []api.SourceFile{
 		{Name: "a.hcl", Text: `policy "x" {}`},
@@ -149,7 +149,7 @@ func TestLoadFindsDuplicates(t *testing.T) {
 		"1 error in b.hcl\n  b.hcl:2,1: Duplicate name; policy \"x\" was already written at a.hcl:1,1. | policy \"x\" {}")
 }
 
-func TestMatches(t *testing.T) {
+func TestMatches_SelectsTargets(t *testing.T) {
 	t.Parallel()
 	patch, diags := policies.ParsePatch(api.SourceFile{Name: "p.hcl", Text: goodPatch})
 	must.False(t, diags.HasErrors())
@@ -181,7 +181,7 @@ func TestMatches(t *testing.T) {
 	must.Eq(t, []api.TargetRef{{Namespace: "prod", Job: "web"}}, selector.Named())
 }
 
-func TestMatchesError(t *testing.T) {
+func TestMatches_RefusesWhatItCannotEvaluate(t *testing.T) {
 	t.Parallel()
 	text := strings.Replace(goodPatch, `target.meta.os == "debian-12"`, `target.meta.weight > 3`, 1)
 	patch, diags := policies.ParsePatch(api.SourceFile{Name: "p.hcl", Text: text})
@@ -190,7 +190,7 @@ func TestMatchesError(t *testing.T) {
 	must.ErrorContains(t, err, "select prod/web/web: target[0].where of p.hcl:1,1: Operation failed")
 }
 
-func TestFormat(t *testing.T) {
+func TestFormat_IsStable(t *testing.T) {
 	t.Parallel()
 	got, diags := policies.Format(api.SourceFile{Name: "a.hcl", Text: "policy \"a\" {\ndeadline=\"5m\"\n  prefer =   \"none\"\n}\n"})
 	must.False(t, diags.HasErrors())

@@ -17,7 +17,7 @@ func source(t testing.TB, path string) api.SourceFile {
 	return api.SourceFile{Name: path, Text: string(text)}
 }
 
-func TestPolicyTests(t *testing.T) {
+func TestTests_RunExamples(t *testing.T) {
 	t.Parallel()
 	tests := []api.SourceFile{source(t, "testdata/tests/web.policytest.hcl")}
 	files := append(policies.Builtin(), source(t, "testdata/tests/web.hcl"))
@@ -38,7 +38,7 @@ func TestPolicyTests(t *testing.T) {
 	must.EqOp(t, "testdata/tests/web.policytest.hcl:53,1", results[4].Range)
 }
 
-func TestPolicyTestsBad(t *testing.T) {
+func TestTests_RefuseBadExamples(t *testing.T) {
 	t.Parallel()
 	tests := []api.SourceFile{{Name: "x.policytest.hcl", Text: `policy "x" {}
 test "a" {

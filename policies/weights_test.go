@@ -6,10 +6,10 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// TestAPolicyCanWeighCriticalityItself: the expression that the reference shows
+// TestDecide_LetsAPolicyWeighCriticalityItself: the expression that the reference shows
 // puts weights of its own in the place of the score, and can overrule it both
 // ways.
-func TestAPolicyCanWeighCriticalityItself(t *testing.T) {
+func TestDecide_LetsAPolicyWeighCriticalityItself(t *testing.T) {
 	t.Parallel()
 	lib := load(t, `policy "weights" {
   specificity = 1

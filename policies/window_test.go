@@ -25,7 +25,7 @@ func window(t must.T, name, start, length, zone string) api.Window {
 	return api.Window{Name: name, Start: start, Length: api.Duration(d), Timezone: zone, Cutoff: "finish"}
 }
 
-func TestOpens(t *testing.T) {
+func TestOpens_FindsTheNextMoment(t *testing.T) {
 	t.Parallel()
 	berlin := "Europe/Berlin"
 	nights := window(t, "a/nights", "0 22 * * 1-5", "6h", berlin)
@@ -78,7 +78,7 @@ func TestOpens(t *testing.T) {
 	}
 }
 
-func TestOpensNever(t *testing.T) {
+func TestOpens_SaysWhenThereIsNone(t *testing.T) {
 	t.Parallel()
 	d := api.Decision{Windows: []api.Window{window(t, "a/x", "0 1 * * *", "1h", "UTC"), window(t, "b/y", "0 2 * * *", "1h", "UTC")}}
 	got, why := policies.Opens(d, at(t, "2026-10-07T12:00:00Z"))
@@ -86,8 +86,8 @@ func TestOpensNever(t *testing.T) {
 	must.StrContains(t, why, "leave no moment within two years")
 }
 
-// TestOpensProperties compares the answer with a walk in steps of five minutes.
-func TestOpensProperties(t *testing.T) {
+// TestOpens_AgreesWithAWalkInFiveMinutes compares the answer with a walk in steps of five minutes.
+func TestOpens_AgreesWithAWalkInFiveMinutes(t *testing.T) {
 	t.Parallel()
 	start := at(t, "2026-10-24T12:00:00Z") // the clocks of Berlin go back on the 25th
 	rapid.Check(t, func(t *rapid.T) {

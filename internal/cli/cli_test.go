@@ -38,9 +38,9 @@ func TestMain(m *testing.M) {
 
 func update() bool { return os.Getenv("UPDATE_GOLDEN") != "" }
 
-// TestScripts runs the command lines of testdata/script against a server that
+// TestRun_FollowsTheScripts runs the command lines of testdata/script against a server that
 // answers from fixtures. UPDATE_GOLDEN=1 rewrites what they expect.
-func TestScripts(t *testing.T) {
+func TestRun_FollowsTheScripts(t *testing.T) {
 	server := httptest.NewServer(fixtures(t))
 	t.Cleanup(server.Close)
 	testscript.Run(t, testscript.Params{
@@ -162,7 +162,7 @@ func receipt(t *testing.T) api.PatchReceipt {
 	}
 }
 
-func TestHelpOfEveryCommand(t *testing.T) {
+func TestHelp_OfEveryCommandIsComplete(t *testing.T) {
 	for _, build := range commands() {
 		c := build(&env{Options{Now: testNow}})
 		t.Run(c.name, func(t *testing.T) {
@@ -180,7 +180,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	}
 }
 
-func TestFlagsStandAnywhere(t *testing.T) {
+func TestParse_TakesFlagsAnywhere(t *testing.T) {
 	for _, args := range [][]string{
 		{"-note=x", "a", "b"}, {"a", "-note", "x", "b"}, {"a", "b", "-note=x"}, {"a", "-note=x", "--", "b"},
 	} {

@@ -16,9 +16,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// TestStableFormsAreDocumented holds the pages about stable JSON to the types:
+// TestOutput_StableFormsAreDocumented holds the pages about stable JSON to the types:
 // each field has a line with its path and type, and no line is left over.
-func TestStableFormsAreDocumented(t *testing.T) {
+func TestOutput_StableFormsAreDocumented(t *testing.T) {
 	for page, root := range map[string]any{
 		"rollout-status.md": api.Rollout{},
 		"graph-show.md":     api.Graph{},

@@ -17,7 +17,7 @@ import (
 )
 
 // A watch goes on over an election and sees each change once.
-func TestWatchSurvivesAnElection(t *testing.T) {
+func TestWatch_SurvivesAnElection(t *testing.T) {
 	r := api.Rollout{ID: "R1", Status: api.RolloutRunning, Reason: "stage 1 begins", ModifyIndex: 4, Since: testNow()}
 	looks := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
@@ -60,7 +60,7 @@ func TestWatchSurvivesAnElection(t *testing.T) {
 
 // A watch of the graph sees each change once, goes on over an election and ends
 // without a complaint when it is interrupted.
-func TestGraphWatch(t *testing.T) {
+func TestFollow_PrintsEachChangeOfTheGraph(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	g := api.Graph{At: testNow(), Services: []api.Service{{Name: "a"}}}
 	looks := 0

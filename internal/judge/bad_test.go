@@ -19,9 +19,9 @@ func three(t testing.TB) *judge.Bank {
 	return open(t, spec(errorRate(), latencyP90(), cpu()), judge.Stage{}, nil)
 }
 
-// TestClocksThatJump repeats looks, hands in late ones, and sets the clock back
+// TestBank_StandsClocksThatJump repeats looks, hands in late ones, and sets the clock back
 // and far ahead: what was looked at once does not count again.
-func TestClocksThatJump(t *testing.T) {
+func TestBank_StandsClocksThatJump(t *testing.T) {
 	t.Parallel()
 	w := healthy(12)
 	plain, jumpy := three(t), three(t)
@@ -49,7 +49,7 @@ func TestClocksThatJump(t *testing.T) {
 	must.Eq(t, plain.Verdict(began()).Kind, plain.Verdict(began().Add(-time.Hour)).Kind)
 }
 
-func TestAnIntervalOfNoLengthIsOne(t *testing.T) {
+func TestBank_TakesAnIntervalWithoutLengthForOne(t *testing.T) {
 	for _, seconds := range []float64{math.NaN(), math.Inf(1), -5} {
 		b := three(t)
 		look := healthy(1).look(1)
@@ -60,7 +60,7 @@ func TestAnIntervalOfNoLengthIsOne(t *testing.T) {
 	}
 }
 
-func TestEmptyResultsNeverPromote(t *testing.T) {
+func TestBank_NeverPromotesOnEmptyResults(t *testing.T) {
 	t.Parallel()
 	for name, empty := range map[string]map[string]judge.Pair{
 		"no KPI": {},
@@ -79,8 +79,8 @@ func TestEmptyResultsNeverPromote(t *testing.T) {
 	}
 }
 
-// TestDamageNeverPromotes draws looks of which one KPI at least is damaged.
-func TestDamageNeverPromotes(outer *testing.T) {
+// TestBank_NeverPromotesOnDamagedResults draws looks of which one KPI at least is damaged.
+func TestBank_NeverPromotesOnDamagedResults(outer *testing.T) {
 	bad := []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, -1e300, 1e300}
 	rapid.Check(outer, func(t *rapid.T) {
 		w := healthy(rapid.Uint64().Draw(t, "seed"))

@@ -30,7 +30,7 @@ func promotes(t *testing.T, s api.JudgeSpec, kpi judge.KPI, runs int, source fun
 	return total / float64(runs)
 }
 
-func TestBakeTimeIsWhatItTakes(t *testing.T) {
+func TestBake_ForecastsTheTimeThatAVerdictTakes(t *testing.T) {
 	t.Parallel()
 	known := func(name string) judge.KPI {
 		kpi, ok := judge.Known(name)
@@ -101,7 +101,7 @@ func TestBake_KnowsTheSecondEvidenceOfAGauge(t *testing.T) {
 	must.Eq(t, looks(miss+math.Log(8./7))*step.Seconds(), bake.Expected.D().Seconds())
 }
 
-func TestBakeTimeSaysWhatIsNotKnown(t *testing.T) {
+func TestBake_SaysWhatIsNotKnown(t *testing.T) {
 	s := spec(errorRate(), cpu())
 	s.Interval = api.Duration(step)
 	count, _ := judge.Known(api.KPIErrorRate)
@@ -117,7 +117,7 @@ func TestBakeTimeSaysWhatIsNotKnown(t *testing.T) {
 	must.Eq(t, []string{api.KPICPU}, bake.Unknown)
 }
 
-func TestControlTrustsNoiseThatIsEqual(t *testing.T) {
+func TestControl_TrustsNoiseThatIsEqual(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(5, 6))
 	var quiet, uneven judge.Control

@@ -404,9 +404,9 @@ func BenchmarkPromote(b *testing.B) {
 	}
 }
 
-// TestDetectionIsNearTheBound holds the benchmark's figures, with room for the
+// TestBank_DetectsNearTheBound holds the benchmark's figures, with room for the
 // chance of a hundred runs.
-func TestDetectionIsNearTheBound(t *testing.T) {
+func TestBank_DetectsNearTheBound(t *testing.T) {
 	t.Parallel()
 	all := scenes()
 	for name, most := range map[string]float64{"errors-5x": 1.5, "errors-10x": 1.8, "latency-20pct": 1.8, "latency-tail": 1.9, "gauge": 2.1} {
@@ -423,7 +423,7 @@ func TestDetectionIsNearTheBound(t *testing.T) {
 	}
 }
 
-func TestLatencyIsFoundInAThirdOfTheTimeOfABand(t *testing.T) {
+func TestLatency_DetectsInAThirdOfTheTimeOfABand(t *testing.T) {
 	t.Parallel()
 	for name, s := range map[string]scene{"latency-20pct": latencyScene(1.2, 0, 1), "latency-tail": latencyScene(1, 0.02, 10)} {
 		var total float64
@@ -438,9 +438,9 @@ func TestLatencyIsFoundInAThirdOfTheTimeOfABand(t *testing.T) {
 	}
 }
 
-// TestFalseAlarms is the benchmark of the same name for a few runs of ten
+// TestBank_KeepsTheRateOfFalseAlarms is BenchmarkFalseAlarms for a few runs of ten
 // minutes: enough to see a judge that is wrong several times too often.
-func TestFalseAlarms(t *testing.T) {
+func TestBank_KeepsTheRateOfFalseAlarms(t *testing.T) {
 	t.Parallel()
 	for _, c := range noises() {
 		t.Run(c.name, func(t *testing.T) {
@@ -451,7 +451,7 @@ func TestFalseAlarms(t *testing.T) {
 	}
 }
 
-func TestHealthyCanaryIsPromotedNearTheBound(t *testing.T) {
+func TestBank_PromotesAHealthyCanaryNearTheBound(t *testing.T) {
 	t.Parallel()
 	const runs = 100
 	s := canaryOf(1)

@@ -68,12 +68,12 @@ func gaugePair(t testing.TB, canary, stable []float64, history *stats.Series) bo
 
 const window = 60 // samples of each arm, Kayenta's own advice and more
 
-// TestIdenticalMachines judges pairs of windows from identical cloud VMs, where
+// TestBank_RarelyAbortsIdenticalMachines judges pairs of windows from identical cloud VMs, where
 // every difference is a false alarm. Interleaved samples of one VM are a fair
 // comparison and must keep alpha; two VMs differ for as long as they live, which
 // no test of the two alone can tell from a patch. The same windows go to
 // Kayenta's judge, for comparison.
-func TestIdenticalMachines(t *testing.T) {
+func TestBank_RarelyAbortsIdenticalMachines(t *testing.T) {
 	files, err := filepath.Glob(recordings.Path(t, "azure-vm-noise", "*.csv"))
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, files)
@@ -133,11 +133,11 @@ func TestIdenticalMachines(t *testing.T) {
 	must.LessEq(t, apart.kayenta, apart.cold)
 }
 
-// TestShopFaults looks for the faults that were injected into a shop of ten
+// TestBank_AbortsTheFaultsOfTheShop looks for the faults that were injected into a shop of ten
 // services, one pod each, by comparing each pod with its own profile: there is no
 // second pod to hold it against. The profile is of the hours after the last
 // fault; false alarms are counted in other fault-free hours.
-func TestShopFaults(t *testing.T) {
+func TestBank_AbortsTheFaultsOfTheShop(t *testing.T) {
 	shop := recordings.OpenShop(t)
 	pods := map[string]*pod{}
 	for name, p := range shop.Pods {

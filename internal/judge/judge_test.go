@@ -126,7 +126,7 @@ func run(b *judge.Bank, w *world, most int) api.Verdict {
 	return v
 }
 
-func TestVerdicts(t *testing.T) {
+func TestBank_DecidesEachVerdict(t *testing.T) {
 	coarse := []float64{0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5}
 	cases := map[string]struct {
 		change func(*world)
@@ -165,7 +165,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-func TestMissingDataNeverPromotes(t *testing.T) {
+func TestBank_NeverPromotesOnMissingData(t *testing.T) {
 	cases := map[string]func(judge.Look){
 		"absent":        func(l judge.Look) { delete(l.KPIs, api.KPICPU) },
 		"silent canary": func(l judge.Look) { p := l.KPIs[api.KPICPU]; p.Canary = judge.Measure{}; l.KPIs[api.KPICPU] = p },
@@ -208,7 +208,7 @@ func TestMissingDataNeverPromotes(t *testing.T) {
 	}
 }
 
-func TestSilenceAfterGoodNewsStopsThePromotion(t *testing.T) {
+func TestBank_StopsThePromotionWhenDataEnds(t *testing.T) {
 	w := healthy(4)
 	b := open(t, spec(errorRate()), judge.Stage{}, nil)
 	must.Eq(t, api.VerdictPromote, run(b, w, 100).Kind)
@@ -216,14 +216,14 @@ func TestSilenceAfterGoodNewsStopsThePromotion(t *testing.T) {
 	must.NotEq(t, api.VerdictPromote, b.Verdict(began().Add(time.Minute)).Kind)
 }
 
-func TestLowTrafficContinues(t *testing.T) {
+func TestBank_ContinuesOnLowTraffic(t *testing.T) {
 	w := healthy(2)
 	w.canaryRPS = 0
 	v := run(open(t, spec(errorRate(), latencyP90()), judge.Stage{}, nil), w, 100)
 	must.Eq(t, api.VerdictContinue, v.Kind)
 }
 
-func TestResumedBankComesToTheSameVerdict(t *testing.T) {
+func TestBank_DecidesTheSameAfterItIsResumed(t *testing.T) {
 	for _, slow := range []float64{1, 1.25, 2} {
 		w := healthy(3)
 		w.canarySlow = slow
@@ -243,14 +243,14 @@ func TestResumedBankComesToTheSameVerdict(t *testing.T) {
 	}
 }
 
-func TestLoadRefusesDamage(t *testing.T) {
+func TestLoad_RefusesDamage(t *testing.T) {
 	for _, raw := range []string{`{`, `{}`, `{"spec":{"false_alarm":0.01,"miss":0.05,"kpis":[{"kpi":"cpu","abort_above":1,"promote_below":2}]},"kpis":[null]}`} {
 		_, err := judge.Load([]byte(raw))
 		must.Error(t, err)
 	}
 }
 
-func TestCheckNamesTheField(t *testing.T) {
+func TestCheck_NamesTheField(t *testing.T) {
 	cases := map[string]func(*api.JudgeSpec){
 		"judge.false_alarm":                  func(s *api.JudgeSpec) { s.FalseAlarm = 0 },
 		"judge.miss":                         func(s *api.JudgeSpec) { s.Miss = 1 },
@@ -272,7 +272,7 @@ func TestCheckNamesTheField(t *testing.T) {
 	must.ErrorContains(t, err, "not a known KPI")
 }
 
-func TestWeightsShareTheFalseAlarms(t *testing.T) {
+func TestWeights_ShareTheFalseAlarms(t *testing.T) {
 	s := spec(errorRate(), latencyP90(), cpu())
 	s.KPIs[0].Weight = 0.5
 	v := open(t, s, judge.Stage{}, nil).Verdict(began())
@@ -280,7 +280,7 @@ func TestWeightsShareTheFalseAlarms(t *testing.T) {
 	must.InDelta(t, math.Log10(1/0.0025), v.KPIs[1].Needed, 0.001)
 }
 
-func TestLastStageComparesWithWhatWasStable(t *testing.T) {
+func TestBank_ComparesTheLastStageWithTheStableArmBefore(t *testing.T) {
 	s := spec(errorRate(), latencyP90(), cpu())
 	before := open(t, s, judge.Stage{}, nil)
 	must.Eq(t, api.VerdictPromote, run(before, healthy(6), 100).Kind)
@@ -300,7 +300,7 @@ func TestLastStageComparesWithWhatWasStable(t *testing.T) {
 	must.Eq(t, api.VerdictContinue, v.Kind, must.Sprint("nothing to compare with"))
 }
 
-func TestEqualArmsAreNotCalledDifferent(t *testing.T) {
+func TestBank_CallsEqualArmsEqual(t *testing.T) {
 	const runs = 120
 	hits := 0
 	for seed := range uint64(runs) {
@@ -323,7 +323,7 @@ func TestEqualArmsAreNotCalledDifferent(t *testing.T) {
 	must.LessEq(t, 0.05, low)
 }
 
-func TestStateIsSmall(t *testing.T) {
+func TestBank_HasASmallState(t *testing.T) {
 	b := open(t, spec(errorRate(), latencyP90(), cpu()), judge.Stage{}, nil)
 	w := healthy(1)
 	w.upper = []float64{0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5}
@@ -336,7 +336,7 @@ func TestStateIsSmall(t *testing.T) {
 	must.Less(t, 16<<10, len(raw))
 }
 
-func TestTimeWithoutLooksDoesNotCount(t *testing.T) {
+func TestBank_CountsNoTimeWithoutLooks(t *testing.T) {
 	w := healthy(10)
 	w.canaryRPS = 0
 	b := open(t, spec(errorRate()), judge.Stage{}, nil)
@@ -347,7 +347,7 @@ func TestTimeWithoutLooksDoesNotCount(t *testing.T) {
 	must.Eq(t, api.VerdictInconclusive, b.Verdict(began().Add(603*step).Add(10*time.Minute)).Kind)
 }
 
-func TestAStageIsJudgedForAWhileHoweverClearItIs(t *testing.T) {
+func TestBank_JudgesForTheMinimumHoweverClearItIs(t *testing.T) {
 	s := spec(errorRate())
 	s.MinDuration = api.Duration(5 * time.Minute)
 	v := run(open(t, s, judge.Stage{}, nil), healthy(1), 100)
@@ -372,7 +372,7 @@ func TestAStageIsJudgedForAWhileHoweverClearItIs(t *testing.T) {
 	must.Eq(t, s.MaxDuration.D(), v.At.Sub(began()), must.Sprint("it is at most max_duration"))
 }
 
-func TestPolicyMayAskForKayentasRules(t *testing.T) {
+func TestBank_DecidesByKayentasRulesWhenThePolicyAsks(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		change func(*world)
@@ -398,9 +398,9 @@ func TestPolicyMayAskForKayentasRules(t *testing.T) {
 	must.ErrorContains(t, err, "judge.method")
 }
 
-// TestAbortNamesWhatGotWorse has slow requests in the middle of the distribution
+// TestBank_NamesTheKPIThatGotWorse has slow requests in the middle of the distribution
 // only: the quantile of the KPI itself is the same, or better.
-func TestAbortNamesWhatGotWorse(t *testing.T) {
+func TestBank_NamesTheKPIThatGotWorse(t *testing.T) {
 	t.Parallel()
 	s := spec(api.KPISpec{KPI: "latency_p99", AbortAbove: 1.1, PromoteBelow: 1.3})
 	b := open(t, s, judge.Stage{}, nil)
@@ -425,9 +425,9 @@ func TestAbortNamesWhatGotWorse(t *testing.T) {
 	must.Eq(t, looks, b.Verdict(began().Add(time.Hour)).KPIs[0].Exposure)
 }
 
-// TestIntervalsHoldTheTruth counts how often the interval of an effect misses
+// TestBank_HasIntervalsThatHoldTheTruth counts how often the interval of an effect misses
 // what the world was made with.
-func TestIntervalsHoldTheTruth(t *testing.T) {
+func TestBank_HasIntervalsThatHoldTheTruth(t *testing.T) {
 	t.Parallel()
 	const runs = 100
 	missed := map[string]int{}
@@ -455,10 +455,10 @@ func TestIntervalsHoldTheTruth(t *testing.T) {
 	}
 }
 
-// TestACanaryThatFallsIllIsNotPromoted finds a canary well, and then sees it fail
+// TestBank_PromotesNoCanaryThatGetsWorseLater finds a canary well, and then sees it fail
 // more than its margin allows but less than all instances have been seen to drift:
 // nothing is turned back for that, and nothing goes on.
-func TestACanaryThatFallsIllIsNotPromoted(t *testing.T) {
+func TestBank_PromotesNoCanaryThatGetsWorseLater(t *testing.T) {
 	kpi, _ := judge.Known(api.KPIErrorRate)
 	kpi.Reference, kpi.Drift = judge.Reference{Events: 100, Exposure: 10_000}, 0.3
 	b, err := judge.New(spec(errorRate()), []judge.KPI{kpi}, judge.Stage{Started: began(), Alone: true})

@@ -10,7 +10,7 @@ import (
 	"github.com/oakumhq/oakum/internal/judge"
 )
 
-func TestTailRegressionIsNeverPromoted(t *testing.T) {
+func TestLatency_NeverPromotesATailRegression(t *testing.T) {
 	p99 := api.KPISpec{KPI: "latency_p99", AbortAbove: 1.1, PromoteBelow: 1.3}
 	for seed := range uint64(20) {
 		w := healthy(seed)
@@ -20,7 +20,7 @@ func TestTailRegressionIsNeverPromoted(t *testing.T) {
 	}
 }
 
-func TestReferenceOfAnotherDayGivesWay(t *testing.T) {
+func TestBank_DropsAReferenceOfAnotherDay(t *testing.T) {
 	s := spec(errorRate(), latencyP90(), cpu())
 	old := map[string]judge.Reference{
 		api.KPIErrorRate: {Events: 500_000, Exposure: 1_000_000},
@@ -40,7 +40,7 @@ func TestReferenceOfAnotherDayGivesWay(t *testing.T) {
 
 // A stage that begins in a busy minute is promoted by what the quiet ones show, and a
 // canary that is worse in those is not.
-func TestAPromotionDoesNotWaitForTheNextBusyMinute(t *testing.T) {
+func TestBank_PromotesWithoutAnotherBusyMinute(t *testing.T) {
 	s := spec(latencyP90())
 	promoted := func(seed uint64, slow float64) bool {
 		w := healthy(seed)
@@ -68,10 +68,10 @@ func TestAPromotionDoesNotWaitForTheNextBusyMinute(t *testing.T) {
 	must.LessEq(t, 5, wrong, must.Sprint("of 40, where one in twenty is allowed: 6 are beyond chance"))
 }
 
-// TestFastServiceWithWideMargin is a service whose requests all take about a
+// TestLatency_JudgesAFastServiceWithAWideMargin is a service whose requests all take about a
 // millisecond, under a margin of fifty: far wider than its buckets there. It is
 // promoted in seconds, and one that takes sixty is not.
-func TestFastServiceWithWideMargin(t *testing.T) {
+func TestLatency_JudgesAFastServiceWithAWideMargin(t *testing.T) {
 	t.Parallel()
 	upper := []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1}
 	spec := api.JudgeSpec{

@@ -45,7 +45,7 @@ func deniedWorld(t *testing.T, turnBack bool, before func(*modelGraph, *world)) 
 
 func nothing(*modelGraph, *world) {}
 
-func TestADeniedAttemptAfterThePatchTurnsTheRolloutBack(t *testing.T) {
+func TestAttempts_TurnTheRolloutBackAfterThePatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, g := deniedWorld(t, true, nothing)
 		defer w.term.cancel()
@@ -57,7 +57,7 @@ func TestADeniedAttemptAfterThePatchTurnsTheRolloutBack(t *testing.T) {
 	})
 }
 
-func TestADeniedAttemptFromBeforeThePatchIsNoNews(t *testing.T) {
+func TestAttempts_IgnoreThoseFromBeforeThePatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, g := deniedWorld(t, true, func(g *modelGraph, w *world) { g.try("job0", "pricing-admin", w.now()) })
 		defer w.term.cancel()
@@ -67,7 +67,7 @@ func TestADeniedAttemptFromBeforeThePatchIsNoNews(t *testing.T) {
 	})
 }
 
-func TestADeniedAttemptHoldsUntilAPersonResumes(t *testing.T) {
+func TestAttempts_HoldUntilAPersonResumes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, g := deniedWorld(t, false, nothing)
 		defer w.term.cancel()

@@ -68,9 +68,9 @@ func (w *world) until(t *testing.T, id string, ok func(api.Rollout) bool) {
 	t.Fatalf("never: %+v", w.rollout(id))
 }
 
-// TestATurnThatChangesNothingWritesNothing: what comes back from the log equals
+// TestTurn_WritesNothingWhenNothingChanges: what comes back from the log equals
 // what was put into it, in every state that a rollout can rest in.
-func TestATurnThatChangesNothingWritesNothing(t *testing.T) {
+func TestTurn_WritesNothingWhenNothingChanges(t *testing.T) {
 	rests := map[string]struct {
 		change  func(*api.Decision)
 		arrange func(*testing.T, *world)
@@ -127,9 +127,9 @@ func TestATurnThatChangesNothingWritesNothing(t *testing.T) {
 	}
 }
 
-// TestForeignRollbackIsGivenUp: a rollback of a job that is somebody else's now
+// TestRollback_IsGivenUpWhenTheJobIsForeign: a rollback of a job that is somebody else's now
 // holds, and ends when a person says so, with the job as it is.
-func TestForeignRollbackIsGivenUp(t *testing.T) {
+func TestRollback_IsGivenUpWhenTheJobIsForeign(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(1, func(*api.Decision) {})
 		defer w.term.cancel()
@@ -146,10 +146,10 @@ func TestForeignRollbackIsGivenUp(t *testing.T) {
 	})
 }
 
-// TestARegistrationThatIsLateFindsItsStageOpen: what a stage asks for is there
+// TestStage_TakesALateRegistration: what a stage asks for is there
 // without it, for a former instance was moved and came back patched, while its own
 // registration is still on its way.
-func TestARegistrationThatIsLateFindsItsStageOpen(t *testing.T) {
+func TestStage_TakesALateRegistration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(1, func(*api.Decision) {})
 		defer w.term.cancel()
@@ -174,10 +174,10 @@ func TestARegistrationThatIsLateFindsItsStageOpen(t *testing.T) {
 	})
 }
 
-// TestARollbackWhoseDeploymentFailsIsRegisteredAgain: patched instances wait for
+// TestRollback_IsRegisteredAgainWhenItsDeploymentFails: patched instances wait for
 // room to be replaced, and a former one dies meanwhile, which ends the deployment
 // that would replace them.
-func TestARollbackWhoseDeploymentFailsIsRegisteredAgain(t *testing.T) {
+func TestRollback_IsRegisteredAgainWhenItsDeploymentFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(1, func(*api.Decision) {})
 		defer w.term.cancel()
@@ -212,9 +212,9 @@ func TestARollbackWhoseDeploymentFailsIsRegisteredAgain(t *testing.T) {
 	})
 }
 
-// TestARollbackThatFailsAgainAndAgainHasAPace has no room for half an hour, while
+// TestRollback_PacesRepeatedFailures has no room for half an hour, while
 // each deployment of the rollback fails.
-func TestARollbackThatFailsAgainAndAgainHasAPace(t *testing.T) {
+func TestRollback_PacesRepeatedFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(1, func(*api.Decision) {})
 		defer w.term.cancel()
@@ -260,9 +260,9 @@ func TestARollbackThatFailsAgainAndAgainHasAPace(t *testing.T) {
 	})
 }
 
-// TestASimulationThatAFormerLeaderEndedIsCarriedOutAnew has a leader record how
+// TestSimulation_IsRepeatedAfterAChangeOfLeader has a leader record how
 // a simulation ended and be gone before the effect has an outcome.
-func TestASimulationThatAFormerLeaderEndedIsCarriedOutAnew(t *testing.T) {
+func TestSimulation_IsRepeatedAfterAChangeOfLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(1, func(d *api.Decision) { d.Simulate.Required = true })
 		defer w.term.cancel()
@@ -277,9 +277,9 @@ func TestASimulationThatAFormerLeaderEndedIsCarriedOutAnew(t *testing.T) {
 	})
 }
 
-// TestALostLeaderLeavesItsSimulationToTheNext has more leaders in a row lose a
+// TestSimulation_IsLeftToTheNextLeader has more leaders in a row lose a
 // simulation than anybody would wait for.
-func TestALostLeaderLeavesItsSimulationToTheNext(t *testing.T) {
+func TestSimulation_IsLeftToTheNextLeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(1, func(d *api.Decision) { d.Simulate.Required = true })
 		for range 20 {
@@ -360,9 +360,9 @@ func (f *flakyNomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView
 	return &f.view, nil
 }
 
-// TestNomadsAbsenceIsNotItsSlowness has Nomad be away for longer than it may
+// TestDeadline_StandsStillWhileNomadIsAway has Nomad be away for longer than it may
 // take to place an instance, right after it was asked to.
-func TestNomadsAbsenceIsNotItsSlowness(t *testing.T) {
+func TestDeadline_StandsStillWhileNomadIsAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(1, func(*api.Decision) {})
 		defer w.term.cancel()
@@ -409,9 +409,9 @@ func (s *slowLog) Transition(ctx context.Context, kind string, next api.Rollout,
 	return s.term.Transition(ctx, kind, next, expect)
 }
 
-// TestRunStartsNoMoreThanTheBudget runs the real workers, all of which see the
+// TestRun_StartsNoMoreThanTheBudget runs the real workers, all of which see the
 // gate open in the same moment.
-func TestRunStartsNoMoreThanTheBudget(t *testing.T) {
+func TestRun_StartsNoMoreThanTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := calmWorld(3, func(d *api.Decision) { d.Budget.Targets = 1 })
 		o := w.orch.Options
@@ -455,7 +455,7 @@ func (d downNomad) Unpace(context.Context, rollout.Move, api.Build, uint64) erro
 func (d downNomad) Tag(context.Context, rollout.Move) error                       { return d.err() }
 func (d downNomad) Untag(context.Context, rollout.Move) error                     { return d.err() }
 
-func TestARolloutWaitsForItsQuietHour(t *testing.T) {
+func TestRollout_WaitsForItsQuietHour(t *testing.T) {
 	now := time.Date(2026, 3, 2, 14, 0, 0, 0, time.UTC)
 	store := state.NewStore()
 	o := New(Options{

@@ -77,13 +77,13 @@ func TestWorld(t *testing.T) {
 	}
 }
 
-// TestWorldsThatOnceBroke plays worlds that break a promise when what was mended
+// TestWorld_CasesThatOnceBroke plays worlds that break a promise when what was mended
 // is taken away: a budget that an instance which came back patched had hidden.
 // What no seed comes to any more has a test of its own, here and in package
 // rollout: a registration that arrived after its stage was called done, a
 // simulation recorded late, stages sized by views of different age, a rollback
 // whose deployment failed.
-func TestWorldsThatOnceBroke(t *testing.T) {
+func TestWorld_CasesThatOnceBroke(t *testing.T) {
 	s := newWorlds()
 	for _, n := range []int64{4235} {
 		s.play(t, n)

@@ -14,7 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-func TestANewLeaderCatchesUpBeforeItAnswers(t *testing.T) {
+func TestLeader_CatchesUpBeforeItAnswers(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 3)
 	var members []*member

@@ -165,7 +165,7 @@ func agree(t *testing.T, members []*member) {
 	})
 }
 
-func TestThreeServersSurviveTheirLeader(t *testing.T) {
+func TestNode_SurvivesTheLossOfTheLeader(t *testing.T) {
 	t.Parallel()
 	members := three(t, t.TempDir())
 	leader := leaderOf(t, members)
@@ -191,7 +191,7 @@ func TestThreeServersSurviveTheirLeader(t *testing.T) {
 	must.Len(t, 3, back.Servers())
 }
 
-func TestOneServerRestartsWhereItWas(t *testing.T) {
+func TestNode_RestartsWhereItWas(t *testing.T) {
 	t.Parallel()
 	cfg := cluster.Config{ID: "oak", Dir: t.TempDir(), Bind: addresses(t, 1)[0], BootstrapExpect: 1}
 	first := start(t, cfg)
@@ -215,7 +215,7 @@ func TestOneServerRestartsWhereItWas(t *testing.T) {
 	must.ErrorContains(t, err, "another process uses this data directory")
 }
 
-func TestRefusalsCarryCodes(t *testing.T) {
+func TestForward_KeepsTheCodesOfRefusals(t *testing.T) {
 	t.Parallel()
 	members := three(t, "")
 	refused := func(err error, want api.ErrorCode) error {
@@ -240,7 +240,7 @@ func TestRefusalsCarryCodes(t *testing.T) {
 	do(t, members, "the leader's proof", func(ctx context.Context, leader *member) error { return leader.VerifyLeader(ctx) })
 }
 
-func TestRequestsReachTheLeader(t *testing.T) {
+func TestForward_BringsRequestsToTheLeader(t *testing.T) {
 	t.Parallel()
 	members := three(t, "")
 	for _, m := range members {
@@ -279,7 +279,7 @@ func TestRequestsReachTheLeader(t *testing.T) {
 	must.True(t, api.IsCode(err, api.CodeNoLeader), must.Sprint(err))
 }
 
-func TestJoinLaterAndLeave(t *testing.T) {
+func TestJoin_AddsAServerThatLaterLeaves(t *testing.T) {
 	t.Parallel()
 	first := start(t, cluster.Config{ID: "a", Bind: "127.0.0.1:0", BootstrapExpect: 1})
 	put(t, []*member{first}, "old")
@@ -304,7 +304,7 @@ func TestJoinLaterAndLeave(t *testing.T) {
 	wait.For(t, "two members", func() bool { return len(second.Servers()) == 2 && len(third.Servers()) == 2 })
 }
 
-func TestStrangersAreNotLetIn(t *testing.T) {
+func TestJoin_RefusesStrangers(t *testing.T) {
 	t.Parallel()
 	first := start(t, cluster.Config{ID: "a", Bind: "127.0.0.1:0", BootstrapExpect: 1, Cluster: "east"})
 	leaderOf(t, []*member{first})
@@ -316,7 +316,7 @@ func TestStrangersAreNotLetIn(t *testing.T) {
 	must.SliceEmpty(t, namesake.Servers())
 }
 
-func TestTooFewServersFoundNothing(t *testing.T) {
+func TestBootstrap_WaitsForTheExpectedServers(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 3)
 	var two []*member
@@ -332,7 +332,7 @@ func TestTooFewServersFoundNothing(t *testing.T) {
 	leaderOf(t, append(two, third))
 }
 
-func TestRunFollowsLeadership(t *testing.T) {
+func TestRun_FollowsLeadership(t *testing.T) {
 	t.Parallel()
 	members := three(t, "")
 	var mu sync.Mutex
@@ -385,7 +385,7 @@ func closedRun(t *testing.T, m *member) error {
 	return m.Run(t.Context(), func(context.Context) error { return nil })
 }
 
-func TestSnapshotGoesFromOneClusterToAnother(t *testing.T) {
+func TestSnapshot_MovesToAnotherCluster(t *testing.T) {
 	t.Parallel()
 	source := start(t, cluster.Config{ID: "a", Bind: "127.0.0.1:0", BootstrapExpect: 1})
 	put(t, []*member{source}, "kept")

@@ -57,7 +57,7 @@ func grow(t *testing.T, n int, change func(*cluster.Config)) []*member {
 	return out
 }
 
-func TestAClusterGrowsAndShrinks(t *testing.T) {
+func TestJoin_GrowsAndShrinksTheCluster(t *testing.T) {
 	t.Parallel()
 	members := grow(t, 3, nil)
 	put(t, members, "with three")
@@ -89,7 +89,7 @@ func TestAClusterGrowsAndShrinks(t *testing.T) {
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
 }
 
-func TestAServerThatLeftComesBackWhenStarted(t *testing.T) {
+func TestLeave_EndsWhenTheServerStartsAgain(t *testing.T) {
 	t.Parallel()
 	members := grow(t, 3, nil)
 	leaver := members[2]
@@ -106,7 +106,7 @@ func TestAServerThatLeftComesBackWhenStarted(t *testing.T) {
 	agree(t, members)
 }
 
-func TestAServerKeepsItsVoteAtAnotherAddress(t *testing.T) {
+func TestJoin_KeepsTheVoteAtAnotherAddress(t *testing.T) {
 	t.Parallel()
 	members := grow(t, 3, nil)
 	mover := members[2]
@@ -121,7 +121,7 @@ func TestAServerKeepsItsVoteAtAnotherAddress(t *testing.T) {
 	agree(t, members)
 }
 
-func TestANonVoterNeverVotes(t *testing.T) {
+func TestAutopilot_NeverPromotesANonVoter(t *testing.T) {
 	t.Parallel()
 	members := grow(t, 3, nil)
 	reader := start(t, cluster.Config{
@@ -146,7 +146,7 @@ func TestANonVoterNeverVotes(t *testing.T) {
 	must.False(t, reader.Servers()[i].Voter)
 }
 
-func TestAVoterThatIsToVoteNoMoreGivesUpItsVote(t *testing.T) {
+func TestJoin_TakesTheVoteOfANonVoter(t *testing.T) {
 	t.Parallel()
 	members := grow(t, 3, nil)
 	leader := leaderOf(t, members)
@@ -160,7 +160,7 @@ func TestAVoterThatIsToVoteNoMoreGivesUpItsVote(t *testing.T) {
 	agree(t, append(rest, back))
 }
 
-func TestANewcomerVotesOnlyOnceItIsStable(t *testing.T) {
+func TestAutopilot_PromotesANewcomerOnceItIsStable(t *testing.T) {
 	t.Parallel()
 	slow := func(c *cluster.Config) {
 		c.Autopilot = hasty()
@@ -180,7 +180,7 @@ func TestANewcomerVotesOnlyOnceItIsStable(t *testing.T) {
 	must.GreaterEq(t, 1500*time.Millisecond, time.Since(began))
 }
 
-func TestDeadServersAreTakenOutDownToTheQuorum(t *testing.T) {
+func TestAutopilot_RemovesDeadServersDownToTheQuorum(t *testing.T) {
 	t.Parallel()
 	members := grow(t, 5, func(c *cluster.Config) {
 		c.Autopilot = hasty()
@@ -217,7 +217,7 @@ func TestDeadServersAreTakenOutDownToTheQuorum(t *testing.T) {
 	agree(t, alive)
 }
 
-func TestPeersTellWhoTheyAre(t *testing.T) {
+func TestPeers_IdentifyThemselves(t *testing.T) {
 	t.Parallel()
 	members := three(t, "")
 	leaderOf(t, members)
@@ -250,7 +250,7 @@ func TestPeersTellWhoTheyAre(t *testing.T) {
 	must.True(t, api.IsCode(err, api.CodeNoLeader))
 }
 
-func TestTheLevelRisesWhenAllServersSupportIt(t *testing.T) {
+func TestLevel_RisesWhenAllServersSupportIt(t *testing.T) {
 	t.Parallel()
 	members := three(t, "")
 	risen(t, members...)
@@ -284,7 +284,7 @@ func (p *phonebook) founder(t *testing.T, id, bind string, expect int) *member {
 	})
 }
 
-func TestFoundersAreFoundAnewUntilAllAreThere(t *testing.T) {
+func TestBootstrap_LooksForServersUntilAllAreThere(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 3)
 	book := &phonebook{}
@@ -296,7 +296,7 @@ func TestFoundersAreFoundAnewUntilAllAreThere(t *testing.T) {
 	wait.For(t, "three voters", func() bool { return voters(members[0]) == 3 })
 }
 
-func TestNoClusterIsFoundedWhileTheAnswerIsIncomplete(t *testing.T) {
+func TestBootstrap_WaitsWhileAnAnswerIsIncomplete(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 3)
 	all := []discover.Server{{Address: addrs[0]}, {Address: addrs[1]}}
@@ -316,7 +316,7 @@ func TestNoClusterIsFoundedWhileTheAnswerIsIncomplete(t *testing.T) {
 	leaderOf(t, members)
 }
 
-func TestTwoSetsThatShareAServerFoundOneCluster(t *testing.T) {
+func TestBootstrap_MakesOneClusterOfSetsThatShareAServer(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 5)
 	// a, b, c are listed for some and c, d, e for others: c can only settle once.

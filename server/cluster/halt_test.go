@@ -12,9 +12,9 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// TestAServerThatMeetsAnUnknownCommandLeavesRaft writes a command of another
+// TestNode_LeavesRaftAtAnUnknownCommand writes a command of another
 // version into the log, which a cluster of mixed versions never does.
-func TestAServerThatMeetsAnUnknownCommandLeavesRaft(t *testing.T) {
+func TestNode_LeavesRaftAtAnUnknownCommand(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	open := func() *Node {

@@ -16,7 +16,7 @@ import (
 
 // A leader whom nobody follows any more has taken a server out of the
 // configuration, and is asked once more to let it go.
-func TestALeaveThatNobodyAgreedOnIsNotDone(t *testing.T) {
+func TestLeave_IsNotDoneWithoutAgreement(t *testing.T) {
 	t.Parallel()
 	open := func(id string, change func(*Config)) *Node {
 		cfg := Config{

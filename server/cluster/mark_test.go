@@ -46,7 +46,7 @@ func (r *markedReplica) settled(t *testing.T, n int) []mark {
 	return kept
 }
 
-func TestServersMarkTheSameIndexes(t *testing.T) {
+func TestMarks_AreMadeAtTheSameIndexes(t *testing.T) {
 	t.Parallel()
 	a, b := newMarkedReplica(t), newMarkedReplica(t)
 	at := time.Date(2026, 3, 1, 12, 0, 30, 0, time.UTC)
@@ -69,7 +69,7 @@ func TestServersMarkTheSameIndexes(t *testing.T) {
 	must.Len(t, 3, a.settled(t, 3), must.Sprint("the next period after it does"))
 }
 
-func TestAStateThatDiffersIsFoundAndForgottenWhenItIsEqualAgain(t *testing.T) {
+func TestMarks_ReportAStateWhileItDiffers(t *testing.T) {
 	t.Parallel()
 	a, b := newMarkedReplica(t), newMarkedReplica(t)
 	at := time.Date(2026, 3, 1, 12, 0, 30, 0, time.UTC)
@@ -148,7 +148,7 @@ func BenchmarkMark(b *testing.B) {
 	must.SliceNotEmpty(b, m.kept())
 }
 
-func TestMarksTravelBetweenServers(t *testing.T) {
+func TestMarks_TravelBetweenServers(t *testing.T) {
 	t.Parallel()
 	open := func(id string, change func(*Config)) *Node {
 		cfg := Config{

@@ -23,7 +23,7 @@ func logged(t *testing.T, cfg cluster.Config, book *logtest.Book) *member {
 	return &member{Node: node, store: store, cfg: cfg}
 }
 
-func TestTwoServersOfOneNameFoundNothing(t *testing.T) {
+func TestBootstrap_RefusesTwoServersOfOneName(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 3)
 	book := &logtest.Book{}
@@ -41,7 +41,7 @@ func TestTwoServersOfOneNameFoundNothing(t *testing.T) {
 }
 
 // A member that is away keeps its name: it may come back, and has a vote.
-func TestANameIsKeptForAMemberThatIsAway(t *testing.T) {
+func TestJoin_KeepsTheNameOfAMemberThatIsAway(t *testing.T) {
 	t.Parallel()
 	for _, nonVoter := range []bool{false, true} {
 		t.Run(fmt.Sprintf("non_voter=%v", nonVoter), func(t *testing.T) {

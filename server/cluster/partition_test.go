@@ -77,7 +77,7 @@ func (l *cabled) Accept() (net.Conn, error) {
 	}
 }
 
-func TestAnIsolatedLeaderConfirmsNothing(t *testing.T) {
+func TestLeader_ConfirmsNothingWhileIsolated(t *testing.T) {
 	t.Parallel()
 	addrs := addresses(t, 3)
 	var members []*member

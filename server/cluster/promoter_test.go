@@ -9,7 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-func TestOnlyWhoToldThatItVotesIsPromoted(t *testing.T) {
+func TestPromoter_PromotesOnlyDeclaredVoters(t *testing.T) {
 	t.Parallel()
 	healthy := autopilot.ServerHealth{Healthy: true, StableSince: time.Now().Add(-time.Hour)}
 	server := func(state autopilot.RaftState, meta map[string]string, health autopilot.ServerHealth) *autopilot.ServerState {
@@ -37,7 +37,7 @@ func TestOnlyWhoToldThatItVotesIsPromoted(t *testing.T) {
 	must.EqOp(t, "voter", changes.Leader, must.Sprint("a leader that is never to vote hands over to a healthy voter"))
 }
 
-func TestOnlyDeadServersAreGivenUp(t *testing.T) {
+func TestPromoter_RemovesOnlyDeadServers(t *testing.T) {
 	t.Parallel()
 	silent, dead := &autopilot.Server{ID: "silent", NodeStatus: autopilot.NodeUnknown}, &autopilot.Server{ID: "dead", NodeStatus: autopilot.NodeFailed}
 	kept := (&promoter{}).FilterFailedServerRemovals(nil, nil, &autopilot.FailedServers{

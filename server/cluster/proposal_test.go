@@ -87,7 +87,7 @@ func TestProposal_IsGivenUpWhenAServerIsSilentForLong(t *testing.T) {
 
 // Whoever hears whom, and when: two different sets that share a server never both
 // become a cluster, as long as no proposal is given up.
-func TestProposal_NeverMakesTwoClustersOfServersThatHearEachOther(t *testing.T) {
+func TestProposal_NeverMakesTwoClustersOfServersThatReachEachOther(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		ids := []string{"a", "b", "c", "d"}

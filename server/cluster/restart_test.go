@@ -99,7 +99,7 @@ func resumes(t *testing.T, cfg cluster.Config, hash string) *member {
 	return m
 }
 
-func TestADataDirectoryIsOfOneServerOfOneCluster(t *testing.T) {
+func TestNode_RefusesTheDirectoryOfAnother(t *testing.T) {
 	t.Parallel()
 	cfg, hash := lived(t, 0)
 	other := cfg
@@ -111,13 +111,13 @@ func TestADataDirectoryIsOfOneServerOfOneCluster(t *testing.T) {
 	resumes(t, cfg, hash)
 }
 
-func TestAServerGoesOnFromItsSnapshots(t *testing.T) {
+func TestRestore_ContinuesFromSnapshots(t *testing.T) {
 	t.Parallel()
 	cfg, hash := lived(t, 2)
 	resumes(t, cfg, hash)
 }
 
-func TestAnOlderSnapshotServesWhenTheLogReachesBack(t *testing.T) {
+func TestRestore_TakesAnOlderSnapshotWhenTheLogReachesBack(t *testing.T) {
 	t.Parallel()
 	cfg := cluster.Config{ID: "oak", Dir: t.TempDir(), Bind: addresses(t, 1)[0], BootstrapExpect: 1}
 	store := state.NewStore()
@@ -143,7 +143,7 @@ func TestAnOlderSnapshotServesWhenTheLogReachesBack(t *testing.T) {
 	resumes(t, cfg, hash)
 }
 
-func TestPeersFileBringsBackAClusterThatLostItsMajority(t *testing.T) {
+func TestPeersFile_RecoversAClusterWithoutMajority(t *testing.T) {
 	t.Parallel()
 	members := three(t, t.TempDir())
 	put(t, members, "kept")
@@ -173,7 +173,7 @@ func TestPeersFileBringsBackAClusterThatLostItsMajority(t *testing.T) {
 	must.Len(t, 2, alone.Servers())
 }
 
-func TestPeersFileOfTwoServers(t *testing.T) {
+func TestPeersFile_RecoversTwoServers(t *testing.T) {
 	t.Parallel()
 	members := three(t, t.TempDir())
 	put(t, members, "kept")
@@ -196,7 +196,7 @@ func TestPeersFileOfTwoServers(t *testing.T) {
 }
 
 // A restored snapshot leaves a gap in the log; every server comes back over it.
-func TestARestoredClusterOfAnotherNameRestarts(t *testing.T) {
+func TestRestore_RestartsAClusterOfAnotherName(t *testing.T) {
 	t.Parallel()
 	source := start(t, cluster.Config{ID: "a", Cluster: "east", Bind: "127.0.0.1:0", BootstrapExpect: 1})
 	put(t, []*member{source}, "from the east")

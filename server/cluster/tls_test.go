@@ -61,7 +61,7 @@ func secured(t *testing.T, id string, k *certs.Keeper, book *logtest.Book, cfg c
 	return start(t, cfg)
 }
 
-func TestServersOfOneCAFoundACluster(t *testing.T) {
+func TestTLS_BootstrapsServersOfOneCA(t *testing.T) {
 	t.Parallel()
 	ca := newCA(t)
 	addrs := addresses(t, 3)
@@ -75,7 +75,7 @@ func TestServersOfOneCAFoundACluster(t *testing.T) {
 	agree(t, members)
 }
 
-func TestAServerWithAClientsCertificateDoesNotGetIn(t *testing.T) {
+func TestTLS_RefusesAClientsCertificate(t *testing.T) {
 	t.Parallel()
 	ca := newCA(t)
 	k := port.NewKeeper("east")
@@ -97,7 +97,7 @@ func TestAServerWithAClientsCertificateDoesNotGetIn(t *testing.T) {
 }
 
 // A certificate may come late, such as from a Vault that is away at first.
-func TestAServerWithoutACertificateSaysSoAndJoinsOnceItHasOne(t *testing.T) {
+func TestTLS_JoinsOnceTheServerHasACertificate(t *testing.T) {
 	t.Parallel()
 	ca := newCA(t)
 	has, waits := port.NewKeeper("east"), port.NewKeeper("east")
@@ -114,7 +114,7 @@ func TestAServerWithoutACertificateSaysSoAndJoinsOnceItHasOne(t *testing.T) {
 
 // The CA itself is replaced while commands go through: first every server
 // trusts both, then shows a certificate of the new one, then forgets the old.
-func TestCertificatesAndCAChangeUnderTraffic(t *testing.T) {
+func TestTLS_ChangesCertificatesAndCAUnderTraffic(t *testing.T) {
 	t.Parallel()
 	old, fresh := newCA(t), newCA(t)
 	addrs := addresses(t, 3)

@@ -13,8 +13,8 @@ import (
 	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
-// TestAProfileFitsATerminal has the longest name and figures of two years.
-func TestAProfileFitsATerminal(t *testing.T) {
+// TestProfile_FitsATerminal has the longest name and figures of two years.
+func TestProfile_FitsATerminal(t *testing.T) {
 	hours := make([]*float64, 168)
 	for i := range hours {
 		hours[i] = new(0.0123)

@@ -30,7 +30,7 @@ func judgedRollout() api.Rollout {
 	}
 }
 
-func TestReportTellsEachKPI(t *testing.T) {
+func TestReport_ShowsEachKPI(t *testing.T) {
 	r := judgedRollout()
 	var out strings.Builder
 	view.Report(&out, r, view.ReportsOf(r))
@@ -62,7 +62,7 @@ func diskSimulation() api.Simulation {
 	}
 }
 
-func TestReportBeginsWithTheSimulation(t *testing.T) {
+func TestReport_BeginsWithTheSimulation(t *testing.T) {
 	r := judgedRollout()
 	var out strings.Builder
 	view.Report(&out, r, append([]view.StageReport{view.ReportOfSimulation(r, diskSimulation())}, view.ReportsOf(r)...))
@@ -78,7 +78,7 @@ func TestReportBeginsWithTheSimulation(t *testing.T) {
 	must.StrContains(t, out.String(), "No stage was judged.")
 }
 
-func TestSimulationTellsWhatIsNotJudged(t *testing.T) {
+func TestSimulation_ShowsTheKPIsThatAreNotJudged(t *testing.T) {
 	var out strings.Builder
 	view.Simulation(&out, diskSimulation())
 	must.RegexMatch(t, regexp.MustCompile(`latency_p99 +20.* +62.* +3.10x +5.2 of 2.9 +abort`), out.String())
@@ -86,7 +86,7 @@ func TestSimulationTellsWhatIsNotJudged(t *testing.T) {
 	must.RegexMatch(t, regexp.MustCompile(`io_operations +- +- +- +- +no data`), out.String())
 }
 
-func TestReportPageIsOneSafeDocument(t *testing.T) {
+func TestReportPage_IsOneSafeDocument(t *testing.T) {
 	r := judgedRollout()
 	var out strings.Builder
 	must.NoError(t, view.ReportPage(&out, r, append([]view.StageReport{view.ReportOfSimulation(r, diskSimulation())}, view.ReportsOf(r)...)))

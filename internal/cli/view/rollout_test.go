@@ -21,14 +21,14 @@ func viewed(r api.Rollout) string {
 	return out.String()
 }
 
-func TestAWaitingRolloutShowsItsQuietHour(t *testing.T) {
+func TestRollout_ShowsItsQuietHour(t *testing.T) {
 	r := api.Rollout{ID: "1", Status: api.RolloutWaiting, Quiet: &api.Quiet{Reason: "waits for the quietest hour"}}
 	must.StrContains(t, viewed(r), "waits for the quietest hour")
 	r.Former = &api.FormerJob{}
 	must.StrNotContains(t, viewed(r), "waits for the quietest hour")
 }
 
-func TestAVerdictShowsWhichRolloutIsBlamed(t *testing.T) {
+func TestRollout_ShowsWhichRolloutIsBlamed(t *testing.T) {
 	r := api.Rollout{ID: "1", Verdict: &api.Verdict{Kind: api.VerdictContinue, Blame: []api.Blame{
 		{Rollout: "2", Target: api.TargetRef{Namespace: "prod", Job: "db", Group: "db"}, Share: 0.75},
 	}}}
@@ -38,7 +38,7 @@ func TestAVerdictShowsWhichRolloutIsBlamed(t *testing.T) {
 	must.StrContains(t, text, "75 % got worse")
 }
 
-func TestAVerdictShowsWhatGotWorseBesideIt(t *testing.T) {
+func TestRollout_ShowsNeighboursThatGotWorse(t *testing.T) {
 	front := api.TargetRef{Namespace: "prod", Job: "front", Group: "web"}
 	r := api.Rollout{ID: "1", Verdict: &api.Verdict{Kind: api.VerdictContinue, Neighbours: []api.NeighbourEffect{
 		{Target: front, KPI: "error_rate", Unit: "share", Value: 0.5, Before: 0.01},
@@ -50,11 +50,11 @@ func TestAVerdictShowsWhatGotWorseBesideIt(t *testing.T) {
 	must.StrContains(t, text, "from before the first stage")
 }
 
-func TestRatesOfBytesAreReadable(t *testing.T) {
+func TestAmount_WritesRatesOfBytes(t *testing.T) {
 	must.Eq(t, "3.5 MiB/s", view.Amount(3.5*(1<<20), "bytes/s"))
 }
 
-func TestARolloutShowsItsDoubtAndHowThatEnded(t *testing.T) {
+func TestRollout_ShowsItsDoubtAndHowItEnded(t *testing.T) {
 	since := time.Date(2026, 3, 2, 11, 0, 0, 0, time.UTC)
 	doubt := &api.Doubt{Sources: []api.DoubtedSource{
 		{Name: "consul-intentions", State: api.SourcePartial}, {Name: "prometheus", State: api.SourceAway, Since: since, Failures: 4},
@@ -70,7 +70,7 @@ func TestARolloutShowsItsDoubtAndHowThatEnded(t *testing.T) {
 	must.StrNotContains(t, viewed(api.Rollout{ID: "2"}), "Doubt")
 }
 
-func TestAPlanTellsWhatIsMissingAndWhatIsOnlyFailing(t *testing.T) {
+func TestPlan_ShowsMissingAndFailingSources(t *testing.T) {
 	began := time.Date(2026, 3, 2, 11, 59, 0, 0, time.UTC)
 	failing := api.SourceStatus{Name: "consul-upstreams", OK: true, Failures: 1, Failing: began, Failed: began, Error: "timeout"}
 	plan := func(p api.Plan) string {

@@ -9,7 +9,7 @@ import (
 	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
-func TestAmountsAndSpans(t *testing.T) {
+func TestAmount_AndSpanAreReadable(t *testing.T) {
 	for want, got := range map[string]string{
 		"212 ms": view.Amount(0.212, "seconds"), "1.5 s": view.Amount(1.5, "s"), "90 µs": view.Amount(0.00009, "s"),
 		"64 MiB": view.Amount(64<<20, "bytes"), "1.2 %": view.Amount(0.012, "ratio"), "0.25 cores": view.Amount(0.25, "cores"),
