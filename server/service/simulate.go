@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	"github.com/oakumhq/oakum/api"
@@ -37,6 +38,7 @@ type run struct {
 // simulations, and the graph's sources are told from those of an earlier
 // leader. It returns the cause once the simulations have ended too.
 func (s *Service) Lead(ctx context.Context, t Term) error {
+	s.endAbandoned(ctx)
 	now := &term{Term: t, runs: make(chan run), over: make(chan struct{})}
 	s.mu.Lock()
 	s.term = now
@@ -57,6 +59,25 @@ func (s *Service) Lead(ctx context.Context, t Term) error {
 			work.Go(func() { s.run(ctx, t.Sandbox, r) })
 		}
 	}
+}
+
+// endAbandoned records the end of simulations that an earlier term left running. A
+// simulation that belongs to no rollout ended with its term. That of a rollout goes on
+// in this term while its effect is open.
+func (s *Service) endAbandoned(ctx context.Context) {
+	for _, sim := range s.store.Simulations() {
+		if sim.Status == api.SimulationRunning && !s.goesOn(sim) && ctx.Err() == nil {
+			s.end(ctx, sim, api.Impact{}, api.Errorf(api.CodeNoLeader, "the server that ran it lost its leadership"))
+		}
+	}
+}
+
+// goesOn reports whether the open effect of a rollout is this simulation. Its ID is
+// that of the effect, or has a number behind it.
+func (s *Service) goesOn(sim api.Simulation) bool {
+	r, ok := s.store.Rollout(sim.Rollout)
+	return ok && r.Effect != nil && r.Effect.Kind == api.EffectSimulate &&
+		(sim.ID == r.Effect.ID || strings.HasPrefix(sim.ID, r.Effect.ID+"-"))
 }
 
 // current is the present term, or nil while this server does not lead.

@@ -117,3 +117,31 @@ func TestLead_EndsTheSimulationsOfItsTerm(t *testing.T) {
 		}
 	})
 }
+
+// TestLead_EndsWhatAnEarlierTermLeftRunning has a leader be lost in the middle of four
+// simulations.
+func TestLead_EndsWhatAnEarlierTermLeftRunning(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, target("web"))
+		receipt, err := f.SubmitPatch(t.Context(), patch(`"web"`), ada())
+		must.NoError(t, err)
+		r, _ := f.state.Rollout(receipt.Rollouts[0])
+		r.Effect = &api.Effect{ID: r.ID + ".1", Kind: api.EffectSimulate, Status: api.EffectIntended, Intended: epoch()}
+		r.Status = api.RolloutSimulating
+		f.put(t, &state.RolloutTransition{Kind: "effect_intend", Expect: r.ModifyIndex, Rollout: r})
+		runs := map[string]string{"asked-for": "", r.ID + ".1": r.ID, r.ID + ".1-2": r.ID, r.ID + ".10": r.ID}
+		for id, of := range runs {
+			f.put(t, &state.SimulationPut{Simulation: api.Simulation{ID: id, Rollout: of, Status: api.SimulationRunning, Started: epoch()}})
+		}
+		f.lead(t, nil)()
+		want := map[string]api.SimulationStatus{
+			"asked-for": api.SimulationFailed, r.ID + ".10": api.SimulationFailed,
+			r.ID + ".1": api.SimulationRunning, r.ID + ".1-2": api.SimulationRunning,
+		}
+		for _, sim := range f.state.Simulations() {
+			must.EqOp(t, want[sim.ID], sim.Status, must.Sprint(sim.ID))
+		}
+		must.Len(t, len(want), f.state.Simulations())
+	})
+}
