@@ -44,9 +44,9 @@ func (m *machine) back(o Observation) {
 		return
 	}
 	switch {
-	case o.Job.Build != api.BuildFormer, stranded(*o.Job):
+	case o.Job.Build != api.BuildFormer, stranded(m.Rollout, *o.Job):
 		m.backBy(api.Effect{Kind: api.EffectRollback, Stage: len(m.Stages)}, *o.Job)
-	case others(*o.Job) == 0:
+	case others(m.Rollout, *o.Job) == 0:
 		m.backBy(api.Effect{Kind: api.EffectUnpace, Expect: o.Job.ModifyIndex}, *o.Job)
 	}
 }
@@ -66,8 +66,8 @@ func (m *machine) backBy(e api.Effect, v JobView) {
 	switch {
 	case e.Kind == api.EffectUnpace:
 		what = "restoring the job's update block"
-	case stranded(v):
-		why = fmt.Sprintf("%d instances do not run the former version, and the deployment that would replace them has failed", others(v))
+	case stranded(m.Rollout, v):
+		why = fmt.Sprintf("%d instances do not run the former version, and the deployment that would replace them has failed", others(m.Rollout, v))
 	case last.Status == api.EffectDone:
 		why = "the patched version was registered again"
 	}
@@ -107,14 +107,27 @@ func pause(times int) time.Duration {
 // stranded reports whether instances are left that Nomad will not replace: one of
 // the former build died while they waited for room, for example, and that ended the
 // deployment. Another registration begins a new one.
-func stranded(v JobView) bool { return v.Failed && others(v) > 0 }
+func stranded(r api.Rollout, v JobView) bool { return v.Failed && others(r, v) > 0 }
 
 // others counts the instances that do not run the former build. A patched one counts
 // as foreign once Nomad's history no longer holds its job version, which a few
 // registrations are enough for.
-func others(v JobView) int {
-	t := v.Tally()
-	return t.Patched + t.Foreign
+func others(r api.Rollout, v JobView) int {
+	n := 0
+	for _, in := range v.Instances {
+		if in.Build == api.BuildPatched || in.Build == api.BuildForeign && !leftOver(r, in) {
+			n++
+		}
+	}
+	return n
+}
+
+// leftOver reports whether a foreign instance was there before the rollout changed
+// anything, and has failed. Nomad keeps such an allocation when its tries are used up,
+// in the job version that it failed in, and no registration of the former build
+// replaces it.
+func leftOver(r api.Rollout, in api.Instance) bool {
+	return len(r.Stages) == 0 || in.Health == api.Unhealthy && in.Started.Before(r.Stages[0].Began)
 }
 
 func often(times int) string {

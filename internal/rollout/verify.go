@@ -96,7 +96,7 @@ func promoted(v JobView) (Progress, string) {
 func returned(r api.Rollout, v JobView) (Progress, string) {
 	switch v.Build {
 	case api.BuildFormer:
-		if !stranded(v) && (v.Pace == PaceHeld || len(r.Stages) == 0) {
+		if !stranded(r, v) && (v.Pace == PaceHeld || len(r.Stages) == 0) {
 			return Complete, fmt.Sprintf("job version %d is the former one again", v.Version)
 		}
 		return Absent, fmt.Sprintf("job version %d is a former one, and not registered by the rollback", v.Version)
