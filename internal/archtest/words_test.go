@@ -29,6 +29,7 @@ var private = map[string]string{
 var owned = map[string][]string{
 	"attempt":  {"api", "internal/graph", "internal/mapper", "internal/prometheus", "internal/orchestrator", "internal/rollout"},
 	"recorder": {"internal/mapper", "internal/orchestrator", "internal/profiler", "server"},
+	"beside":   {"api", "internal/blame"},
 	"reached":  {"internal/rehearsal"},
 	"settle":   {"internal/nomad", "internal/fleet", "internal/orchestrator", "internal/rehearsal"},
 	"settled":  {"internal/nomad", "internal/fleet", "internal/orchestrator", "internal/rollout", "internal/rehearsal"},

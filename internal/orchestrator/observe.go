@@ -182,5 +182,5 @@ func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
 	if q := r.Quiet; q != nil && o.Now().Before(q.At) {
 		return rollout.Gate{Reason: q.Reason}
 	}
-	return rollout.Turn(r, o.Store.Beside(r.Plan), o.Neighbourhood.Adjacent)
+	return rollout.Turn(r, o.Store.Outlines(r.Plan), o.Neighbourhood.Adjacent)
 }

@@ -30,8 +30,8 @@ import (
 type Store interface {
 	// BegunRollouts returns the rollouts that are under way and have a stage.
 	BegunRollouts() []api.Rollout
-	// Beside returns the rollouts of a plan and all open ones.
-	Beside(plan string) []api.Rollout
+	// Outlines returns the rollouts of a plan and all open ones.
+	Outlines(plan string) []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
 	Watch(topics ...api.Topic) <-chan struct{}
 }
@@ -166,7 +166,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	working := map[string]bool{}
 	for {
 		changed := o.Store.Watch(api.TopicRollout)
-		for _, r := range o.Store.Beside("") { // of no plan: the open ones
+		for _, r := range o.Store.Outlines("") { // of no plan: the open ones
 			mu.Lock()
 			start := !working[r.ID]
 			if start {

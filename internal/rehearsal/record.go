@@ -39,8 +39,8 @@ func (r *record) BegunRollouts() []api.Rollout {
 	return out
 }
 
-// Beside lists all rollouts, since a play has only the rollouts of one plan.
-func (r *record) Beside(string) []api.Rollout { return r.rollouts }
+// Outlines lists all rollouts, since a play has only the rollouts of one plan.
+func (r *record) Outlines(string) []api.Rollout { return r.rollouts }
 
 // Rollout returns one rollout.
 func (r *record) Rollout(id string) (api.Rollout, bool) {

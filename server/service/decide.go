@@ -98,7 +98,7 @@ func (s *Service) input(r api.Rollout) (planner.Input, error) {
 	if err != nil {
 		return planner.Input{}, err
 	}
-	in := planner.Input{Library: library, Open: s.store.Beside(r.Plan), Now: s.now()}
+	in := planner.Input{Library: library, Open: s.store.Outlines(r.Plan), Now: s.now()}
 	in.Patch, _ = s.store.Patch(r.Patch)
 	in.Graph, in.Targets = s.graph.Current()
 	return in, nil

@@ -29,9 +29,9 @@ type RolloutStore interface {
 	Rollouts() []api.Rollout
 	OpenRollouts() []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
-	// Beside returns the rollouts of a plan and all open ones, with no more than tells
-	// where each is. The list is shared and must not be changed.
-	Beside(plan string) []api.Rollout
+	// Outlines returns the rollouts of a plan and all open ones, without their stages,
+	// effects and decisions. The list is shared and must not be changed.
+	Outlines(plan string) []api.Rollout
 }
 
 // FindingStore reads simulations and profiles.

@@ -17,7 +17,7 @@ type Store struct {
 	t        tables
 	present  atomic.Pointer[version]
 	watchers watchers
-	abreast  abreast
+	outlines outlines
 }
 
 // version is the state after one command. It is replaced, never changed.
@@ -37,7 +37,7 @@ func NewStore() *Store {
 // replace puts another database in place, with its description.
 func (s *Store) replace(db *memdb.MemDB, m *meta) {
 	s.advance(db, m)
-	s.abreast.clear()
+	s.outlines.clear()
 }
 
 // advance shows the rows of db, as they are now, to whoever reads from now on.

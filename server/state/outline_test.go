@@ -11,8 +11,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// abreastOf submits a plan of rollouts in waves of ten.
-func abreastOf(t testing.TB, rollouts int) (*FSM, func(Command) any) {
+// outlined submits a plan of rollouts in waves of ten.
+func outlined(t testing.TB, rollouts int) (*FSM, func(Command) any) {
 	t.Helper()
 	fsm := NewFSM(NewStore())
 	index := uint64(0)
@@ -33,36 +33,36 @@ func abreastOf(t testing.TB, rollouts int) (*FSM, func(Command) any) {
 	return fsm, do
 }
 
-// TestBesideIsUpToDate asks before and after a rollout moved on.
-func TestBesideIsUpToDate(t *testing.T) {
+// TestOutlines_AreUpToDate asks before and after a rollout moved on.
+func TestOutlines_AreUpToDate(t *testing.T) {
 	t.Parallel()
-	fsm, do := abreastOf(t, 30)
+	fsm, do := outlined(t, 30)
 	store := fsm.Store()
-	before := store.Beside("plan")
+	before := store.Outlines("plan")
 	must.Len(t, 30, before)
-	must.True(t, &before[0] == &store.Beside("plan")[0], must.Sprint("nothing changed: the answer is shared"))
+	must.True(t, &before[0] == &store.Outlines("plan")[0], must.Sprint("nothing changed: the answer is shared"))
 
 	next, ok := store.Rollout("r00007")
 	must.True(t, ok)
 	next.Status = api.RolloutCancelled
 	must.Nil(t, do(&RolloutTransition{Kind: "abort", Expect: next.ModifyIndex, Rollout: next}))
-	after := store.Beside("plan")
+	after := store.Outlines("plan")
 	must.Eq(t, api.RolloutPending, before[7].Status)
 	must.Eq(t, api.RolloutCancelled, after[7].Status, must.Sprint("of the plan it shows ended ones too"))
-	must.Len(t, 29, store.Beside("another"), must.Sprint("of others only open ones"))
+	must.Len(t, 29, store.Outlines("another"), must.Sprint("of others only open ones"))
 
 	store.replace(store.t.open(), newMeta())
-	must.SliceEmpty(t, store.Beside("plan"), must.Sprint("what a snapshot replaced is gone"))
+	must.SliceEmpty(t, store.Outlines("plan"), must.Sprint("what a snapshot replaced is gone"))
 }
 
-// BenchmarkBeside has each rollout of a plan of 20,000 ask once after a change,
+// BenchmarkOutlines has each rollout of a plan of 20,000 ask once after a change,
 // as they do once a second.
-func BenchmarkBeside(b *testing.B) {
-	fsm, _ := abreastOf(b, 20_000)
+func BenchmarkOutlines(b *testing.B) {
+	fsm, _ := outlined(b, 20_000)
 	for b.Loop() {
-		fsm.Store().abreast.clear() // as a change does
+		fsm.Store().outlines.clear() // as a change does
 		for range 20_000 {
-			must.Len(b, 20_000, fsm.Store().Beside("plan"))
+			must.Len(b, 20_000, fsm.Store().Outlines("plan"))
 		}
 	}
 }
