@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/oakumhq/oakum/api"
@@ -38,7 +39,15 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	var untried int
 	var refused error
 	var dryRuns sync.WaitGroup
-	dryRuns.Go(func() { untried, refused = s.opt.Preflight.Preflight(ctx, &in) })
+	dryRuns.Go(func() {
+		defer func() {
+			if fault := recover(); fault != nil { // else it would end the server, and not only this request
+				s.log.Error("preflight panicked", "patch", patch.Name, "error", fmt.Sprint(fault), "stack", string(debug.Stack()))
+				refused = api.Errorf(api.CodeInternal, "try the patched jobs: the server met a fault of its own")
+			}
+		}()
+		untried, refused = s.opt.Preflight.Preflight(ctx, &in)
+	})
 	plan, err := planner.Plan(in)
 	dryRuns.Wait()
 	if err = cmp.Or(refused, err); err != nil {

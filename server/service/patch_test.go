@@ -139,6 +139,12 @@ func TestSubmitPatch_Refuses(t *testing.T) {
 			},
 			code: api.CodeInvalid, want: "prod/web/web: no such image",
 		},
+		"a fault of our own in the dry runs": {
+			given: func(_ *testing.T, f *fixture) {
+				f.preflight = func(*planner.Input) (int, error) { panic("index out of range") }
+			},
+			code: api.CodeInternal, want: "try the patched jobs: the server met a fault of its own",
+		},
 		"policies that do not compile": {
 			given: func(t *testing.T, f *fixture) {
 				f.put(t, &state.PolicyPut{Policy: api.Policy{Name: "own", File: api.SourceFile{Name: "own.hcl", Text: `policy "own" {
