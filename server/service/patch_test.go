@@ -141,7 +141,7 @@ func TestSubmitPatch_Refuses(t *testing.T) {
 		},
 		"a fault of our own in the dry runs": {
 			given: func(_ *testing.T, f *fixture) {
-				f.preflight = func(*planner.Input) (int, error) { panic("index out of range") }
+				f.preflight = func(*planner.Input) (int, error) { panic("index out of range") } //nolint:forbidigo // the fault under test
 			},
 			code: api.CodeInternal, want: "try the patched jobs: the server met a fault of its own",
 		},
