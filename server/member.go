@@ -95,9 +95,9 @@ func autopilotConfig(c config.Autopilot) api.AutopilotConfig {
 	}
 }
 
-// vitals is this server's own health.
-func (s *Server) vitals() httpapi.Vitals {
-	v := httpapi.Vitals{Lag: s.node.Lag(), LastContact: s.node.SinceContact()}
+// health is this server's own health.
+func (s *Server) health() httpapi.ServerHealth {
+	v := httpapi.ServerHealth{Lag: s.node.Lag(), LastContact: s.node.SinceContact()}
 	if err := s.node.Err(); err != nil {
 		v.Because = append(v.Because, err.Error())
 	}
@@ -165,7 +165,7 @@ func (s *Server) registrar() consul.Registrar {
 			if _, leader := s.node.Leader(); leader == "" {
 				return false, "the cluster has no leader"
 			}
-			if v := s.vitals(); len(v.Because) > 0 {
+			if v := s.health(); len(v.Because) > 0 {
 				return false, v.Because[0]
 			}
 			return true, ""

@@ -149,7 +149,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.api = httpapi.New(httpapi.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.adapters.auth,
-		Logger: s.log, Metrics: registry, Autopilot: autopilot{s}, Leave: s.Leave, Vitals: s.vitals,
+		Logger: s.log, Metrics: registry, Autopilot: autopilot{s}, Leave: s.Leave, ServerHealth: s.health,
 		OpenMetrics: s.cfg.Telemetry.OpenMetrics, Debug: s.cfg.EnableDebug,
 	})
 	s.node.Serve(s.api)

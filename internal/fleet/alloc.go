@@ -60,13 +60,13 @@ type Alloc struct {
 	Restarts                 int
 	Events                   []TaskEvent // newest last, ten at most
 
-	state    *jobState
-	life     uint64      // of the present run, so that what was due in another does nothing
-	restarts []time.Time // within the policy's interval
-	migrate  bool        // the drainer, or a person, wants it elsewhere
-	fate     Behaviour
-	boots    bool // it will answer in this run
-	retry    time.Time
+	state     *jobState
+	life      uint64      // of the present run, so that what was due in another does nothing
+	restarts  []time.Time // within the policy's interval
+	migrate   bool        // the drainer, or a person, wants it elsewhere
+	behaviour Behaviour
+	boots     bool // it will answer in this run
+	retry     time.Time
 }
 
 // TaskEvent is something that happened to an allocation's tasks.

@@ -27,7 +27,7 @@ func (f *Fleet) DrainNode(id string, d *Drain, eligible bool) error {
 		n.Drain, n.Ineligible = nil, !eligible
 		f.nodeChanged(n, "NodeDrain")
 		if eligible {
-			f.roomier()
+			f.evaluateBlocked()
 			f.evaluateSystem()
 		}
 		return nil

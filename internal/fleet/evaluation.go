@@ -133,15 +133,15 @@ func (f *Fleet) evaluationChanged(e *Evaluation) {
 	})
 }
 
-// roomier evaluates the jobs that wait for room, since there may be some. Each
+// evaluateBlocked evaluates the jobs that wait for room, since there may be some. Each
 // one's blocked evaluation has its turn again, however often that happens.
-func (f *Fleet) roomier() {
-	if len(f.blocked) == 0 || f.roomy {
+func (f *Fleet) evaluateBlocked() {
+	if len(f.blocked) == 0 || f.evaluatingBlocked {
 		return
 	}
-	f.roomy = true
+	f.evaluatingBlocked = true
 	f.after(0, func() {
-		f.roomy = false
+		f.evaluatingBlocked = false
 		var waiting []JobID
 		for id := range f.blocked {
 			waiting = append(waiting, id)

@@ -38,24 +38,24 @@ type Fleet struct {
 	due    queue
 	serial uint64 // of what is due, in order
 
-	jobs        map[JobID]*jobState
-	ids         []JobID // of jobs, sorted unless unsorted
-	unsorted    bool
-	nodes       map[string]*Node
-	nodeIDs     []string // in the order in which they came
-	allocs      map[string]*Alloc
-	deploys     map[string]*Deployment
-	evals       map[string]*Evaluation
-	blocked     map[JobID]*jobState      // jobs that wait for room
-	systems     map[JobID]bool           // jobs that run on every node
-	moves       map[*api.FormerJob]forms // that the door in the same process was asked about
-	behave      func(Build) Behaviour
-	evalLeast   time.Duration
-	evalMost    time.Duration
-	events      eventLog
-	load        *load.Model
-	subscribers []func(*Alloc)
-	roomy       bool // jobs that wait for room are about to be evaluated
+	jobs              map[JobID]*jobState
+	ids               []JobID // of jobs, sorted unless unsorted
+	unsorted          bool
+	nodes             map[string]*Node
+	nodeIDs           []string // in the order in which they came
+	allocs            map[string]*Alloc
+	deploys           map[string]*Deployment
+	evals             map[string]*Evaluation
+	blocked           map[JobID]*jobState      // jobs that wait for room
+	systems           map[JobID]bool           // jobs that run on every node
+	moves             map[*api.FormerJob]forms // that the door in the same process was asked about
+	behave            func(Build) Behaviour
+	evalLeast         time.Duration
+	evalMost          time.Duration
+	events            eventLog
+	load              *load.Model
+	subscribers       []func(*Alloc)
+	evaluatingBlocked bool // jobs that wait for room are about to be evaluated
 }
 
 // New returns a fleet without jobs and nodes whose time is now.

@@ -53,7 +53,7 @@ func (f *Fleet) leave(a *Alloc) {
 	n.allocs = slices.Delete(n.allocs, i, i+1)
 	cpu, mb := a.Group.size()
 	n.UsedCPU, n.UsedMB = n.UsedCPU-cpu, n.UsedMB-mb
-	f.roomier()
+	f.evaluateBlocked()
 	f.drained(n)
 }
 
@@ -61,13 +61,13 @@ func (f *Fleet) leave(a *Alloc) {
 func (f *Fleet) begin(a *Alloc, delay time.Duration) {
 	a.life++
 	a.Ready, a.Started = false, time.Time{}
-	a.fate = f.behave(a.Build())
-	if f.rng.Float64() < a.fate.NeverStarts {
+	a.behaviour = f.behave(a.Build())
+	if f.rng.Float64() < a.behaviour.NeverStarts {
 		f.watch(a)
 		return
 	}
-	a.boots = f.rng.Float64() >= a.fate.NeverBoots
-	f.inRun(a, delay+f.between(a.fate.Start, a.fate.StartMost), func() { f.start(a) })
+	a.boots = f.rng.Float64() >= a.behaviour.NeverBoots
+	f.inRun(a, delay+f.between(a.behaviour.Start, a.behaviour.StartMost), func() { f.start(a) })
 	if a.Restarts == 0 {
 		f.watch(a)
 	}
@@ -92,13 +92,13 @@ func (f *Fleet) start(a *Alloc) {
 	a.addEvent(TaskEvent{Type: "Started", Task: a.main(), At: f.now, Message: "Task started by client"})
 	f.changed(a, "AllocationUpdated")
 	if a.Job.Type == TypeBatch || a.Job.Type == TypeSysBatch {
-		f.inRun(a, a.fate.Runs, func() { f.finish(a) })
+		f.inRun(a, a.behaviour.Runs, func() { f.finish(a) })
 	}
-	if d := a.fate.CrashAfter; d > 0 && (a.fate.CrashShare == 0 || f.rng.Float64() < a.fate.CrashShare) {
+	if d := a.behaviour.CrashAfter; d > 0 && (a.behaviour.CrashShare == 0 || f.rng.Float64() < a.behaviour.CrashShare) {
 		f.inRun(a, d, func() { f.exit(a, 1, false) })
 	}
 	if a.boots {
-		f.inRun(a, f.between(a.fate.Boot, a.fate.BootMost), func() { f.ready(a) })
+		f.inRun(a, f.between(a.behaviour.Boot, a.behaviour.BootMost), func() { f.ready(a) })
 	}
 	if !a.Group.waitsForChecks() {
 		f.checkHealthLater(a)
@@ -200,7 +200,7 @@ func (f *Fleet) stop(a *Alloc, why string) {
 		f.end(a, ClientLost)
 		return
 	}
-	f.after(a.fate.Stop, func() { f.end(a, ClientComplete) })
+	f.after(a.behaviour.Stop, func() { f.end(a, ClientComplete) })
 }
 
 // Crash ends an allocation as failed, as a task does that dies again and again.

@@ -74,7 +74,7 @@ func (f *Fleet) AddNode(n Node) *Node {
 	f.nodes[n.ID] = &n
 	f.nodeIDs = append(f.nodeIDs, n.ID)
 	f.event(Event{Topic: TopicNode, Type: "NodeRegistration", Key: n.ID})
-	f.roomier()
+	f.evaluateBlocked()
 	f.evaluateSystem()
 	return &n
 }
@@ -140,7 +140,7 @@ func (f *Fleet) ReturnNode(id string) error {
 	if n.Status == NodeDown {
 		n.Status = NodeReady
 		f.nodeChanged(n, "NodeRegistration")
-		f.roomier()
+		f.evaluateBlocked()
 		f.evaluateSystem()
 	}
 	return nil
@@ -161,7 +161,7 @@ func (f *Fleet) SetEligibility(id string, eligible bool) error {
 	n.Ineligible = !eligible
 	f.nodeChanged(n, "NodeEligibility")
 	if eligible {
-		f.roomier()
+		f.evaluateBlocked()
 		f.evaluateSystem()
 	}
 	return nil

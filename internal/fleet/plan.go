@@ -37,10 +37,10 @@ func (f *Fleet) Plan(job Job) (Planned, error) {
 		}
 		dry.allocs, dry.versions = j.allocs, j.versions
 	}
-	// What is free, and the luck of those who come after, stay as they are.
-	luck := f.rng
+	// What is free, and the draws of later calls, stay as they are.
+	rng := f.rng
 	f.rng = rand.New(rand.NewPCG(f.index, 0xd47))
-	defer func() { f.rng = luck }()
+	defer func() { f.rng = rng }()
 	room := f.room()
 	defer room.restore()
 	e := &Evaluation{}

@@ -72,7 +72,7 @@ func (f *Fleet) busy(a *Alloc) {
 	known = known && in.Ended().IsZero()
 	switch {
 	case runs && !known:
-		f.load.Begin(f.now, a.ID, f.serves(a.Group), a.fate.Harm)
+		f.load.Begin(f.now, a.ID, f.serves(a.Group), a.behaviour.Harm)
 		f.review(a)
 	case !runs:
 		f.load.End(f.now, a.ID)
@@ -92,10 +92,10 @@ func (f *Fleet) serves(g *Group) string {
 
 // review looks again when an instance's harm may have begun.
 func (f *Fleet) review(a *Alloc) {
-	if after := a.fate.Harm.After; after > 0 {
+	if after := a.behaviour.Harm.After; after > 0 {
 		f.inRun(a, after, func() { f.load.Review(f.now, a.ID) })
 	}
-	if a.fate.Harm.Above > 0 {
+	if a.behaviour.Harm.Above > 0 {
 		f.inRun(a, reviewEvery, func() { f.reviewRate(a) })
 	}
 }

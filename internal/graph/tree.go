@@ -61,11 +61,11 @@ func (t *treeWriter) branch(name, indent string) {
 	t.written[name] = true
 	edges := t.below[name]
 	for i, e := range edges {
-		bough, next := "├── ", "│   "
+		connector, next := "├── ", "│   "
 		if i == len(edges)-1 {
-			bough, next = "└── ", "    "
+			connector, next = "└── ", "    "
 		}
-		t.out.WriteString(indent + bough + t.label(e.To, e.State))
+		t.out.WriteString(indent + connector + t.label(e.To, e.State))
 		if t.written[e.To] {
 			if len(t.below[e.To]) > 0 {
 				t.out.WriteString(" see above")

@@ -127,7 +127,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	switch progress {
 	case rollout.Complete:
 		return rollout.EffectResult{OK: true, Outcome: shown, Index: view.ModifyIndex}, true
-	case rollout.Moot:
+	case rollout.Unneeded:
 		// A registration that was sent and not answered may still be on its
 		// way, and nothing in the job keeps it out.
 		if o.Now().Sub(a.quiet) < lateTimeout {

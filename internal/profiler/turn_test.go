@@ -19,7 +19,7 @@ const perRound = 2_000
 // window of a minute.
 func TestProfiler_TakesTurnsInALargeFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := kpitest.NewCrowd(1_000)
+		c := kpitest.NewLargeFleet(1_000)
 		p := open(parts{Metrics: c, Fleet: c})
 		during(t, p, 3*turnRounds*p.baselines.interval+time.Second)
 		must.Eq(t, perRound, c.Most)
@@ -40,7 +40,7 @@ func TestProfiler_TakesTurnsInALargeFleet(t *testing.T) {
 // TestProfiler_SamplesNeighboursInEachRound has one target of a large fleet rest.
 func TestProfiler_SamplesNeighboursInEachRound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := kpitest.NewCrowd(1_000)
+		c := kpitest.NewLargeFleet(1_000)
 		neighbour := c.Places.Targets[999].TargetRef
 		p := open(parts{Metrics: c, Fleet: c, Neighbours: func() map[api.TargetRef]bool { return map[api.TargetRef]bool{neighbour: true} }})
 		during(t, p, 2*turnRounds*p.baselines.interval+time.Second)

@@ -11,14 +11,14 @@ import (
 type Progress int
 
 // Progress of an effect. Absent: it was not performed, or not by us. Pending: it was
-// performed, and its result is on the way. Complete: its result is there. Moot: its
+// performed, and its result is on the way. Complete: its result is there. Unneeded: its
 // result is there although it was not performed. Blocked: somebody else changed the
 // job.
 const (
 	Absent Progress = iota
 	Pending
 	Complete
-	Moot
+	Unneeded
 	Blocked
 )
 
@@ -63,7 +63,7 @@ func staged(r api.Rollout, v JobView) (Progress, string) {
 		case kept(r) >= r.Effect.Want:
 			return Complete, shown
 		case staying(v.Instances) >= r.Effect.Want:
-			return Moot, shown
+			return Unneeded, shown
 		}
 		return Absent, shown
 	case ours && n >= r.Effect.Want:

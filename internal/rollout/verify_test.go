@@ -77,7 +77,7 @@ func TestVerify_Stage(t *testing.T) {
 		is    Progress
 	}{
 		"nothing was registered yet":               {api.StageInPlace, 5, patchedJob(100, 2, 0), Absent},
-		"enough came back without it":              {api.StageInPlace, 5, patchedJob(100, 5, 0), Moot},
+		"enough came back without it":              {api.StageInPlace, 5, patchedJob(100, 5, 0), Unneeded},
 		"canaries that end do not count":           {api.StageBeside, 5, patchedJob(100, 1, 4), Absent},
 		"an earlier stage has reached it already":  {api.StageInPlace, 2, patchedJob(100, 0, 0), Complete},
 		"it is registered, instances are missing":  {api.StageInPlace, 5, patchedJob(101, 4, 0), Pending},

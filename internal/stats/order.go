@@ -144,7 +144,7 @@ func (p *Order) build() {
 			if k == bins-1 {
 				next = 0
 			}
-			bentNext := d.bend(next)
+			bentNext := d.alternative(next)
 			// The maximum only repairs rounding: the odds rise by themselves.
 			odds = min(max(odds, (bent-bentNext)/b, 1/orderMost), orderMost)
 			above, bent = next, bentNext
@@ -156,8 +156,8 @@ func (p *Order) build() {
 	}
 }
 
-// bend is the survival function of the alternative where the stable one is s.
-func (d distortion) bend(s float64) float64 {
+// alternative is the survival function of the alternative where the stable one is s.
+func (d distortion) alternative(s float64) float64 {
 	if s <= 0 || s >= 1 {
 		return s
 	}

@@ -64,8 +64,8 @@ func (n *Node) mayMove(ctx context.Context, former raft.Server, m member, seen s
 	return nil
 }
 
-// dismiss takes a server that leaves out of the cluster.
-func (n *Node) dismiss(ctx context.Context, m member) error {
+// removeLeaver takes a server that leaves out of the cluster.
+func (n *Node) removeLeaver(ctx context.Context, m member) error {
 	switch {
 	case !n.IsLeader():
 		return n.noLeader()

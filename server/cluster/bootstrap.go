@@ -33,9 +33,9 @@ const (
 
 // membership is Raft's configuration, as it concerns this server.
 type membership interface {
-	members() []raft.Server                 // empty while this server belongs to no cluster
-	follows() bool                          // whether this server hears from a leader that has it as a member
-	bootstrap(founders []raft.Server) error // begins a cluster of these servers
+	members() []raft.Server                // empty while this server belongs to no cluster
+	follows() bool                         // whether this server hears from a leader that has it as a member
+	bootstrap(servers []raft.Server) error // begins a cluster of these servers
 }
 
 // bootstrapper makes this server a member of a cluster: it bootstraps one together
@@ -201,12 +201,12 @@ func (b *bootstrapper) bootstrap(peers []status) error {
 	if err := p.agreed(b.self, b.expect, peers); err != nil {
 		return err
 	}
-	founders := make([]raft.Server, len(p.members))
+	servers := make([]raft.Server, len(p.members))
 	for i, m := range p.members {
-		founders[i] = raft.Server{ID: raft.ServerID(m.ID), Address: raft.ServerAddress(m.Address)}
+		servers[i] = raft.Server{ID: raft.ServerID(m.ID), Address: raft.ServerAddress(m.Address)}
 	}
-	b.logger.Info("bootstrap cluster", "servers", len(founders))
-	return b.raft.bootstrap(founders)
+	b.logger.Info("bootstrap cluster", "servers", len(servers))
+	return b.raft.bootstrap(servers)
 }
 
 // proposed is the set of servers that this one would bootstrap a cluster with; nil

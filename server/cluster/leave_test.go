@@ -46,6 +46,6 @@ func TestLeave_IsNotDoneWithoutAgreement(t *testing.T) {
 	wait.For(t, "a configuration without it", func() bool {
 		return !slices.ContainsFunc(first.members(), func(s raft.Server) bool { return s.ID == "c" })
 	})
-	must.Error(t, first.dismiss(t.Context(), gone))
+	must.Error(t, first.removeLeaver(t.Context(), gone))
 	must.Error(t, removal.Error())
 }

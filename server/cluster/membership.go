@@ -66,8 +66,8 @@ func (n *Node) follows() bool {
 }
 
 // bootstrap begins a cluster.
-func (n *Node) bootstrap(founders []raft.Server) error {
-	return n.translate(n.raft.BootstrapCluster(raft.Configuration{Servers: founders}).Error())
+func (n *Node) bootstrap(servers []raft.Server) error {
+	return n.translate(n.raft.BootstrapCluster(raft.Configuration{Servers: servers}).Error())
 }
 
 // RemovePeer takes a server out of the cluster. A leader that removes itself hands

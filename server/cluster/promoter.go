@@ -40,13 +40,13 @@ func (*promoter) CalculatePromotionsAndDemotions(c *autopilot.Config, s *autopil
 	var changes autopilot.RaftChanges
 	now, stable := time.Now(), s.ServerStabilizationTime(c)
 	for id, server := range s.Servers {
-		never, willing := server.Server.Meta[metaNonVoter] == yes, server.Server.Meta[metaNonVoter] == no
+		never, votes := server.Server.Meta[metaNonVoter] == yes, server.Server.Meta[metaNonVoter] == no
 		switch {
 		case never && server.State == autopilot.RaftLeader:
 			changes.Leader = successor(s)
 		case never && server.State == autopilot.RaftVoter:
 			changes.Demotions = append(changes.Demotions, id)
-		case willing && server.State == autopilot.RaftNonVoter && server.Stats.LastIndex > 0 && server.Health.IsStable(now, stable):
+		case votes && server.State == autopilot.RaftNonVoter && server.Stats.LastIndex > 0 && server.Health.IsStable(now, stable):
 			changes.Promotions = append(changes.Promotions, id)
 		}
 	}

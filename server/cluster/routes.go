@@ -109,7 +109,7 @@ func (n *Node) serveJoin(w http.ResponseWriter, r *http.Request) {
 // serveLeave takes a server out of the cluster. Only the leader can; a server that
 // hands over leadership at this moment asks its successor.
 func (n *Node) serveLeave(w http.ResponseWriter, r *http.Request) {
-	n.serveChange(w, r, "leave", n.dismiss)
+	n.serveChange(w, r, "leave", n.removeLeaver)
 }
 
 // serveChange reads a member and answers with what became of it.

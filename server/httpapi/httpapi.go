@@ -97,16 +97,16 @@ type Options struct {
 	Plugins   func() []api.PluginInfo // nil means none
 	// LastContact is when this server last had contact with a leader; nil or zero
 	// means that this is not known.
-	LastContact func() time.Time
-	Self        map[string]string // the configuration, without secrets
-	Auth        Authenticator
-	Autopilot   Autopilot                       // nil means none
-	Leave       func(ctx context.Context) error // takes this server out of the cluster and stops it; nil means that it can't
-	Vitals      func() Vitals                   // nil means that there is no more to know
-	OpenMetrics bool                            // metrics without a token
-	Debug       bool                            // profiles of the process
-	Logger      *slog.Logger
-	Metrics     *prometheus.Registry // served at /v1/metrics; a new one when nil
+	LastContact  func() time.Time
+	Self         map[string]string // the configuration, without secrets
+	Auth         Authenticator
+	Autopilot    Autopilot                       // nil means none
+	Leave        func(ctx context.Context) error // takes this server out of the cluster and stops it; nil means that it can't
+	ServerHealth func() ServerHealth             // nil means that there is no more to know
+	OpenMetrics  bool                            // metrics without a token
+	Debug        bool                            // profiles of the process
+	Logger       *slog.Logger
+	Metrics      *prometheus.Registry // served at /v1/metrics; a new one when nil
 }
 
 // API is the HTTP API of one server.

@@ -23,8 +23,8 @@ type Autopilot interface {
 	SetAutopilot(ctx context.Context, config api.AutopilotConfig, by api.Identity) (api.AutopilotConfig, error)
 }
 
-// Vitals is what a server knows of its own health, apart from who leads.
-type Vitals struct {
+// ServerHealth is what a server knows of its own health, apart from who leads.
+type ServerHealth struct {
 	Lag         uint64        // committed log entries that are not applied yet
 	LastContact time.Duration // since its last contact with a leader; negative when it had none
 	Because     []string      // why it is not ready

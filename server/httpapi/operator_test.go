@@ -66,9 +66,9 @@ func TestMetrics_AreOpenOnlyWhereTheConfigurationSaysSo(t *testing.T) {
 }
 
 func TestHealth_SaysWhyTheServerIsNotReady(t *testing.T) {
-	var v Vitals
-	s := start(t, func(o *Options) { o.Vitals = func() Vitals { return v } })
-	v = Vitals{Lag: 3, LastContact: 40 * time.Millisecond, Warnings: []string{"server b is not healthy"}, Tolerance: new(1)}
+	var v ServerHealth
+	s := start(t, func(o *Options) { o.ServerHealth = func() ServerHealth { return v } })
+	v = ServerHealth{Lag: 3, LastContact: 40 * time.Millisecond, Warnings: []string{"server b is not healthy"}, Tolerance: new(1)}
 	health, err := s.client(t, "").Health(t.Context())
 	must.NoError(t, err)
 	must.True(t, health.Ready)
@@ -77,7 +77,7 @@ func TestHealth_SaysWhyTheServerIsNotReady(t *testing.T) {
 	must.EqOp(t, "40ms", health.LastContact.String())
 	must.EqOp(t, 1, *health.Tolerance)
 
-	v = Vitals{Lag: 900, LastContact: -1, Because: []string{"900 committed changes are not applied yet"}}
+	v = ServerHealth{Lag: 900, LastContact: -1, Because: []string{"900 committed changes are not applied yet"}}
 	health, err = s.client(t, "").Health(t.Context())
 	must.NoError(t, err)
 	must.False(t, health.Ready)

@@ -21,8 +21,8 @@ func (a *API) health(c *call) error {
 	if leader == "" {
 		report.Because = append(report.Because, "the cluster has no leader")
 	}
-	if a.opt.Vitals != nil {
-		v := a.opt.Vitals()
+	if a.opt.ServerHealth != nil {
+		v := a.opt.ServerHealth()
 		report.Lag, report.LastContact, report.Tolerance = v.Lag, api.Duration(max(v.LastContact, 0).Round(time.Millisecond)), v.Tolerance
 		report.Because = append(report.Because, v.Because...)
 		if c.by.Can(api.CapRead) {

@@ -32,19 +32,19 @@ type Model struct {
 // service is one of the topology with its instances.
 type service struct {
 	Service
-	week    int       // of the requests from outside
-	gains   []float64 // requests/s by week
-	callees []int     // of Calls
-	callers []int     // each once
-	live    []*Instance
-	weight  float64 // of the instances that serve
-	met     bool    // some instance has served it
-	plight  plight
+	week        int       // of the requests from outside
+	gains       []float64 // requests/s by week
+	callees     []int     // of Calls
+	callers     []int     // each once
+	live        []*Instance
+	weight      float64 // of the instances that serve
+	met         bool    // some instance has served it
+	degradation degradation
 }
 
-// plight is what is wrong with a service as its callers see it: on top of the
+// degradation is what is wrong with a service as its callers see it: on top of the
 // usual, a share of the calls fails, and a share takes so many seconds longer.
-type plight struct{ errors, slow, delay float64 }
+type degradation struct{ errors, slow, delay float64 }
 
 // New returns the model of a topology; now begins all integrals. The error has
 // code invalid.
@@ -230,9 +230,9 @@ func (m *Model) refresh(now time.Time, s *service) {
 				s.weight += in.share
 			}
 		}
-		before := s.plight
-		s.plight = m.restretch(now, s)
-		if same(before, s.plight) {
+		before := s.degradation
+		s.degradation = m.restretch(now, s)
+		if same(before, s.degradation) {
 			continue
 		}
 		for _, i := range s.callers {
@@ -244,25 +244,25 @@ func (m *Model) refresh(now time.Time, s *service) {
 }
 
 // same reports whether callers would not notice a difference.
-func same(a, b plight) bool {
+func same(a, b degradation) bool {
 	near := func(x, y float64) bool { return math.Abs(x-y) <= 1e-6 }
 	return near(a.errors, b.errors) && near(a.slow, b.slow) && near(a.slow*a.delay, b.slow*b.delay)
 }
 
 // restretch begins a new stretch of each instance that has other conditions than
 // before, and says what the service's callers see.
-func (m *Model) restretch(now time.Time, s *service) plight {
-	suffers := m.suffers(s)
+func (m *Model) restretch(now time.Time, s *service) degradation {
+	inherited := m.inherited(s)
 	rate := m.rate(s, now)
-	var out plight
+	var out degradation
 	for _, in := range s.live {
 		part := 0.0
 		if in.serving {
 			part = in.share / s.weight
 		}
 		harm := in.harm.at(rate*part, now.Sub(in.began))
-		m.stretch(now, in, part, harm, suffers)
-		shows := in.shows(harm, suffers)
+		m.stretch(now, in, part, harm, inherited)
+		shows := in.shows(harm, inherited)
 		out.errors += part * shows.errors
 		out.slow += part * shows.slow
 		out.delay += part * shows.slow * shows.delay
@@ -271,21 +271,21 @@ func (m *Model) restretch(now time.Time, s *service) plight {
 		out.delay /= out.slow
 	}
 	if s.met && s.weight == 0 {
-		out = plight{errors: 1}
+		out = degradation{errors: 1}
 	}
 	return out
 }
 
-// suffers is what a service's calls do to its own requests.
-func (m *Model) suffers(s *service) plight {
+// inherited is what a service's calls do to its own requests.
+func (m *Model) inherited(s *service) degradation {
 	fine, quick, late := 1.0, 1.0, 0.0
 	for k, c := range s.Calls {
-		p := m.services[s.callees[k]].plight
+		p := m.services[s.callees[k]].degradation
 		fine *= 1 - hit(p.errors, c.Each)
 		quick *= 1 - hit(p.slow, c.Each)
 		late += c.Each * p.slow * p.delay
 	}
-	out := plight{errors: 1 - fine, slow: 1 - quick}
+	out := degradation{errors: 1 - fine, slow: 1 - quick}
 	if out.slow > 0 {
 		out.delay = late / out.slow
 	}
@@ -302,10 +302,10 @@ func hit(share, each float64) float64 {
 }
 
 // shows is what callers see of one instance on top of the usual.
-func (in *Instance) shows(h Harm, suffers plight) plight {
+func (in *Instance) shows(h Harm, inherited degradation) degradation {
 	s := in.service
 	own := h.errors(s.Errors) - s.Errors
-	out := plight{errors: 1 - (1-suffers.errors)*(1-min(max(own, 0), 1)), slow: suffers.slow, delay: suffers.delay}
+	out := degradation{errors: 1 - (1-inherited.errors)*(1-min(max(own, 0), 1)), slow: inherited.slow, delay: inherited.delay}
 	slow, delay := 0.0, s.Latency.Seconds()*(h.delay()-1)
 	switch t := h.tail(); {
 	case factor(h.Latency) != 1:

@@ -17,7 +17,7 @@ type stretch struct {
 	// Of each call: the share that fails, and the mean latency in seconds.
 	failing, taking []float64
 	harm            Harm
-	suffers         plight // of its calls
+	inherited       degradation // of its calls
 	// What had been done at the start: the integrals of the rates of requests served
 	// by bucket, of failed requests, and of failed calls; and the counters that
 	// follow from requests.
@@ -31,18 +31,18 @@ type stretch struct {
 }
 
 // stretch begins a new one unless the conditions are those of the last.
-func (m *Model) stretch(now time.Time, in *Instance, part float64, h Harm, suffers plight) {
-	next := stretch{from: now, part: part, harm: h, suffers: suffers}
+func (m *Model) stretch(now time.Time, in *Instance, part float64, h Harm, inherited degradation) {
+	next := stretch{from: now, part: part, harm: h, inherited: inherited}
 	n := len(in.stretches)
-	if n > 0 && in.stretches[n-1].harm == h && in.stretches[n-1].suffers == suffers {
+	if n > 0 && in.stretches[n-1].harm == h && in.stretches[n-1].inherited == inherited {
 		next.errors, next.shares = in.stretches[n-1].errors, in.stretches[n-1].shares
 	} else {
-		next.errors = in.errors(h, suffers)
-		next.shares = in.latencies(h, suffers, 1-next.errors)
+		next.errors = in.errors(h, inherited)
+		next.shares = in.latencies(h, inherited, 1-next.errors)
 	}
 	for _, to := range in.service.callees {
 		callee := m.services[to]
-		p := callee.plight
+		p := callee.degradation
 		next.failing = append(next.failing, 1-(1-callee.Errors)*(1-p.errors))
 		mean := callee.Latency.Seconds() * math.Exp(callee.Spread*callee.Spread/2)
 		next.taking = append(next.taking, max(mean/10, mean+p.slow*p.delay))
@@ -67,7 +67,7 @@ func (m *Model) stretch(now time.Time, in *Instance, part float64, h Harm, suffe
 
 // like reports whether two stretches have the same conditions.
 func (s *stretch) like(o *stretch) bool {
-	return s.part == o.part && s.harm == o.harm && s.suffers == o.suffers &&
+	return s.part == o.part && s.harm == o.harm && s.inherited == o.inherited &&
 		slices.Equal(s.failing, o.failing) && slices.Equal(s.taking, o.taking)
 }
 
@@ -91,25 +91,25 @@ func (m *Model) integrals(s *service, t time.Time) []float64 {
 }
 
 // errors is the share of an instance's requests that fails.
-func (in *Instance) errors(h Harm, suffers plight) float64 {
+func (in *Instance) errors(h Harm, inherited degradation) float64 {
 	if h.Lies {
 		h = Harm{}
 	}
-	return 1 - (1-suffers.errors)*(1-h.errors(min(in.service.Errors*in.failing, 1)))
+	return 1 - (1-inherited.errors)*(1-h.errors(min(in.service.Errors*in.failing, 1)))
 }
 
 // latencies spreads the requests that are served over the buckets; they add up to
 // served.
-func (in *Instance) latencies(h Harm, suffers plight, served float64) (out [bounds + 1]float64) {
+func (in *Instance) latencies(h Harm, inherited degradation, served float64) (out [bounds + 1]float64) {
 	if h.Lies {
 		h = Harm{}
 	}
 	median := in.service.Latency.Seconds() * in.pace * factor(h.Latency)
 	tail := h.tail()
-	usual := served * (1 - suffers.slow)
+	usual := served * (1 - inherited.slow)
 	addShares(&out, usual*(1-tail.share), median, in.service.Spread)
 	addShares(&out, usual*tail.share, median*tail.by, in.service.Spread)
-	addShares(&out, served*suffers.slow, max(median/10, median+suffers.delay), in.service.Spread)
+	addShares(&out, served*inherited.slow, max(median/10, median+inherited.delay), in.service.Spread)
 	return out
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/oakumhq/oakum/internal/kpi"
 )
 
-// Crowd is a large fleet of five instances a target. Each serves eight requests a
+// LargeFleet is a large fleet of five instances a target. Each serves eight requests a
 // second, and the crowd counts what is asked.
-type Crowd struct {
+type LargeFleet struct {
 	Places  graph.Layout
 	PerTick []int // allocations in each query for requests
 	Most    int   // allocations in one query
@@ -23,13 +23,13 @@ type Crowd struct {
 }
 
 var (
-	_ kpi.Metrics = (*Crowd)(nil)
-	_ kpi.Fleet   = (*Crowd)(nil)
+	_ kpi.Metrics = (*LargeFleet)(nil)
+	_ kpi.Fleet   = (*LargeFleet)(nil)
 )
 
-// NewCrowd is a crowd of so many targets.
-func NewCrowd(targets int) *Crowd {
-	c := &Crowd{began: time.Now()}
+// NewLargeFleet is a crowd of so many targets.
+func NewLargeFleet(targets int) *LargeFleet {
+	c := &LargeFleet{began: time.Now()}
 	for t := range targets {
 		ref := api.TargetRef{Namespace: "default", Job: fmt.Sprintf("job-%05d", t), Group: "web"}
 		c.Places.Targets = append(c.Places.Targets, api.Target{TargetRef: ref, Count: 5})
@@ -41,10 +41,10 @@ func NewCrowd(targets int) *Crowd {
 }
 
 // Layout lists the targets and their instances.
-func (c *Crowd) Layout(context.Context) (graph.Layout, error) { return c.Places, nil }
+func (c *LargeFleet) Layout(context.Context) (graph.Layout, error) { return c.Places, nil }
 
 // Query answers the query for requests of some allocations, and counts them.
-func (c *Crowd) Query(_ context.Context, promql string, at time.Time) ([]kpi.Series, error) {
+func (c *LargeFleet) Query(_ context.Context, promql string, at time.Time) ([]kpi.Series, error) {
 	if strings.Contains(promql, "!=") {
 		c.Whole++
 	}
