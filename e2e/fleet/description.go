@@ -19,9 +19,8 @@ import (
 	"github.com/oakumhq/oakum/internal/fleet/load"
 )
 
-// Description is a fleet as a person writes it down: nodes, services that call
-// each other, what the builds that patches bring do to them, and what befalls
-// them all.
+// Description describes a fleet: nodes, services that call each other, the
+// behaviour of builds that patches bring, and faults.
 type Description struct {
 	Seed     uint64
 	Nodes    []Nodes
@@ -216,7 +215,7 @@ type figure struct {
 	value float64
 }
 
-// outside finds the figures that are not between 0 and most.
+// outside finds the figures that are not between 0 and a maximum.
 func outside(most float64, figures ...figure) (found []error) {
 	for _, f := range figures {
 		if !(f.value >= 0 && f.value <= most) {

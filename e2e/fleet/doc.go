@@ -1,5 +1,5 @@
-// Package fleet serves the fleet in memory to programs that know nothing of it:
-// the parts of Nomad's, Consul's and Prometheus' HTTP APIs that Oakum's adapters
-// use, in real time, and an issuer of identity tokens in Vault's place. It
-// decides nothing: what happens is internal/fleet's doing.
+// Package fleet serves the fleet in memory over the HTTP APIs of Nomad, Consul and
+// Prometheus, in real time. It serves the parts of them that Oakum's adapters use.
+// It also issues identity tokens in the place of Vault. What happens in the fleet
+// is decided by internal/fleet.
 package fleet

@@ -29,7 +29,7 @@ const (
 // faultMost bounds each of a fault's times.
 const faultMost = 365 * 24 * time.Hour
 
-// Fault is what befalls the fleet at a moment after its beginning.
+// Fault is a fault that begins at a time after the start of the fleet.
 type Fault struct {
 	Kind string `hcl:"kind,label"`
 	At   string `hcl:"at"`           // after the beginning
@@ -118,8 +118,7 @@ func (n Nodes) names() []string {
 	return out
 }
 
-// befall has the faults of nodes and jobs happen in a fleet whose beginning is
-// now.
+// befall schedules the faults of nodes and jobs in a fleet that starts now.
 func (d *Description) befall(f *fleet.Fleet) error {
 	for i := range d.Faults {
 		b := &d.Faults[i]
@@ -223,8 +222,8 @@ func (b *Fault) deliver(f *fleet.Fleet, services []Service) error {
 	return nil
 }
 
-// ail has the faults of APIs happen. It is called with the model's lock held, at
-// the beginning. Where two of a kind overlap, the first end ends both.
+// ail schedules the faults of APIs. The caller holds the model's lock at the start
+// of the fleet. Where two faults of a kind overlap, the first end ends both.
 func (d *Description) ail(f *fleet.Fleet, apis Health) {
 	for i := range d.Faults {
 		b := &d.Faults[i]

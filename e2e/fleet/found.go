@@ -22,8 +22,8 @@ const (
 	machineTask = "vm" // of a service whose driver is qemu
 )
 
-// Found makes the fleet that a description tells of, with every job registered
-// at now and nothing placed yet. Faults of nodes and jobs will befall it.
+// Found makes the fleet of a description, with every job registered at now and
+// nothing placed yet. It schedules the faults of nodes and jobs.
 func (d *Description) Found(now time.Time) (*fleet.Fleet, error) {
 	f := fleet.New(d.Seed, now)
 	for _, n := range d.Nodes {

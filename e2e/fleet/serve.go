@@ -66,7 +66,7 @@ type Options struct {
 	Scrape   time.Duration                // interval, as for prometheus.New
 	Work     func(fleet.Build) nomad.Work // as Sandbox.Work
 	Mesh     func(*mesh.Mesh)             // prepares Consul's state
-	// Ail has something ail the APIs, now or later; it holds the model's lock.
+	// Ail schedules faults of the APIs. It is called with the model's lock held.
 	Ail func(*fleet.Fleet, Health)
 }
 

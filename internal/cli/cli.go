@@ -37,7 +37,7 @@ type AgentOptions struct {
 // AgentRunner runs an agent until ctx ends.
 type AgentRunner func(ctx context.Context, opt AgentOptions) error
 
-// Options is everything that the commands touch outside of this package.
+// Options holds everything outside of this package that the commands use.
 type Options struct {
 	Args   []string // without the program's name
 	Stdin  io.Reader
@@ -66,8 +66,8 @@ const (
 	exitUnknown = 127 // the library's word for an unknown command
 )
 
-// noError is an answer of no: what was asked for was done, and the outcome is
-// not the one that was hoped for.
+// noError is the answer no: the command did what it was asked, and the outcome is
+// not the hoped-for one.
 type noError struct{ text string }
 
 // Error returns the answer in words.

@@ -90,7 +90,8 @@ func (c *command) usage() string {
 	return strings.Join(words, " ")
 }
 
-// help is written from the flags themselves, so that it cannot lie about them.
+// help is made from the flags themselves, so it lists exactly the flags that
+// exist.
 func (c *command) help() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage: %s\n\n%s\n", c.usage(), view.Indent(strings.TrimSpace(c.text), "  "))
@@ -148,7 +149,7 @@ func (c *command) remote() *command {
 	return c
 }
 
-// reads gives a remote command the choice of who answers.
+// reads adds the flags that choose which server answers.
 func (c *command) reads() *command {
 	c.flags.BoolVar(&c.conn.stale, "stale", false,
 		"Let the server that is asked answer from its own copy of the state, even when there is no leader.")
@@ -156,7 +157,7 @@ func (c *command) reads() *command {
 	return c
 }
 
-// filters gives a command that lists a choice of what to list.
+// filters adds the flags that select the items of a list.
 func (c *command) filters(example string) *command {
 	c.flags.StringVar(&c.conn.filter, "filter", "", "An `expression` over the fields of the JSON, such as '"+example+"'.")
 	return c
@@ -171,7 +172,7 @@ func (c *command) dial(e *env) (*client.Client, error) {
 	return client.New(c.conn.config.FromEnv(e.Getenv))
 }
 
-// asks is what a command runs that talks to the agent.
+// asks makes the run function of a command that calls the agent.
 func (c *command) asks(e *env, run func(ctx context.Context, cl *client.Client, args []string) error) func(context.Context, []string) error {
 	return func(ctx context.Context, args []string) error {
 		cl, err := c.dial(e)
@@ -183,8 +184,8 @@ func (c *command) asks(e *env, run func(ctx context.Context, cl *client.Client, 
 	}
 }
 
-// listing is what a command runs that shows a table of all things of a kind,
-// or says that there are none.
+// listing makes the run function of a command that shows all things of a kind in a
+// table, or says that there are none.
 func listing[T any](e *env, c *command, all func(*client.Client, context.Context, client.Query) ([]T, client.Meta, error),
 
 	empty string, head []string, row func(T) []string,

@@ -16,10 +16,10 @@ import (
 	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
-// redacted stands for what a bug report must not carry.
+// redacted replaces values that a bug report must not contain.
 const redacted = "(redacted)"
 
-// debugLines of the log go into a bundle: all that the server remembers.
+// debugLines is how many log lines go into a bundle: all that the server keeps.
 const debugLines = 1000
 
 func operatorDebug(e *env) *command {
@@ -134,8 +134,8 @@ func collect(ctx context.Context, cl *client.Client, q client.Query, w io.Writer
 	return missing, zipped.Close()
 }
 
-// redactRollouts takes out what may hold secrets: what the patches change, and
-// the former jobs, which the API does not send in the first place.
+// redactRollouts removes what may contain secrets: the changes of the patches, and
+// the former jobs. The API does not send former jobs in the first place.
 func redactRollouts(all []api.Rollout) []api.Rollout {
 	for i := range all {
 		for j, a := range all[i].Apply {

@@ -79,8 +79,8 @@ The exit code is 2 when something changed.`).remote().reads().prints()
 	return c
 }
 
-// moment turns how long ago it was into a time; anything else is the server's
-// to read.
+// moment turns an age such as 24h into a time. It passes any other text to the
+// server.
 func moment(text string, now time.Time) string {
 	if ago, err := time.ParseDuration(text); err == nil {
 		if _, err := strconv.ParseUint(text, 10, 64); err != nil {
@@ -104,8 +104,8 @@ happens, until it is interrupted. With -json, one object for each change.`).remo
 	return c
 }
 
-// follow prints what becomes of a graph until the context ends, over elections
-// and restarts of a server.
+// follow prints each change of the graph until the context ends. It goes on
+// through elections and restarts of a server.
 func (e *env) follow(ctx context.Context, c *command, cl *client.Client, before api.Graph, index uint64) error {
 	warned, answered := "", e.Now()
 	for {

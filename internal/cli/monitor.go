@@ -9,7 +9,7 @@ import (
 	"github.com/oakumhq/oakum/api/client"
 )
 
-// recentLines are what monitor begins with: enough to see what led here.
+// recentLines is how many earlier log lines monitor prints first.
 const recentLines = 50
 
 func monitorCommand(e *env) *command {

@@ -64,7 +64,7 @@ func (e *env) readPolicies(paths []string) ([]api.SourceFile, error) {
 	return files, nil
 }
 
-// validateLocally checks all files and tells everything that is wrong at once.
+// validateLocally checks all files and reports all mistakes at once.
 func validateLocally(ctx context.Context, files []api.SourceFile, plugins []string) error {
 	schemas, stop, err := strategies(ctx, plugins)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/oakumhq/oakum/policies"
 )
 
-// factsMax is the most that is read of a file of facts: those of 20,000 targets
-// with profiles take a third of it.
+// factsMax bounds a file of facts. The facts of 20,000 targets with profiles take
+// a third of it.
 const factsMax = 1 << 30
 
 // rehearseFlags are what the command line says.
@@ -173,8 +173,8 @@ func readFacts(path string) (api.FleetFacts, error) {
 	return facts, nil
 }
 
-// writeFacts replaces a file as a whole, so that nobody reads half of it. What is
-// there and is no file, such as /dev/stdout, is written to.
+// writeFacts replaces the file as a whole, so that nobody reads half of it. It
+// writes into anything that is no regular file, such as /dev/stdout.
 func writeFacts(path string, facts api.FleetFacts) error {
 	text, err := json.MarshalIndent(facts, "", " ")
 	if err != nil {

@@ -121,8 +121,8 @@ const (
 	// watchWait is how long one look blocks at the server: short enough that a
 	// server that went away without a word is noticed.
 	watchWait = 30 * time.Second
-	// patience is how long nobody needs to answer before a watch gives up: an
-	// election takes seconds, a restart of a server less than a minute.
+	// patience is how long a watch goes on without an answer. An election takes
+	// seconds, and a restart of a server less than a minute.
 	patience = 2 * time.Minute
 	// retryEvery is the pause between looks while nobody answers.
 	retryEvery = time.Second
@@ -179,8 +179,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// waitAll follows rollouts one after the other; those that end meanwhile show
-// their end when their turn comes.
+// waitAll follows rollouts one after the other. A rollout that ends early shows
+// its end when its turn comes.
 func (e *env) waitAll(ctx context.Context, c *command, ids []string) error {
 	cl, err := c.dial(e)
 	if err != nil {
@@ -280,7 +280,7 @@ func (e *env) action(name, synopsis, text, done string) *command {
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
 		found, err := findRollout(ctx, cl, args[0], client.Query{})
 		if api.IsCode(err, api.CodePermissionDenied) {
-			// Whoever may act but not read gives the whole ID.
+			// A caller who may act but not read has to give the whole ID.
 			found, err = api.Rollout{ID: args[0]}, nil
 		}
 		if err != nil {

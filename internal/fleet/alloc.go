@@ -8,13 +8,13 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// What Nomad wants of an allocation.
+// Values of Alloc.Desired, which the scheduler sets.
 const (
 	DesiredRun  = "run"
 	DesiredStop = "stop"
 )
 
-// What a client says of an allocation.
+// Values of Alloc.Client, which the client reports.
 const (
 	ClientPending  = "pending"
 	ClientRunning  = "running"
@@ -93,12 +93,12 @@ func (a *Alloc) Build() Build {
 	return Build{Target: a.Ref(), Version: a.Job.Version, Group: a.Group}
 }
 
-// ended reports whether the client is through with it.
+// ended reports whether the client has ended the allocation.
 func (a *Alloc) ended() bool {
 	return a.Client == ClientComplete || a.Client == ClientFailed || a.Client == ClientLost
 }
 
-// terminal reports whether it takes no room any more.
+// terminal reports whether the allocation takes no room on its node any more.
 func (a *Alloc) terminal() bool { return a.Desired != DesiredRun || a.ended() }
 
 // Current reports whether it is one of the job's instances: Nomad wants it to
@@ -154,8 +154,8 @@ func (f *Fleet) Alloc(id string) (*Alloc, error) {
 	return nil, api.Errorf(api.CodeNotFound, "alloc not found: %s", id)
 }
 
-// Allocs lists the allocations of a job, oldest first: its instances, and those
-// that have ended and are still kept, also of a job that was purged.
+// Allocs lists the allocations of a job, the oldest first: its instances, and
+// ended allocations that are still kept. It also works for a job that was purged.
 func (f *Fleet) Allocs(id JobID) []*Alloc {
 	j := f.jobs[id]
 	if j == nil {
@@ -178,7 +178,7 @@ func (f *Fleet) Instances(ref api.TargetRef) []*Alloc {
 
 func bySlot(a, b *Alloc) int { return a.Slot - b.Slot }
 
-// changed stamps an allocation and tells of it.
+// changed sets the allocation's modify index and publishes an event about it.
 func (f *Fleet) changed(a *Alloc, what string) {
 	a.ModifyIndex, a.Modified = f.touch(TableAllocs), f.now
 	f.publish(a)

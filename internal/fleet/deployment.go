@@ -17,14 +17,14 @@ const (
 	DeployCancelled  = "cancelled"
 )
 
-// What a running deployment waits for, as Nomad says it in its description.
+// Descriptions of a running deployment, in Nomad's words.
 const (
 	isRunning      = "Deployment is running"
 	waitsForPerson = "Deployment is running but requires manual promotion"
 	waitsForHealth = "Deployment is running pending automatic promotion"
 )
 
-// Deployment replaces the instances of a job by those of one version.
+// Deployment replaces the instances of a job by instances of one version.
 type Deployment struct {
 	ID                       string
 	Job                      JobID
@@ -52,7 +52,7 @@ type DeploymentGroup struct {
 	RequireProgressBy time.Time // it fails then, unless another instance is healthy; zero means never
 }
 
-// Active reports whether the deployment goes on.
+// Active reports whether the deployment has not ended.
 func (d *Deployment) Active() bool { return d.Status == DeployRunning || d.Status == DeployPaused }
 
 // group names its groups in order.
@@ -85,8 +85,8 @@ func (f *Fleet) Deployment(id string) (*Deployment, error) {
 	return nil, api.Errorf(api.CodeNotFound, "deployment not found: %s", id)
 }
 
-// active finds a deployment that goes on; the error has code unavailable otherwise,
-// as for whatever a real Nomad answers with status 500.
+// active finds a deployment that has not ended. Otherwise the error has code
+// unavailable, the code for every answer of a real Nomad with status 500.
 func (f *Fleet) active(id string) (*Deployment, error) {
 	d, err := f.Deployment(id)
 	if err != nil {
@@ -135,9 +135,9 @@ func (f *Fleet) setDeploymentStatus(d *Deployment, status, why string) {
 	}
 }
 
-// SetAllocHealth marks allocations of a deployment, as a person does whose
-// update block says that health is manual. An unhealthy one ends a deployment
-// without a progress deadline. The error has code not_found or
+// SetAllocHealth marks allocations of a deployment, as a person does when the
+// update block says that health is manual. An unhealthy allocation ends a
+// deployment that has no progress deadline. The error has code not_found or
 // unavailable.
 func (f *Fleet) SetAllocHealth(id string, healthy, unhealthy []string) error {
 	d, err := f.active(id)
@@ -162,16 +162,16 @@ func (f *Fleet) SetAllocHealth(id string, healthy, unhealthy []string) error {
 	return nil
 }
 
-// mark counts an allocation's health in its deployment. A word that is said
-// once stays, unless a person says another.
+// mark counts an allocation's health in its deployment. The first health that a
+// client reports stays; a person may change it.
 func (f *Fleet) mark(a *Alloc, h Health) {
 	d := f.deploys[a.Deployment]
 	if d == nil || a.Health == h || (a.Health == HealthGood && a.ended()) {
 		return
 	}
 	if !d.Active() {
-		// The client of an instance that came back in a former version still says
-		// that it is healthy.
+		// An instance came back in a former version. Its client still reports it
+		// as healthy.
 		if a.Health == HealthUnknown && h == HealthGood {
 			a.Health, a.HealthAt = h, f.now
 			f.changed(a, "AllocationUpdated")
@@ -206,8 +206,8 @@ func (f *Fleet) mark(a *Alloc, h Health) {
 	}
 }
 
-// checkHealthLater has an allocation called healthy when it has been for as long as
-// its update block asks for.
+// checkHealthLater marks an allocation as healthy once it has been healthy for the
+// time that its update block asks for.
 func (f *Fleet) checkHealthLater(a *Alloc) {
 	if u := a.Group.Update; u != nil && u.HealthCheck != HealthManual {
 		f.inRun(a, u.MinHealthyTime, func() {
@@ -218,7 +218,7 @@ func (f *Fleet) checkHealthLater(a *Alloc) {
 	}
 }
 
-// watch has an allocation called unhealthy when it is not healthy in time.
+// watch marks an allocation as unhealthy when it is not healthy in time.
 func (f *Fleet) watch(a *Alloc) {
 	u := a.Group.Update
 	if u == nil || u.HealthCheck == HealthManual || u.HealthyDeadline <= 0 {
@@ -245,8 +245,8 @@ func (f *Fleet) progress(d *Deployment, g *DeploymentGroup) {
 	})
 }
 
-// held reports whether all canaries are healthy and wait for their promotion,
-// which no progress deadline ends.
+// held reports whether all canaries are healthy and wait for their promotion. No
+// progress deadline ends that wait.
 func (g *DeploymentGroup) held() bool { return g.unpromoted() && g.Healthy >= g.DesiredCanaries }
 
 func (f *Fleet) autoPromote(d *Deployment) {
@@ -275,8 +275,8 @@ func (f *Fleet) healthyCanaries(g *DeploymentGroup) int {
 	return n
 }
 
-// PromoteDeployment ends the canaries' wait. The error has code unavailable
-// when some of them have not been called healthy.
+// PromoteDeployment promotes the canaries. The error has code unavailable when
+// some of them are not marked as healthy.
 func (f *Fleet) PromoteDeployment(id string) error {
 	d, err := f.active(id)
 	if err != nil {
@@ -310,8 +310,8 @@ func (f *Fleet) promote(d *Deployment) {
 	f.evaluate(d.state, TriggerDeployment)
 }
 
-// FailDeployment ends a deployment as a person does: canaries go, and what was
-// replaced stays so, unless the update block asks for the former version.
+// FailDeployment ends a deployment as a person does. Canaries are stopped.
+// Instances that were replaced stay so, unless the update block asks to revert.
 func (f *Fleet) FailDeployment(id string) error {
 	d, err := f.active(id)
 	if err != nil {

@@ -12,9 +12,10 @@ const (
 	DrainCanceled = "canceled"
 )
 
-// DrainNode begins to empty a node, or ends that when d is nil; the node is then
-// eligible again if asked. Groups move as many instances at once as their
-// migrate block says, each next one when its forerunner's successor answers.
+// DrainNode begins to drain a node. A nil d ends the drain, and the node is then
+// eligible again if eligible is true. A group moves as many instances at once as
+// its migrate block says. The next instance moves when the replacement of one
+// before it answers.
 func (f *Fleet) DrainNode(id string, d *Drain, eligible bool) error {
 	n, err := f.Node(id)
 	if err != nil {
@@ -81,8 +82,8 @@ func (f *Fleet) migrate(a *Alloc) {
 	}
 }
 
-// drainOn has the next instances of a job leave the nodes that drain: as many as
-// may be away of the group's count.
+// drainOn moves the next instances of a job off the nodes that drain. It moves as
+// many as the group's migrate block allows to be away.
 func (f *Fleet) drainOn(j *jobState) {
 	draining := slices.ContainsFunc(j.allocs, func(a *Alloc) bool { return a.Current() && a.Node.Drain != nil })
 	if !draining || j.system() {

@@ -90,8 +90,8 @@ func (f *Fleet) Evaluate(id JobID) (*Evaluation, error) {
 	return f.evaluate(j, TriggerRegister), nil
 }
 
-// evaluate queues an evaluation. One that waits already answers for the new
-// one: whatever it looks at is read when its turn comes.
+// evaluate queues an evaluation. One that is queued already stands for the new
+// one, since it reads the job when its turn comes.
 func (f *Fleet) evaluate(j *jobState, trigger string) *Evaluation {
 	if j.pending != nil {
 		return j.pending
@@ -133,8 +133,8 @@ func (f *Fleet) evaluationChanged(e *Evaluation) {
 	})
 }
 
-// evaluateBlocked evaluates the jobs that wait for room, since there may be some. Each
-// one's blocked evaluation has its turn again, however often that happens.
+// evaluateBlocked evaluates the jobs that wait for room, since there may be room
+// now. The blocked evaluation of a job is used again each time.
 func (f *Fleet) evaluateBlocked() {
 	if len(f.blocked) == 0 || f.evaluatingBlocked {
 		return
@@ -155,7 +155,8 @@ func (f *Fleet) evaluateBlocked() {
 	})
 }
 
-// block keeps a job whose instances found no place, until there is room.
+// block keeps the evaluation of a job whose instances found no node, until there
+// is room.
 func (f *Fleet) block(j *jobState, e *Evaluation) {
 	switch {
 	case e == j.blocked:

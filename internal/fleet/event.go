@@ -12,7 +12,8 @@ const (
 	TopicNode       = "Node"
 )
 
-// Event tells that something has changed; what it is now is read by its key.
+// Event says that something has changed. Its key says what; readers read the
+// present value.
 type Event struct {
 	Topic, Type string
 	Key         string   // ID of the job, allocation, deployment, evaluation or node

@@ -94,11 +94,13 @@ const (
 // TableIndex is the index of the newest change in a table; 1 when there was none.
 func (f *Fleet) TableIndex(t Table) uint64 { return max(1, f.tables[t]) }
 
-// Touch tells of a change that is kept elsewhere and returns its index.
+// Touch publishes a change that is kept outside of the fleet, and returns its
+// index.
 func (f *Fleet) Touch(t Table) uint64 { return f.touch(t) }
 
-// Subscribe has changed called whenever an allocation has changed, or its node was lost
-// or has returned: before anybody else sees it.
+// Subscribe registers a function that is called whenever an allocation has
+// changed, or its node was lost or has returned. It is called before any reader
+// sees the change.
 func (f *Fleet) Subscribe(changed func(*Alloc)) { f.subscribers = append(f.subscribers, changed) }
 
 // touch begins a change of a table.
@@ -112,8 +114,8 @@ func (f *Fleet) touch(t Table) uint64 {
 // evenly between least and most. It is 50 to 300 ms otherwise, as measured.
 func (f *Fleet) SchedulerDelay(least, most time.Duration) { f.evalLeast, f.evalMost = least, most }
 
-// Behave says what the instances of a build do. It is asked at each placement,
-// and again for each instance that restarts.
+// Behave sets the behaviour of each build's instances. The function is called at
+// each placement, and again for each instance that restarts.
 func (f *Fleet) Behave(behave func(Build) Behaviour) { f.behave = behave }
 
 // Advance carries out everything that is due until now. A moment in the past is
@@ -139,8 +141,8 @@ func (f *Fleet) Next() (time.Time, bool) {
 	return f.due[0].at, true
 }
 
-// At has do called when the model reaches a moment, or at the next Advance when
-// it has passed: what people, pipelines and accidents do.
+// At calls do when the model reaches a time, or at the next Advance when the time
+// has passed. People, pipelines and faults use it.
 func (f *Fleet) At(when time.Time, do func()) {
 	f.serial++
 	heap.Push(&f.due, due{at: when, serial: f.serial, do: do})

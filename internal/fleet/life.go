@@ -73,7 +73,7 @@ func (f *Fleet) begin(a *Alloc, delay time.Duration) {
 	}
 }
 
-// inRun calls do after a while, unless the present run has ended by then.
+// inRun calls do after a time, unless the present run has ended before.
 func (f *Fleet) inRun(a *Alloc, d time.Duration, do func()) {
 	life := a.life
 	f.after(d, func() {
@@ -128,8 +128,8 @@ func (f *Fleet) finish(a *Alloc) {
 	f.evaluate(a.state, TriggerAllocUpdate)
 }
 
-// exit is the end of a run that nobody asked for: the client starts the tasks
-// again, or the allocation has failed.
+// exit ends a run that nobody asked to end: the client restarts the tasks, or the
+// allocation has failed.
 func (f *Fleet) exit(a *Alloc, code int, oom bool) {
 	if !a.Node.reachable {
 		return
@@ -179,7 +179,7 @@ func (r Reschedule) delay(failed int) time.Duration {
 	return d
 }
 
-// end is the client's last word on an allocation.
+// end ends an allocation with a client status.
 func (f *Fleet) end(a *Alloc, status string) {
 	if a.ended() {
 		return
@@ -190,8 +190,8 @@ func (f *Fleet) end(a *Alloc, status string) {
 	f.changed(a, "AllocationUpdated")
 }
 
-// stop is the scheduler's word. The tasks end a moment later; the room is free
-// at once, as Nomad counts it.
+// stop makes the scheduler stop an allocation. The tasks end a moment later. The
+// room is free at once, as in Nomad.
 func (f *Fleet) stop(a *Alloc, why string) {
 	a.Desired, a.Description = DesiredStop, why
 	f.leave(a)

@@ -96,8 +96,8 @@ func (f *Fleet) Node(id string) (*Node, error) {
 	return nil, api.Errorf(api.CodeNotFound, "node not found: %s", id)
 }
 
-// LoseNode has a node stop: its instances are gone at once, which Nomad knows
-// when heartbeats have been missing for 20 s.
+// LoseNode stops a node. Its instances are gone at once. Nomad notices after 20 s
+// without a heartbeat.
 func (f *Fleet) LoseNode(id string) error {
 	n, err := f.Node(id)
 	if err != nil || !n.reachable {
@@ -122,8 +122,8 @@ func (f *Fleet) nodeDown(n *Node) {
 	f.evaluateNode(n, TriggerNodeUpdate)
 }
 
-// ReturnNode has a lost node come back. What was lost in the meantime is not
-// started again; what Nomad has not yet given up runs on.
+// ReturnNode brings a lost node back. Allocations that Nomad has replaced are not
+// started again. The others run on.
 func (f *Fleet) ReturnNode(id string) error {
 	n, err := f.Node(id)
 	if err != nil || n.reachable {

@@ -14,8 +14,8 @@ import (
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
-// Nomad is the door for Oakum's components in the same process: it answers as
-// internal/nomad does for a real one, of the moment that the fleet has reached.
+// Nomad gives Oakum's components in the same process the interface of
+// internal/nomad. It answers from the fleet at its present time.
 type Nomad struct{ *Fleet }
 
 // twinPrefix begins the job ID of every twin of the sandbox.
@@ -178,12 +178,12 @@ func (n Nomad) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply
 	return err
 }
 
-// forms are the two forms of a job that a rollout moves between. Both are shared:
-// whoever registers one clones it.
+// forms are the former and the patched job of a rollout. Both are shared, so a
+// caller clones the one that it registers.
 type forms struct{ former, patched *Job }
 
-// forms decodes the former job and patches it, once for a rollout: a captured job
-// never changes, and each look asks.
+// forms decodes the former job and patches it. It does so once for each rollout,
+// since a captured job never changes and each look needs both.
 func (f *Fleet) forms(m rollout.Move) (forms, error) {
 	if known, ok := f.moves[m.Former]; ok {
 		return known, nil
@@ -207,8 +207,8 @@ func (j *Job) clone() *Job {
 	return &out
 }
 
-// heldUpdate is the update block under which instances are replaced and then
-// nothing moves. Its stagger tells two stages of one size apart.
+// heldUpdate is an update block under which Nomad replaces instances and then
+// waits. Its stagger makes two stages of the same size different jobs.
 func heldUpdate(parallel, canaries int, expect uint64) *Update {
 	return &Update{
 		Stagger:     time.Minute + time.Duration(expect)*time.Microsecond, //nolint:gosec // an index is far below the range

@@ -15,8 +15,8 @@ type Autoscaler struct {
 	Want   func(now time.Time, count int) int
 }
 
-// Autoscale begins to scale a group, until its job is gone. What Nomad refuses
-// because of an active deployment is tried again at the next turn.
+// Autoscale scales a group at intervals until its job is gone. When Nomad refuses
+// because of an active deployment, it tries again at the next interval.
 func (f *Fleet) Autoscale(s Autoscaler) {
 	f.every(s.Every, JobID{s.Target.Namespace, s.Target.Job}, func(j *Job) {
 		if g := j.Group(s.Target.Group); g != nil {
@@ -32,8 +32,8 @@ type Pipeline struct {
 	Next  func(now time.Time, present Job) Job
 }
 
-// Deliver begins to register a job, until it is gone. What Nomad refuses is what
-// a pipeline's run would fail with; the next one tries again.
+// Deliver registers a job at intervals until the job is gone. When Nomad refuses,
+// it tries again at the next interval.
 func (f *Fleet) Deliver(p Pipeline) {
 	f.every(p.Every, p.Job, func(j *Job) {
 		_, _ = f.Register(p.Next(f.now, *j), false, 0) // refused: the next turn

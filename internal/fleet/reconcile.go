@@ -18,7 +18,7 @@ const (
 	StopRescheduled = "alloc was rescheduled because it failed"
 )
 
-// situation is a group as an evaluation finds it.
+// situation is the state of a group when an evaluation begins.
 type situation struct {
 	job        *Job
 	group      *Group      // of job; nil when it has none of this name, or is stopped
@@ -62,7 +62,7 @@ type changes struct {
 	complete    bool      // the deployment has nothing left to do
 }
 
-// sorted is a group's allocations by what has to be done about them.
+// sorted holds a group's allocations by what the scheduler does with them.
 type sorted struct {
 	situation
 	state                          *DeploymentGroup // nil when there is none
@@ -151,9 +151,9 @@ func (s *sorted) retries(a *Alloc) bool {
 	return true
 }
 
-// shrink stops what is more than the group's count: failed ones first, then
-// those whose name a promoted canary has, those that move, and the highest
-// slots.
+// shrink stops the allocations beyond the group's count: first failed ones, then
+// those with the name of a promoted canary, then those that migrate, then the
+// highest slots.
 func (s *sorted) shrink() {
 	base, retry := s.rest, s.retry
 	if s.canarying {
@@ -191,8 +191,8 @@ func (s *sorted) shrink() {
 	s.rest, s.migrate, s.retry = without(s.rest, gone), without(s.migrate, gone), without(s.retry, gone)
 }
 
-// update tells what stays, what becomes the new version in place and what has to
-// be replaced.
+// update decides which allocations stay, which get the new version in place, and
+// which are replaced.
 func (s *sorted) update() {
 	for _, a := range s.rest {
 		switch {
@@ -214,7 +214,7 @@ func (s *sorted) update() {
 	s.out.total = len(s.destructive) + len(s.out.inPlace)
 }
 
-// canary places canaries beside what has to be replaced.
+// canary places canaries when allocations have to be replaced.
 func (s *sorted) canary() {
 	if !s.group.deploys(s.job.Type) {
 		return
@@ -251,8 +251,8 @@ func (s *sorted) canary() {
 	}
 }
 
-// limit is how many instances may be replaced now: max_parallel, less those of
-// the deployment that nobody has called healthy.
+// limit is how many instances may be replaced now: max_parallel, less the
+// deployment's instances that nobody has marked as healthy.
 func (s *sorted) limit() int {
 	if !s.group.deploys(s.job.Type) {
 		return len(s.destructive) + len(s.migrate)
@@ -270,10 +270,10 @@ func (s *sorted) limit() int {
 	return max(0, n)
 }
 
-// fill replaces what is lost or has failed, places what is missing, and replaces
-// what has another specification as far as the limit goes. Under a deployment
-// that is paused, has failed or waits for a promotion, only what was there is
-// kept up.
+// fill replaces lost and failed allocations, places missing ones, and replaces
+// those of another specification up to the limit. While the deployment is paused,
+// has failed or waits for a promotion, it only keeps up the number of instances
+// that there were.
 func (s *sorted) fill() {
 	open := !s.paused && !s.failed && !s.canarying
 	limit := s.limit()

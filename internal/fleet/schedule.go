@@ -143,8 +143,8 @@ func (f *Fleet) deployFor(j *jobState, in situation, out changes, d *Deployment)
 	return d
 }
 
-// becomes updates an allocation in place: it runs on, and its deployment has to
-// find it healthy again.
+// becomes updates an allocation in place. Its tasks go on, and its deployment has
+// to see it healthy again.
 func (f *Fleet) becomes(a *Alloc, v *Job, g *Group, deployment string) {
 	a.Job, a.Group = v, g
 	if deployment != "" && deployment != a.Deployment {
@@ -165,9 +165,10 @@ func (f *Fleet) counted(a *Alloc) {
 	}
 }
 
-// before is the version in which an instance comes back that dies while canaries
-// wait: that of the newest deployment that has none, unless the instance's own
-// is newer. It comes with that deployment's ID, if there is one.
+// before is the version of an instance that has died while canaries wait for
+// promotion: the version of the newest deployment without canaries, or the
+// instance's own version when that is newer. It also returns that deployment's ID,
+// if there is one.
 func (f *Fleet) before(j *jobState, p placement) (v *Job, deployment string) {
 	own := j.current
 	if p.previous != nil {

@@ -9,10 +9,9 @@ import (
 // reviewEvery is how often a harm that begins at a rate is looked at again.
 const reviewEvery = time.Minute
 
-// Load gives the instances of the fleet something to do. Which service of the
-// topology an allocation serves is told by the first of its group's services
-// that is one. It is called once, before or after jobs are registered. The error
-// has code invalid.
+// Load gives the instances of the fleet requests to serve. An allocation serves
+// the first of its group's services that is in the topology. Load is called once,
+// before or after jobs are registered. The error has code invalid.
 func (f *Fleet) Load(t load.Topology) error {
 	m, err := load.New(f.rng.Uint64(), f.now, t)
 	if err != nil {
@@ -27,8 +26,8 @@ func (f *Fleet) Load(t load.Topology) error {
 	return nil
 }
 
-// Loads is what the instances do; nil until Load was called. Readers leave it as
-// it is.
+// Loads is the load of the instances. It is nil before Load. Readers must not
+// change it.
 func (f *Fleet) Loads() *load.Model { return f.load }
 
 // Usage is what an allocation uses now: cores, and bytes of memory. It is false

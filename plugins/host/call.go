@@ -24,7 +24,7 @@ const (
 	answerMax = 1 << 20
 )
 
-// errHung is the cause of a context that the host itself let run out.
+// errHung is the cause of a context that ended by the host's own timeout.
 var errHung = errors.New("strategy did not answer in time")
 
 // describe asks for the description and refuses one that the host can't work with.
@@ -60,8 +60,8 @@ func advise(ctx context.Context, client v1.StrategyClient, view api.StrategyView
 	return wire.ToAdvice(m.GetAdvice()), nil
 }
 
-// errorOf reads the code of a failed call. A context that ended is told by its
-// cause, so that a hung plugin and a caller that left are not confused.
+// errorOf returns the error of a failed call with its code. When a context ended,
+// the context's cause distinguishes a plugin that hangs from a caller that left.
 func errorOf(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		if errors.Is(cause, errHung) {
@@ -89,8 +89,8 @@ func errorOf(ctx context.Context, err error) error {
 	}
 }
 
-// broken reports whether a failed call says that the process is of no more use,
-// rather than that the strategy had no advice or the caller left.
+// broken reports whether a failed call shows that the process can't be used any
+// more. It is false when the strategy had no advice, or the caller left.
 func broken(err error) bool {
 	return api.IsCode(err, api.CodeUnavailable) || api.IsCode(err, api.CodeTimeout)
 }

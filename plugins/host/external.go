@@ -59,8 +59,8 @@ func (e *external) try(ctx context.Context) error {
 	return err
 }
 
-// ensure answers with a running process, starting one unless the last failure
-// is too recent.
+// ensure returns a running process. It starts one unless the last failure is too
+// recent.
 func (e *external) ensure(ctx context.Context) (*process, error) {
 	e.start.Lock()
 	defer e.start.Unlock()
@@ -123,7 +123,7 @@ func (e *external) failed(err error) {
 	e.notBefore = time.Now().Add(pause)
 }
 
-// drop ends a process that is of no more use, once.
+// drop ends a process that can't be used any more, once.
 func (e *external) drop(p *process, why error) {
 	e.mu.Lock()
 	mine := e.process == p

@@ -1,15 +1,15 @@
 // Package host runs strategy plugins and asks them for advice. It owns their
-// processes. The built-in strategies are served in this process through the
-// same protocol, over a connection in memory.
+// processes. It serves the built-in strategies in this process, through the same
+// protocol over a connection in memory.
 //
-// Guarantees. A plugin that crashes, hangs, lies or is too new is an error of
-// the call that met it, within a deadline, and never more: the caller holds.
-// Its process is started again with the next call, with growing pauses. No
-// proposal leaves this package unchecked. A binary runs only while its checksum
-// is the pinned one, and sees nothing of the daemon's environment.
+// Guarantees. A plugin that crashes, hangs, gives invalid advice or speaks a newer
+// protocol causes an error of the call within a deadline, and nothing else; the
+// caller holds. The next call starts its process again, after pauses that grow. No
+// advice leaves this package unchecked. A binary runs only while its checksum is
+// the pinned one, and does not see the daemon's environment.
 //
-// Each external plugin has the goroutines of its go-plugin client, which end
-// with its process; Close waits for them.
+// Each external plugin has the goroutines of its go-plugin client. They end with
+// its process, and Close waits for them.
 package host
 
 import (
@@ -67,9 +67,9 @@ type strategy interface {
 	close() error
 }
 
-// New starts the built-in strategies and every configured plugin. A plugin that
-// doesn't start is no error: List tells, and the next call tries again. An
-// error means that the options themselves can't work.
+// New starts the built-in strategies and every configured plugin. It returns no
+// error when a plugin does not start: List shows the reason, and the next call
+// tries again. It returns an error when the options can't work.
 func New(ctx context.Context, o Options) (*Host, error) {
 	o.AdviseTimeout = cmp.Or(o.AdviseTimeout, adviseTimeout)
 	o.StartTimeout = cmp.Or(o.StartTimeout, startTimeout)

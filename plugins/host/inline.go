@@ -12,9 +12,8 @@ import (
 // builtins are the strategies of this binary.
 func builtins() []sdk.Strategy { return []sdk.Strategy{phased.Strategy{}, bluegreen.Strategy{}} }
 
-// Inline asks the built-in strategies themselves, without the protocol, for
-// whoever asks as often as a rehearsal does. What they propose is checked as a
-// Host checks it.
+// Inline asks the built-in strategies directly, without the protocol. A rehearsal
+// uses it, since it asks very often. Their advice is checked as a Host checks it.
 type Inline struct{ strategies map[string]sdk.Strategy }
 
 // NewInline returns the built-in strategies.

@@ -39,8 +39,8 @@ func launch(ctx context.Context, path string, checksum []byte, o Options, logger
 		return nil, api.PluginInfo{}, fmt.Errorf("make socket directory: %w", err)
 	}
 
-	// The process outlives this call; its own context is the one sure way to
-	// kill it at any moment, even while go-plugin holds its lock.
+	// The process outlives this call. A context of its own can kill it at any
+	// time, also while go-plugin holds its lock.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	cmd := exec.CommandContext(life, path)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", plugin.EnvUnixSocketDir + "=" + dir}

@@ -14,8 +14,8 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// shortestInterval keeps a slip such as "5ms" from hammering the systems that
-// are asked at each round.
+// shortestInterval is the least interval. A mistake such as "5ms" would overload
+// the systems that each round asks.
 const shortestInterval = 100 * time.Millisecond
 
 // check looks at the configuration as a whole.

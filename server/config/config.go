@@ -21,7 +21,7 @@ import (
 	"github.com/oakumhq/oakum/internal/simulator"
 )
 
-// Config is everything that an agent is told.
+// Config is the agent's configuration.
 type Config struct {
 	Dev     bool   // one server, in memory, everybody may do everything
 	Name    string // of the server, unique in the cluster and kept for its life
@@ -168,7 +168,8 @@ type Profiler struct {
 	Retention time.Duration // of the profile of a target that is gone
 }
 
-// shortestRetention keeps a profile over a redeployment.
+// shortestRetention is the least retention, so that a redeployment does not lose a
+// profile.
 const shortestRetention = time.Hour
 
 // longestMemory is how long traffic can be remembered by day.
@@ -201,7 +202,8 @@ type Log struct {
 	Format string
 }
 
-// Rules are asked one after the other; a caller gets what all that match give.
+// Rules are evaluated one after the other. A caller has the capabilities of all
+// that match.
 type Rules []AuthRule
 
 // defaults is what holds where no file says otherwise.
@@ -250,10 +252,11 @@ func newPrometheus() *Prometheus {
 	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: kpi.DefaultLabel, ScrapeInterval: judge.DefaultScrape}
 }
 
-// newVault has no address: whom the agent's secrets go to is said, not assumed.
+// newVault has no default address: a person must say to whom the agent sends its
+// secrets.
 func newVault() *Vault { return &Vault{ApprolePath: "approle"} }
 
-// derive fills in what follows from the rest.
+// derive sets the fields that follow from others.
 func (c *Config) derive(hostname func() (string, error)) {
 	if c.Name == "" {
 		if name, err := hostname(); err == nil { // else the check asks for a name

@@ -21,9 +21,8 @@ type Autopilot struct {
 	ServerStabilizationTime time.Duration
 }
 
-// defaultAutopilot never shrinks a cluster below three voters, and takes a
-// server for dead only after longer than a machine needs to be repaired by a
-// restart.
+// defaultAutopilot keeps at least three voters. It removes a silent server only
+// after longer than a restart takes.
 func defaultAutopilot() Autopilot {
 	return Autopilot{
 		CleanupDeadServers: true, DeadServerThreshold: time.Hour, LastContactThreshold: 2 * time.Second,

@@ -116,13 +116,13 @@ func toValue(claims map[string]any) (cty.Value, error) {
 	return value, nil
 }
 
-// checkRule finds what would keep a rule from ever working: another variable
-// than claims, a function that does not exist, a condition that is no yes or
-// no, a capability that does not exist.
+// checkRule finds the mistakes that keep a rule from working: a variable other
+// than claims, an unknown function, a condition that is no boolean, an unknown
+// capability.
 func (l *loader) checkRule(r AuthRule) {
 	path := "auth.rule." + r.Name
-	// Evaluating alone would not do: what comes after a condition that is not
-	// decided yet is not looked at.
+	// Evaluation alone does not find them all: it skips what follows a condition
+	// that is not decided yet.
 	diags := r.unknownNames()
 	value := cty.UnknownVal(cty.Bool)
 	if !diags.HasErrors() {

@@ -100,8 +100,8 @@ func (l *loader) tls(b *tlsBlock) {
 	})
 }
 
-// checkTLS holds that servers on different machines do not speak in the clear
-// unless somebody wrote down that they should.
+// checkTLS refuses a configuration in which servers on different machines would
+// communicate without TLS, unless insecure is set.
 func (l *loader) checkTLS() {
 	t := l.cfg.TLS
 	files := t.CAFile != "" || t.CertFile != "" || t.KeyFile != ""
@@ -163,8 +163,8 @@ func (l *loader) checkTLSHTTP(t TLS) {
 	}
 }
 
-// othersReachIt reports whether the servers' port is more than a single
-// server's on its own machine.
+// othersReachIt reports whether other machines, or other servers, can reach the
+// servers' port.
 func (l *loader) othersReachIt() bool {
 	c := l.cfg
 	if c.Dev {

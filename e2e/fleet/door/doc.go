@@ -1,3 +1,3 @@
-// Package door holds what the APIs of a served fleet have in common: the fleet
-// itself, which keeps time with the clock on the wall, and what may ail an API.
+// Package door holds what the APIs of a served fleet share: the fleet itself,
+// which follows the clock, and the faults of an API.
 package door

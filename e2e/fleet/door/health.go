@@ -15,7 +15,7 @@ const (
 	Datacenter = "dc1"
 )
 
-// Fault is what ails an API. The zero value is health.
+// Fault is a fault of an API. The zero value is none.
 type Fault struct {
 	Away bool          // connections break
 	Slow time.Duration // every answer takes so long
@@ -34,21 +34,21 @@ type Health struct {
 	fault Fault
 }
 
-// SetFault has something ail the API from now on.
+// SetFault sets the API's fault from now on.
 func (h *Health) SetFault(f Fault) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = f
 }
 
-// Fault is what ails the API now.
+// Fault returns the API's present fault.
 func (h *Health) Fault() Fault {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.fault
 }
 
-// Ailing breaks connections while the API is away, and answers late while it is
+// Ailing breaks connections while the API is away, and delays answers while it is
 // slow.
 func (h *Health) Ailing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -62,8 +62,8 @@ func (h *Health) Ailing(next http.Handler) http.Handler {
 	})
 }
 
-// Led has consistent and default reads, and writes, fail while there is no
-// leader. Stale reads go on.
+// Led refuses consistent reads, default reads and writes while there is no leader.
+// It lets stale reads pass.
 func (h *Health) Led(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if h.Fault().Stale > 0 && !r.URL.Query().Has("stale") {

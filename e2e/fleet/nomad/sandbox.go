@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	// measured is how often a client measures what its tasks use.
+	// measured is the interval in which a client measures what its tasks use.
 	measured = time.Second
 	// recently is the time over which a twin's rate is counted: shorter than the
 	// pause that the simulator makes after its warm-up, in which twins are asked as
@@ -265,8 +265,8 @@ func (s *Sandbox) files(a *fleet.Alloc, now time.Time) Files {
 	return out
 }
 
-// digest stands for that of an image, which has only a name here, or of one that
-// was baked.
+// digest stands for the digest of an image, which is only a name here, or of a
+// baked image.
 func (s *Sandbox) digest(name string) string {
 	if known := s.baked[name]; known != "" {
 		return known

@@ -208,7 +208,7 @@ func (p *Door) Querier(mint, maxt int64) (storage.Querier, error) {
 	return &querier{p: p, fault: p.Fault(), mint: mint, maxt: maxt}, nil
 }
 
-// partly is what an answer says while some instances are not scraped.
+// partly is the warning of an answer while some instances are not scraped.
 func partly() annotations.Annotations {
 	var a annotations.Annotations
 	a.Add(errors.New("some targets could not be asked"))

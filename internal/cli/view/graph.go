@@ -19,7 +19,7 @@ func listed(words []string) string {
 // sharedMax is how many services a server lists that share nodes with one.
 const sharedMax = 16
 
-// shared tells when the list may not be all.
+// shared says when the list may be incomplete.
 func shared(services []string) string {
 	if len(services) < sharedMax {
 		return strings.Join(services, " ")

@@ -47,7 +47,8 @@ func ReportsOf(r api.Rollout) []StageReport {
 	return reports
 }
 
-// ReportOfSimulation tells a simulation as if it were a stage.
+// ReportOfSimulation makes the report of a simulation in the form of a stage's
+// report.
 func ReportOfSimulation(r api.Rollout, s api.Simulation) StageReport {
 	kind := api.VerdictContinue // the stages judge again
 	if s.Impact.Negative {

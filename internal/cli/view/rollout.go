@@ -90,7 +90,7 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 	}
 }
 
-// doubtText tells why Oakum asked for an approval by itself, and how that ended.
+// doubtText says why Oakum asked for an approval, and how the doubt ended.
 func doubtText(r api.Rollout) string {
 	d := r.Decision.Doubt
 	switch {

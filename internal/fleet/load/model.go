@@ -276,7 +276,8 @@ func (m *Model) restretch(now time.Time, s *service) degradation {
 	return out
 }
 
-// inherited is what a service's calls do to its own requests.
+// inherited is the degradation of a service's requests by the services that it
+// calls.
 func (m *Model) inherited(s *service) degradation {
 	fine, quick, late := 1.0, 1.0, 0.0
 	for k, c := range s.Calls {

@@ -1,5 +1,5 @@
-// Package rules says which proposals of a strategy may be carried out at all.
-// It is pure: host and conformance suite ask the same questions.
+// Package rules checks whether the advice of a strategy may be carried out. It is
+// pure. The host and the conformance suite use the same checks.
 package rules
 
 import (
