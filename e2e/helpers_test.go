@@ -52,7 +52,7 @@ func withStack(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	code = m.Run()
-	fallen := running.Fallen()
+	fallen := running.Ended()
 	for name, words := range fallen {
 		fmt.Fprintf(os.Stderr, "%s ended by itself; the end of its log:\n%s\n", name, words)
 	}

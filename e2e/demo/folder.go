@@ -12,7 +12,7 @@ import (
 
 const (
 	// folderPrefix begins the names of folders that are locked while their story is
-	// told, bornPrefix those of folders that are about to be locked.
+	// reported, bornPrefix those of folders that are about to be locked.
 	folderPrefix, bornPrefix = "oakum-model-", "oakum-born-"
 	// folderRoom is what the servers of a story write, ten times over.
 	folderRoom = 64 << 20 // bytes

@@ -1,8 +1,8 @@
-// Command demo tells Oakum's story from nothing: on a fleet in memory, or, with
-// -real, on Nomad, Consul with its mesh, Vault, Prometheus and QEMU on loopback
-// with the example shop and its load; three real Oakum servers are beside it.
-// Each scene prints the command that shows the same, and checks that what it
-// tells is so.
+// Command demo shows Oakum's main job from nothing. It runs on a fleet in memory,
+// or, with -real, on Nomad, Consul with its mesh, Vault, Prometheus and QEMU on
+// loopback, with the example shop and its load. Three real Oakum servers run
+// beside it. Each scene prints the command that shows the same, and checks that
+// its own sentences are true.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	var g ground = &modelled{}
+	var g setting = &modelled{}
 	if *onReal {
 		g = &realStack{}
 	}
@@ -43,42 +43,42 @@ func main() {
 	}
 }
 
-// teller narrates, and holds what the scenes need.
-type teller struct {
+// narrator narrates, and holds what the scenes need.
+type narrator struct {
 	began    time.Time
 	root     string
-	ground   ground
+	setting  setting
 	cluster  *daemon.Cluster
 	patches  map[string]string // paths by name
 	pipeline string            // identity token
 	manager  string            // identity token
 }
 
-// ground is what the story is told on.
-type ground interface {
+// setting is the fleet on which the demo runs.
+type setting interface {
 	// Open brings the fleet up and says how the servers reach it.
-	Open(ctx context.Context, t *teller) (daemon.Options, stack.Env, error)
+	Open(ctx context.Context, t *narrator) (daemon.Options, stack.Env, error)
 	// Policy is the file below examples that says how the fleet is patched.
 	Policy() string
 	// Scenes are the parts of the story in their order.
-	Scenes(t *teller) []scene
+	Scenes(t *narrator) []scene
 	// Graph are the commands that show who depends on whom.
 	Graph() [][]string
 	// Tokens are those of the pipeline and of a release manager.
 	Tokens(ctx context.Context) (pipeline, manager string, err error)
 	// Close takes everything down.
-	Close(ctx context.Context, t *teller) error
+	Close(ctx context.Context, t *narrator) error
 }
 
-func run(ctx context.Context, g ground, only string, keep bool) (err error) {
-	t := &teller{began: time.Now(), ground: g}
+func run(ctx context.Context, g setting, only string, keep bool) (err error) {
+	t := &narrator{began: time.Now(), setting: g}
 	if t.root, err = stack.RepositoryRoot(); err != nil {
 		return err
 	}
 	if err := known(only, g.Scenes(t)); err != nil {
 		return err
 	}
-	err = t.tell(ctx, only, keep)
+	err = t.narrate(ctx, only, keep)
 	if err != nil && ctx.Err() != nil {
 		err = errors.New("interrupted") // whatever broke off, it was for that
 	}
@@ -90,9 +90,9 @@ func run(ctx context.Context, g ground, only string, keep bool) (err error) {
 	return errors.Join(err, g.Close(ctx, t))
 }
 
-// tell tells the story; what it has opened of the ground stays open.
-func (t *teller) tell(ctx context.Context, only string, keep bool) (err error) {
-	options, env, err := t.ground.Open(ctx, t)
+// narrate opens the setting and plays the scenes. With keep it then waits for ctx.
+func (t *narrator) narrate(ctx context.Context, only string, keep bool) (err error) {
+	options, env, err := t.setting.Open(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (t *teller) tell(ctx context.Context, only string, keep bool) (err error) {
 }
 
 // played starts the servers and tells the scenes.
-func (t *teller) played(ctx context.Context, o daemon.Options, env stack.Env, only string) error {
+func (t *narrator) played(ctx context.Context, o daemon.Options, env stack.Env, only string) error {
 	if err := t.open(ctx, o, env); err != nil {
 		return err
 	}
@@ -127,7 +127,7 @@ func (t *teller) played(ctx context.Context, o daemon.Options, env stack.Env, on
 }
 
 // more names the commands that show what the story did not.
-func (t *teller) more(keep bool) {
+func (t *narrator) more(keep bool) {
 	t.chapter("To see more")
 	if keep {
 		t.say("Everything runs until Ctrl-C. In another terminal:")
@@ -148,12 +148,12 @@ func (t *teller) more(keep bool) {
 }
 
 // open starts three Oakum servers beside the fleet.
-func (t *teller) open(ctx context.Context, o daemon.Options, env stack.Env) (err error) {
+func (t *narrator) open(ctx context.Context, o daemon.Options, env stack.Env) (err error) {
 	o.Binary, o.Servers = filepath.Join(t.root, "bin", "oakum"), 3
 	if t.cluster, err = daemon.Start(ctx, env, o); err != nil {
 		return err
 	}
-	if t.pipeline, t.manager, err = t.ground.Tokens(ctx); err != nil {
+	if t.pipeline, t.manager, err = t.setting.Tokens(ctx); err != nil {
 		return err
 	}
 	t.say("A caller without a token is turned away:")
@@ -169,17 +169,17 @@ func (t *teller) open(ctx context.Context, o daemon.Options, env stack.Env) (err
 	if err := t.show(ctx, t.manager, "operator", "raft", "list-peers"); err != nil {
 		return err
 	}
-	return t.show(ctx, t.pipeline, "policy", "apply", filepath.Join(t.root, "examples", t.ground.Policy()))
+	return t.show(ctx, t.pipeline, "policy", "apply", filepath.Join(t.root, "examples", t.setting.Policy()))
 }
 
 // chapter begins a part of the story.
-func (t *teller) chapter(title string) {
+func (t *narrator) chapter(title string) {
 	fmt.Printf("\n━━ %s  [%s]\n", title, time.Since(t.began).Round(time.Second))
 }
 
-func (t *teller) say(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
+func (t *narrator) say(format string, args ...any) { fmt.Printf("  "+format+"\n", args...) }
 
-func (t *teller) quote(text string) {
+func (t *narrator) quote(text string) {
 	for line := range strings.Lines(strings.TrimRight(text, "\n")) {
 		fmt.Print("  │ " + line)
 	}
@@ -187,7 +187,7 @@ func (t *teller) quote(text string) {
 }
 
 // show prints a command as the reader would type it, and what it answers.
-func (t *teller) show(ctx context.Context, token string, args ...string) error {
+func (t *narrator) show(ctx context.Context, token string, args ...string) error {
 	t.say("$ oakum %s", t.typed(args))
 	res := t.cluster.Oakum(ctx, token, args...)
 	t.quote(res.Stdout + res.Stderr)
@@ -197,7 +197,7 @@ func (t *teller) show(ctx context.Context, token string, args ...string) error {
 	return nil
 }
 
-func (t *teller) typed(args []string) string {
+func (t *narrator) typed(args []string) string {
 	return strings.ReplaceAll(strings.Join(args, " "), t.root+"/", "")
 }
 

@@ -22,8 +22,8 @@ type modelled struct {
 	served *fleet.Served
 }
 
-// Open founds the fleet and serves it.
-func (m *modelled) Open(ctx context.Context, t *teller) (o daemon.Options, env stack.Env, err error) {
+// Open makes the fleet and serves it.
+func (m *modelled) Open(ctx context.Context, t *narrator) (o daemon.Options, env stack.Env, err error) {
 	t.chapter("A fleet in memory: forty services, two hundred instances, four of them virtual machines")
 	t.say("This fleet is a model: it answers as Nomad, Consul and Prometheus would, and no machine is behind it.")
 	t.say("Oakum is the real one, and can't tell. `make demo-real` tells the same story on the real ones.")
@@ -71,7 +71,7 @@ func examplePatches(root string) (map[string]string, error) {
 func (m *modelled) Policy() string { return "fleets/shop-policy.hcl" }
 
 // Scenes begin with what needs no baseline, which is learned meanwhile.
-func (m *modelled) Scenes(t *teller) []scene {
+func (m *modelled) Scenes(t *narrator) []scene {
 	return []scene{{"graph", t.graph}, {"tried", t.tried}, {"load", t.load}, {"good", t.good}, {"leader", t.leader}}
 }
 
@@ -88,7 +88,7 @@ func (m *modelled) Tokens(context.Context) (pipeline, manager string, err error)
 }
 
 // Close ends the fleet.
-func (m *modelled) Close(context.Context, *teller) error {
+func (m *modelled) Close(context.Context, *narrator) error {
 	if m.served == nil {
 		return m.folder.remove()
 	}

@@ -26,7 +26,7 @@ type realStack struct {
 }
 
 // Open brings up the stack and the shop.
-func (r *realStack) Open(ctx context.Context, t *teller) (o daemon.Options, env stack.Env, err error) {
+func (r *realStack) Open(ctx context.Context, t *narrator) (o daemon.Options, env stack.Env, err error) {
 	if r.dir, err = os.MkdirTemp("", "oakum-demo-"); err != nil {
 		return o, env, fmt.Errorf("make a folder: %w", err)
 	}
@@ -47,7 +47,7 @@ func (r *realStack) Open(ctx context.Context, t *teller) (o daemon.Options, env 
 	return daemon.Options{Dir: filepath.Join(r.dir, "oakum"), Host: daemon.Loopback(r.stack.Offset()), Paces: paces}, r.env, nil
 }
 
-func (r *realStack) openShop(ctx context.Context, t *teller) error {
+func (r *realStack) openShop(ctx context.Context, t *narrator) error {
 	t.chapter("A shop to patch: six services in Consul's mesh, ten instances of catalog, three VMs of store")
 	shop, err := deploy.FromVariables(func(name string) string { return r.env.Map()[name] }, t.root)
 	if err != nil {
@@ -67,7 +67,7 @@ func (r *realStack) openShop(ctx context.Context, t *teller) error {
 func (r *realStack) Policy() string { return "policies/shop.hcl" }
 
 // Scenes follow each other: two cores carry one simulation at a time.
-func (r *realStack) Scenes(t *teller) []scene {
+func (r *realStack) Scenes(t *narrator) []scene {
 	return []scene{
 		{"graph", t.graph}, {"good", t.good}, {"green", t.green}, {"rejected", t.rejected}, {"load", t.load}, {"leader", t.leader},
 	}
@@ -88,7 +88,7 @@ func (r *realStack) Tokens(ctx context.Context) (pipeline, manager string, err e
 }
 
 // Close ends the stack.
-func (r *realStack) Close(ctx context.Context, t *teller) error {
+func (r *realStack) Close(ctx context.Context, t *narrator) error {
 	var err error
 	if r.stack != nil {
 		t.chapter("Taking everything down")

@@ -20,11 +20,11 @@ import (
 // a scene takes the time that its machine needs.
 const patience = 5 * time.Minute
 
-// tellEvery is how long a person hears nothing while something is waited for.
-const tellEvery = 10 * time.Second
+// reportEvery is how often the narrator reports while it waits.
+const reportEvery = 10 * time.Second
 
-func (t *teller) scenes(ctx context.Context, only string) error {
-	for _, s := range t.ground.Scenes(t) {
+func (t *narrator) scenes(ctx context.Context, only string) error {
+	for _, s := range t.setting.Scenes(t) {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
 		}
@@ -60,7 +60,7 @@ type scene struct {
 const confirmedEdges = 7
 
 // graph waits until traffic has confirmed who depends on whom, and shows it.
-func (t *teller) graph(ctx context.Context) error {
+func (t *narrator) graph(ctx context.Context) error {
 	t.chapter("Who depends on whom: declared, allowed and observed")
 	cl, err := t.cluster.Client(t.pipeline)
 	if err != nil {
@@ -82,7 +82,7 @@ func (t *teller) graph(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, args := range t.ground.Graph() {
+	for _, args := range t.setting.Graph() {
 		if err := t.show(ctx, t.pipeline, args...); err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (t *teller) graph(ctx context.Context) error {
 }
 
 // healthy waits until the leader has heard of every server for long enough.
-func (t *teller) healthy(ctx context.Context) error {
+func (t *narrator) healthy(ctx context.Context) error {
 	cl, err := t.cluster.Client(t.manager)
 	if err != nil {
 		return err
@@ -113,7 +113,7 @@ func (t *teller) healthy(ctx context.Context) error {
 
 // tried sends two patches at once, of targets that don't touch each other: one
 // that the sandbox condemns, and one that goes blue/green meanwhile.
-func (t *teller) tried(ctx context.Context) error {
+func (t *narrator) tried(ctx context.Context) error {
 	t.chapter("Two patches at once: the sandbox condemns one, the other goes blue/green meanwhile")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -138,7 +138,7 @@ func (t *teller) tried(ctx context.Context) error {
 	return group.Wait()
 }
 
-func (t *teller) good(ctx context.Context) error {
+func (t *narrator) good(ctx context.Context) error {
 	t.chapter("A good patch for a critical target: sandbox, then 10, 50, 100 %")
 	t.say("store is a group of VMs that everything needs in the end, so its patch is tried on twins and goes in stages.")
 	if err := t.learned(ctx, "store"); err != nil {
@@ -149,13 +149,13 @@ func (t *teller) good(ctx context.Context) error {
 
 // learned waits until Oakum knows what is usual of a target: when all of its
 // instances are patched, there is nothing else to hold them against.
-func (t *teller) learned(ctx context.Context, job string) error {
+func (t *narrator) learned(ctx context.Context, job string) error {
 	cl, err := t.cluster.Client(t.pipeline)
 	if err != nil {
 		return err
 	}
 	judged := []string{api.KPIErrorRate, api.KPILatencyP99, api.KPICPU}
-	told := time.Now()
+	reported := time.Now()
 	return poll(ctx, "it is known what is usual of "+job, func() (uint64, bool, error) {
 		profile, _, err := cl.Profile(ctx, api.TargetRef{Namespace: "default", Job: job, Group: job}, client.Query{})
 		if err != nil {
@@ -174,31 +174,31 @@ func (t *teller) learned(ctx context.Context, job string) error {
 				unknown = append(unknown, fmt.Sprintf("%s (%d samples)", name, profile.KPIs[at].Samples))
 			}
 		}
-		if len(unknown) > 0 && time.Since(told) > tellEvery {
-			told = time.Now()
+		if len(unknown) > 0 && time.Since(reported) > reportEvery {
+			reported = time.Now()
 			t.say("  [%s] %-8s learning what is usual of %s", time.Since(t.began).Round(time.Second), job, strings.Join(unknown, ", "))
 		}
 		return samples, len(unknown) == 0, nil
 	})
 }
 
-func (t *teller) green(ctx context.Context) error {
+func (t *narrator) green(ctx context.Context) error {
 	t.chapter("A patch for a target that nobody else needs: blue/green")
 	return t.submit(ctx, "cart-2.0.hcl", api.RolloutComplete)
 }
 
-func (t *teller) rejected(ctx context.Context) error {
+func (t *narrator) rejected(ctx context.Context) error {
 	t.chapter("A bad patch: the sandbox condemns it, no instance is touched")
 	return t.submit(ctx, "store-1.2.hcl", api.RolloutRejected)
 }
 
-func (t *teller) load(ctx context.Context) error {
+func (t *narrator) load(ctx context.Context) error {
 	t.chapter("A patch that misbehaves only under production's load: rolled back at the first stage")
 	return t.submit(ctx, "store-1.3.hcl", api.RolloutRolledBack)
 }
 
 // leader kills the leading server in the middle of a rollout of ten instances.
-func (t *teller) leader(ctx context.Context) error {
+func (t *narrator) leader(ctx context.Context) error {
 	t.chapter("The leader is killed in mid-rollout")
 	id, err := t.start(ctx, "catalog-2.0.hcl")
 	if err != nil {
@@ -234,7 +234,7 @@ func (t *teller) leader(ctx context.Context) error {
 }
 
 // submit sends a patch as the pipeline does and follows it to its end.
-func (t *teller) submit(ctx context.Context, file string, want api.RolloutStatus) error {
+func (t *narrator) submit(ctx context.Context, file string, want api.RolloutStatus) error {
 	id, err := t.start(ctx, file)
 	if err != nil {
 		return err
@@ -251,7 +251,7 @@ func (t *teller) submit(ctx context.Context, file string, want api.RolloutStatus
 	return nil
 }
 
-func (t *teller) start(ctx context.Context, file string) (string, error) {
+func (t *narrator) start(ctx context.Context, file string) (string, error) {
 	path, ok := t.patches[strings.TrimSuffix(file, ".hcl")]
 	if !ok {
 		return "", fmt.Errorf("no example patch %s", file)
@@ -279,7 +279,7 @@ func (t *teller) start(ctx context.Context, file string) (string, error) {
 }
 
 // follow prints each change of a rollout until it ends; look sees each state.
-func (t *teller) follow(ctx context.Context, id string, want api.RolloutStatus, look func(api.Rollout) error) (api.Rollout, error) {
+func (t *narrator) follow(ctx context.Context, id string, want api.RolloutStatus, look func(api.Rollout) error) (api.Rollout, error) {
 	var last string
 	var r api.Rollout
 	err := poll(ctx, "rollout "+id+" ends", func() (uint64, bool, error) {

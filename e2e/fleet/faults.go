@@ -118,8 +118,8 @@ func (n Nodes) names() []string {
 	return out
 }
 
-// befall schedules the faults of nodes and jobs in a fleet that starts now.
-func (d *Description) befall(f *fleet.Fleet) error {
+// scheduleFaults schedules the faults of nodes and jobs in a fleet that starts now.
+func (d *Description) scheduleFaults(f *fleet.Fleet) error {
 	for i := range d.Faults {
 		b := &d.Faults[i]
 		var err error
@@ -222,9 +222,9 @@ func (b *Fault) deliver(f *fleet.Fleet, services []Service) error {
 	return nil
 }
 
-// ail schedules the faults of APIs. The caller holds the model's lock at the start
+// scheduleAPIFaults schedules the faults of APIs. The caller holds the model's lock at the start
 // of the fleet. Where two faults of a kind overlap, the first end ends both.
-func (d *Description) ail(f *fleet.Fleet, apis Health) {
+func (d *Description) scheduleAPIFaults(f *fleet.Fleet, apis Health) {
 	for i := range d.Faults {
 		b := &d.Faults[i]
 		health, ok := apis[b.API]

@@ -138,7 +138,9 @@ fault "api-stale" {
 		sandbox := nomad.NewSandbox(m)
 		defer sandbox.Close()
 		jobs, services := nomad.New(m, sandbox), consul.New(m)
-		m.Update(func(f *fleet.Fleet) { d.ail(f, Health{"nomad": &jobs.Health, "consul": &services.Health}) })
+		m.Update(func(f *fleet.Fleet) {
+			d.scheduleAPIFaults(f, Health{"nomad": &jobs.Health, "consul": &services.Health})
+		})
 		began := time.Now()
 		// ask asks at a moment: the status, 0 when the connection breaks, what
 		// Nomad says of its leader, and how long it took.

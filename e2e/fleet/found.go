@@ -51,7 +51,7 @@ func (d *Description) Found(now time.Time) (*fleet.Fleet, error) {
 			return nil, fmt.Errorf("register service %s: %w", d.Services[i].Name, err)
 		}
 	}
-	if err := d.befall(f); err != nil {
+	if err := d.scheduleFaults(f); err != nil {
 		return nil, err
 	}
 	return f, nil

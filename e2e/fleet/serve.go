@@ -66,18 +66,18 @@ type Options struct {
 	Scrape   time.Duration                // interval, as for prometheus.New
 	Work     func(fleet.Build) nomad.Work // as Sandbox.Work
 	Mesh     func(*mesh.Mesh)             // prepares Consul's state
-	// Ail schedules faults of the APIs. It is called with the model's lock held.
-	Ail func(*fleet.Fleet, Health)
+	// APIFaults schedules faults of the APIs. It is called with the model's lock held.
+	APIFaults func(*fleet.Fleet, Health)
 }
 
-// Serve founds the fleet of a description and serves it until Close. Its
+// Serve makes the fleet of a description and serves it until Close. Its
 // instances are placed from now on. Identity tokens are made for audience.
 func Serve(ctx context.Context, d *Description, at Addresses, audience string) (*Served, error) {
 	f, err := d.Found(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return ServeFleet(ctx, f, Options{At: at, Audience: audience, Scrape: scrapeInterval, Work: d.work, Mesh: d.intend, Ail: d.ail})
+	return ServeFleet(ctx, f, Options{At: at, Audience: audience, Scrape: scrapeInterval, Work: d.work, Mesh: d.intend, APIFaults: d.scheduleAPIFaults})
 }
 
 // ServeFleet serves a fleet until Close. Nobody else may use it from now on.
@@ -91,9 +91,9 @@ func ServeFleet(ctx context.Context, f *fleet.Fleet, o Options) (*Served, error)
 		s.Consul.Mesh(o.Mesh)
 	}
 	jobs, metrics := nomad.New(s.Model, s.sandbox), prometheus.New(s.Model, o.Scrape)
-	if o.Ail != nil {
+	if o.APIFaults != nil {
 		s.Model.Update(func(f *fleet.Fleet) {
-			o.Ail(f, Health{"nomad": &jobs.Health, "consul": &s.Consul.Health, "prometheus": &metrics.Health})
+			o.APIFaults(f, Health{"nomad": &jobs.Health, "consul": &s.Consul.Health, "prometheus": &metrics.Health})
 		})
 	}
 	s.group.Go(func() { s.Model.Run(ctx) })

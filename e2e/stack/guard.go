@@ -25,7 +25,8 @@ func (s *Stack) guard() error {
 	return nil
 }
 
-// Guard takes the stack in dir down when whoever holds the other end of in is over.
+// Guard takes the stack in dir down when the process that holds the other end of
+// in ends.
 func Guard(ctx context.Context, dir string, in io.Reader) error {
 	if _, err := io.Copy(io.Discard, in); err != nil {
 		return fmt.Errorf("guard stack: %w", err)

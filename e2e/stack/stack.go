@@ -235,9 +235,9 @@ func (s *Stack) Running(name string) (pid int, running bool) {
 	return p.PID, true
 }
 
-// Fallen tells of the components that nobody stopped and that run no more: the
-// end of each one's log, by name.
-func (s *Stack) Fallen() map[string]string {
+// Ended lists the components that have ended although nobody stopped them, with
+// the end of each one's log.
+func (s *Stack) Ended() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fallen := map[string]string{}

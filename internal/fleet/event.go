@@ -32,7 +32,7 @@ type eventLog struct {
 // KeepNoEvents saves the memory of events that nobody will ask for.
 func (f *Fleet) KeepNoEvents() { f.events = eventLog{off: true} }
 
-// event tells of the newest change.
+// event publishes the newest change.
 func (f *Fleet) event(e Event) {
 	l := &f.events
 	if l.off {

@@ -167,7 +167,7 @@ func (f *Fleet) SetEligibility(id string, eligible bool) error {
 	return nil
 }
 
-// nodeChanged stamps a node and tells of it.
+// nodeChanged sets a node's modify index and publishes an event about it.
 func (f *Fleet) nodeChanged(n *Node, what string) {
 	n.ModifyIndex = f.touch(TableNodes)
 	f.event(Event{Topic: TopicNode, Type: what, Key: n.ID})

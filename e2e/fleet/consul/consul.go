@@ -46,7 +46,7 @@ type Door struct {
 // internal/consul uses, and a few that people look at.
 func New(m *door.Model) *Door {
 	c := &Door{mux: http.NewServeMux(), model: m, probes: map[string]*probe{}}
-	c.handler = c.Ailing(inDatacenter(c.Led(c.mux)))
+	c.handler = c.WithFault(inDatacenter(c.Led(c.mux)))
 	m.Update(func(f *fleet.Fleet) { c.mesh = mesh.New(f) })
 	c.catalogRoutes()
 	c.entryRoutes()

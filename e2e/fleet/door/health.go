@@ -48,9 +48,9 @@ func (h *Health) Fault() Fault {
 	return h.fault
 }
 
-// Ailing breaks connections while the API is away, and delays answers while it is
+// WithFault breaks connections while the API is away, and delays answers while it is
 // slow.
-func (h *Health) Ailing(next http.Handler) http.Handler {
+func (h *Health) WithFault(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fault := h.Fault()
 		if fault.Away {

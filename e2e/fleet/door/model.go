@@ -46,7 +46,7 @@ func (m *Model) Update(change func(*fleet.Fleet)) {
 	m.follow()
 }
 
-// follow tells of a change. The caller holds the lock.
+// follow publishes a change. The caller holds the lock.
 func (m *Model) follow() {
 	for _, do := range m.after {
 		do(m.fleet)

@@ -50,7 +50,7 @@ func New(m *door.Model, s *Sandbox) *Door {
 		"default": {Name: "default", Description: "Default shared namespace"},
 	}}
 	n.routes()
-	n.handler = n.Ailing(n.Led(n.mux))
+	n.handler = n.WithFault(n.Led(n.mux))
 	return n
 }
 

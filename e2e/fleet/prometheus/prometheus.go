@@ -58,7 +58,7 @@ func New(m *door.Model, every time.Duration) *Door {
 		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 	})}
 	mux := http.NewServeMux()
-	p.handler = p.Ailing(mux)
+	p.handler = p.WithFault(mux)
 	mux.HandleFunc("/api/v1/query", p.instant)
 	mux.HandleFunc("/api/v1/query_range", p.span)
 	mux.HandleFunc("GET /api/v1/status/buildinfo", func(w http.ResponseWriter, _ *http.Request) {

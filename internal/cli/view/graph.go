@@ -56,7 +56,7 @@ func Impact(w io.Writer, i api.GraphImpact) {
 	t.Print(w, "  ")
 }
 
-// Findings shows what somebody should look at in the graph.
+// Findings shows what a person should look at in the graph.
 func Findings(w io.Writer, g api.GraphFindings) {
 	if len(g.Findings) == 0 {
 		fmt.Fprintln(w, "There is nothing to look at.")

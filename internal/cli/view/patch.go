@@ -78,7 +78,7 @@ func failing(sources []api.SourceStatus) string {
 	return strings.Join(words, "; ")
 }
 
-// inDoubt tells of how many targets an approval is asked for because of what is
+// inDoubt says for how many targets Oakum asks for an approval because sources are
 // missing.
 func inDoubt(p api.Plan) string {
 	n := 0

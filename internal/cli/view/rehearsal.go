@@ -34,7 +34,7 @@ func Rehearsal(w io.Writer, r api.Rehearsal) {
 	}
 }
 
-// harmless tells of a patch that does no harm.
+// harmless shows the plays of a patch that does no harm.
 func harmless(w io.Writer, r api.Rehearsal) {
 	fmt.Fprintln(w, "\nA harmless patch (times since it begins, median / 90 %):")
 	t := NewTable("Wave", "Targets", "Instances", "Starts", "Ends", "Waits for")
@@ -70,7 +70,7 @@ func harmless(w io.Writer, r api.Rehearsal) {
 	}
 }
 
-// bad tells of patches that do harm.
+// bad shows the plays of patches that do harm.
 func bad(w io.Writer, r api.Rehearsal) {
 	fmt.Fprintln(w, "\nA bad patch, and what it reaches (median / 90 %):")
 	t := NewTable("Patch", "Turned back", "Unnoticed", "After", "Targets", "Instances", "Requests", "Because")
