@@ -15,10 +15,10 @@ const intentLong = 15 * time.Minute
 
 func rolloutAudit(e *env) *command {
 	c := newCommand("operator rollout-audit", none(), "List effects whose outcome is not known", `
-Lists what Oakum announced in its log that it would do to the world and whose
-outcome is not there yet: which rollout, what, since when, announced by which
-server in which term, and what is in its way. A new leader verifies each of them
-before it does anything.
+Lists open effects: changes that Oakum has announced in its log, and whose outcome
+is not recorded yet. Each line names the rollout, the effect, its age, the server
+and the term that announced it, and what prevents its end. A new leader verifies
+each of them before it changes anything.
 
 The exit code is 2 when one is older than -older-than.`).remote().reads().prints()
 	old := c.flags.Duration("older-than", intentLong, "The `time` after which an open effect is too old.")

@@ -1,9 +1,9 @@
-// Package discover finds the addresses of other servers: as they are written,
-// by DNS, or by a provider such as Consul. It asks anew each time, because what
-// the names stand for changes while a cluster grows.
+// Package discover finds the addresses of other servers: they are given as
+// addresses, as DNS names, or by a provider such as Consul. It looks them up again
+// at each call, since the names stand for other addresses while a cluster grows.
 //
-// It takes no decision: who of those that it finds belongs to a cluster is for
-// the asker to find out.
+// It decides nothing. The caller finds out which of the servers belong to its
+// cluster.
 package discover
 
 import (
@@ -27,16 +27,16 @@ const (
 	// second server after five seconds. A server that bootstraps a cluster must not
 	// decide from answers that are older than some seconds.
 	lookupTimeout = 5 * time.Second
-	// maxServers bounds what one attempt goes through. A cluster has seven
-	// servers at the very most; a name that stands for many more is a mistake.
+	// maxServers bounds the addresses of one call. A cluster has at most seven
+	// servers, so a name with many more addresses is a mistake.
 	maxServers = 64
 )
 
-// Server is one that was found.
+// Server is a server that was found.
 type Server struct {
 	Address string // host:port
-	// Member says that the source knows it to belong to a cluster already,
-	// whether it answers or not.
+	// Member says that the provider knows the server as a member of a cluster,
+	// whether the server answers or not.
 	Member bool
 }
 
@@ -44,7 +44,7 @@ type Server struct {
 // entry, without the provider's name.
 type Provider func(ctx context.Context, args map[string]string) ([]Server, error)
 
-// Resolver is what is asked of DNS; *net.Resolver is one.
+// Resolver makes DNS lookups; *net.Resolver is one.
 type Resolver interface {
 	LookupHost(ctx context.Context, host string) ([]string, error)
 	LookupSRV(ctx context.Context, service, proto, name string) (string, []*net.SRV, error)
@@ -160,10 +160,10 @@ func (e entry) withProvider() (entry, error) {
 	return e, nil
 }
 
-// Find asks for every entry at once and returns each address once, sorted. With
-// an error it still returns what the other entries stand for; what is missing
-// then is not known not to be there. A name that does not exist is no error: it
-// stands for nobody yet.
+// Find looks up every entry at once and returns each address once, sorted. With an
+// error it returns the addresses of the other entries; the failed entries may have
+// further ones. A name that does not exist is no error, since it may get addresses
+// later.
 func (f *Finder) Find(ctx context.Context) ([]Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()

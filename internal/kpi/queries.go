@@ -118,7 +118,7 @@ func (q Queries) own(spec api.KPISpec) OwnQuery {
 	return own
 }
 
-// way is by which question a KPI is read.
+// way is the kind of question by which a KPI is read.
 type way int
 
 const (

@@ -99,7 +99,7 @@ func (r Reading) gauges(known Catalogue, ref api.TargetRef, ids []string) []Samp
 	return out
 }
 
-// used is what an allocation's statistics said last.
+// used is what an allocation's statistics said in the last round.
 type used struct {
 	at       time.Time
 	restarts int
