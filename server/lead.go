@@ -36,7 +36,7 @@ func (s *Server) lead(ctx context.Context) error {
 		s.log.Warn("remove twins of an earlier term", "error", err)
 	}
 	reader := kpi.NewReader(s.metrics(), usage{s.adapters.nomad}, kpiQueries(s.cfg))
-	baselines := profiler.Restore(s.store.Profiles(), s.cfg.Intervals.Profiler, s.log)
+	baselines := profiler.RestoreLater(s.store.Profiles, s.cfg.Intervals.Profiler, s.log)
 	prof := profiler.New(s.profilerOptions(reader, baselines))
 	options, err := s.mapperOptions()
 	if err != nil {

@@ -46,19 +46,37 @@ func Restore(recorded []api.Profile, interval time.Duration, log *slog.Logger) *
 		log = slog.New(slog.DiscardHandler)
 	}
 	b := &Baselines{log: log, interval: interval, targets: map[api.TargetRef]*target{}, resting: map[api.TargetRef]time.Time{}}
+	b.take(recorded)
+	return b
+}
+
+// RestoreLater is Restore for a leader that has rollouts to go on with: twenty thousand
+// profiles take ten seconds. It returns at once. Whoever asks the baselines, or has
+// them learn, waits until all records were read, and never sees a part of them.
+func RestoreLater(recorded func() []api.Profile, interval time.Duration, log *slog.Logger) *Baselines {
+	b := Restore(nil, interval, log)
+	b.mu.Lock()
+	go func() {
+		defer b.mu.Unlock()
+		b.take(recorded())
+	}()
+	return b
+}
+
+// take adds recorded profiles. The caller holds the lock, or nobody else knows b yet.
+func (b *Baselines) take(recorded []api.Profile) {
 	for _, profile := range recorded {
 		t := &target{since: profile.Since, updated: profile.Updated, seen: profile.Seen, recorded: profile.Seen, kpis: map[string]*baseline{}}
 		for _, record := range profile.KPIs {
 			base, err := restore(record)
 			if err != nil {
-				log.Warn("leave out a recorded baseline", "target", profile.Target.String(), "error", err)
+				b.log.Warn("leave out a recorded baseline", "target", profile.Target.String(), "error", err)
 				continue
 			}
 			t.kpis[record.KPI] = base
 		}
 		b.targets[profile.Target] = t
 	}
-	return b
 }
 
 // Learn adds one sample to the baseline of its KPI, and to the last minute that Worse

@@ -150,6 +150,18 @@ func TestAtHour_TellsWhatIsUsual(t *testing.T) {
 	must.Len(t, len(bad.KPIs)-1, Restore([]api.Profile{bad}, 0, nil).Profiles()[0].KPIs)
 }
 
+// TestRestoreLater_LetsWhoeverAsksWait has the records arrive late: the answer is
+// whole all the same, and nobody waited before the first question.
+func TestRestoreLater_LetsWhoeverAsksWait(t *testing.T) {
+	recorded := days().Profiles()
+	arrive := make(chan struct{})
+	b := RestoreLater(func() []api.Profile { <-arrive; return recorded }, 0, nil)
+	asked := make(chan []api.Profile)
+	go func() { asked <- b.Profiles() }()
+	close(arrive)
+	must.Eq(t, recorded, <-asked)
+}
+
 // TestRestore_KeepsTheMeansOfAFormerVersion restores a profile that has no sketches.
 func TestRestore_KeepsTheMeansOfAFormerVersion(t *testing.T) {
 	b := days()
