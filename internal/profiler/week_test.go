@@ -159,7 +159,7 @@ func TestRestoreLater_LetsWhoeverAsksWait(t *testing.T) {
 	asked := make(chan []api.Profile)
 	go func() { asked <- b.Profiles() }()
 	close(arrive)
-	must.Eq(t, recorded, <-asked)
+	must.Eq(t, Restore(recorded, 0, nil).Profiles(), <-asked)
 }
 
 // TestRestore_KeepsTheMeansOfAFormerVersion restores a profile that has no sketches.
