@@ -2,8 +2,8 @@ package api
 
 import "time"
 
-// ServerInfo describes one server of the cluster. What it says of itself is
-// empty when it does not answer.
+// ServerInfo describes one server of the cluster. The fields that the server reports
+// itself are empty when it does not answer.
 type ServerInfo struct {
 	ID          string    `json:"id"`
 	Address     string    `json:"address"` // raft and node-to-node
@@ -15,7 +15,7 @@ type ServerInfo struct {
 	LastIndex   uint64    `json:"last_index,omitempty"`
 	LastTerm    uint64    `json:"last_term,omitempty"`
 	Lag         uint64    `json:"lag"`                    // log entries that it is behind the one that is furthest
-	LastContact Duration  `json:"last_contact,omitempty"` // how long ago it heard of the leader, as it says
+	LastContact Duration  `json:"last_contact,omitempty"` // how long ago the leader last contacted it, by its own report
 	Silent      string    `json:"silent,omitempty"`       // why it does not answer
 	Healthy     *bool     `json:"healthy,omitempty"`      // as autopilot sees it; only the leader knows
 	StableSince time.Time `json:"stable_since,omitzero"`  // since when it is healthy, or not
@@ -33,7 +33,7 @@ type AutopilotConfig struct {
 	ModifyIndex             uint64   `json:"modify_index,omitempty"`    // 0 while the leader goes by its own configuration
 }
 
-// AutopilotState is what autopilot sees.
+// AutopilotState is autopilot's view of the servers.
 type AutopilotState struct {
 	Healthy          bool         `json:"healthy"`           // every server is
 	FailureTolerance int          `json:"failure_tolerance"` // healthy voters that may be lost without an outage
@@ -63,7 +63,7 @@ type HealthReport struct {
 	Server      string         `json:"server"`
 	Index       uint64         `json:"index"`
 	Lag         uint64         `json:"lag"`                         // committed log entries that it has not applied yet
-	LastContact Duration       `json:"last_contact,omitempty"`      // how long ago it heard of a leader
+	LastContact Duration       `json:"last_contact,omitempty"`      // how long ago a leader last contacted it
 	Tolerance   *int           `json:"failure_tolerance,omitempty"` // on the leader: voters that may be lost
 	Sources     []SourceStatus `json:"sources,omitempty"`
 }

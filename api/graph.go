@@ -53,8 +53,8 @@ func (s EdgeState) Possible() bool {
 	return s.Certain() || s == EdgeDeclaredOnly || s == EdgeDeclaredStale || s == EdgeUnknown
 }
 
-// Evidence is one reason to believe in an edge. What is measured is zero when
-// its source does not tell it.
+// Evidence is one reason to believe in an edge. A measurement is zero when its
+// source does not report it.
 type Evidence struct {
 	Source      string        `json:"source"` // consul-intentions, consul-upstreams, prometheus, nomad-placement, nomad-services, policy
 	Class       EvidenceClass `json:"class"`
@@ -297,7 +297,7 @@ type EdgeDelta struct {
 	After  EdgeState `json:"after,omitempty"`  // empty when it is gone
 }
 
-// GraphDelta is what changed in a graph: edges by from and to, services by name.
+// GraphDelta lists the changes of a graph: edges by from and to, services by name.
 type GraphDelta struct {
 	Edges     []EdgeDelta `json:"edges,omitempty"`
 	Added     []string    `json:"added,omitempty"`     // services
@@ -310,7 +310,7 @@ func (d GraphDelta) Empty() bool {
 	return len(d.Edges) == 0 && len(d.Added) == 0 && len(d.Removed) == 0 && !d.Truncated
 }
 
-// GraphDiff is what changed between two indexes of the record.
+// GraphDiff lists the changes between two indexes of the record.
 type GraphDiff struct {
 	From  uint64     `json:"from"` // exclusive
 	To    uint64     `json:"to"`   // inclusive

@@ -12,8 +12,8 @@ type Plan struct {
 	Refusals []Refusal `json:"refusals,omitempty"` // targets that the patch names but may not go to now
 	Order    string    `json:"order"`              // why the waves are in this order
 	Weak     []string  `json:"weak,omitempty"`     // sources that were missing when it was made: why critical targets need consent
-	// Sources are those that were not whole when it was made; one that has only begun
-	// to fail is among them, and makes no doubt.
+	// Sources are the sources that were not whole when the plan was made. A source that
+	// has only begun to fail is among them, and makes no doubt.
 	Sources []SourceStatus `json:"sources,omitempty"`
 }
 

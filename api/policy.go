@@ -93,14 +93,14 @@ type KPISpec struct {
 	Weight       float64 `json:"weight,omitempty"` // share of alpha; 0 means an equal share
 }
 
-// Margins are how much worse a canary may be; the fields are those of KPISpec.
+// Margins are how much worse a canary may be. The fields are the fields of KPISpec.
 type Margins struct {
 	AbortAbove   float64 `json:"abort_above"`
 	PromoteBelow float64 `json:"promote_below"`
 	IgnoreBelow  float64 `json:"ignore_below,omitempty"`
 }
 
-// Margins are those of the KPI.
+// Margins are the margins of the KPI.
 func (s *KPISpec) Margins() Margins { return Margins{s.AbortAbove, s.PromoteBelow, s.IgnoreBelow} }
 
 // AbortLimit is the figure above which a canary is worse where the stable arm has

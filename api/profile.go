@@ -114,7 +114,7 @@ type Baseline struct {
 // one has fewer than a hundred samples.
 type Usual struct {
 	Hour    int     `json:"hour"`    // of the week; 0 is Monday 00:00 UTC
-	Whole   bool    `json:"whole"`   // the figures are those of all hours
+	Whole   bool    `json:"whole"`   // the figures cover all hours
 	Samples int64   `json:"samples"` // behind the figures
 	Mean    float64 `json:"mean"`
 	P50     float64 `json:"p50"`
@@ -188,10 +188,11 @@ type KPIEffect struct {
 	Exposure float64     `json:"exposure"`       // requests or instance-seconds seen on the canary
 	Reason   string      `json:"reason"`
 	Missing  bool        `json:"missing,omitempty"` // no data; never promotes
-	// Unjudged: measured and told, though the policy does not judge by it.
+	// Unjudged KPIs are measured and reported, though the policy does not judge by them.
 	Unjudged bool `json:"unjudged,omitempty"`
-	// Before is what the target's baseline has; absent while that is cold. Worse is
-	// since when both arms are beyond it by more than the margins.
+	// Before is the figure of the target's baseline. It is absent while the baseline is
+	// cold. Worse is the time since which both arms are beyond Before by more than the
+	// margins.
 	Before *float64  `json:"before,omitempty"`
 	Worse  time.Time `json:"worse,omitzero"`
 }
@@ -206,11 +207,11 @@ type BakeTime struct {
 	Unknown  []string `json:"unknown,omitempty"` // KPIs of which nothing is known yet
 }
 
-// String tells a bake time in one sentence.
+// String describes a bake time in one sentence.
 func (b BakeTime) String() string { return b.text("") }
 
-// Left tells the same of a stage that is being judged already: both times are
-// counted from now on.
+// Left describes the bake time of a stage that is being judged already. Both times
+// are counted from now on.
 func (b BakeTime) Left() string { return b.text(" more") }
 
 func (b BakeTime) text(more string) string {

@@ -16,7 +16,7 @@ type FleetFacts struct {
 	Graph    Graph        `json:"graph"`    // services, edges without their evidence, sources
 	Policies []SourceFile `json:"policies"` // in force
 	Plugins  []PluginInfo `json:"plugins"`  // the strategies that there are
-	// Profiles are those of the targets, without the sketches of single hours.
+	// Profiles are the profiles of the targets, without the sketches of single hours.
 	Profiles    []Profile    `json:"profiles,omitempty"`
 	Open        []Rollout    `json:"open,omitempty"` // rollouts under way, by name and status alone
 	Quarantines []Quarantine `json:"quarantines,omitempty"`

@@ -22,8 +22,8 @@ type PeerRequest struct {
 	ID string `json:"id"`
 }
 
-// StateInfo tells how far one server's replica is. Replicas at the same index
-// have the same hash.
+// StateInfo is the index, the cluster level and the hash of one server's replica.
+// Replicas at the same index have the same hash.
 type StateInfo struct {
 	Server string `json:"server"`
 	Index  uint64 `json:"index"`

@@ -29,8 +29,8 @@ type Simulation struct {
 	ModifyIndex uint64           `json:"modify_index,omitempty"`
 }
 
-// End tells how the run ended: with an impact, or with the error that kept it
-// from being carried out.
+// End records how the run ended: with an impact, or with the error that kept it from
+// being carried out.
 func (s *Simulation) End(at time.Time, impact Impact, err error) {
 	s.Ended = at
 	if err != nil {

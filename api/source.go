@@ -36,7 +36,7 @@ const (
 	SourceAway    SourceState = "away"    // it has failed for a while, or never answered
 )
 
-// Doubtful reports whether the graph lacks what such a source would tell.
+// Doubtful reports whether the graph lacks facts of a source in this state.
 func (s SourceState) Doubtful() bool {
 	return s == SourcePartial || s == SourceUnread || s == SourceAway
 }
@@ -56,7 +56,8 @@ func (s SourceStatus) State() SourceState {
 	return SourceWhole
 }
 
-// String tells the state in words: since when, how often it failed, and why.
+// String describes the state in words: since when, how often the source failed, and
+// why.
 func (s SourceStatus) String() string {
 	var out strings.Builder
 	out.WriteString(s.Name)
@@ -87,7 +88,7 @@ func (s SourceStatus) began() time.Time {
 	return s.Failing
 }
 
-// span tells since when and how often a source failed, as far as is known.
+// span says since when and how often a source failed, as far as both are known.
 func span(since time.Time, failures int) string {
 	out := ""
 	if !since.IsZero() {

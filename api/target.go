@@ -47,7 +47,7 @@ type Target struct {
 	Driver         string            `json:"driver"`            // "qemu" when any task runs under it, else the main task's
 	Tasks          []Task            `json:"tasks"`             // in job order
 	Services       []string          `json:"services"`          // sorted names that the group registers
-	Checked        []string          `json:"checked,omitempty"` // those of Services with health checks in Consul
+	Checked        []string          `json:"checked,omitempty"` // the Services that have health checks in Consul
 	Meta           map[string]string `json:"meta,omitempty"`
 	JobVersion     uint64            `json:"job_version"`
 	JobModifyIndex uint64            `json:"job_modify_index"`
@@ -62,7 +62,7 @@ type Task struct {
 	Image     string `json:"image,omitempty"` // image_path of a QEMU task, image of a container task
 }
 
-// Health of an instance as Nomad and Consul tell it.
+// Health is the health of an instance by Nomad and Consul.
 type Health string
 
 // Health values. Pending is neither: not started, or its checks have not answered.

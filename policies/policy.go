@@ -13,8 +13,8 @@ import (
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
-// Schemas tells which configuration a strategy accepts, and whether there is
-// such a strategy at all.
+// Schemas returns the configuration that a strategy accepts. It returns false if
+// there is no such strategy.
 type Schemas func(strategy string) (api.ConfigSchema, bool)
 
 // File is a checked policy file.

@@ -71,7 +71,7 @@ type autopilot struct{ *Server }
 
 var _ httpapi.Autopilot = autopilot{}
 
-// Autopilot tells what autopilot sees.
+// Autopilot returns autopilot's view of the servers.
 func (a autopilot) Autopilot() (api.AutopilotState, error) { return a.node.Autopilot() }
 
 // AutopilotConfig is the configuration in the replicated state, or this server's
@@ -157,7 +157,7 @@ func (s *Server) register(ctx context.Context) {
 	s.life.onStop("registration", func() error { cancel(); work.Wait(); return nil })
 }
 
-// registrar tells Consul's adapter what to register, and when it changes.
+// registrar gives Consul's adapter the registration, and signals its changes.
 func (s *Server) registrar() consul.Registrar {
 	return consul.Registrar{
 		Describe: s.registration, Changed: s.node.LeadershipChanged, Logger: s.log,

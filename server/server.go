@@ -64,7 +64,7 @@ func New(cfg *config.Config, version string, log *slog.Logger) *Server {
 }
 
 // Start opens everything and returns once the API answers. There may be no leader
-// yet; the API tells. On an error everything is closed again. A server starts
+// yet; the API says so. On an error everything is closed again. A server starts
 // once, and not after Stop.
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.life.start(ctx, s.open); err != nil {

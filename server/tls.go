@@ -210,7 +210,7 @@ func (i *identity) https(l net.Listener) net.Listener {
 	})
 }
 
-// collectors returns the metrics that tell when the certificates expire.
+// collectors returns the metrics that show when the certificates expire.
 func (i *identity) collectors() []prometheus.Collector {
 	var out []prometheus.Collector
 	for use, keeper := range map[string]*certs.Keeper{"servers": i.servers, "api": i.api} {

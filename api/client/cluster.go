@@ -31,15 +31,16 @@ func (c *Client) Autopilot(ctx context.Context, q Query) (api.AutopilotConfig, e
 	return out, err
 }
 
-// SetAutopilot replaces autopilot's configuration by one that was made from the
-// present one, which its ModifyIndex tells.
+// SetAutopilot replaces autopilot's configuration by next. Next must be made from
+// the present configuration: its ModifyIndex names the configuration that it was
+// made from.
 func (c *Client) SetAutopilot(ctx context.Context, next api.AutopilotConfig) (api.AutopilotConfig, error) {
 	var out api.AutopilotConfig
 	err := c.change(ctx, http.MethodPost, "/v1/operator/autopilot", next, &out)
 	return out, err
 }
 
-// AutopilotState reads what autopilot sees of the servers.
+// AutopilotState reads autopilot's view of the servers.
 func (c *Client) AutopilotState(ctx context.Context) (api.AutopilotState, error) {
 	var out api.AutopilotState
 	_, err := c.get(ctx, "/v1/operator/autopilot/state", Query{}, &out)

@@ -26,16 +26,19 @@ import (
 // the replicated state.
 const JudgedInstances = 32
 
-// History is what was learned of a target before. Package profiler has it.
+// History gives the figures that were learned of a target before. Package profiler
+// implements it.
 type History interface {
-	// Describe adds to a KPI how much equal instances differ, for looks that are apart by
-	// interval, and what the hour of the week usually has. The noise is that of one instance.
+	// Describe adds to a KPI the usual difference between equal instances, for looks
+	// that are apart by interval, and the usual figures of the hour of the week. The
+	// noise is the noise of one instance.
 	Describe(ref api.TargetRef, k judge.KPI, interval time.Duration, at time.Time) judge.KPI
 	// Recent is the histogram of a latency in the last minute, empty when nobody knows.
 	Recent(ref api.TargetRef, k judge.KPI, at time.Time) judge.Reference
 	// Distrust says why the noise of a KPI keeps it out of judgement, or is empty.
 	Distrust(ref api.TargetRef, k judge.KPI) string
-	// Usual is what a KPI usually has at a time, false when nobody knows.
+	// Usual is the usual figure of a KPI at a time. It is false when nobody knows the
+	// figure.
 	Usual(ref api.TargetRef, k judge.KPI, at time.Time) (float64, bool)
 	// Rate is how many requests a second one instance has at a time, 0 when nobody knows.
 	Rate(ref api.TargetRef, at time.Time) float64
@@ -57,7 +60,7 @@ type Request struct {
 	Target  api.TargetRef
 	Spec    api.JudgeSpec
 	Stage   int
-	State   *api.JudgeState // of the last look; that of an earlier stage gives the reference
+	State   *api.JudgeState // of the last look; the state of an earlier stage gives the reference
 	Canary  []string        // allocation IDs
 	Stable  []string        // allocation IDs; empty when no former instance is left
 	Started time.Time       // when the stage was ready to be judged
@@ -182,8 +185,8 @@ func some(ids []string) []string {
 	return ids[:min(len(ids), JudgedInstances)]
 }
 
-// verdict is what the bank says, with what was not judged, what was usual before, and
-// how much longer it takes.
+// verdict is the bank's verdict. It adds the KPIs that were not judged, the usual
+// figures from before, and how much longer the judgement takes.
 func (j *Judge) verdict(r Request, m *memory, started time.Time) api.Verdict {
 	v := m.Bank.Verdict(r.Now)
 	if m.Unjudged != "" {
@@ -198,8 +201,8 @@ func (j *Judge) verdict(r Request, m *memory, started time.Time) api.Verdict {
 	return v
 }
 
-// before notes on each KPI what the target's baseline has at this hour, unless that is
-// cold. Of a KPI that only a policy has a query for, nothing was learned.
+// before notes on each KPI the figure of the target's baseline at this hour, unless
+// the baseline is cold. A KPI that only a policy has a query for has no baseline.
 func (j *Judge) before(ref api.TargetRef, kpis []api.KPIEffect, at time.Time) {
 	for i := range kpis {
 		k, ok := j.reader.Catalogue().Known(api.KPISpec{KPI: kpis[i].KPI})

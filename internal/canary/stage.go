@@ -24,7 +24,8 @@ func (s Stage) read() (canary, stable int) {
 	return min(s.Canary, JudgedInstances), min(s.Stable, JudgedInstances)
 }
 
-// traffic is what a stage sees when one instance has so many requests a second.
+// traffic is the traffic of a stage in which one instance has so many requests a
+// second.
 func traffic(rate float64, canary, stable int) judge.Traffic {
 	return judge.Traffic{Canary: rate * float64(canary), Stable: rate * float64(stable)}
 }
@@ -61,7 +62,7 @@ func Judged(known kpi.Catalogue, history History, s Stage, references map[string
 	return kpis, spec, strings.Join(without, ", ")
 }
 
-// describe adds to a KPI what was learned of it, for the arms of this stage.
+// describe adds the learned figures to a KPI, for the arms of this stage.
 func (s Stage) describe(history History, k judge.KPI) judge.KPI {
 	k = history.Describe(s.Target, k, s.Spec.Interval.D(), s.At)
 	// With a stable arm, the reference of a latency only says where to look. The last

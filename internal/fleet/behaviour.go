@@ -11,7 +11,7 @@ import (
 type Build struct {
 	Target  api.TargetRef
 	Version uint64
-	Group   *Group // Spec, Tasks and Meta tell builds apart
+	Group   *Group // builds differ by Spec, Tasks and Meta
 }
 
 // Behaviour is what a build does to its instances. The zero value is an

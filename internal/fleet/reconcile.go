@@ -100,7 +100,7 @@ func decide(in situation) changes {
 	return s.out
 }
 
-// sort tells the allocations apart, and stops the canaries of another
+// sort divides the allocations into lists, and stops the canaries of another
 // deployment, of a failed one, and of lost or drained nodes.
 func (s *sorted) sort() {
 	for _, a := range s.allocs {

@@ -81,7 +81,7 @@ func (f *Fleet) Versions(id JobID) ([]*Job, error) {
 	return j.versions, nil
 }
 
-// Status of a job as Nomad tells it: pending, running or dead.
+// Status is the status of a job as Nomad reports it: pending, running or dead.
 func (f *Fleet) Status(id JobID) string {
 	j, err := f.registered(id)
 	if err != nil || j.current.Stopped {

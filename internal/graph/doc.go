@@ -4,7 +4,7 @@
 // It owns three things. Merge folds the evidence of each pair of services into
 // an edge with a state. Analyse rates what the loss of each service would mean:
 // components, dominators, blast radius and a criticality score whose parts are
-// shown. Findings, Diff, Table, Tree, DOT and Mermaid tell people about a graph.
+// shown. Findings, Diff, Table, Tree, DOT and Mermaid present a graph to people.
 //
 // Two graphs are kept side by side. The certain graph holds the edges whose
 // state is proof of a dependency (api.EdgeState.Certain); it decides order,

@@ -40,7 +40,7 @@ func styleOf(s api.EdgeState) style {
 }
 
 // DOT writes the graph in Graphviz's language: critical services are filled,
-// and an edge's line tells its state.
+// and an edge's line shows its state.
 func DOT(g api.Graph) string {
 	d := draw(g)
 	var out strings.Builder

@@ -38,7 +38,7 @@ type Terms struct {
 	Now        time.Time
 	StaleAfter time.Duration // without traffic a declaration is stale after this time; 0 means never
 	Watched    time.Time     // since when traffic is watched; zero when it is not
-	Unseen     bool          // traffic should be watched, and nothing was ever heard of it
+	Unseen     bool          // traffic should be watched, and no source ever reported any
 	Hidden     bool          // some permissions are hidden, so only exact rules can be trusted
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
-// Traffic is what a stage will see.
+// Traffic is the expected traffic of a stage.
 type Traffic struct {
 	Canary float64 // requests per second to all patched instances
 	Stable float64 // to all former ones

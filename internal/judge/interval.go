@@ -8,8 +8,8 @@ import (
 
 const (
 	// intervalMiss is the chance that an end of an effect's interval is wrong, and
-	// intervalZ its normal quantile. The interval is for people and for one look;
-	// what is decided rests on the evidence alone.
+	// intervalZ is its normal quantile. The interval is for people and for one look.
+	// The decision rests on the evidence alone.
 	intervalMiss = 0.025
 	intervalZ    = 1.96
 )

@@ -102,7 +102,7 @@ func (b *Bank) score() {
 	}
 }
 
-// sentence is what is said of a KPI that is judged by Kayenta's rules.
+// sentence describes a KPI that is judged by Kayenta's rules.
 func (m *seriesModel) sentence(name, values string) string {
 	if m.Class == "" {
 		return fmt.Sprintf("%s has no points yet", name)

@@ -68,8 +68,8 @@ const (
 	UnitByteRate = "bytes/s"
 )
 
-// Known describes a KPI by its name: those of package api, and latency_pN for
-// any N.
+// Known describes a KPI by its name. It knows the KPIs of package api, and
+// latency_pN for any N.
 func Known(name string) (KPI, bool) {
 	switch name {
 	case api.KPIErrorRate:

@@ -62,8 +62,8 @@ func newLatency(kpi KPI, spec api.KPISpec, alone bool) *latencyModel {
 // quantile on average. They are never so few that the median is a guess.
 func enough(quantile float64) float64 { return max(50, 2/(1-quantile)) }
 
-// Placeable reports whether a histogram has enough requests to tell where the limits
-// of a latency should be.
+// Placeable reports whether a histogram has enough requests to place the limits of a
+// latency.
 func Placeable(kpi KPI, counts []float64) bool {
 	return kpi.Kind == api.KPILatency && total(counts) >= enough(kpi.Quantile)
 }

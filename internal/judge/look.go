@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Look is what was measured in one interval, for any of the bank's KPIs. A KPI
+// Look holds the measurements of one interval, for any of the bank's KPIs. A KPI
 // without an entry had no data.
 type Look struct {
 	At      time.Time
@@ -27,7 +27,7 @@ type Measure struct {
 	Dropped  string    // why there is no data though something was read
 	Partial  string    // the instances of the arm without data; the others count, and nothing promotes
 	Events   float64   // count
-	Exposure float64   // count: what the events are out of
+	Exposure float64   // count: the number that the events are out of
 	Upper    []float64 // latency: rising bucket bounds in seconds
 	Counts   []float64 // latency: requests per bucket, the last one beyond all bounds
 	Value    float64   // gauge: mean over the arm's instances

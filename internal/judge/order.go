@@ -47,8 +47,8 @@ type ordered struct {
 	Placed float64     `json:"placed"` // stable requests that it was placed by
 }
 
-// levels are the shares of requests above the edges of the bins, closer together in the
-// tail. Finer bins would tell a few percent more.
+// levels are the shares of requests above the edges of the bins. They are closer
+// together in the tail. Finer bins would gain a few percent more evidence.
 func levels() []float64 {
 	return []float64{0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.05, 0.025, 0.01, 0.005, 0.0025, 0.001, 0.0005, 0.00025, 0.0001}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
-// Verdict is what all looks so far say together.
+// Verdict is the joint result of all looks so far.
 func (b *Bank) Verdict(now time.Time) api.Verdict {
 	s := &b.state
 	v := api.Verdict{Kind: api.VerdictPromote, At: now, Looks: s.Looks}

@@ -7,7 +7,7 @@ import (
 	"github.com/oakumhq/oakum/internal/judge"
 )
 
-// Names of the sources, as baselines and verdicts tell them.
+// Names of the sources in baselines and verdicts.
 const (
 	SourceMetrics = "prometheus"
 	SourceStats   = "nomad-stats"

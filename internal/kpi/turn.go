@@ -17,7 +17,7 @@ const (
 	// Each costs two requests to Nomad, which are passed on to a client.
 	statsPerRound = 200
 	// statsPerTarget is how many allocations of one target are asked for their usage in
-	// one round: eight tell the mean to about a third of one instance's deviation.
+	// one round: eight give the mean to about a third of one instance's deviation.
 	statsPerTarget = 8
 )
 

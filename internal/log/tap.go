@@ -56,8 +56,8 @@ func (t *Tap) Follow(level string) (*Reader, error) {
 	return r, nil
 }
 
-// Reader is given lines as they are logged. When it is slow, lines are left out
-// and it is told how many.
+// Reader receives lines as they are logged. When it is slow, lines are left out and
+// Next returns how many.
 type Reader struct {
 	tap   *Tap
 	least slog.Level
@@ -92,8 +92,8 @@ func (r *Reader) Close() {
 	delete(r.tap.readers, r)
 }
 
-// put adds a line. What a reader has not fetched gives way from the front: the
-// newest lines tell more of what goes on.
+// put adds a line. Lines that the reader has not fetched give way from the front,
+// because the newest lines are the most useful.
 func (r *Reader) put(line string) {
 	r.lines = append(r.lines, line)
 	if over := len(r.lines) - waitingLines; over > 0 {

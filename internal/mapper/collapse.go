@@ -38,7 +38,7 @@ func (w ways) of(pair graph.Pair, before []string) []string {
 // proxies report the same traffic with the name of the service. A load balancer
 // that the configuration names is replaced by edges from each caller to each
 // callee. With one caller or one callee these edges are certain. With several of
-// both nobody can tell which caller needs which callee, so such an edge is only
+// both nobody knows which caller needs which callee, so such an edge is only
 // declared, unless other evidence names the pair.
 func collapse(evidence map[graph.Pair][]api.Evidence, results []result, s settings) ways {
 	w := ways{through: make(map[graph.Pair][]string), behind: make(map[string]string), mine: make(map[string]bool)}

@@ -152,8 +152,8 @@ func sourceChanged(have, next api.SourceStatus, now time.Time, refresh time.Dura
 	return next.OK && now.Sub(have.LastOK) > refresh
 }
 
-// same reports whether two values are stored as the same. The store does not tell
-// nil from empty.
+// same reports whether two values are stored as the same. The store does not
+// distinguish nil from empty.
 func same(a, b any) bool { return reflect.DeepEqual(normal(a), normal(b)) }
 
 // normal turns the empty slices and maps of a service or target into nil.

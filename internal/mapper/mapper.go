@@ -76,7 +76,7 @@ type Facts struct {
 	Passing     []string          // gateways whose own edges are their callers'
 	Transparent []string          // services that need no upstream for what an intention allows
 	Traffic     bool              // the source watches traffic
-	Silent      bool              // it answers, and has nothing to tell of anybody
+	Silent      bool              // it answers, and reports nothing about any service
 	Partial     string            // what is known to be missing, or ""
 }
 

@@ -67,7 +67,7 @@ type Tagger interface {
 	Untag(ctx context.Context, m rollout.Move) error
 }
 
-// Checker tells the health of instances by the services they registered.
+// Checker reads the health of instances by the services that they registered.
 type Checker interface {
 	Checks(ctx context.Context, services []string) (map[string]api.Health, error)
 }
@@ -77,7 +77,7 @@ type Judge interface {
 	Look(ctx context.Context, q Question) (api.Verdict, api.JudgeState, error)
 }
 
-// Question is what the judge is asked at one look.
+// Question is the judge's input for one look.
 type Question struct {
 	Target  api.TargetRef
 	Spec    api.JudgeSpec
@@ -123,7 +123,8 @@ type Options struct {
 	// whole, any other error why the policies don't decide. A nil function leaves the
 	// doubt to a person.
 	Reconsider func(api.Rollout) (api.Decision, error)
-	// Opens tells when windows and freezes let a rollout start, and why not yet.
+	// Opens returns the first moment at which windows and freezes let a rollout start.
+	// The reason says why it may not start now; it is empty if it may.
 	Opens    func(api.Decision, time.Time) (time.Time, string)
 	Interval time.Duration // between two turns of a worker
 	// Now is the leader's clock; nil means the system's. Two leaders' clocks may

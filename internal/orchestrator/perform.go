@@ -147,7 +147,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 		a.quiet = o.Now()
 		switch code := api.AsError(a.refused); {
 		case a.refused == nil || code.Code == api.CodeConflict:
-			// It is performed, or the view was old: the next view tells which.
+			// It is performed, or the view was old: the next view shows which.
 			// The time for it runs while views go on to show nothing.
 			a.refused = nil
 			if a.performed.IsZero() {

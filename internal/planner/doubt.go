@@ -98,7 +98,7 @@ func NotWhole(sources []api.SourceStatus) error {
 // returned decision has lapsed; the decision asks only for what the policies want.
 //
 // The error says why the doubt stands: it has code unavailable while the graph is not
-// whole, and otherwise the policies or the graph do not tell.
+// whole, and otherwise the policies or the graph do not decide.
 func Reconsider(in Input, r api.Rollout, impact *api.Impact) (api.Decision, error) {
 	if !r.Decision.InDoubt() {
 		return api.Decision{}, api.Errorf(api.CodeConflict, "decide on %s anew: no doubt stands", r.Target)

@@ -226,8 +226,8 @@ func (b *baseline) referenceAt(at time.Time) judge.Reference {
 	return b.reference
 }
 
-// usual is what the baseline has for a KPI at a time in the unit of the KPI: the rate
-// of a count, the mean of a gauge, the quantile of a latency.
+// usual is the baseline's figure for a KPI at a time, in the unit of the KPI: the
+// rate of a count, the mean of a gauge, the quantile of a latency.
 func (b *baseline) usual(k judge.KPI, at time.Time) (float64, bool) {
 	r := b.referenceAt(at)
 	switch {
@@ -235,7 +235,7 @@ func (b *baseline) usual(k judge.KPI, at time.Time) (float64, bool) {
 		return r.Events / r.Exposure, true
 	case k.Kind == api.KPILatency && len(r.Counts) > 0:
 		v := judge.Quantile(r.Upper, r.Counts, k.Quantile)
-		// All requests tell the quantile best, and the samples how this hour differs.
+		// All requests give the best quantile. The samples give the hour's deviation from it.
 		if h := b.week.Moments(stats.HourOfWeek(at)); h.Enough() && b.sketch.Mean() > 0 {
 			v *= h.Mean / b.sketch.Mean()
 		}

@@ -13,8 +13,8 @@ import (
 	"github.com/oakumhq/oakum/internal/kpi"
 )
 
-// Baselines are what is usual for each KPI of each target. They are safe for concurrent
-// use.
+// Baselines hold the usual figures of each KPI of each target. They are safe for
+// concurrent use.
 type Baselines struct {
 	log      *slog.Logger
 	interval time.Duration
@@ -117,9 +117,9 @@ func (b *Baselines) baseline(s kpi.Sample) *baseline {
 // window is the length of the last minute: so many samples at the interval.
 func (b *Baselines) window() time.Duration { return windowSamples * b.interval }
 
-// rest notes which targets are neighbours of a rollout now, and returns those whose
-// baselines rest in this round: the neighbours, and for a minute more those that were,
-// since metrics come late and old instances end last.
+// rest notes which targets are neighbours of a rollout now, and returns the targets
+// whose baselines rest in this round. Neighbours rest. Former neighbours rest for a
+// minute more, since metrics come late and old instances end last.
 func (b *Baselines) rest(neighbours map[api.TargetRef]bool, now time.Time) map[api.TargetRef]bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()

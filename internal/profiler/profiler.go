@@ -6,10 +6,10 @@
 // them walk, and it decides what is not learned from: while a rollout at a neighbour is
 // under way, the baselines of a target rest.
 //
-// Baselines can be asked at any time: Worse tells which KPIs of a target are out of the
-// ordinary now, Usual, Describe and Recent tell the judge what was learned, and Rate
-// tells the traffic. Restore makes Baselines from recorded profiles, for the next leader
-// or for a forecast; then nothing is asked of any source.
+// Baselines can be asked at any time. Worse names the KPIs of a target that are out of
+// the ordinary now. Usual, Describe and Recent give the judge the learned figures. Rate
+// gives the traffic. Restore makes Baselines from recorded profiles, for the next leader
+// or for a forecast. Restored Baselines ask no source.
 package profiler
 
 import (
@@ -58,9 +58,9 @@ type Options struct {
 	Baselines *Baselines
 	Sampler   Sampler
 	Recorder  Recorder // nil records nothing
-	// Neighbours tells which targets an edge joins to one that a rollout under way
-	// patches. Their baselines do not learn, so that the harm of a patch never becomes
-	// normal. Nil means none.
+	// Neighbours returns the targets that an edge joins to a target that a rollout
+	// under way patches. The baselines of neighbours do not learn, so that the harm of
+	// a patch never becomes normal. A nil function means that there are no neighbours.
 	Neighbours func() map[api.TargetRef]bool
 	Checkpoint time.Duration // between records; 0 means DefaultCheckpoint
 	Retention  time.Duration // of profiles whose target is gone; 0 means DefaultRetention

@@ -20,8 +20,8 @@ const (
 	// windowLeast is how many of them a gauge needs. Counts and latencies need as many
 	// events as it takes to be sure.
 	windowLeast = windowSamples / 2
-	// windowsLeast is how many minutes a history needs before it tells their noise: with
-	// fewer the factor in next is beyond reach anyway.
+	// windowsLeast is how many minutes a history needs before its noise is known. With
+	// fewer, the factor in next is beyond reach anyway.
 	windowsLeast = 5
 	// windowMemory is how many minutes a history remembers: a day of them.
 	windowMemory = 24 * 60
@@ -35,7 +35,7 @@ const (
 	pastMost  = 120
 )
 
-// moment is what one sample, or some in a row, said of one KPI.
+// moment sums up one sample of one KPI, or some samples in a row.
 type moment struct {
 	at       time.Time // of the last sample
 	n        float64   // samples
@@ -56,8 +56,8 @@ func (m *moment) add(o moment) {
 	}
 }
 
-// recent tells whether the last minute of a KPI is out of the ordinary. Only the
-// windows are recorded.
+// recent holds the last samples and minutes of a KPI. They show whether the last
+// minute is out of the ordinary. Only the windows are recorded.
 type recent struct {
 	ring    []moment  // the last samples, the newest last
 	windows windows   // minutes that do not overlap, while the baseline learns
@@ -141,7 +141,7 @@ func (b *baseline) note(sample kpi.Sample, span time.Duration, resting, learns b
 	}
 }
 
-// momentOf is what one sample says.
+// momentOf turns one sample into a moment.
 func momentOf(s kpi.Sample) moment {
 	m := moment{at: s.At, n: 1}
 	switch s.KPI.Kind {
@@ -170,9 +170,10 @@ func figure(k judge.KPI, w moment) (float64, bool) {
 	return 0, false
 }
 
-// scaled is a figure on the scale on which its noise is kept. For gauges and latencies
-// this is the logarithm: their noise is in proportion to them, and that of a latency is
-// then alike at every quantile. For counts it is the share itself, which is often 0.
+// scaled is a figure on the scale on which its noise is kept. For gauges and
+// latencies the scale is the logarithm, because their noise is in proportion to
+// them. The noise of a latency is then alike at every quantile. For counts the
+// figure is the share itself, which is often 0.
 func (b *baseline) scaled(value float64) float64 {
 	if b.kpi.Kind == api.KPICount {
 		return value

@@ -200,7 +200,7 @@ func (m *machine) nextBatch(o Observation, s *api.Stage) {
 
 // full says why the budget has no room for another instance; empty means that it
 // has. An instance that was asked for and that Nomad does not show yet is away too.
-// The number of healthy instances alone does not tell: a former instance that died
+// The number of healthy instances alone does not decide: a former instance that died
 // and came back patched can stand in for one that is still away.
 func (m *machine) full(o Observation, mode api.StageMode) string {
 	allowed := Allowed(m.Decision.Budget, m.Former.Count)

@@ -194,7 +194,7 @@ func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Durati
 		state, err := p.sandbox.InspectTwin(ctx, m.Machine)
 		if err != nil {
 			if ctx.Err() != nil {
-				return false, nil // poll tells
+				return false, nil // poll returns the cause
 			}
 			return false, wrap(err, "look at the twin")
 		}

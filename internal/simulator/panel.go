@@ -154,7 +154,7 @@ func (p *panel) conclude(now time.Time, requests int) api.Impact {
 			v.Reason = strings.Replace(aboutTwins(v.Reason), reason, k.Reason, 1)
 		}
 		if _, disk := diskKPI(k.KPI); disk && k.Missing {
-			continue // told of both, with the reason
+			continue // complete reports both, with the reason
 		}
 		if k.Kind == api.VerdictContinue || k.Kind == api.VerdictInconclusive {
 			open = append(open, k.KPI)

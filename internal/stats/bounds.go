@@ -20,9 +20,10 @@ func RateBounds(events, exposure, miss float64) (low, high float64) {
 	return low, high
 }
 
-// RatioBounds are limits of the ratio of two event rates, each missed with
-// probability at most miss: those of the canary's share of all events, given how
-// many there were. Without an upper limit high is infinite.
+// RatioBounds are limits of the ratio of two event rates, canary over stable. Each
+// limit is missed with probability at most miss. They follow from the exact limits
+// of the canary's share of all events, given the number of all events. High is
+// infinite if there is no upper limit.
 func RatioBounds(b Block, miss float64) (low, high float64) {
 	low, high = 0, math.Inf(1)
 	if b.CanaryExposure <= 0 || b.StableExposure <= 0 {
@@ -54,10 +55,11 @@ func ShareBounds(hits, trials int, miss float64) (low, high float64) {
 	return low, high
 }
 
-// WaldRatio is the least expected time, in the unit of the rates, in which any
-// test of power one with false alarms at most alpha can tell that the canary's
-// event rate is ratio times the stable one and not null times it. Rates are
-// events per unit of time that each arm would have at the stable event rate.
+// WaldRatio is the least expected time, in the unit of the rates, in which a test
+// detects that the canary's event rate is ratio times the stable one and not null
+// times the stable one. It holds for any test of power one with false alarms at most
+// alpha. CanaryRate and stableRate are the events per unit of time that each arm
+// would have at the stable event rate.
 func WaldRatio(canaryRate, stableRate, ratio, null, alpha float64) float64 {
 	share := func(r float64) float64 { return r * canaryRate / (r*canaryRate + stableRate) }
 	p, q := share(ratio), share(null)
@@ -65,15 +67,15 @@ func WaldRatio(canaryRate, stableRate, ratio, null, alpha float64) float64 {
 	return math.Log(1/alpha) / (kl * (ratio*canaryRate + stableRate))
 }
 
-// WaldMean is the least expected number of observations in which any test of
-// power one can tell a normal mean that is effect standard deviations from its
-// null.
+// WaldMean is the least expected number of observations in which a test detects that
+// a normal mean is effect standard deviations away from its null. It holds for any
+// test of power one with false alarms at most alpha.
 func WaldMean(effect, alpha float64) float64 {
 	return 2 * math.Log(1/alpha) / (effect * effect)
 }
 
-// MarginInformation is the growth, per unit of exposure time, of the best test
-// that tells two equal rates base from "the canary's is higher by difference".
+// MarginInformation is the growth, per unit of exposure time, of the best test that
+// separates "both rates are base" from "the canary's is higher by difference".
 // Canary and stable are the exposures of both arms per unit of time.
 func MarginInformation(base, difference, canary, stable float64) float64 {
 	kl := func(u, v float64) float64 {

@@ -25,12 +25,13 @@ const (
 	gridReach = 64.0
 )
 
-// mixed is what the alternatives of a grid have in common: their logarithms from
-// the margin on, and the logarithms of their weights. The density of the weights
-// in x, the distance from the margin in logarithms, is x exp(-2x): most at a factor
-// of 1.6, since what is nearer to the margin takes long to see under any weight
-// and matters little, and falling from there, since large factors decide within a
-// few events.
+// mixed holds three numbers for each alternative of a grid: the alternative's
+// distance from the margin as a factor, the logarithm of that factor, and the
+// logarithm of the alternative's weight. The density of the weights in x, the
+// distance from the margin in logarithms, is x exp(-2x). The density is highest at a
+// factor of 1.6. An alternative nearer to the margin weighs less, because it takes
+// long to see under any weight and matters little. An alternative farther from the
+// margin weighs less, because a large factor decides within a few events.
 type mixed struct{ factor, log, weight []float64 }
 
 func mixtureOf(side Side, size int) *mixed {
@@ -58,9 +59,9 @@ func (m *mixed) logE(logs []float64) float64 {
 	return LogMeanExp(weighted...)
 }
 
-// Block is what both arms did in one interval. Exposures are requests or
-// instance-seconds; they are known before the events are looked at and may
-// change from interval to interval.
+// Block holds the events and exposures of both arms in one interval. Exposures are
+// requests or instance-seconds. They are known before the events are looked at and
+// may change from interval to interval.
 type Block struct {
 	CanaryEvents, CanaryExposure float64
 	StableEvents, StableExposure float64
@@ -152,7 +153,7 @@ func (p *Ratio) Observe(block Block, dispersion float64) {
 		p.build()
 	}
 	// The logarithm of 1+share*(factor-1) is concave in the share, so its tangent
-	// at the tables' share is nowhere below it: what is used is never too much.
+	// at the tables' share is nowhere below it: the value in use is never too large.
 	drift := share - p.Share
 	for j, log := range p.grid.log[:len(p.Log)] {
 		p.Log[j] += b.CanaryEvents*log - events*(p.level[j]+p.slope[j]*drift)
@@ -191,9 +192,9 @@ func (p *Ratio) LogE() float64 {
 func (p *Ratio) Most() float64 { return max(largest(p.Log), p.LogExpected) }
 
 // Margin is an e-process about the difference of two event rates, for a margin
-// in the unit of the rate itself: errors per request, say. It is what lets a
-// canary without any errors be told from one with too many when the stable
-// arm has no errors either, where a ratio says nothing.
+// in the unit of the rate itself: errors per request, say. It separates a canary
+// without any errors from a canary with too many errors even if the stable arm has
+// no errors. A ratio says nothing there.
 //
 // Derivation. Let n, m be the exposures and a, b the events of canary and
 // stable in an interval, and (x, y) their Poisson rates. The null is a half
@@ -211,9 +212,10 @@ func (p *Ratio) Most() float64 { return max(largest(p.Log), p.LogExpected) }
 // whatever the true rates are, without knowing the stable one. For Bernoulli
 // trials the expectation is smaller still, since 1+x <= exp(x).
 //
-// Alternatives: the stable rate is estimated from earlier intervals; the
-// canary's is that plus a fixed excess per grid point. Experts that are idle
-// because their alternative lies inside the null keep their value.
+// Alternatives: the stable rate is estimated from earlier intervals. The canary's
+// rate is the stable rate plus a fixed excess per grid point; the last expert takes
+// the canary's own rate. An expert whose alternative lies inside the null, or within
+// five percent of its limit, is idle and keeps its value.
 type Margin struct {
 	Difference float64 `json:"difference"`
 	Side       Side    `json:"side"`

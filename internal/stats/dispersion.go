@@ -46,7 +46,7 @@ func (d *Dispersion) Observe(events, exposures []float64) {
 	d.Index += total / d.Events * (chi/(used-1) - d.Index)
 }
 
-// Factor is what counts are divided by: at least one.
+// Factor is the number, at least one, that counts are divided by.
 func (d *Dispersion) Factor() float64 {
 	if d.Intervals < dispersionMin {
 		return 1

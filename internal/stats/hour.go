@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// hourBins is how many bins an hour of the week has at most: at five percent
-	// they cover a factor of 120 below the largest value, and what is below that
-	// collapses into the lowest.
+	// hourBins is how many bins an hour of the week has at most. At five percent they
+	// cover a factor of 120 below the largest value. Smaller values collapse into the
+	// lowest bin.
 	hourBins = 48
 	// hourLimit is where an hour halves its weights. Two bytes hold it in the
 	// encoding, and it is four hours of a sample every second.
@@ -19,12 +19,12 @@ const (
 	hourMost = 1e30
 )
 
-// hourSketch is what was seen in one hour of the week: exact moments, and counts
-// of samples in bins whose bounds grow by a tenth. It is empty while n is 0.
+// hourSketch sums up the samples of one hour of the week: it has exact moments, and
+// counts of samples in bins whose bounds grow by a tenth. It is empty while n is 0.
 type hourSketch struct {
 	n, mean, m2      float64 // of the samples: weight, mean, sum of squared deviations
-	events, exposure float64 // of a count: what the samples are the shares of
-	zeros            uint16  // samples that are 0, or too small to tell from it
+	events, exposure float64 // of a count, whose samples are events/exposure
+	zeros            uint16  // samples that are 0, or too small for a bin
 	first            int16   // index of the first bin
 	counts           []uint16
 }
@@ -147,10 +147,10 @@ func (h *hourSketch) merge(o *hourSketch) {
 	}
 }
 
-// quantile is the least value that the share q, between 0 and 1, does not exceed;
-// 0 when empty. Bins tell it
-// within five percent; where the moments know better (Cantelli's inequality), they
-// have the last word, so that what never changes is told exactly.
+// quantile is the least value that the share q of the samples, between 0 and 1, does
+// not exceed. It is 0 if the hour is empty. The bins give the value within five
+// percent. The moments then limit it (Cantelli's inequality), so the quantile of
+// samples that are all equal is exact.
 func (h *hourSketch) quantile(m *mapping.LogarithmicMapping, q float64) float64 {
 	total := h.samples()
 	if total == 0 {

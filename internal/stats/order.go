@@ -57,8 +57,8 @@ func distortions() []distortion {
 	}
 }
 
-// NewOrder starts a process. Base holds what is known of the stable arm: its
-// shares, or counts, per bin. It must be from before what is observed; if it is
+// NewOrder starts a process. Base holds the stable arm's known shares, or counts,
+// per bin. Base must be from before the intervals that are observed. If base is
 // wrong, a difference is seen later and the guarantee still holds.
 func NewOrder(base []float64) Order {
 	p := Order{Log: make(Vector, len(distortions()))}
@@ -66,9 +66,9 @@ func NewOrder(base []float64) Order {
 	return p
 }
 
-// Rebase replaces what is known of the stable arm, and perhaps the bins. The
-// evidence so far is kept: alternatives may be chosen anew from the past at any
-// time.
+// Rebase replaces the known shares or counts of the stable arm, and perhaps the
+// bins. The evidence so far is kept, because alternatives may be chosen anew from
+// the past at any time.
 func (p *Order) Rebase(base []float64) {
 	var sum float64
 	for _, b := range base {

@@ -57,18 +57,18 @@ func pairedWeight(f float64) float64 { return 1 / (0.05 + f) }
 // them. Both are the mean times a known number x_t, plus noise: a regression
 // through the origin. With the right Haar prior on the noise and a prior of
 // variance g on the mean, in units of the noise, the marginal likelihood of n
-// values is, up to what all f and g share,
+// values is, up to a factor that all f and g share,
 //
 //	m(f, g) = (1-f^2)^(1/2) (1+g X)^(-1/2) (R + b^2 X/(1+g X))^(-n/2)
 //
-// with X = sum x_t^2, b the estimated mean and R the residual squares; m(f, 0)
-// is that of mean zero. Twice the posterior chance of a mean above zero times
-// m(f, g) is the likelihood under a prior on the positive side alone. The ratio
-// to m(f, 0) is an exact martingale where the mean is zero (the sequential t test
-// of the invariant, for f = 0); for means below zero it is smaller at every
-// look, as it rises with b alone.
+// with X = sum x_t^2, b the estimated mean and R the residual squares; m(f, 0) is
+// the likelihood if the mean is zero. Twice the posterior chance of a mean above
+// zero times m(f, g) is the likelihood under a prior on the positive side alone.
+// The ratio to m(f, 0) is an exact martingale where the mean is zero (the
+// sequential t test of the invariant, for f = 0); for means below zero it is
+// smaller at every look, as it rises with b alone.
 //
-// When f is not known, the e-value is the mean of that over all possible f
+// When f is not known, the e-value is the mean of the likelihood over all possible f
 // and g, divided by the largest m(f, 0): no possible f explains the series with
 // a mean of zero. It is smaller than the e-value of whatever f is true, so the
 // guarantee holds for each. That costs time, the more the fewer f are excluded:
@@ -92,7 +92,7 @@ func NewPaired(h History) Paired {
 	p := Paired{}
 	low := min(max(h.Phi-pairedReach*h.Error, 0), seriesLimit)
 	high := min(max(h.Phi+pairedReach*h.Error, low), seriesLimit)
-	// Steps as wide as those between the autocorrelations without history.
+	// The steps are as wide as the steps between the autocorrelations without history.
 	steps := max(math.Ceil((math.Atanh(high)-math.Atanh(low))/0.15), 0)
 	for i := 0.0; i <= steps; i++ {
 		part := 0.0

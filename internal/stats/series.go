@@ -2,8 +2,8 @@ package stats
 
 import "math"
 
-// Series sums up a series of values so that the likelihood of any first-order
-// autocorrelation can be told from it: six floats, however long it is. Sums are
+// Series sums up a series of values in six floats, however long the series is. The
+// likelihood of any first-order autocorrelation follows from them. The sums are
 // about the first value, so that a large mean does not swallow the noise.
 type Series struct {
 	N       float64 `json:"n"`
@@ -14,7 +14,7 @@ type Series struct {
 	Lag     float64 `json:"lag"`     // of the products of neighbours
 }
 
-// Observe adds one value. What is not a finite number is left out.
+// Observe adds one value. A value that is not a finite number is left out.
 func (s *Series) Observe(d float64) {
 	if !finite(d) {
 		return
@@ -36,7 +36,7 @@ func (s *Series) Fade() {
 	s.N, s.Sum, s.Squares, s.Lag = s.N/2, s.Sum/2, s.Squares/2, s.Lag/2
 }
 
-// Mean is that of all values, 0 without any.
+// Mean is the mean of all values, 0 if there is none.
 func (s *Series) Mean() float64 {
 	if s.N == 0 {
 		return 0
@@ -49,7 +49,8 @@ func (s *Series) deviations() float64 {
 	return max(s.Squares-s.Sum*s.Sum/s.N, 0)
 }
 
-// seriesLimit is the largest autocorrelation that is told from a random walk.
+// seriesLimit is the largest autocorrelation that the estimate may have. A larger
+// one could not be distinguished from a random walk.
 const seriesLimit = 0.98
 
 // Autocorrelation is the estimated coefficient, 0 to 0.98, corrected for the
@@ -75,10 +76,11 @@ func (s *Series) Error() float64 {
 	return math.Sqrt((1 - f*f + 1/s.N) / s.N)
 }
 
-// History is what the series says about a later one whose values are apart by
-// power times as much: the correlation of a first-order process fades as a
-// power of time. Below least values it says nothing, and neither does a series
-// that stood still: what is at rest does not show how it moves.
+// History is the knowledge that the series gives about a later series whose values
+// are apart by power times as much. The correlation of a first-order process fades
+// as a power of time. The history is unknown if the series has fewer than least
+// values. It is unknown too if the series never changed, because such a series does
+// not show how it moves.
 func (s *Series) History(power, least float64) History {
 	if s.N < max(least, 3) || s.deviations() <= 0 || !(power > 0) || math.IsInf(power, 0) {
 		return History{Unknown: true}
@@ -89,8 +91,8 @@ func (s *Series) History(power, least float64) History {
 	return History{Phi: (low + high) / 2, Error: (high - low) / 2, Variance: s.Variance(), N: s.N}
 }
 
-// Variance is that of the values, corrected for what their autocorrelation
-// hides from a short series.
+// Variance is the variance of the values. It is corrected for the part that their
+// autocorrelation hides from a short series.
 func (s *Series) Variance() float64 {
 	if s.N < 3 {
 		return 0

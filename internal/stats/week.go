@@ -17,9 +17,9 @@ func HourOfWeek(t time.Time) int {
 	return int((hourOf(t) + mondayHours) % weekLength)
 }
 
-// At forecasts the load of an instant: what the same hour of the week had, else
-// the mean of the same hour on other days, else the mean of the hours that are
-// known. It is false when none is.
+// At forecasts the load of an instant. It returns the mean of the same hour of the
+// week, else the mean of the same hour on other days, else the mean of the hours
+// that are known. It returns false if no hour is known.
 func (w *Week) At(t time.Time) (float64, bool) {
 	hour := HourOfWeek(t)
 	if v := w[hour]; v != nil {

@@ -16,15 +16,15 @@ const (
 	// weekPlain is the most that a week is before it is packed: 168 hours of 48
 	// bins of two bytes, and 28 bytes for the rest of each.
 	weekPlain = 64 + weekLength*(2*hourBins+28)
-	// MaxWeekBytes bounds an encoded week: what does not shrink is stored as it is,
-	// with five bytes for each block.
+	// MaxWeekBytes bounds an encoded week. A week that does not shrink is stored as it
+	// is, with five bytes for each block.
 	MaxWeekBytes = weekPlain + 64
 )
 
-// Bytes is the sketch in a form that DecodeWeek reads, at most MaxWeekBytes long
-// (21 KB); a week of ordinary samples takes 3 to 6 KB. Moments are kept in single
-// precision. What is alike stands together, because that packs better: all weights,
-// then all bins, then all means.
+// Bytes is the sketch in a form that DecodeWeek reads. It is at most MaxWeekBytes
+// long (21 KB); a week of ordinary samples takes 3 to 6 KB. Moments are kept in
+// single precision. Numbers of one kind stand together, because they pack better so:
+// all weights, then all bins, then all means.
 func (w *WeekSketch) Bytes() []byte {
 	plain := make([]byte, 0, 4<<10)
 	plain = binary.AppendUvarint(plain, uint64(w.at))

@@ -19,7 +19,7 @@ const (
 
 // HourMoments sum up an hour of the week. All are 0 when it was never seen.
 type HourMoments struct {
-	Samples  int     // how many there are; those of earlier weeks are halved once a week
+	Samples  int     // how many there are; samples of earlier weeks are halved once a week
 	Mean     float64 // of the samples
 	N, M2    float64 // weight of the samples, and the sum of their squared deviations
 	Events   float64 // of a count, with the same weights
@@ -29,7 +29,7 @@ type HourMoments struct {
 // Enough reports whether the hour has so many samples that it can stand for itself.
 func (f HourMoments) Enough() bool { return f.Samples >= hourEnough }
 
-// HourFigures are what an hour of the week usually has.
+// HourFigures are the usual figures of an hour of the week.
 type HourFigures struct {
 	HourMoments
 	P50, P90, P99 float64 // of the samples, within five percent
@@ -117,7 +117,7 @@ func (w *WeekSketch) add(now time.Time, value, events, exposure float64) error {
 // there was none. When it rises, an hour of the week is complete.
 func (w *WeekSketch) Hour() int64 { return w.at }
 
-// Moments are those of an hour of the week, 0 to 167.
+// Moments are the moments of an hour of the week, 0 to 167.
 func (w *WeekSketch) Moments(hour int) HourMoments {
 	if hour < 0 || hour >= weekLength {
 		return HourMoments{}

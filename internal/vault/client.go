@@ -139,7 +139,7 @@ func (c *Client) Run(ctx context.Context) error {
 	pace := backoff{}
 	loggedIn := c.api.Token() != ""
 	if loggedIn {
-		wait = lifetimeMin // the first renewal tells how long Login's token holds
+		wait = lifetimeMin // the first renewal shows how long Login's token holds
 	}
 	for pause(ctx, wait) == nil {
 		next, err := c.refresh(ctx, loggedIn, held)

@@ -77,8 +77,8 @@ func errorOf(ctx context.Context, err error) error {
 		return api.Errorf(api.CodeUnavailable, "the plugin's process ended: %s", s.Message())
 	case codes.DeadlineExceeded, codes.Canceled:
 		// The deadline travels with the call, and the plugin's end may see it
-		// pass, and reset the stream, a moment before ours does. Whose deadline
-		// it was, ours will tell.
+		// pass, and reset the stream, a moment before ours does. The cause of our
+		// context then says whose deadline it was.
 		if _, limited := ctx.Deadline(); limited {
 			<-ctx.Done()
 			return errorOf(ctx, err)
@@ -95,7 +95,7 @@ func broken(err error) bool {
 	return api.IsCode(err, api.CodeUnavailable) || api.IsCode(err, api.CodeTimeout)
 }
 
-// joinClose closes s after err and tells both.
+// joinClose closes s after err and returns both errors.
 func joinClose(err error, s strategy) error { return errors.Join(err, s.close()) }
 
 // fieldPath names a plugin block of the configuration.

@@ -57,7 +57,7 @@ type Strategy interface {
 }
 
 // Handshake is the agreement between host and plugin. The cookie is no secret:
-// it only tells a person who starts a plugin by hand what it is for.
+// it only lets the plugin explain itself to a person who starts it by hand.
 func Handshake() plugin.HandshakeConfig {
 	return plugin.HandshakeConfig{
 		ProtocolVersion:  Protocol,

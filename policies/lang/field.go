@@ -116,8 +116,8 @@ func (f *Field) EvalBool(ctx *hcl.EvalContext) (bool, string, error) {
 	return value.True(), explain(f.source, f.Expr, ctx), nil
 }
 
-// Because says which value Eval returned, and why it is so where that can be
-// told: priority = 3.
+// Because says which value Eval returned, as in priority = 3. If the value is a bool
+// that an expression decided, Because also says why it is so.
 func (f *Field) Because(value cty.Value, ctx *hcl.EvalContext) string {
 	if f.Fixed {
 		return f.because

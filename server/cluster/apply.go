@@ -58,10 +58,11 @@ func (n *Node) VerifyLeader(ctx context.Context) error {
 	return n.wait(ctx, n.raft.VerifyLeader().Error)
 }
 
-// CatchUp returns when this server, as leader, has applied everything that
-// former leaders confirmed. A new leader has their entries in its log but does
-// not know yet that they are committed: until it does, its state is older than
-// what callers were told. Once in a term is enough, the rest costs nothing.
+// CatchUp returns when this server, as leader, has applied everything that former
+// leaders confirmed. A new leader has their entries in its log but does not know yet
+// that they are committed. Until it knows, its state is older than the answers that
+// callers had from former leaders. The wait is needed once in a term; further calls
+// cost nothing.
 func (n *Node) CatchUp(ctx context.Context) error {
 	if !n.IsLeader() {
 		return n.noLeader()

@@ -25,10 +25,10 @@ const (
 	missedRounds = 3
 )
 
-// delegate is what raft-autopilot asks and tells while this server leads: it asks the
-// members about themselves, and carries removals out. Who is healthy, which newcomer
-// may vote and who is dead, raft-autopilot decides. In each round the delegate also
-// raises the cluster level when it can, and compares the members' states.
+// delegate serves raft-autopilot while this server leads. It asks the members about
+// themselves, and carries removals out. Raft-autopilot decides who is healthy, which
+// newcomer may vote and who is dead. In each round the delegate also raises the
+// cluster level when it can, and compares the members' states.
 type delegate struct {
 	node     *Node
 	interval time.Duration
@@ -119,8 +119,8 @@ func (d *delegate) lastState() (seen *autopilot.State, leads bool) {
 	return seen, true
 }
 
-// lastReports are those of the last round; ok is false when this server does not
-// lead, or has not asked yet.
+// lastReports are the reports of the last round. Ok is false when this server does
+// not lead, or has not asked yet.
 func (d *delegate) lastReports() (reports map[raft.ServerID]report, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

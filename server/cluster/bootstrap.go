@@ -24,17 +24,17 @@ const (
 	// is in no hurry.
 	joinPause    = 200 * time.Millisecond
 	joinPauseMax = 5 * time.Second
-	// rejoinAfter is how long a server that starts with state on disk waits to hear
-	// from a leader: as long as some elections take.
+	// rejoinAfter is how long a server that starts with state on disk waits for a
+	// leader. Some elections take as long.
 	rejoinAfter = 10 * time.Second
-	// defaultPort is that of the connections between servers.
+	// defaultPort is the port of the connections between servers.
 	defaultPort = 4741
 )
 
 // membership is Raft's configuration, as it concerns this server.
 type membership interface {
 	members() []raft.Server                // empty while this server belongs to no cluster
-	follows() bool                         // whether this server hears from a leader that has it as a member
+	follows() bool                         // whether this server knows a leader and is a member
 	bootstrap(servers []raft.Server) error // begins a cluster of these servers
 }
 
@@ -42,7 +42,7 @@ type membership interface {
 // with other servers, or joins one.
 type bootstrapper struct {
 	self      member
-	nonce     string // tells this process from another one of the same name
+	nonce     string // distinguishes this process from another one of the same name
 	expect    int    // servers that bootstrap the cluster together; 0 only joins
 	retryJoin []string
 	finder    *discover.Finder
@@ -70,12 +70,12 @@ func (b *bootstrapper) run(ctx context.Context, tuning Tuning) {
 	}
 }
 
-// rejoin is for a server that starts with state on disk. When it hears from no
-// leader, it was removed while it was away, or its address is another one now. It
-// then asks to be let in until it follows a leader at two checks in a row. One
-// check is not enough: a leader that removed it may still send it that entry, and
-// nothing after it. A server that is removed later stays out until somebody starts
-// it again.
+// rejoin is for a server that starts with state on disk. If the server knows no
+// leader after the wait, it was removed while it was away, or its address is another
+// one now. It then asks to be let in until it follows a leader at two checks in a
+// row. One check is not enough, because a leader that removed the server may still
+// send it the entry of the removal, and nothing after it. A server that is removed
+// later stays out until somebody starts it again.
 func (b *bootstrapper) rejoin(ctx context.Context, wait time.Duration) {
 	var repeats log.Limiter
 	for followed := 0; followed < 2; {

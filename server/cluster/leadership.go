@@ -57,7 +57,7 @@ func (l *leadership) watch(changes <-chan bool, currentTerm func() uint64) {
 	}
 }
 
-// set ends the present term, and begins that of a number when it is not 0.
+// set ends the present term. It begins the term of number, unless number is 0.
 func (l *leadership) set(number uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -100,7 +100,7 @@ func (l *leadership) next(ctx context.Context) (*term, error) {
 	return nil, nil
 }
 
-// Term is that of this server's leadership, 0 when it does not lead.
+// Term is the term of this server's leadership, 0 when it does not lead.
 func (n *Node) Term() uint64 {
 	if t, _ := n.leadership.present(); t != nil {
 		return t.number

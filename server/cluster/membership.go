@@ -58,8 +58,8 @@ func find(members []raft.Server, id string) *raft.Server {
 	return &members[i]
 }
 
-// follows reports whether this server hears from a leader, or is the leader, and is
-// a member.
+// follows reports whether this server knows a leader, which may be itself, and is a
+// member.
 func (n *Node) follows() bool {
 	id, _ := n.Leader()
 	return id != "" && find(n.members(), n.cfg.ID) != nil

@@ -45,7 +45,7 @@ type status struct {
 	Level       int          `json:"level"` // newest cluster level that it supports; 0 is an old server of level 1
 	LastIndex   uint64       `json:"last_index"`
 	LastTerm    uint64       `json:"last_term"`
-	LastContact api.Duration `json:"last_contact"`    // how long ago it heard from the leader; negative means never
+	LastContact api.Duration `json:"last_contact"`    // how long ago the leader last contacted it; negative means never
 	Marks       []mark       `json:"marks,omitempty"` // of its state, oldest first
 }
 

@@ -78,7 +78,7 @@ type Node struct {
 	internal     *http.Server      // for other servers
 	handler      atomic.Pointer[http.Handler]
 
-	nonce    string        // tells this process from another one of the same name
+	nonce    string        // distinguishes this process from another one of the same name
 	leads    chan bool     // from Raft: every gain and loss of leadership
 	caughtUp atomic.Uint64 // the term in which CatchUp succeeded last
 

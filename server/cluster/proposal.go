@@ -14,10 +14,9 @@ import (
 const proposalTimeout = 30 * time.Second
 
 // proposal is the set of servers that this one would bootstrap a cluster with, by
-// name and with this one among them. While it stands, this server tells everybody
-// this set and no other. A cluster is bootstrapped only by servers that all propose
-// the same set, so two different sets that share a server can't both become a
-// cluster.
+// name and with this one among them. While it stands, this server announces this set
+// and no other. A cluster is bootstrapped only by servers that all propose the same
+// set, so two different sets that share a server can't both become a cluster.
 type proposal struct {
 	members []member  // nil: none yet
 	missing time.Time // since when one of them is silent; zero when none is

@@ -16,7 +16,7 @@ func (n *Node) Leader() (id, address string) {
 	return string(i), string(a)
 }
 
-// LastContact is when this server last heard from the leader. On the leader it is
+// LastContact is when the leader last contacted this server. On the leader it is
 // now.
 func (n *Node) LastContact() time.Time {
 	if n.IsLeader() {
@@ -31,8 +31,8 @@ func (n *Node) lastLog() (index, term uint64) {
 	return n.raft.LastIndex(), term
 }
 
-// SinceContact is how long ago this server heard from the leader; negative when it
-// never did.
+// SinceContact is how long ago the leader last contacted this server. It is 0 on the
+// leader, and negative if no leader ever did.
 func (n *Node) SinceContact() time.Duration {
 	if n.IsLeader() {
 		return 0

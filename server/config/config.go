@@ -29,7 +29,7 @@ type Config struct {
 	DataDir string
 
 	Addresses Addresses // to listen at
-	Advertise Addresses // that others are told; empty means the one to listen at
+	Advertise Addresses // that others reach it at; empty means the one to listen at
 
 	TLS        TLS
 	Server     Server

@@ -58,7 +58,8 @@ func (l *loader) error() *api.Error {
 	return &api.Error{Code: api.CodeInvalid, Message: "the agent's configuration is not valid", Details: l.problems}
 }
 
-// problem notes what is wrong with a field; where it was set is told if it was.
+// problem notes a fault of a field. It adds the position where the field was set, if
+// the field was set.
 func (l *loader) problem(path, format string, args ...any) {
 	text := path + ": " + fmt.Sprintf(format, args...)
 	if r, ok := l.ranges[path]; ok {

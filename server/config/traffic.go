@@ -14,7 +14,7 @@ import (
 // itself.
 const KindCustom = "custom"
 
-// Traffic is one family of metrics in Prometheus that tells who calls whom.
+// Traffic is one family of metrics in Prometheus that shows who calls whom.
 type Traffic struct {
 	Name     string
 	Kind     string // one of prometheus.Families, or KindCustom

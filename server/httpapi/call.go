@@ -157,7 +157,7 @@ func writeStatus(w http.ResponseWriter, status int, err *api.Error) {
 	if err.Code == api.CodeUnauthenticated {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="oakum"`)
 	}
-	_ = writeJSON(w, status, err) // the caller has gone; there is nobody left to tell
+	_ = writeJSON(w, status, err) // the caller has gone; there is nobody to report the error to
 }
 
 func writeJSON(w http.ResponseWriter, status int, out any) error {
@@ -167,7 +167,7 @@ func writeJSON(w http.ResponseWriter, status int, out any) error {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // the caller has gone; there is nobody left to tell
+	_, _ = w.Write(append(text, '\n')) // the caller has gone; there is nobody to report the error to
 	return nil
 }
 

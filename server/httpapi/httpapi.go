@@ -59,7 +59,7 @@ type Control interface {
 	GraphControl
 }
 
-// Cluster tells the API about leadership. CatchUp has a new leader apply
+// Cluster informs the API about leadership. CatchUp has a new leader apply
 // everything that former leaders confirmed.
 type Cluster interface {
 	IsLeader() bool
@@ -147,8 +147,8 @@ func New(opt Options) *API {
 	return a
 }
 
-// Close ends the blocking queries and streams that are open. New requests are
-// still answered, so that a client is told why when the server stops.
+// Close ends the blocking queries and streams that are open. New requests are still
+// answered, so that a client learns why when the server stops.
 func (a *API) Close() { a.once.Do(func() { close(a.closing) }) }
 
 // Limits of the HTTP server.

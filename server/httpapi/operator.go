@@ -17,7 +17,7 @@ import (
 
 // Autopilot watches the servers of the cluster and is configured by an operator.
 type Autopilot interface {
-	// Autopilot tells what autopilot sees; only the leader can.
+	// Autopilot returns autopilot's view of the servers; only the leader has it.
 	Autopilot() (api.AutopilotState, error)
 	AutopilotConfig() api.AutopilotConfig
 	SetAutopilot(ctx context.Context, config api.AutopilotConfig, by api.Identity) (api.AutopilotConfig, error)

@@ -22,8 +22,8 @@ const (
 	filterStepMax = 1e6  // of the parser: some milliseconds
 )
 
-// await blocks until the answer is newer than ?index, and tells the answer's
-// index. ?consistent has the leader prove that it leads.
+// await blocks until the answer is newer than ?index, and puts the answer's index
+// into the header. ?consistent has the leader prove that it leads.
 func (a *API) await(rt route, c *call) error {
 	query := c.r.URL.Query()
 	if c.flag("consistent") && !c.flag("stale") {

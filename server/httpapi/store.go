@@ -49,7 +49,7 @@ type SourceReader interface {
 	Sources() []api.SourceStatus
 }
 
-// Replica tells how far this server's copy of the state is.
+// Replica reads the level and the hash of this server's copy of the state.
 type Replica interface {
 	Level() int
 	Hash() string

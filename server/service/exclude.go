@@ -3,7 +3,7 @@ package service
 import "github.com/oakumhq/oakum/api"
 
 // PatchedInstances names the instances that an open rollout has patched, by
-// allocation ID. No baseline may be learned from them: a baseline tells what is
+// allocation ID. No baseline may be learned from them: a baseline holds what is
 // usual without the patch.
 func (s *Service) PatchedInstances() map[string]bool {
 	ids := map[string]bool{}

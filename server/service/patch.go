@@ -35,7 +35,7 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 		Profile: s.store.Profile,
 	}
 	// The scheduler tries the jobs while the plan is made: each takes seconds for a large
-	// fleet. A job that it would not take is told first.
+	// fleet. A refused job is reported before an error of the plan.
 	var untried int
 	var refused error
 	var dryRuns sync.WaitGroup

@@ -34,9 +34,9 @@ type run struct {
 	target     api.Target
 }
 
-// Lead serves a term of leadership until ctx ends: people may ask for
-// simulations, and the graph's sources are told from those of an earlier
-// leader. It returns the cause once the simulations have ended too.
+// Lead serves a term of leadership until ctx ends. During the term, people may ask
+// for simulations, and the graph's sources that only an earlier leader read are
+// marked as unread. It returns the cause once the simulations have ended too.
 func (s *Service) Lead(ctx context.Context, t Term) error {
 	s.endAbandoned(ctx)
 	now := &term{Term: t, runs: make(chan run), over: make(chan struct{})}

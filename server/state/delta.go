@@ -9,10 +9,10 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// rolloutChange is a RolloutTransition as it stands in the log from level 2
-// on: only the fields that are different from those of the rollout that the
-// decision was made from. A rollout of a large target weighs megabytes, mostly
-// its instances, of which a few change at a time.
+// rolloutChange is a RolloutTransition as it stands in the log from level 2 on. It
+// holds only the fields that differ from the rollout that the decision was made
+// from. A rollout of a large target weighs megabytes, mostly its instances, of which
+// a few change at a time.
 type rolloutChange struct {
 	Kind   string                     `json:"kind"`
 	Expect uint64                     `json:"expect"`
@@ -34,11 +34,11 @@ func (*rolloutChange) Type() Type { return TypeRolloutChange }
 
 func (*rolloutChange) level() int { return Level2 }
 
-// fieldInstances is the field that is told in runs.
+// fieldInstances is the field that a change stores as runs.
 const fieldInstances = "instances"
 
-// changeOf tells a transition by what is different from the rollout that it
-// was made from.
+// changeOf turns a transition into a change: it keeps the fields that differ from
+// the rollout that the transition was made from.
 func changeOf(t *RolloutTransition, old *api.Rollout) (*rolloutChange, error) {
 	out := &rolloutChange{Kind: t.Kind, Expect: t.Expect, ID: t.Rollout.ID, Fields: map[string]json.RawMessage{}}
 	was, is := reflect.ValueOf(old).Elem(), reflect.ValueOf(&t.Rollout).Elem()
@@ -67,8 +67,8 @@ func jsonName(f reflect.StructField) string {
 	return name
 }
 
-// runs tells next by parts of old. It is nil when nothing of old is left, or
-// next is empty.
+// runs describes next by parts of old. It is nil when next has no unchanged instance
+// of old, or next is empty.
 func runs(old, next []api.Instance) []instanceRun {
 	at := make(map[string]int, len(old))
 	for i := range old {

@@ -61,7 +61,8 @@ func encodeAt(level int, cmd Command, at time.Time, by string) ([]byte, error) {
 	return entry, nil
 }
 
-// encode makes the entry; size is that of the body before it was packed.
+// encode makes the entry. Size is the size of the body before it was packed, in
+// bytes.
 func (env envelope) encode(level int, cmd Command) (entry []byte, size int, err error) {
 	if level < Level2 {
 		if env.Body, err = json.Marshal(cmd); err != nil {

@@ -33,7 +33,7 @@ func NewFSM(store *Store) *FSM { return &FSM{store: store, halted: make(chan str
 // Store returns what the machine changes.
 func (f *FSM) Store() *Store { return f.store }
 
-// Halted is closed when the machine has met what it can't apply; Err tells why.
+// Halted is closed when the machine has met what it can't apply; Err says why.
 // The server must then leave Raft: it can neither lead nor vouch for the state.
 func (f *FSM) Halted() <-chan struct{} { return f.halted }
 

@@ -106,8 +106,8 @@ type patchNote struct {
 	Rollouts int    `json:"rollouts"`
 }
 
-// check refuses what must not be stored. Every reason is told, so that a
-// pipeline need not be run once for each.
+// check refuses a submission that must not be stored. It returns every reason, so
+// that a pipeline need not be run once for each.
 func (p *PatchSubmit) check(c *change) error {
 	if err := named("patch", p.Patch.Name); err != nil {
 		return err

@@ -10,9 +10,9 @@ import (
 // week of any samples fits.
 const maxWeekBytes = 24 << 10
 
-// ProfilesPut stores profiles, in place of those of the same targets. From level 3 on
-// a baseline that has no HourSketches, and perhaps no Hours, keeps those that are
-// stored: they are most of a profile and change once an hour.
+// ProfilesPut stores profiles in place of the stored profiles of the same targets.
+// From level 3 on a baseline that has no HourSketches, and perhaps no Hours, keeps
+// the stored ones: they are most of a profile and change once an hour.
 type ProfilesPut struct {
 	Profiles []api.Profile `json:"profiles"`
 }

@@ -19,7 +19,7 @@ import (
 // snapshot any more.
 const snapshotFormat = 1
 
-// snapshotKind tells a snapshot from any other file of JSON lines.
+// snapshotKind distinguishes a snapshot from any other file of JSON lines.
 const snapshotKind = "oakum-state"
 
 // header is the first line of a snapshot.

@@ -108,15 +108,15 @@ func (s *Store) Rollout(id string) (api.Rollout, bool) {
 	return one(s.t.rollouts, s.t.rollouts.get(s.read(), id))
 }
 
-// OpenRollouts returns those that have not ended, by ID.
+// OpenRollouts returns the rollouts that have not ended, by ID.
 func (s *Store) OpenRollouts() []api.Rollout {
 	open := list(s.t.rollouts, s.t.rollouts.allBy(s.read(), indexOpen))
 	slices.SortFunc(open, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
 	return open
 }
 
-// BegunRollouts returns those that are under way and have a stage, by ID. Of a
-// large plan they are few: most of the open ones wait for their turn.
+// BegunRollouts returns the rollouts that are under way and have a stage, by ID.
+// They are few in a large plan, because most of the open ones wait for their turn.
 func (s *Store) BegunRollouts() []api.Rollout {
 	begun := []api.Rollout{}
 	for r := range s.t.rollouts.allBy(s.read(), indexOpen) {

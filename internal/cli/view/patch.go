@@ -95,7 +95,7 @@ func inDoubt(p api.Plan) string {
 	return Count(n, "critical target") + " to be approved because of what is missing, until the graph is whole"
 }
 
-// lowLoad tells which targets wait for an hour of low load, and which should
+// lowLoad prints which targets wait for an hour of low load, and which should wait
 // and do not.
 func lowLoad(w io.Writer, r api.PatchReceipt) {
 	t := NewTable("Target", "Start")
@@ -115,7 +115,7 @@ func lowLoad(w io.Writer, r api.PatchReceipt) {
 // bakeMost is how many targets' forecasts are printed; -json has all.
 const bakeMost = 20
 
-// firstStage tells how long the first stage of each target will be judged.
+// firstStage prints how long the first stage of each target will be judged.
 func firstStage(w io.Writer, r api.PatchReceipt) {
 	if len(r.Bake) == 0 {
 		return

@@ -45,7 +45,7 @@ type Registration struct {
 	Kind        string
 	ProxyFor    string   // service that a proxy stands for
 	ProxyForID  string   // the instance of it
-	Upstreams   []string // services that a proxy was told to reach
+	Upstreams   []string // services that a proxy is configured to reach
 	Tags        []string
 	Meta        map[string]string
 	CreateIndex uint64

@@ -9,7 +9,7 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Class is what the judge says of one metric.
+// Class is the judge's result for one metric.
 type Class string
 
 // Classes. High and Low are differences beyond what is allowed; NodataFail is a
@@ -32,7 +32,7 @@ const (
 	Decrease Direction = "decrease"
 )
 
-// Measure says how the size of an effect is told.
+// Measure names the way in which the size of an effect is given.
 type Measure string
 
 // Measures: the ratio of the means, experiment over control, and the chance that
@@ -62,8 +62,8 @@ func Defaults() Rules {
 		AllowedDecrease: 1, AllowedIncrease: 1, CriticalDecrease: 1, CriticalIncrease: 1}
 }
 
-// Result is the class of a metric, why, and the size of the effect (NaN when
-// there is none to tell).
+// Result is the class of a metric, the reason, and the size of the effect. The size
+// is NaN if the effect has none.
 type Result struct {
 	Class     Class
 	Reason    string
@@ -71,7 +71,7 @@ type Result struct {
 	Critical  bool
 }
 
-// Clean removes or replaces what is not a number.
+// Clean removes or replaces the values that are not numbers.
 func (r Rules) Clean(values []float64) []float64 {
 	out := make([]float64, 0, len(values))
 	for _, v := range values {
@@ -139,7 +139,7 @@ func (r Rules) effect(x, y []float64) float64 {
 	return Ratio(x, y)
 }
 
-// Ratio is the mean of x over that of y, NaN when either is 0.
+// Ratio is the mean of x over the mean of y. It is NaN if either mean is 0.
 func Ratio(x, y []float64) float64 {
 	mx, my := stat.Mean(x, nil), stat.Mean(y, nil)
 	if mx == 0 || my == 0 {
@@ -214,7 +214,7 @@ func Outliers(values []float64, factor float64, reduced bool) []bool {
 	return out
 }
 
-// Deviants marks what lies more than k standard deviations from the mean.
+// Deviants marks the values that lie more than k standard deviations from the mean.
 func Deviants(values []float64, k float64) []bool {
 	mean, deviation := stat.PopMeanStdDev(values, nil)
 	out := make([]bool, len(values))

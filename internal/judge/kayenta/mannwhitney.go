@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// rootTolerance and rootMost are those of Kayenta's root finder.
+	// rootTolerance and rootMost are the limits of Kayenta's root finder.
 	rootTolerance = 1e-4
 	rootMost      = 1001
 )

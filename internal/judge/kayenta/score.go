@@ -23,8 +23,8 @@ const MarginalScore = 50.0
 // nodataMost is the share of metrics without data that fails the whole.
 const nodataMost = 0.5
 
-// Score sums up metrics by group, 0 to 100. Weights are percentages; groups
-// without one share what is left equally.
+// Score sums up metrics by group, 0 to 100. Weights are percentages. Groups without
+// a weight share the remaining percentage equally.
 func Score(metrics []Metric, weights map[string]float64) (summary float64, groups map[string]float64) {
 	type tally struct{ passed, counted, nodata float64 }
 	tallies := map[string]*tally{}

@@ -21,7 +21,7 @@ const (
 	// bakeTask is the task of a job that works on images.
 	bakeTask = "oakum-bake"
 	// scriptFailed is the exit code of bakeScript when the patch's own script
-	// fails. It tells the script's failure from a failure of the sandbox. Shells
+	// fails. It separates the script's failure from a failure of the sandbox. Shells
 	// and kernels use other codes.
 	scriptFailed = 90
 	// outputMax is how many bytes of a task's output are read.

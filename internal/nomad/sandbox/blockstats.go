@@ -33,8 +33,8 @@ type blockAnswer struct {
 	} `json:"error"`
 }
 
-// blockCount holds the counters of a drive. A pointer tells zero from a missing
-// counter.
+// blockCount holds the counters of a drive. A nil pointer is a missing counter, not
+// zero.
 type blockCount struct {
 	Reads        *uint64 `json:"rd_operations"`
 	Writes       *uint64 `json:"wr_operations"`

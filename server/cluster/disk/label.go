@@ -19,7 +19,7 @@ const (
 	dataFormat = 1
 	// labelFile says whose a data directory is.
 	labelFile = "server.json"
-	// infoFile tells an operator how to bring back a cluster without a majority.
+	// infoFile explains to an operator how to bring back a cluster without a majority.
 	infoFile = "peers.info"
 )
 

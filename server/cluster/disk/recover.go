@@ -37,8 +37,8 @@ never confirmed may come to hold. A lost server that turns up again must be give
 an empty data directory before it is started.
 `
 
-// Recover replaces the membership by that of peers.json, if there is one, and
-// renames the file. The address is where the other servers reach this one. On an
+// Recover replaces the membership by the membership of peers.json, if there is one,
+// and renames the file. The address is where the other servers reach this one. On an
 // error the file and the state stay as they were.
 func (d *Dir) Recover(config *raft.Config, address string, transport raft.Transport) (recovered bool, err error) {
 	if d.cfg.Dir == "" {

@@ -8,7 +8,7 @@
 // the cluster signed for the name ServerName. The name stands for the role, so the
 // CA may sign certificates for others too. After the handshake the server sends one
 // byte of welcome, and the caller waits for it. In TLS 1.3 the caller would
-// otherwise hear of a refusal only at its first read. Certificate and CAs are asked
+// otherwise learn of a refusal only at its first read. Certificate and CAs are asked
 // for at each handshake, so a new certificate holds from the next connection on.
 //
 // A refusal is logged on both sides, with its reason, once an hour.
