@@ -33,8 +33,8 @@ func (a *agent) scans() (total int, most int) {
 	return total, most
 }
 
-// TestALargeCatalogIsScannedBitByBit has the index move at every look.
-func TestALargeCatalogIsScannedBitByBit(t *testing.T) {
+// TestServices_ScansALargeCatalogBitByBit has the index move at every look.
+func TestServices_ScansALargeCatalogBitByBit(t *testing.T) {
 	a := large(1_200)
 	c := a.client(t, "secret")
 	for look := range 4 {
@@ -61,9 +61,9 @@ func TestALargeCatalogIsScannedBitByBit(t *testing.T) {
 	must.Eq(t, 1_200+3*500+700, total)
 }
 
-// TestAScanGoesOnWhereItFailed keeps what was read before an error, and forgets
+// TestServices_GoesOnWhereAScanFailed keeps what was read before an error, and forgets
 // services that are gone.
-func TestAScanGoesOnWhereItFailed(t *testing.T) {
+func TestServices_GoesOnWhereAScanFailed(t *testing.T) {
 	a := large(600)
 	broken := a.answers["/v1/catalog/service/s0500"]
 	delete(a.answers, "/v1/catalog/service/s0500")

@@ -116,7 +116,7 @@ func TestIntentions(t *testing.T) {
 	}}, p))
 }
 
-func TestIntentionsOfAHalfBlindToken(t *testing.T) {
+func TestIntentions_OfAHalfBlindToken(t *testing.T) {
 	a := &agent{filtered: true, answers: map[string]any{
 		"/v1/config/service-intentions": []object{}, "/v1/connect/intentions/check": object{"Allowed": false}}}
 	p, partial, err := a.client(t, "secret").Intentions(t.Context())
@@ -125,7 +125,7 @@ func TestIntentionsOfAHalfBlindToken(t *testing.T) {
 	must.StrContains(t, partial, "hides some service-intentions entries")
 }
 
-func TestErrorsHaveCodes(t *testing.T) {
+func TestClient_GivesErrorsCodes(t *testing.T) {
 	a := &agent{}
 	_, _, err := a.client(t, "wrong").Intentions(t.Context())
 	must.True(t, api.IsCode(err, api.CodePermissionDenied), must.Sprint(err))
@@ -155,7 +155,7 @@ func catalogOf() map[string]any {
 	}
 }
 
-func TestMeshOfUpstreamsAndServices(t *testing.T) {
+func TestMesh_ReadsUpstreamsAndServices(t *testing.T) {
 	a := &agent{answers: catalogOf()}
 	c := a.client(t, "secret")
 	m, partial, err := c.Mesh(t.Context())
@@ -176,9 +176,9 @@ func TestMeshOfUpstreamsAndServices(t *testing.T) {
 	must.MapContainsKey(t, m.Declared, graph.Pair{From: "a", To: "behind"})
 }
 
-// TestMeshFollowsRoutes leads upstreams on through routers, splitters and
+// TestMesh_FollowsRoutes leads upstreams on through routers, splitters and
 // resolvers with redirects and failovers.
-func TestMeshFollowsRoutes(t *testing.T) {
+func TestMesh_FollowsRoutes(t *testing.T) {
 	answers := catalogOf()
 	answers["/v1/catalog/service/a-sidecar-proxy"] = []object{{"Node": "n1", "ServiceName": "a-sidecar-proxy", "ServiceID": "p", "Datacenter": "dc1",
 		"ServiceProxy": object{"DestinationServiceName": "a", "Upstreams": []object{
@@ -206,7 +206,7 @@ func TestMeshFollowsRoutes(t *testing.T) {
 	must.Eq(t, "", gocmp.Diff(want, m.Declared))
 }
 
-func TestMeshOfGatewaysAndExports(t *testing.T) {
+func TestMesh_ReadsGatewaysAndExports(t *testing.T) {
 	answers := catalogOf()
 	services := object{"a": []string{}}
 	for name, kind := range map[string]string{"in": "ingress-gateway", "out": "terminating-gateway", "out2": "terminating-gateway", "mesh": "mesh-gateway", "door": "api-gateway"} {
@@ -240,7 +240,7 @@ func TestMeshOfGatewaysAndExports(t *testing.T) {
 	}
 }
 
-func TestSamenessGroupsStandForTheirMembers(t *testing.T) {
+func TestIntentions_PutMembersForSamenessGroups(t *testing.T) {
 	a := &agent{answers: map[string]any{
 		"/v1/config/service-intentions": []object{{"Kind": "service-intentions", "Name": "db", "Namespace": "team", "Sources": []object{
 			{"Name": "web", "Namespace": "team", "SamenessGroup": "all", "Action": "allow", "Precedence": 9},
@@ -258,14 +258,14 @@ func TestSamenessGroupsStandForTheirMembers(t *testing.T) {
 	must.Eq(t, []string{"team/web", "team/web@east", "team/*", "*"}, from)
 }
 
-func TestFilteredCatalogIsPartial(t *testing.T) {
+func TestMesh_IsPartialWhereTheCatalogIsFiltered(t *testing.T) {
 	a := &agent{answers: catalogOf(), filtered: true}
 	_, partial, err := a.client(t, "secret").Mesh(t.Context())
 	must.NoError(t, err)
 	must.StrContains(t, partial, "hides some")
 }
 
-func TestEmptyCatalogIsAnError(t *testing.T) {
+func TestMesh_RefusesAnEmptyCatalog(t *testing.T) {
 	a := &agent{answers: map[string]any{"/v1/catalog/services": object{}}}
 	_, _, err := a.client(t, "secret").Mesh(t.Context())
 	must.ErrorContains(t, err, "not even itself")
@@ -310,7 +310,7 @@ func TestAllocID(t *testing.T) {
 	}
 }
 
-func TestWatchTellsOfMovedIndexes(t *testing.T) {
+func TestWatch_TellsOfMovedIndexes(t *testing.T) {
 	a := &agent{index: "9", answers: map[string]any{"/v1/config/service-intentions": []object{}, "/v1/catalog/services": object{}}}
 	c := a.client(t, "secret")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -332,9 +332,9 @@ func TestWatchTellsOfMovedIndexes(t *testing.T) {
 	<-done
 }
 
-// TestWatchTellsOnlyOfNews moves the index of intentions without a change, then
+// TestWatch_TellsOnlyOfNews moves the index of intentions without a change, then
 // has a follower answer that has lost its leader, and then changes something.
-func TestWatchTellsOnlyOfNews(t *testing.T) {
+func TestWatch_TellsOnlyOfNews(t *testing.T) {
 	a := &agent{index: "9", answers: map[string]any{"/v1/config/service-intentions": []object{}}} // no catalog: its watch fails and backs off
 	c := a.client(t, "secret")
 	ctx, cancel := context.WithCancel(t.Context())

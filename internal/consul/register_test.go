@@ -145,7 +145,7 @@ func (s *subject) registrar(logger *slog.Logger) consul.Registrar {
 	}
 }
 
-func TestAServerStaysRegisteredAsItIs(t *testing.T) {
+func TestKeepRegistered_KeepsAServerRegisteredAsItIs(t *testing.T) {
 	t.Parallel()
 	agent, client := newLocal(t)
 	var out bytes.Buffer
@@ -196,7 +196,7 @@ func TestAServerStaysRegisteredAsItIs(t *testing.T) {
 	must.LessEq(t, 1, strings.Count(out.String(), "level=WARN"))
 }
 
-func TestConsulAsksWhereItCan(t *testing.T) {
+func TestKeepRegistered_LetsConsulAskWhereItCan(t *testing.T) {
 	t.Parallel()
 	agent, client := newLocal(t)
 	s := &subject{role: "leader", changed: make(chan struct{}), health: "http://10.0.0.1:4740/v1/health"}
@@ -215,7 +215,7 @@ func TestConsulAsksWhereItCan(t *testing.T) {
 	running.Wait()
 }
 
-func TestPeersAreListedWhateverTheirHealth(t *testing.T) {
+func TestPeers_ListsThemWhateverTheirHealth(t *testing.T) {
 	t.Parallel()
 	agent, client := newLocal(t)
 	agent.services["oakum-a"] = object{"ID": "oakum-a", "Name": "oakum", "Meta": object{"raft_address": "10.0.0.1:4741", "member": "true"}}

@@ -6,9 +6,9 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// TestTransparentProxiesAreKnownByRegistrationAndDefaults: the narrower word
+// TestMesh_KnowsTransparentProxiesByRegistrationAndDefaults: the narrower word
 // counts, and a proxy that says direct is not transparent whatever the defaults.
-func TestTransparentProxiesAreKnownByRegistrationAndDefaults(t *testing.T) {
+func TestMesh_KnowsTransparentProxiesByRegistrationAndDefaults(t *testing.T) {
 	proxies := func(modes map[string]string) map[string]any {
 		answers := catalogOf()
 		var list []object

@@ -11,7 +11,7 @@ import (
 
 // What was measured on a real Nomad 1.11.3 with ten instances.
 
-func TestCanaryAndPromotion(t *testing.T) {
+func TestDeployment_PromotesItsCanary(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(10))
 	u := rolling(10)
@@ -27,7 +27,7 @@ func TestCanaryAndPromotion(t *testing.T) {
 	must.Eq(t, DeploySuccessful, r.latest().Status)
 }
 
-func TestPauseKeepsTheProgressDeadline(t *testing.T) {
+func TestPauseDeployment_KeepsTheProgressDeadline(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(10))
 	u := rolling(1)
@@ -43,7 +43,7 @@ func TestPauseKeepsTheProgressDeadline(t *testing.T) {
 	must.Eq(t, "Failed due to progress deadline", r.latest().Description)
 }
 
-func TestAnotherUpdateBlockTouchesNoInstance(t *testing.T) {
+func TestRegister_TouchesNoInstanceForAnotherUpdateBlock(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(10))
 	before, old := r.ids(), r.latest()
@@ -59,7 +59,7 @@ func TestAnotherUpdateBlockTouchesNoInstance(t *testing.T) {
 	must.Eq(t, DeploySuccessful, r.latest().Status)
 }
 
-func TestNewVersionCancelsTheDeployment(t *testing.T) {
+func TestRegister_CancelsTheDeploymentOfTheVersionBefore(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(10))
 	r.register(web(10, "v2", held(4, 0)))
@@ -71,7 +71,7 @@ func TestNewVersionCancelsTheDeployment(t *testing.T) {
 	must.Eq(t, 9, r.images()["v2"])
 }
 
-func TestMoreCanariesReplaceTheFirst(t *testing.T) {
+func TestDeployment_ReplacesTheFirstCanariesByMore(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(10))
 	before := r.ids()
@@ -85,7 +85,7 @@ func TestMoreCanariesReplaceTheFirst(t *testing.T) {
 	must.Eq(t, 10, shared(before, r.ids()))
 }
 
-func TestScalingIsBlockedByADeployment(t *testing.T) {
+func TestScale_IsBlockedByADeployment(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(10))
 	r.register(web(10, "v2", held(1, 0)))
@@ -100,7 +100,7 @@ func TestScalingIsBlockedByADeployment(t *testing.T) {
 	must.Len(t, 12, r.Instances(ref()))
 }
 
-func TestBlueGreenGivenUp(t *testing.T) {
+func TestDeployment_GivesBlueGreenUp(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(10))
 	before := r.ids()
@@ -112,7 +112,7 @@ func TestBlueGreenGivenUp(t *testing.T) {
 	must.Eq(t, before, r.ids())
 }
 
-func TestFailedWithoutRevertStaysMixed(t *testing.T) {
+func TestDeployment_StaysMixedWhenItFailsWithoutRevert(t *testing.T) {
 	for name, revert := range map[string]bool{"stays": false, "reverts": true} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, 3)
@@ -135,7 +135,7 @@ func TestFailedWithoutRevertStaysMixed(t *testing.T) {
 	}
 }
 
-func TestTwoGroupsShareACount(t *testing.T) {
+func TestDeployment_MovesACountBetweenTwoGroups(t *testing.T) {
 	r := newRig(t, 3)
 	job := func(old, young int) Job {
 		j := web(old, "v1", rolling(10))
@@ -160,7 +160,7 @@ func TestTwoGroupsShareACount(t *testing.T) {
 	}
 }
 
-func TestRollbackReturnsEverythingAtOnce(t *testing.T) {
+func TestRollback_ReturnsEverythingAtOnce(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(1))
 	before := r.ids()
@@ -172,7 +172,7 @@ func TestRollbackReturnsEverythingAtOnce(t *testing.T) {
 	must.Eq(t, 5, shared(before, r.ids()))
 }
 
-func TestRevertBringsItsUpdateBlockBack(t *testing.T) {
+func TestRevert_BringsItsUpdateBlockBack(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(5, rolling(1))
 	r.register(web(5, "v2", held(5, 0)))
@@ -187,7 +187,7 @@ func TestRevertBringsItsUpdateBlockBack(t *testing.T) {
 	must.ErrorContains(t, err, "Current job has version 2")
 }
 
-func TestCanaryThatNeverAnswersFailsAtItsDeadline(t *testing.T) {
+func TestDeployment_FailsAtItsDeadlineWhenACanaryNeverAnswers(t *testing.T) {
 	r := newRig(t, 3)
 	job := func(image string, u *Update) Job {
 		j := web(5, image, u)
@@ -213,7 +213,7 @@ func TestCanaryThatNeverAnswersFailsAtItsDeadline(t *testing.T) {
 	must.Eq(t, before, r.ids())
 }
 
-func TestInstancesThatDieInAHeldStage(t *testing.T) {
+func TestDeployment_StandsInstancesThatDieInAHeldStage(t *testing.T) {
 	crash := func(r *rig, image string) {
 		for _, a := range r.Instances(ref()) {
 			if a.Group.Tasks[0].Image() == image {

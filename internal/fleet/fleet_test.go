@@ -99,7 +99,7 @@ func (r *rig) settled(n int, u *Update) {
 	must.Eq(r.t, DeploySuccessful, r.latest().Status)
 }
 
-func TestHeldStagesAreExact(t *testing.T) {
+func TestDeployment_HoldsStagesExactly(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(10, rolling(10))
 	want := 0
@@ -126,7 +126,7 @@ func TestHeldStagesAreExact(t *testing.T) {
 	must.True(t, j.Stable)
 }
 
-func TestRollingUpdateTakesTurns(t *testing.T) {
+func TestDeployment_TakesTurnsInARollingUpdate(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(4, rolling(4))
 	r.register(web(4, "v2", rolling(1)))
@@ -139,7 +139,7 @@ func TestRollingUpdateTakesTurns(t *testing.T) {
 	must.Eq(t, DeploySuccessful, r.latest().Status)
 }
 
-func TestCanariesWaitForTheirPromotion(t *testing.T) {
+func TestDeployment_KeepsCanariesUntilTheirPromotion(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(5, rolling(5))
 	before := r.ids()
@@ -155,7 +155,7 @@ func TestCanariesWaitForTheirPromotion(t *testing.T) {
 	must.Eq(t, DeploySuccessful, r.latest().Status)
 }
 
-func TestFailedDeploymentTakesItsCanariesAlong(t *testing.T) {
+func TestDeployment_TakesItsCanariesAlongWhenItFails(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(5, rolling(5))
 	before := r.ids()

@@ -9,7 +9,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-func TestTasksAreRestartedAndThenFail(t *testing.T) {
+func TestTasks_AreRestartedAndThenFail(t *testing.T) {
 	r := newRig(t, 1)
 	r.settled(1, rolling(1))
 	a := r.Instances(ref())[0]
@@ -34,7 +34,7 @@ func TestTasksAreRestartedAndThenFail(t *testing.T) {
 	must.True(t, api.IsCode(r.Kill(a.ID, false), api.CodeConflict))
 }
 
-func TestRescheduleDelayDoubles(t *testing.T) {
+func TestReschedule_DoublesItsDelay(t *testing.T) {
 	r := newRig(t, 1)
 	r.settled(1, rolling(1))
 	r.Behave(func(Build) Behaviour { return Behaviour{CrashAfter: time.Second} })
@@ -85,7 +85,7 @@ func TestBehaviours(t *testing.T) {
 	}
 }
 
-func TestStoppedInstancesEndLater(t *testing.T) {
+func TestStopAlloc_EndsInstancesLater(t *testing.T) {
 	r := newRig(t, 1)
 	r.Behave(func(Build) Behaviour { return Behaviour{Stop: 5 * time.Second} })
 	r.settled(2, rolling(2))

@@ -17,7 +17,7 @@ func (r *rig) on() map[string]int {
 	return out
 }
 
-func TestLostNodeIsFoundOutAndReplaced(t *testing.T) {
+func TestLoseNode_IsFoundOutAndReplaced(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(9, rolling(9))
 	n := r.Nodes()[0]
@@ -47,7 +47,7 @@ func TestLostNodeIsFoundOutAndReplaced(t *testing.T) {
 	must.Zero(t, n.UsedCPU)
 }
 
-func TestNodeThatIsBackInTimeLosesNothing(t *testing.T) {
+func TestReturnNode_LosesNothingInTime(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(9, rolling(9))
 	before := r.ids()
@@ -58,7 +58,7 @@ func TestNodeThatIsBackInTimeLosesNothing(t *testing.T) {
 	must.Eq(t, before, r.ids())
 }
 
-func TestDrainTakesTurns(t *testing.T) {
+func TestDrainNode_TakesTurns(t *testing.T) {
 	r := newRig(t, 2)
 	r.settled(4, rolling(4))
 	r.Behave(func(Build) Behaviour { return Behaviour{Boot: 10 * time.Second} })
@@ -81,7 +81,7 @@ func TestDrainTakesTurns(t *testing.T) {
 	must.Zero(t, r.on()[n.ID], must.Sprint("allocations do not move back"))
 }
 
-func TestDrainEndsAtItsDeadline(t *testing.T) {
+func TestDrainNode_EndsAtItsDeadline(t *testing.T) {
 	r := newRig(t, 2)
 	r.settled(4, rolling(4))
 	r.Behave(func(Build) Behaviour { return Behaviour{NeverBoots: 1} })
@@ -94,7 +94,7 @@ func TestDrainEndsAtItsDeadline(t *testing.T) {
 	must.Eq(t, DrainComplete, n.LastDrain)
 }
 
-func TestInstancesWithoutRoomWait(t *testing.T) {
+func TestPlacement_WaitsForRoom(t *testing.T) {
 	f := New(1, start())
 	r := &rig{Fleet: f, t: t}
 	r.AddNode(Node{CPU: 1000, MemoryMB: 700}) // two of 300 MB
@@ -119,7 +119,7 @@ func TestInstancesWithoutRoomWait(t *testing.T) {
 	must.Eq(t, EvalComplete, evals[0].Status)
 }
 
-func TestUpdateWithoutRoomKeepsTheFormerInstance(t *testing.T) {
+func TestDeployment_KeepsTheFormerInstanceWithoutRoom(t *testing.T) {
 	r := newRig(t, 1)
 	r.settled(2, rolling(2))
 	big := web(2, "v2", held(2, 0))
@@ -167,7 +167,7 @@ func TestConstraints(t *testing.T) {
 	must.ErrorContains(t, err, `operand "nearly"`)
 }
 
-func TestSystemJobRunsOnEveryNode(t *testing.T) {
+func TestSystemJob_RunsOnEveryNode(t *testing.T) {
 	r := newRig(t, 3)
 	j := web(1, "v1", nil)
 	j.Type = TypeSystem
@@ -187,7 +187,7 @@ func TestSystemJobRunsOnEveryNode(t *testing.T) {
 	must.Eq(t, 3, len(r.on()))
 }
 
-func TestBatchJobEnds(t *testing.T) {
+func TestBatchJob_Ends(t *testing.T) {
 	r := newRig(t, 1)
 	r.Behave(func(Build) Behaviour { return Behaviour{Runs: time.Minute} })
 	j := web(2, "v1", nil)

@@ -11,11 +11,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestHeldDeploymentsMoveWhatWasAskedFor registers stages of a rollout one after
+// TestDeployment_MovesWhatWasAskedForWhileHeld registers stages of a rollout one after
 // the other: as many instances run the new version as were asked for, at every
 // moment no more than max_parallel are away, and those that stay are not
 // touched.
-func TestHeldDeploymentsMoveWhatWasAskedFor(t *testing.T) {
+func TestDeployment_MovesWhatWasAskedForWhileHeld(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		count := rapid.IntRange(1, 12).Draw(rt, "count")
 		f := New(rapid.Uint64().Draw(rt, "seed"), start())
@@ -176,10 +176,10 @@ func (c *chaos) hash() uint64 {
 	return h.Sum64()
 }
 
-// TestWhateverHappens holds the books of a fleet to which anything happens, that
-// it comes to the count and the version that was registered last once all is
-// well again, and that the same seed takes the same way.
-func TestWhateverHappens(t *testing.T) {
+// TestFleet_RecoversWhateverHappens holds the books of a fleet to which anything happens,
+// that it comes to the count and the version that was registered last once all is well
+// again, and that the same seed takes the same way.
+func TestFleet_RecoversWhateverHappens(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		acts := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) [3]int {
@@ -226,8 +226,8 @@ func TestWhateverHappens(t *testing.T) {
 	})
 }
 
-// TestCompareAndSetLetsOneThrough: of two that saw the same index, one registers.
-func TestCompareAndSetLetsOneThrough(t *testing.T) {
+// TestCompareAndSet_LetsOneThrough: of two that saw the same index, one registers.
+func TestCompareAndSet_LetsOneThrough(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		f := New(rapid.Uint64().Draw(rt, "seed"), start())
 		f.AddNode(Node{CPU: 10_000, MemoryMB: 10_000})

@@ -10,7 +10,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-func TestTaggedVersionsOutliveTheOthers(t *testing.T) {
+func TestTagVersion_OutlivesTheOthers(t *testing.T) {
 	r := newRig(t, 1)
 	id := JobID{"default", "web"}
 	r.register(web(1, "v0", rolling(1)))
@@ -59,7 +59,7 @@ func TestStopAndPurge(t *testing.T) {
 	must.Len(t, 2, r.Instances(ref()))
 }
 
-func TestPurgedWhileADeploymentHolds(t *testing.T) {
+func TestDeregister_PurgesWhileADeploymentHolds(t *testing.T) {
 	r := newRig(t, 1)
 	r.settled(3, rolling(3))
 	r.register(web(3, "v2", held(1, 0)))
@@ -74,7 +74,7 @@ func TestPurgedWhileADeploymentHolds(t *testing.T) {
 	must.True(t, api.IsCode(err, api.CodeNotFound))
 }
 
-func TestAnotherSpecificationIsAnotherInstance(t *testing.T) {
+func TestRegister_ReplacesInstancesForAnotherSpecification(t *testing.T) {
 	same := func(*Job) {}
 	cases := map[string]struct {
 		change   func(*Job)
@@ -109,7 +109,7 @@ func TestAnotherSpecificationIsAnotherInstance(t *testing.T) {
 	}
 }
 
-func TestPlanTellsWhatARegistrationDoes(t *testing.T) {
+func TestPlan_TellsWhatARegistrationDoes(t *testing.T) {
 	r := newRig(t, 3)
 	plan, err := r.Plan(web(3, "v1", rolling(3)))
 	must.NoError(t, err)
@@ -138,7 +138,7 @@ func TestPlanTellsWhatARegistrationDoes(t *testing.T) {
 	}
 }
 
-func TestEventsTellOfEveryChange(t *testing.T) {
+func TestEvents_TellOfEveryChange(t *testing.T) {
 	r := newRig(t, 1)
 	from := r.Index()
 	r.settled(2, rolling(2))
@@ -164,7 +164,7 @@ func TestEventsTellOfEveryChange(t *testing.T) {
 	must.Len(t, 5, list)
 }
 
-func TestOthersChangeJobs(t *testing.T) {
+func TestFleet_LetsOthersChangeJobs(t *testing.T) {
 	r := newRig(t, 3)
 	r.settled(4, rolling(4))
 	r.Autoscale(Autoscaler{Target: ref(), Every: time.Minute, Want: func(_ time.Time, n int) int { return n + 1 }})

@@ -41,7 +41,7 @@ func (r *rig) did(id string, while time.Duration) (requests, errors float64) {
 	return after.Requests - before.Requests, after.Errors - before.Errors
 }
 
-func TestInstancesShareTheLoad(t *testing.T) {
+func TestLoad_IsSharedByInstances(t *testing.T) {
 	t.Parallel()
 	r := loaded(t)
 	one := r.Instances(ref())[0]
@@ -62,9 +62,9 @@ func TestInstancesShareTheLoad(t *testing.T) {
 	must.Between(t, 100<<20, bytes, 160<<20)
 }
 
-// TestHarmFollowsTheBuild: instances of the bad build fail, and so do those who
+// TestHarm_FollowsTheBuild: instances of the bad build fail, and so do those who
 // call them; the others of the group do not. It ends with the build.
-func TestHarmFollowsTheBuild(t *testing.T) {
+func TestHarm_FollowsTheBuild(t *testing.T) {
 	t.Parallel()
 	r := loaded(t)
 	r.Behave(func(b Build) Behaviour {

@@ -10,9 +10,9 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// TestAttemptsAreThoseThatThePatchBegan: only what a service of the target tries
+// TestAttempts_AreThoseThatThePatchBegan: only what a service of the target tries
 // for the first time after the patch speaks against it.
-func TestAttemptsAreThoseThatThePatchBegan(t *testing.T) {
+func TestAttempts_AreThoseThatThePatchBegan(t *testing.T) {
 	t.Parallel()
 	patched := time.Date(2026, 3, 1, 14, 0, 0, 0, time.UTC)
 	before, after, later := patched.Add(-time.Hour), patched.Add(time.Minute), patched.Add(2*time.Minute)

@@ -51,9 +51,9 @@ func withGateways(t *rapid.T) drawn {
 	return d
 }
 
-// TestGatewaysByBruteForce takes each gateway away and looks who is cut off,
-// and who depends on an edge through it.
-func TestGatewaysByBruteForce(t *testing.T) {
+// TestAnalyse_FindsGatewaysAsBruteForceDoes takes each gateway away and looks who is cut
+// off, and who depends on an edge through it.
+func TestAnalyse_FindsGatewaysAsBruteForceDoes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := withGateways(t)
@@ -84,9 +84,9 @@ func TestGatewaysByBruteForce(t *testing.T) {
 	})
 }
 
-// TestUpdateWithGatewaysIsAnalyse changes one edge at a time and compares with
+// TestUpdate_WithGatewaysIsAnalyse changes one edge at a time and compares with
 // an analysis from nothing.
-func TestUpdateWithGatewaysIsAnalyse(t *testing.T) {
+func TestUpdate_WithGatewaysIsAnalyse(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := withGateways(t)
@@ -116,8 +116,8 @@ func TestUpdateWithGatewaysIsAnalyse(t *testing.T) {
 	})
 }
 
-// TestWithoutByBruteForce takes a node away and looks who is left.
-func TestWithoutByBruteForce(t *testing.T) {
+// TestWithout_AgreesWithBruteForce takes a node away and looks who is left.
+func TestWithout_AgreesWithBruteForce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := withGateways(t)
@@ -177,7 +177,7 @@ func TestWithoutByBruteForce(t *testing.T) {
 	})
 }
 
-func TestWithoutRackAndVolume(t *testing.T) {
+func TestWithout_TakesRacksAndVolumes(t *testing.T) {
 	t.Parallel()
 	services := []api.Service{
 		{Name: "db", Instances: 2, Nodes: []string{"n1", "n2"}, Racks: []string{"r1"}, Volumes: []string{"csi/data"}},
@@ -199,7 +199,7 @@ func TestWithoutRackAndVolume(t *testing.T) {
 	must.Eq(t, "single_rack", db.Parts[len(db.Parts)-1].Name)
 }
 
-func TestViewFillsRedundancyAndAge(t *testing.T) {
+func TestView_FillsRedundancyAndAge(t *testing.T) {
 	t.Parallel()
 	g := api.Graph{Services: []api.Service{{Name: "db", Instances: 3, Healthy: 3, Nodes: []string{"n1", "n2"}, Racks: []string{"r1"}}},
 		Edges: []api.Edge{{From: "web", To: "db", State: api.EdgeConfirmed, Evidence: []api.Evidence{
@@ -211,9 +211,9 @@ func TestViewFillsRedundancyAndAge(t *testing.T) {
 	must.Eq(t, 1, graph.Age(seen.Edges, noon.Add(-7*day), 7*day)[0].Confidence)
 }
 
-// TestReviewIsView goes from one random graph to another and compares with a
+// TestReview_IsView goes from one random graph to another and compares with a
 // view from nothing.
-func TestReviewIsView(t *testing.T) {
+func TestReview_IsView(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := api.Graph{}
@@ -232,7 +232,7 @@ func TestReviewIsView(t *testing.T) {
 	})
 }
 
-func TestDiffAndComposeAgree(t *testing.T) {
+func TestDiff_AgreesWithCompose(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		first, second, third := draw(t), draw(t), draw(t)
@@ -246,7 +246,7 @@ func TestDiffAndComposeAgree(t *testing.T) {
 	})
 }
 
-func TestFindingsSayWhatToDo(t *testing.T) {
+func TestFindings_SayWhatToDo(t *testing.T) {
 	t.Parallel()
 	exact := api.Evidence{Source: "consul-intentions", Class: api.EvidenceAllowed, Exact: true, FirstSeen: noon, Detail: "intention"}
 	g, _ := graph.View(api.Graph{

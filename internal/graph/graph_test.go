@@ -102,7 +102,7 @@ func TestStateOf(t *testing.T) {
 	}
 }
 
-func TestMergeSortsAndJoins(t *testing.T) {
+func TestMerge_SortsAndJoins(t *testing.T) {
 	t.Parallel()
 	early, late := time.Unix(100, 0).UTC(), time.Unix(200, 0).UTC()
 	got := graph.Merge(map[graph.Pair][]api.Evidence{
@@ -122,7 +122,7 @@ func TestMergeSortsAndJoins(t *testing.T) {
 	must.Eq(t, "", cmp.Diff(want, got))
 }
 
-func TestPermissionsPrecedence(t *testing.T) {
+func TestPermissions_FollowPrecedence(t *testing.T) {
 	t.Parallel()
 	p := graph.Permissions{Default: api.EvidenceDenied, Rules: []graph.Rule{
 		{From: graph.Wildcard, To: graph.Wildcard, Allow: false, Precedence: 5, Detail: "all"},
@@ -150,7 +150,7 @@ func TestPermissionsPrecedence(t *testing.T) {
 	must.Eq(t, api.EvidenceAllowed, got.Class)
 }
 
-func TestAnalyseShop(t *testing.T) {
+func TestAnalyse_KnowsTheShop(t *testing.T) {
 	t.Parallel()
 	a := graph.Analyse(shop())
 	must.Eq(t, []string{"backoffice", "front"}, a.Entries())
@@ -183,7 +183,7 @@ func TestAnalyseShop(t *testing.T) {
 	must.False(t, ok)
 }
 
-func TestAnalyseCycleAndUnknownService(t *testing.T) {
+func TestAnalyse_OfACycleAndAnUnknownService(t *testing.T) {
 	t.Parallel()
 	a := graph.Analyse([]api.Service{{Name: "db", Instances: 1}}, []api.Edge{
 		edge("x", "y", api.EdgeConfirmed), edge("y", "x", api.EdgeConfirmed), edge("y", "db", api.EdgeConfirmed)})
@@ -200,12 +200,12 @@ func TestAnalyseCycleAndUnknownService(t *testing.T) {
 	must.False(t, x.SinglePoint)
 }
 
-func TestAnalyseEmpty(t *testing.T) {
+func TestAnalyse_OfNothing(t *testing.T) {
 	t.Parallel()
 	must.Eq(t, 0, len(graph.Analyse(nil, nil).Criticality()))
 }
 
-func TestAroundListsTheCallersTargetsFirst(t *testing.T) {
+func TestAround_ListsTheCallersTargetsFirst(t *testing.T) {
 	t.Parallel()
 	services, edges := shop()
 	target := func(job string) api.TargetRef { return api.TargetRef{Namespace: "default", Job: job, Group: job} }

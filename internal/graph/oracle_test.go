@@ -62,9 +62,9 @@ func (d drawn) id(service string) int64 {
 	return int64(slices.IndexFunc(d.services, func(s api.Service) bool { return s.Name == service }))
 }
 
-// TestAnalyseAgainstGonum compares components, entries, blast radius and
+// TestAnalyse_AgreesWithGonum compares components, entries, blast radius and
 // dominators with an independent library, service by service.
-func TestAnalyseAgainstGonum(t *testing.T) {
+func TestAnalyse_AgreesWithGonum(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)
@@ -144,8 +144,8 @@ func checkDominators(t *rapid.T, d drawn, a *graph.Analysis, certain *simple.Dir
 	}
 }
 
-// TestAnalyseIgnoresOrder shuffles the input and expects the same output.
-func TestAnalyseIgnoresOrder(t *testing.T) {
+// TestAnalyse_IgnoresOrder shuffles the input and expects the same output.
+func TestAnalyse_IgnoresOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		d := draw(t)

@@ -11,9 +11,9 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// TestPrecedenceLevels walks down Consul's nine levels: with the rules of one
-// level taken away, the next one decides.
-func TestPrecedenceLevels(t *testing.T) {
+// TestPermissions_FollowConsulsNineLevels walks down Consul's nine levels: with the rules
+// of one level taken away, the next one decides.
+func TestPermissions_FollowConsulsNineLevels(t *testing.T) {
 	t.Parallel()
 	levels := []struct {
 		from, to   string
@@ -42,7 +42,7 @@ func TestPrecedenceLevels(t *testing.T) {
 	must.Eq(t, graph.DefaultDetail, got.Detail)
 }
 
-func TestWildcardsStayInTheirNamespaceAndPeer(t *testing.T) {
+func TestPermissions_KeepWildcardsInTheirNamespaceAndPeer(t *testing.T) {
 	t.Parallel()
 	p := graph.Permissions{Rules: []graph.Rule{
 		{From: "team/*", To: "db", Allow: true, Precedence: 8, Detail: "team"},
@@ -59,9 +59,9 @@ func TestWildcardsStayInTheirNamespaceAndPeer(t *testing.T) {
 	must.Eq(t, 0, len(p.Expand(nil)), must.Sprint("a wildcard makes no pairs up"))
 }
 
-// TestDecideAgainstTheDefinition compares the index with the plain reading of
+// TestDecide_AgreesWithTheDefinition compares the index with the plain reading of
 // the rules: of all that match, the highest precedence, and of equals a denial.
-func TestDecideAgainstTheDefinition(t *testing.T) {
+func TestDecide_AgreesWithTheDefinition(t *testing.T) {
 	t.Parallel()
 	names := []string{"a", "b", "team/a", "a@east"}
 	patterns := append(slices.Clone(names), "*", "default/*", "team/*", "*@east")

@@ -90,23 +90,23 @@ func TestRenderings(t *testing.T) {
 	}
 }
 
-func TestRenderingsOfNothing(t *testing.T) {
+func TestRenderings_OfNothing(t *testing.T) {
 	t.Parallel()
 	must.StrContains(t, graph.Table(api.Graph{}), "No services are known yet.")
 	must.Eq(t, "", graph.Tree(api.Graph{}))
 	must.StrContains(t, graph.DOT(api.Graph{}), "digraph")
 }
 
-func TestRenderingsQuote(t *testing.T) {
+func TestRenderings_Quote(t *testing.T) {
 	t.Parallel()
 	g := api.Graph{Services: []api.Service{{Name: `a"]; evil [label="\`}}}
 	must.StrContains(t, graph.DOT(g), `"a\"]; evil [label=\"\\"`)
 	must.StrNotContains(t, strings.TrimPrefix(graph.Mermaid(g), "flowchart LR\n"), `a"]`)
 }
 
-// TestDOTIsDOT reads what was written with another program's parser: each
-// service is a node, and each edge is there.
-func TestDOTIsDOT(t *testing.T) {
+// TestDOT_IsReadByAnotherParser reads what was written with another program's parser:
+// each service is a node, and each edge is there.
+func TestDOT_IsReadByAnotherParser(t *testing.T) {
 	t.Parallel()
 	g := rendered()
 	g.Services = append(g.Services, api.Service{Name: `odd "name" \ with a

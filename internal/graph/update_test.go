@@ -12,9 +12,9 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-// TestUpdateIsAnalyse applies random changes one after the other and compares
+// TestUpdate_IsAnalyse applies random changes one after the other and compares
 // each outcome with an analysis from nothing.
-func TestUpdateIsAnalyse(t *testing.T) {
+func TestUpdate_IsAnalyse(t *testing.T) {
 	t.Parallel()
 	states := []api.EdgeState{api.EdgeConfirmed, api.EdgeObservedUndeclared, api.EdgeDeclaredOnly, api.EdgeDenied}
 	rapid.Check(t, func(t *rapid.T) {

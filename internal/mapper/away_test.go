@@ -11,9 +11,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// TestASourceIsAwayAfterSeveralTriesAndAWhile lets the traffic's source fail for some
-// tries, at some pace, and looks what becomes of it.
-func TestASourceIsAwayAfterSeveralTriesAndAWhile(t *testing.T) {
+// TestMapper_CallsASourceAwayAfterSeveralTriesAndAWhile lets the traffic's source fail
+// for some tries, at some pace, and looks what becomes of it.
+func TestMapper_CallsASourceAwayAfterSeveralTriesAndAWhile(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		tries int
@@ -69,7 +69,7 @@ func TestASourceIsAwayAfterSeveralTriesAndAWhile(t *testing.T) {
 	}
 }
 
-func TestASourceThatNeverAnsweredIsAwayAtOnce(t *testing.T) {
+func TestMapper_CallsASourceAwayAtOnceThatNeverAnswered(t *testing.T) {
 	t.Parallel()
 	w := shopWorld()
 	w.trafficErr = errors.New("refused")
@@ -79,9 +79,9 @@ func TestASourceThatNeverAnsweredIsAwayAtOnce(t *testing.T) {
 	must.Eq(t, 1, s.Failures)
 }
 
-// TestANewLeaderCountsOn starts a mapper in the middle of an absence. It has read
-// nothing at first, and then what answers it.
-func TestANewLeaderCountsOn(t *testing.T) {
+// TestMapper_CountsOnUnderANewLeader starts a mapper in the middle of an absence. It has
+// read nothing at first, and then what answers it.
+func TestMapper_CountsOnUnderANewLeader(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := shopWorld()
@@ -119,9 +119,9 @@ func TestANewLeaderCountsOn(t *testing.T) {
 	})
 }
 
-// TestAbsenceInALargeGraphIsSeenInTime has rounds that are not folded because they say
-// nothing new.
-func TestAbsenceInALargeGraphIsSeenInTime(t *testing.T) {
+// TestMapper_SeesAbsenceInALargeGraphInTime has rounds that are not folded because they
+// say nothing new.
+func TestMapper_SeesAbsenceInALargeGraphInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := manyWorld()
@@ -138,8 +138,8 @@ func TestAbsenceInALargeGraphIsSeenInTime(t *testing.T) {
 	})
 }
 
-// TestASourceIsWholeWhenAllItSaidIsRecorded cuts a large change into pieces.
-func TestASourceIsWholeWhenAllItSaidIsRecorded(t *testing.T) {
+// TestMapper_CallsASourceWholeWhenAllItSaidIsRecorded cuts a large change into pieces.
+func TestMapper_CallsASourceWholeWhenAllItSaidIsRecorded(t *testing.T) {
 	t.Parallel()
 	pieces := split(api.GraphChange{
 		Edges: make([]api.Edge, 2*chunk), RemoveTargets: make([]api.TargetRef, 1),

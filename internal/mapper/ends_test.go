@@ -9,7 +9,7 @@ import (
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
-func TestEndsMatchAddressesRangesAndNames(t *testing.T) {
+func TestEnds_MatchAddressesRangesAndNames(t *testing.T) {
 	t.Parallel()
 	ends, err := ParseEnds([]string{"10.0.0.0/8", "192.0.2.7", "2001:db8::/32", "*.internal", "/system.slice/*"})
 	must.NoError(t, err)
@@ -32,7 +32,7 @@ func TestEndsMatchAddressesRangesAndNames(t *testing.T) {
 	must.False(t, Ends{}.Match("10.0.0.1"), must.Sprint("no patterns"))
 }
 
-func TestPatternsOfEndsThatFitEverythingAreRefused(t *testing.T) {
+func TestParseEnds_RefusesPatternsThatFitEverything(t *testing.T) {
 	t.Parallel()
 	for pattern, want := range map[string]string{
 		"": "fits every end", "*": "fits every end", "*.*": "fits every end", "0.0.0.0/0": "fits every end", "::/0": "fits every end",
@@ -45,10 +45,10 @@ func TestPatternsOfEndsThatFitEverythingAreRefused(t *testing.T) {
 	}
 }
 
-// TestKnownOutsideEndsLeaveASourceWhole: an end that is listed is not counted as
-// unknown, one that is not listed is, and a service that is found behind a listed
+// TestMapper_LeavesASourceWholeAtKnownOutsideEnds: an end that is listed is not counted
+// as unknown, one that is not listed is, and a service that is found behind a listed
 // address keeps its edge.
-func TestKnownOutsideEndsLeaveASourceWhole(t *testing.T) {
+func TestMapper_LeavesASourceWholeAtKnownOutsideEnds(t *testing.T) {
 	t.Parallel()
 	w := bare()
 	raw := func(from, to string) graph.Flow {

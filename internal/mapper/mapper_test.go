@@ -119,7 +119,7 @@ func (w *world) edgeState(from, to string) api.EdgeState {
 	return w.state.edges[graph.Pair{From: from, To: to}].State
 }
 
-func TestRoundFoldsAllSources(t *testing.T) {
+func TestMapper_FoldsAllSources(t *testing.T) {
 	t.Parallel()
 	w := shopWorld()
 	m := w.mapper(t)
@@ -146,7 +146,7 @@ func TestRoundFoldsAllSources(t *testing.T) {
 	must.Eq(t, 0, w.round(t, m), must.Sprint("the same facts make no change"))
 }
 
-func TestSharedNodeJoinsTheEdge(t *testing.T) {
+func TestMapper_AddsSharedNodesToTheEdge(t *testing.T) {
 	t.Parallel()
 	w := shopWorld()
 	w.round(t, w.mapper(t))
@@ -157,7 +157,7 @@ func TestSharedNodeJoinsTheEdge(t *testing.T) {
 	must.Eq(t, api.EvidenceShared, edge.Evidence[2].Class)
 }
 
-func TestRatesAndLastSight(t *testing.T) {
+func TestMapper_RecordsRatesAndLastSight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := shopWorld()
@@ -194,7 +194,7 @@ func TestRatesAndLastSight(t *testing.T) {
 	})
 }
 
-func TestSourceAwayKeepsItsEvidence(t *testing.T) {
+func TestMapper_KeepsTheEvidenceOfASourceThatIsAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := shopWorld()
@@ -234,7 +234,7 @@ func TestSourceAwayKeepsItsEvidence(t *testing.T) {
 	})
 }
 
-func TestWhatIsGoneIsRemoved(t *testing.T) {
+func TestMapper_RemovesWhatIsGone(t *testing.T) {
 	t.Parallel()
 	w := shopWorld()
 	m := w.mapper(t)
@@ -253,7 +253,7 @@ func TestWhatIsGoneIsRemoved(t *testing.T) {
 	must.False(t, ok)
 }
 
-func TestSourceThatIsNotConfiguredAnyMore(t *testing.T) {
+func TestMapper_ForgetsASourceThatIsNotConfiguredAnyMore(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := shopWorld()
@@ -278,7 +278,7 @@ func TestSourceThatIsNotConfiguredAnyMore(t *testing.T) {
 	})
 }
 
-func TestRecorderAwayIsTriedAgain(t *testing.T) {
+func TestMapper_TriesARecorderAgainThatIsAway(t *testing.T) {
 	t.Parallel()
 	w := shopWorld()
 	m := w.mapper(t)
@@ -289,7 +289,7 @@ func TestRecorderAwayIsTriedAgain(t *testing.T) {
 	must.Eq(t, api.EdgeConfirmed, w.edgeState("front", "cart"))
 }
 
-func TestRunEndsWithItsContext(t *testing.T) {
+func TestRun_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := shopWorld()
@@ -307,7 +307,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	})
 }
 
-func TestWatchWakesTheMapper(t *testing.T) {
+func TestWatch_WakesTheMapper(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := shopWorld()
@@ -330,7 +330,7 @@ func TestWatchWakesTheMapper(t *testing.T) {
 	})
 }
 
-func TestSplitBoundsAndKeepsEverything(t *testing.T) {
+func TestSplit_BoundsAndKeepsEverything(t *testing.T) {
 	t.Parallel()
 	c := api.GraphChange{Edges: make([]api.Edge, 2*chunk+1), Services: make([]api.Service, 3), RemoveEdges: make([][2]string, 5)}
 	pieces := split(c)

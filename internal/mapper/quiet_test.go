@@ -24,7 +24,7 @@ func manyWorld() *world {
 	return w
 }
 
-func TestARoundThatSaysNothingNewIsNotFolded(t *testing.T) {
+func TestMapper_FoldsNoRoundThatSaysNothingNew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := manyWorld()
@@ -45,7 +45,7 @@ func TestARoundThatSaysNothingNewIsNotFolded(t *testing.T) {
 	})
 }
 
-func TestWhatIsNewIsFoldedAtOnce(t *testing.T) {
+func TestMapper_FoldsWhatIsNewAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := manyWorld()
@@ -67,8 +67,8 @@ func TestWhatIsNewIsFoldedAtOnce(t *testing.T) {
 	})
 }
 
-// TestTheImprintTellsAnswersApart changes one thing after another.
-func TestTheImprintTellsAnswersApart(t *testing.T) {
+// TestImprint_TellsAnswersApart changes one thing after another.
+func TestImprint_TellsAnswersApart(t *testing.T) {
 	t.Parallel()
 	answers := func(change func(r *result, f *Facts)) []result {
 		r := result{name: "s", fresh: true, known: true}

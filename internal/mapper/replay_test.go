@@ -92,10 +92,10 @@ func (m minute) answer(t *testing.T) []byte {
 	return text
 }
 
-// TestReplayOfOnlineBoutique plays recorded minutes to the mapper through the
+// TestMapper_ReplaysOnlineBoutique plays recorded minutes to the mapper through the
 // real adapter, and compares the edges that it finds with the true ones. With
 // OAKUM_DATA it plays the whole recording, and that of a day with faults.
-func TestReplayOfOnlineBoutique(t *testing.T) {
+func TestMapper_ReplaysOnlineBoutique(t *testing.T) {
 	t.Parallel()
 	dirs := []string{filepath.Join("testdata", "online-boutique")}
 	if data := os.Getenv("OAKUM_DATA"); data != "" {

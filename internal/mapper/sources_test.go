@@ -46,9 +46,9 @@ func (w *world) evidence(from, to, source string) api.Evidence {
 	return api.Evidence{}
 }
 
-// TestMonthlyJobIsRemembered lets traffic flow on one day of each month for half
+// TestMapper_RemembersAMonthlyJob lets traffic flow on one day of each month for half
 // a year: the edge stays certain, and its days can be counted.
-func TestMonthlyJobIsRemembered(t *testing.T) {
+func TestMapper_RemembersAMonthlyJob(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := bare()
@@ -70,7 +70,7 @@ func TestMonthlyJobIsRemembered(t *testing.T) {
 	})
 }
 
-func TestMemoryIsConfigurable(t *testing.T) {
+func TestMapper_HasAConfigurableMemory(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := bare()
@@ -91,7 +91,7 @@ func TestMemoryIsConfigurable(t *testing.T) {
 	})
 }
 
-func TestWithoutMetricsADeclaredEdgeIsUnknown(t *testing.T) {
+func TestMapper_CallsADeclaredEdgeUnknownWithoutMetrics(t *testing.T) {
 	t.Parallel()
 	w := bare()
 	w.upstreams = map[graph.Pair]int{{From: "a", To: "b"}: 1}
@@ -104,7 +104,7 @@ func TestWithoutMetricsADeclaredEdgeIsUnknown(t *testing.T) {
 	must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("a", "b"))
 }
 
-func TestSilenceIsNoLackWhereThereIsNoMesh(t *testing.T) {
+func TestMapper_TakesSilenceForNoLackWhereThereIsNoMesh(t *testing.T) {
 	t.Parallel()
 	silent := NewSource("prometheus-x", func(context.Context) (Facts, error) {
 		return Facts{Traffic: true, Silent: true, Partial: "prometheus has no metrics of x"}, nil
@@ -118,7 +118,7 @@ func TestSilenceIsNoLackWhereThereIsNoMesh(t *testing.T) {
 	must.Eq(t, "prometheus has no metrics of x", w.state.sources["prometheus-x"].Partial)
 }
 
-func TestDeniedAttemptsAreForgottenAfterADay(t *testing.T) {
+func TestMapper_ForgetsDeniedAttemptsAfterADay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := bare()
@@ -138,7 +138,7 @@ func TestDeniedAttemptsAreForgottenAfterADay(t *testing.T) {
 	})
 }
 
-func TestWhatIsSentOneWayIsTrafficWhereItIsAllowed(t *testing.T) {
+func TestMapper_TakesWhatIsSentOneWayForTrafficWhereItIsAllowed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := bare()
@@ -161,9 +161,9 @@ func TestWhatIsSentOneWayIsTrafficWhereItIsAllowed(t *testing.T) {
 	})
 }
 
-// TestATokenThatLosesItsRights hides intentions and upstreams that were known:
-// for a day they stay, and what has really gone goes when all is seen again.
-func TestATokenThatLosesItsRights(t *testing.T) {
+// TestMapper_StandsATokenThatLosesItsRights hides intentions and upstreams that were
+// known: for a day they stay, and what has really gone goes when all is seen again.
+func TestMapper_StandsATokenThatLosesItsRights(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := bare()
@@ -198,9 +198,9 @@ func TestATokenThatLosesItsRights(t *testing.T) {
 	})
 }
 
-// TestAddressesAreTranslated gives traffic by container and address, as an agent
+// TestMapper_TranslatesAddresses gives traffic by container and address, as an agent
 // in the kernel sees it.
-func TestAddressesAreTranslated(t *testing.T) {
+func TestMapper_TranslatesAddresses(t *testing.T) {
 	t.Parallel()
 	const alloc = "3f2b1c9a-1111-2222-3333-444455556666"
 	ref := api.TargetRef{Namespace: "default", Job: "web", Group: "web"}
@@ -222,7 +222,7 @@ func TestAddressesAreTranslated(t *testing.T) {
 	must.Eq(t, api.Service{Name: "db", Instances: 1, Healthy: 1}, w.state.services["db"])
 }
 
-func TestLoadBalancersAreCollapsed(t *testing.T) {
+func TestMapper_CollapsesLoadBalancers(t *testing.T) {
 	t.Parallel()
 	w := bare()
 	w.flows = []graph.Flow{flow("web", "lb", 10), flow("lb", "api", 6), flow("lb", "admin", 4)}
@@ -255,7 +255,7 @@ func TestLoadBalancersAreCollapsed(t *testing.T) {
 	must.Eq(t, api.EdgeConfirmed, w.edgeState("shop", "api"))
 }
 
-func TestTerminatingGatewayIsOnTheWay(t *testing.T) {
+func TestMapper_PutsATerminatingGatewayOnTheWay(t *testing.T) {
 	t.Parallel()
 	w := bare()
 	w.mesh = graph.Mesh{Behind: map[string]string{"ledger": "egress"}, Passing: []string{"egress"}}
@@ -270,7 +270,7 @@ func TestTerminatingGatewayIsOnTheWay(t *testing.T) {
 	must.Eq(t, []string{"web"}, c.Dependants)
 }
 
-func TestBeyondIsABoundary(t *testing.T) {
+func TestMapper_CallsWhatIsBeyondOutside(t *testing.T) {
 	t.Parallel()
 	w := bare()
 	w.upstreams = map[graph.Pair]int{{From: "web", To: "mail@east"}: 1}
@@ -281,7 +281,7 @@ func TestBeyondIsABoundary(t *testing.T) {
 	must.Eq(t, api.EdgeDeclaredOnly, w.edgeState("@west", "web"))
 }
 
-func TestNomadTellsOfRacksVolumesAndLookups(t *testing.T) {
+func TestMapper_TakesRacksVolumesAndLookupsFromNomad(t *testing.T) {
 	t.Parallel()
 	ref := func(job string) api.TargetRef { return api.TargetRef{Namespace: "default", Job: job, Group: job} }
 	w := bare()
@@ -299,9 +299,9 @@ func TestNomadTellsOfRacksVolumesAndLookups(t *testing.T) {
 	must.Eq(t, "volume csi/orders", w.evidence("db", "web", SourcePlacement).Detail)
 }
 
-// TestABrokenStoreKeepsTheGraph puts a real adapter before a store that turns
+// TestMapper_KeepsTheGraphWhenAStoreBreaks puts a real adapter before a store that turns
 // to garbage: the graph stays, and its source says why.
-func TestABrokenStoreKeepsTheGraph(t *testing.T) {
+func TestMapper_KeepsTheGraphWhenAStoreBreaks(t *testing.T) {
 	t.Parallel()
 	body := `{"status":"success","data":{"resultType":"vector","result":[{"metric":{"src":"a","dst":"b","oakum_measure":"bytes"},"value":[1,"100"]}]}}`
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { fmt.Fprint(rw, body) }))

@@ -22,7 +22,7 @@ func allow(from, to string) graph.Rule {
 	return graph.Rule{From: from, To: to, Allow: true, Precedence: graph.PrecedenceOf(from, to), Detail: "intention " + from + " => " + to + " allow"}
 }
 
-func TestAnIntentionIsAPossibleUpstreamOfATransparentProxy(t *testing.T) {
+func TestMapper_TakesAnIntentionForAPossibleUpstreamOfATransparentProxy(t *testing.T) {
 	t.Parallel()
 	w := transparentWorld(api.EvidenceDenied, allow("web", "store"), allow("store", "admin"))
 	m := w.bearing(t, func(*Options) {})
@@ -35,7 +35,7 @@ func TestAnIntentionIsAPossibleUpstreamOfATransparentProxy(t *testing.T) {
 	must.Eq(t, api.EdgeConfirmed, w.edgeState("web", "store"))
 }
 
-func TestWildcardsOfATransparentProxyInventNoEdges(t *testing.T) {
+func TestMapper_InventsNoEdgesOfWildcardsOfATransparentProxy(t *testing.T) {
 	t.Parallel()
 	for name, w := range map[string]*world{
 		"any source":       transparentWorld(api.EvidenceDenied, allow("*", "store")),

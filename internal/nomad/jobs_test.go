@@ -125,7 +125,7 @@ func (m *many) page(w http.ResponseWriter, r *http.Request, total int, row func(
 
 func answer(w http.ResponseWriter, body any) { _ = json.NewEncoder(w).Encode(body) }
 
-func TestTargetsReadsOnlyJobsThatChanged(t *testing.T) {
+func TestTargets_ReadsOnlyJobsThatChanged(t *testing.T) {
 	t.Parallel()
 	m := &many{jobs: 2_500, index: 10, modify: map[int]int{}}
 	client := m.client(t)
@@ -161,9 +161,9 @@ func TestTargetsReadsOnlyJobsThatChanged(t *testing.T) {
 	must.Len(t, 2_400, targets, must.Sprint("jobs that are gone are no targets"))
 }
 
-// TestTargetsGoesOnWhereALookWasCut lets each look end after a few hundred jobs:
+// TestTargets_GoesOnWhereALookWasCut lets each look end after a few hundred jobs:
 // none is read twice, and the whole fleet is known in the end.
-func TestTargetsGoesOnWhereALookWasCut(t *testing.T) {
+func TestTargets_GoesOnWhereALookWasCut(t *testing.T) {
 	t.Parallel()
 	m := &many{jobs: 1_000, index: 10}
 	client := m.client(t)
@@ -196,8 +196,8 @@ func TestTargetsGoesOnWhereALookWasCut(t *testing.T) {
 	must.LessEq(t, 1_000+looks*8, m.total())
 }
 
-// TestALookEndsWithItsContext has one caller wait for another.
-func TestALookEndsWithItsContext(t *testing.T) {
+// TestTargets_EndsWithItsContext has one caller wait for another.
+func TestTargets_EndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	m := &many{jobs: 1, index: 10}
 	client := m.client(t)
@@ -223,9 +223,9 @@ func TestALookEndsWithItsContext(t *testing.T) {
 	must.NoError(t, <-first)
 }
 
-// TestDirectoryReadsALargeCatalogBitByBit has the index of the catalog move at
+// TestDirectory_ReadsALargeCatalogBitByBit has the index of the catalog move at
 // every look.
-func TestDirectoryReadsALargeCatalogBitByBit(t *testing.T) {
+func TestDirectory_ReadsALargeCatalogBitByBit(t *testing.T) {
 	t.Parallel()
 	m := &many{jobs: 1_200, index: 10}
 	client := m.client(t)

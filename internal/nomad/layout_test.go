@@ -103,7 +103,7 @@ func fleet() *cluster {
 	}}
 }
 
-func TestLayoutReadsPagesRacksAndVolumes(t *testing.T) {
+func TestLayout_ReadsPagesRacksAndVolumes(t *testing.T) {
 	t.Parallel()
 	c := fleet()
 	client := c.client(t)
@@ -119,7 +119,7 @@ func TestLayoutReadsPagesRacksAndVolumes(t *testing.T) {
 	must.Eq(t, map[api.TargetRef][]string{ref: {"csi/orders", "host/ssd"}}, got.Volumes, must.Sprint("a volume of each instance's own is shared with nobody"))
 }
 
-func TestLayoutAsksOnlyForWhatChanged(t *testing.T) {
+func TestLayout_AsksOnlyForWhatChanged(t *testing.T) {
 	t.Parallel()
 	c := fleet()
 	client := c.client(t)
@@ -139,7 +139,7 @@ func TestLayoutAsksOnlyForWhatChanged(t *testing.T) {
 	must.Eq(t, 2, c.called("/v1/allocations"), must.Sprint("right after a look the same answer will do"))
 }
 
-func TestDirectoryReadsLookupsOfPeriodicJobs(t *testing.T) {
+func TestDirectory_ReadsLookupsOfPeriodicJobs(t *testing.T) {
 	t.Parallel()
 	got, err := fleet().client(t).Directory(t.Context())
 	must.NoError(t, err)
@@ -150,7 +150,7 @@ func TestDirectoryReadsLookupsOfPeriodicJobs(t *testing.T) {
 	must.Eq(t, []graph.Registration{{Service: "db", Instance: "a1", Address: "10.0.0.1:5432"}}, got.Registrations)
 }
 
-func TestATokenThatMayNotReadNodesOrServices(t *testing.T) {
+func TestClient_StandsATokenThatMayNotReadNodesOrServices(t *testing.T) {
 	t.Parallel()
 	c := fleet()
 	delete(c.answers, "/v1/nodes")

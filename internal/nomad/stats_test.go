@@ -7,7 +7,7 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-func TestAllocStatsCountRestartsAndKillsForLackOfMemory(t *testing.T) {
+func TestAllocStats_CountRestartsAndKillsForLackOfMemory(t *testing.T) {
 	ended := func(at int64, details map[string]string) *nomadapi.TaskEvent {
 		return &nomadapi.TaskEvent{Type: nomadapi.TaskTerminated, Time: at, Details: details}
 	}

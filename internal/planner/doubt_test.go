@@ -11,9 +11,9 @@ import (
 	"github.com/oakumhq/oakum/internal/planner"
 )
 
-// TestCriticalTargetsOnAPartialGraphNeedAnApproval takes sources away, and
+// TestPlan_AsksApprovalForCriticalTargetsOnAPartialGraph takes sources away, and
 // looks who may still be patched without a person's consent.
-func TestCriticalTargetsOnAPartialGraphNeedAnApproval(t *testing.T) {
+func TestPlan_AsksApprovalForCriticalTargetsOnAPartialGraph(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	plan := func(sources ...api.SourceStatus) map[bool]map[int]int {
@@ -40,8 +40,8 @@ func TestCriticalTargetsOnAPartialGraphNeedAnApproval(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatIsMissingIsADoubt plans while a source is in each of its states.
-func TestOnlyWhatIsMissingIsADoubt(t *testing.T) {
+// TestPlan_DoubtsOnlyWhatIsMissing plans while a source is in each of its states.
+func TestPlan_DoubtsOnlyWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	since := now().Add(-time.Minute)
@@ -107,9 +107,9 @@ func whole() []api.SourceStatus {
 	return []api.SourceStatus{{Name: "prometheus", OK: true}, {Name: "nomad-placement", OK: true}}
 }
 
-// TestADoubtLapsesWithAWholeGraph decides anew under policies that say one thing or
-// another by then.
-func TestADoubtLapsesWithAWholeGraph(t *testing.T) {
+// TestReconsider_EndsADoubtWithAWholeGraph decides anew under policies that say one thing
+// or another by then.
+func TestReconsider_EndsADoubtWithAWholeGraph(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	lonely := graphOf([]string{"front", "backoffice", "catalog", "cart", "pricing", "store"})
@@ -167,7 +167,7 @@ func TestADoubtLapsesWithAWholeGraph(t *testing.T) {
 	}
 }
 
-func TestADoubtStandsWhileAnythingIsUnclear(t *testing.T) {
+func TestReconsider_KeepsADoubtWhileAnythingIsUnclear(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	in := planner.Input{Patch: patch(t, `target { jobs = ["store"] }`), Targets: targets, Graph: graph, Library: library(t), Now: now()}

@@ -121,7 +121,7 @@ func waveNames(p api.Plan) [][]string {
 	return out
 }
 
-func TestPlanShop(t *testing.T) {
+func TestPlan_OrdersTheShop(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	in := planner.Input{ID: "plan-1", Patch: patch(t, `target { jobs = ["*"] }`), Targets: targets, Graph: graph, Library: library(t), Now: now()}
@@ -146,7 +146,7 @@ func TestPlanShop(t *testing.T) {
 	must.NotEqOp(t, plan.Digest, changed.Digest)
 }
 
-func TestPlanPassesUnplannedServices(t *testing.T) {
+func TestPlan_PassesUnplannedServices(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	p := patch(t, `target { jobs = ["front", "pricing", "store"] }`)
@@ -159,7 +159,7 @@ func TestPlanPassesUnplannedServices(t *testing.T) {
 	must.Eq(t, [][]string{{"front"}, {"pricing", "store"}}, waveNames(plan))
 }
 
-func TestPlanCycle(t *testing.T) {
+func TestPlan_OrdersACycle(t *testing.T) {
 	t.Parallel()
 	names := []string{"a", "b", "c", "entry", "leaf"}
 	graph := graphOf(names, edge("entry", "a"), edge("a", "b"), edge("b", "c"), edge("c", "a"), edge("c", "leaf"))
@@ -178,7 +178,7 @@ func TestPlanCycle(t *testing.T) {
 	must.Eq(t, [][]string{{"entry"}, {"a", "b", "c"}, {"leaf"}}, waveNames(plan))
 }
 
-func TestPlanRefuses(t *testing.T) {
+func TestPlan_Refuses(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	empty, other := target("empty"), target("other")
@@ -228,7 +228,7 @@ func TestPlanRefuses(t *testing.T) {
 	must.Len(t, 8, refused.Details)
 }
 
-func TestPlanNothing(t *testing.T) {
+func TestPlan_RefusesASelectorThatMatchesNothing(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	for _, selector := range []string{`target { jobs = ["ghost"] }`, `target { jobs = ["gho*"] }`} {
@@ -240,7 +240,7 @@ func TestPlanNothing(t *testing.T) {
 	}
 }
 
-func TestPlanWindows(t *testing.T) {
+func TestPlan_FollowsWindows(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	lib := library(t, `policy "slow" {
@@ -302,7 +302,7 @@ func TestRollouts(t *testing.T) {
 	must.Eq(t, want, rollouts[1])
 }
 
-func TestRedecideKnowsTheImpact(t *testing.T) {
+func TestRedecide_KnowsTheImpact(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
 	in := planner.Input{

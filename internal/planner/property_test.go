@@ -14,8 +14,8 @@ import (
 	"github.com/oakumhq/oakum/policies"
 )
 
-// TestPlanProperties checks, for random fleets, what every plan has to keep.
-func TestPlanProperties(t *testing.T) {
+// TestPlan_KeepsItsProperties checks, for random fleets, what every plan has to keep.
+func TestPlan_KeepsItsProperties(t *testing.T) {
 	t.Parallel()
 	p := patch(t, `target { jobs = ["*"] }`)
 	libraries := map[string]*policies.Library{}

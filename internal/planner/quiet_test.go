@@ -56,7 +56,7 @@ func planned(t *testing.T, profiles []api.Profile, policies ...string) api.Plan 
 	return plan
 }
 
-func TestAWaveWaitsForTheQuietestHour(t *testing.T) {
+func TestPlan_WaitsForTheQuietestHour(t *testing.T) {
 	plan := planned(t, []api.Profile{daily("shop", 3, 6, 24)}, preferLow)
 	at := time.Date(2026, 3, 3, 3, 0, 0, 0, time.UTC)
 	must.Eq(t, at, plan.Waves[0].Starts)
@@ -66,7 +66,7 @@ func TestAWaveWaitsForTheQuietestHour(t *testing.T) {
 	must.Eq(t, at, rollouts[0].Quiet.At)
 }
 
-func TestAQuietHourOutsideOfTheWindowDoesNotCount(t *testing.T) {
+func TestPlan_CountsNoQuietHourOutsideOfTheWindow(t *testing.T) {
 	window := `policy "evenings" {
   applies = true
   window "w" {
@@ -82,7 +82,7 @@ func TestAQuietHourOutsideOfTheWindowDoesNotCount(t *testing.T) {
 	must.Eq(t, time.Date(2026, 3, 2, 20, 0, 0, 0, time.UTC), plan.Waves[0].Starts)
 }
 
-func TestLowLoadStartsAtOnce(t *testing.T) {
+func TestPlan_StartsAtOnceAtLowLoad(t *testing.T) {
 	for name, c := range map[string]struct {
 		profiles []api.Profile
 		says     string
@@ -101,13 +101,13 @@ func TestLowLoadStartsAtOnce(t *testing.T) {
 	}
 }
 
-func TestWithoutThePreferenceNothingWaits(t *testing.T) {
+func TestPlan_WaitsForNoHourWithoutThePreference(t *testing.T) {
 	plan := planned(t, []api.Profile{daily("shop", 3, 6, 24)})
 	must.True(t, plan.Waves[0].Starts.IsZero())
 	must.Nil(t, plan.Waves[0].Targets[0].Quiet)
 }
 
-func TestLaterWavesFollowWithinTheSameDay(t *testing.T) {
+func TestPlan_StartsLaterWavesWithinTheSameDay(t *testing.T) {
 	in := planner.Input{
 		ID: "1", Patch: patch(t, `target { jobs = ["*"] }`), Graph: graphOf([]string{"db", "shop"}),
 		Library: library(t, preferLow, `policy "one" {

@@ -38,7 +38,7 @@ func vector(series ...string) string {
 	return `{"status":"success","data":{"resultType":"vector","result":[` + strings.Join(series, ",") + `]}}`
 }
 
-func TestQueryDropsWhatIsNoNumber(t *testing.T) {
+func TestQuery_DropsWhatIsNoNumber(t *testing.T) {
 	t.Parallel()
 	c := server(t, func(string) (int, string) {
 		return 200, vector(`{"metric":{"a":"1"},"value":[1,"2.5"]}`, `{"metric":{"a":"2"},"value":[1,"NaN"]}`, `{"metric":{"a":"3"},"value":[1,"+Inf"]}`)
@@ -48,7 +48,7 @@ func TestQueryDropsWhatIsNoNumber(t *testing.T) {
 	must.Eq(t, []prometheus.Sample{{Labels: map[string]string{"a": "1"}, Value: 2.5}}, got)
 }
 
-func TestQueryErrors(t *testing.T) {
+func TestQuery_GivesErrorsCodes(t *testing.T) {
 	t.Parallel()
 	many := strings.Repeat(`{"metric":{},"value":[1,"1"]},`, 100_001)
 	for _, c := range []struct {
@@ -72,14 +72,14 @@ func TestQueryErrors(t *testing.T) {
 	}
 }
 
-func TestQueryOfAnEndlessAnswer(t *testing.T) {
+func TestQuery_OfAnEndlessAnswer(t *testing.T) {
 	t.Parallel()
 	c := server(t, func(string) (int, string) { return 200, strings.Repeat(" ", 65<<20) })
 	_, err := c.Query(t.Context(), "up", time.Time{})
 	must.ErrorContains(t, err, "answer is longer than")
 }
 
-func TestNewNeedsAnAddress(t *testing.T) {
+func TestNew_NeedsAnAddress(t *testing.T) {
 	t.Parallel()
 	_, err := prometheus.New(prometheus.Config{})
 	must.True(t, api.IsCode(err, api.CodeInvalid))

@@ -76,7 +76,7 @@ func TestConsulProxy(t *testing.T) {
 	}, got))
 }
 
-func TestServiceGraphOfTraces(t *testing.T) {
+func TestServiceGraph_OfTraces(t *testing.T) {
 	t.Parallel()
 	got, partial := flows(t, recorded(t, "service_graph"), "service_graph")
 	must.Eq(t, "1 of 6 values of service graph of traces are no numbers that a rate can be", partial)
@@ -138,14 +138,14 @@ func TestQueries(t *testing.T) {
 	must.Eq(t, string(want), out.String())
 }
 
-func TestPresetsAreKnownByName(t *testing.T) {
+func TestPreset_IsKnownByName(t *testing.T) {
 	t.Parallel()
 	must.True(t, slices.IsSorted(prometheus.Families()))
 	_, err := prometheus.Preset("istio")
 	must.ErrorContains(t, err, `no kind of traffic metrics "istio"; want one of caretta, consul_proxy`)
 }
 
-func TestCustomIsCheckedWithoutAsking(t *testing.T) {
+func TestCustom_IsCheckedWithoutAsking(t *testing.T) {
 	t.Parallel()
 	type queries = map[prometheus.Measure]string
 	good := prometheus.Custom{Name: "haproxy", From: "frontend", To: "backend",
@@ -178,9 +178,9 @@ func TestCustomIsCheckedWithoutAsking(t *testing.T) {
 	}
 }
 
-// TestGarbageIsBoundedAndSaid answers with what a broken exporter or store
+// TestFlows_BoundsGarbageAndSaysSo answers with what a broken exporter or store
 // might.
-func TestGarbageIsBoundedAndSaid(t *testing.T) {
+func TestFlows_BoundsGarbageAndSaysSo(t *testing.T) {
 	t.Parallel()
 	family, err := prometheus.Preset("caretta")
 	must.NoError(t, err)

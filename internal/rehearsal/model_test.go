@@ -43,9 +43,9 @@ func judged(t *testing.T, b behaviour, runs int) (kinds map[api.VerdictKind]int,
 	return kinds, mean, m
 }
 
-// TestHarmlessStagesTakeWhatTheJudgeForecasts holds the play of a judgement against
+// TestModel_JudgesHarmlessStagesAsLongAsForecast holds the play of a judgement against
 // the closed form that plans are told with.
-func TestHarmlessStagesTakeWhatTheJudgeForecasts(t *testing.T) {
+func TestModel_JudgesHarmlessStagesAsLongAsForecast(t *testing.T) {
 	t.Parallel()
 	const runs = 300
 	kinds, mean, m := judged(t, harmless(), runs)
@@ -57,8 +57,8 @@ func TestHarmlessStagesTakeWhatTheJudgeForecasts(t *testing.T) {
 	must.LessEq(t, m.planned.Decision.Judge.FalseAlarm, low, must.Sprintf("%v: false alarms", kinds))
 }
 
-// TestBadPatchesAreSeen in the order of how bad they are.
-func TestBadPatchesAreSeen(t *testing.T) {
+// TestModel_SeesBadPatches judges them in the order of how bad they are.
+func TestModel_SeesBadPatches(t *testing.T) {
 	t.Parallel()
 	const runs = 50
 	bad := badPatches()
@@ -72,9 +72,9 @@ func TestBadPatchesAreSeen(t *testing.T) {
 	must.LessEq(t, times[2], times[3], must.Sprint("5x latency before +20 %"))
 }
 
-// TestSlowerHistograms are held against a distribution whose tail is known: a power
+// TestModel_SlowsHistograms compares with a distribution whose tail is known: a power
 // of the latency, which stays one when every latency is longer.
-func TestSlowerHistograms(t *testing.T) {
+func TestModel_SlowsHistograms(t *testing.T) {
 	t.Parallel()
 	var upper, counts []float64
 	tail := func(y float64) float64 { return math.Min(math.Pow(y/0.005, -1.5), 1) }
@@ -100,8 +100,9 @@ func TestSlowerHistograms(t *testing.T) {
 	}
 }
 
-// TestClumpsKeepTheMean and make the variance as many times as large.
-func TestClumpsKeepTheMean(t *testing.T) {
+// TestModel_KeepsTheMeanOfClumps holds that clumps keep the mean, and make the variance
+// as many times as large.
+func TestModel_KeepsTheMeanOfClumps(t *testing.T) {
 	t.Parallel()
 	for _, mean := range []float64{0.3, 7, 90, 5000} {
 		model := kpiModel{KPI: judge.KPI{Dispersion: 3}}
@@ -118,7 +119,7 @@ func TestClumpsKeepTheMean(t *testing.T) {
 	}
 }
 
-func TestHealthTimesAreReadFromTheRecord(t *testing.T) {
+func TestHealthTimes_AreReadFromTheRecord(t *testing.T) {
 	t.Parallel()
 	at := func(s int) time.Time { return now().Add(time.Duration(s) * time.Second) }
 	stage := func(n, s int) api.Effect {

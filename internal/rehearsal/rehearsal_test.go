@@ -32,11 +32,11 @@ func seconds(n float64, seeds int) api.Spread {
 	return api.Spread{Median: d, P90: d, Seeds: seeds}
 }
 
-// TestOneTargetByHand holds the clock against one worked out by hand: in both
-// stages Nomad takes a fraction of a second to place instances and they take ten
-// seconds to become healthy, which the eleventh tick sees; the end settles on that
-// tick, restores the update block on the next, and sees that on the one after.
-func TestOneTargetByHand(t *testing.T) {
+// TestRun_AgreesWithOneTargetByHand holds the clock against one worked out by hand: in
+// both stages Nomad takes a fraction of a second to place instances and they take ten
+// seconds to become healthy, which the eleventh tick sees; the end settles on that tick,
+// restores the update block on the next, and sees that on the one after.
+func TestRun_AgreesWithOneTargetByHand(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Healthy = []api.HealthTime{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(10 * time.Second)}}}
@@ -48,9 +48,9 @@ func TestOneTargetByHand(t *testing.T) {
 	must.SliceEmpty(t, out.People)
 }
 
-// TestABudgetOfInstancesMakesBatches: one of four at a time is four times eleven
+// TestRun_MakesBatchesOfABudgetOfInstances: one of four at a time is four times eleven
 // seconds, whatever the stages are.
-func TestABudgetOfInstancesMakesBatches(t *testing.T) {
+func TestRun_MakesBatchesOfABudgetOfInstances(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Healthy = []api.HealthTime{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(10 * time.Second)}}}
@@ -58,7 +58,7 @@ func TestABudgetOfInstancesMakesBatches(t *testing.T) {
 	must.Eq(t, seconds(46, 2), out.Ends)
 }
 
-func TestPeopleTakeTheirTime(t *testing.T) {
+func TestRun_GivesPeopleTheirTime(t *testing.T) {
 	t.Parallel()
 	out := rehearse(t, someFacts(t, 2, 4), unjudged+`  approval {
     from  = "release-managers"
@@ -69,7 +69,7 @@ func TestPeopleTakeTheirTime(t *testing.T) {
 	must.EqOp(t, 2, out.Harmless.Complete.Count, must.Sprint("consent is no hold"))
 }
 
-func TestWindowsAreJumpedTo(t *testing.T) {
+func TestRun_JumpsToWindows(t *testing.T) {
 	t.Parallel()
 	out := rehearse(t, someFacts(t, 1, 4), unjudged+`  window "nights" {
     start  = "0 22 * * 1-5"
@@ -79,10 +79,10 @@ func TestWindowsAreJumpedTo(t *testing.T) {
 	must.StrContains(t, out.Waves[0].Waits, "nights")
 }
 
-// TestSimulationsComeFirst: machines are tried on twins, for as long as that took
+// TestRun_SimulatesFirst: machines are tried on twins, for as long as that took
 // before; where it was never seen, for a minute of load and two boots of twelve
 // seconds.
-func TestSimulationsComeFirst(t *testing.T) {
+func TestRun_SimulatesFirst(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Targets[0].Driver, facts.Targets[0].Tasks[0].Driver = "qemu", "qemu"
@@ -103,9 +103,9 @@ func TestSimulationsComeFirst(t *testing.T) {
 	must.Eq(t, api.Spread{Median: quick, P90: slow, Seeds: 40}, out.Waves[0].Starts)
 }
 
-// TestWhatNeverBecomesHealthyIsTurnedBackAllTheSame: the stage's deadline ends
+// TestRun_TurnsBackWhatNeverBecomesHealthy: the stage's deadline ends
 // before any instance has run the patch.
-func TestWhatNeverBecomesHealthyIsTurnedBackAllTheSame(t *testing.T) {
+func TestRun_TurnsBackWhatNeverBecomesHealthy(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Healthy[0].Seen = []api.Duration{api.Duration(time.Hour)}
@@ -118,10 +118,10 @@ func TestWhatNeverBecomesHealthyIsTurnedBackAllTheSame(t *testing.T) {
 	}
 }
 
-// TestCrashesReachWhatTheyHadTimeFor: one of ten instances runs the patch, has a
+// TestRun_CountsWhatCrashesHadTimeFor: one of ten instances runs the patch, has a
 // tenth of 600 requests a second for ten minutes, and crashes. Nomad would start it
 // again after 15 seconds; ten seconds of too few instances turn the rollout back.
-func TestCrashesReachWhatTheyHadTimeFor(t *testing.T) {
+func TestRun_CountsWhatCrashesHadTimeFor(t *testing.T) {
 	t.Parallel()
 	out := rehearse(t, someFacts(t, 1, 10), `  judge { min_duration = "15m" }
   strategy "phased" { stages = [10, 100] }`, Options{Seeds: 20})
@@ -134,9 +134,9 @@ func TestCrashesReachWhatTheyHadTimeFor(t *testing.T) {
 	must.EqOp(t, "too few patched instances are healthy", crash.Reasons[0].Text)
 }
 
-// TestOneFailureStopsThePlan: the policy that ships with Oakum lets no further
+// TestRun_StopsThePlanAtOneFailure: the policy that ships with Oakum lets no further
 // wave start once a target was turned back.
-func TestOneFailureStopsThePlan(t *testing.T) {
+func TestRun_StopsThePlanAtOneFailure(t *testing.T) {
 	t.Parallel()
 	out := rehearse(t, someFacts(t, 12, 10), "", Options{Seeds: 10})
 	must.Len(t, 2, out.Waves)
@@ -149,9 +149,9 @@ func TestOneFailureStopsThePlan(t *testing.T) {
 	must.Less(t, out.Bad[0].Requests.Median, out.Bad[1].Requests.Median, must.Sprint("ten times the errors are seen sooner than twice"))
 }
 
-// TestRequestsFollowFromTheTimeToTurnBack: patched and former instances side by
+// TestRun_CountsRequestsByTheTimeToTurnBack: patched and former instances side by
 // side share a target's load, until the tick after the verdict.
-func TestRequestsFollowFromTheTimeToTurnBack(t *testing.T) {
+func TestRun_CountsRequestsByTheTimeToTurnBack(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 10)
 	facts.Healthy = []api.HealthTime{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(10 * time.Second)}}}
@@ -161,7 +161,7 @@ func TestRequestsFollowFromTheTimeToTurnBack(t *testing.T) {
 	}
 }
 
-func TestTheSameSeedGivesTheSameReport(t *testing.T) {
+func TestRun_GivesTheSameReportOfTheSameSeed(t *testing.T) {
 	t.Parallel()
 	text := func(o Options) string {
 		raw, err := json.Marshal(rehearse(t, someFacts(t, 12, 10), "", o))
@@ -173,8 +173,8 @@ func TestTheSameSeedGivesTheSameReport(t *testing.T) {
 	must.NotEqOp(t, first, text(Options{Seeds: 5, Seed: 12}))
 }
 
-// TestOfflineEqualsOnline: what went through a file gives the same report.
-func TestOfflineEqualsOnline(t *testing.T) {
+// TestRun_GivesTheSameReportOffline: what went through a file gives the same report.
+func TestRun_GivesTheSameReportOffline(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 3, 10)
 	raw, err := json.Marshal(facts)
@@ -184,9 +184,9 @@ func TestOfflineEqualsOnline(t *testing.T) {
 	must.Eq(t, rehearse(t, facts, "", Options{Seeds: 5}), rehearse(t, read, "", Options{Seeds: 5}))
 }
 
-// TestWithoutDataThereIsADoubt: what nobody measured is never promoted, so a
+// TestRun_DoubtsWithoutData: what nobody measured is never promoted, so a
 // person is waited for in every play.
-func TestWithoutDataThereIsADoubt(t *testing.T) {
+func TestRun_DoubtsWithoutData(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Profiles, facts.Healthy = nil, nil
@@ -201,7 +201,7 @@ func TestWithoutDataThereIsADoubt(t *testing.T) {
 	must.StrContains(t, assumed, "each takes 30s: default/app-00/app-00.")
 }
 
-func TestAPlanForNothingHasRefusals(t *testing.T) {
+func TestRun_ReportsTheRefusalsOfAPlanForNothing(t *testing.T) {
 	t.Parallel()
 	out, err := Run(t.Context(), someFacts(t, 1, 4), patch(t, `target { jobs = ["nope"] }`), Options{})
 	must.NoError(t, err)
@@ -210,7 +210,7 @@ func TestAPlanForNothingHasRefusals(t *testing.T) {
 	must.StrContains(t, out.Refusals[0].Reason, `there is no job "nope"`)
 }
 
-func TestBadInput(t *testing.T) {
+func TestRun_RefusesBadInput(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		facts func(*api.FleetFacts)
@@ -238,9 +238,9 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
-// TestJumpsMissNothing holds the jumps of virtual time against a play that takes a
-// turn of every rollout at every tick, as production does.
-func TestJumpsMissNothing(t *testing.T) {
+// TestRun_MissesNothingByJumps holds the jumps of virtual time against a play that takes
+// a turn of every rollout at every tick, as production does.
+func TestRun_MissesNothingByJumps(t *testing.T) {
 	t.Parallel()
 	o := Options{At: now(), People: time.Hour, Healthy: time.Second, inline: host.NewInline()}
 	o.Policies = []api.SourceFile{{Name: "ours.hcl", Text: `

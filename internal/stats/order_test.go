@@ -11,10 +11,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestOrderIsAnEVariable sums an interval's factor over all outcomes of a few
+// TestOrder_IsAnEVariable sums an interval's factor over all outcomes of a few
 // values, for a canary that is not above the stable arm: its expectation is at
 // most one whatever both distributions are, and wherever the tables were made.
-func TestOrderIsAnEVariable(t *testing.T) {
+func TestOrder_IsAnEVariable(t *testing.T) {
 	const bins, n, m = 3, 2, 3
 	rapid.Check(t, func(t *rapid.T) {
 		shares := func(name string) []float64 {
@@ -80,7 +80,7 @@ func multinomial(counts, shares []float64) float64 {
 	return math.Exp(log + g)
 }
 
-func TestOrderFalseAlarms(t *testing.T) {
+func TestOrder_KeepsTheRateOfFalseAlarms(t *testing.T) {
 	t.Parallel()
 	const runs, alpha = 200, 0.05
 	for name, faster := range map[string]float64{"equal arms": 0, "a faster canary": 0.1} {
@@ -112,7 +112,7 @@ func TestOrderFalseAlarms(t *testing.T) {
 	}
 }
 
-func TestOrderIgnoresWhatHasNoOtherArm(t *testing.T) {
+func TestOrder_IgnoresWhatHasNoOtherArm(t *testing.T) {
 	p := NewOrder([]float64{5, 5})
 	p.Observe([]float64{3, 9}, []float64{0, 0}, 1)
 	p.Observe([]float64{0, 0}, []float64{3, 9}, 1)
@@ -120,7 +120,7 @@ func TestOrderIgnoresWhatHasNoOtherArm(t *testing.T) {
 	must.InDelta(t, 0, p.LogE(), 1e-12)
 }
 
-func TestOrderSurvivesJSON(t *testing.T) {
+func TestOrder_SurvivesJSON(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 8))
 	one := NewOrder([]float64{5, 3, 2})
 	two := NewOrder([]float64{5, 3, 2})

@@ -21,7 +21,7 @@ type recorded struct {
 	}
 }
 
-func TestAgreesWithSciPy(t *testing.T) {
+func TestStatistics_AgreeWithSciPy(t *testing.T) {
 	raw, err := os.ReadFile("testdata/oracle.json")
 	must.NoError(t, err)
 	var want recorded

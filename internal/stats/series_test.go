@@ -8,9 +8,9 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-// TestSeriesLearnsNoise estimates a first-order process whose mean is far away,
+// TestSeries_LearnsNoise estimates a first-order process whose mean is far away,
 // before and after it has faded.
-func TestSeriesLearnsNoise(t *testing.T) {
+func TestSeries_LearnsNoise(t *testing.T) {
 	for _, rho := range []float64{0, 0.5, 0.9} {
 		rng := rand.New(rand.NewPCG(2, 2))
 		var s Series

@@ -51,7 +51,7 @@ func mustNotExceed(t *testing.T, hits, runs int, alpha float64) {
 	must.LessEq(t, alpha, low)
 }
 
-func TestCountFalseAlarms(t *testing.T) {
+func TestCounts_KeepTheRateOfFalseAlarms(t *testing.T) {
 	t.Parallel()
 	const runs, alpha = 300, 0.05 // a high alpha gives the limit something to bite on
 	cases := map[string]struct {
@@ -108,9 +108,9 @@ func rateOf(bound float64, s Side) func() (func(Block), func() float64) {
 	}
 }
 
-// TestMarginIsASupermartingale checks the derivation itself: wherever the true
+// TestMargin_IsASupermartingale checks the derivation itself: wherever the true
 // rates lie in the null, one factor has expectation at most one.
-func TestMarginIsASupermartingale(t *testing.T) {
+func TestMargin_IsASupermartingale(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(low, high float64, name string) float64 { return rapid.Float64Range(low, high).Draw(t, name) }
 		d := draw(1e-4, 0.3, "d")
@@ -139,7 +139,7 @@ func TestMarginIsASupermartingale(t *testing.T) {
 	})
 }
 
-func TestHealthyCanaryWithoutErrorsIsPromotedByTheMargin(t *testing.T) {
+func TestMargin_PromotesAHealthyCanaryWithoutErrors(t *testing.T) {
 	p := NewMargin(0.02, Better)
 	requests := 0.0
 	for p.LogE() < math.Log(20) {
@@ -151,13 +151,13 @@ func TestHealthyCanaryWithoutErrorsIsPromotedByTheMargin(t *testing.T) {
 	must.Less(t, 1.5*math.Log(20)/0.02, requests)
 }
 
-func TestBrokenCanaryAbortsByTheMargin(t *testing.T) {
+func TestMargin_AbortsABrokenCanary(t *testing.T) {
 	p := NewMargin(0.02, Worse)
 	p.Observe(Block{4, 8, 0, 90}, 1)
 	must.Greater(t, math.Log(500), p.LogE())
 }
 
-func TestPairedFalseAlarms(t *testing.T) {
+func TestPaired_KeepsTheRateOfFalseAlarms(t *testing.T) {
 	const runs, alpha = 100, 0.05
 	for _, rho := range []float64{0, 0.5, 0.95} {
 		for name, h := range map[string]History{
@@ -189,7 +189,7 @@ func TestPairedFalseAlarms(t *testing.T) {
 
 // A canary that moves, of a target whose instances were at rest: the small
 // variance that history knows must not make the evidence of a few looks large.
-func TestPairedFalseAlarmsAgainstAQuietHistory(t *testing.T) {
+func TestPaired_KeepsTheRateOfFalseAlarmsAgainstAQuietHistory(t *testing.T) {
 	const runs, alpha = 400, 0.01
 	for _, quieter := range []float64{2, 4, 10, 1000} {
 		for _, rho := range []float64{0, 0.5} {
@@ -213,7 +213,7 @@ func TestPairedFalseAlarmsAgainstAQuietHistory(t *testing.T) {
 	}
 }
 
-func TestPairedFindsAShift(t *testing.T) {
+func TestPaired_FindsAShift(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	p := NewPaired(History{})
 	n := 0.0
@@ -229,7 +229,7 @@ func TestPairedFindsAShift(t *testing.T) {
 	must.Negative(t, quiet.LogE())
 }
 
-func TestProcessesSurviveJSON(t *testing.T) {
+func TestProcesses_SurviveJSON(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 3))
 	type all struct {
 		A Ratio
@@ -263,9 +263,9 @@ func TestProcessesSurviveJSON(t *testing.T) {
 	must.Eq(t, one.D.LogE(), two.D.LogE())
 }
 
-// TestMostIsNeverExceeded holds the cheap bound that spares most looks the
+// TestMost_IsNeverExceeded holds the cheap bound that spares most looks the
 // logarithms.
-func TestMostIsNeverExceeded(t *testing.T) {
+func TestMost_IsNeverExceeded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
 		rng := rand.New(rand.NewPCG(seed, 4))
@@ -293,7 +293,7 @@ func TestMostIsNeverExceeded(t *testing.T) {
 	})
 }
 
-func TestVectorRefusesDamage(t *testing.T) {
+func TestVector_RefusesDamage(t *testing.T) {
 	var v Vector
 	must.Error(t, json.Unmarshal([]byte(`"AAA"`), &v))
 	must.Error(t, json.Unmarshal([]byte(`"!"`), &v))
@@ -349,7 +349,7 @@ func TestDispersion(t *testing.T) {
 	must.InDelta(t, 10, bursts.Factor(), 2)
 }
 
-func TestBoundsAgainstClosedForms(t *testing.T) {
+func TestBounds_AgreeWithClosedForms(t *testing.T) {
 	low, high := RateBounds(0, 100, 0.05)
 	must.Eq(t, 0, low)
 	must.InDelta(t, -math.Log(0.05)/100, high, 1e-9)

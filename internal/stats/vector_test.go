@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestLargestIsTheMaximum(t *testing.T) {
+func TestLargest_IsTheMaximum(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := rapid.SliceOfN(rapid.Float64(), 1, 70).Draw(t, "v")
 		must.Eq(t, slices.Max(v), largest(v))

@@ -7,7 +7,7 @@ import (
 	"github.com/shoenig/test/must"
 )
 
-func TestWeekForecasts(t *testing.T) {
+func TestWeek_Forecasts(t *testing.T) {
 	monday := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	var w Week
 	_, ok := w.At(monday)
@@ -31,7 +31,7 @@ func TestWeekForecasts(t *testing.T) {
 	must.Eq(t, 23, w.HoursOfDay())
 }
 
-func TestHourOfWeekBeginsOnMonday(t *testing.T) {
+func TestHourOfWeek_BeginsOnMonday(t *testing.T) {
 	must.Eq(t, 0, HourOfWeek(time.Date(2026, 3, 2, 0, 30, 0, 0, time.UTC)))
 	must.Eq(t, 167, HourOfWeek(time.Date(2026, 3, 8, 23, 59, 0, 0, time.UTC)))
 }

@@ -33,8 +33,8 @@ func daily(rng *rand.Rand) func(int, int) float64 {
 	}
 }
 
-// TestHoursTellTheirQuantiles compares with the sorted values themselves.
-func TestHoursTellTheirQuantiles(t *testing.T) {
+// TestWeekSketch_TellsQuantilesOfHours compares with the sorted values themselves.
+func TestWeekSketch_TellsQuantilesOfHours(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed, n := rapid.Uint64().Draw(t, "seed"), rapid.IntRange(1, 3000).Draw(t, "n")
 		spread := rapid.Float64Range(0, 0.7).Draw(t, "spread")
@@ -70,7 +70,7 @@ func mean(values []float64) float64 {
 	return sum / float64(len(values))
 }
 
-func TestWhatNeverChangesIsToldExactly(t *testing.T) {
+func TestWeekSketch_TellsExactlyWhatNeverChanges(t *testing.T) {
 	w := NewWeekSketch()
 	fill(t, w, aMonday(), 1, func(int, int) float64 { return 100 << 20 })
 	for _, w := range []*WeekSketch{w, again(t, w)} {
@@ -79,7 +79,7 @@ func TestWhatNeverChangesIsToldExactly(t *testing.T) {
 	}
 }
 
-func TestTheLowestCollapse(t *testing.T) {
+func TestWeekSketch_CollapsesTheLowest(t *testing.T) {
 	for _, values := range [][]float64{{1e-9, 1, 2, 1e9}, {1e9, 2, 1, 1e-9}, {1, 1e9, 1e-9, 2}, {2, 2, 1e30, 5e-324}} {
 		w := NewWeekSketch()
 		for _, v := range values {
@@ -94,7 +94,7 @@ func TestTheLowestCollapse(t *testing.T) {
 	}
 }
 
-func TestValuesThatCannotBeAreRefused(t *testing.T) {
+func TestWeekSketch_RefusesValuesThatCannotBe(t *testing.T) {
 	w := NewWeekSketch()
 	for _, v := range []float64{-1, math.NaN(), math.Inf(1), math.Inf(-1), 1e31} {
 		must.Error(t, w.Add(aMonday(), v))
@@ -107,7 +107,7 @@ func TestValuesThatCannotBeAreRefused(t *testing.T) {
 	must.Eq(t, HourFigures{}, w.Figures(168))
 }
 
-func TestEachWeekWeighsHalfOfTheNext(t *testing.T) {
+func TestWeekSketch_WeighsEachWeekHalfOfTheNext(t *testing.T) {
 	w := NewWeekSketch()
 	for week := range 4 {
 		at := aMonday().AddDate(0, 0, 7*week)
@@ -130,7 +130,7 @@ func TestEachWeekWeighsHalfOfTheNext(t *testing.T) {
 	must.Eq(t, before+2, w.Figures(0).Samples)
 }
 
-func TestAFastPaceDoesNotOverflow(t *testing.T) {
+func TestWeekSketch_DoesNotOverflowAtAFastPace(t *testing.T) {
 	w := NewWeekSketch()
 	for i := range 100_000 {
 		must.NoError(t, w.Add(aMonday(), float64(i%100)))
@@ -142,7 +142,7 @@ func TestAFastPaceDoesNotOverflow(t *testing.T) {
 	must.LessEq(t, hourLimit+1, int(f.N))
 }
 
-func TestSharesKeepTheirSums(t *testing.T) {
+func TestWeekSketch_KeepsTheSumsOfShares(t *testing.T) {
 	w := NewWeekSketch()
 	for range 10 {
 		must.NoError(t, w.AddShare(aMonday(), 1, 100))
@@ -155,8 +155,8 @@ func TestSharesKeepTheirSums(t *testing.T) {
 	}
 }
 
-// TestMergedWeeksAddUp splits samples among two servers.
-func TestMergedWeeksAddUp(t *testing.T) {
+// TestMerge_AddsWeeksUp splits samples among two servers.
+func TestMerge_AddsWeeksUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 2))
 		whole, one, other := NewWeekSketch(), NewWeekSketch(), NewWeekSketch()
@@ -182,7 +182,7 @@ func TestMergedWeeksAddUp(t *testing.T) {
 	})
 }
 
-func TestMergingManyDoesNotOverflow(t *testing.T) {
+func TestMerge_OfManyDoesNotOverflow(t *testing.T) {
 	w := NewWeekSketch()
 	for range 5 {
 		o := NewWeekSketch()
@@ -195,7 +195,7 @@ func TestMergingManyDoesNotOverflow(t *testing.T) {
 	must.InDelta(t, 0.5, w.Figures(0).Mean, 0.01)
 }
 
-func TestWeekOfMeansHasNothingButMeans(t *testing.T) {
+func TestWeekOfMeans_HasNothingButMeans(t *testing.T) {
 	w := WeekOfMeans([]*float64{nil, new(3.0), new(-1.0)}, 30)
 	means := w.Means()
 	must.Nil(t, means[0])
@@ -216,8 +216,8 @@ func again(t must.T, w *WeekSketch) *WeekSketch {
 	return out
 }
 
-// TestAnEncodedWeekIsSmall holds the sizes that package profiler's design names.
-func TestAnEncodedWeekIsSmall(t *testing.T) {
+// TestWeekSketch_IsSmallWhenEncoded holds the sizes that package profiler's design names.
+func TestWeekSketch_IsSmallWhenEncoded(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for name, value := range map[string]func(int, int) float64{
 		"load":    daily(rng),
@@ -238,8 +238,8 @@ func TestAnEncodedWeekIsSmall(t *testing.T) {
 	}
 }
 
-// TestNoWeekIsLargerThanTheLimit fills all bins of all hours with noise.
-func TestNoWeekIsLargerThanTheLimit(t *testing.T) {
+// TestWeekSketch_IsNeverLargerThanTheLimit fills all bins of all hours with noise.
+func TestWeekSketch_IsNeverLargerThanTheLimit(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	w := NewWeekSketch()
 	w.at = math.MaxInt32
@@ -257,7 +257,7 @@ func TestNoWeekIsLargerThanTheLimit(t *testing.T) {
 	must.LessEq(t, 21_504, MaxWeekBytes)
 }
 
-func TestBadWeeksAreErrors(t *testing.T) {
+func TestDecodeWeek_RefusesBadWeeks(t *testing.T) {
 	w := NewWeekSketch()
 	must.NoError(t, w.Add(aMonday(), 1))
 	good := w.Bytes()

@@ -131,7 +131,7 @@ func TestIdentityToken(t *testing.T) {
 	must.EqOp(t, 1, i.fetches)
 }
 
-func TestIdentityTokenRefused(t *testing.T) {
+func TestAuthenticate_RefusesBadIdentityTokens(t *testing.T) {
 	i := newIssuer(t, "k1")
 	stranger := newIssuer(t, "k1", "k9")
 	now := time.Now().Unix()
@@ -176,7 +176,7 @@ func TestIdentityTokenRefused(t *testing.T) {
 	}
 }
 
-func TestKeysRotateAndSurviveVault(t *testing.T) {
+func TestKeys_RotateAndSurviveVault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		i := newIssuer(t, "k1")
 		a := newTestAuth(t, i)
@@ -217,7 +217,7 @@ func TestKeysRotateAndSurviveVault(t *testing.T) {
 	})
 }
 
-func TestKeysNeverSeen(t *testing.T) {
+func TestKeys_NeverSeenAreUnavailable(t *testing.T) {
 	i := newIssuer(t, "k1")
 	i.down = true
 	_, err := newTestAuth(t, i).Authenticate(t.Context(), i.sign(t, "k1", goodClaims()))
@@ -225,7 +225,7 @@ func TestKeysNeverSeen(t *testing.T) {
 	must.StrContains(t, err.Error(), "not known yet")
 }
 
-func TestAuthConfigMustTakeSomething(t *testing.T) {
+func TestAuthConfig_MustTakeSomething(t *testing.T) {
 	_, err := NewAuthenticator(AuthConfig{Grant: grantPlatform}, nil)
 	must.ErrorContains(t, err, "neither identity tokens nor Vault tokens")
 	_, err = NewAuthenticator(AuthConfig{Grant: grantPlatform, VaultTokens: true}, nil)
@@ -293,7 +293,7 @@ func (c *consul) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(404, nil)
 }
 
-func TestSourceRenewsAndGivesBack(t *testing.T) {
+func TestSource_RenewsAndGivesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		vault, world := &signer{}, &consul{live: map[string]bool{}}
 		s := newSource(vault, Via{
@@ -332,7 +332,7 @@ func TestSourceRenewsAndGivesBack(t *testing.T) {
 	})
 }
 
-func TestSourceRefused(t *testing.T) {
+func TestSource_KeepsItsTokenWhenVaultIsAway(t *testing.T) {
 	world := &consul{live: map[string]bool{}}
 	s := newSource(&signer{}, Via{Address: "http://x", HTTP: &http.Client{Transport: world}}, nomadSystem(),
 		slog.New(slog.DiscardHandler))

@@ -28,7 +28,7 @@ func (r *real) setUpPKI(t *testing.T) {
 
 // The real Vault signs the daemon's certificate, again after two thirds of its
 // life, and again when the engine has another CA; it signs no other name.
-func TestRealVaultSignsServers(t *testing.T) {
+func TestRealVault_SignsServers(t *testing.T) {
 	r := startVault(t)
 	r.setUpPKI(t)
 	c := r.client(t)

@@ -160,7 +160,7 @@ func next(t *testing.T, from chan *certs.Bundle) *certs.Bundle {
 
 func accept() error { return nil }
 
-func TestVaultSignsWhatIsAskedFor(t *testing.T) {
+func TestCertificate_IsSignedAsAskedFor(t *testing.T) {
 	v, c := newPKIVault(t)
 	_, taken := run(t, c, accept)
 	b := next(t, taken)
@@ -173,7 +173,7 @@ func TestVaultSignsWhatIsAskedFor(t *testing.T) {
 	})
 }
 
-func TestACertificateIsRenewedBeforeItEnds(t *testing.T) {
+func TestCertificate_IsRenewedBeforeItEnds(t *testing.T) {
 	v, c := newPKIVault(t)
 	v.set(func() { v.life = 4 * time.Second })
 	_, taken := run(t, c, accept)
@@ -183,7 +183,7 @@ func TestACertificateIsRenewedBeforeItEnds(t *testing.T) {
 	must.True(t, second.Expires().After(first.Expires()))
 }
 
-func TestACertificateIsRenewedWhenAskedFor(t *testing.T) {
+func TestCertificate_IsRenewedWhenAskedFor(t *testing.T) {
 	_, c := newPKIVault(t)
 	certificate, taken := run(t, c, accept)
 	first := next(t, taken)
@@ -191,7 +191,7 @@ func TestACertificateIsRenewedWhenAskedFor(t *testing.T) {
 	must.NotEq(t, first.Certificate.Leaf.SerialNumber.Int64(), next(t, taken).Certificate.Leaf.SerialNumber.Int64())
 }
 
-func TestAVaultThatIsAwayIsAskedAgain(t *testing.T) {
+func TestCertificate_IsAskedForAgainWhenVaultIsAway(t *testing.T) {
 	v, c := newPKIVault(t)
 	v.set(func() { v.down = true })
 	certificate, taken := run(t, c, accept)
@@ -201,7 +201,7 @@ func TestAVaultThatIsAwayIsAskedAgain(t *testing.T) {
 	next(t, taken)
 }
 
-func TestACertificateThatIsRefusedIsAskedForAgain(t *testing.T) {
+func TestCertificate_IsAskedForAgainWhenRefused(t *testing.T) {
 	_, c := newPKIVault(t)
 	refusals := 1
 	_, taken := run(t, c, func() error {
@@ -214,7 +214,7 @@ func TestACertificateThatIsRefusedIsAskedForAgain(t *testing.T) {
 	next(t, taken)
 }
 
-func TestANewIssuerIsTrustedBeforeItSigns(t *testing.T) {
+func TestCertificate_TrustsANewIssuerBeforeItSigns(t *testing.T) {
 	v, c := newPKIVault(t)
 	other, _ := newPKIVault(t)
 	v.set(func() { v.extra = other.caPEM() })

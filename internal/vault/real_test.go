@@ -193,7 +193,7 @@ func TestRealVault(t *testing.T) {
 }
 
 // The login outlives its greatest lifetime, by renewals and then by a new login.
-func TestRealVaultLoginIsKept(t *testing.T) {
+func TestRealVault_KeepsTheLogin(t *testing.T) {
 	r := startVault(t)
 	r.write(t, "auth/approle/role/oakum", map[string]any{"token_ttl": "6s", "token_max_ttl": "12s"})
 	c := r.client(t)
@@ -210,7 +210,7 @@ func TestRealVaultLoginIsKept(t *testing.T) {
 }
 
 // The real identity token is what Nomad and Consul are given.
-func TestRealVaultFeedsSource(t *testing.T) {
+func TestRealVault_FeedsSource(t *testing.T) {
 	r := startVault(t)
 	c := r.client(t)
 	must.NoError(t, c.Login(t.Context()))

@@ -18,7 +18,7 @@ func someAutopilot() api.AutopilotConfig {
 	}
 }
 
-func TestAutopilotIsKeptAndComparedBeforeItIsSet(t *testing.T) {
+func TestAutopilotPut_ComparesBeforeItSets(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	_, kept := m.store.Autopilot()
@@ -42,7 +42,7 @@ func TestAutopilotIsKeptAndComparedBeforeItIsSet(t *testing.T) {
 	must.Eq(t, m.store.Hash(), again.Hash())
 }
 
-func TestAutopilotThatCannotWorkIsRefused(t *testing.T) {
+func TestAutopilotPut_RefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	for want, spoil := range map[string]func(*api.AutopilotConfig){

@@ -190,9 +190,9 @@ func (f *FSM) raise(t testing.TB, level int) {
 	}
 }
 
-// TestTheCorpusStaysReadable reads what released versions wrote, and holds that
+// TestCorpus_StaysReadable reads what released versions wrote, and holds that
 // it still makes the same state.
-func TestTheCorpusStaysReadable(t *testing.T) {
+func TestCorpus_StaysReadable(t *testing.T) {
 	t.Parallel()
 	if *update {
 		for level := 1; level <= SupportedLevel; level++ {
@@ -249,9 +249,9 @@ func add(t *testing.T, path string, content []byte) {
 	must.NoError(t, errors.Join(err, file.Close()))
 }
 
-// TestTheCorpusIsWhole fails when a type of command or a kind of row has no
+// TestCorpus_IsWhole fails when a type of command or a kind of row has no
 // file, so that nothing is released that nobody watches.
-func TestTheCorpusIsWhole(t *testing.T) {
+func TestCorpus_IsWhole(t *testing.T) {
 	t.Parallel()
 	entries, err := filepath.Glob(filepath.Join(corpus, "commands", "v*", "[0-9]*"))
 	must.NoError(t, err)

@@ -31,9 +31,9 @@ func sources(list ...api.SourceStatus) *state.GraphChange {
 	return &state.GraphChange{GraphChange: api.GraphChange{Sources: list}}
 }
 
-// TestADoubtLapsesOnlyWhileTheGraphIsWhole tries to end one beside each state of the
+// TestDoubt_LapsesOnlyWhileTheGraphIsWhole tries to end one beside each state of the
 // sources that the log may have by then.
-func TestADoubtLapsesOnlyWhileTheGraphIsWhole(t *testing.T) {
+func TestDoubt_LapsesOnlyWhileTheGraphIsWhole(t *testing.T) {
 	t.Parallel()
 	fine := api.SourceStatus{Name: "nomad-placement", OK: true}
 	for name, c := range map[string]struct {
@@ -71,7 +71,7 @@ func TestADoubtLapsesOnlyWhileTheGraphIsWhole(t *testing.T) {
 	}
 }
 
-func TestADoubtEndsInOneWayOnly(t *testing.T) {
+func TestDoubt_EndsInOneWayOnly(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	m.must(t, sources(api.SourceStatus{Name: "prometheus", OK: true}))

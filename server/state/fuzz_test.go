@@ -123,7 +123,7 @@ func FuzzRestore(f *testing.F) {
 	})
 }
 
-// FuzzSequence lets the fuzzer draw the sequences of TestAnySequence.
+// FuzzSequence lets the fuzzer draw the sequences of TestApply_TakesAnySequence.
 func FuzzSequence(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(anySequence))
 }
@@ -138,9 +138,9 @@ func survives(t must.T, store *Store) {
 	must.Eq(t, store.Hash(), again.Hash())
 }
 
-// TestAnySequence applies any sequence of commands to two servers, of which
+// TestApply_TakesAnySequence applies any sequence of commands to two servers, of which
 // one is restored from the other's snapshot every now and then.
-func TestAnySequence(t *testing.T) {
+func TestApply_TakesAnySequence(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, anySequence)
 }

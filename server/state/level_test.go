@@ -35,7 +35,7 @@ func (m *machine) commit(cmd state.Command) error {
 	return refused
 }
 
-func TestTheLevelRisesByOne(t *testing.T) {
+func TestLevelSet_RaisesByOne(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	must.Eq(t, 1, m.store.Level())
@@ -45,7 +45,7 @@ func TestTheLevelRisesByOne(t *testing.T) {
 	must.Eq(t, 2, m.store.Level())
 }
 
-func TestCommandsAboveTheLevelAreRefusedByEverybody(t *testing.T) {
+func TestApply_RefusesCommandsAboveTheLevel(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	before := m.store.Hash()
@@ -63,7 +63,7 @@ func TestCommandsAboveTheLevelAreRefusedByEverybody(t *testing.T) {
 	must.NoError(t, m.fsm.Err())
 }
 
-func TestAnUnknownCommandHaltsTheServer(t *testing.T) {
+func TestApply_HaltsAtAnUnknownCommand(t *testing.T) {
 	t.Parallel()
 	for name, unknown := range map[string]string{
 		"holds command type 4711 of cluster level 2": `{"type":4711,"level":2,"body":{}}`,
@@ -91,7 +91,7 @@ func TestAnUnknownCommandHaltsTheServer(t *testing.T) {
 	}
 }
 
-func TestASnapshotOfANewerLevelIsRefused(t *testing.T) {
+func TestRestore_RefusesASnapshotOfANewerLevel(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	var out bytes.Buffer
@@ -117,7 +117,7 @@ func large(n int) func(*api.Rollout) {
 	}
 }
 
-func TestATransitionIsAsLargeAsItsChange(t *testing.T) {
+func TestEncode_MakesATransitionAsLargeAsItsChange(t *testing.T) {
 	t.Parallel()
 	whole, m := newMachine(), raised(t)
 	whole.index = m.index
@@ -156,7 +156,7 @@ func TestATransitionIsAsLargeAsItsChange(t *testing.T) {
 	step(state.KindObserve, func(r *api.Rollout) { r.Instances = nil })
 }
 
-func TestAChangeThatDoesNotFitIsRefused(t *testing.T) {
+func TestApply_RefusesAChangeThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	must.NoError(t, m.commit(submission("p", "d", web())))
@@ -178,7 +178,7 @@ func TestAChangeThatDoesNotFitIsRefused(t *testing.T) {
 	must.Eq(t, before, m.store.Hash())
 }
 
-func TestNoMoreTargetsStartThanTheBudgetAllows(t *testing.T) {
+func TestTransition_StartsNoMoreTargetsThanTheBudgetAllows(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	s := submission("p", "d", web(), db(), api.TargetRef{Namespace: "prod", Job: "mail", Group: "vm"})
@@ -198,7 +198,7 @@ func TestNoMoreTargetsStartThanTheBudgetAllows(t *testing.T) {
 	must.NoError(t, start("p-2"))
 }
 
-func TestAnEndedRolloutKeepsWhatPeopleAsk(t *testing.T) {
+func TestTransition_KeepsWhatPeopleAskOfAnEndedRollout(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	must.NoError(t, m.commit(submission("p", "d", web())))

@@ -15,7 +15,7 @@ func learned(ref api.TargetRef, age time.Duration, b api.Baseline) *state.Profil
 	return &state.ProfilesPut{Profiles: []api.Profile{{Target: ref, Updated: epoch().Add(-age), KPIs: []api.Baseline{b}}}}
 }
 
-func TestARecordWithoutHoursKeepsThem(t *testing.T) {
+func TestProfilesPut_KeepsHoursThatARecordHasNot(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	kpi := func() api.Baseline {
@@ -42,7 +42,7 @@ func TestARecordWithoutHoursKeepsThem(t *testing.T) {
 	must.Nil(t, kpi().HourSketches)
 }
 
-func TestHoursWaitForTheirLevel(t *testing.T) {
+func TestProfilesPut_TakesHoursOnlyAtTheirLevel(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	m.must(t, &state.LevelSet{Level: 2})
@@ -57,7 +57,7 @@ func TestHoursWaitForTheirLevel(t *testing.T) {
 	must.Nil(t, p.KPIs[0].Hours, must.Sprint("at level 2 a record is the whole profile"))
 }
 
-func TestHoursThatAreTooLargeAreRefused(t *testing.T) {
+func TestProfilesPut_RefusesHoursThatAreTooLarge(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	before := m.store.Hash()
@@ -65,7 +65,7 @@ func TestHoursThatAreTooLargeAreRefused(t *testing.T) {
 	must.Eq(t, before, m.store.Hash())
 }
 
-func TestProfilesOfTargetsThatAreGoneAreForgotten(t *testing.T) {
+func TestProfilesForget_ForgetsTargetsThatAreGone(t *testing.T) {
 	t.Parallel()
 	m := raised(t)
 	const day = 24 * time.Hour

@@ -73,7 +73,7 @@ func become(status api.RolloutStatus, reason string) func(*api.Rollout) {
 	return func(r *api.Rollout) { r.Status, r.Reason = status, reason }
 }
 
-func TestPatchesDoNotMeet(t *testing.T) {
+func TestPatchSubmit_LetsNoPatchesMeet(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	m.must(t, submission("p1", "d1", web()))
@@ -101,7 +101,7 @@ func TestPatchesDoNotMeet(t *testing.T) {
 	must.Eq(t, "tester", patch.SubmittedBy)
 }
 
-func TestSubmissionsAreChecked(t *testing.T) {
+func TestPatchSubmit_IsChecked(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*state.PatchSubmit){
 		"no name":            func(s *state.PatchSubmit) { s.Patch.Name = "" },
@@ -224,7 +224,7 @@ func TestSimulations(t *testing.T) {
 	must.Eq(t, 2, got.ModifyIndex)
 }
 
-func TestOldRolloutsAreForgotten(t *testing.T) {
+func TestStore_ForgetsOldRollouts(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	m.must(t, submission("p-open", "d", db()))
@@ -330,7 +330,7 @@ func TestWatch(t *testing.T) {
 	must.False(t, open(graph))
 }
 
-func TestEventsAreARing(t *testing.T) {
+func TestEvents_AreARing(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	for i := range 10_050 {
@@ -347,9 +347,9 @@ func TestEventsAreARing(t *testing.T) {
 	must.SliceEmpty(t, m.store.Events(m.index+1, 1))
 }
 
-// TestReadsAreCopies changes everything that a read returns and looks whether
+// TestStore_ReadsCopies changes everything that a read returns and looks whether
 // the state noticed.
-func TestReadsAreCopies(t *testing.T) {
+func TestStore_ReadsCopies(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	m.must(t, submission("p", "d", web()))
@@ -370,7 +370,7 @@ func TestReadsAreCopies(t *testing.T) {
 	must.Eq(t, before, m.store.Hash())
 }
 
-func TestSnapshotsWithErrorsChangeNothing(t *testing.T) {
+func TestRestore_ChangesNothingOnErrors(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
 	m.must(t, submission("p", "d", web()))
@@ -396,7 +396,7 @@ func TestSnapshotsWithErrorsChangeNothing(t *testing.T) {
 	}
 }
 
-func TestEncodeRefusesWhatDoesNotFit(t *testing.T) {
+func TestEncode_RefusesWhatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	_, err := state.Encode(&state.PolicyPut{Policy: api.Policy{Name: strings.Repeat("x", 33<<20)}}, epoch(), "")
 	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))

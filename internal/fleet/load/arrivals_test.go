@@ -11,10 +11,10 @@ import (
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
-// TestArrivalsArePoisson: over many processes, the number of points in an interval
+// TestArrivals_ArePoisson: over many processes, the number of points in an interval
 // has the mean and the variance of a Poisson variable, and those in the next
 // interval do not depend on it, whatever the place and the length.
-func TestArrivalsArePoisson(t *testing.T) {
+func TestArrivals_ArePoisson(t *testing.T) {
 	t.Parallel()
 	const keys = 20_000
 	for _, at := range []struct{ from, length float64 }{{0, 0.3}, {0, 5}, {3, 50}, {60, 10}, {1000.4, 7}, {123_456.7, 20}, {5e6, 1000}} {
@@ -34,7 +34,7 @@ func TestArrivalsArePoisson(t *testing.T) {
 	}
 }
 
-func TestArrivalsRise(t *testing.T) {
+func TestArrivals_Rise(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		key := rapid.Uint64().Draw(t, "key")
@@ -47,8 +47,8 @@ func TestArrivalsRise(t *testing.T) {
 	})
 }
 
-// TestWeekIsItsIntegral compares the closed form with sums over small steps.
-func TestWeekIsItsIntegral(t *testing.T) {
+// TestWeek_IsItsIntegral compares the closed form with sums over small steps.
+func TestWeek_IsItsIntegral(t *testing.T) {
 	t.Parallel()
 	origin := time.Date(2026, 11, 29, 10, 17, 3, 0, time.UTC)
 	for name, w := range map[string]Week{"steady": Steady(), "office": Office(), "evenings": Evenings()} {

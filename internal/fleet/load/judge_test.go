@@ -88,10 +88,10 @@ func (r *trial) run(t *testing.T, looks int) (api.VerdictKind, time.Duration) {
 	return api.VerdictContinue, time.Duration(looks) * look
 }
 
-// TestJudgeCanJudgeTheModel: patches that change nothing are promoted, with no
+// TestModel_CanBeJudged: patches that change nothing are promoted, with no
 // more false alarms than were allowed; bad ones are found about as soon as the
 // number of requests lets them be.
-func TestJudgeCanJudgeTheModel(t *testing.T) {
+func TestModel_CanBeJudged(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		harm   Harm

@@ -65,7 +65,7 @@ func (m *Model) grown(t testing.TB, ids []string, from, to time.Time) (requests,
 	return requests, errors, seconds
 }
 
-func TestRequestsFollowTheCalls(t *testing.T) {
+func TestModel_SendsRequestsAlongTheCalls(t *testing.T) {
 	t.Parallel()
 	m := model(t, 1, shop())
 	// catalog: 80 from front and a tenth of what cache gets, which is half of catalog's.
@@ -87,7 +87,7 @@ func TestRequestsFollowTheCalls(t *testing.T) {
 	must.Less(t, 0.03, math.Abs(calls[0].Seconds/calls[0].Requests-0.010*math.Exp(0.125)))
 }
 
-func TestTopologyIsChecked(t *testing.T) {
+func TestNew_ChecksTheTopology(t *testing.T) {
 	t.Parallel()
 	circle := shop()
 	circle.Services[3].Calls[0].Each = 4
@@ -112,10 +112,10 @@ func TestTopologyIsChecked(t *testing.T) {
 	}
 }
 
-// TestCountersRiseWhateverHappens plays random changes and asks at random moments
+// TestModel_NeverLetsACounterFall plays random changes and asks at random moments
 // of the last ten minutes: no counter ever falls, what is asked twice is answered
 // alike, and the parts add up.
-func TestCountersRiseWhateverHappens(t *testing.T) {
+func TestModel_NeverLetsACounterFall(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		top := shop()
@@ -166,7 +166,7 @@ func TestCountersRiseWhateverHappens(t *testing.T) {
 	})
 }
 
-func TestSameSeedSameFigures(t *testing.T) {
+func TestModel_HasTheSameFiguresOfTheSameSeed(t *testing.T) {
 	t.Parallel()
 	run := func(seed uint64) (out []Sample) {
 		m := model(t, seed, shop())
@@ -183,9 +183,9 @@ func TestSameSeedSameFigures(t *testing.T) {
 	must.NotEq(t, run(4), run(5))
 }
 
-// TestHarmReachesCallers: a bad build shows on its own instances, and on whoever
+// TestHarm_ReachesCallers: a bad build shows on its own instances, and on whoever
 // calls them as far as the calls go; what lies shows on callers alone.
-func TestHarmReachesCallers(t *testing.T) {
+func TestHarm_ReachesCallers(t *testing.T) {
 	t.Parallel()
 	type want struct{ own, caller, far float64 } // shares of errors
 	for name, tc := range map[string]struct {
@@ -213,7 +213,7 @@ func TestHarmReachesCallers(t *testing.T) {
 	}
 }
 
-func TestSlownessReachesCallers(t *testing.T) {
+func TestSlowness_ReachesCallers(t *testing.T) {
 	t.Parallel()
 	m := model(t, 8, shop())
 	ids := map[string][]string{}
@@ -238,9 +238,9 @@ func TestSlownessReachesCallers(t *testing.T) {
 	}
 }
 
-// TestNobodyServes: callers of a service without any instance fail; of one that
-// was never there they do not, for nobody has put it in yet.
-func TestNobodyServes(t *testing.T) {
+// TestModel_FailsCallersWhenNobodyServes: callers of a service without any instance fail;
+// of one that was never there they do not, for nobody has put it in yet.
+func TestModel_FailsCallersWhenNobodyServes(t *testing.T) {
 	t.Parallel()
 	m := model(t, 9, shop())
 	catalog := m.up(began(), "catalog", 2, Harm{})
@@ -255,7 +255,7 @@ func TestNobodyServes(t *testing.T) {
 	must.Less(t, 0.01, errors/requests)
 }
 
-func TestHarmToTheMachine(t *testing.T) {
+func TestHarm_ReachesTheMachine(t *testing.T) {
 	t.Parallel()
 	m := model(t, 10, shop())
 	good := m.up(began(), "store", 1, Harm{})
@@ -281,8 +281,8 @@ func TestHarmToTheMachine(t *testing.T) {
 	must.Between(t, 50<<20, leaked, 78<<20)
 }
 
-// TestEndedInstancesAreForgotten: they can be asked for a while, up to their end.
-func TestEndedInstancesAreForgotten(t *testing.T) {
+// TestModel_ForgetsEndedInstances: they can be asked for a while, up to their end.
+func TestModel_ForgetsEndedInstances(t *testing.T) {
 	t.Parallel()
 	m := model(t, 11, shop())
 	ids := m.up(began(), "store", 2, Harm{})
@@ -302,9 +302,9 @@ func TestEndedInstancesAreForgotten(t *testing.T) {
 	must.Positive(t, m.sample(t, "stranger", after(20*time.Minute)).CPU)
 }
 
-// TestManyInstancesComeAtOnce: what is kept of each does not grow with their
+// TestModel_TakesManyInstancesAtOnce: what is kept of each does not grow with their
 // number.
-func TestManyInstancesComeAtOnce(t *testing.T) {
+func TestModel_TakesManyInstancesAtOnce(t *testing.T) {
 	t.Parallel()
 	m := model(t, 13, shop())
 	for i := range 300 {

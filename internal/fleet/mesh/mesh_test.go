@@ -65,7 +65,7 @@ func (m *Mesh) status(service string) map[string]int {
 	return out
 }
 
-func TestInstancesAreRegisteredWhileTheyRun(t *testing.T) {
+func TestMesh_RegistersInstancesWhileTheyRun(t *testing.T) {
 	t.Parallel()
 	f, m := rig(t)
 	must.Eq(t, []string{"web", "web-sidecar-proxy"}, slices.Sorted(maps.Keys(m.Services())))
@@ -102,7 +102,7 @@ func TestInstancesAreRegisteredWhileTheyRun(t *testing.T) {
 	must.MapEmpty(t, m.allocs)
 }
 
-func TestNodesThatAreLostKeepTheirServices(t *testing.T) {
+func TestMesh_KeepsTheServicesOfLostNodes(t *testing.T) {
 	t.Parallel()
 	f, m := rig(t)
 	f.Advance(start().Add(time.Minute))
@@ -128,7 +128,7 @@ func nodesOf(m *Mesh) int {
 	return len(nodes)
 }
 
-func TestRegistrationsByHand(t *testing.T) {
+func TestRegister_TakesRegistrationsByHand(t *testing.T) {
 	t.Parallel()
 	f, m := rig(t)
 	m.Register(Registration{Service: "oakum", ID: "oakum-1", Port: 4740}, []Check{{ID: "service:oakum-1", Name: "ready"}})
@@ -150,7 +150,7 @@ func TestRegistrationsByHand(t *testing.T) {
 	must.SliceEmpty(t, m.Registrations("oakum"))
 }
 
-func TestEntriesAreComparedAndSet(t *testing.T) {
+func TestSetEntry_ComparesAndSets(t *testing.T) {
 	t.Parallel()
 	f, m := rig(t)
 	at := func(v uint64) *uint64 { return &v }
