@@ -8,8 +8,8 @@
 //
 // Baselines can be asked at any time. Worse names the KPIs of a target that are out of
 // the ordinary now. Usual, Describe and Recent give the judge the learned figures. Rate
-// gives the traffic. Restore makes Baselines from recorded profiles, for the next leader
-// or for a forecast. Restored Baselines ask no source.
+// gives the traffic. RestoreLater makes Baselines from recorded profiles for the next
+// leader, and Restore does so for a forecast. Restored Baselines ask no source.
 package profiler
 
 import (
