@@ -71,7 +71,7 @@ func TestServices_GoesOnWhereAScanFailed(t *testing.T) {
 	_, _, err := c.Services(t.Context())
 	must.ErrorContains(t, err, "read service s0500")
 	before, _ := a.scans()
-	must.GreaterEq(t, 500-16, before, must.Sprint("up to sixteen are read at once, and end with the one that fails"))
+	must.GreaterEq(t, 500-8, before, must.Sprint("up to eight are read at once, and end with the one that fails"))
 
 	a.mu.Lock()
 	a.answers["/v1/catalog/service/s0500"] = broken
