@@ -18,11 +18,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/agext/levenshtein"
 	"github.com/hashicorp/cli"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/cli/view"
+	"github.com/oakumhq/oakum/internal/spell"
 )
 
 // AgentOptions is what `oakum agent` was asked to run.
@@ -145,12 +145,7 @@ func (e *env) nearest(name string) string {
 	for _, f := range families() {
 		known = append(known, f.name)
 	}
-	best, distance := "", 3
-	for _, k := range known {
-		if d := levenshtein.Distance(name, k, nil); d < distance {
-			best, distance = k, d
-		}
-	}
+	best := spell.Nearest(name, known)
 	if best == "" {
 		return ""
 	}

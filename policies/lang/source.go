@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agext/levenshtein"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/spell"
 )
 
 // Limits on one file. A policy of a large fleet has a few hundred lines; these
@@ -181,12 +181,7 @@ func List(names []string, last string) string {
 
 // DidYouMean suggests the name that is at most two edits away.
 func DidYouMean(got string, known []string) string {
-	best, distance := "", 3
-	for _, k := range known {
-		if d := levenshtein.Distance(got, k, nil); d < distance {
-			best, distance = k, d
-		}
-	}
+	best := spell.Nearest(got, known)
 	if best == "" {
 		return ""
 	}
