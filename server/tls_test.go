@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,30 +18,11 @@ import (
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/authority"
 	"github.com/oakumhq/oakum/internal/certs"
+	"github.com/oakumhq/oakum/internal/log/logtest"
 	"github.com/oakumhq/oakum/internal/vault"
 	"github.com/oakumhq/oakum/server/cluster/port"
 	"github.com/oakumhq/oakum/server/config"
 )
-
-// logbook collects what is logged.
-type logbook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 func newAuthority(t *testing.T) *authority.Authority {
 	t.Helper()
@@ -73,9 +52,9 @@ func serial(t *testing.T, k *certs.Keeper) string {
 
 func TestReload_TakesNewFilesAndRefusesBadOnes(t *testing.T) {
 	t.Parallel()
-	dir, ca, book := t.TempDir(), newAuthority(t), &logbook{}
+	dir, ca, book := t.TempDir(), newAuthority(t), &logtest.Book{}
 	files := issue(t, ca, dir, port.ServerName("east"))
-	i, err := openIdentity(tlsConfig(files), nil, book.logger())
+	i, err := openIdentity(tlsConfig(files), nil, book.Logger(slog.LevelInfo))
 	must.NoError(t, err)
 	first := serial(t, i.servers)
 
@@ -126,10 +105,10 @@ func TestOpenIdentity_RefusesABadCertificate(t *testing.T) {
 
 func TestOpenIdentity_WarnsOfInsecure(t *testing.T) {
 	t.Parallel()
-	book := &logbook{}
-	i, err := openIdentity(&config.Config{TLS: config.TLS{Insecure: true}}, nil, book.logger())
+	book := &logtest.Book{}
+	i, err := openIdentity(&config.Config{TLS: config.TLS{Insecure: true}}, nil, book.Logger(slog.LevelInfo))
 	must.NoError(t, err)
-	must.Nil(t, i.secure("east", book.logger()).Listener)
+	must.Nil(t, i.secure("east", book.Logger(slog.LevelInfo)).Listener)
 	must.StrContains(t, book.String(), "level=WARN")
 	must.StrContains(t, book.String(), "tls.insecure: servers speak to each other in the clear")
 }

@@ -76,6 +76,19 @@ func (a *Authority) Sign(template *x509.Certificate) (cert, key []byte, err erro
 	return block("CERTIFICATE", der), block("EC PRIVATE KEY", keyDER), nil
 }
 
+// Bundle signs a certificate from a template, with this CA and others to check peers by.
+func (a *Authority) Bundle(template *x509.Certificate, others ...*Authority) (*certs.Bundle, error) {
+	cert, key, err := a.Sign(template)
+	if err != nil {
+		return nil, err
+	}
+	pool := a.PEM()
+	for _, o := range others {
+		pool = append(pool, o.PEM()...)
+	}
+	return certs.Parse(cert, key, pool)
+}
+
 // PEM is the certificate of the CA.
 func (a *Authority) PEM() []byte { return block("CERTIFICATE", a.cert.Raw) }
 

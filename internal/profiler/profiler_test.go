@@ -15,12 +15,13 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/kpi/kpitest"
+	"github.com/oakumhq/oakum/internal/log/logtest"
 	"github.com/oakumhq/oakum/internal/stats"
 )
 
 func TestProfiler_LearnsAndRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l, log := kpitest.New(10), &ledger{}, &logged{}
+		m, l, log := kpitest.New(10), &ledger{}, &logtest.Book{}
 		m.Instances[kpitest.ID(9)].Errors = 1 // patched, and not to be learned from
 		o := parts{Logger: slog.New(slog.NewTextHandler(log, nil)), Metrics: m, Stats: m, Fleet: m, Recorder: l, Profiles: l.profiles,
 			Excluded: func() map[string]bool { return map[string]bool{kpitest.ID(9): true} }}
@@ -44,7 +45,7 @@ func TestProfiler_LearnsAndRecords(t *testing.T) {
 		must.Len(t, 168, hours)
 		must.NotNil(t, hours[stats.HourOfWeek(time.Now())])
 		must.Less(t, 8<<10, len(find(t, got, api.KPILatencyP99).Sketch))
-		must.Eq(t, "", log.take(), must.Sprint("both sources answered all the time"))
+		must.Eq(t, "", log.Take(), must.Sprint("both sources answered all the time"))
 	})
 }
 
@@ -62,20 +63,20 @@ func TestProfiler_PrefersAQueryForAGauge(t *testing.T) {
 
 func TestProfiler_OutlivesSources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, l, log := kpitest.New(3), &ledger{}, &logged{}
+		m, l, log := kpitest.New(3), &ledger{}, &logtest.Book{}
 		m.Away = errors.New("connection refused")
 		p := open(parts{Logger: slog.New(slog.NewTextHandler(log, nil)), Metrics: m, Stats: m, Fleet: m, Recorder: l})
 		during(t, p, time.Minute+time.Second)
-		must.StrContains(t, log.take(), "ask prometheus: connection refused")
+		must.StrContains(t, log.Take(), "ask prometheus: connection refused")
 		must.Positive(t, find(t, l.profiles(), api.KPICPU).Samples)
 		m.Away = nil
 		during(t, p, time.Minute+time.Second)
 		must.Positive(t, find(t, l.profiles(), api.KPIRequests).Samples)
-		must.Eq(t, "", log.take())
+		must.Eq(t, "", log.Take())
 
 		m.StatsAway = errors.New("no path to node")
 		during(t, p, time.Minute+time.Second)
-		must.StrContains(t, log.take(), "ask nomad-stats: no path to node")
+		must.StrContains(t, log.Take(), "ask nomad-stats: no path to node")
 	})
 }
 

@@ -51,7 +51,7 @@ func lived(t *testing.T, snapshots int) (cluster.Config, string) {
 		put(t, []*member{m}, fmt.Sprintf("early-%02d", i))
 	}
 	for n := range snapshots {
-		wait.For(t, "a snapshot", func() bool { return len(snapshotsOf(t, cfg.Dir)) > n })
+		wait.For(t, "a snapshot", func() bool { return len(disktest.Snapshots(t, cfg.Dir)) > n })
 		for i := range 20 {
 			put(t, []*member{m}, fmt.Sprintf("later-%02d-%02d", n, i))
 		}
@@ -69,24 +69,6 @@ func risen(t *testing.T, members ...*member) {
 	wait.For(t, "the newest level", func() bool {
 		return !slices.ContainsFunc(members, func(m *member) bool { return m.store.Level() != state.SupportedLevel })
 	})
-}
-
-// snapshotsOf are the folders of the snapshots, newest last.
-func snapshotsOf(t *testing.T, dir string) []string {
-	t.Helper()
-	found, err := filepath.Glob(filepath.Join(dir, "raft", "snapshots", "*-*-*[0-9]"))
-	must.NoError(t, err)
-	slices.SortFunc(found, func(a, b string) int { return int(indexOf(t, a)) - int(indexOf(t, b)) })
-	return found
-}
-
-// indexOf is the log index in a snapshot's name.
-func indexOf(t *testing.T, path string) (index uint64) {
-	t.Helper()
-	var term, at uint64
-	_, err := fmt.Sscanf(filepath.Base(path), "%d-%d-%d", &term, &index, &at)
-	must.NoError(t, err)
-	return index
 }
 
 // resumes starts a server that must have all that it had.
@@ -131,14 +113,14 @@ func TestRestore_TakesAnOlderSnapshotWhenTheLogReachesBack(t *testing.T) {
 		for i := range 20 {
 			put(t, []*member{m}, fmt.Sprintf("p-%d-%02d", n, i))
 		}
-		wait.For(t, "a snapshot", func() bool { return len(snapshotsOf(t, cfg.Dir)) > n })
+		wait.For(t, "a snapshot", func() bool { return len(disktest.Snapshots(t, cfg.Dir)) > n })
 	}
 	put(t, []*member{m}, "last")
 	risen(t, m)
 	hash := store.Hash()
 	must.NoError(t, node.Close())
 
-	folders := snapshotsOf(t, cfg.Dir)
+	folders := disktest.Snapshots(t, cfg.Dir)
 	must.NoError(t, os.Truncate(filepath.Join(folders[len(folders)-1], "state.bin"), 10))
 	resumes(t, cfg, hash)
 }

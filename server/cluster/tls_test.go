@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -30,13 +31,7 @@ func template() *x509.Certificate { return authority.Template(port.ServerName("e
 // bundle signs and parses a certificate, with the CAs to check others by.
 func bundle(t *testing.T, ca *authority.Authority, c *x509.Certificate, cas ...*authority.Authority) *certs.Bundle {
 	t.Helper()
-	cert, key, err := ca.Sign(c)
-	must.NoError(t, err)
-	pool := ca.PEM()
-	for _, other := range cas {
-		pool = append(pool, other.PEM()...)
-	}
-	b, err := certs.Parse(cert, key, pool)
+	b, err := ca.Bundle(c, cas...)
 	must.NoError(t, err)
 	return b
 }
@@ -57,7 +52,7 @@ func secured(t *testing.T, id string, k *certs.Keeper, book *logtest.Book, cfg c
 	if cfg.Bind == "" {
 		cfg.Bind = "127.0.0.1:0"
 	}
-	cfg.Secure = port.TLS(k, "east", book.Logger())
+	cfg.Secure = port.TLS(k, "east", book.Logger(slog.LevelWarn))
 	return start(t, cfg)
 }
 

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -129,24 +128,6 @@ func refused(t *testing.T, cfg disk.Config) error {
 
 func (s server) path(name string) string { return filepath.Join(s.cfg.Dir, name) }
 func (s server) logPath() string         { return s.path("raft/raft.db") }
-
-// snapshots are the folders of the snapshots, newest last.
-func (s server) snapshots(t *testing.T) []string {
-	t.Helper()
-	folders, err := filepath.Glob(s.path("raft/snapshots/*-*-*[0-9]"))
-	must.NoError(t, err)
-	slices.SortFunc(folders, func(a, b string) int { return int(indexOf(t, a)) - int(indexOf(t, b)) })
-	return folders
-}
-
-// indexOf is the log index in a snapshot's name.
-func indexOf(t *testing.T, path string) (index uint64) {
-	t.Helper()
-	var term, at uint64
-	_, err := fmt.Sscanf(filepath.Base(path), "%d-%d-%d", &term, &index, &at)
-	must.NoError(t, err)
-	return index
-}
 
 func TestOpen_RefusesTheDirectoryOfAnotherServerOrCluster(t *testing.T) {
 	t.Parallel()

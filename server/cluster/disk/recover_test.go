@@ -13,6 +13,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/cluster/disk"
+	"github.com/oakumhq/oakum/server/cluster/disk/disktest"
 )
 
 // recoverPeers opens a directory and applies its peers.json.
@@ -91,7 +92,7 @@ func TestRecover_NeedsState(t *testing.T) {
 func TestRecover_RefusesWhenTheStateIsIncomplete(t *testing.T) {
 	t.Parallel()
 	s := lived(t, 2, 1)
-	folders := s.snapshots(t)
+	folders := disktest.Snapshots(t, s.cfg.Dir)
 	spoil(t, filepath.Join(folders[1], "state.bin"))
 	peers := s.path("peers.json")
 	must.NoError(t, os.WriteFile(peers, []byte(fmt.Sprintf(`[{"id": "oak", "address": %q}]`, address)), 0o600))

@@ -41,7 +41,7 @@ func TestRestore_RefusesWhenEverySnapshotIsDamaged(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			t.Parallel()
 			s := lived(t, 3, 1)
-			folders := s.snapshots(t)
+			folders := disktest.Snapshots(t, s.cfg.Dir)
 			must.Len(t, 2, folders)
 			for _, f := range folders {
 				spoil(t, filepath.Join(f, file))
@@ -56,15 +56,15 @@ func TestRestore_RefusesWhenEverySnapshotIsDamaged(t *testing.T) {
 func TestRestore_RefusesWhenTheLogDoesNotReachBackToTheOlderSnapshot(t *testing.T) {
 	t.Parallel()
 	s := lived(t, 2, 1)
-	folders := s.snapshots(t)
+	folders := disktest.Snapshots(t, s.cfg.Dir)
 	spoil(t, filepath.Join(folders[1], "state.bin"))
-	must.ErrorContains(t, s.incomplete(t), fmt.Sprintf("the newest that is left holds the state at entry %d, there was one of entry %d", indexOf(t, folders[0]), indexOf(t, folders[1])))
+	must.ErrorContains(t, s.incomplete(t), fmt.Sprintf("the newest that is left holds the state at entry %d, there was one of entry %d", disktest.IndexOf(t, folders[0]), disktest.IndexOf(t, folders[1])))
 }
 
 func TestRestore_TakesAnOlderSnapshotWhenTheLogReachesBack(t *testing.T) {
 	t.Parallel()
 	s := lived(t, 2, 1000)
-	folders := s.snapshots(t)
+	folders := disktest.Snapshots(t, s.cfg.Dir)
 	must.NoError(t, os.Truncate(filepath.Join(folders[1], "state.bin"), 10))
 	store, restored := s.resume(t)
 	must.EqOp(t, s.hash, store.Hash())

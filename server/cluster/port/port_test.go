@@ -26,7 +26,7 @@ import (
 // listen opens a port that answers HTTP requests with its name.
 func listen(t *testing.T, name string, secure port.Secure, j *logtest.Book) *port.Port {
 	t.Helper()
-	p, err := port.Listen(port.Config{Bind: "127.0.0.1:0", Secure: secure, Logger: j.Logger()})
+	p, err := port.Listen(port.Config{Bind: "127.0.0.1:0", Secure: secure, Logger: j.Logger(slog.LevelWarn)})
 	must.NoError(t, err)
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, name, " ", r.URL.Path) // the caller has gone, then
@@ -79,13 +79,7 @@ func newCA(t *testing.T) *authority.Authority {
 // bundle is a certificate with the CAs to check others by.
 func bundle(t *testing.T, ca *authority.Authority, c *x509.Certificate, cas ...*authority.Authority) *certs.Bundle {
 	t.Helper()
-	cert, key, err := ca.Sign(c)
-	must.NoError(t, err)
-	pool := ca.PEM()
-	for _, other := range cas {
-		pool = append(pool, other.PEM()...)
-	}
-	b, err := certs.Parse(cert, key, pool)
+	b, err := ca.Bundle(c, cas...)
 	must.NoError(t, err)
 	return b
 }
@@ -99,7 +93,7 @@ func secured(t *testing.T, b *certs.Bundle, j *logtest.Book) port.Secure {
 	t.Helper()
 	k := certs.NewKeeper(func(*certs.Bundle) error { return nil })
 	must.NoError(t, k.Put(b))
-	return port.TLS(k, "east", j.Logger())
+	return port.TLS(k, "east", j.Logger(slog.LevelWarn))
 }
 
 func TestPort_CarriesRaftAndHTTP(t *testing.T) {
@@ -241,7 +235,7 @@ func TestTLS_TakesANewCertificateFromTheNextConnectionOn(t *testing.T) {
 	ca, j := newCA(t), &logtest.Book{}
 	late := port.NewKeeper("east")
 	a := listen(t, "a", secured(t, bundle(t, ca, good()), j), j)
-	b := listen(t, "b", port.TLS(late, "east", j.Logger()), j)
+	b := listen(t, "b", port.TLS(late, "east", j.Logger(slog.LevelWarn)), j)
 	_, err := ask(t, b, a.Address())
 	must.ErrorContains(t, err, "this server has no certificate yet")
 	_, err = ask(t, a, b.Address())
