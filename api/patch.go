@@ -74,6 +74,26 @@ type Apply struct {
 	Script string            `json:"script,omitempty"` // ApplyScript: the script's text
 	Config map[string]any    `json:"config,omitempty"` // ApplyJob: driver configuration keys to set
 	Env    map[string]string `json:"env,omitempty"`    // ApplyJob: environment variables to set
+
+	Payloads []Payload `json:"payloads,omitempty"` // ApplyScript: files that the script needs
+	// Reboot says that the patched machine must run the newest kernel of its image.
+	Reboot bool    `json:"reboot,omitempty"`
+	Verify *Verify `json:"verify,omitempty"` // proves the fix
+	Digest string  `json:"digest,omitempty"` // hex SHA-256 of Image; empty while it is not known
+}
+
+// Payload is a file that a script needs. Nomad fetches it by its checksum before the
+// script's machine is cut off.
+type Payload struct {
+	Name     string `json:"name"`     // label of the block, "deb" or "files"
+	Source   string `json:"source"`   // URL that Nomad's artifact block can fetch
+	Checksum string `json:"checksum"` // "sha256:" and 64 hex digits
+}
+
+// Verify is a command that proves the fix in a patched machine.
+type Verify struct {
+	Command string `json:"command"`          // for /bin/sh -c in the machine; status 0 proves the fix
+	Expect  string `json:"expect,omitempty"` // text that its output must hold; empty for any output
 }
 
 // Quarantine keeps a patch that was rolled back from being offered to that

@@ -51,7 +51,20 @@ type SimulateSpec struct {
 	Required bool     `json:"required"`
 	Duration Duration `json:"duration"` // how long both twins are measured
 	Workload string   `json:"workload"` // "replay": the target's recorded rate against its recorded paths
+
+	Pairs          int    `json:"pairs,omitempty"`           // pairs of boots; 0 for one pair
+	OnInconclusive string `json:"on_inconclusive,omitempty"` // empty: "approve" for a critical target, "one_first" for any other
+	Pool           string `json:"pool,omitempty"`            // Nomad node pool of the twins; empty for the target's own
+	Recorded       string `json:"recorded,omitempty"`        // hex SHA-256 of the recorded workload; empty for "replay"
 }
+
+// What follows an inconclusive simulation: a person must approve, the rollout holds,
+// or it goes on with a first stage of one instance.
+const (
+	InconclusiveApprove  = "approve"
+	InconclusiveHold     = "hold"
+	InconclusiveOneFirst = "one_first"
+)
 
 // StrategySpec names the plugin and its configuration (a JSON object of the
 // schema that the plugin published).

@@ -5,28 +5,47 @@ import "time"
 // SimulationStatus is where a sandbox run is.
 type SimulationStatus string
 
-// Simulation statuses. Passed and rejected carry an impact; failed could not
-// be carried out and is no statement about the patch.
+// Simulation statuses. Passed, rejected and inconclusive carry an impact. Failed could
+// not be carried out, and cancelled was ended by a person; both say nothing about the
+// patch.
 const (
-	SimulationRunning  SimulationStatus = "running"
-	SimulationPassed   SimulationStatus = "passed"
-	SimulationRejected SimulationStatus = "rejected"
-	SimulationFailed   SimulationStatus = "failed"
+	SimulationRunning      SimulationStatus = "running"
+	SimulationPassed       SimulationStatus = "passed"
+	SimulationRejected     SimulationStatus = "rejected"
+	SimulationInconclusive SimulationStatus = "inconclusive"
+	SimulationFailed       SimulationStatus = "failed"
+	SimulationCancelled    SimulationStatus = "cancelled"
+)
+
+// SimulationVerdict is what a simulation says about a patch.
+type SimulationVerdict string
+
+// Verdicts of a simulation. Inconclusive never means pass.
+const (
+	SimulationPass      SimulationVerdict = "pass"
+	SimulationReject    SimulationVerdict = "reject"
+	SimulationUndecided SimulationVerdict = "inconclusive"
 )
 
 // Simulation is one run of control and treatment twins.
 type Simulation struct {
-	ID          string           `json:"id"`
-	Patch       string           `json:"patch"`
-	Target      TargetRef        `json:"target"`
-	Rollout     string           `json:"rollout,omitempty"` // empty for `oakum simulate`
-	Status      SimulationStatus `json:"status"`
-	Reason      string           `json:"reason,omitempty"`
-	Started     time.Time        `json:"started"`
-	Ended       time.Time        `json:"ended,omitzero"`
-	Impact      *Impact          `json:"impact,omitempty"`
-	CreateIndex uint64           `json:"create_index,omitempty"`
-	ModifyIndex uint64           `json:"modify_index,omitempty"`
+	ID          string              `json:"id"`
+	Patch       string              `json:"patch"`
+	Target      TargetRef           `json:"target"`
+	Rollout     string              `json:"rollout,omitempty"` // empty for `oakum simulate`
+	Status      SimulationStatus    `json:"status"`
+	Reason      string              `json:"reason,omitempty"`
+	Started     time.Time           `json:"started"`
+	Ended       time.Time           `json:"ended,omitzero"`
+	Impact      *Impact             `json:"impact,omitempty"`
+	By          string              `json:"by,omitempty"`       // who asked for it; empty for a rollout's
+	Apply       []Apply             `json:"apply,omitempty"`    // what it tries; empty for a rollout's
+	Decision    *Decision           `json:"decision,omitempty"` // of the policies when it was asked for; nil for a rollout's
+	Progress    *SimulationProgress `json:"progress,omitempty"` // while it runs
+	Owned       []SandboxObject     `json:"owned,omitempty"`    // what it made and has not removed
+	CancelledBy string              `json:"cancelled_by,omitempty"`
+	CreateIndex uint64              `json:"create_index,omitempty"`
+	ModifyIndex uint64              `json:"modify_index,omitempty"`
 }
 
 // End records how the run ended: with an impact, or with the error that kept it from
@@ -38,18 +57,61 @@ func (s *Simulation) End(at time.Time, impact Impact, err error) {
 		return
 	}
 	s.Status, s.Reason, s.Impact = SimulationPassed, impact.Reason, &impact
-	if impact.Negative {
+	switch impact.Says() {
+	case SimulationReject:
 		s.Status = SimulationRejected
+	case SimulationUndecided:
+		s.Status = SimulationInconclusive
+	case SimulationPass:
 	}
 }
 
 // Impact is what a patch changed in the sandbox.
 type Impact struct {
-	Negative bool        `json:"negative"`
-	Reason   string      `json:"reason"`
-	KPIs     []KPIEffect `json:"kpis"` // Stable is the control, Canary the treatment
-	Twins    []Twin      `json:"twins"`
-	Requests int         `json:"requests"` // sent to each twin
+	Verdict  SimulationVerdict `json:"verdict,omitempty"` // empty in records of older servers
+	Reasons  []string          `json:"reasons,omitempty"` // of the verdict, the weightiest first
+	Negative bool              `json:"negative"`          // the verdict is reject
+	Reason   string            `json:"reason"`
+	KPIs     []KPIEffect       `json:"kpis"` // Stable is the control, Canary the treatment
+	Twins    []Twin            `json:"twins"`
+	Requests int               `json:"requests"`           // sent to each twin
+	Pairs    int               `json:"pairs,omitempty"`    // pairs of boots that were compared
+	Power    []Power           `json:"power,omitempty"`    // what this run could have seen
+	Proofs   []Proof           `json:"proofs,omitempty"`   // of the fix
+	Packages []PackageChange   `json:"packages,omitempty"` // of the packages that the patch names
+}
+
+// Says is the verdict of the impact. An older server's record has only Negative.
+func (i *Impact) Says() SimulationVerdict {
+	switch {
+	case i.Verdict != "":
+		return i.Verdict
+	case i.Negative:
+		return SimulationReject
+	}
+	return SimulationPass
+}
+
+// Power is the smallest change of a KPI that a simulation of this length finds 95 times
+// of 100.
+type Power struct {
+	KPI   string  `json:"kpi"`
+	Ratio float64 `json:"ratio"` // treatment ÷ control, above 1
+}
+
+// Proof is a command that was to prove the fix, and what it said.
+type Proof struct {
+	Command string `json:"command"`
+	Where   string `json:"where"` // "image" or "machine"
+	OK      bool   `json:"ok"`
+	Output  string `json:"output,omitempty"` // its end
+}
+
+// PackageChange is the version of a package before and after the patch.
+type PackageChange struct {
+	Name   string `json:"name"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
 }
 
 // Twin is one VM of a simulation.
@@ -60,4 +122,26 @@ type Twin struct {
 	Image        string   `json:"image"`
 	ImageDigest  string   `json:"image_digest,omitempty"` // hex SHA-256 of what it ran
 	HealthyAfter Duration `json:"healthy_after"`
+	Pair         int      `json:"pair,omitempty"` // number of the pair, from 1
+	Node         string   `json:"node,omitempty"` // ID
+}
+
+// SimulationProgress is how far a simulation is.
+type SimulationProgress struct {
+	Phase    string      `json:"phase"` // "queued", "bake", "boot", "warm-up", "load", "verify", "revert", "remove"
+	Pair     int         `json:"pair,omitempty"`
+	Pairs    int         `json:"pairs,omitempty"`
+	Requests int         `json:"requests,omitempty"` // answered by each twin
+	KPIs     []KPIEffect `json:"kpis,omitempty"`     // the evidence so far
+	Left     Duration    `json:"left,omitempty"`     // an estimate
+	At       time.Time   `json:"at"`
+}
+
+// SandboxObject is something that a simulation made. It is recorded before it exists
+// and until it is removed.
+type SandboxObject struct {
+	Kind      string `json:"kind"` // "job" or "image"
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`           // ID of the job, or path of the image
+	Node      string `json:"node,omitempty"` // ID; of an image
 }
