@@ -77,6 +77,7 @@ type Impact struct {
 	Requests int               `json:"requests"`           // sent to each twin
 	Pairs    int               `json:"pairs,omitempty"`    // pairs of boots that were compared
 	Power    []Power           `json:"power,omitempty"`    // what this run could have seen
+	Series   []Series          `json:"series,omitempty"`   // at most 64 points of each KPI over all pairs
 	Proofs   []Proof           `json:"proofs,omitempty"`   // of the fix
 	Packages []PackageChange   `json:"packages,omitempty"` // of the packages that the patch names
 }
@@ -90,6 +91,17 @@ func (i *Impact) Says() SimulationVerdict {
 		return SimulationReject
 	}
 	return SimulationPass
+}
+
+// Series is what both arms of a pair showed over time, for people to look at. Points of
+// one index belong together. A measure that is missing is negative.
+type Series struct {
+	KPI       string    `json:"kpi"`
+	Unit      string    `json:"unit,omitempty"`
+	Pair      int       `json:"pair"`  // from 1
+	Every     Duration  `json:"every"` // between two points
+	Control   []float64 `json:"control"`
+	Treatment []float64 `json:"treatment"`
 }
 
 // Power is the smallest change of a KPI that a simulation of this length finds 95 times
@@ -122,8 +134,9 @@ type Twin struct {
 	Image        string   `json:"image"`
 	ImageDigest  string   `json:"image_digest,omitempty"` // hex SHA-256 of what it ran
 	HealthyAfter Duration `json:"healthy_after"`
-	Pair         int      `json:"pair,omitempty"` // number of the pair, from 1
-	Node         string   `json:"node,omitempty"` // ID
+	Pair         int      `json:"pair,omitempty"`    // number of the pair, from 1
+	Node         string   `json:"node,omitempty"`    // ID
+	Console      string   `json:"console,omitempty"` // the last 4 KiB that its machine wrote
 }
 
 // SimulationProgress is how far a simulation is.
@@ -140,7 +153,9 @@ type SimulationProgress struct {
 // SandboxObject is something that a simulation made. It is recorded before it exists
 // and until it is removed.
 type SandboxObject struct {
-	Kind      string `json:"kind"` // "job" or "image"
+	Kind      string `json:"kind"`           // "job" or "image"
+	Role      string `json:"role,omitempty"` // of a job: "control", "treatment", "bake", ...
+	Pair      int    `json:"pair,omitempty"` // of a twin's job, from 1
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`           // ID of the job, or path of the image
 	Node      string `json:"node,omitempty"` // ID; of an image
