@@ -8,7 +8,7 @@ func commands() []func(*env) *command {
 		patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
-		simulateCommand, simulationList, simulationRead,
+		simulateCommand, simulationList, simulationRead, simulationReport,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
 		pluginList, pluginVerify,

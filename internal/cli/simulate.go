@@ -16,8 +16,8 @@ Starts two copies of the target's VM as isolated Nomad jobs, patches one of them
 sends both the same requests, and compares their KPIs. PATCH is a patch file.
 The target itself is not touched, and no rollout is started.
 
-The command waits for the end. The exit code is 2 when the patch has a
-negative impact.
+The command waits for the end. The exit code is 2 unless the patch passed: when it
+was rejected, or when the simulation could not decide.
 
     $ oakum simulate -target=prod/billing/vm openssl.hcl`).remote().prints()
 	target := c.flags.String("target", "",
@@ -107,11 +107,19 @@ func (e *env) simulationResult(c *command, s api.Simulation) error {
 	if err := e.show(c.out, s, func(w io.Writer) { view.Simulation(w, s) }); err != nil {
 		return err
 	}
+	return simulationAnswer(s)
+}
+
+// simulationAnswer is no unless the patch passed: a pipeline must not take an
+// inconclusive simulation for a pass.
+func simulationAnswer(s api.Simulation) error {
 	switch s.Status {
-	case api.SimulationRejected:
+	case api.SimulationRejected, api.SimulationInconclusive:
 		return no("")
 	case api.SimulationFailed:
 		return api.Errorf(api.CodeUnavailable, "the simulation could not be carried out: %s", s.Reason)
+	case api.SimulationCancelled:
+		return api.Errorf(api.CodeConflict, "the simulation was cancelled by %s", s.CancelledBy)
 	case api.SimulationRunning, api.SimulationPassed:
 	}
 	return nil
@@ -131,7 +139,7 @@ func simulationList(e *env) *command {
 func simulationRead(e *env) *command {
 	c := newCommand("simulation read", one("ID"), "Show what a simulation measured", `
 Shows one simulation with the KPIs of both twins. The exit code is 2 when the
-patch was rejected.`).remote().reads().prints()
+patch was rejected, or when the simulation could not decide.`).remote().reads().prints()
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
 		s, _, err := cl.Simulation(ctx, args[0], c.query())
 		if err != nil {

@@ -51,8 +51,12 @@ func ReportsOf(r api.Rollout) []StageReport {
 // report.
 func ReportOfSimulation(r api.Rollout, s api.Simulation) StageReport {
 	kind := api.VerdictContinue // the stages judge again
-	if s.Impact.Negative {
+	switch s.Impact.Says() {
+	case api.SimulationReject:
 		kind = api.VerdictAbort
+	case api.SimulationUndecided:
+		kind = api.VerdictInconclusive
+	case api.SimulationPass:
 	}
 	return StageReport{
 		Rollout: r.ID, Patch: r.Patch, Target: r.Target.String(), Began: s.Started, Took: api.Duration(s.Ended.Sub(s.Started)),

@@ -99,7 +99,12 @@ func TestReportPage_IsOneSafeDocument(t *testing.T) {
 	for _, foreign := range []string{"<script", "http:", "https:", "ZgotmplZ"} {
 		must.StrNotContains(t, page, foreign)
 	}
-	// Every element is closed.
+	closed(t, page)
+}
+
+// closed checks that every element of a page is closed.
+func closed(t *testing.T, page string) {
+	t.Helper()
 	d := xml.NewDecoder(strings.NewReader(page))
 	d.Strict, d.AutoClose = true, xml.HTMLAutoClose
 	d.Entity = xml.HTMLEntity
@@ -110,4 +115,61 @@ func TestReportPage_IsOneSafeDocument(t *testing.T) {
 		}
 		must.NoError(t, err)
 	}
+}
+
+// fullSimulation has all that a simulation may find out.
+func fullSimulation() api.Simulation {
+	s := diskSimulation()
+	s.By, s.Status = "ada", api.SimulationRejected
+	i := s.Impact
+	i.Verdict, i.Pairs = api.SimulationReject, 2
+	i.Reasons = []string{"the fix is not proved", "latency_p99 of the treatment is 3.1x the control"}
+	i.Power = []api.Power{{KPI: "latency_p99", Ratio: 1.05}}
+	i.Series = []api.Series{
+		{KPI: "latency_p99", Unit: "seconds", Pair: 1, Every: api.Duration(2 * time.Second),
+			Control: []float64{0.02, -1, 0.021}, Treatment: []float64{0.06, 0.07, 0.062}},
+		{KPI: "cpu", Unit: "cores", Pair: 2, Every: api.Duration(2 * time.Second), Control: []float64{0}, Treatment: []float64{0}},
+	}
+	i.Proofs = []api.Proof{{Command: "dpkg -s openssl | grep <1>", Where: "image", Output: "one\nVersion: 3.0.15"}}
+	i.Packages = []api.PackageChange{{Name: "openssl", Before: "3.0.15-1", After: "3.0.15-1"}}
+	i.Twins = []api.Twin{{Role: "control", Pair: 1, Image: "/images/a.qcow2", ImageDigest: strings.Repeat("a", 64), Console: "login: <root>"}}
+	return s
+}
+
+func TestSimulationReport_ShowsAllThatWasFound(t *testing.T) {
+	var out strings.Builder
+	view.SimulationReport(&out, fullSimulation(), api.JudgeSpec{Miss: 0.05})
+	for _, want := range []string{
+		"Asked for by  ada", "1. the fix is not proved", "latency_p99  1.05x", "not proved  Version: 3.0.15", "openssl  3.0.15-1  3.0.15-1",
+	} {
+		must.StrContains(t, out.String(), want)
+	}
+}
+
+func TestSimulationReport_OfARunThatMeasuredNothing(t *testing.T) {
+	var out strings.Builder
+	view.SimulationReport(&out, api.Simulation{ID: "S2", Status: api.SimulationFailed, Reason: "no room"}, api.JudgeSpec{})
+	must.StrContains(t, out.String(), "Nothing was measured.")
+}
+
+func TestSimulationPage_IsOneSafeDocument(t *testing.T) {
+	var out strings.Builder
+	must.NoError(t, view.SimulationPage(&out, fullSimulation(), api.JudgeSpec{Miss: 0.05}))
+	page := out.String()
+	for _, want := range []string{"<li>the fix is not proved</li>", "grep &lt;1&gt;", "login: &lt;root&gt;", "<polyline points=", "not proved", "1.05x"} {
+		must.StrContains(t, page, want)
+	}
+	for _, foreign := range []string{"<script", "http:", "https:", "ZgotmplZ"} {
+		must.StrNotContains(t, page, foreign)
+	}
+	closed(t, page)
+	// A missing measure parts the control's line of latency_p99 in two; that of cpu is whole.
+	must.Eq(t, 3, strings.Count(page, `stroke="#888"`))
+}
+
+func TestSimulationProgress_SaysHowFarItIs(t *testing.T) {
+	must.Eq(t, "", view.SimulationProgress(nil))
+	must.Eq(t, "load, pair 2 of 4, 120 requests answered by each twin, cpu 10^0.4 of 10^2.5, about 1m30s left",
+		view.SimulationProgress(&api.SimulationProgress{Phase: "load", Pair: 2, Pairs: 4, Requests: 120, Left: api.Duration(90 * time.Second),
+			KPIs: []api.KPIEffect{{KPI: "cpu", Evidence: 0.4, Needed: 2.5}, {KPI: "io_bytes", Unjudged: true}}}))
 }

@@ -3,6 +3,8 @@ package view
 import (
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -22,20 +24,106 @@ func Simulation(w io.Writer, s api.Simulation) {
 	if s.Impact != nil && s.Impact.Requests > 0 {
 		requests = fmt.Sprintf("%d to each twin", s.Impact.Requests)
 	}
-	Fields(w, "Simulation", s.ID, "Patch", s.Patch, "Target", s.Target.String(), "Rollout", s.Rollout,
-		"Status", string(s.Status), "Reason", reason, "Started", Stamp(s.Started), "Took", took, "Requests", requests)
+	Fields(w, "Simulation", s.ID, "Patch", s.Patch, "Target", s.Target.String(), "Rollout", s.Rollout, "Asked for by", s.By,
+		"Cancelled by", s.CancelledBy, "Status", string(s.Status), "Reason", reason, "Progress", SimulationProgress(s.Progress),
+		"Started", Stamp(s.Started), "Took", took, "Requests", requests)
 	if s.Impact == nil {
 		return
 	}
 	fmt.Fprintln(w, "\nImpact:")
 	kpis(w, s.Impact.KPIs, "Control", "Treatment")
-	if len(s.Impact.Twins) == 0 {
+	twins(w, s.Impact.Twins)
+}
+
+func twins(w io.Writer, all []api.Twin) {
+	if len(all) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "\nTwins:")
-	t := NewTable("Role", "Job", "Image", "SHA-256", "Healthy after")
-	for _, twin := range s.Impact.Twins {
-		t.Add(twin.Role, twin.Job, twin.Image, Short(twin.ImageDigest), Span(time.Duration(twin.HealthyAfter)))
+	t := NewTable("Role", "Pair", "Job", "Image", "SHA-256", "Healthy after")
+	for _, twin := range all {
+		t.Add(twin.Role, pairNumber(twin.Pair), twin.Job, twin.Image, Short(twin.ImageDigest), Span(time.Duration(twin.HealthyAfter)))
 	}
 	t.Print(w, "  ")
+}
+
+func pairNumber(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.Itoa(n)
+}
+
+// SimulationProgress says how far a simulation is; it is empty without a progress.
+func SimulationProgress(p *api.SimulationProgress) string {
+	if p == nil {
+		return ""
+	}
+	text := p.Phase
+	if p.Pairs > 1 && p.Pair > 0 {
+		text += fmt.Sprintf(", pair %d of %d", p.Pair, p.Pairs)
+	}
+	if p.Requests > 0 {
+		text += fmt.Sprintf(", %d requests answered by each twin", p.Requests)
+	}
+	for _, k := range p.KPIs {
+		if !k.Missing && !k.Unjudged {
+			text += fmt.Sprintf(", %s 10^%.1f of 10^%.1f", k.KPI, k.Evidence, k.Needed)
+		}
+	}
+	if p.Left > 0 {
+		text += ", about " + Span(p.Left.D()) + " left"
+	}
+	return text
+}
+
+// SimulationReport shows all that a simulation found out.
+func SimulationReport(w io.Writer, s api.Simulation, judge api.JudgeSpec) {
+	Simulation(w, s)
+	i := s.Impact
+	if i == nil {
+		fmt.Fprintln(w, "\nNothing was measured.")
+		return
+	}
+	if len(i.Reasons) > 1 {
+		fmt.Fprintln(w, "\nReasons:")
+		for n, reason := range i.Reasons {
+			fmt.Fprintf(w, "  %d. %s\n", n+1, reason)
+		}
+	}
+	fmt.Fprintln(w, "\nEvidence:")
+	stageKPIs(w, StageReport{Judge: judge, Verdict: api.Verdict{KPIs: i.KPIs}})
+	if len(i.Power) > 0 {
+		fmt.Fprintln(w, "\nChanges that this run finds 95 times of 100:")
+		t := NewTable("KPI", "Patched ÷ control")
+		for _, p := range i.Power {
+			t.Add(p.KPI, fmt.Sprintf("%.3gx", p.Ratio))
+		}
+		t.Print(w, "  ")
+	}
+	if len(i.Proofs) > 0 {
+		fmt.Fprintln(w, "\nProof of the fix:")
+		t := NewTable("Command", "In the", "", "Output")
+		for _, p := range i.Proofs {
+			says := "not proved"
+			if p.OK {
+				says = "proved"
+			}
+			t.Add(p.Command, p.Where, says, lastLine(p.Output))
+		}
+		t.Print(w, "  ")
+	}
+	if len(i.Packages) > 0 {
+		fmt.Fprintln(w, "\nPackages:")
+		t := NewTable("Package", "Before", "After")
+		for _, p := range i.Packages {
+			t.Add(p.Name, p.Before, p.After)
+		}
+		t.Print(w, "  ")
+	}
+}
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
