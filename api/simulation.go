@@ -160,3 +160,11 @@ type SandboxObject struct {
 	Name      string `json:"name"`           // ID of the job, or path of the image
 	Node      string `json:"node,omitempty"` // ID; of an image
 }
+
+// Console is what a machine of a simulation wrote to its console.
+type Console struct {
+	Role string `json:"role"`
+	Pair int    `json:"pair,omitempty"` // from 1
+	Live bool   `json:"live"`           // read from Nomad now; otherwise from the record
+	Text string `json:"text"`           // its end, at most 64 KiB live and 4 KiB recorded
+}

@@ -52,7 +52,9 @@ func (s *Server) lead(ctx context.Context) error {
 		return fmt.Errorf("open orchestrator: %w", err)
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return s.service.Lead(ctx, service.Term{Sandbox: tester, Unread: mapr.Unread}) })
+	group.Go(func() error {
+		return s.service.Lead(ctx, service.Term{Sandbox: tester, Consoles: machines, Unread: mapr.Unread})
+	})
 	group.Go(func() error { return mapr.Run(ctx) })
 	group.Go(func() error { return prof.Run(ctx) })
 	group.Go(func() error { return orch.Run(ctx) })

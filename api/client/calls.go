@@ -134,6 +134,18 @@ func (c *Client) Simulation(ctx context.Context, id string, q Query) (api.Simula
 	return out, meta, err
 }
 
+// Console reads what a machine of a sandbox run wrote. A role is "control", "treatment"
+// or "bake"; pair 0 means the newest.
+func (c *Client) Console(ctx context.Context, id, role string, pair int) (api.Console, error) {
+	values := url.Values{"role": {role}}
+	if pair > 0 {
+		values.Set("pair", strconv.Itoa(pair))
+	}
+	var out api.Console
+	_, err := c.getBy(ctx, "/v1/simulation/"+seg(id)+"/console", values, 0, &out)
+	return out, err
+}
+
 // Simulate starts a sandbox run of a patch file on one target.
 func (c *Client) Simulate(ctx context.Context, file api.SourceFile, target api.TargetRef) (api.Simulation, error) {
 	var out api.Simulation

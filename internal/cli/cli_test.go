@@ -129,6 +129,7 @@ func fixtures(t *testing.T) http.Handler {
 	})
 	rejected := rejectedSimulation()
 	answer("GET /v1/simulation/S1", rejected)
+	answer("GET /v1/simulation/S1/console", api.Console{Role: "treatment", Text: "login:\n"})
 	answer("GET /v1/simulations", []api.Simulation{rejected})
 	mux.HandleFunc("POST /v1/simulations", func(w http.ResponseWriter, r *http.Request) {
 		var in api.SimulationRequest

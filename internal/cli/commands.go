@@ -8,7 +8,7 @@ func commands() []func(*env) *command {
 		patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
-		simulateCommand, simulationList, simulationRead, simulationReport,
+		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
 		pluginList, pluginVerify,

@@ -160,6 +160,10 @@ func (c *control) Rollout(_ context.Context, id, action string, by api.Identity,
 	return api.Rollout{ID: id}, c.note(action+" "+id+" "+note, by)
 }
 
+func (c *control) Console(_ context.Context, id, role string, pair int) (api.Console, error) {
+	return api.Console{Role: role, Pair: pair, Text: id}, nil
+}
+
 func (c *control) Simulate(_ context.Context, f api.SourceFile, t api.TargetRef, by api.Identity) (api.Simulation, error) {
 	return api.Simulation{ID: "s1", Target: t}, c.note("simulate "+f.Name, by)
 }

@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -96,6 +98,23 @@ func (a *API) simulation(c *call) (any, error) {
 		return nil, notFound("simulation", id)
 	}
 	return simulation, nil
+}
+
+// console is what a machine of a simulation wrote. It may hold what the application
+// prints, so it needs the right to run simulations.
+func (a *API) console(c *call) (any, error) {
+	role := cmp.Or(c.r.FormValue("role"), "treatment")
+	if !slices.Contains([]string{"control", "treatment", "bake"}, role) {
+		return nil, api.Errorf(api.CodeInvalid, "role: want control, treatment or bake, not %q", role)
+	}
+	pair := 0
+	if text := c.r.FormValue("pair"); text != "" {
+		var err error
+		if pair, err = strconv.Atoi(text); err != nil || pair < 1 {
+			return nil, api.Errorf(api.CodeInvalid, "pair: want a number from 1, not %q", text)
+		}
+	}
+	return a.opt.Control.Console(c.ctx(), c.r.PathValue("id"), role, pair)
 }
 
 func (a *API) profiles(c *call) (any, error) {

@@ -49,6 +49,7 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/rollout/{id}", cap: read, topics: rollout, handle: a.rollout},
 		{method: get, path: "/v1/simulations", cap: read, topics: simulation, handle: a.simulations},
 		{method: get, path: "/v1/simulation/{id}", cap: read, topics: simulation, handle: a.simulation},
+		{method: get, path: "/v1/simulation/{id}/console", cap: api.CapSimulate, handle: a.console},
 		{method: get, path: "/v1/graph", cap: read, topics: graph, handle: a.graph},
 		{method: get, path: "/v1/graph/impact/{service}", cap: read, topics: graph, handle: a.graphImpact},
 		{method: get, path: "/v1/graph/without/{place...}", cap: read, topics: graph, handle: a.graphWithout},

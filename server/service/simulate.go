@@ -14,7 +14,8 @@ import (
 // Term is what the use cases need of the leader's components in one term of
 // leadership.
 type Term struct {
-	Sandbox Sandbox
+	Sandbox  Sandbox
+	Consoles Consoles
 	// Unread names the graph's sources of which this leader has recorded no answer
 	// yet.
 	Unread func() []string

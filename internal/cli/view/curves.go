@@ -49,6 +49,9 @@ func lines(list []float64, n int, top float64) []string {
 	const edge = 4
 	var out, points []string
 	end := func() {
+		if len(points) == 1 {
+			points = append(points, points[0]) // a line of no length is drawn as a dot
+		}
 		if len(points) > 0 {
 			out = append(out, strings.Join(points, " "))
 			points = nil

@@ -70,8 +70,8 @@ figure{display:inline-block;margin:0 1rem 1rem 0}
 <p><small>Grey: control. Blue: patched.</small></p>
 {{range .Series}}{{with curves .}}<figure><svg width="{{.Width}}" height="{{.Height}}" role="img" aria-label="{{.KPI}} of pair {{.Pair}}">
 <rect x="0" y="0" width="{{.Width}}" height="{{.Height}}" fill="#fafafa" stroke="#ddd"/>
-{{range .Control}}<polyline points="{{.}}" fill="none" stroke="#888" stroke-width="1.5"/>{{end}}
-{{range .Treatment}}<polyline points="{{.}}" fill="none" stroke="#2a5db0" stroke-width="1.5"/>{{end}}</svg>
+{{range .Control}}<polyline points="{{.}}" fill="none" stroke="#888" stroke-width="1.5" stroke-linecap="round"/>{{end}}
+{{range .Treatment}}<polyline points="{{.}}" fill="none" stroke="#2a5db0" stroke-width="1.5" stroke-linecap="round"/>{{end}}</svg>
 <figcaption>{{.KPI}}, pair {{.Pair}}: {{.Low}} to {{.High}} in {{.Took}}</figcaption></figure>
 {{end}}{{end}}{{end}}
 {{- if .Proofs}}<h2>Proof of the fix</h2>

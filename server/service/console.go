@@ -1,0 +1,56 @@
+package service
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Consoles reads what the machine of a sandbox job has written. The error has code
+// not_found when the job has no machine.
+type Consoles interface {
+	Console(ctx context.Context, job api.SandboxObject) (string, error)
+}
+
+// Console returns what a machine of a simulation wrote: from Nomad while the simulation
+// owns the machine's job, from its record afterwards. Role is "control", "treatment" or
+// "bake"; pair counts from 1, and 0 means the newest.
+func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.Console, error) {
+	sim, ok := s.store.Simulation(id)
+	if !ok {
+		return api.Console{}, api.Errorf(api.CodeNotFound, "simulation/%s: there is none of that name", id)
+	}
+	if job, ok := ownedJob(sim, role, pair); ok {
+		term := s.current()
+		if term == nil {
+			return api.Console{}, notLeading()
+		}
+		text, err := term.Consoles.Console(ctx, job)
+		return api.Console{Role: role, Pair: job.Pair, Live: true, Text: text}, err
+	}
+	if sim.Impact != nil {
+		for i := len(sim.Impact.Twins) - 1; i >= 0; i-- {
+			t := sim.Impact.Twins[i]
+			if t.Role == role && (pair == 0 || t.Pair == pair) {
+				return api.Console{Role: role, Pair: t.Pair, Text: t.Console}, nil
+			}
+		}
+	}
+	whose := role
+	if pair > 0 {
+		whose = fmt.Sprintf("%s of pair %d", role, pair)
+	}
+	return api.Console{}, api.Errorf(api.CodeNotFound, "simulation/%s: it is %s and has no %s", id, sim.Status, whose)
+}
+
+// ownedJob is the newest job of a role that a simulation has not removed.
+func ownedJob(sim api.Simulation, role string, pair int) (api.SandboxObject, bool) {
+	for i := len(sim.Owned) - 1; i >= 0; i-- {
+		o := sim.Owned[i]
+		if o.Kind == "job" && o.Role == role && (pair == 0 || o.Pair == pair) {
+			return o, true
+		}
+	}
+	return api.SandboxObject{}, false
+}
