@@ -70,6 +70,7 @@ root:
 
 images: stack ## make the example's VM images
 	examples/images/build.sh .stack/images
+	examples/images/debian.sh .stack/images
 
 # A program is run as itself: go run neither passes a termination on nor ends with what it runs.
 stack-command:

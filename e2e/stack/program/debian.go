@@ -21,6 +21,7 @@ func debianPackages() []debianPackage {
 		{"qemu-img", "qemu-utils"},
 		{"busybox", "busybox-static"},
 		{"mke2fs", "e2fsprogs"},
+		{"sfdisk", "fdisk"},
 		{"extlinux", "extlinux"},
 		{"depmod", "kmod"},
 		{"cpio", "cpio"},
