@@ -139,9 +139,25 @@ type Twin struct {
 	Console      string   `json:"console,omitempty"` // the last 4 KiB that its machine wrote
 }
 
-// SimulationProgress is how far a simulation is.
+// Phases of a simulation that runs, in their order. Boot, warm-up and load come once
+// for each pair.
+const (
+	PhaseQueued = "queued" // it waits for its turn, or for the verdict on the same content
+	PhaseBake   = "bake"
+	PhaseBoot   = "boot"
+	PhaseWarmUp = "warm-up"
+	PhaseLoad   = "load"
+	PhaseVerify = "verify"
+	PhaseRevert = "revert"
+	PhaseRemove = "remove"
+)
+
+// SimulationProgress is how far a simulation is. It is recorded when the phase or the
+// pair changes.
 type SimulationProgress struct {
-	Phase    string      `json:"phase"` // "queued", "bake", "boot", "warm-up", "load", "verify", "revert", "remove"
+	Phase    string      `json:"phase"`
+	Position int         `json:"position,omitempty"` // in the queue when it joined it, from 1
+	Waits    string      `json:"waits,omitempty"`    // ID of the simulation whose verdict it waits for
 	Pair     int         `json:"pair,omitempty"`
 	Pairs    int         `json:"pairs,omitempty"`
 	Requests int         `json:"requests,omitempty"` // answered by each twin
@@ -150,10 +166,16 @@ type SimulationProgress struct {
 	At       time.Time   `json:"at"`
 }
 
+// Kinds of objects that a simulation makes.
+const (
+	ObjectJob   = "job"
+	ObjectImage = "image"
+)
+
 // SandboxObject is something that a simulation made. It is recorded before it exists
 // and until it is removed.
 type SandboxObject struct {
-	Kind      string `json:"kind"`           // "job" or "image"
+	Kind      string `json:"kind"`
 	Role      string `json:"role,omitempty"` // of a job: "control", "treatment", "bake", ...
 	Pair      int    `json:"pair,omitempty"` // of a twin's job, from 1
 	Namespace string `json:"namespace,omitempty"`

@@ -1,20 +1,31 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// roleBake and roleDiscard stand in job names where twins have their role, so that
-// Sweep finds these jobs too.
+// roleBake and roleDiscard stand in job names where twins have their role.
 const (
 	roleBake    = "bake"
 	roleDiscard = "discard"
 )
+
+// imageOf is the path of the image that a task of the target has now.
+func imageOf(t api.Target, task string) string {
+	for _, have := range t.Tasks {
+		if have.Driver == "qemu" && (task == "" || have.Name == task) {
+			return have.Image
+		}
+	}
+	return ""
+}
 
 // bake runs the patch's scripts, in their order, in one copy of the machine's
 // image. In the request it replaces the scripts by that image. When a script
@@ -38,8 +49,18 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	if scripts == "" {
 		return twin.Image{}, "", nil
 	}
+	image = cmp.Or(image, imageOf(r.Target, task))
+	if !strings.HasPrefix(image, "/") || strings.Contains(image, "$") {
+		return twin.Image{}, "", api.Errorf(api.CodeInvalid, "task %q: a script needs an image_path that is a plain path, not %q", task, image)
+	}
+	node, err := s.o.Baker.BakeNode(ctx, r.Target.TargetRef)
+	if err != nil {
+		return twin.Image{}, "", wrap(err, "choose a node for the patch's script")
+	}
+	s.progress(ctx, *r, api.SimulationProgress{Phase: api.PhaseBake})
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
-		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Image: image, Script: scripts,
+		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Image: image, Script: scripts,
+		Result: twin.BakedPath(image, run),
 	})
 	if api.IsCode(err, api.CodeConflict) {
 		return twin.Image{}, fmt.Sprintf("the patch's script fails in a copy of the machine: %s", api.AsError(err).Message), nil
@@ -48,7 +69,7 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 		return twin.Image{}, "", wrap(err, "run the patch's script")
 	}
 	rest = slices.DeleteFunc(rest, func(a api.Apply) bool { return a.Task == task && a.Kind == api.ApplyImage })
-	r.Apply = append([]api.Apply{{Kind: api.ApplyImage, Task: task, Image: baked.Path}}, rest...)
+	r.Apply = append([]api.Apply{{Kind: api.ApplyImage, Task: task, Image: baked.Path, Digest: baked.Digest}}, rest...)
 	return baked, "", nil
 }
 

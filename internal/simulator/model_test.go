@@ -142,15 +142,39 @@ func (m *model) StopTwin(ctx context.Context, _, job string) error {
 	return nil
 }
 
-func (m *model) Twins(context.Context) ([]twin.Machine, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var out []twin.Machine
-	for job := range m.machines {
-		out = append(out, twin.Machine{Namespace: "default", Job: job})
+func (m *model) Twins(context.Context) ([]twin.Machine, error) { return nil, nil }
+
+// ledger is the record of a model, in memory.
+type ledger struct {
+	mu    sync.Mutex
+	owned map[string][]api.SandboxObject
+	err   error // refuses whatever is to be made
+}
+
+func (l *ledger) Own(_ context.Context, id string, objects ...api.SandboxObject) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return l.err
 	}
-	slices.SortFunc(out, func(a, b twin.Machine) int { return strings.Compare(a.Job, b.Job) })
-	return out, nil
+	if l.owned == nil {
+		l.owned = map[string][]api.SandboxObject{}
+	}
+	l.owned[id] = append(l.owned[id], objects...)
+	return nil
+}
+
+func (l *ledger) Disown(_ context.Context, id string, objects ...api.SandboxObject) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.owned[id] = slices.DeleteFunc(l.owned[id], func(o api.SandboxObject) bool { return slices.Contains(objects, o) })
+	return nil
+}
+
+func (l *ledger) Owned(id string) []api.SandboxObject {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.owned[id])
 }
 
 // RoundTrip is a machine's answer.

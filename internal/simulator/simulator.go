@@ -90,7 +90,10 @@ type Sandbox interface {
 
 // Baker runs scripts in copies of images.
 type Baker interface {
-	// BakeImage's error has code conflict when the script itself failed.
+	// BakeNode is the ID of a node that can bake an image of the target.
+	BakeNode(ctx context.Context, target api.TargetRef) (string, error)
+	// BakeImage's error has code conflict when the script itself failed. It then leaves
+	// nothing.
 	BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error)
 	DiscardImage(ctx context.Context, target api.TargetRef, job string, baked twin.Image) error
 }
@@ -99,7 +102,12 @@ type Baker interface {
 type Options struct {
 	Sandbox Sandbox
 	Baker   Baker // nil refuses patches with scripts
-	Logger  *slog.Logger
+	// Ledger records what simulations make. A nil one records nothing: what a crash
+	// leaves is then not found again.
+	Ledger Ledger
+	// Progress is told when a simulation enters a phase; nil tells nobody.
+	Progress func(ctx context.Context, simulation string, p api.SimulationProgress)
+	Logger   *slog.Logger
 	// RateMax bounds the requests per second to each twin.
 	RateMax float64
 	// HealthyWithin is how long a twin may take to answer its check.
@@ -128,6 +136,9 @@ func New(o Options) *Simulator {
 	o.Warmup = cmp.Or(o.Warmup, DefaultWarmup)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Ledger == nil {
+		o.Ledger = unrecorded{}
 	}
 	s := &Simulator{o: o, slot: make(chan struct{}, 1)}
 	s.slot <- struct{}{}
@@ -184,11 +195,10 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 		api.Errorf(api.CodeTimeout, "the simulation took longer than %s (simulator.timeout)", s.o.Within))
 	defer cancel()
 	defer func() { err = caused(ctx, err) }()
-	// Only this process runs twins, and it runs one simulation at a time. So
-	// every other twin is left over from an earlier run.
-	if err := s.sweep(ctx, func(string) bool { return false }); err != nil {
-		return api.Impact{}, nil, wrap(err, "remove twins of an earlier run")
+	if err := s.clear(ctx, r.ID); err != nil {
+		return api.Impact{}, nil, err
 	}
+	s = s.owning(r.ID)
 	log.Info("simulation starts")
 	baked, fault, err := s.bake(ctx, &r, task, run)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -312,8 +313,10 @@ type oven struct {
 
 func (o *oven) BakeImage(_ context.Context, spec twin.BakeSpec) (twin.Image, error) {
 	o.spec = spec
-	return twin.Image{Path: "/images/store-1.0+abc.qcow2", Digest: "abc", Node: "n1"}, o.err
+	return twin.Image{Path: spec.Result, Digest: "abc", Node: spec.Node}, o.err
 }
+
+func (o *oven) BakeNode(context.Context, api.TargetRef) (string, error) { return "n1", nil }
 
 func (o *oven) DiscardImage(ctx context.Context, _ api.TargetRef, _ string, baked twin.Image) error {
 	o.discarded = append(o.discarded, baked.Path)
@@ -321,10 +324,7 @@ func (o *oven) DiscardImage(ctx context.Context, _ api.TargetRef, _ string, bake
 }
 
 func TestTry_ScriptsBecomeTheImageThatWasTried(t *testing.T) {
-	baked := []api.Apply{
-		{Kind: api.ApplyImage, Task: "vm", Image: "/images/store-1.0+abc.qcow2"},
-		{Kind: api.ApplyJob, Task: "proxy", Env: map[string]string{"A": "b"}},
-	}
+	proxy := api.Apply{Kind: api.ApplyJob, Task: "proxy", Env: map[string]string{"A": "b"}}
 	cases := map[string]struct {
 		change    func(*model, *oven)
 		negative  string
@@ -344,7 +344,7 @@ func TestTry_ScriptsBecomeTheImageThatWasTried(t *testing.T) {
 				r.Apply = []api.Apply{
 					{Kind: api.ApplyImage, Task: "vm", Image: "/images/store-1.1.qcow2"},
 					{Kind: api.ApplyScript, Task: "vm", Script: "echo one"},
-					baked[1],
+					proxy,
 					{Kind: api.ApplyScript, Task: "vm", Script: "echo two"},
 				}
 				impact, apply, err := s.Try(t.Context(), r)
@@ -355,6 +355,8 @@ func TestTry_ScriptsBecomeTheImageThatWasTried(t *testing.T) {
 				must.Eq(t, "/images/store-1.1.qcow2", o.spec.Image)
 				must.Eq(t, "(\necho one\n) || exit\n(\necho two\n) || exit\n", o.spec.Script)
 				if !impact.Negative {
+					must.RegexMatch(t, regexp.MustCompile(`^/images/store-1\.1\+[0-9a-f]{8}\.qcow2$`), o.spec.Result)
+					baked := []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: o.spec.Result, Digest: "abc"}, proxy}
 					must.Eq(t, baked, apply)
 					must.Eq(t, baked, m.specs[1].Apply)
 				}
@@ -377,27 +379,5 @@ func TestRun_OneAtATime(t *testing.T) {
 		must.NoError(t, runs.Wait())
 		must.Eq(t, 2, m.most)
 		must.Greater(t, time.Minute, time.Since(began))
-	})
-}
-
-func TestSweep_RemovesWhatIsNotLive(t *testing.T) {
-	m := newModel()
-	for _, id := range []string{"dead/1", "live/1"} {
-		job := twin.JobID(id, "a1", twin.Control)
-		m.machines[job] = &machine{}
-	}
-	s := simulator.New(simulator.Options{Sandbox: m})
-	must.NoError(t, s.Sweep(t.Context(), func(id string) bool { return strings.HasPrefix(id, "live") }))
-	must.MapLen(t, 1, m.machines)
-	must.MapContainsKey(t, m.machines, "oakum-twin-live-1-a1-control")
-}
-
-// TestRun_RemovesTheTwinsOfAnEarlierAttempt starts where a crash left off.
-func TestRun_RemovesTheTwinsOfAnEarlierAttempt(t *testing.T) {
-	m := newModel()
-	m.machines["oakum-twin-r1-2-dead-control"] = &machine{}
-	run(t, m, request(), func(t *testing.T, impact api.Impact, err error) {
-		must.NoError(t, err)
-		must.False(t, impact.Negative)
 	})
 }

@@ -55,6 +55,7 @@ type Spec struct {
 	Task   string      // the QEMU task; empty for the only one
 	Apply  []api.Apply // nil for the control
 	Node   string      // ID of the node to run on; empty for any
+	Avoid  []string    // IDs of nodes not to run on; sorted
 	Expect uint64      // job modify index that the target must still have; 0 for any
 	// Unmonitored leaves out QEMU's monitor, since a node may refuse it. The work
 	// of the disk is then unknown.
@@ -124,13 +125,31 @@ type BakeSpec struct {
 	Job    string // ID of the job that does it
 	Target api.TargetRef
 	Task   string
-	Image  string // empty for the one that the task has
+	Node   string // ID of the node to work on
+	Image  string // the one to copy; a plain path
 	Script string // run by /bin/sh of the image, in its root, without a network
+	// Result is the path of the image that is made. While it is being made, it may stand
+	// beside that path with the suffix PartSuffix.
+	Result string
+}
+
+// PartSuffix ends the path of an image that is not whole yet.
+const PartSuffix = ".part"
+
+// BakedPath is the path of what a run makes of an image: beside it, so that it is
+// on the same file system, and with the run in its name, so that it is known before
+// it exists and no other run makes it. What an earlier run added to the name goes.
+func BakedPath(image, run string) string {
+	stem := strings.TrimSuffix(image, ".qcow2")
+	if i := strings.LastIndexByte(stem, '+'); i > strings.LastIndexByte(stem, '/') {
+		stem = stem[:i]
+	}
+	return stem + "+" + run + ".qcow2"
 }
 
 // Image is a baked image.
 type Image struct {
-	Path   string // named after its digest, beside the image that it was made from
+	Path   string // the BakeSpec's Result
 	Digest string // hex SHA-256
 	Node   string // ID of the node that made it
 }

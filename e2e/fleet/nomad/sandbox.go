@@ -39,6 +39,7 @@ const (
 	prepareImage = 4
 	bakeTask     = "oakum-bake"
 	bakeImage    = 3
+	bakeResult   = 5
 )
 
 // Work is what a twin does: that of the service that it is a twin of, and what
@@ -250,13 +251,11 @@ func (s *Sandbox) files(a *fleet.Alloc, now time.Time) Files {
 		switch {
 		case t.Name == prepareTask && len(args) > prepareImage && args[prepareImage] != "":
 			out["alloc/data/oakum-twin.sha256"] = s.digest(fmt.Sprint(args[prepareImage]))
-		case t.Name == bakeTask && len(args) > bakeImage:
+		case t.Name == bakeTask && len(args) > bakeResult:
 			image := fmt.Sprint(args[bakeImage])
 			digest := s.digest(image + "\x00" + t.Env["SCRIPT"])
-			stem, _, _ := strings.Cut(strings.TrimSuffix(image, ".qcow2"), "+")
-			path := fmt.Sprintf("%s+%s.qcow2", stem, digest[:12])
-			s.baked[path] = digest
-			out[bakeTask+".stdout"] = digest + "\n" + path + "\n"
+			s.baked[fmt.Sprint(args[bakeResult])] = digest
+			out[bakeTask+".stdout"] = digest + "\n"
 		}
 	}
 	if t := s.servers[a.ID]; t != nil && a.Client == fleet.ClientRunning {

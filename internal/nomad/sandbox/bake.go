@@ -28,9 +28,9 @@ const (
 	outputMax = 4096
 )
 
-// bakeScript runs a script in the root file system of a copy of an image. It
-// stores the result beside the image, named after its digest. Arguments: image,
-// folder to work in. The variable SCRIPT holds the script in base64.
+// bakeScript runs a script in the root file system of a copy of an image, and
+// prints the SHA-256 of the result. Arguments: image, folder to work in, path of the
+// result. The variable SCRIPT holds the script in base64.
 //
 // The copy is an overlay that a storage daemon exports as a raw file, so the
 // kernel can mount it without a network block device. The mounts are in a
@@ -38,7 +38,7 @@ const (
 // disk without partitions is one file system. (Nomad interpolates a brace after a
 // dollar sign, so the script has none.)
 const bakeScript = `set -eu
-image=$1 work=$2
+image=$1 work=$2 out=$3
 mkdir -p "$work/root"
 printf %s "$SCRIPT" | base64 -d >"$work/script"
 format=$(qemu-img info -U "$image" | sed -n 's/^file format: //p')
@@ -48,7 +48,7 @@ qemu-storage-daemon --blockdev driver=file,node-name=f0,filename="$work/disk.qco
   --blockdev driver=qcow2,node-name=q0,file=f0 \
   --export type=fuse,id=e0,node-name=q0,mountpoint="$work/disk.raw",writable=on --pidfile "$work/pid" --daemonize
 daemon=$(cat "$work/pid")
-trap 'kill "$daemon" 2>/dev/null || true; rm -f "$image.$$.part"' EXIT
+trap 'kill "$daemon" 2>/dev/null || true; rm -f "$out.part"' EXIT
 trap 'exit 1' INT TERM
 sector=$(partx -bgno SECTORS,START "$work/disk.raw" 2>/dev/null | sort -rn | head -1 | awk '{print $2}') || true
 [ -n "$sector" ] || sector=0
@@ -67,45 +67,30 @@ unshare --mount --net --pid --fork sh -euc '
 [ "$status" = 0 ] || exit "$status"
 kill "$daemon"
 while kill -0 "$daemon" 2>/dev/null && ! grep -q "^State:.Z" "/proc/$daemon/status" 2>/dev/null; do sleep 0.05; done
-qemu-img convert -O qcow2 "$work/disk.qcow2" "$image.$$.part"
-digest=$(sha256sum "$image.$$.part" | cut -c1-64)
-stem=$(printf %s "$image" | sed 's/\.qcow2$//; s/+[0-9a-f]*$//')
-out="$stem+$(printf %.12s "$digest").qcow2"
-chmod --reference="$image" "$image.$$.part"
-mv "$image.$$.part" "$out"
-printf '%s\n%s\n' "$digest" "$out"
+qemu-img convert -O qcow2 "$work/disk.qcow2" "$out.part"
+digest=$(sha256sum "$out.part" | cut -c1-64)
+chmod --reference="$image" "$out.part"
+mv "$out.part" "$out"
+printf '%s\n' "$digest"
 `
 
-// BakeImage runs a script in a copy of the target's image, on a node that runs the
-// target. The error has code conflict when the script itself failed. Nomad clients
+// BakeImage runs a script in a copy of the target's image. The error has code conflict when the script itself failed. Nomad clients
 // that do not share their folder of images do not get the result.
 func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error) {
 	job, err := s.readJob(ctx, spec.Target)
 	if err != nil {
 		return twin.Image{}, err
 	}
-	vm, err := twinTask(job.LookupTaskGroup(spec.Target.Group), spec.Task)
-	if err != nil {
-		return twin.Image{}, err
-	}
-	image := cmp.Or(spec.Image, nomad.Image(vm))
-	if !strings.HasPrefix(image, "/") || strings.Contains(image, "$") {
-		return twin.Image{}, api.Errorf(api.CodeInvalid, "task %q: a script needs an image_path that is a plain path, not %q", vm.Name, image)
-	}
-	node, err := s.nodeOf(ctx, spec.Target)
-	if err != nil {
-		return twin.Image{}, err
-	}
 	env := map[string]string{"SCRIPT": base64.StdEncoding.EncodeToString([]byte(spec.Script))}
-	text, err := s.runOnce(ctx, onceJob(job, spec.Job, node, env, bakeScript, image, "${NOMAD_TASK_DIR}/bake"))
+	text, err := s.runOnce(ctx, onceJob(job, spec.Job, spec.Node, env, bakeScript, spec.Image, "${NOMAD_TASK_DIR}/bake", spec.Result))
 	if err != nil {
 		return twin.Image{}, err
 	}
-	digest, path, ok := strings.Cut(strings.TrimSpace(text), "\n")
-	if !ok || !isDigest(digest) || !strings.HasPrefix(path, "/") {
+	digest := strings.TrimSpace(text)
+	if !isDigest(digest) {
 		return twin.Image{}, api.Errorf(api.CodeInternal, "bake image: the node answered %q", text)
 	}
-	return twin.Image{Path: path, Digest: digest, Node: node}, nil
+	return twin.Image{Path: spec.Result, Digest: digest, Node: spec.Node}, nil
 }
 
 // DiscardImage removes a baked image that no instance will run.
@@ -114,7 +99,7 @@ func (s *Sandbox) DiscardImage(ctx context.Context, target api.TargetRef, jobID 
 	if err != nil {
 		return err
 	}
-	_, err = s.runOnce(ctx, onceJob(job, jobID, baked.Node, nil, `rm -f "$1"`, baked.Path))
+	_, err = s.runOnce(ctx, onceJob(job, jobID, baked.Node, nil, `rm -f "$1" "$2"`, baked.Path, baked.Path+twin.PartSuffix))
 	return err
 }
 
@@ -131,8 +116,8 @@ func (s *Sandbox) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job
 	return job, nil
 }
 
-// nodeOf is the ID of a node that runs the target.
-func (s *Sandbox) nodeOf(ctx context.Context, ref api.TargetRef) (string, error) {
+// BakeNode is the ID of a node that runs the target.
+func (s *Sandbox) BakeNode(ctx context.Context, ref api.TargetRef) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
 	stubs, _, err := s.api.Jobs().Allocations(ref.Job, false, s.nomad.Query(ctx, ref.Namespace))

@@ -195,6 +195,9 @@ func isolateJob(job *nomadapi.Job, group *nomadapi.TaskGroup, spec twin.Spec) {
 	if spec.Node != "" {
 		job.Constraints = append(job.Constraints, nomadapi.NewConstraint("${node.unique.id}", "=", spec.Node))
 	}
+	for _, node := range spec.Avoid {
+		job.Constraints = append(job.Constraints, nomadapi.NewConstraint("${node.unique.id}", "!=", node))
+	}
 }
 
 // reach finds out how the twin is asked whether it is healthy: by an HTTP check of
