@@ -183,6 +183,11 @@ type SandboxObject struct {
 	Node      string `json:"node,omitempty"` // ID; of an image
 }
 
+// Is reports whether both are the same object, whatever else is told of it.
+func (o SandboxObject) Is(other SandboxObject) bool {
+	return o.Kind == other.Kind && o.Namespace == other.Namespace && o.Name == other.Name && o.Node == other.Node
+}
+
 // Console is what a machine of a simulation wrote to its console.
 type Console struct {
 	Role string `json:"role"`

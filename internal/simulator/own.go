@@ -30,7 +30,7 @@ func (unrecorded) Owned(string) []api.SandboxObject                           { 
 
 // jobObject is a job as the ledger has it.
 func jobObject(namespace, id string) api.SandboxObject {
-	return api.SandboxObject{Kind: api.ObjectJob, Namespace: namespace, Name: id}
+	return api.SandboxObject{Kind: api.ObjectJob, Role: twin.Role(id), Namespace: namespace, Name: id}
 }
 
 // owner is the sandbox and the baker of one run. Whatever is made through it is in the
@@ -48,7 +48,9 @@ type owner struct {
 
 // StartTwin records the job of a twin and starts it.
 func (o *owner) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
-	if err := o.ledger.Own(ctx, o.simulation, jobObject(spec.Target.Namespace, spec.Job)); err != nil {
+	job := jobObject(spec.Target.Namespace, spec.Job)
+	job.Pair = spec.Pair
+	if err := o.ledger.Own(ctx, o.simulation, job); err != nil {
 		return twin.Machine{}, wrap(err, "record the job of a twin")
 	}
 	m, err := o.Sandbox.StartTwin(ctx, spec)

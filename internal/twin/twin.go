@@ -47,10 +47,14 @@ func Simulation(job string) (string, bool) {
 	return rest, rest != ""
 }
 
+// Role returns the role that a job of the sandbox has, in the form that JobID gives it.
+func Role(job string) string { return job[strings.LastIndexByte(job, '-')+1:] }
+
 // Spec asks for one twin: the target's virtual machine in a job of its own,
 // with a disk of its own, cut off from the network, the mesh and every volume.
 type Spec struct {
 	Job    string // ID
+	Pair   int    // number of its pair, from 1; 0 when there is only one
 	Target api.TargetRef
 	Task   string      // the QEMU task; empty for the only one
 	Apply  []api.Apply // nil for the control

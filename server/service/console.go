@@ -48,7 +48,7 @@ func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.C
 func ownedJob(sim api.Simulation, role string, pair int) (api.SandboxObject, bool) {
 	for i := len(sim.Owned) - 1; i >= 0; i-- {
 		o := sim.Owned[i]
-		if o.Kind == "job" && o.Role == role && (pair == 0 || o.Pair == pair) {
+		if o.Kind == api.ObjectJob && o.Role == role && (pair == 0 || o.Pair == pair) {
 			return o, true
 		}
 	}
