@@ -21,7 +21,9 @@ func applyArguments(kind api.ApplyKind) []lang.Argument {
 	case api.ApplyImage:
 		return []lang.Argument{task, {Name: "image", Want: cty.String, Required: true, Check: absolutePath}}
 	case api.ApplyScript:
-		return []lang.Argument{task, {Name: "script", Want: cty.String, Required: true, Check: lang.NotEmpty}}
+		return []lang.Argument{task,
+			{Name: "script", Want: cty.String, Required: true, Check: lang.NotEmpty},
+			{Name: "reboot", Want: cty.Bool}}
 	case api.ApplyJob:
 		return []lang.Argument{task,
 			{Name: "config", Want: cty.DynamicPseudoType, Check: objectOnly},
@@ -57,10 +59,13 @@ func (s *patchParser) readApply(b *hclsyntax.Block) api.Apply {
 			b.Labels[0], lang.DidYouMean(b.Labels[0], kinds), lang.List(kinds, "or"))
 		return api.Apply{}
 	}
-	s.NoBlocks(b)
 	block := s.ReadBlock(b, args, s.constants)
 	f := block.Values(nil)
-	out := api.Apply{Kind: kind, Task: f.Text("task", ""), Image: f.Text("image", ""), Script: f.Text("script", "")}
+	out := api.Apply{
+		Kind: kind, Task: f.Text("task", ""), Image: f.Text("image", ""),
+		Script: s.exact(b, "script", f.Text("script", "")), Reboot: f.Flag("reboot"),
+	}
+	s.readScriptBlocks(b, &out)
 	if env, ok := f.Get("env"); ok {
 		out.Env = map[string]string{}
 		for k, v := range env.AsValueMap() {

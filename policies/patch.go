@@ -46,7 +46,7 @@ func ParsePatch(file api.SourceFile) (api.Patch, hcl.Diagnostics) {
 	if s.Diags.HasErrors() {
 		return api.Patch{}, s.Diags
 	}
-	p := &patchParser{Source: s, constants: constantScope(map[string]function.Function{"file": fileFunction(file)})}
+	p := &patchParser{Source: s, files: file.Files, constants: constantScope(map[string]function.Function{"file": fileFunction(file)})}
 	patch := p.readPatch(patches[0])
 	if s.Diags.HasErrors() {
 		return api.Patch{}, s.Diags
@@ -82,7 +82,8 @@ func patchDigest(p api.Patch) (string, error) {
 // patchParser reads one patch file.
 type patchParser struct {
 	*lang.Source
-	constants *lang.Scope // no variables, and the function file
+	files     map[string]string // contents of the files that came with it, by path
+	constants *lang.Scope       // no variables, and the function file
 }
 
 func (s *patchParser) readPatch(b *hclsyntax.Block) api.Patch {
@@ -179,6 +180,9 @@ func fileFunction(file api.SourceFile) function.Function {
 			if !ok {
 				return cty.NilVal, function.NewArgErrorf(0, "the contents of %q did not come with the patch; is the file there?", name)
 			}
+			if err := notText(text); err != nil {
+				return cty.NilVal, function.NewArgErrorf(0, "%q can't be sent along: %v", name, err)
+			}
 			return cty.StringVal(text), nil
 		},
 	})
@@ -202,14 +206,10 @@ func FilesWanted(file api.SourceFile) []string {
 	var wanted []string
 	_ = hclsyntax.VisitAll(s.Body, func(node hclsyntax.Node) hcl.Diagnostics {
 		call, ok := node.(*hclsyntax.FunctionCallExpr)
-		if !ok || call.Name != "file" || len(call.Args) != 1 {
+		if !ok {
 			return nil
 		}
-		value, ok := lang.Constant(call.Args[0])
-		if !ok || value.Type() != cty.String {
-			return nil
-		}
-		if name := value.AsString(); localPath(name) && !slices.Contains(wanted, name) {
+		if name, ok := fileCall(call); ok && localPath(name) && !slices.Contains(wanted, name) {
 			wanted = append(wanted, name)
 		}
 		return nil

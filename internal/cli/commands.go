@@ -5,7 +5,7 @@ func commands() []func(*env) *command {
 	return []func(*env) *command{
 		agentCommand, versionCommand,
 		policyValidate, policyTest, policyFmt, policyApply, policyList, policyRead, policyDelete,
-		patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
+		patchValidate, patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs,

@@ -9,7 +9,34 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/internal/cli/view"
+	"github.com/oakumhq/oakum/policies"
 )
+
+func patchValidate(e *env) *command {
+	c := newCommand("patch validate", many("FILE"), "Check patch files", `
+Checks patch files without a server, with the files that they read with file(),
+and shows what each changes and how its fix is proven.`).prints()
+	c.run = func(_ context.Context, args []string) error {
+		patches := make([]api.Patch, len(args))
+		for i, path := range args {
+			file, err := e.readPatch(path)
+			if err != nil {
+				return err
+			}
+			p, diags := policies.ParsePatch(file)
+			if wrong := policies.DiagnosticsError(diags, []api.SourceFile{file}); wrong != nil {
+				return wrong
+			}
+			patches[i] = p
+		}
+		return e.show(c.out, patches, func(w io.Writer) {
+			for _, p := range patches {
+				view.Patch(w, p)
+			}
+		})
+	}
+	return c
+}
 
 func patchPlan(e *env) *command {
 	c := newCommand("patch plan", one("FILE"), "Show what a patch would do", `

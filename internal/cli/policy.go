@@ -251,6 +251,9 @@ func (e *env) readPatch(path string) (api.SourceFile, error) {
 	if err != nil {
 		return file, err
 	}
+	if err := policies.CheckText(file.Name, file.Text); err != nil {
+		return file, err
+	}
 	size := len(file.Text)
 	for _, name := range policies.FilesWanted(file) {
 		text, err := readLimited(filepath.Join(filepath.Dir(path), filepath.FromSlash(name)))
@@ -261,6 +264,11 @@ func (e *env) readPatch(path string) (api.SourceFile, error) {
 		}
 		if size += len(text); size > fileMax {
 			return file, tooLarge(path+" with the files that it reads", size)
+		}
+		if err := policies.CheckText(name, text); err != nil {
+			wrong := api.AsError(err)
+			wrong.Details = append(wrong.Details, fmt.Sprintf("%s reads it with file(%q)", file.Name, name))
+			return file, wrong
 		}
 		if file.Files == nil {
 			file.Files = map[string]string{}

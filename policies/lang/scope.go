@@ -121,7 +121,11 @@ func (s *Source) checkTraversal(traversal hcl.Traversal, sc *Scope) {
 	rootType, ok := sc.types[root]
 	if !ok {
 		if len(sc.types) == 0 {
-			s.Problem(rng, "Unknown name", "There is no %q here: this argument takes a constant.", root)
+			hint := ""
+			if inTemplate(s.lineTo(rng.Start)) {
+				hint = " " + escapeHint
+			}
+			s.Problem(rng, "Unknown name", "There is no %q here: this argument takes a constant.%s", root, hint)
 			return
 		}
 		s.Problem(rng, "Unknown name", "There is no %q here.%s An expression may use %s.",

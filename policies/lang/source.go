@@ -40,6 +40,7 @@ func Read(file api.SourceFile) *Source {
 	parsed, diags := hclsyntax.ParseConfig(s.Text, s.Name, hcl.InitialPos)
 	s.Diags = diags
 	if diags.HasErrors() {
+		s.hintTemplates()
 		return s
 	}
 	body, ok := parsed.Body.(*hclsyntax.Body)

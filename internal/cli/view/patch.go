@@ -25,6 +25,42 @@ func Receipt(w io.Writer, r api.PatchReceipt, now time.Time) {
 	}
 }
 
+// Patch shows what a patch file changes, and how its fix is proven.
+func Patch(w io.Writer, p api.Patch) {
+	fmt.Fprintf(w, "%s: valid\n", p.File.Name)
+	for _, a := range p.Apply {
+		line := fmt.Sprintf("%s in task %s", a.Kind, a.Task)
+		switch a.Kind {
+		case api.ApplyImage:
+			line = fmt.Sprintf("image %s in task %s", a.Image, a.Task)
+		case api.ApplyScript:
+			line = fmt.Sprintf("script of %d bytes in task %s", len(a.Script), a.Task)
+		case api.ApplyJob:
+		}
+		if a.Reboot {
+			line += ", then a new kernel"
+		}
+		fmt.Fprintf(w, "  %s\n", line)
+		for _, f := range a.Payloads {
+			fmt.Fprintf(w, "    payload %s: %s, %s\n", f.Name, f.Source, f.Checksum)
+		}
+		if v := a.Verify; v != nil {
+			fmt.Fprintf(w, "    proven by %q%s\n", v.Command, expects(v.Expect))
+		}
+	}
+	for _, a := range p.Affects {
+		fmt.Fprintf(w, "  afterwards %s package %s is %s or newer\n", a.Ecosystem, a.Package, a.Below)
+	}
+}
+
+// expects is what the output of a command must hold, as the end of a sentence.
+func expects(text string) string {
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf(" with %q in its output", text)
+}
+
 // Plan shows which targets a patch goes to, in which order, how and when, and
 // which are left out. With why, it shows which line of which policy decided what.
 func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
