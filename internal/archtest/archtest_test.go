@@ -38,6 +38,7 @@ var pure = []string{
 	"internal/blame",
 	"internal/planner",
 	"internal/rollout",
+	"internal/workload",
 	"internal/fleet/load",
 	"internal/cli/view",
 	"policies",

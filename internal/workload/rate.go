@@ -1,0 +1,71 @@
+package workload
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/stats"
+)
+
+const (
+	// rateUnknown is how many requests a second a twin is sent when nobody knows the
+	// target's rate.
+	rateUnknown = 5.0
+	// rateMin makes something of the load of a target that has next to none.
+	rateMin = 1.0
+)
+
+// Rate is how many requests a second each twin is sent, and where that comes from.
+type Rate struct {
+	PerSecond float64
+	Scale     float64 // PerSecond ÷ what the target has; 0 when that is unknown
+	Reason    string  // in words, such as "12 % of the 41 requests/s that an instance has at this hour of the week"
+}
+
+// RateOf is the rate of the target's instances at this hour of the week, else their mean
+// rate, else that of the recording, and at most limit. The profile may be nil.
+func RateOf(profile *api.Profile, w Workload, now time.Time, limit float64) Rate {
+	has, where := usualRate(profile, now)
+	if has <= 0 {
+		has, where = w.Rate(), "that the recording has"
+	}
+	if has <= 0 {
+		r := Rate{PerSecond: min(rateUnknown, limit)}
+		r.Reason = fmt.Sprintf("%.3g requests/s, as the target's own rate is unknown", r.PerSecond)
+		return r
+	}
+	r := Rate{PerSecond: min(max(has, rateMin), limit)}
+	r.Scale = r.PerSecond / has
+	switch {
+	case r.Scale == 1:
+		r.Reason = fmt.Sprintf("the %.3g requests/s %s", has, where)
+	case r.Scale < 1:
+		r.Reason = fmt.Sprintf("%.2g %% of the %.3g requests/s %s", 100*r.Scale, has, where)
+	default:
+		r.Reason = fmt.Sprintf("%.3g requests/s, and not the %.2g requests/s %s", r.PerSecond, has, where)
+	}
+	return r
+}
+
+// usualRate is the rate that a profile has for an instance, and which one that is. It is
+// 0 when nothing was learned.
+func usualRate(profile *api.Profile, now time.Time) (rate float64, where string) {
+	if profile == nil {
+		return 0, ""
+	}
+	for _, b := range profile.KPIs {
+		if b.KPI != api.KPIRequests || b.Cold {
+			continue
+		}
+		var week stats.Week
+		if len(b.Hours) == len(week) {
+			copy(week[:], b.Hours)
+			if rate := week[stats.HourOfWeek(now)]; rate != nil && *rate > 0 {
+				return *rate, "that an instance has at this hour of the week"
+			}
+		}
+		return b.Mean, "that an instance has on average"
+	}
+	return 0, ""
+}

@@ -1,0 +1,200 @@
+package workload_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+	"pgregory.net/rapid"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/workload"
+)
+
+// shares makes a workload of requests to paths of one letter each.
+func shares(weights ...int64) workload.Workload {
+	var w workload.Workload
+	for i, weight := range weights {
+		w.Requests = append(w.Requests, workload.Request{Kind: workload.HTTP, Method: "GET", Path: "/" + string(rune('a'+i%26)), Weight: weight})
+	}
+	return w
+}
+
+func source(id uint64) *rand.Rand { return rand.New(rand.NewPCG(id, 0)) }
+
+func TestExpect_Accepts(t *testing.T) {
+	for _, c := range []struct {
+		expect workload.Expect
+		status int
+		want   bool
+	}{
+		{0, 200, true}, {0, 302, true}, {0, 404, false}, {0, 0, false}, {2, 204, true}, {2, 304, false}, {404, 404, true}, {404, 200, false}, {5, 503, true},
+	} {
+		must.Eq(t, c.want, c.expect.Accepts(c.status), must.Sprintf("%s accepts %d", c.expect, c.status))
+	}
+}
+
+func TestMutating_IsWhatIsNotKnownToBeSafe(t *testing.T) {
+	for method, want := range map[string]bool{"GET": false, "HEAD": false, "OPTIONS": false, "POST": true, "DELETE": true, "PURGE": true} {
+		must.Eq(t, want, workload.Request{Kind: workload.HTTP, Method: method}.Mutating(), must.Sprint(method))
+	}
+	must.True(t, workload.Request{Kind: workload.TCP, Send: []byte("SET a 1\r\n")}.Mutating())
+	must.False(t, workload.Request{Kind: workload.TCP, Answer: []byte("220 ")}.Mutating())
+}
+
+func TestReplay_HasThePathsOrElseTheCheck(t *testing.T) {
+	paths := func(w workload.Workload) (out []string) {
+		for _, r := range w.Requests {
+			out = append(out, r.String())
+		}
+		return out
+	}
+	must.Eq(t, []string{"GET /a", "GET /b?c=1"}, paths(workload.Replay("/a, /b?c=1,other,", "/health")))
+	must.Eq(t, []string{"GET /health"}, paths(workload.Replay(" ,no", "/health")))
+	must.True(t, workload.Replay("", "").Empty())
+}
+
+func TestSequence_HasTheMixOfTheRecording(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := shares(rapid.SliceOfN(rapid.Int64Range(1, 1000), 1, 60).Draw(t, "weights")...)
+		n := rapid.IntRange(1, 1200).Draw(t, "requests")
+		s := w.Sequence(source(rapid.Uint64().Draw(t, "simulation")))
+		sent := make([]int, len(w.Requests))
+		for range n {
+			sent[s.Next()]++
+		}
+		for i := range sent {
+			p := w.Share(i)
+			spread := math.Sqrt(float64(n) * p * (1 - p))
+			if off := math.Abs(float64(sent[i]) - float64(n)*p); off > 6*spread+1+float64(n)/100 {
+				t.Fatalf("%s was sent %d times of %d; its share is %.3f", w.Requests[i], sent[i], n, p)
+			}
+		}
+	})
+}
+
+// TestSequence_CoversWhatCarriesTheTraffic says that a run of a hundred requests can't
+// miss what every run must have.
+func TestSequence_CoversWhatCarriesTheTraffic(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := shares(rapid.SliceOfN(rapid.Int64Range(1, 1000), 1, 60).Draw(t, "weights")...)
+		s := w.Sequence(source(rapid.Uint64().Draw(t, "simulation")))
+		sent := make([]int, len(w.Requests))
+		for range 100 {
+			sent[s.Next()]++
+		}
+		_, missing := w.Coverage(sent)
+		must.SliceEmpty(t, missing)
+	})
+}
+
+func TestSequence_IsUnbiased(t *testing.T) {
+	w := shares(1, 2, 997) // the first is in one deck of ten
+	const decks = 4000
+	sent := make([]int, 3)
+	for id := range uint64(decks) {
+		s := w.Sequence(source(id))
+		for range 100 {
+			sent[s.Next()]++
+		}
+	}
+	for i, want := range []float64{0.1, 0.2, 99.7} {
+		must.InDelta(t, want, float64(sent[i])/decks, 5*math.Sqrt(0.25/decks))
+	}
+}
+
+func TestSequence_IsTheSameForBothTwins(t *testing.T) {
+	w := shares(5, 1, 3, 9)
+	control, treatment, other := w.Sequence(source(7)), w.Sequence(source(7)), w.Sequence(source(8))
+	differ := false
+	for range 500 {
+		next := control.Next()
+		must.Eq(t, next, treatment.Next())
+		differ = other.Next() != next || differ
+	}
+	must.True(t, differ)
+}
+
+func TestCoverage_NamesWhatCarriesTheTraffic(t *testing.T) {
+	w := shares(70, 20, 6, 4)
+	covered, missing := w.Coverage([]int{3, 0, 0, 0})
+	must.InDelta(t, 0.7, covered, 1e-9)
+	must.Eq(t, []string{"GET /b (20 % of the traffic)", "GET /c (6 % of the traffic)"}, missing)
+
+	w.Recorded = 200 // half of what was recorded can't be sent again
+	covered, missing = w.Coverage([]int{1, 1, 1, 1})
+	must.InDelta(t, 0.5, covered, 1e-9)
+	must.SliceEmpty(t, missing)
+
+	covered, missing = workload.Workload{}.Coverage(nil)
+	must.Zero(t, covered)
+	must.SliceEmpty(t, missing)
+}
+
+func TestRateOf_SaysWhereTheRateComesFrom(t *testing.T) {
+	monday := time.Date(2026, 11, 30, 0, 30, 0, 0, time.UTC)
+	hours := make([]*float64, 168)
+	busy, idle := 41.0, 0.0
+	hours[0], hours[1] = &busy, &idle
+	profile := func(b api.Baseline) *api.Profile {
+		b.KPI = api.KPIRequests
+		return &api.Profile{KPIs: []api.Baseline{{KPI: api.KPICPU, Mean: 99}, b}}
+	}
+	recorded := workload.Workload{Recorded: 300, Seconds: 100}
+	for name, c := range map[string]struct {
+		profile *api.Profile
+		w       workload.Workload
+		at      time.Time
+		rate    float64
+		reason  string
+	}{
+		"the hour":         {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday, 5, "12 % of the 41 requests/s that an instance has at this hour of the week"},
+		"an idle hour":     {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday.Add(time.Hour), 3, "the 3 requests/s that an instance has on average"},
+		"unseen hour":      {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday.Add(9 * time.Hour), 3, "the 3 requests/s that an instance has on average"},
+		"little load":      {profile(api.Baseline{Mean: 0.25}), recorded, monday, 1, "1 requests/s, and not the 0.25 requests/s that an instance has on average"},
+		"cold":             {profile(api.Baseline{Mean: 40, Cold: true}), recorded, monday, 3, "the 3 requests/s that the recording has"},
+		"no profile":       {nil, recorded, monday, 3, "the 3 requests/s that the recording has"},
+		"nothing is known": {nil, workload.Workload{}, monday, 5, "5 requests/s, as the target's own rate is unknown"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := workload.RateOf(c.profile, c.w, c.at, 5)
+			must.Eq(t, c.rate, got.PerSecond)
+			must.Eq(t, c.reason, got.Reason)
+		})
+	}
+}
+
+func TestFind_ReadsTheFileThatThePolicyMeant(t *testing.T) {
+	text := "{\"path\":\"/a\"}\n"
+	policies := []api.SourceFile{
+		{Name: "none.hcl"},
+		{Name: "web.hcl", Files: map[string]string{"load/broken.har": "{", "load/web.ndjson": text}},
+	}
+	w, err := workload.Find(workload.Digest([]byte(text)), policies)
+	must.NoError(t, err)
+	must.Eq(t, "GET /a", w.Requests[0].String())
+
+	_, err = workload.Find(workload.Digest([]byte("{")), policies)
+	must.ErrorContains(t, err, "load/broken.har")
+
+	_, err = workload.Find(workload.Digest([]byte("gone")), policies)
+	must.True(t, api.IsCode(err, api.CodeNotFound))
+}
+
+func TestSummarise_TellsWhatIsInTheFile(t *testing.T) {
+	file := []byte(`{"workload":1,"source":"access log","requests":200,"seconds":50,"unexpected":2}
+{"path":"/a","weight":60,"status":200,"headers":{"host":"shop.example"}}
+{"method":"POST","path":"/b","weight":40,"status":"2xx","headers":{"Authorization":"Bearer x","Host":"shop.example"},"body":"{}"}
+`)
+	w, err := workload.Parse("web.ndjson", file)
+	must.NoError(t, err)
+	s := workload.Summarise(w, file)
+	must.Eq(t, workload.Summary{
+		Digest: workload.Digest(file), Source: "access log", Requests: 2, Weight: 100, Recorded: 200, Kept: 0.5, Rate: 4, Unexpected: 2,
+		Mutating: 0.4, Bodies: 1, Hosts: []string{"shop.example"}, Credentials: []string{"Authorization"},
+		Mix: []workload.Part{{Name: "GET, answered 200", Share: 0.6}, {Name: "POST, answered 2xx", Share: 0.4}},
+		Top: []workload.Part{{Name: "GET /a", Share: 0.6}, {Name: "POST /b", Share: 0.4}},
+	}, s)
+}
