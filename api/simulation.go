@@ -38,11 +38,13 @@ type Simulation struct {
 	Started     time.Time           `json:"started"`
 	Ended       time.Time           `json:"ended,omitzero"`
 	Impact      *Impact             `json:"impact,omitempty"`
-	By          string              `json:"by,omitempty"`       // who asked for it; empty for a rollout's
-	Apply       []Apply             `json:"apply,omitempty"`    // what it tries; empty for a rollout's
-	Decision    *Decision           `json:"decision,omitempty"` // of the policies when it was asked for; nil for a rollout's
-	Progress    *SimulationProgress `json:"progress,omitempty"` // while it runs
-	Owned       []SandboxObject     `json:"owned,omitempty"`    // what it made and has not removed
+	By          string              `json:"by,omitempty"`        // who asked for it; empty for a rollout's
+	Severity    Severity            `json:"severity,omitempty"`  // of the patch, by which simulations queue
+	Apply       []Apply             `json:"apply,omitempty"`     // what it tries; empty for a rollout's
+	Decision    *Decision           `json:"decision,omitempty"`  // of the policies when it was asked for; nil for a rollout's
+	Progress    *SimulationProgress `json:"progress,omitempty"`  // while it runs
+	Owned       []SandboxObject     `json:"owned,omitempty"`     // what it made and has not removed
+	Unremoved   string              `json:"unremoved,omitempty"` // why something of it could not be removed; the leader tries again
 	CancelledBy string              `json:"cancelled_by,omitempty"`
 	CreateIndex uint64              `json:"create_index,omitempty"`
 	ModifyIndex uint64              `json:"modify_index,omitempty"`
@@ -171,6 +173,9 @@ const (
 	ObjectJob   = "job"
 	ObjectImage = "image"
 )
+
+// RoleDiscard is the role of a job that removes an image.
+const RoleDiscard = "discard"
 
 // SandboxObject is something that a simulation made. It is recorded before it exists
 // and until it is removed.

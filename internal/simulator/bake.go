@@ -14,7 +14,7 @@ import (
 // roleBake and roleDiscard stand in job names where twins have their role.
 const (
 	roleBake    = "bake"
-	roleDiscard = "discard"
+	roleDiscard = api.RoleDiscard
 )
 
 // imageOf is the path of the image that a task of the target has now.

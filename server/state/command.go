@@ -21,6 +21,7 @@ const (
 	TypeRolloutChange     Type = 10 // level 2
 	TypeAutopilotPut      Type = 11 // level 2
 	TypeProfilesForget    Type = 12 // level 3
+	TypeSimulationNote    Type = 13 // level 5
 )
 
 // Command is one intent that changes the replicated state. Only this package
@@ -70,6 +71,8 @@ func newCommand(t Type) Command {
 		return &AutopilotPut{}
 	case TypeProfilesForget:
 		return &ProfilesForget{}
+	case TypeSimulationNote:
+		return &SimulationNote{}
 	}
 	return nil
 }

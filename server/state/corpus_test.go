@@ -92,7 +92,39 @@ func corpusCommands(level int) []named1 {
 	if level >= 4 {
 		out = append(out, corpusDoubt(web)...)
 	}
+	if level >= 5 {
+		out = append(out, corpusSandbox()...)
+	}
 	return out
+}
+
+// corpusSandbox is a submission with what simulations need from level 5 on, and a
+// person's simulation that is cancelled.
+func corpusSandbox() []named1 {
+	target := api.TargetRef{Namespace: "prod", Job: "shop", Group: "vm"}
+	apply := []api.Apply{{
+		Kind: api.ApplyScript, Task: "vm", Script: "dpkg -i /payload/deb", Reboot: true, Verify: &api.Verify{Command: "dpkg -s openssl", Expect: "3.0.16"},
+		Payloads: []api.Payload{{Name: "deb", Source: "https://mirror.example/openssl.deb", Checksum: "sha256:00"}},
+	}}
+	decision := api.Decision{Target: target, Simulate: api.SimulateSpec{Required: true, Pairs: 4, OnInconclusive: api.InconclusiveHold, Pool: "sandbox", Recorded: "ff"}}
+	r := api.Rollout{ID: "03-0", Plan: "03", Patch: "deb", PatchDigest: "d3", Target: target, Wave: 1, Status: api.RolloutPending, Apply: apply, Decision: decision}
+	sim := api.Simulation{
+		ID: "s2", Patch: "deb", Target: target, Status: api.SimulationRunning, Started: corpusTime(21), By: "ada", Severity: "high", Apply: apply, Decision: &decision,
+	}
+	over := sim
+	over.Status, over.Reason, over.CancelledBy, over.Ended = api.SimulationCancelled, "cancelled by bob", "bob", corpusTime(24)
+	job := api.SandboxObject{Kind: api.ObjectJob, Namespace: "prod", Name: "oakum-twin-s2-a-control", Role: "control", Pair: 1}
+	image := api.SandboxObject{Kind: api.ObjectImage, Name: "/images/shop+a.qcow2", Node: "n1"}
+	return []named1{
+		{"payload", &PatchSubmit{
+			Patch: api.Patch{Name: "deb", Digest: "d3", Apply: apply}, Rollouts: []api.Rollout{r},
+			Plan: api.Plan{ID: "03", Patch: "deb", Digest: "d3", Waves: []api.Wave{{Number: 1, Targets: []api.PlannedTarget{{Target: api.Target{TargetRef: target}, Decision: decision}}}}},
+		}},
+		{"asked-for", &SimulationPut{Simulation: sim}},
+		{"own", &SimulationNote{ID: "s2", Own: []api.SandboxObject{job, image}, Progress: &api.SimulationProgress{Phase: api.PhaseBoot, Pair: 1, Pairs: 4, At: corpusTime(23)}}},
+		{"cancelled", &SimulationPut{Simulation: over}},
+		{"disown", &SimulationNote{ID: "s2", Disown: []api.SandboxObject{job}, Unremoved: "image /images/shop+a.qcow2: no answer"}},
+	}
 }
 
 // corpusDoubt is a source that goes away, a plan in doubt meanwhile, and its end. The

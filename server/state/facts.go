@@ -7,61 +7,6 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// SimulationPut stores a simulation, in place of the one with its ID.
-type SimulationPut struct {
-	Simulation api.Simulation `json:"simulation"`
-}
-
-// Type is the command's number.
-func (*SimulationPut) Type() Type { return TypeSimulationPut }
-
-func (*SimulationPut) level() int { return 1 }
-
-func (s *SimulationPut) apply(c *change) error {
-	next := &s.Simulation
-	if err := named("simulation", next.ID); err != nil {
-		return err
-	}
-	if next.Status == "" {
-		return api.Errorf(api.CodeInvalid, "simulation %s: want a status, have none", next.ID)
-	}
-	next.CreateIndex, next.ModifyIndex = c.index, c.index
-	old := c.t.simulations.get(c.txn, next.ID)
-	if old != nil {
-		if old.Status != api.SimulationRunning {
-			return api.Errorf(api.CodeConflict, "simulation %s has ended: it is %s", old.ID, old.Status)
-		}
-		next.CreateIndex = old.CreateIndex
-	}
-	c.t.simulations.put(c.txn, next)
-	if old == nil {
-		forgetSimulations(c)
-	}
-	c.touch(api.TopicSimulation)
-	if old == nil || old.Status != next.Status {
-		text := fmt.Sprintf("simulation of patch %q for %s: %s", next.Patch, next.Target, next.Status)
-		if next.Reason != "" {
-			text += ": " + next.Reason
-		}
-		c.event(api.TopicSimulation, "simulation_"+string(next.Status), next.ID, text, nil)
-	}
-	return nil
-}
-
-// forgetSimulations drops the oldest ended ones beyond the limit.
-func forgetSimulations(c *change) {
-	var ended []string
-	for s := range c.t.simulations.all(c.txn) {
-		if s.Status != api.SimulationRunning {
-			ended = append(ended, s.ID)
-		}
-	}
-	for len(ended) > maxEnded(c.old.Level) {
-		c.t.simulations.remove(c.txn, ended[0])
-		ended = ended[1:]
-	}
-}
-
 // GraphChange stores what the mapper learned: only what is different.
 type GraphChange struct {
 	api.GraphChange

@@ -36,6 +36,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(entry)
 	}
 	f.Add([]byte(`{"type":6,"level":1,"body":null}`))
+	f.Add([]byte(`{"type":13,"level":5}` + "\n" + `{"id":"s","own":[{"kind":"job","name":"j"}],"progress":{"phase":"load"}}`))
 	f.Add([]byte(`{"type":10,"level":2}` + "\n" + `{"kind":"x","id":"1r","runs":[{"from":0,"n":1}]}`))
 	f.Add([]byte(`{"type":1,"level":2,"pack":"deflate"}` + "\n" + "\x00"))
 	for _, file := range corpusFiles(f, "commands") {
@@ -199,7 +200,7 @@ func command(s *Store) *rapid.Generator[Command] {
 	return rapid.Custom(func(t *rapid.T) Command {
 		name := func(label string) string { return rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, label) }
 		target := api.TargetRef{Namespace: "n", Job: name("job"), Group: "g"}
-		switch rapid.IntRange(0, 13).Draw(t, "which") {
+		switch rapid.IntRange(0, 14).Draw(t, "which") {
 		case 0:
 			return &PolicyPut{Policy: api.Policy{Name: name("policy")}}
 		case 1:
@@ -230,6 +231,12 @@ func command(s *Store) *rapid.Generator[Command] {
 			return &QuarantineLift{Patch: name("patch"), Target: target}
 		case 9:
 			return &LevelSet{Level: min(SupportedLevel, s.Level()+rapid.IntRange(0, 1).Draw(t, "rise"))}
+		case 11:
+			o := api.SandboxObject{Kind: api.ObjectJob, Name: name("job")}
+			if rapid.Bool().Draw(t, "gone") {
+				return &SimulationNote{ID: name("simulation"), Disown: []api.SandboxObject{o}}
+			}
+			return &SimulationNote{ID: name("simulation"), Own: []api.SandboxObject{o}, Unremoved: name("why")}
 		case 10:
 			return &AutopilotPut{Expect: uint64(rapid.IntRange(0, 9).Draw(t, "expect")), Config: api.AutopilotConfig{
 				DeadServerThreshold: api.Duration(time.Hour), LastContactThreshold: 1, MaxTrailingLogs: 1,

@@ -23,8 +23,11 @@ const (
 	// Level4 brought doubts that lapse: why an approval was asked for, how often a source
 	// has failed, and the codes of refusals.
 	Level4 = 4
+	// Level5 brought what simulations own and how far they are, their third verdict and
+	// who cancelled them, pairs and pools, and scripts with payloads, a reboot and a proof.
+	Level5 = 5
 	// SupportedLevel is the newest cluster level that this binary knows.
-	SupportedLevel = Level4
+	SupportedLevel = Level5
 )
 
 // fitted is a command that says less to a cluster of an older level.
@@ -44,62 +47,132 @@ func fit(cmd Command, level int) Command {
 	return cmd
 }
 
-// level is Level4 for a submission with a doubt, sources or codes of refusals.
+// level is Level5 for a submission whose scripts need what former servers don't know,
+// or that says more of simulations, and Level4 for one with a doubt, sources or codes of
+// refusals.
 func (p *PatchSubmit) level() int {
-	inDoubt := func(t api.PlannedTarget) bool { return t.Decision.Doubt != nil }
-	if len(p.Plan.Sources) > 0 ||
-		slices.ContainsFunc(p.Plan.Refusals, func(r api.Refusal) bool { return r.Code != "" }) ||
-		slices.ContainsFunc(p.Plan.Waves, func(w api.Wave) bool { return slices.ContainsFunc(w.Targets, inDoubt) }) ||
-		slices.ContainsFunc(p.Rollouts, func(r api.Rollout) bool { return r.Decision.Doubt != nil }) {
+	newer := 1
+	for _, w := range p.Plan.Waves {
+		for i := range w.Targets {
+			newer = max(newer, decisionLevel(&w.Targets[i].Decision))
+		}
+	}
+	for i := range p.Rollouts {
+		newer = max(newer, rolloutLevel(&p.Rollouts[i]))
+	}
+	newer = max(newer, applyLevel(p.Patch.Apply))
+	if len(p.Plan.Sources) > 0 || slices.ContainsFunc(p.Plan.Refusals, func(r api.Refusal) bool { return r.Code != "" }) {
+		newer = max(newer, Level4)
+	}
+	return newer
+}
+
+// rolloutLevel is the level that what a rollout does and was decided to do needs.
+func rolloutLevel(r *api.Rollout) int {
+	return max(applyLevel(r.Apply), decisionLevel(&r.Decision))
+}
+
+// applyLevel is the level that changes of a patch need.
+func applyLevel(list []api.Apply) int {
+	if slices.ContainsFunc(list, func(a api.Apply) bool {
+		return len(a.Payloads) > 0 || a.Reboot || a.Verify != nil || a.Digest != ""
+	}) {
+		return Level5
+	}
+	return 1
+}
+
+// decisionLevel is the level that a decision needs.
+func decisionLevel(d *api.Decision) int {
+	switch {
+	case d.Simulate != (api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
+		return Level5
+	case d.Doubt != nil:
 		return Level4
 	}
 	return 1
 }
 
-// fit leaves doubts out below Level4. An approval that was asked for in doubt is
-// then one that only a person ends.
+// formerSimulate is how servers before Level5 know a simulation's wishes. They would
+// also forget that a rollout must hold: such a wish is left in, so that the command is
+// refused. Nothing else of it makes a patch go further than a former server lets it go.
+func formerSimulate(s api.SimulateSpec) api.SimulateSpec {
+	out := api.SimulateSpec{Required: s.Required, Duration: s.Duration, Workload: s.Workload}
+	if s.OnInconclusive == api.InconclusiveHold {
+		out.OnInconclusive = s.OnInconclusive
+	}
+	return out
+}
+
+// formerApply is how servers before Level5 know the changes of a patch. They would run
+// a script without its payloads, and without a proof: those stay in, so that the command
+// is refused. The digest of an image is left out, and former servers check none.
+func formerApply(list []api.Apply) []api.Apply {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].Digest = ""
+	}
+	return out
+}
+
+// fit leaves out, below Level5, what only newer servers know of simulations, and below
+// Level4 doubts. An approval that was asked for in doubt is then one that only a person
+// ends.
 func (p *PatchSubmit) fit(level int) Command {
-	if level >= Level4 {
+	if level >= Level5 {
 		return p
 	}
 	out := *p
-	out.Plan.Sources = nil
-	out.Plan.Refusals = slices.Clone(p.Plan.Refusals)
-	for i := range out.Plan.Refusals {
-		out.Plan.Refusals[i].Code = ""
+	if level < Level4 {
+		out.Plan.Sources = nil
+		out.Plan.Refusals = slices.Clone(p.Plan.Refusals)
+		for i := range out.Plan.Refusals {
+			out.Plan.Refusals[i].Code = ""
+		}
 	}
+	out.Patch.Apply = formerApply(p.Patch.Apply)
 	out.Plan.Waves = slices.Clone(p.Plan.Waves)
 	for i := range out.Plan.Waves {
 		w := &out.Plan.Waves[i]
 		w.Targets = slices.Clone(w.Targets)
 		for j := range w.Targets {
-			w.Targets[j].Decision.Doubt = nil
+			w.Targets[j].Decision = formerDecision(w.Targets[j].Decision, level)
 		}
 	}
 	out.Rollouts = slices.Clone(p.Rollouts)
 	for i := range out.Rollouts {
-		out.Rollouts[i].Decision.Doubt = nil
+		r := &out.Rollouts[i]
+		r.Apply, r.Decision = formerApply(r.Apply), formerDecision(r.Decision, level)
 	}
 	return &out
 }
 
-// level is Level4 for a rollout with a doubt. Such a rollout was submitted at
-// that level, so that no transition need leave a doubt out.
-func (t *RolloutTransition) level() int {
-	if t.Rollout.Decision.Doubt != nil {
-		return Level4
+// formerDecision is a decision as servers of a level below Level5 keep it.
+func formerDecision(d api.Decision, level int) api.Decision {
+	d.Simulate = formerSimulate(d.Simulate)
+	if level < Level4 {
+		d.Doubt = nil
 	}
-	return 1
+	return d
 }
 
-// fit leaves out, below Level2, who announced the open effect, and what got worse
-// at neighbours.
+// level is Level5 for a rollout whose scripts need it, and Level4 for one with a doubt.
+// Such a rollout was submitted at that level, so that no transition need leave a doubt
+// out.
+func (t *RolloutTransition) level() int { return rolloutLevel(&t.Rollout) }
+
+// fit leaves out, below Level5, what only newer servers know of simulations, and below
+// Level2 who announced the open effect, and what got worse at neighbours.
 func (t *RolloutTransition) fit(level int) Command {
-	if level >= Level2 {
+	if level >= Level5 {
 		return t
 	}
 	out := *t
 	r := &out.Rollout
+	r.Apply, r.Decision.Simulate = formerApply(r.Apply), formerSimulate(r.Decision.Simulate)
+	if level >= Level2 {
+		return &out
+	}
 	if r.Effect != nil {
 		unsigned := *r.Effect
 		unsigned.By, unsigned.Term = "", 0

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"encoding/json"
 	"testing"
 	"time"
 
@@ -137,4 +138,109 @@ func TestEncode_RefusesWhatNoFittingMakesOlder(t *testing.T) {
 	m.must(t, &state.LevelSet{Level: state.Level4})
 	err = m.turn("p-0", "status", func(r *api.Rollout) { r.Decision.Doubt = &api.Doubt{} })
 	must.StrContains(t, err.Error(), "no doubt arises")
+}
+
+// extended is a submission of which former servers know less.
+func extended() *state.PatchSubmit {
+	s := submission("p", "d", web())
+	s.Rollouts[0].Decision.Simulate = api.SimulateSpec{Required: true, Pairs: 4, OnInconclusive: api.InconclusiveApprove, Pool: "sandbox", Recorded: "ff"}
+	s.Rollouts[0].Apply = []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: "/i.qcow2", Digest: "ab"}}
+	s.Patch.Apply = s.Rollouts[0].Apply
+	s.Plan.Waves[0].Targets = []api.PlannedTarget{{Decision: s.Rollouts[0].Decision}}
+	return s
+}
+
+func TestEncode_LeavesPairsAndDigestsOutBelowLevel5(t *testing.T) {
+	t.Parallel()
+	submit := extended()
+	for level, told := range map[int]bool{1: false, state.Level4: false, state.Level5: true} {
+		m := at(t, level)
+		must.NoError(t, m.commit(submit))
+		check := func(have api.SimulateSpec) {
+			want := api.SimulateSpec{Required: true}
+			if told {
+				want = submit.Rollouts[0].Decision.Simulate
+			}
+			must.Eq(t, want, have)
+		}
+		r, _ := m.store.Rollout("p-0")
+		plan, _ := m.store.Plan("p")
+		patch, _ := m.store.Patch("ssl")
+		check(r.Decision.Simulate)
+		check(plan.Waves[0].Targets[0].Decision.Simulate)
+		must.EqOp(t, told, r.Apply[0].Digest == "ab")
+		must.EqOp(t, told, patch.Apply[0].Digest == "ab")
+
+		t.Log("a transition that learns a digest says it from level 5 on")
+		r.Decision.Simulate.Pairs, r.Apply[0].Digest = 2, "cd"
+		must.NoError(t, m.commit(&state.RolloutTransition{Kind: "effect_finish", Expect: r.ModifyIndex, Rollout: r}))
+		r, _ = m.store.Rollout("p-0")
+		must.EqOp(t, told, r.Apply[0].Digest == "cd")
+		must.EqOp(t, told, r.Decision.Simulate.Pairs == 2)
+	}
+	must.EqOp(t, 4, submit.Rollouts[0].Decision.Simulate.Pairs, must.Sprint("the submission itself is not changed"))
+	must.EqOp(t, "ab", submit.Patch.Apply[0].Digest)
+	must.EqOp(t, 4, submit.Plan.Waves[0].Targets[0].Decision.Simulate.Pairs)
+}
+
+func TestEncode_RefusesWhatIsUnsafeToLoseBelowLevel5(t *testing.T) {
+	t.Parallel()
+	script := func(change func(*api.Apply)) func(*state.PatchSubmit) {
+		return func(s *state.PatchSubmit) {
+			change(&s.Rollouts[0].Apply[0])
+			s.Patch.Apply = s.Rollouts[0].Apply
+		}
+	}
+	for name, change := range map[string]func(*state.PatchSubmit){
+		"a payload": script(func(a *api.Apply) { a.Payloads = []api.Payload{{Name: "deb"}} }),
+		"a proof":   script(func(a *api.Apply) { a.Verify = &api.Verify{Command: "true"} }),
+		"a reboot":  script(func(a *api.Apply) { a.Reboot = true }),
+		"a hold":    func(s *state.PatchSubmit) { s.Rollouts[0].Decision.Simulate.OnInconclusive = api.InconclusiveHold },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := extended()
+			change(s)
+			m := at(t, state.Level4)
+			err := m.commit(s)
+			must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
+			must.StrContains(t, err.Error(), "needs cluster level 5, the cluster is at 4: upgrade every server first")
+			must.SliceEmpty(t, m.store.Rollouts())
+			m.must(t, &state.LevelSet{Level: state.Level5})
+			must.NoError(t, m.commit(s))
+		})
+	}
+}
+
+func TestEncode_KeepsOfASimulationWhatFormerServersKnow(t *testing.T) {
+	t.Parallel()
+	for status, kept := range map[api.SimulationStatus]api.SimulationStatus{
+		api.SimulationRunning: api.SimulationRunning, api.SimulationPassed: api.SimulationPassed, api.SimulationRejected: api.SimulationRejected,
+		api.SimulationFailed: api.SimulationFailed, api.SimulationInconclusive: api.SimulationFailed, api.SimulationCancelled: api.SimulationFailed,
+	} {
+		sim := api.Simulation{
+			ID: "s1", Patch: "ssl", Target: web(), Status: status, Reason: "the load covers nothing", Started: epoch(),
+			By: "ada", Severity: "high", Apply: []api.Apply{{Task: "vm"}}, Decision: &api.Decision{Strategy: api.StrategySpec{Config: json.RawMessage("{}")}}, CancelledBy: "bob",
+			Impact: &api.Impact{Verdict: api.SimulationUndecided, Pairs: 4, Requests: 7, Twins: []api.Twin{{Role: "control", Pair: 2, Console: "boot"}}},
+		}
+		m := at(t, state.Level4)
+		must.NoError(t, m.commit(&state.SimulationPut{Simulation: sim}))
+		have, _ := m.store.Simulation("s1")
+		must.EqOp(t, kept, have.Status)
+		must.StrHasSuffix(t, sim.Reason, have.Reason)
+		must.EqOp(t, kept != status, have.Reason == string(status)+": "+sim.Reason)
+		must.Eq(t, &api.Impact{Requests: 7, Twins: []api.Twin{{Role: "control"}}}, have.Impact)
+		must.Nil(t, have.Decision)
+		must.SliceEmpty(t, have.Apply)
+		must.EqOp(t, "", have.By+have.CancelledBy+string(have.Severity))
+		must.EqOp(t, 2, sim.Impact.Twins[0].Pair, must.Sprint("the simulation itself is not changed"))
+
+		m = at(t, state.Level5)
+		must.NoError(t, m.commit(&state.SimulationPut{Simulation: sim}))
+		whole, _ := m.store.Simulation("s1")
+		sim.CreateIndex, sim.ModifyIndex = whole.CreateIndex, whole.ModifyIndex
+		must.Eq(t, sim, whole)
+	}
+	err := at(t, state.Level4).commit(&state.SimulationNote{ID: "s1"})
+	must.StrContains(t, err.Error(), "needs cluster level 5, the cluster is at 4")
 }

@@ -143,6 +143,17 @@ func (s *Store) Simulation(id string) (api.Simulation, bool) {
 	return one(s.t.simulations, s.t.simulations.get(s.read(), id))
 }
 
+// OpenSimulations returns the simulations that run or own something, by ID.
+func (s *Store) OpenSimulations() []api.Simulation {
+	open := []api.Simulation{}
+	for sim := range s.t.simulations.all(s.read()) {
+		if sim.Status == api.SimulationRunning || len(sim.Owned) > 0 {
+			open = append(open, s.t.simulations.clone(sim))
+		}
+	}
+	return open
+}
+
 // Graph returns what the mapper recorded: services, edges, targets and sources.
 // Criticality is empty and the targets carry no judgement; both are derived.
 func (s *Store) Graph() api.Graph {

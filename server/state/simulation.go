@@ -1,0 +1,170 @@
+package state
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// SimulationPut stores a simulation, in place of the one with its ID. What that one
+// owns stays, since only a SimulationNote changes it.
+type SimulationPut struct {
+	Simulation api.Simulation `json:"simulation"`
+}
+
+// Type is the command's number.
+func (*SimulationPut) Type() Type { return TypeSimulationPut }
+
+func (s *SimulationPut) apply(c *change) error {
+	next := &s.Simulation
+	if err := named("simulation", next.ID); err != nil {
+		return err
+	}
+	if next.Status == "" {
+		return api.Errorf(api.CodeInvalid, "simulation %s: want a status, have none", next.ID)
+	}
+	next.CreateIndex, next.ModifyIndex = c.index, c.index
+	old := c.t.simulations.get(c.txn, next.ID)
+	if old != nil {
+		if old.Status != api.SimulationRunning {
+			return api.Errorf(api.CodeConflict, "simulation %s has ended: it is %s", old.ID, old.Status)
+		}
+		next.CreateIndex, next.Owned, next.Unremoved = old.CreateIndex, old.Owned, old.Unremoved
+	}
+	if next.Status != api.SimulationRunning {
+		next.Progress = nil
+	}
+	c.t.simulations.put(c.txn, next)
+	if old == nil {
+		forgetSimulations(c)
+	}
+	c.touch(api.TopicSimulation)
+	if old == nil || old.Status != next.Status {
+		text := fmt.Sprintf("simulation of patch %q for %s: %s", next.Patch, next.Target, next.Status)
+		if next.Reason != "" {
+			text += ": " + next.Reason
+		}
+		c.event(api.TopicSimulation, "simulation_"+string(next.Status), next.ID, text, nil)
+	}
+	return nil
+}
+
+// forgetSimulations drops the oldest ended ones beyond the limit. One that owns
+// something stays: without it nobody would remove that.
+func forgetSimulations(c *change) {
+	var ended []string
+	for s := range c.t.simulations.all(c.txn) {
+		if s.Status != api.SimulationRunning && len(s.Owned) == 0 {
+			ended = append(ended, s.ID)
+		}
+	}
+	for len(ended) > maxEnded(c.old.Level) {
+		c.t.simulations.remove(c.txn, ended[0])
+		ended = ended[1:]
+	}
+}
+
+// SimulationNote adds to the record of a simulation what changes while the rest of it
+// stays: what it owns, and how far it is.
+type SimulationNote struct {
+	ID       string                  `json:"id"`
+	Own      []api.SandboxObject     `json:"own,omitempty"`      // about to be made
+	Disown   []api.SandboxObject     `json:"disown,omitempty"`   // gone, or not the simulation's any more
+	Progress *api.SimulationProgress `json:"progress,omitempty"` // of one that runs
+	// Unremoved says why something that it owns could not be removed.
+	Unremoved string `json:"unremoved,omitempty"`
+}
+
+// Type is the command's number.
+func (*SimulationNote) Type() Type { return TypeSimulationNote }
+
+func (*SimulationNote) level() int { return Level5 }
+
+func (n *SimulationNote) apply(c *change) error {
+	old := c.t.simulations.get(c.txn, n.ID)
+	if old == nil {
+		return api.Errorf(api.CodeNotFound, "simulation %q does not exist", n.ID)
+	}
+	if err := n.check(old); err != nil {
+		return err
+	}
+	next := *old
+	next.ModifyIndex = c.index
+	next.Owned = slices.DeleteFunc(slices.Clone(old.Owned), func(o api.SandboxObject) bool {
+		return slices.ContainsFunc(n.Disown, o.Is) || slices.ContainsFunc(n.Own, o.Is)
+	})
+	next.Owned = append(next.Owned, n.Own...)
+	if n.Progress != nil {
+		next.Progress = n.Progress
+	}
+	if n.Unremoved != "" && n.Unremoved != old.Unremoved {
+		next.Unremoved = n.Unremoved
+		c.event(api.TopicSimulation, "simulation_unremoved", n.ID,
+			fmt.Sprintf("simulation of patch %q for %s left something behind, and the leader tries again: %s", next.Patch, next.Target, n.Unremoved), nil)
+	}
+	if len(next.Owned) == 0 {
+		next.Owned, next.Unremoved = nil, ""
+	}
+	c.t.simulations.put(c.txn, &next)
+	c.touch(api.TopicSimulation)
+	return nil
+}
+
+// check holds that a simulation that has ended makes nothing more, so that no run
+// outlives its end. It may still start the job that removes an image of its own.
+func (n *SimulationNote) check(old *api.Simulation) error {
+	for _, o := range n.Own {
+		if o.Kind == "" || o.Name == "" {
+			return api.Errorf(api.CodeInvalid, "simulation %s: want the kind and the name of what it owns, have %q %q", n.ID, o.Kind, o.Name)
+		}
+	}
+	makes := func(o api.SandboxObject) bool { return o.Role != api.RoleDiscard }
+	if old.Status != api.SimulationRunning && (n.Progress != nil || slices.ContainsFunc(n.Own, makes)) {
+		return api.Errorf(api.CodeConflict, "simulation %s has ended: it is %s", old.ID, old.Status)
+	}
+	return nil
+}
+
+// level is Level5 for a simulation that says more than former servers can keep.
+func (s *SimulationPut) level() int {
+	if older := formerSimulation(s.Simulation); !reflect.DeepEqual(older, s.Simulation) {
+		return Level5
+	}
+	return 1
+}
+
+// fit leaves out, below Level5, what former servers don't keep. They also know neither
+// an inconclusive nor a cancelled simulation: both are recorded as failed, which says
+// nothing about the patch, and never as passed.
+func (s *SimulationPut) fit(level int) Command {
+	if level >= Level5 {
+		return s
+	}
+	return &SimulationPut{Simulation: formerSimulation(s.Simulation)}
+}
+
+// formerSimulation is a simulation as servers before Level5 keep it.
+func formerSimulation(s api.Simulation) api.Simulation {
+	out := api.Simulation{
+		ID: s.ID, Patch: s.Patch, Target: s.Target, Rollout: s.Rollout, Status: s.Status, Reason: s.Reason, Started: s.Started, Ended: s.Ended,
+		CreateIndex: s.CreateIndex, ModifyIndex: s.ModifyIndex,
+	}
+	if s.Status == api.SimulationInconclusive || s.Status == api.SimulationCancelled {
+		out.Status, out.Reason = api.SimulationFailed, fmt.Sprintf("%s: %s", s.Status, s.Reason)
+	}
+	if s.Impact == nil {
+		return out
+	}
+	out.Impact = &api.Impact{Negative: s.Impact.Negative, Reason: s.Impact.Reason, KPIs: s.Impact.KPIs, Requests: s.Impact.Requests}
+	if s.Impact.Twins != nil {
+		out.Impact.Twins = make([]api.Twin, 0, len(s.Impact.Twins))
+	}
+	for _, t := range s.Impact.Twins {
+		out.Impact.Twins = append(out.Impact.Twins, api.Twin{
+			Role: t.Role, Job: t.Job, Alloc: t.Alloc, Image: t.Image, ImageDigest: t.ImageDigest, HealthyAfter: t.HealthyAfter,
+		})
+	}
+	return out
+}
