@@ -64,6 +64,8 @@ type Spec struct {
 	// Unmonitored leaves out QEMU's monitor, since a node may refuse it. The work
 	// of the disk is then unknown.
 	Unmonitored bool
+	// Group asks for a twin of tasks that are no virtual machine; nil for a machine.
+	Group *Group
 }
 
 // Machine is a registered twin, and the address at which it is asked.
@@ -77,6 +79,10 @@ type Machine struct {
 	Scheme    string // http or https; empty for a bare TCP port
 	Path      string // of the health check
 	Monitored bool   // QEMU counts what it does to its disk
+	// Load is the task that asks the twin from inside. It is empty for a machine, which
+	// is asked at its port.
+	Load  string
+	Lacks []string // what the twin of a group goes without, in words
 }
 
 // Phase is how far a machine is.

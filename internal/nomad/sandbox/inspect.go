@@ -39,6 +39,9 @@ func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, 
 		return twin.State{}, nomad.Explain("read allocation of twin "+m.Job, err)
 	}
 	state := twinState(m, alloc, newest)
+	if m.Load != "" {
+		return s.inspectGroup(ctx, m, alloc, state)
+	}
 	if state.Phase == twin.Dead {
 		state.Why = s.failureReason(ctx, m, alloc, state.Why)
 		state.Refused = diedOfMonitor(m, alloc.TaskStates, state.Why)
@@ -88,7 +91,12 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 // failureReason says for a person which task failed, with which event, and the last
 // line that the task wrote.
 func (s *Sandbox) failureReason(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, known string) string {
-	for _, name := range []string{prepareTask, askTask, m.Task} {
+	return s.failureOf(ctx, m, alloc, []string{prepareTask, askTask, m.Task}, known)
+}
+
+// failureOf is failureReason for the first of some tasks that has failed.
+func (s *Sandbox) failureOf(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, tasks []string, known string) string {
+	for _, name := range tasks {
 		state := alloc.TaskStates[name]
 		if state == nil || !state.Failed {
 			continue

@@ -50,7 +50,11 @@ func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 	if err != nil {
 		return twin.Machine{}, err
 	}
-	next, m, err := twinJob(next, spec)
+	isolate := twinJob
+	if spec.Group != nil {
+		isolate = groupJob
+	}
+	next, m, err := isolate(next, spec)
 	if err != nil {
 		return twin.Machine{}, err
 	}

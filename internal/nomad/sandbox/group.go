@@ -1,0 +1,269 @@
+package sandbox
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/twin"
+)
+
+// twinConfig lists the fields of a driver's configuration that a twin keeps. A driver
+// without a list has no twins. No field of a list reaches the host, a device, another
+// network or a credential.
+func twinConfig(driver string) []string {
+	switch driver {
+	case "docker":
+		return []string{
+			"args", "cap_drop", "command", "cpu_cfs_period", "cpu_hard_limit", "entrypoint", "force_pull", "image", "image_pull_timeout",
+			"init", "interactive", "memory_hard_limit", "pids_limit", "readonly_rootfs", "shm_size", "tty", "ulimit", "work_dir",
+		}
+	case "exec":
+		return []string{"args", "cap_drop", "command", "work_dir"}
+	case "java":
+		return []string{"args", "cap_drop", "class", "class_path", "jar_path", "jvm_options", "work_dir"}
+	case "raw_exec":
+		return []string{"args", "command", "work_dir"}
+	}
+	return nil
+}
+
+// groupJob makes the job of a twin out of the target's job, patched or not. It keeps the
+// tasks of the group that can be isolated, with one instance, and adds the task that
+// sends them the workload. It takes away everything that reaches production, and lists
+// in the machine what it took.
+func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, error) {
+	group := job.LookupTaskGroup(spec.Target.Group)
+	if spec.Group.Network == "" {
+		return nil, twin.Machine{}, api.Errorf(api.CodeInvalid,
+			"group %q has no virtual machine to try the patch in, and simulator.network names no network for twins of other tasks", *group.Name)
+	}
+	check, err := groupCheck(group)
+	if err != nil {
+		return nil, twin.Machine{}, err
+	}
+	m := twin.Machine{
+		Namespace: *job.Namespace, Job: spec.Job, Load: loadTask, Port: check.port, Scheme: check.scheme, Path: check.path,
+		Lacks: groupLacks(group),
+	}
+	var tasks []*nomadapi.Task
+	for _, t := range group.Tasks {
+		changed := changes(spec.Group.Apply, t.Name)
+		if why := unfit(t, spec.Group); why != "" {
+			if changed {
+				return nil, twin.Machine{}, api.Errorf(api.CodeInvalid, "task %q can't have an isolated twin: %s", t.Name, why)
+			}
+			m.Lacks = append(m.Lacks, fmt.Sprintf("task %s (%s)", t.Name, why))
+			continue
+		}
+		if changed && m.Task == "" {
+			m.Task, m.Image = t.Name, configText(t, "image")
+		}
+		m.Lacks = append(m.Lacks, isolateProgram(t, spec.Group)...)
+		tasks = append(tasks, t)
+	}
+	if m.Task == "" {
+		return nil, twin.Machine{}, api.Errorf(api.CodeInvalid, "the patch changes no task of group %q that can have a twin", *group.Name)
+	}
+	load, err := loader(spec.Group.Load, check)
+	if err != nil {
+		return nil, twin.Machine{}, err
+	}
+	group.Tasks = append(tasks, load)
+	isolateNamespace(group, spec.Group.Network)
+	isolateJob(job, group, spec)
+	return job, m, nil
+}
+
+// changes reports whether a patch changes a task.
+func changes(patch []api.Apply, task string) bool {
+	return slices.ContainsFunc(patch, func(a api.Apply) bool { return a.Task == task })
+}
+
+// configText is a text of the task's configuration, or "".
+func configText(t *nomadapi.Task, key string) string {
+	text, _ := t.Config[key].(string)
+	return text
+}
+
+// unfit says why a task can't run in a twin. It is empty when the task can.
+func unfit(t *nomadapi.Task, g *twin.Group) string {
+	kept := twinConfig(t.Driver)
+	switch {
+	case t.Kind != "":
+		return "it is a proxy of the mesh"
+	case kept == nil:
+		return fmt.Sprintf("no twin runs driver %q", t.Driver)
+	case t.Driver == "raw_exec" && !g.RawExec:
+		return "driver raw_exec isolates nothing from the node, and no node pool of twins is named (simulate, pool)"
+	}
+	for _, a := range g.Apply {
+		if a.Task != t.Name {
+			continue
+		}
+		if a.Kind == api.ApplyScript {
+			return "a script is for a virtual machine's image"
+		}
+		if a.Kind == api.ApplyImage && t.Driver != "docker" {
+			return fmt.Sprintf("driver %q runs no image", t.Driver)
+		}
+		for _, key := range slices.Sorted(maps.Keys(a.Config)) {
+			if !slices.Contains(kept, key) {
+				return fmt.Sprintf("the patch changes %s, which a twin goes without", key)
+			}
+		}
+	}
+	for _, a := range t.Artifacts {
+		if why := privateArtifact(a); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// privateArtifact says why an artifact can't be fetched for a twin.
+func privateArtifact(a *nomadapi.TaskArtifact) string {
+	source := ""
+	if a.GetterSource != nil {
+		source = *a.GetterSource
+	}
+	address, _, _ := strings.Cut(source, "?")
+	if _, rest, found := strings.Cut(address, "://"); found && strings.Contains(strings.Split(rest, "/")[0], "@") || len(a.GetterHeaders) > 0 {
+		return "an artifact needs credentials"
+	}
+	for key := range a.GetterOptions {
+		if !slices.Contains([]string{"archive", "checksum", "filename", "ref"}, key) {
+			return fmt.Sprintf("an artifact has the option %s", key)
+		}
+	}
+	return ""
+}
+
+// isolateProgram removes from a task everything that belongs to production, and returns
+// what was removed that the program may miss.
+func isolateProgram(t *nomadapi.Task, g *twin.Group) (lacks []string) {
+	lack := func(what string, n int) {
+		if n > 0 {
+			lacks = append(lacks, fmt.Sprintf("%s of task %s", what, t.Name))
+		}
+	}
+	kept := twinConfig(t.Driver)
+	for _, key := range slices.Sorted(maps.Keys(t.Config)) {
+		if !slices.Contains(kept, key) {
+			delete(t.Config, key)
+			lack(t.Driver+"."+key, 1)
+		}
+	}
+	if t.Driver == "docker" {
+		t.Config["force_pull"] = false // the image that the node has is the one that production runs
+	}
+	env := maps.Clone(g.Env)
+	if env == nil {
+		env = map[string]string{}
+	}
+	for _, name := range slices.Sorted(maps.Keys(t.Env)) {
+		if changesEnv(g.Apply, t.Name, name) {
+			env[name] = t.Env[name]
+		} else if _, given := g.Env[name]; !given {
+			lack("env."+name, 1)
+		}
+	}
+	lack("the templates", len(t.Templates))
+	lack("the volumes", len(t.VolumeMounts))
+	if t.Vault != nil {
+		lack("Vault's token", 1)
+	}
+	t.Env, t.Templates, t.DispatchPayload, t.CSIPluginConfig = env, nil, nil, nil
+	t.Services, t.VolumeMounts, t.ScalingPolicies, t.Affinities, t.Constraints = nil, nil, nil, nil, nil
+	t.Vault, t.Consul, t.Identity, t.Identities, t.Secrets, t.Actions = nil, nil, nil, nil, nil, nil
+	t.Leader, t.ShutdownDelay, t.Schedule, t.KillTimeout = false, 0, nil, new(time.Second)
+	if t.Resources != nil {
+		lack("the devices", len(t.Resources.Devices))
+		t.Resources.Networks, t.Resources.Devices = nil, nil
+	}
+	t.RestartPolicy = neverRestart()
+	t.LogConfig = &nomadapi.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(2)}
+	return lacks
+}
+
+// changesEnv reports whether a patch sets an environment variable of a task.
+func changesEnv(patch []api.Apply, task, name string) bool {
+	return slices.ContainsFunc(patch, func(a api.Apply) bool {
+		_, set := a.Env[name]
+		return a.Task == task && set
+	})
+}
+
+// groupLacks lists what a twin goes without that the whole group has in production.
+func groupLacks(group *nomadapi.TaskGroup) []string {
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(group.Volumes)) {
+		out = append(out, "volume "+name)
+	}
+	for _, s := range group.Services {
+		if s.Connect != nil {
+			out = append(out, "the mesh of service "+cmp.Or(s.Name, s.PortLabel))
+		}
+	}
+	return out
+}
+
+// isolateNamespace keeps one instance of a group, in a network namespace with nothing
+// but what the nodes' CNI network gives it.
+func isolateNamespace(group *nomadapi.TaskGroup, network string) {
+	group.Count = new(1)
+	group.Services, group.Volumes, group.Scaling, group.Consul = nil, nil, nil, nil
+	group.Affinities, group.Spreads, group.Update, group.Migrate = nil, nil, nil, nil
+	group.ShutdownDelay, group.Disconnect, group.MaxRunDuration = nil, nil, nil
+	//nolint:staticcheck // a job written for an older Nomad may still set these
+	group.StopAfterClientDisconnect, group.MaxClientDisconnect, group.PreventRescheduleOnLost = nil, nil, nil
+	group.RestartPolicy = neverRestart()
+	group.ReschedulePolicy = &nomadapi.ReschedulePolicy{Attempts: new(0), Unlimited: new(false)}
+	group.Networks = []*nomadapi.NetworkResource{{Mode: "cni/" + network, DynamicPorts: namespacePorts(group)}}
+}
+
+// namespacePorts are the ports of a group as a network namespace has them. Nothing maps
+// a port of the node to one of them, so Nomad may choose any. A port that production
+// reserves is the one that the program listens at.
+func namespacePorts(group *nomadapi.TaskGroup) []nomadapi.Port {
+	var out []nomadapi.Port
+	for _, n := range group.Networks {
+		for _, p := range n.DynamicPorts {
+			out = append(out, nomadapi.Port{Label: p.Label, To: p.To})
+		}
+		for _, p := range n.ReservedPorts {
+			out = append(out, nomadapi.Port{Label: p.Label, To: cmp.Or(p.To, p.Value)})
+		}
+	}
+	return out
+}
+
+// healthCheck is how a group is asked whether it is healthy.
+type healthCheck struct {
+	scheme, path string
+	port         string // a label of the group's, or a number
+}
+
+// groupCheck is the first HTTP check of a group.
+func groupCheck(group *nomadapi.TaskGroup) (healthCheck, error) {
+	services := slices.Clone(group.Services)
+	for _, t := range group.Tasks {
+		services = append(services, t.Services...)
+	}
+	for _, s := range services {
+		for _, c := range s.Checks {
+			port := cmp.Or(c.PortLabel, s.PortLabel)
+			if c.Type == "http" && port != "" {
+				return healthCheck{cmp.Or(c.Protocol, "http"), cmp.Or(c.Path, "/"), port}, nil
+			}
+		}
+	}
+	return healthCheck{}, api.Errorf(api.CodeInvalid,
+		"group %q has no HTTP check: nothing says whether a twin of it is healthy", *group.Name)
+}
