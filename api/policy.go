@@ -66,6 +66,17 @@ const (
 	InconclusiveOneFirst = "one_first"
 )
 
+// Inconclusive is what follows when the simulation can't decide.
+func (d *Decision) Inconclusive() string {
+	switch {
+	case d.Simulate.OnInconclusive != "":
+		return d.Simulate.OnInconclusive
+	case d.Critical:
+		return InconclusiveApprove
+	}
+	return InconclusiveOneFirst
+}
+
 // StrategySpec names the plugin and its configuration (a JSON object of the
 // schema that the plugin published).
 type StrategySpec struct {

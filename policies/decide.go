@@ -150,36 +150,6 @@ func (d *decider) critical() error {
 	return nil
 }
 
-func (d *decider) simulate() error {
-	spec := &d.decision.Simulate
-	spec.Duration, spec.Workload = api.Duration(defaultSimulation), "replay"
-	if err := d.set("simulate.required", simulateBlock, "required", func(v cty.Value) { spec.Required = v.True() }); err != nil {
-		return err
-	}
-	// Whichever unit the more specific policy uses counts.
-	for _, m := range d.matches {
-		if m.simulate == nil {
-			continue
-		}
-		seconds, minutes := m.simulate.Fields["seconds"], m.simulate.Fields["minutes"]
-		if seconds == nil && minutes == nil {
-			continue
-		}
-		f, unit := seconds, time.Second
-		if f == nil {
-			f, unit = minutes, time.Minute
-		}
-		value, err := f.Eval(d.env.full)
-		if err != nil {
-			return err
-		}
-		spec.Duration = api.Duration(lang.NumberOf(value) * float64(unit))
-		d.because("simulate.duration", m.policy, f.At, f.Name+" = "+lang.ValueText(value))
-		break
-	}
-	return d.set("simulate.workload", simulateBlock, "workload", func(v cty.Value) { spec.Workload = v.AsString() })
-}
-
 func (d *decider) strategy() error {
 	for _, m := range d.matches {
 		for _, s := range m.strategies {

@@ -40,7 +40,8 @@
 // There are no loops: for expressions can't be nested, and files have limits
 // on size, nesting and operators.
 //
-// A key that target.meta or impact.ratio lacks is null. Comparing null for
+// Before the simulation, everything of impact but simulated is null. A key that
+// target.meta or impact.ratio lacks is null. Comparing null for
 // equality gives false; any other use of null is an error when the policy is
 // evaluated, and the target is refused.
 package policies

@@ -174,7 +174,7 @@ func impactValue(i *api.Impact, ratioKeys []string) cty.Value {
 	}
 	if i == nil {
 		return cty.ObjectVal(map[string]cty.Value{
-			"simulated": cty.False, "negative": cty.NullVal(cty.Bool), "reason": cty.NullVal(cty.String),
+			"simulated": cty.False, "verdict": cty.NullVal(cty.String), "negative": cty.NullVal(cty.Bool), "reason": cty.NullVal(cty.String),
 			"requests": cty.NullVal(cty.Number), "ratio": numberMap(ratios), "worst_ratio": cty.NullVal(cty.Number),
 		})
 	}
@@ -189,7 +189,7 @@ func impactValue(i *api.Impact, ratioKeys []string) cty.Value {
 		}
 	}
 	return cty.ObjectVal(map[string]cty.Value{
-		"simulated": cty.True, "negative": cty.BoolVal(i.Negative), "reason": cty.StringVal(i.Reason),
+		"simulated": cty.True, "verdict": cty.StringVal(string(i.Says())), "negative": cty.BoolVal(i.Negative), "reason": cty.StringVal(i.Reason),
 		"requests": cty.NumberIntVal(int64(i.Requests)), "ratio": numberMap(ratios), "worst_ratio": worst,
 	})
 }

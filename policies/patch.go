@@ -172,20 +172,28 @@ func fileFunction(file api.SourceFile) function.Function {
 		Params: []function.Parameter{{Name: "path", Type: cty.String}},
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			name := args[0].AsString()
-			if !localPath(name) {
-				return cty.NilVal, function.NewArgErrorf(0, "%q leads out of the patch file's directory; want a relative path below it", name)
-			}
-			text, ok := file.Files[name]
-			if !ok {
-				return cty.NilVal, function.NewArgErrorf(0, "the contents of %q did not come with the patch; is the file there?", name)
-			}
-			if err := notText(text); err != nil {
-				return cty.NilVal, function.NewArgErrorf(0, "%q can't be sent along: %v", name, err)
+			text, err := sentFile(file, args[0].AsString())
+			if err != nil {
+				return cty.NilVal, err
 			}
 			return cty.StringVal(text), nil
 		},
 	})
+}
+
+// sentFile is the contents of a file that came with a source.
+func sentFile(file api.SourceFile, name string) (string, error) {
+	if !localPath(name) {
+		return "", function.NewArgErrorf(0, "%q leads out of the file's directory; want a relative path below it", name)
+	}
+	text, ok := file.Files[name]
+	if !ok {
+		return "", function.NewArgErrorf(0, "the contents of %q did not come along; is the file there?", name)
+	}
+	if err := notText(text); err != nil {
+		return "", function.NewArgErrorf(0, "%q can't be sent along: %v", name, err)
+	}
+	return text, nil
 }
 
 // localPath reports whether a path stays below the directory of the file that
@@ -195,9 +203,9 @@ func localPath(name string) bool {
 	return name != "" && !path.IsAbs(name) && clean != ".." && !strings.HasPrefix(clean, "../") && !strings.Contains(name, `\`)
 }
 
-// FilesWanted returns the paths that a patch file reads with file("..."), so
+// FilesWanted returns the paths that a patch or policy file reads with file("..."), so
 // that the client can send their contents along. Paths that lead out of the
-// file's directory are left out: ParsePatch refuses them.
+// file's directory are left out: whoever parses it refuses them.
 func FilesWanted(file api.SourceFile) []string {
 	s := lang.Read(file)
 	if s.Body == nil {

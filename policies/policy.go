@@ -81,7 +81,8 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 	}
 	p := &policyParser{
 		Source: s, schemas: schemas, base: baseScope(), full: fullScope(),
-		file: &File{Name: file.Name, keys: wantedKeys(), reads: map[string]bool{}},
+		workload: recordedScope(file),
+		file:     &File{Name: file.Name, keys: wantedKeys(), reads: map[string]bool{}},
 	}
 	if !lang.ValidName(PolicyName(file.Name)) {
 		s.Problem(lang.FileRange(file.Name), "Invalid file name",
@@ -133,6 +134,7 @@ type policyParser struct {
 	*lang.Source
 	schemas    Schemas
 	base, full *lang.Scope
+	workload   *lang.Scope // in which file() is the name and the digest of a recorded workload
 	file       *File
 }
 
@@ -260,19 +262,6 @@ func (p *policyParser) readInner(out *policy, b *hclsyntax.Block) {
 	case "rollback":
 		out.rollback = p.block(b, rollbackArguments())
 	}
-}
-
-func (p *policyParser) readSimulate(b *hclsyntax.Block) *lang.Block {
-	out := p.block(b, []lang.Argument{
-		{Name: "required", Want: cty.Bool},
-		{Name: "seconds", Want: cty.Number, Check: lang.Between(1, 86400)},
-		{Name: "minutes", Want: cty.Number, Check: lang.Between(0.1, 1440)},
-		{Name: "workload", Want: cty.String, Check: lang.OneOf("replay")},
-	})
-	if b.Body.Attributes["seconds"] != nil && b.Body.Attributes["minutes"] != nil {
-		p.Problem(b.DefRange(), "Two durations", "simulate takes seconds or minutes, not both.")
-	}
-	return out
 }
 
 func (p *policyParser) readJudge(out *policy, b *hclsyntax.Block) {

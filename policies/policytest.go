@@ -85,7 +85,7 @@ func testBlocks() map[string][]lang.Argument {
 		},
 		"patch": {
 			{Name: "name", Want: text}, {Name: "severity", Want: text, Check: lang.OneOf(severities()...)},
-			{Name: "fixes", Want: many}, {Name: "kinds", Want: many},
+			{Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "affects", Want: cty.List(affectedType())},
 		},
 		"graph": {
 			{Name: "service", Want: text}, {Name: "blast_radius", Want: num, Check: whole},
@@ -93,7 +93,10 @@ func testBlocks() map[string][]lang.Argument {
 			{Name: "single_point", Want: flag}, {Name: "single_instance", Want: flag},
 			{Name: "score", Want: num, Check: lang.Between(0, 1)},
 		},
-		"impact": {{Name: "negative", Want: flag, Required: true}, {Name: "ratio", Want: cty.Map(num)}},
+		"impact": {
+			{Name: "verdict", Want: text, Check: lang.OneOf(verdicts()...)}, {Name: "negative", Want: flag},
+			{Name: "ratio", Want: cty.Map(num)},
+		},
 		"cluster": {
 			{Name: "targets", Want: num, Check: whole}, {Name: "instances", Want: num, Check: whole},
 			{Name: "services", Want: num, Check: whole}, {Name: "open_rollouts", Want: num, Check: whole},
@@ -101,7 +104,8 @@ func testBlocks() map[string][]lang.Argument {
 		},
 		"expect": {
 			{Name: "strategy", Want: text}, {Name: "stages", Want: cty.List(num)}, {Name: "critical", Want: flag},
-			{Name: "simulate", Want: flag}, {Name: "approvals", Want: num}, {Name: "approval_from", Want: text},
+			{Name: "simulate", Want: flag}, {Name: "on_inconclusive", Want: text},
+			{Name: "approvals", Want: num}, {Name: "approval_from", Want: text},
 			{Name: "opens", Want: text, Check: checkMoment}, {Name: "waits", Want: text}, {Name: "refused", Want: text},
 			{Name: "judged", Want: many},
 		},
@@ -126,6 +130,9 @@ func (s *testParser) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool
 			s.NoBlocks(inner)
 			read[inner.Type] = s.ReadBlock(inner, args, sc).Values(nil)
 		}
+	}
+	if impact := read["impact"]; impact != nil && len(s.Diags) == before {
+		s.checkImpact(b, impact)
 	}
 	for _, needed := range []string{"target", "expect"} {
 		if read[needed] == nil && len(s.Diags) == before {
@@ -153,6 +160,18 @@ func (s *testParser) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool
 	return out, true
 }
 
+// checkImpact refuses an impact that says nothing, or two things.
+func (s *testParser) checkImpact(test *hclsyntax.Block, impact *lang.Values) {
+	verdict := impact.Text("verdict", "")
+	negative, said := impact.Get("negative")
+	switch {
+	case verdict == "" && !said:
+		s.Problem(test.DefRange(), "Missing argument", "The impact of a test has a verdict: %s.", lang.List(verdicts(), "or"))
+	case verdict != "" && said && negative.True() != (verdict == string(api.SimulationReject)):
+		s.Problem(test.DefRange(), "Contradiction", "An impact is negative exactly when its verdict is \"reject\".")
+	}
+}
+
 // testFacts makes facts of an example; what it does not say is ordinary.
 func testFacts(read map[string]*lang.Values) Facts {
 	var f Facts
@@ -171,6 +190,13 @@ func testFacts(read map[string]*lang.Values) Facts {
 	if p := read["patch"]; p != nil {
 		f.Patch.Name, f.Patch.Fixes = p.Text("name", "example"), p.Texts("fixes")
 		f.Patch.Severity = api.Severity(p.Text("severity", string(api.SeverityMedium)))
+		if affects, ok := p.Get("affects"); ok {
+			for _, a := range affects.AsValueSlice() {
+				f.Patch.Affects = append(f.Patch.Affects, api.Affected{
+					Ecosystem: a.GetAttr("ecosystem").AsString(), Package: a.GetAttr("package").AsString(), Below: a.GetAttr("below").AsString(),
+				})
+			}
+		}
 		for _, k := range p.Texts("kinds") {
 			f.Patch.Apply = append(f.Patch.Apply, api.Apply{Kind: api.ApplyKind(k)})
 		}
@@ -186,7 +212,9 @@ func testFacts(read map[string]*lang.Values) Facts {
 		}
 	}
 	if i := read["impact"]; i != nil {
-		f.Impact = &api.Impact{Negative: i.Flag("negative")}
+		f.Impact = &api.Impact{Verdict: api.SimulationVerdict(i.Text("verdict", "")), Negative: i.Flag("negative")}
+		f.Impact.Verdict = f.Impact.Says()
+		f.Impact.Negative = f.Impact.Verdict == api.SimulationReject
 		if ratio, ok := i.Get("ratio"); ok {
 			kpis := ratio.AsValueMap()
 			for _, k := range lang.Names(kpis) {
@@ -223,7 +251,8 @@ func compare(expect *lang.Values, d api.Decision, refusal string, now time.Time)
 	opens, waits := Opens(d, now)
 	got := map[string]cty.Value{
 		"strategy": cty.StringVal(d.Strategy.Name), "critical": cty.BoolVal(d.Critical),
-		"simulate": cty.BoolVal(d.Simulate.Required), "approvals": cty.NumberIntVal(int64(d.Approval.Count)),
+		"simulate": cty.BoolVal(d.Simulate.Required), "on_inconclusive": cty.StringVal(d.Inconclusive()),
+		"approvals":     cty.NumberIntVal(int64(d.Approval.Count)),
 		"approval_from": cty.StringVal(d.Approval.From), "stages": stagesOf(d), "judged": judgedKPIs(d),
 	}
 	for _, name := range lang.Names(got) {

@@ -34,7 +34,10 @@ func constantScope(extra map[string]function.Function) *lang.Scope {
 
 // withHints adds what a scope's diagnostics need to know.
 func withHints(sc *lang.Scope) *lang.Scope {
-	sc.Enums = map[string]lang.Enum{"patch.severity": {Noun: "severity", Owner: "A patch's severity", Values: severities()}}
+	sc.Enums = map[string]lang.Enum{
+		"patch.severity": {Noun: "severity", Owner: "A patch's severity", Values: severities()},
+		"impact.verdict": {Noun: "verdict", Owner: "The verdict of a simulation", Values: verdicts()},
+	}
 	sc.Later = map[string]string{
 		"target.critical": "target.critical is the answer of the critical argument, so applies, critical and where can't ask for it.",
 	}
@@ -97,6 +100,7 @@ func patchType() cty.Type {
 func impactType() cty.Type {
 	return cty.Object(map[string]cty.Type{
 		"simulated":   cty.Bool,
+		"verdict":     cty.String,
 		"negative":    cty.Bool,
 		"reason":      cty.String,
 		"requests":    cty.Number,
@@ -143,6 +147,11 @@ func nowType() cty.Type {
 		"weekday": cty.String,
 		"unix":    cty.Number,
 	})
+}
+
+// verdicts returns the verdicts of a simulation.
+func verdicts() []string {
+	return []string{string(api.SimulationPass), string(api.SimulationReject), string(api.SimulationUndecided)}
 }
 
 // severities returns the severities, least first.

@@ -171,10 +171,10 @@ func writeJSON(w http.ResponseWriter, status int, out any) error {
 	return nil
 }
 
-// Limits of a request's body. A patch carries scripts, so 4 MiB leaves room
-// for a hundred of them.
+// Limits of a request's body. A policy carries a recorded workload of up to 4 MiB,
+// whose quotes JSON escapes.
 const (
-	bodyMax     = 4 << 20
+	bodyMax     = 12 << 20
 	bodyTimeout = 30 * time.Second // to send it
 )
 

@@ -111,7 +111,7 @@ func TestRequests_BadOnesAreRefused(t *testing.T) {
 		"wrong type":     {"POST", "/v1/policies", `{"name":3}`, "field name: want string, not number", 400},
 		"two values":     {"POST", "/v1/policies", `{"name":"a","text":"b"}{}`, "more than one JSON value", 400},
 		"no name":        {"POST", "/v1/policies", `{"text":"b"}`, "field name", 400},
-		"too big":        {"POST", "/v1/policies", `{"text":"` + strings.Repeat("x", bodyMax) + `"}`, "larger than 4 MiB", 400},
+		"too big":        {"POST", "/v1/policies", `{"text":"` + strings.Repeat("x", bodyMax) + `"}`, "larger than 12 MiB", 400},
 		"no such path":   {"GET", "/v1/nothing", "", "no such path", 404},
 		"wrong method":   {"GET", "/v1/patches/plan", "", "this path wants POST", 405},
 		"bad index":      {"GET", "/v1/rollouts?index=x", "", "query parameter index", 400},

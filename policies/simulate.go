@@ -1,0 +1,155 @@
+package policies
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
+)
+
+const (
+	// workloadReplay is the target's recorded rate against its recorded paths.
+	workloadReplay = "replay"
+	// recordedMax bounds a recorded workload, in bytes: every server keeps it in its
+	// memory with the policy.
+	recordedMax = 4 << 20
+	// recordedMark stands between the name and the digest of a recorded workload.
+	recordedMark = "@sha256:"
+	// pairsMax bounds the pairs of boots: sixteen of five minutes take more than an hour.
+	pairsMax = 16
+)
+
+func simulateArguments(workload *lang.Scope) []lang.Argument {
+	return []lang.Argument{
+		{Name: "required", Want: cty.Bool},
+		{Name: "seconds", Want: cty.Number, Check: lang.Between(1, 86400)},
+		{Name: "minutes", Want: cty.Number, Check: lang.Between(0.1, 1440)},
+		{Name: "pairs", Want: cty.Number, Check: lang.WholeBetween(1, pairsMax)},
+		{Name: "on_inconclusive", Want: cty.String,
+			Check: lang.OneOf(api.InconclusiveApprove, api.InconclusiveHold, api.InconclusiveOneFirst)},
+		{Name: "pool", Want: cty.String, Check: poolName},
+		{Name: "workload", Want: cty.String, Scope: workload, Check: workloadName},
+	}
+}
+
+func poolName(v cty.Value) error {
+	if !lang.ValidName(v.AsString()) {
+		return errors.New("want the name of a Nomad node pool, such as \"sandbox\"")
+	}
+	return nil
+}
+
+// workloadName accepts what file() makes of a recording, and no digest that a person
+// typed: its contents would not be there.
+func workloadName(v cty.Value) error {
+	if _, digest, ok := strings.Cut(v.AsString(), recordedMark); v.AsString() == workloadReplay || ok && len(digest) == 2*sha256.Size {
+		return nil
+	}
+	return fmt.Errorf("want %q, or a recorded workload as in: workload = file(\"web.har\")", workloadReplay)
+}
+
+// recordedScope is the scope of a workload: file() gives the name and the digest of a
+// file that came with the policy.
+func recordedScope(file api.SourceFile) *lang.Scope {
+	read := function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			name := args[0].AsString()
+			contents, err := sentFile(file, name)
+			if err != nil {
+				return cty.NilVal, err
+			}
+			switch {
+			case contents == "":
+				return cty.NilVal, function.NewArgErrorf(0, "%q is empty, and a recorded workload holds requests", name)
+			case len(contents) > recordedMax:
+				return cty.NilVal, function.NewArgErrorf(0, "%q has %d bytes, and a recorded workload may have %d; keep the requests that stand for the others", name, len(contents), recordedMax)
+			}
+			sum := sha256.Sum256([]byte(contents))
+			return cty.StringVal(name + recordedMark + hex.EncodeToString(sum[:])), nil
+		},
+	})
+	return withHints(lang.NewScope(variableTypes(targetType(true)), map[string]function.Function{"file": read}))
+}
+
+func (p *policyParser) readSimulate(b *hclsyntax.Block) *lang.Block {
+	out := p.block(b, simulateArguments(p.workload))
+	if b.Body.Attributes["seconds"] != nil && b.Body.Attributes["minutes"] != nil {
+		p.Problem(b.DefRange(), "Two durations", "simulate takes seconds or minutes, not both.")
+	}
+	if f := out.Fields["workload"]; f != nil && !f.Fixed && callsFile(f.Expr) {
+		p.Problem(f.Range, "Not a constant", "A recorded workload is the same for every target of a policy; write another policy for the others.")
+	}
+	if attr := b.Body.Attributes["workload"]; attr != nil && !callsFile(attr.Expr) {
+		if v, ok := lang.Constant(attr.Expr); ok && v.Type() == cty.String && strings.Contains(v.AsString(), recordedMark) {
+			p.Problem(attr.Expr.Range(), "Wrong value", "A digest has no contents; want a recorded workload as in: workload = file(\"web.har\").")
+		}
+	}
+	return out
+}
+
+func callsFile(expr hclsyntax.Expression) bool {
+	found := false
+	_ = hclsyntax.VisitAll(expr, func(node hclsyntax.Node) hcl.Diagnostics {
+		call, ok := node.(*hclsyntax.FunctionCallExpr)
+		found = found || ok && call.Name == "file"
+		return nil
+	})
+	return found
+}
+
+func (d *decider) simulate() error {
+	spec := &d.decision.Simulate
+	spec.Duration, spec.Workload = api.Duration(defaultSimulation), workloadReplay
+	sets := []struct {
+		name string
+		use  func(cty.Value)
+	}{
+		{"required", func(v cty.Value) { spec.Required = v.True() }},
+		{"pairs", func(v cty.Value) { spec.Pairs = int(lang.NumberOf(v)) }},
+		{"on_inconclusive", func(v cty.Value) { spec.OnInconclusive = v.AsString() }},
+		{"pool", func(v cty.Value) { spec.Pool = v.AsString() }},
+		{"workload", func(v cty.Value) { spec.Workload, spec.Recorded, _ = strings.Cut(v.AsString(), recordedMark) }},
+	}
+	for _, s := range sets {
+		if err := d.set("simulate."+s.name, simulateBlock, s.name, s.use); err != nil {
+			return err
+		}
+	}
+	return d.simulateDuration(spec)
+}
+
+// simulateDuration takes whichever unit the most specific policy with one uses.
+func (d *decider) simulateDuration(spec *api.SimulateSpec) error {
+	for _, m := range d.matches {
+		if m.simulate == nil {
+			continue
+		}
+		f, unit := m.simulate.Fields["seconds"], time.Second
+		if f == nil {
+			f, unit = m.simulate.Fields["minutes"], time.Minute
+		}
+		if f == nil {
+			continue
+		}
+		value, err := f.Eval(d.env.full)
+		if err != nil {
+			return err
+		}
+		spec.Duration = api.Duration(lang.NumberOf(value) * float64(unit))
+		d.because("simulate.duration", m.policy, f.At, f.Name+" = "+lang.ValueText(value))
+		return nil
+	}
+	return nil
+}
