@@ -152,6 +152,9 @@ func redactApply(a api.Apply) api.Apply {
 	if a.Script != "" {
 		a.Script = redacted
 	}
+	if a.Verify != nil {
+		a.Verify = &api.Verify{Command: redacted}
+	}
 	a.Env, a.Config = maps.Clone(a.Env), maps.Clone(a.Config)
 	for key := range a.Env {
 		a.Env[key] = redacted

@@ -11,9 +11,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// fileMax is the most that is read of one file. The API takes 4 MiB for a file
-// with everything that it refers to.
-const fileMax = 4 << 20
+// fileMax is the most that is read of one file with everything that it refers to, such
+// as a policy with a recorded workload. The API takes twice as much.
+const fileMax = 6 << 20
 
 // readSource reads an HCL file under the name that was typed, so that
 // diagnostics name what the person knows. "-" is standard input.

@@ -19,7 +19,7 @@ and shows what each changes and how its fix is proven.`).prints()
 	c.run = func(_ context.Context, args []string) error {
 		patches := make([]api.Patch, len(args))
 		for i, path := range args {
-			file, err := e.readPatch(path)
+			file, err := e.readWithFiles(path)
 			if err != nil {
 				return err
 			}
@@ -92,7 +92,7 @@ func (e *env) sendPatch(
 	ctx context.Context, c *command, path string,
 	send func(*client.Client, context.Context, api.SourceFile) (api.PatchReceipt, error),
 ) (api.PatchReceipt, error) {
-	file, err := e.readPatch(path)
+	file, err := e.readWithFiles(path)
 	if err != nil {
 		return api.PatchReceipt{}, err
 	}

@@ -57,7 +57,7 @@ func (e *env) readPolicies(paths []string) ([]api.SourceFile, error) {
 	}
 	files := make([]api.SourceFile, len(paths))
 	for i, path := range paths {
-		if files[i], err = e.readSource(path); err != nil {
+		if files[i], err = e.readWithFiles(path); err != nil {
 			return nil, err
 		}
 	}
@@ -244,9 +244,9 @@ Removes a policy. Rollouts under way keep what was decided when they began.`).re
 	return c
 }
 
-// readPatch reads a patch file with the files that it refers to, which lie
+// readWithFiles reads a patch or policy file with the files that it refers to, which lie
 // beside it.
-func (e *env) readPatch(path string) (api.SourceFile, error) {
+func (e *env) readWithFiles(path string) (api.SourceFile, error) {
 	file, err := e.readSource(path)
 	if err != nil {
 		return file, err

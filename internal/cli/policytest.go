@@ -61,7 +61,7 @@ func (e *env) readTests(args []string) (tests, files []api.SourceFile, err error
 		return nil, nil, err
 	}
 	for _, path := range paths {
-		file, err := e.readSource(path)
+		file, err := e.readWithFiles(path)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -132,7 +132,7 @@ func (e *env) rehearsed(f *rehearseFlags, args []string) (*api.Patch, error) {
 	if len(args) == 0 {
 		return nil, nil //nolint:nilnil // no patch is no error here
 	}
-	file, err := e.readPatch(args[0])
+	file, err := e.readWithFiles(args[0])
 	if err != nil {
 		return nil, err
 	}

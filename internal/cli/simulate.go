@@ -24,7 +24,7 @@ was rejected, or when the simulation could not decide.
 		"The `target` to copy, as namespace/job/group. May be left out when the patch is for one target only.")
 	detach := c.flags.Bool("detach", false, "Start the simulation and do not wait for it.")
 	c.run = func(ctx context.Context, args []string) error {
-		file, err := e.readPatch(args[0])
+		file, err := e.readWithFiles(args[0])
 		if err != nil {
 			return err
 		}
