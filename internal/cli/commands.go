@@ -9,7 +9,7 @@ func commands() []func(*env) *command {
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs,
-		workloadRecord, workloadShow, workloadSend,
+		workloadSend,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
 		pluginList, pluginVerify,
@@ -56,14 +56,8 @@ Watch one until it ends:
 		{"simulation", "Read the sandbox runs", `
 A simulation tries a patch on twin VMs: one with the patch, one without. Start
 one with "oakum simulate"; a rollout whose policy asks for it starts its own.`},
-		{"workload", "Record and read what twins are sent", `
-A workload is what the twins of a simulation are sent: recorded requests and their
-mix.
-
-Record one from an access log, and look at it:
-
-    $ oakum workload record -out=web.ndjson access.log
-    $ oakum workload show web.ndjson`},
+		{"workload", "Send requests in a sandbox", `
+A workload is the requests that the twins of a simulation are sent.`},
 		{"graph", "Show which application depends on which", `
 The graph is what Oakum knows of the application: services, the edges between
 them with the evidence for each, and which targets are critical and why.`},

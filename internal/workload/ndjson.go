@@ -47,7 +47,7 @@ func Parse(name string, data []byte) (Workload, error) {
 		return Workload{}, invalid("%s: larger than %d MiB", name, FileMax>>20)
 	}
 	data = withoutBOM(data)
-	if IsHAR(data) {
+	if isHAR(data) {
 		return parseHAR(name, data)
 	}
 	w, err := parseLines(name, data)
