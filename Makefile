@@ -68,8 +68,9 @@ scale: build ## measure three servers beside a fleet in memory of 1,000 nodes an
 root:
 	@[ "$$(id -u)" = 0 ] || { echo "Nomad's clients mount folders, set limits and make network namespaces: run this as root" >&2; exit 1; }
 
-images: stack ## make the example's VM images
+images: build stack ## make the example's VM images, and the appliance in which scripts run
 	examples/images/build.sh .stack/images
+	examples/images/appliance.sh .stack/images/appliance bin/oakum
 	examples/images/debian.sh .stack/images
 
 # A program is run as itself: go run neither passes a termination on nor ends with what it runs.

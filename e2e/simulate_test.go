@@ -21,6 +21,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/internal/nomad"
 	twins "github.com/oakumhq/oakum/internal/nomad/sandbox"
 	"github.com/oakumhq/oakum/internal/simulator"
@@ -46,7 +47,10 @@ func newSandbox(t *testing.T) *sandbox {
 	must.NoError(t, err)
 	client, err := nomad.New(nomad.Config{Address: env.NomadAddr, Token: func() string { return env.NomadToken }})
 	must.NoError(t, err)
-	s := &sandbox{t: t, vendor: vendor, client: client, machines: twins.New(client), images: env.Images}
+	scripts, err := daemon.Appliance(env.Images)
+	must.NoError(t, err)
+	must.NotNil(t, scripts, must.Sprintf("%s has no appliance: make images", env.Images))
+	s := &sandbox{t: t, vendor: vendor, client: client, machines: twins.New(client, scripts), images: env.Images}
 	s.simulator = simulator.New(simulator.Options{Sandbox: s.machines, Baker: s.machines, HealthyWithin: 5 * time.Minute, Within: 30 * time.Minute})
 
 	job := machineJob("vault-door", filepath.Join(s.images, "store-1.0.qcow2"))

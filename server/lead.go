@@ -27,7 +27,7 @@ func (s *Server) lead(ctx context.Context) error {
 	if err := s.service.ShipPolicies(ctx, policies.Builtin()); err != nil {
 		return err
 	}
-	machines := sandbox.New(s.adapters.nomad)
+	machines := sandbox.New(s.adapters.nomad, s.cfg.Simulator.Appliance)
 	sim := simulator.New(simulator.Options{
 		Sandbox: machines, Baker: machines, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,

@@ -6,6 +6,7 @@ import (
 	"text/template"
 
 	"github.com/oakumhq/oakum/e2e/stack"
+	"github.com/oakumhq/oakum/internal/appliance"
 )
 
 // configuration is what a server's file is made of.
@@ -15,6 +16,8 @@ type configuration struct {
 	Name  string
 	Place Place
 	TLS   string // block
+
+	Appliance *appliance.Appliance // in which scripts run; nil: they are refused
 }
 
 // layout is the configuration of a server. A block of a system without an address is
@@ -102,13 +105,25 @@ intervals {
 {{- end}}
 }
 {{- end}}
-{{- if or .Paces.Rate .Paces.Warmup}}
+{{- if or .Paces.Rate .Paces.Warmup .Appliance}}
 simulator {
 {{- if .Paces.Rate}}
   rate   = {{.Paces.Rate}}
 {{- end}}
 {{- if .Paces.Warmup}}
   warmup = "{{.Paces.Warmup}}"
+{{- end}}
+{{- with .Appliance}}
+  appliance {
+    kernel {
+      source   = {{printf "%q" .Kernel.Source}}
+      checksum = {{printf "%q" .Kernel.Checksum}}
+    }
+    initrd {
+      source   = {{printf "%q" .Initrd.Source}}
+      checksum = {{printf "%q" .Initrd.Checksum}}
+    }
+  }
 {{- end}}
 }
 {{- end}}

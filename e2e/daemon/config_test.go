@@ -90,9 +90,25 @@ func TestConfiguration_LeavesOutWhatIsNotThere(t *testing.T) {
 		must.EqOp(t, "http://127.0.0.1:1/.well-known/keys", cfg.Auth.JWKS)
 		must.EqOp(t, usual.Intervals, cfg.Intervals)
 		must.EqOp(t, 2*time.Second, cfg.Simulator.Warmup)
+		must.Nil(t, cfg.Simulator.Appliance)
 		must.Eq(t, []string{c.Servers[0].Raft, c.Servers[1].Raft}, cfg.Server.RetryJoin)
 	}
 	must.NotEq(t, cfgs[0].Addresses.HTTP, cfgs[1].Addresses.HTTP)
+}
+
+func TestConfiguration_NamesTheApplianceBesideTheImages(t *testing.T) {
+	t.Parallel()
+	images := t.TempDir()
+	must.NoError(t, os.Mkdir(filepath.Join(images, "appliance"), 0o755))
+	for _, name := range []string{"vmlinuz", "initrd"} {
+		must.NoError(t, os.WriteFile(filepath.Join(images, "appliance", name), []byte(name), 0o600))
+	}
+	_, cfgs := read(t, stack.Env{NomadAddr: "http://127.0.0.1:4646", OIDCAudience: "oakum", Images: images}, Options{Servers: 1, Issuer: "http://127.0.0.1:1"})
+	want, err := Appliance(images)
+	must.NoError(t, err)
+	must.Eq(t, want, cfgs[0].Simulator.Appliance)
+	must.EqOp(t, filepath.Join(images, "appliance", "initrd"), want.Initrd.Source)
+	must.NotEq(t, want.Initrd.Checksum, want.Kernel.Checksum)
 }
 
 // minimal is the smallest configuration that Oakum takes.

@@ -104,7 +104,11 @@ func (c *Cluster) server(env stack.Env, i int, dir string, at Place) (*Server, e
 	if err != nil {
 		return nil, err
 	}
-	text, err := configuration{Options: o, Env: env, Name: name(i), Place: at, TLS: tls}.text()
+	scripts, err := Appliance(env.Images)
+	if err != nil {
+		return nil, err
+	}
+	text, err := configuration{Options: o, Env: env, Name: name(i), Place: at, TLS: tls, Appliance: scripts}.text()
 	if err != nil {
 		return nil, err
 	}

@@ -21,9 +21,13 @@ type relay struct {
 	bytes, requests atomic.Int64 // answered
 	server          *http.Server
 
-	mu      sync.Mutex
-	written chan struct{} // closed at the next change that is asked for
+	mu       sync.Mutex
+	written  chan struct{}   // closed at the next change that is asked for
+	services map[string]bool // of Consul's catalog that were read, by path
 }
+
+// oneService begins the path of one service of Consul's catalog.
+const oneService = "/v1/catalog/service/"
 
 // newRelay listens on a free port of this machine and passes everything on.
 func newRelay(ctx context.Context, to string) (*relay, error) {
@@ -35,11 +39,16 @@ func newRelay(ctx context.Context, to string) (*relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("relay to %s: %w", to, err)
 	}
-	r := &relay{URL: "http://" + listener.Addr().String(), written: make(chan struct{})}
+	r := &relay{URL: "http://" + listener.Addr().String(), written: make(chan struct{}), services: make(map[string]bool)}
 	pass := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) { p.SetURL(target) },
 		ModifyResponse: func(res *http.Response) error {
 			r.requests.Add(1)
+			if path := res.Request.URL.Path; res.StatusCode == http.StatusOK && strings.HasPrefix(path, oneService) {
+				r.mu.Lock()
+				r.services[path] = true
+				r.mu.Unlock()
+			}
 			res.Body = &counted{ReadCloser: res.Body, bytes: &r.bytes}
 			return nil
 		},
@@ -68,6 +77,13 @@ func (r *relay) nextEffect() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.written
+}
+
+// servicesRead is how many services of Consul's catalog were read at least once.
+func (r *relay) servicesRead() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.services)
 }
 
 // Close ends the relay.

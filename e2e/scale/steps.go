@@ -59,6 +59,25 @@ func (r *rig) graph(ctx context.Context) error {
 	}
 	r.seconds("until the graph stands", time.Since(began), 0)
 	r.add("graph", last)
+	if err := r.catalog(ctx); err != nil {
+		return err
+	}
+	r.seconds("until every service of Consul was read", time.Since(began), 0)
+	return nil
+}
+
+// catalog waits until every service and every proxy of Consul's catalog was read.
+// The graph may stand before that: what jobs declare makes the same edges, and the
+// leader reads Consul's services one by one.
+func (r *rig) catalog(ctx context.Context) error {
+	var read int
+	err := wait.Until(ctx, patience, func() bool {
+		read = r.consul.servicesRead()
+		return read >= 2*r.services
+	})
+	if err != nil {
+		return fmt.Errorf("wait until every service of Consul was read: %w (%d of %d)", err, read, 2*r.services)
+	}
 	return nil
 }
 

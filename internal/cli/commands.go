@@ -9,10 +9,10 @@ func commands() []func(*env) *command {
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs,
-		workloadSend,
+		workloadRecord, workloadShow, workloadSend,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
-		pluginList, pluginVerify,
+		pluginList, pluginVerify, applianceBuild,
 		raftPeers, raftRemove, raftTransfer, raftLeave,
 		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, monitorCommand,
 		snapshotSave, snapshotRestore, snapshotInspect, operatorState, operatorDebug,
@@ -56,8 +56,14 @@ Watch one until it ends:
 		{"simulation", "Read the sandbox runs", `
 A simulation tries a patch on twin VMs: one with the patch, one without. Start
 one with "oakum simulate"; a rollout whose policy asks for it starts its own.`},
-		{"workload", "Send requests in a sandbox", `
-A workload is the requests that the twins of a simulation are sent.`},
+		{"workload", "Record and read what twins are sent", `
+A workload is what the twins of a simulation are sent: recorded requests and their
+mix.
+
+Record one from an access log, and look at it:
+
+    $ oakum workload record -out=web.ndjson access.log
+    $ oakum workload show web.ndjson`},
 		{"graph", "Show which application depends on which", `
 The graph is what Oakum knows of the application: services, the edges between
 them with the evidence for each, and which targets are critical and why.`},
@@ -67,6 +73,9 @@ and from Nomad.`},
 		{"plugin", "List and check strategy plugins", `
 Strategies are plugins: they propose the stages of a rollout. Two are built in,
 phased and blue_green.`},
+		{"appliance", "Make the machine in which scripts run", `
+A patch's scripts run in a machine of their own, the appliance, and never on a
+Nomad client itself.`},
 		{"operator", "Run the Oakum cluster itself", `
 Commands for whoever runs the Oakum servers: the Raft cluster, snapshots and
 what to send along with a bug report.`},

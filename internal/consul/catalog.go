@@ -3,6 +3,7 @@ package consul
 import (
 	"cmp"
 	"context"
+	"iter"
 	"maps"
 	"net/url"
 	"slices"
@@ -48,8 +49,21 @@ type upstream struct {
 // catalog holds all registrations that were read. It never changes after it was
 // made.
 type catalog struct {
-	registrations []registration // sorted by service, ID, node
-	partial       string         // what the token hides, or ""
+	services [][]registration // by name of the service; those of one by ID and node
+	partial  string           // what the token hides, or ""
+}
+
+// all walks the registrations, sorted by service, ID and node.
+func (c *catalog) all() iter.Seq[*registration] {
+	return func(yield func(*registration) bool) {
+		for _, list := range c.services {
+			for i := range list {
+				if !yield(&list[i]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // scanned is one service as it was read last.
@@ -128,7 +142,7 @@ func (c *Client) scan(ctx context.Context, names []string, index uint64) error {
 			if err != nil {
 				return explain("read service "+name, err)
 			}
-			found := scanned{index: index, partial: filtered("instances", meta)}
+			found := scanned{index: index, list: make([]registration, 0, len(rows)), partial: filtered("instances", meta)}
 			for _, s := range rows {
 				found.list = append(found.list, register(s))
 			}
@@ -152,14 +166,14 @@ func (c *Client) scan(ctx context.Context, names []string, index uint64) error {
 
 // gather makes a catalog of the services that exist, and drops the others.
 func (c *Client) gather(names map[string][]string) *catalog {
-	out := &catalog{}
+	out := &catalog{services: make([][]registration, 0, len(names))}
 	maps.DeleteFunc(c.scanned, func(name string, _ scanned) bool {
 		_, exists := names[name]
 		return !exists
 	})
 	for _, name := range slices.Sorted(maps.Keys(c.scanned)) {
 		found := c.scanned[name]
-		out.registrations = append(out.registrations, found.list...)
+		out.services = append(out.services, found.list) // a scan replaces a list and never changes one
 		if found.partial != "" {
 			out.partial = found.partial
 		}

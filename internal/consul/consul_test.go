@@ -30,6 +30,7 @@ type agent struct {
 	contact  string // milliseconds since the server heard of its leader
 	filtered bool
 	calls    map[string]int
+	filter   map[string]string // of the last question, by path
 	status   int
 }
 
@@ -38,6 +39,7 @@ func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.calls[r.URL.Path]++
+	a.filter[r.URL.Path] = r.URL.Query().Get("filter")
 	if r.Header.Get("X-Consul-Token") != "secret" {
 		http.Error(w, "Permission denied", http.StatusForbidden)
 		return
@@ -72,7 +74,7 @@ func (a *agent) asked(path string) int {
 
 func (a *agent) client(t *testing.T, token string) *consul.Client {
 	t.Helper()
-	a.calls = make(map[string]int)
+	a.calls, a.filter = make(map[string]int), make(map[string]string)
 	if a.index == "" {
 		a.index = "7"
 	}
@@ -165,6 +167,7 @@ func TestMesh_ReadsUpstreamsAndServices(t *testing.T) {
 		{From: "a", To: "b"}: {"upstream of its proxies"}, {From: "a", To: "x@elsewhere"}: {"upstream of its proxies"}}, m.Declared)
 	must.Eq(t, []api.Service{{Name: "a", Instances: 2, Healthy: 1, Nodes: []string{"n1", "n2"}}, {Name: "b", Instances: 1, Nodes: []string{"n3"}}}, m.Services)
 	must.Eq(t, 1, a.calls["/v1/catalog/service/a"], must.Sprint("the same index is scanned once"))
+	must.Eq(t, `Status != "passing"`, a.filter["/v1/health/state/any"], must.Sprint("checks that pass are most of them, and not asked for"))
 
 	a.mu.Lock()
 	a.index = "8"

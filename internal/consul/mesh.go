@@ -35,7 +35,7 @@ func (c *Client) Mesh(ctx context.Context) (m graph.Mesh, partial string, err er
 		Behind: make(map[string]string), Addresses: make(map[string]string)}
 	queries, hidden := c.preparedQueries(ctx, scanned)
 	partial = join(partial, hidden)
-	for _, r := range scanned.registrations {
+	for r := range scanned.all() {
 		for _, u := range r.upstreams {
 			to := u.service
 			if u.query {
@@ -66,7 +66,7 @@ func (c *Client) Mesh(ctx context.Context) (m graph.Mesh, partial string, err er
 	if m.Transparent, err = c.transparent(ctx, scanned); err != nil {
 		return m, "", err
 	}
-	if m.Services, hidden, err = c.Services(ctx); err != nil {
+	if m.Services, hidden, err = c.services(ctx, scanned); err != nil {
 		return m, "", err
 	}
 	return m, join(partial, hidden), nil
@@ -94,9 +94,10 @@ func join(a, b string) string {
 // they can't be read, the upstreams that name one stay unknown, and the text says
 // so.
 func (c *Client) preparedQueries(ctx context.Context, scanned *catalog) (map[string]string, string) {
-	wanted := slices.ContainsFunc(scanned.registrations, func(r registration) bool {
-		return slices.ContainsFunc(r.upstreams, func(u upstream) bool { return u.query })
-	})
+	wanted := false
+	for r := range scanned.all() {
+		wanted = wanted || slices.ContainsFunc(r.upstreams, func(u upstream) bool { return u.query })
+	}
 	if !wanted {
 		return nil, ""
 	}
@@ -117,7 +118,7 @@ func (c *Client) preparedQueries(ctx context.Context, scanned *catalog) (map[str
 func (c *Client) gateways(ctx context.Context, scanned *catalog, led routes, m *graph.Mesh) (partial string, err error) {
 	kinds := make(map[string]consulapi.ServiceKind)
 	var names []string
-	for _, r := range scanned.registrations {
+	for r := range scanned.all() {
 		if gateway(r.kind) && kinds[r.service] == "" {
 			kinds[r.service] = r.kind
 			names = append(names, r.service)

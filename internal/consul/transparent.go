@@ -35,7 +35,7 @@ func (c *Client) transparent(ctx context.Context, scanned *catalog) ([]string, e
 		}
 	}
 	found := make(map[string]bool)
-	for _, r := range scanned.registrations {
+	for r := range scanned.all() {
 		mode := r.mode
 		for _, name := range [...]string{r.proxyFor, anyService} {
 			if mode == consulapi.ProxyModeDefault {

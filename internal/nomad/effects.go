@@ -31,7 +31,11 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(bareView(job))
+	bare, err := bareCopy(job)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(bare)
 	if err != nil {
 		return nil, fmt.Errorf("encode job %s: %w", ref.Job, err)
 	}

@@ -31,14 +31,16 @@ func imageOf(t api.Target, task string) string {
 // image. In the request it replaces the scripts by that image. When a script
 // fails, fault says why the patch is to blame.
 func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (baked twin.Image, fault string, err error) {
-	image, scripts := "", ""
+	image, steps := "", []twin.Step{}
 	rest := make([]api.Apply, 0, len(r.Apply))
 	for _, a := range r.Apply {
 		switch {
 		case a.Task == task && a.Kind == api.ApplyScript:
-			// Each script runs in a subshell. The first one that fails ends the
-			// whole.
-			scripts += fmt.Sprintf("(\n%s\n) || exit\n", a.Script)
+			step := twin.Step{Script: a.Script, Payloads: a.Payloads}
+			if a.Verify != nil {
+				step.Verify = []api.Verify{*a.Verify}
+			}
+			steps = append(steps, step)
 		case a.Task == task && a.Kind == api.ApplyImage:
 			image = a.Image
 			rest = append(rest, a)
@@ -46,7 +48,7 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 			rest = append(rest, a)
 		}
 	}
-	if scripts == "" {
+	if len(steps) == 0 {
 		return twin.Image{}, "", nil
 	}
 	image = cmp.Or(image, imageOf(r.Target, task))
@@ -59,11 +61,11 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	}
 	s.progress(ctx, *r, api.SimulationProgress{Phase: api.PhaseBake})
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
-		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Image: image, Script: scripts,
+		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Image: image, Steps: steps,
 		Result: twin.BakedPath(image, run),
 	})
 	if api.IsCode(err, api.CodeConflict) {
-		return twin.Image{}, fmt.Sprintf("the patch's script fails in a copy of the machine: %s", api.AsError(err).Message), nil
+		return twin.Image{}, fmt.Sprintf("the patch fails in a copy of the machine: %s", api.AsError(err).Message), nil
 	}
 	if err != nil {
 		return twin.Image{}, "", wrap(err, "run the patch's script")

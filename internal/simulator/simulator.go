@@ -241,7 +241,7 @@ func (s *Simulator) machineTask(r Request) (string, error) {
 	for _, a := range r.Apply {
 		switch {
 		case a.Kind == api.ApplyScript && s.o.Baker == nil:
-			return "", api.Errorf(api.CodeInvalid, "task %q: scripts can't be run in images here", a.Task)
+			return "", api.Errorf(api.CodeInvalid, "task %q: a script runs in an appliance, and this server has none (simulator.appliance)", a.Task)
 		case !slices.ContainsFunc(r.Target.Tasks, func(t api.Task) bool { return t.Name == a.Task }):
 			return "", api.Errorf(api.CodeInvalid, "target %s has no task %q", r.Target, a.Task)
 		case !slices.ContainsFunc(r.Target.Tasks, func(t api.Task) bool { return t.Name == a.Task && t.Driver == "qemu" }):

@@ -208,7 +208,7 @@ func TestRun_RefusesWhatItCantTry(t *testing.T) {
 		"no machine": {func(r *simulator.Request) { r.Apply[0].Task = "proxy" }, "the patch changes no virtual machine of default/store/store"},
 		"no task":    {func(r *simulator.Request) { r.Apply[0].Task = "web" }, `target default/store/store has no task "web"`},
 		"no KPI":     {func(r *simulator.Request) { r.Judge.KPIs = r.Judge.KPIs[3:4] }, "no KPI that a sandbox can measure"},
-		"script":     {func(r *simulator.Request) { r.Apply[0].Kind = api.ApplyScript }, "scripts can't be run in images here"},
+		"script":     {func(r *simulator.Request) { r.Apply[0].Kind = api.ApplyScript }, "a script runs in an appliance, and this server has none (simulator.appliance)"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -332,7 +332,7 @@ func TestTry_ScriptsBecomeTheImageThatWasTried(t *testing.T) {
 	}{
 		"good":         {func(*model, *oven) {}, "", false},
 		"bad":          {func(m *model, _ *oven) { m.patched.errors = 0.5 }, "error_rate of the patched twin", true},
-		"script fails": {func(_ *model, o *oven) { o.err = api.Errorf(api.CodeConflict, "apt-get: not found") }, "the patch's script fails in a copy of the machine: apt-get: not found", false},
+		"script fails": {func(_ *model, o *oven) { o.err = api.Errorf(api.CodeConflict, "apt-get: not found") }, "the patch fails in a copy of the machine: apt-get: not found", false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -353,7 +353,7 @@ func TestTry_ScriptsBecomeTheImageThatWasTried(t *testing.T) {
 				must.Eq(t, c.negative != "", impact.Negative)
 				must.Eq(t, c.discarded, len(o.discarded) > 0)
 				must.Eq(t, "/images/store-1.1.qcow2", o.spec.Image)
-				must.Eq(t, "(\necho one\n) || exit\n(\necho two\n) || exit\n", o.spec.Script)
+				must.Eq(t, []twin.Step{{Script: "echo one"}, {Script: "echo two"}}, o.spec.Steps)
 				if !impact.Negative {
 					must.RegexMatch(t, regexp.MustCompile(`^/images/store-1\.1\+[0-9a-f]{8}\.qcow2$`), o.spec.Result)
 					baked := []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: o.spec.Result, Digest: "abc"}, proxy}

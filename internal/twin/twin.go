@@ -130,17 +130,28 @@ type Blocks struct {
 	Bytes      uint64        // read and written
 }
 
-// BakeSpec asks for a copy of a machine's image in which a script has run.
+// BakeSpec asks for a copy of a machine's image in which a patch's scripts have run.
 type BakeSpec struct {
 	Job    string // ID of the job that does it
 	Target api.TargetRef
 	Task   string
 	Node   string // ID of the node to work on
+	Pool   string // node pool of that node; empty for the one of the target's job
 	Image  string // the one to copy; a plain path
-	Script string // run by /bin/sh of the image, in its root, without a network
+	Steps  []Step // run one after the other; the first one that fails ends the whole
+	// Packages are names of packages whose versions are read from the image, before
+	// and after the patch.
+	Packages []string
 	// Result is the path of the image that is made. While it is being made, it may stand
 	// beside that path with the suffix PartSuffix.
 	Result string
+}
+
+// Step is one script of a patch. All scripts run before the first Verify does.
+type Step struct {
+	Script   string // any bytes; run by /bin/sh of the image, in its root, without a network
+	Payloads []api.Payload
+	Verify   []api.Verify
 }
 
 // PartSuffix ends the path of an image that is not whole yet.
@@ -162,4 +173,9 @@ type Image struct {
 	Path   string // the BakeSpec's Result
 	Digest string // hex SHA-256
 	Node   string // ID of the node that made it
+
+	Before map[string]string // versions of BakeSpec.Packages before the patch; only what was installed
+	After  map[string]string // the same after the patch
+	Kernel string            // version of the newest kernel in /boot; empty when there is none
+	Proofs []api.Proof       // of every Verify, in their order
 }

@@ -38,9 +38,10 @@ type harBody struct {
 	Encoding string    `json:"encoding"` // "base64" where Text is no text
 }
 
-// isHAR reports whether a file is one JSON object with a log.
-func isHAR(data []byte) bool {
-	d := json.NewDecoder(bytes.NewReader(data))
+// IsHAR reports whether what a file begins with is that of a HAR file: a JSON object
+// whose first field is a log.
+func IsHAR(begin []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(withoutBOM(begin)))
 	if begin, err := d.Token(); err != nil || begin != json.Delim('{') {
 		return false
 	}

@@ -47,7 +47,7 @@ func Parse(name string, data []byte) (Workload, error) {
 		return Workload{}, invalid("%s: larger than %d MiB", name, FileMax>>20)
 	}
 	data = withoutBOM(data)
-	if isHAR(data) {
+	if IsHAR(data) {
 		return parseHAR(name, data)
 	}
 	w, err := parseLines(name, data)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 
@@ -76,6 +77,20 @@ func TestParse_SaysWhatIsWrongAndWhere(t *testing.T) {
 		_, err := workload.Parse("w", []byte(text))
 		must.ErrorContains(t, err, want, must.Sprintf("%.80s", text))
 		must.StrHasPrefix(t, want[:2], err.Error())
+	}
+}
+
+// TestParse_ReadsTheExamplesOfThePage reads every block of JSON there.
+func TestParse_ReadsTheExamplesOfThePage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/reference/workload.md")
+	must.NoError(t, err)
+	blocks := strings.Split(string(page), "```json\n")[1:]
+	must.Len(t, 2, blocks)
+	for _, block := range blocks {
+		text, _, _ := strings.Cut(block, "```")
+		w, err := workload.Parse("page", []byte(text))
+		must.NoError(t, err)
+		must.Eq(t, strings.Count(text, `"kind":"tcp"`) > 0, w.Requests[0].Kind == workload.TCP)
 	}
 }
 

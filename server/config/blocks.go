@@ -146,10 +146,11 @@ type intervalsBlock struct {
 }
 
 type simulatorBlock struct {
-	Rate        *hcl.Attribute `hcl:"rate,optional"`
-	Warmup      *hcl.Attribute `hcl:"warmup,optional"`
-	BootTimeout *hcl.Attribute `hcl:"boot_timeout,optional"`
-	Timeout     *hcl.Attribute `hcl:"timeout,optional"`
+	Rate        *hcl.Attribute  `hcl:"rate,optional"`
+	Warmup      *hcl.Attribute  `hcl:"warmup,optional"`
+	BootTimeout *hcl.Attribute  `hcl:"boot_timeout,optional"`
+	Timeout     *hcl.Attribute  `hcl:"timeout,optional"`
+	Appliance   *applianceBlock `hcl:"appliance,block"`
 }
 
 type telemetryBlock struct {
@@ -218,6 +219,7 @@ func (l *loader) root(f *fileBlock) {
 		l.duration(b.Warmup, &c.Simulator.Warmup)
 		l.duration(b.BootTimeout, &c.Simulator.BootTimeout)
 		l.duration(b.Timeout, &c.Simulator.Timeout)
+		block(l, "appliance", b.Appliance, l.appliance)
 	})
 	block(l, "telemetry", f.Telemetry, func(b *telemetryBlock) { l.flag(b.OpenMetrics, &c.Telemetry.OpenMetrics) })
 	block(l, "log", f.Log, func(b *logBlock) {

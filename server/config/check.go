@@ -208,6 +208,7 @@ func (l *loader) checkPaces() {
 		l.problem("simulator.rate", "want more than 0 requests per second, have %g", s.Rate)
 	}
 	l.checkMapper()
+	l.checkAppliance()
 }
 
 // hostPort refuses what can't be listened at or dialled.

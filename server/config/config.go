@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/appliance"
 	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/mapper"
@@ -185,10 +186,11 @@ type Intervals struct {
 
 // Simulator tunes the sandbox.
 type Simulator struct {
-	Rate        float64       // the most requests per second to each twin
-	Warmup      time.Duration // of both twins at most, before anything counts
-	BootTimeout time.Duration // for both twins to become healthy
-	Timeout     time.Duration // of a whole simulation
+	Rate        float64              // the most requests per second to each twin
+	Warmup      time.Duration        // of both twins at most, before anything counts
+	BootTimeout time.Duration        // for both twins to become healthy
+	Timeout     time.Duration        // of a whole simulation
+	Appliance   *appliance.Appliance // in which scripts run; nil: patches with scripts are refused
 }
 
 // Telemetry says who may read the agent's own metrics.

@@ -10,11 +10,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	consulapi "github.com/hashicorp/consul/api"
+	"github.com/hashicorp/go-bexpr"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/e2e/fleet/door"
@@ -96,6 +99,9 @@ func (c *Door) read(do look, tables ...fleet.Table) http.HandlerFunc {
 			ask.hidden[name] = true
 		}
 		body, index, err := c.block(ask, do, tables)
+		if err == nil {
+			body, err = filtered(body, r.URL.Query().Get("filter"))
+		}
 		if err != nil {
 			refuse(w, err)
 			return
@@ -141,6 +147,19 @@ func (c *Door) block(ask *asked, do look, tables []fleet.Table) (body any, index
 		}
 		_ = c.model.Wait(ctx, seen) // when the time is up the answer is what there is
 	}
+}
+
+// filtered is the part of a list that a filter selects.
+func filtered(body any, filter string) (any, error) {
+	if filter == "" || reflect.TypeOf(body).Kind() != reflect.Slice {
+		return body, nil
+	}
+	f, err := bexpr.CreateFilter(filter)
+	if err != nil {
+		text := strings.TrimPrefix(err.Error(), "failed to create boolean expression evaluator: ")
+		return nil, api.Errorf(api.CodeInternal, "Failed to create boolean expression evaluator: %s", text)
+	}
+	return f.Execute(body)
 }
 
 // number reads an index; none is 0.

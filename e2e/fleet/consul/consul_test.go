@@ -84,6 +84,29 @@ func TestConsulTellsOfTheMesh(t *testing.T) {
 	must.False(t, slices.ContainsFunc(got.Services, func(s api.Service) bool { return s.Name == "store" }))
 }
 
+func TestDoor_FiltersLists(t *testing.T) {
+	t.Parallel()
+	_, _, s, cl := consulOf(t, fixture.Shop(t))
+	theirs := vendor(t, s)
+	must.NoError(t, theirs.Agent().ServiceRegister(&consulapi.AgentServiceRegistration{
+		Name: "new", ID: "new-1", Check: &consulapi.AgentServiceCheck{TTL: "1h"}, // which begins as critical
+	}))
+	all, _, err := theirs.Health().State(consulapi.HealthAny, nil)
+	must.NoError(t, err)
+	must.Greater(t, 1, len(all))
+	some, _, err := theirs.Health().State(consulapi.HealthAny, &consulapi.QueryOptions{Filter: `Status != "passing"`})
+	must.NoError(t, err)
+	must.Len(t, 1, some)
+	must.Eq(t, "new-1", some[0].ServiceID)
+	list, _, err := cl.Services(t.Context())
+	must.NoError(t, err)
+	at := slices.IndexFunc(list, func(s api.Service) bool { return s.Name == "new" })
+	must.Eq(t, 1, list[at].Instances)
+	must.Eq(t, 0, list[at].Healthy)
+	_, _, err = theirs.Health().State(consulapi.HealthAny, &consulapi.QueryOptions{Filter: "Status !="})
+	must.ErrorContains(t, err, "500 (Failed to create boolean expression evaluator: ")
+}
+
 func TestConsulKeepsIntentions(t *testing.T) {
 	t.Parallel()
 	_, c, s, cl := consulOf(t, fixture.Shop(t))

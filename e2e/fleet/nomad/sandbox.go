@@ -33,13 +33,10 @@ const (
 	// uptime is how long the model's nodes had been up when the model began.
 	uptime = time.Hour
 
-	// What internal/nomad calls the tasks of a twin, and where it names the image
-	// to the one that makes the disk, or that works on images.
+	// What internal/nomad calls the task that makes a twin's disk, and where it names
+	// the image to it.
 	prepareTask  = "oakum-prepare"
 	prepareImage = 4
-	bakeTask     = "oakum-bake"
-	bakeImage    = 3
-	bakeResult   = 5
 )
 
 // Work is what a twin does: that of the service that it is a twin of, and what
@@ -251,11 +248,10 @@ func (s *Sandbox) files(a *fleet.Alloc, now time.Time) Files {
 		switch {
 		case t.Name == prepareTask && len(args) > prepareImage && args[prepareImage] != "":
 			out["alloc/data/oakum-twin.sha256"] = s.digest(fmt.Sprint(args[prepareImage]))
-		case t.Name == bakeTask && len(args) > bakeResult:
-			image := fmt.Sprint(args[bakeImage])
-			digest := s.digest(image + "\x00" + t.Env["SCRIPT"])
-			s.baked[fmt.Sprint(args[bakeResult])] = digest
-			out[bakeTask+".stdout"] = digest + "\n"
+		case t.Name == bakeTask:
+			if report := s.bake(a, t); report != "" {
+				out[bakeReport] = report
+			}
 		}
 	}
 	if t := s.servers[a.ID]; t != nil && a.Client == fleet.ClientRunning {

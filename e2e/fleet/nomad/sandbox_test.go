@@ -3,6 +3,7 @@ package nomad_test
 import (
 	"context"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/e2e/fleet/door"
 	served "github.com/oakumhq/oakum/e2e/fleet/nomad"
+	"github.com/oakumhq/oakum/internal/appliance"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 	"github.com/oakumhq/oakum/internal/nomad"
@@ -36,7 +38,7 @@ func TestSandbox(t *testing.T) {
 		"an image whose requests fail":    {api.Apply{Kind: api.ApplyImage, Image: "/images/failing.qcow2"}, true, "error_rate"},
 		"an image that does not boot":     {api.Apply{Kind: api.ApplyImage, Image: "/images/dead.qcow2"}, true, "does not serve"},
 		"an image that crashes":           {api.Apply{Kind: api.ApplyImage, Image: "/images/crashing.qcow2"}, true, "died"},
-		"a script that is baked into one": {api.Apply{Kind: api.ApplyScript, Script: "touch /patched"}, false, "nothing got worse"},
+		"a script that is baked into one": {api.Apply{Kind: api.ApplyScript, Script: "touch /patched", Verify: &api.Verify{Command: "test -e /patched"}}, false, "nothing got worse"},
 	} {
 		group.Go(func() {
 			t.Run(name, func(t *testing.T) {
@@ -44,7 +46,8 @@ func TestSandbox(t *testing.T) {
 				target, err := client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "store", Group: "store"})
 				must.NoError(t, err)
 				c.apply.Task = "vm"
-				twins := sandbox.New(client)
+				file := appliance.File{Source: "/opt/oakum/file", Checksum: "sha256:" + strings.Repeat("0a", 32)}
+				twins := sandbox.New(client, &appliance.Appliance{Kernel: file, Initrd: file, Memory: 256, Within: time.Minute})
 				s := simulator.New(simulator.Options{Sandbox: twins, Baker: twins, Look: time.Second, Warmup: 2 * time.Second})
 				impact, apply, err := s.Try(t.Context(), simulator.Request{
 					ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(8 * time.Second)},

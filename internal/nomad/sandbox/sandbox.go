@@ -15,6 +15,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/appliance"
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/twin"
 )
@@ -25,12 +26,16 @@ const goneInterval = 250 * time.Millisecond
 
 // Sandbox runs the jobs of simulations. It is safe for concurrent use.
 type Sandbox struct {
-	nomad *nomad.Client
-	api   *nomadapi.Client
+	nomad     *nomad.Client
+	api       *nomadapi.Client
+	appliance *appliance.Appliance // nil: scripts are refused
 }
 
-// New returns a sandbox on the Nomad region of a client.
-func New(client *nomad.Client) *Sandbox { return &Sandbox{nomad: client, api: client.API()} }
+// New returns a sandbox on the Nomad region of a client. Scripts run in the appliance;
+// without one, the sandbox refuses them.
+func New(client *nomad.Client, a *appliance.Appliance) *Sandbox {
+	return &Sandbox{nomad: client, api: client.API(), appliance: a}
+}
 
 // StartTwin registers a twin's job. It returns an error if a job of this ID
 // exists, if the target has changed since the request, or if the machine can't be

@@ -37,7 +37,7 @@ func TestTwinDigest(t *testing.T) {
 			t.Cleanup(s.Close)
 			client, err := nomad.New(nomad.Config{Address: s.URL})
 			must.NoError(t, err)
-			must.Eq(t, c.want, New(client).twinDigest(t.Context(), twin.Machine{Image: c.image}, &nomadapi.Allocation{ID: "a-1"}))
+			must.Eq(t, c.want, New(client, nil).twinDigest(t.Context(), twin.Machine{Image: c.image}, &nomadapi.Allocation{ID: "a-1"}))
 		})
 	}
 }

@@ -1,0 +1,208 @@
+# Runs a patch in a copy of an image, inside the appliance, and stores the result
+# beside the image. This is the part on the Nomad client.
+# It parses nothing of the image but the header of a qcow2. ENVIRONMENT:
+#
+#   OAKUM_IMAGE, OAKUM_RESULT          the image, and the path of the result
+#   OAKUM_KERNEL, OAKUM_KERNEL_SHA256  the appliance's kernel, and
+#   OAKUM_INITRD, OAKUM_INITRD_SHA256  its initramfs
+#   OAKUM_MEMORY                       of the machine, MiB
+#   OAKUM_ACCELERATOR                  of QEMU: kvm or tcg
+#   OAKUM_TIMEOUT                      of its boot, and then of its work, in seconds
+#   OAKUM_PATCH, OAKUM_PATCH_SHA256    folder of the patch's disk, as init.sh wants
+#                                      it, and a tar of what is to be put there, in
+#                                      base64
+#   OAKUM_WORK                         folder for the machine's disks
+#   OAKUM_REPORT                       gets what the machine reports
+#
+# The machine's console is the standard output. The standard error has what is wrong
+# here. The digest of the result is the last line of the report.
+# Exit codes, which package sandbox reads:
+proved_not=80 # the report says why
+timeout=81    # the report says what ran
+no_room=82    # on this node
+bad_image=83
+bad_appliance=84
+no_machine=85 # QEMU, or a program that is needed
+refused=86    # the image may not be read
+
+set -eu
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+
+fail() {
+	code=$1
+	shift
+	echo "$*" >&2
+	exit "$code"
+}
+
+# The floor of free space in MiB that stays for the node's own use.
+floor=128
+
+free() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
+
+# field prints bytes of a file in hexadecimal. Arguments: file, offset, bytes.
+field() { od -An -v -t x1 -j "$2" -N "$3" "$1" | tr -d ' \n'; }
+
+# format prints qcow2 or raw. A name that says raw is believed.
+format() {
+	case $1 in *.raw) echo raw && return ;; esac
+	if [ "$(field "$1" 0 4)" = 514649fb ]; then echo qcow2; else echo raw; fi
+}
+
+# check_image refuses an image that leads to files outside of its folder: QEMU
+# opens a backing file and an external data file by itself. It adds up the size of
+# the chain in $size, in MiB.
+check_image() {
+	at=$1 depth=0
+	while :; do
+		[ -f "$at" ] && [ -r "$at" ] || fail $bad_image "image $at: no such file on this node"
+		size=$((size + $(du -k --apparent-size "$at" | cut -f1) / 1024 + 1))
+		[ "$(format "$at")" = qcow2 ] || return 0
+		version=$(field "$at" 4 4)
+		case $version in 00000002 | 00000003) ;; *) fail $bad_image "image $at: qcow2 version $version is unknown" ;; esac
+		if [ "$version" = 00000003 ] && [ $((0x$(field "$at" 79 1) & 4)) != 0 ]; then
+			fail $refused "image $at: its data is in another file"
+		fi
+		offset=$(field "$at" 8 8) length=$((0x$(field "$at" 16 4)))
+		[ "$offset" != 0000000000000000 ] || return 0
+		[ "$length" -le 1023 ] || fail $bad_image "image $at: the name of its backing file has $length bytes"
+		name=$(dd if="$at" bs=1 skip=$((0x$offset)) count="$length" 2>/dev/null | tr -d '\0')
+		case $name in *[!A-Za-z0-9._/+,=@~-]* | '') fail $refused "image $at: its backing file has a name that is no plain path" ;; esac
+		case $name in /*) next=$name ;; *) next=$(dirname "$at")/$name ;; esac
+		[ "$(dirname "$(readlink -m "$next")")" = "$folder" ] || fail $refused "image $at: its backing file $name is outside of $folder"
+		qemu-img info -U -f qcow2 "$at" 2>/dev/null | grep -qxE 'backing file format: (qcow2|raw)' ||
+			fail $refused "image $at: it does not declare the format of its backing file as qcow2 or raw"
+		at=$(readlink -m "$next") depth=$((depth + 1))
+		[ $depth -lt 8 ] || fail $refused "image $OAKUM_IMAGE: more than 8 backing files"
+	done
+}
+
+check_appliance() {
+	for part in "$OAKUM_KERNEL $OAKUM_KERNEL_SHA256" "$OAKUM_INITRD $OAKUM_INITRD_SHA256"; do
+		file=${part% *} want=${part##* }
+		[ -f "$file" ] || fail $bad_appliance "appliance: this node has no $file"
+		have=$(sha256sum "$file" | cut -c1-64)
+		[ "$have" = "$want" ] || fail $bad_appliance "appliance: $file has the checksum $have, not $want"
+	done
+}
+
+# make_patch makes the disk of the patch from the files that were sent and fetched,
+# and from nothing else.
+make_patch() {
+	have=$(sha256sum "$OAKUM_PATCH.tar.b64" | cut -c1-64)
+	[ "$have" = "$OAKUM_PATCH_SHA256" ] || fail $no_machine "the patch did not arrive as it was sent: it has the checksum $have, not $OAKUM_PATCH_SHA256"
+	mkdir -p "$OAKUM_PATCH"
+	base64 -d "$OAKUM_PATCH.tar.b64" | tar -x -C "$OAKUM_PATCH" || fail $no_room "the patch can't be unpacked"
+	chmod -R a+rX "$OAKUM_PATCH"
+	disk=$(($(du -sk --apparent-size "$OAKUM_PATCH" | cut -f1) * 5 / 4096 + 8))
+	room "$OAKUM_WORK" $disk
+	mke2fs -q -t ext4 -O ^has_journal -m 0 -E root_owner=0:0 -d "$OAKUM_PATCH" "$OAKUM_WORK/patch.raw" ${disk}M >/dev/null ||
+		fail $no_room "the patch's disk can't be made"
+}
+
+# room fails when a folder has less free space than is needed. Arguments: folder, MiB.
+room() {
+	have=$(free "$1")
+	[ "$have" -ge $(($2 + floor)) ] || fail $no_room "the disk of $1 has $have MiB free, and $(($2 + floor)) MiB are needed"
+}
+
+# guard ends the machine at its deadline, and before it fills the node's disk. The
+# boot has a time of its own, so that a slow node takes none from the patch.
+guard() {
+	read -r now _ </proc/uptime
+	end=$((${now%.*} + OAKUM_TIMEOUT)) works=
+	while kill -0 "$1" 2>/dev/null; do
+		read -r now _ </proc/uptime
+		if [ -z "$works" ] && grep -q '^script' "$OAKUM_REPORT"; then
+			end=$((${now%.*} + OAKUM_TIMEOUT)) works=yes
+		fi
+		if [ "${now%.*}" -ge $end ]; then
+			echo $timeout >"$OAKUM_WORK/ended"; kill -9 "$1"
+		elif [ "$(free "$OAKUM_WORK")" -lt $((floor / 2)) ]; then
+			echo $no_room >"$OAKUM_WORK/ended"; kill -9 "$1"
+		fi
+		sleep 1
+	done
+}
+
+# run_machine runs the appliance until it switches itself off. The report is cut
+# where the machine says too much.
+run_machine() {
+	mkfifo "$OAKUM_WORK/report"
+	# dd keeps nothing back.
+	{ dd bs=1 count=1048576 of="$OAKUM_REPORT" 2>/dev/null; cat >/dev/null; } <"$OAKUM_WORK/report" &
+	reader=$!
+	accelerator=$OAKUM_ACCELERATOR
+	[ "$accelerator" != tcg ] || accelerator=tcg,tb-size=64
+	qemu-system-x86_64 -machine pc -accel "$accelerator" -cpu max,la57=off -m "$OAKUM_MEMORY" -smp 1 \
+		-nodefaults -no-user-config -no-reboot -display none -monitor none \
+		-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny \
+		-kernel "$OAKUM_KERNEL" -initrd "$OAKUM_INITRD" \
+		-append "console=ttyS0 quiet loglevel=3 panic=-1 no_timer_check tsc=reliable mitigations=off nokaslr cryptomgr.notests random.trust_cpu=on" \
+		-chardev stdio,id=console,signal=off -serial chardev:console \
+		-chardev file,id=report,path="$OAKUM_WORK/report" -serial chardev:report \
+		-drive file="$OAKUM_WORK/image.qcow2",if=none,id=image,format=qcow2,cache=unsafe,discard=unmap \
+		-device virtio-blk-pci,drive=image,serial=image \
+		-drive file="$OAKUM_WORK/patch.raw",if=none,id=patch,format=raw,readonly=on \
+		-device virtio-blk-pci,drive=patch,serial=patch </dev/null &
+	machine=$!
+	guard $machine &
+	guard=$!
+	status=0
+	wait $machine || status=$?
+	machine=
+	kill $guard 2>/dev/null || true
+	wait $reader || true
+	[ ! -s "$OAKUM_WORK/ended" ] || status=0
+}
+
+# judge reads whether the machine has done all.
+judge() {
+	if [ -s "$OAKUM_WORK/ended" ]; then
+		code=$(cat "$OAKUM_WORK/ended")
+		[ "$code" != $no_room ] || fail $no_room "the machine filled the disk of $OAKUM_WORK on this node"
+		fail $timeout "the machine was not done after $OAKUM_TIMEOUT s"
+	fi
+	[ $status = 0 ] || fail $no_machine "QEMU ended with status $status"
+	said=$(tr -d '\r' <"$OAKUM_REPORT" | tail -n 2 | tr '\n' ' ')
+	[ "$said" = "proved end " ] || exit $proved_not
+}
+
+# keep stores the result.
+keep() {
+	room "$folder" $((size + $(du -k "$OAKUM_WORK/image.qcow2" | cut -f1) / 1024))
+	part=$OAKUM_RESULT.part
+	qemu-img convert -f qcow2 -O qcow2 "$OAKUM_WORK/image.qcow2" "$part" || fail $no_room "the result can't be written to $folder"
+	digest=$(sha256sum "$part" | cut -c1-64)
+	chmod --reference="$OAKUM_IMAGE" "$part"
+	mv "$part" "$OAKUM_RESULT"
+	printf 'image %s\n' "$digest" >>"$OAKUM_REPORT"
+}
+
+part='' machine=''
+leave() {
+	[ -z "$machine" ] || kill -9 "$machine" 2>/dev/null || true
+	[ -z "$part" ] || rm -f "$part"
+	rm -rf "$OAKUM_WORK"
+}
+trap leave EXIT
+trap 'exit 1' INT TERM
+
+for program in qemu-system-x86_64 qemu-img mke2fs base64 tar od; do
+	command -v $program >/dev/null || fail $no_machine "this node has no $program"
+done
+mkdir -p "$OAKUM_WORK"
+: >"$OAKUM_REPORT"
+check_appliance
+size=0
+folder=$(dirname "$(readlink -m "$OAKUM_IMAGE")")
+check_image "$(readlink -m "$OAKUM_IMAGE")"
+[ -w "$folder" ] || fail $refused "$folder can't be written to"
+room "$folder" $size
+room "$OAKUM_WORK" $size
+make_patch
+base=$(format "$OAKUM_IMAGE")
+qemu-img create -q -f qcow2 -b "$OAKUM_IMAGE" -F "$base" "$OAKUM_WORK/image.qcow2" >&2 || fail $bad_image "image $OAKUM_IMAGE: QEMU can't read it"
+run_machine
+judge
+keep
