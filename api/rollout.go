@@ -53,6 +53,7 @@ type Rollout struct {
 	Quiet       *Quiet        `json:"quiet,omitempty"` // when it starts, where the policy prefers low load
 	Approvals   []Approval    `json:"approvals,omitempty"`
 	Simulation  string        `json:"simulation,omitempty"` // ID of the last one
+	Undecided   *Undecided    `json:"undecided,omitempty"`  // what follows the simulation, where it could not decide
 	Former      *FormerJob    `json:"former,omitempty"`     // set when the rollout first touches the job
 	Stages      []Stage       `json:"stages,omitempty"`     // those begun so far
 	Holds       []Hold        `json:"holds,omitempty"`      // what Oakum waits for now
@@ -68,6 +69,13 @@ type Rollout struct {
 	Ended       time.Time     `json:"ended,omitzero"`
 	CreateIndex uint64        `json:"create_index,omitempty"`
 	ModifyIndex uint64        `json:"modify_index,omitempty"`
+}
+
+// Undecided says that the simulation of a rollout could not decide, and what follows.
+type Undecided struct {
+	At      time.Time `json:"at"`
+	Reason  string    `json:"reason"`  // why it could not
+	Follows string    `json:"follows"` // InconclusiveApprove, InconclusiveHold or InconclusiveOneFirst
 }
 
 // UnderWay reports whether the rollout has left waiting and not ended, so that
@@ -102,10 +110,10 @@ const (
 
 // Stage is a share of the target's instances.
 type Stage struct {
-	Number    int       `json:"number"` // from 1
-	Percent   int       `json:"percent"`
+	Number    int       `json:"number"`  // from 1
+	Percent   int       `json:"percent"` // 0: one instance before the strategy's own stages
 	Mode      StageMode `json:"mode"`
-	Instances int       `json:"instances"`         // patched ones that it wants: CeilPercent of the target's
+	Instances int       `json:"instances"`         // patched ones that it wants: CeilPercent of the target's, at least 1
 	Asked     int       `json:"asked,omitempty"`   // how many of them its batches have asked for so far
 	Promoted  bool      `json:"promoted,omitzero"` // beside: the former ones were taken away
 	Began     time.Time `json:"began"`

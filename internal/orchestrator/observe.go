@@ -146,7 +146,7 @@ func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.O
 	}
 	view := api.StrategyView{
 		Rollout: r.ID, Target: target, Critical: r.Decision.Critical, Config: r.Decision.Strategy.Config,
-		Stages: r.Stages, Instances: obs.Job.Instances, Neighbours: o.Neighbourhood.Services(r.Target), Verdict: r.Verdict,
+		Stages: rollout.Advised(r.Stages), Instances: obs.Job.Instances, Neighbours: o.Neighbourhood.Services(r.Target), Verdict: r.Verdict,
 	}
 	advice, err := o.Adviser.Advise(ctx, r.Decision.Strategy.Name, view)
 	if err != nil {

@@ -268,9 +268,14 @@ func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a 
 	return o.record(ctx, log, r, rollout.Tick{Observation: obs})
 }
 
-// record steps a rollout and logs what could not be written.
+// record steps a rollout.
 func (o *Orchestrator) record(ctx context.Context, log *slog.Logger, r api.Rollout, ev rollout.Event) progress {
 	progressed, err := o.step(ctx, r, ev)
+	return recorded(log, progressed, err)
+}
+
+// recorded is what follows a step, and logs what could not be written.
+func recorded(log *slog.Logger, progressed bool, err error) progress {
 	switch {
 	case err != nil:
 		log.Warn("record a step of the rollout", "error", err)

@@ -55,7 +55,14 @@ func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rol
 		a.result = &res
 		log.Info("effect ends", "ok", res.OK, "outcome", res.Outcome)
 	}
-	return o.record(ctx, log, r, rollout.Finished{EffectResult: *a.result})
+	progressed, err := o.step(ctx, r, rollout.Finished{EffectResult: *a.result})
+	if e := api.AsError(err); err != nil && r.Effect.Kind == api.EffectSimulate && a.result.OK && e.Code == api.CodeConflict {
+		// Servers of an older version can't keep what the simulation said: nothing
+		// follows from it, and a person may have it done again.
+		a.result = &rollout.EffectResult{ID: r.Effect.ID, Outcome: "record what it said: " + e.Message}
+		progressed, err = o.step(ctx, r, rollout.Finished{EffectResult: *a.result})
+	}
+	return recorded(log, progressed, err)
 }
 
 // whileOpen returns a context that ends when the effect is no longer the
@@ -247,14 +254,17 @@ func (o *Orchestrator) simulate(term context.Context, log *slog.Logger, r api.Ro
 	sim.End(o.Now().UTC(), impact, err)
 	res := rollout.EffectResult{
 		Simulation: sim.ID, Apply: baked, Outcome: sim.Reason,
-		OK: err == nil, Rejected: sim.Status == api.SimulationRejected,
+		OK: err == nil,
 	}
-	if res.OK && !res.Rejected && o.Redecide != nil {
+	if res.OK {
+		res.Verdict = impact.Says()
+	}
+	if res.OK && res.Verdict != api.SimulationReject && o.Redecide != nil {
 		decision, err := o.Redecide(r, impact)
 		res.Decision = &decision
 		if err != nil {
 			res.OK, res.Decision = false, nil
-			res.Outcome = fmt.Sprintf("the patch passed, but the policies do not decide on its impact: %s", api.AsError(err).Message)
+			res.Outcome = fmt.Sprintf("the verdict of the simulation is %s, but the policies do not decide on its impact: %s", res.Verdict, api.AsError(err).Message)
 		}
 	}
 	// The record is kept even when the rollout was aborted in the meantime.

@@ -148,10 +148,11 @@ type worlds struct {
 	cover                 coverage
 	outside               outskirtsTally
 	doubts                doubtsTally
+	undecided             map[string]int // rollouts whose simulation could not decide, by what followed
 }
 
 func newWorlds() *worlds {
-	return &worlds{ends: map[string]int{}, paths: map[string]int{}, accidents: map[string]int{}, cover: coverage{}}
+	return &worlds{ends: map[string]int{}, paths: map[string]int{}, accidents: map[string]int{}, undecided: map[string]int{}, cover: coverage{}}
 }
 
 func (s *worlds) add(w *world) {
@@ -161,6 +162,11 @@ func (s *worlds) add(w *world) {
 	for _, r := range w.store.Rollouts() {
 		s.ends[string(r.Status)]++
 		s.paths[w.path+" → "+string(r.Status)]++
+	}
+	for _, r := range w.store.Rollouts() {
+		if r.Undecided != nil {
+			s.undecided[r.Undecided.Follows]++
+		}
 	}
 	for what, n := range w.accidents {
 		s.accidents[what] += n
@@ -181,6 +187,9 @@ func (s *worlds) merge(other *worlds) {
 	for k, n := range other.paths {
 		s.paths[k] += n
 	}
+	for what, n := range other.undecided {
+		s.undecided[what] += n
+	}
 	for what, n := range other.accidents {
 		s.accidents[what] += n
 	}
@@ -200,6 +209,7 @@ func (s *worlds) log(t *testing.T) {
 	t.Logf("outside of the jobs: %+v", s.outside)
 	t.Logf("doubts: %+v", s.doubts)
 	t.Logf("accidents: %v", s.accidents)
+	t.Logf("rollouts whose simulation could not decide: %v", s.undecided)
 	for _, path := range slices.Sorted(maps.Keys(s.paths)) {
 		t.Logf("  %-40s %7d", path, s.paths[path])
 	}

@@ -287,6 +287,12 @@ func (t *term) Simulate(ctx context.Context, _ string, r api.Rollout, _ api.Targ
 		w.excused[r.Target.Job] = true
 		return api.Impact{Negative: true, Reason: "the treatment does not boot"}, nil, nil
 	}
+	if w.undecided != nil && w.undecided() {
+		if r.Decision.Inconclusive() == api.InconclusiveHold || w.store.Level() < state.Level5 {
+			w.excused[r.Target.Job] = true // somebody must have it tried again
+		}
+		return api.Impact{Verdict: api.SimulationUndecided, Reason: "the load covers nothing"}, nil, nil
+	}
 	return api.Impact{Reason: "no worse on " + r.Target.Job}, nil, nil
 }
 

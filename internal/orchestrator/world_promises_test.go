@@ -14,6 +14,7 @@ func (w *world) check() {
 		r := w.rollout(fmt.Sprintf("r%d", i))
 		w.checkEffects(r)
 		w.checkForward(r)
+		w.checkUndecided(r)
 		j := w.jobs[r.Target]
 		if !w.foreign[j.ref.Job] {
 			w.checkInstances(r, j)
@@ -53,6 +54,30 @@ func (w *world) checkForward(r api.Rollout) {
 	}
 	if n := len(r.Stages); r.Status == api.RolloutComplete && (n == 0 || r.Stages[n-1].Judged.IsZero()) {
 		w.fail("%s is complete and its last stage was never judged", r.ID)
+	}
+}
+
+// checkUndecided: what a simulation could not decide is never taken for passed. A person
+// who knows that approves, or one instance goes first.
+func (w *world) checkUndecided(r api.Rollout) {
+	sim, simulated := w.store.Simulation(r.Simulation)
+	if simulated && sim.Status == api.SimulationInconclusive && r.Undecided == nil {
+		w.fail("%s: its simulation could not decide, and nothing follows", r.ID)
+	}
+	if r.Undecided == nil || r.Former == nil {
+		return
+	}
+	switch r.Undecided.Follows {
+	case api.InconclusiveApprove:
+		if !slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return !a.At.Before(r.Undecided.At) }) {
+			w.fail("%s touches the job, and nobody has approved since its simulation could not decide", r.ID)
+		}
+	case api.InconclusiveOneFirst:
+		if len(r.Stages) > 0 && r.Stages[0].Instances != 1 {
+			w.fail("%s: its simulation could not decide, and %d instances go first", r.ID, r.Stages[0].Instances)
+		}
+	default:
+		w.fail("%s touches the job, and its policy holds when a simulation can't decide", r.ID)
 	}
 }
 

@@ -72,6 +72,8 @@ func TestWorld(t *testing.T) {
 	}
 	all.outside.positive(t)
 	all.doubts.positive(t)
+	must.Positive(t, min(all.undecided[api.InconclusiveApprove], all.undecided[api.InconclusiveOneFirst]),
+		must.Sprint("too few simulations stayed undecided: the worlds test too little"))
 	for _, what := range accidents() {
 		must.Positive(t, all.accidents[what], must.Sprintf("no %s: the worlds test too little", what))
 	}
@@ -167,6 +169,7 @@ type world struct {
 	excused    map[string]bool // jobs whose rollout was told to turn back
 	outskirts  outskirts       // what is around the jobs
 	doubts     doubts          // the sources of the graph
+	undecided  func() bool     // draws whether a simulation can't decide; nil when all can
 
 	accidents  map[string]int    // to the fleet, that happened
 	captured   map[string]string // what runs under a former job's digest
@@ -234,9 +237,23 @@ func newWorld(n int64, telling, quiet bool) *world {
 	w.outskirts.decide(&d)
 	if !quiet {
 		w.doubt(n, &d)
+		w.sandbox(n, &d)
 	}
 	w.submit(d)
 	return w
+}
+
+// sandbox draws whether simulations may stay undecided, and what then follows.
+func (w *world) sandbox(n int64, d *api.Decision) {
+	rng := rand.New(rand.NewPCG(uint64(n), 0x0d1f))
+	if rng.Float64() < 0.5 {
+		return
+	}
+	w.undecided = func() bool { return rng.Float64() < 0.5 }
+	d.Critical = rng.Float64() < 0.3
+	if w.store.Level() >= state.Level5 {
+		d.Simulate.OnInconclusive = []string{"", "", api.InconclusiveApprove, api.InconclusiveHold, api.InconclusiveOneFirst}[rng.IntN(5)]
+	}
 }
 
 func stage(percent int, mode api.StageMode) api.Advice {

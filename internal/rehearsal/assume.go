@@ -23,7 +23,7 @@ func (s *scene) assumptions() []string {
 		"Nomad takes the patched jobs, places instances within 0.3 s, and starts one that crashes again as its defaults say.",
 	}
 	if s.simulates() {
-		out = append(out, "Simulations find nothing, also of a bad patch: what is said of it is what the rollout alone would do.")
+		out = append(out, "Simulations pass, also with a bad patch: what is said of it is what the rollout alone would do.")
 	}
 	if len(s.plan.Weak) > 0 {
 		out = append(out, "The sources that were missing stay so: an approval that is asked for because of them is waited for.")

@@ -4,9 +4,10 @@ import "github.com/oakumhq/oakum/api"
 
 // Sources of holds that the state machine itself looks for.
 const (
-	sourceJob   = "job"   // somebody else changed the job
-	sourceGraph = "graph" // the target tries what is denied
-	sourceNomad = "nomad" // it did not carry a rollback to its end
+	sourceJob       = "job"       // somebody else changed the job
+	sourceGraph     = "graph"     // the target tries what is denied
+	sourceNomad     = "nomad"     // it did not carry a rollback to its end
+	sourceSimulator = "simulator" // it could not carry the simulation out, or not decide
 )
 
 // hold makes the rollout wait for what is away, and go on by itself when it is

@@ -11,12 +11,12 @@ type EffectResult struct {
 	ID         string
 	OK         bool
 	Outcome    string
-	Index      uint64         // job modify index at which the outcome was seen
-	Former     *api.FormerJob // of a tag
-	Simulation string         // of a simulate
-	Rejected   bool           // of a simulate: the impact is negative
-	Apply      []api.Apply    // of a simulate that baked an image: what production gets
-	Decision   *api.Decision  // of a simulate: what the policies say now that the impact is known
+	Index      uint64                // job modify index at which the outcome was seen
+	Former     *api.FormerJob        // of a tag
+	Simulation string                // of a simulate
+	Verdict    api.SimulationVerdict // of a simulate that was carried out
+	Apply      []api.Apply           // of a simulate that baked an image: what production gets
+	Decision   *api.Decision         // of a simulate: what the policies say now that the impact is known
 }
 
 // finished takes the outcome of the open effect. A result for another effect comes
@@ -69,25 +69,40 @@ func (m *machine) simulated(res EffectResult) {
 	if res.Simulation != "" {
 		m.Simulation = res.Simulation
 	}
+	m.Undecided = nil // of a simulation before this one
 	switch {
 	case !res.OK:
-		m.Simulation = ""
-		m.Resume = api.RolloutPending
-		m.Holds = []api.Hold{{Source: "simulator", Since: m.now, Reason: res.Outcome}}
-		m.enter(api.RolloutHolding, "the simulation could not be carried out: %s; resume to try again", res.Outcome)
-	case res.Rejected:
+		m.tryAgain(res.Outcome, "the simulation could not be carried out: %s; resume to try again", res.Outcome)
+		return
+	case res.Verdict == api.SimulationReject:
 		m.enter(api.RolloutRejected, "%s", res.Outcome)
-	default:
-		if len(res.Apply) > 0 {
-			m.Apply = slices.Clone(res.Apply)
-		}
-		if res.Decision != nil {
-			m.Decision = *res.Decision
-		}
-		if m.Status == api.RolloutPaused || m.Status == api.RolloutHolding {
-			m.Resume = api.RolloutPending
+		return
+	}
+	if len(res.Apply) > 0 {
+		m.Apply = slices.Clone(res.Apply)
+	}
+	if res.Decision != nil {
+		m.Decision = *res.Decision
+	}
+	if res.Verdict != api.SimulationPass {
+		m.Undecided = &api.Undecided{At: m.now, Reason: res.Outcome, Follows: m.Decision.Inconclusive()}
+		if m.Undecided.Follows == api.InconclusiveHold {
+			m.tryAgain(res.Outcome, "the simulation was inconclusive: %s; resume to try again", res.Outcome)
 			return
 		}
-		m.awaitApproval()
+		m.askForUndecided()
 	}
+	if m.Status == api.RolloutPaused || m.Status == api.RolloutHolding {
+		m.Resume = api.RolloutPending
+		return
+	}
+	m.awaitApproval()
+}
+
+// tryAgain holds until a person has the patch simulated once more.
+func (m *machine) tryAgain(why, format string, args ...any) {
+	m.Simulation = ""
+	m.Resume = api.RolloutPending
+	m.Holds = []api.Hold{{Source: sourceSimulator, Since: m.now, Reason: why}}
+	m.enter(api.RolloutHolding, format, args...)
 }

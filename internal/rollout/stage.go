@@ -225,11 +225,15 @@ func (m *machine) begin(o Observation, a *api.Advice) {
 		m.hold([]api.Hold{{Source: "budget", Reason: reason + why(*o.Job)}})
 		return
 	}
-	m.Stages = append(m.Stages, api.Stage{
+	s := api.Stage{
 		Number: len(m.Stages) + 1, Percent: a.Percent, Mode: mode,
 		Instances: api.CeilPercent(a.Percent, m.Former.Count),
 		Began:     m.now,
-	})
+	}
+	if oneFirst(m.Rollout) && s.Instances > 1 {
+		s.Percent, s.Instances = 0, 1
+	}
+	m.Stages = append(m.Stages, s)
 	m.Verdict = nil // the judge's state stays: the next stage is compared with what this one showed
 	m.batch(o, lastStage(m.Rollout))
 }
@@ -244,7 +248,11 @@ func (m *machine) batch(o Observation, s *api.Stage) {
 	}
 	s.Asked = want
 	s.Deadline = m.now.Add(m.Decision.Deadline.D()) // each batch has its time
-	m.enter(api.RolloutRunning, "stage %d: %d of %d instances to the patch (%d %%)", s.Number, want, m.Former.Count, s.Percent)
+	share := fmt.Sprintf(" (%d %%)", s.Percent)
+	if s.Percent == 0 {
+		share = ", one first" + m.undecidedNote()
+	}
+	m.enter(api.RolloutRunning, "stage %d: %d of %d instances to the patch%s", s.Number, want, m.Former.Count, share)
 	m.intend(api.Effect{Kind: api.EffectStage, Stage: s.Number, Want: want, Expect: o.Job.ModifyIndex})
 }
 

@@ -30,19 +30,24 @@ func (m *machine) awaitApproval() {
 		if m.Decision.InDoubt() {
 			reason += ", asked for in doubt: " + m.Decision.Doubt.String()
 		}
-		m.enter(api.RolloutAwaitingApproval, "%s", reason)
+		m.enter(api.RolloutAwaitingApproval, "%s", reason+m.undecidedNote())
 		return
 	}
 	m.Holds = nil
-	m.enter(api.RolloutWaiting, "waiting for its turn")
+	reason := "waiting for its turn"
+	if oneFirst(m.Rollout) {
+		reason += ", with one instance first" + m.undecidedNote()
+	}
+	m.enter(api.RolloutWaiting, "%s", reason)
 }
 
 // consents names the people whose approvals count. Only those of the group that
 // the decision asks do; the decision may have been made anew since they were given.
+// Where the simulation could not decide, only those who could know that do.
 func (m *machine) consents() []string {
 	var names []string
 	for _, a := range m.Approvals {
-		if m.counts(a.Groups) {
+		if m.counts(a.Groups) && m.informed(a) {
 			names = append(names, a.By)
 		}
 	}
@@ -66,6 +71,7 @@ func (m *machine) reconsider(o Observation) {
 		return
 	}
 	m.Decision, m.Holds = *d, nil
+	m.askForUndecided()
 	m.start()
 	m.Reason = fmt.Sprintf("%s; the doubt has lapsed (%s): %s", m.Reason, d.Doubt, d.Doubt.Lapse.Reason)
 }

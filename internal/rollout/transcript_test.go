@@ -112,6 +112,8 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 	r.Decision.Judge.Enabled = args["judge"] == "yes"
 	r.Decision.Judge.OnInconclusive = "hold"
 	r.Decision.Simulate.Required = args["simulate"] == "yes"
+	r.Decision.Simulate.OnInconclusive = args["inconclusive"]
+	r.Decision.Critical = args["critical"] == "yes"
 	r.Decision.Budget.Instances, _ = strconv.Atoi(args["budget"])
 	r.Decision.Approval.Count, _ = strconv.Atoi(args["approvals"])
 	r.Decision.Approval.From = args["from"]
@@ -216,7 +218,7 @@ func instances(t *testing.T, text string, build api.Build) []api.Instance {
 }
 
 func (s *script1) result(ok bool, args map[string]string) EffectResult {
-	res := EffectResult{OK: ok, Outcome: strings.ReplaceAll(args["told"], "_", " "), Rejected: args["rejected"] == "yes"}
+	res := EffectResult{OK: ok, Outcome: strings.ReplaceAll(args["told"], "_", " "), Verdict: api.SimulationVerdict(args["says"])}
 	if s.r.Effect != nil {
 		res.ID = s.r.Effect.ID
 		if s.r.Effect.Kind == api.EffectTag && ok {
@@ -224,6 +226,9 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 		}
 		if s.r.Effect.Kind == api.EffectSimulate {
 			res.Simulation = "s1"
+			if ok && res.Verdict == "" {
+				res.Verdict = api.SimulationPass
+			}
 			if count, ok := args["approvals"]; ok {
 				decision := s.r.Decision
 				decision.Approval.Count, _ = strconv.Atoi(count)

@@ -24,7 +24,8 @@ const (
 	// has failed, and the codes of refusals.
 	Level4 = 4
 	// Level5 brought what simulations own and how far they are, their third verdict and
-	// who cancelled them, pairs and pools, and scripts with payloads, a reboot and a proof.
+	// who cancelled them, pairs and pools, what follows when they
+	// can't decide, and scripts with payloads, a reboot and a proof.
 	Level5 = 5
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level5
@@ -69,6 +70,9 @@ func (p *PatchSubmit) level() int {
 
 // rolloutLevel is the level that what a rollout does and was decided to do needs.
 func rolloutLevel(r *api.Rollout) int {
+	if r.Undecided != nil {
+		return Level5 // a former server would go on as if the patch had passed
+	}
 	return max(applyLevel(r.Apply), decisionLevel(&r.Decision))
 }
 

@@ -195,7 +195,10 @@ func TestEncode_RefusesWhatIsUnsafeToLoseBelowLevel5(t *testing.T) {
 		"a payload": script(func(a *api.Apply) { a.Payloads = []api.Payload{{Name: "deb"}} }),
 		"a proof":   script(func(a *api.Apply) { a.Verify = &api.Verify{Command: "true"} }),
 		"a reboot":  script(func(a *api.Apply) { a.Reboot = true }),
-		"a hold":    func(s *state.PatchSubmit) { s.Rollouts[0].Decision.Simulate.OnInconclusive = api.InconclusiveHold },
+		"what a simulation could not decide": func(s *state.PatchSubmit) {
+			s.Rollouts[0].Undecided = &api.Undecided{Follows: api.InconclusiveOneFirst}
+		},
+		"a hold": func(s *state.PatchSubmit) { s.Rollouts[0].Decision.Simulate.OnInconclusive = api.InconclusiveHold },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

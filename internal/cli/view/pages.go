@@ -42,7 +42,7 @@ figure{display:inline-block;margin:0 1rem 1rem 0}
 <p>{{.Verdict.Reason}}</p>
 <p><small>{{stamp .Verdict.At}}, after {{span .Took}} and {{.Simulation.Impact.Requests}} requests to each twin</small></p>
 {{- else}}
-<h2>Stage {{.Stage}}, {{.Percent}} %: <span class="{{.Verdict.Kind}}">{{.Verdict.Kind}}</span></h2>
+<h2>Stage {{.Stage}}, {{.Share}}: <span class="{{.Verdict.Kind}}">{{.Verdict.Kind}}</span></h2>
 <p>{{.Verdict.Reason}}</p>
 <p><small>{{stamp .Verdict.At}}, after {{span .Took}} and {{.Verdict.Looks}} looks</small></p>
 {{- end}}

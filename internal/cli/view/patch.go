@@ -73,7 +73,7 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 		for _, wave := range r.Plan.Waves {
 			for _, p := range wave.Targets {
 				t.Add(strconv.Itoa(wave.Number), p.Target.String(), strconv.Itoa(p.Target.Count), YesNo(p.Decision.Critical),
-					YesNo(p.Decision.Simulate.Required), strategyText(p.Decision.Strategy), opens(wave, now))
+					simulates(&p.Decision), strategyText(p.Decision.Strategy), opens(wave, now))
 			}
 		}
 		t.Print(w, "")
@@ -100,6 +100,15 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 			because(w, p.Decision)
 		}
 	}
+}
+
+// simulates says whether a patch is tried on twins, and what follows where they can't
+// decide.
+func simulates(d *api.Decision) string {
+	if !d.Simulate.Required {
+		return YesNo(false)
+	}
+	return "yes, undecided: " + undecidedText(d.Inconclusive())
 }
 
 // failing are the sources that began to fail and do not count as away yet: the plan

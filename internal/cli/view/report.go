@@ -47,6 +47,9 @@ func ReportsOf(r api.Rollout) []StageReport {
 	return reports
 }
 
+// Share is the share of the target that the stage patches.
+func (p StageReport) Share() string { return share(p.Percent) }
+
 // ReportOfSimulation makes the report of a simulation in the form of a stage's
 // report.
 func ReportOfSimulation(r api.Rollout, s api.Simulation) StageReport {
@@ -88,7 +91,7 @@ func Report(w io.Writer, r api.Rollout, reports []StageReport) {
 }
 
 func stageHead(w io.Writer, p StageReport) {
-	fmt.Fprintf(w, "\nStage %d (%d %%): %s after %s and %d looks\n%s\n\n", p.Stage, p.Percent, p.Verdict.Kind,
+	fmt.Fprintf(w, "\nStage %d (%s): %s after %s and %d looks\n%s\n\n", p.Stage, p.Share(), p.Verdict.Kind,
 		p.Took.D().Round(time.Second), p.Verdict.Looks, p.Verdict.Reason)
 }
 

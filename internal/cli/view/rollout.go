@@ -19,8 +19,8 @@ func Progress(r api.Rollout) string {
 	parts := []string{string(r.Status)}
 	if stage := lastStage(r); stage != nil && !r.Status.Ended() {
 		patched, healthy := patchedOf(r)
-		parts = append(parts, fmt.Sprintf("stage %d: %d %%, %d of %d patched, %d healthy",
-			stage.Number, stage.Percent, patched, stage.Instances, healthy))
+		parts = append(parts, fmt.Sprintf("stage %d: %s, %d of %d patched, %d healthy",
+			stage.Number, share(stage.Percent), patched, stage.Instances, healthy))
 	}
 	if r.Reason != "" {
 		parts = append(parts, r.Reason)
@@ -75,7 +75,7 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 	}
 	Fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+Short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
 		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
-		"Start", start, "Simulation", r.Simulation, "Submitted", submitted, "Approvals", approvals(r.Approvals),
+		"Start", start, "Simulation", simulationOf(r), "Submitted", submitted, "Approvals", approvals(r.Approvals),
 		"Doubt", doubtText(r))
 	holds(w, r.Holds, now)
 	stages(w, r)
@@ -88,6 +88,36 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 		fmt.Fprintln(w, "\nDecided because:")
 		because(w, r.Decision)
 	}
+}
+
+// share is the share of a target that a stage patches.
+func share(percent int) string {
+	if percent == 0 {
+		return "one first"
+	}
+	return strconv.Itoa(percent) + " %"
+}
+
+// simulationOf names the simulation of a rollout, and what follows where it could not
+// decide.
+func simulationOf(r api.Rollout) string {
+	if r.Undecided == nil {
+		return r.Simulation
+	}
+	return strings.TrimPrefix(r.Simulation+", inconclusive: "+undecidedText(r.Undecided.Follows)+"; "+r.Undecided.Reason, ", ")
+}
+
+// undecidedText is what follows an inconclusive simulation, in few words.
+func undecidedText(follows string) string {
+	switch follows {
+	case api.InconclusiveApprove:
+		return "a person approves"
+	case api.InconclusiveHold:
+		return "it holds"
+	case api.InconclusiveOneFirst:
+		return "one instance first"
+	}
+	return follows
 }
 
 // doubtText says why Oakum asked for an approval, and how the doubt ended.
@@ -165,7 +195,7 @@ func stages(w io.Writer, r api.Rollout) {
 		if s.Promoted {
 			verdict += ", former instances taken away"
 		}
-		t.Add(strconv.Itoa(s.Number), strconv.Itoa(s.Percent)+" %", strconv.Itoa(s.Instances),
+		t.Add(strconv.Itoa(s.Number), share(s.Percent), strconv.Itoa(s.Instances),
 			strings.ReplaceAll(string(s.Mode), "_", " "), ready, judged, verdict)
 	}
 	t.Print(w, "  ")

@@ -88,3 +88,30 @@ func TestPlan_ShowsMissingAndFailingSources(t *testing.T) {
 	must.RegexMatch(t, regexp.MustCompile(`Missing +prometheus is away\n`), text)
 	must.RegexMatch(t, regexp.MustCompile(`In doubt +2 critical targets to be approved because of what is missing, until the graph is whole\n`), text)
 }
+
+func TestRollout_ShowsWhatFollowsAnUndecidedSimulation(t *testing.T) {
+	r := api.Rollout{
+		ID: "1", Status: api.RolloutRunning, Simulation: "1.1",
+		Undecided: &api.Undecided{Reason: "the load covers nothing", Follows: api.InconclusiveOneFirst},
+		Stages:    []api.Stage{{Number: 1, Mode: api.StageInPlace, Instances: 1}},
+	}
+	text := viewed(r)
+	must.StrContains(t, text, "1.1, inconclusive: one instance first; the load covers nothing")
+	must.RegexMatch(t, regexp.MustCompile(`1 +one first +1 +in place`), text)
+	must.StrContains(t, view.Progress(r), "stage 1: one first, 0 of 1 patched")
+	r.Undecided.Follows = api.InconclusiveApprove
+	must.StrContains(t, viewed(r), "inconclusive: a person approves")
+}
+
+func TestPlan_SaysWhatWouldFollowAnUndecidedSimulation(t *testing.T) {
+	for want, d := range map[string]api.Decision{
+		"yes, undecided: one instance first": {Simulate: api.SimulateSpec{Required: true}},
+		"yes, undecided: a person approves":  {Simulate: api.SimulateSpec{Required: true}, Critical: true},
+		"yes, undecided: it holds":           {Simulate: api.SimulateSpec{Required: true, OnInconclusive: api.InconclusiveHold}},
+		"no   ":                              {Critical: true},
+	} {
+		var out strings.Builder
+		view.Plan(&out, api.PatchReceipt{Plan: api.Plan{Waves: []api.Wave{{Number: 1, Targets: []api.PlannedTarget{{Decision: d}}}}}}, false, testNow())
+		must.StrContains(t, out.String(), want)
+	}
+}
