@@ -31,11 +31,7 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 	if err != nil {
 		return nil, err
 	}
-	bare, err := bareCopy(job)
-	if err != nil {
-		return nil, err
-	}
-	text, err := json.Marshal(bare)
+	text, err := json.Marshal(bareView(job))
 	if err != nil {
 		return nil, fmt.Errorf("encode job %s: %w", ref.Job, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
@@ -14,15 +15,15 @@ import (
 
 // digest is the hex SHA-256 of what a job runs: its specification without the
 // fields that Nomad sets, and without the update blocks, which change the pace of
-// a deployment and nothing that runs.
+// a deployment and nothing that runs. The job must come from JSON, so that numbers
+// in the configuration of drivers have the same Go type wherever it comes from.
 func digest(job *nomadapi.Job) (string, error) {
-	bare, err := bareCopy(job)
-	if err != nil {
-		return "", err
-	}
+	bare := bareView(job)
 	bare.Update = nil
-	for _, g := range bare.TaskGroups {
-		g.Update = nil
+	for i, g := range bare.TaskGroups {
+		paceless := *g
+		paceless.Update = nil
+		bare.TaskGroups[i] = &paceless
 	}
 	text, err := json.Marshal(bare)
 	if err != nil {
@@ -42,20 +43,18 @@ func equal(a, b *nomadapi.Job) (bool, error) {
 	return x == y, err
 }
 
-// bareCopy is a deep copy of the specification without server-side fields.
-func bareCopy(job *nomadapi.Job) (*nomadapi.Job, error) {
-	out, err := copyJob(job)
-	if err != nil {
-		return nil, err
-	}
+// bareView is the specification without server-side fields. The list of groups is
+// its own; the groups, and all else, are those of the job.
+func bareView(job *nomadapi.Job) *nomadapi.Job {
+	out := *job
 	out.Stop, out.Status, out.StatusDescription, out.Stable = nil, nil, nil, nil
 	out.Version, out.SubmitTime, out.VersionTag, out.NomadTokenID = nil, nil, nil, nil
 	out.CreateIndex, out.ModifyIndex, out.JobModifyIndex = nil, nil, nil
-	return out, nil
+	out.TaskGroups = slices.Clone(job.TaskGroups)
+	return &out
 }
 
-// copyJob copies a job through Nomad's own JSON, so that numbers in the
-// configuration of drivers have the same Go type wherever a job comes from.
+// copyJob copies a job through Nomad's own JSON.
 func copyJob(job *nomadapi.Job) (*nomadapi.Job, error) {
 	text, err := json.Marshal(job)
 	if err != nil {
@@ -72,33 +71,36 @@ func decodeJob(text []byte) (*nomadapi.Job, error) {
 	return &out, nil
 }
 
-// Patched returns the former job with the patch applied to one group.
+// Patched returns the former job with the patch applied to one group. The result
+// shares nothing with the former job.
 func Patched(former *nomadapi.Job, group string, changes []api.Apply) (*nomadapi.Job, error) {
-	job, err := bareCopy(former)
-	if err != nil {
-		return nil, err
-	}
-	g := job.LookupTaskGroup(group)
-	if g == nil {
+	job := bareView(former)
+	at := slices.IndexFunc(job.TaskGroups, func(g *nomadapi.TaskGroup) bool { return *g.Name == group })
+	if at < 0 {
 		return nil, api.Errorf(api.CodeNotFound, "job %s has no group %q", *job.ID, group)
 	}
+	g := *job.TaskGroups[at]
+	g.Tasks = slices.Clone(g.Tasks)
+	job.TaskGroups[at] = &g
 	for i, change := range changes {
-		if err := applyTo(g, change); err != nil {
+		if err := applyTo(&g, change); err != nil {
 			return nil, &api.Error{Code: api.CodeInvalid, Message: fmt.Sprintf("apply[%d]: %v", i, err)}
 		}
 	}
-	// Once more through JSON, so that the patch's own values get Nomad's Go
+	// Through JSON, so that it is a copy, and the patch's own values get Nomad's Go
 	// types.
 	return copyJob(job)
 }
 
-// applyTo changes one task of a group.
+// applyTo puts a changed copy of a task into a group, whose list of tasks is its own.
 func applyTo(group *nomadapi.TaskGroup, change api.Apply) error {
-	task := lookupTask(group, change.Task)
-	if task == nil {
+	at := slices.IndexFunc(group.Tasks, func(t *nomadapi.Task) bool { return t.Name == change.Task })
+	if at < 0 {
 		return fmt.Errorf("group %q has no task %q", *group.Name, change.Task)
 	}
-	if task.Config == nil {
+	task := *group.Tasks[at]
+	group.Tasks[at] = &task
+	if task.Config = maps.Clone(task.Config); task.Config == nil {
 		task.Config = map[string]any{}
 	}
 	switch change.Kind {
@@ -110,7 +112,7 @@ func applyTo(group *nomadapi.TaskGroup, change api.Apply) error {
 		task.Config[key] = change.Image
 	case api.ApplyJob:
 		maps.Copy(task.Config, change.Config)
-		if len(change.Env) > 0 && task.Env == nil {
+		if task.Env = maps.Clone(task.Env); len(change.Env) > 0 && task.Env == nil {
 			task.Env = map[string]string{}
 		}
 		maps.Copy(task.Env, change.Env)
@@ -118,15 +120,6 @@ func applyTo(group *nomadapi.TaskGroup, change api.Apply) error {
 		return fmt.Errorf("task %q: a script must be baked into an image before it is rolled out", change.Task)
 	default:
 		return fmt.Errorf("unknown kind of change %q", change.Kind)
-	}
-	return nil
-}
-
-func lookupTask(group *nomadapi.TaskGroup, name string) *nomadapi.Task {
-	for _, t := range group.Tasks {
-		if t.Name == name {
-			return t
-		}
 	}
 	return nil
 }
