@@ -52,7 +52,7 @@ type SimulateSpec struct {
 	Duration Duration `json:"duration"` // how long both twins are measured
 	Workload string   `json:"workload"` // "replay": the target's recorded rate against its recorded paths
 
-	Pairs          int    `json:"pairs,omitempty"`           // pairs of boots; 0 for one pair
+	Pairs          int    `json:"pairs,omitempty"`           // pairs of boots; 0 for one, and for two when a minute or more is measured
 	OnInconclusive string `json:"on_inconclusive,omitempty"` // empty: "approve" for a critical target, "one_first" for any other
 	Pool           string `json:"pool,omitempty"`            // Nomad node pool of the twins; empty for the target's own
 	Recorded       string `json:"recorded,omitempty"`        // hex SHA-256 of the recorded workload; empty for "replay"

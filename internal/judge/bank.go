@@ -72,7 +72,7 @@ func New(spec api.JudgeSpec, kpis []KPI, stage Stage) (*Bank, error) {
 		return nil, err
 	}
 	b := &Bank{state: bankState{Spec: spec, Alone: stage.Alone, Started: stage.Started}}
-	weights := weigh(spec.KPIs)
+	weights := Weights(spec.KPIs)
 	for i, want := range spec.KPIs {
 		var kpi *KPI
 		for j := range kpis {
@@ -137,9 +137,9 @@ func Check(spec api.JudgeSpec) error {
 	return nil
 }
 
-// weigh gives every KPI its share of the false alarms: named weights as they
+// Weights gives every KPI its share of the false alarms: named weights as they
 // are, the rest in equal parts, all scaled down when they exceed one.
-func weigh(specs []api.KPISpec) []float64 {
+func Weights(specs []api.KPISpec) []float64 {
 	var named, open float64
 	for _, s := range specs {
 		if s.Weight > 0 {

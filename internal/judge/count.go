@@ -70,8 +70,11 @@ func newCount(kpi KPI, spec api.KPISpec, alone bool) *countModel {
 	m.Worse, m.Better = &worse, &better
 	if spec.IgnoreBelow > 0 {
 		worseBy := stats.NewMargin(spec.IgnoreBelow, stats.Worse)
-		betterBy := stats.NewMargin(spec.IgnoreBelow, stats.Better)
-		m.WorseBy, m.BetterB = &worseBy, &betterBy
+		m.WorseBy = &worseBy
+	}
+	if well := max(spec.IgnoreBelow, kpi.Resolution); well > 0 {
+		betterBy := stats.NewMargin(well, stats.Better)
+		m.BetterB = &betterBy
 	}
 	return m
 }
@@ -93,6 +96,8 @@ func (m *countModel) observe(kpi KPI, pair Pair, _ float64) {
 	m.Better.Observe(block, kpi.Dispersion)
 	if m.WorseBy != nil {
 		m.WorseBy.Observe(block, kpi.Dispersion)
+	}
+	if m.BetterB != nil {
 		m.BetterB.Observe(block, kpi.Dispersion)
 	}
 }
@@ -107,10 +112,15 @@ func (m *countModel) evidence() (abort, promote float64) {
 		return 0, 0
 	case m.Worse == nil:
 		return m.Alone.Worse.LogE(), m.Alone.Better.LogE()
-	case m.WorseBy == nil:
-		return m.Worse.LogE(), m.Better.LogE()
 	}
-	return min(m.Worse.LogE(), m.WorseBy.LogE()), stats.LogMeanExp(m.Better.LogE(), m.BetterB.LogE())
+	abort, promote = m.Worse.LogE(), m.Better.LogE()
+	if m.WorseBy != nil {
+		abort = min(abort, m.WorseBy.LogE())
+	}
+	if m.BetterB != nil {
+		promote = stats.LogMeanExp(promote, m.BetterB.LogE())
+	}
+	return abort, promote
 }
 
 func (m *countModel) most() (abort, promote float64) {
@@ -119,10 +129,15 @@ func (m *countModel) most() (abort, promote float64) {
 		return 0, 0
 	case m.Worse == nil:
 		return m.Alone.Worse.Most(), m.Alone.Better.Most()
-	case m.WorseBy == nil:
-		return m.Worse.Most(), m.Better.Most()
 	}
-	return min(m.Worse.Most(), m.WorseBy.Most()), max(m.Better.Most(), m.BetterB.Most())
+	abort, promote = m.Worse.Most(), m.Better.Most()
+	if m.WorseBy != nil {
+		abort = min(abort, m.WorseBy.Most())
+	}
+	if m.BetterB != nil {
+		promote = max(promote, m.BetterB.Most())
+	}
+	return abort, promote
 }
 
 func (m *countModel) figures(KPI) (stable, canary, exposure float64) {

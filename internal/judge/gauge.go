@@ -31,7 +31,7 @@ const DefaultScrape = 15 * time.Second
 // gaugeModel judges means by paired differences: each interval gives one
 // difference between the canary's mean and the margin around the stable one.
 type gaugeModel struct {
-	api.Margins
+	margins
 	Alone   bool         `json:"alone,omitempty"`
 	N       float64      `json:"n"`
 	Canary  float64      `json:"canary"`           // mean
@@ -51,7 +51,7 @@ type gaugeModel struct {
 
 func newGauge(kpi KPI, spec api.KPISpec, alone bool) *gaugeModel {
 	m := &gaugeModel{
-		Margins: spec.Margins(),
+		margins: marginsOf(kpi, spec),
 		Alone:   alone,
 		Carried: Reference{N: kpi.Reference.N, Mean: kpi.Reference.Mean, M2: kpi.Reference.M2},
 		Worth:   kpi.worth(),

@@ -36,6 +36,43 @@ type KPI struct {
 	// patch, as their load and their machines change. For a count it is a difference of
 	// rates, for a latency the logarithm of a factor. A gauge has its Level instead.
 	Drift float64 `json:"drift,omitempty"`
+	// Resolution is the difference of rates below which a count is well whatever its
+	// margins. A trial that has few requests shows no less.
+	Resolution float64 `json:"resolution,omitempty"`
+	// Unlike is how far a gauge or a latency of the two arms may be apart as a whole
+	// without any patch.
+	Unlike Unlike `json:"unlike,omitzero"`
+}
+
+// Unlike holds two factors, at least 1, where 0 means 1. Two virtual machines that boot
+// from the same image differ from then on, and one look after the other shows the same
+// difference. An abort needs proof of being beyond the margin by the factor Abort, and a
+// promotion of being within it by the factor Promote.
+type Unlike struct {
+	Abort   float64 `json:"abort,omitempty"`
+	Promote float64 `json:"promote,omitempty"`
+}
+
+// margins are a policy's, moved apart by what is unlike without any patch.
+type margins struct {
+	api.Margins
+	Unlike Unlike `json:"unlike,omitzero"`
+}
+
+func marginsOf(kpi KPI, spec api.KPISpec) margins { return margins{spec.Margins(), kpi.Unlike} }
+
+func (m margins) AbortLimit(x float64) float64 {
+	return m.Margins.AbortLimit(x) * max(m.Unlike.Abort, 1)
+}
+
+func (m margins) PromoteLimit(x float64) float64 {
+	return m.Margins.PromoteLimit(x) / max(m.Unlike.Promote, 1)
+}
+
+func (m margins) AbortBase(y float64) float64 { return m.Margins.AbortBase(y / max(m.Unlike.Abort, 1)) }
+
+func (m margins) PromoteBase(y float64) float64 {
+	return m.Margins.PromoteBase(y * max(m.Unlike.Promote, 1))
 }
 
 // Noise is the variance of the mean over each arm's instances about what both

@@ -26,7 +26,7 @@ import (
 // lies between "none" and the bucket's width; equal arms stay equal for the
 // abort in any case.
 type latencyModel struct {
-	api.Margins
+	margins
 	Alone   bool         `json:"alone,omitempty"`
 	Upper   stats.Vector `json:"upper,omitempty"`
 	Canary  stats.Vector `json:"canary,omitempty"` // requests per bucket
@@ -48,7 +48,7 @@ type limit struct {
 
 func newLatency(kpi KPI, spec api.KPISpec, alone bool) *latencyModel {
 	m := &latencyModel{
-		Margins: spec.Margins(),
+		margins: marginsOf(kpi, spec),
 		Alone:   alone,
 		Carried: Reference{Upper: slices.Clone(kpi.Reference.Upper), Counts: slices.Clone(kpi.Reference.Counts)},
 	}
@@ -237,7 +237,7 @@ func (m *latencyModel) placeAgain(kpi KPI) {
 	if Above(m.Upper, recent, limits[len(limits)-1].Stable) > n*(1-kpi.Quantile)/2 {
 		return
 	}
-	now := latencyModel{Margins: m.Margins, Upper: m.Upper, Carried: Reference{Upper: m.Upper, Counts: recent}}
+	now := latencyModel{margins: m.margins, Upper: m.Upper, Carried: Reference{Upper: m.Upper, Counts: recent}}
 	if now.placeBetter(kpi); now.Better != nil {
 		m.Again = append(m.Again, now.Better)
 	}

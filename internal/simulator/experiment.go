@@ -1,43 +1,232 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
 
-// compare boots both twins, measures them and removes them.
-func (s *Simulator) compare(ctx context.Context, r Request, pair *pair, task, run string, bank *panel) (api.Impact, error) {
+// pairLeast is how long a pair is measured at least, where the whole simulation takes
+// as long.
+const pairLeast = 5 * time.Second
+
+// alikeFrom is from how many pairs on two controls are compared as well.
+const alikeFrom = 3
+
+// round is one pair of machines. Swapped has the treatment start first, and alike makes
+// both of them controls.
+type round struct {
+	name           string // distinguishes its jobs from those of the other rounds
+	pair           int    // from 1; 0 for two controls
+	swapped, alike bool
+}
+
+// rounds designs the experiment. What the first place of a pair has to itself goes to
+// the control and to the treatment equally often, and a trend over time cancels: control
+// first, treatment, treatment, control (ABBA). Two controls run after the first pair, so
+// that no pass comes before them.
+func rounds(pairs int) []round {
+	var out []round
+	for i := range pairs {
+		r := round{pair: i + 1, swapped: i%4 == 1 || i%4 == 2}
+		if i > 0 {
+			r.name = fmt.Sprintf("p%d", r.pair)
+		}
+		out = append(out, r)
+		if i == 0 && pairs >= alikeFrom {
+			out = append(out, round{name: "a", alike: true})
+		}
+	}
+	return out
+}
+
+// experiment is one comparison of a patch with what it patches, over pairs of boots.
+type experiment struct {
+	*Simulator
+	request     Request
+	task, run   string
+	unmonitored string // why QEMU's monitor was refused
+	node        string // of the first control, where all others run too
+	panel       *panel
+	likeness    [2]*panel // two controls, in both directions; nil without
+	workload    *workload
+	twins       []api.Twin
+	longestPair time.Duration // with its boots
+	doubts      []string
+}
+
+// undecidedError says why a run can decide nothing about the patch.
+type undecidedError struct{ why string }
+
+func (e *undecidedError) Error() string { return e.why }
+
+// faultError is a fault of the patched twin that no KPI measures.
+type faultError struct{ why string }
+
+func (e *faultError) Error() string { return e.why }
+
+// compare carries out the experiment. It stops as soon as a KPI has proven the patch
+// worse, and after the first pair by which all KPIs are decided.
+func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p *panel) (api.Impact, error) {
+	e := &experiment{Simulator: s, request: r, task: task, run: run, panel: p}
+	plan := rounds(p.pairs)
+	for i, round := range plan {
+		if !e.affordable(ctx, len(plan)-i) {
+			e.doubts = append(e.doubts, fmt.Sprintf("there was time for %d of %d pairs of boots (simulator.timeout)", round.pair-1, p.pairs))
+			break
+		}
+		began := time.Now()
+		err := e.round(ctx, round, len(plan)-i)
+		e.longestPair = max(e.longestPair, time.Since(began))
+		if undecided, ok := errors.AsType[*undecidedError](err); ok {
+			e.doubts = append(e.doubts, undecided.why)
+			break
+		}
+		if fault, ok := errors.AsType[*faultError](err); ok {
+			return e.fault(fault.why), nil
+		}
+		if err != nil {
+			return api.Impact{}, err
+		}
+		now := time.Now()
+		if p.rejected(now) || !round.alike && (e.likeness[0] != nil || len(plan) < alikeFrom) && p.decided(now) {
+			break
+		}
+	}
+	return e.conclude(), nil
+}
+
+// affordable reports whether another round is likely to end before the simulation's
+// time is over.
+func (e *experiment) affordable(ctx context.Context, left int) bool {
+	end, ok := ctx.Deadline()
+	return e.longestPair == 0 || !ok || left == 0 || time.Until(end) > e.longestPair+2*e.o.Look
+}
+
+// round boots one pair, measures it and removes it. It boots the pair again without
+// QEMU's monitor when a node refuses that: disk KPIs are then missing, and the simulation
+// is still worth it.
+func (e *experiment) round(ctx context.Context, r round, left int) error {
+	err := e.once(ctx, r, left)
+	if refused, ok := errors.AsType[*refusedError](err); ok {
+		e.o.Logger.Warn("twins start again without QEMU's monitor", "simulation_id", e.request.ID, "reason", refused.why)
+		e.unmonitored = refused.why
+		r.name += unmonitored
+		err = e.once(ctx, r, left)
+	}
+	return err
+}
+
+func (e *experiment) once(ctx context.Context, r round, left int) error {
+	p := &pair{sandbox: e.o.Sandbox, unmonitored: e.unmonitored, round: r}
 	defer func() {
 		// The caller's context may have ended, and the twins must be removed all
 		// the same.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownMax)
 		defer cancel()
-		if err := pair.stop(ctx); err != nil {
+		if err := p.stop(ctx); err != nil {
 			// The measurement is still true. The next simulation, or the next
 			// leader, sweeps.
-			s.o.Logger.Error("twins are left behind", "simulation_id", r.ID, "error", err)
+			e.o.Logger.Error("twins are left behind", "simulation_id", e.request.ID, "error", err)
 		}
 	}()
-	if err := pair.start(ctx, r, task, run, s.o); err != nil {
-		return api.Impact{}, err
+	defer func() { e.twins = append(e.twins, p.describe()...) }()
+	if err := p.start(ctx, e); err != nil {
+		return err
 	}
-	impact, err := s.try(ctx, r, pair, bank)
-	if err != nil {
-		return api.Impact{}, err
+	e.node = cmp.Or(e.node, p.control().state.Node)
+	if err := p.await(ctx, e.o, e.request.Target.Meta[metaSend]); err != nil {
+		return err
 	}
-	impact.Twins = pair.describe()
-	return impact, nil
+	if e.workload == nil {
+		w := newWorkload(e.request, p.control().Path, e.o.RateMax)
+		e.workload = &w
+	}
+	e.panel.disks.refused = e.unmonitored
+	if r.alike {
+		return e.measureAlike(ctx, p, left)
+	}
+	e.panel.booted(p.control().healthy, p.treatment().healthy)
+	if err := e.measure(ctx, p, left, e.panel); err != nil {
+		return err
+	}
+	e.panel.end()
+	state := p.treatment().state
+	if why := e.panel.outgrown(state.MemoryReserved, state.MemoryMax); why != "" {
+		return &faultError{why}
+	}
+	return nil
 }
 
-// try waits until both twins serve, measures them, and concludes.
-func (s *Simulator) try(ctx context.Context, r Request, p *pair, bank *panel) (api.Impact, error) {
-	fault, err := p.await(ctx, s.o)
-	if err != nil {
-		return api.Impact{}, err
+// measureAlike compares two controls, in both directions, with the same judge.
+func (e *experiment) measureAlike(ctx context.Context, p *pair, left int) error {
+	for i := range e.likeness {
+		r := e.request
+		r.Judge.FalseAlarm /= 2
+		bank, err := newPanel(r, e.workload.rate)
+		if err != nil {
+			return err
+		}
+		e.likeness[i] = bank
 	}
-	if fault != "" {
-		return api.Impact{Negative: true, Reason: fault, KPIs: []api.KPIEffect{}}, nil
+	if err := e.measure(ctx, p, left, e.likeness[0], e.likeness[1]); err != nil {
+		return err
 	}
-	return s.measure(ctx, r, p, bank)
+	now := time.Now()
+	for _, l := range e.likeness {
+		l.end()
+		if l.rejected(now) {
+			impact := l.conclude(now, nil)
+			return &undecidedError{"two machines that are alike differ: " + aboutControls(impact.Reason)}
+		}
+	}
+	return nil
+}
+
+// fault is the impact of a patch whose twin does not do what the control does.
+func (e *experiment) fault(why string) api.Impact {
+	impact := api.Impact{KPIs: []api.KPIEffect{}}
+	if e.panel.bank != nil {
+		impact = e.panel.conclude(time.Now(), nil)
+	}
+	impact.Verdict, impact.Negative, impact.Reason = api.SimulationReject, true, why
+	impact.Reasons = append([]string{why}, e.worse(impact)...)
+	return e.complete(impact)
+}
+
+// worse are the reasons of the KPIs that reject.
+func (e *experiment) worse(impact api.Impact) []string {
+	var out []string
+	for _, k := range impact.KPIs {
+		if k.Kind == api.VerdictAbort {
+			out = append(out, k.Reason)
+		}
+	}
+	return out
+}
+
+func (e *experiment) conclude() api.Impact {
+	if e.panel.bank == nil { // nothing was measured
+		return e.complete(api.Impact{
+			Verdict: api.SimulationUndecided, Reason: "undecided: " + e.doubts[0], Reasons: e.doubts, KPIs: []api.KPIEffect{},
+		})
+	}
+	e.doubts = append(e.doubts, e.floor()...)
+	impact := e.panel.conclude(time.Now(), e.doubts)
+	return e.complete(impact)
+}
+
+func (e *experiment) complete(impact api.Impact) api.Impact {
+	impact.Twins = e.twins
+	if impact.Twins == nil {
+		impact.Twins = []api.Twin{}
+	}
+	for _, t := range e.twins {
+		impact.Pairs = max(impact.Pairs, t.Pair)
+	}
+	return impact
 }

@@ -109,15 +109,18 @@ type workload struct {
 	paths []string
 	rate  float64
 	rng   *rand.Rand
+	// covered says which part of the target's traffic the requests stand for that have
+	// been sent, from 0 to 1, and which requests are missing. It is nil when nobody
+	// knows the target's traffic.
+	covered func() (share float64, missing []string)
 }
 
 // newWorkload makes the workload of a request. Its paths are those in the target's
-// metadata. Its rate is the target's mean rate of requests, at most rateMax a
-// second. The simulation's ID decides the order of the paths.
+// metadata. The simulation's ID decides the order of the paths.
 func newWorkload(r Request, check string, rateMax float64) workload {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(r.ID)) // a hash's Write has no error
-	w := workload{rate: min(rateUnknown, rateMax), rng: rand.New(rand.NewPCG(h.Sum64(), 0))}
+	w := workload{rate: rateOf(r, rateMax), rng: rand.New(rand.NewPCG(h.Sum64(), 0))}
 	for p := range strings.SplitSeq(r.Target.Meta["oakum_paths"], ",") {
 		if p = strings.TrimSpace(p); strings.HasPrefix(p, "/") {
 			w.paths = append(w.paths, p)
@@ -126,79 +129,89 @@ func newWorkload(r Request, check string, rateMax float64) workload {
 	if len(w.paths) == 0 {
 		w.paths = []string{check}
 	}
+	return w
+}
+
+// rateOf is the target's mean rate of requests, at most rateMax a second.
+func rateOf(r Request, rateMax float64) float64 {
 	if r.Baseline != nil {
 		for _, b := range r.Baseline.KPIs {
 			if b.KPI == api.KPIRequests && !b.Cold && b.Mean > 0 {
-				w.rate = min(max(b.Mean, 1), rateMax)
+				return min(max(b.Mean, 1), rateMax)
 			}
 		}
 	}
-	return w
+	return min(rateUnknown, rateMax)
 }
 
 func (w *workload) next() string { return w.paths[w.rng.IntN(len(w.paths))] }
 
-// measure sends the workload to both twins for the duration of the simulation, and
-// gives the judge an interval at each look.
-func (s *Simulator) measure(ctx context.Context, r Request, p *pair, bank *panel) (api.Impact, error) {
+// measure sends the workload to both twins for the duration of a pair, and gives the
+// panels an interval at each look: the first panel with the control as the control, the
+// second one, of two controls, with the arms swapped.
+func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*panel) error {
 	arms := []*arm{{}, {}} // control, treatment
-	bank.disks.refused = p.unmonitored
-	w := newWorkload(r, p.control().Path, s.o.RateMax)
-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var group errgroup.Group
 	defer func() { cancel(); _ = group.Wait() }() // the goroutines return no errors
-	group.Go(func() error { drive(ctx, w, p, arms); return nil })
-	dead := make(chan *machine, len(p.machines))
-	for i, m := range p.machines {
+	group.Go(func() error { drive(ctx, e.workload, p, arms); return nil })
+	dead := make(chan *machine, len(p.arms))
+	for i, m := range p.arms {
 		group.Go(func() error { watch(ctx, p.sandbox, m, arms[i], dead); return nil })
 	}
 
-	if err := s.warmUp(ctx, w, p, bank); err != nil {
-		return api.Impact{}, err
+	if err := e.warmUp(ctx, p, panels); err != nil {
+		return err
 	}
 	began := time.Now()
-	if err := bank.begin(began); err != nil {
-		return api.Impact{}, err
+	for _, bank := range panels {
+		if err := bank.begin(began); err != nil {
+			return err
+		}
 	}
 	for _, a := range arms {
 		a.begin(began)
 	}
-	most := longest(ctx, bank.duration, s.o.Look)
-	least := time.NewTimer(bank.duration)
+	duration := panels[0].duration
+	most := longest(ctx, duration, e.o.Look, left)
+	least := time.NewTimer(duration)
 	defer least.Stop()
-	ticker := time.NewTicker(s.o.Look)
+	ticker := time.NewTicker(e.o.Look)
 	defer ticker.Stop()
 	last := began
 	for {
 		select {
 		case <-ctx.Done():
-			return api.Impact{}, fmt.Errorf("simulate: %w", context.Cause(ctx))
+			return fmt.Errorf("simulate: %w", context.Cause(ctx))
 		case m := <-dead:
-			return twinDied(ctx, m, p, time.Since(began), bank, arms)
+			return twinDied(ctx, m, p, time.Since(began))
 		case <-least.C:
 		case <-ticker.C:
 		}
 		now := time.Now()
-		over := now.Sub(began) >= most || enough(w, bank.duration, now.Sub(began), arms)
-		if now.Sub(last) >= s.o.Look/2 { // the end just after a look is too short an interval to be one
-			bank.look(now, now.Sub(last), arms[0].take(), arms[1].take())
+		over := now.Sub(began) >= most || enough(e.workload, duration, now.Sub(began), arms)
+		if now.Sub(last) >= e.o.Look/2 { // the end just after a look is too short an interval to be one
+			control, treatment := arms[0].take(), arms[1].take()
+			panels[0].look(now, now.Sub(last), control, treatment)
+			if len(panels) > 1 {
+				panels[1].look(now, now.Sub(last), treatment, control)
+			}
 			last = now
 		}
-		if over || bank.aborted(now) {
-			break
+		if over || panels[0].aborted() {
+			return nil
 		}
 	}
-	return bank.conclude(time.Now(), arms[1].sent()), nil
 }
 
-// longest is how long a measurement takes at most. It leaves time for two more looks
-// before ctx ends: what was measured by then says more than that the time is over.
-func longest(ctx context.Context, planned, look time.Duration) time.Duration {
+// longest is how long the measurement of a pair takes at most, when so many pairs are
+// left with it. It leaves time for two more looks before ctx ends: what was measured by
+// then says more than that the time is over.
+func longest(ctx context.Context, planned, look time.Duration, left int) time.Duration {
 	most := stretch * planned
 	if end, ok := ctx.Deadline(); ok {
-		most = min(most, time.Until(end)-2*look)
+		most = min(most, (time.Until(end)-2*look)/time.Duration(max(left, 1)))
 	}
 	return max(most, planned)
 }
@@ -206,36 +219,31 @@ func longest(ctx context.Context, planned, look time.Duration) time.Duration {
 // enough reports whether the planned time of a measurement has passed, and both twins
 // have answered nearly all requests that the workload has in that time. A busy machine
 // sends requests more slowly, so the measurement may take longer than planned.
-func enough(w workload, planned, passed time.Duration, arms []*arm) bool {
+func enough(w *workload, planned, passed time.Duration, arms []*arm) bool {
 	want := int(almostAll * w.rate * planned.Seconds())
 	return passed >= planned && min(arms[0].sent(), arms[1].sent()) >= want
 }
 
-// twinDied concludes a simulation in which a twin has died. The impact is negative
-// when the patched twin died alone. It is an error when the control died.
-func twinDied(ctx context.Context, m *machine, p *pair, after time.Duration, bank *panel, arms []*arm) (api.Impact, error) {
+// twinDied says what the death of a twin means: a fault of the patch when the patched
+// twin died alone.
+func twinDied(ctx context.Context, m *machine, p *pair, after time.Duration) error {
 	why := m.state.Why
-	if m != p.treatment() {
-		return api.Impact{}, api.Errorf(api.CodeUnavailable, "the control twin died after %s: %s", after.Round(time.Second), why)
+	if m.role != twin.Treatment {
+		return api.Errorf(api.CodeUnavailable, "the control twin died after %s: %s", after.Round(time.Second), why)
 	}
-	fault, err := p.blame(ctx, fmt.Sprintf("the patched twin died after %s of load (%s), while the control lives", after.Round(time.Second), why))
-	if err != nil {
-		return api.Impact{}, err
-	}
-	impact := bank.conclude(time.Now(), arms[1].sent())
-	impact.Negative, impact.Reason = true, fault
-	return impact, nil
+	return p.blame(ctx, fmt.Sprintf("the patched twin died after %s of load (%s), while the control lives", after.Round(time.Second), why))
 }
 
 // warmUp fills the caches of both twins alike and measures which latencies are
 // usual. Both twins get the workload, and requests as fast as they answer. Nothing
 // of it counts for the impact.
-func (s *Simulator) warmUp(ctx context.Context, w workload, p *pair, bank *panel) error {
-	hurry, cancel := context.WithTimeout(ctx, s.o.Warmup)
+func (e *experiment) warmUp(ctx context.Context, p *pair, panels []*panel) error {
+	hurry, cancel := context.WithTimeout(ctx, e.o.Warmup)
 	defer cancel()
+	w := e.workload
 	var usual []float64
 	var group errgroup.Group
-	for _, m := range p.machines {
+	for _, m := range p.arms {
 		group.Go(func() error {
 			for i := 0; i < placing && hurry.Err() == nil; i++ {
 				began := time.Now()
@@ -252,9 +260,11 @@ func (s *Simulator) warmUp(ctx context.Context, w workload, p *pair, bank *panel
 		return fmt.Errorf("warm up: %w", context.Cause(ctx))
 	}
 	if len(usual) == 0 {
-		return api.Errorf(api.CodeUnavailable, "the control twin answers none of the workload's requests (%s)", strings.Join(w.paths, " "))
+		return &undecidedError{fmt.Sprintf("the control answers none of the workload's requests well (%s)", strings.Join(w.paths, " "))}
 	}
-	bank.usual(usual)
+	for _, bank := range panels {
+		bank.usual(usual)
+	}
 	rest := time.NewTimer(settling)
 	defer rest.Stop()
 	select {
@@ -268,7 +278,7 @@ func (s *Simulator) warmUp(ctx context.Context, w workload, p *pair, bank *panel
 // drive sends each request of the workload to both twins, one after the other,
 // in alternating order, so that neither always comes first. It does not wait
 // for slow answers before the next one is due.
-func drive(ctx context.Context, w workload, p *pair, arms []*arm) {
+func drive(ctx context.Context, w *workload, p *pair, arms []*arm) {
 	ticker := time.NewTicker(time.Duration(float64(time.Second) / w.rate))
 	defer ticker.Stop()
 	var requests sync.WaitGroup
@@ -277,8 +287,8 @@ func drive(ctx context.Context, w workload, p *pair, arms []*arm) {
 		path := w.next()
 		first := i % 2
 		requests.Go(func() {
-			send(ctx, p.machines[first].target, path, arms[first])
-			send(ctx, p.machines[1-first].target, path, arms[1-first])
+			send(ctx, p.arms[first].target, path, arms[first])
+			send(ctx, p.arms[1-first].target, path, arms[1-first])
 		})
 		select {
 		case <-ticker.C:

@@ -26,6 +26,8 @@ type behaviour struct {
 	noBlocks  string  // why QEMU does not say so
 	deadAfter time.Duration
 	never     bool // never healthy
+	memory    float64
+	prepares  time.Duration // its node, its disk
 }
 
 // machine is a twin in the model.
@@ -46,14 +48,16 @@ type model struct {
 	specs    []twin.Spec
 	most     int // machines at once
 	noRoom   bool
-	lostCall bool // the reply to the second start is lost
-	allowed  bool // QEMU may have a monitor
+	lostCall bool    // the reply to the second start is lost
+	allowed  bool    // QEMU may have a monitor
+	unlike   float64 // factor by which the second of two controls is slower; 0 is none
+	reserved float64 // bytes of memory
 	rng      *rand.Rand
 	paths    map[string][]string // asked, by job
 }
 
 func newModel() *model {
-	good := behaviour{boot: 4 * time.Second, latency: 10 * time.Millisecond, cpu: 0.1, writes: 5}
+	good := behaviour{boot: 4 * time.Second, latency: 10 * time.Millisecond, cpu: 0.1, writes: 5, memory: 2e8}
 	return &model{
 		machines: map[string]*machine{}, control: good, patched: good, allowed: true,
 		rng: rand.New(rand.NewPCG(1, 2)), paths: map[string][]string{},
@@ -67,8 +71,11 @@ func (m *model) StartTwin(_ context.Context, spec twin.Spec) (twin.Machine, erro
 	if spec.Apply != nil {
 		be, image = m.patched, spec.Apply[0].Image
 	}
+	if spec.Apply == nil && strings.HasSuffix(spec.Job, twin.Treatment) && m.unlike > 0 {
+		be.latency = time.Duration(float64(be.latency) * m.unlike)
+	}
 	m.specs = append(m.specs, spec)
-	m.machines[spec.Job] = &machine{spec: spec, started: time.Now(), be: be}
+	m.machines[spec.Job] = &machine{spec: spec, started: time.Now().Add(be.prepares), be: be}
 	m.most = max(m.most, len(m.machines))
 	if m.lostCall && len(m.specs) == 2 {
 		return twin.Machine{}, api.Errorf(api.CodeTimeout, "register: the reply was lost")
@@ -92,6 +99,11 @@ func (m *model) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, er
 		return twin.State{Phase: twin.Unplaced, Why: "1 nodes lack memory"}, nil
 	}
 	s := twin.State{Phase: twin.Running, Alloc: "a-" + t.Job, Node: "n1", Address: t.Job, Started: vm.started, Digest: "d"}
+	s.MemoryReserved = m.reserved
+	if time.Now().Before(vm.started) {
+		s.Phase, s.Started = twin.Pending, time.Time{}
+		return s, nil
+	}
 	if vm.dead() {
 		s.Phase, s.Why = twin.Dead, "exit code 137"
 		return s, nil
@@ -101,7 +113,7 @@ func (m *model) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, er
 		return s, nil
 	}
 	s.Usage = twin.Usage{
-		At: time.Now(), CPUCores: vm.be.cpu * (0.9 + 0.2*m.rng.Float64()), Memory: 2e8 * (0.99 + 0.02*m.rng.Float64()),
+		At: time.Now(), CPUCores: vm.be.cpu * (0.9 + 0.2*m.rng.Float64()), Memory: vm.be.memory * (0.99 + 0.02*m.rng.Float64()),
 	}
 	s.Blocks, s.NoBlocks = vm.blocks(m.rng)
 	return s, nil

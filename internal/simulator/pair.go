@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -31,58 +30,81 @@ type machine struct {
 	target  *target
 	state   twin.State
 	healthy time.Duration // from its start to its first good answer
+	ran     time.Duration // likewise, from when it was seen to run
 }
 
-// pair is the two twins of a simulation: control and treatment.
+// pair is the two twins of a round: control and treatment, or two controls of which the
+// second plays the treatment.
 type pair struct {
 	sandbox   Sandbox
 	namespace string
-	machines  []*machine // control first
+	round     round
+	arms      [2]*machine // control and treatment
+	machines  []*machine  // those that may exist, in the order in which they started
 	// unmonitored says why QEMU's monitor was refused. It is empty when it was
 	// not.
 	unmonitored string
 }
 
-func (p *pair) control() *machine   { return p.machines[0] }
-func (p *pair) treatment() *machine { return p.machines[1] }
+func (p *pair) control() *machine   { return p.arms[0] }
+func (p *pair) treatment() *machine { return p.arms[1] }
 
-// start registers the control, waits until Nomad has placed it, and registers the
-// treatment on the same node. On two nodes the comparison would measure the nodes.
-func (p *pair) start(ctx context.Context, r Request, task, run string, o Options) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, o.HealthyWithin, errors.New("no node took it in time"))
-	defer cancel()
-	p.namespace = r.Target.Namespace
-	control, err := p.register(ctx, twin.Control, twin.Spec{
-		Job: twin.JobID(r.ID, run, twin.Control), Target: r.Target.TargetRef, Task: task, Expect: r.Target.JobModifyIndex,
-	})
-	if err != nil {
-		return err
+// start registers the twin that comes first, waits until Nomad has placed it, and
+// registers the other on the same node. On two nodes the comparison would measure the
+// nodes.
+func (p *pair) start(ctx context.Context, e *experiment) error {
+	p.namespace = e.request.Target.Namespace
+	node := e.node
+	order := []int{0, 1}
+	if p.round.swapped {
+		order = []int{1, 0}
 	}
-	if err := p.placed(ctx, control); err != nil {
-		return err
+	for _, arm := range order {
+		m, err := p.register(ctx, arm, e, node)
+		if err != nil {
+			return err
+		}
+		if err := p.placed(ctx, m, e.o.HealthyWithin); err != nil {
+			return err
+		}
+		node = m.state.Node
 	}
-	treatment, err := p.register(ctx, twin.Treatment, twin.Spec{
-		Job: twin.JobID(r.ID, run, twin.Treatment), Target: r.Target.TargetRef, Task: task, Expect: r.Target.JobModifyIndex,
-		Apply: r.Apply, Node: control.state.Node,
-	})
-	if err != nil {
-		return err
-	}
-	return p.placed(ctx, treatment)
+	return nil
 }
 
-// register starts one twin. It adds the twin to the pair before the call, since
-// Nomad may have registered the job although the reply was lost.
-func (p *pair) register(ctx context.Context, role string, spec twin.Spec) (*machine, error) {
-	m := &machine{role: role, job: spec.Job}
-	spec.Unmonitored = p.unmonitored != ""
+// register starts the twin of an arm. It adds the twin to the pair before the call,
+// since Nomad may have registered the job although the reply was lost.
+func (p *pair) register(ctx context.Context, arm int, e *experiment, node string) (*machine, error) {
+	r := e.request
+	spec := twin.Spec{
+		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Unmonitored: p.unmonitored != "", Pair: p.round.pair,
+	}
+	m := &machine{role: twin.Control}
+	place := twin.Control
+	if arm == 1 {
+		place = twin.Treatment // also of the second control, whose job has another name
+		if !p.round.alike {
+			m.role, spec.Apply = twin.Treatment, r.Apply
+		}
+	}
+	spec.Job = twin.JobID(r.ID, e.run+p.round.name, place)
+	m.job = spec.Job
+	p.arms[arm] = m
 	p.machines = append(p.machines, m)
 	started, err := p.sandbox.StartTwin(ctx, spec)
 	if err != nil {
-		return nil, wrap(err, "start the "+role)
+		return nil, wrap(err, "start the "+m.role)
 	}
 	m.Machine = started
 	return m, nil
+}
+
+// wrapNil is wrap for an error that may be nil.
+func wrapNil(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return wrap(err, doing)
 }
 
 // wrap prefixes an error's message and keeps its code.
@@ -98,7 +120,9 @@ func wrap(err error, doing string) error {
 const roomTimeout = 30 * time.Second
 
 // placed waits until Nomad has placed the twin on a node.
-func (p *pair) placed(ctx context.Context, m *machine) error {
+func (p *pair) placed(ctx context.Context, m *machine, within time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, within, errors.New("no node took it in time"))
+	defer cancel()
 	began := time.Now()
 	return poll(ctx, func() (bool, error) {
 		state, err := p.sandbox.InspectTwin(ctx, m.Machine)
@@ -135,22 +159,22 @@ func poll(ctx context.Context, ask func() (bool, error)) error {
 // errLate says that a twin did not become healthy in time.
 var errLate = errors.New("it did not become healthy in time")
 
-// await waits until both twins answer their health check. When only the treatment
-// does not, fault says why the patch is to blame. When the control does not, it
-// returns an error.
-func (p *pair) await(ctx context.Context, o Options) (fault string, err error) {
+// await waits until both twins answer their health check. It returns a faultError when
+// only the treatment does not, an undecidedError when nothing in the control's job
+// answers, and another error when the control does not serve.
+func (p *pair) await(ctx context.Context, o Options, send string) error {
 	for _, m := range p.machines {
-		m.target = newTarget(m.Machine, o.Transport)
+		m.target = newTarget(m.Machine, send, o.Transport)
 	}
-	began := time.Now()
 	var served atomic.Int64 // how long the control took, in nanoseconds
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := p.serving(both, p.control(), func() time.Duration { return o.HealthyWithin }); err != nil {
-			return wrap(err, "control twin")
+		err := p.serving(both, p.control(), func() time.Duration { return o.HealthyWithin })
+		if errors.Is(err, errSilent) {
+			return &undecidedError{"nothing in this job answers: give its check a path, or say what to send (meta " + metaSend + ")"}
 		}
-		served.Store(int64(time.Since(began)))
-		return nil
+		served.Store(int64(p.control().ran))
+		return wrapNil(err, "control twin")
 	})
 	var late error
 	group.Go(func() error {
@@ -166,16 +190,16 @@ func (p *pair) await(ctx context.Context, o Options) (fault string, err error) {
 		return nil
 	})
 	if err := group.Wait(); err != nil {
-		return "", err
+		return err
 	}
 	switch {
 	case late == nil:
-		return "", nil
-	case errors.Is(late, errLate) || errors.Is(late, errDead):
+		return nil
+	case !p.round.alike && (errors.Is(late, errLate) || errors.Is(late, errDead)):
 		return p.blame(ctx, fmt.Sprintf("the patched twin does not serve (%v), while the control was healthy after %s",
 			late, p.control().healthy.Round(100*time.Millisecond)))
 	}
-	return "", wrap(late, "patched twin")
+	return wrap(late, p.treatment().role+" twin")
 }
 
 // refusedError says that a twin has died because of QEMU's monitor and would live
@@ -187,9 +211,12 @@ func (e *refusedError) Error() string { return "QEMU's monitor is refused: " + e
 // errDead says that a twin's machine has ended.
 var errDead = errors.New("it died")
 
-// serving waits until a twin answers its check, and records how long it took.
+// serving waits until a twin answers its check, and records how long it took. Its limit
+// counts from when the machine runs: what its node does before that, as hashing and
+// copying its image, is not the machine's.
 func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Duration) error {
-	began, last := time.Now(), "it has not answered"
+	var runs time.Time // since when it was seen to run
+	last := errors.New("it has not answered")
 	return poll(ctx, func() (bool, error) {
 		state, err := p.sandbox.InspectTwin(ctx, m.Machine)
 		if err != nil {
@@ -206,34 +233,34 @@ func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Durati
 		case twin.Dead:
 			return false, fmt.Errorf("%w: %s", errDead, state.Why)
 		case twin.Unplaced, twin.Pending:
-			last = state.Why
+			return false, nil
 		case twin.Running:
-			err := m.target.check(ctx, state.Address)
-			if err == nil {
-				m.healthy = time.Since(state.Started)
+			if runs.IsZero() {
+				runs = time.Now()
+			}
+			if last = m.target.check(ctx, state.Address); last == nil {
+				m.healthy, m.ran = time.Since(state.Started), time.Since(runs)
 				return true, nil
 			}
-			last = err.Error()
 		}
-		if took := time.Since(began); took > limit() {
-			return false, fmt.Errorf("%w, %s: %s", errLate, took.Round(time.Second), last)
+		if took := time.Since(runs); took > limit() {
+			return false, fmt.Errorf("%w, %s: %w", errLate, took.Round(time.Second), last)
 		}
 		return false, nil
 	})
 }
 
-// blame confirms a fault of the treatment. It returns an error instead when the
-// control is gone too: a node that goes down takes both twins, and the patch is
-// not to blame.
-func (p *pair) blame(ctx context.Context, fault string) (string, error) {
+// blame confirms a fault of the treatment. It returns another error when the control is
+// gone too: a node that goes down takes both twins, and the patch is not to blame.
+func (p *pair) blame(ctx context.Context, fault string) error {
 	state, err := p.sandbox.InspectTwin(ctx, p.control().Machine)
 	if err != nil {
-		return "", wrap(err, "look at the control")
+		return wrap(err, "look at the control")
 	}
 	if state.Phase != twin.Running {
-		return "", api.Errorf(api.CodeUnavailable, "both twins are gone: %s", state.Why)
+		return api.Errorf(api.CodeUnavailable, "both twins are gone: %s", state.Why)
 	}
-	return fault, nil
+	return &faultError{fault}
 }
 
 // stop removes both twins and waits until their machines have ended.
@@ -258,17 +285,8 @@ func (p *pair) describe() []api.Twin {
 	for _, m := range p.machines {
 		out = append(out, api.Twin{
 			Role: m.role, Job: m.job, Alloc: m.state.Alloc, Image: m.Image, ImageDigest: m.state.Digest,
-			HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)),
+			HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)), Pair: p.round.pair, Node: m.state.Node,
 		})
 	}
 	return out
-}
-
-// target sends requests to a twin.
-type target struct {
-	client  *http.Client
-	scheme  string
-	path    string
-	own     *http.Transport
-	address string // set by the first check
 }

@@ -2,9 +2,6 @@ package simulator
 
 import (
 	"cmp"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -12,30 +9,92 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
-// suspicion is the evidence, as a decimal logarithm, from which on a KPI beyond
-// its margin makes an impact negative although the time was too short for a
-// verdict.
-const suspicion = 1
+// A simulation may reject a patch that changes nothing once in 1/false_alarm runs. Of
+// that, three parts in ten each are for the looks of the judge, for the pairs of boots,
+// and for boots that differ more than the judge leaves to them. The last part is for the
+// reservation of memory. Each KPI has its share of the first three.
+const (
+	partOfEach        = 0.3
+	partOfReservation = 0.1
+)
 
-// panel is the judge with those of the policy's KPIs that a sandbox can measure.
-type panel struct {
-	spec     api.JudgeSpec
-	kpis     []judge.KPI
-	left     []string // KPIs of the policy that a sandbox can't measure
-	duration time.Duration
-	bank     *judge.Bank
-	began    time.Time
-	// All latencies, so that a person sees the median too. The judge's figure is
-	// about the tail.
-	control, treatment []float64
-	disks              disks
+// Of the miss, the pairs of boots have most, because they acquit sooner than the looks.
+// The looks and the boots that differ more than the judge leaves to them have the rest.
+const (
+	missOfPairs = 2.0 / 3
+	missOfLooks = 1.0 / 6
+)
+
+const (
+	// resolving is the product of requests and of the difference of two shares from which
+	// on requests show that difference at a miss of a twentieth: about half of it without
+	// an event, and all of it with a few.
+	resolving = 12
+	// resolutionMost is the largest share of failed requests that a pass may leave unseen.
+	resolutionMost = 0.05
+	// pairsFrom is how long a simulation is from which on it has two pairs of boots,
+	// where the policy does not say how many. The second pair costs a boot and a warm-up
+	// more, and more than halves what the difference of two boots hides.
+	pairsFrom = time.Minute
+)
+
+// pairsOf is how many pairs of boots a simulation has.
+func pairsOf(spec api.SimulateSpec) int {
+	switch {
+	case spec.Pairs > 0:
+		return spec.Pairs
+	case spec.Duration.D() >= pairsFrom:
+		return 2
+	}
+	return 1
 }
 
-// newPanel chooses the KPIs. It returns an error if none is left.
-func newPanel(r Request) (*panel, error) {
-	p := &panel{spec: r.Judge, duration: cmp.Or(r.Spec.Duration.D(), durationDefault)}
-	p.spec.KPIs = nil
-	p.spec.MinDuration, p.spec.MaxDuration = 0, api.Duration(p.duration)
+// panel gathers the evidence about one patch from all pairs of boots, about those of
+// the policy's KPIs that a sandbox can measure. It starts no request and reads no clock.
+type panel struct {
+	policy     api.JudgeSpec // its KPIs are those of the panel
+	spec       api.JudgeSpec // for the bank
+	kpis       []judge.KPI
+	replicates []*replicate // by KPI; nil where events of all pairs are counted together
+	left       []string     // KPIs of the policy that a sandbox can't measure
+	pairs      int          // planned
+	resolution float64      // the share of failed requests that the planned ones show
+	duration   time.Duration
+	bank       *judge.Bank
+	began      time.Time
+
+	// Of all pairs.
+	requests, failures int        // of the control
+	sent               int        // to the treatment
+	figures            [][]figure // by KPI and pair
+	median             []figure   // of the latencies, by pair
+	boots, growth      []figure   // see kpiBootTime and kpiMemoryGrowth
+	disks              disks
+	series             series
+
+	now pairMeasures
+}
+
+// pairMeasures is what both twins of the pair that runs now have shown.
+type pairMeasures struct {
+	control, treatment []float64      // latencies
+	gauges             [][2][]float64 // by KPI: the control's looks and the treatment's
+	memory             [2][]memoryUse
+}
+
+// memoryUse is the memory of a machine at one time.
+type memoryUse struct {
+	at    time.Time
+	bytes float64
+}
+
+// newPanel chooses the KPIs. It returns an error if none is left. Rate is that of the
+// requests to each twin, per second.
+func newPanel(r Request, rate float64) (*panel, error) {
+	p := &panel{policy: r.Judge, pairs: pairsOf(r.Spec)}
+	whole := cmp.Or(r.Spec.Duration.D(), durationDefault)
+	p.duration = max(whole/time.Duration(p.pairs), min(pairLeast, whole))
+	p.policy.KPIs = nil
 	for _, k := range r.Judge.KPIs {
 		kpi, ok := known(k.KPI)
 		if !ok {
@@ -43,18 +102,36 @@ func newPanel(r Request) (*panel, error) {
 			continue
 		}
 		p.kpis = append(p.kpis, kpi)
-		p.spec.KPIs = append(p.spec.KPIs, k)
+		p.policy.KPIs = append(p.policy.KPIs, k)
 	}
 	if len(p.kpis) == 0 {
 		return nil, api.Errorf(api.CodeInvalid, "the policy judges by no KPI that a sandbox can measure (error_rate, latency_pN, cpu, memory, io_operations, io_bytes)")
 	}
-	return p, judge.Check(p.spec)
+	if err := judge.Check(p.policy); err != nil {
+		return nil, err
+	}
+	p.spec = p.policy
+	p.spec.Method = api.JudgeEvidence
+	p.spec.MinDuration, p.spec.MaxDuration = 0, 0
+	p.spec.FalseAlarm, p.spec.Miss = partOfEach*p.policy.FalseAlarm, missOfLooks*p.policy.Miss
+	weights := judge.Weights(p.spec.KPIs)
+	p.resolution = resolving / (almostAll * rate * p.duration.Seconds() * float64(p.pairs))
+	for i, k := range p.spec.KPIs {
+		if p.kpis[i].Kind == api.KPICount {
+			p.kpis[i].Resolution = min(p.resolution, resolutionMost)
+		}
+		p.replicates = append(p.replicates, newReplicate(p.kpis[i], k, rate*p.duration.Seconds()))
+		p.kpis[i].Unlike = unlike(bootSpread(p.kpis[i]), p.pairs, weights[i]*p.spec.FalseAlarm, p.spec.Miss)
+	}
+	p.figures = make([][]figure, len(p.kpis))
+	p.now.gauges = make([][2][]float64, len(p.kpis))
+	return p, nil
 }
 
-// usual gives the judge the control's latencies in the warm-up.
+// usual gives the judge the control's latencies in the first warm-up.
 func (p *panel) usual(latencies []float64) {
 	m := judge.Samples(latencies)
-	if !m.Present {
+	if !m.Present || p.bank != nil {
 		return
 	}
 	for i := range p.kpis {
@@ -64,8 +141,13 @@ func (p *panel) usual(latencies []float64) {
 	}
 }
 
-// begin starts the judgement.
+// begin starts the judgement with the first pair, and a pair of boots with each.
 func (p *panel) begin(now time.Time) error {
+	p.now = pairMeasures{gauges: make([][2][]float64, len(p.kpis))}
+	p.series.begin()
+	if p.bank != nil {
+		return nil
+	}
 	bank, err := judge.New(p.spec, p.kpis, judge.Stage{Started: now})
 	if err != nil {
 		return wrap(err, "judge the twins")
@@ -74,31 +156,57 @@ func (p *panel) begin(now time.Time) error {
 	return nil
 }
 
-// look gives the judge one interval of both twins.
+// look takes one interval of both twins.
 func (p *panel) look(now time.Time, took time.Duration, control, treatment taken) {
 	look := judge.Look{At: now, Seconds: took.Seconds(), KPIs: make(map[string]judge.Pair)}
-	for _, k := range p.kpis {
+	for i, k := range p.kpis {
 		pair := judge.Pair{Canary: measureOf(k, treatment), Stable: measureOf(k, control)}
-		if pair.Canary.Present && pair.Stable.Present {
-			look.KPIs[k.Name] = pair
+		if !pair.Canary.Present || !pair.Stable.Present {
+			continue
+		}
+		look.KPIs[k.Name] = pair
+		if k.Kind == api.KPIGauge {
+			g := &p.now.gauges[i]
+			g[0], g[1] = append(g[0], pair.Stable.Value), append(g[1], pair.Canary.Value)
 		}
 	}
 	p.bank.Observe(look)
-	p.control = append(p.control, control.latencies...)
-	p.treatment = append(p.treatment, treatment.latencies...)
+	p.now.control = append(p.now.control, control.latencies...)
+	p.now.treatment = append(p.now.treatment, treatment.latencies...)
+	p.requests, p.failures = p.requests+control.requests, p.failures+control.errors
+	p.sent += treatment.requests
+	for arm, t := range []taken{control, treatment} {
+		for _, u := range t.usage {
+			p.now.memory[arm] = append(p.now.memory[arm], memoryUse{u.At, u.Memory})
+		}
+	}
 	p.disks.add(control.disk, treatment.disk)
+	p.series.add(p.kpis, took, control, treatment)
 }
 
-// median writes the median latency of both twins.
-func (p *panel) median() string {
-	middle := func(list []float64) string {
-		if len(list) == 0 {
-			return "none"
-		}
-		sorted := slices.Sorted(slices.Values(list))
-		return judge.Format(sorted[len(sorted)/2], judge.UnitSeconds)
+// end takes the pair as a whole.
+func (p *panel) end() {
+	if f, ok := latencyFigure(p.now.control, p.now.treatment, 0.5); ok {
+		p.median = append(p.median, f)
 	}
-	return fmt.Sprintf("median %s against %s", middle(p.treatment), middle(p.control))
+	control, known := slope(p.now.memory[0])
+	if treatment, ok := slope(p.now.memory[1]); known && ok {
+		p.growth = append(p.growth, figure{control: control, treatment: treatment})
+	}
+	for i, k := range p.kpis {
+		r := p.replicates[i]
+		if r == nil {
+			continue
+		}
+		f, ok := gaugeFigure(p.now.gauges[i][0], p.now.gauges[i][1])
+		if k.Kind == api.KPILatency {
+			f, ok = latencyFigure(p.now.control, p.now.treatment, r.quantile)
+		}
+		if ok {
+			r.observe(f)
+			p.figures[i] = append(p.figures[i], f)
+		}
+	}
 }
 
 // measureOf returns the measure of a KPI in one interval of one twin. It is absent
@@ -133,101 +241,4 @@ func measureOf(k judge.KPI, t taken) judge.Measure {
 		return t.disk.rate(k.Name)
 	}
 	return judge.Measure{}
-}
-
-func (p *panel) aborted(now time.Time) bool { return p.bank.Verdict(now).Kind == api.VerdictAbort }
-
-// conclude turns the verdict into an impact.
-func (p *panel) conclude(now time.Time, requests int) api.Impact {
-	v := p.bank.Verdict(now)
-	impact := api.Impact{Requests: requests, KPIs: slices.Clone(v.KPIs)}
-	var open, suspect []string
-	for i := range impact.KPIs {
-		k := &impact.KPIs[i]
-		k.Reason = aboutTwins(k.Reason)
-		// For the judge a KPI is missing when the last look did not have it. A
-		// simulation calls it missing when no look had it.
-		k.Missing = k.Missing && k.Exposure == 0
-		if k.Kind == api.VerdictAbort && strings.HasPrefix(k.KPI, "latency_") {
-			reason := k.Reason
-			k.Reason += ", " + p.median()
-			v.Reason = strings.Replace(aboutTwins(v.Reason), reason, k.Reason, 1)
-		}
-		if _, disk := diskKPI(k.KPI); disk && k.Missing {
-			continue // complete reports both, with the reason
-		}
-		if k.Kind == api.VerdictContinue || k.Kind == api.VerdictInconclusive {
-			open = append(open, k.KPI)
-			if p.suspect(*k) {
-				suspect = append(suspect, fmt.Sprintf("%s is %s against %s", k.KPI, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit)))
-			}
-		}
-	}
-	switch {
-	case v.Kind == api.VerdictAbort:
-		impact.Negative, impact.Reason = true, aboutTwins(v.Reason)
-	case len(suspect) > 0:
-		impact.Negative = true
-		impact.Reason = fmt.Sprintf("the patched twin looks worse than the control (%s) after %d requests each",
-			strings.Join(suspect, ", "), requests)
-	default:
-		impact.Reason = fmt.Sprintf("nothing got worse beyond its margin in %d requests to each twin (%s)", requests, figures(impact.KPIs))
-		if len(open) > 0 {
-			impact.Reason += "; too few to acquit: " + strings.Join(open, ", ")
-		}
-	}
-	if len(p.left) > 0 {
-		impact.Reason += "; not measured in a sandbox: " + strings.Join(p.left, ", ")
-	}
-	return p.complete(impact)
-}
-
-// complete adds the KPIs that the policy does not judge by, and the KPIs that
-// could not be measured.
-func (p *panel) complete(impact api.Impact) api.Impact {
-	var names []string
-	for _, k := range diskKPIs() {
-		names = append(names, k.Name)
-		if !slices.ContainsFunc(p.kpis, func(judged judge.KPI) bool { return judged.Name == k.Name }) {
-			impact.KPIs = append(impact.KPIs, p.disks.effect(k))
-		}
-	}
-	if why := p.disks.missing(); why != "" {
-		impact.Reason += fmt.Sprintf("; not measured: %s (%s)", strings.Join(names, ", "), why)
-	}
-	return impact
-}
-
-// suspect reports whether an undecided KPI makes the impact negative all the same.
-func (p *panel) suspect(k api.KPIEffect) bool {
-	i := slices.IndexFunc(p.spec.KPIs, func(s api.KPISpec) bool { return s.KPI == k.KPI })
-	if i < 0 || k.Missing {
-		return false
-	}
-	s := p.spec.KPIs[i]
-	return k.Canary > s.Margins().PromoteLimit(k.Stable) && k.Evidence >= suspicion
-}
-
-// figures lists both twins' values.
-func figures(kpis []api.KPIEffect) string {
-	parts := make([]string, 0, len(kpis))
-	for _, k := range kpis {
-		if k.Missing {
-			parts = append(parts, k.KPI+" missing")
-			continue
-		}
-		parts = append(parts, fmt.Sprintf("%s %s against %s", k.KPI, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit)))
-	}
-	return strings.Join(parts, ", ")
-}
-
-// aboutTwins turns the judge's sentence about canaries into one about twins.
-func aboutTwins(reason string) string {
-	return strings.NewReplacer(
-		"of the canary is worse than stable", "of the patched twin is worse than the control's",
-		"of the canary", "of the patched twin",
-		"x stable", "x the control's",
-		"canary:", "patched twin:",
-		"stable:", "control:",
-	).Replace(reason)
 }

@@ -177,7 +177,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	bank, err := newPanel(r)
+	bank, err := newPanel(r, rateOf(r, s.o.RateMax))
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
@@ -204,15 +204,11 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	impact := api.Impact{Negative: true, Reason: fault, KPIs: []api.KPIEffect{}, Twins: []api.Twin{}}
-	if fault == "" {
-		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox}, task, run, bank)
+	impact := api.Impact{
+		Verdict: api.SimulationReject, Negative: true, Reason: fault, Reasons: []string{fault}, KPIs: []api.KPIEffect{}, Twins: []api.Twin{},
 	}
-	if refused, ok := errors.AsType[*refusedError](err); ok {
-		// Without a monitor the disk KPIs are missing. The simulation is still
-		// worth it.
-		log.Warn("twins start again without QEMU's monitor", "reason", refused.why)
-		impact, err = s.compare(ctx, r, &pair{sandbox: s.o.Sandbox, unmonitored: refused.why}, task, run+unmonitored, bank)
+	if fault == "" {
+		impact, err = s.compare(ctx, r, task, run, bank)
 	}
 	if baked.Path != "" && (err != nil || impact.Negative || !keep) {
 		s.discard(ctx, r, run, baked)
@@ -220,7 +216,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	log.Info("simulation ends", "negative", impact.Negative, "reason", impact.Reason)
+	log.Info("simulation ends", "verdict", impact.Verdict, "reason", impact.Reason)
 	return impact, r.Apply, nil
 }
 

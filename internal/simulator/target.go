@@ -3,11 +3,19 @@ package simulator
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"syscall"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/oakumhq/oakum/internal/twin"
 )
@@ -18,18 +26,34 @@ const (
 	// bodyMax is how many bytes of an answer are read. The transfer of a large
 	// page is part of its latency.
 	bodyMax = 8 << 20
+	// metaSend is the key of a target's metadata that says what to send to a bare TCP
+	// port. Without it, a greeting is waited for.
+	metaSend = "oakum_send"
 )
 
+// errSilent says that a port takes connections and sends nothing. The port of a machine
+// is open from before its guest boots: QEMU itself takes the connection.
+var errSilent = errors.New("it takes connections and sends nothing")
+
+// target sends requests to a twin.
+type target struct {
+	scheme  string
+	path    string // of the health check; with gRPC the name of the service
+	send    string // to a bare TCP port
+	client  *http.Client
+	own     *http.Transport
+	rpc     *grpc.ClientConn
+	address string // set by the first check
+}
+
 // newTarget prepares a twin for requests. Each twin has connections of its own.
-func newTarget(m twin.Machine, transport http.RoundTripper) *target {
-	t := &target{scheme: m.Scheme, path: m.Path}
+func newTarget(m twin.Machine, send string, transport http.RoundTripper) *target {
+	t := &target{scheme: m.Scheme, path: m.Path, send: send}
 	if transport == nil {
 		t.own = &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: requestMax}).DialContext,
 			MaxIdleConnsPerHost: 8,
-			// A twin shows the certificate of its production name, at another
-			// address. The requests carry no secret.
-			TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+			TLSClientConfig:     anyCertificate(),
 		}
 		transport = t.own
 	}
@@ -42,36 +66,64 @@ func newTarget(m twin.Machine, transport http.RoundTripper) *target {
 	return t
 }
 
+// anyCertificate accepts what a twin shows: the certificate of its production name, at
+// another address. The requests carry no secret.
+func anyCertificate() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
+
 func (t *target) close() {
 	if t.own != nil {
 		t.own.CloseIdleConnections()
+	}
+	if t.rpc != nil {
+		_ = t.rpc.Close() // the twin is over
 	}
 }
 
 // check makes the target's own health check once.
 func (t *target) check(ctx context.Context, address string) error {
-	t.address = address
+	if err := t.at(address); err != nil {
+		return err
+	}
 	status, err := t.ask(ctx, t.path)
 	if err != nil {
 		return err
 	}
-	if t.scheme != "" && (status < 200 || status > 299) {
+	if status < 200 || status > 299 {
 		return fmt.Errorf("%s answers %d", t.path, status)
 	}
 	return nil
 }
 
-// ask sends one request and reads the whole answer. Without HTTP it opens a
-// connection and closes it.
+// at sets the address of the twin, which is known once it has been placed.
+func (t *target) at(address string) (err error) {
+	if t.address == address {
+		return nil
+	}
+	t.address = address
+	if t.scheme != twin.SchemeGRPC && t.scheme != twin.SchemeGRPCS {
+		return nil
+	}
+	secret := insecure.NewCredentials()
+	if t.scheme == twin.SchemeGRPCS {
+		secret = credentials.NewTLS(anyCertificate())
+	}
+	if t.rpc != nil {
+		_ = t.rpc.Close() // of a former address
+	}
+	if t.rpc, err = grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(secret)); err != nil {
+		return fmt.Errorf("connect to %s: %w", address, err)
+	}
+	return nil
+}
+
+// ask sends one request and reads the whole answer. The status is that of HTTP, and 200
+// for a good answer of another protocol.
 func (t *target) ask(ctx context.Context, path string) (status int, err error) {
-	if t.scheme == "" {
-		ctx, cancel := context.WithTimeout(ctx, requestMax)
-		defer cancel()
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", t.address)
-		if err != nil {
-			return 0, err
-		}
-		return 0, conn.Close()
+	switch t.scheme {
+	case "":
+		return http.StatusOK, t.exchange(ctx)
+	case twin.SchemeGRPC, twin.SchemeGRPCS:
+		return http.StatusOK, t.healthRPC(ctx, path)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.scheme+"://"+t.address+path, nil)
 	if err != nil {
@@ -86,4 +138,46 @@ func (t *target) ask(ctx context.Context, path string) (status int, err error) {
 		err = e
 	}
 	return resp.StatusCode, err
+}
+
+// exchange connects to a bare TCP port, sends what there is to send, and waits for the
+// first byte of an answer or a greeting. A connection alone says nothing.
+func (t *target) exchange(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", t.address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := io.WriteString(conn, t.send); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	var answer [1]byte
+	switch _, err := io.ReadFull(conn, answer[:]); {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return errSilent
+	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
+		return errors.New("it closes connections without an answer")
+	default:
+		return fmt.Errorf("read: %w", err)
+	}
+}
+
+// healthRPC asks grpc.health.v1 for a service.
+func (t *target) healthRPC(ctx context.Context, service string) error {
+	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	defer cancel()
+	answer, err := grpc_health_v1.NewHealthClient(t.rpc).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
+	if err != nil {
+		return err
+	}
+	if answer.GetStatus() != grpc_health_v1.HealthCheckResponse_SERVING {
+		return fmt.Errorf("its gRPC health is %s", answer.GetStatus())
+	}
+	return nil
 }

@@ -76,14 +76,20 @@ type Machine struct {
 	Task      string
 	Port      string // label of the group's port
 	Host      string // to reach the port at, when not the allocation's own
-	Scheme    string // http or https; empty for a bare TCP port
-	Path      string // of the health check
+	Scheme    string // http, https, grpc or grpcs; empty for a bare TCP port
+	Path      string // of the health check; with gRPC the name of the service
 	Monitored bool   // QEMU counts what it does to its disk
 	// Load is the task that asks the twin from inside. It is empty for a machine, which
 	// is asked at its port.
 	Load  string
 	Lacks []string // what the twin of a group goes without, in words
 }
+
+// Schemes of machines whose health is asked for by gRPC (grpc.health.v1).
+const (
+	SchemeGRPC  = "grpc"
+	SchemeGRPCS = "grpcs"
+)
 
 // Phase is how far a machine is.
 type Phase string
@@ -106,6 +112,11 @@ type State struct {
 	Digest   string // hex SHA-256 of the image, once its node has computed it
 	Started  time.Time
 	Restarts int
+	// MemoryReserved and MemoryMax are the memory and memory_max of the machine's task,
+	// in bytes; 0 when there is none.
+	MemoryReserved float64
+	MemoryMax      float64
+
 	Usage    Usage
 	Blocks   Blocks
 	NoBlocks string // why Blocks is not known now

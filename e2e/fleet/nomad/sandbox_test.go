@@ -50,13 +50,13 @@ func TestSandbox(t *testing.T) {
 				twins := sandbox.New(client, &appliance.Appliance{Kernel: file, Initrd: file, Memory: 256, Within: time.Minute})
 				s := simulator.New(simulator.Options{Sandbox: twins, Baker: twins, Look: time.Second, Warmup: 2 * time.Second})
 				impact, apply, err := s.Try(t.Context(), simulator.Request{
-					ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(8 * time.Second)},
+					ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(16 * time.Second)},
 					Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: []api.KPISpec{
 						{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.1},
 					}},
 				})
 				must.NoError(t, err)
-				must.Eq(t, c.negative, impact.Negative, must.Sprint(impact.Reason))
+				must.Eq(t, map[bool]api.SimulationVerdict{true: api.SimulationReject, false: api.SimulationPass}[c.negative], impact.Verdict, must.Sprint(impact.Reason))
 				must.StrContains(t, impact.Reason, c.reason)
 				if c.apply.Kind == api.ApplyScript {
 					must.Eq(t, api.ApplyImage, apply[0].Kind, must.Sprint("production gets the image that was tried"))

@@ -74,6 +74,10 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 			}
 		}
 	}
+	if r := alloc.AllocatedResources; r != nil && r.Tasks[m.Task] != nil {
+		memory := r.Tasks[m.Task].Memory
+		s.MemoryReserved, s.MemoryMax = float64(memory.MemoryMB)*(1<<20), float64(memory.MemoryMaxMB)*(1<<20)
+	}
 	if state := alloc.TaskStates[m.Task]; state != nil {
 		s.Started, s.Restarts = state.StartedAt, int(state.Restarts)
 		if state.State == "running" {

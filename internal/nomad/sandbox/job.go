@@ -201,7 +201,7 @@ func isolateJob(job *nomadapi.Job, group *nomadapi.TaskGroup, spec twin.Spec) {
 }
 
 // reach finds out how the twin is asked whether it is healthy: by an HTTP check of
-// the job, else by a TCP check, else by a connection to the first forwarded port.
+// the job, else by a gRPC check, else by a TCP check, else at the first forwarded port.
 // It takes only checks whose port is forwarded into the machine.
 func reach(m *twin.Machine, group *nomadapi.TaskGroup, vm *nomadapi.Task, ports []string) {
 	m.Port = ports[0]
@@ -211,15 +211,20 @@ func reach(m *twin.Machine, group *nomadapi.TaskGroup, vm *nomadapi.Task, ports 
 			continue
 		}
 		for _, check := range s.Checks {
-			rank := map[string]int{"tcp": 0, "http": 1}
+			rank := map[string]int{"tcp": 0, "grpc": 1, "http": 2}
 			r, known := rank[check.Type]
 			if !known || r <= best || (check.PortLabel != "" && check.PortLabel != s.PortLabel) {
 				continue
 			}
 			best = r
 			m.Port, m.Scheme, m.Path, m.Host = s.PortLabel, "", "", ""
-			if check.Type == "http" {
+			switch {
+			case check.Type == "http":
 				m.Scheme, m.Path = cmp.Or(check.Protocol, "http"), cmp.Or(check.Path, "/")
+			case check.Type == "grpc" && check.GRPCUseTLS:
+				m.Scheme, m.Path = twin.SchemeGRPCS, check.GRPCService
+			case check.Type == "grpc":
+				m.Scheme, m.Path = twin.SchemeGRPC, check.GRPCService
 			}
 			if !strings.Contains(s.Address, "${") {
 				m.Host = s.Address

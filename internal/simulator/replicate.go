@@ -1,0 +1,219 @@
+package simulator
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/stats"
+)
+
+// A pair of boots is one replicate: whatever two machines of one image differ in from
+// their boot on shows in every look of the pair, and looks do not make it smaller.
+const (
+	// bootTrust is how many boots the known spreads count for: fewer than were measured,
+	// since that was one image on one machine.
+	bootTrust = 12
+	// beyondLeast is how many requests of one pair lie beyond the quantile that a
+	// latency is compared at. With fewer, its estimate is that of single requests.
+	beyondLeast = 50
+	// gaugeLeast is how many looks a pair needs before its mean and its noise say
+	// anything.
+	gaugeLeast = 4
+	// phiUsual is the autocorrelation that differences of two gauges usually have at most
+	// from look to look, and phiTrust how many looks that counts for. A few looks say
+	// little about it.
+	phiUsual = 0.1
+	phiTrust = 20
+	// lowestShare bounds the quotient of a figure and its limit, where the figure is
+	// nearly nothing.
+	lowestShare = 0.01
+)
+
+// bootSpread is by how much, as a logarithm, the figures of two machines differ that
+// booted from the same image on the same node: one standard deviation. It is 0 for a
+// KPI that has no such difference. docs/reference/simulation.md says how it was measured.
+func bootSpread(kpi judge.KPI) float64 {
+	switch {
+	case kpi.Kind == api.KPILatency:
+		return 0.04
+	case kpi.Name == api.KPICPU:
+		return 0.02
+	case kpi.Name == api.KPIMemory:
+		return 0.01
+	case kpi.Name == api.KPIIOOperations || kpi.Name == api.KPIIOBytes:
+		return 0.1
+	}
+	return 0
+}
+
+// replicate is the evidence about one KPI by pairs of boots: each pair gives one value.
+type replicate struct {
+	kpi      judge.KPI
+	margins  api.Margins
+	spread   float64
+	quantile float64          // of a latency, at which pairs are compared
+	worse    stats.Replicates // of the log of treatment ÷ limit of the abort
+	better   stats.Replicates // of the log of limit of the promotion ÷ treatment
+	sampling float64          // sum of the variances that the pairs had within them
+}
+
+// newReplicate is nil for a KPI without a difference between boots: its events of all
+// pairs are counted together.
+func newReplicate(kpi judge.KPI, spec api.KPISpec, requests float64) *replicate {
+	spread := bootSpread(kpi)
+	if spread == 0 {
+		return nil
+	}
+	r := &replicate{kpi: kpi, margins: spec.Margins(), spread: spread, quantile: visibleQuantile(kpi.Quantile, requests)}
+	r.better.Expected = math.Log(spec.PromoteBelow)
+	return r
+}
+
+// visibleQuantile is the highest quantile, up to a KPI's own, beyond which a pair of so
+// many requests has enough of them. It is the median at least.
+func visibleQuantile(own, requests float64) float64 {
+	best := min(own, 0.5)
+	for _, q := range []float64{0.75, 0.9, 0.95, 0.99, 0.999, own} {
+		if q <= own && q > best && requests*(1-q) >= beyondLeast {
+			best = q
+		}
+	}
+	return best
+}
+
+// figure is what one KPI was in one pair. Deviation is the standard error of the
+// difference of treatment and control, in the KPI's unit.
+type figure struct{ control, treatment, deviation float64 }
+
+// observe takes the figures of one pair.
+func (r *replicate) observe(f figure) {
+	abort, promote := r.margins.AbortLimit(f.control), r.margins.PromoteLimit(f.control)
+	if !(abort > 0) || !(promote > 0) || f.deviation < 0 {
+		return // nothing to compare with
+	}
+	r.sampling += math.Pow(f.deviation/max(f.treatment, abort), 2)
+	r.worse.Observe(math.Log(max(f.treatment, lowestShare*abort) / abort))
+	r.better.Observe(math.Log(promote / max(f.treatment, lowestShare*promote)))
+	spread := r.known()
+	r.worse.Spread, r.better.Spread = spread, spread
+}
+
+// known is the spread of one pair's value: that of boots, and that within a pair.
+func (r *replicate) known() stats.Spread {
+	return stats.Spread{Variance: r.spread*r.spread + r.sampling/max(r.worse.N, 1), Trust: bootTrust}
+}
+
+// unlike are the factors that the judge's looks leave to the difference of boots. In
+// none of the pairs is that difference larger, but with the given chances.
+func unlike(spread float64, pairs int, abort, promote float64) judge.Unlike {
+	if spread == 0 {
+		return judge.Unlike{}
+	}
+	s := stats.Spread{Variance: spread * spread, Trust: bootTrust}
+	return judge.Unlike{
+		Abort:   math.Exp(spread * s.Beyond(abort/float64(pairs))),
+		Promote: math.Exp(spread * s.Beyond(promote/float64(pairs))),
+	}
+}
+
+// latencyFigure compares a quantile of two lists of latencies.
+func latencyFigure(control, treatment []float64, quantile float64) (figure, bool) {
+	c, cError, known := quantileOf(control, quantile)
+	t, tError, alsoKnown := quantileOf(treatment, quantile)
+	return figure{c, t, math.Hypot(cError, tError)}, known && alsoKnown
+}
+
+// quantileOf is a quantile of a list and its standard error, by the order statistics one
+// binomial deviation to both sides (Conover, Practical Nonparametric Statistics, 3.2).
+func quantileOf(list []float64, quantile float64) (value, deviation float64, known bool) {
+	n := float64(len(list))
+	if n*(1-quantile) < 2 || n*quantile < 2 {
+		return 0, 0, false
+	}
+	sorted := slices.Sorted(slices.Values(list))
+	at := func(q float64) float64 { return sorted[int(min(max(math.Round(q*n-0.5), 0), n-1))] }
+	step := math.Sqrt(quantile * (1 - quantile) / n)
+	return at(quantile), (at(quantile+step) - at(quantile-step)) / 2, true
+}
+
+// gaugeFigure compares the means of two gauges that were read at the same looks. What
+// both have in common cancels in the difference, and its autocorrelation is taken into
+// account.
+func gaugeFigure(control, treatment []float64) (figure, bool) {
+	if len(control) < gaugeLeast || len(control) != len(treatment) {
+		return figure{}, false
+	}
+	f := figure{control: mean(control), treatment: mean(treatment)}
+	ratio := 1.0
+	if f.control > 0 {
+		ratio = f.treatment / f.control
+	}
+	var differences stats.Series
+	for i := range control {
+		differences.Observe(treatment[i] - ratio*control[i])
+	}
+	share := differences.N / (differences.N + phiTrust)
+	phi := share*differences.Autocorrelation() + (1-share)*phiUsual
+	f.deviation = math.Sqrt(differences.Variance() / differences.N * (1 + phi) / (1 - phi))
+	return f, true
+}
+
+func mean(list []float64) float64 {
+	sum := 0.0
+	for _, v := range list {
+		sum += v
+	}
+	return sum / float64(len(list))
+}
+
+// effect adds the evidence of the pairs to what the judge's looks say of the KPI. The
+// evidences that reject and pass are decimal logarithms.
+func (r *replicate) effect(k *api.KPIEffect, pass float64) {
+	if r.worse.N == 0 {
+		return
+	}
+	worse, better := stats.Log10(r.worse.LogE()), stats.Log10(r.better.LogE())
+	decided := k.Kind == api.VerdictAbort || k.Kind == api.VerdictPromote
+	k.Evidence, k.Promote = max(k.Evidence, worse), max(k.Promote, better)
+	switch {
+	case k.Kind != api.VerdictAbort && worse >= k.Needed:
+		k.Kind = api.VerdictAbort
+		k.Reason = fmt.Sprintf("%s of the patched twin is %.2fx the control's (%s against %s) over %s, evidence 10^%.1f of 10^%.1f needed",
+			r.name(), k.Ratio, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), countOf(int(r.worse.N), "pair"), worse, k.Needed)
+	case !decided && !k.Missing && better >= pass && worse < k.Needed/2:
+		k.Kind = api.VerdictPromote
+		k.Reason = fmt.Sprintf("%s of the patched twin is within its margin (%s against %s)%s",
+			k.KPI, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), r.upTo())
+	}
+}
+
+// name is the KPI, at the quantile that is compared.
+func (r *replicate) name() string {
+	if r.quantile == r.kpi.Quantile {
+		return r.kpi.Name
+	}
+	return r.kpi.Name + " (" + quantileName(r.quantile) + ")"
+}
+
+// upTo says up to which quantile a latency has been judged, when it is not its own.
+func (r *replicate) upTo() string {
+	if r.quantile == r.kpi.Quantile {
+		return ""
+	}
+	return ", judged up to " + quantileName(r.quantile)
+}
+
+func quantileName(q float64) string {
+	return "p" + strings.TrimPrefix(fmt.Sprintf("%g", math.Round(q*1e5)/1e3), "0.")
+}
+
+func countOf(n int, what string) string {
+	if n == 1 {
+		return "one " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
