@@ -200,7 +200,7 @@ func TestSimulate(t *testing.T) {
 			ended <- err
 		}()
 		eventually(t, "both twins are in nomad", time.Minute, func() bool {
-			twins, err := s.machines.Twins(t.Context())
+			twins, _, err := s.vendor.Jobs().PrefixList(twin.Prefix)
 			return err == nil && len(twins) == 2
 		})
 		cancel(lost)
@@ -208,15 +208,25 @@ func TestSimulate(t *testing.T) {
 		s.noTwins()
 	})
 
-	t.Run("the sweep finds what a crash left", func(t *testing.T) {
-		spec := twin.Spec{Job: twin.JobID("crashed/1", "ff", twin.Control), Target: s.target.TargetRef, Task: "vm"}
-		_, err := s.machines.StartTwin(t.Context(), spec)
+	t.Run("what a crash left is removed, and nothing else", func(t *testing.T) {
+		sim := api.Simulation{ID: "crashed/1", Target: s.target.TargetRef}
+		var jobs []string
+		for _, run := range []string{"ff", "fe"} {
+			spec := twin.Spec{Job: twin.JobID(sim.ID, run, twin.Control), Target: s.target.TargetRef, Task: "vm"}
+			_, err := s.machines.StartTwin(t.Context(), spec)
+			must.NoError(t, err)
+			jobs = append(jobs, spec.Job)
+		}
+		remove := func(job string) {
+			must.NoError(t, s.simulator.Remove(t.Context(), sim, api.SandboxObject{Kind: api.ObjectJob, Namespace: s.target.Namespace, Name: job}))
+		}
+		remove(jobs[0])
+		twins, _, err := s.vendor.Jobs().PrefixList(twin.Prefix)
 		must.NoError(t, err)
-		must.NoError(t, s.simulator.Sweep(t.Context(), func(id string) bool { return id == "crashed-1" }))
-		twins, err := s.machines.Twins(t.Context())
-		must.NoError(t, err)
-		must.Len(t, 1, twins, must.Sprint("a live simulation keeps its twins"))
-		must.NoError(t, s.simulator.Sweep(t.Context(), func(string) bool { return false }))
+		must.Len(t, 1, twins)
+		must.EqOp(t, jobs[1], twins[0].ID)
+		remove(jobs[1])
+		remove(jobs[1]) // once more is no error
 		s.noTwins()
 	})
 }

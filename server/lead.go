@@ -29,12 +29,9 @@ func (s *Server) lead(ctx context.Context) error {
 	}
 	machines := sandbox.New(s.adapters.nomad, s.cfg.Simulator.Appliance)
 	sim := simulator.New(simulator.Options{
-		Sandbox: machines, Baker: machines, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
+		Sandbox: machines, Baker: machines, Ledger: ledger{s}, Progress: ledger{s}.progress, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
 	})
-	if err := sim.Sweep(ctx, func(string) bool { return false }); err != nil {
-		s.log.Warn("remove twins of an earlier term", "error", err)
-	}
 	reader := kpi.NewReader(s.metrics(), usage{s.adapters.nomad}, kpiQueries(s.cfg))
 	baselines := profiler.RestoreLater(s.store.Profiles, s.cfg.Intervals.Profiler, s.log)
 	prof := profiler.New(s.profilerOptions(reader, baselines))
@@ -51,9 +48,10 @@ func (s *Server) lead(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open orchestrator: %w", err)
 	}
+	inherited := s.store.OpenSimulations() // before anything of this term makes more
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return s.service.Lead(ctx, service.Term{Sandbox: tester, Consoles: machines, Unread: mapr.Unread})
+		return s.service.Lead(ctx, service.Term{Sandbox: tester, Consoles: machines, Inherited: inherited, Unread: mapr.Unread})
 	})
 	group.Go(func() error { return mapr.Run(ctx) })
 	group.Go(func() error { return prof.Run(ctx) })

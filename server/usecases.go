@@ -71,6 +71,11 @@ func (t twins) Try(ctx context.Context, id string, r api.Rollout, target api.Tar
 	return t.simulator.Run(ctx, t.request(id, r, target))
 }
 
+// Remove removes an object that a simulation left behind.
+func (t twins) Remove(ctx context.Context, sim api.Simulation, object api.SandboxObject) error {
+	return t.simulator.Remove(ctx, sim, object)
+}
+
 // request is what the simulator needs to know of a rollout.
 func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Request {
 	req := simulator.Request{

@@ -146,6 +146,13 @@ func (c *Client) Console(ctx context.Context, id, role string, pair int) (api.Co
 	return out, err
 }
 
+// CancelSimulation ends a sandbox run that a person asked for.
+func (c *Client) CancelSimulation(ctx context.Context, id string) (api.Simulation, error) {
+	var out api.Simulation
+	err := c.change(ctx, http.MethodPost, "/v1/simulation/"+seg(id)+"/cancel", nil, &out)
+	return out, err
+}
+
 // Simulate starts a sandbox run of a patch file on one target.
 func (c *Client) Simulate(ctx context.Context, file api.SourceFile, target api.TargetRef) (api.Simulation, error) {
 	var out api.Simulation

@@ -154,8 +154,6 @@ func (m *model) StopTwin(ctx context.Context, _, job string) error {
 	return nil
 }
 
-func (m *model) Twins(context.Context) ([]twin.Machine, error) { return nil, nil }
-
 // ledger is the record of a model, in memory.
 type ledger struct {
 	mu    sync.Mutex

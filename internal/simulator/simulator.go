@@ -5,7 +5,8 @@
 //
 // Guarantees. Both twins run on the same node, on disks of their own, without
 // access to any network. They are removed when the simulation ends, also when the
-// context ends. Sweep removes the twins that a crash left behind. An impact is
+// context ends. Whatever a run makes is in the ledger before it exists, so that the
+// next leader removes what a crash left behind, and nothing else. An impact is
 // negative only for a fault of the patched twin. When the control does not come
 // up, or dies, the simulation fails and says nothing about the patch.
 //
@@ -85,7 +86,6 @@ type Sandbox interface {
 	StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error)
 	InspectTwin(ctx context.Context, m twin.Machine) (twin.State, error)
 	StopTwin(ctx context.Context, namespace, job string) error
-	Twins(ctx context.Context) ([]twin.Machine, error)
 }
 
 // Baker runs scripts in copies of images.
@@ -251,29 +251,6 @@ func (s *Simulator) machineTask(r Request) (string, error) {
 		return "", api.Errorf(api.CodeInvalid, "the patch changes no virtual machine of %s, and only those have twins", r.Target)
 	}
 	return task, nil
-}
-
-// Sweep removes every twin whose simulation is not live. A crash or a lost
-// leadership leaves such twins behind.
-func (s *Simulator) Sweep(ctx context.Context, live func(id string) bool) error {
-	return s.sweep(ctx, live)
-}
-
-func (s *Simulator) sweep(ctx context.Context, keep func(id string) bool) error {
-	twins, err := s.o.Sandbox.Twins(ctx)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, m := range twins {
-		id, ok := twin.Simulation(m.Job)
-		if ok && keep(id) {
-			continue
-		}
-		s.o.Logger.Warn("twin without a simulation is removed", "job", m.Job, "namespace", m.Namespace)
-		errs = append(errs, s.o.Sandbox.StopTwin(ctx, m.Namespace, m.Job))
-	}
-	return errors.Join(errs...)
 }
 
 // nonce distinguishes the runs of one simulation.

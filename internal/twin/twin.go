@@ -30,23 +30,6 @@ func JobID(simulation, run, role string) string {
 	return Prefix + clean + "-" + run + "-" + role
 }
 
-// Simulation returns the simulation that a twin's job belongs to, in the form that
-// JobID gives it. It returns false when the job is no twin.
-func Simulation(job string) (string, bool) {
-	rest, ok := strings.CutPrefix(job, Prefix)
-	if !ok {
-		return "", false
-	}
-	for range 2 {
-		i := strings.LastIndexByte(rest, '-')
-		if i < 0 {
-			return "", false
-		}
-		rest = rest[:i]
-	}
-	return rest, rest != ""
-}
-
 // Role returns the role that a job of the sandbox has, in the form that JobID gives it.
 func Role(job string) string { return job[strings.LastIndexByte(job, '-')+1:] }
 

@@ -114,3 +114,7 @@ func (a *API) simulate(c *call) (any, error) {
 	}
 	return a.opt.Control.Simulate(c.ctx(), in.File, in.Target, c.by)
 }
+
+func (a *API) simulationCancel(c *call) (any, error) {
+	return a.opt.Control.CancelSimulation(c.ctx(), c.r.PathValue("id"), c.by)
+}

@@ -164,6 +164,10 @@ func (c *control) Console(_ context.Context, id, role string, pair int) (api.Con
 	return api.Console{Role: role, Pair: pair, Text: id}, nil
 }
 
+func (c *control) CancelSimulation(_ context.Context, id string, by api.Identity) (api.Simulation, error) {
+	return api.Simulation{ID: id, Status: api.SimulationCancelled}, c.note("cancel "+id, by)
+}
+
 func (c *control) Simulate(_ context.Context, f api.SourceFile, t api.TargetRef, by api.Identity) (api.Simulation, error) {
 	return api.Simulation{ID: "s1", Target: t}, c.note("simulate "+f.Name, by)
 }

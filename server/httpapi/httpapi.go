@@ -40,6 +40,7 @@ type PatchControl interface {
 type RolloutControl interface {
 	Rollout(ctx context.Context, id, action string, by api.Identity, note string) (api.Rollout, error)
 	Simulate(ctx context.Context, file api.SourceFile, target api.TargetRef, by api.Identity) (api.Simulation, error)
+	CancelSimulation(ctx context.Context, id string, by api.Identity) (api.Simulation, error)
 	Console(ctx context.Context, id, role string, pair int) (api.Console, error)
 }
 

@@ -75,6 +75,7 @@ func (a *API) changeRoutes() []route {
 		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, handle: a.patchSubmit},
 		{method: post, path: "/v1/quarantines/lift", cap: api.CapRollout, handle: a.quarantineLift},
 		{method: post, path: "/v1/simulations", cap: api.CapSimulate, handle: a.simulate},
+		{method: post, path: "/v1/simulation/{id}/cancel", cap: api.CapSimulate, handle: a.simulationCancel},
 	}
 	for _, action := range []struct {
 		name string

@@ -19,7 +19,7 @@ type Consoles interface {
 func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.Console, error) {
 	sim, ok := s.store.Simulation(id)
 	if !ok {
-		return api.Console{}, api.Errorf(api.CodeNotFound, "simulation/%s: there is none of that name", id)
+		return api.Console{}, noSimulation(id)
 	}
 	if job, ok := ownedJob(sim, role, pair); ok {
 		term := s.current()

@@ -32,7 +32,7 @@ func TestConsole_IsLiveWhileTheJobIsOwned(t *testing.T) {
 	}})
 	_, err := f.Console(t.Context(), "s1", "treatment", 0)
 	must.EqOp(t, api.CodeNoLeader, api.AsError(err).Code)
-	f.Service.term = &term{Term: Term{Consoles: consoles{"bake": "b", "t1": "first", "t2": "second"}}}
+	f.setTerm(&Term{Consoles: consoles{"bake": "b", "t1": "first", "t2": "second"}})
 	for _, c := range []struct {
 		role string
 		pair int

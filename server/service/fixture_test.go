@@ -161,7 +161,10 @@ func (f *fixture) lead(t *testing.T, sandbox Sandbox, unread ...string) (end fun
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- f.Lead(ctx, Term{Sandbox: sandbox, Unread: func() []string { return unread }}) }()
+	inherited := f.state.OpenSimulations()
+	go func() {
+		done <- f.Lead(ctx, Term{Sandbox: sandbox, Inherited: inherited, Unread: func() []string { return unread }})
+	}()
 	synctest.Wait()
 	return func() { cancel(); must.ErrorIs(t, <-done, context.Canceled) }
 }

@@ -38,6 +38,8 @@ type RolloutStore interface {
 type FindingStore interface {
 	Simulations() []api.Simulation
 	Simulation(id string) (api.Simulation, bool)
+	// OpenSimulations returns the simulations that run or own something.
+	OpenSimulations() []api.Simulation
 	Profiles() []api.Profile
 	Profile(target api.TargetRef) (api.Profile, bool)
 }
@@ -51,6 +53,14 @@ type GraphStore interface {
 	IndexOf(topics ...api.Topic) uint64
 }
 
+// Watcher tells of changes.
+type Watcher interface {
+	// Watch returns a channel that is closed at the next change of one of the topics.
+	Watch(topics ...api.Topic) <-chan struct{}
+	// Level is the cluster level.
+	Level() int
+}
+
 // Store is the replicated state, as far as the use cases read it. What it
 // returns is a copy, unless the method says otherwise.
 type Store interface {
@@ -59,6 +69,7 @@ type Store interface {
 	RolloutStore
 	FindingStore
 	GraphStore
+	Watcher
 }
 
 // Log puts a command into the replicated log. Apply returns the index once the
@@ -86,8 +97,11 @@ type Preflight interface {
 // many instances patched and so many not.
 type Forecast func(profile api.Profile, spec api.JudgeSpec, canary, stable int, at time.Time) api.BakeTime
 
-// Sandbox tries a rollout's patch on twins of its target, and returns what the
-// patch changed. id names the simulation. It keeps no image of the twins.
+// Sandbox tries patches on twins, and removes what that has left behind.
 type Sandbox interface {
+	// Try tries a rollout's patch on twins of its target, and returns what the patch
+	// changed. id names the simulation. It keeps no image of the twins.
 	Try(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, error)
+	// Remove removes an object of a simulation. It is no error when it is gone already.
+	Remove(ctx context.Context, sim api.Simulation, object api.SandboxObject) error
 }

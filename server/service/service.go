@@ -9,8 +9,9 @@
 // time and the identifiers, and keeps nothing that the state does not hold: its
 // two caches, PolicyCache and GraphCache, are worked out of the state.
 //
-// Goroutines: Lead runs one for each simulation that a person asked for, and
-// waits for all of them. PlanPatch runs the preflight in one, and waits for it.
+// Goroutines: Lead runs one for each simulation that a person asked for with a watcher
+// of its record, and one that sweeps with a few more in each pass, and waits for all of
+// them. PlanPatch runs the preflight in one, and waits for it.
 package service
 
 import (
@@ -57,7 +58,7 @@ type Service struct {
 	graph    *GraphCache
 
 	mu   sync.Mutex
-	term *term // nil while this server does not lead
+	term *Term // nil while this server does not lead
 }
 
 // New returns the use cases. It starts nothing.

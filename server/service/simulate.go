@@ -2,8 +2,8 @@ package service
 
 import (
 	"context"
-	"strings"
-	"sync"
+	"errors"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/planner"
@@ -11,85 +11,8 @@ import (
 	"github.com/oakumhq/oakum/server/state"
 )
 
-// Term is what the use cases need of the leader's components in one term of
-// leadership.
-type Term struct {
-	Sandbox  Sandbox
-	Consoles Consoles
-	// Unread names the graph's sources of which this leader has recorded no answer
-	// yet.
-	Unread func() []string
-}
-
-// term is the present term and the simulations that people start in it.
-type term struct {
-	Term
-	runs chan run
-	over chan struct{} // closed when no run is taken any more
-}
-
-// run is a simulation that waits for the sandbox.
-type run struct {
-	simulation api.Simulation
-	rollout    api.Rollout // what the sandbox is to try; it is in no plan
-	target     api.Target
-}
-
-// Lead serves a term of leadership until ctx ends. During the term, people may ask
-// for simulations, and the graph's sources that only an earlier leader read are
-// marked as unread. It returns the cause once the simulations have ended too.
-func (s *Service) Lead(ctx context.Context, t Term) error {
-	s.endAbandoned(ctx)
-	now := &term{Term: t, runs: make(chan run), over: make(chan struct{})}
-	s.mu.Lock()
-	s.term = now
-	s.mu.Unlock()
-	var work sync.WaitGroup
-	defer work.Wait()
-	defer func() {
-		s.mu.Lock()
-		s.term = nil
-		s.mu.Unlock()
-		close(now.over)
-	}()
-	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case r := <-now.runs:
-			work.Go(func() { s.run(ctx, t.Sandbox, r) })
-		}
-	}
-}
-
-// endAbandoned records the end of simulations that an earlier term left running. A
-// simulation that belongs to no rollout ended with its term. That of a rollout goes on
-// in this term while its effect is open.
-func (s *Service) endAbandoned(ctx context.Context) {
-	for _, sim := range s.store.Simulations() {
-		if sim.Status == api.SimulationRunning && !s.goesOn(sim) && ctx.Err() == nil {
-			s.end(ctx, sim, api.Impact{}, api.Errorf(api.CodeNoLeader, "the server that ran it lost its leadership"))
-		}
-	}
-}
-
-// goesOn reports whether the open effect of a rollout is this simulation. Its ID is
-// that of the effect, or has a number behind it.
-func (s *Service) goesOn(sim api.Simulation) bool {
-	r, ok := s.store.Rollout(sim.Rollout)
-	return ok && r.Effect != nil && r.Effect.Kind == api.EffectSimulate &&
-		(sim.ID == r.Effect.ID || strings.HasPrefix(sim.ID, r.Effect.ID+"-"))
-}
-
-// current is the present term, or nil while this server does not lead.
-func (s *Service) current() *term {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.term
-}
-
-// Simulate starts a simulation that belongs to no rollout, and returns while it
-// runs. It has the decision that the policies make about the target now.
+// Simulate records a simulation that belongs to no rollout, for the leader to carry
+// out, and returns. It has the decision that the policies make about the target now.
 func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.TargetRef, by api.Identity) (api.Simulation, error) {
 	patch, err := parsePatch(file)
 	if err != nil {
@@ -110,44 +33,128 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 	if err != nil {
 		return api.Simulation{}, err
 	}
-	term := s.current()
-	if term == nil {
+	if s.current() == nil {
 		return api.Simulation{}, notLeading()
+	}
+	if level := s.store.Level(); level < state.Level5 {
+		return api.Simulation{}, api.Errorf(api.CodeUnavailable,
+			"the cluster is at level %d, and a simulation is recorded from level %d on: upgrade every server first", level, state.Level5)
 	}
 	sim := api.Simulation{
 		ID: s.opt.NewID(), Patch: patch.Name, Target: target, Status: api.SimulationRunning, Started: s.now(),
-		Reason: "asked for by " + by.Name,
+		Reason: "asked for by " + by.Name, By: by.Name, Severity: patch.Severity, Apply: patch.Apply, Decision: &decision,
 	}
-	if err := s.recordSimulation(ctx, sim); err != nil {
+	if err := s.recordSimulation(ctx, sim, by.Name); err != nil {
 		return api.Simulation{}, err
 	}
-	r := run{sim, api.Rollout{Patch: patch.Name, Target: target, Apply: patch.Apply, Decision: decision}, t}
-	select {
-	case term.runs <- r:
-		return sim, nil
-	case <-term.over:
-		s.end(ctx, sim, api.Impact{}, notLeading())
-		return api.Simulation{}, notLeading()
-	}
+	return sim, nil
 }
 
 func notLeading() error { return api.Errorf(api.CodeNoLeader, "this server does not lead") }
 
-// run has the sandbox try the patch, and records how that ended.
-func (s *Service) run(ctx context.Context, sandbox Sandbox, r run) {
-	impact, err := sandbox.Try(ctx, r.simulation.ID, r.rollout, r.target)
-	s.end(ctx, r.simulation, impact, err)
+// CancelSimulation ends a simulation that a person asked for. What it has made is
+// removed after its end was recorded: from then on the state lets it make nothing more.
+func (s *Service) CancelSimulation(ctx context.Context, id string, by api.Identity) (api.Simulation, error) {
+	sim, ok := s.store.Simulation(id)
+	switch {
+	case !ok:
+		return api.Simulation{}, noSimulation(id)
+	case sim.Status != api.SimulationRunning:
+		return api.Simulation{}, api.Errorf(api.CodeConflict, "simulation %s has ended: it is %s", id, sim.Status)
+	case sim.Rollout != "":
+		return api.Simulation{}, api.Errorf(api.CodeConflict,
+			"simulation %s is a step of rollout %s and ends with it: oakum rollout abort %s", id, sim.Rollout, sim.Rollout)
+	}
+	sim.Status, sim.CancelledBy, sim.Reason, sim.Ended = api.SimulationCancelled, by.Name, "cancelled by "+by.Name, s.now()
+	if err := s.recordSimulation(ctx, sim, by.Name); err != nil {
+		return api.Simulation{}, err
+	}
+	sim, _ = s.store.Simulation(id)
+	return sim, nil
 }
 
-// end records how a simulation ended, though the term may have ended meanwhile.
+func noSimulation(id string) error {
+	return api.Errorf(api.CodeNotFound, "simulation/%s: there is none of that name", id)
+}
+
+// errEnded ends the work on a simulation whose record has an end.
+var errEnded = errors.New("the simulation has ended")
+
+// simulate carries one simulation of a person out, or goes on with it after another
+// leader, and records how it ended. It leaves the record as it is when the term ends:
+// the next leader goes on.
+func (s *Service) simulate(term context.Context, sandbox Sandbox, sim api.Simulation) {
+	ctx, stop := s.whileRunning(term, sim.ID)
+	defer stop()
+	if sim.Decision == nil {
+		s.end(ctx, sim, api.Impact{}, api.Errorf(api.CodeNoLeader,
+			"the server that ran it lost its leadership, and its record does not say what it tries"))
+		return
+	}
+	target, err := s.awaitTarget(ctx, sim.Target)
+	var impact api.Impact
+	if err == nil {
+		impact, err = sandbox.Try(ctx, sim.ID, api.Rollout{Patch: sim.Patch, Target: sim.Target, Apply: sim.Apply, Decision: *sim.Decision}, target)
+	}
+	if ctx.Err() == nil {
+		s.end(ctx, sim, impact, err)
+	}
+}
+
+// targetEvery is the pause between two questions for a target that can't be read.
+const targetEvery = 5 * time.Second
+
+// awaitTarget reads a target, and waits while Nomad does not answer. The error has code
+// not_found when there is no such target any more.
+func (s *Service) awaitTarget(ctx context.Context, ref api.TargetRef) (api.Target, error) {
+	ticker := time.NewTicker(targetEvery)
+	defer ticker.Stop()
+	for {
+		target, err := s.opt.Fleet.Target(ctx, ref)
+		if err == nil || api.IsCode(err, api.CodeNotFound) || api.IsCode(err, api.CodeInvalid) {
+			return target, err
+		}
+		s.log.Warn("read the target of a simulation", "target", ref.String(), "error", err)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return api.Target{}, context.Cause(ctx)
+		}
+	}
+}
+
+// whileRunning returns a context that ends when the record says that the simulation has
+// ended. stop waits for the watcher.
+func (s *Service) whileRunning(ctx context.Context, id string) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			changed := s.store.Watch(api.TopicSimulation)
+			if sim, ok := s.store.Simulation(id); !ok || sim.Status != api.SimulationRunning {
+				cancel(errEnded)
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil); <-done }
+}
+
+// end records how a simulation ended.
 func (s *Service) end(ctx context.Context, sim api.Simulation, impact api.Impact, err error) {
 	sim.End(s.now(), impact, err)
-	if err := s.recordSimulation(context.WithoutCancel(ctx), sim); err != nil {
+	if err := s.recordSimulation(ctx, sim, s.opt.Server); err != nil {
 		s.log.Warn("record a simulation", "simulation_id", sim.ID, "error", err)
 	}
 }
 
-func (s *Service) recordSimulation(ctx context.Context, sim api.Simulation) error {
-	_, err := s.opt.Log.Apply(ctx, &state.SimulationPut{Simulation: sim}, s.opt.Server)
+func (s *Service) recordSimulation(ctx context.Context, sim api.Simulation, by string) error {
+	_, err := s.opt.Log.Apply(ctx, &state.SimulationPut{Simulation: sim}, by)
 	return err
 }

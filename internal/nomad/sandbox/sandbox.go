@@ -5,10 +5,8 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -147,24 +145,4 @@ func (s *Sandbox) unfinished(ctx context.Context, namespace, job, eval string) (
 		return fmt.Sprintf("%d machines still run", left), nil
 	}
 	return "", nil
-}
-
-// Twins lists the jobs of the sandbox in every namespace.
-func (s *Sandbox) Twins(ctx context.Context) ([]twin.Machine, error) {
-	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
-	defer cancel()
-	q := s.nomad.Query(ctx, "*")
-	q.Prefix = twin.Prefix
-	stubs, _, err := s.api.Jobs().List(q)
-	if err != nil {
-		return nil, nomad.Explain("list twins", err)
-	}
-	twins := make([]twin.Machine, 0, len(stubs))
-	for _, s := range stubs {
-		twins = append(twins, twin.Machine{Namespace: s.Namespace, Job: s.ID})
-	}
-	slices.SortFunc(twins, func(a, b twin.Machine) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Job, b.Job))
-	})
-	return twins, nil
 }
