@@ -129,6 +129,16 @@ func fixtures(t *testing.T) http.Handler {
 	})
 	rejected := rejectedSimulation()
 	answer("GET /v1/simulation/S1", rejected)
+	queued := api.Simulation{
+		ID: "S2", Patch: "openssl", Target: rejected.Target, Status: api.SimulationRunning, Started: rejected.Started, By: "ada",
+		Progress: &api.SimulationProgress{Phase: api.PhaseQueued, Position: 2, Waits: "S1", At: rejected.Started},
+	}
+	answer("GET /v1/simulation/S2", queued)
+	cancelled := queued
+	cancelled.Status, cancelled.Progress, cancelled.CancelledBy, cancelled.Reason = api.SimulationCancelled, nil, "bob", "cancelled by bob"
+	cancelled.Owned = []api.SandboxObject{{Kind: api.ObjectJob, Name: "oakum-twin-S2-control"}}
+	cancelled.Unremoved = "job oakum-twin-S2-control: nomad does not answer"
+	answer("POST /v1/simulation/S2/cancel", cancelled)
 	answer("GET /v1/simulation/S1/console", api.Console{Role: "treatment", Text: "login:\n"})
 	answer("GET /v1/simulations", []api.Simulation{rejected})
 	mux.HandleFunc("POST /v1/simulations", func(w http.ResponseWriter, r *http.Request) {

@@ -8,7 +8,7 @@ func commands() []func(*env) *command {
 		patchValidate, patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
-		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs,
+		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs, simulationCancel,
 		workloadRecord, workloadShow, workloadSend,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,

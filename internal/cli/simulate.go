@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
@@ -16,8 +17,10 @@ Starts two copies of the target's VM as isolated Nomad jobs, patches one of them
 sends both the same requests, and compares their KPIs. PATCH is a patch file.
 The target itself is not touched, and no rollout is started.
 
-The command waits for the end. The exit code is 2 unless the patch passed: when it
-was rejected, or when the simulation could not decide.
+The command tells each phase as it comes and waits for the end; the simulation
+goes on without it, and "oakum simulation cancel" ends it. The exit code is 2
+unless the patch passed: when it was rejected, or when the simulation could not
+decide.
 
     $ oakum simulate -target=prod/billing/vm openssl.hcl`).remote().prints()
 	target := c.flags.String("target", "",
@@ -42,10 +45,12 @@ was rejected, or when the simulation could not decide.
 			return err
 		}
 		if !*detach {
+			tell := func(*api.SimulationProgress) {}
 			if !c.out.machine() {
 				e.printf("Simulation %s of %s on %s\n", s.ID, s.Patch, s.Target)
+				tell = func(p *api.SimulationProgress) { e.printf("%s  %s\n", view.Stamp(p.At), view.SimulationProgress(p)) }
 			}
-			if s, err = e.awaitSimulation(ctx, cl, s); err != nil {
+			if s, err = e.awaitSimulation(ctx, cl, s, tell); err != nil {
 				return err
 			}
 		}
@@ -84,14 +89,20 @@ func chooseTarget(ctx context.Context, cl *client.Client, file api.SourceFile, t
 	return api.TargetRef{}, wrong
 }
 
-// awaitSimulation waits until a simulation has ended, through bad days.
-func (e *env) awaitSimulation(ctx context.Context, cl *client.Client, s api.Simulation) (api.Simulation, error) {
+// awaitSimulation waits until a simulation has ended, through bad days. It tells each
+// phase as it comes.
+func (e *env) awaitSimulation(ctx context.Context, cl *client.Client, s api.Simulation, tell func(*api.SimulationProgress)) (api.Simulation, error) {
 	answered, index := e.Now(), uint64(0)
+	var told time.Time
 	for s.Status == api.SimulationRunning {
 		next, meta, err := cl.Simulation(ctx, s.ID, client.Query{Index: index, Wait: watchWait})
 		switch {
 		case err == nil:
 			s, index, answered = next, meta.Index, e.Now()
+			if s.Progress != nil && s.Progress.At.After(told) {
+				told = s.Progress.At
+				tell(s.Progress)
+			}
 		case !passing(err) || e.Now().Sub(answered) > patience:
 			return s, err
 		default:
@@ -146,6 +157,20 @@ patch was rejected, or when the simulation could not decide.`).remote().reads().
 			return err
 		}
 		return e.simulationResult(c, s)
+	})
+	return c
+}
+
+func simulationCancel(e *env) *command {
+	c := newCommand("simulation cancel", one("ID"), "End a simulation that runs", `
+Ends a simulation that a person asked for, and removes the machines and images that it
+has made. That of a rollout ends with its rollout: see "oakum rollout abort".`).remote().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		s, err := cl.CancelSimulation(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		return e.show(c.out, s, func(w io.Writer) { view.Simulation(w, s) })
 	})
 	return c
 }

@@ -25,7 +25,7 @@ func Simulation(w io.Writer, s api.Simulation) {
 		requests = fmt.Sprintf("%d to each twin", s.Impact.Requests)
 	}
 	Fields(w, "Simulation", s.ID, "Patch", s.Patch, "Target", s.Target.String(), "Rollout", s.Rollout, "Asked for by", s.By,
-		"Cancelled by", s.CancelledBy, "Status", string(s.Status), "Reason", reason, "Progress", SimulationProgress(s.Progress),
+		"Cancelled by", s.CancelledBy, "Status", string(s.Status), "Reason", reason, "Progress", SimulationProgress(s.Progress), "Not removed", notRemoved(s),
 		"Started", Stamp(s.Started), "Took", took, "Requests", requests)
 	if s.Impact == nil {
 		return
@@ -33,6 +33,22 @@ func Simulation(w io.Writer, s api.Simulation) {
 	fmt.Fprintln(w, "\nImpact:")
 	kpis(w, s.Impact.KPIs, "Control", "Treatment")
 	twins(w, s.Impact.Twins)
+}
+
+// notRemoved says what an ended simulation still owns; it is empty when that is nothing.
+func notRemoved(s api.Simulation) string {
+	if s.Status == api.SimulationRunning || len(s.Owned) == 0 {
+		return ""
+	}
+	names := make([]string, 0, len(s.Owned))
+	for _, o := range s.Owned {
+		names = append(names, o.Kind+" "+o.Name)
+	}
+	text := strings.Join(names, ", ")
+	if s.Unremoved != "" {
+		text += " (" + s.Unremoved + ")"
+	}
+	return text
 }
 
 func twins(w io.Writer, all []api.Twin) {
@@ -60,6 +76,12 @@ func SimulationProgress(p *api.SimulationProgress) string {
 		return ""
 	}
 	text := p.Phase
+	if p.Position > 0 {
+		text += fmt.Sprintf(", number %d in the queue", p.Position)
+	}
+	if p.Waits != "" {
+		text += ", waits for the verdict of " + p.Waits
+	}
 	if p.Pairs > 1 && p.Pair > 0 {
 		text += fmt.Sprintf(", pair %d of %d", p.Pair, p.Pairs)
 	}
