@@ -31,7 +31,7 @@ func (s *Server) openService() {
 	s.service = service.New(service.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Log: s.node, Fleet: s.adapters.nomad, Preflight: preflight{s.adapters.nomad},
 		Forecast: s.forecast, Policies: s.policies, Graph: s.graph,
-		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, NewID: newID, Logger: s.log,
+		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, Ticker: ticker, NewID: newID, Logger: s.log,
 		Facts: service.FactsOptions{
 			Metrics: s.adapters.prometheus != nil, Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
 		},
@@ -43,6 +43,12 @@ func (s *Server) forecast(profile api.Profile, spec api.JudgeSpec, patched, form
 	recorded := profiler.Restore([]api.Profile{profile}, s.cfg.Intervals.Profiler, s.log)
 	return canary.Forecast(kpi.Recorded(profile, s.adapters.prometheus != nil), recorded,
 		canary.Stage{Target: profile.Target, Spec: spec, Canary: patched, Stable: former, At: at})
+}
+
+// ticker ticks by the system's clock.
+func ticker(interval time.Duration) (ticks <-chan time.Time, stop func()) {
+	t := time.NewTicker(interval)
+	return t.C, t.Stop
 }
 
 // newID mints an identifier that sorts by age.

@@ -45,12 +45,12 @@ decide.
 			return err
 		}
 		if !*detach {
-			tell := func(*api.SimulationProgress) {}
+			report := func(*api.SimulationProgress) {}
 			if !c.out.machine() {
 				e.printf("Simulation %s of %s on %s\n", s.ID, s.Patch, s.Target)
-				tell = func(p *api.SimulationProgress) { e.printf("%s  %s\n", view.Stamp(p.At), view.SimulationProgress(p)) }
+				report = func(p *api.SimulationProgress) { e.printf("%s  %s\n", view.Stamp(p.At), view.SimulationProgress(p)) }
 			}
-			if s, err = e.awaitSimulation(ctx, cl, s, tell); err != nil {
+			if s, err = e.awaitSimulation(ctx, cl, s, report); err != nil {
 				return err
 			}
 		}
@@ -89,19 +89,19 @@ func chooseTarget(ctx context.Context, cl *client.Client, file api.SourceFile, t
 	return api.TargetRef{}, wrong
 }
 
-// awaitSimulation waits until a simulation has ended, through bad days. It tells each
+// awaitSimulation waits until a simulation has ended, through bad days. It reports each
 // phase as it comes.
-func (e *env) awaitSimulation(ctx context.Context, cl *client.Client, s api.Simulation, tell func(*api.SimulationProgress)) (api.Simulation, error) {
+func (e *env) awaitSimulation(ctx context.Context, cl *client.Client, s api.Simulation, report func(*api.SimulationProgress)) (api.Simulation, error) {
 	answered, index := e.Now(), uint64(0)
-	var told time.Time
+	var reported time.Time
 	for s.Status == api.SimulationRunning {
 		next, meta, err := cl.Simulation(ctx, s.ID, client.Query{Index: index, Wait: watchWait})
 		switch {
 		case err == nil:
 			s, index, answered = next, meta.Index, e.Now()
-			if s.Progress != nil && s.Progress.At.After(told) {
-				told = s.Progress.At
-				tell(s.Progress)
+			if s.Progress != nil && s.Progress.At.After(reported) {
+				reported = s.Progress.At
+				report(s.Progress)
 			}
 		case !passing(err) || e.Now().Sub(answered) > patience:
 			return s, err

@@ -109,6 +109,12 @@ func forecast(p api.Profile, _ api.JudgeSpec, canary, stable int, _ time.Time) a
 	return api.BakeTime{Reason: fmt.Sprintf("%s: %d patched, %d not", p.Target, canary, stable)}
 }
 
+// ticker ticks by the clock of a bubble.
+func ticker(interval time.Duration) (ticks <-chan time.Time, stop func()) {
+	t := time.NewTicker(interval)
+	return t.C, t.Stop
+}
+
 // newFixture returns a service of the newest level whose fleet runs these targets,
 // with the shipped policies in force, and the targets in a graph without edges.
 func newFixture(t *testing.T, targets ...api.Target) *fixture {
@@ -132,7 +138,7 @@ func newFixture(t *testing.T, targets ...api.Target) *fixture {
 	f.Service = New(Options{
 		Server: "s1", Version: "test", Store: store, Log: f.log, Fleet: f.fleet, Preflight: f, Forecast: forecast,
 		Policies: NewPolicyCache(store, schemas), Graph: NewGraphCache(store), HalfLife: 24 * time.Hour,
-		Now: epoch, NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) }, Logger: slog.New(slog.DiscardHandler),
+		Now: epoch, Ticker: ticker, NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) }, Logger: slog.New(slog.DiscardHandler),
 		Facts: FactsOptions{Plugins: func() []api.PluginInfo { return nil }},
 	})
 	return f

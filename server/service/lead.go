@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"sync"
-	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -33,8 +32,8 @@ func (s *Service) Lead(ctx context.Context, t Term) error {
 	work.Go(func() { newSweeper(s, t).run(ctx) })
 	var mu sync.Mutex
 	working := map[string]bool{}
-	again := time.NewTicker(sweepEvery) // for a simulation whose end the log did not take
-	defer again.Stop()
+	again, stop := s.opt.Ticker(sweepEvery) // for a simulation whose end the log did not take
+	defer stop()
 	for {
 		changed := s.store.Watch(api.TopicSimulation)
 		for _, sim := range s.store.OpenSimulations() {
@@ -56,7 +55,7 @@ func (s *Service) Lead(ctx context.Context, t Term) error {
 		}
 		select {
 		case <-changed:
-		case <-again.C:
+		case <-again:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -35,9 +35,11 @@ type Options struct {
 	Graph     *GraphCache
 	HalfLife  time.Duration    // after which an edge that is not seen any more has lost half of its confidence
 	Now       func() time.Time // the clock
-	NewID     func() string    // mints identifiers that sort by age
-	Logger    *slog.Logger
-	Facts     FactsOptions
+	// Ticker ticks in an interval until stop is called.
+	Ticker func(interval time.Duration) (ticks <-chan time.Time, stop func())
+	NewID  func() string // mints identifiers that sort by age
+	Logger *slog.Logger
+	Facts  FactsOptions
 }
 
 // FactsOptions are what a rehearsal must know of this server's configuration.

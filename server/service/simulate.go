@@ -107,8 +107,8 @@ const targetEvery = 5 * time.Second
 // awaitTarget reads a target, and waits while Nomad does not answer. The error has code
 // not_found when there is no such target any more.
 func (s *Service) awaitTarget(ctx context.Context, ref api.TargetRef) (api.Target, error) {
-	ticker := time.NewTicker(targetEvery)
-	defer ticker.Stop()
+	ticks, stop := s.opt.Ticker(targetEvery)
+	defer stop()
 	for {
 		target, err := s.opt.Fleet.Target(ctx, ref)
 		if err == nil || api.IsCode(err, api.CodeNotFound) || api.IsCode(err, api.CodeInvalid) {
@@ -116,7 +116,7 @@ func (s *Service) awaitTarget(ctx context.Context, ref api.TargetRef) (api.Targe
 		}
 		s.log.Warn("read the target of a simulation", "target", ref.String(), "error", err)
 		select {
-		case <-ticker.C:
+		case <-ticks:
 		case <-ctx.Done():
 			return api.Target{}, context.Cause(ctx)
 		}

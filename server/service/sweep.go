@@ -8,8 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -51,12 +49,12 @@ func newSweeper(s *Service, t Term) *sweeper {
 
 // run sweeps until ctx ends.
 func (w *sweeper) run(ctx context.Context) {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
+	ticks, stop := w.opt.Ticker(sweepEvery)
+	defer stop()
 	for {
 		w.pass(ctx)
 		select {
-		case <-ticker.C:
+		case <-ticks:
 		case <-ctx.Done():
 			return
 		}
@@ -65,21 +63,22 @@ func (w *sweeper) run(ctx context.Context) {
 
 // pass looks at every simulation once.
 func (w *sweeper) pass(ctx context.Context) {
-	var group errgroup.Group
-	group.SetLimit(sweepsAtOnce)
+	var group sync.WaitGroup
+	room := make(chan struct{}, sweepsAtOnce)
 	present := map[string]bool{}
 	for _, sim := range w.store.OpenSimulations() {
 		present[sim.ID] = true
 		for _, o := range sim.Owned {
 			present[key(sim, o)] = true
 		}
-		group.Go(func() error {
+		room <- struct{}{}
+		group.Go(func() {
+			defer func() { <-room }()
 			w.endAbandoned(ctx, sim)
 			w.clear(ctx, sim)
-			return nil
 		})
 	}
-	_ = group.Wait() // what could not be removed is in the record
+	group.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for k := range w.seen {
@@ -142,7 +141,7 @@ func (w *sweeper) clear(ctx context.Context, sim api.Simulation) {
 		if o.Kind != api.ObjectImage {
 			continue
 		}
-		switch w.fate(sim, o.Name) {
+		switch w.custodyOf(sim, o.Name) {
 		case keep:
 		case release:
 			w.disown(ctx, sim, o)
@@ -189,19 +188,19 @@ func (w *sweeper) note(ctx context.Context, n state.SimulationNote) {
 	}
 }
 
-// fate is what becomes of an image that a simulation has made.
-type fate int
+// custody is what becomes of an image that a simulation has made.
+type custody int
 
 const (
-	remove  fate = iota // nobody needs it
-	keep                // a rollout may still need it
-	release             // production may run it: it is nobody's to remove
+	remove  custody = iota // nobody needs it
+	keep                   // a rollout may still need it
+	release                // production may run it: it is nobody's to remove
 )
 
-// fate decides about an image. That of a rollout's simulation is what the rollouts of
+// custodyOf decides about an image. That of a rollout's simulation is what the rollouts of
 // the same submission give to production: it stays while one of them is open. An image
 // that any of them has begun to give is never removed, unless it was taken back.
-func (w *sweeper) fate(sim api.Simulation, image string) fate {
+func (w *sweeper) custodyOf(sim api.Simulation, image string) custody {
 	if sim.Rollout == "" || (sim.Status != api.SimulationPassed && sim.Status != api.SimulationInconclusive) {
 		return remove
 	}
