@@ -2,7 +2,6 @@ package policies
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,22 +13,20 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/workload"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
 const (
 	// workloadReplay is the target's recorded rate against its recorded paths.
 	workloadReplay = "replay"
-	// recordedMax bounds a recorded workload, in bytes: every server keeps it in its
-	// memory with the policy.
-	recordedMax = 4 << 20
 	// recordedMark stands between the name and the digest of a recorded workload.
 	recordedMark = "@sha256:"
 	// pairsMax bounds the pairs of boots: sixteen of five minutes take more than an hour.
 	pairsMax = 16
 )
 
-func simulateArguments(workload *lang.Scope) []lang.Argument {
+func simulateArguments(recorded *lang.Scope) []lang.Argument {
 	return []lang.Argument{
 		{Name: "required", Want: cty.Bool},
 		{Name: "seconds", Want: cty.Number, Check: lang.Between(1, 86400)},
@@ -38,7 +35,7 @@ func simulateArguments(workload *lang.Scope) []lang.Argument {
 		{Name: "on_inconclusive", Want: cty.String,
 			Check: lang.OneOf(api.InconclusiveApprove, api.InconclusiveHold, api.InconclusiveOneFirst)},
 		{Name: "pool", Want: cty.String, Check: poolName},
-		{Name: "workload", Want: cty.String, Scope: workload, Check: workloadName},
+		{Name: "workload", Want: cty.String, Scope: recorded, Check: workloadName},
 	}
 }
 
@@ -70,14 +67,11 @@ func recordedScope(file api.SourceFile) *lang.Scope {
 			if err != nil {
 				return cty.NilVal, err
 			}
-			switch {
-			case contents == "":
-				return cty.NilVal, function.NewArgErrorf(0, "%q is empty, and a recorded workload holds requests", name)
-			case len(contents) > recordedMax:
-				return cty.NilVal, function.NewArgErrorf(0, "%q has %d bytes, and a recorded workload may have %d; keep the requests that stand for the others", name, len(contents), recordedMax)
+			// Every server keeps the file in its memory with the policy.
+			if _, err := workload.Parse(name, []byte(contents)); err != nil {
+				return cty.NilVal, function.NewArgErrorf(0, "%v", err)
 			}
-			sum := sha256.Sum256([]byte(contents))
-			return cty.StringVal(name + recordedMark + hex.EncodeToString(sum[:])), nil
+			return cty.StringVal(name + recordedMark + workload.Digest([]byte(contents))), nil
 		},
 	})
 	return withHints(lang.NewScope(variableTypes(targetType(true)), map[string]function.Function{"file": read}))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -98,6 +99,7 @@ func (t *Tally) AddHAR(name string, data []byte) error {
 		switch {
 		case err != nil:
 			return invalid("%s: log.entries[%d].request.%v", name, i, err)
+		case foreign(o.Target): // a page in a browser has many such
 		case whole:
 			t.Add(o)
 		default:
@@ -105,6 +107,12 @@ func (t *Tally) AddHAR(name string, data []byte) error {
 		}
 	}
 	return nil
+}
+
+// foreign reports whether a URL is of no server.
+func foreign(target string) bool {
+	u, err := url.Parse(target)
+	return err == nil && slices.Contains([]string{"about", "blob", "chrome-extension", "data", "file", "moz-extension"}, u.Scheme)
 }
 
 // observation is the entry as one recorded request. It is not whole when its body is

@@ -15,7 +15,7 @@ func TestParse_ReadsAHAR(t *testing.T) {
 	w, err := workload.Parse("shop.har", data)
 	must.NoError(t, err)
 	must.Eq(t, workload.Workload{
-		Source: "HAR", Recorded: 5, Seconds: 12, Unexpected: 1,
+		Source: "HAR", Recorded: 4, Seconds: 10, Unexpected: 1,
 		Requests: []workload.Request{
 			{Kind: workload.HTTP, Method: "GET", Path: "/item/1?colour=red", Expect: 200, Weight: 3, Headers: map[string]string{
 				"Accept": "text/html", "Host": "shop.example",

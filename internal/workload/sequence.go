@@ -1,7 +1,7 @@
 package workload
 
-// deckSize is how many requests are drawn at once. A request that makes up one in a
-// hundred is in every deck.
+// deckSize is how many requests are drawn at once. What makes up one in a hundred is in
+// every deck.
 const deckSize = 100
 
 // Source is where the order of a sequence comes from. *rand.Rand is one.
@@ -14,12 +14,15 @@ type Source interface {
 // sources give equal sequences.
 type Sequence struct {
 	workload Workload
+	order    []int // of the requests, while they are drawn
 	source   Source
 	deck     []int
 }
 
 // Sequence begins a sequence of the workload's requests, which must not be empty.
-func (w Workload) Sequence(source Source) *Sequence { return &Sequence{workload: w, source: source} }
+func (w Workload) Sequence(source Source) *Sequence {
+	return &Sequence{workload: w, order: w.grouped(), source: source}
+}
 
 // Next is the index of the next request. Of each deckSize requests, a request has its
 // share, rounded down or up, so that a short run has the mix of a long one. Their order
@@ -38,10 +41,10 @@ func (s *Sequence) draw() {
 	step := float64(s.workload.Weight()) / deckSize
 	at := s.source.Float64() * step
 	var passed float64
-	last := len(s.workload.Requests) - 1
-	for i, r := range s.workload.Requests {
-		passed += float64(r.Weight)
-		for len(s.deck) < deckSize && (at < passed || i == last) {
+	for n, i := range s.order {
+		passed += float64(s.workload.Requests[i].Weight)
+		last := n == len(s.order)-1 // it takes what rounding leaves
+		for len(s.deck) < deckSize && (at < passed || last) {
 			s.deck = append(s.deck, i)
 			at += step
 		}

@@ -1,6 +1,7 @@
 package workload_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -75,18 +76,33 @@ func TestSequence_HasTheMixOfTheRecording(t *testing.T) {
 	})
 }
 
+// drawPaths makes a workload with a few heavy paths and many light ones in folders.
+func drawPaths(t *rapid.T) workload.Workload {
+	var w workload.Workload
+	for range rapid.IntRange(1, 200).Draw(t, "requests") {
+		path := rapid.SampledFrom([]string{"/", "/a", "/a/b", "/items", "/items/x"}).Draw(t, "folder") + rapid.StringMatching(`/[0-9]{1,3}(\?q=[ab])?|`).Draw(t, "name")
+		w.Requests = append(w.Requests, workload.Request{
+			Kind: workload.HTTP, Method: rapid.SampledFrom([]string{"GET", "PUT"}).Draw(t, "method"), Path: path,
+			Weight: rapid.SampledFrom([]int64{1, 1, 1, 3, 50, 1000}).Draw(t, "weight"),
+		})
+	}
+	return w
+}
+
 // TestSequence_CoversWhatCarriesTheTraffic says that a run of a hundred requests can't
-// miss what every run must have.
+// miss what every run must have, however many paths there are.
 func TestSequence_CoversWhatCarriesTheTraffic(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := shares(rapid.SliceOfN(rapid.Int64Range(1, 1000), 1, 60).Draw(t, "weights")...)
+		w := drawPaths(t)
 		s := w.Sequence(source(rapid.Uint64().Draw(t, "simulation")))
 		sent := make([]int, len(w.Requests))
 		for range 100 {
 			sent[s.Next()]++
 		}
-		_, missing := w.Coverage(sent)
+		covered, missing := w.Coverage(sent)
 		must.SliceEmpty(t, missing)
+		must.Greater(t, 0.8, covered)
+		must.LessEq(t, 1+1e-9, covered)
 	})
 }
 
@@ -126,10 +142,31 @@ func TestCoverage_NamesWhatCarriesTheTraffic(t *testing.T) {
 	w.Recorded = 200 // half of what was recorded can't be sent again
 	covered, missing = w.Coverage([]int{1, 1, 1, 1})
 	must.InDelta(t, 0.5, covered, 1e-9)
-	must.SliceEmpty(t, missing)
+	must.Eq(t, []string{"what the recording left out (50 % of the traffic)"}, missing)
 
 	covered, missing = workload.Workload{}.Coverage(nil)
 	must.Zero(t, covered)
+	must.SliceEmpty(t, missing)
+}
+
+func TestCoverage_TakesLightPathsOfAFolderTogether(t *testing.T) {
+	w := workload.Workload{Requests: []workload.Request{{Kind: workload.HTTP, Method: "GET", Path: "/items/7?a=b", Weight: 100}}}
+	for i := range 400 {
+		folder := "items"
+		if i%4 == 0 {
+			folder = fmt.Sprintf("users/%d", i)
+		}
+		w.Requests = append(w.Requests, workload.Request{Kind: workload.HTTP, Method: "GET", Path: fmt.Sprintf("/%s/n%d", folder, i), Weight: 1})
+	}
+	sent := make([]int, len(w.Requests))
+	sent[0] = 1
+	covered, missing := w.Coverage(sent)
+	must.InDelta(t, 0.2, covered, 1e-9)
+	must.Eq(t, []string{"GET /items/* (60 % of the traffic)", "GET /users/* (20 % of the traffic)"}, missing)
+
+	sent[1], sent[2] = 1, 1 // one user, one item
+	covered, missing = w.Coverage(sent)
+	must.InDelta(t, 1, covered, 1e-9)
 	must.SliceEmpty(t, missing)
 }
 
