@@ -3,11 +3,11 @@
 policy "shop" {
   applies = target.namespace == "default"
 
-  # Some thirty to sixty requests to each twin: what is really asked takes its time
-  # on a busy machine, so a bad build has to be clearly bad.
+  # Some two hundred requests to each twin, which is enough to acquit a patch with the
+  # margins below.
   simulate {
     required = target.driver == "qemu"
-    seconds  = 6
+    seconds  = 10
     workload = "replay"
   }
 

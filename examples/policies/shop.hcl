@@ -4,11 +4,12 @@
 policy "shop" {
   applies = target.namespace == "default"
 
-  # At two requests per second: ninety to each twin, which is few to acquit it of
-  # everything and enough to see what is plainly wrong.
+  # At two requests per second: some 180 to each twin, which is enough to acquit a
+  # patch with the margins below.
   simulate {
     required = target.driver == "qemu"
-    seconds  = 45
+    seconds  = 90
+    pairs    = 1 # a second pair of boots takes minutes on this machine
     workload = "replay"
   }
 

@@ -149,23 +149,22 @@ func (t *target) exchange(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := io.WriteString(conn, t.send); err != nil {
-		return fmt.Errorf("send: %w", err)
-	}
 	var answer [1]byte
-	switch _, err := io.ReadFull(conn, answer[:]); {
+	if _, err = io.WriteString(conn, t.send); err == nil {
+		_, err = io.ReadFull(conn, answer[:])
+	}
+	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errSilent
-	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET):
+	case errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE):
 		return errors.New("it closes connections without an answer")
-	default:
-		return fmt.Errorf("read: %w", err)
 	}
+	return fmt.Errorf("ask for an answer: %w", err)
 }
 
 // healthRPC asks grpc.health.v1 for a service.

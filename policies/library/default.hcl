@@ -9,7 +9,7 @@ policy "default" {
   # Twins are virtual machines, so only those can be tried in the sandbox.
   simulate {
     required = target.driver == "qemu"
-    seconds  = 60
+    seconds  = 120 # some 600 requests, which are enough to acquit a patch
     workload = "replay"
   }
 
