@@ -44,7 +44,7 @@ func (s *Server) lead(ctx context.Context) error {
 		return fmt.Errorf("open mapper: %w", err)
 	}
 	tester := twins{store: s.store, simulator: sim}
-	orch, err := s.orchestrator(canary.New(reader, baselines), baselines, tester)
+	orch, err := s.orchestrator(canary.New(reader, baselines), baselines, tester, machines)
 	if err != nil {
 		return fmt.Errorf("open orchestrator: %w", err)
 	}
@@ -136,14 +136,14 @@ func (s *Server) profilerOptions(reader *kpi.Reader, baselines *profiler.Baselin
 	}
 }
 
-func (s *Server) orchestrator(stages *canary.Judge, baselines *profiler.Baselines, tester twins) (*orchestrator.Orchestrator, error) {
+func (s *Server) orchestrator(stages *canary.Judge, baselines *profiler.Baselines, tester twins, images orchestrator.Images) (*orchestrator.Orchestrator, error) {
 	margins, err := policies.DefaultMargins(s.host.Schema)
 	if err != nil {
 		return nil, err
 	}
 	o := orchestrator.Options{
 		Store: s.store, Recorder: recorder{s}, Reader: s.adapters.nomad, Mover: s.adapters.nomad, Tagger: s.adapters.nomad,
-		Judge: judge{stages}, Adviser: s.host, Simulator: tester,
+		Judge: judge{stages}, Adviser: s.host, Simulator: tester, Images: images,
 		Neighbourhood: neighbourhood{s.graph, baselines}, Margins: margins, Opens: policies.Opens,
 		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,

@@ -21,8 +21,8 @@ func move(r api.Rollout) rollout.Move {
 
 // observe gathers the observation of one tick. A source that does not answer
 // becomes a reason to hold.
-func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Observation {
-	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution) rollout.Observation {
+	ctx, cancel := context.WithTimeout(turn, observeTimeout)
 	defer cancel()
 	var obs rollout.Observation
 	if r.Former == nil {
@@ -45,6 +45,9 @@ func (o *Orchestrator) observe(ctx context.Context, r api.Rollout) rollout.Obser
 	}
 	if len(obs.Away) == 0 && rollout.AwaitsAdvice(r) {
 		o.advise(ctx, r, &obs)
+	}
+	if obs.Advice != nil && obs.Advice.Action == api.AdviceStage {
+		o.holdForImages(turn, r, a, &obs)
 	}
 	return obs
 }
@@ -156,6 +159,19 @@ func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.O
 		return
 	}
 	obs.Advice = &advice
+}
+
+// holdForImages keeps the strategy's advice back until the nodes have the images that were
+// tried.
+func (o *Orchestrator) holdForImages(ctx context.Context, r api.Rollout, a *execution, obs *rollout.Observation) {
+	right, wrong := o.imagesRight(ctx, r, a)
+	if right {
+		return
+	}
+	obs.Advice = nil
+	if wrong != "" {
+		obs.Away = append(obs.Away, api.Hold{Source: "image", Reason: wrong})
+	}
 }
 
 // closed says why windows and freezes let nothing start now; empty means that

@@ -10,8 +10,9 @@
 // a person's command takes effect between any two changes. Only a simulation takes
 // longer.
 //
-// Goroutines: Run, one worker per open rollout, and under each simulating
-// worker one watcher that ends the simulation when it has been superseded.
+// Goroutines: Run, one worker per open rollout, under each simulating worker one
+// watcher that ends the simulation when it has been superseded, and under a worker
+// whose next stage brings an image one that asks the nodes for it.
 package orchestrator
 
 import (
@@ -111,6 +112,7 @@ type Options struct {
 	Judge         Judge
 	Adviser       Adviser
 	Simulator     Simulator
+	Images        Images // nil compares no images before a stage
 	Neighbourhood Neighbourhood
 	// Margins are the limits by which neighbours are held against their baselines,
 	// for the KPIs that a rollout's own policy does not judge.
@@ -197,6 +199,7 @@ func (o *Orchestrator) work(ctx context.Context, id string) {
 	ticker := time.NewTicker(o.Interval)
 	defer ticker.Stop()
 	w := o.Worker(id)
+	defer func() { w.execution.images.stop() }()
 	for ctx.Err() == nil {
 		changed := o.Store.Watch(api.TopicRollout)
 		switch o.turn(ctx, log, id, &w.execution) {
@@ -264,7 +267,7 @@ func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a 
 			return idle
 		}
 	}
-	obs := o.observe(ctx, r)
+	obs := o.observe(ctx, r, a)
 	return o.record(ctx, log, r, rollout.Tick{Observation: obs})
 }
 

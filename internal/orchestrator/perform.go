@@ -32,6 +32,7 @@ type execution struct {
 	performed time.Time             // since when a view shows it, or Nomad has it; zero while Nomad does not answer
 	refused   error                 // why the last try did not go through
 	result    *rollout.EffectResult // known, but not yet recorded
+	images    *imageCheck           // before the next stage, whatever the effect; nil before the first
 }
 
 // carryOut takes the open effect one step further, and records its outcome
@@ -39,7 +40,7 @@ type execution struct {
 func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) progress {
 	log = log.With("effect", r.Effect.ID, "kind", r.Effect.Kind)
 	if a.effect != r.Effect.ID {
-		*a = execution{effect: r.Effect.ID, quiet: o.Now()}
+		*a = execution{effect: r.Effect.ID, quiet: o.Now(), images: a.images}
 		log.Info("effect begins", "target", r.Target.String(), "want", r.Effect.Want)
 	}
 	if a.result == nil {
@@ -257,7 +258,7 @@ func (o *Orchestrator) simulate(term context.Context, log *slog.Logger, r api.Ro
 		OK: err == nil,
 	}
 	if res.OK {
-		res.Verdict = impact.Says()
+		res.Verdict, res.Apply = impact.Says(), withDigests(baked, impact.Twins)
 	}
 	if res.OK && res.Verdict != api.SimulationReject && o.Redecide != nil {
 		decision, err := o.Redecide(r, impact)

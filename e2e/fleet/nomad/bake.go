@@ -16,6 +16,10 @@ const (
 	bakeTask   = "oakum-bake"
 	bakePatch  = "local/patch.tar.b64"
 	bakeReport = "alloc/data/oakum-bake.report"
+
+	// Where a node writes the digest of an image, and the argument that names the image.
+	digestFile  = "alloc/data/oakum-digest"
+	digestImage = 3
 )
 
 // bake is what the appliance reports when every script of a patch does its work and

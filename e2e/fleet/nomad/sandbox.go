@@ -252,6 +252,9 @@ func (s *Sandbox) files(a *fleet.Alloc, now time.Time) Files {
 			if report := s.bake(a, t); report != "" {
 				out[bakeReport] = report
 			}
+			if len(args) > digestImage && strings.HasSuffix(fmt.Sprint(args[len(args)-1]), strings.TrimPrefix(digestFile, "alloc/")) {
+				out[digestFile] = s.digest(fmt.Sprint(args[digestImage])) + "\n"
+			}
 		}
 	}
 	if t := s.servers[a.ID]; t != nil && a.Client == fleet.ClientRunning {

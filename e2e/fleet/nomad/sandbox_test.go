@@ -62,6 +62,15 @@ func TestSandbox(t *testing.T) {
 					must.Eq(t, api.ApplyImage, apply[0].Kind, must.Sprint("production gets the image that was tried"))
 					must.StrContains(t, apply[0].Image, "/images/store-1+")
 				}
+				if impact.Verdict == api.SimulationPass {
+					has, err := twins.ImageDigests(t.Context(), target.TargetRef, apply[0].Image)
+					must.NoError(t, err)
+					must.MapLen(t, 1, has)
+					for node, digest := range has {
+						must.NotEq(t, "", node)
+						must.EqOp(t, treated(impact), digest, must.Sprint("the nodes have what was tried"))
+					}
+				}
 				if !c.negative {
 					for _, w := range impact.Twins {
 						must.NotEq(t, "", w.ImageDigest, must.Sprint(w.Role))
@@ -74,6 +83,16 @@ func TestSandbox(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// treated is the digest of the image that a treatment ran.
+func treated(impact api.Impact) string {
+	for _, w := range impact.Twins {
+		if w.Role == "treatment" {
+			return w.ImageDigest
+		}
+	}
+	return ""
 }
 
 // machines is a model with one job of two virtual machines.

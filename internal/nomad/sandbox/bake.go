@@ -3,6 +3,7 @@ package sandbox
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -110,20 +111,9 @@ func (s *Sandbox) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job
 
 // BakeNode is the ID of a node that runs the target.
 func (s *Sandbox) BakeNode(ctx context.Context, ref api.TargetRef) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
-	defer cancel()
-	stubs, _, err := s.api.Jobs().Allocations(ref.Job, false, s.nomad.Query(ctx, ref.Namespace))
+	nodes, err := s.nodesOf(ctx, ref)
 	if err != nil {
-		return "", nomad.Explain("list allocations of "+ref.Job, err)
+		return "", err
 	}
-	var nodes []string
-	for _, s := range stubs {
-		if s.TaskGroup == ref.Group && s.ClientStatus == nomadapi.AllocClientStatusRunning {
-			nodes = append(nodes, s.NodeID)
-		}
-	}
-	if len(nodes) == 0 {
-		return "", api.Errorf(api.CodeUnavailable, "no node runs %s", ref)
-	}
-	return slices.Min(nodes), nil
+	return slices.Min(slices.Collect(maps.Keys(nodes))), nil
 }

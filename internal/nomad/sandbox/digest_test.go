@@ -1,0 +1,59 @@
+package sandbox
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/twin"
+)
+
+func TestDigestJob_RunsOnOneNode(t *testing.T) {
+	job := digestJob(production(), "n1", "r1", "/images/store 2.qcow2")
+	must.StrHasPrefix(t, twin.Prefix, *job.ID)
+	must.EqOp(t, "batch", *job.Type)
+	must.EqOp(t, "n1", job.Constraints[0].RTarget)
+	task := job.TaskGroups[0].Tasks[0]
+	must.EqOp(t, "raw_exec", task.Driver)
+	must.Eq(t, []string{"-c", digestScript, "oakum", "/images/store 2.qcow2", "${NOMAD_ALLOC_DIR}/data/oakum-digest"}, task.Config["args"].([]string))
+	must.StrNotContains(t, digestScript, "${", must.Sprint("Nomad interpolates that"))
+}
+
+// TestDigestScript_TellsWhatIsThere runs the script as a node does.
+func TestDigestScript_TellsWhatIsThere(t *testing.T) {
+	dir := t.TempDir()
+	image := filepath.Join(dir, "an image")
+	must.NoError(t, os.WriteFile(image, []byte("disk"), 0o600))
+	sum := sha256.Sum256([]byte("disk"))
+	for path, want := range map[string]string{image: hex.EncodeToString(sum[:]), filepath.Join(dir, "none"): ""} {
+		out := filepath.Join(dir, "out")
+		said, err := exec.CommandContext(t.Context(), "/bin/sh", "-c", digestScript, "oakum", path, out).CombinedOutput()
+		must.NoError(t, err, must.Sprint(string(said)))
+		text, err := os.ReadFile(out)
+		must.NoError(t, err)
+		got, err := parseDigest(string(text))
+		must.NoError(t, err)
+		must.EqOp(t, want, got)
+	}
+}
+
+func TestParseDigest_TakesNothingElseForADigest(t *testing.T) {
+	for _, text := range []string{"", "abc", "file not found", strings.Repeat("g", 64), strings.Repeat("a", 63)} {
+		_, err := parseDigest(text)
+		must.Error(t, err, must.Sprint(text))
+	}
+}
+
+func TestImageDigests_RefusesWhatIsNoPlainPath(t *testing.T) {
+	for _, image := range []string{"", "images/a.qcow2", "/images/${node.unique.name}.qcow2"} {
+		_, err := (&Sandbox{}).ImageDigests(t.Context(), api.TargetRef{}, image)
+		must.True(t, api.IsCode(err, api.CodeInvalid))
+	}
+}
