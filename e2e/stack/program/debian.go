@@ -22,6 +22,7 @@ func debianPackages() []debianPackage {
 		{"busybox", "busybox-static"},
 		{"mke2fs", "e2fsprogs"},
 		{"sfdisk", "fdisk"},
+		{"mkfs.vfat", "dosfstools"},
 		{"extlinux", "extlinux"},
 		{"depmod", "kmod"},
 		{"cpio", "cpio"},

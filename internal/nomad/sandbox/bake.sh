@@ -7,7 +7,7 @@
 #   OAKUM_INITRD, OAKUM_INITRD_SHA256  its initramfs
 #   OAKUM_MEMORY                       of the machine, MiB
 #   OAKUM_ACCELERATOR                  of QEMU: kvm or tcg
-#   OAKUM_TIMEOUT                      of its boot, and then of its work, in seconds
+#   OAKUM_TIMEOUT                      of the patch's scripts and commands, in seconds
 #   OAKUM_PATCH, OAKUM_PATCH_SHA256    folder of the patch's disk, as init.sh wants
 #                                      it, and a tar of what is to be put there, in
 #                                      base64
@@ -57,14 +57,14 @@ check_image() {
 	while :; do
 		[ -f "$at" ] && [ -r "$at" ] || fail $bad_image "image $at: no such file on this node"
 		size=$((size + $(du -k --apparent-size "$at" | cut -f1) / 1024 + 1))
-		[ "$(format "$at")" = qcow2 ] || return 0
+		[ "$(format "$at")" = qcow2 ] || break
 		version=$(field "$at" 4 4)
 		case $version in 00000002 | 00000003) ;; *) fail $bad_image "image $at: qcow2 version $version is unknown" ;; esac
 		if [ "$version" = 00000003 ] && [ $((0x$(field "$at" 79 1) & 4)) != 0 ]; then
 			fail $refused "image $at: its data is in another file"
 		fi
 		offset=$(field "$at" 8 8) length=$((0x$(field "$at" 16 4)))
-		[ "$offset" != 0000000000000000 ] || return 0
+		[ "$offset" != 0000000000000000 ] || break
 		[ "$length" -le 1023 ] || fail $bad_image "image $at: the name of its backing file has $length bytes"
 		name=$(dd if="$at" bs=1 skip=$((0x$offset)) count="$length" 2>/dev/null | tr -d '\0')
 		case $name in *[!A-Za-z0-9._/+,=@~-]* | '') fail $refused "image $at: its backing file has a name that is no plain path" ;; esac
@@ -75,6 +75,12 @@ check_image() {
 		at=$(readlink -m "$next") depth=$((depth + 1))
 		[ $depth -lt 8 ] || fail $refused "image $OAKUM_IMAGE: more than 8 backing files"
 	done
+	# Only now, since this opens the whole chain.
+	[ "$(format "$1")" = qcow2 ] || return 0
+	checked=0
+	qemu-img check -q -U -f qcow2 "$1" >/dev/null 2>&1 || checked=$?
+	# 3 says that clusters are in use by nobody, which harms nobody.
+	case $checked in 0 | 3) ;; *) fail $bad_image "image $1 is damaged (qemu-img check ended with status $checked)" ;; esac
 }
 
 check_appliance() {
@@ -106,11 +112,13 @@ room() {
 	[ "$have" -ge $(($2 + floor)) ] || fail $no_room "the disk of $1 has $have MiB free, and $(($2 + floor)) MiB are needed"
 }
 
-# guard ends the machine at its deadline, and before it fills the node's disk. The
-# boot has a time of its own, so that a slow node takes none from the patch.
+# The boot has ten minutes of its own, so that a slow node takes none from the patch.
+boot=600
+
+# guard ends the machine at its deadline, and before it fills the node's disk.
 guard() {
 	read -r now _ </proc/uptime
-	end=$((${now%.*} + OAKUM_TIMEOUT)) works=
+	end=$((${now%.*} + boot)) works=
 	while kill -0 "$1" 2>/dev/null; do
 		read -r now _ </proc/uptime
 		if [ -z "$works" ] && grep -q '^script' "$OAKUM_REPORT"; then
@@ -161,7 +169,7 @@ judge() {
 	if [ -s "$OAKUM_WORK/ended" ]; then
 		code=$(cat "$OAKUM_WORK/ended")
 		[ "$code" != $no_room ] || fail $no_room "the machine filled the disk of $OAKUM_WORK on this node"
-		fail $timeout "the machine was not done after $OAKUM_TIMEOUT s"
+		fail $timeout "the machine did not boot within $boot s, or was not done $OAKUM_TIMEOUT s later"
 	fi
 	[ $status = 0 ] || fail $no_machine "QEMU ended with status $status"
 	said=$(tr -d '\r' <"$OAKUM_REPORT" | tail -n 2 | tr '\n' ' ')
