@@ -3,11 +3,11 @@
 policy "shop" {
   applies = target.namespace == "default"
 
-  # Some two hundred requests to each twin, which is enough to acquit a patch with the
+  # Some 150 requests to each twin at least, which is enough to acquit a patch with the
   # margins below.
   simulate {
     required = target.driver == "qemu"
-    seconds  = 10
+    seconds  = 30
     workload = "replay"
   }
 
@@ -29,7 +29,7 @@ policy "shop" {
 
     kpi "latency_p90" {
       abort_above   = "1.5x"
-      promote_below = "2.5x"
+      promote_below = "4x"
       ignore_below  = "20ms"
     }
 

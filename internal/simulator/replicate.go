@@ -188,6 +188,9 @@ func (r *replicate) effect(k *api.KPIEffect, pass float64) {
 		k.Kind = api.VerdictPromote
 		k.Reason = fmt.Sprintf("%s of the patched twin is within its margin (%s against %s)%s",
 			k.KPI, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), r.upTo())
+	case k.Kind != api.VerdictAbort && k.Kind != api.VerdictPromote && !k.Missing:
+		k.Reason = fmt.Sprintf("%s needs more evidence (%s against %s over %s; 10^%.1f of 10^%.1f to pass, 10^%.1f of 10^%.1f to reject)",
+			r.name(), judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), countOf(int(r.worse.N), "pair"), better, pass, k.Evidence, k.Needed)
 	}
 }
 
