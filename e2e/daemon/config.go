@@ -95,13 +95,16 @@ auth {
     capabilities = ["read", "approve", "rollout-control", "operator", "policy-write", "simulate"]
   }
 }
-{{- if or .Paces.Profiler .Paces.Checkpoint}}
+{{- if or .Paces.Profiler .Paces.Checkpoint .Paces.Orchestrator}}
 intervals {
 {{- if .Paces.Profiler}}
   profiler   = "{{.Paces.Profiler}}"
 {{- end}}
 {{- if .Paces.Checkpoint}}
   checkpoint = "{{.Paces.Checkpoint}}"
+{{- end}}
+{{- if .Paces.Orchestrator}}
+  orchestrator = "{{.Paces.Orchestrator}}"
 {{- end}}
 }
 {{- end}}

@@ -28,11 +28,12 @@ type Options struct {
 // Paces say how often the servers look at their fleet, and how long a twin is
 // warmed up. Zero means Oakum's default.
 type Paces struct {
-	Scrape     time.Duration // between two scrapes of Prometheus
-	Profiler   time.Duration // between two rounds of the profiler
-	Checkpoint time.Duration // between two checkpoints of the profiles
-	Warmup     time.Duration // of a twin
-	Rate       int           // requests a second to a twin
+	Scrape       time.Duration // between two scrapes of Prometheus
+	Profiler     time.Duration // between two rounds of the profiler
+	Checkpoint   time.Duration // between two checkpoints of the profiles
+	Orchestrator time.Duration // between two turns of a rollout
+	Warmup       time.Duration // of a twin
+	Rate         int           // requests a second to a twin
 }
 
 // StackPaces suit the real stack on one machine.

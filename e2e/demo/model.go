@@ -48,7 +48,10 @@ func (m *modelled) Open(ctx context.Context, t *narrator) (o daemon.Options, env
 	return daemon.Options{
 		Dir: filepath.Join(m.folder.path, "oakum"), Issuer: m.served.IssuerURL,
 		// As quick as a fleet without a network allows.
-		Paces: daemon.Paces{Scrape: time.Second, Profiler: time.Second, Checkpoint: 2 * time.Second, Warmup: 2 * time.Second, Rate: 10},
+		Paces: daemon.Paces{
+			Scrape: time.Second, Profiler: time.Second, Checkpoint: 2 * time.Second, Orchestrator: 250 * time.Millisecond,
+			Warmup: 2 * time.Second, Rate: 10,
+		},
 	}, env, nil
 }
 

@@ -13,7 +13,7 @@ service "store" {
   driver  = "qemu"
   image   = "/images/store-1.0.qcow2"
   latency = "5ms"
-  boot    = "1s"
+  boot    = "500ms"
 
   meta = {
     tier        = "1"
@@ -96,6 +96,7 @@ service "catalog" {
   count   = 10
   env     = { SHOP_VERSION = "1.0" }
   latency = "12ms"
+  boot    = "500ms"
 
   calls = {
     pricing    = 0.5
@@ -109,6 +110,7 @@ service "cart" {
   count   = 8
   env     = { SHOP_VERSION = "1.0" }
   latency = "10ms"
+  boot    = "500ms"
 
   calls = {
     pricing    = 0.6
