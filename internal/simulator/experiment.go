@@ -57,6 +57,7 @@ type experiment struct {
 	twins       []api.Twin
 	longestPair time.Duration // with its boots
 	doubts      []string
+	lacks       string // what the twins went without
 }
 
 // undecidedError says why a run can decide nothing about the patch.
@@ -139,6 +140,7 @@ func (e *experiment) once(ctx context.Context, r round, left int) error {
 		return err
 	}
 	e.node = cmp.Or(e.node, p.control().state.Node)
+	e.lacks = p.goesWithout()
 	if err := p.await(ctx, e.o, e.request.Target.Meta[metaSend]); err != nil {
 		return err
 	}
@@ -221,6 +223,9 @@ func (e *experiment) conclude() api.Impact {
 }
 
 func (e *experiment) complete(impact api.Impact) api.Impact {
+	if e.lacks != "" {
+		impact.Reason += "; " + e.lacks
+	}
 	impact.Twins = e.twins
 	if impact.Twins == nil {
 		impact.Twins = []api.Twin{}

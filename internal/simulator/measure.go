@@ -155,13 +155,20 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 	defer cancel()
 	var group errgroup.Group
 	defer func() { cancel(); _ = group.Wait() }() // the goroutines return no errors
-	group.Go(func() error { drive(ctx, e.workload, p, arms); return nil })
+	inside := p.control().inside != nil
+	if !inside {
+		group.Go(func() error { drive(ctx, e.workload, p, arms); return nil })
+	}
 	dead := make(chan *machine, len(p.arms))
 	for i, m := range p.arms {
 		group.Go(func() error { watch(ctx, p.sandbox, m, arms[i], dead); return nil })
 	}
 
-	if err := e.warmUp(ctx, p, panels); err != nil {
+	warmUp := e.warmUp
+	if inside {
+		warmUp = e.warmUpInside
+	}
+	if err := warmUp(ctx, p, panels); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -172,6 +179,9 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 	}
 	for _, a := range arms {
 		a.begin(began)
+	}
+	if inside {
+		group.Go(func() error { follow(ctx, p, arms); return nil })
 	}
 	duration := panels[0].duration
 	most := longest(ctx, duration, e.o.Look, left)

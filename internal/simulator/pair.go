@@ -28,6 +28,7 @@ type machine struct {
 	role    string
 	job     string // set before it is registered, so that it can be removed
 	target  *target
+	inside  *insideLoad // asks the twin instead of target; nil for a virtual machine
 	state   twin.State
 	healthy time.Duration // from its start to its first good answer
 	ran     time.Duration // likewise, from when it was seen to run
@@ -78,6 +79,7 @@ func (p *pair) register(ctx context.Context, arm int, e *experiment, node string
 	r := e.request
 	spec := twin.Spec{
 		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Unmonitored: p.unmonitored != "", Pair: p.round.pair,
+		Group: e.groupOf(),
 	}
 	m := &machine{role: twin.Control}
 	place := twin.Control
@@ -164,6 +166,10 @@ var errLate = errors.New("it did not become healthy in time")
 // answers, and another error when the control does not serve.
 func (p *pair) await(ctx context.Context, o Options, send string) error {
 	for _, m := range p.machines {
+		if m.Load != "" {
+			m.inside = &insideLoad{loads: o.Inside.Loads, machine: m.Machine}
+			continue
+		}
 		m.target = newTarget(m.Machine, send, o.Transport)
 	}
 	var served atomic.Int64 // how long the control took, in nanoseconds
@@ -195,6 +201,8 @@ func (p *pair) await(ctx context.Context, o Options, send string) error {
 	switch {
 	case late == nil:
 		return nil
+	case errors.Is(late, errUnasked):
+		return api.Errorf(api.CodeUnavailable, "%s twin: %v", p.treatment().role, late)
 	case !p.round.alike && (errors.Is(late, errLate) || errors.Is(late, errDead)):
 		return p.blame(ctx, fmt.Sprintf("the patched twin does not serve (%v), while the control was healthy after %s",
 			late, p.control().healthy.Round(100*time.Millisecond)))
@@ -238,7 +246,7 @@ func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Durati
 			if runs.IsZero() {
 				runs = time.Now()
 			}
-			if last = m.target.check(ctx, state.Address); last == nil {
+			if last = m.check(ctx); last == nil {
 				m.healthy, m.ran = time.Since(state.Started), time.Since(runs)
 				return true, nil
 			}
@@ -248,6 +256,14 @@ func (p *pair) serving(ctx context.Context, m *machine, limit func() time.Durati
 		}
 		return false, nil
 	})
+}
+
+// check makes the twin's health check once.
+func (m *machine) check(ctx context.Context) error {
+	if m.inside != nil {
+		return m.inside.check(ctx, m.state.Alloc)
+	}
+	return m.target.check(ctx, m.state.Address)
 }
 
 // blame confirms a fault of the treatment. It returns another error when the control is

@@ -116,6 +116,9 @@ type Options struct {
 	Within time.Duration
 	Look   time.Duration // between two looks of the judge
 	Warmup time.Duration // at most, before the first of them
+	// Inside is for targets that are no virtual machine; without Loads those have no
+	// twins.
+	Inside Inside
 	// Transport carries the requests; nil means one of its own per twin.
 	Transport http.RoundTripper
 }
@@ -230,8 +233,8 @@ func caused(ctx context.Context, err error) error {
 	return fmt.Errorf("simulate: %w: %w", cause, err)
 }
 
-// machineTask names the QEMU task that the patch changes. It is empty when the job
-// has only one.
+// machineTask names the QEMU task that the patch changes. It is empty when the twins are
+// asked from inside, since they are no virtual machine.
 func (s *Simulator) machineTask(r Request) (string, error) {
 	task := ""
 	for _, a := range r.Apply {
@@ -247,8 +250,8 @@ func (s *Simulator) machineTask(r Request) (string, error) {
 		}
 		task = a.Task
 	}
-	if task == "" {
-		return "", api.Errorf(api.CodeInvalid, "the patch changes no virtual machine of %s, and only those have twins", r.Target)
+	if task == "" && !s.asksInside(r) {
+		return "", api.Errorf(api.CodeInvalid, "the patch changes no virtual machine of %s, and simulator.network names no network for twins of other tasks", r.Target)
 	}
 	return task, nil
 }

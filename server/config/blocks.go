@@ -151,6 +151,8 @@ type simulatorBlock struct {
 	BootTimeout *hcl.Attribute  `hcl:"boot_timeout,optional"`
 	Timeout     *hcl.Attribute  `hcl:"timeout,optional"`
 	Appliance   *applianceBlock `hcl:"appliance,block"`
+	Network     *hcl.Attribute  `hcl:"network,optional"`
+	Load        *applianceFile  `hcl:"load,block"`
 }
 
 type telemetryBlock struct {
@@ -220,6 +222,8 @@ func (l *loader) root(f *fileBlock) {
 		l.duration(b.BootTimeout, &c.Simulator.BootTimeout)
 		l.duration(b.Timeout, &c.Simulator.Timeout)
 		block(l, "appliance", b.Appliance, l.appliance)
+		l.str(b.Network, &c.Simulator.Network)
+		block(l, "load", b.Load, l.load)
 	})
 	block(l, "telemetry", f.Telemetry, func(b *telemetryBlock) { l.flag(b.OpenMetrics, &c.Telemetry.OpenMetrics) })
 	block(l, "log", f.Log, func(b *logBlock) {

@@ -209,6 +209,7 @@ func (l *loader) checkPaces() {
 	}
 	l.checkMapper()
 	l.checkAppliance()
+	l.checkNamespaces()
 }
 
 // hostPort refuses what can't be listened at or dialled.

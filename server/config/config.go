@@ -191,6 +191,8 @@ type Simulator struct {
 	BootTimeout time.Duration        // for both twins to become healthy
 	Timeout     time.Duration        // of a whole simulation
 	Appliance   *appliance.Appliance // in which scripts run; nil: patches with scripts are refused
+	Network     string               // CNI network without a way out, for twins that are no virtual machine; empty: those have no twins
+	Load        *appliance.File      // oakum for the nodes, which asks such twins; nil with an empty Network
 }
 
 // Telemetry says who may read the agent's own metrics.

@@ -1,0 +1,224 @@
+package simulator_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/sender"
+	"github.com/oakumhq/oakum/internal/simulator"
+	"github.com/oakumhq/oakum/internal/twin"
+	"github.com/oakumhq/oakum/internal/workload"
+)
+
+// insides is the model with twins that only the real sender can ask.
+type insides struct {
+	*model
+	mu    sync.Mutex
+	loads map[string]*modelLoad // by job
+	mute  string                // the reports of these jobs are not readable
+}
+
+// modelLoad is the load of one twin.
+type modelLoad struct {
+	mu     sync.Mutex
+	report bytes.Buffer
+	start  chan struct{}
+	end    context.CancelFunc
+	ended  chan struct{}
+}
+
+func (l *modelLoad) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.report.Write(p)
+}
+
+// namespace carries requests to one twin: its loopback.
+type namespace struct {
+	model *model
+	job   string
+}
+
+func (n namespace) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.URL.Host = n.job
+	return n.model.RoundTrip(r)
+}
+
+func newInsides() *insides { return &insides{model: newModel(), loads: map[string]*modelLoad{}} }
+
+func (m *insides) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
+	machine, err := m.model.StartTwin(ctx, spec)
+	if err != nil || spec.Group == nil {
+		return machine, err
+	}
+	requests, err := workload.Parse("workload.ndjson", spec.Group.Load.Requests)
+	if err != nil {
+		return machine, err
+	}
+	machine.Load, machine.Lacks = "oakum-load", []string{"env.A of task app", "docker.volumes of task app"}
+	running, end := context.WithCancel(context.WithoutCancel(ctx))
+	l := &modelLoad{start: make(chan struct{}), end: end, ended: make(chan struct{})}
+	m.mu.Lock()
+	m.loads[spec.Job] = l
+	m.mu.Unlock()
+	go func() {
+		defer close(l.ended)
+		s := spec.Group.Load
+		_ = sender.Run(running, sender.Options{ // it ends with its twin
+			Base: "http://127.0.0.1:8080", Health: "/health", Workload: requests, Rate: s.Rate, Seed: s.Seed,
+			WarmUp: s.WarmUp, Duration: s.Duration, Out: l, Transport: namespace{m.model, spec.Job},
+		}, l.start)
+	}()
+	return machine, nil
+}
+
+func (m *insides) StopTwin(ctx context.Context, ns, job string) error {
+	m.mu.Lock()
+	l := m.loads[job]
+	m.mu.Unlock()
+	if l != nil {
+		l.end()
+		<-l.ended
+	}
+	return m.model.StopTwin(ctx, ns, job)
+}
+
+func (m *insides) StartLoad(_ context.Context, t twin.Machine, _ string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.loads[t.Job].start)
+	return nil
+}
+
+func (m *insides) LoadReports(_ context.Context, t twin.Machine, _ string, from int64) ([]twin.Report, int64, error) {
+	m.mu.Lock()
+	l := m.loads[t.Job]
+	m.mu.Unlock()
+	if m.mute != "" && strings.HasSuffix(t.Job, m.mute) {
+		return nil, from, api.Errorf(api.CodeUnavailable, "no such file")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	text := l.report.Bytes()[from:]
+	var out []twin.Report
+	for line := range bytes.Lines(text) {
+		var r twin.Report
+		if err := json.Unmarshal(line, &r); err != nil {
+			return nil, from, err
+		}
+		out = append(out, r)
+	}
+	return out, from + int64(len(text)), nil
+}
+
+// containerRequest is request for a container.
+func containerRequest() simulator.Request {
+	r := request()
+	r.Target.Driver, r.Target.Tasks = "docker", []api.Task{{Name: "app", Driver: "docker"}}
+	r.Target.Meta["oakum_env_LISTEN"] = "127.0.0.1:8080"
+	r.Apply[0].Task, r.Apply[0].Image = "app", "shop:1.1"
+	r.Judge.KPIs = r.Judge.KPIs[:3]
+	return r
+}
+
+func runInside(t *testing.T, m *insides, r simulator.Request, check func(t *testing.T, impact api.Impact, err error)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := simulator.New(simulator.Options{
+			Sandbox: m, Inside: simulator.Inside{Loads: m, Network: "oakum-sandbox", Source: "/oakum", Checksum: "sha256:" + strings.Repeat("0", 64)},
+		})
+		impact, err := s.Run(t.Context(), r)
+		must.MapEmpty(t, m.machines)
+		check(t, impact, err)
+	})
+}
+
+func TestRun_AsksContainersFromInside(t *testing.T) {
+	m := newInsides()
+	runInside(t, m, containerRequest(), func(t *testing.T, impact api.Impact, err error) {
+		must.NoError(t, err)
+		must.Eq(t, api.SimulationPass, impact.Verdict, must.Sprint(impact.Reason))
+		must.Between(t, 290, impact.Requests, 620) // a minute for each of two pairs at most, 5 a second
+		must.StrContains(t, impact.Reason, "; the twins went without env.A of task app, docker.volumes of task app")
+	})
+	for _, s := range m.specs {
+		g := s.Group
+		must.NotNil(t, g)
+		must.Eq(t, "", s.Task)
+		must.Eq(t, "oakum-sandbox", g.Network)
+		must.Eq(t, "shop:1.1", g.Apply[0].Image)
+		must.Eq(t, map[string]string{"LISTEN": "127.0.0.1:8080"}, g.Env)
+		must.False(t, g.RawExec)
+		must.Eq(t, 5.0, g.Load.Rate)
+		must.Eq(t, m.specs[0].Group.Load.Seed, g.Load.Seed)
+		must.Eq(t, 15*time.Second, g.Load.WarmUp)
+	}
+	must.Eq(t, "", m.specs[0].Node)
+	must.Eq(t, "n1", m.specs[1].Node)
+}
+
+func TestRun_RejectsBadContainers(t *testing.T) {
+	cases := map[string]struct {
+		change func(*behaviour)
+		reason string
+	}{
+		"slow":          {func(b *behaviour) { b.latency = 60 * time.Millisecond }, "latency_p99 of the patched twin is"},
+		"failing":       {func(b *behaviour) { b.errors = 0.3 }, "error_rate of the patched twin is worse than the control's"},
+		"hungry":        {func(b *behaviour) { b.cpu = 0.3 }, "cpu "},
+		"never healthy": {func(b *behaviour) { b.never = true }, "/health answers 503), while the control was healthy after"},
+		"never boots":   {func(b *behaviour) { b.boot = time.Hour }, "connection refused"},
+		"dies in load":  {func(b *behaviour) { b.deadAfter = 20 * time.Second }, "exit code 137"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newInsides()
+			c.change(&m.patched)
+			runInside(t, m, containerRequest(), func(t *testing.T, impact api.Impact, err error) {
+				must.NoError(t, err)
+				must.Eq(t, api.SimulationReject, impact.Verdict)
+				must.StrContains(t, impact.Reason, c.reason)
+			})
+		})
+	}
+}
+
+func TestRun_ContainersThatNobodyCanAskSayNothing(t *testing.T) {
+	cases := map[string]struct {
+		change func(*insides)
+		reason string
+	}{
+		"the control's report is not readable":   {func(m *insides) { m.mute = twin.Control }, "control twin: it did not become healthy in time"},
+		"the treatment's report is not readable": {func(m *insides) { m.mute = twin.Treatment }, "treatment twin: it did not become healthy in time"},
+		"the control never serves":               {func(m *insides) { m.control.never = true }, "control twin: it did not become healthy in time"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newInsides()
+			c.change(m)
+			runInside(t, m, containerRequest(), func(t *testing.T, impact api.Impact, err error) {
+				must.ErrorContains(t, err, c.reason)
+				must.False(t, impact.Negative)
+			})
+		})
+	}
+	t.Run("the control answers nothing well", func(t *testing.T) {
+		m := newInsides()
+		m.control.errors, m.patched.errors = 1, 1
+		runInside(t, m, containerRequest(), func(t *testing.T, impact api.Impact, err error) {
+			must.NoError(t, err)
+			must.Eq(t, api.SimulationUndecided, impact.Verdict)
+			must.StrContains(t, impact.Reason, "the control answers none of the workload's requests well (GET /item/")
+		})
+	})
+}
