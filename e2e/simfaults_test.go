@@ -1,0 +1,56 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// TestSimulateFaults has patches that each break one thing. All of them change the same
+// machine by a script; each must be rejected, for what it broke before anything else.
+func TestSimulateFaults(t *testing.T) {
+	s := newSandbox(t)
+	source := filepath.Join(t.TempDir(), "store-1.0.qcow2")
+	copyFile(t, filepath.Join(s.images, "store-1.0.qcow2"), source)
+	fault := func(spec string) string { return "echo 'SHOP_FAULTS=\"" + spec + "\"' >>/etc/shop.env" }
+	for _, c := range []struct {
+		name, script string
+		reason       string // what the first reason begins with, or holds
+	}{
+		{"a fifth more latency", fault("latency=6ms"), "latency_"},
+		{"a leak", fault("leak=512k"), "memory"},
+		{"more CPU", fault("cpu=40ms"), "cpu"},
+		{"errors", fault("errors=0.2"), "error_rate"},
+		{"ten times the writes", fault("disk=256k"), "io_"},
+		{"no boot", "rm /sbin/init", "does not serve"},
+		{"broken health", fault("unhealthy"), "does not serve"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := s.request("fault/1", "store-1.0", 2*time.Minute)
+			r.Apply = []api.Apply{
+				{Kind: api.ApplyImage, Task: "vm", Image: source},
+				{Kind: api.ApplyScript, Task: "vm", Script: c.script},
+			}
+			r.Judge.KPIs = []api.KPISpec{
+				{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.01},
+				{KPI: api.KPILatencyP50, AbortAbove: 1.1, PromoteBelow: 1.5, IgnoreBelow: 0.002},
+				{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5, IgnoreBelow: 0.01},
+				{KPI: api.KPIMemory, AbortAbove: 1.02, PromoteBelow: 1.2, IgnoreBelow: 1 << 20},
+				{KPI: api.KPIIOBytes, AbortAbove: 1.5, PromoteBelow: 2, IgnoreBelow: 64 << 10},
+			}
+			impact, err := s.simulator.Run(t.Context(), r)
+			must.NoError(t, err)
+			tell(t, impact)
+			must.Eq(t, api.SimulationReject, impact.Says(), must.Sprint(impact.Reason))
+			must.SliceNotEmpty(t, impact.Reasons)
+			must.StrContains(t, impact.Reasons[0], c.reason)
+			s.noTwins()
+		})
+	}
+}
