@@ -107,11 +107,14 @@ func (d *debian) patch(name, job, script, below string) string {
 func TestOpenSSL(t *testing.T) {
 	o := newOakum(t, 1, "", opensslPolicy)
 	d := newDebian(t, sharedStack(t).Images)
-	image := filepath.Join(t.TempDir(), "bank-1.0.qcow2")
+	folder, err := os.MkdirTemp(sharedStack(t).Images, "bank-") // Nomad boots only what lies below this folder
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, os.RemoveAll(folder)) })
+	image := filepath.Join(folder, "bank-1.0.qcow2")
 	copyFile(t, d.image, image)
 	job := machineJob("bank", image)
 	job.TaskGroups[0].Count = new(2)
-	_, _, err := o.vendor.Jobs().Register(job, nil)
+	_, _, err = o.vendor.Jobs().Register(job, nil)
 	must.NoError(t, err)
 	endJob(t, o.vendor, "bank")
 	eventually(t, "two machines serve", 3*time.Minute, func() bool {
