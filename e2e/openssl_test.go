@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state"
 )
 
 // opensslPolicy tries the machine's patch on twins, and then moves one instance at a
@@ -126,6 +128,10 @@ func TestOpenSSL(t *testing.T) {
 			}
 		}
 		return err == nil && n == 2
+	})
+
+	eventually(t, "the cluster takes patches with payloads", time.Minute, func() bool {
+		return !slices.ContainsFunc(o.states(), func(s api.StateInfo) bool { return s.Level < state.Level5 })
 	})
 
 	t.Run("a script that leaves the package as it is does not fix it", func(t *testing.T) {

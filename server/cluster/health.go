@@ -59,24 +59,24 @@ func withHealth(servers []api.ServerInfo, seen *autopilot.State) []api.ServerInf
 	return servers
 }
 
-// raiseLevel raises the cluster level by one when every member supports the next.
-// A silent member might be of an older version.
+// raiseLevel raises the cluster level to the highest that every member supports, one
+// level at a time. A silent member might be of an older version.
 func (d *delegate) raiseLevel(ctx context.Context, reports map[raft.ServerID]report) {
-	next := d.node.fsm.Store().Level() + 1
-	if next > state.SupportedLevel {
-		return
-	}
+	highest := state.SupportedLevel
 	for _, m := range d.node.members() {
 		r, asked := reports[m.ID]
-		if !asked || r.err != nil || r.status.supports() < next {
+		if !asked || r.err != nil {
 			return
 		}
+		highest = min(highest, r.status.supports())
 	}
-	if _, err := d.node.Apply(ctx, &state.LevelSet{Level: next}, d.node.cfg.ID); err != nil {
-		d.node.logger.Info("raise the cluster level", "level", next, "error", err)
-		return
+	for next := d.node.fsm.Store().Level() + 1; next <= highest; next++ {
+		if _, err := d.node.Apply(ctx, &state.LevelSet{Level: next}, d.node.cfg.ID); err != nil {
+			d.node.logger.Info("raise the cluster level", "level", next, "error", err)
+			return
+		}
+		d.node.logger.Info("the cluster level was raised", "level", next)
 	}
-	d.node.logger.Info("the cluster level was raised", "level", next)
 }
 
 // compareMarks notes members whose state differs from this server's after the same
