@@ -129,6 +129,7 @@ func containerRequest() simulator.Request {
 	r.Target.Meta["oakum_env_LISTEN"] = "127.0.0.1:8080"
 	r.Apply[0].Task, r.Apply[0].Image = "app", "shop:1.1"
 	r.Judge.KPIs = r.Judge.KPIs[:3]
+	r.Spec.Pool = "twins"
 	return r
 }
 
@@ -159,7 +160,7 @@ func TestRun_AsksContainersFromInside(t *testing.T) {
 		must.Eq(t, "oakum-sandbox", g.Network)
 		must.Eq(t, "shop:1.1", g.Apply[0].Image)
 		must.Eq(t, map[string]string{"LISTEN": "127.0.0.1:8080"}, g.Env)
-		must.False(t, g.RawExec)
+		must.Eq(t, "twins", g.Pool)
 		must.Eq(t, 5.0, g.Load.Rate)
 		must.Eq(t, m.specs[0].Group.Load.Seed, g.Load.Seed)
 		must.Eq(t, 15*time.Second, g.Load.WarmUp)

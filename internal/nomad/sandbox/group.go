@@ -78,6 +78,9 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 	group.Tasks = append(tasks, load)
 	isolateNamespace(group, spec.Group.Network)
 	isolateJob(job, group, spec)
+	if spec.Group.Pool != "" {
+		job.NodePool = new(spec.Group.Pool)
+	}
 	return job, m, nil
 }
 
@@ -100,7 +103,7 @@ func unfit(t *nomadapi.Task, g *twin.Group) string {
 		return "it is a proxy of the mesh"
 	case kept == nil:
 		return fmt.Sprintf("no twin runs driver %q", t.Driver)
-	case t.Driver == "raw_exec" && !g.RawExec:
+	case t.Driver == "raw_exec" && g.Pool == "":
 		return "driver raw_exec isolates nothing from the node, and no node pool of twins is named (simulate, pool)"
 	}
 	for _, a := range g.Apply {

@@ -147,10 +147,11 @@ func TestGroupJob_RawExecRunsOnNodesOfTwinsOnly(t *testing.T) {
 	spec := groupSpec(patch)
 	_, _, err := makeGroup(t, containers(), patch, spec)
 	must.ErrorContains(t, err, `task "helper" can't have an isolated twin: driver raw_exec isolates nothing from the node`)
-	spec.Group.RawExec = true
+	spec.Group.Pool = "twins"
 	job, m, err := makeGroup(t, containers(), patch, spec)
 	must.NoError(t, err)
 	must.Eq(t, "helper", m.Task)
+	must.Eq(t, "twins", *job.NodePool)
 	must.Eq(t, []string{"app", "helper", "cache", "oakum-load"}, taskNames(job))
 }
 
