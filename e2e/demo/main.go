@@ -78,8 +78,17 @@ func run(ctx context.Context, g setting, only string, keep bool) (err error) {
 	if err := known(only, g.Scenes(t)); err != nil {
 		return err
 	}
+	if err := needLoopback(); err != nil {
+		return err
+	}
+	ctx, broken := context.WithCancelCause(ctx)
+	defer broken(nil)
+	go watchParent(ctx, os.Getppid, broken)
 	err = t.narrate(ctx, only, keep)
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case errors.Is(context.Cause(ctx), errOrphaned):
+		err = errOrphaned
+	case err != nil && ctx.Err() != nil:
 		err = errors.New("interrupted") // whatever broke off, it was for that
 	}
 	if errors.Is(err, syscall.EADDRINUSE) {
