@@ -32,6 +32,7 @@ func (s *Server) lead(ctx context.Context) error {
 		Sandbox: machines, Baker: machines, Ledger: ledger{s}, Progress: ledger{s}.progress, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
 		Inside: inside(machines, s.cfg.Simulator),
+		Pairs:  s.cfg.Simulator.Pairs, PairsPerNode: s.cfg.Simulator.PairsPerNode,
 	})
 	reader := kpi.NewReader(s.metrics(), usage{s.adapters.nomad}, kpiQueries(s.cfg))
 	baselines := profiler.RestoreLater(s.store.Profiles, s.cfg.Intervals.Profiler, s.log)

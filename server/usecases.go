@@ -85,10 +85,19 @@ func (t twins) Remove(ctx context.Context, sim api.Simulation, object api.Sandbo
 // request is what the simulator needs to know of a rollout.
 func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Request {
 	req := simulator.Request{
-		ID: id, Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
+		ID: id, Rollout: r.ID, Severity: t.severity(id, r), Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
 	}
 	if p, ok := t.store.Profile(r.Target); ok {
 		req.Baseline = &p
 	}
 	return req
+}
+
+// severity is that of the patch: as it was submitted, or as a person's simulation has it.
+func (t twins) severity(simulation string, r api.Rollout) api.Severity {
+	if sim, ok := t.store.Simulation(simulation); ok && sim.Severity != "" {
+		return sim.Severity
+	}
+	patch, _ := t.store.Patch(r.Patch)
+	return patch.Severity
 }

@@ -136,6 +136,7 @@ func (e *experiment) once(ctx context.Context, r round, left int) error {
 		}
 	}()
 	defer func() { e.twins = append(e.twins, p.describe()...) }()
+	e.enter(ctx, r, api.PhaseBoot, left)
 	if err := p.start(ctx, e); err != nil {
 		return err
 	}

@@ -35,6 +35,7 @@ type machine struct {
 	spec    twin.Spec
 	started time.Time
 	be      behaviour
+	node    string // empty when none took it
 	asked   twin.Blocks
 }
 
@@ -43,6 +44,8 @@ type machine struct {
 type model struct {
 	mu       sync.Mutex
 	machines map[string]*machine // by job
+	nodes    []string
+	crowds   map[string]int // by node: pairs at once at most
 	control  behaviour
 	patched  behaviour
 	specs    []twin.Spec
@@ -59,7 +62,7 @@ type model struct {
 func newModel() *model {
 	good := behaviour{boot: 4 * time.Second, latency: 10 * time.Millisecond, cpu: 0.1, writes: 5, memory: 2e8}
 	return &model{
-		machines: map[string]*machine{}, control: good, patched: good, allowed: true,
+		machines: map[string]*machine{}, nodes: []string{"n1"}, crowds: map[string]int{}, control: good, patched: good, allowed: true,
 		rng: rand.New(rand.NewPCG(1, 2)), paths: map[string][]string{},
 	}
 }
@@ -75,14 +78,35 @@ func (m *model) StartTwin(_ context.Context, spec twin.Spec) (twin.Machine, erro
 		be.latency = time.Duration(float64(be.latency) * m.unlike)
 	}
 	m.specs = append(m.specs, spec)
-	m.machines[spec.Job] = &machine{spec: spec, started: time.Now().Add(be.prepares), be: be}
-	m.most = max(m.most, len(m.machines))
+	m.machines[spec.Job] = &machine{spec: spec, started: time.Now().Add(be.prepares), be: be, node: m.place(spec)}
+	on, placed := map[string]map[string]bool{}, 0
+	for job, vm := range m.machines {
+		if on[vm.node] == nil {
+			on[vm.node] = map[string]bool{}
+		}
+		on[vm.node][job[:strings.LastIndexByte(job, '-')]] = true
+		if vm.node != "" {
+			placed++
+			m.crowds[vm.node] = max(m.crowds[vm.node], len(on[vm.node]))
+		}
+	}
+	m.most = max(m.most, placed)
 	if m.lostCall && len(m.specs) == 2 {
 		return twin.Machine{}, api.Errorf(api.CodeTimeout, "register: the reply was lost")
 	}
 	return twin.Machine{
 		Namespace: spec.Target.Namespace, Job: spec.Job, Image: image, Task: "vm", Port: "http", Scheme: "http", Path: "/health",
 	}, nil
+}
+
+// place is the first node that a twin may run on; it is empty when there is none.
+func (m *model) place(spec twin.Spec) string {
+	for _, node := range m.nodes {
+		if (spec.Node == "" || spec.Node == node) && !slices.Contains(spec.Avoid, node) {
+			return node
+		}
+	}
+	return ""
 }
 
 func (m *model) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, error) {
@@ -98,7 +122,10 @@ func (m *model) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, er
 	if m.noRoom && vm.spec.Apply != nil {
 		return twin.State{Phase: twin.Unplaced, Why: "1 nodes lack memory"}, nil
 	}
-	s := twin.State{Phase: twin.Running, Alloc: "a-" + t.Job, Node: "n1", Address: t.Job, Started: vm.started, Digest: "d"}
+	if vm.node == "" {
+		return twin.State{Phase: twin.Unplaced, Why: "1 nodes filtered by ${node.unique.id}"}, nil
+	}
+	s := twin.State{Phase: twin.Running, Alloc: "a-" + t.Job, Node: vm.node, Address: t.Job, Started: vm.started, Digest: "d"}
 	s.MemoryReserved = m.reserved
 	if time.Now().Before(vm.started) {
 		s.Phase, s.Started = twin.Pending, time.Time{}

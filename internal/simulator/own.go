@@ -40,14 +40,27 @@ type owner struct {
 	Sandbox
 	Baker
 	ledger     Ledger
+	queue      *queue
 	simulation string
 
 	mu    sync.Mutex
+	node  string          // ID of the one that its twins run on; empty before the first is placed
 	doubt map[string]bool // jobs whose registration may still be on its way
 }
 
-// StartTwin records the job of a twin and starts it.
+// StartTwin starts a twin. The first one of a run finds a node for all of them.
 func (o *owner) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
+	o.mu.Lock()
+	spec.Node = cmp.Or(spec.Node, o.node)
+	o.mu.Unlock()
+	if spec.Node != "" {
+		return o.register(ctx, spec)
+	}
+	return o.place(ctx, spec)
+}
+
+// register records the job of a twin and starts it.
+func (o *owner) register(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
 	job := jobObject(spec.Target.Namespace, spec.Job)
 	job.Pair = spec.Pair
 	if err := o.ledger.Own(ctx, o.simulation, job); err != nil {
@@ -122,15 +135,18 @@ func (o *owner) disown(ctx context.Context, objects ...api.SandboxObject) error 
 	return nil
 }
 
-// owning returns a simulator that makes everything in the name of a simulation.
-func (s *Simulator) owning(simulation string) *Simulator {
-	o := &owner{Sandbox: s.o.Sandbox, Baker: s.o.Baker, ledger: s.o.Ledger, simulation: simulation, doubt: map[string]bool{}}
+// owning returns a simulator that makes everything in the name of a simulation. The
+// caller calls leave when nothing of it is left on its node.
+func (s *Simulator) owning(simulation string) (_ *Simulator, leave func()) {
+	o := &owner{
+		Sandbox: s.o.Sandbox, Baker: s.o.Baker, ledger: s.o.Ledger, queue: s.queue, simulation: simulation, doubt: map[string]bool{},
+	}
 	own := *s
 	own.o.Sandbox = o
 	if s.o.Baker != nil {
 		own.o.Baker = o
 	}
-	return &own
+	return &own, o.leave
 }
 
 // clear removes the jobs of a simulation's former attempts, of which the record says
@@ -162,7 +178,8 @@ func (s *Simulator) Remove(ctx context.Context, sim api.Simulation, object api.S
 		if err != nil {
 			return err
 		}
-		own := s.owning(sim.ID)
+		own, leave := s.owning(sim.ID)
+		defer leave()
 		return own.o.Baker.DiscardImage(ctx, sim.Target, twin.JobID(sim.ID, run, roleDiscard), twin.Image{Path: object.Name, Node: object.Node})
 	}
 	return fmt.Errorf("remove %s %s: this server does not know its kind", object.Kind, object.Name)

@@ -17,3 +17,15 @@ func (s *Simulator) progress(ctx context.Context, r Request, p api.SimulationPro
 	p.At = time.Now().UTC()
 	s.o.Progress(ctx, r.ID, p)
 }
+
+// enter tells that a round enters a phase, with the evidence of the rounds before. What
+// is left is estimated from the longest round so far, of which as many follow as rounds
+// are left, this one included.
+func (e *experiment) enter(ctx context.Context, r round, phase string, left int) {
+	p := api.SimulationProgress{Phase: phase, Pair: r.pair, Pairs: e.panel.pairs}
+	p.Left = api.Duration((max(e.longestPair, e.panel.duration) * time.Duration(left)).Round(time.Second))
+	if e.panel.bank != nil {
+		p.KPIs = e.panel.bank.Verdict(time.Now()).KPIs
+	}
+	e.progress(ctx, e.request, p)
+}

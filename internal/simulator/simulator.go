@@ -119,15 +119,19 @@ type Options struct {
 	// Inside is for targets that are no virtual machine; without Loads those have no
 	// twins.
 	Inside Inside
+	// Pairs is how many simulations run at once. Each has one pair of twins at a time.
+	Pairs int
+	// PairsPerNode is how many of them run on one node.
+	PairsPerNode int
 	// Transport carries the requests; nil means one of its own per twin.
 	Transport http.RoundTripper
 }
 
-// Simulator runs simulations one at a time, since two pairs on one node would
-// disturb each other's measurements. It is safe for concurrent use.
+// Simulator runs simulations, as many at once as its quotas allow. It is safe for
+// concurrent use.
 type Simulator struct {
-	o    Options
-	slot chan struct{} // holds one value while nothing runs
+	o     Options
+	queue *queue
 }
 
 // New returns a simulator.
@@ -143,15 +147,15 @@ func New(o Options) *Simulator {
 	if o.Ledger == nil {
 		o.Ledger = unrecorded{}
 	}
-	s := &Simulator{o: o, slot: make(chan struct{}, 1)}
-	s.slot <- struct{}{}
-	return s
+	return &Simulator{o: o, queue: newQueue(cmp.Or(o.Pairs, DefaultPairs), cmp.Or(o.PairsPerNode, DefaultPairsPerNode))}
 }
 
 // Request says which patch to try on which target.
 type Request struct {
 	ID       string // of the simulation
+	Rollout  string // empty for a person's
 	Patch    string
+	Severity api.Severity // of the patch; simulations of graver ones go first
 	Apply    []api.Apply
 	Target   api.Target
 	Spec     api.SimulateSpec
@@ -161,7 +165,7 @@ type Request struct {
 
 // Run tries the patch. It removes an image that the patch's scripts made. An error
 // means that the simulation could not be carried out; it says nothing about the
-// patch. Run waits while another simulation runs.
+// patch. Run waits while the quotas have no room for it.
 func (s *Simulator) Run(ctx context.Context, r Request) (api.Impact, error) {
 	impact, _, err := s.run(ctx, r, false)
 	return impact, err
@@ -174,7 +178,7 @@ func (s *Simulator) Try(ctx context.Context, r Request) (api.Impact, []api.Apply
 	return s.run(ctx, r, true)
 }
 
-func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact, _ []api.Apply, err error) {
+func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, []api.Apply, error) {
 	log := s.o.Logger.With("simulation_id", r.ID, "target", r.Target.String(), "patch", r.Patch)
 	task, err := s.machineTask(r)
 	if err != nil {
@@ -188,39 +192,83 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (_ api.Impact
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	select {
-	case <-s.slot:
-		defer func() { s.slot <- struct{}{} }()
-	case <-ctx.Done():
-		return api.Impact{}, nil, fmt.Errorf("wait for another simulation: %w", context.Cause(ctx))
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.o.Within,
-		api.Errorf(api.CodeTimeout, "the simulation took longer than %s (simulator.timeout)", s.o.Within))
-	defer cancel()
-	defer func() { err = caused(ctx, err) }()
-	if err := s.clear(ctx, r.ID); err != nil {
-		return api.Impact{}, nil, err
-	}
-	s = s.owning(r.ID)
-	log.Info("simulation starts")
-	baked, fault, err := s.bake(ctx, &r, task, run)
+	release, err := s.queue.enter(ctx, r, func(position int) {
+		s.progress(ctx, r, api.SimulationProgress{Phase: api.PhaseQueued, Position: position})
+	})
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	impact := api.Impact{
-		Verdict: api.SimulationReject, Negative: true, Reason: fault, Reasons: []string{fault}, KPIs: []api.KPIEffect{}, Twins: []api.Twin{},
-	}
-	if fault == "" {
-		impact, err = s.compare(ctx, r, task, run, bank)
-	}
-	if baked.Path != "" && (err != nil || impact.Negative || !keep) {
-		s.discard(ctx, r, run, baked)
+	defer release()
+	own, leave := s.owning(r.ID)
+	defer leave()
+	log.Info("simulation starts")
+	t := &trial{Simulator: own, former: s, request: r, task: task, name: run, left: s.o.Within}
+	impact, err := t.run(ctx, bank)
+	if t.baked.Path != "" && (err != nil || impact.Negative || !keep) {
+		own.discard(ctx, r, run, t.baked)
 	}
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
 	log.Info("simulation ends", "verdict", impact.Verdict, "reason", impact.Reason)
-	return impact, r.Apply, nil
+	return impact, t.request.Apply, nil
+}
+
+// trial is one run of a simulation, from the bake to the last pair.
+type trial struct {
+	*Simulator
+	former     *Simulator // which takes nothing out of the record that it removes
+	request    Request    // whose scripts become the baked image
+	task, name string
+	left       time.Duration // of the simulation's time
+	baked      twin.Image
+}
+
+// run bakes the patch and compares the twins. While other simulations use all nodes
+// that it could run on, it waits, and its time does not pass.
+func (t *trial) run(ctx context.Context, bank *panel) (api.Impact, error) {
+	fault, impact := "", api.Impact{}
+	if err := t.timed(ctx, func(ctx context.Context) (err error) {
+		if err := t.former.clear(ctx, t.request.ID); err != nil {
+			return err
+		}
+		t.baked, fault, err = t.bake(ctx, &t.request, t.task, t.name)
+		return err
+	}); err != nil {
+		return api.Impact{}, err
+	}
+	if fault != "" {
+		return api.Impact{
+			Verdict: api.SimulationReject, Negative: true, Reason: fault, Reasons: []string{fault}, KPIs: []api.KPIEffect{}, Twins: []api.Twin{},
+		}, nil
+	}
+	for {
+		err := t.timed(ctx, func(ctx context.Context) (err error) {
+			impact, err = t.compare(ctx, t.request, t.task, t.name, bank)
+			return err
+		})
+		crowded, ok := errors.AsType[*crowdedError](err)
+		if !ok {
+			return impact, err
+		}
+		t.progress(ctx, t.request, api.SimulationProgress{Phase: api.PhaseQueued, Position: 1})
+		select {
+		case <-crowded.left:
+		case <-ctx.Done():
+			return api.Impact{}, fmt.Errorf("wait for a node: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// timed does something within what is left of the simulation's time.
+func (t *trial) timed(ctx context.Context, do func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, t.left,
+		api.Errorf(api.CodeTimeout, "the simulation took longer than %s (simulator.timeout)", t.o.Within))
+	defer cancel()
+	began := time.Now()
+	err := caused(ctx, do(ctx))
+	t.left -= time.Since(began)
+	return err
 }
 
 // caused adds to an error the cause that ended ctx. An adapter describes an

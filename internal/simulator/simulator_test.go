@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/simulator"
@@ -381,21 +380,4 @@ func TestTry_ScriptsBecomeTheImageThatWasTried(t *testing.T) {
 			})
 		})
 	}
-}
-
-func TestRun_OneAtATime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newModel()
-		s := simulator.New(simulator.Options{Sandbox: m, Transport: m})
-		var runs errgroup.Group
-		for _, id := range []string{"a/1", "b/1"} {
-			r := request()
-			r.ID = id
-			runs.Go(func() error { _, err := s.Run(t.Context(), r); return err })
-		}
-		began := time.Now()
-		must.NoError(t, runs.Wait())
-		must.Eq(t, 2, m.most)
-		must.Greater(t, time.Minute, time.Since(began))
-	})
 }

@@ -150,6 +150,8 @@ type simulatorBlock struct {
 	Warmup      *hcl.Attribute  `hcl:"warmup,optional"`
 	BootTimeout *hcl.Attribute  `hcl:"boot_timeout,optional"`
 	Timeout     *hcl.Attribute  `hcl:"timeout,optional"`
+	Pairs       *hcl.Attribute  `hcl:"pairs,optional"`
+	PerNode     *hcl.Attribute  `hcl:"pairs_per_node,optional"`
 	Appliance   *applianceBlock `hcl:"appliance,block"`
 	Network     *hcl.Attribute  `hcl:"network,optional"`
 	Load        *applianceFile  `hcl:"load,block"`
@@ -221,6 +223,8 @@ func (l *loader) root(f *fileBlock) {
 		l.duration(b.Warmup, &c.Simulator.Warmup)
 		l.duration(b.BootTimeout, &c.Simulator.BootTimeout)
 		l.duration(b.Timeout, &c.Simulator.Timeout)
+		l.integer(b.Pairs, &c.Simulator.Pairs)
+		l.integer(b.PerNode, &c.Simulator.PairsPerNode)
 		block(l, "appliance", b.Appliance, l.appliance)
 		l.str(b.Network, &c.Simulator.Network)
 		block(l, "load", b.Load, l.load)

@@ -186,13 +186,15 @@ type Intervals struct {
 
 // Simulator tunes the sandbox.
 type Simulator struct {
-	Rate        float64              // the most requests per second to each twin
-	Warmup      time.Duration        // of both twins at most, before anything counts
-	BootTimeout time.Duration        // for both twins to become healthy
-	Timeout     time.Duration        // of a whole simulation
-	Appliance   *appliance.Appliance // in which scripts run; nil: patches with scripts are refused
-	Network     string               // CNI network without a way out, for twins that are no virtual machine; empty: those have no twins
-	Load        *appliance.File      // oakum for the nodes, which asks such twins; nil with an empty Network
+	Rate         float64              // the most requests per second to each twin
+	Warmup       time.Duration        // of both twins at most, before anything counts
+	BootTimeout  time.Duration        // for both twins to become healthy
+	Timeout      time.Duration        // of a whole simulation
+	Appliance    *appliance.Appliance // in which scripts run; nil: patches with scripts are refused
+	Network      string               // CNI network without a way out, for twins that are no virtual machine; empty: those have no twins
+	Load         *appliance.File      // oakum for the nodes, which asks such twins; nil with an empty Network
+	Pairs        int                  // simulations at once, each with one pair of twins
+	PairsPerNode int                  // of them on one node
 }
 
 // Telemetry says who may read the agent's own metrics.
@@ -225,6 +227,7 @@ func defaults() *Config {
 		Simulator: Simulator{
 			Rate: simulator.DefaultRate, Warmup: simulator.DefaultWarmup,
 			BootTimeout: simulator.DefaultBootTimeout, Timeout: simulator.DefaultTimeout,
+			Pairs: simulator.DefaultPairs, PairsPerNode: simulator.DefaultPairsPerNode,
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}

@@ -65,7 +65,11 @@ plugin "canary_node" {
 
 intervals { orchestrator = "500ms" }
 profiler { retention = "720h" }
-simulator { rate = 7.5 }
+simulator {
+  rate           = 7.5
+  pairs          = 6
+  pairs_per_node = 2
+}
 telemetry { open_metrics = true }
 log { format = "json" }
 `
@@ -113,6 +117,8 @@ func TestLoadFull(t *testing.T) {
 	must.Eq(t, 5*time.Second, c.Intervals.Mapper)
 	must.Eq(t, 720*time.Hour, c.Profiler.Retention)
 	must.Eq(t, 7.5, c.Simulator.Rate)
+	must.Eq(t, 6, c.Simulator.Pairs)
+	must.Eq(t, 2, c.Simulator.PairsPerNode)
 	must.True(t, c.Telemetry.OpenMetrics)
 	must.Eq(t, config.Log{Level: "info", Format: "json"}, c.Log)
 }
@@ -224,9 +230,12 @@ func TestErrors(t *testing.T) {
 		want []string
 	}{
 		{"syntax", "name = \n", []string{"a.hcl:1,8: Invalid expression"}},
-		{"unknown argument", full + "\ncolour = \"x\"\n", []string{`a.hcl:58,1: Unsupported argument; An argument named "colour" is not expected here.`}},
-		{"unknown block", full + "\nvualt {}\n", []string{`a.hcl:58,1: Unsupported block type; Blocks of type "vualt" are not expected here. Did you mean "vault"?`}},
-		{"two of one block", full + "\nlog {}\n", []string{"a.hcl:58,1: Duplicate log block"}},
+		{"unknown argument", full + "\ncolour = \"x\"\n", []string{`a.hcl:62,1: Unsupported argument; An argument named "colour" is not expected here.`}},
+		{"unknown block", full + "\nvualt {}\n", []string{`a.hcl:62,1: Unsupported block type; Blocks of type "vualt" are not expected here. Did you mean "vault"?`}},
+		{"more pairs on a node than in all", strings.Replace(full, "pairs_per_node = 2", "pairs_per_node = 7", 1), []string{
+			"simulator.pairs_per_node: want at least 1, and at most the 6 of simulator.pairs, have 7",
+		}},
+		{"two of one block", full + "\nlog {}\n", []string{"a.hcl:62,1: Duplicate log block"}},
 		{"wrong types", strings.ReplaceAll(full, `"500ms"`, `"soon"`) + "\n", []string{`a.hcl:52,28: intervals.orchestrator: want a duration such as "5s", have "soon"`}},
 		{"no number", strings.ReplaceAll(full, "bootstrap_expect = 3", `bootstrap_expect = "three"`), []string{"server.bootstrap_expect: want a whole number"}},
 		{"half a server", strings.ReplaceAll(full, "bootstrap_expect = 3", `bootstrap_expect = 2.5`), []string{"server.bootstrap_expect: want a whole number"}},
@@ -236,7 +245,7 @@ func TestErrors(t *testing.T) {
 		{"an issuer without keys", withoutVault(`issuer = "https://id.example"`), []string{"vault: want a vault block, or issuer and jwks_url in auth"}},
 		{"keys at no address", withoutVault(`issuer = "https://id.example"`, `jwks_url = "keys"`), []string{"auth.jwks_url: want"}},
 		{"two at once", strings.NewReplacer(`"0.0.0.0:4740"`, `"nowhere"`, `"json"`, `"xml"`).Replace(full), []string{
-			`a.hcl:7,10: addresses.http: want host:port, have "nowhere"`, `a.hcl:56,16: log.format: want text or json, have "xml"`,
+			`a.hcl:7,10: addresses.http: want host:port, have "nowhere"`, `a.hcl:60,16: log.format: want text or json, have "xml"`,
 		}},
 		{"rule over something else", strings.ReplaceAll(full, "claims.team == ", "caller.team == "), []string{`a.hcl:42,20: Unknown variable; There is no variable named "caller"; a rule sees claims.`}},
 		{"rule with an unknown function", strings.ReplaceAll(full, "|| contains(", "|| contans("), []string{`a.hcl:42,49: Unknown function; There is no function named "contans"; a rule may call contains, length, lower, regex.`}},

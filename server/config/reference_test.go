@@ -57,6 +57,8 @@ func TestReference_TellsTheDefaultsThatHold(t *testing.T) {
 		"`warmup`":             inWords(d.Simulator.Warmup),
 		"`boot_timeout`":       inWords(d.Simulator.BootTimeout),
 		"`timeout`":            inWords(d.Simulator.Timeout),
+		"`pairs`":              fmt.Sprint(d.Simulator.Pairs),
+		"`pairs_per_node`":     fmt.Sprint(d.Simulator.PairsPerNode),
 	} {
 		must.StrContains(t, string(page), "| "+argument+" | "+want)
 	}
