@@ -39,6 +39,7 @@ type Simulation struct {
 	Ended       time.Time           `json:"ended,omitzero"`
 	Impact      *Impact             `json:"impact,omitempty"`
 	By          string              `json:"by,omitempty"`        // who asked for it; empty for a rollout's
+	Affects     []Affected          `json:"affects,omitempty"`   // packages that the patch is to bring up to date; empty for a rollout's
 	Severity    Severity            `json:"severity,omitempty"`  // of the patch, by which simulations queue
 	Apply       []Apply             `json:"apply,omitempty"`     // what it tries; empty for a rollout's
 	Decision    *Decision           `json:"decision,omitempty"`  // of the policies when it was asked for; nil for a rollout's

@@ -87,6 +87,11 @@ func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Re
 	req := simulator.Request{
 		ID: id, Rollout: r.ID, Severity: t.severity(id, r), Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
 	}
+	if p, ok := t.store.Patch(r.Patch); ok && p.Digest == r.PatchDigest {
+		req.Affects = p.Affects
+	} else if sim, ok := t.store.Simulation(id); ok {
+		req.Affects = sim.Affects
+	}
 	if p, ok := t.store.Profile(r.Target); ok {
 		req.Baseline = &p
 	}

@@ -39,6 +39,7 @@ var pure = []string{
 	"internal/planner",
 	"internal/rollout",
 	"internal/workload",
+	"internal/inventory",
 	"internal/fleet/load",
 	"internal/cli/view",
 	"policies",

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/inventory"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -32,13 +33,14 @@ func imageOf(t api.Target, task string) string {
 // fails, fault says why the patch is to blame.
 func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (baked twin.Image, fault string, err error) {
 	image, steps := "", []twin.Step{}
+	var verify *api.Verify
 	rest := make([]api.Apply, 0, len(r.Apply))
 	for _, a := range r.Apply {
 		switch {
 		case a.Task == task && a.Kind == api.ApplyScript:
 			step := twin.Step{Script: a.Script, Payloads: a.Payloads}
 			if a.Verify != nil {
-				step.Verify = []api.Verify{*a.Verify}
+				step.Verify, verify = []api.Verify{*a.Verify}, a.Verify
 			}
 			steps = append(steps, step)
 		case a.Task == task && a.Kind == api.ApplyImage:
@@ -62,7 +64,7 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	s.progress(ctx, *r, api.SimulationProgress{Phase: api.PhaseBake})
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
 		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Image: image, Steps: steps,
-		Result: twin.BakedPath(image, run),
+		Packages: inventory.Names(r.Affects), Result: twin.BakedPath(image, run),
 	})
 	if api.IsCode(err, api.CodeConflict) {
 		return twin.Image{}, fmt.Sprintf("the patch fails in a copy of the machine: %s", api.AsError(err).Message), nil
@@ -71,7 +73,7 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 		return twin.Image{}, "", wrap(err, "run the patch's script")
 	}
 	rest = slices.DeleteFunc(rest, func(a api.Apply) bool { return a.Task == task && a.Kind == api.ApplyImage })
-	r.Apply = append([]api.Apply{{Kind: api.ApplyImage, Task: task, Image: baked.Path, Digest: baked.Digest}}, rest...)
+	r.Apply = append([]api.Apply{{Kind: api.ApplyImage, Task: task, Image: baked.Path, Digest: baked.Digest, Verify: verify}}, rest...)
 	return baked, "", nil
 }
 

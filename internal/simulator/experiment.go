@@ -135,7 +135,7 @@ func (e *experiment) once(ctx context.Context, r round, left int) error {
 			e.o.Logger.Error("twins are left behind", "simulation_id", e.request.ID, "error", err)
 		}
 	}()
-	defer func() { e.twins = append(e.twins, p.describe()...) }()
+	defer func() { e.twins = append(e.twins, p.describe(context.WithoutCancel(ctx))...) }()
 	e.enter(ctx, r, api.PhaseBoot, left)
 	if err := p.start(ctx, e); err != nil {
 		return err

@@ -27,6 +27,7 @@ type behaviour struct {
 	deadAfter time.Duration
 	never     bool // never healthy
 	memory    float64
+	kernel    string        // that its console tells
 	prepares  time.Duration // its node, its disk
 }
 
@@ -169,6 +170,19 @@ func (vm *machine) blocks(rng *rand.Rand) (twin.Blocks, string) {
 		vm.asked = twin.Blocks{At: at, Operations: vm.asked.Operations + done, Bytes: vm.asked.Bytes + 4096*done}
 	}
 	return vm.asked, ""
+}
+
+func (m *model) Console(_ context.Context, job api.SandboxObject) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at, ok := m.machines[job.Name]
+	if !ok {
+		return "", api.Errorf(api.CodeNotFound, "there is no job %s", job.Name)
+	}
+	if at.be.kernel == "" {
+		return "login: ", nil
+	}
+	return "[    0.000000] Linux version " + at.be.kernel + " (debian)\nlogin: ", nil
 }
 
 func (m *model) StopTwin(ctx context.Context, _, job string) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -296,13 +297,30 @@ func (p *pair) stop(ctx context.Context) error {
 }
 
 // describe returns the part of the twins that the simulation's record keeps.
-func (p *pair) describe() []api.Twin {
+// It reads the consoles, which are gone with the machines.
+func (p *pair) describe(ctx context.Context) []api.Twin {
+	ctx, cancel := context.WithTimeout(ctx, teardownMax)
+	defer cancel()
 	out := make([]api.Twin, 0, len(p.machines))
 	for _, m := range p.machines {
 		out = append(out, api.Twin{
 			Role: m.role, Job: m.job, Alloc: m.state.Alloc, Image: m.Image, ImageDigest: m.state.Digest,
 			HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)), Pair: p.round.pair, Node: m.state.Node,
+			Console: p.console(ctx, m),
 		})
 	}
 	return out
+}
+
+// consoleKept is how many bytes of a console's end the record keeps.
+const consoleKept = 4 << 10
+
+// console is the end of what a machine has written. It is empty when it can't be read: a
+// simulation does not depend on it.
+func (p *pair) console(ctx context.Context, m *machine) string {
+	text, err := p.sandbox.Console(ctx, api.SandboxObject{Kind: api.ObjectJob, Namespace: p.namespace, Name: m.job, Role: m.role})
+	if err != nil {
+		return ""
+	}
+	return strings.ToValidUTF8(text[max(0, len(text)-consoleKept):], "")
 }

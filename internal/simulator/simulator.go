@@ -86,6 +86,8 @@ type Sandbox interface {
 	StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error)
 	InspectTwin(ctx context.Context, m twin.Machine) (twin.State, error)
 	StopTwin(ctx context.Context, namespace, job string) error
+	// Console reads the end of what the machine of a job has written.
+	Console(ctx context.Context, job api.SandboxObject) (string, error)
 }
 
 // Baker runs scripts in copies of images.
@@ -160,7 +162,8 @@ type Request struct {
 	Target   api.Target
 	Spec     api.SimulateSpec
 	Judge    api.JudgeSpec
-	Baseline *api.Profile // nil when nothing has been learnt
+	Baseline *api.Profile   // nil when nothing has been learnt
+	Affects  []api.Affected // packages that the patch is to bring up to date
 }
 
 // Run tries the patch. It removes an image that the patch's scripts made. An error
@@ -227,7 +230,7 @@ type trial struct {
 // run bakes the patch and compares the twins. While other simulations use all nodes
 // that it could run on, it waits, and its time does not pass.
 func (t *trial) run(ctx context.Context, bank *panel) (api.Impact, error) {
-	fault, impact := "", api.Impact{}
+	asked, fault, impact := t.request, "", api.Impact{}
 	if err := t.timed(ctx, func(ctx context.Context) (err error) {
 		if err := t.former.clear(ctx, t.request.ID); err != nil {
 			return err
@@ -237,10 +240,11 @@ func (t *trial) run(ctx context.Context, bank *panel) (api.Impact, error) {
 	}); err != nil {
 		return api.Impact{}, err
 	}
-	if fault != "" {
-		return api.Impact{
+	proof := prove(asked, t.baked)
+	if fault = cmp.Or(fault, proof.fault); fault != "" {
+		return proof.of(api.Impact{
 			Verdict: api.SimulationReject, Negative: true, Reason: fault, Reasons: []string{fault}, KPIs: []api.KPIEffect{}, Twins: []api.Twin{},
-		}, nil
+		}), nil
 	}
 	for {
 		err := t.timed(ctx, func(ctx context.Context) (err error) {
@@ -249,7 +253,7 @@ func (t *trial) run(ctx context.Context, bank *panel) (api.Impact, error) {
 		})
 		crowded, ok := errors.AsType[*crowdedError](err)
 		if !ok {
-			return impact, err
+			return proof.of(impact), err
 		}
 		t.progress(ctx, t.request, api.SimulationProgress{Phase: api.PhaseQueued, Position: 1})
 		select {

@@ -324,13 +324,16 @@ func TestRun_GoodPatchesAreRarelyRejected(t *testing.T) {
 // oven is a model baker.
 type oven struct {
 	err       error
+	baked     twin.Image // what is told of the image beside its path and digest
 	spec      twin.BakeSpec
 	discarded []string
 }
 
 func (o *oven) BakeImage(_ context.Context, spec twin.BakeSpec) (twin.Image, error) {
 	o.spec = spec
-	return twin.Image{Path: spec.Result, Digest: "abc", Node: spec.Node}, o.err
+	baked := o.baked
+	baked.Path, baked.Digest, baked.Node = spec.Result, "abc", spec.Node
+	return baked, o.err
 }
 
 func (o *oven) BakeNode(context.Context, api.TargetRef) (string, error) { return "n1", nil }

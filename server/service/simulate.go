@@ -42,7 +42,7 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 	}
 	sim := api.Simulation{
 		ID: s.opt.NewID(), Patch: patch.Name, Target: target, Status: api.SimulationRunning, Started: s.now(),
-		Reason: "asked for by " + by.Name, By: by.Name, Severity: patch.Severity, Apply: patch.Apply, Decision: &decision,
+		Reason: "asked for by " + by.Name, By: by.Name, Severity: patch.Severity, Affects: patch.Affects, Apply: patch.Apply, Decision: &decision,
 	}
 	if err := s.recordSimulation(ctx, sim, by.Name); err != nil {
 		return api.Simulation{}, err
