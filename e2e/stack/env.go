@@ -17,6 +17,8 @@ type Env struct {
 	BinDir string `env:"STACK_BIN" json:"bin_dir"`
 	Images string `env:"STACK_IMAGES" json:"images"` // folder that QEMU tasks may take images from
 
+	DockerSocket string `env:"STACK_DOCKER_SOCKET" json:"docker_socket"` // of the stack's Docker; empty without one
+
 	NomadAddr  string `env:"NOMAD_ADDR" json:"nomad_addr"`
 	NomadToken string `env:"NOMAD_TOKEN" json:"nomad_token"` // management
 

@@ -51,8 +51,8 @@ func (s *Stack) nomadReady(ctx context.Context) error {
 	return nil
 }
 
-// clientReady is nil when the server holds the client to be ready and both
-// drivers work.
+// clientReady is nil when the server holds the client to be ready and its drivers
+// work.
 func (s *Stack) clientReady(name string) func(context.Context) error {
 	return func(ctx context.Context) error {
 		var nodes []struct {
@@ -69,7 +69,11 @@ func (s *Stack) clientReady(name string) func(context.Context) error {
 			if node.Status != "ready" {
 				return fmt.Errorf("node %s is %s", node.Name, node.Status)
 			}
-			for _, driver := range []string{"raw_exec", "qemu"} {
+			drivers := []string{"raw_exec", "qemu"}
+			if s.described.Options.Containers {
+				drivers = append(drivers, "docker", "exec")
+			}
+			for _, driver := range drivers {
 				if !node.Drivers[driver].Healthy {
 					return fmt.Errorf("driver %s of node %s is not healthy", driver, node.Name)
 				}

@@ -34,6 +34,7 @@ type Options struct {
 	PortOffset int       `json:"port_offset"` // added to every default port; a multiple of 1000, or AnyOffset
 	Clients    int       `json:"clients"`     // Nomad clients, default 1
 	ImagePaths []string  `json:"image_paths"` // more folders that QEMU tasks may take images from
+	Containers bool      `json:"containers"`  // the clients run containers and programs in namespaces too, by a Docker of the stack's own
 	Bound      bool      `json:"bound"`       // it is taken down when this process ends, however that comes about
 	Log        io.Writer `json:"-"`           // progress for a person; nil is silence
 }

@@ -36,6 +36,7 @@ const (
 	Prometheus     = "prometheus"
 	DiscoveryName  = "discovery"
 	NomadServer    = "nomad-server"
+	Dockerd        = "dockerd" // only with Options.Containers
 )
 
 // ClientName is the component name of the i-th Nomad client, from 1.

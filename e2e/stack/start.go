@@ -36,6 +36,9 @@ type filling struct {
 	ClientHTTP    []int
 	ImagePaths    []string
 	Client        nomadClient
+	Containers    bool
+	DockerSocket  string
+	CNIPath       string
 }
 
 // newUUID returns a random identifier in the form that Consul and Nomad want
@@ -127,6 +130,7 @@ func (s *Stack) configure(templateName, fileName string, client nomadClient) (st
 		Data: s.path(dataDir), Targets: s.path(targetsDir), Services: s.path(dataDir, servicesFile),
 		Ports: s.ports(), Secrets: secret,
 		ImagePaths: append([]string{o.Dir, o.images()}, o.ImagePaths...), Client: client,
+		Containers: o.Containers, DockerSocket: s.dockerSocket(), CNIPath: cniPath,
 	}
 	for i := range o.Clients {
 		values.ClientHTTP = append(values.ClientHTTP, s.ports().NomadClientHTTP+i)
@@ -222,6 +226,9 @@ func (s *Stack) startNomad(ctx context.Context) error {
 	if err := s.nomadPolicies(ctx); err != nil {
 		return err
 	}
+	if err := s.startDocker(ctx); err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range s.described.Options.Clients {
 		group.Go(func() error { return s.startClient(ctx, i) })
@@ -257,6 +264,8 @@ func (s *Stack) ready(ctx context.Context, name string) error {
 		return s.await(ctx, name, s.nomadReady)
 	case DiscoveryName:
 		return s.await(ctx, name, s.discoveryReady)
+	case Dockerd:
+		return s.await(ctx, name, s.dockerReady)
 	case StatsdExporter:
 		return s.await(ctx, name, s.answers(s.ports().StatsdHTTP, "/metrics"))
 	case Prometheus:
@@ -308,7 +317,7 @@ func (s *Stack) Env() Env {
 		PKIPath: pkiPath, PKIRole: pkiRole,
 		OIDCIssuer: s.issuer(), OIDCAudience: oakumRole, OIDCRole: oakumRole,
 		PipelineRoleIDFile: file["pipeline_role_id"], PipelineSecretIDFile: file["pipeline_secret_id"],
-		UserpassPath: userpassPath, AlicePasswordFile: file["alice_password"], EvePasswordFile: file["eve_password"],
+		DockerSocket: s.dockerSocket(), UserpassPath: userpassPath, AlicePasswordFile: file["alice_password"], EvePasswordFile: file["eve_password"],
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 	"strings"
 )
 
-// debianPackage is something that the virtual machines, their images and the
-// networks of the cluster tests need.
+// debianPackage is something that the virtual machines, their images, the containers
+// and the networks of the cluster tests need. On a machine with systemd, docker.io starts
+// a daemon as well. The stack uses one of its own.
 type debianPackage struct{ command, name string }
 
 func debianPackages() []debianPackage {
@@ -29,6 +30,9 @@ func debianPackages() []debianPackage {
 		{"ip", "iproute2"},
 		{"git", "git"},
 		{"pkill", "procps"},
+		{"dockerd", "docker.io"},
+		{"iptables", "iptables"},
+		{"loopback", "containernetworking-plugins"},
 	}
 }
 
@@ -69,12 +73,12 @@ func (p provider) debian(ctx context.Context) error {
 }
 
 // anywhere looks on PATH and into the system folders, which a person's PATH
-// may lack.
+// may lack, and where CNI's plugins are.
 func anywhere(command string) bool {
 	if _, err := exec.LookPath(command); err == nil {
 		return true
 	}
-	for _, dir := range []string{"/usr/sbin", "/sbin"} {
+	for _, dir := range []string{"/usr/sbin", "/sbin", "/usr/lib/cni"} {
 		if info, err := os.Stat(filepath.Join(dir, command)); err == nil && !info.IsDir() {
 			return true
 		}
