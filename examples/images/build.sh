@@ -24,6 +24,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
+# Whatever goes wrong leaves no empty folders behind.
+leave() { rmdir -p --ignore-fail-on-non-empty "$out" || true; }
+trap leave EXIT
 
 # What the images are made from; test files don't count.
 # The shop imports the standard library only, so go.mod has no say.
@@ -53,9 +56,9 @@ deliver() {
 	room "$out"
 	touch "$made"
 	rm -f "$out/key"
-	cp --sparse=always "$made/shop" "$made"/store-*.qcow2 "$out/"
-	cp "$made/key" "$out/key"
-	exit 0
+	cp --sparse=always "$made/shop" "$made"/store-*.qcow2 "$out/" && cp "$made/key" "$out/key" && exit 0
+	rm -f "$out/shop" "$out"/store-*.qcow2 "$out/key"
+	die "the images could not be copied to $out: make room for 600 MB there"
 }
 
 : "${HOME:=}"
@@ -91,6 +94,7 @@ work=$(mktemp -d "$cache/.work-XXXXXX")
 cleanup() {
 	umount "$work/mount" 2>/dev/null || true
 	rm -rf "$work"
+	leave
 }
 trap cleanup EXIT
 
