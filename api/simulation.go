@@ -78,6 +78,8 @@ type Impact struct {
 	KPIs     []KPIEffect       `json:"kpis"` // Stable is the control, Canary the treatment
 	Twins    []Twin            `json:"twins"`
 	Requests int               `json:"requests"`           // sent to each twin
+	Content  string            `json:"content,omitempty"`  // hex SHA-256 of what the verdict depends on; empty when it is not known
+	SameAs   string            `json:"same_as,omitempty"`  // ID of the simulation that measured this, when it is another one
 	Pairs    int               `json:"pairs,omitempty"`    // pairs of boots that were compared
 	Power    []Power           `json:"power,omitempty"`    // what this run could have seen
 	Series   []Series          `json:"series,omitempty"`   // at most 64 points of each KPI over all pairs

@@ -29,7 +29,7 @@ func (s *Server) lead(ctx context.Context) error {
 	}
 	machines := sandbox.New(s.adapters.nomad, s.cfg.Simulator.Appliance)
 	sim := simulator.New(simulator.Options{
-		Sandbox: machines, Baker: machines, Ledger: ledger{s}, Progress: ledger{s}.progress, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
+		Sandbox: machines, Baker: machines, Contents: machines, Known: twins{store: s.store}.known, Ledger: ledger{s}, Progress: ledger{s}.progress, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
 		Inside: inside(machines, s.cfg.Simulator),
 		Pairs:  s.cfg.Simulator.Pairs, PairsPerNode: s.cfg.Simulator.PairsPerNode,

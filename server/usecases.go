@@ -85,7 +85,7 @@ func (t twins) Remove(ctx context.Context, sim api.Simulation, object api.Sandbo
 // request is what the simulator needs to know of a rollout.
 func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Request {
 	req := simulator.Request{
-		ID: id, Rollout: r.ID, Severity: t.severity(id, r), Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
+		ID: id, Rollout: r.ID, Plan: r.Plan, Again: simulatedBefore(r), Severity: t.severity(id, r), Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
 	}
 	if p, ok := t.store.Patch(r.Patch); ok && p.Digest == r.PatchDigest {
 		req.Affects = p.Affects

@@ -107,6 +107,11 @@ type Options struct {
 	// Ledger records what simulations make. A nil one records nothing: what a crash
 	// leaves is then not found again.
 	Ledger Ledger
+	// Contents lets targets with the same content share a verdict; nil lets none.
+	Contents Contents
+	// Known finds a recorded verdict on a content in the submission of a request; nil
+	// finds none.
+	Known func(r Request, content string) (Known, bool)
 	// Progress is told when a simulation enters a phase; nil tells nobody.
 	Progress func(ctx context.Context, simulation string, p api.SimulationProgress)
 	Logger   *slog.Logger
@@ -132,8 +137,9 @@ type Options struct {
 // Simulator runs simulations, as many at once as its quotas allow. It is safe for
 // concurrent use.
 type Simulator struct {
-	o     Options
-	queue *queue
+	o      Options
+	queue  *queue
+	shared *shared
 }
 
 // New returns a simulator.
@@ -149,13 +155,18 @@ func New(o Options) *Simulator {
 	if o.Ledger == nil {
 		o.Ledger = unrecorded{}
 	}
-	return &Simulator{o: o, queue: newQueue(cmp.Or(o.Pairs, DefaultPairs), cmp.Or(o.PairsPerNode, DefaultPairsPerNode))}
+	return &Simulator{
+		o: o, queue: newQueue(cmp.Or(o.Pairs, DefaultPairs), cmp.Or(o.PairsPerNode, DefaultPairsPerNode)),
+		shared: &shared{flights: map[string]*flight{}},
+	}
 }
 
 // Request says which patch to try on which target.
 type Request struct {
 	ID       string // of the simulation
 	Rollout  string // empty for a person's
+	Plan     string // the submission of the rollout, which shares verdicts
+	Again    bool   // the rollout was simulated before
 	Patch    string
 	Severity api.Severity // of the patch; simulations of graver ones go first
 	Apply    []api.Apply
@@ -172,13 +183,6 @@ type Request struct {
 func (s *Simulator) Run(ctx context.Context, r Request) (api.Impact, error) {
 	impact, _, err := s.run(ctx, r, false)
 	return impact, err
-}
-
-// Try is Run for a rollout. It also returns the changes that production gets: the
-// image that was tried stands in the place of the patch's scripts. The image of a
-// patch that did not pass is removed.
-func (s *Simulator) Try(ctx context.Context, r Request) (api.Impact, []api.Apply, error) {
-	return s.run(ctx, r, true)
 }
 
 func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, []api.Apply, error) {

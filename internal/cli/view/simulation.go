@@ -25,7 +25,7 @@ func Simulation(w io.Writer, s api.Simulation) {
 		requests = fmt.Sprintf("%d to each twin", s.Impact.Requests)
 	}
 	Fields(w, "Simulation", s.ID, "Patch", s.Patch, "Target", s.Target.String(), "Rollout", s.Rollout, "Asked for by", s.By,
-		"Cancelled by", s.CancelledBy, "Status", string(s.Status), "Reason", reason, "Progress", SimulationProgress(s.Progress), "Not removed", notRemoved(s),
+		"Cancelled by", s.CancelledBy, "Status", string(s.Status), "Reason", reason, "Progress", SimulationProgress(s.Progress), "Not removed", notRemoved(s), "Same as", sameAs(s),
 		"Started", Stamp(s.Started), "Took", took, "Requests", requests)
 	if s.Impact == nil {
 		return
@@ -33,6 +33,15 @@ func Simulation(w io.Writer, s api.Simulation) {
 	fmt.Fprintln(w, "\nImpact:")
 	kpis(w, s.Impact.KPIs, "Control", "Treatment")
 	twins(w, s.Impact.Twins)
+}
+
+// sameAs is the simulation that measured what this one says; it is empty when it did so
+// itself.
+func sameAs(s api.Simulation) string {
+	if s.Impact == nil {
+		return ""
+	}
+	return s.Impact.SameAs
 }
 
 // notRemoved says what an ended simulation still owns; it is empty when that is nothing.
