@@ -53,14 +53,15 @@ func newSandbox(t *testing.T) *sandbox {
 	s := &sandbox{t: t, vendor: vendor, client: client, machines: twins.New(client, scripts), images: env.Images}
 	s.simulator = simulator.New(simulator.Options{Sandbox: s.machines, Baker: s.machines, HealthyWithin: 5 * time.Minute, Within: 30 * time.Minute})
 
-	job := machineJob("vault-door", filepath.Join(s.images, "store-1.0.qcow2"))
+	id := "door-" + strings.ToLower(t.Name()) // each test has a job of its own
+	job := machineJob(id, filepath.Join(s.images, "store-1.0.qcow2"))
 	_, _, err = vendor.Jobs().Register(job, nil)
 	must.NoError(t, err)
-	endJob(t, vendor, "vault-door")
-	s.target, err = client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "vault-door", Group: "store"})
+	endJob(t, vendor, id)
+	s.target, err = client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: id, Group: "store"})
 	must.NoError(t, err)
 	eventually(t, "the machine runs", 2*time.Minute, func() bool {
-		allocs, _, err := vendor.Jobs().Allocations("vault-door", false, nil)
+		allocs, _, err := vendor.Jobs().Allocations(id, false, nil)
 		return err == nil && len(allocs) == 1 && allocs[0].ClientStatus == "running"
 	})
 	return s
