@@ -17,6 +17,7 @@ import (
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/profiler"
 	"github.com/oakumhq/oakum/internal/simulator"
+	"github.com/oakumhq/oakum/internal/workload"
 	"github.com/oakumhq/oakum/server/httpapi"
 	"github.com/oakumhq/oakum/server/service"
 	"github.com/oakumhq/oakum/server/state"
@@ -69,12 +70,20 @@ var _ service.Sandbox = twins{}
 // that come back are the ones that production gets, with the very image that was
 // tried.
 func (t twins) Simulate(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, []api.Apply, error) {
-	return t.simulator.Try(ctx, t.request(id, r, target))
+	req, err := t.request(id, r, target)
+	if err != nil {
+		return api.Impact{}, nil, err
+	}
+	return t.simulator.Try(ctx, req)
 }
 
 // Try tries a patch that no rollout carries out, and keeps no image.
 func (t twins) Try(ctx context.Context, id string, r api.Rollout, target api.Target) (api.Impact, error) {
-	return t.simulator.Run(ctx, t.request(id, r, target))
+	req, err := t.request(id, r, target)
+	if err != nil {
+		return api.Impact{}, err
+	}
+	return t.simulator.Run(ctx, req)
 }
 
 // Remove removes an object that a simulation left behind.
@@ -82,8 +91,9 @@ func (t twins) Remove(ctx context.Context, sim api.Simulation, object api.Sandbo
 	return t.simulator.Remove(ctx, sim, object)
 }
 
-// request is what the simulator needs to know of a rollout.
-func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Request {
+// request is what the simulator needs to know of a rollout. It is an error when the
+// policies in force no longer have the workload that was decided on.
+func (t twins) request(id string, r api.Rollout, target api.Target) (simulator.Request, error) {
 	req := simulator.Request{
 		ID: id, Rollout: r.ID, Plan: r.Plan, Again: simulatedBefore(r), Severity: t.severity(id, r), Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
 	}
@@ -95,7 +105,16 @@ func (t twins) request(id string, r api.Rollout, target api.Target) simulator.Re
 	if p, ok := t.store.Profile(r.Target); ok {
 		req.Baseline = &p
 	}
-	return req
+	if r.Decision.Simulate.Recorded == "" {
+		return req, nil
+	}
+	var files []api.SourceFile
+	for _, p := range t.store.Policies() {
+		files = append(files, p.File)
+	}
+	var err error
+	req.Workload, err = workload.Find(r.Decision.Simulate.Recorded, files)
+	return req, err
 }
 
 // severity is that of the patch: as it was submitted, or as a person's simulation has it.

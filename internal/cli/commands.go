@@ -58,7 +58,7 @@ A simulation tries a patch on twin VMs: one with the patch, one without. Start
 one with "oakum simulate"; a rollout whose policy asks for it starts its own.`},
 		{"workload", "Record and read what twins are sent", `
 A workload is what the twins of a simulation are sent: recorded requests and their
-mix.
+mix. A policy names its file, as workload = file("web.ndjson").
 
 Record one from an access log, and look at it:
 

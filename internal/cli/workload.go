@@ -55,7 +55,9 @@ what is asked for are not kept, and credentials in queries, forms and JSON are
 replaced. Look at the file before you commit it: a path may have personal data.
 
     $ oakum workload record -out=web.ndjson access.log
-    $ oakum workload record -out=web.ndjson -listen=127.0.0.1:8080 -to=http://10.0.0.5`)
+    $ oakum workload record -out=web.ndjson -listen=127.0.0.1:8080 -to=http://10.0.0.5
+
+Name the file in a policy, as workload = file("web.ndjson").`)
 	f := &recordFlags{}
 	c.flags.StringVar(&f.out, "out", "", "The `file` to write. Default: standard output.")
 	c.flags.IntVar(&f.requests, "requests", sampleDefault, "How `many` distinct requests are kept. Default: 1000.")

@@ -24,15 +24,17 @@ const (
 	bodyMax = 8 << 20
 )
 
-// client asks one twin.
-type client struct {
+// Client asks one twin. It is safe for concurrent use.
+type Client struct {
 	base *url.URL
 	http *http.Client
 	own  *http.Transport
 }
 
-func newClient(base *url.URL, transport http.RoundTripper) *client {
-	c := &client{base: base}
+// NewClient returns a client of a twin, whose address is the base's host. A nil transport
+// means one of its own, which Close closes.
+func NewClient(base *url.URL, transport http.RoundTripper) *Client {
+	c := &Client{base: base}
 	if transport == nil {
 		c.own = &http.Transport{
 			DialContext:         (&net.Dialer{Timeout: requestMax}).DialContext,
@@ -52,15 +54,16 @@ func newClient(base *url.URL, transport http.RoundTripper) *client {
 	return c
 }
 
-func (c *client) close() {
+// Close closes connections that are kept.
+func (c *Client) Close() {
 	if c.own != nil {
 		c.own.CloseIdleConnections()
 	}
 }
 
 // check makes the health check once.
-func (c *client) check(ctx context.Context, path string) error {
-	status, err := c.do(ctx, workload.Request{Method: http.MethodGet, Path: path})
+func (c *Client) check(ctx context.Context, path string) error {
+	status, err := c.Do(ctx, workload.Request{Method: http.MethodGet, Path: path})
 	if err != nil {
 		return err
 	}
@@ -72,18 +75,11 @@ func (c *client) check(ctx context.Context, path string) error {
 
 // ask sends one request of the workload and reads the whole answer. why says how it
 // failed, if it did.
-func (c *client) ask(ctx context.Context, index int, r workload.Request) (answer twin.Answer, why string) {
+func (c *Client) ask(ctx context.Context, index int, r workload.Request) (answer twin.Answer, why string) {
 	began := time.Now()
 	answer.Request = index
 	var err error
-	if r.Kind == workload.TCP {
-		err = c.exchange(ctx, r)
-	} else {
-		answer.Status, err = c.do(ctx, r)
-		if err == nil && !r.Expect.Accepts(answer.Status) {
-			err = fmt.Errorf("status %d, and the workload expects %s", answer.Status, r.Expect)
-		}
-	}
+	answer.Status, err = c.Send(ctx, r)
 	answer.Micros = time.Since(began).Microseconds()
 	if err != nil {
 		answer.Failed, why = true, r.String()+": "+err.Error()
@@ -91,8 +87,21 @@ func (c *client) ask(ctx context.Context, index int, r workload.Request) (answer
 	return answer, why
 }
 
-// do sends an HTTP request.
-func (c *client) do(ctx context.Context, r workload.Request) (status int, err error) {
+// Send sends one request of a workload and reads the whole answer. It is an error when
+// there is none, or another than the workload expects. The status is 0 without HTTP.
+func (c *Client) Send(ctx context.Context, r workload.Request) (status int, err error) {
+	if r.Kind == workload.TCP {
+		return 0, c.exchange(ctx, r)
+	}
+	status, err = c.Do(ctx, r)
+	if err == nil && !r.Expect.Accepts(status) {
+		err = fmt.Errorf("status %d, and the workload expects %s", status, r.Expect)
+	}
+	return status, err
+}
+
+// Do sends an HTTP request and reads the whole answer, whatever its status is.
+func (c *Client) Do(ctx context.Context, r workload.Request) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, r.Method, c.base.Scheme+"://"+c.base.Host+r.Path, bytes.NewReader(r.Body))
 	if err != nil {
 		return 0, fmt.Errorf("make request: %w", err)
@@ -120,7 +129,7 @@ func (c *client) do(ctx context.Context, r workload.Request) (status int, err er
 
 // exchange opens a connection, sends what the request says, and reads as many bytes as
 // the answer is to begin with.
-func (c *client) exchange(ctx context.Context, r workload.Request) error {
+func (c *Client) exchange(ctx context.Context, r workload.Request) error {
 	ctx, cancel := context.WithTimeout(ctx, requestMax)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.base.Host)

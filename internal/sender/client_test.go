@@ -24,8 +24,8 @@ func TestClientAsk_SpeaksTCP(t *testing.T) {
 		must.NoError(t, web.Close())
 		must.ErrorIs(t, <-done, http.ErrServerClosed)
 	})
-	c := newClient(&url.URL{Scheme: "http", Host: listener.Addr().String()}, nil)
-	defer c.close()
+	c := NewClient(&url.URL{Scheme: "http", Host: listener.Addr().String()}, nil)
+	defer c.Close()
 	ask := func(answer string) (bool, string) {
 		a, why := c.ask(t.Context(), 0, workload.Request{Kind: workload.TCP, Send: []byte("GET / HTTP/1.0\r\n\r\n"), Answer: []byte(answer), Weight: 1})
 		return a.Failed, why

@@ -87,8 +87,8 @@ func Run(ctx context.Context, o Options, start <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	c := newClient(base, o.Transport)
-	defer c.close()
+	c := NewClient(base, o.Transport)
+	defer c.Close()
 	r := newReport(o.Out)
 	s := &sender{o: o, client: c, report: r, sequence: o.Workload.Sequence(rand.New(rand.NewPCG(o.Seed, 0)))}
 	phases := []func(context.Context) error{
@@ -105,7 +105,7 @@ func Run(ctx context.Context, o Options, start <-chan struct{}) error {
 // sender is one run.
 type sender struct {
 	o        Options
-	client   *client
+	client   *Client
 	report   *report
 	sequence *workload.Sequence
 }

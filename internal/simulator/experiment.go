@@ -53,7 +53,7 @@ type experiment struct {
 	node        string // of the first control, where all others run too
 	panel       *panel
 	likeness    [2]*panel // two controls, in both directions; nil without
-	workload    *workload
+	workload    *load
 	twins       []api.Twin
 	longestPair time.Duration // with its boots
 	doubts      []string
@@ -146,8 +146,7 @@ func (e *experiment) once(ctx context.Context, r round, left int) error {
 		return err
 	}
 	if e.workload == nil {
-		w := newWorkload(e.request, p.control().Path, e.o.RateMax)
-		e.workload = &w
+		e.workload = newLoad(e.request, p.control().Path)
 	}
 	e.panel.disks.refused = e.unmonitored
 	if r.alike {
@@ -226,6 +225,9 @@ func (e *experiment) conclude() api.Impact {
 func (e *experiment) complete(impact api.Impact) api.Impact {
 	if e.lacks != "" {
 		impact.Reason += "; " + e.lacks
+	}
+	if e.panel.bank != nil {
+		impact.Reason += "; each twin was sent " + e.request.rate.Reason
 	}
 	impact.Twins = e.twins
 	if impact.Twins == nil {

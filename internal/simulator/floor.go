@@ -15,8 +15,6 @@ const (
 	floorShare = 0.9
 	// coverageLeast is the share of the traffic whose paths a workload must cover.
 	coverageLeast = 0.8
-	// pathsMost is how many missing paths a reason names.
-	pathsMost = 5
 )
 
 // floor says why the run is too little like production to decide for the patch.
@@ -41,10 +39,10 @@ func (e *experiment) floor() []string {
 	if e.workload == nil || e.workload.covered == nil {
 		return out
 	}
-	if covered, missing := e.workload.covered(); covered < coverageLeast {
+	if covered, missing := e.workload.covered(); covered < coverageLeast || len(missing) > 0 {
 		why := fmt.Sprintf("the workload covers %s of the target's traffic, of which %s is the least", share(covered), share(coverageLeast))
 		if len(missing) > 0 {
-			why += "; it lacks " + strings.Join(missing[:min(len(missing), pathsMost)], ", ")
+			why += "; it lacks " + strings.Join(missing[:min(len(missing), namesMost)], ", ")
 		}
 		out = append(out, why)
 	}

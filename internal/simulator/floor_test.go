@@ -14,13 +14,13 @@ func TestFloor(t *testing.T) {
 		b.KPI = api.KPIErrorRate
 		return &api.Profile{KPIs: []api.Baseline{b}}
 	}
-	covers := func(share float64, missing ...string) *workload {
-		return &workload{covered: func() (float64, []string) { return share, missing }}
+	covers := func(share float64, missing ...string) *load {
+		return &load{covered: func() (float64, []string) { return share, missing }}
 	}
 	cases := map[string]struct {
 		requests, failures int
 		baseline           *api.Profile
-		workload           *workload
+		workload           *load
 		want               []string
 	}{
 		"nothing fails":         {100, 0, nil, nil, nil},
@@ -30,7 +30,9 @@ func TestFloor(t *testing.T) {
 		"as in production":      {100, 50, baseline(api.Baseline{Mean: 0.5}), nil, nil},
 		"worse than production": {100, 60, baseline(api.Baseline{Mean: 0.5}), nil, []string{"the control answered only 40 % of its requests well, of which 45 % is the least"}},
 		"a cold baseline":       {100, 50, baseline(api.Baseline{Mean: 0.5, Cold: true}), nil, []string{"the control answered only 50 % of its requests well, of which 90 % is the least"}},
-		"traffic is covered":    {100, 0, nil, covers(0.8, "/rare"), nil},
+		"traffic is covered":    {100, 0, nil, covers(0.8), nil},
+		"a part is missing": {100, 0, nil, covers(0.93, "/buy (7 % of the traffic)"),
+			[]string{"the workload covers 93 % of the target's traffic, of which 80 % is the least; it lacks /buy (7 % of the traffic)"}},
 		"traffic is not covered": {100, 0, nil, covers(0.1, "/buy", "/search"),
 			[]string{"the workload covers 10 % of the target's traffic, of which 80 % is the least; it lacks /buy, /search"}},
 		"both": {100, 50, nil, covers(0), []string{

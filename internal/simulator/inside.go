@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/twin"
-	requests "github.com/oakumhq/oakum/internal/workload"
 )
 
 // Loads are the loads of twins that are no virtual machine. Each runs in its twin's own
@@ -51,14 +49,12 @@ func (e *experiment) groupOf() *twin.Group {
 	if !e.asksInside(r) {
 		return nil
 	}
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(r.ID)) // a hash's Write has no error
 	load := twin.Load{
-		Source: e.o.Inside.Source, Checksum: e.o.Inside.Checksum, Rate: rateOf(r, e.o.RateMax), Seed: h.Sum64(),
+		Source: e.o.Inside.Source, Checksum: e.o.Inside.Checksum, Rate: r.rate.PerSecond, Seed: seed(r.ID),
 		WarmUp: e.o.Warmup, Duration: min(stretch*e.panel.duration, e.o.Within),
 	}
-	if paths := requests.Replay(r.Target.Meta["oakum_paths"], ""); !paths.Empty() {
-		load.Requests = paths.Encode()
+	if w := workloadOf(r); !w.Empty() {
+		load.Requests = w.Encode()
 	}
 	return &twin.Group{
 		Network: e.o.Inside.Network, Apply: r.Apply, Env: twinEnv(r.Target), Pool: r.Spec.Pool, Load: load,
@@ -169,7 +165,7 @@ func goodLatencies(r twin.Report) []float64 {
 }
 
 // follow takes what the loads of both twins report, until ctx ends.
-func follow(ctx context.Context, p *pair, arms []*arm) {
+func follow(ctx context.Context, w *load, p *pair, arms []*arm) {
 	var group errgroup.Group
 	for i, m := range p.arms {
 		group.Go(func() error {
@@ -181,7 +177,10 @@ func follow(ctx context.Context, p *pair, arms []*arm) {
 					reports = nil // Nomad is away; the next call reads on from the same place
 				}
 				for _, r := range reports {
-					arms[i].reported(r)
+					counted := arms[i].reported(r)
+					if m == p.treatment() { // both loads send the same
+						w.answered(counted...)
+					}
 				}
 				select {
 				case <-ticker.C:
@@ -194,14 +193,17 @@ func follow(ctx context.Context, p *pair, arms []*arm) {
 	_ = group.Wait() // the goroutines return no errors
 }
 
-// reported takes one line of a load's report.
-func (a *arm) reported(r twin.Report) {
+// reported takes one line of a load's report, and returns the requests in it that count.
+func (a *arm) reported(r twin.Report) (counted []int) {
 	if r.Phase != twin.LoadRunning {
-		return
+		return nil
 	}
 	for _, answer := range r.Answers {
-		a.answered(answer.Took(), answer.Failed)
+		if a.answered(answer.Took(), answer.Failed) {
+			counted = append(counted, answer.Request)
+		}
 	}
+	return counted
 }
 
 // lacksMost is how many of the things that twins go without a reason names.

@@ -3,9 +3,6 @@ package simulator
 import (
 	"context"
 	"fmt"
-	"hash/fnv"
-	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/twin"
+	"github.com/oakumhq/oakum/internal/workload"
 )
 
 const (
@@ -40,12 +38,12 @@ type arm struct {
 	disk      meter
 }
 
-// answered records one request.
-func (a *arm) answered(took time.Duration, failed bool) {
+// answered records one request, and reports whether it counts.
+func (a *arm) answered(took time.Duration, failed bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.counts {
-		return
+		return false
 	}
 	a.latencies = append(a.latencies, took.Seconds())
 	a.requests++
@@ -53,6 +51,7 @@ func (a *arm) answered(took time.Duration, failed bool) {
 	if failed {
 		a.errors++
 	}
+	return true
 }
 
 // used records what the twin uses. The same measurement counts once.
@@ -104,48 +103,6 @@ func (a *arm) sent() int {
 	return a.total
 }
 
-// workload is the sequence of requests that both twins are sent.
-type workload struct {
-	paths []string
-	rate  float64
-	rng   *rand.Rand
-	// covered says which part of the target's traffic the requests stand for that have
-	// been sent, from 0 to 1, and which requests are missing. It is nil when nobody
-	// knows the target's traffic.
-	covered func() (share float64, missing []string)
-}
-
-// newWorkload makes the workload of a request. Its paths are those in the target's
-// metadata. The simulation's ID decides the order of the paths.
-func newWorkload(r Request, check string, rateMax float64) workload {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(r.ID)) // a hash's Write has no error
-	w := workload{rate: rateOf(r, rateMax), rng: rand.New(rand.NewPCG(h.Sum64(), 0))}
-	for p := range strings.SplitSeq(r.Target.Meta["oakum_paths"], ",") {
-		if p = strings.TrimSpace(p); strings.HasPrefix(p, "/") {
-			w.paths = append(w.paths, p)
-		}
-	}
-	if len(w.paths) == 0 {
-		w.paths = []string{check}
-	}
-	return w
-}
-
-// rateOf is the target's mean rate of requests, at most rateMax a second.
-func rateOf(r Request, rateMax float64) float64 {
-	if r.Baseline != nil {
-		for _, b := range r.Baseline.KPIs {
-			if b.KPI == api.KPIRequests && !b.Cold && b.Mean > 0 {
-				return min(max(b.Mean, 1), rateMax)
-			}
-		}
-	}
-	return min(rateUnknown, rateMax)
-}
-
-func (w *workload) next() string { return w.paths[w.rng.IntN(len(w.paths))] }
-
 // measure sends the workload to both twins for the duration of a pair, and gives the
 // panels an interval at each look: the first panel with the control as the control, the
 // second one, of two controls, with the arms swapped.
@@ -183,7 +140,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 		a.begin(began)
 	}
 	if inside {
-		group.Go(func() error { follow(ctx, p, arms); return nil })
+		group.Go(func() error { follow(ctx, e.workload, p, arms); return nil })
 	}
 	duration := panels[0].duration
 	most := longest(ctx, duration, e.o.Look, left)
@@ -231,7 +188,7 @@ func longest(ctx context.Context, planned, look time.Duration, left int) time.Du
 // enough reports whether the planned time of a measurement has passed, and both twins
 // have answered nearly all requests that the workload has in that time. A busy machine
 // sends requests more slowly, so the measurement may take longer than planned.
-func enough(w *workload, planned, passed time.Duration, arms []*arm) bool {
+func enough(w *load, planned, passed time.Duration, arms []*arm) bool {
 	want := int(almostAll * w.rate * planned.Seconds())
 	return passed >= planned && min(arms[0].sent(), arms[1].sent()) >= want
 }
@@ -252,15 +209,17 @@ func twinDied(ctx context.Context, m *machine, p *pair, after time.Duration) err
 func (e *experiment) warmUp(ctx context.Context, p *pair, panels []*panel) error {
 	hurry, cancel := context.WithTimeout(ctx, e.o.Warmup)
 	defer cancel()
-	w := e.workload
+	order := e.workload.warming()
 	var usual []float64
 	var group errgroup.Group
 	for _, m := range p.arms {
 		group.Go(func() error {
-			for i := 0; i < placing && hurry.Err() == nil; i++ {
+			for _, i := range order {
+				if hurry.Err() != nil {
+					break
+				}
 				began := time.Now()
-				status, err := m.target.ask(hurry, w.paths[i%len(w.paths)])
-				if m == p.control() && err == nil && status < 400 {
+				if err := m.target.send(hurry, e.workload.Requests[i]); m == p.control() && err == nil {
 					usual = append(usual, time.Since(began).Seconds())
 				}
 			}
@@ -272,7 +231,7 @@ func (e *experiment) warmUp(ctx context.Context, p *pair, panels []*panel) error
 		return fmt.Errorf("warm up: %w", context.Cause(ctx))
 	}
 	if len(usual) == 0 {
-		return &undecidedError{fmt.Sprintf("the control answers none of the workload's requests well (%s)", strings.Join(w.paths, " "))}
+		return &undecidedError{fmt.Sprintf("the control answers none of the workload's requests well (%s)", e.workload.names())}
 	}
 	for _, bank := range panels {
 		bank.usual(usual)
@@ -290,17 +249,20 @@ func (e *experiment) warmUp(ctx context.Context, p *pair, panels []*panel) error
 // drive sends each request of the workload to both twins, one after the other,
 // in alternating order, so that neither always comes first. It does not wait
 // for slow answers before the next one is due.
-func drive(ctx context.Context, w *workload, p *pair, arms []*arm) {
+func drive(ctx context.Context, w *load, p *pair, arms []*arm) {
 	ticker := time.NewTicker(time.Duration(float64(time.Second) / w.rate))
 	defer ticker.Stop()
 	var requests sync.WaitGroup
 	defer requests.Wait()
 	for i := 0; ; i++ {
-		path := w.next()
-		first := i % 2
+		which := w.sequence.Next()
+		request, first := w.Requests[which], i%2
 		requests.Go(func() {
-			send(ctx, p.arms[first].target, path, arms[first])
-			send(ctx, p.arms[1-first].target, path, arms[1-first])
+			one := send(ctx, p.arms[first].target, request, arms[first])
+			other := send(ctx, p.arms[1-first].target, request, arms[1-first])
+			if one && other {
+				w.answered(which)
+			}
 		})
 		select {
 		case <-ticker.C:
@@ -310,15 +272,12 @@ func drive(ctx context.Context, w *workload, p *pair, arms []*arm) {
 	}
 }
 
-// send sends one request and records the answer. It records nothing when the
-// simulation ended during the request.
-func send(ctx context.Context, t *target, path string, a *arm) {
+// send sends one request, records the answer, and reports whether it counts. It records
+// nothing when the simulation ended during the request.
+func send(ctx context.Context, t *target, r workload.Request, a *arm) bool {
 	began := time.Now()
-	status, err := t.ask(ctx, path)
-	if ctx.Err() != nil {
-		return
-	}
-	a.answered(time.Since(began), err != nil || status >= 400)
+	err := t.send(ctx, r)
+	return ctx.Err() == nil && a.answered(time.Since(began), err != nil)
 }
 
 // watch samples a twin's usage, and reports its death.

@@ -41,6 +41,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/twin"
+	"github.com/oakumhq/oakum/internal/workload"
 )
 
 // Defaults of Options.
@@ -61,9 +62,6 @@ const (
 )
 
 const (
-	// rateUnknown is how many requests per second each twin gets when no profile
-	// knows the target's rate.
-	rateUnknown = 5.0
 	// durationDefault is long enough for some hundred requests.
 	durationDefault = 30 * time.Second
 	// almostAll is the share of a workload's requests that must be answered
@@ -175,6 +173,10 @@ type Request struct {
 	Judge    api.JudgeSpec
 	Baseline *api.Profile   // nil when nothing has been learnt
 	Affects  []api.Affected // packages that the patch is to bring up to date
+	// Workload was recorded; without requests, the target's paths are sent.
+	Workload workload.Workload
+
+	rate workload.Rate // of this run
 }
 
 // Run tries the patch. It removes an image that the patch's scripts made. An error
@@ -191,7 +193,8 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, 
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	bank, err := newPanel(r, rateOf(r, s.o.RateMax))
+	r.rate = workload.RateOf(r.Baseline, r.Workload, time.Now(), s.o.RateMax)
+	bank, err := newPanel(r, r.rate.PerSecond)
 	if err != nil {
 		return api.Impact{}, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 	"time"
@@ -17,15 +18,14 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/oakumhq/oakum/internal/sender"
 	"github.com/oakumhq/oakum/internal/twin"
+	"github.com/oakumhq/oakum/internal/workload"
 )
 
 const (
 	// requestMax is how long a request may take; one that takes longer failed.
 	requestMax = 5 * time.Second
-	// bodyMax is how many bytes of an answer are read. The transfer of a large
-	// page is part of its latency.
-	bodyMax = 8 << 20
 	// metaSend is the key of a target's metadata that says what to send to a bare TCP
 	// port. Without it, a greeting is waited for.
 	metaSend = "oakum_send"
@@ -39,31 +39,17 @@ var errSilent = errors.New("it takes connections and sends nothing")
 type target struct {
 	scheme  string
 	path    string // of the health check; with gRPC the name of the service
-	send    string // to a bare TCP port
-	client  *http.Client
-	own     *http.Transport
-	rpc     *grpc.ClientConn
+	prompt  string // sent to a bare TCP port; a greeting is waited for without
 	address string // set by the first check
+
+	transport http.RoundTripper // nil for one of the client's own
+	client    *sender.Client    // once the address is known
+	rpc       *grpc.ClientConn
 }
 
 // newTarget prepares a twin for requests. Each twin has connections of its own.
-func newTarget(m twin.Machine, send string, transport http.RoundTripper) *target {
-	t := &target{scheme: m.Scheme, path: m.Path, send: send}
-	if transport == nil {
-		t.own = &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: requestMax}).DialContext,
-			MaxIdleConnsPerHost: 8,
-			TLSClientConfig:     anyCertificate(),
-		}
-		transport = t.own
-	}
-	t.client = &http.Client{
-		Transport: transport,
-		Timeout:   requestMax,
-		// A redirect is an answer of the service and is measured as one.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return t
+func newTarget(m twin.Machine, prompt string, transport http.RoundTripper) *target {
+	return &target{scheme: m.Scheme, path: m.Path, prompt: prompt, transport: transport}
 }
 
 // anyCertificate accepts what a twin shows: the certificate of its production name, at
@@ -71,8 +57,8 @@ func newTarget(m twin.Machine, send string, transport http.RoundTripper) *target
 func anyCertificate() *tls.Config { return &tls.Config{InsecureSkipVerify: true} }
 
 func (t *target) close() {
-	if t.own != nil {
-		t.own.CloseIdleConnections()
+	if t.client != nil {
+		t.client.Close()
 	}
 	if t.rpc != nil {
 		_ = t.rpc.Close() // the twin is over
@@ -100,6 +86,14 @@ func (t *target) at(address string) (err error) {
 		return nil
 	}
 	t.address = address
+	if t.client != nil {
+		t.client.Close() // of a former address
+	}
+	base := &url.URL{Scheme: "http", Host: address}
+	if t.scheme == "https" || t.scheme == twin.SchemeGRPCS {
+		base.Scheme = "https"
+	}
+	t.client = sender.NewClient(base, t.transport)
 	if t.scheme != twin.SchemeGRPC && t.scheme != twin.SchemeGRPCS {
 		return nil
 	}
@@ -125,19 +119,21 @@ func (t *target) ask(ctx context.Context, path string) (status int, err error) {
 	case twin.SchemeGRPC, twin.SchemeGRPCS:
 		return http.StatusOK, t.healthRPC(ctx, path)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.scheme+"://"+t.address+path, nil)
-	if err != nil {
-		return 0, fmt.Errorf("make request: %w", err)
+	return t.client.Do(ctx, workload.Request{Method: http.MethodGet, Path: path})
+}
+
+// send sends one request of the workload. It is an error when the answer is not as the
+// workload expects. A request without a kind is the health check.
+func (t *target) send(ctx context.Context, r workload.Request) error {
+	if r.Kind != "" {
+		_, err := t.client.Send(ctx, r)
+		return err
 	}
-	resp, err := t.client.Do(req)
-	if err != nil {
-		return 0, err
+	status, err := t.ask(ctx, r.Path)
+	if err == nil && !r.Expect.Accepts(status) {
+		return fmt.Errorf("%s answers %d", r.Path, status)
 	}
-	_, err = io.Copy(io.Discard, io.LimitReader(resp.Body, bodyMax))
-	if e := resp.Body.Close(); err == nil {
-		err = e
-	}
-	return resp.StatusCode, err
+	return err
 }
 
 // exchange connects to a bare TCP port, sends what there is to send, and waits for the
@@ -153,7 +149,7 @@ func (t *target) exchange(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	var answer [1]byte
-	if _, err = io.WriteString(conn, t.send); err == nil {
+	if _, err = io.WriteString(conn, t.prompt); err == nil {
 		_, err = io.ReadFull(conn, answer[:])
 	}
 	switch {

@@ -26,7 +26,7 @@ func TestRun_WhatIsNotShownIsInconclusive(t *testing.T) {
 			r.Baseline = &api.Profile{KPIs: []api.Baseline{{KPI: api.KPIErrorRate, Mean: 0.2}}}
 		}, "of its requests well, of which 72 % is the least"},
 		"a control that answers nothing": {func(m *model, _ *simulator.Request) { m.control.errors, m.patched.errors = 1, 1 },
-			"the control answers none of the workload's requests well (/item/1 /item/2 /item/3)"},
+			"the control answers none of the workload's requests well (GET /item/1, GET /item/2, GET /item/3)"},
 		"controls that differ": {func(m *model, r *simulator.Request) { r.Spec.Pairs, m.unlike = 4, 5 },
 			"two machines that are alike differ: latency_p99 of one control is"},
 		"no time for all pairs": {func(m *model, r *simulator.Request) {

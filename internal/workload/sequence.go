@@ -1,8 +1,13 @@
 package workload
 
-// deckSize is how many requests are drawn at once. What makes up one in a hundred is in
-// every deck.
-const deckSize = 100
+const (
+	// deckSize is how many requests are drawn at once. What makes up one in a hundred
+	// is in every deck.
+	deckSize = 100
+	// hands is how many parts of equal mix a deck is sent in. What makes up one in
+	// twenty is in each, so that a run of a few seconds has it too.
+	hands = 5
+)
 
 // Source is where the order of a sequence comes from. *rand.Rand is one.
 type Source interface {
@@ -25,8 +30,8 @@ func (w Workload) Sequence(source Source) *Sequence {
 }
 
 // Next is the index of the next request. Of each deckSize requests, a request has its
-// share, rounded down or up, so that a short run has the mix of a long one. Their order
-// is random.
+// share, rounded down or up, so that a short run has the mix of a long one. The order is
+// random within each fifth of them.
 func (s *Sequence) Next() int {
 	if len(s.deck) == 0 {
 		s.draw()
@@ -49,5 +54,24 @@ func (s *Sequence) draw() {
 			at += step
 		}
 	}
-	s.source.Shuffle(len(s.deck), func(i, j int) { s.deck[i], s.deck[j] = s.deck[j], s.deck[i] })
+	s.deck = s.deal(s.deck)
+}
+
+// deal parts a deck into hands: every fifth request, from a different one on.
+func (s *Sequence) deal(deck []int) []int {
+	firsts := make([]int, hands)
+	for i := range firsts {
+		firsts[i] = i
+	}
+	s.source.Shuffle(hands, func(i, j int) { firsts[i], firsts[j] = firsts[j], firsts[i] })
+	out := make([]int, 0, deckSize)
+	for _, first := range firsts {
+		from := len(out)
+		for i := first; i < deckSize; i += hands {
+			out = append(out, deck[i])
+		}
+		hand := out[from:]
+		s.source.Shuffle(len(hand), func(i, j int) { hand[i], hand[j] = hand[j], hand[i] })
+	}
+	return out
 }

@@ -1,0 +1,52 @@
+package server
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/workload"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// TestTwinsRequest_HasTheWorkloadThatWasDecidedOn reads it out of the policies in force.
+func TestTwinsRequest_HasTheWorkloadThatWasDecidedOn(t *testing.T) {
+	const text = `{"path":"/items","weight":3}` + "\n"
+	store := state.NewStore()
+	fsm := state.NewFSM(store)
+	apply := func(index uint64, cmd state.Command) {
+		entry, err := fsm.Encode(cmd, time.Unix(1e9, 0), "")
+		must.NoError(t, err)
+		err, _ = fsm.Apply(&raft.Log{Index: index, Data: entry}).(error)
+		must.NoError(t, err)
+	}
+	index := uint64(1)
+	for level := store.Level() + 1; level <= state.SupportedLevel; level++ {
+		apply(index, &state.LevelSet{Level: level})
+		index++
+	}
+	apply(index, &state.PolicyPut{Policy: api.Policy{
+		Name: "web", File: api.SourceFile{Name: "web.hcl", Files: map[string]string{"web.ndjson": text}},
+	}})
+
+	sandbox := twins{store: store}
+	ask := func(digest string) (workload.Workload, error) {
+		r := api.Rollout{Patch: "p", Decision: api.Decision{Simulate: api.SimulateSpec{Recorded: digest}}}
+		req, err := sandbox.request("1", r, api.Target{})
+		return req.Workload, err
+	}
+	w, err := ask(workload.Digest([]byte(text)))
+	must.NoError(t, err)
+	must.Len(t, 1, w.Requests)
+	must.Eq(t, "/items", w.Requests[0].Path)
+
+	w, err = ask("")
+	must.NoError(t, err)
+	must.True(t, w.Empty())
+
+	_, err = ask(workload.Digest([]byte("of a policy that is gone")))
+	must.True(t, api.IsCode(err, api.CodeNotFound))
+}
