@@ -95,8 +95,8 @@ func (w world) simulate(rng *rand.Rand) api.Impact {
 		usual = append(usual, 0.01*math.Exp(0.5*rng.NormFloat64()))
 	}
 	p.usual(usual)
-	for _, round := range rounds(p.pairs) {
-		if round.alike {
+	for _, turn := range turns(p.pairs) {
+		if turn.alike {
 			continue // it never rejects
 		}
 		if err := p.begin(now); err != nil {

@@ -17,28 +17,28 @@ const pairLeast = 5 * time.Second
 // alikeFrom is from how many pairs on two controls are compared as well.
 const alikeFrom = 3
 
-// round is one pair of machines. Swapped has the treatment start first, and alike makes
+// turn is one pair of machines. Swapped has the treatment start first, and alike makes
 // both of them controls.
-type round struct {
-	name           string // distinguishes its jobs from those of the other rounds
+type turn struct {
+	name           string // distinguishes its jobs from those of the other turns
 	pair           int    // from 1; 0 for two controls
 	swapped, alike bool
 }
 
-// rounds designs the experiment. What the first place of a pair has to itself goes to
+// turns designs the experiment. What the first place of a pair has to itself goes to
 // the control and to the treatment equally often, and a trend over time cancels: control
 // first, treatment, treatment, control (ABBA). Two controls run after the first pair, so
 // that no pass comes before them.
-func rounds(pairs int) []round {
-	var out []round
+func turns(pairs int) []turn {
+	var out []turn
 	for i := range pairs {
-		r := round{pair: i + 1, swapped: i%4 == 1 || i%4 == 2}
+		r := turn{pair: i + 1, swapped: i%4 == 1 || i%4 == 2}
 		if i > 0 {
 			r.name = fmt.Sprintf("p%d", r.pair)
 		}
 		out = append(out, r)
 		if i == 0 && pairs >= alikeFrom {
-			out = append(out, round{name: "a", alike: true})
+			out = append(out, turn{name: "a", alike: true})
 		}
 	}
 	return out
@@ -74,14 +74,14 @@ func (e *faultError) Error() string { return e.why }
 // worse, and after the first pair by which all KPIs are decided.
 func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p *panel) (api.Impact, error) {
 	e := &experiment{Simulator: s, request: r, task: task, run: run, panel: p}
-	plan := rounds(p.pairs)
-	for i, round := range plan {
+	plan := turns(p.pairs)
+	for i, turn := range plan {
 		if !e.affordable(ctx, len(plan)-i) {
-			e.doubts = append(e.doubts, fmt.Sprintf("there was time for %d of %d pairs of boots (simulator.timeout)", round.pair-1, p.pairs))
+			e.doubts = append(e.doubts, fmt.Sprintf("there was time for %d of %d pairs of boots (simulator.timeout)", turn.pair-1, p.pairs))
 			break
 		}
 		began := time.Now()
-		err := e.round(ctx, round, len(plan)-i)
+		err := e.turn(ctx, turn, len(plan)-i)
 		e.longestPair = max(e.longestPair, time.Since(began))
 		if undecided, ok := errors.AsType[*undecidedError](err); ok {
 			e.doubts = append(e.doubts, undecided.why)
@@ -94,24 +94,24 @@ func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p 
 			return api.Impact{}, err
 		}
 		now := time.Now()
-		if p.rejected(now) || !round.alike && (e.likeness[0] != nil || len(plan) < alikeFrom) && p.decided(now) {
+		if p.rejected(now) || !turn.alike && (e.likeness[0] != nil || len(plan) < alikeFrom) && p.decided(now) {
 			break
 		}
 	}
 	return e.conclude(), nil
 }
 
-// affordable reports whether another round is likely to end before the simulation's
+// affordable reports whether another turn is likely to end before the simulation's
 // time is over.
 func (e *experiment) affordable(ctx context.Context, left int) bool {
 	end, ok := ctx.Deadline()
 	return e.longestPair == 0 || !ok || left == 0 || time.Until(end) > e.longestPair+2*e.o.Look
 }
 
-// round boots one pair, measures it and removes it. It boots the pair again without
+// turn boots one pair, measures it and removes it. It boots the pair again without
 // QEMU's monitor when a node refuses that: disk KPIs are then missing, and the simulation
 // is still worth it.
-func (e *experiment) round(ctx context.Context, r round, left int) error {
+func (e *experiment) turn(ctx context.Context, r turn, left int) error {
 	err := e.once(ctx, r, left)
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		e.o.Logger.Warn("twins start again without QEMU's monitor", "simulation_id", e.request.ID, "reason", refused.why)
@@ -122,8 +122,8 @@ func (e *experiment) round(ctx context.Context, r round, left int) error {
 	return err
 }
 
-func (e *experiment) once(ctx context.Context, r round, left int) error {
-	p := &pair{sandbox: e.o.Sandbox, unmonitored: e.unmonitored, round: r}
+func (e *experiment) once(ctx context.Context, r turn, left int) error {
+	p := &pair{sandbox: e.o.Sandbox, unmonitored: e.unmonitored, turn: r}
 	defer func() {
 		// The caller's context may have ended, and the twins must be removed all
 		// the same.

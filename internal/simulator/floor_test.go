@@ -49,11 +49,11 @@ func TestFloor(t *testing.T) {
 	}
 }
 
-func TestRounds_SwapPlaces(t *testing.T) {
+func TestTurns_SwapPlaces(t *testing.T) {
 	t.Parallel()
 	for pairs, want := range map[int]string{1: "CT", 2: "CT TC", 3: "CT CC TC TC", 4: "CT CC TC TC CT", 5: "CT CC TC TC CT CT"} {
 		got, names := "", map[string]bool{}
-		for i, r := range rounds(pairs) {
+		for i, r := range turns(pairs) {
 			if i > 0 {
 				got += " "
 			}

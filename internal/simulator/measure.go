@@ -121,7 +121,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 		group.Go(func() error { watch(ctx, p.sandbox, m, arms[i], dead); return nil })
 	}
 
-	e.enter(ctx, p.round, api.PhaseWarmUp, left)
+	e.enter(ctx, p.turn, api.PhaseWarmUp, left)
 	warmUp := e.warmUp
 	if inside {
 		warmUp = e.warmUpInside
@@ -129,7 +129,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 	if err := warmUp(ctx, p, panels); err != nil {
 		return err
 	}
-	e.enter(ctx, p.round, api.PhaseLoad, left)
+	e.enter(ctx, p.turn, api.PhaseLoad, left)
 	began := time.Now()
 	for _, bank := range panels {
 		if err := bank.begin(began); err != nil {

@@ -35,12 +35,12 @@ type machine struct {
 	ran     time.Duration // likewise, from when it was seen to run
 }
 
-// pair is the two twins of a round: control and treatment, or two controls of which the
+// pair is the two twins of a turn: control and treatment, or two controls of which the
 // second plays the treatment.
 type pair struct {
 	sandbox   Sandbox
 	namespace string
-	round     round
+	turn      turn
 	arms      [2]*machine // control and treatment
 	machines  []*machine  // those that may exist, in the order in which they started
 	// unmonitored says why QEMU's monitor was refused. It is empty when it was
@@ -58,7 +58,7 @@ func (p *pair) start(ctx context.Context, e *experiment) error {
 	p.namespace = e.request.Target.Namespace
 	node := e.node
 	order := []int{0, 1}
-	if p.round.swapped {
+	if p.turn.swapped {
 		order = []int{1, 0}
 	}
 	for _, arm := range order {
@@ -79,18 +79,18 @@ func (p *pair) start(ctx context.Context, e *experiment) error {
 func (p *pair) register(ctx context.Context, arm int, e *experiment, node string) (*machine, error) {
 	r := e.request
 	spec := twin.Spec{
-		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Unmonitored: p.unmonitored != "", Pair: p.round.pair,
+		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Unmonitored: p.unmonitored != "", Pair: p.turn.pair,
 		Group: e.groupOf(),
 	}
 	m := &machine{role: twin.Control}
 	place := twin.Control
 	if arm == 1 {
 		place = twin.Treatment // also of the second control, whose job has another name
-		if !p.round.alike {
+		if !p.turn.alike {
 			m.role, spec.Apply = twin.Treatment, r.Apply
 		}
 	}
-	spec.Job = twin.JobID(r.ID, e.run+p.round.name, place)
+	spec.Job = twin.JobID(r.ID, e.run+p.turn.name, place)
 	m.job = spec.Job
 	p.arms[arm] = m
 	p.machines = append(p.machines, m)
@@ -204,7 +204,7 @@ func (p *pair) await(ctx context.Context, o Options, send string) error {
 		return nil
 	case errors.Is(late, errUnasked):
 		return api.Errorf(api.CodeUnavailable, "%s twin: %v", p.treatment().role, late)
-	case !p.round.alike && (errors.Is(late, errLate) || errors.Is(late, errDead)):
+	case !p.turn.alike && (errors.Is(late, errLate) || errors.Is(late, errDead)):
 		return p.blame(ctx, fmt.Sprintf("the patched twin does not serve (%v), while the control was healthy after %s",
 			late, p.control().healthy.Round(100*time.Millisecond)))
 	}
@@ -305,7 +305,7 @@ func (p *pair) describe(ctx context.Context) []api.Twin {
 	for _, m := range p.machines {
 		out = append(out, api.Twin{
 			Role: m.role, Job: m.job, Alloc: m.state.Alloc, Image: m.Image, ImageDigest: m.state.Digest,
-			HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)), Pair: p.round.pair, Node: m.state.Node,
+			HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)), Pair: p.turn.pair, Node: m.state.Node,
 			Console: p.console(ctx, m),
 		})
 	}

@@ -18,10 +18,10 @@ func (s *Simulator) progress(ctx context.Context, r Request, p api.SimulationPro
 	s.o.Progress(ctx, r.ID, p)
 }
 
-// enter tells that a round enters a phase, with the evidence of the rounds before. What
-// is left is estimated from the longest round so far, of which as many follow as rounds
+// enter tells that a turn enters a phase, with the evidence of the turns before. What
+// is left is estimated from the longest turn so far, of which as many follow as turns
 // are left, this one included.
-func (e *experiment) enter(ctx context.Context, r round, phase string, left int) {
+func (e *experiment) enter(ctx context.Context, r turn, phase string, left int) {
 	p := api.SimulationProgress{Phase: phase, Pair: r.pair, Pairs: e.panel.pairs}
 	p.Left = api.Duration((max(e.longestPair, e.panel.duration) * time.Duration(left)).Round(time.Second))
 	if e.panel.bank != nil {

@@ -3,20 +3,18 @@
 // the treatment with the patch. It sends both the same requests and compares them
 // with the judge that also compares canaries.
 //
-// Guarantees. Both twins run on the same node, on disks of their own, without
-// access to any network. They are removed when the simulation ends, also when the
-// context ends. Whatever a run makes is in the ledger before it exists, so that the
-// next leader removes what a crash left behind, and nothing else. An impact is
-// negative only for a fault of the patched twin. When the control does not come
-// up, or dies, the simulation fails and says nothing about the patch.
+// Guarantees. Both twins of a pair run on the same node, on disks of their own, without
+// access to any network. They are removed when their pair ends, also when the context
+// ends. Sweep removes the twins that a crash left behind. An impact rejects only for a
+// fault of the patched twin. When the control does not come up, or dies, the simulation
+// fails and says nothing about the patch.
 //
-// What makes an impact negative. There are three ways: the treatment does not
-// become healthy, or dies, while the control serves; the judge's verdict is abort;
-// or the time is up without a verdict, and a KPI lies beyond its promote_below
-// margin with evidence of at least 10 to 1 that it is worse than its abort_above
-// margin. Every other impact is not negative, and its reason names the KPIs that
-// stayed undecided. A few hundred requests can show that a patch is bad. They can
-// rarely show that it is good, so the stages in production judge again.
+// Verdicts. The treatment does not become healthy, dies, or outgrows its reservation
+// while the control does not; or a KPI is proven worse than its abort_above margin: that
+// rejects. A pass has every KPI of the policy proven to be within its promote_below
+// margin, as far as the requests of the run can show, which its reasons say. All else is
+// inconclusive. A patch that changes nothing is rejected once in 1/false_alarm runs at
+// most, over all KPIs, pairs of boots and looks.
 //
 // KPIs. A simulation measures errors, latencies, CPU, memory and disk work. It
 // reports disk work always, also when the policy does not judge by it; when a node
