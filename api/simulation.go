@@ -139,7 +139,7 @@ type Twin struct {
 	Image        string   `json:"image"`
 	ImageDigest  string   `json:"image_digest,omitempty"` // hex SHA-256 of what it ran
 	HealthyAfter Duration `json:"healthy_after"`
-	Pair         int      `json:"pair,omitempty"`    // number of the pair, from 1
+	Pair         int      `json:"pair,omitempty"`    // number of the pair, from 1; 0 for the two controls beside the pairs
 	Node         string   `json:"node,omitempty"`    // ID
 	Console      string   `json:"console,omitempty"` // the last 4 KiB that its machine wrote
 }

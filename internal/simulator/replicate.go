@@ -78,7 +78,7 @@ func newReplicate(kpi judge.KPI, spec api.KPISpec, requests float64) *replicate 
 func visibleQuantile(own, requests float64) float64 {
 	best := min(own, 0.5)
 	for _, q := range []float64{0.75, 0.9, 0.95, 0.99, 0.999, own} {
-		if q <= own && q > best && requests*(1-q) >= beyondLeast {
+		if q <= own && q > best && math.Round(requests*(1-q)) >= beyondLeast {
 			best = q
 		}
 	}
@@ -92,7 +92,12 @@ type figure struct{ control, treatment, deviation float64 }
 // observe takes the figures of one pair.
 func (r *replicate) observe(f figure) {
 	abort, promote := r.margins.AbortLimit(f.control), r.margins.PromoteLimit(f.control)
-	if !(abort > 0) || !(promote > 0) || f.deviation < 0 {
+	for _, v := range []float64{abort, promote, f.treatment, f.deviation} {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return
+		}
+	}
+	if abort <= 0 || promote <= 0 {
 		return // nothing to compare with
 	}
 	r.sampling += math.Pow(f.deviation/max(f.treatment, abort), 2)
