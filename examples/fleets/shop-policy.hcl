@@ -24,7 +24,7 @@ policy "shop" {
     kpi "error_rate" {
       abort_above   = "1.5x"
       promote_below = "3x"
-      ignore_below  = 0.05
+      ignore_below  = 0.1
     }
 
     kpi "latency_p90" {

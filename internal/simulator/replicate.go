@@ -194,9 +194,15 @@ func (r *replicate) effect(k *api.KPIEffect, pass float64) {
 		k.Reason = fmt.Sprintf("%s of the patched twin is within its margin (%s against %s)%s",
 			k.KPI, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), r.upTo())
 	case k.Kind != api.VerdictAbort && k.Kind != api.VerdictPromote && !k.Missing:
-		k.Reason = fmt.Sprintf("%s needs more evidence (%s against %s over %s; 10^%.1f of 10^%.1f to pass, 10^%.1f of 10^%.1f to reject)",
-			r.name(), judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), countOf(int(r.worse.N), "pair"), better, pass, k.Evidence, k.Needed)
+		k.Reason = undecided(r.name(), *k, better, pass)
 	}
+}
+
+// undecided says how far a KPI is from being decided. Promote and pass are the decimal
+// logarithms of the evidence that acquits, as it is and as it must be.
+func undecided(name string, k api.KPIEffect, promote, pass float64) string {
+	return fmt.Sprintf("%s needs more evidence (%s against %s; 10^%.1f of 10^%.1f to pass, 10^%.1f of 10^%.1f to reject)",
+		name, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), promote, pass, k.Evidence, k.Needed)
 }
 
 // name is the KPI, at the quantile that is compared.

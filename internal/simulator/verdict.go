@@ -38,6 +38,9 @@ func (p *panel) effects(now time.Time) []api.KPIEffect {
 		if k.Missing = k.Missing && k.Exposure == 0; !k.Missing && k.Kind == api.VerdictContinue && k.Promote >= p.pass(i) && k.Evidence < k.Needed/2 {
 			k.Kind = api.VerdictPromote
 		}
+		if p.replicates[i] == nil && !k.Missing && k.Kind == api.VerdictContinue {
+			k.Reason = undecided(k.KPI, *k, k.Promote, p.pass(i))
+		}
 		if r := p.replicates[i]; r != nil {
 			r.effect(k, stats.Log10(math.Log(1/(missOfPairs*p.policy.Miss))))
 		}
