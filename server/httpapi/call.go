@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -179,7 +181,8 @@ const (
 )
 
 // decode reads the JSON body into in. Unknown fields are errors: a misspelt
-// field must not be ignored.
+// field must not be ignored. So is what is no UTF-8: encoding/json would put
+// other characters in its place, into a script for example.
 func (c *call) decode(in any) error {
 	// The deadline is for reading only: one for the whole server would also cut off
 	// blocking queries. Only the writers of tests have no deadlines.
@@ -187,9 +190,15 @@ func (c *call) decode(in any) error {
 	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err == nil {
 		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	}
-	dec := json.NewDecoder(http.MaxBytesReader(c.w, c.r.Body, bodyMax))
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, bodyMax))
+	if err == nil && !utf8.Valid(body) {
+		return api.Errorf(api.CodeInvalid, "request body: not UTF-8, want JSON")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(in)
+	if err == nil {
+		err = dec.Decode(in)
+	}
 	if err == nil && dec.More() {
 		return api.Errorf(api.CodeInvalid, "request body: more than one JSON value")
 	}

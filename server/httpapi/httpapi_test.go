@@ -110,6 +110,7 @@ func TestRequests_BadOnesAreRefused(t *testing.T) {
 		"unknown field":  {"POST", "/v1/patches", `{"fil":{}}`, `request body: unknown field "fil"`, 400},
 		"wrong type":     {"POST", "/v1/policies", `{"name":3}`, "field name: want string, not number", 400},
 		"two values":     {"POST", "/v1/policies", `{"name":"a","text":"b"}{}`, "more than one JSON value", 400},
+		"no UTF-8":       {"POST", "/v1/patches", "{\"file\":{\"text\":\"echo \xdf\"}}", "request body: not UTF-8", 400},
 		"no name":        {"POST", "/v1/policies", `{"text":"b"}`, "field name", 400},
 		"too big":        {"POST", "/v1/policies", `{"text":"` + strings.Repeat("x", bodyMax) + `"}`, "larger than 12 MiB", 400},
 		"no such path":   {"GET", "/v1/nothing", "", "no such path", 404},
