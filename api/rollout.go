@@ -139,7 +139,7 @@ type JudgeState struct {
 
 // Hold is a reason to wait: which source is away, since when.
 type Hold struct {
-	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, window, budget, job, policies, simulator, image
+	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, window, budget, job, policies, simulator, image, verify
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
 }

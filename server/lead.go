@@ -145,7 +145,7 @@ func (s *Server) orchestrator(stages *canary.Judge, baselines *profiler.Baseline
 	}
 	o := orchestrator.Options{
 		Store: s.store, Recorder: recorder{s}, Reader: s.adapters.nomad, Mover: s.adapters.nomad, Tagger: s.adapters.nomad,
-		Judge: judge{stages}, Adviser: s.host, Simulator: tester, Images: images,
+		Judge: judge{stages}, Adviser: s.host, Simulator: tester, Images: images, Terminal: s.adapters.nomad,
 		Neighbourhood: neighbourhood{s.graph, baselines}, Margins: margins, Opens: policies.Opens,
 		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,

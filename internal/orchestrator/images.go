@@ -15,10 +15,6 @@ const (
 	// imagesTimeout is how long the nodes may take to read an image: one of 20 GiB on a
 	// disk of 100 MB/s takes half of it.
 	imagesTimeout = 6 * time.Minute
-	// imagesAgain is how long an answer counts. A stage that waits for longer asks
-	// again, whether the images were right or not: somebody may have put another one
-	// there.
-	imagesAgain = time.Minute
 	// imagesNamed is how many nodes a reason names.
 	imagesNamed = 3
 )
@@ -30,18 +26,6 @@ type Images interface {
 	ImageDigests(ctx context.Context, target api.TargetRef, image string) (map[string]string, error)
 }
 
-// imageCheck compares, before a stage, the images that nodes have with those that were
-// tried. Nodes take minutes for it, so it runs beside the worker's turns: a turn never
-// waits for it, and a rollback does not either.
-type imageCheck struct {
-	stage  int    // before which it is made, from 1
-	shown  string // what is known to be wrong while it is under way
-	cancel context.CancelFunc
-	done   chan struct{} // closed when the answer is there
-	wrong  string        // answer: why the stage may not begin; empty when it may
-	at     time.Time     // of the answer
-}
-
 // imagesRight reports whether every node that runs the target has the images that were
 // tried. Until it is known it reports false; the text says what is wrong, as far as that
 // is known.
@@ -50,54 +34,11 @@ func (o *Orchestrator) imagesRight(ctx context.Context, r api.Rollout, a *execut
 	if o.Images == nil || len(tried) == 0 {
 		return true, ""
 	}
-	stage := len(r.Stages) + 1
-	c := a.images
-	switch {
-	case c == nil:
-		c = o.checkImages(ctx, r.Target, tried, stage, "")
-	case c.stage != stage:
-		c.stop()
-		c = o.checkImages(ctx, r.Target, tried, stage, "")
-	case c.over() && o.Now().Sub(c.at) > imagesAgain:
-		c = o.checkImages(ctx, r.Target, tried, stage, c.wrong)
-	}
-	a.images = c
-	if !c.over() {
-		return false, c.shown
-	}
-	return c.wrong == "", c.wrong
-}
-
-// checkImages begins a check. Its owner stops it.
-func (o *Orchestrator) checkImages(ctx context.Context, target api.TargetRef, tried []api.Apply, stage int, shown string) *imageCheck {
-	ctx, cancel := context.WithTimeoutCause(ctx, imagesTimeout,
-		api.Errorf(api.CodeTimeout, "the nodes did not answer within %s", imagesTimeout))
-	c := &imageCheck{stage: stage, shown: shown, cancel: cancel, done: make(chan struct{})}
-	go func() {
-		defer close(c.done)
-		defer cancel()
-		c.wrong = o.compareImages(ctx, target, tried)
-		c.at = o.Now()
-	}()
-	return c
-}
-
-// over reports whether the answer is there.
-func (c *imageCheck) over() bool {
-	select {
-	case <-c.done:
-		return true
-	default:
-		return false
-	}
-}
-
-// stop ends a check, and waits for that. No check is none to stop.
-func (c *imageCheck) stop() {
-	if c != nil {
-		c.cancel()
-		<-c.done
-	}
+	a.images = o.inquire(ctx, a.images, len(r.Stages)+1, imagesTimeout, func(ctx context.Context) answer {
+		return answer{wrong: o.compareImages(ctx, r.Target, tried)}
+	})
+	found, right := a.images.known()
+	return right, found.wrong
 }
 
 // triedImages are the changes whose image has a known digest.

@@ -111,7 +111,7 @@ func TestImages_HoldWhenNobodyKnows(t *testing.T) {
 		time.Sleep(imagesTimeout)
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
 		r := w.rollout("r0")
-		must.EqOp(t, "it is not known which image /images/new.qcow2 the nodes have: the nodes did not answer within 6m0s", r.Reason)
+		must.EqOp(t, "it is not known which image /images/new.qcow2 the nodes have: no answer within 6m0s", r.Reason)
 	})
 }
 

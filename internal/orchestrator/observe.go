@@ -40,7 +40,7 @@ func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution
 		return obs
 	}
 	obs.Job, obs.Denied = view, o.denied(r)
-	if rollout.Judging(r) {
+	if o.prove(turn, r, a, &obs) && rollout.Judging(r) {
 		o.judge(ctx, r, &obs)
 	}
 	if len(obs.Away) == 0 && rollout.AwaitsAdvice(r) {

@@ -12,7 +12,7 @@
 //
 // Goroutines: Run, one worker per open rollout, under each simulating worker one
 // watcher that ends the simulation when it has been superseded, and under a worker
-// whose next stage brings an image one that asks the nodes for it.
+// one for each inquiry about its stage.
 package orchestrator
 
 import (
@@ -112,7 +112,8 @@ type Options struct {
 	Judge         Judge
 	Adviser       Adviser
 	Simulator     Simulator
-	Images        Images // nil compares no images before a stage
+	Images        Images   // nil compares no images before a stage
+	Terminal      Terminal // nil proves no fix in production
 	Neighbourhood Neighbourhood
 	// Margins are the limits by which neighbours are held against their baselines,
 	// for the KPIs that a rollout's own policy does not judge.
@@ -199,7 +200,7 @@ func (o *Orchestrator) work(ctx context.Context, id string) {
 	ticker := time.NewTicker(o.Interval)
 	defer ticker.Stop()
 	w := o.Worker(id)
-	defer func() { w.execution.images.stop() }()
+	defer func() { w.execution.images.stop(); w.execution.proof.stop() }()
 	for ctx.Err() == nil {
 		changed := o.Store.Watch(api.TopicRollout)
 		switch o.turn(ctx, log, id, &w.execution) {

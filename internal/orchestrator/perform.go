@@ -32,7 +32,8 @@ type execution struct {
 	performed time.Time             // since when a view shows it, or Nomad has it; zero while Nomad does not answer
 	refused   error                 // why the last try did not go through
 	result    *rollout.EffectResult // known, but not yet recorded
-	images    *imageCheck           // before the next stage, whatever the effect; nil before the first
+	images    *inquiry              // about the next stage, whatever the effect; nil before the first
+	proof     *inquiry              // about the first stage, likewise
 }
 
 // carryOut takes the open effect one step further, and records its outcome
@@ -40,7 +41,7 @@ type execution struct {
 func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) progress {
 	log = log.With("effect", r.Effect.ID, "kind", r.Effect.Kind)
 	if a.effect != r.Effect.ID {
-		*a = execution{effect: r.Effect.ID, quiet: o.Now(), images: a.images}
+		*a = execution{effect: r.Effect.ID, quiet: o.Now(), images: a.images, proof: a.proof}
 		log.Info("effect begins", "target", r.Target.String(), "want", r.Effect.Want)
 	}
 	if a.result == nil {

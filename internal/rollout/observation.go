@@ -77,6 +77,10 @@ type Observation struct {
 	// Anew is the decision that the policies make with a whole graph, for a rollout that
 	// waits for an approval which was asked for in doubt; nil while the doubt stands.
 	Anew *api.Decision
+	// Unproved keeps the first stage from its judgement while a patched instance is asked
+	// whether the fix is there. Disproved says that it is not.
+	Unproved  bool
+	Disproved string
 	// Denied are the attempts of the target's services at what is denied, the oldest
 	// first.
 	Denied []api.Attempt

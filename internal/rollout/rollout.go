@@ -77,6 +77,15 @@ func Judging(r api.Rollout) bool {
 	return !last.Ready.IsZero() && last.Judged.IsZero() && last.Lapsed.IsZero() && !inconclusive(r)
 }
 
+// Proving reports whether a patched instance is to be asked whether the patch fixes what
+// it says: the first stage is healthy and not judged yet.
+func Proving(r api.Rollout, v JobView) bool {
+	if !active(r) || len(r.Stages) != 1 || !r.Stages[0].Judged.IsZero() {
+		return false
+	}
+	return v.Tally().PatchedHealthy > 0 && slices.ContainsFunc(r.Apply, func(a api.Apply) bool { return a.Verify != nil })
+}
+
 // active reports whether the forward path may go on: the rollout is running, or
 // holds for something that may be over by now.
 func active(r api.Rollout) bool {

@@ -18,7 +18,7 @@ func (m *machine) forward(o Observation) {
 	if m.Status == api.RolloutHolding && m.Resume != api.RolloutRunning {
 		return // held before it started; a person resumes it
 	}
-	if o.Job != nil && (m.unsafe(*o.Job) || m.denied(o)) {
+	if o.Job != nil && (m.unsafe(*o.Job) || m.denied(o) || m.disproved(o)) {
 		return
 	}
 	holds := slices.Concat(o.Away, m.deniedHolds(o))
@@ -28,6 +28,7 @@ func (m *machine) forward(o Observation) {
 	if inconclusive(m.Rollout) && m.Decision.Judge.OnInconclusive != "rollback" {
 		holds = append(holds, api.Hold{Source: "judge", Reason: m.Verdict.Reason + "; promote, resume or roll back by hand"})
 	}
+	m.ready(o)
 	if len(holds) > 0 || o.Job == nil {
 		m.hold(holds)
 		return
@@ -39,6 +40,16 @@ func (m *machine) forward(o Observation) {
 	if m.stageDone(o) {
 		m.follow(o)
 	}
+}
+
+// disproved turns back when a patched instance says that the fix is not there. It reports
+// whether it did.
+func (m *machine) disproved(o Observation) bool {
+	if o.Disproved == "" || o.Job.Build == api.BuildForeign {
+		return false
+	}
+	m.turnBack("%s", o.Disproved)
+	return true
 }
 
 func foreignReason(v JobView) string {
@@ -101,6 +112,18 @@ func (m *machine) wanted() int {
 	return 0
 }
 
+// ready notes that all instances of the present stage are healthy, in a hold too: a
+// person may promote it then.
+func (m *machine) ready(o Observation) {
+	last := lastStage(m.Rollout)
+	if last == nil || o.Job == nil || o.Job.Build != api.BuildPatched || !last.Ready.IsZero() || m.wanted() < last.Instances {
+		return
+	}
+	if o.Job.Tally().PatchedHealthy >= last.Instances {
+		last.Ready = m.now
+	}
+}
+
 // stageDone brings the present stage to its verdict. It reports whether the strategy
 // may be followed to the next one.
 func (m *machine) stageDone(o Observation) bool {
@@ -113,12 +136,12 @@ func (m *machine) stageDone(o Observation) bool {
 	case t.PatchedHealthy < want:
 		m.enter(api.RolloutRunning, "stage %d: %d of %d patched instances healthy", last.Number, t.PatchedHealthy, want)
 		return false
+	case o.Unproved:
+		m.enter(api.RolloutRunning, "stage %d: %d patched instances are healthy, and one is asked whether the fix is there", last.Number, t.PatchedHealthy)
+		return false
 	case want < last.Instances:
 		m.nextBatch(o, last) // the budget lets fewer go at once than the stage has
 		return false
-	}
-	if last.Ready.IsZero() {
-		last.Ready = m.now
 	}
 	return m.judge(o, last)
 }

@@ -149,7 +149,7 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
 // foreign=HEALTHY/ALL, deployment=failed, lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
-// denied=FROM>TO since=-DURATION, anew=DECISION.
+// denied=FROM>TO since=-DURATION, anew=DECISION, proof=asked, disproved=REASON.
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
 	t.Helper()
 	var o Observation
@@ -167,6 +167,7 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 			})
 		}
 	}
+	o.Unproved, o.Disproved = args["proof"] == "asked", strings.ReplaceAll(args["disproved"], "_", " ")
 	if text, ok := args["anew"]; ok {
 		o.Anew = anew(s.r, text, s.now)
 	}
