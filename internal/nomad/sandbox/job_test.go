@@ -197,6 +197,41 @@ func TestReach_WithoutAServiceIsTheBarePort(t *testing.T) {
 	must.Eq(t, "", m.Scheme+m.Path+m.Host)
 }
 
+func TestReach_TakesTheCheckThatSaysMost(t *testing.T) {
+	check := func(kind string, tls bool) nomadapi.ServiceCheck {
+		return nomadapi.ServiceCheck{Type: kind, Path: "/health", Protocol: "https", GRPCService: "shop.Store", GRPCUseTLS: tls}
+	}
+	for name, c := range map[string]struct {
+		checks       []nomadapi.ServiceCheck
+		scheme, path string
+	}{
+		"tcp alone":          {[]nomadapi.ServiceCheck{check("tcp", false)}, "", ""},
+		"gRPC over tcp":      {[]nomadapi.ServiceCheck{check("tcp", false), check("grpc", false)}, twin.SchemeGRPC, "shop.Store"},
+		"gRPC with TLS":      {[]nomadapi.ServiceCheck{check("grpc", true)}, twin.SchemeGRPCS, "shop.Store"},
+		"HTTP over gRPC":     {[]nomadapi.ServiceCheck{check("http", false), check("grpc", false)}, "https", "/health"},
+		"a script says none": {[]nomadapi.ServiceCheck{check("script", false)}, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := production()
+			source.TaskGroups[0].Services = []*nomadapi.Service{{Name: "store", PortLabel: "http", Checks: c.checks}}
+			_, m, err := makeTwin(t, source)
+			must.NoError(t, err)
+			must.Eq(t, c.scheme, m.Scheme)
+			must.Eq(t, c.path, m.Path)
+		})
+	}
+}
+
+func TestTwinState_KnowsTheReservation(t *testing.T) {
+	alloc := &nomadapi.Allocation{AllocatedResources: &nomadapi.AllocatedResources{
+		Tasks: map[string]*nomadapi.AllocatedTaskResources{"vm": {Memory: nomadapi.AllocatedMemoryResources{MemoryMB: 128, MemoryMaxMB: 400}}},
+	}}
+	s := twinState(twin.Machine{Task: "vm"}, alloc, &nomadapi.AllocationListStub{})
+	must.Eq(t, 128<<20, s.MemoryReserved)
+	must.Eq(t, 400<<20, s.MemoryMax)
+	must.Eq(t, 0, twinState(twin.Machine{Task: "other"}, alloc, &nomadapi.AllocationListStub{}).MemoryMax)
+}
+
 func TestRestrict(t *testing.T) {
 	must.Eq(t, "user,restrict=on,id=n0", restrict("user,id=n0,restrict=off"))
 	must.Eq(t, "user,restrict=on", restrict("user"))
