@@ -183,7 +183,7 @@ func isolateProgram(t *nomadapi.Task, g *twin.Group) (lacks []string) {
 		lack("Vault's token", 1)
 	}
 	t.Env, t.Templates, t.DispatchPayload, t.CSIPluginConfig = env, nil, nil, nil
-	t.Services, t.VolumeMounts, t.ScalingPolicies, t.Affinities, t.Constraints = nil, nil, nil, nil, nil
+	t.Services, t.VolumeMounts, t.ScalingPolicies, t.Affinities = nil, nil, nil, nil
 	t.Vault, t.Consul, t.Identity, t.Identities, t.Secrets, t.Actions = nil, nil, nil, nil, nil, nil
 	t.Leader, t.ShutdownDelay, t.Schedule, t.KillTimeout = false, 0, nil, new(time.Second)
 	if t.Resources != nil {
