@@ -17,6 +17,7 @@ import (
 // at fault: a task of the twin never ran, or the load has failed.
 func (s *Sandbox) inspectGroup(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, state twin.State) (twin.State, error) {
 	state.Address = "" // nothing outside of its namespace can ask it
+	state.NoBlocks = "only QEMU counts what its machine does to a disk"
 	if state.Phase == twin.Dead {
 		names := slices.Sorted(maps.Keys(alloc.TaskStates))
 		state.Why = s.failureOf(ctx, m, alloc, names, state.Why)
