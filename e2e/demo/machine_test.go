@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -34,7 +35,7 @@ func TestWatchParent_EndsWithMake(t *testing.T) {
 					}
 					return 100
 				}, broken)
-				must.Eq(t, tc.ends, context.Cause(ctx) == errOrphaned)
+				must.Eq(t, tc.ends, errors.Is(context.Cause(ctx), errOrphaned))
 				broken(nil)
 			})
 		})
