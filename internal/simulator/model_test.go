@@ -218,6 +218,9 @@ func (l *ledger) Own(_ context.Context, id string, objects ...api.SandboxObject)
 func (l *ledger) Disown(_ context.Context, id string, objects ...api.SandboxObject) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.owned == nil {
+		return nil
+	}
 	l.owned[id] = slices.DeleteFunc(l.owned[id], func(o api.SandboxObject) bool { return slices.ContainsFunc(objects, o.Is) })
 	return nil
 }
