@@ -43,9 +43,11 @@ type Spec struct {
 	Apply  []api.Apply // nil for the control
 	Node   string      // ID of the node to run on; empty for any
 	Avoid  []string    // IDs of nodes not to run on; sorted
+	Pool   string      // node pool to run in; empty for the target's own
+	Class  string      // node class to run on; empty for any
 	Expect uint64      // job modify index that the target must still have; 0 for any
-	// Unmonitored leaves out QEMU's monitor, since a node may refuse it. The work
-	// of the disk is then unknown.
+	// Unmonitored leaves out QEMU's monitor and its system call filter, since a
+	// node may refuse their arguments. The work of the disk is then unknown.
 	Unmonitored bool
 	// Group asks for a twin of tasks that are no virtual machine; nil for a machine.
 	Group *Group
@@ -55,7 +57,7 @@ type Spec struct {
 type Machine struct {
 	Namespace string
 	Job       string
-	Image     string // the disk that its own one is laid over
+	Image     string // the disk that its own one is laid over, as the job names it
 	Task      string
 	Port      string // label of the group's port
 	Host      string // to reach the port at, when not the allocation's own
@@ -87,12 +89,15 @@ const (
 
 // State is the state of a machine in Nomad.
 type State struct {
-	Phase    Phase
-	Why      string // of a phase other than running
-	Alloc    string
-	Node     string // ID
-	Address  string // host:port
-	Digest   string // hex SHA-256 of the image, once its node has computed it
+	Phase   Phase
+	Why     string // of a phase other than running
+	Alloc   string
+	Node    string // ID
+	Address string // host:port
+	// Digest is the image's hex SHA-256, once its node has computed it. Of an image
+	// that is laid over others it is the SHA-256 of the digests of all of them, the
+	// uppermost first, one a line.
+	Digest   string
 	Started  time.Time
 	Restarts int
 	// MemoryReserved and MemoryMax are the memory and memory_max of the machine's task,
@@ -103,7 +108,12 @@ type State struct {
 	Usage    Usage
 	Blocks   Blocks
 	NoBlocks string // why Blocks is not known now
-	// Refused says that it is dead or unplaced because of QEMU's monitor.
+	// Preparing says that its node still fetches, checks and hashes its image. The
+	// machine has not begun to boot, and the time that this takes says nothing about
+	// it: a node hashes about a gigabyte a second, once for each image.
+	Preparing bool
+	// Refused says that it is dead because of an argument that Spec.Unmonitored
+	// leaves out.
 	Refused bool
 }
 

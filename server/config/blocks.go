@@ -152,6 +152,7 @@ type simulatorBlock struct {
 	Timeout     *hcl.Attribute  `hcl:"timeout,optional"`
 	Pairs       *hcl.Attribute  `hcl:"pairs,optional"`
 	PerNode     *hcl.Attribute  `hcl:"pairs_per_node,optional"`
+	ImageRoots  *hcl.Attribute  `hcl:"image_roots,optional"`
 	Appliance   *applianceBlock `hcl:"appliance,block"`
 	Network     *hcl.Attribute  `hcl:"network,optional"`
 	Load        *applianceFile  `hcl:"load,block"`
@@ -228,6 +229,7 @@ func (l *loader) root(f *fileBlock) {
 		block(l, "appliance", b.Appliance, l.appliance)
 		l.str(b.Network, &c.Simulator.Network)
 		block(l, "load", b.Load, l.load)
+		l.strs(b.ImageRoots, &c.Simulator.ImageRoots)
 	})
 	block(l, "telemetry", f.Telemetry, func(b *telemetryBlock) { l.flag(b.OpenMetrics, &c.Telemetry.OpenMetrics) })
 	block(l, "log", f.Log, func(b *logBlock) {

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"encoding/hex"
+	"fmt"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -209,6 +210,12 @@ func (l *loader) checkPaces() {
 	}
 	if s.Rate <= 0 {
 		l.problem("simulator.rate", "want more than 0 requests per second, have %g", s.Rate)
+	}
+	for i, root := range s.ImageRoots {
+		// A root of everything would be no limit, and a line break would be two.
+		if !filepath.IsAbs(root) || filepath.Clean(root) == "/" || strings.ContainsAny(root, "\n$") {
+			l.problem(fmt.Sprintf("simulator.image_roots[%d]", i), "want the absolute path of a folder, such as /srv/images, have %q", root)
+		}
 	}
 	l.checkMapper()
 	l.checkAppliance()

@@ -195,6 +195,9 @@ type Simulator struct {
 	Load         *appliance.File      // oakum for the nodes, which asks such twins; nil with an empty Network
 	Pairs        int                  // simulations at once, each with one pair of twins
 	PairsPerNode int                  // of them on one node
+	// ImageRoots are the folders of the Nomad clients that images of twins may
+	// come from; none means the folder of the image that the target runs.
+	ImageRoots []string
 }
 
 // Telemetry says who may read the agent's own metrics.

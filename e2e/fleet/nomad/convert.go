@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -255,14 +256,25 @@ func nanoseconds(t time.Time) int64 {
 	return t.UnixNano()
 }
 
+// preparedImage is the image that a task of a twin lays the machine's disk over.
+func preparedImage(t fleet.Task) string {
+	args, _ := t.Config["args"].([]any)
+	i := slices.Index(args, any(prepareDisk))
+	if i < 0 || i+prepareImage >= len(args) {
+		return ""
+	}
+	image, _ := args[i+prepareImage].(string)
+	return image
+}
+
 // overlaid gives a twin's machine the image that its disk is laid over, which
 // the job itself names only to the task that makes the disk: what the machine
 // does is its build's doing.
 func overlaid(g *fleet.Group) {
 	image := ""
 	for _, t := range g.Tasks {
-		if args, ok := t.Config["args"].([]any); ok && t.Name == prepareTask && len(args) > prepareImage {
-			image, _ = args[prepareImage].(string)
+		if t.Name == prepareTask {
+			image = preparedImage(t)
 		}
 	}
 	for i := range g.Tasks {

@@ -36,7 +36,8 @@ const (
 	// What internal/nomad calls the task that makes a twin's disk, and where it names
 	// the image to it.
 	prepareTask  = "oakum-prepare"
-	prepareImage = 4
+	prepareDisk  = "disk"
+	prepareImage = 3 // words after prepareDisk
 )
 
 // Work is what a twin does: that of the service that it is a twin of, and what
@@ -246,8 +247,8 @@ func (s *Sandbox) files(a *fleet.Alloc, now time.Time) Files {
 	for _, t := range a.Group.Tasks {
 		args, _ := t.Config["args"].([]any)
 		switch {
-		case t.Name == prepareTask && len(args) > prepareImage && args[prepareImage] != "":
-			out["alloc/data/oakum-twin.sha256"] = s.digest(fmt.Sprint(args[prepareImage]))
+		case t.Name == prepareTask:
+			out["alloc/data/oakum-twin.sha256"] = s.digest(preparedImage(t))
 		case t.Name == bakeTask:
 			if report := s.bake(a, t); report != "" {
 				out[bakeReport] = report

@@ -47,7 +47,7 @@ func TestSandbox(t *testing.T) {
 				must.NoError(t, err)
 				c.apply.Task = "vm"
 				file := appliance.File{Source: "/opt/oakum/file", Checksum: "sha256:" + strings.Repeat("0a", 32)}
-				twins := sandbox.New(client, &appliance.Appliance{Kernel: file, Initrd: file, Memory: 256, Within: time.Minute})
+				twins := sandbox.New(client, sandbox.Options{Appliance: &appliance.Appliance{Kernel: file, Initrd: file, Memory: 256, Within: time.Minute}})
 				s := simulator.New(simulator.Options{Sandbox: twins, Baker: twins, Look: time.Second, Warmup: 2 * time.Second})
 				impact, apply, err := s.Try(t.Context(), simulator.Request{
 					ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(16 * time.Second)},

@@ -27,7 +27,7 @@ const (
 // Any other error says nothing about the patch. Nomad clients that do not share their
 // folder of images do not get the result.
 func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error) {
-	if s.appliance == nil {
+	if s.options.Appliance == nil {
 		return twin.Image{}, api.Errorf(api.CodeInvalid, "a script runs in an appliance, and this server has none (simulator.appliance)")
 	}
 	like, err := s.readJob(ctx, spec.Target)
@@ -39,7 +39,7 @@ func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image
 		return twin.Image{}, err
 	}
 	accelerator, _ := vm.Config["accelerator"].(string)
-	job, err := bakeJob(like, spec, *s.appliance, cmp.Or(accelerator, "tcg"))
+	job, err := bakeJob(like, spec, *s.options.Appliance, cmp.Or(accelerator, "tcg"))
 	if err != nil {
 		return twin.Image{}, err
 	}
@@ -55,7 +55,7 @@ func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image
 func (s *Sandbox) bakeResult(ctx context.Context, spec twin.BakeSpec, namespace string, stub *nomadapi.AllocationListStub) (twin.Image, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
-	end := bakeEnd{spec: spec, within: s.appliance.Within, code: codeUnknown}
+	end := bakeEnd{spec: spec, within: s.options.Appliance.Within, code: codeUnknown}
 	if state := stub.TaskStates[bakeTask]; state != nil {
 		end.events = state.Events
 		for _, e := range state.Events {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -44,7 +45,10 @@ func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, 
 	}
 	if state.Phase == twin.Dead {
 		state.Why = s.failureReason(ctx, m, alloc, state.Why)
-		state.Refused = diedOfMonitor(m, alloc.TaskStates, state.Why)
+		if state.Refused = diedOfMonitor(m, alloc.TaskStates, state.Why); state.Refused {
+			return state, nil
+		}
+		return state, notTheMachine(m, alloc, state.Why)
 	}
 	if state.Phase != twin.Running {
 		return state, nil
@@ -87,15 +91,55 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 	if h, why := nomad.Health(stub); h == api.Unhealthy || alloc.ClientStatus == nomadapi.AllocClientStatusComplete {
 		s.Phase, s.Why = twin.Dead, why
 	} else if s.Phase == twin.Pending {
-		s.Why = cmp.Or(why, "its disk is being made")
+		s.Preparing = true
+		s.Why = cmp.Or(why, "its image is fetched, checked and hashed")
 	}
 	return s
+}
+
+// notTheMachine says why a twin that is dead never had a machine: a task before it
+// has failed. That is no fault of what the machine runs, so it is an error, except
+// where the image itself is damaged. The error has code invalid when the image may
+// not be tried.
+func notTheMachine(m twin.Machine, alloc *nomadapi.Allocation, why string) error {
+	for name, state := range alloc.TaskStates {
+		if !state.Failed || name == m.Task || name == askTask {
+			continue
+		}
+		code := exitCode(state)
+		switch {
+		case name != prepareTask:
+		case code == exitBroken:
+			return nil
+		case code == exitRefused:
+			return api.Errorf(api.CodeInvalid, "image %s on node %s: %s", m.Image, alloc.NodeName, why)
+		case code == exitAbsent:
+			return api.Errorf(api.CodeUnavailable, "node %s lacks image %s: %s", alloc.NodeName, m.Image, why)
+		}
+		return api.Errorf(api.CodeUnavailable, "node %s can't prepare image %s: %s", alloc.NodeName, m.Image, why)
+	}
+	return nil
+}
+
+// exitCode is the code that a task ended with last, or 0.
+func exitCode(state *nomadapi.TaskState) int {
+	code := 0
+	for _, e := range state.Events {
+		if e.Type == nomadapi.TaskTerminated {
+			code = e.ExitCode
+		}
+	}
+	return code
 }
 
 // failureReason says for a person which task failed, with which event, and the last
 // line that the task wrote.
 func (s *Sandbox) failureReason(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, known string) string {
-	return s.failureOf(ctx, m, alloc, []string{prepareTask, askTask, m.Task}, known)
+	// What the job itself brings comes first: the tasks after it wait for it.
+	names := slices.Sorted(maps.Keys(alloc.TaskStates))
+	last := []string{prepareTask, askTask, m.Task}
+	names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(last, n) })
+	return s.failureOf(ctx, m, alloc, append(names, last...), known)
 }
 
 // failureOf is failureReason for the first of some tasks that has failed.
@@ -144,7 +188,7 @@ func (s *Sandbox) unplaced(ctx context.Context, m twin.Machine) (twin.State, err
 	}
 	for _, e := range evals {
 		for _, metric := range e.FailedTGAllocs {
-			return twin.State{Phase: twin.Unplaced, Why: placement(metric), Refused: lacksShell(m, metric)}, nil
+			return twin.State{Phase: twin.Unplaced, Why: placement(metric)}, nil
 		}
 	}
 	return twin.State{Phase: twin.Pending, Why: "not placed yet"}, nil
@@ -169,9 +213,6 @@ func placement(m *nomadapi.AllocationMetric) string {
 // twinDigest reads the digest that the node computed of the image under the
 // machine's overlay. It is empty when the node computed none.
 func (s *Sandbox) twinDigest(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) string {
-	if m.Image == "" {
-		return ""
-	}
 	// The call goes through the servers. The library's own call opens a new
 	// connection to the node each time and leaves it open.
 	q := s.nomad.Query(ctx, m.Namespace)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -35,22 +36,68 @@ func production(args ...string) *nomadapi.Job {
 	}}
 	vm := nomadapi.NewTask("vm", "qemu").SetConfig("image_path", "/images/store-1.0.qcow2").SetConfig("args", args)
 	vm.VolumeMounts = []*nomadapi.VolumeMount{{Volume: new("data")}}
-	vm.Vault = &nomadapi.Vault{Policies: []string{"store"}}
+	secretive(vm)
 	vm.KillTimeout = new(time.Minute)
+	job.Meta, group.Meta = map[string]string{"password": "job-secret"}, map[string]string{"password": "group-secret"}
 	proxy := nomadapi.NewTask("proxy", "raw_exec").SetConfig("command", "consul")
 	group.Tasks = []*nomadapi.Task{proxy, vm}
 	job.TaskGroups = []*nomadapi.TaskGroup{group}
 	return job
 }
 
+// secretive gives a task everything that may hold or fetch a secret.
+func secretive(task *nomadapi.Task) {
+	task.Env = map[string]string{"PASSWORD": "env-secret"}
+	task.Meta = map[string]string{"password": "task-secret"}
+	task.Templates = []*nomadapi.Template{{EmbeddedTmpl: new("template-secret"), DestPath: new("secrets/a")}}
+	task.Vault = &nomadapi.Vault{Policies: []string{"vault-secret"}}
+	task.Consul = &nomadapi.Consul{Namespace: "consul-secret"}
+	task.Identity = &nomadapi.WorkloadIdentity{Name: "identity-secret"}
+	task.Identities = []*nomadapi.WorkloadIdentity{{Name: "identities-secret"}}
+	task.Secrets = []*nomadapi.Secret{{Name: "secrets-secret"}}
+	task.DispatchPayload = &nomadapi.DispatchPayloadConfig{File: "payload-secret"}
+	task.Actions = []*nomadapi.Action{{Name: "action-secret"}}
+	task.Artifacts = []*nomadapi.TaskArtifact{{
+		GetterSource: new("https://artifact-secret:x@mirror.example/${NOMAD_META_version}/disk.qcow2"), RelativeDest: new("local/"),
+		GetterHeaders: map[string]string{"Authorization": "header-secret"},
+		GetterOptions: map[string]string{"checksum": "sha256:0a", "sshkey": "key-secret"},
+	}}
+	task.Resources = &nomadapi.Resources{Devices: []*nomadapi.RequestedDevice{{Name: "device-secret"}}}
+}
+
 // make builds the twin as StartTwin does.
 func makeTwin(t *testing.T, job *nomadapi.Job, changes ...api.Apply) (*nomadapi.Job, twin.Machine, error) {
 	t.Helper()
-	next, err := nomad.Patched(job, "store", changes)
+	return makeTwinIn(t, job, twin.Spec{Apply: changes})
+}
+
+func makeTwinIn(t *testing.T, job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, error) {
+	t.Helper()
+	spec.Job, spec.Target = "oakum-twin-s-1-treatment", api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}
+	spec.Task, spec.Node = "vm", "n1"
+	next, err := nomad.Patched(job, "store", spec.Apply)
 	must.NoError(t, err)
-	return twinJob(next, twin.Spec{
-		Job: "oakum-twin-s-1-treatment", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Task: "vm", Node: "n1",
-	})
+	former, err := nomad.Patched(job, "store", nil)
+	must.NoError(t, err)
+	return (&Sandbox{}).machineJob(former, next, spec)
+}
+
+// words are the arguments of a task of a twin, without the script of a shell.
+func words(task *nomadapi.Task) []string {
+	args := task.Config["args"].([]string)
+	if args[0] == "-c" {
+		return args[2:]
+	}
+	return args
+}
+
+// firmware are the words of a preparation that name the folders of firmware.
+func firmware() []string {
+	var out []string
+	for _, root := range firmwareRoots() {
+		out = append(out, "firmware-root", root)
+	}
+	return out
 }
 
 func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
@@ -75,24 +122,37 @@ func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
 	must.Len(t, 0, group.Networks[0].ReservedPorts)
 	must.Eq(t, []nomadapi.Port{{Label: "http"}, {Label: "admin"}}, group.Networks[0].DynamicPorts)
 
-	must.Len(t, 3, group.Tasks)
+	must.Eq(t, []string{"oakum-prepare", "vm", "oakum-ask"}, taskNames(job))
 	prepare, vm, ask := group.Tasks[0], group.Tasks[1], group.Tasks[2]
 	must.Eq(t, "raw_exec", prepare.Driver)
 	must.Eq(t, "prestart", prepare.Lifecycle.Hook)
-	must.SliceContains(t, prepare.Config["args"].([]string), "/images/store-1.1.qcow2")
-	must.Eq(t, any("${NOMAD_ALLOC_DIR}/data/oakum-twin.qcow2"), vm.Config["image_path"])
-	must.Eq(t, []string{
-		"-no-reboot",
-		"-netdev", "user,restrict=on,id=n0,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_http}-:8080",
-		"-device", "virtio-net-pci,netdev=n0",
-		"-qmp", "pipe:${NOMAD_ALLOC_DIR}/data/oakum-qmp",
-	}, vm.Config["args"].([]string))
+	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, twinFolder, "root", "/images"}, firmware(),
+		[]string{"disk", "oakum-twin.qcow2", "qcow2", "/images/store-1.1.qcow2"}), words(prepare))
+	must.Nil(t, prepare.Artifacts)
+	must.Eq(t, map[string]any{
+		"image_path": "${NOMAD_ALLOC_DIR}/data/oakum-twin.qcow2",
+		"args": []string{
+			"-no-reboot",
+			"-netdev", "user,restrict=on,ipv6=off,id=n0,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_http}-:8080",
+			"-device", "virtio-net-pci,netdev=n0",
+			"-qmp", "pipe:${NOMAD_ALLOC_DIR}/data/oakum-qmp",
+			"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+		},
+	}, vm.Config)
 	must.Eq(t, "poststart", ask.Lifecycle.Hook)
 	must.Eq(t, "delay", *ask.RestartPolicy.Mode) // a task that fails takes its machine with it
-	must.Nil(t, vm.Vault)
 	must.Nil(t, vm.VolumeMounts)
 	must.Eq(t, 0, *vm.RestartPolicy.Attempts)
 	must.Eq(t, time.Second, *vm.KillTimeout)
+	noSecrets(t, job)
+}
+
+// noSecrets fails when a job has any of the secrets that secretive put into it.
+func noSecrets(t *testing.T, job *nomadapi.Job) {
+	t.Helper()
+	text, err := json.Marshal(job)
+	must.NoError(t, err)
+	must.StrNotContains(t, string(text), "-secret")
 }
 
 // TestTwinJob_ControlIsTheJobAsItIs: the same, but for the image.
@@ -109,27 +169,173 @@ func TestTwinJob_ControlIsTheJobAsItIs(t *testing.T) {
 	must.Eq(t, string(a), string(b))
 }
 
+// TestTwinJob_JobPatchOnAMachine: what a patch puts into the environment reaches the
+// machine where its arguments say so, and is checked there.
 func TestTwinJob_JobPatchOnAMachine(t *testing.T) {
-	job, m, err := makeTwin(t, production(), api.Apply{Kind: api.ApplyJob, Task: "vm", Config: map[string]any{"accelerator": "kvm"}, Env: map[string]string{"A": "b"}})
+	args := []string{"-append", "root=${ROOT}", "-kernel", "/images/vmlinuz", "-netdev", "user,hostfwd=tcp::${NOMAD_PORT_http}-:80"}
+	job, _, err := makeTwin(t, production(args...), api.Apply{Kind: api.ApplyJob, Task: "vm", Config: map[string]any{"accelerator": "kvm"}, Env: map[string]string{"ROOT": "/dev/vdb"}})
 	must.NoError(t, err)
-	must.Eq(t, "/images/store-1.0.qcow2", m.Image)
-	must.Eq(t, any("kvm"), job.TaskGroups[0].Tasks[1].Config["accelerator"])
-	must.Eq(t, "b", job.TaskGroups[0].Tasks[1].Env["A"])
+	vm := job.TaskGroups[0].Tasks[1]
+	must.Eq(t, any("kvm"), vm.Config["accelerator"])
+	must.SliceContains(t, words(vm), "root=/dev/vdb")
+	must.Nil(t, vm.Env)
+	_, _, err = makeTwin(t, production("-netdev", "user,${ROOT}"), api.Apply{Kind: api.ApplyJob, Task: "vm", Env: map[string]string{"ROOT": "smb=/"}})
+	must.ErrorContains(t, err, `task "vm", args[0]: -netdev: property "smb" is not allowed`)
 }
 
 func TestTwinJob_KeepsTheTasksThatMakeItsDisk(t *testing.T) {
 	source := production()
 	vm := source.TaskGroups[0].Tasks[1]
-	vm.Config["image_path"] = "${NOMAD_ALLOC_DIR}/data/root.qcow2"
-	disk := nomadapi.NewTask("disk", "raw_exec").SetConfig("command", "qemu-img")
-	disk.Lifecycle = &nomadapi.TaskLifecycle{Hook: "prestart"}
-	source.TaskGroups[0].Tasks = append(source.TaskGroups[0].Tasks, disk)
+	vm.Config["image_path"], vm.Artifacts = "${NOMAD_ALLOC_DIR}/data/root.qcow2", nil
+	source.TaskGroups[0].Meta["image"] = "store-1.0"
+	maker := nomadapi.NewTask("disk", "raw_exec").SetConfig("command", "qemu-img").
+		SetConfig("args", []string{"create", "-b", "/images/${NOMAD_META_image}.qcow2", "${NOMAD_ALLOC_DIR}/data/root.qcow2"})
+	maker.Lifecycle, maker.User = &nomadapi.TaskLifecycle{Hook: "prestart"}, "images"
+	secretive(maker)
+	source.TaskGroups[0].Tasks = append(source.TaskGroups[0].Tasks, maker)
 	job, m, err := makeTwin(t, source)
 	must.NoError(t, err)
-	must.Eq(t, "", m.Image) // nobody can say what is in it
+	must.Eq(t, "${NOMAD_ALLOC_DIR}/data/root.qcow2", m.Image)
 	must.Eq(t, []string{"oakum-prepare", "vm", "disk", "oakum-ask"}, taskNames(job))
-	must.Eq(t, any("${NOMAD_ALLOC_DIR}/data/root.qcow2"), job.TaskGroups[0].Tasks[1].Config["image_path"])
-	must.SliceNotContains(t, job.TaskGroups[0].Tasks[0].Config["args"].([]string), "${NOMAD_ALLOC_DIR}/data/root.qcow2")
+	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, twinFolder, "root", "${NOMAD_ALLOC_DIR}"}, firmware(),
+		[]string{"await", twinFolder + "/oakum-made-0", "disk", "oakum-twin.qcow2", "qcow2", "${NOMAD_ALLOC_DIR}/data/root.qcow2"}),
+		words(job.TaskGroups[0].Tasks[0]))
+	kept := job.TaskGroups[0].Tasks[2]
+	must.Eq(t, []string{"maker", twinFolder + "/oakum-made-0", "qemu-img", "create", "-b", "/images/store-1.0.qcow2", "${NOMAD_ALLOC_DIR}/data/root.qcow2"}, words(kept))
+	must.Eq(t, "images", kept.User) // who may do less than Nomad's own user
+	noSecrets(t, job)
+
+	_, _, err = makeTwin(t, source, api.Apply{Kind: api.ApplyJob, Task: "disk", Config: map[string]any{"command": "rm"}})
+	must.ErrorContains(t, err, `the patch changes task "disk", which runs on the host`)
+	maker.Driver = "java"
+	_, _, err = makeTwin(t, source)
+	must.ErrorContains(t, err, `task "disk" makes the machine's disk with driver java`)
+}
+
+// TestTwinJob_LeavesOtherTasksOut: a task before the machine is production's own
+// code, and goes along only where it makes the disk.
+func TestTwinJob_LeavesOtherTasksOut(t *testing.T) {
+	source := production()
+	before := nomadapi.NewTask("migrate", "raw_exec").SetConfig("command", "migrate")
+	before.Lifecycle = &nomadapi.TaskLifecycle{Hook: "prestart"}
+	source.TaskGroups[0].Tasks = append(source.TaskGroups[0].Tasks, before)
+	job, _, err := makeTwin(t, source)
+	must.NoError(t, err)
+	must.Eq(t, []string{"oakum-prepare", "vm", "oakum-ask"}, taskNames(job))
+}
+
+// TestTwinJob_ImageFromAnArtifact: it is fetched into the folder of the task that
+// checks it.
+func TestTwinJob_ImageFromAnArtifact(t *testing.T) {
+	source := production()
+	vm := source.TaskGroups[0].Tasks[1]
+	vm.Config["image_path"], vm.Meta["version"] = "local/disk.qcow2", "1.0"
+	job, m, err := makeTwin(t, source)
+	must.NoError(t, err)
+	must.Eq(t, "local/disk.qcow2", m.Image)
+	prepare := job.TaskGroups[0].Tasks[0]
+	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, twinFolder, "root", "."}, firmware(),
+		[]string{"disk", "oakum-twin.qcow2", "qcow2", "local/disk.qcow2"}), words(prepare))
+	must.Len(t, 1, prepare.Artifacts)
+	must.Eq(t, "https://mirror.example/1.0/disk.qcow2", *prepare.Artifacts[0].GetterSource)
+	must.Eq(t, map[string]string{"checksum": "sha256:0a"}, prepare.Artifacts[0].GetterOptions)
+	must.Nil(t, job.TaskGroups[0].Tasks[1].Artifacts)
+	noSecrets(t, job)
+
+	vm.Artifacts = nil
+	_, _, err = makeTwin(t, source)
+	must.ErrorContains(t, err, "nothing that may go along with a twin makes local/disk.qcow2")
+}
+
+func TestTwinJob_RefusesMachinesThatCantBeCutOff(t *testing.T) {
+	cases := map[string]struct {
+		key   string
+		value any
+		want  string
+	}{
+		"argument":      {"args", []string{"-no-reboot", "-virtfs", "local,path=/"}, `task "vm", args[1]: -virtfs: it is not allowed in a twin`},
+		"port map":      {"port_map", []map[string]any{{"http": 80}}, `task "vm", port_map: it makes a network that is not restricted`},
+		"emulator":      {"emulator", "x86_64/../../../bin/sh", `task "vm", emulator: "x86_64/../../../bin/sh" is not allowed in a twin`},
+		"accelerator":   {"accelerator", "tcg,kernel=/etc/shadow", `task "vm", accelerator: "tcg,kernel=/etc/shadow" is not allowed`},
+		"machine":       {"machine_type", "pc,firmware=/etc/shadow", `task "vm", machine_type: property "firmware" is not allowed in a twin (allowed: accel, acpi,`},
+		"interface":     {"drive_interface", "pflash", `task "vm", drive_interface: "pflash" is not allowed in a twin (allowed: ide|scsi|virtio|none)`},
+		"unknown field": {"monitor", "tcp:0:1", `task "vm", monitor: it is not allowed in a twin`},
+		"secrets":       {"image_path", "${NOMAD_SECRETS_DIR}/a.qcow2", `task "vm", image_path: variable ${NOMAD_SECRETS_DIR} is not allowed`},
+		"protocol":      {"image_path", "nbd:10.0.0.1:10809.qcow2", `it is no path, but a protocol`},
+		"no image":      {"image_path", "", `task "vm", image_path: "" is not allowed in a twin: it is empty`},
+		"other format":  {"image_path", "/images/store.vmdk", `the format of /images/store.vmdk is not declared; set meta oakum_image_format to raw or qcow2`},
+		"no folder":     {"image_path", "${meta.images}/store.qcow2", `lies in no folder that images may come from; set simulator.image_roots`},
+		"top folder":    {"image_path", "/store.qcow2", `lies in no folder that images may come from; set simulator.image_roots`},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			source := production()
+			source.TaskGroups[0].Tasks[1].Config[c.key] = c.value
+			_, _, err := makeTwin(t, source)
+			must.ErrorContains(t, err, c.want)
+			must.True(t, api.IsCode(err, api.CodeInvalid))
+		})
+	}
+}
+
+func TestTwinJob_KeepsTheMachine(t *testing.T) {
+	source := production()
+	config := source.TaskGroups[0].Tasks[1].Config
+	config["emulator"], config["machine_type"], config["guest_agent"], config["graceful_shutdown"] = "x86_64", "q35,smm=on,accel=kvm", true, true
+	config["drive_interface"], config["image_path"] = "none", "/images/store"
+	source.TaskGroups[0].Meta["oakum_image_format"] = "raw"
+	job, _, err := makeTwin(t, source)
+	must.NoError(t, err)
+	got := job.TaskGroups[0].Tasks[1].Config
+	delete(got, "args")
+	must.Eq(t, map[string]any{
+		"emulator": "x86_64", "machine_type": "q35,smm=on", "guest_agent": true, "drive_interface": "none", "image_path": twinFolder + "/oakum-twin.qcow2",
+	}, got)
+	must.SliceContains(t, words(job.TaskGroups[0].Tasks[0]), "raw")
+}
+
+func TestTwinJob_RunsWhereTwinsBelong(t *testing.T) {
+	source := production()
+	source.NodePool = new("prod")
+	source.TaskGroups[0].Constraints = []*nomadapi.Constraint{{LTarget: "${attr.vault.version}", RTarget: ">= 0.6.1", Operand: "semver"}, {LTarget: "${attr.kernel.name}", RTarget: "linux", Operand: "="}}
+	cases := map[string]struct {
+		spec    twin.Spec
+		pool    string
+		classes []string
+	}{
+		"as production": {twin.Spec{}, "prod", []string{"vm"}},
+		"pool":          {twin.Spec{Pool: "sandbox"}, "sandbox", nil},
+		"class":         {twin.Spec{Class: "sandbox"}, "prod", []string{"sandbox"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			job, _, err := makeTwinIn(t, source, c.spec)
+			must.NoError(t, err)
+			must.Eq(t, c.pool, *job.NodePool)
+			var classes []string
+			for _, constraint := range job.Constraints {
+				if constraint.LTarget == "${node.class}" {
+					classes = append(classes, constraint.RTarget)
+				}
+			}
+			must.Eq(t, c.classes, classes)
+			must.Len(t, 1, job.TaskGroups[0].Constraints) // a twin needs no Vault
+		})
+	}
+}
+
+func TestDefaultRoots(t *testing.T) {
+	for image, want := range map[string][]string{
+		"/images/a.qcow2":                   {"/images"},
+		"/srv/images/${NOMAD_META_image}":   {"/srv/images"},
+		"/srv/images-${node.class}/a.qcow2": {"/srv"},
+		"/a.qcow2":                          nil,
+		"local/a.qcow2":                     nil,
+		"${NOMAD_ALLOC_DIR}/data/a.qcow2":   nil,
+		"/images/../../etc/a.qcow2":         {"/etc"},
+	} {
+		must.Eq(t, want, defaultRoots(image), must.Sprint(image))
+	}
 }
 
 func taskNames(job *nomadapi.Job) []string {
@@ -138,40 +344,6 @@ func taskNames(job *nomadapi.Job) []string {
 		names = append(names, task.Name)
 	}
 	return names
-}
-
-func TestTwinJob_RefusesMachinesThatCantBeCutOff(t *testing.T) {
-	forward := []string{"-netdev", "user,id=n0,hostfwd=tcp::${NOMAD_PORT_http}-:80"}
-	cases := map[string]struct {
-		args []string
-		want string
-	}{
-		"bridge":        {[]string{"-netdev", "bridge,id=n1"}, "argument -netdev bridge,id=n1 joins a network"},
-		"tap":           {[]string{"-nic", "tap,ifname=t0"}, "joins a network"},
-		"door":          {[]string{"-nic", "user,guestfwd=tcp:10.0.2.100:80-cmd:nc"}, "opens a door to the host"},
-		"disk":          {[]string{"-drive", "file=/data/prod.raw,if=virtio"}, "writes to a disk that is not the twin's"},
-		"hdb":           {[]string{"-hdb", "/data/prod.raw"}, "writes to a disk that is not the twin's"},
-		"folder":        {[]string{"-virtfs", "local,path=/data,mount_tag=d"}, "shares a folder of the host"},
-		"serial":        {[]string{"-serial", "tcp:127.0.0.1:4444"}, "opens a door to the host"},
-		"device":        {[]string{"-device", "vfio-pci,host=01:00.0"}, "takes a device of the host"},
-		"other machine": {[]string{"-incoming", "tcp:0:4444"}, "takes over the state of another machine"},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			_, _, err := makeTwin(t, production(append(c.args, forward...)...))
-			must.ErrorContains(t, err, c.want)
-			must.True(t, api.IsCode(err, api.CodeInvalid))
-		})
-	}
-	t.Run("no port", func(t *testing.T) {
-		_, _, err := makeTwin(t, production("-no-reboot"))
-		must.ErrorContains(t, err, "a twin could not be reached")
-	})
-	t.Run("read-only disks stay", func(t *testing.T) {
-		job, _, err := makeTwin(t, production(append([]string{"-drive", "file=/seed.iso,readonly=on", "-serial", "stdio", "-nic", "none"}, forward...)...))
-		must.NoError(t, err)
-		must.SliceContains(t, job.TaskGroups[0].Tasks[1].Config["args"].([]string), "file=/seed.iso,readonly=on")
-	})
 }
 
 func TestTwinJob_WhichMachine(t *testing.T) {
@@ -230,9 +402,4 @@ func TestTwinState_KnowsTheReservation(t *testing.T) {
 	must.Eq(t, 128<<20, s.MemoryReserved)
 	must.Eq(t, 400<<20, s.MemoryMax)
 	must.Eq(t, 0, twinState(twin.Machine{Task: "other"}, alloc, &nomadapi.AllocationListStub{}).MemoryMax)
-}
-
-func TestRestrict(t *testing.T) {
-	must.Eq(t, "user,restrict=on,id=n0", restrict("user,id=n0,restrict=off"))
-	must.Eq(t, "user,restrict=on", restrict("user"))
 }

@@ -72,19 +72,13 @@ func asker(vm *nomadapi.Task) *nomadapi.Task {
 	}
 }
 
-// diedOfMonitor reports whether a twin has died because of its monitor: the node's
-// args_allowlist has no -qmp, QEMU can't open the monitor, or a task that exists
-// only for the monitor has failed. Such a twin would live without a monitor.
+// diedOfMonitor reports whether a twin has died because of its monitor or its system
+// call filter: the node's args_allowlist has no -qmp or no -sandbox, QEMU can't open
+// the one or was built without the other, or the task that exists only for the
+// monitor has failed. Such a twin would live without both.
 func diedOfMonitor(m twin.Machine, tasks map[string]*nomadapi.TaskState, why string) bool {
-	failed := func(name string) bool { return tasks[name] != nil && tasks[name].Failed }
-	return m.Monitored && (strings.Contains(why, "-qmp") || failed(askTask) || m.Image == "" && failed(prepareTask))
-}
-
-// lacksShell reports whether a twin has no node because nodes lack raw_exec, and
-// would need none without its monitor. The job of such a twin creates its disk
-// itself.
-func lacksShell(m twin.Machine, metric *nomadapi.AllocationMetric) bool {
-	return m.Monitored && m.Image == "" && metric.ConstraintFiltered["missing drivers"] > 0
+	asker := tasks[askTask]
+	return m.Monitored && (strings.Contains(why, "-qmp") || strings.Contains(why, "-sandbox") || asker != nil && asker.Failed)
 }
 
 // twinBlocks reads the counters of the machine's disk. When they are not known,

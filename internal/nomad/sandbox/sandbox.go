@@ -24,15 +24,24 @@ const goneInterval = 250 * time.Millisecond
 
 // Sandbox runs the jobs of simulations. It is safe for concurrent use.
 type Sandbox struct {
-	nomad     *nomad.Client
-	api       *nomadapi.Client
-	appliance *appliance.Appliance // nil: scripts are refused
+	nomad   *nomad.Client
+	api     *nomadapi.Client
+	options Options
 }
 
-// New returns a sandbox on the Nomad region of a client. Scripts run in the appliance;
-// without one, the sandbox refuses them.
-func New(client *nomad.Client, a *appliance.Appliance) *Sandbox {
-	return &Sandbox{nomad: client, api: client.API(), appliance: a}
+// Options configure a sandbox.
+type Options struct {
+	// Appliance is what scripts run in. Without one, the sandbox refuses scripts.
+	Appliance *appliance.Appliance
+	// ImageRoots are the folders of the nodes that images of twins may come from,
+	// with whatever those images are laid over. Without any, an image must come from
+	// the folder of the image that the target runs.
+	ImageRoots []string
+}
+
+// New returns a sandbox on the Nomad region of a client.
+func New(client *nomad.Client, o Options) *Sandbox {
+	return &Sandbox{nomad: client, api: client.API(), options: o}
 }
 
 // StartTwin registers a twin's job. It returns an error if a job of this ID
@@ -53,11 +62,12 @@ func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 	if err != nil {
 		return twin.Machine{}, err
 	}
-	isolate := twinJob
+	var m twin.Machine
 	if spec.Group != nil {
-		isolate = groupJob
+		next, m, err = groupJob(next, spec)
+	} else {
+		next, m, err = s.machineJob(job, next, spec)
 	}
-	next, m, err := isolate(next, spec)
 	if err != nil {
 		return twin.Machine{}, err
 	}
@@ -66,6 +76,20 @@ func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 		return twin.Machine{}, nomad.Explain("register twin "+m.Job, err)
 	}
 	return m, nil
+}
+
+// machineJob is twinJob with the folders that the target's images may come from: those
+// of the agent's configuration, else the one of the target's image, before any patch.
+func (s *Sandbox) machineJob(former, next *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, error) {
+	if len(s.options.ImageRoots) > 0 {
+		return twinJob(next, spec, s.options.ImageRoots)
+	}
+	group := former.LookupTaskGroup(spec.Target.Group)
+	vm, err := twinTask(group, spec.Task)
+	if err != nil {
+		return nil, twin.Machine{}, err
+	}
+	return twinJob(next, spec, defaultRoots(variablesOf(former, group, vm).writeOut(nomad.Image(vm))))
 }
 
 // StopTwin removes a twin's job and waits until its machine has ended. It is no

@@ -1,0 +1,203 @@
+package sandbox
+
+import (
+	"cmp"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// What a node does with a file of the host before the machine starts. The words are
+// those of prepare.sh.
+const (
+	opDisk     = "disk"     // the machine's disk: lay the twin's own over it, and compute its digest
+	opOverlay  = "overlay"  // a further disk: lay one of the twin's own over it
+	opReadOnly = "readonly" // a further disk that nobody writes to
+	opFile     = "file"     // a plain file, such as a kernel
+	opFirmware = "firmware" // a plain file that may also lie where packages put firmware
+	opCopy     = "copy"     // as firmware, but the machine writes to a copy
+)
+
+// hostFile is a file of the host that a twin's machine opens. The machine is given
+// the name that the node made for it, once the node has checked the file.
+type hostFile struct {
+	op     string
+	name   string // of what the node makes, in the twin's folder
+	format string // raw or qcow2; empty when the name of the file says it
+	path   string // as the job has it
+}
+
+// twinFolder is where the node puts what the machine opens.
+const twinFolder = "${NOMAD_ALLOC_DIR}/data"
+
+// diskCaches are the properties of a drive that change nothing but its speed, and
+// how it fails.
+func diskCaches() properties {
+	out := properties{
+		"cache": `none|writeback|writethrough|unsafe|directsync`, "aio": `threads|native|io_uring`,
+		"discard": `ignore|off|unmap|on`, "detect-zeroes": `off|on|unmap`, "werror": `ignore|stop|report|enospc`, "rerror": `ignore|stop|report`,
+	}
+	for _, limit := range []string{"bps", "iops"} {
+		for _, of := range []string{"", "_rd", "_wr", "_max", "_rd_max", "_wr_max"} {
+			out[limit+of] = anyNumber
+		}
+		for _, of := range []string{"total", "read", "write", "total-max", "read-max", "write-max"} {
+			out["throttling."+limit+"-"+of] = anyNumber
+		}
+	}
+	return out
+}
+
+// drive is a further disk of the machine.
+func (r *reader) drive(a argument) error {
+	o, err := a.split("")
+	if err != nil {
+		return err
+	}
+	allowed := diskCaches().and(properties{
+		"file": `.*`, "format": `raw|qcow2`, "if": `ide|scsi|virtio|none|pflash`, "media": `disk|cdrom`, "readonly": anyOnOff, "snapshot": anyOnOff,
+		"id": anyID, "index": anyNumber, "bus": anyNumber, "unit": anyNumber,
+	})
+	if err := a.check(o, allowed); err != nil {
+		return err
+	}
+	f := hostFile{path: o.get("file"), format: o.get("format")}
+	readonly := isOn(o.get("readonly"))
+	switch {
+	case o.get("media") == "cdrom" && f.path == "":
+		r.keep(a.flag, o.write(""))
+		return nil
+	case o.get("if") == "pflash" && readonly:
+		f.op = opFirmware
+	case o.get("if") == "pflash":
+		f.op = opCopy
+	case readonly, o.get("media") == "cdrom":
+		f.op, readonly = opReadOnly, true
+	case r.snapshot, isOn(o.get("snapshot")):
+		f.op = opOverlay
+	default:
+		return a.refuse("a disk that the machine writes to is not allowed in a twin (allowed: readonly=on, snapshot=on, or -snapshot)")
+	}
+	if o.get("media") == "cdrom" && f.format == "" {
+		f.format = formatRaw // a disc has no other format
+	}
+	kept := o.without("file", "format", "readonly", "snapshot")
+	return r.openDrive(a, f, readonly, kept)
+}
+
+func isOn(value string) bool { return slices.Contains([]string{"on", "yes", "true"}, value) }
+
+// openDrive gives the machine a drive on what the node makes of a file.
+func (r *reader) openDrive(a argument, f hostFile, readonly bool, rest options) error {
+	flash := f.op == opFirmware || f.op == opCopy
+	switch {
+	case flash && cmp.Or(f.format, formatRaw) != formatRaw:
+		return a.refuse("flash memory of format %s is not allowed in a twin (allowed: raw)", f.format)
+	case flash:
+		f.format = formatRaw
+	default:
+		f.format = cmp.Or(f.format, formatByName(f.path))
+	}
+	if f.format == "" {
+		return a.refuse("the format of %s is not declared; add format=raw or format=qcow2", f.path)
+	}
+	if err := r.host(a, &f); err != nil {
+		return err
+	}
+	if f.op == opOverlay {
+		f.format = formatQcow2
+	}
+	o := options{{"file", twinFolder + "/" + f.name}, {"format", f.format}}
+	if readonly {
+		o = append(o, option{"readonly", "on"})
+	}
+	r.keep("-drive", append(o, rest...).write(""))
+	return nil
+}
+
+// host notes a file that the node must check, and names what it makes of it.
+func (r *reader) host(a argument, f *hostFile) error {
+	if why := badPath(f.path); why != "" {
+		return a.refuse("file %q is not allowed in a twin: %s", f.path, why)
+	}
+	f.name = fmt.Sprintf("oakum-file-%d", len(r.out.files))
+	r.out.files = append(r.out.files, *f)
+	return nil
+}
+
+// badPath says why a file of the host can't be named so.
+func badPath(file string) string {
+	folder, _, _ := strings.Cut(file, "/")
+	switch {
+	case file == "":
+		return "it is empty"
+	case strings.ContainsAny(file, "\n\x00"):
+		return "it has a line break"
+	case strings.Contains(strings.ReplaceAll(folder, "${", ""), ":"):
+		return "it is no path, but a protocol"
+	case !strings.HasPrefix(file, "/") && !strings.HasPrefix(file, "$") && strings.HasPrefix(path.Clean(file), ".."):
+		return "it leaves the task's folder"
+	}
+	return ""
+}
+
+// blockdev is a further disk of the machine, in the form of one node.
+func (r *reader) blockdev(a argument) error {
+	o, err := a.split("driver")
+	if err != nil {
+		return err
+	}
+	allowed := properties{
+		"driver": `raw|qcow2`, "node-name": anyID, "read-only": anyOnOff, "discard": `ignore|unmap`, "detect-zeroes": `off|on|unmap`,
+		"cache.direct": anyOnOff, "cache.no-flush": anyOnOff, "file.driver": `file`, "file.filename": `.*`, "file.aio": `threads|native|io_uring`,
+	}
+	if err := a.check(o, allowed); err != nil {
+		return err
+	}
+	if o.get("driver") == "" || o.get("file.driver") == "" || !isOn(o.get("read-only")) {
+		return a.refuse("a node is allowed in a twin only as driver=raw|qcow2,read-only=on,file.driver=file,file.filename=...")
+	}
+	f := hostFile{op: opReadOnly, path: o.get("file.filename"), format: o.get("driver")}
+	if err := r.host(a, &f); err != nil {
+		return err
+	}
+	kept := append(options{{"driver", f.format}, {"read-only", "on"}, {"file.driver", "file"}, {"file.filename", twinFolder + "/" + f.name}},
+		o.without("driver", "read-only", "file.driver", "file.filename")...)
+	r.keep(a.flag, kept.write(""))
+	return nil
+}
+
+// cdrom is a disc.
+func (r *reader) cdrom(a argument) error {
+	return r.openDrive(a, hostFile{op: opReadOnly, path: a.value, format: formatRaw}, true, options{{"media", "cdrom"}, {"index", "2"}})
+}
+
+// disk is a further disk in the old form, which the machine writes to.
+func (r *reader) disk(a argument) error {
+	if !r.snapshot {
+		return a.refuse("a disk that the machine writes to is not allowed in a twin (allowed with -snapshot)")
+	}
+	index := strings.Index("abcd", a.flag[len(a.flag)-1:])
+	return r.openDrive(a, hostFile{op: opOverlay, path: a.value}, false, options{{"index", fmt.Sprint(index)}, {"media", "disk"}})
+}
+
+// pflash is flash memory of the machine: firmware, and the variables that it keeps.
+func (r *reader) pflash(a argument) error {
+	return r.openDrive(a, hostFile{op: opCopy, path: a.value, format: formatRaw}, false, options{{"if", "pflash"}})
+}
+
+// plainFile is a kernel or an initial file system.
+func (r *reader) plainFile(a argument) error { return r.plain(a, opFile) }
+
+// firmware is a BIOS.
+func (r *reader) firmware(a argument) error { return r.plain(a, opFirmware) }
+
+func (r *reader) plain(a argument, op string) error {
+	f := hostFile{op: op, path: a.value, format: formatRaw}
+	if err := r.host(a, &f); err != nil {
+		return err
+	}
+	r.keep(a.flag, twinFolder+"/"+f.name)
+	return nil
+}
