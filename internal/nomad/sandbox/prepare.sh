@@ -8,6 +8,7 @@
 # The exit codes are those of image.go. The last line on standard error says why.
 set -eu
 umask 077
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 absent=81 refused=82 held=83 broken=84
 depth_max=16            # images laid over each other
 copy_max=67108864       # bytes of flash memory
