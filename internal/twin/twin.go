@@ -89,15 +89,12 @@ const (
 
 // State is the state of a machine in Nomad.
 type State struct {
-	Phase   Phase
-	Why     string // of a phase other than running
-	Alloc   string
-	Node    string // ID
-	Address string // host:port
-	// Digest is the image's hex SHA-256, once its node has computed it. Of an image
-	// that is laid over others it is the SHA-256 of the digests of all of them, the
-	// uppermost first, one a line.
-	Digest   string
+	Phase    Phase
+	Why      string // of a phase other than running
+	Alloc    string
+	Node     string // ID
+	Address  string // host:port
+	Digest   string // hex SHA-256 of the image, once its node has computed it
 	Started  time.Time
 	Restarts int
 	// MemoryReserved and MemoryMax are the memory and memory_max of the machine's task,

@@ -59,12 +59,11 @@ declare_format() { # FORMAT PATH
 # byte is one byte of a file, as a number.
 byte() { od -An -tu1 -j"$1" -N1 -- "$2" | tr -d ' '; }
 
-# chain follows an image to all that it is laid over: files. Each of them must be
-# where images may come from. It leaves the first of those in next, and its format.
+# chain follows an image to all that it is laid over. Each of those must be where
+# images may come from. It leaves the first of them in next, and its format.
 chain() { # FORMAT FILE
-	files= next= next_format= of=$1 file=$2 depth=0
+	next= next_format= of=$1 file=$2 depth=0
 	while :; do
-		files="$files$file$newline"
 		[ "$of" = qcow2 ] || break
 		depth=$((depth + 1))
 		[ "$depth" -le "$depth_max" ] || die $refused "$2 is laid over more than $depth_max images"
@@ -109,7 +108,6 @@ overlay() { # NAME
 	if is_held "$format" "$top"; then
 		cp --reflink=always -- "$top" "$out/$1.base" 2>/dev/null ||
 			die $held "a machine that runs writes to $top, and its file system can't clone files"
-		files="$out/$1.base$newline$(printf %s "$files" | tail -n +2)$newline"
 		top=$out/$1.base
 		[ -z "$next" ] || qemu-img rebase -q -u -f "$format" -b "$next" -F "$next_format" "$top"
 	fi
@@ -137,23 +135,13 @@ digest() { # FILE
 	[ -z "$note" ] || printf '%s %s\n' "$sum" "$now" >"$note"
 }
 
-# digests writes the digest of the machine's disk: that of its file, or that of the
-# digests of all files that it is made of.
-digests() {
+# tell_digest writes the digest of the machine's image. It is that of the file alone, as
+# sha256sum prints it, and not of what the image is laid over.
+tell_digest() {
 	mkdir -m 700 "$cache" 2>/dev/null || true
 	if [ -L "$cache" ] || ! [ -d "$cache" ] || ! [ -O "$cache" ] || ! [ -w "$cache" ]; then cache=; fi
-	all=
-	while IFS= read -r file; do
-		[ -n "$file" ] || continue
-		digest "$file"
-		all="$all$sum$newline"
-	done <<FILES
-$files
-FILES
-	if [ "$(printf %s "$all" | wc -l)" -gt 1 ]; then
-		sum=$(printf %s "$all" | sha256sum)
-	fi
-	printf %.64s "$sum" >"$out/oakum-twin.sha256.part"
+	digest "$top"
+	printf %s "$sum" >"$out/oakum-twin.sha256.part"
 	mv "$out/oakum-twin.sha256.part" "$out/oakum-twin.sha256"
 }
 
@@ -180,7 +168,7 @@ while [ $# -gt 0 ]; do
 	disk)
 		image "$3" "$4"
 		overlay "$2"
-		digests
+		tell_digest
 		;;
 	overlay)
 		image "$3" "$4"
