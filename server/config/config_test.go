@@ -256,7 +256,7 @@ func TestErrors(t *testing.T) {
 		{"retention", strings.ReplaceAll(full, "720h", "5m"), []string{"profiler.retention: want at least 1h0m0s, have 5m0s"}},
 		{"interval", strings.ReplaceAll(full, "500ms", "5ms"), []string{"intervals.orchestrator: want at least 100ms, have 5ms"}},
 		{"unknown KPI without kind", strings.NewReplacer(`kpi "error_rate"`, `kpi "queue"`, `kind  = "count"`, "").Replace(full), []string{"prometheus.kpi.queue.kind: want count, latency or gauge"}},
-		{"image roots", strings.ReplaceAll(full, "rate = 7.5", `image_roots = ["/srv/images", "images", "/usr/.."]`), []string{
+		{"image roots", strings.ReplaceAll(full, "= 7.5", "= 7.5\nimage_roots = [\"/srv/images\", \"images\", \"/usr/..\"]"), []string{
 			`simulator.image_roots[1]: want the absolute path of a folder, such as /srv/images, have "images"`,
 			`simulator.image_roots[2]: want the absolute path of a folder, such as /srv/images, have "/usr/.."`,
 		}},
