@@ -83,7 +83,7 @@ func vendor(t *testing.T) (*nomadapi.Client, *nomad.Client, *sandbox.Sandbox) {
 	must.NoError(t, err)
 	client, err := nomad.New(nomad.Config{Address: env.NomadAddr, Token: func() string { return env.NomadToken }})
 	must.NoError(t, err)
-	return v, client, sandbox.New(client, nil)
+	return v, client, sandbox.New(client, sandbox.Options{})
 }
 
 // digest is a file's checksum as Nomad writes it.
