@@ -35,7 +35,7 @@ func TestBakeImage(t *testing.T) {
 	content, err := os.ReadFile(filepath.Join(s.images, "store-1.0.qcow2"))
 	must.NoError(t, err)
 	must.NoError(t, os.WriteFile(filepath.Join(folder, "store-1.0.qcow2"), content, 0o644))
-	node, err := s.machines.BakeNode(t.Context(), s.target.TargetRef)
+	node, err := s.machines.BakeNode(t.Context(), s.target.TargetRef, "")
 	must.NoError(t, err)
 
 	// What Nomad fetches: a payload, and the appliance's own files.

@@ -57,13 +57,13 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	if !strings.HasPrefix(image, "/") || strings.Contains(image, "$") {
 		return twin.Image{}, "", api.Errorf(api.CodeInvalid, "task %q: a script needs an image_path that is a plain path, not %q", task, image)
 	}
-	node, err := s.o.Baker.BakeNode(ctx, r.Target.TargetRef)
+	node, err := s.o.Baker.BakeNode(ctx, r.Target.TargetRef, r.Spec.Pool)
 	if err != nil {
 		return twin.Image{}, "", wrap(err, "choose a node for the patch's script")
 	}
 	s.progress(ctx, *r, api.SimulationProgress{Phase: api.PhaseBake})
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
-		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Image: image, Steps: steps,
+		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Pool: r.Spec.Pool, Image: image, Steps: steps,
 		Packages: inventory.Names(r.Affects), Result: twin.BakedPath(image, run),
 	})
 	if api.IsCode(err, api.CodeConflict) {

@@ -79,7 +79,7 @@ func (p *pair) start(ctx context.Context, e *experiment) error {
 func (p *pair) register(ctx context.Context, arm int, e *experiment, node string) (*machine, error) {
 	r := e.request
 	spec := twin.Spec{
-		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Unmonitored: p.unmonitored != "", Pair: p.turn.pair,
+		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Pool: r.Spec.Pool, Unmonitored: p.unmonitored != "", Pair: p.turn.pair,
 		Group: e.groupOf(),
 	}
 	m := &machine{role: twin.Control}

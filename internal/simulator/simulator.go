@@ -88,8 +88,9 @@ type Sandbox interface {
 
 // Baker runs scripts in copies of images.
 type Baker interface {
-	// BakeNode is the ID of a node that can bake an image of the target.
-	BakeNode(ctx context.Context, target api.TargetRef) (string, error)
+	// BakeNode is the ID of a node that can bake an image of the target: one of the
+	// pool, or one that runs the target when pool is empty.
+	BakeNode(ctx context.Context, target api.TargetRef, pool string) (string, error)
 	// BakeImage's error has code conflict when the script itself failed. It then leaves
 	// nothing.
 	BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error)

@@ -105,10 +105,6 @@ type State struct {
 	Usage    Usage
 	Blocks   Blocks
 	NoBlocks string // why Blocks is not known now
-	// Preparing says that its node still fetches, checks and hashes its image. The
-	// machine has not begun to boot, and the time that this takes says nothing about
-	// it: a node hashes about a gigabyte a second, once for each image.
-	Preparing bool
 	// Refused says that it is dead because of an argument that Spec.Unmonitored
 	// leaves out.
 	Refused bool

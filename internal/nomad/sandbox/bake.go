@@ -109,11 +109,35 @@ func (s *Sandbox) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job
 	return job, nil
 }
 
-// BakeNode is the ID of a node that runs the target.
-func (s *Sandbox) BakeNode(ctx context.Context, ref api.TargetRef) (string, error) {
+// BakeNode is the ID of a node that runs the target, or of a ready one in a node pool. A
+// pool for simulations has the folder of images that the target's nodes have.
+func (s *Sandbox) BakeNode(ctx context.Context, ref api.TargetRef, pool string) (string, error) {
+	if pool != "" {
+		return s.nodeIn(ctx, pool)
+	}
 	nodes, err := s.nodesOf(ctx, ref)
 	if err != nil {
 		return "", err
 	}
 	return slices.Min(slices.Collect(maps.Keys(nodes))), nil
+}
+
+// nodeIn is the least ID of the nodes of a pool that take work.
+func (s *Sandbox) nodeIn(ctx context.Context, pool string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
+	defer cancel()
+	nodes, _, err := s.api.NodePools().ListNodes(pool, s.nomad.Query(ctx, ""))
+	if err != nil {
+		return "", nomad.Explain("list nodes of pool "+pool, err)
+	}
+	least := ""
+	for _, n := range nodes {
+		if n.Status == nomadapi.NodeStatusReady && n.SchedulingEligibility == nomadapi.NodeSchedulingEligible && (least == "" || n.ID < least) {
+			least = n.ID
+		}
+	}
+	if least == "" {
+		return "", api.Errorf(api.CodeUnavailable, "node pool %q has no node that takes work (simulate.pool)", pool)
+	}
+	return least, nil
 }

@@ -91,7 +91,6 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 	if h, why := nomad.Health(stub); h == api.Unhealthy || alloc.ClientStatus == nomadapi.AllocClientStatusComplete {
 		s.Phase, s.Why = twin.Dead, why
 	} else if s.Phase == twin.Pending {
-		s.Preparing = true
 		s.Why = cmp.Or(why, "its image is fetched, checked and hashed")
 	}
 	return s
