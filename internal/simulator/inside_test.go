@@ -23,9 +23,10 @@ import (
 // insides is the model with twins that only the real sender can ask.
 type insides struct {
 	*model
-	mu    sync.Mutex
-	loads map[string]*modelLoad // by job
-	mute  string                // the reports of these jobs are not readable
+	mu     sync.Mutex
+	loads  map[string]*modelLoad // by job
+	broken string                // the loads of these jobs fail after half a minute
+	mute   string                // the reports of these jobs are not readable
 }
 
 // modelLoad is the load of one twin.
@@ -81,6 +82,14 @@ func (m *insides) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 		}, l.start)
 	}()
 	return machine, nil
+}
+
+func (m *insides) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, error) {
+	state, err := m.model.InspectTwin(ctx, t)
+	if m.broken != "" && strings.HasSuffix(t.Job, m.broken) && err == nil && time.Since(state.Started) > 30*time.Second {
+		return twin.State{Phase: twin.Dead}, api.Errorf(api.CodeUnavailable, "the load of the twin has failed: exit code 1")
+	}
+	return state, err
 }
 
 func (m *insides) StopTwin(ctx context.Context, ns, job string) error {
@@ -201,6 +210,7 @@ func TestRun_ContainersThatNobodyCanAskSayNothing(t *testing.T) {
 	}{
 		"the control's report is not readable":   {func(m *insides) { m.mute = twin.Control }, "control twin: it did not become healthy in time"},
 		"the treatment's report is not readable": {func(m *insides) { m.mute = twin.Treatment }, "treatment twin: it did not become healthy in time"},
+		"the load of the treatment fails":        {func(m *insides) { m.broken = twin.Treatment }, "treatment twin: the load of the twin has failed: exit code 1"},
 		"the control never serves":               {func(m *insides) { m.control.never = true }, "control twin: it did not become healthy in time"},
 	}
 	for name, c := range cases {

@@ -196,6 +196,9 @@ func enough(w *load, planned, passed time.Duration, arms []*arm) bool {
 // twinDied says what the death of a twin means: a fault of the patch when the patched
 // twin died alone.
 func twinDied(ctx context.Context, m *machine, p *pair, after time.Duration) error {
+	if m.broken != nil {
+		return wrap(m.broken, m.role+" twin")
+	}
 	why := m.state.Why
 	if m.role != twin.Treatment {
 		return api.Errorf(api.CodeUnavailable, "the control twin died after %s: %s", after.Round(time.Second), why)
@@ -287,6 +290,10 @@ func watch(ctx context.Context, sandbox Sandbox, m *machine, a *arm, dead chan<-
 	for {
 		state, err := sandbox.InspectTwin(ctx, m.Machine)
 		switch {
+		case err != nil && state.Phase == twin.Dead:
+			m.broken = err
+			dead <- m
+			return
 		case err != nil: // Nomad is away: what is missing is missing
 		case state.Phase == twin.Dead || state.Phase == twin.Unplaced:
 			m.state.Phase, m.state.Why = state.Phase, state.Why

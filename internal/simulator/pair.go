@@ -31,6 +31,7 @@ type machine struct {
 	target  *target
 	inside  *insideLoad // asks the twin instead of target; nil for a virtual machine
 	state   twin.State
+	broken  error         // the sandbox's fault that it is dead by
 	healthy time.Duration // from its start to its first good answer
 	ran     time.Duration // likewise, from when it was seen to run
 }
