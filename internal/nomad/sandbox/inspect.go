@@ -91,7 +91,10 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 	if h, why := nomad.Health(stub); h == api.Unhealthy || alloc.ClientStatus == nomadapi.AllocClientStatusComplete {
 		s.Phase, s.Why = twin.Dead, why
 	} else if s.Phase == twin.Pending {
-		s.Why = cmp.Or(why, "its image is fetched, checked and hashed")
+		s.Why = why
+		if p := alloc.TaskStates[prepareTask]; p != nil && p.State == "running" {
+			s.Why = "its image is checked and hashed"
+		}
 	}
 	return s
 }

@@ -52,7 +52,7 @@ func TestTwinState_PreparesUntilTheMachineStarts(t *testing.T) {
 	alloc := &nomadapi.Allocation{ID: "a", NodeID: "n", TaskStates: map[string]*nomadapi.TaskState{"vm": {State: "pending"}, prepareTask: {State: "running"}}}
 	state := twinState(m, alloc, stub)
 	must.Eq(t, twin.Pending, state.Phase)
-	must.StrContains(t, state.Why, "its image is fetched, checked and hashed")
+	must.StrContains(t, state.Why, "its image is checked and hashed")
 	alloc.TaskStates["vm"].State = "running"
 	state = twinState(m, alloc, stub)
 	must.Eq(t, twin.Running, state.Phase)
