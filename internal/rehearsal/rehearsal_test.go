@@ -80,14 +80,14 @@ func TestRun_JumpsToWindows(t *testing.T) {
 }
 
 // TestRun_SimulatesFirst: machines are tried on twins, for as long as that took
-// before; where it was never seen, for a minute of load and two boots of twelve
+// before; where it was never seen, for two minutes of load and two boots of twelve
 // seconds.
 func TestRun_SimulatesFirst(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Targets[0].Driver, facts.Targets[0].Tasks[0].Driver = "qemu", "qemu"
 	out := rehearse(t, facts, unjudged, Options{Seeds: 2})
-	must.Eq(t, seconds(60+2*12, 2), out.Waves[0].Starts)
+	must.Eq(t, seconds(120+2*12, 2), out.Waves[0].Starts)
 	must.StrContains(t, fmt.Sprint(out.Assumptions), "No simulation was seen; one takes its load and two boots: default/app-00/app-00.")
 
 	facts.Trials = []api.Trial{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(90 * time.Second)}}}
