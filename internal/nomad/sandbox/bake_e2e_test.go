@@ -260,7 +260,7 @@ func TestBake_RefusesBadImages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(o.dir, "bad.qcow2")
 			c.make(t, path)
-			defer os.Remove(path)
+			defer func() { must.NoError(t, os.RemoveAll(path)) }()
 			_, err := o.bake(t, "bad.qcow2", twin.Step{Script: ":"})
 			must.ErrorContains(t, err, c.want)
 			must.EqOp(t, c.code, api.AsError(err).Code)

@@ -156,14 +156,14 @@ func patchArchive(spec twin.BakeSpec) ([]byte, error) {
 			}
 		}
 	}
-	packages := ""
+	var packages strings.Builder
 	for _, name := range spec.Packages {
 		if name == "" || strings.ContainsAny(name, " \t\n") || name[0] == '-' {
 			return nil, api.Errorf(api.CodeInvalid, "package %q: want the name of a package", name)
 		}
-		packages += name + "\n"
+		packages.WriteString(name + "\n")
 	}
-	add("packages", packages)
+	add("packages", packages.String())
 	if err := w.Close(); err != nil && failed == nil {
 		failed = err
 	}
