@@ -82,8 +82,24 @@ func startTwin(t *testing.T, spec twin.Spec) *load {
 
 func TestGroupTwin_IsSentAWorkloadFromInside(t *testing.T) {
 	shopImage(t, "shop:1.0", "")
-	target := runProduction(t, shopJob("inside", "shop:1.0"))
-	l := startTwin(t, groupSpec(t, target, "inside", []api.Apply{{Kind: api.ApplyImage, Task: "server", Image: "shop:1.1"}}))
+	program, err := os.ReadFile(filepath.Join(programs, "shop"))
+	must.NoError(t, err)
+	must.NoError(t, os.WriteFile(filepath.Join(running.ChrootFolder(), "shop"), program, 0o755))
+	t.Run("docker", func(t *testing.T) { sentFromInside(t, shopJob("docker", "shop:1.0")) })
+	t.Run("exec", func(t *testing.T) {
+		job := shopJob("exec", "")
+		server := job.TaskGroups[0].Tasks[0]
+		server.Driver = "exec"
+		server.Config = map[string]any{"command": "/opt/shop", "args": server.Config["args"]}
+		sentFromInside(t, job)
+	})
+}
+
+func sentFromInside(t *testing.T, job *nomadapi.Job) {
+	t.Helper()
+	target := runProduction(t, job)
+	patch := []api.Apply{{Kind: api.ApplyJob, Task: "server", Env: map[string]string{"SHOP_VERSION": "1.1"}}}
+	l := startTwin(t, groupSpec(t, target, *job.ID, patch))
 	must.SliceContains(t, l.machine.Lacks, "env.SECRET of task server")
 	wait.For(t, "the twin is healthy", func() bool { return l.read(t).Healthy })
 	must.Eq(t, twin.LoadWaiting, l.read(t).Phase)
