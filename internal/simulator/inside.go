@@ -57,7 +57,7 @@ func (e *experiment) groupOf() *twin.Group {
 		load.Requests = w.Encode()
 	}
 	return &twin.Group{
-		Network: e.o.Inside.Network, Apply: r.Apply, Env: twinEnv(r.Target), Pool: r.Spec.Pool, Load: load,
+		Network: e.o.Inside.Network, Apply: r.Apply, Env: twinEnv(r.Target), Load: load,
 	}
 }
 

@@ -169,7 +169,7 @@ func TestRun_AsksContainersFromInside(t *testing.T) {
 		must.Eq(t, "oakum-sandbox", g.Network)
 		must.Eq(t, "shop:1.1", g.Apply[0].Image)
 		must.Eq(t, map[string]string{"LISTEN": "127.0.0.1:8080"}, g.Env)
-		must.Eq(t, "twins", g.Pool)
+		must.Eq(t, "twins", s.Pool)
 		must.Eq(t, 5.0, g.Load.Rate)
 		must.Eq(t, m.specs[0].Group.Load.Seed, g.Load.Seed)
 		must.Eq(t, 15*time.Second, g.Load.WarmUp)

@@ -13,7 +13,6 @@ type Group struct {
 	Network string            // name of the nodes' CNI network without a way out
 	Apply   []api.Apply       // the patch's changes, which the control is given as well: it decides what a twin keeps
 	Env     map[string]string // stands in for production's environment
-	Pool    string            // node pool of twins, where tasks that nothing isolates may run; empty for the target's own
 	Load    Load
 }
 

@@ -55,7 +55,7 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 	var tasks []*nomadapi.Task
 	for _, t := range group.Tasks {
 		changed := changes(spec.Group.Apply, t.Name)
-		if why := unfit(t, spec.Group); why != "" {
+		if why := unfit(t, spec); why != "" {
 			if changed {
 				return nil, twin.Machine{}, api.Errorf(api.CodeInvalid, "task %q can't have an isolated twin: %s", t.Name, why)
 			}
@@ -65,7 +65,7 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 		if changed && m.Task == "" {
 			m.Task, m.Image = t.Name, configText(t, "image")
 		}
-		m.Lacks = append(m.Lacks, isolateProgram(t, spec.Group)...)
+		m.Lacks = append(m.Lacks, isolateProgram(t, metadata(job, group, t), spec.Group)...)
 		tasks = append(tasks, t)
 	}
 	if m.Task == "" {
@@ -78,9 +78,6 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 	group.Tasks = append(tasks, load)
 	isolateNamespace(group, spec.Group.Network)
 	isolateJob(job, group, spec)
-	if spec.Group.Pool != "" {
-		job.NodePool = new(spec.Group.Pool)
-	}
 	return job, m, nil
 }
 
@@ -96,17 +93,17 @@ func configText(t *nomadapi.Task, key string) string {
 }
 
 // unfit says why a task can't run in a twin. It is empty when the task can.
-func unfit(t *nomadapi.Task, g *twin.Group) string {
+func unfit(t *nomadapi.Task, spec twin.Spec) string {
 	kept := twinConfig(t.Driver)
 	switch {
 	case t.Kind != "":
 		return "it is a proxy of the mesh"
 	case kept == nil:
 		return fmt.Sprintf("no twin runs driver %q", t.Driver)
-	case t.Driver == "raw_exec" && g.Pool == "":
+	case t.Driver == "raw_exec" && spec.Pool == "":
 		return "driver raw_exec isolates nothing from the node, and no node pool of twins is named (simulate, pool)"
 	}
-	for _, a := range g.Apply {
+	for _, a := range spec.Group.Apply {
 		if a.Task != t.Name {
 			continue
 		}
@@ -149,8 +146,9 @@ func privateArtifact(a *nomadapi.TaskArtifact) string {
 }
 
 // isolateProgram removes from a task everything that belongs to production, and returns
-// what was removed that the program may miss.
-func isolateProgram(t *nomadapi.Task, g *twin.Group) (lacks []string) {
+// what was removed that the program may miss. What its configuration needs of the job's
+// metadata is written out.
+func isolateProgram(t *nomadapi.Task, meta variables, g *twin.Group) (lacks []string) {
 	lack := func(what string, n int) {
 		if n > 0 {
 			lacks = append(lacks, fmt.Sprintf("%s of task %s", what, t.Name))
@@ -161,7 +159,9 @@ func isolateProgram(t *nomadapi.Task, g *twin.Group) (lacks []string) {
 		if !slices.Contains(kept, key) {
 			delete(t.Config, key)
 			lack(t.Driver+"."+key, 1)
+			continue
 		}
+		t.Config[key] = meta.writeOutAll(t.Config[key])
 	}
 	if t.Driver == "docker" {
 		t.Config["force_pull"] = false // the image that the node has is the one that production runs
@@ -182,17 +182,36 @@ func isolateProgram(t *nomadapi.Task, g *twin.Group) (lacks []string) {
 	if t.Vault != nil {
 		lack("Vault's token", 1)
 	}
-	t.Env, t.Templates, t.DispatchPayload, t.CSIPluginConfig = env, nil, nil, nil
-	t.Services, t.VolumeMounts, t.ScalingPolicies, t.Affinities = nil, nil, nil, nil
-	t.Vault, t.Consul, t.Identity, t.Identities, t.Secrets, t.Actions = nil, nil, nil, nil, nil, nil
-	t.Leader, t.ShutdownDelay, t.Schedule, t.KillTimeout = false, 0, nil, new(time.Second)
 	if t.Resources != nil {
 		lack("the devices", len(t.Resources.Devices))
-		t.Resources.Networks, t.Resources.Devices = nil, nil
 	}
-	t.RestartPolicy = neverRestart()
+	bareTask(t)
+	t.Env, t.Leader, t.KillTimeout = env, false, new(time.Second)
 	t.LogConfig = &nomadapi.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(2)}
 	return lacks
+}
+
+// metadata are the variables of a task that its job's metadata sets. Its environment is
+// not among them: that stays behind.
+func metadata(job *nomadapi.Job, group *nomadapi.TaskGroup, t *nomadapi.Task) variables {
+	return variablesOf(job, group, &nomadapi.Task{Meta: t.Meta})
+}
+
+// writeOutAll is writeOut for every text in a value of a driver's configuration.
+func (v variables) writeOutAll(value any) any {
+	switch value := value.(type) {
+	case string:
+		return v.writeOut(value)
+	case []any:
+		for i := range value {
+			value[i] = v.writeOutAll(value[i])
+		}
+	case map[string]any:
+		for key := range value {
+			value[key] = v.writeOutAll(value[key])
+		}
+	}
+	return value
 }
 
 // changesEnv reports whether a patch sets an environment variable of a task.
@@ -220,15 +239,9 @@ func groupLacks(group *nomadapi.TaskGroup) []string {
 // isolateNamespace keeps one instance of a group, in a network namespace with nothing
 // but what the nodes' CNI network gives it.
 func isolateNamespace(group *nomadapi.TaskGroup, network string) {
-	group.Count = new(1)
-	group.Services, group.Volumes, group.Scaling, group.Consul = nil, nil, nil, nil
-	group.Affinities, group.Spreads, group.Update, group.Migrate = nil, nil, nil, nil
-	group.ShutdownDelay, group.Disconnect, group.MaxRunDuration = nil, nil, nil
-	//nolint:staticcheck // a job written for an older Nomad may still set these
-	group.StopAfterClientDisconnect, group.MaxClientDisconnect, group.PreventRescheduleOnLost = nil, nil, nil
-	group.RestartPolicy = neverRestart()
-	group.ReschedulePolicy = &nomadapi.ReschedulePolicy{Attempts: new(0), Unlimited: new(false)}
-	group.Networks = []*nomadapi.NetworkResource{{Mode: "cni/" + network, DynamicPorts: namespacePorts(group)}}
+	ports := namespacePorts(group)
+	isolateGroup(group)
+	group.Networks = []*nomadapi.NetworkResource{{Mode: "cni/" + network, DynamicPorts: ports}}
 }
 
 // namespacePorts are the ports of a group as a network namespace has them. Nothing maps

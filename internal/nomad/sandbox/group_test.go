@@ -21,6 +21,7 @@ func containers() *nomadapi.Job {
 	job.Namespace = new("prod")
 	job.Spreads = []*nomadapi.Spread{{Attribute: "${node.production}"}}
 	group := nomadapi.NewTaskGroup("web", 4)
+	job.Meta, group.Meta = map[string]string{"owner": "production"}, map[string]string{"tier": "2", "contact": "production"}
 	group.Networks = []*nomadapi.NetworkResource{{
 		Mode: "bridge", Hostname: "production", DynamicPorts: []nomadapi.Port{{Label: "http", To: 8080, HostNetwork: "production"}},
 		ReservedPorts: []nomadapi.Port{{Label: "admin", Value: 9000}},
@@ -32,7 +33,7 @@ func containers() *nomadapi.Job {
 	}}
 	app := nomadapi.NewTask("app", "docker")
 	app.Config = map[string]any{
-		"image": "web:1.0", "args": []string{"serve"}, "ports": []string{"production"}, "volumes": []string{"/production:/data"},
+		"image": "web:1.0", "args": []string{"serve", "-tier=${NOMAD_META_tier}"}, "ports": []string{"production"}, "volumes": []string{"/production:/data"},
 		"mounts": []map[string]any{{"source": "/production"}}, "devices": []map[string]any{{"host_path": "/dev/production"}},
 		"privileged": true, "cap_add": []string{"production"}, "pid_mode": "production", "ipc_mode": "production", "network_mode": "production",
 		"extra_hosts": []string{"production:host-gateway"}, "auth": []map[string]any{{"password": "production"}},
@@ -115,7 +116,7 @@ func TestGroupJob_LeavesNothingOfProduction(t *testing.T) {
 	}}, group.Networks)
 	must.Eq(t, []string{"app", "cache", "oakum-load"}, taskNames(job))
 	app := group.Tasks[0]
-	must.Eq(t, map[string]any{"image": "web:1.1", "args": []any{"serve"}, "force_pull": false}, app.Config)
+	must.Eq(t, map[string]any{"image": "web:1.1", "args": []any{"serve", "-tier=2"}, "force_pull": false}, app.Config)
 	must.Eq(t, map[string]string{"LISTEN": "127.0.0.1:8080", "LEVEL": "debug"}, app.Env)
 	must.Eq(t, 64, *app.Resources.MemoryMB)
 	must.Eq(t, 1, *job.Priority)
@@ -147,7 +148,7 @@ func TestGroupJob_RawExecRunsOnNodesOfTwinsOnly(t *testing.T) {
 	spec := groupSpec(patch)
 	_, _, err := makeGroup(t, containers(), patch, spec)
 	must.ErrorContains(t, err, `task "helper" can't have an isolated twin: driver raw_exec isolates nothing from the node`)
-	spec.Group.Pool = "twins"
+	spec.Pool = "twins"
 	job, m, err := makeGroup(t, containers(), patch, spec)
 	must.NoError(t, err)
 	must.Eq(t, "helper", m.Task)
