@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -165,6 +166,22 @@ type Freeze struct {
 	From   time.Time `json:"from"`
 	To     time.Time `json:"to"`
 	Reason string    `json:"reason"`
+}
+
+// String names the freeze with its end and its reason.
+func (f Freeze) String() string {
+	return fmt.Sprintf("freeze %q until %s: %s", f.Name, f.To.UTC().Format(time.RFC3339), f.Reason)
+}
+
+// Frozen returns the freeze that is on at a time, the one that ends last.
+func (d *Decision) Frozen(at time.Time) (Freeze, bool) {
+	found, ok := Freeze{}, false
+	for _, f := range d.Freezes {
+		if !at.Before(f.From) && at.Before(f.To) && (!ok || f.To.After(found.To)) {
+			found, ok = f, true
+		}
+	}
+	return found, ok
 }
 
 // ApprovalSpec says whose consent is needed. Count 0 means none.

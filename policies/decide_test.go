@@ -192,7 +192,7 @@ func TestDecide_TakesTheMostRestrictive(t *testing.T) {
 	must.EqOp(t, "narrow", because(t, d, "strategy").Policy)
 	must.EqOp(t, `custom {"first":20,"label":"x","zones":["a"]}, because target.count = 10 > 5`, because(t, d, "strategy").Reason)
 	must.EqOp(t, "wide", because(t, d, "budget.instances_percent").Policy)
-	freeze, frozen := policies.InFreeze(d, facts().Now)
+	freeze, frozen := d.Frozen(facts().Now)
 	must.True(t, frozen)
 	must.EqOp(t, "audit", freeze.Reason)
 }

@@ -158,8 +158,8 @@ func Opens(decision api.Decision, now time.Time) (time.Time, string) {
 	groups := windowGroups(decision.Windows)
 	t, reason := now.UTC(), ""
 	for range windowSteps {
-		if freeze, frozen := InFreeze(decision, t); frozen {
-			if t, reason = freeze.To.UTC(), freezeReason(freeze); t.Sub(now) > windowHorizon {
+		if freeze, frozen := decision.Frozen(t); frozen {
+			if t, reason = freeze.To.UTC(), freeze.String(); t.Sub(now) > windowHorizon {
 				return time.Time{}, neverText + reason
 			}
 			continue
@@ -184,21 +184,6 @@ func Opens(decision api.Decision, now time.Time) (time.Time, string) {
 		}
 	}
 	return time.Time{}, neverText + reason
-}
-
-// InFreeze returns the freeze that is on at t, the one that ends last.
-func InFreeze(decision api.Decision, t time.Time) (api.Freeze, bool) {
-	found, ok := api.Freeze{}, false
-	for _, f := range decision.Freezes {
-		if !t.Before(f.From) && t.Before(f.To) && (!ok || f.To.After(found.To)) {
-			found, ok = f, true
-		}
-	}
-	return found, ok
-}
-
-func freezeReason(f api.Freeze) string {
-	return fmt.Sprintf("freeze %q until %s: %s", f.Name, f.To.UTC().Format(time.RFC3339), f.Reason)
 }
 
 // windowGroup are the windows of one policy.

@@ -8,9 +8,15 @@ import (
 )
 
 // start begins with the simulation, where the policy asks for one that was not
-// run yet.
+// run yet. In a freeze it waits, since twins use nodes of production, unless the policy
+// names a pool for them.
 func (m *machine) start() {
 	if m.Decision.Simulate.Required && m.Simulation == "" {
+		if f, on := m.Decision.Frozen(m.now); on && m.Decision.Simulate.Pool == "" {
+			m.enter(api.RolloutPending, "the simulation waits: %s; its twins would run on nodes of production, and simulate.pool names none",
+				f.String())
+			return
+		}
 		m.enter(api.RolloutSimulating, "trying the patch on twins")
 		m.intend(api.Effect{Kind: api.EffectSimulate})
 		return

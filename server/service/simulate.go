@@ -33,6 +33,10 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 	if err != nil {
 		return api.Simulation{}, err
 	}
+	if f, on := decision.Frozen(s.now()); on && decision.Simulate.Pool == "" {
+		return api.Simulation{}, api.Errorf(api.CodeConflict,
+			"%s: twins would run on nodes of production; name a node pool for them in the policy (simulate.pool)", f.String())
+	}
 	if s.current() == nil {
 		return api.Simulation{}, notLeading()
 	}
