@@ -142,6 +142,30 @@ func TestOpenSSL(t *testing.T) {
 		must.StrContains(t, r.Reason, d.old)
 	})
 
+	t.Run("an image that still has the package is looked into", func(t *testing.T) {
+		o := o.in(t)
+		again := filepath.Join(folder, "bank-1.0-again.qcow2")
+		copyFile(t, d.image, again)
+		id := o.submit(o.file("again.hcl", fmt.Sprintf(`patch "openssl-again" {
+  severity = "critical"
+  affects "deb" {
+    package = "openssl"
+    below   = %q
+  }
+  target {
+    namespace = "default"
+    jobs      = ["bank"]
+  }
+  apply "image" {
+    task  = "vm"
+    image = %q
+  }
+}
+`, d.new, again)))
+		r := o.ended(id, api.RolloutRejected)
+		must.StrContains(t, r.Reason, "package openssl is "+d.old+" after the patch")
+	})
+
 	t.Run("the newer packages are tried, proved and shipped", func(t *testing.T) {
 		o := o.in(t)
 		id := o.submit(o.file("openssl.hcl", d.patch("openssl-new", "bank", "set -e\ncd /run/oakum/payload\nDEBIAN_FRONTEND=noninteractive dpkg -i *.deb\n", d.new)))

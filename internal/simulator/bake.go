@@ -30,7 +30,8 @@ func imageOf(t api.Target, task string) string {
 
 // bake runs the patch's scripts, in their order, in one copy of the machine's
 // image. In the request it replaces the scripts by that image. When a script
-// fails, fault says why the patch is to blame.
+// fails, fault says why the patch is to blame. An image that the patch itself brings is
+// only looked into.
 func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (baked twin.Image, fault string, err error) {
 	image, steps := "", []twin.Step{}
 	var verify *api.Verify
@@ -50,10 +51,16 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 			rest = append(rest, a)
 		}
 	}
-	if len(steps) == 0 {
+	result := ""
+	switch {
+	case len(steps) > 0:
+		image = cmp.Or(image, imageOf(r.Target, task))
+		result = twin.BakedPath(image, run)
+	case !s.looksInto(*r, task, image):
 		return twin.Image{}, "", nil
+	default:
+		steps = []twin.Step{{Script: ":\n", Verify: verifiesOf(*r, task)}}
 	}
-	image = cmp.Or(image, imageOf(r.Target, task))
 	if !strings.HasPrefix(image, "/") || strings.Contains(image, "$") {
 		return twin.Image{}, "", api.Errorf(api.CodeInvalid, "task %q: a script needs an image_path that is a plain path, not %q", task, image)
 	}
@@ -64,7 +71,7 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	s.progress(ctx, *r, api.SimulationProgress{Phase: api.PhaseBake})
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
 		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Pool: r.Spec.Pool, Image: image, Steps: steps,
-		Packages: inventory.Names(r.Affects), Result: twin.BakedPath(image, run),
+		Packages: inventory.Names(r.Affects), Result: result,
 	})
 	if api.IsCode(err, api.CodeConflict) {
 		return twin.Image{}, fmt.Sprintf("the patch fails in a copy of the machine: %s", api.AsError(err).Message), nil
@@ -72,9 +79,30 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	if err != nil {
 		return twin.Image{}, "", wrap(err, "run the patch's script")
 	}
+	if result == "" {
+		return baked, "", nil
+	}
 	rest = slices.DeleteFunc(rest, func(a api.Apply) bool { return a.Task == task && a.Kind == api.ApplyImage })
 	r.Apply = append([]api.Apply{{Kind: api.ApplyImage, Task: task, Image: baked.Path, Digest: baked.Digest, Verify: verify}}, rest...)
 	return baked, "", nil
+}
+
+// looksInto reports whether a patch's own image is opened in the appliance: it is a file
+// of the clients, and the patch says what is to be found in it.
+func (s *Simulator) looksInto(r Request, task, image string) bool {
+	plain := strings.HasPrefix(image, "/") && !strings.Contains(image, "$")
+	return plain && s.o.Baker != nil && s.o.Baker.Bakes() && (len(r.Affects) > 0 || len(verifiesOf(r, task)) > 0)
+}
+
+// verifiesOf are the commands that prove the fix of the patch in the machine of a task.
+func verifiesOf(r Request, task string) []api.Verify {
+	var out []api.Verify
+	for _, a := range r.Apply {
+		if a.Task == task && a.Verify != nil {
+			out = append(out, *a.Verify)
+		}
+	}
+	return out
 }
 
 // discard removes an image that production will not get. It works after ctx has

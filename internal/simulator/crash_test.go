@@ -64,6 +64,8 @@ func (p *process) StopTwin(ctx context.Context, namespace, job string) error {
 	return p.call(func() error { return p.model.StopTwin(ctx, namespace, job) })
 }
 
+func (p *process) Bakes() bool { return true }
+
 func (p *process) BakeNode(context.Context, api.TargetRef, string) (string, error) { return "n1", nil }
 
 func (p *process) BakeImage(_ context.Context, spec twin.BakeSpec) (twin.Image, error) {

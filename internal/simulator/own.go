@@ -102,8 +102,11 @@ func (o *owner) StopTwin(ctx context.Context, namespace, job string) error {
 // BakeImage records the job and the image that it makes, and makes the image.
 func (o *owner) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error) {
 	job := jobObject(spec.Target.Namespace, spec.Job)
-	image := api.SandboxObject{Kind: api.ObjectImage, Name: spec.Result, Node: spec.Node}
-	if err := o.ledger.Own(ctx, o.simulation, job, image); err != nil {
+	objects := []api.SandboxObject{job}
+	if spec.Result != "" {
+		objects = append(objects, api.SandboxObject{Kind: api.ObjectImage, Name: spec.Result, Node: spec.Node})
+	}
+	if err := o.ledger.Own(ctx, o.simulation, objects...); err != nil {
 		return twin.Image{}, wrap(err, "record the image of a script")
 	}
 	baked, err := o.Baker.BakeImage(ctx, spec)
@@ -111,7 +114,7 @@ func (o *owner) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, 
 	case err == nil:
 		return baked, o.disown(ctx, job)
 	case api.IsCode(err, api.CodeConflict): // the script failed, and left nothing
-		return baked, cmp.Or(o.disown(ctx, job, image), err)
+		return baked, cmp.Or(o.disown(ctx, objects...), err)
 	}
 	return baked, err
 }

@@ -19,11 +19,14 @@ type proof struct {
 	kernel   string // that the patched machine must run; empty for any
 }
 
-// prove reads from a baked image whether the patch fixes what it says. Without scripts
-// there is no baked image, and the packages of the patch's own image are not read.
-func prove(r Request, baked twin.Image) proof {
+// prove reads from the patched image whether the patch fixes what it says. An image that
+// nobody has looked into proves nothing: a patch with a verify then has a doubt.
+func prove(r Request, task string, baked twin.Image) proof {
 	p := proof{proofs: baked.Proofs}
-	if baked.Path == "" {
+	if baked.Node == "" {
+		if task != "" && len(verifiesOf(r, task)) > 0 {
+			p.doubt = "verify can't run in the patched machine: its image is no plain path, or this server has no appliance (simulator.appliance)"
+		}
 		return p
 	}
 	p.packages = inventory.Changes(inventory.Names(r.Affects), baked.Before, baked.After)

@@ -76,3 +76,36 @@ func TestTry_ProvesTheFix(t *testing.T) {
 		})
 	}
 }
+
+func TestTry_LooksIntoTheImageOfThePatch(t *testing.T) {
+	verify := &api.Verify{Command: "openssl version"}
+	for name, c := range map[string]struct {
+		image   string
+		after   string
+		verify  *api.Verify
+		verdict api.SimulationVerdict
+		reason  string
+	}{
+		"it has the fix":      {image: "/images/store-1.1.qcow2", after: "3.0.16-1", verify: verify, verdict: api.SimulationPass},
+		"it has the fault":    {image: "/images/store-1.1.qcow2", after: "3.0.15-1", verdict: api.SimulationReject, reason: "openssl is 3.0.15-1 after the patch"},
+		"nobody can open it":  {image: "local/store.qcow2", verify: verify, verdict: api.SimulationUndecided, reason: "verify can't run in the patched machine"},
+		"nothing is asked of": {image: "local/store.qcow2", verdict: api.SimulationPass},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, o := newModel(), &oven{baked: twin.Image{After: map[string]string{"openssl": c.after}}}
+				s := simulator.New(simulator.Options{Sandbox: m, Baker: o, Transport: m})
+				r := request()
+				r.Affects = []api.Affected{{Ecosystem: "deb", Package: "openssl", Below: "3.0.16-1"}}
+				r.Apply = []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: c.image, Verify: c.verify}}
+				impact, apply, err := s.Try(t.Context(), r)
+				must.NoError(t, err)
+				must.EqOp(t, c.verdict, impact.Verdict, must.Sprint(impact.Reason))
+				must.StrContains(t, impact.Reason, c.reason)
+				must.Eq(t, r.Apply, apply)
+				must.EqOp(t, "", o.spec.Result, must.Sprint("nothing is kept"))
+				must.SliceEmpty(t, o.discarded)
+			})
+		})
+	}
+}

@@ -88,6 +88,8 @@ type Sandbox interface {
 
 // Baker runs scripts in copies of images.
 type Baker interface {
+	// Bakes reports whether there is an appliance to bake in.
+	Bakes() bool
 	// BakeNode is the ID of a node that can bake an image of the target: one of the
 	// pool, or one that runs the target when pool is empty.
 	BakeNode(ctx context.Context, target api.TargetRef, pool string) (string, error)
@@ -246,7 +248,7 @@ func (t *trial) run(ctx context.Context, bank *panel) (api.Impact, error) {
 	}); err != nil {
 		return api.Impact{}, err
 	}
-	proof := prove(asked, t.baked)
+	proof := prove(asked, t.task, t.baked)
 	if fault = cmp.Or(fault, proof.fault); fault != "" {
 		return proof.of(api.Impact{
 			Verdict: api.SimulationReject, Negative: true, Reason: fault, Reasons: []string{fault}, KPIs: []api.KPIEffect{}, Twins: []api.Twin{},

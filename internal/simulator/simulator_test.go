@@ -336,6 +336,8 @@ func (o *oven) BakeImage(_ context.Context, spec twin.BakeSpec) (twin.Image, err
 	return baked, o.err
 }
 
+func (o *oven) Bakes() bool { return true }
+
 func (o *oven) BakeNode(context.Context, api.TargetRef, string) (string, error) { return "n1", nil }
 
 func (o *oven) DiscardImage(ctx context.Context, _ api.TargetRef, _ string, baked twin.Image) error {

@@ -140,7 +140,8 @@ type BakeSpec struct {
 	// and after the patch.
 	Packages []string
 	// Result is the path of the image that is made. While it is being made, it may stand
-	// beside that path with the suffix PartSuffix.
+	// beside that path with the suffix PartSuffix. Empty keeps nothing: the image is only
+	// looked into.
 	Result string
 }
 

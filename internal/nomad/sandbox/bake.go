@@ -109,6 +109,9 @@ func (s *Sandbox) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job
 	return job, nil
 }
 
+// Bakes reports whether this server has an appliance.
+func (s *Sandbox) Bakes() bool { return s.options.Appliance != nil }
+
 // BakeNode is the ID of a node that runs the target, or of a ready one in a node pool. A
 // pool for simulations has the folder of images that the target's nodes have.
 func (s *Sandbox) BakeNode(ctx context.Context, ref api.TargetRef, pool string) (string, error) {

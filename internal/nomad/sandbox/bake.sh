@@ -2,7 +2,8 @@
 # beside the image. This is the part on the Nomad client.
 # It parses nothing of the image but the header of a qcow2. ENVIRONMENT:
 #
-#   OAKUM_IMAGE, OAKUM_RESULT          the image, and the path of the result
+#   OAKUM_IMAGE, OAKUM_RESULT          the image, and the path of the result; empty
+#                                      keeps nothing
 #   OAKUM_KERNEL, OAKUM_KERNEL_SHA256  the appliance's kernel, and
 #   OAKUM_INITRD, OAKUM_INITRD_SHA256  its initramfs
 #   OAKUM_MEMORY                       of the machine, MiB
@@ -205,12 +206,14 @@ check_appliance
 size=0
 folder=$(dirname "$(readlink -m "$OAKUM_IMAGE")")
 check_image "$(readlink -m "$OAKUM_IMAGE")"
-[ -w "$folder" ] || fail $refused "$folder can't be written to"
-room "$folder" $size
+if [ -n "$OAKUM_RESULT" ]; then
+	[ -w "$folder" ] || fail $refused "$folder can't be written to"
+	room "$folder" $size
+fi
 room "$OAKUM_WORK" $size
 make_patch
 base=$(format "$OAKUM_IMAGE")
 qemu-img create -q -f qcow2 -b "$OAKUM_IMAGE" -F "$base" "$OAKUM_WORK/image.qcow2" >&2 || fail $bad_image "image $OAKUM_IMAGE: QEMU can't read it"
 run_machine
 judge
-keep
+[ -z "$OAKUM_RESULT" ] || keep
