@@ -47,7 +47,8 @@ unit: ## tests that need nothing but Go
 e2e: root build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU, as root
 	$(GO) test -tags e2e -count=1 -p 1 -timeout 60m ./e2e/... ./examples/... ./internal/vault ./internal/nomad/sandbox
 
-aa: root build stack images ## AA=n patches of the real shop that change nothing, and a good one in the noise: none may be turned back
+aa: root build stack images ## AA=n simulations and patches of the real shop that change nothing, and a good one in the noise: none may be rejected or turned back
+	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestSimulateAlike$$' -aa=$(AA)
 	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestShop$$/^judge$$/^(patches_that_change_nothing|a_good_patch_in_the_noise)$$' -aa=$(AA) -noise
 
 fuzz: ## every fuzz target for FUZZTIME

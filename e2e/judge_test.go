@@ -23,7 +23,7 @@ import (
 
 // What takes long is asked for; make aa asks for ten patches, and the noise.
 var (
-	aa    = flag.Int("aa", 2, "how many patches that change nothing TestShop submits")
+	aa    = flag.Int("aa", 2, "how many patches that change nothing TestShop submits and TestSimulateAlike tries")
 	noise = flag.Bool("noise", false, "whether TestShop also promotes a good patch while load and neighbours are restless")
 )
 
