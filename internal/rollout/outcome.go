@@ -78,19 +78,20 @@ func (m *machine) simulated(res EffectResult) {
 		m.enter(api.RolloutRejected, "%s", res.Outcome)
 		return
 	}
-	if len(res.Apply) > 0 {
-		m.Apply = slices.Clone(res.Apply)
-	}
 	if res.Decision != nil {
 		m.Decision = *res.Decision
 	}
 	if res.Verdict != api.SimulationPass {
 		m.Undecided = &api.Undecided{At: m.now, Reason: res.Outcome, Follows: m.Decision.Inconclusive()}
 		if m.Undecided.Follows == api.InconclusiveHold {
+			// The scripts stay: only a bake proves the fix, so the next try needs one.
 			m.tryAgain(res.Outcome, "the simulation was inconclusive: %s; resume to try again", res.Outcome)
 			return
 		}
 		m.askForUndecided()
+	}
+	if len(res.Apply) > 0 {
+		m.Apply = slices.Clone(res.Apply)
 	}
 	if m.Status == api.RolloutPaused || m.Status == api.RolloutHolding {
 		m.Resume = api.RolloutPending

@@ -30,13 +30,30 @@ func undecidedAfter(t *testing.T, follows string, before ...Command) api.Rollout
 	return r
 }
 
+// TestStep_BakesAnewAfterAHold holds that what is tried again is the patch itself: an image
+// that was baked before says nothing of packages, kernel or commands that prove the fix.
+func TestStep_BakesAnewAfterAHold(t *testing.T) {
+	before := newRollout(map[string]string{"simulate": "yes"}, time.Time{}).Apply
+	r := undecidedAfter(t, api.InconclusiveHold)
+	must.Eq(t, before, r.Apply)
+	for _, ev := range []Event{Command{Action: "resume", By: api.Identity{Name: "ann"}}, Tick{}} {
+		next, err := Step(r, ev, r.Since.Add(time.Minute))
+		must.NoError(t, err)
+		r = next
+	}
+	must.EqOp(t, api.EffectSimulate, r.Effect.Kind)
+	must.Eq(t, before, r.Apply)
+}
+
 func TestStep_CallsOffWhatIsUndecided(t *testing.T) {
 	for follows, status := range map[string]api.RolloutStatus{
 		api.InconclusiveApprove: api.RolloutAwaitingApproval, api.InconclusiveHold: api.RolloutHolding, api.InconclusiveOneFirst: api.RolloutWaiting,
 	} {
 		r := undecidedAfter(t, follows)
 		must.EqOp(t, status, r.Status)
-		must.EqOp(t, "/images/baked.qcow2", r.Apply[0].Image, must.Sprint("what was baked is what is tried again, or patched with"))
+		if follows != api.InconclusiveHold {
+			must.EqOp(t, "/images/baked.qcow2", r.Apply[0].Image, must.Sprint("what was baked is what is patched with"))
+		}
 		r, err := Step(r, Command{Action: "abort", By: api.Identity{Name: "ann"}}, r.Since.Add(time.Minute))
 		must.NoError(t, err)
 		must.EqOp(t, api.RolloutCancelled, r.Status)
