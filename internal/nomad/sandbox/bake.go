@@ -80,20 +80,30 @@ func (s *Sandbox) bakeResult(ctx context.Context, spec twin.BakeSpec, namespace 
 	return end.image()
 }
 
-// DiscardImage removes a baked image that no instance will run.
+// DiscardImage removes a baked image that no instance will run, from the node that baked
+// it. The target's job may be gone by then.
 func (s *Sandbox) DiscardImage(ctx context.Context, target api.TargetRef, jobID string, baked twin.Image) error {
 	like, err := s.readJob(ctx, target)
+	if api.IsCode(err, api.CodeNotFound) {
+		like, err = &nomadapi.Job{Namespace: new(target.Namespace)}, nil
+	}
 	if err != nil {
 		return err
 	}
-	task := shellTask(`rm -f "$1" "$2"`, baked.Path, baked.Path+twin.PartSuffix)
-	job := onceJob(like, jobID, baked.Node, "", task)
+	job := discardJob(like, jobID, baked)
 	return s.runOnce(ctx, job, func(ctx context.Context, stub *nomadapi.AllocationListStub) error {
 		if stub.ClientStatus == nomadapi.AllocClientStatusComplete {
 			return nil
 		}
 		return api.Errorf(api.CodeUnavailable, "remove %s: %s", baked.Path, s.failed(ctx, *job.Namespace, stub))
 	})
+}
+
+// discardJob removes an image. The node may be one of a pool that the target knows nothing
+// of, so the job may run in any.
+func discardJob(like *nomadapi.Job, id string, baked twin.Image) *nomadapi.Job {
+	task := shellTask(`rm -f "$1" "$2"`, baked.Path, baked.Path+twin.PartSuffix)
+	return onceJob(like, id, baked.Node, nomadapi.NodePoolAll, task)
 }
 
 func (s *Sandbox) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job, error) {
