@@ -39,7 +39,7 @@ func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image
 		return twin.Image{}, err
 	}
 	accelerator, _ := vm.Config["accelerator"].(string)
-	job, err := bakeJob(like, spec, *s.options.Appliance, cmp.Or(accelerator, "tcg"))
+	job, err := bakeJob(like, spec, *s.options.Appliance, cmp.Or(accelerator, "tcg"), s.imageRoots(like, spec.Target.Group, vm))
 	if err != nil {
 		return twin.Image{}, err
 	}

@@ -4,6 +4,7 @@
 #
 #   OAKUM_IMAGE, OAKUM_RESULT          the image, and the path of the result; empty
 #                                      keeps nothing
+#   OAKUM_ROOTS                        folders that both must lie in, one a line
 #   OAKUM_KERNEL, OAKUM_KERNEL_SHA256  the appliance's kernel, and
 #   OAKUM_INITRD, OAKUM_INITRD_SHA256  its initramfs
 #   OAKUM_MEMORY                       of the machine, MiB
@@ -43,6 +44,19 @@ free() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
 
 # field prints bytes of a file in hexadecimal. Arguments: file, offset, bytes.
 field() { od -An -v -t x1 -j "$2" -N "$3" "$1" | tr -d ' \n'; }
+
+# check_place refuses a path that leads out of the folders that images may come from:
+# who writes a patch names any path, and this runs as root.
+check_place() {
+	real=$(readlink -m -- "$1")
+	while IFS= read -r root; do
+		[ -n "$root" ] || continue # nothing would be the folder of everything
+		case $real in "$(readlink -m -- "$root")"/*) return 0 ;; esac
+	done <<ROOTS
+$OAKUM_ROOTS
+ROOTS
+	fail $refused "image $1: it is outside of the folders that images may come from:" $OAKUM_ROOTS
+}
 
 # format prints qcow2 or raw. A name that says raw is believed.
 format() {
@@ -197,6 +211,8 @@ leave() {
 trap leave EXIT
 trap 'exit 1' INT TERM
 
+check_place "$OAKUM_IMAGE"
+[ -z "$OAKUM_RESULT" ] || check_place "$OAKUM_RESULT"
 for program in qemu-system-x86_64 qemu-img mke2fs base64 tar od; do
 	command -v $program >/dev/null || fail $no_machine "this node has no $program"
 done

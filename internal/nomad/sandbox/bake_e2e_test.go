@@ -55,7 +55,7 @@ func (o *oven) bake(t *testing.T, image string, steps ...twin.Step) (twin.Image,
 		Image: filepath.Join(o.dir, image), Result: filepath.Join(o.dir, "result.qcow2"),
 	}
 	must.NoError(t, os.RemoveAll(spec.Result)) // of the bake before
-	job, err := bakeJob(production(), spec, o.appliance, "tcg")
+	job, err := bakeJob(production(), spec, o.appliance, "tcg", []string{o.dir})
 	must.NoError(t, err)
 	alloc := t.TempDir()
 	replace := strings.NewReplacer("${NOMAD_TASK_DIR}", alloc+"/local", "${NOMAD_ALLOC_DIR}", alloc+"/alloc")

@@ -66,7 +66,7 @@ func patchFiles(t *testing.T, job *nomadapi.Job) map[string]string {
 
 func TestBakeJob_SendsThePatchAsItIs(t *testing.T) {
 	spec := bakeSpec()
-	job, err := bakeJob(production(), spec, testAppliance(), "tcg")
+	job, err := bakeJob(production(), spec, testAppliance(), "tcg", []string{"/images"})
 	must.NoError(t, err)
 	must.Eq(t, map[string]string{
 		"0/": "", "0/payload/": "", "0/verify/": "", "0/script": spec.Steps[0].Script,
@@ -79,7 +79,7 @@ func TestBakeJob_SendsThePatchAsItIs(t *testing.T) {
 }
 
 func TestBakeJob_FetchesByChecksumOnly(t *testing.T) {
-	job, err := bakeJob(production(), bakeSpec(), testAppliance(), "kvm")
+	job, err := bakeJob(production(), bakeSpec(), testAppliance(), "kvm", []string{"/images"})
 	must.NoError(t, err)
 	task := job.TaskGroups[0].Tasks[0]
 	must.Len(t, 2, task.Artifacts)
@@ -101,7 +101,7 @@ func TestBakeJob_FetchesByChecksumOnly(t *testing.T) {
 func TestBakeJob_RunsInAPoolOfItsOwn(t *testing.T) {
 	spec := bakeSpec()
 	spec.Pool = "sandbox"
-	job, err := bakeJob(production(), spec, testAppliance(), "tcg")
+	job, err := bakeJob(production(), spec, testAppliance(), "tcg", []string{"/images"})
 	must.NoError(t, err)
 	must.EqOp(t, "sandbox", *job.NodePool)
 	must.Eq(t, []string{"*"}, job.Datacenters)
@@ -129,7 +129,7 @@ func TestBakeJob_RefusesBadInput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := bakeSpec()
 			c.change(&spec)
-			_, err := bakeJob(production(), spec, testAppliance(), "tcg")
+			_, err := bakeJob(production(), spec, testAppliance(), "tcg", []string{"/images"})
 			must.ErrorContains(t, err, c.want)
 			must.True(t, api.IsCode(err, api.CodeInvalid))
 		})

@@ -45,8 +45,9 @@ const (
 	delimiter = "[[[oakum"
 )
 
-// bakeJob is the job that runs a patch in the appliance.
-func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, accelerator string) (*nomadapi.Job, error) {
+// bakeJob is the job that runs a patch in the appliance. The image must come from one of
+// the roots, which are folders of the node.
+func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, accelerator string, roots []string) (*nomadapi.Job, error) {
 	patch, err := patchArchive(spec)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, acce
 		template("local/patch.tar.b64", text),
 	}
 	task.Env = map[string]string{
-		"OAKUM_IMAGE": spec.Image, "OAKUM_RESULT": spec.Result,
+		"OAKUM_IMAGE": spec.Image, "OAKUM_RESULT": spec.Result, "OAKUM_ROOTS": strings.Join(roots, "\n"),
 		"OAKUM_MEMORY": strconv.Itoa(a.Memory), "OAKUM_TIMEOUT": strconv.Itoa(int(a.Within / time.Second)), "OAKUM_ACCELERATOR": accelerator,
 		"OAKUM_PATCH": "${NOMAD_TASK_DIR}/patch", "OAKUM_PATCH_SHA256": hex.EncodeToString(sum[:]),
 		"OAKUM_WORK": "${NOMAD_TASK_DIR}/work", "OAKUM_REPORT": "${NOMAD_ALLOC_DIR}/data/oakum-bake.report",

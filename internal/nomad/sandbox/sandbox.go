@@ -81,15 +81,19 @@ func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 // machineJob is twinJob with the folders that the target's images may come from: those
 // of the agent's configuration, else the one of the target's image, before any patch.
 func (s *Sandbox) machineJob(former, next *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, error) {
-	if len(s.options.ImageRoots) > 0 {
-		return twinJob(next, spec, s.options.ImageRoots)
-	}
-	group := former.LookupTaskGroup(spec.Target.Group)
-	vm, err := twinTask(group, spec.Task)
+	vm, err := twinTask(former.LookupTaskGroup(spec.Target.Group), spec.Task)
 	if err != nil {
 		return nil, twin.Machine{}, err
 	}
-	return twinJob(next, spec, defaultRoots(variablesOf(former, group, vm).writeOut(nomad.Image(vm))))
+	return twinJob(next, spec, s.imageRoots(former, spec.Target.Group, vm))
+}
+
+// imageRoots are the folders that the images of a task may come from.
+func (s *Sandbox) imageRoots(former *nomadapi.Job, group string, vm *nomadapi.Task) []string {
+	if len(s.options.ImageRoots) > 0 {
+		return s.options.ImageRoots
+	}
+	return defaultRoots(variablesOf(former, former.LookupTaskGroup(group), vm).writeOut(nomad.Image(vm)))
 }
 
 // StopTwin removes a twin's job and waits until its machine has ended. It is no
