@@ -20,6 +20,9 @@ With -html, one self-contained page with plots is printed, for a ticket or an
 archive.`).remote().reads().prints()
 	page := c.flags.Bool("html", false, "Print an HTML page.")
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		if *page && c.out.machine() {
+			return usage("-html, -json and -t: give one of them")
+		}
 		r, err := findRollout(ctx, cl, args[0], c.query())
 		if err != nil {
 			return err

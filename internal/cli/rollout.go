@@ -90,29 +90,39 @@ func outcome(r api.Rollout) error {
 
 // findRollout reads a rollout by its ID or by the beginning of it.
 func findRollout(ctx context.Context, cl *client.Client, id string, q client.Query) (api.Rollout, error) {
-	r, _, err := cl.Rollout(ctx, id, q)
+	return find(ctx, id, "rollouts", cl.Rollout, cl.Rollouts, func(r api.Rollout) string { return r.ID }, q)
+}
+
+// find reads one of many by its ID or by the beginning of it.
+func find[T any](
+	ctx context.Context, id, what string,
+	read func(context.Context, string, client.Query) (T, client.Meta, error),
+	list func(context.Context, client.Query) ([]T, client.Meta, error),
+	idOf func(T) string, q client.Query,
+) (T, error) {
+	one, _, err := read(ctx, id, q)
 	if !api.IsCode(err, api.CodeNotFound) {
-		return r, err
+		return one, err
 	}
-	all, _, listErr := cl.Rollouts(ctx, q)
+	all, _, listErr := list(ctx, q)
 	if listErr != nil {
-		return r, listErr
+		return one, listErr
 	}
 	var found []string
 	for _, candidate := range all {
-		if strings.HasPrefix(strings.ToLower(candidate.ID), strings.ToLower(id)) {
-			found = append(found, candidate.ID)
-			r = candidate
+		if strings.HasPrefix(strings.ToLower(idOf(candidate)), strings.ToLower(id)) {
+			found = append(found, idOf(candidate))
+			one = candidate
 		}
 	}
 	switch len(found) {
 	case 0:
-		return r, err
+		return one, err
 	case 1:
-		return r, nil
+		return one, nil
 	}
-	return r, &api.Error{
-		Code: api.CodeInvalid, Message: fmt.Sprintf("%q is the beginning of %d rollouts", id, len(found)), Details: found,
+	return one, &api.Error{
+		Code: api.CodeInvalid, Message: fmt.Sprintf("%q is the beginning of %d %s", id, len(found), what), Details: found,
 	}
 }
 

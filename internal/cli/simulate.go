@@ -20,7 +20,7 @@ The target itself is not touched, and no rollout is started.
 The command tells each phase as it comes and waits for the end; the simulation
 goes on without it, and "oakum simulation cancel" ends it. The exit code is 2
 unless the patch passed: when it was rejected, or when the simulation could not
-decide.
+decide; and 1 when it failed or was cancelled, which says nothing about the patch.
 
     $ oakum simulate -target=prod/billing/vm openssl.hcl`).remote().prints()
 	target := c.flags.String("target", "",
@@ -136,6 +136,11 @@ func simulationAnswer(s api.Simulation) error {
 	return nil
 }
 
+// findSimulation reads a simulation by its ID or by the beginning of it.
+func findSimulation(ctx context.Context, cl *client.Client, id string, q client.Query) (api.Simulation, error) {
+	return find(ctx, id, "simulations", cl.Simulation, cl.Simulations, func(s api.Simulation) string { return s.ID }, q)
+}
+
 func simulationList(e *env) *command {
 	c := newCommand("simulation list", none(), "List the sandbox runs", `Lists all simulations, oldest first.`).
 		remote().reads().prints()
@@ -150,9 +155,10 @@ func simulationList(e *env) *command {
 func simulationRead(e *env) *command {
 	c := newCommand("simulation read", one("ID"), "Show what a simulation measured", `
 Shows one simulation with the KPIs of both twins. The exit code is 2 when the
-patch was rejected, or when the simulation could not decide.`).remote().reads().prints()
+patch was rejected, or when the simulation could not decide, and 1 when it failed or
+was cancelled. ID may be the beginning of an ID.`).remote().reads().prints()
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
-		s, _, err := cl.Simulation(ctx, args[0], c.query())
+		s, err := findSimulation(ctx, cl, args[0], c.query())
 		if err != nil {
 			return err
 		}
@@ -164,9 +170,14 @@ patch was rejected, or when the simulation could not decide.`).remote().reads().
 func simulationCancel(e *env) *command {
 	c := newCommand("simulation cancel", one("ID"), "End a simulation that runs", `
 Ends a simulation that a person asked for, and removes the machines and images that it
-has made. That of a rollout ends with its rollout: see "oakum rollout abort".`).remote().prints()
+has made. That of a rollout ends with its rollout: see "oakum rollout abort".
+ID may be the beginning of an ID.`).remote().prints()
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
-		s, err := cl.CancelSimulation(ctx, args[0])
+		found, err := findSimulation(ctx, cl, args[0], client.Query{})
+		if err != nil {
+			return err
+		}
+		s, err := cl.CancelSimulation(ctx, found.ID)
 		if err != nil {
 			return err
 		}

@@ -14,7 +14,8 @@ func simulationReport(e *env) *command {
 	c := newCommand("simulation report", one("ID"), "Report all that a simulation found out", `
 Reports the verdict with its reasons, the KPIs of both arms with the evidence, what
 the run could have seen, the proof of the fix, and the machines. The exit code is 2
-when the patch was rejected, or when the simulation could not decide.
+when the patch was rejected, or when the simulation could not decide, and 1 when it
+failed or was cancelled. ID may be the beginning of an ID.
 
 With -html, one self-contained page with plots of both arms is printed, for a ticket
 or an archive:
@@ -22,7 +23,10 @@ or an archive:
     $ oakum simulation report -html 01JD3M > simulation.html`).remote().reads().prints()
 	page := c.flags.Bool("html", false, "Print an HTML page.")
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
-		s, _, err := cl.Simulation(ctx, args[0], c.query())
+		if *page && c.out.machine() {
+			return usage("-html, -json and -t: give one of them")
+		}
+		s, err := findSimulation(ctx, cl, args[0], c.query())
 		if err != nil {
 			return err
 		}

@@ -56,7 +56,8 @@ figure{display:inline-block;margin:0 1rem 1rem 0}
 {{- template "head" .Title}}
 {{- with .Simulation}}
 <h1>{{.Patch}} on {{.Target}}</h1>
-<p>Simulation {{.ID}}, <b class="{{.Status}}">{{.Status}}</b>{{if .Rollout}}, of rollout {{.Rollout}}{{end}}{{if .By}}, asked for by {{.By}}{{end}}{{if .Reason}}: {{.Reason}}{{end}}</p>
+<p>Simulation {{.ID}}, <b class="{{.Status}}">{{.Status}}</b>{{if .Rollout}}, of rollout {{.Rollout}}{{end}}{{if .By}}, asked for by {{.By}}{{end}}{{if and .Reason (ne .Reason (printf "asked for by %s" .By))}}: {{.Reason}}{{end}}</p>
+{{if .Progress}}<p>{{progress .Progress}}</p>{{end}}
 <p><small>{{stamp .Started}}{{if not .Ended.IsZero}} to {{stamp .Ended}}{{end}}</small></p>
 {{- end}}
 {{- with .Simulation.Impact}}
@@ -81,7 +82,7 @@ figure{display:inline-block;margin:0 1rem 1rem 0}
 {{- if .Twins}}<h2>Twins</h2>
 <table><tr><th>Role</th><th>Pair</th><th>Image</th><th>SHA-256</th><th>Healthy after</th></tr>{{range .Twins}}<tr><td>{{.Role}}</td><td>{{if .Pair}}{{.Pair}}{{end}}</td><td>{{.Image}}</td><td>{{short .ImageDigest}}</td><td>{{.HealthyAfter}}</td></tr>{{end}}</table>
 {{range .Twins}}{{if .Console}}<details><summary>Console of the {{.Role}}{{if .Pair}}, pair {{.Pair}}{{end}}</summary><pre>{{.Console}}</pre></details>{{end}}{{end}}{{end}}
-{{- else}}<p>Nothing was measured.</p>
+{{- else}}<p>{{unmeasured $.Simulation}}</p>
 {{- end}}
 </body></html>
 `

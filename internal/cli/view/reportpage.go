@@ -79,8 +79,9 @@ func SimulationPage(w io.Writer, s api.Simulation, judge api.JudgeSpec) error {
 // page executes a page's template with the parts that pages share.
 func page(w io.Writer, text string, data any) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
-		"plot":   plot,
-		"curves": curves,
+		"plot":     plot,
+		"curves":   curves,
+		"progress": SimulationProgress, "unmeasured": unmeasured,
 		"stamp":  Stamp,
 		"amount": Amount,
 		"short":  Short,

@@ -108,12 +108,20 @@ func SimulationProgress(p *api.SimulationProgress) string {
 	return text
 }
 
+// unmeasured is what stands in place of the figures of a simulation.
+func unmeasured(s api.Simulation) string {
+	if s.Status == api.SimulationRunning {
+		return "It still runs; what it measures is told when it ends."
+	}
+	return "Nothing was measured."
+}
+
 // SimulationReport shows all that a simulation found out.
 func SimulationReport(w io.Writer, s api.Simulation, judge api.JudgeSpec) {
 	Simulation(w, s)
 	i := s.Impact
 	if i == nil {
-		fmt.Fprintln(w, "\nNothing was measured.")
+		fmt.Fprintf(w, "\n%s\n", unmeasured(s))
 		return
 	}
 	if len(i.Reasons) > 1 {
