@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -85,6 +87,12 @@ func (e *env) record(ctx context.Context, f *recordFlags, args []string) error {
 		f.options.Source, f.options.AnyHost = "proxy", true
 		read = func(t *workload.Tally) error { return e.forward(ctx, t, f.listen, f.to) }
 	}
+	if f.out != "" {
+		// A recording takes hours, and one that can't be written is lost.
+		if err := writable(filepath.Dir(f.out)); err != nil {
+			return err
+		}
+	}
 	tally, err := workload.NewTally(f.options)
 	if err != nil {
 		return err
@@ -108,6 +116,15 @@ func (e *env) record(ctx context.Context, f *recordFlags, args []string) error {
 	return nil
 }
 
+// writable refuses a folder in which no file can be made.
+func writable(folder string) error {
+	f, err := os.CreateTemp(folder, ".oakum-*")
+	if err != nil {
+		return api.Errorf(api.CodeInvalid, "-out: create a file in %s: %s", folder, cause(errors.Unwrap(err)))
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // readRecording reads an access log or a HAR file.
 func (e *env) readRecording(ctx context.Context, t *workload.Tally, args []string) error {
 	name, from := "standard input", e.Stdin
@@ -120,8 +137,13 @@ func (e *env) readRecording(ctx context.Context, t *workload.Tally, args []strin
 		name, from = args[0], file
 	}
 	buffered := bufio.NewReader(from)
-	begin, _ := buffered.Peek(peekMax) // what can't be read is found by who reads on
-	if !workload.IsHAR(begin) {
+	begin, err := buffered.Peek(peekMax)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
+	case bytes.HasPrefix(begin, []byte("\x1f\x8b")):
+		return api.Errorf(api.CodeInvalid, "%s: it is compressed: zcat FILE | oakum workload record", name)
+	case !workload.IsHAR(begin):
 		return e.readLog(ctx, t, name, buffered)
 	}
 	data, err := io.ReadAll(io.LimitReader(buffered, harMax+1))
@@ -213,7 +235,12 @@ their mix, and which of them may change what a target stores. Nothing is contact
 		}
 		w, err := workload.Parse(args[0], []byte(text))
 		if err != nil {
-			return err
+			wrong := api.AsError(err)
+			begin, _, _ := strings.Cut(text, "\n")
+			if _, err := workload.ParseLogLine(begin); err == nil {
+				wrong.Details = append(wrong.Details, "it looks like an access log: oakum workload record makes a workload of it")
+			}
+			return wrong
 		}
 		s := workload.Summarise(w, []byte(text))
 		return e.show(c.out, s, func(to io.Writer) { view.Workload(to, s) })

@@ -52,7 +52,7 @@ func IsHAR(begin []byte) bool {
 
 // parseHAR reads a HAR file as a workload, by the same rules as a recording.
 func parseHAR(name string, data []byte) (Workload, error) {
-	t, err := NewTally(TallyOptions{Source: "HAR"})
+	t, err := NewTally(TallyOptions{})
 	if err != nil {
 		return Workload{}, err
 	}
@@ -72,6 +72,7 @@ func parseHAR(name string, data []byte) (Workload, error) {
 // AddHAR adds the requests of a HAR file. An error begins with name and the path in
 // the JSON.
 func (t *Tally) AddHAR(name string, data []byte) error {
+	t.options.Source = "HAR"
 	var file struct {
 		Log struct {
 			Entries []json.RawMessage `json:"entries"`

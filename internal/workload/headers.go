@@ -38,7 +38,7 @@ func secret(name string) bool {
 			return true
 		}
 	}
-	return slices.Contains([]string{"key", "pin", "pwd", "sid", "sig"}, name)
+	return slices.Contains([]string{"key", "otp", "pass", "pin", "pwd", "sid", "sig"}, name)
 }
 
 // checkHeaders takes headers as a person may write them, by their canonical names.

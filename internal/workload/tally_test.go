@@ -72,7 +72,7 @@ func TestParseLogLine_RefusesWhatIsNone(t *testing.T) {
 
 func TestTally_KeepsNoCredentials(t *testing.T) {
 	o := workload.Observation{
-		Method: "POST", Target: "https://user:s3cr3t@shop.example/login?access_token=s3cr3t&q=1&sig=s3cr3t", Status: 200,
+		Method: "POST", Target: "https://user:s3cr3t@shop.example/login?access_token=s3cr3t&q=1&sig=s3cr3t&otp=s3cr3t&pass=s3cr3t", Status: 200,
 		Headers: map[string][]string{
 			"authorization": {"Bearer s3cr3t"}, "Cookie": {"a=s3cr3t"}, "X-Acme": {"s3cr3t"}, "x-api-key": {"s3cr3t"}, "content-type": {"application/json; charset=utf-8"},
 			"Connection": {"keep-alive"}, "accept": {"text/html", "text/plain"}, "Proxy-Authorization": {"s3cr3t"},
@@ -85,7 +85,7 @@ func TestTally_KeepsNoCredentials(t *testing.T) {
 	must.NoError(t, err)
 	must.StrNotContains(t, string(w.Encode()), "s3cr3t")
 	must.Eq(t, workload.Request{
-		Kind: workload.HTTP, Method: "POST", Path: "/login?access_token=redacted&q=1&sig=redacted", Expect: 200, Weight: 1,
+		Kind: workload.HTTP, Method: "POST", Path: "/login?access_token=redacted&q=1&sig=redacted&otp=redacted&pass=redacted", Expect: 200, Weight: 1,
 		Headers: map[string]string{"Accept": "text/html, text/plain", "Content-Type": "application/json; charset=utf-8", "Host": "shop.example"},
 		Body:    []byte(`{"nested":[{"n":1.50,"refresh_token":"redacted"}],"password":"redacted","user":"a"}`),
 	}, w.Requests[0])
