@@ -16,11 +16,13 @@ type applianceBlock struct {
 	Initrd  *applianceFile `hcl:"initrd,block"`
 	Memory  *hcl.Attribute `hcl:"memory,optional"`
 	Timeout *hcl.Attribute `hcl:"timeout,optional"`
+	Range   hcl.Range      `hcl:",def_range"`
 }
 
 type applianceFile struct {
 	Source   *hcl.Attribute `hcl:"source,optional"`
 	Checksum *hcl.Attribute `hcl:"checksum,optional"`
+	Range    hcl.Range      `hcl:",def_range"`
 }
 
 // appliance reads the machine in which scripts run.
@@ -29,16 +31,24 @@ func (l *loader) appliance(b *applianceBlock) {
 	if s.Appliance == nil {
 		s.Appliance = &appliance.Appliance{Memory: appliance.DefaultMemory, Within: appliance.DefaultTimeout}
 	}
-	file := func(to *appliance.File) func(*applianceFile) {
-		return func(b *applianceFile) {
-			l.str(b.Source, &to.Source)
-			l.str(b.Checksum, &to.Checksum)
+	for _, name := range []string{"kernel", "initrd"} { // what is missing is missing in the block
+		if _, ok := l.ranges[l.path(name)]; !ok {
+			l.ranges[l.path(name)] = b.Range
 		}
 	}
-	block(l, "kernel", b.Kernel, file(&s.Appliance.Kernel))
-	block(l, "initrd", b.Initrd, file(&s.Appliance.Initrd))
+	block(l, "kernel", b.Kernel, l.nodeFile(&s.Appliance.Kernel))
+	block(l, "initrd", b.Initrd, l.nodeFile(&s.Appliance.Initrd))
 	l.megabytes(b.Memory, &s.Appliance.Memory)
 	l.duration(b.Timeout, &s.Appliance.Within)
+}
+
+// nodeFile reads where the nodes find a file, and its checksum.
+func (l *loader) nodeFile(to *appliance.File) func(*applianceFile) {
+	return func(b *applianceFile) {
+		l.begins(b.Range)
+		l.str(b.Source, &to.Source)
+		l.str(b.Checksum, &to.Checksum)
+	}
 }
 
 // megabytes reads an amount of memory, of 2^20 bytes.

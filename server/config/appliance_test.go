@@ -52,8 +52,8 @@ func TestLoad_RefusesAnAppliance(t *testing.T) {
 	}
 	good := file("/a", "sha256:"+strings.Repeat("ab", 32))
 	for text, want := range map[string]string{
-		"kernel " + good: "simulator.appliance.initrd: want a source: a URL, or an absolute path on the clients",
-		"initrd " + good + "kernel " + file("vmlinuz", "sha256:"+strings.Repeat("ab", 32)):         `source "vmlinuz" is neither a URL nor an absolute path`,
+		"kernel " + good: "oakum.hcl:2,1: simulator.appliance.initrd: want a source: a URL, or an absolute path on the clients",
+		"initrd " + good + "kernel " + file("vmlinuz", "sha256:"+strings.Repeat("ab", 32)):         `oakum.hcl:7,1: simulator.appliance.kernel: source "vmlinuz" is neither a URL nor an absolute path`,
 		"initrd " + good + "kernel " + file("ftp://a/vmlinuz", "sha256:"+strings.Repeat("ab", 32)): "Nomad fetches http and https here",
 		"initrd " + good + "kernel " + file("/a", "md5:"+strings.Repeat("ab", 16)):                 `is not "sha256:" and 64 lower-case hexadecimal digits`,
 		"initrd " + good + "kernel " + file("/a", ""):                                              `checksum "" is not`,

@@ -205,7 +205,10 @@ func (l *loader) checkPaces() {
 	if have := l.cfg.Profiler.Retention; have < shortestRetention {
 		l.problem("profiler.retention", "want at least %s, have %s", shortestRetention, have)
 	}
-	if s.PairsPerNode < 1 || s.Pairs < s.PairsPerNode {
+	switch {
+	case s.Pairs < 1:
+		l.problem("simulator.pairs", "want at least 1, have %d", s.Pairs)
+	case s.PairsPerNode < 1 || s.Pairs < s.PairsPerNode:
 		l.problem("simulator.pairs_per_node", "want at least 1, and at most the %d of simulator.pairs, have %d", s.Pairs, s.PairsPerNode)
 	}
 	if s.Rate <= 0 {

@@ -256,9 +256,10 @@ func TestErrors(t *testing.T) {
 		{"retention", strings.ReplaceAll(full, "720h", "5m"), []string{"profiler.retention: want at least 1h0m0s, have 5m0s"}},
 		{"interval", strings.ReplaceAll(full, "500ms", "5ms"), []string{"intervals.orchestrator: want at least 100ms, have 5ms"}},
 		{"unknown KPI without kind", strings.NewReplacer(`kpi "error_rate"`, `kpi "queue"`, `kind  = "count"`, "").Replace(full), []string{"prometheus.kpi.queue.kind: want count, latency or gauge"}},
+		{"no pairs", strings.ReplaceAll(full, "= 6", "= 0"), []string{"a.hcl:56,20: simulator.pairs: want at least 1, have 0"}},
 		{"image roots", strings.ReplaceAll(full, "= 7.5", "= 7.5\nimage_roots = [\"/srv/images\", \"images\", \"/usr/..\"]"), []string{
-			`simulator.image_roots[1]: want the absolute path of a folder, such as /srv/images, have "images"`,
-			`simulator.image_roots[2]: want the absolute path of a folder, such as /srv/images, have "/usr/.."`,
+			`: simulator.image_roots[1]: want the absolute path of a folder, such as /srv/images, have "images"`,
+			`: simulator.image_roots[2]: want the absolute path of a folder, such as /srv/images, have "/usr/.."`,
 		}},
 		{"nobody to join", strings.ReplaceAll(full, `["10.0.0.1", "10.0.0.2:4741", "10.0.0.3"]`, "[]"), []string{"server.retry_join: want the addresses of the 3 servers that bootstrap the cluster"}},
 	} {

@@ -58,11 +58,12 @@ func (l *loader) error() *api.Error {
 	return &api.Error{Code: api.CodeInvalid, Message: "the agent's configuration is not valid", Details: l.problems}
 }
 
-// problem notes a fault of a field. It adds the position where the field was set, if
-// the field was set.
+// problem notes a fault of a field, or of one member of a list (roots[1]). It adds the
+// position where the field was set, if the field was set.
 func (l *loader) problem(path, format string, args ...any) {
 	text := path + ": " + fmt.Sprintf(format, args...)
-	if r, ok := l.ranges[path]; ok {
+	field, _, _ := strings.Cut(path, "[")
+	if r, ok := l.ranges[field]; ok {
 		text = position(r) + ": " + text
 	}
 	l.problems = append(l.problems, text)
@@ -130,6 +131,11 @@ func (l *loader) within(name string, fn func()) {
 // path is the full name of a field of the block in hand.
 func (l *loader) path(name string) string {
 	return strings.Join(append(slices.Clone(l.sections), name), ".")
+}
+
+// begins notes where the block in hand begins: what it lacks has no place of its own.
+func (l *loader) begins(at hcl.Range) {
+	l.ranges[strings.Join(l.sections, ".")] = at
 }
 
 // value evaluates an attribute as a type; false when absent or wrong.

@@ -11,8 +11,7 @@ func (l *loader) load(b *applianceFile) {
 	if s.Load == nil {
 		s.Load = &appliance.File{}
 	}
-	l.str(b.Source, &s.Load.Source)
-	l.str(b.Checksum, &s.Load.Checksum)
+	l.nodeFile(s.Load)(b)
 }
 
 // checkNamespaces checks what twins of containers and programs need.
@@ -24,6 +23,10 @@ func (l *loader) checkNamespaces() {
 		}
 	}
 	if (s.Network == "") != (s.Load == nil) {
-		l.problem("simulator.network", "want both network and load, or neither: a twin that is no virtual machine is cut off by the one and asked by the other")
+		path := "simulator.network"
+		if s.Load != nil {
+			path = "simulator.load"
+		}
+		l.problem(path, "want both network and load, or neither: a twin that is no virtual machine is cut off by the one and asked by the other")
 	}
 }

@@ -18,9 +18,9 @@ func TestLoad_ReadsWhatTwinsInNamespacesNeed(t *testing.T) {
 	must.Eq(t, &appliance.File{Source: "/usr/local/bin/oakum", Checksum: sum}, c.Simulator.Load)
 
 	for text, want := range map[string]string{
-		load:                          "simulator.network: want both network and load, or neither",
+		load:                          ": simulator.load: want both network and load, or neither",
 		"network = \"oakum-sandbox\"": "simulator.network: want both network and load, or neither",
-		"network = \"n\"\nload {\nsource = \"oakum\"\n}": `simulator.load: source "oakum" is neither a URL nor an absolute path`,
+		"network = \"n\"\nload {\nsource = \"oakum\"\n}": `: simulator.load: source "oakum" is neither a URL nor an absolute path`,
 	} {
 		_, err := withAppliance(t, text)
 		must.ErrorContains(t, err, want)
