@@ -88,7 +88,11 @@ func (a *API) rollout(c *call) (any, error) {
 }
 
 func (a *API) simulations(c *call) (any, error) {
-	return list(c, a.opt.Store.Simulations(), func(s api.Simulation) string { return s.ID })
+	all := a.opt.Store.Simulations()
+	for i := range all {
+		all[i] = withoutConsoles(c, all[i])
+	}
+	return list(c, all, func(s api.Simulation) string { return s.ID })
 }
 
 func (a *API) simulation(c *call) (any, error) {
@@ -97,7 +101,22 @@ func (a *API) simulation(c *call) (any, error) {
 	if !ok {
 		return nil, notFound("simulation", id)
 	}
-	return simulation, nil
+	return withoutConsoles(c, simulation), nil
+}
+
+// withoutConsoles leaves out what machines wrote, for a caller who may not read it; see
+// console.
+func withoutConsoles(c *call, s api.Simulation) api.Simulation {
+	if s.Impact == nil || c.by.Can(api.CapSimulate) {
+		return s
+	}
+	impact := *s.Impact
+	impact.Twins = slices.Clone(impact.Twins)
+	for i := range impact.Twins {
+		impact.Twins[i].Console = ""
+	}
+	s.Impact = &impact
+	return s
 }
 
 // console is what a machine of a simulation wrote. It may hold what the application

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -44,6 +45,10 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 		return api.Simulation{}, api.Errorf(api.CodeUnavailable,
 			"the cluster is at level %d, and a simulation is recorded from level %d on: upgrade every server first", level, state.Level5)
 	}
+	if n := s.asked(); n >= askedMost {
+		return api.Simulation{}, api.Errorf(api.CodeUnavailable,
+			"%d simulations that people asked for have not ended, and no more are kept: wait, or cancel some (oakum simulation cancel)", n)
+	}
 	sim := api.Simulation{
 		ID: s.opt.NewID(), Patch: patch.Name, Target: target, Status: api.SimulationRunning, Started: s.now(),
 		Reason: "asked for by " + by.Name, By: by.Name, Severity: patch.Severity, Affects: patch.Affects, Apply: patch.Apply, Decision: &decision,
@@ -52,6 +57,31 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 		return api.Simulation{}, err
 	}
 	return sim, nil
+}
+
+// askedMost bounds the simulations of people that have not ended. Every server keeps each
+// of them in its memory with the scripts of its patch.
+const askedMost = 64
+
+// asked counts the simulations of people that have not ended.
+func (s *Service) asked() int {
+	n := 0
+	for _, sim := range s.store.OpenSimulations() {
+		if sim.Status == api.SimulationRunning && sim.Rollout == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// ended returns a simulation without the scripts that only carrying it out needs:
+// thousands that have ended are kept.
+func ended(sim api.Simulation) api.Simulation {
+	sim.Apply = slices.Clone(sim.Apply)
+	for i := range sim.Apply {
+		sim.Apply[i].Script = ""
+	}
+	return sim
 }
 
 func notLeading() error { return api.Errorf(api.CodeNoLeader, "this server does not lead") }
@@ -70,7 +100,7 @@ func (s *Service) CancelSimulation(ctx context.Context, id string, by api.Identi
 			"simulation %s is a step of rollout %s and ends with it: oakum rollout abort %s", id, sim.Rollout, sim.Rollout)
 	}
 	sim.Status, sim.CancelledBy, sim.Reason, sim.Ended = api.SimulationCancelled, by.Name, "cancelled by "+by.Name, s.now()
-	if err := s.recordSimulation(ctx, sim, by.Name); err != nil {
+	if err := s.recordSimulation(ctx, ended(sim), by.Name); err != nil {
 		return api.Simulation{}, err
 	}
 	sim, _ = s.store.Simulation(id)
@@ -153,7 +183,7 @@ func (s *Service) whileRunning(ctx context.Context, id string) (context.Context,
 // end records how a simulation ended.
 func (s *Service) end(ctx context.Context, sim api.Simulation, impact api.Impact, err error) {
 	sim.End(s.now(), impact, err)
-	if err := s.recordSimulation(ctx, sim, s.opt.Server); err != nil {
+	if err := s.recordSimulation(ctx, ended(sim), s.opt.Server); err != nil {
 		s.log.Warn("record a simulation", "simulation_id", sim.ID, "error", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -130,6 +131,71 @@ func TestSimulate_Refuses(t *testing.T) {
 			must.SliceEmpty(t, f.state.Simulations())
 		})
 	}
+}
+
+// TestSimulate_KeepsNoScripts: thousands of simulations that have ended are kept, and a
+// script may have megabytes.
+func TestSimulate_KeepsNoScripts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, target("web"))
+		file := patch(`"web"`)
+		file.Text = strings.Replace(file.Text, `apply "job" {
+    task = "server"
+    env  = { VERSION = "2" }`, `apply "script" {
+    task   = "server"
+    script = "true"`, 1)
+		var tried []string
+		finish := make(chan struct{})
+		end := f.lead(t, &sandbox{try: func(ctx context.Context, _ string, r api.Rollout, _ api.Target) (api.Impact, error) {
+			tried = append(tried, r.Apply[0].Script)
+			select {
+			case <-finish:
+			case <-ctx.Done():
+			}
+			return api.Impact{}, context.Cause(ctx)
+		}})
+		defer end()
+		for range 2 {
+			sim, err := f.Simulate(t.Context(), file, target("web").TargetRef, ada())
+			must.NoError(t, err)
+			synctest.Wait()
+			must.EqOp(t, "true", f.simulation(t, sim.ID).Apply[0].Script, must.Sprint("the next leader goes on with it"))
+			if len(tried) == 1 {
+				_, err = f.CancelSimulation(t.Context(), sim.ID, ada())
+				must.NoError(t, err)
+			} else {
+				close(finish)
+			}
+			synctest.Wait()
+			done := f.simulation(t, sim.ID)
+			must.NotEq(t, api.SimulationRunning, done.Status)
+			must.EqOp(t, "", done.Apply[0].Script)
+			must.EqOp(t, "server", done.Apply[0].Task)
+		}
+		must.Eq(t, []string{"true", "true"}, tried)
+	})
+}
+
+func TestSimulate_BoundsWhatWaits(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, target("web"))
+		defer f.lead(t, &sandbox{try: hangs})()
+		var last api.Simulation
+		for range askedMost {
+			var err error
+			last, err = f.Simulate(t.Context(), patch(`"web"`), target("web").TargetRef, ada())
+			must.NoError(t, err)
+		}
+		_, err := f.Simulate(t.Context(), patch(`"web"`), target("web").TargetRef, ada())
+		must.True(t, api.IsCode(err, api.CodeUnavailable))
+		must.ErrorContains(t, err, "64 simulations that people asked for have not ended")
+		_, err = f.CancelSimulation(t.Context(), last.ID, ada())
+		must.NoError(t, err)
+		_, err = f.Simulate(t.Context(), patch(`"web"`), target("web").TargetRef, ada())
+		must.NoError(t, err)
+	})
 }
 
 // TestLead_GoesOnWithASimulationOfAFormerLeader loses the leader in each phase that
