@@ -27,8 +27,8 @@ const (
 // Any other error says nothing about the patch. Nomad clients that do not share their
 // folder of images do not get the result.
 func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image, error) {
-	if s.options.Appliance == nil {
-		return twin.Image{}, api.Errorf(api.CodeInvalid, "a script runs in an appliance, and this server has none (simulator.appliance)")
+	if err := s.needAppliance(); err != nil {
+		return twin.Image{}, err
 	}
 	like, err := s.readJob(ctx, spec.Target)
 	if err != nil {
@@ -123,8 +123,12 @@ func (s *Sandbox) readJob(ctx context.Context, ref api.TargetRef) (*nomadapi.Job
 func (s *Sandbox) Bakes() bool { return s.options.Appliance != nil }
 
 // BakeNode is the ID of a node that runs the target, or of a ready one in a node pool. A
-// pool for simulations has the folder of images that the target's nodes have.
+// pool for simulations has the folder of images that the target's nodes have. Without an
+// appliance there is none.
 func (s *Sandbox) BakeNode(ctx context.Context, ref api.TargetRef, pool string) (string, error) {
+	if err := s.needAppliance(); err != nil {
+		return "", err
+	}
 	if pool != "" {
 		return s.nodeIn(ctx, pool)
 	}
@@ -133,6 +137,13 @@ func (s *Sandbox) BakeNode(ctx context.Context, ref api.TargetRef, pool string) 
 		return "", err
 	}
 	return slices.Min(slices.Collect(maps.Keys(nodes))), nil
+}
+
+func (s *Sandbox) needAppliance() error {
+	if s.options.Appliance == nil {
+		return api.Errorf(api.CodeInvalid, "a script runs in an appliance, and this server has none (simulator.appliance)")
+	}
+	return nil
 }
 
 // nodeIn is the least ID of the nodes of a pool that take work.

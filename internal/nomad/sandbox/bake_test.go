@@ -140,6 +140,10 @@ func TestBakeImage_NeedsAnAppliance(t *testing.T) {
 	_, err := (&Sandbox{}).BakeImage(t.Context(), bakeSpec())
 	must.ErrorContains(t, err, "this server has none (simulator.appliance)")
 	must.True(t, api.IsCode(err, api.CodeInvalid))
+
+	// Nothing is recorded as made before a node is chosen.
+	_, err = (&Sandbox{}).BakeNode(t.Context(), bakeSpec().Target, "")
+	must.ErrorContains(t, err, "this server has none (simulator.appliance)")
 }
 
 func TestBakeEnd_IsAnImage(t *testing.T) {
