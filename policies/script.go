@@ -17,8 +17,8 @@ import (
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
-// Bounds of the texts around a script, in bytes. A command is one line of a shell; what
-// is expected is looked for in the end of its output, of which 4 KiB are kept.
+// Bounds of the texts around a script, in bytes. What is expected is looked for in the
+// first 16 KiB of a command's output.
 const (
 	commandMax = 4 << 10
 	expectMax  = 1 << 10
@@ -107,11 +107,11 @@ func (s *patchParser) readScriptBlocks(b *hclsyntax.Block, out *api.Apply) {
 	if out.Kind == api.ApplyScript {
 		known = []string{"payload", "verify"}
 	}
-	files, verified := map[string]hcl.Range{}, false
+	files, names, verified := map[string]hcl.Range{}, map[string]hcl.Range{}, false
 	for _, inner := range b.Body.Blocks {
 		switch {
 		case inner.Type == "payload" && out.Kind == api.ApplyScript:
-			if p, ok := s.readPayload(inner, files); ok {
+			if p, ok := s.readPayload(inner, files); ok && s.Unique(names, inner) {
 				out.Payloads = append(out.Payloads, p)
 			}
 		case inner.Type == "verify" && verified:
@@ -170,7 +170,7 @@ func (s *patchParser) readVerify(b *hclsyntax.Block) *api.Verify {
 func notText(contents string) error {
 	for at, r := range contents {
 		if r == utf8.RuneError && !strings.HasPrefix(contents[at:], string(utf8.RuneError)) {
-			return fmt.Errorf("it is no UTF-8 text: byte 0x%02x at offset %d; what is no text goes into a payload", contents[at], at)
+			return fmt.Errorf("it is no UTF-8 text: byte 0x%02x at offset %d; what a patch needs and is no text goes into a payload", contents[at], at)
 		}
 	}
 	return nil

@@ -51,8 +51,8 @@ func TestParsePatch_KeepsTheBytesOfAScript(t *testing.T) {
 func TestParsePatch_RefusesAScriptThatIsNoText(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"installer": `"installer.run" can't be sent along: it is no UTF-8 text: byte 0x80 at offset 57; what is no text goes into a payload`,
-		"latin1":    `"latin1.sh" can't be sent along: it is no UTF-8 text: byte 0xdf at offset 29; what is no text goes into a payload`,
+		"installer": `"installer.run" can't be sent along: it is no UTF-8 text: byte 0x80 at offset 57; what a patch needs and is no text goes into a payload`,
+		"latin1":    `"latin1.sh" can't be sent along: it is no UTF-8 text: byte 0xdf at offset 29; what a patch needs and is no text goes into a payload`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -63,7 +63,7 @@ func TestParsePatch_RefusesAScriptThatIsNoText(t *testing.T) {
 		})
 	}
 	must.NoError(t, policies.CheckText("a.sh", "echo \ufffd"))
-	must.EqError(t, policies.CheckText("a.sh", "echo \xff"), "read a.sh: it is no UTF-8 text: byte 0xff at offset 5; what is no text goes into a payload")
+	must.EqError(t, policies.CheckText("a.sh", "echo \xff"), "read a.sh: it is no UTF-8 text: byte 0xff at offset 5; what a patch needs and is no text goes into a payload")
 }
 
 // TestParsePatch_KeepsWhatAShellWrites has a script in which HCL's signs are escaped.

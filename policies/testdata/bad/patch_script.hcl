@@ -36,6 +36,10 @@ patch "script" {
     payload {
       source = "mirror.example/h.deb"
     }
+    payload "f" {
+      source   = "https://mirror.example/other.deb"
+      checksum = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    }
     payload "i" {
       source   = "https://mirror.example/$${attr.unique.hostname}.deb?checksum=x"
       checksum = 3
