@@ -34,7 +34,8 @@ func TestSimulateFaults(t *testing.T) {
 		{"broken health", fault("unhealthy"), "does not serve"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := s.request("fault/1", "store-1.0", 2*time.Minute)
+			r := s.request("fault/1", "store-1.0", time.Minute)
+			r.Spec.Pairs = 1
 			r.Apply = []api.Apply{
 				{Kind: api.ApplyImage, Task: "vm", Image: source},
 				{Kind: api.ApplyScript, Task: "vm", Script: c.script},
