@@ -121,7 +121,10 @@ func (s *sandbox) askerDies(t *testing.T) {
 	before, started := state.Blocks, state.Started
 	alloc, _, err := s.vendor.Allocations().Info(state.Alloc, nil)
 	must.NoError(t, err)
-	must.NoError(t, s.vendor.Allocations().Signal(alloc, nil, "oakum-ask", "SIGKILL"))
+	// What it asked may be answered before Nomad knows that it runs.
+	eventually(t, "Nomad ends who asks", time.Minute, func() bool {
+		return s.vendor.Allocations().Signal(alloc, nil, "oakum-ask", "SIGKILL") == nil
+	})
 	eventually(t, "somebody asks again", time.Minute, func() bool {
 		alloc, _, err := s.vendor.Allocations().Info(state.Alloc, nil)
 		must.NoError(t, err)
