@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
@@ -13,28 +14,43 @@ const (
 	// production does. A machine that fails nearly every request says nothing about one
 	// that fails them too.
 	floorShare = 0.9
+	// servedLeast is how often it succeeds at least where production hardly ever does.
+	servedLeast = 0.05
 	// coverageLeast is the share of the traffic whose paths a workload must cover.
 	coverageLeast = 0.8
 )
+
+// usualShare is the share of its requests that production answers well: 1 when nobody
+// knows it.
+func usualShare(profile *api.Profile) float64 {
+	usual := 1.0
+	if profile != nil {
+		for _, b := range profile.KPIs {
+			if b.KPI == api.KPIErrorRate && !b.Cold {
+				usual = min(max(1-b.Mean, 0), 1)
+			}
+		}
+	}
+	return usual
+}
+
+// floorOf is what the floor of a run depends on beside its content: how often production
+// answers well, in twentieths, and whether a health check alone stands for its requests.
+func floorOf(r Request) []any {
+	return []any{math.Round(20 * usualShare(r.Baseline)), workloadOf(r).Empty() && uncovered(r.Baseline) != nil}
+}
 
 // floor says why the run is too little like production to decide for the patch.
 func (e *experiment) floor() []string {
 	var out []string
 	share := func(v float64) string { return judge.Format(v, judge.UnitShare) }
 	p := e.panel
-	usual := 1.0
-	if e.request.Baseline != nil {
-		for _, b := range e.request.Baseline.KPIs {
-			if b.KPI == api.KPIErrorRate && !b.Cold {
-				usual = min(max(1-b.Mean, 0), 1)
-			}
-		}
-	}
-	if served := 1 - float64(p.failures)/float64(max(p.requests, 1)); p.requests == 0 || served < floorShare*usual {
+	least := max(floorShare*usualShare(e.request.Baseline), servedLeast)
+	if served := 1 - float64(p.failures)/float64(max(p.requests, 1)); p.requests == 0 || served < least {
 		if p.requests == 0 {
 			served = 0
 		}
-		out = append(out, fmt.Sprintf("the control answered only %s of its requests well, of which %s is the least", share(served), share(floorShare*usual)))
+		out = append(out, fmt.Sprintf("the control answered only %s of its requests well, of which %s is the least", share(served), share(least)))
 	}
 	if e.workload == nil || e.workload.covered == nil {
 		return out

@@ -1,7 +1,10 @@
 package simulator
 
 import (
+	"maps"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -29,6 +32,7 @@ func TestFloor(t *testing.T) {
 		"nothing was sent":      {0, 0, nil, nil, []string{"the control answered only 0 % of its requests well, of which 90 % is the least"}},
 		"as in production":      {100, 50, baseline(api.Baseline{Mean: 0.5}), nil, nil},
 		"worse than production": {100, 60, baseline(api.Baseline{Mean: 0.5}), nil, []string{"the control answered only 40 % of its requests well, of which 45 % is the least"}},
+		"production is down":    {100, 100, baseline(api.Baseline{Mean: 1}), nil, []string{"the control answered only 0 % of its requests well, of which 5 % is the least"}},
 		"a cold baseline":       {100, 50, baseline(api.Baseline{Mean: 0.5, Cold: true}), nil, []string{"the control answered only 50 % of its requests well, of which 90 % is the least"}},
 		"traffic is covered":    {100, 0, nil, covers(0.8), nil},
 		"a part is missing": {100, 0, nil, covers(0.93, "/buy (7 % of the traffic)"),
@@ -47,6 +51,20 @@ func TestFloor(t *testing.T) {
 			must.Eq(t, c.want, e.floor())
 		})
 	}
+}
+
+func TestShared_ForgetsWhatEndedLongAgo(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	over := make(chan struct{})
+	close(over)
+	s := &shared{flights: map[string]*flight{
+		"long ago":  {done: over, ended: now.Add(-flightKept - time.Second)},
+		"just now":  {done: over, ended: now.Add(-time.Second)},
+		"under way": {done: make(chan struct{})},
+	}}
+	s.forget(now)
+	must.Eq(t, []string{"just now", "under way"}, slices.Sorted(maps.Keys(s.flights)))
 }
 
 func TestTurns_SwapPlaces(t *testing.T) {

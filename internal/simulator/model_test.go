@@ -182,7 +182,8 @@ func (m *model) Console(_ context.Context, job api.SandboxObject) (string, error
 	if at.be.kernel == "" {
 		return "login: ", nil
 	}
-	return "[    0.000000] Linux version " + at.be.kernel + " (debian)\nlogin: ", nil
+	boot := strings.Repeat("[    1.000000] systemd[1]: Started a unit of many.\n", 400)
+	return "[    0.000000] Linux version " + at.be.kernel + " (debian)\n" + boot + "login: ", nil
 }
 
 func (m *model) StopTwin(ctx context.Context, _, job string) error {

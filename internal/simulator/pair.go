@@ -304,10 +304,11 @@ func (p *pair) describe(ctx context.Context) []api.Twin {
 	defer cancel()
 	out := make([]api.Twin, 0, len(p.machines))
 	for _, m := range p.machines {
+		console := p.console(ctx, m)
 		out = append(out, api.Twin{
 			Role: m.role, Job: m.job, Alloc: m.state.Alloc, Image: m.Image, ImageDigest: m.state.Digest,
 			HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)), Pair: p.turn.pair, Node: m.state.Node,
-			Console: p.console(ctx, m),
+			Kernel: kernelOf(console), Console: strings.ToValidUTF8(console[max(0, len(console)-consoleKept):], ""),
 		})
 	}
 	return out
@@ -316,12 +317,12 @@ func (p *pair) describe(ctx context.Context) []api.Twin {
 // consoleKept is how many bytes of a console's end the record keeps.
 const consoleKept = 4 << 10
 
-// console is the end of what a machine has written. It is empty when it can't be read: a
-// simulation does not depend on it.
+// console is what a machine has written, as far back as the sandbox reads. It is empty
+// when it can't be read: a simulation does not depend on it.
 func (p *pair) console(ctx context.Context, m *machine) string {
 	text, err := p.sandbox.Console(ctx, api.SandboxObject{Kind: api.ObjectJob, Namespace: p.namespace, Name: m.job, Role: m.role})
 	if err != nil {
 		return ""
 	}
-	return strings.ToValidUTF8(text[max(0, len(text)-consoleKept):], "")
+	return text
 }

@@ -60,7 +60,7 @@ func (p *proof) booted(impact *api.Impact) {
 		if t.Role != twin.Treatment {
 			continue
 		}
-		switch runs := kernelOf(t.Console); {
+		switch runs := t.Kernel; {
 		case runs == p.kernel:
 		case runs == "" && p.doubt == "":
 			p.doubt = "the patched machine's console does not say which kernel runs; the patch asks for " + p.kernel

@@ -7,7 +7,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -37,9 +40,20 @@ type shared struct {
 // has it.
 type flight struct {
 	simulation string        // ID
-	done       chan struct{} // closed at its end; known and err are set before
+	done       chan struct{} // closed at its end; known, err and ended are set before
 	known      Known
 	err        error
+	ended      time.Time
+}
+
+// flightKept is how long a verdict is kept after its end. By then the record has it, which
+// takes seconds.
+const flightKept = 10 * time.Minute
+
+// forget drops the flights that ended long ago: a term of leadership may last for months.
+// The caller holds the lock.
+func (s *shared) forget(now time.Time) {
+	maps.DeleteFunc(s.flights, func(_ string, f *flight) bool { return f.over() && now.Sub(f.ended) > flightKept })
 }
 
 // over reports whether the flight has ended.
@@ -73,11 +87,13 @@ func (s *Simulator) share(ctx context.Context, r Request, content string, try fu
 			return f.known, nil
 		}
 		if f == nil || f.over() {
+			s.shared.forget(time.Now())
 			f = &flight{simulation: r.ID, done: make(chan struct{})}
 			s.shared.flights[key] = f
 			s.shared.mu.Unlock()
 			f.known, f.err = try()
 			s.shared.mu.Lock()
+			f.ended = time.Now()
 			if f.err != nil {
 				delete(s.shared.flights, key)
 			}
@@ -101,8 +117,9 @@ func (s *Simulator) share(ctx context.Context, r Request, content string, try fu
 // content is the digest of all that a verdict depends on: the target's job, the patch
 // with the bytes of its scripts, what is sent, and the policy's wishes. It is empty when
 // that is not known; the simulation is then the target's own. An image counts by its
-// digest where the patch has one, and by its path otherwise. The rate of requests does
-// not count: it is capped for all alike.
+// digest where the patch has one, and by its path otherwise. Of production's traffic only
+// that counts which a pass depends on (see floorOf). The rate of requests does not count:
+// it is capped for all alike.
 func (s *Simulator) content(ctx context.Context, r Request) string {
 	if s.o.Contents == nil || r.Plan == "" {
 		return ""
@@ -112,7 +129,7 @@ func (s *Simulator) content(ctx context.Context, r Request) string {
 		s.o.Logger.Warn("the target is simulated by itself: its content is not known", "target", r.Target.String(), "error", err)
 		return ""
 	}
-	text, err := json.Marshal([]any{job, r.Patch, r.Apply, r.Spec, r.Judge, r.Target.Meta})
+	text, err := json.Marshal([]any{job, r.Patch, r.Apply, r.Spec, r.Judge, r.Target.Meta, floorOf(r)})
 	if err != nil {
 		return ""
 	}
@@ -144,7 +161,11 @@ func (s *Simulator) Try(ctx context.Context, r Request) (api.Impact, []api.Apply
 	impact := known.Impact
 	if known.Simulation != r.ID {
 		impact.SameAs = cmp.Or(impact.SameAs, known.Simulation)
-		impact.Series = nil // it is in the record of that one
+		impact.Series = nil // it is in the record of that one, and so are the consoles
+		impact.Twins = slices.Clone(impact.Twins)
+		for i := range impact.Twins {
+			impact.Twins[i].Console = ""
+		}
 	}
 	return impact, known.Apply, nil
 }

@@ -97,8 +97,11 @@ func TestTry_SharesNothingThatDiffers(t *testing.T) {
 		"another policy":           func(r *simulator.Request) { r.Judge.FalseAlarm = 0.02 },
 		"another length":           func(r *simulator.Request) { r.Spec.Pairs = 1 },
 		"other requests":           func(r *simulator.Request) { r.Target.Meta = map[string]string{"oakum_paths": "/other"} },
-		"a content nobody knows":   func(r *simulator.Request) { r.Target.Job = "unknown" },
-		"no submission":            func(r *simulator.Request) { r.Plan = "" },
+		"a production that fails half": func(r *simulator.Request) {
+			r.Baseline = &api.Profile{KPIs: []api.Baseline{{KPI: api.KPIErrorRate, Mean: 0.5}}}
+		},
+		"a content nobody knows": func(r *simulator.Request) { r.Target.Job = "unknown" },
+		"no submission":          func(r *simulator.Request) { r.Plan = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -114,6 +117,25 @@ func TestTry_SharesNothingThatDiffers(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestTry_SharesNoCheckWithOneThatHasRequests: a health check alone covers nothing where
+// production has requests.
+func TestTry_SharesNoCheckWithOneThatHasRequests(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newModel()
+		s := simulator.New(simulator.Options{Sandbox: m, Transport: m, Contents: contents{"web-000": "same", "web-001": "same"}})
+		impacts := tryAll(t, s, 2, func(i int, r *simulator.Request) {
+			r.Target.Meta = nil
+			if i == 1 {
+				r.Baseline = &api.Profile{KPIs: []api.Baseline{{KPI: api.KPIRequests, Mean: 5}}}
+			}
+		})
+		must.EqOp(t, 2, simulated(impacts))
+		must.EqOp(t, api.SimulationPass, impacts["s000"].Verdict)
+		must.EqOp(t, api.SimulationUndecided, impacts["s001"].Verdict)
+	})
 }
 
 // TestTry_TakesNoFailureForAVerdict has the first of three not find a sandbox.
@@ -163,7 +185,7 @@ func TestTry_TakesARecordedVerdict(t *testing.T) {
 				s := simulator.New(simulator.Options{
 					Sandbox: m, Transport: m, Contents: contents{"web-000": "same"},
 					Known: func(_ simulator.Request, content string) (simulator.Known, bool) {
-						impact := api.Impact{Verdict: c.verdict, Negative: c.verdict == api.SimulationReject, Content: content, Series: []api.Series{{}}}
+						impact := api.Impact{Verdict: c.verdict, Negative: c.verdict == api.SimulationReject, Content: content, Series: []api.Series{{}}, Twins: []api.Twin{{Job: "j", Console: "login:"}}}
 						return simulator.Known{Simulation: "former", Impact: impact, Apply: request().Apply}, true
 					},
 				})
@@ -172,6 +194,7 @@ func TestTry_TakesARecordedVerdict(t *testing.T) {
 				if c.own == 0 {
 					must.EqOp(t, "former", impacts["s000"].SameAs)
 					must.SliceEmpty(t, impacts["s000"].Series)
+					must.Eq(t, []api.Twin{{Job: "j"}}, impacts["s000"].Twins)
 				}
 			})
 		})
