@@ -141,6 +141,8 @@ func (t *narrator) more(keep bool) {
 	if keep {
 		t.say("Everything runs until Ctrl-C. In another terminal:")
 		t.say("export OAKUM_ADDR=%s OAKUM_TOKEN=%s", t.cluster.Any().HTTP, t.manager)
+		t.say("That token is alice's, who may simulate and steer. The pipeline's may submit patches:")
+		t.say("export OAKUM_TOKEN=%s", t.pipeline)
 	} else {
 		t.say("make demo KEEP=1            # tells it again, and leaves everything up for these:")
 	}

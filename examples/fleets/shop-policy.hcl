@@ -9,6 +9,10 @@ policy "shop" {
     required = target.driver == "qemu"
     seconds  = 30
     workload = "replay"
+
+    # On a machine that is too busy to decide, one instance goes first. By default a
+    # person would have to approve that for a critical target.
+    on_inconclusive = "one_first"
   }
 
   judge {

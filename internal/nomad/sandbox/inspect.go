@@ -206,7 +206,11 @@ func placement(m *nomadapi.AllocationMetric) string {
 		parts = append(parts, fmt.Sprintf("%d nodes lack %s", n, what))
 	}
 	slices.Sort(parts)
-	if len(parts) == 0 {
+	switch {
+	case len(parts) > 0:
+	case m.NodesEvaluated == 0:
+		return "no node of its node pool and datacenters is ready"
+	default:
 		return fmt.Sprintf("none of %d nodes fits", m.NodesEvaluated)
 	}
 	return strings.Join(parts, ", ")

@@ -57,3 +57,13 @@ func TestTwinState_PreparesUntilTheMachineStarts(t *testing.T) {
 	state = twinState(m, alloc, stub)
 	must.Eq(t, twin.Running, state.Phase)
 }
+
+func TestPlacement_SaysWhyNoNodeWasChosen(t *testing.T) {
+	for want, m := range map[string]nomadapi.AllocationMetric{
+		"no node of its node pool and datacenters is ready":          {},
+		"none of 2 nodes fits":                                       {NodesEvaluated: 2},
+		"1 nodes filtered by ${node.class} = a, 2 nodes lack memory": {NodesEvaluated: 3, ConstraintFiltered: map[string]int{"${node.class} = a": 1}, DimensionExhausted: map[string]int{"memory": 2}},
+	} {
+		must.EqOp(t, want, placement(&m))
+	}
+}
