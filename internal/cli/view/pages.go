@@ -21,8 +21,8 @@ figure{display:inline-block;margin:0 1rem 1rem 0}
 <td>{{if .Has}}<svg width="{{.Width}}" height="34" role="img" aria-label="ratio {{printf "%.3g" .Ratio}}, limits {{.Limits}}">
 <line x1="0" y1="17" x2="{{.Width}}" y2="17" stroke="#ccc"/><line x1="{{.One}}" y1="4" x2="{{.One}}" y2="30" stroke="#999"/>
 {{if .AbortMargin}}<line x1="{{.AbortAt}}" y1="4" x2="{{.AbortAt}}" y2="30" stroke="#a40000" stroke-dasharray="3 2"/><line x1="{{.PromoteAt}}" y1="4" x2="{{.PromoteAt}}" y2="30" stroke="#1a6b2f" stroke-dasharray="3 2"/>{{end}}
-<line x1="{{.From}}" y1="17" x2="{{.To}}" y2="17" stroke="#2a5db0" stroke-width="5"/><circle cx="{{.At}}" cy="17" r="6" fill="#2a5db0"/></svg>
-{{printf "%.3g" .Ratio}}x, {{.Limits}}<br/><small>{{if .AbortMargin}}aborts above {{.AbortMargin}} (red), promotes below {{.PromoteWant}} (green){{end}}</small>{{else}}no ratio{{end}}</td>
+{{if .Bounded}}<line x1="{{.From}}" y1="17" x2="{{.To}}" y2="17" stroke="#2a5db0" stroke-width="5"/>{{end}}<circle cx="{{.At}}" cy="17" r="6" fill="#2a5db0"/></svg>
+{{printf "%.3g" .Ratio}}x{{if .Bounded}}, {{.Limits}}{{end}}<br/><small>{{if .AbortMargin}}aborts above {{.AbortMargin}} (red), promotes below {{.PromoteWant}} (green){{end}}</small>{{else}}no ratio{{end}}</td>
 <td>{{if not .Unjudged}}<svg width="{{.Width}}" height="34" role="img" aria-label="evidence">
 <rect x="0" y="4" width="{{.Width}}" height="10" fill="#eee"/><rect x="0" y="4" width="{{.AbortBar}}" height="10" fill="#a40000"/>
 <rect x="0" y="20" width="{{.Width}}" height="10" fill="#eee"/><rect x="0" y="20" width="{{.PromoteBar}}" height="10" fill="#1a6b2f"/></svg>

@@ -152,6 +152,20 @@ func TestSimulationReport_OfARunThatMeasuredNothing(t *testing.T) {
 	must.StrContains(t, out.String(), "Nothing was measured.")
 }
 
+func TestSimulationPage_DrawsNoLimitsWhereThereAreNone(t *testing.T) {
+	s := api.Simulation{ID: "S3", Impact: &api.Impact{KPIs: []api.KPIEffect{{KPI: "io_bytes", Unit: "bytes/s", Stable: 10, Canary: 20, Ratio: 2, Unjudged: true}}}}
+	var out strings.Builder
+	must.NoError(t, view.SimulationPage(&out, s, api.JudgeSpec{}))
+	must.StrContains(t, out.String(), "\n2x<br/>")
+	must.StrNotContains(t, out.String(), `stroke-width="5"`)
+
+	out.Reset()
+	s.Impact.KPIs[0].Low, s.Impact.KPIs[0].High = 1.5, 2.5
+	must.NoError(t, view.SimulationPage(&out, s, api.JudgeSpec{}))
+	must.StrContains(t, out.String(), "\n2x, 1.5 to 2.5<br/>")
+	must.StrContains(t, out.String(), `stroke-width="5"`)
+}
+
 func TestSimulationPage_IsOneSafeDocument(t *testing.T) {
 	var out strings.Builder
 	must.NoError(t, view.SimulationPage(&out, fullSimulation(), api.JudgeSpec{Miss: 0.05}))

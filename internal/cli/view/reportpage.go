@@ -38,6 +38,7 @@ type plotted struct {
 	api.KPIEffect
 	Former, Patched, Limits  string
 	Has                      bool // there is a ratio
+	Bounded                  bool // it has limits
 	From, At, To             float64
 	Width                    float64
 	One, AbortAt, PromoteAt  float64
@@ -48,7 +49,7 @@ type plotted struct {
 
 func plot(k api.KPIEffect, j api.JudgeSpec) plotted {
 	p := plotted{KPIEffect: k, Former: Amount(k.Stable, k.Unit), Patched: Amount(k.Canary, k.Unit), Limits: limits(k),
-		Has: k.Ratio > 0, At: position(k.Ratio), From: position(k.Low), To: plotWidth, Width: plotWidth, One: position(1),
+		Has: k.Ratio > 0, Bounded: k.Low > 0 || k.High > 0, At: position(k.Ratio), From: position(k.Low), To: plotWidth, Width: plotWidth, One: position(1),
 		AbortBar: bar(k.Evidence, k.Needed), PromoteBar: bar(k.Promote, promoteNeeded(j)),
 		PromoteNeeded: strconv.FormatFloat(promoteNeeded(j), 'f', 1, 64)}
 	if k.High > 0 {
