@@ -41,10 +41,13 @@ func (o *Orchestrator) imagesRight(ctx context.Context, r api.Rollout, a *execut
 	return right, found.wrong
 }
 
-// triedImages are the changes whose image has a known digest.
+// triedImages are the changes whose image has a known digest and is a file of the nodes.
+// One that the job's own artifacts or tasks bring is on no node before an instance runs
+// there, and its job says what it is.
 func triedImages(changes []api.Apply) []api.Apply {
 	return slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool {
-		return a.Kind != api.ApplyImage || a.Digest == ""
+		brought := !strings.HasPrefix(a.Image, "/") && !strings.HasPrefix(a.Image, "${") || strings.HasPrefix(a.Image, "${NOMAD_")
+		return a.Kind != api.ApplyImage || a.Digest == "" || brought
 	})
 }
 

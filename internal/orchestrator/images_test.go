@@ -115,6 +115,17 @@ func TestImages_HoldWhenNobodyKnows(t *testing.T) {
 	})
 }
 
+// TestTriedImages_AreFilesOfTheNodes: what no node can be asked for would hold its rollout
+// for ever.
+func TestTriedImages_AreFilesOfTheNodes(t *testing.T) {
+	var changes []api.Apply
+	for _, image := range []string{"/images/new.qcow2", "${meta.images}/new.qcow2", "local/new.qcow2", "${NOMAD_ALLOC_DIR}/data/new.qcow2"} {
+		changes = append(changes, api.Apply{Kind: api.ApplyImage, Image: image, Digest: "aa"})
+	}
+	changes = append(changes, api.Apply{Kind: api.ApplyImage, Image: "/images/other.qcow2"})
+	must.Eq(t, changes[:2], triedImages(changes))
+}
+
 func TestWithDigests_TakesThemFromTheTreatment(t *testing.T) {
 	changes := []api.Apply{
 		{Kind: api.ApplyImage, Image: "/a"}, {Kind: api.ApplyImage, Image: "/b", Digest: "baked"}, {Kind: api.ApplyJob}, {Kind: api.ApplyImage, Image: "/c"},

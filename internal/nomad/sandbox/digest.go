@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -33,8 +34,8 @@ if [ -e "$1" ]; then sha256sum <"$1" | cut -c1-64 >"$2"; else echo none >"$2"; f
 // ImageDigests returns the digest of an image on each node that runs the target, by the
 // node's name: hex SHA-256, or empty where the node has no such file.
 func (s *Sandbox) ImageDigests(ctx context.Context, target api.TargetRef, image string) (map[string]string, error) {
-	if !strings.HasPrefix(image, "/") || strings.Contains(image, "$") {
-		return nil, api.Errorf(api.CodeInvalid, "read the digest of image %q: want a plain path on the clients", image)
+	if !readable(image) {
+		return nil, api.Errorf(api.CodeInvalid, "read the digest of image %q: want a path on the clients", image)
 	}
 	job, err := s.readJob(ctx, target)
 	if err != nil {
@@ -62,6 +63,13 @@ func (s *Sandbox) ImageDigests(ctx context.Context, target api.TargetRef, image 
 		})
 	}
 	return out, group.Wait()
+}
+
+// readable reports whether a node can find an image by its path. The node itself puts its
+// metadata and attributes into it.
+func readable(image string) bool {
+	rest := regexp.MustCompile(`\$\{(meta|attr|node)\.[A-Za-z0-9_.-]+\}`).ReplaceAllLiteralString(image, "/")
+	return strings.HasPrefix(rest, "/") && !strings.Contains(rest, "$")
 }
 
 // digestJob reads an image on one node. Only root can read every image.

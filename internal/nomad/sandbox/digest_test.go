@@ -51,9 +51,18 @@ func TestParseDigest_TakesNothingElseForADigest(t *testing.T) {
 	}
 }
 
-func TestImageDigests_RefusesWhatIsNoPlainPath(t *testing.T) {
-	for _, image := range []string{"", "images/a.qcow2", "/images/${node.unique.name}.qcow2"} {
+func TestImageDigests_RefusesWhatNoNodeFinds(t *testing.T) {
+	for _, image := range []string{"", "images/a.qcow2", "/images/${NOMAD_JOB_NAME}.qcow2"} {
 		_, err := (&Sandbox{}).ImageDigests(t.Context(), api.TargetRef{}, image)
 		must.True(t, api.IsCode(err, api.CodeInvalid))
+	}
+}
+
+func TestReadable_IsWhatANodeFinds(t *testing.T) {
+	for image, want := range map[string]bool{
+		"/images/web.qcow2": true, "${meta.images}/web.qcow2": true, "/srv/${node.class}/${attr.cpu.arch}.qcow2": true,
+		"local/web.qcow2": false, "${NOMAD_ALLOC_DIR}/web.qcow2": false, "/images/${IMAGE}": false, "/images/$(id)": false, "": false,
+	} {
+		must.EqOp(t, want, readable(image), must.Sprint(image))
 	}
 }
