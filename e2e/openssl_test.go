@@ -163,7 +163,7 @@ func TestOpenSSL(t *testing.T) {
 }
 `, d.new, again)))
 		r := o.ended(id, api.RolloutRejected)
-		must.StrContains(t, r.Reason, "package openssl is "+d.old+" after the patch")
+		must.StrContains(t, r.Reason, "package openssl is still "+d.old+" after the patch")
 	})
 
 	t.Run("the newer packages are tried, proved and shipped", func(t *testing.T) {

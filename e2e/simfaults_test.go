@@ -27,7 +27,7 @@ func TestSimulateFaults(t *testing.T) {
 	}{
 		{"a fifth more latency", fault("latency=6ms"), "latency_"},
 		{"a leak", fault("leak=128k"), "memory|died|error_rate"},
-		{"more CPU", fault("cpu=40ms"), "cpu"},
+		{"more CPU", fault("cpu=40ms"), "cpu|latency"},
 		{"errors", fault("errors=0.2"), "error_rate"},
 		{"ten times the writes", fault("disk=256k"), "io_"},
 		{"no boot", "rm /sbin/init", "does not serve"},

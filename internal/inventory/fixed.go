@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -34,8 +35,13 @@ func Changes(names []string, before, after map[string]string) []api.PackageChang
 // Fixed says why the versions after a patch do not fix what the patch says, or "" when
 // they do: each package that was installed before must be at least at the first version
 // without the fault, or gone. A package that was in the image neither before nor after
-// has no fault there. unknown says what can't be compared; it is never safe.
+// has no fault there, as long as another one was found: without any, nobody knows
+// whether the image's packages were read. unknown says what is not known; it is never
+// safe.
 func Fixed(affects []api.Affected, before, after map[string]string) (fault, unknown string) {
+	if len(affects) > 0 && len(before)+len(after) == 0 {
+		return "", fmt.Sprintf("none of the packages that the patch names is in the image: %s", strings.Join(Names(affects), ", "))
+	}
 	for _, a := range affects {
 		have, installed := after[a.Package]
 		if !installed {

@@ -19,7 +19,7 @@ func TestFixed_AsksTheVersionAfterThePatch(t *testing.T) {
 		"brought up to date":       {before: map[string]string{"openssl": "3.0.15-1"}, after: map[string]string{"openssl": "3.0.16-1"}},
 		"newer than asked":         {after: map[string]string{"openssl": "3.1.0-1"}},
 		"removed":                  {before: map[string]string{"openssl": "3.0.15-1"}},
-		"never there":              {},
+		"never there":              {unknown: "none of the packages that the patch names is in the image: openssl"},
 		"left as it was":           {before: map[string]string{"openssl": "3.0.15-1"}, after: map[string]string{"openssl": "3.0.15-1"}, fault: "still 3.0.15-1 after the patch"},
 		"newer, and not enough":    {before: map[string]string{"openssl": "3.0.14-1"}, after: map[string]string{"openssl": "3.0.15-1"}, fault: "is 3.0.15-1 after the patch; the fault ends with 3.0.16-1"},
 		"an ecosystem without one": {after: map[string]string{"x": "1"}, affects: []api.Affected{{Ecosystem: "zip", Package: "x", Below: "2"}}, unknown: `no ecosystem "zip"`},

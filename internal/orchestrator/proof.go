@@ -70,6 +70,8 @@ func (o *Orchestrator) proof(ctx context.Context, r api.Rollout, in api.Instance
 		switch {
 		case err != nil:
 			return answer{wrong: fmt.Sprintf("it is not known whether the fix is there in %s: %s", in.Name, api.AsError(err).Message)}
+		case status == 126 || status == 127: // the shell's own: it could not run the command
+			return answer{wrong: fmt.Sprintf("it is not known whether the fix is there in %s: %q can't be run there (status %d)", in.Name, v.Command, status)}
 		case status != 0:
 			return disproved(v, in, fmt.Sprintf("ended with status %d", status), output)
 		case !strings.Contains(output, v.Expect):

@@ -42,16 +42,17 @@ func newQueue(pairs, perNode int) *queue {
 	return &queue{pairs: pairs, perNode: perNode, placing: make(chan struct{}, 1), nodes: map[string]int{}, left: make(chan struct{})}
 }
 
-// rank orders simulations: the graver patch first, and of two equally grave ones a
-// rollout's before a person's. The older one comes first when both are alike.
+// rank orders simulations: a rollout's before a person's, since whoever may only simulate
+// must not keep rollouts waiting, and then the graver patch. The older one comes first
+// when both are alike.
 func rank(r Request) int {
 	order := []api.Severity{api.SeverityCritical, api.SeverityHigh, api.SeverityMedium, api.SeverityLow}
-	out := 2 * slices.Index(order, r.Severity)
+	out := slices.Index(order, r.Severity)
 	if out < 0 {
-		out = 2 * len(order)
+		out = len(order)
 	}
 	if r.Rollout == "" {
-		out++
+		out += len(order) + 1
 	}
 	return out
 }

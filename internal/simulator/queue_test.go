@@ -64,7 +64,7 @@ func TestRun_KeepsItsQuotas(t *testing.T) {
 	}
 }
 
-func TestRun_QueuesByGravityKindAndAge(t *testing.T) {
+func TestRun_QueuesByKindGravityAndAge(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m, j := newModel(), &journal{}
@@ -84,7 +84,7 @@ func TestRun_QueuesByGravityKindAndAge(t *testing.T) {
 		start("critical-of-ada", "", api.SeverityCritical)
 		start("unknown", "r", "")
 		must.Eq(t, []string{
-			"low queued 1", "high-of-ada queued 1", "high queued 1", "high-too queued 2", "critical-of-ada queued 1", "unknown queued 6",
+			"low queued 1", "high-of-ada queued 2", "high queued 1", "high-too queued 2", "critical-of-ada queued 4", "unknown queued 4",
 		}, slices.DeleteFunc(slices.Clone(j.lines), func(l string) bool { return l[:5] == "first" }))
 		must.NoError(t, runs.Wait())
 		var order []string
@@ -94,7 +94,7 @@ func TestRun_QueuesByGravityKindAndAge(t *testing.T) {
 				order = append(order, id)
 			}
 		}
-		must.Eq(t, []string{"first", "critical-of-ada", "high", "high-too", "high-of-ada", "low", "unknown"}, slices.Compact(order))
+		must.Eq(t, []string{"first", "high", "high-too", "low", "unknown", "critical-of-ada", "high-of-ada"}, slices.Compact(order))
 	})
 }
 

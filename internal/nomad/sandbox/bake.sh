@@ -58,10 +58,14 @@ ROOTS
 	fail $refused "image $1: it is outside of the folders that images may come from:" $OAKUM_ROOTS
 }
 
-# format prints qcow2 or raw. A name that says raw is believed.
+# format prints qcow2 or raw, as the name says. What a guest wrote to a raw disk is not
+# asked: it could lead QEMU to another file.
 format() {
-	case $1 in *.raw) echo raw && return ;; esac
-	if [ "$(field "$1" 0 4)" = 514649fb ]; then echo qcow2; else echo raw; fi
+	case $1 in
+	*.raw) echo raw ;;
+	*.qcow2) echo qcow2 ;;
+	*) if [ "$(field "$1" 0 4)" = 514649fb ]; then echo undeclared; else echo raw; fi ;;
+	esac
 }
 
 # check_image refuses an image that leads to files outside of its folder: QEMU
@@ -72,7 +76,11 @@ check_image() {
 	while :; do
 		[ -f "$at" ] && [ -r "$at" ] || fail $bad_image "image $at: no such file on this node"
 		size=$((size + $(du -k --apparent-size "$at" | cut -f1) / 1024 + 1))
-		[ "$(format "$at")" = qcow2 ] || break
+		case $(format "$at") in
+		raw) break ;;
+		undeclared) fail $refused "image $at: it looks like qcow2, and its name does not end in .qcow2" ;;
+		esac
+		[ "$(field "$at" 0 4)" = 514649fb ] || fail $bad_image "image $at is damaged: it is no qcow2"
 		version=$(field "$at" 4 4)
 		case $version in 00000002 | 00000003) ;; *) fail $bad_image "image $at: qcow2 version $version is unknown" ;; esac
 		if [ "$version" = 00000003 ] && [ $((0x$(field "$at" 79 1) & 4)) != 0 ]; then
