@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -55,6 +56,7 @@ type experiment struct {
 	likeness    [2]*panel // two controls, in both directions; nil without
 	workload    *load
 	twins       []api.Twin
+	egress      egress
 	longestPair time.Duration // with its boots
 	doubts      []string
 	lacks       string // what the twins went without
@@ -71,7 +73,8 @@ type faultError struct{ why string }
 func (e *faultError) Error() string { return e.why }
 
 // compare carries out the experiment. It stops as soon as a KPI has proven the patch
-// worse, and after the first pair by which all KPIs are decided.
+// worse, and after the first pair by which all KPIs are decided, and whether the patched
+// machine tries to reach something new.
 func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p *panel) (api.Impact, error) {
 	e := &experiment{Simulator: s, request: r, task: task, run: run, panel: p}
 	plan := turns(p.pairs)
@@ -94,7 +97,7 @@ func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p 
 			return api.Impact{}, err
 		}
 		now := time.Now()
-		if p.rejected(now) || !turn.alike && (e.likeness[0] != nil || len(plan) < alikeFrom) && p.decided(now) {
+		if p.rejected(now) || !turn.alike && (e.likeness[0] != nil || len(plan) < alikeFrom) && p.decided(now) && !e.egress.open() {
 			break
 		}
 	}
@@ -157,6 +160,7 @@ func (e *experiment) once(ctx context.Context, r turn, left int) error {
 		return err
 	}
 	e.panel.end()
+	e.observeEgress(ctx, p)
 	state := p.treatment().state
 	if why := e.panel.outgrown(state.MemoryReserved, state.MemoryMax); why != "" {
 		return &faultError{why}
@@ -178,6 +182,7 @@ func (e *experiment) measureAlike(ctx context.Context, p *pair, left int) error 
 	if err := e.measure(ctx, p, left, e.likeness[0], e.likeness[1]); err != nil {
 		return err
 	}
+	e.observeEgress(ctx, p)
 	now := time.Now()
 	for _, l := range e.likeness {
 		l.end()
@@ -217,12 +222,16 @@ func (e *experiment) conclude() api.Impact {
 			Verdict: api.SimulationUndecided, Reason: "undecided: " + e.doubts[0], Reasons: e.doubts, KPIs: []api.KPIEffect{},
 		})
 	}
-	e.doubts = append(e.doubts, e.floor()...)
+	if why := e.egress.fault(); why != "" {
+		return e.fault(why)
+	}
+	e.doubts = slices.Concat(e.doubts, e.floor(), e.egress.undecided())
 	impact := e.panel.conclude(time.Now(), e.doubts)
 	return e.complete(impact)
 }
 
 func (e *experiment) complete(impact api.Impact) api.Impact {
+	impact.Reason += e.egress.note()
 	if e.lacks != "" {
 		impact.Reason += "; " + e.lacks
 	}

@@ -28,8 +28,12 @@ type behaviour struct {
 	never     bool // never healthy
 	memory    float64
 	kernel    string        // that its console tells
+	egress    egressOf      // nil tries nothing
 	prepares  time.Duration // its node, its disk
 }
+
+// egressOf is what a machine tries to reach in one of its boots, from 1 on.
+type egressOf func(boot int) (twin.Egress, error)
 
 // machine is a twin in the model.
 type machine struct {
@@ -37,6 +41,7 @@ type machine struct {
 	started time.Time
 	be      behaviour
 	node    string // empty when none took it
+	boot    int    // from 1, of those with the same disk
 	asked   twin.Blocks
 }
 
@@ -79,7 +84,13 @@ func (m *model) StartTwin(_ context.Context, spec twin.Spec) (twin.Machine, erro
 		be.latency = time.Duration(float64(be.latency) * m.unlike)
 	}
 	m.specs = append(m.specs, spec)
-	m.machines[spec.Job] = &machine{spec: spec, started: time.Now().Add(be.prepares), be: be, node: m.place(spec)}
+	boot := 0
+	for _, s := range m.specs {
+		if (s.Apply == nil) == (spec.Apply == nil) {
+			boot++
+		}
+	}
+	m.machines[spec.Job] = &machine{spec: spec, started: time.Now().Add(be.prepares), be: be, node: m.place(spec), boot: boot}
 	on, placed := map[string]map[string]bool{}, 0
 	for job, vm := range m.machines {
 		if on[vm.node] == nil {
@@ -170,6 +181,21 @@ func (vm *machine) blocks(rng *rand.Rand) (twin.Blocks, string) {
 		vm.asked = twin.Blocks{At: at, Operations: vm.asked.Operations + done, Bytes: vm.asked.Bytes + 4096*done}
 	}
 	return vm.asked, ""
+}
+
+func (m *model) Egress(_ context.Context, t twin.Machine, alloc string) (twin.Egress, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	vm, ok := m.machines[t.Job]
+	switch {
+	case !ok || alloc != "a-"+t.Job:
+		return twin.Egress{}, api.Errorf(api.CodeNotFound, "no such allocation %s", alloc)
+	case vm.spec.Unmonitored:
+		return twin.Egress{}, api.Errorf(api.CodeUnavailable, "QEMU has no captures")
+	case vm.be.egress == nil:
+		return twin.Egress{}, nil
+	}
+	return vm.be.egress(vm.boot)
 }
 
 func (m *model) Console(_ context.Context, job api.SandboxObject) (string, error) {

@@ -10,8 +10,8 @@
 // fails and says nothing about the patch.
 //
 // Verdicts. The treatment does not become healthy, dies, or outgrows its reservation
-// while the control does not; or a KPI is proven worse than its abort_above margin: that
-// rejects. A pass has every KPI of the policy proven to be within its promote_below
+// while the control does not; or in each of several boots it tries to reach what no
+// control tries to; or a KPI is proven worse than its abort_above margin: that rejects. A pass has every KPI of the policy proven to be within its promote_below
 // margin, as far as the requests of the run can show, which its reasons say. All else is
 // inconclusive. A patch that changes nothing is rejected once in 1/false_alarm runs at
 // most, over all KPIs, pairs of boots and looks.
@@ -82,6 +82,8 @@ type Sandbox interface {
 	StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error)
 	InspectTwin(ctx context.Context, m twin.Machine) (twin.State, error)
 	StopTwin(ctx context.Context, namespace, job string) error
+	// Egress reads what a twin's machine has tried to reach by itself since it started.
+	Egress(ctx context.Context, m twin.Machine, alloc string) (twin.Egress, error)
 	// Console reads the end of what the machine of a job has written.
 	Console(ctx context.Context, job api.SandboxObject) (string, error)
 }

@@ -46,8 +46,9 @@ type Spec struct {
 	Pool   string      // node pool to run in; empty for the target's own
 	Class  string      // node class to run on; empty for any
 	Expect uint64      // job modify index that the target must still have; 0 for any
-	// Unmonitored leaves out QEMU's monitor and its system call filter, since a
-	// node may refuse their arguments. The work of the disk is then unknown.
+	// Unmonitored leaves out QEMU's monitor, its captures and its system call filter,
+	// since a node may refuse their arguments. The work of the disk and what the machine
+	// tries to reach are then unknown.
 	Unmonitored bool
 	// Group asks for a twin of tasks that are no virtual machine; nil for a machine.
 	Group *Group
@@ -64,6 +65,7 @@ type Machine struct {
 	Scheme    string // http, https, grpc or grpcs; empty for a bare TCP port
 	Path      string // of the health check; with gRPC the name of the service
 	Monitored bool   // QEMU counts what it does to its disk
+	Captures  int    // files in which QEMU keeps what the machine sends: one for each of its networks
 	// Load is the task that asks the twin from inside. It is empty for a machine, which
 	// is asked at its port.
 	Load  string

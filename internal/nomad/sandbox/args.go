@@ -17,6 +17,8 @@ type arguments struct {
 	args  []string
 	ports []string   // labels of the group's TCP ports that are forwarded into the machine
 	files []hostFile // that the node checks before the machine starts
+
+	networks []string // IDs of QEMU's networks
 }
 
 // reader turns the arguments of a task into those of its twin. What it does not

@@ -162,8 +162,8 @@ func TestReadArguments_Keeps(t *testing.T) {
 		"node": {"-blockdev driver=qcow2,node-name=d,read-only=on,file.driver=file,file.filename=/images/a -device virtio-blk-pci,drive=d",
 			"-blockdev driver=qcow2,read-only=on,file.driver=file,file.filename=D/oakum-file-0,node-name=d -device virtio-blk-pci,drive=d"},
 		"no card":       {"-nic none -net nic,model=e1000", "-nic none -net nic,model=e1000"},
-		"open network":  {"-nic user,model=e1000,restrict=off,ipv6=on", "-nic user,restrict=on,ipv6=off,model=e1000"},
-		"second port":   {"-nic user,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_admin_ui}-10.0.2.15:22,hostfwd=tcp:${NOMAD_ADDR_http}-:81", "-nic user,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_admin_ui}-10.0.2.15:22,hostfwd=tcp:${NOMAD_ADDR_http}-:81"},
+		"open network":  {"-nic user,model=e1000,restrict=off,ipv6=on", "-nic user,restrict=on,ipv6=off,id=oakum-net-0,model=e1000"},
+		"second port":   {"-nic user,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_admin_ui}-10.0.2.15:22,hostfwd=tcp:${NOMAD_ADDR_http}-:81", "-nic user,restrict=on,ipv6=off,id=oakum-net-0,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_admin_ui}-10.0.2.15:22,hostfwd=tcp:${NOMAD_ADDR_http}-:81"},
 		"guest strings": {"-fw_cfg name=opt/x,string=a=b", "-fw_cfg opt/x,string=a=b"},
 	}
 	vars := variables{"NOMAD_META_ROOT": "/dev/vda", "NOMAD_META_serial": "${SERIAL}", "SERIAL": "s-1"}
@@ -179,6 +179,7 @@ func TestReadArguments_Keeps(t *testing.T) {
 	got, err := read(nil, "-nic", "user,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_admin_ui}-:22,hostfwd=udp::${NOMAD_PORT_http}-:53")
 	must.NoError(t, err)
 	must.Eq(t, []string{"admin-ui"}, got.ports)
+	must.Eq(t, []string{"oakum-net-0"}, got.networks)
 }
 
 func TestReadArguments_NamesTheFilesToCheck(t *testing.T) {

@@ -53,6 +53,8 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 	if !spec.Unmonitored {
 		prep.monitor, m.Monitored = twinMonitor, true
 		args.args = append(args.args, "-qmp", "pipe:"+twinMonitor, "-sandbox", confinement)
+		args.args = append(args.args, captures(args.networks)...)
+		m.Captures = len(args.networks)
 	}
 	config["args"], config["image_path"] = args.args, twinFolder+"/"+twinDisk
 	prepare := prep.task(vm)
@@ -60,7 +62,7 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 	isolateGroup(group)
 	group.Tasks = slices.Concat([]*nomadapi.Task{prepare, vm}, prep.makers)
 	if m.Monitored {
-		group.Tasks = append(group.Tasks, asker(vm))
+		group.Tasks = append(group.Tasks, asker(vm, m.Captures))
 	}
 	isolateJob(job, group, spec)
 	return job, m, nil

@@ -105,7 +105,7 @@ func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, twin.Machine{
 		Namespace: "prod", Job: "oakum-twin-s-1-treatment", Image: "/images/store-1.1.qcow2", Task: "vm",
-		Port: "http", Host: "127.0.0.1", Scheme: "https", Path: "/health", Monitored: true,
+		Port: "http", Host: "127.0.0.1", Scheme: "https", Path: "/health", Monitored: true, Captures: 1,
 	}, m)
 
 	must.Eq(t, "oakum-twin-s-1-treatment", *job.ID)
@@ -137,8 +137,10 @@ func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
 			"-device", "virtio-net-pci,netdev=n0",
 			"-qmp", "pipe:${NOMAD_ALLOC_DIR}/data/oakum-qmp",
 			"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+			"-object", "filter-dump,id=oakum-egress-0,netdev=n0,queue=rx,maxlen=256,file=${NOMAD_ALLOC_DIR}/data/oakum-egress-0.pcap",
 		},
 	}, vm.Config)
+	must.Eq(t, []string{"ask", twinMonitor, twinFolder, "67108864", "oakum-egress-0"}, words(ask))
 	must.Eq(t, "poststart", ask.Lifecycle.Hook)
 	must.Eq(t, "delay", *ask.RestartPolicy.Mode) // a task that fails takes its machine with it
 	must.Nil(t, vm.VolumeMounts)

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,16 +37,30 @@ const (
 // the ID of the question. The ID is the node's uptime, since nobody can set that
 // clock. Once a minute the script truncates .out, so that the file does not grow
 // with the simulation. QEMU continues at its old offset, so the beginning of the
-// file becomes a hole. Truncation loses no work: the counters only rise. Argument:
-// monitor.
-const askScript = `exec 3<>"$1.in"
+// file becomes a hole. Truncation loses no work: the counters only rise.
+//
+// QEMU writes captures for as long as the machine sends. So the script ends a capture
+// that has grown to its limit. Arguments: monitor, folder and limit of captures in
+// bytes, their names.
+const askScript = `monitor=$1 folder=$2 most=$3
+shift 3
+exec 3<>"$monitor.in"
 echo '{"execute":"qmp_capabilities"}' >&3
 n=0
 while :; do
   n=$(((n + 1) % 60))
-  [ "$n" != 0 ] || : >"$1.out"
+  [ "$n" != 0 ] || : >"$monitor.out"
   read -r up rest </proc/uptime
   echo "{\"execute\":\"query-blockstats\",\"id\":\"$up\"}" >&3
+  for name; do
+    shift
+    size=$(stat -c %s "$folder/$name.pcap") || size=0
+    if [ "$size" -ge "$most" ]; then
+      echo "{\"execute\":\"object-del\",\"arguments\":{\"id\":\"$name\"}}" >&3
+    else
+      set -- "$@" "$name"
+    fi
+  done
   sleep 1
 done
 `
@@ -52,16 +68,17 @@ done
 // asker is the task that asks a twin's QEMU. It must not end the twin: Nomad kills
 // all tasks of an allocation when one of them has failed. So Nomad restarts this
 // task for ever.
-func asker(vm *nomadapi.Task) *nomadapi.Task {
+func asker(vm *nomadapi.Task, captures int) *nomadapi.Task {
+	args := []string{"-c", askScript, "ask", twinMonitor, twinFolder, strconv.Itoa(captureMax)}
+	for i := range captures {
+		args = append(args, captureName(i))
+	}
 	return &nomadapi.Task{
-		Name:      askTask,
-		Driver:    "raw_exec",
-		User:      vm.User,
-		Lifecycle: &nomadapi.TaskLifecycle{Hook: nomadapi.TaskLifecycleHookPoststart, Sidecar: true},
-		Config: map[string]any{
-			"command": "/bin/sh",
-			"args":    []string{"-c", askScript, "ask", twinMonitor},
-		},
+		Name:        askTask,
+		Driver:      "raw_exec",
+		User:        vm.User,
+		Lifecycle:   &nomadapi.TaskLifecycle{Hook: nomadapi.TaskLifecycleHookPoststart, Sidecar: true},
+		Config:      map[string]any{"command": "/bin/sh", "args": args},
 		KillSignal:  "SIGTERM",
 		KillTimeout: new(time.Second),
 		Resources:   &nomadapi.Resources{CPU: new(20), MemoryMB: new(16)},
@@ -72,13 +89,20 @@ func asker(vm *nomadapi.Task) *nomadapi.Task {
 	}
 }
 
-// diedOfMonitor reports whether a twin has died because of its monitor or its system
-// call filter: the node's args_allowlist has no -qmp or no -sandbox, QEMU can't open
-// the one or was built without the other, or the task that exists only for the
-// monitor has failed. Such a twin would live without both.
+// diedOfMonitor reports whether a twin has died because of its monitor, its system
+// call filter or its captures: the node's args_allowlist lacks -qmp, -sandbox or
+// -object, QEMU can't open a file of theirs or was built without one of them, or the
+// task that exists only for the monitor has failed. Such a twin would live without them.
 func diedOfMonitor(m twin.Machine, tasks map[string]*nomadapi.TaskState, why string) bool {
-	asker := tasks[askTask]
-	return m.Monitored && (strings.Contains(why, "-qmp") || strings.Contains(why, "-sandbox") || asker != nil && asker.Failed)
+	if !m.Monitored {
+		return false
+	}
+	if asker := tasks[askTask]; asker != nil && asker.Failed {
+		return true
+	}
+	// The job may have objects of its own, for which QEMU has other words.
+	own := []string{"-qmp", "-sandbox", `"-object"`, captureObject}
+	return slices.ContainsFunc(own, func(flag string) bool { return strings.Contains(why, flag) })
 }
 
 // twinBlocks reads the counters of the machine's disk. When they are not known,

@@ -1,7 +1,13 @@
 package sandbox
 
 import (
+	"bufio"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -15,9 +21,10 @@ func TestTwinJob_Unmonitored(t *testing.T) {
 	job, m, err := makeTwinIn(t, production(), twin.Spec{Unmonitored: true})
 	must.NoError(t, err)
 	must.False(t, m.Monitored)
+	must.Eq(t, 0, m.Captures)
 	must.Eq(t, []string{"oakum-prepare", "vm"}, taskNames(job))
 	must.Eq(t, "", words(job.TaskGroups[0].Tasks[0])[1])
-	for _, own := range []string{"-qmp", "-sandbox"} {
+	for _, own := range []string{"-qmp", "-sandbox", "-object"} {
 		must.SliceNotContains(t, words(job.TaskGroups[0].Tasks[1]), own)
 	}
 }
@@ -37,6 +44,9 @@ func TestDiedOfMonitor(t *testing.T) {
 		"no monitor":     {twin.Machine{Image: "/images/a"}, nil, `"-qmp" is not in args_allowlist`, false},
 		"no overlay":     {monitored, failed, "task oakum-prepare: qemu-img: no such file", false},
 		"no filter":      {monitored, nil, `task vm: "-sandbox" is not in args_allowlist`, true},
+		"no capture":     {monitored, nil, `task vm: "-object" is not in args_allowlist`, true},
+		"capture":        {monitored, nil, "task vm: Exit Code: 1: qemu-system-x86_64: -object filter-dump,id=oakum-egress-0: net dump: can't open /a/e", true},
+		"own object":     {monitored, nil, "task vm: Exit Code: 1: qemu-system-x86_64: -object memory-backend-ram,id=m: cannot allocate memory", false},
 		"asker":          {monitored, map[string]*nomadapi.TaskState{"oakum-ask": {Failed: true}}, "user is denied", true},
 		"killed":         {monitored, map[string]*nomadapi.TaskState{"vm": {Failed: true}}, "exit code 137", false},
 	}
@@ -53,4 +63,32 @@ func TestFrames_AreBounded(t *testing.T) {
 	must.Error(t, err)
 	_, err = frames(strings.NewReader("no such file"), 100)
 	must.Error(t, err)
+}
+
+// TestAskScript_EndsACaptureThatIsFull once, and leaves the others.
+func TestAskScript_EndsACaptureThatIsFull(t *testing.T) {
+	folder := t.TempDir()
+	monitor := filepath.Join(folder, "qmp")
+	must.NoError(t, syscall.Mkfifo(monitor+".in", 0o600))
+	asked, err := os.OpenFile(monitor+".in", os.O_RDWR, 0)
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, asked.Close()) })
+	must.NoError(t, os.WriteFile(filepath.Join(folder, "small.pcap"), make([]byte, 99), 0o600))
+	must.NoError(t, os.WriteFile(filepath.Join(folder, "large.pcap"), make([]byte, 100), 0o600))
+
+	ctx, cancel := context.WithCancel(t.Context())
+	script := exec.CommandContext(ctx, "/bin/sh", "-c", askScript, "ask", monitor, folder, "100", "small", "large", "absent")
+	must.NoError(t, script.Start())
+	defer func() { cancel(); must.Error(t, script.Wait()) }()
+	ended, lines := []string{}, bufio.NewScanner(asked)
+	for rounds := 0; rounds < 3 && lines.Scan(); {
+		if strings.Contains(lines.Text(), "query-blockstats") {
+			rounds++
+		}
+		if strings.Contains(lines.Text(), "object-del") {
+			ended = append(ended, lines.Text())
+		}
+	}
+	must.NoError(t, lines.Err())
+	must.Eq(t, []string{`{"execute":"object-del","arguments":{"id":"large"}}`}, ended)
 }

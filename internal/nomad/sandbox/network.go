@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,8 +61,14 @@ func (r *reader) network(a argument) error {
 		}
 	}
 	// IPv6 is off, since all of the machine's doors are those of IPv4.
-	rest := o.without("type", "restrict", "ipv4", "ipv6")
-	r.keep(a.flag, append(options{o[0], {"restrict", "on"}, {"ipv6", "off"}}, rest...).write("type"))
+	own := options{o[0], {"restrict", "on"}, {"ipv6", "off"}}
+	id := o.get("id")
+	if id == "" {
+		id = fmt.Sprintf("oakum-net-%d", len(r.out.networks)) // a capture must name it
+		own = append(own, option{"id", id})
+	}
+	r.out.networks = append(r.out.networks, id)
+	r.keep(a.flag, append(own, o.without("type", "restrict", "ipv4", "ipv6")...).write("type"))
 	return nil
 }
 
