@@ -190,7 +190,7 @@ type Simulator struct {
 	Warmup       time.Duration        // of both twins at most, before anything counts
 	BootTimeout  time.Duration        // for both twins to become healthy
 	Timeout      time.Duration        // of a whole simulation
-	Appliance    *appliance.Appliance // in which scripts run; nil: patches with scripts are refused
+	Appliance    *appliance.Appliance // in which scripts run; nil refuses patches with scripts
 	Network      string               // CNI network without a way out, for twins that are no virtual machine; empty: those have no twins
 	Load         *appliance.File      // oakum for the nodes, which asks such twins; nil with an empty Network
 	Pairs        int                  // simulations at once, each with one pair of twins

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/oakumhq/oakum/api"
@@ -19,6 +20,10 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	patch, err := parsePatch(file)
 	if err != nil {
 		return api.PatchReceipt{}, err
+	}
+	if !s.opt.Bakes && slices.ContainsFunc(patch.Apply, func(a api.Apply) bool { return a.Kind == api.ApplyScript }) {
+		return api.PatchReceipt{}, api.Errorf(api.CodeInvalid,
+			"patch %q has a script: it runs in an appliance, and this server has none (simulator.appliance)", patch.Name)
 	}
 	library, err := s.policies.Library()
 	if err != nil {

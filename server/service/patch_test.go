@@ -244,3 +244,15 @@ func TestBake_ForecastsFromWhenTheWaveMayStart(t *testing.T) {
 	must.Eq(t, []time.Time{epoch(), opens, starts}, at)
 	must.MapLen(t, 1, out, must.Sprint("a target without a judge has no forecast"))
 }
+
+func TestPlanPatch_RefusesAScriptWithoutAnAppliance(t *testing.T) {
+	t.Parallel()
+	file := patch(`"web"`)
+	file.Text = strings.Replace(file.Text, "apply \"job\" {\n    task = \"server\"\n    env  = { VERSION = \"2\" }", "apply \"script\" {\n    task   = \"server\"\n    script = \"true\"", 1)
+	f := newFixture(t, target("web"))
+	_, err := f.PlanPatch(t.Context(), file)
+	must.ErrorContains(t, err, `patch "openssl" has a script: it runs in an appliance, and this server has none (simulator.appliance)`)
+	f.opt.Bakes = true
+	_, err = f.PlanPatch(t.Context(), file)
+	must.NoError(t, err)
+}

@@ -39,6 +39,7 @@ type Options struct {
 	Ticker func(interval time.Duration) (ticks <-chan time.Time, stop func())
 	NewID  func() string // mints identifiers that sort by age
 	Logger *slog.Logger
+	Bakes  bool // this server has an appliance, in which scripts run
 	Facts  FactsOptions
 }
 

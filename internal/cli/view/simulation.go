@@ -97,11 +97,13 @@ func SimulationProgress(p *api.SimulationProgress) string {
 	if p.Requests > 0 {
 		text += fmt.Sprintf(", %d requests answered by each twin", p.Requests)
 	}
+	var evidence strings.Builder
 	for _, k := range p.KPIs {
 		if !k.Missing && !k.Unjudged {
-			text += fmt.Sprintf(", %s 10^%.1f of 10^%.1f", k.KPI, k.Evidence, k.Needed)
+			fmt.Fprintf(&evidence, ", %s 10^%.1f of 10^%.1f", k.KPI, k.Evidence, k.Needed)
 		}
 	}
+	text += evidence.String()
 	if p.Left > 0 {
 		text += ", about " + Span(p.Left.D()) + " left"
 	}

@@ -125,7 +125,7 @@ func (r *reader) device(a argument) error {
 func (r *reader) global(a argument) error {
 	known := devices()
 	maps.Copy(known, platform())
-	o := options{}
+	var o options
 	if name, value, ok := strings.Cut(a.value, "="); ok && !strings.Contains(name, ",") && name != "driver" {
 		// A model may have dots in its name, and a property has none.
 		at := strings.LastIndexByte(name, '.')
