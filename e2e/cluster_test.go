@@ -99,7 +99,13 @@ func newOakum(t *testing.T, servers int, extra string, policyTexts ...string) *o
 // newOakumBeside is newOakum with Nomad, or anything else, where env says.
 func newOakumBeside(t *testing.T, env stack.Env, servers int, extra string, policyTexts ...string) *oakum {
 	t.Helper()
-	o := &oakum{Cluster: startServers(t, env, daemon.Options{Servers: servers, Paces: daemon.StackPaces(), Extra: extra}), t: t}
+	return newOakumWith(t, env, daemon.Options{Servers: servers, Paces: daemon.StackPaces(), Extra: extra}, policyTexts...)
+}
+
+// newOakumWith is newOakumBeside with servers of one's own options.
+func newOakumWith(t *testing.T, env stack.Env, options daemon.Options, policyTexts ...string) *oakum {
+	t.Helper()
+	o := &oakum{Cluster: startServers(t, env, options), t: t}
 	var err error
 	o.vendor, err = nomadapi.NewClient(&nomadapi.Config{Address: sharedStack(t).NomadAddr, SecretID: env.NomadToken})
 	must.NoError(t, err)

@@ -79,7 +79,9 @@ func TestShop(t *testing.T) {
 
 	t.Run("graph", func(t *testing.T) { graphs(t, shop) })
 
-	o := newOakum(t, 3, fmt.Sprintf("simulator {\n  rate = %d\n}\n", deploy.SandboxRate), string(policy))
+	paces := daemon.StackPaces()
+	paces.Rate = deploy.SandboxRate
+	o := newOakumWith(t, sharedStack(t), daemon.Options{Servers: 3, Paces: paces}, string(policy))
 	t.Run("the graph is what consul and the traffic say", func(t *testing.T) { o.in(t).graphIsTrue() })
 	t.Run("profiles agree with prometheus", func(t *testing.T) { o.in(t).profilesAgree(shop) })
 	t.Run("a patch that misbehaves goes back at the first stage", func(t *testing.T) { o.in(t).badVerdict(shop) })

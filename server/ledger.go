@@ -19,7 +19,7 @@ func (l ledger) Own(ctx context.Context, simulation string, objects ...api.Sandb
 	for {
 		changed := l.server.store.Watch()
 		if l.server.store.Level() >= state.Level5 {
-			return recorder{l.server}.apply(ctx, &state.SimulationNote{ID: simulation, Own: objects})
+			return recorder(l).apply(ctx, &state.SimulationNote{ID: simulation, Own: objects})
 		}
 		select {
 		case <-changed:
@@ -32,7 +32,7 @@ func (l ledger) Own(ctx context.Context, simulation string, objects ...api.Sandb
 
 // Disown records objects that are gone.
 func (l ledger) Disown(ctx context.Context, simulation string, objects ...api.SandboxObject) error {
-	return recorder{l.server}.apply(ctx, &state.SimulationNote{ID: simulation, Disown: objects})
+	return recorder(l).apply(ctx, &state.SimulationNote{ID: simulation, Disown: objects})
 }
 
 // Owned lists what a simulation owns.
@@ -46,7 +46,7 @@ func (l ledger) progress(ctx context.Context, simulation string, p api.Simulatio
 	if l.server.store.Level() < state.Level5 {
 		return
 	}
-	if err := (recorder{l.server}).apply(ctx, &state.SimulationNote{ID: simulation, Progress: &p}); err != nil {
+	if err := recorder(l).apply(ctx, &state.SimulationNote{ID: simulation, Progress: &p}); err != nil {
 		l.server.log.Debug("record the progress of a simulation", "simulation_id", simulation, "error", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 // TestClientAsk_SpeaksTCP asks a real listener, since what is proved is the bytes on a
 // connection.
 func TestClientAsk_SpeaksTCP(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // an address is bound at once or not at all
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must.NoError(t, err)
 	web := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})}
 	done := make(chan error, 1)

@@ -81,13 +81,13 @@ func (b *boot) look(rng *rand.Rand, at time.Time, requests int) taken {
 	return t
 }
 
-// simulate is what Simulator.compare does, without machines.
+// simulate is what Simulator.compare does, without machines. An error is the verdict.
 func (w world) simulate(rng *rand.Rand) api.Impact {
 	const look = 4 * time.Second
 	r := Request{Spec: w.spec, Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: w.kpis}}
 	p, err := newPanel(r, w.rate)
 	if err != nil {
-		panic(err)
+		return api.Impact{Verdict: api.SimulationVerdict(err.Error())}
 	}
 	now := time.Unix(1e9, 0)
 	var usual []float64
@@ -100,7 +100,7 @@ func (w world) simulate(rng *rand.Rand) api.Impact {
 			continue // it never rejects
 		}
 		if err := p.begin(now); err != nil {
-			panic(err)
+			return api.Impact{Verdict: api.SimulationVerdict(err.Error())}
 		}
 		control, treatment := w.boot(rng, false), w.boot(rng, true)
 		for passed := time.Duration(0); passed < p.duration && !p.aborted(); passed += look {

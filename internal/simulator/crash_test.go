@@ -116,7 +116,7 @@ func TestRun_LeavesNothingWhereverItsProcessDies(t *testing.T) {
 				sim := api.Simulation{ID: "r1/2", Target: request().Target.TargetRef}
 				for _, o := range w.Owned(sim.ID) {
 					must.NoError(t, next.simulator().Remove(t.Context(), sim, o))
-					must.NoError(t, w.ledger.Disown(t.Context(), sim.ID, o))
+					must.NoError(t, w.Disown(t.Context(), sim.ID, o))
 				}
 				where := must.Sprint(fmt.Sprintf("killed at call %d, late %v", call, late))
 				must.MapEmpty(t, w.machines, where)

@@ -60,8 +60,8 @@ func TestTry_RecordsWhatItMakesBeforeItExists(t *testing.T) {
 	}{
 		"a patch that passes keeps its image": {func(*watched) {}, []string{api.ObjectImage}, false},
 		"a bad patch leaves nothing":          {func(w *watched) { w.patched.errors = 0.5 }, nil, false},
-		"a script that fails leaves nothing":  {func(w *watched) { w.oven.err = api.Errorf(api.CodeConflict, "exit 1") }, nil, false},
-		"a bake of unknown end stays":         {func(w *watched) { w.oven.err = late }, []string{api.ObjectJob, api.ObjectImage}, true},
+		"a script that fails leaves nothing":  {func(w *watched) { w.err = api.Errorf(api.CodeConflict, "exit 1") }, nil, false},
+		"a bake of unknown end stays":         {func(w *watched) { w.err = late }, []string{api.ObjectJob, api.ObjectImage}, true},
 		"a registration of unknown end stays": {func(w *watched) { w.lostCall = true }, []string{api.ObjectJob}, true},
 		"nothing is made without the record":  {func(w *watched) { w.ledger.err = late }, nil, true},
 	}

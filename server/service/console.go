@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -30,8 +31,7 @@ func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.C
 		return api.Console{Role: role, Pair: job.Pair, Live: true, Text: text}, err
 	}
 	if sim.Impact != nil {
-		for i := len(sim.Impact.Twins) - 1; i >= 0; i-- {
-			t := sim.Impact.Twins[i]
+		for _, t := range slices.Backward(sim.Impact.Twins) {
 			if t.Role == role && (pair == 0 || t.Pair == pair) {
 				return api.Console{Role: role, Pair: t.Pair, Text: t.Console}, nil
 			}
@@ -46,8 +46,7 @@ func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.C
 
 // ownedJob is the newest job of a role that a simulation has not removed.
 func ownedJob(sim api.Simulation, role string, pair int) (api.SandboxObject, bool) {
-	for i := len(sim.Owned) - 1; i >= 0; i-- {
-		o := sim.Owned[i]
+	for _, o := range slices.Backward(sim.Owned) {
 		if o.Kind == api.ObjectJob && o.Role == role && (pair == 0 || o.Pair == pair) {
 			return o, true
 		}

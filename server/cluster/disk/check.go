@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -30,7 +31,7 @@ func checkBolt(path string) error {
 	if err == nil {
 		err = Guard(func() error { return checkEntries(path) })
 	}
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return fmt.Errorf("open %s: another process uses this data directory", path)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/log"
@@ -89,7 +90,7 @@ func (d *Dir) openStores() error {
 		return err
 	}
 	bolt, err := raftboltdb.New(raftboltdb.Options{Path: file, BoltOptions: &bbolt.Options{Timeout: lockTimeout}})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, berrors.ErrTimeout) {
 		return fmt.Errorf("open %s: another process uses this data directory", file)
 	}
 	if err != nil {
