@@ -109,7 +109,7 @@ func (d *debian) patch(name, job, script, below string) string {
 func TestOpenSSL(t *testing.T) {
 	o := newOakum(t, 1, "", opensslPolicy)
 	d := newDebian(t, sharedStack(t).Images)
-	folder, err := os.MkdirTemp(sharedStack(t).Images, "bank-") // Nomad boots only what lies below this folder
+	folder, err := os.MkdirTemp(sharedStack(t).Images, "bank-") //nolint:usetesting // Nomad takes images from below this folder only
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, os.RemoveAll(folder)) })
 	image := filepath.Join(folder, "bank-1.0.qcow2")

@@ -319,7 +319,7 @@ func (s *sandbox) lackingImage(t *testing.T) {
 // folder is a folder that Nomad's QEMU plugin takes images from.
 func (s *sandbox) folder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp(sharedStack(t).Dir, "images-")
+	folder, err := os.MkdirTemp(sharedStack(t).Dir, "images-") //nolint:usetesting // Nomad takes images from below this folder only
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, os.RemoveAll(folder)) })
 	return folder

@@ -250,10 +250,10 @@ func (s *Sandbox) files(a *fleet.Alloc, now time.Time) Files {
 	}
 	for _, t := range a.Group.Tasks {
 		args, _ := t.Config["args"].([]any)
-		switch {
-		case t.Name == prepareTask:
+		switch t.Name {
+		case prepareTask:
 			out["alloc/data/oakum-twin.sha256"] = s.digest(preparedImage(t))
-		case t.Name == bakeTask:
+		case bakeTask:
 			if report := s.bake(a, t); report != "" {
 				out[bakeReport] = report
 			}
