@@ -16,6 +16,8 @@ import (
 
 // TestSimulateFaults has patches that each break one thing. All of them change the same
 // machine by a script; each must be rejected, and the reasons must name what it broke.
+// TestSimulate has more of them: a disk that is written to, a machine that never becomes
+// healthy.
 func TestSimulateFaults(t *testing.T) {
 	s := newSandbox(t)
 	source := filepath.Join(t.TempDir(), "store-1.0.qcow2")
@@ -30,13 +32,11 @@ while :; do busybox nc -w 1 10.9.8.7 443 </dev/null; busybox sleep 2; done) >/de
 		reason       string // what the reasons name, a regular expression; a leak shows as what it breaks first
 		pairs        int    // in a minute
 	}{
-		{"a fifth more latency", fault("latency=6ms"), "latency_", 1},
+		{"more latency", fault("latency=6ms"), "latency_", 1},
 		{"a leak", fault("leak=128k"), "memory|died|error_rate", 1},
 		{"more CPU", fault("cpu=40ms"), "cpu|latency", 1},
 		{"errors", fault("errors=0.2"), "error_rate", 1},
-		{"ten times the writes", fault("disk=256k"), "io_", 1},
 		{"no boot", "rm /sbin/init", "does not serve", 1},
-		{"broken health", fault("unhealthy"), "does not serve", 1},
 		{"a new outgoing connection", reaching, "^the patched machine tries to reach tcp 10\\.9\\.8\\.7:443, which the control never did", 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
