@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// requestMax is how long a request may take; one that takes longer failed.
-	requestMax = 5 * time.Second
+	// RequestMax is how long a request may take; one that takes longer failed.
+	RequestMax = 5 * time.Second
 	// bodyMax is how many bytes of an answer are read. The transfer of a large page is
 	// part of its latency.
 	bodyMax = 8 << 20
@@ -37,7 +37,7 @@ func NewClient(base *url.URL, transport http.RoundTripper) *Client {
 	c := &Client{base: base}
 	if transport == nil {
 		c.own = &http.Transport{
-			DialContext:         (&net.Dialer{Timeout: requestMax}).DialContext,
+			DialContext:         (&net.Dialer{Timeout: RequestMax}).DialContext,
 			MaxIdleConnsPerHost: 8,
 			// A twin shows the certificate of its production name, at another
 			// address.
@@ -47,7 +47,7 @@ func NewClient(base *url.URL, transport http.RoundTripper) *Client {
 	}
 	c.http = &http.Client{
 		Transport: transport,
-		Timeout:   requestMax,
+		Timeout:   RequestMax,
 		// A redirect is an answer of the service and is measured as one.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -130,7 +130,7 @@ func (c *Client) Do(ctx context.Context, r workload.Request) (status int, err er
 // exchange opens a connection, sends what the request says, and reads as many bytes as
 // the answer is to begin with.
 func (c *Client) exchange(ctx context.Context, r workload.Request) error {
-	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	ctx, cancel := context.WithTimeout(ctx, RequestMax)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.base.Host)
 	if err != nil {

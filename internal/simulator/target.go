@@ -23,13 +23,9 @@ import (
 	"github.com/oakumhq/oakum/internal/workload"
 )
 
-const (
-	// requestMax is how long a request may take; one that takes longer failed.
-	requestMax = 5 * time.Second
-	// metaSend is the key of a target's metadata that says what to send to a bare TCP
-	// port. Without it, a greeting is waited for.
-	metaSend = "oakum_send"
-)
+// metaSend is the key of a target's metadata that says what to send to a bare TCP port.
+// Without it, a greeting is waited for.
+const metaSend = "oakum_send"
 
 // errSilent says that a port takes connections and sends nothing. The port of a machine
 // is open from before its guest boots: QEMU itself takes the connection.
@@ -139,7 +135,7 @@ func (t *target) send(ctx context.Context, r workload.Request) error {
 // exchange connects to a bare TCP port, sends what there is to send, and waits for the
 // first byte of an answer or a greeting. A connection alone says nothing.
 func (t *target) exchange(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	ctx, cancel := context.WithTimeout(ctx, sender.RequestMax)
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", t.address)
 	if err != nil {
@@ -165,7 +161,7 @@ func (t *target) exchange(ctx context.Context) error {
 
 // healthRPC asks grpc.health.v1 for a service.
 func (t *target) healthRPC(ctx context.Context, service string) error {
-	ctx, cancel := context.WithTimeout(ctx, requestMax)
+	ctx, cancel := context.WithTimeout(ctx, sender.RequestMax)
 	defer cancel()
 	answer, err := grpc_health_v1.NewHealthClient(t.rpc).Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: service})
 	if err != nil {

@@ -47,18 +47,25 @@ func consoleTask(stub *nomadapi.AllocationListStub) string {
 
 // output reads the end of a task's standard output. It is empty while there is none.
 func (s *Sandbox) output(ctx context.Context, namespace, allocID, task string, most int) (string, error) {
+	text, err := s.logEnd(ctx, namespace, allocID, task, "stdout", most)
+	if api.IsCode(err, api.CodeNotFound) {
+		return "", nil
+	}
+	return strings.ToValidUTF8(text, "\uFFFD"), err
+}
+
+// logEnd reads at most so many bytes of the end of what a task wrote to its stream,
+// "stdout" or "stderr". The error has code not_found while there is no such log.
+func (s *Sandbox) logEnd(ctx context.Context, namespace, allocID, task, stream string, most int) (string, error) {
 	q := s.nomad.Query(ctx, namespace)
-	q.Params = map[string]string{"task": task, "type": "stdout", "plain": "true", "origin": "end", "offset": fmt.Sprint(most)}
+	q.Params = map[string]string{"task": task, "type": stream, "plain": "true", "origin": "end", "offset": fmt.Sprint(most)}
 	file, err := s.api.Raw().Response("/v1/client/fs/logs/"+allocID, q)
 	if err != nil {
-		if err := nomad.Explain("read the console of "+allocID, err); !api.IsCode(err, api.CodeNotFound) {
-			return "", err
-		}
-		return "", nil
+		return "", nomad.Explain("read the "+stream+" of "+allocID, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, int64(most)))
 	if err := cmp.Or(err, file.Close()); err != nil {
-		return "", fmt.Errorf("read the console of %s: %w", allocID, err)
+		return "", fmt.Errorf("read the %s of %s: %w", stream, allocID, err)
 	}
-	return strings.ToValidUTF8(string(text), "\uFFFD"), nil
+	return string(text), nil
 }

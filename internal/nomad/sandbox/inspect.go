@@ -168,17 +168,11 @@ func (s *Sandbox) failureOf(ctx context.Context, m twin.Machine, alloc *nomadapi
 
 // lastErrorLine is the last line that a task wrote to its standard error.
 func (s *Sandbox) lastErrorLine(ctx context.Context, m twin.Machine, allocID, task string) string {
-	q := s.nomad.Query(ctx, m.Namespace)
-	q.Params = map[string]string{"task": task, "type": "stderr", "plain": "true", "origin": "end", "offset": "400"}
-	file, err := s.api.Raw().Response("/v1/client/fs/logs/"+allocID, q)
+	text, err := s.logEnd(ctx, m.Namespace, allocID, task, "stderr", 400)
 	if err != nil {
 		return ""
 	}
-	text, err := io.ReadAll(io.LimitReader(file, 400))
-	if err := cmp.Or(err, file.Close()); err != nil {
-		return ""
-	}
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
+	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return lines[len(lines)-1]
 }
 
