@@ -247,7 +247,7 @@ func TestBake_RefusesBadImages(t *testing.T) {
 		"garbage":                       {bytesOf("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 200)), api.CodeUnavailable, "is damaged"},
 		"another version":               {bytesOf("QFI\xfb\x00\x00\x00\x09" + strings.Repeat("\x00", 200)), api.CodeUnavailable, "version 00000009 is unknown"},
 		"cut off":                       {bytesOf(string(good[:len(good)/8])), api.CodeUnavailable, "is damaged"},
-		"nothing to boot":               {bytesOf(strings.Repeat("\x00", 1<<20)), api.CodeUnavailable, "the image has no root file system"},
+		"raw by another name":           {bytesOf(strings.Repeat("\x00", 1<<20)), api.CodeUnavailable, "it is no qcow2"},
 		"backing file elsewhere":        {create("-F", "raw", "-b", elsewhere), api.CodeInvalid, "is outside of"},
 		"backing file by a detour":      {create("-F", "raw", "-b", "../../../../.."+elsewhere), api.CodeInvalid, "is outside of"},
 		"backing file over the network": {create("-u", "-F", "raw", "-b", "nbd://127.0.0.1:1/x", "-o", "size=1M"), api.CodeInvalid, "is no plain path"},
@@ -266,6 +266,12 @@ func TestBake_RefusesBadImages(t *testing.T) {
 			must.EqOp(t, c.code, api.AsError(err).Code)
 		})
 	}
+	t.Run("nothing to boot", func(t *testing.T) {
+		write(t, filepath.Join(o.dir, "bad.raw"), strings.Repeat("\x00", 1<<20))
+		_, err := o.bake(t, "bad.raw", twin.Step{Script: ":"})
+		must.ErrorContains(t, err, "the image has no root file system")
+		must.EqOp(t, api.CodeUnavailable, api.AsError(err).Code)
+	})
 	t.Run("a chain within its folder is read", func(t *testing.T) {
 		create("-F", "qcow2", "-b", filepath.Join(o.dir, "plain.qcow2"))(t, filepath.Join(o.dir, "overlay.qcow2"))
 		_, err := o.bake(t, "overlay.qcow2", twin.Step{Script: ":"})
