@@ -124,8 +124,8 @@ func (s *Sandbox) StartLoad(ctx context.Context, m twin.Machine, allocID string)
 }
 
 // LoadReports reads what the load of a group's twin has reported since an offset in the
-// report, and the offset to go on from. It returns whole lines only, and none as long as
-// there are none.
+// report, and the offset to go on from. It returns whole lines only, and none before the
+// load has begun its report.
 func (s *Sandbox) LoadReports(ctx context.Context, m twin.Machine, allocID string, from int64) ([]twin.Report, int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
@@ -134,7 +134,12 @@ func (s *Sandbox) LoadReports(ctx context.Context, m twin.Machine, allocID strin
 	q.Params = map[string]string{"path": loadReport, "origin": "start", "offset": strconv.FormatInt(from, 10), "follow": "false"}
 	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+allocID, q)
 	if err != nil {
-		return nil, from, nomad.Explain("read the report of twin "+m.Job, err)
+		err = nomad.Explain("read the report of twin "+m.Job, err)
+		// Nomad tells a file that is not there by the text alone.
+		if from == 0 && api.IsCode(err, api.CodeInvalid) && strings.Contains(err.Error(), "no such file or directory") {
+			return nil, 0, nil
+		}
+		return nil, from, err
 	}
 	text, err := frames(file, reportPart)
 	if err := errors.Join(err, file.Close()); err != nil {
