@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -38,8 +37,7 @@ func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image
 	if err != nil {
 		return twin.Image{}, err
 	}
-	accelerator, _ := vm.Config["accelerator"].(string)
-	job, err := bakeJob(like, spec, *s.options.Appliance, cmp.Or(accelerator, "tcg"), s.imageRoots(like, spec.Target.Group, vm))
+	job, err := bakeJob(like, spec, *s.options.Appliance, vm, s.imageRoots(like, spec.Target.Group, vm))
 	if err != nil {
 		return twin.Image{}, err
 	}

@@ -2,8 +2,8 @@
 # beside the image. This is the part on the Nomad client.
 # It parses nothing of the image but the header of a qcow2. ENVIRONMENT:
 #
-#   OAKUM_IMAGE, OAKUM_RESULT          the image, and the path of the result; empty
-#                                      keeps nothing
+#   OAKUM_IMAGE, OAKUM_FORMAT          the image, and its declared format
+#   OAKUM_RESULT                       the path of the result; empty keeps nothing
 #   OAKUM_ROOTS                        folders that both must lie in, one a line
 #   OAKUM_KERNEL, OAKUM_KERNEL_SHA256  the appliance's kernel, and
 #   OAKUM_INITRD, OAKUM_INITRD_SHA256  its initramfs
@@ -17,12 +17,13 @@
 #   OAKUM_REPORT                       gets what the machine reports
 #
 # The machine's console is the standard output. The standard error has what is wrong
-# here. The digest of the result is the last line of the report.
+# here. image.sh is put before it. The digest of the result is the last line of the report.
 # Exit codes, which package sandbox reads:
 proved_not=80 # the report says why
 timeout=81    # the report says what ran
 no_room=82    # on this node
-bad_image=83
+absent=83     # the image, on this node
+broken=83
 bad_appliance=84
 no_machine=85 # QEMU, or a program that is needed
 refused=86    # the image may not be read
@@ -30,88 +31,26 @@ refused=86    # the image may not be read
 set -eu
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 
-fail() {
-	code=$1
-	shift
-	echo "$*" >&2
-	exit "$code"
-}
-
 # The floor of free space in MiB that stays for the node's own use.
 floor=128
 
 free() { df -Pk "$1" | awk 'NR == 2 { print int($4 / 1024) }'; }
 
-# field prints bytes of a file in hexadecimal. Arguments: file, offset, bytes.
-field() { od -An -v -t x1 -j "$2" -N "$3" "$1" | tr -d ' \n'; }
-
-# check_place refuses a path that leads out of the folders that images may come from:
-# who writes a patch names any path, and this runs as root.
-check_place() {
-	real=$(readlink -m -- "$1")
-	while IFS= read -r root; do
-		[ -n "$root" ] || continue # nothing would be the folder of everything
-		case $real in "$(readlink -m -- "$root")"/*) return 0 ;; esac
-	done <<ROOTS
-$OAKUM_ROOTS
-ROOTS
-	fail $refused "image $1: it is outside of the folders that images may come from:" $OAKUM_ROOTS
-}
-
-# format prints qcow2 or raw, as the name says. What a guest wrote to a raw disk is not
-# asked: it could lead QEMU to another file.
-format() {
-	case $1 in
-	*.raw) echo raw ;;
-	*.qcow2) echo qcow2 ;;
-	*) if [ "$(field "$1" 0 4)" = 514649fb ]; then echo undeclared; else echo raw; fi ;;
-	esac
-}
-
-# check_image refuses an image that leads to files outside of its folder: QEMU
-# opens a backing file and an external data file by itself. It adds up the size of
-# the chain in $size, in MiB.
-check_image() {
-	at=$1 depth=0
-	while :; do
-		[ -f "$at" ] && [ -r "$at" ] || fail $bad_image "image $at: no such file on this node"
-		size=$((size + $(du -k --apparent-size "$at" | cut -f1) / 1024 + 1))
-		case $(format "$at") in
-		raw) break ;;
-		undeclared) fail $refused "image $at: it looks like qcow2, and its name does not end in .qcow2" ;;
-		esac
-		[ "$(field "$at" 0 4)" = 514649fb ] || fail $bad_image "image $at is damaged: it is no qcow2"
-		version=$(field "$at" 4 4)
-		case $version in 00000002 | 00000003) ;; *) fail $bad_image "image $at: qcow2 version $version is unknown" ;; esac
-		if [ "$version" = 00000003 ] && [ $((0x$(field "$at" 79 1) & 4)) != 0 ]; then
-			fail $refused "image $at: its data is in another file"
-		fi
-		offset=$(field "$at" 8 8) length=$((0x$(field "$at" 16 4)))
-		[ "$offset" != 0000000000000000 ] || break
-		[ "$length" -le 1023 ] || fail $bad_image "image $at: the name of its backing file has $length bytes"
-		name=$(dd if="$at" bs=1 skip=$((0x$offset)) count="$length" 2>/dev/null | tr -d '\0')
-		case $name in *[!A-Za-z0-9._/+,=@~-]* | '') fail $refused "image $at: its backing file has a name that is no plain path" ;; esac
-		case $name in /*) next=$name ;; *) next=$(dirname "$at")/$name ;; esac
-		[ "$(dirname "$(readlink -m "$next")")" = "$folder" ] || fail $refused "image $at: its backing file $name is outside of $folder"
-		qemu-img info -U -f qcow2 "$at" 2>/dev/null | grep -qxE 'backing file format: (qcow2|raw)' ||
-			fail $refused "image $at: it does not declare the format of its backing file as qcow2 or raw"
-		at=$(readlink -m "$next") depth=$((depth + 1))
-		[ $depth -lt 8 ] || fail $refused "image $OAKUM_IMAGE: more than 8 backing files"
-	done
-	# Only now, since this opens the whole chain.
-	[ "$(format "$1")" = qcow2 ] || return 0
+# undamaged opens an image with all that it is laid over, so chain comes first.
+undamaged() { # FORMAT FILE
+	[ "$1" = qcow2 ] || return 0
 	checked=0
-	qemu-img check -q -U -f qcow2 "$1" >/dev/null 2>&1 || checked=$?
+	qemu-img check -q -U -f qcow2 "$2" >/dev/null 2>&1 || checked=$?
 	# 3 says that clusters are in use by nobody, which harms nobody.
-	case $checked in 0 | 3) ;; *) fail $bad_image "image $1 is damaged (qemu-img check ended with status $checked)" ;; esac
+	case $checked in 0 | 3) ;; *) die $broken "$2 is damaged (qemu-img check ended with status $checked)" ;; esac
 }
 
 check_appliance() {
 	for part in "$OAKUM_KERNEL $OAKUM_KERNEL_SHA256" "$OAKUM_INITRD $OAKUM_INITRD_SHA256"; do
 		file=${part% *} want=${part##* }
-		[ -f "$file" ] || fail $bad_appliance "appliance: this node has no $file"
+		[ -f "$file" ] || die $bad_appliance "appliance: this node has no $file"
 		have=$(sha256sum "$file" | cut -c1-64)
-		[ "$have" = "$want" ] || fail $bad_appliance "appliance: $file has the checksum $have, not $want"
+		[ "$have" = "$want" ] || die $bad_appliance "appliance: $file has the checksum $have, not $want"
 	done
 }
 
@@ -119,20 +58,20 @@ check_appliance() {
 # and from nothing else.
 make_patch() {
 	have=$(sha256sum "$OAKUM_PATCH.tar.b64" | cut -c1-64)
-	[ "$have" = "$OAKUM_PATCH_SHA256" ] || fail $no_machine "the patch did not arrive as it was sent: it has the checksum $have, not $OAKUM_PATCH_SHA256"
+	[ "$have" = "$OAKUM_PATCH_SHA256" ] || die $no_machine "the patch did not arrive as it was sent: it has the checksum $have, not $OAKUM_PATCH_SHA256"
 	mkdir -p "$OAKUM_PATCH"
-	base64 -d "$OAKUM_PATCH.tar.b64" | tar -x -C "$OAKUM_PATCH" || fail $no_room "the patch can't be unpacked"
+	base64 -d "$OAKUM_PATCH.tar.b64" | tar -x -C "$OAKUM_PATCH" || die $no_room "the patch can't be unpacked"
 	chmod -R a+rX "$OAKUM_PATCH"
 	disk=$(($(du -sk --apparent-size "$OAKUM_PATCH" | cut -f1) * 5 / 4096 + 8))
 	room "$OAKUM_WORK" $disk
 	mke2fs -q -t ext4 -O ^has_journal -m 0 -E root_owner=0:0 -d "$OAKUM_PATCH" "$OAKUM_WORK/patch.raw" ${disk}M >/dev/null ||
-		fail $no_room "the patch's disk can't be made"
+		die $no_room "the patch's disk can't be made"
 }
 
 # room fails when a folder has less free space than is needed. Arguments: folder, MiB.
 room() {
 	have=$(free "$1")
-	[ "$have" -ge $(($2 + floor)) ] || fail $no_room "the disk of $1 has $have MiB free, and $(($2 + floor)) MiB are needed"
+	[ "$have" -ge $(($2 + floor)) ] || die $no_room "the disk of $1 has $have MiB free, and $(($2 + floor)) MiB are needed"
 }
 
 # The boot has ten minutes of its own, so that a slow node takes none from the patch.
@@ -191,10 +130,10 @@ run_machine() {
 judge() {
 	if [ -s "$OAKUM_WORK/ended" ]; then
 		code=$(cat "$OAKUM_WORK/ended")
-		[ "$code" != $no_room ] || fail $no_room "the machine filled the disk of $OAKUM_WORK on this node"
-		fail $timeout "the machine did not boot within $boot s, or was not done $OAKUM_TIMEOUT s later"
+		[ "$code" != $no_room ] || die $no_room "the machine filled the disk of $OAKUM_WORK on this node"
+		die $timeout "the machine did not boot within $boot s, or was not done $OAKUM_TIMEOUT s later"
 	fi
-	[ $status = 0 ] || fail $no_machine "QEMU ended with status $status"
+	[ $status = 0 ] || die $no_machine "QEMU ended with status $status"
 	said=$(tr -d '\r' <"$OAKUM_REPORT" | tail -n 2 | tr '\n' ' ')
 	[ "$said" = "proved end " ] || exit $proved_not
 }
@@ -203,7 +142,7 @@ judge() {
 keep() {
 	room "$folder" $((size + $(du -k "$OAKUM_WORK/image.qcow2" | cut -f1) / 1024))
 	part=$OAKUM_RESULT.part
-	qemu-img convert -f qcow2 -O qcow2 "$OAKUM_WORK/image.qcow2" "$part" || fail $no_room "the result can't be written to $folder"
+	qemu-img convert -f qcow2 -O qcow2 "$OAKUM_WORK/image.qcow2" "$part" || die $no_room "the result can't be written to $folder"
 	digest=$(sha256sum "$part" | cut -c1-64)
 	chmod --reference="$OAKUM_IMAGE" "$part"
 	mv "$part" "$OAKUM_RESULT"
@@ -219,25 +158,34 @@ leave() {
 trap leave EXIT
 trap 'exit 1' INT TERM
 
-check_place "$OAKUM_IMAGE"
-[ -z "$OAKUM_RESULT" ] || check_place "$OAKUM_RESULT"
-for program in qemu-system-x86_64 qemu-img mke2fs base64 tar od; do
-	command -v $program >/dev/null || fail $no_machine "this node has no $program"
-done
 mkdir -p "$OAKUM_WORK"
 : >"$OAKUM_REPORT"
-check_appliance
-size=0
-folder=$(dirname "$(readlink -m "$OAKUM_IMAGE")")
-check_image "$(readlink -m "$OAKUM_IMAGE")"
+roots=
+while IFS= read -r line; do
+	root_at "$line"
+	roots=$roots$root
+done <<ROOTS
+$OAKUM_ROOTS
+ROOTS
 if [ -n "$OAKUM_RESULT" ]; then
-	[ -w "$folder" ] || fail $refused "$folder can't be written to"
+	folder=$(realpath -m -- "$(dirname "$OAKUM_RESULT")")
+	below "$folder/" "$roots" || die $refused "$OAKUM_RESULT is outside of the folders that images may come from:" $roots
+fi
+resolve "$OAKUM_IMAGE" "$roots"
+for program in qemu-system-x86_64 qemu-img mke2fs base64 tar od; do
+	command -v $program >/dev/null || die $no_machine "this node has no $program"
+done
+check_appliance
+image "$OAKUM_FORMAT" "$OAKUM_IMAGE"
+base=$format
+undamaged "$base" "$top"
+if [ -n "$OAKUM_RESULT" ]; then
+	[ -w "$folder" ] || die $refused "$folder can't be written to"
 	room "$folder" $size
 fi
 room "$OAKUM_WORK" $size
 make_patch
-base=$(format "$OAKUM_IMAGE")
-qemu-img create -q -f qcow2 -b "$OAKUM_IMAGE" -F "$base" "$OAKUM_WORK/image.qcow2" >&2 || fail $bad_image "image $OAKUM_IMAGE: QEMU can't read it"
+qemu-img create -q -f qcow2 -b "$top" -F "$base" "$OAKUM_WORK/image.qcow2" >&2 || die $broken "image $OAKUM_IMAGE: QEMU can't read it"
 run_machine
 judge
 [ -z "$OAKUM_RESULT" ] || keep

@@ -51,11 +51,11 @@ func newOven(t *testing.T) *oven {
 func (o *oven) bake(t *testing.T, image string, steps ...twin.Step) (twin.Image, error) {
 	t.Helper()
 	spec := twin.BakeSpec{
-		Job: "oakum-twin-s-1-bake", Node: "n1", Steps: steps, Packages: []string{"openssl", "absent"},
+		Job: "oakum-twin-s-1-bake", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Node: "n1", Steps: steps, Packages: []string{"openssl", "absent"},
 		Image: filepath.Join(o.dir, image), Result: filepath.Join(o.dir, "result.qcow2"),
 	}
 	must.NoError(t, os.RemoveAll(spec.Result)) // of the bake before
-	job, err := bakeJob(production(), spec, o.appliance, "tcg", []string{o.dir})
+	job, err := bakeJob(production(), spec, o.appliance, machineOf(production()), []string{o.dir})
 	must.NoError(t, err)
 	alloc := t.TempDir()
 	replace := strings.NewReplacer("${NOMAD_TASK_DIR}", alloc+"/local", "${NOMAD_ALLOC_DIR}", alloc+"/alloc")
@@ -243,19 +243,19 @@ func TestBake_RefusesBadImages(t *testing.T) {
 		code api.ErrorCode
 		want string
 	}{
-		"missing":                       {func(*testing.T, string) {}, api.CodeUnavailable, "no such file on this node"},
-		"garbage":                       {bytesOf("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 200)), api.CodeUnavailable, "is damaged"},
-		"another version":               {bytesOf("QFI\xfb\x00\x00\x00\x09" + strings.Repeat("\x00", 200)), api.CodeUnavailable, "version 00000009 is unknown"},
+		"missing":                       {func(*testing.T, string) {}, api.CodeUnavailable, "is not on this node"},
+		"garbage":                       {bytesOf("QFI\xfb\x00\x00\x00\x03" + strings.Repeat("\x00", 200)), api.CodeUnavailable, "can't be read"},
+		"another version":               {bytesOf("QFI\xfb\x00\x00\x00\x09" + strings.Repeat("\x00", 200)), api.CodeUnavailable, "Unsupported qcow2 version 9"},
 		"cut off":                       {bytesOf(string(good[:len(good)/8])), api.CodeUnavailable, "is damaged"},
-		"raw by another name":           {bytesOf(strings.Repeat("\x00", 1<<20)), api.CodeUnavailable, "it is no qcow2"},
+		"raw by another name":           {bytesOf(strings.Repeat("\x00", 1<<20)), api.CodeUnavailable, "is no qcow2 image"},
 		"backing file elsewhere":        {create("-F", "raw", "-b", elsewhere), api.CodeInvalid, "is outside of"},
 		"backing file by a detour":      {create("-F", "raw", "-b", "../../../../.."+elsewhere), api.CodeInvalid, "is outside of"},
-		"backing file over the network": {create("-u", "-F", "raw", "-b", "nbd://127.0.0.1:1/x", "-o", "size=1M"), api.CodeInvalid, "is no plain path"},
+		"backing file over the network": {create("-u", "-F", "raw", "-b", "nbd://127.0.0.1:1/x", "-o", "size=1M"), api.CodeInvalid, "which is no path"},
 		"backing file of no format": {func(t *testing.T, path string) {
 			create("-F", "qcow2", "-b", filepath.Join(o.dir, "plain.qcow2"))(t, path)
 			forget(t, path)
-		}, api.CodeInvalid, "does not declare the format"},
-		"data in another file": {create("-o", "data_file="+elsewhere+",data_file_raw=on,size=1M"), api.CodeInvalid, "its data is in another file"},
+		}, api.CodeInvalid, "does not say that what it is laid over is raw or qcow2"},
+		"data in another file": {create("-o", "data_file="+elsewhere+",data_file_raw=on,size=1M"), api.CodeInvalid, "keeps its data in another file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(o.dir, "bad.qcow2")

@@ -22,7 +22,7 @@ const checksum = "sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0
 // bakeSpec is a patch of two scripts. The second one has a payload and a proof.
 func bakeSpec() twin.BakeSpec {
 	return twin.BakeSpec{
-		Job: "oakum-twin-s-1-bake", Node: "n1", Image: "/images/store.qcow2", Result: "/images/store+1.qcow2", Packages: []string{"openssl"},
+		Job: "oakum-twin-s-1-bake", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Node: "n1", Image: "/images/store.qcow2", Result: "/images/store+1.qcow2", Packages: []string{"openssl"},
 		Steps: []twin.Step{
 			{Script: "cat <<'E'\ncaf\xe9 ${HOME} {{ now }} [[[\nE\n"},
 			{
@@ -33,6 +33,9 @@ func bakeSpec() twin.BakeSpec {
 		},
 	}
 }
+
+// machineOf is the task of a job's machine.
+func machineOf(job *nomadapi.Job) *nomadapi.Task { return job.TaskGroups[0].Tasks[1] }
 
 func testAppliance() appliance.Appliance {
 	return appliance.Appliance{
@@ -66,7 +69,7 @@ func patchFiles(t *testing.T, job *nomadapi.Job) map[string]string {
 
 func TestBakeJob_SendsThePatchAsItIs(t *testing.T) {
 	spec := bakeSpec()
-	job, err := bakeJob(production(), spec, testAppliance(), "tcg", []string{"/images"})
+	job, err := bakeJob(production(), spec, testAppliance(), machineOf(production()), []string{"/images"})
 	must.NoError(t, err)
 	must.Eq(t, map[string]string{
 		"0/": "", "0/payload/": "", "0/verify/": "", "0/script": spec.Steps[0].Script,
@@ -79,7 +82,12 @@ func TestBakeJob_SendsThePatchAsItIs(t *testing.T) {
 }
 
 func TestBakeJob_FetchesByChecksumOnly(t *testing.T) {
-	job, err := bakeJob(production(), bakeSpec(), testAppliance(), "kvm", []string{"/images"})
+	like := production()
+	vm := machineOf(like).SetConfig("accelerator", "kvm")
+	like.TaskGroups[0].Meta[formatMeta] = "raw"
+	spec := bakeSpec()
+	spec.Image = "/images/store.img"
+	job, err := bakeJob(like, spec, testAppliance(), vm, []string{"/images"})
 	must.NoError(t, err)
 	task := job.TaskGroups[0].Tasks[0]
 	must.Len(t, 2, task.Artifacts)
@@ -92,6 +100,7 @@ func TestBakeJob_FetchesByChecksumOnly(t *testing.T) {
 	must.EqOp(t, "/opt/oakum/initrd", task.Env["OAKUM_INITRD"])
 	must.EqOp(t, strings.TrimPrefix(checksum, "sha256:"), task.Env["OAKUM_INITRD_SHA256"])
 	must.EqOp(t, "kvm", task.Env["OAKUM_ACCELERATOR"])
+	must.EqOp(t, "raw", task.Env["OAKUM_FORMAT"])
 	must.EqOp(t, 768, *task.Resources.MemoryMB)
 	must.EqOp(t, twinPriority, *job.Priority)
 	must.EqOp(t, nomadapi.JobTypeBatch, *job.Type)
@@ -101,7 +110,7 @@ func TestBakeJob_FetchesByChecksumOnly(t *testing.T) {
 func TestBakeJob_RunsInAPoolOfItsOwn(t *testing.T) {
 	spec := bakeSpec()
 	spec.Pool = "sandbox"
-	job, err := bakeJob(production(), spec, testAppliance(), "tcg", []string{"/images"})
+	job, err := bakeJob(production(), spec, testAppliance(), machineOf(production()), []string{"/images"})
 	must.NoError(t, err)
 	must.EqOp(t, "sandbox", *job.NodePool)
 	must.Eq(t, []string{"*"}, job.Datacenters)
@@ -129,7 +138,7 @@ func TestBakeJob_RefusesBadInput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			spec := bakeSpec()
 			c.change(&spec)
-			_, err := bakeJob(production(), spec, testAppliance(), "tcg", []string{"/images"})
+			_, err := bakeJob(production(), spec, testAppliance(), machineOf(production()), []string{"/images"})
 			must.ErrorContains(t, err, c.want)
 			must.True(t, api.IsCode(err, api.CodeInvalid))
 		})

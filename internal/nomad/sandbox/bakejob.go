@@ -3,6 +3,7 @@ package sandbox
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -28,6 +29,12 @@ import (
 //go:embed bake.sh
 var bakeScript string
 
+// imageScript has the checks of an image. Both scripts that open images want it
+// before them.
+//
+//go:embed image.sh
+var imageScript string
+
 const (
 	// bakeReport is the path of the appliance's report in Nomad's file API.
 	bakeReport = "alloc/data/oakum-bake.report"
@@ -47,23 +54,25 @@ const (
 
 // bakeJob is the job that runs a patch in the appliance. The image must come from one of
 // the roots, which are folders of the node.
-func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, accelerator string, roots []string) (*nomadapi.Job, error) {
+func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, vm *nomadapi.Task, roots []string) (*nomadapi.Job, error) {
 	patch, err := patchArchive(spec)
 	if err != nil {
 		return nil, err
 	}
 	text := base64.StdEncoding.EncodeToString(patch) + "\n"
 	sum := sha256.Sum256([]byte(text))
+	accelerator, _ := vm.Config["accelerator"].(string)
+	vars := variablesOf(like, like.LookupTaskGroup(spec.Target.Group), vm)
 	task := nomadapi.NewTask(bakeTask, "raw_exec").
 		SetConfig("command", "/bin/sh").
 		SetConfig("args", []string{"${NOMAD_TASK_DIR}/bake.sh"})
 	task.Templates = []*nomadapi.Template{
-		template("local/bake.sh", bakeScript),
+		template("local/bake.sh", imageScript+bakeScript),
 		template("local/patch.tar.b64", text),
 	}
 	task.Env = map[string]string{
-		"OAKUM_IMAGE": spec.Image, "OAKUM_RESULT": spec.Result, "OAKUM_ROOTS": strings.Join(roots, "\n"),
-		"OAKUM_MEMORY": strconv.Itoa(a.Memory), "OAKUM_TIMEOUT": strconv.Itoa(int(a.Within / time.Second)), "OAKUM_ACCELERATOR": accelerator,
+		"OAKUM_IMAGE": spec.Image, "OAKUM_FORMAT": vars.imageFormat(spec.Image), "OAKUM_RESULT": spec.Result, "OAKUM_ROOTS": strings.Join(roots, "\n"),
+		"OAKUM_MEMORY": strconv.Itoa(a.Memory), "OAKUM_TIMEOUT": strconv.Itoa(int(a.Within / time.Second)), "OAKUM_ACCELERATOR": cmp.Or(accelerator, "tcg"),
 		"OAKUM_PATCH": "${NOMAD_TASK_DIR}/patch", "OAKUM_PATCH_SHA256": hex.EncodeToString(sum[:]),
 		"OAKUM_WORK": "${NOMAD_TASK_DIR}/work", "OAKUM_REPORT": "${NOMAD_ALLOC_DIR}/data/oakum-bake.report",
 	}

@@ -33,7 +33,7 @@ func TestBakeScript_ReadsOnlyWhatLiesInARoot(t *testing.T) {
 		"a result by a detour": {"images/web.raw", "images/../other/web+1.qcow2", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			command := exec.CommandContext(t.Context(), "/bin/sh", "-c", bakeScript)
+			command := exec.CommandContext(t.Context(), "/bin/sh", "-c", imageScript+bakeScript)
 			command.Env = []string{
 				"PATH=" + t.TempDir() + ":/usr/bin:/bin", "OAKUM_ROOTS=\n" + roots, "OAKUM_IMAGE=" + dir + "/" + c.image,
 				"OAKUM_RESULT=" + dir + "/" + c.result, "OAKUM_WORK=" + t.TempDir() + "/work", "OAKUM_REPORT=" + t.TempDir() + "/report",

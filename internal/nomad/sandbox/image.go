@@ -85,6 +85,12 @@ func formatByName(name string) string {
 	return ""
 }
 
+// imageFormat is the format of a machine's image, or "" where it is not declared. The
+// name comes first: the result of a bake ends in .qcow2, whatever it was made of.
+func (v variables) imageFormat(image string) string {
+	return cmp.Or(formatByName(image), v["NOMAD_META_"+formatMeta])
+}
+
 // disk is the image of a machine, as the node must check it.
 func disk(vm *nomadapi.Task, vars variables) (hostFile, error) {
 	field := func(name string) argument { return argument{path: fmt.Sprintf("task %q, %s", vm.Name, name)} }
@@ -97,8 +103,8 @@ func disk(vm *nomadapi.Task, vars variables) (hostFile, error) {
 	if why := badPath(a.value); why != "" {
 		return hostFile{}, a.refuse("%q is not allowed in a twin: %s", a.value, why)
 	}
-	f := hostFile{op: opDisk, name: twinDisk, path: a.value, format: vars["NOMAD_META_"+formatMeta]}
-	if f.format = cmp.Or(f.format, formatByName(f.path)); f.format != formatRaw && f.format != formatQcow2 {
+	f := hostFile{op: opDisk, name: twinDisk, path: a.value, format: vars.imageFormat(a.value)}
+	if f.format != formatRaw && f.format != formatQcow2 {
 		return hostFile{}, a.refuse("the format of %s is not declared; set meta %s to raw or qcow2", f.path, formatMeta)
 	}
 	return f, nil
@@ -130,7 +136,7 @@ type preparation struct {
 // task come into this task's folder, so that they are checked before QEMU opens
 // them, and so that QEMU never writes to them.
 func (p preparation) task(vm *nomadapi.Task) *nomadapi.Task {
-	words := []string{"-c", prepareScript, "prepare", p.monitor, twinFolder}
+	words := []string{"-c", imageScript + prepareScript, "prepare", p.monitor, twinFolder}
 	for _, root := range p.roots {
 		words = append(words, "root", root)
 	}

@@ -296,6 +296,15 @@ func TestTwinJob_KeepsTheMachine(t *testing.T) {
 	must.SliceContains(t, words(job.TaskGroups[0].Tasks[0]), "raw")
 }
 
+func TestTwinJob_TakesTheFormatOfTheNameFirst(t *testing.T) {
+	source := production() // of a raw image, which a bake has made a qcow2
+	source.TaskGroups[0].Meta[formatMeta] = formatRaw
+	source.TaskGroups[0].Tasks[1].Config["image_path"] = "/images/store+1.qcow2"
+	job, _, err := makeTwin(t, source)
+	must.NoError(t, err)
+	must.SliceNotContains(t, words(job.TaskGroups[0].Tasks[0]), formatRaw)
+}
+
 func TestTwinJob_RunsWhereTwinsBelong(t *testing.T) {
 	source := production()
 	source.NodePool = new("prod")
