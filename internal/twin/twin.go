@@ -44,7 +44,6 @@ type Spec struct {
 	Node   string      // ID of the node to run on; empty for any
 	Avoid  []string    // IDs of nodes not to run on; sorted
 	Pool   string      // node pool to run in; empty for the target's own
-	Class  string      // node class to run on; empty for any
 	Expect uint64      // job modify index that the target must still have; 0 for any
 	// Unmonitored leaves out QEMU's monitor, its captures and its system call filter,
 	// since a node may refuse their arguments. The work of the disk and what the machine

@@ -243,9 +243,6 @@ func isolateJob(job *nomadapi.Job, group *nomadapi.TaskGroup, spec twin.Spec) {
 	for _, t := range group.Tasks {
 		t.Constraints = slices.DeleteFunc(t.Constraints, func(c *nomadapi.Constraint) bool { return productionOnly(c, spec) })
 	}
-	if spec.Class != "" {
-		job.Constraints = append(job.Constraints, nomadapi.NewConstraint("${node.class}", "=", spec.Class))
-	}
 	if spec.Node != "" {
 		job.Constraints = append(job.Constraints, nomadapi.NewConstraint("${node.unique.id}", "=", spec.Node))
 	}
@@ -258,7 +255,7 @@ func isolateJob(job *nomadapi.Job, group *nomadapi.TaskGroup, spec twin.Spec) {
 // Vault, Consul, and, where twins run on nodes of their own, production's class.
 func productionOnly(c *nomadapi.Constraint, spec twin.Spec) bool {
 	return strings.HasPrefix(c.LTarget, "${attr.vault.") || strings.HasPrefix(c.LTarget, "${attr.consul.") ||
-		(c.LTarget == "${node.class}" && (spec.Class != "" || spec.Pool != ""))
+		(c.LTarget == "${node.class}" && spec.Pool != "")
 }
 
 // reach finds out how the twin is asked whether it is healthy: by an HTTP check of

@@ -316,7 +316,6 @@ func TestTwinJob_RunsWhereTwinsBelong(t *testing.T) {
 	}{
 		"as production": {twin.Spec{}, "prod", []string{"vm"}},
 		"pool":          {twin.Spec{Pool: "sandbox"}, "sandbox", nil},
-		"class":         {twin.Spec{Class: "sandbox"}, "prod", []string{"sandbox"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
