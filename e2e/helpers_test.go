@@ -6,11 +6,8 @@
 package e2e
 
 import (
-	"context"
 	"encoding/json"
-	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -26,43 +23,10 @@ import (
 var running *stack.Stack
 
 func TestMain(m *testing.M) {
-	code, err := withStack(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e:", err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-// withStack brings the shared stack up, runs the tests and takes it down.
-func withStack(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "oakum-e2e-")
-	if err != nil {
-		return 1, err
-	}
-	root, err := stack.RepositoryRoot()
-	if err != nil {
-		return 1, err
-	}
-	ctx := context.Background()
-	running, err = stack.Up(ctx, stack.Options{
-		Dir: dir, BinDir: filepath.Join(root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Bound: true, Log: os.Stderr,
-	})
-	if err != nil {
-		return 1, err
-	}
-	code = m.Run()
-	fallen := running.Ended()
-	for name, words := range fallen {
-		fmt.Fprintf(os.Stderr, "%s ended by itself; the end of its log:\n%s\n", name, words)
-	}
-	if err := running.Down(ctx); err != nil {
-		return 1, err
-	}
-	if len(fallen) > 0 {
-		return 1, fmt.Errorf("%d agents of the stack ended by themselves", len(fallen))
-	}
-	return code, os.RemoveAll(dir)
+	os.Exit(stack.Share(m, stack.Options{Clients: 1}, func(s *stack.Stack, _ string) error {
+		running = s
+		return nil
+	}))
 }
 
 func sharedStack(t *testing.T) stack.Env {

@@ -5,7 +5,6 @@
 package containers
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -32,47 +31,26 @@ var running *stack.Stack
 var programs string
 
 func TestMain(m *testing.M) {
-	code, err := withStack(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "e2e/containers:", err)
-		code = 1
-	}
-	os.Exit(code)
+	os.Exit(stack.Share(m, stack.Options{Clients: 1, Containers: true}, func(s *stack.Stack, dir string) error {
+		running, programs = s, filepath.Join(dir, "programs")
+		return buildPrograms()
+	}))
 }
 
-func withStack(m *testing.M) (code int, err error) {
-	dir, err := os.MkdirTemp("", "oakum-e2e-")
-	if err != nil {
-		return 1, err
-	}
+// buildPrograms builds programs that need no library: an image has none.
+func buildPrograms() error {
 	root, err := stack.RepositoryRoot()
 	if err != nil {
-		return 1, err
+		return err
 	}
-	ctx := context.Background()
-	running, err = stack.Up(ctx, stack.Options{
-		Dir: dir, BinDir: filepath.Join(root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: 1, Containers: true, Bound: true, Log: os.Stderr,
-	})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if e := running.Down(ctx); err == nil {
-			err = e
-		}
-		if e := os.RemoveAll(dir); err == nil {
-			err = e
-		}
-	}()
-	programs = filepath.Join(dir, "programs")
 	for name, pkg := range map[string]string{"oakum": "./cmd/oakum", "shop": "./examples/shop/cmd/shop"} {
-		build := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", filepath.Join(programs, name), pkg)
-		build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0") // an image has no libraries
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(programs, name), pkg)
+		build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 		if text, err := build.CombinedOutput(); err != nil {
-			return 1, fmt.Errorf("build %s: %w: %s", name, err, text)
+			return fmt.Errorf("build %s: %w: %s", name, err, text)
 		}
 	}
-	return m.Run(), nil
+	return nil
 }
 
 // vendor is a client of the stack's Nomad, and the sandbox over it.
