@@ -12,6 +12,16 @@ import (
 
 // Simulation shows what a simulation measured on its twins.
 func Simulation(w io.Writer, s api.Simulation) {
+	simulationFields(w, s)
+	if s.Impact == nil {
+		return
+	}
+	fmt.Fprintln(w, "\nImpact:")
+	kpis(w, s.Impact.KPIs, "Control", "Treatment")
+	twins(w, s.Impact.Twins)
+}
+
+func simulationFields(w io.Writer, s api.Simulation) {
 	took := ""
 	if !s.Ended.IsZero() {
 		took = Span(s.Ended.Sub(s.Started))
@@ -27,12 +37,6 @@ func Simulation(w io.Writer, s api.Simulation) {
 	Fields(w, "Simulation", s.ID, "Patch", s.Patch, "Target", s.Target.String(), "Rollout", s.Rollout, "Asked for by", s.By,
 		"Cancelled by", s.CancelledBy, "Status", string(s.Status), "Reason", reason, "Progress", SimulationProgress(s.Progress), "Not removed", notRemoved(s), "Same as", sameAs(s),
 		"Started", Stamp(s.Started), "Took", took, "Requests", requests)
-	if s.Impact == nil {
-		return
-	}
-	fmt.Fprintln(w, "\nImpact:")
-	kpis(w, s.Impact.KPIs, "Control", "Treatment")
-	twins(w, s.Impact.Twins)
 }
 
 // sameAs is the simulation that measured what this one says; it is empty when it did so
@@ -120,7 +124,7 @@ func unmeasured(s api.Simulation) string {
 
 // SimulationReport shows all that a simulation found out.
 func SimulationReport(w io.Writer, s api.Simulation, judge api.JudgeSpec) {
-	Simulation(w, s)
+	simulationFields(w, s)
 	i := s.Impact
 	if i == nil {
 		fmt.Fprintf(w, "\n%s\n", unmeasured(s))
@@ -162,6 +166,7 @@ func SimulationReport(w io.Writer, s api.Simulation, judge api.JudgeSpec) {
 		}
 		t.Print(w, "  ")
 	}
+	twins(w, i.Twins)
 }
 
 func lastLine(text string) string {
