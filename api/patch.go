@@ -39,11 +39,18 @@ type SourceFile struct {
 	Files map[string]string `json:"files,omitempty"`
 }
 
-// Affected names the packages that the patch replaces.
+// Affected names packages that have the fault, and their versions: the listed ones, and
+// those from From on up to Below or Last.
 type Affected struct {
-	Ecosystem string `json:"ecosystem"` // "deb", "rpm", ...
-	Package   string `json:"package"`
-	Below     string `json:"below"` // first version that is not affected
+	Ecosystem string   `json:"ecosystem"`               // "deb", "rpm", ...
+	Package   string   `json:"package"`                 // installed package; empty when Source is given
+	Source    string   `json:"source,omitempty"`        // source package: all packages that are built from it
+	Release   string   `json:"release,omitempty"`       // of the distribution, such as "Debian:12"; empty for all
+	From      string   `json:"from,omitempty"`          // first version with the fault; empty for all that are older
+	Below     string   `json:"below"`                   // first version that is not affected
+	Last      string   `json:"last_affected,omitempty"` // last version with the fault, where no fix is named
+	Versions  []string `json:"versions,omitempty"`      // further versions with the fault
+	Arch      string   `json:"arch,omitempty"`          // such as "amd64"; empty for all
 }
 
 // TargetSelector chooses targets: a namespace, job name globs, and an HCL

@@ -12,6 +12,7 @@ func commands() []func(*env) *command {
 		workloadRecord, workloadShow, workloadSend,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
+		inventoryShow, inventoryDiff,
 		pluginList, pluginVerify, applianceBuild,
 		raftPeers, raftRemove, raftTransfer, raftLeave,
 		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, monitorCommand,
@@ -70,6 +71,15 @@ them with the evidence for each, and which targets are critical and why.`},
 		{"profile", "Read what is normal for a target", `
 A profile holds the baseline of each KPI of a target, learned from Prometheus
 and from Nomad.`},
+		{"inventory", "Show what is installed", `
+An inventory is what is installed in one image or machine: a software bill of
+materials, CycloneDX or SPDX as JSON, which a pipeline writes. These commands work
+offline, on files.
+
+Show one, and what an update changed:
+
+    $ oakum inventory show web.cdx.json
+    $ oakum inventory diff web.cdx.json web-new.cdx.json`},
 		{"plugin", "List and check strategy plugins", `
 Strategies are plugins: they propose the stages of a rollout. Two are built in,
 phased and blue_green.`},

@@ -33,16 +33,25 @@ func (e *env) readSource(path string) (api.SourceFile, error) {
 }
 
 func readLimited(path string) (string, error) {
+	text, err := readUpTo(path, fileMax)
+	return string(text), err
+}
+
+// readUpTo reads a file of at most so many bytes.
+func readUpTo(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
+		return nil, api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
 	}
 	defer f.Close() //nolint:errcheck // it is only read
-	text, err := io.ReadAll(io.LimitReader(f, fileMax+1))
-	if err != nil {
-		return "", api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return nil, api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
+	case int64(len(text)) > most:
+		return nil, api.Errorf(api.CodeInvalid, "%s: larger than %d MiB", path, most>>20)
 	}
-	return string(text), tooLarge(path, len(text))
+	return text, nil
 }
 
 func tooLarge(name string, size int) error {

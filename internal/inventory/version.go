@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/google/osv-scalibr/semantic"
+	"golang.org/x/mod/semver"
 )
 
 // orders are the names of ecosystems in patches, and the name of the order of versions
@@ -34,6 +35,9 @@ func Compare(ecosystem, a, b string) (int, error) {
 			return 0, fmt.Errorf("compare versions: %q is no version of %s", v, ecosystem)
 		}
 	}
+	if err := checkVersions(ecosystem, a, b); err != nil {
+		return 0, err
+	}
 	left, err := semantic.Parse(a, order)
 	if err != nil {
 		return 0, fmt.Errorf("compare versions: %w", err)
@@ -43,4 +47,18 @@ func Compare(ecosystem, a, b string) (int, error) {
 		return 0, fmt.Errorf("compare versions: %w", err)
 	}
 	return n, nil
+}
+
+// checkVersions refuses texts that the order of an ecosystem would read as some version
+// although they are none.
+func checkVersions(ecosystem string, versions ...string) error {
+	if ecosystem != "go" && ecosystem != "npm" {
+		return nil
+	}
+	for _, v := range versions {
+		if !semver.IsValid("v" + strings.TrimPrefix(v, "v")) {
+			return fmt.Errorf("compare versions: %q is no version of %s", v, ecosystem)
+		}
+	}
+	return nil
 }
