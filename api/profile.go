@@ -147,7 +147,8 @@ type Verdict struct {
 	// got worse, best first; absent when there is one only, or nothing did.
 	Blame []Blame `json:"blame,omitempty"`
 	// Neighbours are the KPIs of targets joined by an edge that are clearly worse
-	// than their baseline; of both arms, where such a target is being patched too.
+	// than their baseline, or were and have not been seen to be well since; of both
+	// arms, where such a target is being patched too.
 	Neighbours []NeighbourEffect `json:"neighbours,omitempty"`
 }
 
@@ -156,10 +157,15 @@ type NeighbourEffect struct {
 	Target  TargetRef `json:"target"`
 	KPI     string    `json:"kpi"`
 	Unit    string    `json:"unit"`
-	Value   float64   `json:"value"`             // over about the last minute
+	Value   float64   `json:"value"`             // over about the last minute before Seen
 	Before  float64   `json:"before"`            // what its baseline has
 	Since   time.Time `json:"since"`             // when it was first seen to be worse
 	Earlier bool      `json:"earlier,omitempty"` // that was before the rollout's first stage began
+	// Seen is when it was last seen to be worse. When that was before the verdict, nothing
+	// has shown since that it is well. Exposure is what Value is of: requests,
+	// instance-seconds, or samples of a gauge; 0 where the neighbour's own rollout has Value.
+	Seen     time.Time `json:"seen,omitzero"`
+	Exposure float64   `json:"exposure,omitempty"`
 }
 
 // Blame is how well one of several rollouts explains what got worse.

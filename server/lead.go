@@ -176,7 +176,7 @@ func (n neighbourhood) Targets(ref api.TargetRef) []api.Target { return n.Around
 // Services names the services that an edge joins to a target's services.
 func (n neighbourhood) Services(ref api.TargetRef) []string { return n.Neighbours(ref) }
 
-// Worse lists the KPIs of a target that are clearly worse now than its baseline.
-func (n neighbourhood) Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
-	return n.baselines.Worse(ref, began, now, margins)
+// LastMinute lists what the last minute of a target shows of the KPIs that have margins.
+func (n neighbourhood) LastMinute(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
+	return n.baselines.LastMinute(ref, began, now, margins)
 }

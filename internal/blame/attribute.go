@@ -12,7 +12,7 @@ import (
 // Attribute completes a verdict of r with the vote on which of the rollouts under
 // way explains what got worse at r's target and at the neighbours that the verdict
 // names. Open are the open rollouts, r among them or not; around lists the targets
-// that an edge joins to one. The vote only ever takes a promotion back:
+// that a rollout may have hurt besides its own. The vote only ever takes a promotion back:
 //
 //   - An abort stays one: the rollout's own patched instances are worse than the
 //     former ones, whoever else is in trouble.
@@ -21,7 +21,7 @@ import (
 //   - A rollout that explains best what got worse at a neighbour waits for that to
 //     be over, for as long as a stage may be judged; then it is inconclusive, so
 //     that the policy or a person decides what becomes of it.
-func Attribute(r api.Rollout, v api.Verdict, open []api.Rollout, around func(api.TargetRef) []api.Target) api.Verdict {
+func Attribute(r api.Rollout, v api.Verdict, open []api.Rollout, around func(api.Rollout) []api.Target) api.Verdict {
 	v = markWorse(r, v)
 	r.Verdict = &v
 	// What was worse before the first stage began is not this rollout's doing.
@@ -82,8 +82,12 @@ func waitFor(r api.Rollout, v api.Verdict, e api.NeighbourEffect) api.Verdict {
 	if v.Kind != api.VerdictPromote && v.Kind != api.VerdictContinue {
 		return v
 	}
-	worse := fmt.Sprintf("%s of its neighbour %s is worse than before (%s against %s, since %s), which this rollout explains best",
-		e.KPI, e.Target, judge.Format(e.Value, e.Unit), judge.Format(e.Before, e.Unit), e.Since.UTC().Format("15:04:05 MST"))
+	when := "since " + clock(e.Since)
+	if e.Seen.Before(v.At) {
+		when += ", last seen at " + clock(e.Seen)
+	}
+	worse := fmt.Sprintf("%s of its neighbour %s is worse than before (%s against %s, %s), which this rollout explains best",
+		e.KPI, e.Target, judge.Format(e.Value, e.Unit), judge.Format(e.Before, e.Unit), when)
 	most := r.Decision.Judge.MaxDuration.D()
 	since := e.Since
 	if ready := r.Stages[len(r.Stages)-1].Ready; ready.After(since) {
@@ -98,6 +102,8 @@ func waitFor(r api.Rollout, v api.Verdict, e api.NeighbourEffect) api.Verdict {
 	v.Reason = fmt.Sprintf("%s; waits until it is over; %s", worse, v.Reason)
 	return v
 }
+
+func clock(at time.Time) string { return at.UTC().Format("15:04:05 MST") }
 
 // contested is empty when no rollout but r had votes: there is nobody to choose
 // between.
@@ -115,39 +121,42 @@ func describeBothArms(k api.KPIEffect) string {
 
 // markWorse notes on each KPI of a verdict since when both arms are worse than the
 // target's baseline. A KPI that was worse at the verdict before keeps that verdict's
-// time. A figure is worse when it is beyond the limit of a promotion.
+// time; and where now the data or the baseline is missing, it stays worse than the
+// baseline of then. A figure is worse when it is beyond the limit of a promotion.
 func markWorse(r api.Rollout, v api.Verdict) api.Verdict {
-	since := map[string]time.Time{} // by KPI, of the newest verdict that has it
+	former := map[string]api.KPIEffect{} // by name, of the newest verdict that has it
 	for i := range r.Stages {
-		noteWorse(since, r.Stages[i].Verdict)
+		noteKPIs(former, r.Stages[i].Verdict)
 	}
-	noteWorse(since, r.Verdict)
-	kpis := make([]api.KPIEffect, len(v.KPIs))
-	for i, k := range v.KPIs {
+	noteKPIs(former, r.Verdict)
+	kpis := slices.Clone(v.KPIs)
+	for i := range kpis {
+		k, was := &kpis[i], former[kpis[i].KPI]
 		k.Worse = time.Time{}
-		if spec, ok := specOf(r, k.KPI); ok && !k.Missing && k.Before != nil {
-			limit := spec.Margins().PromoteLimit(*k.Before)
-			if k.Canary > limit && k.Stable > limit {
+		if k.Before == nil && !was.Worse.IsZero() {
+			k.Before = was.Before
+		}
+		spec, ok := specOf(r, k.KPI)
+		switch {
+		case !ok || k.Before == nil:
+		case k.Missing:
+			k.Worse = was.Worse
+		case min(k.Canary, k.Stable) > spec.Margins().PromoteLimit(*k.Before):
+			if k.Worse = was.Worse; k.Worse.IsZero() {
 				k.Worse = v.At
-				if t := since[k.KPI]; !t.IsZero() {
-					k.Worse = t
-				}
 			}
 		}
-		kpis[i] = k
 	}
-	if len(kpis) > 0 {
-		v.KPIs = kpis
-	}
+	v.KPIs = kpis
 	return v
 }
 
-func noteWorse(since map[string]time.Time, v *api.Verdict) {
+func noteKPIs(by map[string]api.KPIEffect, v *api.Verdict) {
 	if v == nil {
 		return
 	}
 	for _, k := range v.KPIs {
-		since[k.KPI] = k.Worse
+		by[k.KPI] = k
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 )
 
 // joined has an edge between the shop and the database.
-func joined() func(api.TargetRef) []api.Target {
+func joined() func(api.Rollout) []api.Target {
 	return streets(map[string][]api.Target{"shop": {blametest.Target("db", 10)}, "db": {blametest.Target("shop", 10)}})
 }
 
-func apart(api.TargetRef) []api.Target { return nil }
+func apart(api.Rollout) []api.Target { return nil }
 
 func TestAttribute_BlamesTheRolloutThatExplainsIt(t *testing.T) {
 	shop, db := blametest.Judged("shop", 1, 10), blametest.Judged("db", 2, 5)
@@ -42,13 +42,13 @@ func TestAttribute_BlamesTheRolloutThatExplainsIt(t *testing.T) {
 		sick.Verdict = &seen
 		open := []api.Rollout{sick, db}
 		v := blametest.Verdict(api.VerdictPromote, 0.01, 0.01, 13)
-		v.Neighbours = bothWorse(sick, db.Stages[0].Began, v.At)
+		v.Neighbours = Neighbours(db, v.At, open, []api.Target{blametest.Target("shop", 10)}, nil, margins())
 		must.Len(t, 1, v.Neighbours)
 		v = Attribute(db, v, open, joined())
 		must.Eq(t, api.VerdictContinue, v.Kind)
 		must.StrContains(t, v.Reason, "error_rate of its neighbour prod/shop/shop is worse than before (5 % against 1 %, since 12:12:00 UTC), which this rollout explains best; waits until it is over")
 		must.Eq(t, "rollout-db", v.Blame[0].Rollout)
-		must.SliceEmpty(t, bothWorse(sick, db.Stages[0].Began, blametest.Noon().Add(14*time.Minute)), must.Sprint("a verdict of two minutes ago says nothing of now"))
+		must.SliceEmpty(t, byVerdict(sick, db.Stages[0].Began, blametest.Noon().Add(14*time.Minute)), must.Sprint("a verdict of two minutes ago says nothing of now"))
 	})
 	t.Run("of two rollouts in stages, the one whose stage began just before is blamed", func(t *testing.T) {
 		// The database's first stage was long ago, its second two minutes before it got worse.
@@ -105,5 +105,32 @@ func TestAttribute_OnlyTakesPromotionsBack(t *testing.T) {
 			v := Attribute(shop, blametest.Verdict(kind, figures[0], figures[1], 12), []api.Rollout{shop, db}, joined())
 			must.Eq(t, kind, v.Kind)
 		}
+	}
+}
+
+func TestAttribute_KeepsWhatBothArmsShowedUntilTheyShowOtherwise(t *testing.T) {
+	shop, db := blametest.Judged("shop", 1, 10), blametest.Judged("db", 2, 5)
+	was := markWorse(shop, blametest.Verdict(api.VerdictContinue, 0.05, 0.05, 12))
+	shop.Verdict = &was
+	for name, c := range map[string]struct {
+		change func(*api.KPIEffect)
+		want   api.VerdictKind
+	}{
+		"no data":                       {func(k *api.KPIEffect) { k.Missing, k.Canary, k.Stable = true, 0, 0 }, api.VerdictContinue},
+		"no baseline":                   {func(k *api.KPIEffect) { k.Before = nil }, api.VerdictContinue},
+		"well, by the baseline of then": {func(k *api.KPIEffect) { k.Before, k.Canary, k.Stable = nil, 0.01, 0.01 }, api.VerdictPromote},
+		"well":                          {func(k *api.KPIEffect) { k.Canary, k.Stable = 0.01, 0.01 }, api.VerdictPromote},
+	} {
+		t.Run(name, func(t *testing.T) {
+			next := blametest.Verdict(api.VerdictPromote, 0.05, 0.05, 13)
+			c.change(&next.KPIs[0])
+			v := Attribute(shop, next, []api.Rollout{shop, db}, joined())
+			must.Eq(t, c.want, v.Kind)
+			if c.want == api.VerdictContinue {
+				must.Eq(t, was.KPIs[0].Worse, v.KPIs[0].Worse)
+				must.Eq(t, 0.01, *v.KPIs[0].Before)
+				must.StrContains(t, v.Reason, "which rollout rollout-db of prod/db/db explains better")
+			}
+		})
 	}
 }

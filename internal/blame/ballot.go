@@ -20,7 +20,7 @@ type ballot struct {
 
 // newBallot puts all rollouts on one ballot. Open may contain r, whose verdict is
 // the newest.
-func newBallot(r api.Rollout, open []api.Rollout, around func(api.TargetRef) []api.Target) ballot {
+func newBallot(r api.Rollout, open []api.Rollout, around func(api.Rollout) []api.Target) ballot {
 	b := ballot{rollouts: []api.Rollout{r}, at: r.Verdict.At}
 	for _, other := range open {
 		if other.ID != r.ID && Begun(other) {
@@ -30,20 +30,21 @@ func newBallot(r api.Rollout, open []api.Rollout, around func(api.TargetRef) []a
 	worse := map[api.TargetRef]time.Time{} // since when, by the rollout that saw it first
 	for _, x := range b.rollouts {
 		b.faults = append(b.faults, faultsOf(x)...)
-		for _, e := range lastNeighbours(x) {
+		for _, e := range Named(x) {
 			if at, ok := worse[e.Target]; !ok || e.Since.Before(at) {
 				worse[e.Target] = e.Since
 			}
 		}
 	}
 	for _, x := range b.rollouts {
-		b.add(x, around(x.Target), worse)
+		b.add(x, around(x), worse)
 	}
 	return b
 }
 
 // add counts a rollout's patched instances and its neighbours as its reach. A
-// neighbour without a rollout that got worse is a fault of all its instances.
+// neighbour that got worse is a fault of all its instances, unless the verdict of its
+// own rollout has faults.
 func (b *ballot) add(x api.Rollout, around []api.Target, worse map[api.TargetRef]time.Time) {
 	c := Change{ID: x.ID}
 	for _, s := range x.Stages {
@@ -59,7 +60,7 @@ func (b *ballot) add(x api.Rollout, around []api.Target, worse map[api.TargetRef
 		reach[t.TargetRef] = true
 		instances := b.instances(t)
 		c.Reach = append(c.Reach, instances...)
-		if at, ok := worse[t.TargetRef]; ok && On(b.rollouts, t.TargetRef) == nil {
+		if at, ok := worse[t.TargetRef]; ok && !b.faulty(t.TargetRef) {
 			delete(worse, t.TargetRef) // the next rollout must not count it again
 			for _, id := range instances {
 				b.faults = append(b.faults, Fault{Instance: id, At: at})
@@ -67,6 +68,12 @@ func (b *ballot) add(x api.Rollout, around []api.Target, worse map[api.TargetRef
 		}
 	}
 	b.changes, b.reach = append(b.changes, c), append(b.reach, reach)
+}
+
+// faulty reports whether a rollout is under way on a target, and its verdict has faults.
+func (b *ballot) faulty(ref api.TargetRef) bool {
+	x := On(b.rollouts, ref)
+	return x != nil && len(faultsOf(*x)) > 0
 }
 
 // instances names the instances of a target. One without a rollout is well or not

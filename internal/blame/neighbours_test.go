@@ -14,19 +14,32 @@ import (
 // after noon.
 func sick(job string, minutes int) api.NeighbourEffect {
 	return api.NeighbourEffect{Target: blametest.Target(job, 0).TargetRef, KPI: api.KPIErrorRate, Unit: "share", Value: 0.5, Before: 0.01,
-		Since: blametest.Noon().Add(time.Duration(minutes) * time.Minute)}
+		Since: blametest.Noon().Add(time.Duration(minutes) * time.Minute), Exposure: 600}
 }
+
+// seen is an effect that was last seen some minutes after noon.
+func seen(e api.NeighbourEffect, minutes int) api.NeighbourEffect {
+	e.Seen = blametest.Noon().Add(time.Duration(minutes) * time.Minute)
+	return e
+}
+
+func margins() []api.KPISpec { return blametest.Judged("any", 1, 0).Decision.Judge.KPIs }
 
 // naming is a verdict that names neighbours.
 func naming(kind api.VerdictKind, minutes int, neighbours ...api.NeighbourEffect) api.Verdict {
 	v := blametest.Verdict(kind, 0.01, 0.01, minutes)
-	v.Neighbours = neighbours
+	for _, e := range neighbours {
+		if e.Seen.IsZero() {
+			e = seen(e, minutes)
+		}
+		v.Neighbours = append(v.Neighbours, e)
+	}
 	return v
 }
 
 // streets tells the neighbours of each job.
-func streets(of map[string][]api.Target) func(api.TargetRef) []api.Target {
-	return func(ref api.TargetRef) []api.Target { return of[ref.Job] }
+func streets(of map[string][]api.Target) func(api.Rollout) []api.Target {
+	return func(r api.Rollout) []api.Target { return of[r.Target.Job] }
 }
 
 func TestAttribute_WaitsForANeighbourThatGotWorse(t *testing.T) {
@@ -96,20 +109,20 @@ func TestNeighbours_KnowsThoseWithARolloutByItsVerdict(t *testing.T) {
 	worse := markWorse(db, blametest.Verdict(api.VerdictContinue, 0.05, 0.05, 14))
 	db.Verdict = &worse
 	around := []api.Target{blametest.Target("front", 2), blametest.Target("db", 2)}
-	measured := map[api.TargetRef][]api.NeighbourEffect{
+	minutes := map[api.TargetRef][]api.NeighbourEffect{
 		blametest.Target("front", 2).TargetRef: {sick("front", 14)},
 		blametest.Target("db", 2).TargetRef:    {sick("db", 1)},
 	}
-	out := Neighbours(shop, blametest.Noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, measured)
+	out := Neighbours(shop, blametest.Noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, minutes, margins())
 	must.Len(t, 2, out)
-	must.Eq(t, sick("front", 14), out[0])
+	must.Eq(t, seen(sick("front", 14), 15), out[0])
 	must.Eq(t, db.Target, out[1].Target)
 	must.Eq(t, blametest.Noon().Add(14*time.Minute), out[1].Since, must.Sprint("by the verdict, not by its baseline"))
 
 	db.Status, db.Stages = api.RolloutWaiting, nil
-	out = Neighbours(shop, blametest.Noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, measured)
+	out = Neighbours(shop, blametest.Noon().Add(15*time.Minute), []api.Rollout{shop, db}, around, minutes, margins())
 	must.Len(t, 2, out)
-	must.Eq(t, sick("db", 1), out[1], must.Sprint("a rollout that waits for its turn changes nothing yet"))
+	must.Eq(t, seen(sick("db", 1), 15), out[1], must.Sprint("a rollout that waits for its turn changes nothing yet"))
 }
 
 func TestNeighbours_RemembersSinceWhen(t *testing.T) {
@@ -119,7 +132,7 @@ func TestNeighbours_RemembersSinceWhen(t *testing.T) {
 	shop.Stages[0].Verdict = &old // of the stage before
 	front := blametest.Target("front", 2)
 	out := Neighbours(shop, blametest.Noon().Add(31*time.Minute), []api.Rollout{shop}, []api.Target{front},
-		map[api.TargetRef][]api.NeighbourEffect{front.TargetRef: {sick("front", 30)}})
+		map[api.TargetRef][]api.NeighbourEffect{front.TargetRef: {sick("front", 30)}}, margins())
 	must.Len(t, 1, out)
 	must.Eq(t, blametest.Noon().Add(14*time.Minute), out[0].Since)
 	must.True(t, out[0].Earlier)

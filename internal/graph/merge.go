@@ -12,6 +12,9 @@ import (
 // evidence is about traffic that no mesh can see, so no intention overrules it.
 const SourcePolicy = "policy"
 
+// SourcePlacement is the source of targets: what Nomad runs, and where.
+const SourcePlacement = "nomad-placement"
+
 // Pair is an ordered pair of services: From depends on To.
 type Pair struct {
 	From, To string

@@ -15,7 +15,7 @@ const (
 	SourceIntentions = "consul-intentions"
 	SourceUpstreams  = "consul-upstreams"
 	SourceTraffic    = "prometheus"
-	SourcePlacement  = "nomad-placement"
+	SourcePlacement  = graph.SourcePlacement
 	SourceServices   = "nomad-services"
 	SourcePolicy     = graph.SourcePolicy
 )

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -21,29 +22,46 @@ type Neighbourhood interface {
 	// Attempts lists what a target's services began to try after since although
 	// it is denied, the oldest first.
 	Attempts(ref api.TargetRef, since time.Time) []api.Attempt
-	// Worse lists the KPIs of a target that are clearly worse now than its
-	// baseline, by the margins given. Each says since when, and whether that was
-	// before began.
-	Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect
+	// Gone reports whether Nomad no longer has a target. It is false while nobody knows.
+	Gone(ref api.TargetRef) bool
+	// LastMinute lists what the last minute of a target shows of the KPIs that have
+	// margins. Since is zero of those that are not clearly worse than their baseline;
+	// else it says since when, and Earlier whether that was before began. A KPI of
+	// which nothing can be said is not listed.
+	LastMinute(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect
 }
 
 // attribute asks what got worse around a rollout, and completes the verdict with
 // it and with the vote on which rollout explains it.
 func (o *Orchestrator) attribute(r api.Rollout, v api.Verdict) api.Verdict {
-	around := o.Neighbourhood.Targets(r.Target)
+	around := o.around(r)
 	var open []api.Rollout
 	if len(around) > 0 { // else no other rollout can have hurt it, nor be hurt
 		open = o.Store.BegunRollouts()
 	}
 	margins := blame.Margins(r, o.Margins)
-	measured := map[api.TargetRef][]api.NeighbourEffect{}
+	minutes := map[api.TargetRef][]api.NeighbourEffect{}
 	for _, t := range around {
 		if blame.On(open, t.TargetRef) == nil {
-			measured[t.TargetRef] = o.Neighbourhood.Worse(t.TargetRef, r.Stages[0].Began, v.At, margins)
+			minutes[t.TargetRef] = o.Neighbourhood.LastMinute(t.TargetRef, r.Stages[0].Began, v.At, margins)
 		}
 	}
-	v.Neighbours = blame.Neighbours(r, v.At, open, around, measured)
-	return blame.Attribute(r, v, open, o.Neighbourhood.Targets)
+	v.Neighbours = blame.Neighbours(r, v.At, open, around, minutes, margins)
+	return blame.Attribute(r, v, open, o.around)
+}
+
+// around lists the targets that an edge joins to a rollout's, and those that its newest
+// verdict names and no edge joins any more: while a source is away or partial, the graph
+// may lack edges and targets. A target that is gone suffers no more.
+func (o *Orchestrator) around(r api.Rollout) []api.Target {
+	around := slices.Clone(o.Neighbourhood.Targets(r.Target))
+	for _, e := range blame.Named(r) {
+		listed := slices.ContainsFunc(around, func(t api.Target) bool { return t.TargetRef == e.Target })
+		if !listed && !o.Neighbourhood.Gone(e.Target) {
+			around = append(around, api.Target{TargetRef: e.Target})
+		}
+	}
+	return around
 }
 
 // denied asks for the denied attempts that are new since the patch.

@@ -19,7 +19,8 @@ func (alone) Adjacent(_, _ api.TargetRef) bool                { return false }
 func (alone) Targets(api.TargetRef) []api.Target              { return nil }
 func (alone) Services(api.TargetRef) []string                 { return nil }
 func (alone) Attempts(api.TargetRef, time.Time) []api.Attempt { return nil }
-func (alone) Worse(api.TargetRef, time.Time, time.Time, []api.KPISpec) []api.NeighbourEffect {
+func (alone) Gone(api.TargetRef) bool                         { return false }
+func (alone) LastMinute(api.TargetRef, time.Time, time.Time, []api.KPISpec) []api.NeighbourEffect {
 	return nil
 }
 
@@ -29,13 +30,16 @@ type street struct {
 	alone
 	around  map[string][]api.Target // by job
 	effects map[api.TargetRef][]api.NeighbourEffect
+	gone    map[api.TargetRef]bool
 	asked   []api.TargetRef
 	margins []api.KPISpec
 }
 
 func (s *street) Targets(ref api.TargetRef) []api.Target { return s.around[ref.Job] }
 
-func (s *street) Worse(ref api.TargetRef, _, _ time.Time, margins []api.KPISpec) []api.NeighbourEffect {
+func (s *street) Gone(ref api.TargetRef) bool { return s.gone[ref] }
+
+func (s *street) LastMinute(ref api.TargetRef, _, _ time.Time, margins []api.KPISpec) []api.NeighbourEffect {
 	s.asked, s.margins = append(s.asked, ref), margins
 	return s.effects[ref]
 }
@@ -110,4 +114,30 @@ func TestAttribute_MeasuresNeighboursThatHaveNoRollout(t *testing.T) {
 	must.Len(t, 2, s.margins)
 	must.Eq(t, 2, s.margins[0].PromoteBelow, must.Sprint("those of its own policy"))
 	must.Eq(t, api.KPILatencyP99, s.margins[1].KPI, must.Sprint("and the library's for what that does not judge"))
+}
+
+// The neighbour is unknown to a graph that lacks a source, and to a new leader; the
+// verdict in the record knows of it.
+func TestAttribute_WaitsForANeighbourThatTheGraphLacks(t *testing.T) {
+	shop := blametest.Judged("shop", 1, 10)
+	front := blametest.Target("front", 2).TargetRef
+	was := api.NeighbourEffect{Target: front, KPI: api.KPIErrorRate, Unit: "share", Value: 0.5, Before: 0.01, Exposure: 600,
+		Since: blametest.Noon().Add(13 * time.Minute), Seen: blametest.Noon().Add(14 * time.Minute)}
+	named := blametest.Verdict(api.VerdictContinue, 0.01, 0.01, 14)
+	named.Neighbours = []api.NeighbourEffect{was}
+	shop.Verdict = &named
+	attribute := func(s *street) api.Verdict {
+		o := New(Options{Store: openOnes{open: []api.Rollout{shop}}, Neighbourhood: s})
+		return o.attribute(shop, blametest.Verdict(api.VerdictPromote, 0.01, 0.01, 15))
+	}
+	unknown := &street{}
+	v := attribute(unknown)
+	must.Eq(t, api.VerdictContinue, v.Kind)
+	must.Eq(t, []api.NeighbourEffect{was}, v.Neighbours)
+	must.Eq(t, []api.TargetRef{front}, unknown.asked, must.Sprint("it is still asked for"))
+
+	healthy := was
+	healthy.Value, healthy.Since, healthy.Seen = 0.01, time.Time{}, time.Time{}
+	must.Eq(t, api.VerdictPromote, attribute(&street{effects: map[api.TargetRef][]api.NeighbourEffect{front: {healthy}}}).Kind)
+	must.Eq(t, api.VerdictPromote, attribute(&street{gone: map[api.TargetRef]bool{front: true}}).Kind)
 }

@@ -24,7 +24,7 @@ func (w *world) run() {
 	}
 	w.faults = false
 	clear(w.down)
-	w.outskirts.sick = time.Time{}
+	w.outskirts.sick, w.outskirts.hides = time.Time{}, 0
 	w.doubts.heal()
 	w.say("peace")
 	for i := range 1500 {

@@ -25,11 +25,14 @@ type outskirts struct {
 	beside   map[string]bool // jobs that an edge joins to the neighbour
 	sick     time.Time       // since when the neighbour is; zero means that it is well
 	refused  map[string]bool // jobs whose rollout was told of an attempt, and turns back for it
+	fog      *rand.Rand      // the luck of what hides the neighbour
+	hides    float64         // of a look
 	tally    outskirtsTally
 
 	// Of the present turn:
 	told map[string]bool // jobs whose rollout was told of an attempt
 	said api.VerdictKind // by the judge
+	dark bool            // nobody knows how the neighbour is, nor that it is one
 }
 
 // outskirtsTally counts what rollouts were told, and what became of it.
@@ -37,18 +40,19 @@ type outskirtsTally struct {
 	Attempts, TurnedBack, Held int // denied attempts told; rollouts that turned back or held for one
 	Sick, Waited, Late, WentOn int // looks beside a sick neighbour; promotions taken back, at the stage's end; and not
 	EarlierThanTheRollout      int // looks at which it had been sick before
+	Kept                       int // looks beside one that was sick and of which nothing is known now
 }
 
 func (o *outskirtsTally) add(other outskirtsTally) {
 	o.Attempts, o.TurnedBack, o.Held = o.Attempts+other.Attempts, o.TurnedBack+other.TurnedBack, o.Held+other.Held
 	o.Sick, o.Waited, o.Late, o.WentOn = o.Sick+other.Sick, o.Waited+other.Waited, o.Late+other.Late, o.WentOn+other.WentOn
-	o.EarlierThanTheRollout += other.EarlierThanTheRollout
+	o.EarlierThanTheRollout, o.Kept = o.EarlierThanTheRollout+other.EarlierThanTheRollout, o.Kept+other.Kept
 }
 
 // positive holds that everything happened; what is rare, in many worlds only.
 func (o *outskirtsTally) positive(t *testing.T) {
 	t.Helper()
-	happened := map[string]int{"turned back for an attempt": o.TurnedBack, "held for one": o.Held, "waited for a neighbour": o.Waited}
+	happened := map[string]int{"turned back for an attempt": o.TurnedBack, "held for one": o.Held, "waited for a neighbour": o.Waited, "waited for one that nobody sees": o.Kept}
 	if *seeds >= 2000 {
 		happened["went on beside a sick neighbour"], happened["found it sick before"] = o.WentOn, o.EarlierThanTheRollout
 		happened["waited until the stage's time was over"] = o.Late
@@ -62,6 +66,8 @@ func newOutskirts(n int64) outskirts {
 	o := outskirts{rng: rand.New(rand.NewPCG(uint64(n), 0x0b5e)), beside: map[string]bool{}, refused: map[string]bool{}, told: map[string]bool{}}
 	o.denials = []float64{0, 0, 0.002, 0.01}[o.rng.IntN(4)]
 	o.sickness = []float64{0, 0.005, 0.03, 0.1}[o.rng.IntN(4)]
+	o.fog = rand.New(rand.NewPCG(uint64(n), 0xf06))
+	o.hides = []float64{0, 0.1, 0.5}[o.fog.IntN(3)]
 	return o
 }
 
@@ -87,6 +93,7 @@ func (o *outskirts) join(ref api.TargetRef) {
 func (o *outskirts) forget() {
 	clear(o.told)
 	o.said = ""
+	o.dark = o.rng != nil && o.fog.Float64() < o.hides
 }
 
 func neighbour() api.TargetRef {
@@ -135,21 +142,26 @@ func (v vicinity) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
 }
 
 func (v vicinity) Targets(ref api.TargetRef) []api.Target {
-	if !v.w.outskirts.beside[ref.Job] {
+	if !v.w.outskirts.beside[ref.Job] || v.w.outskirts.dark {
 		return nil
 	}
 	return []api.Target{{TargetRef: neighbour(), Count: 2}}
 }
 
-func (v vicinity) Worse(ref api.TargetRef, began, now time.Time, _ []api.KPISpec) []api.NeighbourEffect {
-	since := v.w.outskirts.sick
-	if ref != neighbour() || since.IsZero() {
+func (v vicinity) LastMinute(ref api.TargetRef, began, now time.Time, _ []api.KPISpec) []api.NeighbourEffect {
+	if ref != neighbour() || v.w.outskirts.dark {
 		return nil
+	}
+	e := api.NeighbourEffect{Target: ref, KPI: api.KPIErrorRate, Unit: "share", Value: 0.01, Before: 0.01, Exposure: 600}
+	since := v.w.outskirts.sick
+	if since.IsZero() {
+		return []api.NeighbourEffect{e}
 	}
 	if since.After(now) { // another leader's clock was ahead
 		since = now
 	}
-	return []api.NeighbourEffect{{Target: ref, KPI: api.KPIErrorRate, Unit: "share", Value: 0.5, Before: 0.01, Since: since, Earlier: !since.After(began)}}
+	e.Value, e.Since, e.Earlier = 0.5, since, !since.After(began)
+	return []api.NeighbourEffect{e}
 }
 
 // heeded holds what a rollout makes of what it was told in this turn: of a denied
@@ -169,6 +181,12 @@ func (w *world) heeded(next api.Rollout) {
 	taken := o.said == api.VerdictPromote && (v.Kind == api.VerdictContinue || v.Kind == api.VerdictInconclusive)
 	if v.Kind != o.said && !taken {
 		w.fail("%s: the judge said %s and the rollout goes by %s", next.ID, o.said, v.Kind)
+	}
+	if named := blame.Named(was); o.dark && len(named) > 0 {
+		o.tally.Kept++
+		if len(v.Neighbours) == 0 || v.Neighbours[0] != named[0] {
+			w.fail("%s forgets a neighbour that was worse, and of which nothing is known now", next.ID)
+		}
 	}
 	if len(v.Neighbours) == 0 {
 		if taken {

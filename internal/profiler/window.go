@@ -170,6 +170,22 @@ func figure(k judge.KPI, w moment) (float64, bool) {
 	return 0, false
 }
 
+// exposed is what the figure of a minute is of: requests or instance-seconds, and the
+// samples of a gauge.
+func (m moment) exposed(k judge.KPI) float64 {
+	switch k.Kind {
+	case api.KPICount:
+		return m.exposure
+	case api.KPILatency:
+		var requests float64
+		for _, c := range m.buckets.Counts {
+			requests += c
+		}
+		return requests
+	}
+	return m.n
+}
+
 // scaled is a figure on the scale on which its noise is kept. For gauges and
 // latencies the scale is the logarithm, because their noise is in proportion to
 // them. The noise of a latency is then alike at every quantile. For counts the

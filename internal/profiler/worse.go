@@ -19,12 +19,13 @@ const (
 	baseMiss = 0.005
 )
 
-// Worse lists the KPIs of a target that are clearly worse now than its baseline, in the
-// order of the margins. Each has both figures and since when it is worse, as far as
-// these baselines have seen. Earlier says that it was worse before began. A KPI is never
-// listed whose baseline is cold, that the judge distrusts, or of which there is no
-// recent sample.
-func (b *Baselines) Worse(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
+// LastMinute lists what the last minute of a target shows of KPIs, in the order of the
+// margins, with the figure of the baseline. Of a KPI that is clearly worse than its
+// baseline, Since and Earlier say since when, as far as these baselines have seen, and
+// whether that was before began; of any other, Since is zero. A KPI of which nothing can
+// be said is not listed: its baseline is cold, the judge distrusts it, or there is no
+// recent sample, or too few.
+func (b *Baselines) LastMinute(ref api.TargetRef, began, now time.Time, margins []api.KPISpec) []api.NeighbourEffect {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var out []api.NeighbourEffect
@@ -37,12 +38,14 @@ func (b *Baselines) Worse(ref api.TargetRef, began, now time.Time, margins []api
 		if now.Sub(w.at) >= b.window() {
 			continue
 		}
-		value, before, worse := base.worse(k, spec, w)
-		if !worse {
+		value, before, ok := base.figures(k, w)
+		if !ok {
 			continue
 		}
-		e := api.NeighbourEffect{Target: ref, KPI: spec.KPI, Unit: k.Unit, Value: value, Before: before, Since: w.at}
-		e.Since, e.Earlier = base.onset(k, spec, e.Since, began)
+		e := api.NeighbourEffect{Target: ref, KPI: spec.KPI, Unit: k.Unit, Value: value, Before: before, Exposure: w.exposed(k)}
+		if base.worse(k, spec, w) {
+			e.Since, e.Earlier = base.onset(k, spec, w.at, began)
+		}
 		out = append(out, e)
 	}
 	return out
@@ -61,20 +64,27 @@ func (b *Baselines) named(ref api.TargetRef, name string) (judge.KPI, *baseline)
 	return base.kpi, base
 }
 
-// worse reports whether a minute is clearly worse than the baseline, and returns both
-// figures. It must be worse by more than the margins, by more than minutes differ among
-// each other, and by more events than chance brings.
-func (b *baseline) worse(k judge.KPI, spec api.KPISpec, w moment) (value, before float64, worse bool) {
-	value, ok := figure(k, w)
+// figures are what a minute and the baseline have for a KPI, in its unit. It is false
+// when either has too little.
+func (b *baseline) figures(k judge.KPI, w moment) (value, before float64, ok bool) {
+	value, ok = figure(k, w)
 	if !ok {
 		return 0, 0, false
 	}
 	before, ok = b.usual(k, w.at)
+	return value, before, ok
+}
+
+// worse reports whether a minute is clearly worse than the baseline. It must be worse by
+// more than the margins, by more than minutes differ among each other, and by more events
+// than chance brings.
+func (b *baseline) worse(k judge.KPI, spec api.KPISpec, w moment) bool {
+	value, before, ok := b.figures(k, w)
 	limit := spec.Margins().PromoteLimit(before)
 	if !ok || value <= limit || b.scaled(value) <= b.scaled(before)+b.recent.windows.next(0, noiseMiss) {
-		return value, before, false
+		return false
 	}
-	return value, before, b.beyond(k, limit, w)
+	return b.beyond(k, limit, w)
 }
 
 // beyond reports whether a minute has more events than chance brings at the rate of the
@@ -115,7 +125,7 @@ func above(upper, counts []float64, limit float64) (slow, all float64) {
 // minutes: then onset is the first of them.
 func (b *baseline) onset(k judge.KPI, spec api.KPISpec, since, began time.Time) (time.Time, bool) {
 	for _, w := range slices.Backward(b.recent.past) {
-		if _, _, worse := b.worse(k, spec, w); !worse {
+		if !b.worse(k, spec, w) {
 			return since, false
 		}
 		since = w.at

@@ -89,7 +89,7 @@ func (h healthy) hour(rng *rand.Rand, learned time.Duration) bool {
 			b.rest(map[api.TargetRef]bool{kpitest.Shop(): true}, now)
 		}
 		h.learnedBy(b, rng, h.level(wander), now)
-		if now.After(began) && len(b.Worse(kpitest.Shop(), began, now, []api.KPISpec{h.margins})) > 0 {
+		if now.After(began) && len(worse(b, began, now, h.margins)) > 0 {
 			return true
 		}
 	}

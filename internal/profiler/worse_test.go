@@ -1,6 +1,7 @@
 package profiler
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/internal/kpi/kpitest"
 )
 
@@ -32,6 +34,11 @@ func neighbourOf(t *testing.T, m *kpitest.Fleet, learned time.Duration) (p *Prof
 	return p, began
 }
 
+// worse lists the KPIs that the last minute shows to be clearly worse.
+func worse(b *Baselines, began, now time.Time, margins ...api.KPISpec) []api.NeighbourEffect {
+	return slices.DeleteFunc(b.LastMinute(kpitest.Shop(), began, now, margins), func(e api.NeighbourEffect) bool { return e.Since.IsZero() })
+}
+
 func kpisOf(list []api.NeighbourEffect) []string {
 	var out []string
 	for _, e := range list {
@@ -54,20 +61,20 @@ func TestBaselines_ListsWhatGotWorse(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := kpitest.New(4)
 				p, began := neighbourOf(t, m, 15*time.Minute)
-				must.SliceEmpty(t, p.baselines.Worse(kpitest.Shop(), began, time.Now(), usualMargins()))
+				must.SliceEmpty(t, worse(p.baselines, began, time.Now(), usualMargins()...))
 				for _, in := range m.Instances {
 					c.hurt(in)
 				}
 				hurt := time.Now()
 				during(t, p, time.Minute+time.Second)
-				got := p.baselines.Worse(kpitest.Shop(), began, time.Now(), usualMargins())
+				got := worse(p.baselines, began, time.Now(), usualMargins()...)
 				must.Eq(t, c.want, kpisOf(got))
 				for _, e := range got {
 					must.False(t, e.Earlier)
 					must.False(t, e.Since.Before(hurt))
 					must.Greater(t, e.Before, e.Value)
 				}
-				must.SliceEmpty(t, p.baselines.Worse(kpitest.Shop(), began, time.Now().Add(2*time.Minute), usualMargins()), must.Sprint("no recent sample"))
+				must.SliceEmpty(t, worse(p.baselines, began, time.Now().Add(2*time.Minute), usualMargins()...), must.Sprint("no recent sample"))
 			})
 		})
 	}
@@ -83,7 +90,7 @@ func TestProfiler_LearnsNoBadTime(t *testing.T) {
 		}
 		hurt := time.Now()
 		during(t, p, time.Hour)
-		got := p.baselines.Worse(kpitest.Shop(), began, time.Now(), usualMargins())
+		got := worse(p.baselines, began, time.Now(), usualMargins()...)
 		must.Eq(t, []string{api.KPIErrorRate}, kpisOf(got))
 		must.Between(t, 0, got[0].Since.Sub(hurt), time.Minute)
 		must.Eq(t, before.Samples, find(t, p.baselines.Profiles(), api.KPIErrorRate).Samples)
@@ -91,7 +98,7 @@ func TestProfiler_LearnsNoBadTime(t *testing.T) {
 			in.Errors = 0.001
 		}
 		during(t, p, 90*time.Second)
-		must.SliceEmpty(t, p.baselines.Worse(kpitest.Shop(), began, time.Now(), usualMargins()), must.Sprint("it is well again"))
+		must.SliceEmpty(t, worse(p.baselines, began, time.Now(), usualMargins()...), must.Sprint("it is well again"))
 	})
 }
 
@@ -126,7 +133,7 @@ func TestBaselines_TellsWhatWasWorseEarlier(t *testing.T) {
 		patched[kpitest.Shop()] = true
 		began := time.Now()
 		during(t, p, 2*time.Minute)
-		got := p.baselines.Worse(kpitest.Shop(), began, time.Now(), usualMargins())
+		got := worse(p.baselines, began, time.Now(), usualMargins()...)
 		must.Eq(t, []string{api.KPIErrorRate}, kpisOf(got))
 		must.True(t, got[0].Earlier)
 
@@ -142,10 +149,52 @@ func TestBaselines_TellsWhatWasWorseEarlier(t *testing.T) {
 		}
 		during(t, p, 90*time.Second)
 		for _, start := range []time.Time{began, second} {
-			got = p.baselines.Worse(kpitest.Shop(), start, time.Now(), usualMargins())
+			got = worse(p.baselines, start, time.Now(), usualMargins()...)
 			must.Eq(t, []string{api.KPIErrorRate}, kpisOf(got))
 			must.False(t, got[0].Earlier)
 		}
+	})
+}
+
+func TestBaselines_ListsTheLastMinuteOfWhatIsNotWorse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := kpitest.New(4)
+		p, began := neighbourOf(t, m, 15*time.Minute)
+		list := func(now time.Time) []api.NeighbourEffect {
+			return p.baselines.LastMinute(kpitest.Shop(), began, now, usualMargins())
+		}
+		got := list(time.Now())
+		must.Eq(t, []string{api.KPIErrorRate, api.KPILatencyP99, "latency_p50", api.KPICPU}, kpisOf(got))
+		for i, e := range got {
+			must.True(t, e.Since.IsZero() && !e.Earlier, must.Sprint(e.KPI))
+			must.Positive(t, e.Before)
+			must.LessEq(t, usualMargins()[i].Margins().PromoteLimit(e.Before), e.Value)
+		}
+		must.Eq(t, got[1].Exposure, got[2].Exposure, must.Sprint("both are of the same requests"))
+		must.Greater(t, 100, got[0].Exposure, must.Sprint("requests of a minute"))
+		must.Eq(t, windowSamples, got[3].Exposure, must.Sprint("samples of a minute"))
+		must.SliceEmpty(t, list(time.Now().Add(2*time.Minute)), must.Sprint("nobody knows of now"))
+
+		p.baselines.targets[kpitest.Shop()].kpis[api.KPIErrorRate].control = judge.Control{Runs: 20, Alarms: 10}
+		must.Eq(t, []string{api.KPILatencyP99, "latency_p50", api.KPICPU}, kpisOf(list(time.Now())))
+	})
+}
+
+// A new leader has all baselines, and no last minute.
+func TestBaselines_ListsNothingInTheFirstHalfMinuteOfALeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, l := kpitest.New(4), &ledger{}
+		during(t, open(parts{Metrics: m, Stats: m, Fleet: m, Recorder: l}), 15*time.Minute+time.Second)
+		p := open(parts{Metrics: m, Stats: m, Fleet: m, Recorder: l, Profiles: l.profiles})
+		began := time.Now()
+		must.SliceEmpty(t, p.baselines.LastMinute(kpitest.Shop(), began, time.Now(), usualMargins()))
+		during(t, p, 20*time.Second)
+		thin := p.baselines.LastMinute(kpitest.Shop(), began, time.Now(), usualMargins())
+		must.SliceNotContains(t, kpisOf(thin), api.KPICPU)
+		during(t, p, time.Minute)
+		full := p.baselines.LastMinute(kpitest.Shop(), began, time.Now(), usualMargins())
+		must.Eq(t, []string{api.KPIErrorRate, api.KPILatencyP99, "latency_p50", api.KPICPU}, kpisOf(full))
+		must.Less(t, full[0].Exposure/2, thin[0].Exposure, must.Sprint("too few requests to say that it is well"))
 	})
 }
 
@@ -157,7 +206,7 @@ func TestBaselines_ListsNothingWhileCold(t *testing.T) {
 			in.Errors, in.Slow = 0.5, 5
 		}
 		during(t, p, 5*time.Minute)
-		must.SliceEmpty(t, p.baselines.Worse(kpitest.Shop(), began, time.Now(), usualMargins()))
+		must.SliceEmpty(t, worse(p.baselines, began, time.Now(), usualMargins()...))
 		must.False(t, find(t, p.baselines.Profiles(), api.KPIErrorRate).Cold, must.Sprint("it learns on until it is warm"))
 	})
 }
@@ -173,6 +222,6 @@ func TestRestore_KeepsTheNoiseOfMinutes(t *testing.T) {
 			in.Errors = 0.1
 		}
 		during(t, p, 90*time.Second)
-		must.Eq(t, []string{api.KPIErrorRate}, kpisOf(p.baselines.Worse(kpitest.Shop(), began, time.Now(), usualMargins())))
+		must.Eq(t, []string{api.KPIErrorRate}, kpisOf(worse(p.baselines, began, time.Now(), usualMargins()...)))
 	})
 }

@@ -139,7 +139,9 @@ func (n neighbourhood) Services(ref api.TargetRef) []string { return n.near[ref]
 
 func (n neighbourhood) Attempts(api.TargetRef, time.Time) []api.Attempt { return nil }
 
-func (n neighbourhood) Worse(api.TargetRef, time.Time, time.Time, []api.KPISpec) []api.NeighbourEffect {
+func (n neighbourhood) Gone(api.TargetRef) bool { return false }
+
+func (n neighbourhood) LastMinute(api.TargetRef, time.Time, time.Time, []api.KPISpec) []api.NeighbourEffect {
 	return nil
 }
 

@@ -122,6 +122,16 @@ func (c *GraphCache) Around(ref api.TargetRef) []api.Target {
 	return out
 }
 
+// Gone reports whether Nomad no longer has a target. It is false while a part of what
+// Nomad runs is not known.
+func (c *GraphCache) Gone(ref api.TargetRef) bool {
+	whole := slices.ContainsFunc(c.store.Sources(), func(s api.SourceStatus) bool {
+		return s.Name == graph.SourcePlacement && s.State() == api.SourceWhole
+	})
+	_, has := c.store.Target(ref)
+	return whole && !has
+}
+
 // Attempts lists the calls of a target's services that are denied and were first
 // tried after since.
 func (c *GraphCache) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {

@@ -70,6 +70,23 @@ func TestGraphCache_JoinsTargetsByTheirServicesEdges(t *testing.T) {
 	must.False(t, c.Adjacent(unknown, ref("cart")))
 }
 
+func TestGraphCache_KnowsThatATargetIsGone(t *testing.T) {
+	t.Parallel()
+	f := shop(t)
+	front := target("front").TargetRef
+	must.False(t, f.graph.Gone(front))
+	placement := func(s api.SourceStatus) {
+		s.Name = graph.SourcePlacement
+		f.put(t, &state.GraphChange{GraphChange: api.GraphChange{RemoveTargets: []api.TargetRef{front}, Sources: []api.SourceStatus{s}}})
+	}
+	placement(api.SourceStatus{OK: true, Partial: "namespace prod"})
+	must.False(t, f.graph.Gone(front), must.Sprint("it may be in what is missing"))
+	placement(api.SourceStatus{Error: "refused"})
+	must.False(t, f.graph.Gone(front))
+	placement(api.SourceStatus{OK: true})
+	must.True(t, f.graph.Gone(front))
+}
+
 func TestGraphCache_SaysWhatWouldSuffer(t *testing.T) {
 	t.Parallel()
 	c := shop(t).graph

@@ -25,7 +25,8 @@ const (
 	Level4 = 4
 	// Level5 brought what simulations own and how far they are, their third verdict and
 	// who cancelled them, pairs and pools, what follows when they
-	// can't decide, and scripts with payloads, a reboot and a proof.
+	// can't decide, scripts with payloads, a reboot and a proof, and when a neighbour was
+	// last seen to be worse.
 	Level5 = 5
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level5
@@ -165,8 +166,9 @@ func formerDecision(d api.Decision, level int) api.Decision {
 // out.
 func (t *RolloutTransition) level() int { return rolloutLevel(&t.Rollout) }
 
-// fit leaves out, below Level5, what only newer servers know of simulations, and below
-// Level2 who announced the open effect, and what got worse at neighbours.
+// fit leaves out, below Level5, what only newer servers know of simulations and of
+// neighbours, and below Level2 who announced the open effect, and what got worse at
+// neighbours.
 func (t *RolloutTransition) fit(level int) Command {
 	if level >= Level5 {
 		return t
@@ -174,28 +176,32 @@ func (t *RolloutTransition) fit(level int) Command {
 	out := *t
 	r := &out.Rollout
 	r.Apply, r.Decision.Simulate = formerApply(r.Apply), formerSimulate(r.Decision.Simulate)
-	if level >= Level2 {
-		return &out
+	r.Verdict = formerVerdict(r.Verdict, level)
+	r.Stages = slices.Clone(r.Stages)
+	for i := range r.Stages {
+		r.Stages[i].Verdict = formerVerdict(r.Stages[i].Verdict, level)
 	}
-	if r.Effect != nil {
+	if level < Level2 && r.Effect != nil {
 		unsigned := *r.Effect
 		unsigned.By, unsigned.Term = "", 0
 		r.Effect = &unsigned
 	}
-	r.Verdict = withoutNeighbours(r.Verdict)
-	r.Stages = slices.Clone(r.Stages)
-	for i := range r.Stages {
-		r.Stages[i].Verdict = withoutNeighbours(r.Stages[i].Verdict)
-	}
 	return &out
 }
 
-func withoutNeighbours(v *api.Verdict) *api.Verdict {
+// formerVerdict is a verdict as servers of a level below Level5 keep it.
+func formerVerdict(v *api.Verdict, level int) *api.Verdict {
 	if v == nil || len(v.Neighbours) == 0 {
 		return v
 	}
 	out := *v
 	out.Neighbours = nil
+	if level >= Level2 {
+		out.Neighbours = slices.Clone(v.Neighbours)
+		for i := range out.Neighbours {
+			out.Neighbours[i].Seen, out.Neighbours[i].Exposure = time.Time{}, 0
+		}
+	}
 	return &out
 }
 

@@ -93,6 +93,25 @@ func TestEncode_LeavesSignaturesAndNeighboursOutBelowLevel2(t *testing.T) {
 	}
 }
 
+func TestEncode_LeavesWhenNeighboursWereSeenOutBelowLevel5(t *testing.T) {
+	t.Parallel()
+	for level, told := range map[int]bool{state.Level4: false, state.Level5: true} {
+		m := at(t, level)
+		must.NoError(t, m.commit(submission("p", "d", web())))
+		r, _ := m.store.Rollout("p-0")
+		verdict := &api.Verdict{Kind: api.VerdictContinue, Neighbours: []api.NeighbourEffect{{KPI: api.KPICPU, Value: 2, Seen: epoch(), Exposure: 12}}}
+		r.Status, r.Verdict = api.RolloutRunning, verdict
+		r.Stages = []api.Stage{{Number: 1, Verdict: verdict}}
+		must.NoError(t, m.commit(&state.RolloutTransition{Kind: "stage", Expect: r.ModifyIndex, Rollout: r}))
+		have, _ := m.store.Rollout("p-0")
+		for _, v := range []*api.Verdict{have.Verdict, have.Stages[0].Verdict} {
+			must.Eq(t, 2, v.Neighbours[0].Value)
+			must.EqOp(t, told, v.Neighbours[0].Exposure == 12 && v.Neighbours[0].Seen.Equal(epoch()))
+		}
+		must.Eq(t, 12, verdict.Neighbours[0].Exposure, must.Sprint("the rollout itself is not changed"))
+	}
+}
+
 func TestEncode_SaysTheHoursThatALevelKeeps(t *testing.T) {
 	t.Parallel()
 	first, second := []*float64{new(1.0)}, []*float64{new(2.0)}

@@ -41,6 +41,6 @@ func Verdict(kind api.VerdictKind, canary, stable float64, minutes int) api.Verd
 	before := 0.01
 	return api.Verdict{
 		Kind: kind, At: Noon().Add(time.Duration(minutes) * time.Minute), Reason: "the figures say " + string(kind),
-		KPIs: []api.KPIEffect{{KPI: api.KPIErrorRate, Unit: "share", Canary: canary, Stable: stable, Before: &before}},
+		KPIs: []api.KPIEffect{{KPI: api.KPIErrorRate, Unit: "share", Canary: canary, Stable: stable, Before: &before, Exposure: 1000}},
 	}
 }

@@ -264,18 +264,21 @@ func verdict(w io.Writer, r api.Rollout, now time.Time) {
 	}
 	kpis(w, v.KPIs, "Stable", "Canary")
 	blame(w, v.Blame)
-	neighbours(w, v.Neighbours, now)
+	neighbours(w, *v, now)
 }
 
 // neighbours shows what got worse at targets that are not patched.
-func neighbours(w io.Writer, neighbours []api.NeighbourEffect, now time.Time) {
-	if len(neighbours) == 0 {
+func neighbours(w io.Writer, v api.Verdict, now time.Time) {
+	if len(v.Neighbours) == 0 {
 		return
 	}
 	fmt.Fprintln(w, "\nWorse than usual at neighbours:")
 	t := NewTable("Target", "KPI", "Usual", "Now", "For")
-	for _, n := range neighbours {
+	for _, n := range v.Neighbours {
 		since := Age(now, n.Since)
+		if n.Seen.Before(v.At) && !n.Seen.IsZero() {
+			since += ", last seen " + Age(now, n.Seen) + " ago"
+		}
 		if n.Earlier {
 			since += ", from before the first stage"
 		}

@@ -42,12 +42,15 @@ func TestRollout_ShowsNeighboursThatGotWorse(t *testing.T) {
 	front := api.TargetRef{Namespace: "prod", Job: "front", Group: "web"}
 	r := api.Rollout{ID: "1", Verdict: &api.Verdict{Kind: api.VerdictContinue, Neighbours: []api.NeighbourEffect{
 		{Target: front, KPI: "error_rate", Unit: "share", Value: 0.5, Before: 0.01},
-		{Target: front, KPI: "cpu", Unit: "cores", Value: 2, Before: 1, Earlier: true},
+		{Target: front, KPI: "cpu", Unit: "cores", Value: 2, Before: 1, Earlier: true, Seen: testNow().Add(-time.Minute)},
 	}}}
 	text := viewed(r)
 	must.StrContains(t, text, "Worse than usual at neighbours:")
 	must.RegexMatch(t, regexp.MustCompile(`prod/front/web +error_rate +1 % +50 %`), text)
 	must.StrContains(t, text, "from before the first stage")
+	must.StrNotContains(t, text, "last seen")
+	r.Verdict.At = testNow() // a look at which nothing was known of it
+	must.StrContains(t, viewed(r), ", last seen 1m0s ago, from before the first stage")
 }
 
 func TestAmount_WritesRatesOfBytes(t *testing.T) {

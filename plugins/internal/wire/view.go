@@ -180,13 +180,14 @@ func toBlame(m *v1.Blame) api.Blame {
 func fromNeighbour(n api.NeighbourEffect) *v1.NeighbourEffect {
 	return &v1.NeighbourEffect{
 		Target: fromRef(n.Target), Kpi: n.KPI, Unit: n.Unit, Value: n.Value, Before: n.Before, Since: nanos(n.Since), Earlier: n.Earlier,
+		Seen: nanos(n.Seen), Exposure: n.Exposure,
 	}
 }
 
 func toNeighbour(m *v1.NeighbourEffect) api.NeighbourEffect {
 	return api.NeighbourEffect{
 		Target: toRef(m.GetTarget()), KPI: m.GetKpi(), Unit: m.GetUnit(), Value: m.GetValue(), Before: m.GetBefore(),
-		Since: moment(m.GetSince()), Earlier: m.GetEarlier(),
+		Since: moment(m.GetSince()), Earlier: m.GetEarlier(), Seen: moment(m.GetSeen()), Exposure: m.GetExposure(),
 	}
 }
 

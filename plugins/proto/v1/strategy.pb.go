@@ -1388,7 +1388,11 @@ type NeighbourEffect struct {
 	Before float64 `protobuf:"fixed64,5,opt,name=before,proto3" json:"before,omitempty"`
 	Since  int64   `protobuf:"varint,6,opt,name=since,proto3" json:"since,omitempty"`
 	// It was worse before the rollout's first stage began.
-	Earlier       bool `protobuf:"varint,7,opt,name=earlier,proto3" json:"earlier,omitempty"`
+	Earlier bool `protobuf:"varint,7,opt,name=earlier,proto3" json:"earlier,omitempty"`
+	// When it was last seen to be worse.
+	Seen int64 `protobuf:"varint,8,opt,name=seen,proto3" json:"seen,omitempty"`
+	// What value is of: requests, instance-seconds, or samples of a gauge.
+	Exposure      float64 `protobuf:"fixed64,9,opt,name=exposure,proto3" json:"exposure,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1470,6 +1474,20 @@ func (x *NeighbourEffect) GetEarlier() bool {
 		return x.Earlier
 	}
 	return false
+}
+
+func (x *NeighbourEffect) GetSeen() int64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+func (x *NeighbourEffect) GetExposure() float64 {
+	if x != nil {
+		return x.Exposure
+	}
+	return 0
 }
 
 type KPIEffect struct {
@@ -1819,7 +1837,7 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\x06target\x18\x02 \x01(\v2$.oakum.plugins.strategy.v1.TargetRefR\x06target\x12\x14\n" +
 	"\x05score\x18\x03 \x01(\x01R\x05score\x12\x14\n" +
 	"\x05share\x18\x04 \x01(\x01R\x05share\x12\x16\n" +
-	"\x06faults\x18\x05 \x01(\x03R\x06faults\"\xd3\x01\n" +
+	"\x06faults\x18\x05 \x01(\x03R\x06faults\"\x83\x02\n" +
 	"\x0fNeighbourEffect\x12<\n" +
 	"\x06target\x18\x01 \x01(\v2$.oakum.plugins.strategy.v1.TargetRefR\x06target\x12\x10\n" +
 	"\x03kpi\x18\x02 \x01(\tR\x03kpi\x12\x12\n" +
@@ -1827,7 +1845,9 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\x05value\x18\x04 \x01(\x01R\x05value\x12\x16\n" +
 	"\x06before\x18\x05 \x01(\x01R\x06before\x12\x14\n" +
 	"\x05since\x18\x06 \x01(\x03R\x05since\x12\x18\n" +
-	"\aearlier\x18\a \x01(\bR\aearlier\"\xcf\x03\n" +
+	"\aearlier\x18\a \x01(\bR\aearlier\x12\x12\n" +
+	"\x04seen\x18\b \x01(\x03R\x04seen\x12\x1a\n" +
+	"\bexposure\x18\t \x01(\x01R\bexposure\"\xcf\x03\n" +
 	"\tKPIEffect\x12\x10\n" +
 	"\x03kpi\x18\x01 \x01(\tR\x03kpi\x12:\n" +
 	"\x04kind\x18\x02 \x01(\x0e2&.oakum.plugins.strategy.v1.VerdictKindR\x04kind\x12\x16\n" +
