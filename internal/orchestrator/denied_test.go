@@ -16,10 +16,14 @@ import (
 type modelGraph struct {
 	alone
 	edges []api.Edge
+	lacks bool // the target, for the time being
 }
 
-func (g *modelGraph) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
-	return graph.Attempts(g.edges, []string{ref.Job}, since)
+func (g *modelGraph) Attempts(ref api.TargetRef, since time.Time) ([]api.Attempt, bool) {
+	if g.lacks {
+		return nil, false
+	}
+	return graph.Attempts(g.edges, []string{ref.Job}, since), true
 }
 
 // try lets a service try what is denied from now on.
@@ -74,6 +78,13 @@ func TestAttempts_HoldUntilAPersonResumes(t *testing.T) {
 		g.try("job0", "pricing-admin", w.now())
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
 		must.Eq(t, "graph", w.rollout("r0").Holds[0].Source)
+		g.lacks = true
+		for range 20 {
+			w.step()
+			must.Eq(t, api.RolloutHolding, w.rollout("r0").Status, must.Sprint("what the graph lacks is not known to be allowed"))
+			time.Sleep(time.Second)
+		}
+		g.lacks = false
 		w.command("r0", "resume", "test")
 		since, patched := rollout.AttemptsSince(w.rollout("r0"))
 		must.True(t, patched && since.After(w.rollout("r0").Stages[0].Began))

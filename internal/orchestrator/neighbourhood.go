@@ -20,8 +20,8 @@ type Neighbourhood interface {
 	// Services names the services that an edge joins to a target's, sorted.
 	Services(ref api.TargetRef) []string
 	// Attempts lists what a target's services began to try after since although
-	// it is denied, the oldest first.
-	Attempts(ref api.TargetRef, since time.Time) []api.Attempt
+	// it is denied, the oldest first. It is false while nobody knows what they are.
+	Attempts(ref api.TargetRef, since time.Time) ([]api.Attempt, bool)
 	// Gone reports whether Nomad no longer has a target. It is false while nobody knows.
 	Gone(ref api.TargetRef) bool
 	// LastMinute lists what the last minute of a target shows of the KPIs that have
@@ -65,10 +65,11 @@ func (o *Orchestrator) around(r api.Rollout) []api.Target {
 }
 
 // denied asks for the denied attempts that are new since the patch.
-func (o *Orchestrator) denied(r api.Rollout) []api.Attempt {
+func (o *Orchestrator) denied(r api.Rollout, obs *rollout.Observation) {
 	since, patched := rollout.AttemptsSince(r)
 	if !patched {
-		return nil
+		return
 	}
-	return o.Neighbourhood.Attempts(r.Target, since)
+	attempts, known := o.Neighbourhood.Attempts(r.Target, since)
+	obs.Denied, obs.DeniedUnknown = attempts, !known
 }

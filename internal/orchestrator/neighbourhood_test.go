@@ -15,11 +15,11 @@ import (
 // alone is a neighbourhood without neighbours.
 type alone struct{}
 
-func (alone) Adjacent(_, _ api.TargetRef) bool                { return false }
-func (alone) Targets(api.TargetRef) []api.Target              { return nil }
-func (alone) Services(api.TargetRef) []string                 { return nil }
-func (alone) Attempts(api.TargetRef, time.Time) []api.Attempt { return nil }
-func (alone) Gone(api.TargetRef) bool                         { return false }
+func (alone) Adjacent(_, _ api.TargetRef) bool                        { return false }
+func (alone) Targets(api.TargetRef) []api.Target                      { return nil }
+func (alone) Services(api.TargetRef) []string                         { return nil }
+func (alone) Attempts(api.TargetRef, time.Time) ([]api.Attempt, bool) { return nil, true }
+func (alone) Gone(api.TargetRef) bool                                 { return false }
 func (alone) LastMinute(api.TargetRef, time.Time, time.Time, []api.KPISpec) []api.NeighbourEffect {
 	return nil
 }

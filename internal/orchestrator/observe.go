@@ -34,12 +34,13 @@ func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution
 		}
 		return obs
 	}
+	o.denied(r, &obs)
 	view, hold := o.view(ctx, r)
 	if hold != nil {
 		obs.Away = append(obs.Away, *hold)
 		return obs
 	}
-	obs.Job, obs.Denied = view, o.denied(r)
+	obs.Job = view
 	if o.prove(turn, r, a, &obs) && rollout.Judging(r) {
 		o.judge(ctx, r, &obs)
 	}

@@ -131,14 +131,14 @@ type vicinity struct {
 	w *world
 }
 
-func (v vicinity) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
+func (v vicinity) Attempts(ref api.TargetRef, since time.Time) ([]api.Attempt, bool) {
 	o := &v.w.outskirts
-	found := o.graph.Attempts(ref, since)
+	found, known := o.graph.Attempts(ref, since)
 	if len(found) > 0 {
 		o.told[ref.Job] = true
 		o.tally.Attempts++
 	}
-	return found
+	return found, known
 }
 
 func (v vicinity) Targets(ref api.TargetRef) []api.Target {

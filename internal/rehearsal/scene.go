@@ -137,7 +137,7 @@ func (n neighbourhood) Targets(api.TargetRef) []api.Target { return nil }
 
 func (n neighbourhood) Services(ref api.TargetRef) []string { return n.near[ref] }
 
-func (n neighbourhood) Attempts(api.TargetRef, time.Time) []api.Attempt { return nil }
+func (n neighbourhood) Attempts(api.TargetRef, time.Time) ([]api.Attempt, bool) { return nil, true }
 
 func (n neighbourhood) Gone(api.TargetRef) bool { return false }
 

@@ -37,8 +37,12 @@ func (m *machine) denied(o Observation) bool {
 	return true
 }
 
-// deniedHolds is a hold for the same reason, where the policy leaves it to a person.
+// deniedHolds is a hold for the same reason, where the policy leaves it to a person. While
+// nobody knows what the target tries, such a hold stays.
 func (m *machine) deniedHolds(o Observation) []api.Hold {
+	if o.DeniedUnknown {
+		return slices.DeleteFunc(slices.Clone(m.Holds), func(h api.Hold) bool { return h.Source != sourceGraph })
+	}
 	a, ok := m.attempt(o)
 	if !ok || m.Decision.Rollback.OnDenied {
 		return nil

@@ -84,6 +84,8 @@ type Observation struct {
 	// Denied are the attempts of the target's services at what is denied, the oldest
 	// first.
 	Denied []api.Attempt
+	// DeniedUnknown says that nobody knows of such attempts: the graph lacks the target.
+	DeniedUnknown bool
 }
 
 // Gate says what the rest of the cluster lets this rollout do.

@@ -149,7 +149,7 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
 // foreign=HEALTHY/ALL, deployment=failed, lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
-// denied=FROM>TO since=-DURATION, anew=DECISION, proof=asked, disproved=REASON.
+// denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON.
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
 	t.Helper()
 	var o Observation
@@ -178,6 +178,7 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 		o.Verdict = &api.Verdict{Kind: api.VerdictKind(kind), At: s.now, Reason: "the numbers say " + kind}
 		o.Judge = &api.JudgeState{Stage: len(s.r.Stages)}
 	}
+	o.DeniedUnknown = args["denied"] == "unknown"
 	if from, to, ok := strings.Cut(args["denied"], ">"); ok {
 		since := s.now
 		if d, ok := args["since"]; ok {

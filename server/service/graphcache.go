@@ -133,13 +133,12 @@ func (c *GraphCache) Gone(ref api.TargetRef) bool {
 }
 
 // Attempts lists the calls of a target's services that are denied and were first
-// tried after since.
-func (c *GraphCache) Attempts(ref api.TargetRef, since time.Time) []api.Attempt {
+// tried after since. It is false when the graph does not have the target.
+func (c *GraphCache) Attempts(ref api.TargetRef, since time.Time) (out []api.Attempt, known bool) {
 	t, ok := c.store.Target(ref)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	var out []api.Attempt
 	c.read(func(g api.Graph, _ *graph.Analysis) { out = graph.Attempts(g.Edges, t.Services, since) })
-	return out
+	return out, true
 }

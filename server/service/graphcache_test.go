@@ -114,11 +114,17 @@ func TestGraphCache_AttemptsAreTheTargetsServices(t *testing.T) {
 	f := newFixture(t, target("catalog"), target("store"), target("admin"))
 	ref := target("catalog").TargetRef
 	f.put(t, attempt("store"))
-	must.SliceEmpty(t, f.graph.Attempts(ref, now.Add(-time.Minute)))
+	attempts := func(since time.Time) []api.Attempt {
+		list, known := f.graph.Attempts(ref, since)
+		must.True(t, known)
+		return list
+	}
+	must.SliceEmpty(t, attempts(now.Add(-time.Minute)))
 	f.put(t, attempt("catalog"))
-	must.Eq(t, []api.Attempt{{From: "catalog", To: "admin", Since: now, Rule: "the default says denied"}}, f.graph.Attempts(ref, now.Add(-time.Minute)))
-	must.SliceEmpty(t, f.graph.Attempts(ref, now), must.Sprint("it was tried before"))
-	must.SliceEmpty(t, f.graph.Attempts(api.TargetRef{Job: "unknown"}, now.Add(-time.Minute)))
+	must.Eq(t, []api.Attempt{{From: "catalog", To: "admin", Since: now, Rule: "the default says denied"}}, attempts(now.Add(-time.Minute)))
+	must.SliceEmpty(t, attempts(now), must.Sprint("it was tried before"))
+	_, known := f.graph.Attempts(api.TargetRef{Job: "unknown"}, now.Add(-time.Minute))
+	must.False(t, known)
 }
 
 func TestGraph_RatesTargetsByThePoliciesInForce(t *testing.T) {
