@@ -1,6 +1,9 @@
 package service
 
-import "github.com/oakumhq/oakum/api"
+import (
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/blame"
+)
 
 // PatchedInstances names the instances that an open rollout has patched, by
 // allocation ID. No baseline may be learned from them: a baseline holds what is
@@ -18,7 +21,8 @@ func (s *Service) PatchedInstances() map[string]bool {
 }
 
 // NearRollouts names the targets that an edge joins to a target whose rollout has
-// begun to patch it. The patch may be the reason for what they show.
+// begun to patch it, and those that its newest verdict names although no edge joins them
+// any more. The patch may be the reason for what they show.
 func (s *Service) NearRollouts() map[api.TargetRef]bool {
 	refs := map[api.TargetRef]bool{}
 	for _, r := range s.store.OpenRollouts() {
@@ -27,6 +31,9 @@ func (s *Service) NearRollouts() map[api.TargetRef]bool {
 		}
 		for _, t := range s.graph.Around(r.Target) {
 			refs[t.TargetRef] = true
+		}
+		for _, e := range blame.Named(r) {
+			refs[e.Target] = true
 		}
 	}
 	return refs

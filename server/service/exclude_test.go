@@ -22,6 +22,10 @@ func TestNearRollouts_AreTheTargetsThatAnEdgeJoins(t *testing.T) {
 	r.Stages = []api.Stage{{Number: 1, Began: epoch()}}
 	f.put(t, &state.RolloutTransition{Kind: "stage_advance", Expect: r.ModifyIndex, Rollout: r})
 	must.Eq(t, map[api.TargetRef]bool{target("front").TargetRef: true, target("store").TargetRef: true}, f.NearRollouts())
+	r, _ = f.state.Rollout(r.ID)
+	r.Verdict = &api.Verdict{Kind: api.VerdictContinue, Neighbours: []api.NeighbourEffect{{Target: target("apart").TargetRef}}}
+	f.put(t, &state.RolloutTransition{Kind: "judge", Expect: r.ModifyIndex, Rollout: r})
+	must.True(t, f.NearRollouts()[target("apart").TargetRef], must.Sprint("the graph has lost the edge, and the baseline must not learn"))
 	f.end(t, r.ID, api.RolloutComplete, "done")
 	must.MapEmpty(t, f.NearRollouts())
 }
