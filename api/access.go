@@ -12,7 +12,7 @@ const (
 	CapPatchSubmit Capability = "patch-submit"
 	CapSimulate    Capability = "simulate"
 	CapApprove     Capability = "approve"
-	CapRollout     Capability = "rollout-control" // pause, resume, promote, abort, rollback, lift quarantine
+	CapRollout     Capability = "rollout-control" // pause, resume, promote, abort, rollback, lift quarantine, brake
 	CapOperator    Capability = "operator"
 )
 

@@ -66,6 +66,7 @@ type HealthReport struct {
 	LastContact Duration       `json:"last_contact,omitempty"`      // how long ago a leader last contacted it
 	Tolerance   *int           `json:"failure_tolerance,omitempty"` // on the leader: voters that may be lost
 	Sources     []SourceStatus `json:"sources,omitempty"`
+	Brake       *Brake         `json:"brake,omitempty"` // while it is on
 }
 
 // OpenIntent is an effect on the world that was announced in the log and whose

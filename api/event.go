@@ -18,6 +18,7 @@ const (
 	TopicGraph      Topic = "graph"
 	TopicProfile    Topic = "profile"
 	TopicQuarantine Topic = "quarantine"
+	TopicBrake      Topic = "brake"
 )
 
 // Event is one line of the record: what changed, written in the transaction

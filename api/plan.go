@@ -62,4 +62,6 @@ type PatchReceipt struct {
 	// Untried is how many targets of a large patch there was no time for to ask
 	// Nomad whether it would take the patched job.
 	Untried int `json:"untried,omitempty"`
+	// Brake is the brake while it is on: the rollouts wait until it is off.
+	Brake *Brake `json:"brake,omitempty"`
 }

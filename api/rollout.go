@@ -139,7 +139,7 @@ type JudgeState struct {
 
 // Hold is a reason to wait: which source is away, since when.
 type Hold struct {
-	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, window, budget, job, policies, simulator, image, verify
+	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, brake, window, budget, job, policies, simulator, image, verify
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
 }
@@ -157,6 +157,10 @@ const (
 	EffectRollback EffectKind = "rollback" // return every instance to the former job
 	EffectUnpace   EffectKind = "unpace"   // restore the former update block after a rollback
 )
+
+// Forward reports whether the effect takes the patch further. A rollback, and what ends
+// one, does not.
+func (k EffectKind) Forward() bool { return k != EffectRollback && k != EffectUnpace }
 
 // EffectStatus is what became of an intent.
 type EffectStatus string

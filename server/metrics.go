@@ -36,7 +36,7 @@ type gauges struct {
 	server *Server
 
 	leader, index, level, lag, contact   *prometheus.Desc
-	rollouts, intents, oldest            *prometheus.Desc
+	rollouts, intents, oldest, brake     *prometheus.Desc
 	healthy, tolerance, divergent, peers *prometheus.Desc
 	control, alarms, distrusted          *prometheus.Desc
 }
@@ -57,6 +57,7 @@ func newGauges(s *Server) *gauges {
 		rollouts:  desc("rollouts_open", "Rollouts that have not ended.", "status"),
 		intents:   desc("effects_open", "Effects that were announced and whose outcome is not known yet."),
 		oldest:    desc("effect_oldest_seconds", "How long ago the oldest open effect was announced; 0 when none is open."),
+		brake:     desc("brake", "Whether the brake is on, so that nothing goes forward."),
 		healthy:   desc("autopilot_healthy", "Whether every server is healthy; on the leader only."),
 		tolerance: desc("autopilot_failure_tolerance", "Voters that may be lost without an outage; on the leader only."),
 		divergent: desc("state_divergence", "Servers whose state differs from the leader's at the same index; on the leader only."),
@@ -71,7 +72,7 @@ func newGauges(s *Server) *gauges {
 // Describe lists the gauges.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		g.leader, g.index, g.level, g.lag, g.contact, g.rollouts, g.intents, g.oldest, g.healthy, g.tolerance, g.divergent, g.peers,
+		g.leader, g.index, g.level, g.lag, g.contact, g.rollouts, g.intents, g.oldest, g.brake, g.healthy, g.tolerance, g.divergent, g.peers,
 		g.control, g.alarms, g.distrusted,
 	} {
 		to <- d
@@ -91,6 +92,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	if contact := node.SinceContact(); contact >= 0 {
 		set(g.contact, contact.Seconds())
 	}
+	set(g.brake, boolGauge(store.Brake().On))
 	g.collectRollouts(set)
 	g.collectControls(set)
 	seen, err := node.Autopilot()

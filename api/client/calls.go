@@ -120,6 +120,20 @@ func (c *Client) RolloutAction(ctx context.Context, id, action, note string) (ap
 	return out, err
 }
 
+// Brake reads whether the brake is on.
+func (c *Client) Brake(ctx context.Context, q Query) (api.Brake, Meta, error) {
+	var out api.Brake
+	meta, err := c.get(ctx, "/v1/brake", q, &out)
+	return out, meta, err
+}
+
+// SetBrake puts the brake on or takes it off.
+func (c *Client) SetBrake(ctx context.Context, want api.BrakeRequest) (api.Brake, error) {
+	var out api.Brake
+	err := c.change(ctx, http.MethodPost, "/v1/brake", want, &out)
+	return out, err
+}
+
 // Simulations lists the sandbox runs.
 func (c *Client) Simulations(ctx context.Context, q Query) ([]api.Simulation, Meta, error) {
 	var out []api.Simulation

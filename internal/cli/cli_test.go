@@ -76,13 +76,31 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// brakeFixtures lets the token "braked" find the brake on, and every other one find it
+// off. Scripts run side by side, so none may put it on for the others.
+func brakeFixtures(t *testing.T, mux *http.ServeMux) {
+	t.Helper()
+	mux.HandleFunc("GET /v1/brake", func(w http.ResponseWriter, r *http.Request) {
+		b := api.Brake{By: "bob", Since: testNow().Add(-time.Hour), ModifyIndex: 5}
+		if r.Header.Get("X-Oakum-Token") == "braked" {
+			b = api.Brake{On: true, By: "alice", Since: testNow().Add(-25 * time.Minute), Reason: "checkout is slow", ModifyIndex: 6}
+		}
+		must.NoError(t, json.NewEncoder(w).Encode(b))
+	})
+	mux.HandleFunc("POST /v1/brake", func(w http.ResponseWriter, r *http.Request) {
+		var want api.BrakeRequest
+		must.NoError(t, json.NewDecoder(r.Body).Decode(&want))
+		must.NoError(t, json.NewEncoder(w).Encode(api.Brake{On: want.On, By: "alice", Since: testNow(), Reason: want.Reason, ModifyIndex: 7}))
+	})
+}
+
 // fixtures is a server with one application in the middle of a patch.
 func fixtures(t *testing.T) http.Handler {
 	t.Helper()
 	mux := http.NewServeMux()
 	answer := func(pattern string, out any) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get("X-Oakum-Token") != "good" {
+			if token := r.Header.Get("X-Oakum-Token"); token != "good" && token != "braked" {
 				fail(w, &api.Error{Code: api.CodeUnauthenticated, Message: "no token: this server asks who you are"})
 				return
 			}
@@ -118,6 +136,7 @@ func fixtures(t *testing.T) http.Handler {
 		}
 		must.NoError(t, json.NewEncoder(w).Encode(p))
 	})
+	brakeFixtures(t, mux)
 	answer("GET /v1/patches", []api.Patch{{Name: "openssl", Severity: api.SeverityHigh, Fixes: []string{"CVE-2026-1"}, SubmittedBy: "pipeline"}})
 	answer("GET /v1/quarantines", []api.Quarantine{})
 	answer("GET /v1/policies", []api.Policy{{Name: "default", Blocks: []string{"default"}, Builtin: true}})

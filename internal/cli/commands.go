@@ -8,6 +8,7 @@ func commands() []func(*env) *command {
 		patchValidate, patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
+		brakeOn, brakeOff, brakeStatus,
 		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs, simulationCancel,
 		workloadRecord, workloadShow, workloadSend,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
@@ -54,6 +55,13 @@ person overrule it.
 Watch one until it ends:
 
     $ oakum rollout status -watch 01JD3M`},
+		{"brake", "Hold everything that goes forward", `
+The brake holds every rollout at once, running or waiting, until somebody takes it
+off. Rollbacks go all the same.
+
+    $ oakum brake on -reason="checkout is slow, incident 4711"
+    $ oakum brake status
+    $ oakum brake off`},
 		{"simulation", "Read the sandbox runs", `
 A simulation tries a patch on twin VMs: one with the patch, one without. Start
 one with "oakum simulate"; a rollout whose policy asks for it starts its own.`},

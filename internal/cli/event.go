@@ -20,7 +20,7 @@ from that index on.
 	index := c.flags.Uint64("index", 0, "Begin at this `index` of the record.")
 	var topics list
 	c.flags.Var(&topics, "topic",
-		"Only events of this `topic`, or of topic:key. May be given several times. Topics: policy, patch, rollout, effect, simulation, graph, profile, quarantine.")
+		"Only events of this `topic`, or of topic:key. May be given several times. Topics: policy, patch, rollout, effect, simulation, graph, profile, quarantine, brake.")
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
 		err := cl.EventStream(ctx, *index, topics, func(ev api.Event) error { return e.printEvent(c, ev) })
 		if errors.Is(err, context.Canceled) {

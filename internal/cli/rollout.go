@@ -24,6 +24,7 @@ func rolloutList(e *env) *command {
 		if *open {
 			all = openOnes(all)
 		}
+		e.brakeFirst(ctx, cl, c)
 		return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, e.Now()) })
 	})
 	return c
@@ -61,6 +62,7 @@ back, rejected, failed or cancelled.`).remote().reads().prints()
 				return err
 			}
 			all = openOnes(all)
+			e.brakeFirst(ctx, cl, c)
 			return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, e.Now()) })
 		}
 		r, err := findRollout(ctx, cl, args[0], c.query())
@@ -71,6 +73,9 @@ back, rejected, failed or cancelled.`).remote().reads().prints()
 			if r, err = e.watch(ctx, cl, c.out, r); err != nil {
 				return err
 			}
+		}
+		if !r.Status.Ended() {
+			e.brakeFirst(ctx, cl, c)
 		}
 		if err := e.show(c.out, r, func(w io.Writer) { view.Rollout(w, r, e.Now()) }); err != nil {
 			return err

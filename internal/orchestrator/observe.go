@@ -24,7 +24,7 @@ func move(r api.Rollout) rollout.Move {
 func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution) rollout.Observation {
 	ctx, cancel := context.WithTimeout(turn, observeTimeout)
 	defer cancel()
-	var obs rollout.Observation
+	obs := rollout.Observation{Closed: o.closed(r)}
 	if r.Former == nil {
 		switch {
 		case r.Status == api.RolloutWaiting:
@@ -47,7 +47,7 @@ func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution
 	if len(obs.Away) == 0 && rollout.AwaitsAdvice(r) {
 		o.advise(ctx, r, &obs)
 	}
-	if obs.Advice != nil && obs.Advice.Action == api.AdviceStage {
+	if obs.Advice != nil && obs.Advice.Action == api.AdviceStage && len(obs.Closed) == 0 {
 		o.holdForImages(turn, r, a, &obs)
 	}
 	return obs
@@ -106,7 +106,7 @@ func away(source string, err error) *api.Hold {
 func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
 	now := o.Now().UTC()
 	stage := r.Stages[len(r.Stages)-1]
-	if r.Verdict != nil && r.Status == api.RolloutRunning {
+	if r.Verdict != nil && (r.Status == api.RolloutRunning || len(obs.Closed) > 0) {
 		// A look in the future was another leader's, by a clock that is ahead.
 		if since := now.Sub(r.Verdict.At); since >= 0 && since < r.Decision.Judge.Interval.D() {
 			return
@@ -138,7 +138,7 @@ func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Ob
 func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
 	// Without former instances the steps that are left move nothing.
 	if cut(r.Decision) && obs.Job.Tally().Former > 0 {
-		if reason := o.closed(r.Decision); reason != "" {
+		if reason := o.shut(r.Decision); reason != "" {
 			obs.Away = append(obs.Away, api.Hold{Source: "window", Reason: reason})
 			return
 		}
@@ -175,9 +175,9 @@ func (o *Orchestrator) holdForImages(ctx context.Context, r api.Rollout, a *exec
 	}
 }
 
-// closed says why windows and freezes let nothing start now; empty means that
+// shut says why windows and freezes let nothing start now; empty means that
 // they do.
-func (o *Orchestrator) closed(d api.Decision) string {
+func (o *Orchestrator) shut(d api.Decision) string {
 	opens, reason := o.Opens(d, o.Now().UTC())
 	if reason != "" && !opens.IsZero() {
 		reason += "; opens " + opens.Format(time.RFC3339)
@@ -193,7 +193,7 @@ func cut(d api.Decision) bool {
 
 // gate asks the windows, the quiet hour and the other rollouts whether a rollout may start.
 func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
-	if reason := o.closed(r.Decision); reason != "" {
+	if reason := o.shut(r.Decision); reason != "" {
 		return rollout.Gate{Reason: reason}
 	}
 	if q := r.Quiet; q != nil && o.Now().Before(q.At) {

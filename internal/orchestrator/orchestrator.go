@@ -34,6 +34,8 @@ type Store interface {
 	// Outlines returns the rollouts of a plan and all open ones.
 	Outlines(plan string) []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
+	// Brake is the cluster's brake.
+	Brake() api.Brake
 	Watch(topics ...api.Topic) <-chan struct{}
 }
 
@@ -169,7 +171,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	var mu sync.Mutex
 	working := map[string]bool{}
 	for {
-		changed := o.Store.Watch(api.TopicRollout)
+		changed := o.Store.Watch(api.TopicRollout, api.TopicBrake)
 		for _, r := range o.Store.Outlines("") { // of no plan: the open ones
 			mu.Lock()
 			start := !working[r.ID]
@@ -202,7 +204,7 @@ func (o *Orchestrator) work(ctx context.Context, id string) {
 	w := o.Worker(id)
 	defer func() { w.execution.images.stop(); w.execution.proof.stop() }()
 	for ctx.Err() == nil {
-		changed := o.Store.Watch(api.TopicRollout)
+		changed := o.Store.Watch(api.TopicRollout, api.TopicBrake)
 		switch o.turn(ctx, log, id, &w.execution) {
 		case over:
 			return

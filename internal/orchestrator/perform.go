@@ -94,6 +94,9 @@ func (o *Orchestrator) whileOpen(ctx context.Context, r api.Rollout) (context.Co
 // perform dispatches on the kind of effect. It reports whether the outcome is
 // known.
 func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) (rollout.EffectResult, bool) {
+	if o.stalled(ctx, log, r) {
+		return rollout.EffectResult{}, false
+	}
 	switch r.Effect.Kind {
 	case api.EffectSimulate:
 		return o.simulate(ctx, log, r)
@@ -152,6 +155,11 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 			a.performed = o.Now() // by an earlier leader, or by us with the reply lost
 		}
 	case rollout.Absent:
+		if hold := o.braked(r.Effect.Kind); hold != nil { // it has not begun in the world, and doesn't
+			a.performed, a.refused = time.Time{}, nil
+			o.recordAway(ctx, log, r, hold)
+			return rollout.EffectResult{}, false
+		}
 		a.refused = do(ctx, view)
 		a.quiet = o.Now()
 		switch code := api.AsError(a.refused); {

@@ -148,6 +148,7 @@ type worlds struct {
 	cover                 coverage
 	outside               outskirtsTally
 	doubts                doubtsTally
+	brakes                brakesTally
 	undecided             map[string]int // rollouts whose simulation could not decide, by what followed
 }
 
@@ -174,6 +175,7 @@ func (s *worlds) add(w *world) {
 	s.cover.add(w.cover)
 	s.outside.add(w.outskirts.tally)
 	s.doubts.add(w.doubts.tally)
+	s.brakes.add(w.brakes.tally)
 }
 
 func (s *worlds) merge(other *worlds) {
@@ -196,6 +198,7 @@ func (s *worlds) merge(other *worlds) {
 	s.cover.add(other.cover)
 	s.outside.add(other.outside)
 	s.doubts.add(other.doubts)
+	s.brakes.add(other.brakes)
 }
 
 // log prints what was played.
@@ -208,6 +211,7 @@ func (s *worlds) log(t *testing.T) {
 	}
 	t.Logf("outside of the jobs: %+v", s.outside)
 	t.Logf("doubts: %+v", s.doubts)
+	t.Logf("brakes: %+v", s.brakes)
 	t.Logf("accidents: %v", s.accidents)
 	t.Logf("rollouts whose simulation could not decide: %v", s.undecided)
 	for _, path := range slices.Sorted(maps.Keys(s.paths)) {

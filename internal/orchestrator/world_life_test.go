@@ -27,6 +27,11 @@ func (w *world) run() {
 	w.outskirts.sick, w.outskirts.hides = time.Time{}, 0
 	w.doubts.heal()
 	w.say("peace")
+	w.brakeInPeace()
+	for w.broken == nil && !w.release() {
+		time.Sleep(time.Second)
+		w.step()
+	}
 	for i := range 1500 {
 		if w.broken != nil || w.ended() {
 			break

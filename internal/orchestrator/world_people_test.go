@@ -51,6 +51,7 @@ func (w *world) interlude(where string) {
 		return
 	}
 	w.outside(where)
+	w.reach(where)
 	i := w.rng.IntN(len(w.refs))
 	j := w.jobs[w.refs[i]]
 	switch {

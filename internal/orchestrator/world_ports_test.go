@@ -140,6 +140,7 @@ func (t *term) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 }
 
 func (t *term) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error) {
+	t.w.begins(api.EffectTag)
 	if err := t.read(ctx, "nomad"); err != nil {
 		return nil, err
 	}
@@ -171,6 +172,7 @@ func (t *term) register(ctx context.Context, kind api.EffectKind, m rollout.Move
 }
 
 func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
+	t.w.begins(api.EffectStage)
 	return t.register(ctx, api.EffectStage, m, func(ctx context.Context, n fleet.Nomad) error {
 		return n.Stage(ctx, m, mode, delta, expect)
 	})
@@ -187,6 +189,7 @@ func (t *term) Unpace(ctx context.Context, m rollout.Move, build api.Build, expe
 	if build == api.BuildPatched {
 		kind = api.EffectFinish
 	}
+	t.w.begins(kind)
 	return t.register(ctx, kind, m, func(ctx context.Context, n fleet.Nomad) error {
 		return n.Unpace(ctx, m, build, expect)
 	})
@@ -198,6 +201,7 @@ func (t *term) Settle(ctx context.Context, m rollout.Move) error {
 }
 
 func (t *term) Promote(ctx context.Context, m rollout.Move) error {
+	t.w.begins(api.EffectPromote)
 	if err := t.Settle(ctx, m); err != nil {
 		return err
 	}
@@ -320,6 +324,8 @@ func (t *term) RecordSimulation(ctx context.Context, s api.Simulation) error {
 	at := boundary{api.EffectSimulate, atIntent}
 	if s.Status != api.SimulationRunning {
 		at.at = atOutcome
+	} else {
+		t.w.begins(api.EffectSimulate)
 	}
 	return t.commit(ctx, at, "simulation "+s.ID, &state.SimulationPut{Simulation: s})
 }
@@ -382,9 +388,10 @@ func (t *term) commit(ctx context.Context, at boundary, what string, cmd state.C
 
 // apply is the replicated log, committed.
 func (w *world) apply(entry []byte) error {
-	before := w.standing()
+	before, braked := w.standing(), w.underBrake()
 	w.logIndex++
 	err, _ := w.fsm.Apply(&raft.Log{Index: w.logIndex, Data: entry}).(error)
 	w.lapsed(before, err)
+	w.intended(braked, err)
 	return err
 }

@@ -72,6 +72,7 @@ func TestWorld(t *testing.T) {
 	}
 	all.outside.positive(t)
 	all.doubts.positive(t)
+	all.brakes.positive(t)
 	must.Positive(t, min(all.undecided[api.InconclusiveApprove], all.undecided[api.InconclusiveOneFirst]),
 		must.Sprint("too few simulations stayed undecided: the worlds test too little"))
 	for _, what := range accidents() {
@@ -169,6 +170,7 @@ type world struct {
 	excused    map[string]bool // jobs whose rollout was told to turn back
 	outskirts  outskirts       // what is around the jobs
 	doubts     doubts          // the sources of the graph
+	brakes     brakes          // what people do about the brake
 	undecided  func() bool     // draws whether a simulation can't decide; nil when all can
 
 	accidents  map[string]int    // to the fleet, that happened
@@ -238,6 +240,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 	if !quiet {
 		w.doubt(n, &d)
 		w.sandbox(n, &d)
+		w.newBrakes(n)
 	}
 	w.submit(d)
 	return w

@@ -42,6 +42,9 @@ func (r *record) BegunRollouts() []api.Rollout {
 // Outlines lists all rollouts, since a play has only the rollouts of one plan.
 func (r *record) Outlines(string) []api.Rollout { return r.rollouts }
 
+// Brake is off in a play.
+func (*record) Brake() api.Brake { return api.Brake{} }
+
 // Rollout returns one rollout.
 func (r *record) Rollout(id string) (api.Rollout, bool) {
 	i, ok := r.at[id]

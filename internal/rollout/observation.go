@@ -70,6 +70,7 @@ func (v JobView) Tally() Tally {
 type Observation struct {
 	Job     *JobView        // nil when Nomad did not answer too
 	Away    []api.Hold      // sources that do not answer; since when is stamped by Step
+	Closed  []api.Hold      // why nothing may go forward now, such as the brake; likewise
 	Verdict *api.Verdict    // of the judge, for the present stage
 	Judge   *api.JudgeState // the judge's state after the verdict
 	Advice  *api.Advice     // of the strategy

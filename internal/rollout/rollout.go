@@ -138,8 +138,9 @@ func clone(r api.Rollout) api.Rollout {
 // machine is a rollout that takes one step.
 type machine struct {
 	api.Rollout
-	was api.Rollout // before the step
-	now time.Time
+	was    api.Rollout // before the step
+	now    time.Time
+	stands bool // nothing may go forward in this step
 }
 
 // tick reacts to an observation of the world.
@@ -152,10 +153,10 @@ func (m *machine) tick(o Observation) {
 		return
 	}
 	switch m.Status {
-	case api.RolloutPending:
-		m.start()
-	case api.RolloutSimulating:
-		m.intend(api.Effect{Kind: api.EffectSimulate})
+	case api.RolloutPending, api.RolloutSimulating:
+		if !m.waits(o) {
+			m.start()
+		}
 	case api.RolloutAwaitingApproval:
 		m.reconsider(o)
 	case api.RolloutWaiting:

@@ -30,7 +30,11 @@ func (m *machine) forward(o Observation) {
 	}
 	m.ready(o)
 	if len(holds) > 0 || o.Job == nil {
-		m.hold(holds)
+		m.hold(slices.Concat(o.Closed, holds))
+		return
+	}
+	if len(o.Closed) > 0 {
+		m.stand(o)
 		return
 	}
 	m.hold(nil)
@@ -134,13 +138,15 @@ func (m *machine) stageDone(o Observation) bool {
 	t := o.Job.Tally()
 	switch want := m.wanted(); {
 	case t.PatchedHealthy < want:
-		m.enter(api.RolloutRunning, "stage %d: %d of %d patched instances healthy", last.Number, t.PatchedHealthy, want)
+		m.proceed("stage %d: %d of %d patched instances healthy", last.Number, t.PatchedHealthy, want)
 		return false
 	case o.Unproved:
-		m.enter(api.RolloutRunning, "stage %d: %d patched instances are healthy, and one is asked whether the fix is there", last.Number, t.PatchedHealthy)
+		m.proceed("stage %d: %d patched instances are healthy, and one is asked whether the fix is there", last.Number, t.PatchedHealthy)
 		return false
 	case want < last.Instances:
-		m.nextBatch(o, last) // the budget lets fewer go at once than the stage has
+		if !m.stands {
+			m.nextBatch(o, last) // the budget lets fewer go at once than the stage has
+		}
 		return false
 	}
 	return m.judge(o, last)
@@ -156,7 +162,7 @@ func (m *machine) judge(o Observation, last *api.Stage) bool {
 		return false // the judge looks again after its interval
 	}
 	if o.Verdict == nil {
-		m.enter(api.RolloutRunning, "stage %d: %d of %d patched and healthy, being judged", last.Number, last.Instances, m.Former.Count)
+		m.proceed("stage %d: %d of %d patched and healthy, being judged", last.Number, last.Instances, m.Former.Count)
 		return false
 	}
 	v := *o.Verdict
@@ -164,7 +170,7 @@ func (m *machine) judge(o Observation, last *api.Stage) bool {
 	switch v.Kind {
 	case api.VerdictPromote:
 		last.Judged = m.now
-		m.enter(api.RolloutRunning, "stage %d judged good: %s", last.Number, v.Reason)
+		m.proceed("stage %d judged good: %s", last.Number, v.Reason)
 		return true
 	case api.VerdictAbort:
 		if m.Decision.Rollback.OnVerdict {
@@ -177,7 +183,7 @@ func (m *machine) judge(o Observation, last *api.Stage) bool {
 			m.turnBack("stage %d stayed undecided: %s", last.Number, v.Reason)
 		}
 	case api.VerdictContinue:
-		m.enter(api.RolloutRunning, "stage %d: %s", last.Number, v.Reason)
+		m.proceed("stage %d: %s", last.Number, v.Reason)
 	}
 	return false
 }

@@ -70,7 +70,7 @@ func (m *machine) counts(groups []string) bool {
 // rollout goes on as the new decision says: it may still ask for people, or for
 // twins. Approvals that were given stay.
 func (m *machine) reconsider(o Observation) {
-	m.Holds = m.stamp(o.Away)
+	m.Holds = m.stamp(slices.Concat(o.Closed, o.Away))
 	d := o.Anew
 	if d == nil || !m.Decision.InDoubt() || d.Doubt == nil || d.Doubt.Lapse == nil {
 		m.awaitApproval()
@@ -85,9 +85,9 @@ func (m *machine) reconsider(o Observation) {
 // awaitTurn begins to touch the job when the gate opens.
 func (m *machine) awaitTurn(o Observation) {
 	switch {
+	case m.waits(o):
 	case len(o.Away) > 0:
 		m.enter(api.RolloutWaiting, "%s", o.Away[0].Reason)
-		m.Holds = m.stamp(o.Away)
 	case !o.Gate.Open:
 		m.Holds = nil
 		m.enter(api.RolloutWaiting, "%s", o.Gate.Reason)

@@ -148,7 +148,7 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 }
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
-// foreign=HEALTHY/ALL, deployment=failed, lost=NAME, away=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
+// foreign=HEALTHY/ALL, deployment=failed, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
 // denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON.
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
 	t.Helper()
@@ -173,6 +173,9 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 	}
 	if source := args["away"]; source != "" {
 		o.Away = []api.Hold{{Source: source, Reason: source + " gives no answer"}}
+	}
+	if source := args["closed"]; source != "" {
+		o.Closed = []api.Hold{{Source: source, Reason: "the " + source + " is on"}}
 	}
 	if kind := args["verdict"]; kind != "" {
 		o.Verdict = &api.Verdict{Kind: api.VerdictKind(kind), At: s.now, Reason: "the numbers say " + kind}

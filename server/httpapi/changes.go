@@ -101,6 +101,14 @@ func (a *API) rolloutAction(action string) func(*call) (any, error) {
 	}
 }
 
+func (a *API) brakeSet(c *call) (any, error) {
+	var in api.BrakeRequest
+	if err := c.decode(&in); err != nil {
+		return nil, err
+	}
+	return a.opt.Control.Brake(c.ctx(), in, c.by)
+}
+
 func (a *API) simulate(c *call) (any, error) {
 	var in api.SimulationRequest
 	if err := c.decode(&in); err != nil {

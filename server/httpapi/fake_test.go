@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +26,7 @@ type memory struct {
 	record   []api.Event
 	learned  []api.Profile
 	sources  []api.SourceStatus
+	brake    api.Brake
 	changed  chan struct{}
 }
 
@@ -55,6 +57,7 @@ func (m *memory) Quarantines() []api.Quarantine                 { return nil }
 func (m *memory) Simulations() []api.Simulation                 { return nil }
 func (m *memory) Profiles() []api.Profile                       { return slices.Clone(m.learned) }
 func (m *memory) Sources() []api.SourceStatus                   { return m.sources }
+func (m *memory) Brake() api.Brake                              { return m.brake }
 func (m *memory) Level() int                                    { return 1 }
 func (m *memory) Hash() string                                  { return "abc" }
 func (m *memory) IndexOf(...api.Topic) uint64                   { return m.Index() }
@@ -158,6 +161,10 @@ func (c *control) LiftQuarantine(_ context.Context, patch string, target api.Tar
 
 func (c *control) Rollout(_ context.Context, id, action string, by api.Identity, note string) (api.Rollout, error) {
 	return api.Rollout{ID: id}, c.note(action+" "+id+" "+note, by)
+}
+
+func (c *control) Brake(_ context.Context, want api.BrakeRequest, by api.Identity) (api.Brake, error) {
+	return api.Brake{On: want.On, By: by.Name, Reason: want.Reason}, c.note(fmt.Sprintf("brake %v %s", want.On, want.Reason), by)
 }
 
 func (c *control) Console(_ context.Context, id, role string, pair int) (api.Console, error) {

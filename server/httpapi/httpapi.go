@@ -39,6 +39,7 @@ type PatchControl interface {
 // approve, pause, resume, promote, abort and rollback.
 type RolloutControl interface {
 	Rollout(ctx context.Context, id, action string, by api.Identity, note string) (api.Rollout, error)
+	Brake(ctx context.Context, want api.BrakeRequest, by api.Identity) (api.Brake, error)
 	Simulate(ctx context.Context, file api.SourceFile, target api.TargetRef, by api.Identity) (api.Simulation, error)
 	CancelSimulation(ctx context.Context, id string, by api.Identity) (api.Simulation, error)
 	Console(ctx context.Context, id, role string, pair int) (api.Console, error)

@@ -73,6 +73,8 @@ func TestRoutes_AskForCapabilities(t *testing.T) {
 	must.NoError(t, err)
 	_, err = alice.RolloutAction(t.Context(), "r1", "abort", "")
 	must.True(t, api.IsCode(err, api.CodePermissionDenied))
+	_, err = alice.SetBrake(t.Context(), api.BrakeRequest{On: true, Reason: "checkout is slow"})
+	must.StrContains(t, err.Error(), "identity alice lacks the capability rollout-control")
 	_, err = alice.CancelSimulation(t.Context(), "s1")
 	must.StrContains(t, err.Error(), "identity alice lacks the capability simulate")
 	_, _, err = pipeline.Rollouts(t.Context(), client.Query{})

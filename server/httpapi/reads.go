@@ -87,6 +87,8 @@ func (a *API) rollout(c *call) (any, error) {
 	return public(rollout), nil
 }
 
+func (a *API) brake(*call) (any, error) { return a.opt.Store.Brake(), nil }
+
 func (a *API) simulations(c *call) (any, error) {
 	all := a.opt.Store.Simulations()
 	for i := range all {

@@ -47,6 +47,7 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/quarantines", cap: read, topics: quarantine, handle: a.quarantines},
 		{method: get, path: "/v1/rollouts", cap: read, topics: rollout, handle: a.rollouts},
 		{method: get, path: "/v1/rollout/{id}", cap: read, topics: rollout, handle: a.rollout},
+		{method: get, path: "/v1/brake", cap: read, topics: []api.Topic{api.TopicBrake}, handle: a.brake},
 		{method: get, path: "/v1/simulations", cap: read, topics: simulation, handle: a.simulations},
 		{method: get, path: "/v1/simulation/{id}", cap: read, topics: simulation, handle: a.simulation},
 		{method: get, path: "/v1/simulation/{id}/console", cap: api.CapSimulate, handle: a.console},
@@ -74,6 +75,7 @@ func (a *API) changeRoutes() []route {
 		{method: post, path: "/v1/patches/plan", cap: api.CapRead, handle: a.patchPlan},
 		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, handle: a.patchSubmit},
 		{method: post, path: "/v1/quarantines/lift", cap: api.CapRollout, handle: a.quarantineLift},
+		{method: post, path: "/v1/brake", cap: api.CapRollout, handle: a.brakeSet},
 		{method: post, path: "/v1/simulations", cap: api.CapSimulate, handle: a.simulate},
 		{method: post, path: "/v1/simulation/{id}/cancel", cap: api.CapSimulate, handle: a.simulationCancel},
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 // health answers everybody, with 503 when the server is not ready, so that a
-// load balancer needs no token. Only callers who may read see the sources and the
-// warnings.
+// load balancer needs no token. Only callers who may read see the sources, the brake and
+// the warnings.
 func (a *API) health(c *call) error {
 	_, leader := a.opt.Cluster.Leader()
 	report := api.HealthReport{
@@ -37,6 +37,9 @@ func (a *API) health(c *call) error {
 	report.Ready = len(report.Because) == 0
 	if c.by.Can(api.CapRead) {
 		report.Sources = a.opt.Store.Sources()
+		if brake := a.opt.Store.Brake(); brake.On {
+			report.Brake = &brake
+		}
 	}
 	status := http.StatusOK
 	if !report.Ready {

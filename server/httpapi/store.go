@@ -19,8 +19,9 @@ type PatchReader interface {
 	Quarantines() []api.Quarantine
 }
 
-// RolloutReader reads rollouts and simulations.
+// RolloutReader reads rollouts, the brake that holds them, and simulations.
 type RolloutReader interface {
+	Brake() api.Brake
 	Rollouts() []api.Rollout
 	OpenRollouts() []api.Rollout
 	Rollout(id string) (api.Rollout, bool)

@@ -58,7 +58,11 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	if err = cmp.Or(refused, err); err != nil {
 		return api.PatchReceipt{}, err
 	}
-	return api.PatchReceipt{Patch: patch, Plan: plan, Bake: s.bake(plan, in.Now), Untried: untried}, nil
+	receipt := api.PatchReceipt{Patch: patch, Plan: plan, Bake: s.bake(plan, in.Now), Untried: untried}
+	if brake := s.store.Brake(); brake.On {
+		receipt.Brake = &brake
+	}
+	return receipt, nil
 }
 
 // SubmitPatch plans a patch and puts it into the record with its plan and a

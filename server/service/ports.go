@@ -24,8 +24,9 @@ type PatchStore interface {
 	Quarantines() []api.Quarantine
 }
 
-// RolloutStore reads rollouts.
+// RolloutStore reads rollouts, and the brake that holds them.
 type RolloutStore interface {
+	Brake() api.Brake
 	Rollouts() []api.Rollout
 	OpenRollouts() []api.Rollout
 	Rollout(id string) (api.Rollout, bool)

@@ -28,6 +28,7 @@ type change struct {
 
 	level     int                  // to be set, when not 0
 	autopilot *api.AutopilotConfig // the same
+	brake     *api.Brake           // the same
 	graph     bool
 	topics    []api.Topic
 	events    []api.Event
@@ -87,6 +88,9 @@ func (c *change) finish() *meta {
 	}
 	if c.autopilot != nil {
 		next.Autopilot = c.autopilot
+	}
+	if c.brake != nil {
+		next.Brake = c.brake
 	}
 	if c.graph {
 		next.GraphIndex, next.GraphAt = c.index, c.at

@@ -22,6 +22,7 @@ const (
 	TypeAutopilotPut      Type = 11 // level 2
 	TypeProfilesForget    Type = 12 // level 3
 	TypeSimulationNote    Type = 13 // level 5
+	TypeBrakeSet          Type = 14 // level 6
 )
 
 // Command is one intent that changes the replicated state. Only this package
@@ -73,6 +74,8 @@ func newCommand(t Type) Command {
 		return &ProfilesForget{}
 	case TypeSimulationNote:
 		return &SimulationNote{}
+	case TypeBrakeSet:
+		return &BrakeSet{}
 	}
 	return nil
 }

@@ -95,6 +95,10 @@ func corpusCommands(level int) []named1 {
 	if level >= 5 {
 		out = append(out, corpusSandbox()...)
 	}
+	if level >= 6 {
+		out = append(out, named1{"brake", &BrakeSet{On: true, Reason: "checkout is slow"}}, named1{"brake-off", &BrakeSet{}},
+			named1{"brake-again", &BrakeSet{On: true, Reason: "checkout is slow again"}})
+	}
 	return out
 }
 

@@ -37,6 +37,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(`{"type":6,"level":1,"body":null}`))
 	f.Add([]byte(`{"type":13,"level":5}` + "\n" + `{"id":"s","own":[{"kind":"job","name":"j"}],"progress":{"phase":"load"}}`))
+	f.Add([]byte(`{"type":14,"level":6,"by":"ada"}` + "\n" + `{"on":true,"reason":"checkout is slow"}`))
 	f.Add([]byte(`{"type":10,"level":2}` + "\n" + `{"kind":"x","id":"1r","runs":[{"from":0,"n":1}]}`))
 	f.Add([]byte(`{"type":1,"level":2,"pack":"deflate"}` + "\n" + "\x00"))
 	for _, file := range corpusFiles(f, "commands") {
@@ -152,17 +153,19 @@ func anySequence(t *rapid.T) {
 	for i := range steps {
 		cmd := command(whole.store).Draw(t, "command")
 		at := time.Unix(1e9+int64(i), 0)
-		entry, err := whole.Encode(cmd, at, "")
+		entry, err := whole.Encode(cmd, at, "ada")
 		if level := whole.store.Level(); cmd.level() > level {
 			refused := fit(cmd, level).level() > level
 			must.EqOp(t, refused, err != nil)
 			if refused || rapid.Bool().Draw(t, "faulty") {
-				entry, err = encodeAt(1, cmd, at, "") // what a faulty leader might write
+				entry, err = encodeAt(1, cmd, at, "ada") // what a faulty leader might write
 			}
 		}
 		must.NoError(t, err)
 		log := &raft.Log{Index: uint64(i + 1), Data: entry}
+		open := whole.store.OpenRollouts()
 		must.Eq(t, fmt.Sprint(whole.Apply(log)), fmt.Sprint(restored.Apply(log)))
+		braked(t, whole.store, open)
 		if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
 			var out bytes.Buffer
 			must.NoError(t, whole.store.Snapshot(&out))
@@ -174,6 +177,20 @@ func anySequence(t *rapid.T) {
 		must.NoError(t, whole.Err())
 	}
 	survives(t, whole.store)
+}
+
+// braked holds that no command begins a forward effect while the brake is on.
+func braked(t *rapid.T, s *Store, before []api.Rollout) {
+	if !s.Brake().On {
+		return
+	}
+	for _, was := range before {
+		now, _ := s.Rollout(was.ID)
+		if e := now.Effect; e != nil && e.Kind.Forward() {
+			must.NotNil(t, was.Effect, must.Sprintf("effect %s of %s began while the brake was on", e.ID, now.ID))
+			must.EqOp(t, was.Effect.ID, e.ID)
+		}
+	}
 }
 
 // invariants hold after every command.
@@ -200,7 +217,7 @@ func command(s *Store) *rapid.Generator[Command] {
 	return rapid.Custom(func(t *rapid.T) Command {
 		name := func(label string) string { return rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, label) }
 		target := api.TargetRef{Namespace: "n", Job: name("job"), Group: "g"}
-		switch rapid.IntRange(0, 14).Draw(t, "which") {
+		switch rapid.IntRange(0, 15).Draw(t, "which") {
 		case 0:
 			return &PolicyPut{Policy: api.Policy{Name: name("policy")}}
 		case 1:
@@ -231,6 +248,8 @@ func command(s *Store) *rapid.Generator[Command] {
 			return &QuarantineLift{Patch: name("patch"), Target: target}
 		case 9:
 			return &LevelSet{Level: min(SupportedLevel, s.Level()+rapid.IntRange(0, 1).Draw(t, "rise"))}
+		case 12:
+			return &BrakeSet{On: rapid.Bool().Draw(t, "on"), Reason: name("reason")}
 		case 11:
 			o := api.SandboxObject{Kind: api.ObjectJob, Name: name("job")}
 			if rapid.Bool().Draw(t, "gone") {
@@ -270,7 +289,7 @@ func transition(t *rapid.T, s *Store) Command {
 		r.Effects, r.Effect = append(r.Effects, e), nil
 	}
 	if rapid.Bool().Draw(t, "intend") {
-		r.Effect = &api.Effect{ID: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "effect")), Status: api.EffectIntended, Kind: api.EffectStage}
+		r.Effect = &api.Effect{ID: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "effect")), Status: api.EffectIntended, Kind: rapid.SampledFrom([]api.EffectKind{api.EffectStage, api.EffectRollback}).Draw(t, "kind")}
 	}
 	if rapid.Bool().Draw(t, "former") {
 		r.Former = &api.FormerJob{Version: 1, Job: json.RawMessage(`{"ID":"x"}`)}

@@ -28,8 +28,10 @@ const (
 	// can't decide, scripts with payloads, a reboot and a proof, and when a neighbour was
 	// last seen to be worse.
 	Level5 = 5
+	// Level6 brought the brake.
+	Level6 = 6
 	// SupportedLevel is the newest cluster level that this binary knows.
-	SupportedLevel = Level5
+	SupportedLevel = Level6
 )
 
 // fitted is a command that says less to a cluster of an older level.

@@ -45,6 +45,9 @@ func (t *RolloutTransition) apply(c *change) error {
 	if err := t.checkDoubt(c, old); err != nil {
 		return err
 	}
+	if err := t.checkBrake(c, old); err != nil {
+		return err
+	}
 	next.Created, next.CreateIndex, next.ModifyIndex = old.Created, old.CreateIndex, c.index
 	if next.Status != old.Status && (next.Since.IsZero() || next.Since.Equal(old.Since)) {
 		next.Since = c.at

@@ -20,6 +20,7 @@ type meta struct {
 	Topics     map[api.Topic]uint64 `json:"topics"` // index of the last change
 
 	Autopilot *api.AutopilotConfig `json:"autopilot,omitempty"` // nil while none was recorded
+	Brake     *api.Brake           `json:"brake,omitempty"`     // nil while it was never put on
 }
 
 // newMeta describes an empty state of cluster level 1.

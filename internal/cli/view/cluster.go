@@ -67,6 +67,9 @@ func Status(w io.Writer, address string, health api.HealthReport, self api.Agent
 	if !health.Ready {
 		ready = "no: " + strings.Join(health.Because, ", ")
 	}
+	if health.Brake != nil {
+		Braked(w, *health.Brake, now)
+	}
 	Fields(w, "Server", health.Server+" at "+address, "Version", self.Version, "Ready", ready,
 		"Look at", strings.Join(health.Warnings, ", "), "Leader", health.Leader, "You are", who, "Your rights", capabilities(self.Identity.Capabilities))
 	if len(health.Sources) == 0 {

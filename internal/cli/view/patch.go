@@ -19,6 +19,9 @@ func Receipt(w io.Writer, r api.PatchReceipt, now time.Time) {
 	if len(r.Rollouts) == 0 {
 		return
 	}
+	if r.Brake != nil {
+		fmt.Fprintln(w, "\nThe rollouts wait until the brake is off.")
+	}
 	fmt.Fprintf(w, "\nStarted %s:\n", Count(len(r.Rollouts), "rollout"))
 	for _, id := range r.Rollouts {
 		fmt.Fprintf(w, "  oakum rollout status -watch %s\n", id)
@@ -64,6 +67,9 @@ func expects(text string) string {
 // Plan shows which targets a patch goes to, in which order, how and when, and
 // which are left out. With why, it shows which line of which policy decided what.
 func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
+	if r.Brake != nil {
+		Braked(w, *r.Brake, now)
+	}
 	Fields(w, "Patch", r.Patch.Name, "Severity", string(r.Patch.Severity), "Fixes", strings.Join(r.Patch.Fixes, ", "),
 		"Digest", Short(r.Patch.Digest), "Order", r.Plan.Order, "Missing", strings.Join(r.Plan.Weak, "; "),
 		"Failing", failing(r.Plan.Sources), "In doubt", inDoubt(r.Plan))

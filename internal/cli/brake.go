@@ -1,0 +1,79 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/view"
+)
+
+func brakeOn(e *env) *command {
+	c := newCommand("brake on", none(), "Let nothing go forward", `
+Puts the brake on: from now on no rollout begins anything that goes forward, be it a
+simulation, a stage, a switch or its end. What is in flight is verified to its end,
+stages that are out are judged, and rollbacks go. Patches may still be submitted; they
+wait.
+
+The brake stays on, whoever leads, until somebody takes it off. Everybody who looks at
+a rollout sees who put it on, when and why.
+
+    $ oakum brake on -reason="checkout is slow, incident 4711"`).remote().prints()
+	reason := c.flags.String("reason", "", "Why the brake is put on, as a `text` for whoever finds it on. Required.")
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		if *reason == "" {
+			return usage("brake on needs a -reason for whoever finds the brake on")
+		}
+		return e.setBrake(ctx, cl, c, api.BrakeRequest{On: true, Reason: *reason})
+	})
+	return c
+}
+
+func brakeOff(e *env) *command {
+	c := newCommand("brake off", none(), "Take the brake off", `
+Takes the brake off: every rollout goes on from where it was held. The time in which
+the brake was on does not count towards the deadlines of stages.`).remote().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		return e.setBrake(ctx, cl, c, api.BrakeRequest{})
+	})
+	return c
+}
+
+func (e *env) setBrake(ctx context.Context, cl *client.Client, c *command, want api.BrakeRequest) error {
+	b, err := cl.SetBrake(ctx, want)
+	if err != nil {
+		return err
+	}
+	return e.show(c.out, b, func(w io.Writer) { view.Brake(w, b, e.Now()) })
+}
+
+func brakeStatus(e *env) *command {
+	c := newCommand("brake status", none(), "Show whether the brake is on", `
+Shows whether the brake is on, since when, by whom and why.
+
+The exit code is 2 while the brake is on.`).remote().reads().prints()
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		b, _, err := cl.Brake(ctx, c.query())
+		if err != nil {
+			return err
+		}
+		err = e.show(c.out, b, func(w io.Writer) { view.Brake(w, b, e.Now()) })
+		if err == nil && b.On {
+			return no("")
+		}
+		return err
+	})
+	return c
+}
+
+// brakeFirst shows a brake that is on above what a person asked for. What was asked for
+// is shown when nobody says whether it is on, as a server of a former version does.
+func (e *env) brakeFirst(ctx context.Context, cl *client.Client, c *command) {
+	if c.out.machine() {
+		return
+	}
+	if b, _, err := cl.Brake(ctx, c.query()); err == nil && b.On {
+		view.Braked(e.Stdout, b, e.Now())
+	}
+}

@@ -1,0 +1,40 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// stand is a tick in which nothing may go forward, as o.Closed says. The present stage is
+// judged all the same: a patch that does harm is taken back now, and a stage that was
+// found good meanwhile is followed by the next one as soon as that may begin.
+func (m *machine) stand(o Observation) {
+	m.stands = true
+	judged := m.Status == api.RolloutPaused || m.stageDone(o)
+	if judged && o.Advice != nil && o.Advice.Action == api.AdviceRollback && m.Status != api.RolloutPaused {
+		m.follow(o)
+	}
+	if m.Status != api.RolloutRollingBack {
+		m.hold(slices.Clone(o.Closed))
+	}
+}
+
+// proceed says how far a stage is. Of a rollout in which nothing may go forward, the
+// holds say more.
+func (m *machine) proceed(format string, args ...any) {
+	if !m.stands {
+		m.enter(api.RolloutRunning, format, args...)
+	}
+}
+
+// waits keeps a rollout that has not begun where it is while nothing may go forward. It
+// reports whether it does.
+func (m *machine) waits(o Observation) bool {
+	m.Holds = m.stamp(slices.Concat(o.Closed, o.Away))
+	if len(o.Closed) == 0 {
+		return false
+	}
+	m.enter(m.Status, "%s", o.Closed[0].Reason)
+	return true
+}
