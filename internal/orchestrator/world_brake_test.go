@@ -47,7 +47,7 @@ func (t *brakesTally) positive(tt *testing.T) {
 // newBrakes draws whether people reach for the brake.
 func (w *world) newBrakes(n int64) {
 	rng := rand.New(rand.NewPCG(uint64(n), 0x0b4a))
-	if w.store.Level() < state.Level6 || rng.Float64() < 0.5 {
+	if w.store.Level() < state.Level6 || rng.Float64() < 0.65 {
 		return
 	}
 	w.brakes = brakes{rng: rng, restless: []float64{0.002, 0.01, 0.05}[rng.IntN(3)]}
@@ -118,10 +118,7 @@ func (w *world) release() bool {
 		return false
 	}
 	for _, id := range b.turning {
-		switch r := w.rollout(id); {
-		case r.Status.Ended():
-			b.tally.Back++
-		case !w.foreign[r.Target.Job]:
+		if r := w.rollout(id); !r.Status.Ended() && !w.foreign[r.Target.Job] {
 			w.fail("%s does not get back under the brake: %s", id, r.Reason)
 		}
 	}
@@ -147,6 +144,9 @@ func (w *world) intended(was []api.Rollout, refused error) {
 		now, _ := w.store.Rollout(r.ID)
 		if e := now.Effect; e != nil && e.Kind.Forward() && (r.Effect == nil || r.Effect.ID != e.ID) {
 			w.fail("%s: %s is announced, and %s", r.ID, e.Kind, w.store.Brake())
+		}
+		if now.Status == api.RolloutRolledBack && r.Status != now.Status {
+			w.brakes.tally.Back++
 		}
 		if now.Status == api.RolloutHolding && r.Status != now.Status && now.Holds[0].Source == sourceBrake {
 			w.brakes.tally.Held++
