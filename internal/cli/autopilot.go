@@ -22,19 +22,9 @@ when a dead server is taken out.`).remote().reads().prints()
 		if err != nil {
 			return err
 		}
-		return e.show(c.out, config, func(w io.Writer) { printAutopilot(w, config) })
+		return e.show(c.out, config, func(w io.Writer) { view.Autopilot(w, config) })
 	})
 	return c
-}
-
-func printAutopilot(w io.Writer, c api.AutopilotConfig) {
-	from := fmt.Sprintf("the cluster, since index %d", c.ModifyIndex)
-	if c.ModifyIndex == 0 {
-		from = "the leader's configuration file"
-	}
-	view.Fields(w, "Clean up dead servers", view.YesNo(c.CleanupDeadServers), "Dead after", c.DeadServerThreshold.String(),
-		"Voters at least", fmt.Sprint(c.MinQuorum), "Last contact within", c.LastContactThreshold.String(),
-		"Trailing logs at most", fmt.Sprint(c.MaxTrailingLogs), "Votes after", c.ServerStabilizationTime.String(), "From", from)
 }
 
 func autopilotSet(e *env) *command {
@@ -78,7 +68,7 @@ values, and every later leader goes by them.
 		if next, err = cl.SetAutopilot(ctx, next); err != nil {
 			return err
 		}
-		printAutopilot(e.Stdout, next)
+		view.Autopilot(e.Stdout, next)
 		return nil
 	})
 	return c

@@ -14,38 +14,33 @@ func brakeOn(e *env) *command {
 Puts the brake on: from now on no rollout begins anything that goes forward, be it a
 simulation, a stage, a switch or its end. What is in flight is verified to its end,
 stages that are out are judged, and rollbacks go. Patches may still be submitted; they
-wait.
-
-The brake stays on, whoever leads, until somebody takes it off. Everybody who looks at
-a rollout sees who put it on, when and why.
+wait. The brake stays on, whoever leads, until somebody takes it off.
 
     $ oakum brake on -reason="checkout is slow, incident 4711"`).remote().prints()
-	reason := c.flags.String("reason", "", "Why the brake is put on, as a `text` for whoever finds it on. Required.")
-	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
-		if *reason == "" {
-			return usage("brake on needs a -reason for whoever finds the brake on")
-		}
-		return e.setBrake(ctx, cl, c, api.BrakeRequest{On: true, Reason: *reason})
-	})
-	return c
+	want := api.BrakeRequest{On: true}
+	c.flags.StringVar(&want.Reason, "reason", "", "Why the brake is put on, as a `text` for whoever finds it on. Required.")
+	return e.setsBrake(c, &want)
 }
 
 func brakeOff(e *env) *command {
 	c := newCommand("brake off", none(), "Take the brake off", `
 Takes the brake off: every rollout goes on from where it was held. The time in which
 the brake was on does not count towards the deadlines of stages.`).remote().prints()
-	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
-		return e.setBrake(ctx, cl, c, api.BrakeRequest{})
-	})
-	return c
+	return e.setsBrake(c, &api.BrakeRequest{})
 }
 
-func (e *env) setBrake(ctx context.Context, cl *client.Client, c *command, want api.BrakeRequest) error {
-	b, err := cl.SetBrake(ctx, want)
-	if err != nil {
-		return err
-	}
-	return e.show(c.out, b, func(w io.Writer) { view.Brake(w, b, e.Now()) })
+func (e *env) setsBrake(c *command, want *api.BrakeRequest) *command {
+	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		if want.On && want.Reason == "" {
+			return usage("brake on needs a -reason for whoever finds the brake on")
+		}
+		b, err := cl.SetBrake(ctx, *want)
+		if err != nil {
+			return err
+		}
+		return e.show(c.out, b, func(w io.Writer) { view.Brake(w, b, e.Now()) })
+	})
+	return c
 }
 
 func brakeStatus(e *env) *command {
@@ -67,8 +62,8 @@ The exit code is 2 while the brake is on.`).remote().reads().prints()
 	return c
 }
 
-// brakeFirst shows a brake that is on above what a person asked for. What was asked for
-// is shown when nobody says whether it is on, as a server of a former version does.
+// brakeFirst shows a brake that is on above what a person asked for, unless nobody says
+// whether it is on, as a server of a former version does not.
 func (e *env) brakeFirst(ctx context.Context, cl *client.Client, c *command) {
 	if c.out.machine() {
 		return

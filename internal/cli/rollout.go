@@ -244,13 +244,7 @@ every change that it made to the world. Servers keep the last 10,000 events.`).r
 		if err != nil {
 			return err
 		}
-		return e.show(c.out, events, func(w io.Writer) {
-			t := view.NewTable("Time", "Event", "What")
-			for _, ev := range events {
-				t.Add(view.Stamp(ev.At), ev.Type, ev.Text)
-			}
-			t.Print(w, "")
-		})
+		return e.show(c.out, events, func(w io.Writer) { view.Events(w, events) })
 	})
 	return c
 }

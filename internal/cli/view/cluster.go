@@ -93,6 +93,17 @@ func Status(w io.Writer, address string, health api.HealthReport, self api.Agent
 	t.Print(w, "")
 }
 
+// Autopilot shows how autopilot is set, and where that is from.
+func Autopilot(w io.Writer, c api.AutopilotConfig) {
+	from := fmt.Sprintf("the cluster, since index %d", c.ModifyIndex)
+	if c.ModifyIndex == 0 {
+		from = "the leader's configuration file"
+	}
+	Fields(w, "Clean up dead servers", YesNo(c.CleanupDeadServers), "Dead after", c.DeadServerThreshold.String(),
+		"Voters at least", fmt.Sprint(c.MinQuorum), "Last contact within", c.LastContactThreshold.String(),
+		"Trailing logs at most", fmt.Sprint(c.MaxTrailingLogs), "Votes after", c.ServerStabilizationTime.String(), "From", from)
+}
+
 func capabilities(caps []api.Capability) string {
 	words := make([]string, len(caps))
 	for i, c := range caps {

@@ -90,6 +90,15 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 	}
 }
 
+// Events lists events of the record, oldest first.
+func Events(w io.Writer, events []api.Event) {
+	t := NewTable("Time", "Event", "What")
+	for _, ev := range events {
+		t.Add(Stamp(ev.At), ev.Type, ev.Text)
+	}
+	t.Print(w, "")
+}
+
 // share is the share of a target that a stage patches.
 func share(percent int) string {
 	if percent == 0 {
