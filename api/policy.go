@@ -57,7 +57,20 @@ type SimulateSpec struct {
 	OnInconclusive string `json:"on_inconclusive,omitempty"` // empty: "approve" for a critical target, "one_first" for any other
 	Pool           string `json:"pool,omitempty"`            // Nomad node pool of the twins; empty for the target's own
 	Recorded       string `json:"recorded,omitempty"`        // hex SHA-256 of the recorded workload; empty for "replay"
+	Revert         string `json:"revert,omitempty"`          // whether the revert is rehearsed; empty: where the target has data
+	Data           string `json:"data,omitempty"`            // what twins have for production's data disks; empty: a disk laid over it
 }
+
+// Values of SimulateSpec.Revert. RevertRequired leaves a run inconclusive whose target
+// has data over which the revert could not be rehearsed.
+const (
+	RevertRequired = "required"
+	RevertOff      = "off"
+)
+
+// DataEmpty, as SimulateSpec.Data, gives twins empty disks for the data disks of
+// production.
+const DataEmpty = "empty"
 
 // What follows an inconclusive simulation: a person must approve, the rollout holds,
 // or it goes on with a first stage of one instance.

@@ -85,6 +85,7 @@ type Impact struct {
 	Series   []Series          `json:"series,omitempty"`   // at most 64 points of each KPI over all pairs
 	Proofs   []Proof           `json:"proofs,omitempty"`   // of the fix
 	Packages []PackageChange   `json:"packages,omitempty"` // of the packages that the patch names
+	Revert   *Revert           `json:"revert,omitempty"`   // of the patch; nil when the run ended before
 }
 
 // Says is the verdict of the impact. An older server's record has only Negative.
@@ -124,6 +125,27 @@ type Proof struct {
 	Output  string `json:"output,omitempty"` // its end
 }
 
+// Revert says whether the former version serves on the data that the patched one left.
+type Revert struct {
+	Outcome  RevertOutcome `json:"outcome"`
+	Reason   string        `json:"reason,omitempty"`   // of every outcome but serves
+	Data     []string      `json:"data,omitempty"`     // what was carried over, in words
+	Requests int           `json:"requests,omitempty"` // that the former version was sent
+	Failures int           `json:"failures,omitempty"` // of them
+}
+
+// RevertOutcome is what became of the rehearsal of a revert.
+type RevertOutcome string
+
+// Outcomes of the rehearsal of a revert. Only fails rejects.
+const (
+	RevertServes    RevertOutcome = "serves"
+	RevertFails     RevertOutcome = "fails"
+	RevertUndecided RevertOutcome = "inconclusive" // it served, and it is not clear whether as well as the control
+	RevertUntried   RevertOutcome = "untried"
+	RevertNothing   RevertOutcome = "nothing" // the target keeps no data beyond its instance
+)
+
 // PackageChange is the version of a package before and after the patch.
 type PackageChange struct {
 	Name   string `json:"name"`
@@ -133,7 +155,7 @@ type PackageChange struct {
 
 // Twin is one VM of a simulation.
 type Twin struct {
-	Role         string   `json:"role"` // control or treatment
+	Role         string   `json:"role"` // control, treatment, or revert: the former version on the treatment's data
 	Job          string   `json:"job"`
 	Alloc        string   `json:"alloc"`
 	Image        string   `json:"image"`
@@ -146,14 +168,15 @@ type Twin struct {
 }
 
 // Phases of a simulation that runs, in their order. Boot, warm-up and load come once
-// for each pair.
+// for each pair. Verify is for an image that the patch brings; where a script makes the
+// image, its proof is a part of the bake. Revert is for a target with data.
 const (
 	PhaseQueued = "queued" // it waits for its turn, or for the verdict on the same content
 	PhaseBake   = "bake"
+	PhaseVerify = "verify"
 	PhaseBoot   = "boot"
 	PhaseWarmUp = "warm-up"
 	PhaseLoad   = "load"
-	PhaseVerify = "verify"
 	PhaseRevert = "revert"
 	PhaseRemove = "remove"
 )

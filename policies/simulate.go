@@ -35,6 +35,8 @@ func simulateArguments(recorded *lang.Scope) []lang.Argument {
 		{Name: "on_inconclusive", Want: cty.String,
 			Check: lang.OneOf(api.InconclusiveApprove, api.InconclusiveHold, api.InconclusiveOneFirst)},
 		{Name: "pool", Want: cty.String, Check: poolName},
+		{Name: "revert", Want: cty.String, Check: lang.OneOf(api.RevertRequired, api.RevertOff)},
+		{Name: "data", Want: cty.String, Check: lang.OneOf(api.DataEmpty)},
 		{Name: "workload", Want: cty.String, Scope: recorded, Check: workloadName},
 	}
 }
@@ -114,6 +116,8 @@ func (d *decider) simulate() error {
 		{"pairs", func(v cty.Value) { spec.Pairs = int(lang.NumberOf(v)) }},
 		{"on_inconclusive", func(v cty.Value) { spec.OnInconclusive = v.AsString() }},
 		{"pool", func(v cty.Value) { spec.Pool = v.AsString() }},
+		{"revert", func(v cty.Value) { spec.Revert = v.AsString() }},
+		{"data", func(v cty.Value) { spec.Data = v.AsString() }},
 		{"workload", func(v cty.Value) { spec.Workload, spec.Recorded, _ = strings.Cut(v.AsString(), recordedMark) }},
 	}
 	for _, s := range sets {

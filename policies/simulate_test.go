@@ -27,13 +27,15 @@ policy "web" {
     required        = true
     pairs           = patch.severity == "critical" ? 8 : 2
     on_inconclusive = "one_first"
+    revert          = "required"
+    data            = "empty"
   }
 }`)
 	decision, err := lib.Decide(facts())
 	must.NoError(t, err)
 	must.Eq(t, api.SimulateSpec{
 		Required: true, Duration: api.Duration(5 * 60 * 1e9), Workload: "replay",
-		Pairs: 2, OnInconclusive: "one_first", Pool: "sandbox",
+		Pairs: 2, OnInconclusive: "one_first", Pool: "sandbox", Revert: api.RevertRequired, Data: api.DataEmpty,
 	}, decision.Simulate)
 	must.EqOp(t, "web", because(t, decision, "simulate.pairs").Policy)
 	must.EqOp(t, "prod", because(t, decision, "simulate.pool").Policy)

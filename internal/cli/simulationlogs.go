@@ -14,7 +14,7 @@ record afterwards. Roles are control, treatment, and bake: the machine in which 
 patch's script ran. ID may be the beginning of an ID.
 
     $ oakum simulation logs -role=bake 01JD3M`).remote().prints()
-	role := c.flags.String("role", "treatment", "The `role` of the machine: control, treatment or bake. Default: treatment.")
+	role := c.flags.String("role", "treatment", "The `role` of the machine: control, treatment, revert or bake. Default: treatment.")
 	pair := c.flags.Int("pair", 0, "The `number` of the pair, from 1. The newest when left out.")
 	c.run = c.asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
 		if *pair < 0 {

@@ -68,7 +68,11 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	if err != nil {
 		return twin.Image{}, "", wrap(err, "choose a node for the patch's script")
 	}
-	s.progress(ctx, *r, api.SimulationProgress{Phase: api.PhaseBake})
+	phase := api.PhaseBake
+	if result == "" {
+		phase = api.PhaseVerify
+	}
+	s.progress(ctx, *r, api.SimulationProgress{Phase: phase})
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
 		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Pool: r.Spec.Pool, Image: image, Steps: steps,
 		Packages: inventory.Names(r.Affects), Result: result,

@@ -55,6 +55,11 @@ type experiment struct {
 	panel       *panel
 	likeness    [2]*panel // two controls, in both directions; nil without
 	workload    *load
+	plan        []turn
+	ended       bool // no other turn follows
+	revert      *api.Revert
+	keeps       bool     // the target keeps data beyond its instances
+	uncarried   []string // what it keeps and no twin has
 	twins       []api.Twin
 	egress      egress
 	longestPair time.Duration // with its boots
@@ -76,15 +81,14 @@ func (e *faultError) Error() string { return e.why }
 // worse, and after the first pair by which all KPIs are decided, and whether the patched
 // machine tries to reach something new.
 func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p *panel) (api.Impact, error) {
-	e := &experiment{Simulator: s, request: r, task: task, run: run, panel: p}
-	plan := turns(p.pairs)
-	for i, turn := range plan {
-		if !e.affordable(ctx, len(plan)-i) {
-			e.doubts = append(e.doubts, fmt.Sprintf("there was time for %d of %d pairs of boots (simulator.timeout)", turn.pair-1, p.pairs))
+	e := &experiment{Simulator: s, request: r, task: task, run: run, panel: p, plan: turns(p.pairs)}
+	for i, turn := range e.plan {
+		if i > 0 && !e.affordable(ctx, 0) { // the removal of the last pair took long
+			e.short(turn)
 			break
 		}
 		began := time.Now()
-		err := e.turn(ctx, turn, len(plan)-i)
+		err := e.turn(ctx, turn, len(e.plan)-i)
 		e.longestPair = max(e.longestPair, time.Since(began))
 		if undecided, ok := errors.AsType[*undecidedError](err); ok {
 			e.doubts = append(e.doubts, undecided.why)
@@ -96,8 +100,7 @@ func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p 
 		if err != nil {
 			return api.Impact{}, err
 		}
-		now := time.Now()
-		if p.rejected(now) || !turn.alike && (e.likeness[0] != nil || len(plan) < alikeFrom) && p.decided(now) && !e.egress.open() {
+		if e.ended {
 			break
 		}
 	}
@@ -105,10 +108,15 @@ func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p 
 }
 
 // affordable reports whether another turn is likely to end before the simulation's
-// time is over.
-func (e *experiment) affordable(ctx context.Context, left int) bool {
+// time is over, and leaves some of it.
+func (e *experiment) affordable(ctx context.Context, kept time.Duration) bool {
 	end, ok := ctx.Deadline()
-	return e.longestPair == 0 || !ok || left == 0 || time.Until(end) > e.longestPair+2*e.o.Look
+	return !ok || time.Until(end) > e.longestPair+2*e.o.Look+kept
+}
+
+// short notes that the experiment ends before a turn, for want of time.
+func (e *experiment) short(next turn) {
+	e.doubts = append(e.doubts, fmt.Sprintf("there was time for %d of %d pairs of boots (simulator.timeout)", next.pair-1, e.panel.pairs))
 }
 
 // turn boots one pair, measures it and removes it. It boots the pair again without
@@ -125,13 +133,17 @@ func (e *experiment) turn(ctx context.Context, r turn, left int) error {
 	return err
 }
 
-func (e *experiment) once(ctx context.Context, r turn, left int) error {
+func (e *experiment) once(ctx context.Context, r turn, left int) (err error) {
+	began := time.Now()
 	p := &pair{sandbox: e.o.Sandbox, unmonitored: e.unmonitored, turn: r}
 	defer func() {
 		// The caller's context may have ended, and the twins must be removed all
 		// the same.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), teardownMax)
 		defer cancel()
+		if _, again := errors.AsType[*refusedError](err); e.ended || err != nil && !again {
+			e.enter(ctx, r, api.PhaseRemove, 0)
+		}
 		if err := p.stop(ctx); err != nil {
 			// The measurement is still true. The next simulation, or the next
 			// leader, sweeps.
@@ -145,13 +157,30 @@ func (e *experiment) once(ctx context.Context, r turn, left int) error {
 	}
 	e.node = cmp.Or(e.node, p.control().state.Node)
 	e.lacks = p.goesWithout()
+	if !r.alike {
+		e.keeps, e.uncarried = keepsData(p.treatment()), p.treatment().Uncarried
+	}
 	if err := p.await(ctx, e.o, e.request.Target.Meta[metaSend]); err != nil {
 		return err
 	}
+	e.lacks = p.goesWithout() // its node may have said more
 	if e.workload == nil {
 		e.workload = newLoad(e.request, p.control().Path)
 	}
 	e.panel.disks.refused = e.unmonitored
+	if err := e.judge(ctx, p, r, left); err != nil {
+		return err
+	}
+	e.longestPair = max(e.longestPair, time.Since(began))
+	e.ended = e.ends(ctx, r, left, p)
+	if e.ended && !r.alike && !e.panel.rejected(time.Now()) && e.egress.fault() == "" {
+		return e.rehearseRevert(ctx, p)
+	}
+	return nil
+}
+
+// judge measures a pair whose machines serve.
+func (e *experiment) judge(ctx context.Context, p *pair, r turn, left int) error {
 	if r.alike {
 		return e.measureAlike(ctx, p, left)
 	}
@@ -225,13 +254,14 @@ func (e *experiment) conclude() api.Impact {
 	if why := e.egress.fault(); why != "" {
 		return e.fault(why)
 	}
-	e.doubts = slices.Concat(e.doubts, e.floor(), e.egress.undecided())
+	e.doubts = slices.Concat(e.doubts, e.floor(), e.egress.undecided(), e.revertDoubts())
 	impact := e.panel.conclude(time.Now(), e.doubts)
 	return e.complete(impact)
 }
 
 func (e *experiment) complete(impact api.Impact) api.Impact {
-	impact.Reason += e.egress.note()
+	impact.Reason += e.egress.note() + e.revertNote()
+	impact.Revert = e.revert
 	if e.lacks != "" {
 		impact.Reason += "; " + e.lacks
 	}

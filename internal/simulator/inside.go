@@ -211,7 +211,7 @@ const lacksMost = 8
 
 // goesWithout says what the twins went without that production has, or "".
 func (p *pair) goesWithout() string {
-	lacks := p.control().Lacks
+	lacks := slices.Concat(p.control().Lacks, p.control().state.Lacks)
 	if len(lacks) == 0 {
 		return ""
 	}

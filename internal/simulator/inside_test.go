@@ -70,6 +70,7 @@ func (m *insides) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 	machine.Load, machine.Lacks = "oakum-load", []string{"env.A of task app", "docker.volumes of task app"}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
 	l := &modelLoad{start: make(chan struct{}), end: end, ended: make(chan struct{})}
+	m.endLoad(spec.Job) // of the machine that it replaces
 	m.mu.Lock()
 	m.loads[spec.Job] = l
 	m.mu.Unlock()
@@ -92,7 +93,8 @@ func (m *insides) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, 
 	return state, err
 }
 
-func (m *insides) StopTwin(ctx context.Context, ns, job string) error {
+// endLoad ends the load of a job that has one.
+func (m *insides) endLoad(job string) {
 	m.mu.Lock()
 	l := m.loads[job]
 	m.mu.Unlock()
@@ -100,6 +102,10 @@ func (m *insides) StopTwin(ctx context.Context, ns, job string) error {
 		l.end()
 		<-l.ended
 	}
+}
+
+func (m *insides) StopTwin(ctx context.Context, ns, job string) error {
+	m.endLoad(job)
 	return m.model.StopTwin(ctx, ns, job)
 }
 

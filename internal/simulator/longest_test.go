@@ -28,7 +28,7 @@ func TestLongest_EndsBeforeItsContext(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, c.left)
 					defer cancel()
 				}
-				must.Eq(t, c.want, longest(ctx, c.planned, look, 1))
+				must.Eq(t, c.want, longest(ctx, c.planned, 2*look, 1))
 			})
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/sender"
 	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/internal/workload"
 )
@@ -143,7 +144,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 		group.Go(func() error { follow(ctx, e.workload, p, arms); return nil })
 	}
 	duration := panels[0].duration
-	most := longest(ctx, duration, e.o.Look, left)
+	most := longest(ctx, duration, 2*e.o.Look+e.reserve(p), left)
 	least := time.NewTimer(duration)
 	defer least.Stop()
 	ticker := time.NewTicker(e.o.Look)
@@ -175,12 +176,12 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 }
 
 // longest is how long the measurement of a pair takes at most, when so many pairs are
-// left with it. It leaves time for two more looks before ctx ends: what was measured by
-// then says more than that the time is over.
-func longest(ctx context.Context, planned, look time.Duration, left int) time.Duration {
+// left with it. It leaves so much time before ctx ends, for two more looks and the
+// rehearsal of the revert: what was measured by then says more than that the time is over.
+func longest(ctx context.Context, planned, kept time.Duration, left int) time.Duration {
 	most := stretch * planned
 	if end, ok := ctx.Deadline(); ok {
-		most = min(most, (time.Until(end)-2*look)/time.Duration(max(left, 1)))
+		most = min(most, (time.Until(end)-kept)/time.Duration(max(left, 1)))
 	}
 	return max(most, planned)
 }
@@ -222,7 +223,7 @@ func (e *experiment) warmUp(ctx context.Context, p *pair, panels []*panel) error
 					break
 				}
 				began := time.Now()
-				if err := m.target.send(hurry, e.workload.Requests[i]); m == p.control() && err == nil {
+				if err := m.target.Send(hurry, e.workload.Requests[i]); m == p.control() && err == nil {
 					usual = append(usual, time.Since(began).Seconds())
 				}
 			}
@@ -277,9 +278,9 @@ func drive(ctx context.Context, w *load, p *pair, arms []*arm) {
 
 // send sends one request, records the answer, and reports whether it counts. It records
 // nothing when the simulation ended during the request.
-func send(ctx context.Context, t *target, r workload.Request, a *arm) bool {
+func send(ctx context.Context, t *sender.Endpoint, r workload.Request, a *arm) bool {
 	began := time.Now()
-	err := t.send(ctx, r)
+	err := t.Send(ctx, r)
 	return ctx.Err() == nil && a.answered(time.Since(began), err != nil)
 }
 

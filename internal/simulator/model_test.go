@@ -30,6 +30,7 @@ type behaviour struct {
 	kernel    string        // that its console tells
 	egress    egressOf      // nil tries nothing
 	prepares  time.Duration // its node, its disk
+	format    int           // of its data: it reads no newer one, and writes its own
 }
 
 // egressOf is what a machine tries to reach in one of its boots, from 1 on.
@@ -40,6 +41,7 @@ type machine struct {
 	spec    twin.Spec
 	started time.Time
 	be      behaviour
+	alloc   string
 	node    string // empty when none took it
 	boot    int    // from 1, of those with the same disk
 	asked   twin.Blocks
@@ -57,10 +59,15 @@ type model struct {
 	specs    []twin.Spec
 	most     int // machines at once
 	noRoom   bool
-	lostCall bool    // the reply to the second start is lost
-	allowed  bool    // QEMU may have a monitor
-	unlike   float64 // factor by which the second of two controls is slower; 0 is none
-	reserved float64 // bytes of memory
+	lostCall bool // the reply to the second start is lost
+	allowed  bool // QEMU may have a monitor
+	data     []string
+	left     []string         // what twins can't carry over
+	formats  map[string]int   // of the data of a job
+	again    func(*behaviour) // changes the control that replaces a treatment
+	away     string           // why no twin can replace another
+	unlike   float64          // factor by which the second of two controls is slower; 0 is none
+	reserved float64          // bytes of memory
 	rng      *rand.Rand
 	paths    map[string][]string // asked, by job
 }
@@ -69,7 +76,7 @@ func newModel() *model {
 	good := behaviour{boot: 4 * time.Second, latency: 10 * time.Millisecond, cpu: 0.1, writes: 5, memory: 2e8}
 	return &model{
 		machines: map[string]*machine{}, nodes: []string{"n1"}, crowds: map[string]int{}, control: good, patched: good, allowed: true,
-		rng: rand.New(rand.NewPCG(1, 2)), paths: map[string][]string{},
+		rng: rand.New(rand.NewPCG(1, 2)), paths: map[string][]string{}, formats: map[string]int{},
 	}
 }
 
@@ -83,6 +90,24 @@ func (m *model) StartTwin(_ context.Context, spec twin.Spec) (twin.Machine, erro
 	if spec.Apply == nil && strings.HasSuffix(spec.Job, twin.Treatment) && m.unlike > 0 {
 		be.latency = time.Duration(float64(be.latency) * m.unlike)
 	}
+	vm := &machine{spec: spec, alloc: "a-" + spec.Job, node: m.place(spec)}
+	if spec.Former != "" {
+		before := m.machines[spec.Job]
+		switch {
+		case m.away != "":
+			return twin.Machine{}, api.Errorf(api.CodeUnavailable, "%s", m.away)
+		case before == nil || before.alloc != spec.Former || before.spec.Apply == nil || spec.Node != before.node:
+			return twin.Machine{}, api.Errorf(api.CodeInvalid, "%s replaces no treatment", spec.Job)
+		}
+		vm.alloc = "b-" + spec.Job
+		if m.again != nil {
+			m.again(&be)
+		}
+	}
+	if m.formats[spec.Job] > be.format {
+		be.deadAfter = time.Second // it refuses the data
+	}
+	m.formats[spec.Job] = max(m.formats[spec.Job], be.format)
 	m.specs = append(m.specs, spec)
 	boot := 0
 	for _, s := range m.specs {
@@ -90,7 +115,8 @@ func (m *model) StartTwin(_ context.Context, spec twin.Spec) (twin.Machine, erro
 			boot++
 		}
 	}
-	m.machines[spec.Job] = &machine{spec: spec, started: time.Now().Add(be.prepares), be: be, node: m.place(spec), boot: boot}
+	vm.started, vm.be, vm.boot = time.Now().Add(be.prepares), be, boot
+	m.machines[spec.Job] = vm
 	on, placed := map[string]map[string]bool{}, 0
 	for job, vm := range m.machines {
 		if on[vm.node] == nil {
@@ -108,6 +134,7 @@ func (m *model) StartTwin(_ context.Context, spec twin.Spec) (twin.Machine, erro
 	}
 	return twin.Machine{
 		Namespace: spec.Target.Namespace, Job: spec.Job, Image: image, Task: "vm", Port: "http", Scheme: "http", Path: "/health",
+		Data: m.data, Uncarried: m.left, Former: spec.Former,
 	}, nil
 }
 
@@ -137,7 +164,7 @@ func (m *model) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, er
 	if vm.node == "" {
 		return twin.State{Phase: twin.Unplaced, Why: "1 nodes filtered by ${node.unique.id}"}, nil
 	}
-	s := twin.State{Phase: twin.Running, Alloc: "a-" + t.Job, Node: vm.node, Address: t.Job, Started: vm.started, Digest: "d"}
+	s := twin.State{Phase: twin.Running, Alloc: vm.alloc, Node: vm.node, Address: t.Job, Started: vm.started, Digest: "d"}
 	s.MemoryReserved = m.reserved
 	if time.Now().Before(vm.started) {
 		s.Phase, s.Started = twin.Pending, time.Time{}

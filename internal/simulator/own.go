@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/queue"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -40,7 +41,7 @@ type owner struct {
 	Sandbox
 	Baker
 	ledger     Ledger
-	queue      *queue
+	queue      *queue.Queue
 	simulation string
 
 	mu    sync.Mutex
@@ -61,10 +62,12 @@ func (o *owner) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, er
 
 // register records the job of a twin and starts it.
 func (o *owner) register(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
-	job := jobObject(spec.Target.Namespace, spec.Job)
-	job.Pair = spec.Pair
-	if err := o.ledger.Own(ctx, o.simulation, job); err != nil {
-		return twin.Machine{}, wrap(err, "record the job of a twin")
+	if spec.Former == "" { // else the ledger has its job already
+		job := jobObject(spec.Target.Namespace, spec.Job)
+		job.Pair = spec.Pair
+		if err := o.ledger.Own(ctx, o.simulation, job); err != nil {
+			return twin.Machine{}, wrap(err, "record the job of a twin")
+		}
 	}
 	m, err := o.Sandbox.StartTwin(ctx, spec)
 	if err != nil && !refused(err) {

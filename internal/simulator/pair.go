@@ -11,8 +11,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/sender"
 	"github.com/oakumhq/oakum/internal/twin"
 )
+
+// metaSend is the key of a target's metadata that says what to send to a bare TCP port.
+// Without it, a greeting is waited for.
+const metaSend = "oakum_send"
 
 const (
 	// inspectInterval is the pause between two readings of a twin that boots.
@@ -28,7 +33,7 @@ type machine struct {
 	twin.Machine
 	role    string
 	job     string // set before it is registered, so that it can be removed
-	target  *target
+	target  *sender.Endpoint
 	inside  *insideLoad // asks the twin instead of target; nil for a virtual machine
 	state   twin.State
 	broken  error         // the sandbox's fault that it is dead by
@@ -44,6 +49,7 @@ type pair struct {
 	turn      turn
 	arms      [2]*machine // control and treatment
 	machines  []*machine  // those that may exist, in the order in which they started
+	replaced  []api.Twin  // those that were, whose job another machine has now
 	// unmonitored says why QEMU's monitor was refused. It is empty when it was
 	// not.
 	unmonitored string
@@ -79,10 +85,7 @@ func (p *pair) start(ctx context.Context, e *experiment) error {
 // since Nomad may have registered the job although the reply was lost.
 func (p *pair) register(ctx context.Context, arm int, e *experiment, node string) (*machine, error) {
 	r := e.request
-	spec := twin.Spec{
-		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Pool: r.Spec.Pool, Unmonitored: p.unmonitored != "", Pair: p.turn.pair,
-		Group: e.groupOf(),
-	}
+	spec := p.spec(e, node)
 	m := &machine{role: twin.Control}
 	place := twin.Control
 	if arm == 1 {
@@ -101,6 +104,15 @@ func (p *pair) register(ctx context.Context, arm int, e *experiment, node string
 	}
 	m.Machine = started
 	return m, nil
+}
+
+// spec asks for a twin of this pair, without the patch.
+func (p *pair) spec(e *experiment, node string) twin.Spec {
+	r := e.request
+	return twin.Spec{
+		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Pool: r.Spec.Pool,
+		Unmonitored: p.unmonitored != "", Pair: p.turn.pair, EmptyData: r.Spec.Data == api.DataEmpty, Group: e.groupOf(),
+	}
 }
 
 // wrapNil is wrap for an error that may be nil.
@@ -168,17 +180,13 @@ var errLate = errors.New("it did not become healthy in time")
 // answers, and another error when the control does not serve.
 func (p *pair) await(ctx context.Context, o Options, send string) error {
 	for _, m := range p.machines {
-		if m.Load != "" {
-			m.inside = &insideLoad{loads: o.Inside.Loads, machine: m.Machine}
-			continue
-		}
-		m.target = newTarget(m.Machine, send, o.Transport)
+		m.connect(o, send)
 	}
 	var served atomic.Int64 // how long the control took, in nanoseconds
 	group, both := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		err := p.serving(both, p.control(), func() time.Duration { return o.HealthyWithin })
-		if errors.Is(err, errSilent) {
+		if errors.Is(err, sender.ErrSilent) {
 			return &undecidedError{"nothing in this job answers: give its check a path, or say what to send (meta " + metaSend + ")"}
 		}
 		served.Store(int64(p.control().ran))
@@ -191,7 +199,7 @@ func (p *pair) await(ctx context.Context, o Options, send string) error {
 		// slow node may need.
 		late = p.serving(both, p.treatment(), func() time.Duration {
 			if took := time.Duration(served.Load()); took > 0 {
-				return min(o.HealthyWithin, max(patienceMin, patience*took))
+				return patiently(o, took)
 			}
 			return o.HealthyWithin
 		})
@@ -210,6 +218,20 @@ func (p *pair) await(ctx context.Context, o Options, send string) error {
 			late, p.control().healthy.Round(100*time.Millisecond)))
 	}
 	return wrap(late, p.treatment().role+" twin")
+}
+
+// patiently is how long a twin may take to serve when the control took so long.
+func patiently(o Options, took time.Duration) time.Duration {
+	return min(o.HealthyWithin, max(patienceMin, patience*took))
+}
+
+// connect prepares a twin for requests.
+func (m *machine) connect(o Options, send string) {
+	if m.Load != "" {
+		m.inside = &insideLoad{loads: o.Inside.Loads, machine: m.Machine}
+		return
+	}
+	m.target = sender.NewEndpoint(m.Machine, send, o.Transport)
 }
 
 // refusedError says that a twin has died because of QEMU's monitor and would live
@@ -265,7 +287,7 @@ func (m *machine) check(ctx context.Context) error {
 	if m.inside != nil {
 		return m.inside.check(ctx, m.state.Alloc)
 	}
-	return m.target.check(ctx, m.state.Address)
+	return m.target.Check(ctx, m.state.Address)
 }
 
 // blame confirms a fault of the treatment. It returns another error when the control is
@@ -287,7 +309,7 @@ func (p *pair) stop(ctx context.Context) error {
 	errs := make([]error, len(p.machines))
 	for i, m := range p.machines {
 		if m.target != nil {
-			m.target.close()
+			m.target.Close()
 		}
 		group.Go(func() error {
 			errs[i] = p.sandbox.StopTwin(ctx, p.namespace, m.job)
@@ -304,14 +326,21 @@ func (p *pair) describe(ctx context.Context) []api.Twin {
 	defer cancel()
 	out := make([]api.Twin, 0, len(p.machines))
 	for _, m := range p.machines {
-		console := p.console(ctx, m)
-		out = append(out, api.Twin{
-			Role: m.role, Job: m.job, Alloc: m.state.Alloc, Image: m.Image, ImageDigest: m.state.Digest,
-			HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)), Pair: p.turn.pair, Node: m.state.Node,
-			Kernel: kernelOf(console), Console: strings.ToValidUTF8(console[max(0, len(console)-consoleKept):], ""),
-		})
+		if m.role == twin.Reverted {
+			out = append(out, p.replaced...)
+		}
+		out = append(out, p.describeOne(ctx, m))
 	}
 	return out
+}
+
+func (p *pair) describeOne(ctx context.Context, m *machine) api.Twin {
+	console := p.console(ctx, m)
+	return api.Twin{
+		Role: m.role, Job: m.job, Alloc: m.state.Alloc, Image: m.Image, ImageDigest: m.state.Digest,
+		HealthyAfter: api.Duration(m.healthy.Round(time.Millisecond)), Pair: p.turn.pair, Node: m.state.Node,
+		Kernel: kernelOf(console), Console: strings.ToValidUTF8(console[max(0, len(console)-consoleKept):], ""),
+	}
 }
 
 // consoleKept is how many bytes of a console's end the record keeps.

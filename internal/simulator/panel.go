@@ -12,10 +12,11 @@ import (
 // A simulation may reject a patch that changes nothing once in 1/false_alarm runs. Of
 // that, three parts in ten each are for the looks of the judge, for the pairs of boots,
 // and for boots that differ more than the judge leaves to them. The last part is for the
-// reservation of memory. Each KPI has its share of the first three.
+// reservation of memory and for the revert. Each KPI has its share of the first three.
 const (
 	partOfEach        = 0.3
-	partOfReservation = 0.1
+	partOfReservation = 0.05
+	partOfRevert      = 0.05
 )
 
 // Of the miss, the pairs of boots have most, because they acquit sooner than the looks.

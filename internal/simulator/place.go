@@ -2,9 +2,10 @@ package simulator
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"time"
 
+	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -21,14 +22,13 @@ func (e *crowdedError) Error() string {
 // place starts the first twin of a run, away from the nodes that other runs fill, and
 // waits until Nomad has placed it. One run does so at a time.
 func (o *owner) place(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
-	select {
-	case o.queue.placing <- struct{}{}:
-		defer func() { <-o.queue.placing }()
-	case <-ctx.Done():
-		return twin.Machine{}, fmt.Errorf("wait for other twins to be placed: %w", context.Cause(ctx))
+	placed, err := o.queue.Place(ctx)
+	if err != nil {
+		return twin.Machine{}, err
 	}
-	left := o.queue.change()
-	spec.Avoid = o.queue.full()
+	defer placed()
+	left := o.queue.Change()
+	spec.Avoid = o.queue.Full()
 	m, err := o.register(ctx, spec)
 	if err != nil {
 		return m, err
@@ -65,7 +65,7 @@ func (o *owner) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, er
 	defer o.mu.Unlock()
 	if o.node == "" {
 		o.node = state.Node
-		o.queue.use(o.node)
+		o.queue.Use(o.node)
 	}
 	return state, nil
 }
@@ -75,7 +75,22 @@ func (o *owner) leave() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.node != "" {
-		o.queue.leave(o.node)
+		o.queue.Leave(o.node)
 		o.node = ""
 	}
+}
+
+// rank orders simulations: a rollout's before a person's, since whoever may only simulate
+// must not keep rollouts waiting, and then the graver patch. The older one comes first
+// when both are alike.
+func rank(r Request) int {
+	order := []api.Severity{api.SeverityCritical, api.SeverityHigh, api.SeverityMedium, api.SeverityLow}
+	out := slices.Index(order, r.Severity)
+	if out < 0 {
+		out = len(order)
+	}
+	if r.Rollout == "" {
+		out += len(order) + 1
+	}
+	return out
 }

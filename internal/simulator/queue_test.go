@@ -129,7 +129,7 @@ func TestRun_ReportsEachPhase(t *testing.T) {
 		_, err := s.Run(t.Context(), r)
 		must.NoError(t, err)
 		must.Eq(t, []string{
-			"r1/2 bake 0", "r1/2 boot 1", "r1/2 warm-up 1", "r1/2 load 1",
+			"r1/2 bake 0", "r1/2 boot 1", "r1/2 warm-up 1", "r1/2 load 1", "r1/2 remove 1",
 		}, j.lines)
 	})
 }

@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/queue"
 	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/internal/workload"
 )
@@ -75,6 +76,12 @@ const (
 	// unmonitored is the last part of a run's name when the run repeats one whose
 	// monitor was refused.
 	unmonitored = "u"
+)
+
+// Defaults of the quotas. Two pairs on one node disturb each other's measurements.
+const (
+	DefaultPairs        = 2
+	DefaultPairsPerNode = 1
 )
 
 // Sandbox runs twins.
@@ -139,7 +146,7 @@ type Options struct {
 // concurrent use.
 type Simulator struct {
 	o      Options
-	queue  *queue
+	queue  *queue.Queue
 	shared *shared
 }
 
@@ -157,7 +164,7 @@ func New(o Options) *Simulator {
 		o.Ledger = unrecorded{}
 	}
 	return &Simulator{
-		o: o, queue: newQueue(cmp.Or(o.Pairs, DefaultPairs), cmp.Or(o.PairsPerNode, DefaultPairsPerNode)),
+		o: o, queue: queue.New(cmp.Or(o.Pairs, DefaultPairs), cmp.Or(o.PairsPerNode, DefaultPairsPerNode)),
 		shared: &shared{flights: map[string]*flight{}},
 	}
 }
@@ -205,7 +212,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, 
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	release, err := s.queue.enter(ctx, r, func(position int) {
+	release, err := s.queue.Enter(ctx, rank(r), func(position int) {
 		s.progress(ctx, r, api.SimulationProgress{Phase: api.PhaseQueued, Position: position})
 	})
 	if err != nil {

@@ -12,10 +12,12 @@ import (
 // Prefix begins the job ID of every twin.
 const Prefix = "oakum-twin-"
 
-// Roles of the two twins.
+// Roles of twins. Reverted is the former version on the data that a treatment left; its
+// job is the treatment's.
 const (
 	Control   = "control"
 	Treatment = "treatment"
+	Reverted  = "revert"
 )
 
 // JobID names the job of a twin by the simulation, its run, and the role. Each run
@@ -49,6 +51,11 @@ type Spec struct {
 	// since a node may refuse their arguments. The work of the disk and what the machine
 	// tries to reach are then unknown.
 	Unmonitored bool
+	// Former is the ID of the allocation of this job that the twin replaces, on the same
+	// node, over the data that it left. Empty for a twin of its own.
+	Former string
+	// EmptyData has the twin get empty disks for production's data disks.
+	EmptyData bool
 	// Group asks for a twin of tasks that are no virtual machine; nil for a machine.
 	Group *Group
 }
@@ -68,7 +75,13 @@ type Machine struct {
 	// Load is the task that asks the twin from inside. It is empty for a machine, which
 	// is asked at its port.
 	Load  string
-	Lacks []string // what the twin of a group goes without, in words
+	Lacks []string // what the twin goes without, in words
+
+	// Data is what production keeps when an instance is replaced, and what a twin with
+	// Spec.Former takes over, in words. Uncarried is what production keeps and no twin
+	// can take over, each with the reason.
+	Data, Uncarried []string
+	Former          string // Spec.Former
 }
 
 // Schemes of machines whose health is asked for by gRPC (grpc.health.v1).
@@ -93,9 +106,10 @@ type State struct {
 	Phase    Phase
 	Why      string // of a phase other than running
 	Alloc    string
-	Node     string // ID
-	Address  string // host:port
-	Digest   string // hex SHA-256 of the image, once its node has computed it
+	Node     string   // ID
+	Address  string   // host:port
+	Digest   string   // hex SHA-256 of the image, once its node has computed it
+	Lacks    []string // what its node could not give it, in words; once it runs
 	Started  time.Time
 	Restarts int
 	// MemoryReserved and MemoryMax are the memory and memory_max of the machine's task,

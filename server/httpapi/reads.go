@@ -125,8 +125,8 @@ func withoutConsoles(c *call, s api.Simulation) api.Simulation {
 // prints, so it needs the right to run simulations.
 func (a *API) console(c *call) (any, error) {
 	role := cmp.Or(c.r.FormValue("role"), "treatment")
-	if !slices.Contains([]string{"control", "treatment", "bake"}, role) {
-		return nil, api.Errorf(api.CodeInvalid, "role: want control, treatment or bake, not %q", role)
+	if !slices.Contains([]string{"control", "treatment", "revert", "bake"}, role) {
+		return nil, api.Errorf(api.CodeInvalid, "role: want control, treatment, revert or bake, not %q", role)
 	}
 	pair := 0
 	if text := c.r.FormValue("pair"); text != "" {

@@ -8,6 +8,12 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
+// Roles of twins, as twin.Treatment and twin.Reverted.
+const (
+	roleTreatment = "treatment"
+	roleRevert    = "revert"
+)
+
 // Consoles reads what the machine of a sandbox job has written. The error has code
 // not_found when the job has no machine.
 type Consoles interface {
@@ -15,8 +21,8 @@ type Consoles interface {
 }
 
 // Console returns what a machine of a simulation wrote: from Nomad while the simulation
-// owns the machine's job, from its record afterwards. Role is "control", "treatment" or
-// "bake"; pair counts from 1, and 0 means the newest.
+// owns the machine's job, from its record afterwards. Role is "control", "treatment",
+// "revert" or "bake"; pair counts from 1, and 0 means the newest.
 func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.Console, error) {
 	sim, ok := s.store.Simulation(id)
 	if !ok {
@@ -44,8 +50,16 @@ func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.C
 	return api.Console{}, api.Errorf(api.CodeNotFound, "simulation/%s: it is %s and has no %s", id, sim.Status, whose)
 }
 
-// ownedJob is the newest job of a role that a simulation has not removed.
+// ownedJob is the newest job of a role that a simulation has not removed. In the phase
+// revert, the job of the treatment runs the former version.
 func ownedJob(sim api.Simulation, role string, pair int) (api.SandboxObject, bool) {
+	reverts := sim.Progress != nil && sim.Progress.Phase == api.PhaseRevert
+	switch {
+	case role == roleRevert && reverts:
+		role = roleTreatment
+	case role == roleTreatment && reverts && (pair == 0 || pair == sim.Progress.Pair):
+		return api.SandboxObject{}, false
+	}
 	for _, o := range slices.Backward(sim.Owned) {
 		if o.Kind == api.ObjectJob && o.Role == role && (pair == 0 || o.Pair == pair) {
 			return o, true

@@ -11,6 +11,7 @@
 //	unhealthy
 //	slow=0.05:400ms|leak=64k;above_rps=20
 //	disk=64k
+//	migrate=2
 package fault
 
 import (
@@ -33,6 +34,7 @@ type Rule struct {
 	Disk      int64         // bytes written to the disk and synced, per request
 	Crash     time.Duration // exit this long after the start
 	Unhealthy bool          // the health endpoint answers with an error
+	Migrate   int           // format that the data is written in at the start, above 1
 	AboveRPS  float64       // condition; zero means always
 }
 
@@ -53,6 +55,15 @@ func Parse(text string) (Spec, error) {
 		spec = append(spec, rule)
 	}
 	return spec, nil
+}
+
+// Format is the format of the data that a service with these faults writes: 1 without.
+func (s Spec) Format() int {
+	out := 1
+	for _, r := range s {
+		out = max(out, r.Migrate)
+	}
+	return out
 }
 
 func parseRule(text string) (Rule, error) {
@@ -103,13 +114,18 @@ func (r *Rule) set(key, value string) error {
 		r.Leak, err = size(value)
 	case "disk":
 		r.Disk, err = size(value)
+	case "migrate":
+		r.Migrate, err = strconv.Atoi(value)
+		if err != nil || r.Migrate < 2 {
+			err = fmt.Errorf("want a whole number above 1")
+		}
 	case "unhealthy":
 		r.Unhealthy = true
 		if value != "" {
 			err = fmt.Errorf("takes no value")
 		}
 	default:
-		return fmt.Errorf("unknown fault %q, want latency, slow, errors, garbage, cpu, leak, disk, crash or unhealthy", key)
+		return fmt.Errorf("unknown fault %q, want latency, slow, errors, garbage, cpu, leak, disk, migrate, crash or unhealthy", key)
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%q: %w", key, value, err)

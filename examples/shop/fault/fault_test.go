@@ -20,6 +20,7 @@ func TestParse(t *testing.T) {
 		{"all", "slow=0.05:400ms, leak=64k ,disk=2m,crash=3s,garbage=0.2,unhealthy", fault.Spec{{
 			SlowShare: 0.05, Slow: 400 * time.Millisecond, Leak: 64 << 10, Disk: 2 << 20, Crash: 3 * time.Second, Garbage: 0.2, Unhealthy: true,
 		}}},
+		{"a format", "migrate=2", fault.Spec{{Migrate: 2}}},
 		{"two rules", "latency=1ms|errors=0.5;above_rps=2.5", fault.Spec{{Latency: time.Millisecond}, {Errors: 0.5, AboveRPS: 2.5}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -40,6 +41,8 @@ func TestParseRefuses(t *testing.T) {
 		{"leak=9999999m", "at most 1 GiB"},
 		{"disk=0", "want bytes"},
 		{"unhealthy=yes", "takes no value"},
+		{"migrate=1", "above 1"},
+		{"migrate=new", "above 1"},
 		{"smoke=1", "unknown fault"},
 		{"errors=1;below_rps=3", "unknown condition"},
 		{"errors=1;above_rps=NaN", "above 0"},

@@ -77,6 +77,8 @@ figure{display:inline-block;margin:0 1rem 1rem 0}
 {{end}}{{end}}{{end}}
 {{- if .Proofs}}<h2>Proof of the fix</h2>
 <table><tr><th>Command</th><th>In the</th><th></th><th>Output</th></tr>{{range .Proofs}}<tr><td><code>{{.Command}}</code></td><td>{{.Where}}</td><td class="{{if .OK}}pass{{else}}reject{{end}}">{{if .OK}}proved{{else}}not proved{{end}}</td><td><pre>{{.Output}}</pre></td></tr>{{end}}</table>{{end}}
+{{- if .Revert}}<h2>The way back</h2>
+<p>{{revert .Revert}}</p>{{end}}
 {{- if .Packages}}<h2>Packages</h2>
 <table><tr><th>Package</th><th>Before</th><th>After</th></tr>{{range .Packages}}<tr><td>{{.Name}}</td><td>{{.Before}}</td><td>{{.After}}</td></tr>{{end}}</table>{{end}}
 {{- if .Twins}}<h2>Twins</h2>

@@ -131,6 +131,7 @@ func fullSimulation() api.Simulation {
 		{KPI: "cpu", Unit: "cores", Pair: 2, Every: api.Duration(2 * time.Second), Control: []float64{0}, Treatment: []float64{0}},
 	}
 	i.Proofs = []api.Proof{{Command: "dpkg -s openssl | grep <1>", Where: "image", Output: "one\nVersion: 3.0.15"}}
+	i.Revert = &api.Revert{Outcome: api.RevertServes, Data: []string{"drive /data/<a>.raw"}, Requests: 40, Failures: 1}
 	i.Packages = []api.PackageChange{{Name: "openssl", Before: "3.0.15-1", After: "3.0.15-1"}}
 	i.Twins = []api.Twin{{Role: "control", Pair: 1, Image: "/images/a.qcow2", ImageDigest: strings.Repeat("a", 64), Console: "login: <root>"}}
 	return s
@@ -141,6 +142,7 @@ func TestSimulationReport_ShowsAllThatWasFound(t *testing.T) {
 	view.SimulationReport(&out, fullSimulation(), api.JudgeSpec{Miss: 0.05})
 	for _, want := range []string{
 		"Asked for by  ada", "1. the fix is not proved", "latency_p99  1.05x", "not proved  Version: 3.0.15", "openssl  3.0.15-1  3.0.15-1",
+		"Revert: the former version serves on the data that the patched one left (drive /data/<a>.raw; 39 of 40 requests answered well)",
 	} {
 		must.StrContains(t, out.String(), want)
 	}
@@ -150,6 +152,17 @@ func TestSimulationReport_OfARunThatMeasuredNothing(t *testing.T) {
 	var out strings.Builder
 	view.SimulationReport(&out, api.Simulation{ID: "S2", Status: api.SimulationFailed, Reason: "no room"}, api.JudgeSpec{})
 	must.StrContains(t, out.String(), "Nothing was measured.")
+}
+
+func TestRevert_SaysWhatBecameOfIt(t *testing.T) {
+	for want, r := range map[string]api.Revert{
+		"not rehearsed: there was no time left":     {Outcome: api.RevertUntried, Reason: "there was no time left"},
+		"there is nothing to carry over":            {Outcome: api.RevertNothing, Reason: "there is nothing to carry over"},
+		"does not serve on the data":                {Outcome: api.RevertFails, Reason: "it died"},
+		"(disk; 25 of 40 requests answered well): ": {Outcome: api.RevertUndecided, Reason: "so few", Data: []string{"disk"}, Requests: 40, Failures: 15},
+	} {
+		must.StrContains(t, view.Revert(&r), want)
+	}
 }
 
 func TestSimulationPage_DrawsNoLimitsWhereThereAreNone(t *testing.T) {
@@ -170,7 +183,7 @@ func TestSimulationPage_IsOneSafeDocument(t *testing.T) {
 	var out strings.Builder
 	must.NoError(t, view.SimulationPage(&out, fullSimulation(), api.JudgeSpec{Miss: 0.05}))
 	page := out.String()
-	for _, want := range []string{"<li>the fix is not proved</li>", "grep &lt;1&gt;", "login: &lt;root&gt;", "<polyline points=", "not proved", "1.05x"} {
+	for _, want := range []string{"<li>the fix is not proved</li>", "grep &lt;1&gt;", "login: &lt;root&gt;", "<polyline points=", "not proved", "1.05x", "(drive /data/&lt;a&gt;.raw; 39 of 40"} {
 		must.StrContains(t, page, want)
 	}
 	for _, foreign := range []string{"<script", "http:", "https:", "ZgotmplZ"} {

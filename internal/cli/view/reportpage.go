@@ -82,7 +82,7 @@ func page(w io.Writer, text string, data any) error {
 	t, err := template.New("page").Funcs(template.FuncMap{
 		"plot":     plot,
 		"curves":   curves,
-		"progress": SimulationProgress, "unmeasured": unmeasured,
+		"progress": SimulationProgress, "revert": Revert, "unmeasured": unmeasured,
 		"stamp":  Stamp,
 		"amount": Amount,
 		"short":  Short,

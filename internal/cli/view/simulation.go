@@ -158,6 +158,9 @@ func SimulationReport(w io.Writer, s api.Simulation, judge api.JudgeSpec) {
 		}
 		t.Print(w, "  ")
 	}
+	if i.Revert != nil {
+		fmt.Fprintf(w, "\nRevert: %s\n", Revert(i.Revert))
+	}
 	if len(i.Packages) > 0 {
 		fmt.Fprintln(w, "\nPackages:")
 		t := NewTable("Package", "Before", "After")
@@ -167,6 +170,24 @@ func SimulationReport(w io.Writer, s api.Simulation, judge api.JudgeSpec) {
 		t.Print(w, "  ")
 	}
 	twins(w, i.Twins)
+}
+
+// Revert says what became of the rehearsal of a revert.
+func Revert(r *api.Revert) string {
+	data := strings.Join(r.Data, ", ")
+	asked := fmt.Sprintf("%d of %d requests answered well", r.Requests-r.Failures, r.Requests)
+	switch r.Outcome {
+	case api.RevertServes:
+		return fmt.Sprintf("the former version serves on the data that the patched one left (%s; %s)", data, asked)
+	case api.RevertFails:
+		return fmt.Sprintf("the former version does not serve on the data that the patched one left (%s; %s): %s", data, asked, r.Reason)
+	case api.RevertUndecided:
+		return fmt.Sprintf("the former version hardly serves on the data that the patched one left (%s; %s): %s", data, asked, r.Reason)
+	case api.RevertUntried:
+		return "not rehearsed: " + r.Reason
+	case api.RevertNothing:
+	}
+	return r.Reason
 }
 
 func lastLine(text string) string {

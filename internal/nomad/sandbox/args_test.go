@@ -56,9 +56,7 @@ func TestReadArguments_Refuses(t *testing.T) {
 		"token":                {"-append t=${NOMAD_TOKEN}", `variable ${NOMAD_TOKEN} is not allowed`},
 		"open variable":        {"-append ${NOMAD_PORT_http", `a variable has no end`},
 		// Disks and files.
-		"disk":               {"-drive file=/data/prod.raw,if=virtio,format=raw", `a disk that the machine writes to is not allowed`},
 		"last readonly wins": {"-drive file=/data/prod.raw,format=raw,readonly=on,readonly=off", `property "readonly" is there twice`},
-		"hdb":                {"-hdb /data/prod.raw", `a disk that the machine writes to is not allowed`},
 		"bare disk":          {"/data/prod.raw", `args[0]: /data/prod.raw: a disk without a flag`},
 		"empty word":         {" -nographic", `args[0]: a disk without a flag`},
 		"undeclared format":  {"-drive file=/images/a.img,readonly=on", `the format of /images/a.img is not declared`},
@@ -158,6 +156,9 @@ func TestReadArguments_Keeps(t *testing.T) {
 		"comma in a name": {"-drive file=/images/a,,readonly=off.raw,if=virtio,readonly=on",
 			"-drive file=D/oakum-file-0,format=raw,readonly=on,if=virtio"},
 		"disk that forgets": {"-snapshot -drive file=/images/a.raw,if=virtio", "-drive file=D/oakum-file-0,format=qcow2,if=virtio"},
+		"data disk":         {"-drive file=/data/a.raw,if=virtio,format=raw,cache=none", "-drive file=D/data-0,format=qcow2,if=virtio,cache=none"},
+		"old data disk":     {"-hdb /data/a.raw", "-drive file=D/data-0,format=qcow2,index=1,media=disk"},
+		"disk of its own":   {"-drive file=${NOMAD_ALLOC_DIR}/data/a.qcow2,if=virtio", "-drive file=D/oakum-file-0,format=qcow2,if=virtio"},
 		"firmware":          {"-drive if=pflash,unit=0,readonly=on,file=/usr/share/OVMF/C.fd -drive if=pflash,unit=1,format=raw,file=/images/v.fd", "-drive file=D/oakum-file-0,format=raw,readonly=on,if=pflash,unit=0 -drive file=D/oakum-file-1,format=raw,if=pflash,unit=1"},
 		"node": {"-blockdev driver=qcow2,node-name=d,read-only=on,file.driver=file,file.filename=/images/a -device virtio-blk-pci,drive=d",
 			"-blockdev driver=qcow2,read-only=on,file.driver=file,file.filename=D/oakum-file-0,node-name=d -device virtio-blk-pci,drive=d"},
@@ -193,6 +194,14 @@ func TestReadArguments_NamesTheFilesToCheck(t *testing.T) {
 		{opOverlay, "oakum-file-2", formatQcow2, "/images/data.qcow2"},
 		{opCopy, "oakum-file-3", formatRaw, "${meta.images}/vars.fd"},
 		{opReadOnly, "oakum-file-4", formatRaw, "/images/a,b.raw"},
+	}, got.files)
+
+	got, err = read(nil, "-netdev", forward, "-drive", "file=/data/a.raw", "-drive", "file=/images/b.qcow2,snapshot=on", "-drive", "file=${NOMAD_ALLOC_DIR}/data/c.raw")
+	must.NoError(t, err)
+	must.Eq(t, []hostFile{
+		{opData, "data-0", formatRaw, "/data/a.raw"},
+		{opOverlay, "oakum-file-1", formatQcow2, "/images/b.qcow2"},
+		{opOverlay, "oakum-file-2", formatRaw, "${NOMAD_ALLOC_DIR}/data/c.raw"},
 	}, got.files)
 }
 

@@ -13,6 +13,9 @@ import (
 const (
 	opDisk     = "disk"     // the machine's disk: lay the twin's own over it, and compute its digest
 	opOverlay  = "overlay"  // a further disk: lay one of the twin's own over it
+	opData     = "data"     // a disk that outlives the machine: lay the twin's own over it, or make an empty one
+	opEmpty    = "empty"    // as data, but always empty
+	opCarried  = "carried"  // as data, but the machine that this one replaces has left it here
 	opReadOnly = "readonly" // a further disk that nobody writes to
 	opFile     = "file"     // a plain file, such as a kernel
 	opFirmware = "firmware" // a plain file that may also lie where packages put firmware
@@ -27,6 +30,10 @@ type hostFile struct {
 	format string // raw or qcow2; empty when the name of the file says it
 	path   string // as the job has it
 }
+
+// dataDisk begins the names of the twin's data disks. They alone are kept when another
+// machine takes over what the twin leaves.
+const dataDisk = "data-"
 
 // twinFolder is where the node puts what the machine opens.
 const twinFolder = "${NOMAD_ALLOC_DIR}/data"
@@ -77,13 +84,22 @@ func (r *reader) drive(a argument) error {
 	case r.snapshot, isOn(o.get("snapshot")):
 		f.op = opOverlay
 	default:
-		return a.refuse("a disk that the machine writes to is not allowed in a twin (allowed: readonly=on, snapshot=on, or -snapshot)")
+		f.op = written(f.path)
 	}
 	if o.get("media") == "cdrom" && f.format == "" {
 		f.format = formatRaw // a disc has no other format
 	}
 	kept := o.without("file", "format", "readonly", "snapshot")
 	return r.openDrive(a, f, readonly, kept)
+}
+
+// written is what becomes of a disk that the machine writes to. One that lies in its
+// allocation goes with it.
+func written(file string) string {
+	if originOf(file) == fromNode {
+		return opData
+	}
+	return opOverlay
 }
 
 func isOn(value string) bool { return slices.Contains([]string{"on", "yes", "true"}, value) }
@@ -105,7 +121,7 @@ func (r *reader) openDrive(a argument, f hostFile, readonly bool, rest options) 
 	if err := r.host(a, &f); err != nil {
 		return err
 	}
-	if f.op == opOverlay {
+	if f.op == opOverlay || f.op == opData {
 		f.format = formatQcow2
 	}
 	o := options{{"file", twinFolder + "/" + f.name}, {"format", f.format}}
@@ -122,6 +138,9 @@ func (r *reader) host(a argument, f *hostFile) error {
 		return a.refuse("file %q is not allowed in a twin: %s", f.path, why)
 	}
 	f.name = fmt.Sprintf("oakum-file-%d", len(r.out.files))
+	if f.op == opData {
+		f.name = fmt.Sprintf("%s%d", dataDisk, len(r.out.files))
+	}
 	r.out.files = append(r.out.files, *f)
 	return nil
 }
@@ -175,11 +194,12 @@ func (r *reader) cdrom(a argument) error {
 
 // disk is a further disk in the old form, which the machine writes to.
 func (r *reader) disk(a argument) error {
+	op := opOverlay
 	if !r.snapshot {
-		return a.refuse("a disk that the machine writes to is not allowed in a twin (allowed with -snapshot)")
+		op = written(a.value)
 	}
 	index := strings.Index("abcd", a.flag[len(a.flag)-1:])
-	return r.openDrive(a, hostFile{op: opOverlay, path: a.value}, false, options{{"index", fmt.Sprint(index)}, {"media", "disk"}})
+	return r.openDrive(a, hostFile{op: op, path: a.value}, false, options{{"index", fmt.Sprint(index)}, {"media", "disk"}})
 }
 
 // pflash is flash memory of the machine: firmware, and the variables that it keeps.

@@ -6,11 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/capture"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -19,12 +18,9 @@ import (
 const (
 	// captureObject is the kind of QEMU's object that writes them.
 	captureObject = "filter-dump"
-	// captureMax is how large a capture may grow, in bytes. The machine's answers to its
+	// CaptureMax is how large a capture may grow, in bytes. The machine's answers to its
 	// load are in it as well, with the first bytes of each packet.
-	captureMax = 64 << 20
-	// frameMax is how many bytes of a packet are kept: the largest headers of Ethernet,
-	// IP and TCP, and with UDP nearly every name that may be asked.
-	frameMax = 256
+	CaptureMax = 64 << 20
 )
 
 // captureName is the name of a network's capture: of QEMU's object, and of the file.
@@ -36,7 +32,7 @@ func captures(networks []string) []string {
 	var args []string
 	for i, id := range networks {
 		name := captureName(i)
-		args = append(args, "-object", fmt.Sprintf("%s,id=%s,netdev=%s,queue=rx,maxlen=%d,file=%s/%s.pcap", captureObject, name, id, frameMax, twinFolder, name))
+		args = append(args, "-object", fmt.Sprintf("%s,id=%s,netdev=%s,queue=rx,maxlen=%d,file=%s/%s.pcap", captureObject, name, id, capture.FrameMax, twinFolder, name))
 	}
 	return args
 }
@@ -52,19 +48,17 @@ func (s *Sandbox) Egress(ctx context.Context, m twin.Machine, alloc string) (twi
 	}
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
-	found := egress{seen: map[twin.Destination]bool{}}
+	found := capture.New()
 	for i := range m.Captures {
-		if err := s.readCapture(ctx, m, alloc, captureName(i), &found); err != nil {
+		if err := s.readCapture(ctx, m, alloc, captureName(i), found); err != nil {
 			return twin.Egress{}, err
 		}
 	}
-	out := found.Egress
-	out.Destinations = slices.SortedFunc(maps.Keys(found.seen), twin.Destination.Compare)
-	return out, nil
+	return found.Egress(), nil
 }
 
 // readCapture reads one capture. The call goes through the servers, as in readFile.
-func (s *Sandbox) readCapture(ctx context.Context, m twin.Machine, alloc, name string, found *egress) error {
+func (s *Sandbox) readCapture(ctx context.Context, m twin.Machine, alloc, name string, found *capture.Found) error {
 	q := s.nomad.Query(ctx, m.Namespace)
 	q.Params = map[string]string{"path": "alloc/data/" + name + ".pcap"}
 	file, err := s.api.Raw().Response("/v1/client/fs/cat/"+alloc, q)
@@ -72,8 +66,8 @@ func (s *Sandbox) readCapture(ctx context.Context, m twin.Machine, alloc, name s
 		return nomad.Explain("read "+name+" of "+alloc, err)
 	}
 	// QEMU stops soon after the limit, so a capture that reaches it lacks something.
-	limited := &io.LimitedReader{R: file, N: captureMax}
-	err = found.read(limited)
+	limited := &io.LimitedReader{R: file, N: CaptureMax}
+	err = found.Read(limited)
 	found.Full = found.Full || limited.N <= 0
 	if closed := file.Close(); !found.Full { // what is left of a full one is not read
 		err = cmp.Or(err, closed)

@@ -50,9 +50,11 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 	}
 	m := twin.Machine{
 		Namespace: *job.Namespace, Job: spec.Job, Load: loadTask, Port: check.port, Scheme: check.scheme, Path: check.path,
-		Lacks: groupLacks(group),
 	}
 	var tasks []*nomadapi.Task
+	kept := dataOf(group, slices.DeleteFunc(slices.Clone(group.Tasks), func(t *nomadapi.Task) bool { return unfit(t, spec) != "" }))
+	ends := map[string]ending{}
+	m.Lacks = groupLacks(group, kept)
 	for _, t := range group.Tasks {
 		changed := changes(spec.Group.Apply, t.Name)
 		if why := unfit(t, spec); why != "" {
@@ -65,18 +67,25 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 		if changed && m.Task == "" {
 			m.Task, m.Image = t.Name, configText(t, "image")
 		}
-		m.Lacks = append(m.Lacks, isolateProgram(t, metadata(job, group, t), spec.Group)...)
+		ends[t.Name] = endingOf(t)
+		mounts := kept.mounts(group, t)
+		m.Lacks = append(m.Lacks, isolateProgram(t, metadata(job, group, t), spec.Group, len(mounts))...)
+		if len(mounts) > 0 {
+			t.Config["mount"] = mounts
+		}
 		tasks = append(tasks, t)
 	}
 	if m.Task == "" {
 		return nil, twin.Machine{}, api.Errorf(api.CodeInvalid, "the patch changes no task of group %q that can have a twin", *group.Name)
 	}
-	load, err := loader(spec.Group.Load, check)
+	load, err := loader(spec.Group.Load, check, reportOf(spec.Former))
 	if err != nil {
 		return nil, twin.Machine{}, err
 	}
 	group.Tasks = append(tasks, load)
 	isolateNamespace(group, spec.Group.Network)
+	m.Data, m.Uncarried, m.Former = kept.data, kept.lost, spec.Former
+	kept.keep(group, ends, spec)
 	isolateJob(job, group, spec)
 	return job, m, nil
 }
@@ -147,8 +156,8 @@ func privateArtifact(a *nomadapi.TaskArtifact) string {
 
 // isolateProgram removes from a task everything that belongs to production, and returns
 // what was removed that the program may miss. What its configuration needs of the job's
-// metadata is written out.
-func isolateProgram(t *nomadapi.Task, meta variables, g *twin.Group) (lacks []string) {
+// metadata is written out. Mounted is how many of its volumes have a folder in their place.
+func isolateProgram(t *nomadapi.Task, meta variables, g *twin.Group, mounted int) (lacks []string) {
 	lack := func(what string, n int) {
 		if n > 0 {
 			lacks = append(lacks, fmt.Sprintf("%s of task %s", what, t.Name))
@@ -178,7 +187,7 @@ func isolateProgram(t *nomadapi.Task, meta variables, g *twin.Group) (lacks []st
 		}
 	}
 	lack("the templates", len(t.Templates))
-	lack("the volumes", len(t.VolumeMounts))
+	lack("the volumes", len(t.VolumeMounts)-mounted)
 	if t.Vault != nil {
 		lack("Vault's token", 1)
 	}
@@ -223,9 +232,13 @@ func changesEnv(patch []api.Apply, task, name string) bool {
 }
 
 // groupLacks lists what a twin goes without that the whole group has in production.
-func groupLacks(group *nomadapi.TaskGroup) []string {
+func groupLacks(group *nomadapi.TaskGroup, kept keptData) []string {
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(group.Volumes)) {
+		if kept.folders[name] != "" {
+			out = append(out, "the data of volume "+name+" (its folder is empty)")
+			continue
+		}
 		out = append(out, "volume "+name)
 	}
 	for _, s := range group.Services {

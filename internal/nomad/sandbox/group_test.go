@@ -107,6 +107,7 @@ func TestGroupJob_LeavesNothingOfProduction(t *testing.T) {
 			"task helper (driver raw_exec isolates nothing from the node, and no node pool of twins is named (simulate, pool))",
 			"exec.pid_mode of task cache",
 		},
+		Uncarried: []string{"docker.mounts of task app", "docker.volumes of task app"},
 	}, m)
 
 	group := job.TaskGroups[0]
@@ -210,7 +211,7 @@ func TestGroupJob_RefusesWhatATwinCantShow(t *testing.T) {
 
 func TestLoader_RunsTheProgramByItsChecksum(t *testing.T) {
 	l := groupSpec(nil).Group.Load
-	task, err := loader(l, healthCheck{"http", "/health", "http"})
+	task, err := loader(l, healthCheck{"http", "/health", "http"}, loadFile)
 	must.NoError(t, err)
 	must.Eq(t, any("/bin/sh"), task.Config["command"])
 	args := task.Config["args"].([]string)
@@ -221,7 +222,7 @@ func TestLoader_RunsTheProgramByItsChecksum(t *testing.T) {
 	must.StrContains(t, *task.Templates[0].EmbeddedTmpl, `"path":"/health"`)
 
 	l.Source, l.Requests = "https://files.example/oakum", []byte(`{"path":"/a?b=<0<1"}`+"\n")
-	task, err = loader(l, healthCheck{"https", "/", "8443"})
+	task, err = loader(l, healthCheck{"https", "/", "8443"}, loadFileAgain)
 	must.NoError(t, err)
 	must.Eq(t, any("local/oakum"), task.Config["command"])
 	must.Eq(t, l.Checksum, task.Artifacts[0].GetterOptions["checksum"])

@@ -127,6 +127,7 @@ func defaultRoots(image string) []string {
 // preparation says what the node does before the machine starts.
 type preparation struct {
 	monitor string // empty for none
+	again   bool   // another machine has left its data disks here
 	roots   []string
 	makers  []*nomadapi.Task // tasks of the job that make the disk
 	files   []hostFile
@@ -137,6 +138,9 @@ type preparation struct {
 // them, and so that QEMU never writes to them.
 func (p preparation) task(vm *nomadapi.Task) *nomadapi.Task {
 	words := []string{"-c", imageScript + prepareScript, "prepare", p.monitor, twinFolder}
+	if p.again {
+		words = append(words, "again")
+	}
 	for _, root := range p.roots {
 		words = append(words, "root", root)
 	}

@@ -31,6 +31,7 @@ func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, 
 	if err != nil {
 		return twin.State{}, nomad.Explain("list allocations of twin "+m.Job, err)
 	}
+	stubs = slices.DeleteFunc(stubs, func(a *nomadapi.AllocationListStub) bool { return m.Former != "" && a.ID == m.Former })
 	if len(stubs) == 0 {
 		return s.unplaced(ctx, m)
 	}
@@ -38,6 +39,9 @@ func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, 
 	alloc, _, err := s.api.Allocations().Info(newest.ID, s.nomad.Query(ctx, m.Namespace))
 	if err != nil {
 		return twin.State{}, nomad.Explain("read allocation of twin "+m.Job, err)
+	}
+	if m.Former != "" && alloc.PreviousAllocation != m.Former {
+		return twin.State{}, api.Errorf(api.CodeUnavailable, "twin %s: allocation %s replaces %q and not %q, so it has other data", m.Job, alloc.ID, alloc.PreviousAllocation, m.Former)
 	}
 	state := twinState(m, alloc, newest)
 	if m.Load != "" {
@@ -64,6 +68,9 @@ func (s *Sandbox) InspectTwin(ctx context.Context, m twin.Machine) (twin.State, 
 		state.Usage = twin.Usage{At: time.Unix(0, u.Timestamp), CPUCores: own.CPUCores, Memory: own.MemoryBytes}
 	}
 	state.Digest = s.twinDigest(ctx, m, alloc)
+	if len(m.Data)+len(m.Uncarried) > 0 {
+		state.Lacks = s.twinLacks(ctx, m, alloc)
+	}
 	state.Blocks, state.NoBlocks = s.twinBlocks(ctx, m, alloc)
 	return state, nil
 }

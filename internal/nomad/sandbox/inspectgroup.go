@@ -46,6 +46,8 @@ func sandboxFault(alloc *nomadapi.Allocation) string {
 		case !state.Failed:
 		case name == loadTask:
 			return "the load of the twin has failed"
+		case name == prepareTask:
+			return "node " + alloc.NodeName + " can't prepare the twin's data"
 		case state.StartedAt.IsZero():
 			return "node " + alloc.NodeName + " can't start task " + name
 		}
@@ -58,7 +60,7 @@ func sandboxFault(alloc *nomadapi.Allocation) string {
 func groupUsage(all *nomadapi.AllocResourceUsage) twin.Usage {
 	var sum twin.Usage
 	for name, u := range all.Tasks {
-		if name == loadTask {
+		if name == loadTask || name == prepareTask {
 			continue
 		}
 		if u == nil || u.Timestamp == 0 || u.ResourceUsage == nil {

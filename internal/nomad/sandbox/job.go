@@ -49,6 +49,7 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 	}
 	m := twin.Machine{Namespace: *job.Namespace, Job: spec.Job, Image: image.path, Task: vm.Name}
 	reach(&m, group, vm, args.ports)
+	prep.data(&m, group, spec)
 
 	if !spec.Unmonitored {
 		prep.monitor, m.Monitored = twinMonitor, true
@@ -60,6 +61,7 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 	prepare := prep.task(vm)
 	isolateMachine(vm, config)
 	isolateGroup(group)
+	carry(group, m)
 	group.Tasks = slices.Concat([]*nomadapi.Task{prepare, vm}, prep.makers)
 	if m.Monitored {
 		group.Tasks = append(group.Tasks, asker(vm, m.Captures))

@@ -21,9 +21,11 @@ import (
 const (
 	// loadTask sends a workload to the twin of a group.
 	loadTask = "oakum-load"
-	// loadReport is the report's path in Nomad's file API. It is in the task's own
-	// folder: the program under test can write to the folder of the allocation.
-	loadReport = loadTask + "/local/report.ndjson"
+	// loadFile is the report's name in the task's own folder: the program under test can
+	// write to the folder of the allocation. An allocation that replaces another one has
+	// the former report there, and a name of its own for the new one.
+	loadFile      = "report.ndjson"
+	loadFileAgain = "report-again.ndjson"
 	// requestsMax bounds a workload's file in bytes. It is in the job of each twin.
 	requestsMax = 256 << 10
 	// reportPart is how many bytes of a report are read at once.
@@ -44,7 +46,7 @@ exec "$@"
 `
 
 // loader is the task that asks the twin of a group from inside of its network namespace.
-func loader(l twin.Load, check healthCheck) (*nomadapi.Task, error) {
+func loader(l twin.Load, check healthCheck, report string) (*nomadapi.Task, error) {
 	sum, ok := strings.CutPrefix(l.Checksum, "sha256:")
 	if !ok || !isDigest(sum) || l.Source == "" {
 		return nil, api.Errorf(api.CodeInvalid, "simulator.load says not where the nodes find oakum (source, and checksum as sha256:...)")
@@ -60,7 +62,7 @@ func loader(l twin.Load, check healthCheck) (*nomadapi.Task, error) {
 	args := []string{
 		"workload", "send", "-base=" + check.scheme + "://127.0.0.1:" + port, "-health=" + check.path,
 		fmt.Sprintf("-rate=%g", l.Rate), fmt.Sprintf("-seed=%d", l.Seed), "-warm-up=" + l.WarmUp.String(), "-duration=" + l.Duration.String(),
-		"-out=${NOMAD_TASK_DIR}/report.ndjson", "${NOMAD_TASK_DIR}/workload.ndjson",
+		"-out=${NOMAD_TASK_DIR}/" + report, "${NOMAD_TASK_DIR}/workload.ndjson",
 	}
 	open, shut := delimiters(requests)
 	task := &nomadapi.Task{
@@ -131,7 +133,7 @@ func (s *Sandbox) LoadReports(ctx context.Context, m twin.Machine, allocID strin
 	defer cancel()
 	// The call goes through the servers, as in twinDigest.
 	q := s.nomad.Query(ctx, m.Namespace)
-	q.Params = map[string]string{"path": loadReport, "origin": "start", "offset": strconv.FormatInt(from, 10), "follow": "false"}
+	q.Params = map[string]string{"path": loadTask + "/local/" + reportOf(m.Former), "origin": "start", "offset": strconv.FormatInt(from, 10), "follow": "false"}
 	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+allocID, q)
 	if err != nil {
 		err = nomad.Explain("read the report of twin "+m.Job, err)
@@ -147,6 +149,15 @@ func (s *Sandbox) LoadReports(ctx context.Context, m twin.Machine, allocID strin
 	}
 	reports, read, err := parseReports(text)
 	return reports, from + int64(read), err
+}
+
+// reportOf is the report's name in the allocation of a twin that replaces another one,
+// or none.
+func reportOf(former string) string {
+	if former != "" {
+		return loadFileAgain
+	}
+	return loadFile
 }
 
 // parseReports reads the whole lines at the beginning of a text, and returns how many

@@ -69,7 +69,7 @@ done
 // all tasks of an allocation when one of them has failed. So Nomad restarts this
 // task for ever.
 func asker(vm *nomadapi.Task, captures int) *nomadapi.Task {
-	args := []string{"-c", askScript, "ask", twinMonitor, twinFolder, strconv.Itoa(captureMax)}
+	args := []string{"-c", askScript, "ask", twinMonitor, twinFolder, strconv.Itoa(CaptureMax)}
 	for i := range captures {
 		args = append(args, captureName(i))
 	}

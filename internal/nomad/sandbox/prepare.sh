@@ -2,15 +2,19 @@
 # that the machine opens, and puts what the machine may open into the twin's folder.
 # Nomad interpolates a brace after a dollar sign, so there is none here.
 #
-# Usage: MONITOR OUT [root FOLDER] [firmware-root FOLDER] [await FILE]
-#        [OP NAME FORMAT PATH]... where OP is disk, overlay, readonly, file, firmware or copy.
+# Usage: MONITOR OUT [again] [root FOLDER] [firmware-root FOLDER] [await FILE]
+#        [OP NAME FORMAT PATH]... where OP is disk, overlay, data, empty, carried, readonly,
+#        file, firmware or copy.
+#
+# With again, a twin's machine has left its files in OUT, and this one takes over its data
+# disks alone.
 #
 # image.sh is put before it. The exit codes are those of image.go. The last line on
 # standard error says why.
 set -eu
 umask 077
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
-absent=81 refused=82 held=83 broken=84
+absent=81 refused=82 held=83 broken=84 lost=85
 copy_max=67108864       # bytes of flash memory
 cache=/var/cache/oakum-twin
 monitor=$1 out=$2
@@ -19,16 +23,44 @@ shift 2
 # is_held reports whether a machine that runs writes to an image.
 is_held() { ! timeout 60 qemu-img info -f "$1" "$2" >/dev/null 2>&1; }
 
-# overlay lays a disk of the twin's own over an image. Of an image that a running
-# machine writes to it takes a clone, which is the image at one moment.
-overlay() { # NAME
+# lay lays a disk of the twin's own over an image. Of an image that a running machine
+# writes to it takes a clone, which is the image at one moment. It leaves laid empty when
+# that can't be done. A clone has a name beside the disk, since both may be moved.
+lay() { # NAME
+	laid=$top
 	if is_held "$format" "$top"; then
-		cp --reflink=always -- "$top" "$out/$1.base" 2>/dev/null ||
-			die $held "a machine that runs writes to $top, and its file system can't clone files"
-		top=$out/$1.base
+		laid=
+		cp --reflink=always -- "$top" "$out/$1.base" 2>/dev/null || return 0
+		top=$out/$1.base laid=$1.base
 		[ -z "$next" ] || qemu-img rebase -q -u -f "$format" -b "$next" -F "$next_format" "$top"
 	fi
-	qemu-img create -q -f qcow2 -b "$top" -F "$format" "$out/$1"
+	qemu-img create -q -f qcow2 -b "$laid" -F "$format" "$out/$1"
+}
+
+# overlay is lay for a disk that the machine needs.
+overlay() { # NAME
+	lay "$1"
+	[ -n "$laid" ] || die $held "a machine that runs writes to $top, and its file system can't clone files"
+}
+
+# size_of is how many bytes a disk has. It opens nothing that the file leads to.
+size_of() { # FORMAT FILE
+	if [ "$1" = raw ]; then stat -c %s -- "$2"; else echo $((0x$(od -An -tx1 -j24 -N8 -- "$2" | tr -d ' \n'))); fi
+}
+
+# empty_disk makes a disk as large as a data disk.
+empty_disk() { # NAME FILE
+	qemu-img create -q -f qcow2 "$out/$1" "$(size_of "$format" "$2")"
+}
+
+# data_disk lays a disk of the twin's own over a data disk of production. Where a running
+# machine writes to that, it makes an empty one, and says so.
+data_disk() { # NAME FORMAT PATH
+	image "$2" "$3"
+	lay "$1"
+	[ -z "$laid" ] || return 0
+	empty_disk "$1" "$top"
+	printf 'the data of %s (an empty disk of its size: a machine that runs writes to it)\n' "$3" >>"$out/oakum-lacks"
 }
 
 # state changes when a file does: size, and the times of the last change of its
@@ -62,6 +94,11 @@ tell_digest() {
 	mv "$out/oakum-twin.sha256.part" "$out/oakum-twin.sha256"
 }
 
+if [ $# -gt 0 ] && [ "$1" = again ]; then
+	rm -rf -- "$out"/oakum-*
+	shift
+fi
+echo 'oakum lacks:' >"$out/oakum-lacks"
 if [ -n "$monitor" ]; then
 	# Where there can be no FIFO, an empty file lets QEMU start.
 	[ -p "$monitor.in" ] || mkfifo -m 600 "$monitor.in" 2>/dev/null || : >"$monitor.in"
@@ -90,6 +127,12 @@ while [ $# -gt 0 ]; do
 		image "$3" "$4"
 		overlay "$2"
 		;;
+	data) data_disk "$2" "$3" "$4" ;;
+	empty)
+		image "$3" "$4"
+		empty_disk "$2" "$top"
+		;;
+	carried) [ -f "$out/$2" ] || die $lost "Nomad did not carry $4 over, which the former machine had" ;;
 	readonly)
 		image "$3" "$4"
 		! is_held "$format" "$top" || die $held "a machine that runs writes to $top"

@@ -44,8 +44,9 @@ func New(client *nomad.Client, o Options) *Sandbox {
 	return &Sandbox{nomad: client, api: client.API(), options: o}
 }
 
-// StartTwin registers a twin's job. It returns an error if a job of this ID
-// exists, if the target has changed since the request, or if the machine can't be
+// StartTwin registers a twin's job. With spec.Former it registers the job anew, so that
+// Nomad replaces that allocation by one over its data. It returns an error if a job of
+// this ID exists and none is to be replaced, if the target has changed since the request, or if the machine can't be
 // isolated.
 func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
@@ -72,6 +73,13 @@ func (s *Sandbox) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 		return twin.Machine{}, err
 	}
 	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: 0} // create only
+	if spec.Former != "" {
+		former, err := s.nomad.Job(ctx, m.Namespace, m.Job)
+		if err != nil {
+			return twin.Machine{}, err
+		}
+		opts.ModifyIndex = *former.JobModifyIndex
+	}
 	if _, _, err := s.api.Jobs().RegisterOpts(next, opts, s.nomad.Write(ctx, m.Namespace)); err != nil {
 		return twin.Machine{}, nomad.Explain("register twin "+m.Job, err)
 	}

@@ -94,6 +94,7 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, log *slog.Lo
 	upstreams := flags.String("upstreams", "", "services that requests need: NAME[:SHARE]=http://HOST:PORT,...")
 	faults := flags.String("faults", "", "what goes wrong, such as latency=30ms,errors=0.3;above_rps=8")
 	scratch := flags.String("scratch", "", "folder on whose disk the disk fault writes; empty means the working directory")
+	data := flags.String("data", "", "folder of the service's data; empty means that it has none")
 	settle := flags.Duration("settle", 0, "how long /health says no after the start")
 	if err := parse(flags, args); err != nil {
 		return err
@@ -104,6 +105,9 @@ func serve(ctx context.Context, flags *flag.FlagSet, args []string, log *slog.Lo
 		return err
 	}
 	if config.Faults, err = fault.Parse(*faults); err != nil {
+		return err
+	}
+	if err := workload.OpenData(*data, config.Faults.Format()); err != nil {
 		return err
 	}
 	listener, err := listen(ctx, *address)

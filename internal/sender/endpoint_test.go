@@ -1,4 +1,4 @@
-package simulator
+package sender
 
 import (
 	"context"
@@ -37,8 +37,8 @@ func listen(t *testing.T, do func(net.Conn)) (address string) {
 	return listener.Addr().String()
 }
 
-// TestTarget_AConnectionIsNoAnswer: QEMU takes connections before the guest does.
-func TestTarget_AConnectionIsNoAnswer(t *testing.T) {
+// TestEndpoint_AConnectionIsNoAnswer: QEMU takes connections before the guest does.
+func TestEndpoint_AConnectionIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
 		send string
@@ -50,38 +50,38 @@ func TestTarget_AConnectionIsNoAnswer(t *testing.T) {
 		"closed at once":     {"", func(net.Conn) {}, "it closes connections without an answer"},
 		"closed when asked":  {"PING\r\n", func(c net.Conn) { _, _ = io.ReadFull(c, make([]byte, 6)) }, "it closes connections without an answer"},
 		"reset":              {"PING\r\n", func(c net.Conn) { _, _ = c.Read(make([]byte, 1)); _ = c.(*net.TCPConn).SetLinger(0) }, "it closes connections without an answer"},
-		"silent, as if hung": {"", func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) }, errSilent.Error()},
+		"silent, as if hung": {"", func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) }, ErrSilent.Error()},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			w := newTarget(twin.Machine{}, c.send, nil)
-			defer w.close()
-			err := w.check(ctx, listen(t, c.do))
+			w := NewEndpoint(twin.Machine{}, c.send, nil)
+			defer w.Close()
+			err := w.Check(ctx, listen(t, c.do))
 			if c.want == "" {
 				must.NoError(t, err)
 				return
 			}
 			must.ErrorContains(t, err, c.want)
-			must.Eq(t, c.want == errSilent.Error(), errors.Is(err, errSilent))
+			must.Eq(t, c.want == ErrSilent.Error(), errors.Is(err, ErrSilent))
 		})
 	}
 }
 
-func TestTarget_NobodyListens(t *testing.T) {
+func TestEndpoint_NobodyListens(t *testing.T) {
 	t.Parallel()
-	w := newTarget(twin.Machine{}, "", nil)
-	defer w.close()
+	w := NewEndpoint(twin.Machine{}, "", nil)
+	defer w.Close()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must.NoError(t, err)
 	address := listener.Addr().String()
 	must.NoError(t, listener.Close())
-	must.ErrorContains(t, w.check(t.Context(), address), "refused")
+	must.ErrorContains(t, w.Check(t.Context(), address), "refused")
 }
 
-func TestTarget_AsksForGRPCHealth(t *testing.T) {
+func TestEndpoint_AsksForGRPCHealth(t *testing.T) {
 	t.Parallel()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	must.NoError(t, err)
@@ -91,15 +91,15 @@ func TestTarget_AsksForGRPCHealth(t *testing.T) {
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); <-done })
 
-	w := newTarget(twin.Machine{Scheme: twin.SchemeGRPC, Path: "shop.Store"}, "", nil)
-	defer w.close()
+	w := NewEndpoint(twin.Machine{Scheme: twin.SchemeGRPC, Path: "shop.Store"}, "", nil)
+	defer w.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	must.ErrorContains(t, w.check(ctx, listener.Addr().String()), "unknown service")
+	must.ErrorContains(t, w.Check(ctx, listener.Addr().String()), "unknown service")
 	state.SetServingStatus("shop.Store", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
-	must.ErrorContains(t, w.check(ctx, listener.Addr().String()), "its gRPC health is NOT_SERVING")
+	must.ErrorContains(t, w.Check(ctx, listener.Addr().String()), "its gRPC health is NOT_SERVING")
 	state.SetServingStatus("shop.Store", grpc_health_v1.HealthCheckResponse_SERVING)
-	must.NoError(t, w.check(ctx, listener.Addr().String()))
+	must.NoError(t, w.Check(ctx, listener.Addr().String()))
 	status, err := w.ask(ctx, "shop.Store")
 	must.NoError(t, err)
 	must.Eq(t, 200, status)

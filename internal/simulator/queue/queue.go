@@ -1,4 +1,5 @@
-package simulator
+// Package queue lets simulations in, as many at once as the quotas allow.
+package queue
 
 import (
 	"context"
@@ -6,19 +7,10 @@ import (
 	"maps"
 	"slices"
 	"sync"
-
-	"github.com/oakumhq/oakum/api"
 )
 
-// Defaults of the quotas. Two pairs on one node disturb each other's measurements.
-const (
-	DefaultPairs        = 2
-	DefaultPairsPerNode = 1
-)
-
-// queue lets simulations in, as many at once as the quota allows, and knows which nodes
-// they use.
-type queue struct {
+// Queue knows who waits and which nodes are used. It is safe for concurrent use.
+type Queue struct {
 	pairs   int // at once in all
 	perNode int
 	// placing has room for the one run that looks for a node: of two at once, both would
@@ -38,29 +30,26 @@ type ticket struct {
 	called chan struct{}
 }
 
-func newQueue(pairs, perNode int) *queue {
-	return &queue{pairs: pairs, perNode: perNode, placing: make(chan struct{}, 1), nodes: map[string]int{}, left: make(chan struct{})}
+// New returns a queue for so many pairs at once in all, and on one node.
+func New(pairs, perNode int) *Queue {
+	return &Queue{pairs: pairs, perNode: perNode, placing: make(chan struct{}, 1), nodes: map[string]int{}, left: make(chan struct{})}
 }
 
-// rank orders simulations: a rollout's before a person's, since whoever may only simulate
-// must not keep rollouts waiting, and then the graver patch. The older one comes first
-// when both are alike.
-func rank(r Request) int {
-	order := []api.Severity{api.SeverityCritical, api.SeverityHigh, api.SeverityMedium, api.SeverityLow}
-	out := slices.Index(order, r.Severity)
-	if out < 0 {
-		out = len(order)
+// Place waits until no other run looks for a node. Whoever looks then calls placed.
+func (q *Queue) Place(ctx context.Context) (placed func(), err error) {
+	select {
+	case q.placing <- struct{}{}:
+		return func() { <-q.placing }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for other twins to be placed: %w", context.Cause(ctx))
 	}
-	if r.Rollout == "" {
-		out += len(order) + 1
-	}
-	return out
 }
 
-// enter waits until the quota has room for a run, which then calls release. Queued is
-// called with the place in the queue, from 1, when there is none yet.
-func (q *queue) enter(ctx context.Context, r Request, queued func(position int)) (release func(), err error) {
-	t := &ticket{rank: rank(r), called: make(chan struct{})}
+// Enter waits until the quota has room for a run, which then calls release. The lower
+// rank goes first, and of equal ones the older. Queued is called with the place in the
+// queue, from 1, when there is none yet.
+func (q *Queue) Enter(ctx context.Context, rank int, queued func(position int)) (release func(), err error) {
+	t := &ticket{rank: rank, called: make(chan struct{})}
 	q.mu.Lock()
 	if q.running < q.pairs && len(q.waiting) == 0 {
 		q.running++
@@ -92,7 +81,7 @@ func (q *queue) enter(ctx context.Context, r Request, queued func(position int))
 }
 
 // release ends a run, and calls the first that waits.
-func (q *queue) release() {
+func (q *Queue) release() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
@@ -104,8 +93,8 @@ func (q *queue) release() {
 	close(next.called)
 }
 
-// full lists the nodes that have no room for another pair, sorted.
-func (q *queue) full() []string {
+// Full lists the nodes that have no room for another pair, sorted.
+func (q *Queue) Full() []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	var out []string
@@ -117,15 +106,15 @@ func (q *queue) full() []string {
 	return out
 }
 
-// use counts a run on a node.
-func (q *queue) use(node string) {
+// Use counts a run on a node.
+func (q *Queue) Use(node string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.nodes[node]++
 }
 
-// leave ends the use of a node, and wakes those who wait for one.
-func (q *queue) leave(node string) {
+// Leave ends the use of a node, and wakes those who wait for one.
+func (q *Queue) Leave(node string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.nodes[node]--; q.nodes[node] == 0 {
@@ -135,8 +124,8 @@ func (q *queue) leave(node string) {
 	q.left = make(chan struct{})
 }
 
-// change is closed when the next run leaves its node.
-func (q *queue) change() <-chan struct{} {
+// Change is closed when the next run leaves its node.
+func (q *Queue) Change() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.left

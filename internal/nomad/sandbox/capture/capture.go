@@ -1,9 +1,12 @@
-package sandbox
+// Package capture reads what a machine has sent, in the form in which QEMU keeps it, and
+// reduces it to what the machine tries to reach.
+package capture
 
 import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -18,24 +21,36 @@ import (
 )
 
 const (
-	// destinationsMost is how many destinations of a machine are counted. One that tries
+	// FrameMax is how many bytes of a packet are kept: the largest headers of Ethernet,
+	// IP and TCP, and with UDP nearly every name that may be asked.
+	FrameMax = 256
+	// DestinationsMost is how many destinations of a machine are counted. One that tries
 	// more, as a scan does, is full.
-	destinationsMost = 256
+	DestinationsMost = 256
 
 	portDNS    = 53
 	portDHCP   = 67
 	portDHCPv6 = 547
 )
 
-// egress gathers destinations from the captures of a machine.
-type egress struct {
-	twin.Egress
-	seen map[twin.Destination]bool
+// Found gathers destinations from the captures of a machine.
+type Found struct {
+	Full      bool // as twin.Egress.Full
+	noGateway bool
+	seen      map[twin.Destination]bool
 }
 
-// read reads a capture to its end, or until there are too many destinations. QEMU may
+// New returns an empty Found.
+func New() *Found { return &Found{seen: map[twin.Destination]bool{}} }
+
+// Egress is what was found so far.
+func (f *Found) Egress() twin.Egress {
+	return twin.Egress{Full: f.Full, NoGateway: f.noGateway, Destinations: slices.SortedFunc(maps.Keys(f.seen), twin.Destination.Compare)}
+}
+
+// Read reads a capture to its end, or until there are too many destinations. QEMU may
 // still be writing, so the last packet may be cut off.
-func (e *egress) read(capture io.Reader) error {
+func (f *Found) Read(capture io.Reader) error {
 	packets, err := pcapgo.NewReader(capture)
 	if err != nil {
 		return fmt.Errorf("it is no capture: %w", err)
@@ -43,11 +58,11 @@ func (e *egress) read(capture io.Reader) error {
 	if packets.LinkType() != layers.LinkTypeEthernet {
 		return fmt.Errorf("it is a capture of %s, want Ethernet", packets.LinkType())
 	}
-	if length := packets.Snaplen(); length == 0 || length > frameMax {
-		return fmt.Errorf("its packets have up to %d bytes, want at most %d", length, frameMax)
+	if length := packets.Snaplen(); length == 0 || length > FrameMax {
+		return fmt.Errorf("its packets have up to %d bytes, want at most %d", length, FrameMax)
 	}
 	decode := newDecoder()
-	for !e.Full {
+	for !f.Full {
 		frame, _, err := packets.ReadPacketData()
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return nil
@@ -55,7 +70,7 @@ func (e *egress) read(capture io.Reader) error {
 		if err != nil {
 			return fmt.Errorf("read a packet: %w", err)
 		}
-		e.frame(decode, frame)
+		f.frame(decode, frame)
 	}
 	return nil
 }
@@ -99,13 +114,13 @@ func (d *decoder) packet() (to netip.Addr, protocol layers.IPProtocol, later, ok
 
 // frame notes what a machine tries to reach with a packet. What it sends to everybody
 // on its network goes nowhere, and every system does it by itself.
-func (e *egress) frame(d *decoder, frame []byte) {
+func (f *Found) frame(d *decoder, frame []byte) {
 	// An error is a packet that ends before its layers do. What was decoded counts.
 	_ = d.parser.DecodeLayers(frame, &d.found)
 	to, protocol, later, ok := d.packet()
 	if !ok || later || isNoise(d.ethernet.DstMAC, to) {
 		if d.has(layers.LayerTypeUDP) && d.udp.DstPort == portDHCP {
-			e.NoGateway = true
+			f.noGateway = true
 		}
 		return
 	}
@@ -121,7 +136,7 @@ func (e *egress) frame(d *decoder, frame []byte) {
 		next.Port = uint16(d.udp.DstPort)
 		switch next.Port {
 		case portDHCP:
-			e.NoGateway = true
+			f.noGateway = true
 			return
 		case portDHCPv6:
 			return
@@ -138,11 +153,11 @@ func (e *egress) frame(d *decoder, frame []byte) {
 			return // an answer, or a search for neighbours
 		}
 	}
-	if !e.seen[next] && len(e.seen) == destinationsMost {
-		e.Full = true
+	if !f.seen[next] && len(f.seen) == DestinationsMost {
+		f.Full = true
 		return
 	}
-	e.seen[next] = true
+	f.seen[next] = true
 }
 
 // isNoise reports whether a packet is for everybody on the machine's network, or stays

@@ -1,10 +1,9 @@
-package sandbox
+package capture_test
 
 import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,6 +20,8 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/capture"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -66,7 +67,7 @@ func captureOf(t testing.TB, most int, frames ...[]byte) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	w := pcapgo.NewWriter(&file)
-	must.NoError(t, w.WriteFileHeader(frameMax, layers.LinkTypeEthernet))
+	must.NoError(t, w.WriteFileHeader(capture.FrameMax, layers.LinkTypeEthernet))
 	for _, f := range frames {
 		kept := f[:min(most, len(f))]
 		must.NoError(t, w.WritePacket(gopacket.CaptureInfo{Timestamp: time.Unix(1, 0), CaptureLength: len(kept), Length: len(f)}, kept))
@@ -74,16 +75,16 @@ func captureOf(t testing.TB, most int, frames ...[]byte) []byte {
 	return file.Bytes()
 }
 
-func readEgress(capture []byte) (*egress, error) {
-	e := &egress{seen: map[twin.Destination]bool{}}
-	err := e.read(bytes.NewReader(capture))
-	return e, err
+func readEgress(file []byte) (twin.Egress, error) {
+	found := capture.New()
+	err := found.Read(bytes.NewReader(file))
+	return found.Egress(), err
 }
 
 // list writes the destinations out.
-func (e *egress) list() []string {
+func list(e twin.Egress) []string {
 	var out []string
-	for _, d := range slices.SortedFunc(maps.Keys(e.seen), twin.Destination.Compare) {
+	for _, d := range e.Destinations {
 		out = append(out, d.String())
 	}
 	return out
@@ -134,9 +135,9 @@ func TestEgress_ReadsWhatAGuestTriesToReach(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			e, err := readEgress(captureOf(t, frameMax, c.frame, c.frame))
+			e, err := readEgress(captureOf(t, capture.FrameMax, c.frame, c.frame))
 			must.NoError(t, err)
-			must.Eq(t, c.want, strings.Join(e.list(), "; "))
+			must.Eq(t, c.want, strings.Join(list(e), "; "))
 			must.False(t, e.Full)
 			must.False(t, e.NoGateway)
 		})
@@ -150,30 +151,30 @@ func TestEgress_KnowsDHCP(t *testing.T) {
 		"renewal":   ip4(t, "10.0.2.2", layers.IPProtocolUDP, ask),
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := readEgress(captureOf(t, frameMax, frame))
+			e, err := readEgress(captureOf(t, capture.FrameMax, frame))
 			must.NoError(t, err)
 			must.True(t, e.NoGateway)
-			must.SliceEmpty(t, e.list())
+			must.SliceEmpty(t, list(e))
 		})
 	}
 }
 
 func TestEgress_IsFullOfTooManyDestinations(t *testing.T) {
 	var frames [][]byte
-	for port := range destinationsMost + 1 {
+	for port := range capture.DestinationsMost + 1 {
 		frames = append(frames, ip4(t, "10.9.8.7", layers.IPProtocolTCP, &layers.TCP{DstPort: layers.TCPPort(port + 1), SYN: true}))
 	}
-	e, err := readEgress(captureOf(t, frameMax, frames[:destinationsMost]...))
+	e, err := readEgress(captureOf(t, capture.FrameMax, frames[:capture.DestinationsMost]...))
 	must.NoError(t, err)
 	must.False(t, e.Full)
-	e, err = readEgress(captureOf(t, frameMax, frames...))
+	e, err = readEgress(captureOf(t, capture.FrameMax, frames...))
 	must.NoError(t, err)
 	must.True(t, e.Full)
-	must.MapLen(t, destinationsMost, e.seen)
+	must.Len(t, capture.DestinationsMost, e.Destinations)
 }
 
 func TestEgress_RefusesWhatIsNoCapture(t *testing.T) {
-	good := captureOf(t, frameMax, ip4(t, "10.9.8.7", layers.IPProtocolTCP, &layers.TCP{DstPort: 443, SYN: true}))
+	good := captureOf(t, capture.FrameMax, ip4(t, "10.9.8.7", layers.IPProtocolTCP, &layers.TCP{DstPort: 443, SYN: true}))
 	with := func(at int, value uint32) []byte {
 		out := slices.Clone(good)
 		binary.LittleEndian.PutUint32(out[at:], value)
@@ -188,7 +189,7 @@ func TestEgress_RefusesWhatIsNoCapture(t *testing.T) {
 		"long packets":       {with(16, 1<<20), "its packets have up to 1048576 bytes, want at most 256"},
 		"any length":         {with(16, 0), "its packets have up to 0 bytes"},
 		"another network":    {with(20, 101), "want Ethernet"},
-		"beyond its length":  {with(24+8, frameMax+1), "read a packet"},
+		"beyond its length":  {with(24+8, capture.FrameMax+1), "read a packet"},
 		"more than was sent": {with(24+12, 3), "read a packet"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,7 +199,7 @@ func TestEgress_RefusesWhatIsNoCapture(t *testing.T) {
 	}
 	e, err := readEgress(append(slices.Clone(good), good[24:len(good)-3]...))
 	must.NoError(t, err, must.Sprint("QEMU is still writing the last packet"))
-	must.Eq(t, []string{"tcp 10.9.8.7:443"}, e.list())
+	must.Eq(t, []string{"tcp 10.9.8.7:443"}, list(e))
 }
 
 // TestSandbox_Egress reads the captures of all networks through Nomad.
@@ -206,17 +207,17 @@ func TestSandbox_Egress(t *testing.T) {
 	syn := func(port layers.TCPPort) []byte {
 		return ip4(t, "10.9.8.7", layers.IPProtocolTCP, &layers.TCP{DstPort: port, SYN: true})
 	}
-	padding := bytes.Repeat(captureOf(t, frameMax, ip4(t, "10.0.2.2", layers.IPProtocolTCP, &layers.TCP{ACK: true}, gopacket.Payload(make([]byte, 400))))[24:], 1000)
+	padding := bytes.Repeat(captureOf(t, capture.FrameMax, ip4(t, "10.0.2.2", layers.IPProtocolTCP, &layers.TCP{ACK: true}, gopacket.Payload(make([]byte, 400))))[24:], 1000)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var file []byte
 		switch r.URL.Path + " " + r.FormValue("path") {
 		case "/v1/client/fs/cat/a alloc/data/oakum-egress-0.pcap", "/v1/client/fs/cat/b alloc/data/oakum-egress-0.pcap":
-			file = captureOf(t, frameMax, syn(443))
+			file = captureOf(t, capture.FrameMax, syn(443))
 		case "/v1/client/fs/cat/a alloc/data/oakum-egress-1.pcap":
-			file = captureOf(t, frameMax, syn(80), syn(443))
+			file = captureOf(t, capture.FrameMax, syn(80), syn(443))
 		case "/v1/client/fs/cat/b alloc/data/oakum-egress-1.pcap":
-			file = captureOf(t, frameMax, syn(22))
-			for len(file) < captureMax {
+			file = captureOf(t, capture.FrameMax, syn(22))
+			for len(file) < sandbox.CaptureMax {
 				file = append(file, padding...)
 			}
 		default:
@@ -227,7 +228,7 @@ func TestSandbox_Egress(t *testing.T) {
 	t.Cleanup(server.Close)
 	client, err := nomad.New(nomad.Config{Address: server.URL})
 	must.NoError(t, err)
-	s := New(client, Options{})
+	s := sandbox.New(client, sandbox.Options{})
 	m := twin.Machine{Namespace: "prod", Job: "j", Captures: 2}
 
 	e, err := s.Egress(t.Context(), m, "a")
@@ -252,13 +253,13 @@ func TestSandbox_Egress(t *testing.T) {
 func FuzzEgress(f *testing.F) {
 	f.Add(ip4(f, "10.9.8.7", layers.IPProtocolTCP, &layers.TCP{DstPort: 443, SYN: true}), uint8(200))
 	f.Add(ip4(f, "10.0.2.3", layers.IPProtocolUDP, &layers.UDP{DstPort: 53}, query(f, "pricing.example.", false)), uint8(255))
-	f.Add(captureOf(f, frameMax, ip4(f, "10.9.8.7", layers.IPProtocolGRE)), uint8(3))
+	f.Add(captureOf(f, capture.FrameMax, ip4(f, "10.9.8.7", layers.IPProtocolGRE)), uint8(3))
 	f.Fuzz(func(t *testing.T, data []byte, most uint8) {
 		_, _ = readEgress(data) // as the file itself: an error, or not
 		e, err := readEgress(captureOf(t, int(most), data, data))
 		must.NoError(t, err)
-		must.LessEq(t, 1, len(e.seen))
-		for _, d := range e.list() {
+		must.LessEq(t, 1, len(e.Destinations))
+		for _, d := range list(e) {
 			must.Less(t, 400, len(d))
 			must.Eq(t, fmt.Sprintf("%q", d), `"`+d+`"`)
 		}

@@ -1,0 +1,80 @@
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"strings"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/internal/twin"
+)
+
+const (
+	// lacksFile is where the node writes what it could not give a twin. The path is the
+	// one that Nomad's file API uses.
+	lacksFile = "alloc/data/oakum-lacks"
+	// lacksHead is its first line.
+	lacksHead = "oakum lacks:"
+	// lacksMax bounds it in bytes.
+	lacksMax = 16 << 10
+)
+
+// data finds the disks that outlive a machine in production, and says what becomes of
+// them in the twin. The machine's own image is none of them: the former version has a
+// file of its own.
+func (p *preparation) data(m *twin.Machine, group *nomadapi.TaskGroup, spec twin.Spec) {
+	m.Former, p.again = spec.Former, spec.Former != ""
+	sticky := group.EphemeralDisk != nil && group.EphemeralDisk.Sticky != nil && *group.EphemeralDisk.Sticky
+	for i := range p.files {
+		f := &p.files[i]
+		switch written := f.op == opDisk || f.op == opOverlay; {
+		case written && sticky && originOf(f.path) != fromNode:
+			m.Uncarried = append(m.Uncarried, "disk "+f.path+" of the group's sticky disk (the instance makes it anew)")
+		case f.op != opData:
+		case len(p.makers) > 0:
+			m.Uncarried = append(m.Uncarried, "drive "+f.path+" (tasks of the group make the machine's own disk)")
+		default:
+			m.Data = append(m.Data, "drive "+f.path)
+			if p.again {
+				f.op = opCarried
+			}
+		}
+		if f.op == opData && spec.EmptyData {
+			f.op = opEmpty
+			m.Lacks = append(m.Lacks, "the data of "+f.path+" (an empty disk of its size)")
+		}
+	}
+}
+
+// carry has Nomad move the data of the twin's allocation to the one that replaces it.
+func carry(group *nomadapi.TaskGroup, m twin.Machine) {
+	if len(m.Data) == 0 {
+		return
+	}
+	if group.EphemeralDisk == nil {
+		group.EphemeralDisk = &nomadapi.EphemeralDisk{}
+	}
+	group.EphemeralDisk.Sticky = new(true)
+}
+
+// twinLacks reads what the node could not give the machine. It is empty when the node
+// gave it all, or has not said so.
+func (s *Sandbox) twinLacks(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) []string {
+	q := s.nomad.Query(ctx, m.Namespace)
+	q.Params = map[string]string{"path": lacksFile}
+	file, err := s.api.Raw().Response("/v1/client/fs/cat/"+alloc.ID, q) // through the servers, as in twinDigest
+	if err != nil {
+		return nil
+	}
+	text, err := io.ReadAll(io.LimitReader(file, lacksMax))
+	if err := cmp.Or(err, file.Close()); err != nil {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSpace(strings.ToValidUTF8(string(text), "\uFFFD")), "\n")
+	if lines[0] != lacksHead {
+		return nil // of a file that is not there Nomad says so with status 200
+	}
+	return lines[1:]
+}
