@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +171,54 @@ func TestSeriesEndWithTheirInstances(t *testing.T) {
 	must.Len(t, 0, later(`http_requests_total{alloc_id="`+gone+`"}`))
 	must.Len(t, 1, later(`count_over_time(http_requests_total{alloc_id="`+gone+`",code="200"}[5m])`))
 	must.Len(t, 3, later(`rate(http_requests_total{service="store",code="200"}[30s])`))
+	must.Len(t, 1, later(`irate(http_requests_total{alloc_id="`+gone+`",code="200"}[5m])`))
+}
+
+// TestInstantRates: the rate over the last two scrapes is that of the last two samples
+// of the whole range, whatever the range is.
+func TestInstantRates(t *testing.T) {
+	t.Parallel()
+	_, _, s, _ := prometheusOf(t, fixture.Shop(t))
+	at := time.Now().Format(time.RFC3339Nano)
+	ask := func(promql string) map[string][]any {
+		status, out := get(t, s.URL+"/api/v1/query", url.Values{"query": {promql}, "time": {at}})
+		must.Eq(t, 200, status)
+		values := map[string][]any{}
+		for _, r := range out["data"].(map[string]any)["result"].([]any) {
+			one := r.(map[string]any)
+			id := one["metric"].(map[string]any)["alloc_id"].(string)
+			if list, ok := one["values"].([]any); ok {
+				values[id] = list
+			} else {
+				values[id] = one["value"].([]any)
+			}
+		}
+		return values
+	}
+	number := func(v any) float64 {
+		n, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+		must.NoError(t, err)
+		return n
+	}
+	const counter = `http_requests_total{code="200"}`
+	whole := ask(counter + "[1m]")
+	must.MapLen(t, 9, whole)
+	for _, function := range []string{"irate", "idelta"} {
+		for _, window := range []string{"[11s]", "[1m]"} {
+			answers := ask(function + "(" + counter + window + ")")
+			must.MapLen(t, 9, answers)
+			for id, got := range answers {
+				list := whole[id]
+				must.Len(t, 12, list, must.Sprint("a scrape each five seconds"))
+				last, before := list[11].([]any), list[10].([]any)
+				want := number(last[1]) - number(before[1])
+				if function == "irate" {
+					want /= 5
+				}
+				must.InDelta(t, want, number(got[1]), 1e-9, must.Sprint(function, window))
+			}
+		}
+	}
 }
 
 func TestPrometheusFails(t *testing.T) {

@@ -173,7 +173,8 @@ func labelled(base labels.Labels, f family, more []string) labels.Labels {
 }
 
 // scrapes lists when the instance was scraped, as far as the query looks, and
-// what it showed then. An instant query needs the last scrape only.
+// what it showed then. An instant query needs the last scrape only, and a function of
+// the last two samples no more than these.
 func (s *selection) scrapes(m *load.Model, in *load.Instance) (times []int64, shown []load.Sample) {
 	start, end := s.mint, s.maxt
 	if s.hints != nil {
@@ -186,14 +187,22 @@ func (s *selection) scrapes(m *load.Model, in *load.Instance) (times []int64, sh
 	_, _ = key.Write([]byte(in.ID)) // which never fails
 	shift := int64(key.Sum32()) % every
 	last := floor(end-shift, every) + shift
-	if s.hints != nil && s.hints.Range == 0 && s.hints.Step == 0 {
-		start = max(start, last)
+	most := math.MaxInt
+	if s.hints != nil && s.hints.Step == 0 {
+		switch {
+		case s.hints.Range == 0:
+			start = max(start, last)
+		case s.hints.Func == "irate" || s.hints.Func == "idelta":
+			most = 2
+		}
 	}
-	for t := floor(start-shift+every-1, every) + shift; t <= end; t += every {
+	for t := last; t >= start && len(times) < most; t -= every {
 		if sample, ok := m.At(in, time.UnixMilli(t)); ok {
 			times, shown = append(times, t), append(shown, sample)
 		}
 	}
+	slices.Reverse(times)
+	slices.Reverse(shown)
 	return times, shown
 }
 
