@@ -145,3 +145,19 @@ func FuzzBank(f *testing.F) {
 		}
 	})
 }
+
+// TestVerdict_SaysRatiosInFull: a ratio that is plain to read, however large it is.
+func TestVerdict_SaysRatiosInFull(t *testing.T) {
+	t.Parallel()
+	for want, failed := range map[string][2]float64{ // of ten thousand: patched, former
+		"is 3.5x stable (": {3500, 1000}, "is 44x stable (": {880, 20}, "is 302x stable (": {3020, 10},
+	} {
+		b := open(t, spec(errorRate()), judge.Stage{Started: began()}, nil)
+		for i := range 10 {
+			b.Observe(judge.Look{At: began().Add(time.Duration(i+1) * step), Seconds: step.Seconds(), KPIs: map[string]judge.Pair{
+				api.KPIErrorRate: {Canary: judge.Count(failed[0], 10_000), Stable: judge.Count(failed[1], 10_000)},
+			}})
+		}
+		must.StrContains(t, b.Verdict(began().Add(time.Minute)).Reason, want)
+	}
+}

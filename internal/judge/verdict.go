@@ -106,7 +106,7 @@ func (e *entry) reason(k api.KPIEffect, promote float64) string {
 		text = fmt.Sprintf("%s of the canary is worse than stable (%s of its requests took longer than %s, %s of the stable ones longer than %s), evidence 10^%.1f of 10^%.1f needed",
 			k.KPI, Format(ours, UnitShare), Format(at.Canary, UnitSeconds), Format(theirs, UnitShare), Format(at.Stable, UnitSeconds), k.Evidence, k.Needed)
 	case k.Kind == api.VerdictAbort && k.Ratio > 1:
-		text = fmt.Sprintf("%s of the canary is %.2gx stable (%s), evidence 10^%.1f of 10^%.1f needed", k.KPI, k.Ratio, values, k.Evidence, k.Needed)
+		text = fmt.Sprintf("%s of the canary is %sx stable (%s), evidence 10^%.1f of 10^%.1f needed", k.KPI, ratioText(k.Ratio), values, k.Evidence, k.Needed)
 	case k.Kind == api.VerdictAbort:
 		text = fmt.Sprintf("%s of the canary is worse than stable (%s), evidence 10^%.1f of 10^%.1f needed", k.KPI, values, k.Evidence, k.Needed)
 	case k.Missing:
@@ -121,6 +121,15 @@ func (e *entry) reason(k api.KPIEffect, promote float64) string {
 		text += fmt.Sprintf("; %d unusable looks dropped, the last for %s", e.Dropped, e.LastDrop)
 	}
 	return text
+}
+
+// ratioText writes a ratio with two digits, or all of those that a large one has before
+// the point: 3.5, 44, 302.
+func ratioText(ratio float64) string {
+	if ratio < 10 {
+		return fmt.Sprintf("%.2g", ratio)
+	}
+	return fmt.Sprintf("%.0f", ratio)
 }
 
 // tidy turns evidence into a decimal logarithm that JSON can carry.

@@ -39,13 +39,22 @@ func RateOf(profile *api.Profile, w Workload, now time.Time, limit float64) Rate
 	r.Scale = r.PerSecond / has
 	switch {
 	case r.Scale == 1:
-		r.Reason = fmt.Sprintf("the %.3g requests/s %s", has, where)
+		r.Reason = fmt.Sprintf("the %s requests/s %s", rateText(has), where)
 	case r.Scale < 1:
-		r.Reason = fmt.Sprintf("%.2g %% of the %.3g requests/s %s", 100*r.Scale, has, where)
+		r.Reason = fmt.Sprintf("%.2g %% of the %s requests/s %s", 100*r.Scale, rateText(has), where)
 	default:
 		r.Reason = fmt.Sprintf("%.3g requests/s, and not the %.2g requests/s %s", r.PerSecond, has, where)
 	}
 	return r
+}
+
+// rateText writes a rate with three digits, or all of those that a large one has before
+// the point: 0.25, 41.3, 1030.
+func rateText(perSecond float64) string {
+	if perSecond < 100 {
+		return fmt.Sprintf("%.3g", perSecond)
+	}
+	return fmt.Sprintf("%.0f", perSecond)
 }
 
 // usualRate is the rate that a profile has for an instance, and which one that is. It is

@@ -194,6 +194,7 @@ func TestRateOf_SaysWhereTheRateComesFrom(t *testing.T) {
 		reason  string
 	}{
 		"the hour":         {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday, 5, "12 % of the 41 requests/s that an instance has at this hour of the week"},
+		"a busy service":   {profile(api.Baseline{Mean: 1030.4}), recorded, monday, 5, "0.49 % of the 1030 requests/s that an instance has on average"},
 		"an idle hour":     {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday.Add(time.Hour), 3, "the 3 requests/s that an instance has on average"},
 		"unseen hour":      {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday.Add(9 * time.Hour), 3, "the 3 requests/s that an instance has on average"},
 		"little load":      {profile(api.Baseline{Mean: 0.25}), recorded, monday, 1, "1 requests/s, and not the 0.25 requests/s that an instance has on average"},
