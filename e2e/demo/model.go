@@ -13,8 +13,13 @@ import (
 	"github.com/oakumhq/oakum/e2e/stack"
 )
 
-// audience is whom the model's identity tokens are made for.
-const audience = "oakum"
+const (
+	// audience is whom the model's identity tokens are made for.
+	audience = "oakum"
+	// twinRate is how many requests a second a twin is sent at most. It is far below
+	// what production has, so that a patch which bears no more passes the sandbox.
+	twinRate = 60
+)
 
 // modelled is a fleet in memory. It needs neither root nor anything but Go.
 type modelled struct {
@@ -49,8 +54,8 @@ func (m *modelled) Open(ctx context.Context, t *narrator) (o daemon.Options, env
 		Dir: filepath.Join(m.folder.path, "oakum"), Issuer: m.served.IssuerURL,
 		// As quick as a fleet without a network allows.
 		Paces: daemon.Paces{
-			Scrape: time.Second, Profiler: time.Second, Checkpoint: 2 * time.Second, Orchestrator: 250 * time.Millisecond,
-			Warmup: 2 * time.Second, Rate: 10,
+			Scrape: fleet.ScrapeInterval, Profiler: fleet.ScrapeInterval, Checkpoint: 2 * time.Second, Orchestrator: 150 * time.Millisecond,
+			Warmup: 2 * time.Second, Rate: twinRate,
 		},
 	}, env, nil
 }
@@ -75,7 +80,7 @@ func (m *modelled) Policy() string { return "fleets/shop-policy.hcl" }
 
 // Scenes begin with what needs no baseline, which is learned meanwhile.
 func (m *modelled) Scenes(t *narrator) []scene {
-	return []scene{{"graph", t.graph}, {"tried", t.tried}, {"load", t.load}, {"good", t.good}, {"leader", t.leader}}
+	return []scene{{"graph", t.graph}, {"tried", t.tried}, {"load", t.loadBeside}, {"good", t.goodSurvived}}
 }
 
 // Graph shows one service of the forty.

@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -25,35 +23,6 @@ func TestDescribe_TheExample(t *testing.T) {
 	}
 	must.Len(t, 40, d.Services)
 	must.EqOp(t, 200, instances)
-}
-
-// TestDescribe_TheExampleAtAnyHour holds that the patch which misbehaves only under
-// production's load does so whenever the story is told.
-func TestDescribe_TheExampleAtAnyHour(t *testing.T) {
-	t.Parallel()
-	d, err := fleet.Describe(filepath.Join("..", "..", "examples", "fleets", "shop.hcl"))
-	must.NoError(t, err)
-	heavy := slices.IndexFunc(d.Builds, func(b fleet.Build) bool { return b.Name == "store-1.3" })
-	above := d.Builds[heavy].AboveRate
-	must.GreaterEq(t, 2*10, above, must.Sprint("a twin gets ten requests/s"))
-	const settled, counted = 30 * time.Second, 10 * time.Second
-	for hour := range 2 * 24 { // of a Sunday and a Monday: days differ in no more than that
-		at := time.Date(2026, 3, 1, hour, 0, 0, 0, time.UTC)
-		f, err := d.Found(at)
-		must.NoError(t, err)
-		f.Advance(at.Add(settled + counted))
-		for _, in := range f.Loads().Instances() {
-			if in.Name() != "store" {
-				continue
-			}
-			before, ok := f.Loads().At(in, at.Add(settled))
-			must.True(t, ok)
-			after, ok := f.Loads().At(in, at.Add(settled+counted))
-			must.True(t, ok)
-			rate := (after.Requests - before.Requests) / counted.Seconds()
-			must.GreaterEq(t, 1.5*above, rate, must.Sprintf("requests/s of an instance at %s", at))
-		}
-	}
 }
 
 func TestDescribe_TellsWhereTheMistakeIs(t *testing.T) {

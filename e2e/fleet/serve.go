@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	// scrapeInterval keeps up with a judge that looks every second.
-	scrapeInterval = time.Second
+	// ScrapeInterval is how often the instances of a description are scraped. It keeps up
+	// with a judge that looks twice a second.
+	ScrapeInterval = 500 * time.Millisecond
 	// intentionsKind is the kind of config entry that intentions are.
 	intentionsKind = "service-intentions"
 )
@@ -77,7 +78,7 @@ func Serve(ctx context.Context, d *Description, at Addresses, audience string) (
 	if err != nil {
 		return nil, err
 	}
-	return ServeFleet(ctx, f, Options{At: at, Audience: audience, Scrape: scrapeInterval, Work: d.work, Mesh: d.intend, APIFaults: d.scheduleAPIFaults})
+	return ServeFleet(ctx, f, Options{At: at, Audience: audience, Scrape: ScrapeInterval, Work: d.work, Mesh: d.intend, APIFaults: d.scheduleAPIFaults})
 }
 
 // ServeFleet serves a fleet until Close. Nobody else may use it from now on.

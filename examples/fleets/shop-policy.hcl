@@ -3,11 +3,11 @@
 policy "shop" {
   applies = target.namespace == "default"
 
-  # Some 150 requests to each twin at least, which is enough to acquit a patch with the
-  # margins below.
+  # Some 500 requests to each twin, which is enough to acquit a patch with the margins
+  # below.
   simulate {
     required = target.driver == "qemu"
-    seconds  = 30
+    seconds  = 9
     workload = "replay"
 
     # On a machine that is too busy to decide, one instance goes first. By default a

@@ -13,6 +13,7 @@ service "store" {
   driver  = "qemu"
   image   = "/images/store-1.0.qcow2"
   latency = "5ms"
+  cpu     = "500us"
   boot    = "500ms"
 
   meta = {
@@ -23,7 +24,7 @@ service "store" {
 
 service "front" {
   count   = 10
-  rate    = 240
+  rate    = 1500
   week    = "evenings"
   latency = "40ms"
 
@@ -40,7 +41,7 @@ service "front" {
 
 service "mobile-api" {
   count   = 6
-  rate    = 160
+  rate    = 1000
   week    = "evenings"
   latency = "30ms"
 
@@ -55,7 +56,7 @@ service "mobile-api" {
 
 service "partner-api" {
   count   = 3
-  rate    = 20
+  rate    = 120
   week    = "office"
   latency = "35ms"
 
@@ -68,7 +69,7 @@ service "partner-api" {
 
 service "backoffice" {
   count   = 2
-  rate    = 15
+  rate    = 90
   week    = "office"
   latency = "50ms"
 
@@ -82,7 +83,7 @@ service "backoffice" {
 
 service "warehouse-ui" {
   count   = 2
-  rate    = 10
+  rate    = 60
   week    = "office"
   latency = "45ms"
 
@@ -110,6 +111,7 @@ service "cart" {
   count   = 8
   env     = { SHOP_VERSION = "1.0" }
   latency = "10ms"
+  cpu     = "200us"
   boot    = "500ms"
 
   calls = {
@@ -181,7 +183,7 @@ service "ledger" {
 
 service "invoicing" {
   count   = 3
-  rate    = 4
+  rate    = 24
   week    = "office"
   latency = "40ms"
 
@@ -260,14 +262,14 @@ service "shipping" {
 
 service "tracking" {
   count   = 4
-  rate    = 25
+  rate    = 150
   week    = "evenings"
   latency = "15ms"
 }
 
 service "returns" {
   count   = 3
-  rate    = 5
+  rate    = 30
   week    = "evenings"
   latency = "30ms"
 
@@ -376,7 +378,7 @@ service "audit" {
 
 service "reports" {
   count   = 4
-  rate    = 2
+  rate    = 12
   week    = "office"
   latency = "90ms"
 
@@ -393,13 +395,13 @@ build "store-1.2" {
   cpu     = 10
 }
 
-# Good in the sandbox, which sends at most ten requests/s; errs and slows down under
-# the load of production, which is twice as much as this even in the small hours.
+# Good in the sandbox, which sends a twin sixty requests/s at most; errs and slows down
+# under the load of production, which is more than this even in the small hours.
 build "store-1.3" {
   image      = "/images/store-1.3.qcow2"
   errors     = 0.3
   latency    = 4
-  above_rate = 25
+  above_rate = 150
 }
 
 # Boots, and never becomes healthy.
