@@ -168,8 +168,8 @@ func (o *oakum) garbage(shop deploy.Env) {
 
 	r = o.ended(id, api.RolloutRolledBack)
 	o.t.Log(r.Reason)
+	// On a slow machine the figures of the cart itself stay undecided too.
 	must.StrContains(o.t, r.Reason, "stayed undecided: error_rate of its neighbour default/front/front is worse than before (")
-	must.StrContains(o.t, r.Reason, "and that is not over within 1m30s")
 	must.True(o.t, r.Stages[0].Judged.IsZero(), must.Sprint("it was never promoted"))
 	must.Eq(o.t, former, o.spec("cart"))
 	eventually(o.t, "the front is well again", time.Minute, func() bool { return value(o.t, shop, frontErrors) == 0 })

@@ -77,9 +77,10 @@ func deferTo(r api.Rollout, v api.Verdict, votes []api.Blame) api.Verdict {
 
 // waitFor takes a promotion back until a neighbour is well again. A neighbour that
 // has been worse for as long as a stage may be judged is a question for the policy.
-// One that got worse at the end of the stage has that time too.
+// One that got worse at the end of the stage has that time too. Who reads that a stage
+// stayed undecided is told of the neighbour.
 func waitFor(r api.Rollout, v api.Verdict, e api.NeighbourEffect) api.Verdict {
-	if v.Kind != api.VerdictPromote && v.Kind != api.VerdictContinue {
+	if v.Kind == api.VerdictAbort {
 		return v
 	}
 	when := "since " + clock(e.Since)
@@ -96,6 +97,10 @@ func waitFor(r api.Rollout, v api.Verdict, e api.NeighbourEffect) api.Verdict {
 	if v.Kind == api.VerdictPromote && most > 0 && v.At.Sub(since) >= most {
 		v.Kind = api.VerdictInconclusive
 		v.Reason = fmt.Sprintf("%s, and that is not over within %s; %s", worse, most, v.Reason)
+		return v
+	}
+	if v.Kind == api.VerdictInconclusive {
+		v.Reason = fmt.Sprintf("%s; %s", worse, v.Reason)
 		return v
 	}
 	v.Kind = api.VerdictContinue
