@@ -203,11 +203,12 @@ type ApprovalSpec struct {
 	Count int    `json:"count,omitempty"`
 }
 
-// RollbackSpec says what makes a rollout turn back by itself.
+// RollbackSpec says what makes a rollout turn back by itself, and how it goes back.
 type RollbackSpec struct {
 	OnVerdict  bool `json:"on_verdict"`
 	OnHealth   bool `json:"on_health"`
 	OnDeadline bool `json:"on_deadline"`
 	OnDenied   bool `json:"on_denied,omitempty"` // the target begins to try what intentions deny; false holds
 	Quarantine bool `json:"quarantine"`
+	AtOnce     bool `json:"at_once,omitempty"` // every instance goes back at the same time; false keeps the budget
 }

@@ -92,10 +92,11 @@ func (r *Rollout) UnderWay() bool {
 type FormerJob struct {
 	Version     uint64          `json:"version"`
 	ModifyIndex uint64          `json:"modify_index"`
-	Count       int             `json:"count"`             // of the target's group
-	Digest      string          `json:"digest"`            // of what its instances run: the job without its update blocks
-	Checked     []string        `json:"checked,omitempty"` // the target's services with health checks in Consul
-	Job         json.RawMessage `json:"job"`               // Nomad's own JSON, for the rollback
+	Count       int             `json:"count"`               // of the target's group
+	Unhealthy   int             `json:"unhealthy,omitempty"` // instances that were not healthy then: a rollback does not wait for them
+	Digest      string          `json:"digest"`              // of what its instances run: the job without its update blocks
+	Checked     []string        `json:"checked,omitempty"`   // the target's services with health checks in Consul
+	Job         json.RawMessage `json:"job"`                 // Nomad's own JSON, for the rollback
 }
 
 // StageMode says how a stage puts patched instances into the world.
@@ -154,7 +155,7 @@ const (
 	EffectStage    EffectKind = "stage"    // let Stage.Instances instances run the patch
 	EffectPromote  EffectKind = "promote"  // beside: take the former instances away
 	EffectFinish   EffectKind = "finish"   // mark the deployment healthy, restore the update block
-	EffectRollback EffectKind = "rollback" // return every instance to the former job
+	EffectRollback EffectKind = "rollback" // return the next instances to the former job
 	EffectUnpace   EffectKind = "unpace"   // restore the former update block after a rollback
 )
 
@@ -177,7 +178,7 @@ type Effect struct {
 	ID       string       `json:"id"`   // rollout ID and a number
 	Kind     EffectKind   `json:"kind"` //
 	Stage    int          `json:"stage,omitempty"`
-	Want     int          `json:"want,omitempty"`   // stage: patched instances after it
+	Want     int          `json:"want,omitempty"`   // stage: patched instances after it; rollback: former ones
 	Expect   uint64       `json:"expect,omitempty"` // job modify index that the compare-and-set asks for
 	Index    uint64       `json:"index,omitempty"`  // job modify index at which the outcome was seen
 	Status   EffectStatus `json:"status"`

@@ -214,5 +214,6 @@ func rollbackArguments() []lang.Argument {
 			return nil
 		}},
 		{Name: "quarantine", Want: cty.Bool},
+		{Name: "at_once", Want: cty.Bool},
 	}
 }

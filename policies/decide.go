@@ -261,7 +261,10 @@ func (d *decider) rollback() error {
 	if err != nil {
 		return err
 	}
-	return d.set("rollback.quarantine", rollbackBlock, "quarantine", func(v cty.Value) { spec.Quarantine = v.True() })
+	if err := d.set("rollback.quarantine", rollbackBlock, "quarantine", func(v cty.Value) { spec.Quarantine = v.True() }); err != nil {
+		return err
+	}
+	return d.set("rollback.at_once", rollbackBlock, "at_once", func(v cty.Value) { spec.AtOnce = v.True() })
 }
 
 // own settles the policy's own arguments.

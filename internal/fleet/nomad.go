@@ -230,11 +230,11 @@ func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 	})
 }
 
-// Rollback registers the former groups so that every instance returns at once.
-func (n Nomad) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
+// Rollback registers the former groups so that size instances of another build return.
+func (n Nomad) Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error {
 	return n.move(ctx, m, expect, func(f forms) (*Job, error) {
 		was := f.former.clone()
-		was.Group(m.Target.Group).Update = heldUpdate(max(1, m.Former.Count), 0, expect)
+		was.Group(m.Target.Group).Update = heldUpdate(size, 0, expect)
 		return was, nil
 	})
 }
@@ -355,8 +355,14 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		}
 	}
 	view.Build = cmp.Or(builds[j.Version], api.BuildForeign)
-	if own := was.Group(m.Target.Group); own != nil && sameUpdate(own.Update, g.Update) {
-		view.Pace = rollout.PaceOwn
+	if own := was.Group(m.Target.Group); own != nil {
+		if sameUpdate(own.Update, g.Update) {
+			view.Pace = rollout.PaceOwn
+		}
+		view.MaxParallel = 1
+		if own.Update != nil {
+			view.MaxParallel = own.Update.MaxParallel
+		}
 	}
 	if d := n.Latest(j.JobID); d != nil && d.JobVersion == j.Version && d.JobCreateIndex == j.CreateIndex {
 		view.Settled, view.Failed = !d.Active(), d.Status == DeployFailed

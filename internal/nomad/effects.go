@@ -124,15 +124,16 @@ func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, 
 	return c.Register(ctx, job, expect)
 }
 
-// Rollback registers the former task groups so that every instance returns at
-// once. It touches no instance that still runs the former build.
-func (c *Client) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
+// Rollback registers the former job so that Nomad replaces size instances of another
+// build, at least 1, ends the canaries, and then holds. It touches no instance that
+// still runs the former build.
+func (c *Client) Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error {
 	job, err := decodeJob(m.Former.Job)
 	if err != nil {
 		return err
 	}
 	group := job.LookupTaskGroup(m.Target.Group)
-	group.Update = heldUpdate(max(1, m.Former.Count), 0, expect)
+	group.Update = heldUpdate(size, 0, expect)
 	return c.Register(ctx, job, expect)
 }
 
@@ -212,6 +213,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	view := &rollout.JobView{
 		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: *group.Count,
 		Build: kinds.of(job), Pace: rollout.PaceHeld, Promoted: true, Settled: true,
+		MaxParallel: maxParallel(kinds.former.LookupTaskGroup(m.Target.Group)),
 	}
 	if own := kinds.former.LookupTaskGroup(m.Target.Group); own != nil && reflect.DeepEqual(own.Update, group.Update) {
 		view.Pace = rollout.PaceOwn
@@ -233,6 +235,15 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 		view.Instances[i].Build = kinds.version(view.Instances[i].JobVersion)
 	}
 	return view, nil
+}
+
+// maxParallel is how many instances of a group Nomad may replace at once; 0 means all.
+// Nomad gives every group of a service an update block, so one without it is not known.
+func maxParallel(g *nomadapi.TaskGroup) int {
+	if g == nil || g.Update == nil || g.Update.MaxParallel == nil {
+		return 1
+	}
+	return *g.Update.MaxParallel
 }
 
 // builds knows which job versions are the former and which the patched build.

@@ -60,7 +60,7 @@ type Mover interface {
 	Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error
 	Promote(ctx context.Context, m rollout.Move) error
 	Settle(ctx context.Context, m rollout.Move) error
-	Rollback(ctx context.Context, m rollout.Move, expect uint64) error
+	Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error
 	Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error
 }
 

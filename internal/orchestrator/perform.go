@@ -115,7 +115,7 @@ func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Roll
 		return o.release(ctx, log, r, a, api.BuildPatched)
 	case api.EffectRollback:
 		return o.drive(ctx, log, r, a, func(ctx context.Context, v *rollout.JobView) error {
-			return o.Mover.Rollback(ctx, move(r), v.ModifyIndex)
+			return o.Mover.Rollback(ctx, move(r), rollout.BackSize(r, *v, o.Now()), v.ModifyIndex)
 		})
 	case api.EffectUnpace:
 		return o.release(ctx, log, r, a, api.BuildFormer)

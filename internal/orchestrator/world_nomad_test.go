@@ -48,6 +48,8 @@ type worldJob struct {
 	seen     map[string]bool
 	hurt     map[string]bool // instances whose present lack of health is a fault's doing
 	overshot int             // former instances that came back patched
+	answered map[string]bool // instances that answered at the last look
+	taken    map[string]bool // instances that a rollback put in the place of one that answered, until they answer
 }
 
 // nodes is how many there are in a world's fleet.
@@ -80,9 +82,9 @@ func (w *world) addJob(name string, count int) api.TargetRef {
 	}
 	w.fleet.Advance(w.fleet.Now().Add(15 * time.Minute))
 	w.refs = append(w.refs, ref)
-	w.jobs[ref] = &worldJob{ref: ref, seen: map[string]bool{}, hurt: map[string]bool{}}
+	w.jobs[ref] = &worldJob{ref: ref, seen: map[string]bool{}, hurt: map[string]bool{}, answered: map[string]bool{}, taken: map[string]bool{}}
 	for _, a := range w.fleet.Instances(ref) {
-		w.jobs[ref].seen[a.ID] = true
+		w.jobs[ref].seen[a.ID], w.jobs[ref].answered[a.ID] = true, a.Answers()
 	}
 	return ref
 }
@@ -138,15 +140,16 @@ func (w *world) hurry() {
 }
 
 // see remembers new instances. One that comes in the place of another that is
-// lost, has failed or was drained is not at fault for being away. A patched
-// instance that is drained leaves room in a held deployment's max_parallel for
-// another former one to be replaced.
+// lost, has failed or was drained is not at fault for being away. An
+// instance of the registered build that is drained leaves room in a held deployment's
+// max_parallel for another one to be replaced.
 func (j *worldJob) see(f *fleet.Fleet) {
 	var updated []*fleet.Alloc
 	moved := 0
 	for _, a := range f.Instances(j.ref) {
 		if a.Answers() {
 			delete(j.hurt, a.ID)
+			delete(j.taken, a.ID)
 		}
 		if j.seen[a.ID] || (a.Canary && a.Previous == "") {
 			continue
@@ -157,9 +160,12 @@ func (j *worldJob) see(f *fleet.Fleet) {
 			j.comesBack(a, false)
 		case was.Description == fleet.StopUpdating:
 			updated = append(updated, a)
+			if !a.Answers() && j.answered[was.ID] && isPatched(buildOf(was.Group)) && !isPatched(buildOf(a.Group)) {
+				j.taken[a.ID] = true
+			}
 		default:
 			j.comesBack(a, isPatched(buildOf(was.Group)))
-			if was.Description == fleet.StopMigrating && isPatched(buildOf(was.Group)) {
+			if was.Description == fleet.StopMigrating && isPatched(buildOf(was.Group)) == isPatched(buildOf(a.Group)) {
 				moved++
 			}
 		}
@@ -167,8 +173,9 @@ func (j *worldJob) see(f *fleet.Fleet) {
 	for _, a := range updated[:min(moved, len(updated))] {
 		j.comesBack(a, false)
 	}
+	clear(j.answered)
 	for _, a := range f.Instances(j.ref) {
-		j.seen[a.ID] = true
+		j.seen[a.ID], j.answered[a.ID] = true, a.Answers()
 	}
 }
 

@@ -178,9 +178,9 @@ func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 	})
 }
 
-func (t *term) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
+func (t *term) Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error {
 	return t.register(ctx, api.EffectRollback, m, func(ctx context.Context, n fleet.Nomad) error {
-		return n.Rollback(ctx, m, expect)
+		return n.Rollback(ctx, m, size, expect)
 	})
 }
 

@@ -18,6 +18,7 @@ func (w *world) check() {
 		j := w.jobs[r.Target]
 		if !w.foreign[j.ref.Job] {
 			w.checkInstances(r, j)
+			w.checkBack(r, j)
 		}
 		if !r.Status.Ended() && (r.Former != nil || r.Status == api.RolloutRunning) {
 			touching++
@@ -128,6 +129,29 @@ func (w *world) checkInstances(r api.Rollout, j *worldJob) {
 	if away > max(1, step) {
 		w.fail("%s: %d instances are away at once, the step is %d", r.ID, away, step)
 	}
+}
+
+// checkBack asks the model what a rollback has taken away: never more instances that
+// answered than the budget lets be away at once, or without one the job's own update
+// block. What is down by a fault or by the patch is not its doing.
+func (w *world) checkBack(r api.Rollout, j *worldJob) {
+	away := 0
+	for _, a := range w.fleet.Instances(j.ref) {
+		if j.taken[a.ID] && !j.hurt[a.ID] {
+			away++
+		}
+	}
+	allowed := r.Decision.Budget.Instances
+	if allowed == 0 {
+		allowed = ownPace().MaxParallel
+	}
+	if w.jumped {
+		allowed++ // what returned may seem late
+	}
+	if away > allowed && !r.Decision.Rollback.AtOnce {
+		w.fail("%s: the rollback has taken %d instances away at once, and may take %d", r.ID, away, allowed)
+	}
+	w.mostBack = max(w.mostBack, away)
 }
 
 // registered holds a registration that Nomad accepted against the intents.

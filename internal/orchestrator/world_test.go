@@ -136,20 +136,21 @@ type delayed struct {
 
 // world is everything around the orchestrator.
 type world struct {
-	rng   *rand.Rand
-	fsm   *state.FSM
-	store *state.Store
-	fleet *fleet.Fleet
-	jobs  map[api.TargetRef]*worldJob
-	refs  []api.TargetRef // of jobs, in order
-	term  *term
-	orch  *Orchestrator
-	tries map[string]*execution // per rollout, of this term
-	idle  time.Time             // no leader until then
-	skew  time.Duration         // of the leader's clock
-	cover coverage
-	night *night // when rollouts may start; nil means always
-	path  string // what the strategy goes through
+	rng    *rand.Rand
+	fsm    *state.FSM
+	store  *state.Store
+	fleet  *fleet.Fleet
+	jobs   map[api.TargetRef]*worldJob
+	refs   []api.TargetRef // of jobs, in order
+	term   *term
+	orch   *Orchestrator
+	tries  map[string]*execution // per rollout, of this term
+	idle   time.Time             // no leader until then
+	skew   time.Duration         // of the leader's clock
+	jumped bool                  // a leader's clock was far ahead of that of the one before
+	cover  coverage
+	night  *night // when rollouts may start; nil means always
+	path   string // what the strategy goes through
 
 	forced     map[boundary]fault // the next thing to go wrong at a crossing, in calm worlds
 	faults     bool
@@ -174,6 +175,7 @@ type world struct {
 	undecided  func() bool     // draws whether a simulation can't decide; nil when all can
 
 	accidents  map[string]int    // to the fleet, that happened
+	mostBack   int               // instances that a rollback has had away at once
 	captured   map[string]string // what runs under a former job's digest
 	fleetIndex uint64            // as of the last look at the jobs
 
@@ -349,6 +351,7 @@ func (w *world) reset() {
 	default:
 		return
 	}
+	w.jumped = w.jumped || w.skew-was > 20*time.Second
 	w.say("the leader's clock is %v off, and was %v", w.skew, was)
 	w.struck(hitSkew)
 }

@@ -74,9 +74,9 @@ func (s sites) Settle(ctx context.Context, m rollout.Move) error {
 	return s.with(m.Target, func(at *site) error { return at.Settle(ctx, m) })
 }
 
-// Rollback returns every instance to the former build.
-func (s sites) Rollback(ctx context.Context, m rollout.Move, expect uint64) error {
-	return s.with(m.Target, func(at *site) error { return at.Rollback(ctx, m, expect) })
+// Rollback returns the next instances to the former build.
+func (s sites) Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error {
+	return s.with(m.Target, func(at *site) error { return at.Rollback(ctx, m, size, expect) })
 }
 
 // Unpace restores the job's own update block.

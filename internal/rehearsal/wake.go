@@ -72,7 +72,7 @@ func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 		soon(opens)
 	}
 	if r.Status == api.RolloutRollingBack {
-		if due := rollout.RollbackDue(*r); len(r.Holds) > 0 && due.After(p.now) {
+		if due := rollout.RollbackDue(*r, p.now); due.After(p.now) {
 			soon(due)
 		}
 		return

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -29,11 +30,12 @@ func (m *machine) turnBack(format string, args ...any) {
 		return
 	}
 	m.enter(api.RolloutRollingBack, "%s", reason)
-	m.intend(api.Effect{Kind: api.EffectRollback, Stage: len(m.Stages)})
 }
 
-// back sees a rollback through. Its last step is always the restored update block,
-// by an effect of its own that takes our mark off the job too.
+// back sees a rollback through, by a registration of our own for each step, and for one
+// at least. It ends with the restored update block, by an effect of its own that takes
+// our mark off the job too. Where somebody else has registered the former job at its own
+// pace, Nomad replaces the rest by itself.
 func (m *machine) back(o Observation) {
 	holds := o.Away
 	if o.Job != nil && o.Job.Build == api.BuildForeign {
@@ -43,19 +45,29 @@ func (m *machine) back(o Observation) {
 	if o.Job == nil || len(holds) > 0 {
 		return
 	}
+	left := others(m.Rollout, *o.Job)
 	switch {
-	case o.Job.Build != api.BuildFormer, stranded(m.Rollout, *o.Job):
-		m.backBy(api.Effect{Kind: api.EffectRollback, Stage: len(m.Stages)}, *o.Job)
-	case others(m.Rollout, *o.Job) == 0:
+	case !registered(m.Rollout, *o.Job), left > 0 && (o.Job.Pace == PaceHeld || o.Job.Failed):
+		m.stepBack(*o.Job)
+	case left == 0:
 		m.backBy(api.Effect{Kind: api.EffectUnpace, Expect: o.Job.ModifyIndex}, *o.Job)
 	}
+}
+
+// registered reports whether the job is the former one by a registration of the
+// rollback. One that looks untouched proves nothing: a stage's registration may still be
+// on its way.
+func registered(r api.Rollout, v JobView) bool {
+	return v.Build == api.BuildFormer && (v.Pace == PaceHeld || slices.ContainsFunc(r.Effects, func(e api.Effect) bool {
+		return e.Kind == api.EffectRollback && e.Status == api.EffectDone
+	}))
 }
 
 // backBy opens an effect of the rollback. One that was tried before waits for its
 // time, and a hold says how often it was tried and why that was not enough. It is
 // never given up.
 func (m *machine) backBy(e api.Effect, v JobView) {
-	times, last := tries(m.Rollout, e.Kind)
+	times, last := tries(m.Rollout, e)
 	due := last.Ended.Add(pause(times))
 	early := m.now.Before(due) && !last.Ended.After(m.now) // else a former leader's clock was ahead
 	if times == 0 || !early {
@@ -75,22 +87,35 @@ func (m *machine) backBy(e api.Effect, v JobView) {
 		what, often(times), why, due.UTC().Format("15:04:05 MST"))}})
 }
 
-// RollbackDue is when a rollback under way may try its last effect again. It is
-// zero while it has tried none.
-func RollbackDue(r api.Rollout) time.Time {
+// RollbackDue is when a rollback under way may go on by itself although its job stays as
+// it is: it tries its last effect again, or gives up waiting for what that has returned.
+// It is not after now while neither lies ahead.
+func RollbackDue(r api.Rollout, now time.Time) time.Time {
 	if len(r.Effects) == 0 || r.Status != api.RolloutRollingBack {
 		return time.Time{}
 	}
-	times, last := tries(r, r.Effects[len(r.Effects)-1].Kind)
-	return last.Ended.Add(pause(times))
+	times, last := tries(r, r.Effects[len(r.Effects)-1])
+	if again := last.Ended.Add(pause(times)); len(r.Holds) > 0 && again.After(now) {
+		return again
+	}
+	return last.Ended.Add(r.Decision.Deadline.D())
 }
 
-// tries counts the effects of a kind that have ended, and returns the last.
-func tries(r api.Rollout, kind api.EffectKind) (times int, last api.Effect) {
+// tries counts how often what an effect asks for was tried to no avail, and returns the
+// last effect of its kind; its ID is empty when there was none. A step of a rollback that
+// asks for more than the one before is a new one.
+func tries(r api.Rollout, next api.Effect) (times int, last api.Effect) {
 	for _, e := range r.Effects {
-		if e.Kind == kind {
-			times, last = times+1, e
+		if e.Kind != next.Kind {
+			continue
 		}
+		if e.Want > last.Want {
+			times = 0
+		}
+		times, last = times+1, e
+	}
+	if next.Want > last.Want {
+		times = 0
 	}
 	return times, last
 }

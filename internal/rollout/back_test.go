@@ -33,8 +33,9 @@ func TestBack_WaitsForWhatTheRolloutMayHavePatched(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := api.Rollout{
 				ID: "r", Status: api.RolloutRollingBack, Former: &api.FormerJob{Count: 10},
-				Effects: []api.Effect{{Kind: api.EffectRollback, Status: api.EffectDone, Ended: after}},
+				Effects: []api.Effect{{Kind: api.EffectRollback, Status: api.EffectDone, Want: 10, Ended: after}},
 			}
+			r.Decision.Deadline = api.Duration(2 * time.Hour)
 			if c.stages > 0 {
 				r.Stages = []api.Stage{{Number: 1, Began: began}}
 			}

@@ -30,6 +30,7 @@ type JobView struct {
 	Build       api.Build // what the registered job is
 	Pace        Pace
 	Count       int            // instances that the registered group wants
+	MaxParallel int            // of the job's own update block: instances that Nomad may replace at once; 0 means all
 	Promoted    bool           // the latest deployment has no canaries left to promote
 	Settled     bool           // the latest deployment is over, or nothing waits for it
 	Failed      bool           // the deployment of this version has failed: Nomad replaces nothing more under it

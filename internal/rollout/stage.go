@@ -251,7 +251,7 @@ func (m *machine) begin(o Observation, a *api.Advice) {
 		mode = api.StageInPlace
 	}
 	if reason := m.full(o, mode); reason != "" {
-		m.hold([]api.Hold{{Source: "budget", Reason: reason + why(*o.Job)}})
+		m.hold([]api.Hold{{Source: sourceBudget, Reason: reason + why(*o.Job)}})
 		return
 	}
 	s := api.Stage{

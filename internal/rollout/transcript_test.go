@@ -109,6 +109,7 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 	}
 	r.Decision.Deadline = api.Duration(time.Minute)
 	r.Decision.Rollback = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: args["denied"] != "hold"}
+	r.Decision.Rollback.AtOnce = args["at_once"] == "yes"
 	r.Decision.Judge.Enabled = args["judge"] == "yes"
 	r.Decision.Judge.OnInconclusive = "hold"
 	r.Decision.Simulate.Required = args["simulate"] == "yes"

@@ -89,17 +89,31 @@ func promoted(v JobView) (Progress, string) {
 	return Absent, shown
 }
 
-// returned checks a rollback: the former build is registered, by us. Once a stage was
+// returned checks a step of a rollback: the former build is registered, by us, and as
+// many instances as it asks for run that version of the job. Once a stage was
 // begun, a job that looks untouched proves nothing: the stage's registration may
 // still be on its way. Only a registration of our own keeps it out, since that moves
-// the modify index. Whether every instance has followed is the next tick's question.
+// the modify index. When its deployment has failed, the next tick decides anew.
 func returned(r api.Rollout, v JobView) (Progress, string) {
 	switch v.Build {
 	case api.BuildFormer:
-		if !stranded(r, v) && (v.Pace == PaceHeld || len(r.Stages) == 0) {
-			return Complete, fmt.Sprintf("job version %d is the former one again", v.Version)
+		if len(r.Stages) == 0 {
+			return Complete, fmt.Sprintf("job version %d is the former one still", v.Version)
 		}
-		return Absent, fmt.Sprintf("job version %d is a former one, and not registered by the rollback", v.Version)
+		if v.Pace != PaceHeld || v.ModifyIndex == r.Effect.Expect {
+			return Absent, fmt.Sprintf("job version %d is a former one, and not registered by this step of the rollback", v.Version)
+		}
+		n := 0
+		for _, in := range v.Instances {
+			if in.Build == api.BuildFormer && in.JobVersion == v.Version {
+				n++
+			}
+		}
+		shown := fmt.Sprintf("job version %d is the former one again: %d of %d instances run it", v.Version, n, v.Count)
+		if n < r.Effect.Want && !v.Failed {
+			return Pending, shown
+		}
+		return Complete, shown
 	case api.BuildPatched:
 		return Absent, fmt.Sprintf("job version %d is the patched one", v.Version)
 	case api.BuildForeign:

@@ -112,10 +112,8 @@ func TestVerify_OtherEffects(t *testing.T) {
 		"finish: its own update block":                {api.EffectFinish, 1, JobView{Build: api.BuildPatched, Pace: PaceOwn}, Complete},
 		"finish: the former one":                      {api.EffectFinish, 1, JobView{Build: api.BuildFormer, Pace: PaceOwn}, Blocked},
 		"rollback: the patched one":                   {api.EffectRollback, 1, JobView{Build: api.BuildPatched, Pace: PaceHeld}, Absent},
-		"rollback: registered by us":                  {api.EffectRollback, 1, JobView{Build: api.BuildFormer, Pace: PaceHeld}, Complete},
 		"rollback: looks untouched, a stage may come": {api.EffectRollback, 1, JobView{Build: api.BuildFormer, Pace: PaceOwn}, Absent},
 		"rollback: untouched":                         {api.EffectRollback, 0, JobView{Build: api.BuildFormer, Pace: PaceOwn}, Complete},
-		"rollback: its deployment failed":             {api.EffectRollback, 1, JobView{Build: api.BuildFormer, Pace: PaceHeld, Failed: true, Instances: running(1, 0)}, Absent},
 		"rollback: somebody else's":                   {api.EffectRollback, 1, JobView{Build: api.BuildForeign}, Blocked},
 		"unpace: our update block":                    {api.EffectUnpace, 1, JobView{Build: api.BuildFormer, Pace: PaceHeld}, Absent},
 		"unpace: its own update block":                {api.EffectUnpace, 1, JobView{Build: api.BuildFormer, Pace: PaceOwn}, Complete},
@@ -127,6 +125,44 @@ func TestVerify_OtherEffects(t *testing.T) {
 			must.Eq(t, c.is, is, must.Sprint(shown))
 			must.StrNotContains(t, shown, "%!")
 			must.NotEq(t, "", shown)
+		})
+	}
+}
+
+// A step of a rollback is done when the job is the former one by a registration of its
+// own, and as many instances as it asks for have followed.
+func TestVerify_StepOfARollback(t *testing.T) {
+	at := func(index uint64, now, before int) JobView {
+		v := JobView{ModifyIndex: index, Version: 9, Count: 10, Build: api.BuildFormer, Pace: PaceHeld, Instances: running(2, 0)}
+		for i := range now + before {
+			in := api.Instance{Build: api.BuildFormer, JobVersion: 9}
+			if i >= now {
+				in.JobVersion = 8
+			}
+			v.Instances = append(v.Instances, in)
+		}
+		return v
+	}
+	failed := at(101, 3, 0)
+	failed.Failed = true
+	own := at(101, 4, 0)
+	own.Pace = PaceOwn
+	for name, c := range map[string]struct {
+		view JobView
+		is   Progress
+	}{
+		"the step before it is registered":              {at(100, 4, 0), Absent},
+		"it is registered, and Nomad has done nothing":  {at(101, 0, 4), Pending},
+		"one is missing":                                {at(101, 3, 0), Pending},
+		"all have followed":                             {at(101, 4, 0), Complete},
+		"one is missing, and the deployment has failed": {failed, Complete},
+		"somebody else registered the former job":       {own, Absent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := api.Rollout{Stages: make([]api.Stage, 1), Effect: &api.Effect{Kind: api.EffectRollback, Want: 4, Expect: 100}}
+			is, shown := Verify(r, c.view)
+			must.EqOp(t, c.is, is, must.Sprint(shown))
+			must.StrContains(t, shown, "job version 9")
 		})
 	}
 }

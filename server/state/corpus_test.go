@@ -98,8 +98,25 @@ func corpusCommands(level int) []named1 {
 	if level >= 6 {
 		out = append(out, named1{"brake", &BrakeSet{On: true, Reason: "checkout is slow"}}, named1{"brake-off", &BrakeSet{}},
 			named1{"brake-again", &BrakeSet{On: true, Reason: "checkout is slow again"}})
+		out = append(out, corpusBack()...)
 	}
 	return out
+}
+
+// corpusBack is a submission whose rollback goes at once, and its rollout, before which
+// an instance was not healthy.
+func corpusBack() []named1 {
+	target := api.TargetRef{Namespace: "prod", Job: "cart", Group: "vm"}
+	decision := api.Decision{Target: target, Rollback: api.RollbackSpec{OnHealth: true, AtOnce: true}}
+	r := api.Rollout{ID: "04-0", Plan: "04", Patch: "zlib", PatchDigest: "d4", Target: target, Wave: 1, Status: api.RolloutPending, Decision: decision}
+	submit := &PatchSubmit{
+		Patch: api.Patch{Name: "zlib", Digest: "d4"}, Rollouts: []api.Rollout{r},
+		Plan: api.Plan{ID: "04", Patch: "zlib", Digest: "d4", Waves: []api.Wave{{Number: 1, Targets: []api.PlannedTarget{{Target: api.Target{TargetRef: target}, Decision: decision}}}}},
+	}
+	begun := r
+	begun.Status, begun.CreateIndex, begun.ModifyIndex = api.RolloutRunning, 28, 28
+	begun.Former = &api.FormerJob{Version: 1, ModifyIndex: 90, Count: 3, Unhealthy: 1, Digest: "f", Job: json.RawMessage(`{"ID":"cart"}`)}
+	return []named1{{"at-once", submit}, {"unhealthy-before", &RolloutTransition{Kind: "begin", Expect: 28, Rollout: begun}}}
 }
 
 // corpusSandbox is a submission with what simulations need from level 5 on, and a

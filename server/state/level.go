@@ -28,7 +28,8 @@ const (
 	// can't decide, scripts with payloads, a reboot and a proof, and when a neighbour was
 	// last seen to be worse.
 	Level5 = 5
-	// Level6 brought the brake.
+	// Level6 brought the brake, rollbacks at once, and how many instances were not healthy
+	// before a rollout.
 	Level6 = 6
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level6
@@ -73,10 +74,14 @@ func (p *PatchSubmit) level() int {
 
 // rolloutLevel is the level that what a rollout does and was decided to do needs.
 func rolloutLevel(r *api.Rollout) int {
-	if r.Undecided != nil {
-		return Level5 // a former server would go on as if the patch had passed
+	newer := max(applyLevel(r.Apply), decisionLevel(&r.Decision))
+	switch {
+	case r.Former != nil && r.Former.Unhealthy > 0:
+		return Level6
+	case r.Undecided != nil:
+		return max(newer, Level5) // a former server would go on as if the patch had passed
 	}
-	return max(applyLevel(r.Apply), decisionLevel(&r.Decision))
+	return newer
 }
 
 // applyLevel is the level that changes of a patch need.
@@ -92,6 +97,8 @@ func applyLevel(list []api.Apply) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
+	case d.Rollback.AtOnce:
+		return Level6
 	case d.Simulate != (api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
 		return Level5
 	case d.Doubt != nil:
@@ -114,7 +121,10 @@ func formerSimulate(s api.SimulateSpec) api.SimulateSpec {
 // formerApply is how servers before Level5 know the changes of a patch. They would run
 // a script without its payloads, and without a proof: those stay in, so that the command
 // is refused. The digest of an image is left out, and former servers check none.
-func formerApply(list []api.Apply) []api.Apply {
+func formerApply(list []api.Apply, level int) []api.Apply {
+	if level >= Level5 {
+		return list
+	}
 	out := slices.Clone(list)
 	for i := range out {
 		out[i].Digest = ""
@@ -122,11 +132,11 @@ func formerApply(list []api.Apply) []api.Apply {
 	return out
 }
 
-// fit leaves out, below Level5, what only newer servers know of simulations, and below
-// Level4 doubts. An approval that was asked for in doubt is then one that only a person
-// ends.
+// fit leaves out, below Level6, that a rollback goes at once, below Level5 what only
+// newer servers know of simulations, and below Level4 doubts. An approval that was asked
+// for in doubt is then one that only a person ends.
 func (p *PatchSubmit) fit(level int) Command {
-	if level >= Level5 {
+	if level >= Level6 {
 		return p
 	}
 	out := *p
@@ -137,7 +147,7 @@ func (p *PatchSubmit) fit(level int) Command {
 			out.Plan.Refusals[i].Code = ""
 		}
 	}
-	out.Patch.Apply = formerApply(p.Patch.Apply)
+	out.Patch.Apply = formerApply(p.Patch.Apply, level)
 	out.Plan.Waves = slices.Clone(p.Plan.Waves)
 	for i := range out.Plan.Waves {
 		w := &out.Plan.Waves[i]
@@ -149,35 +159,49 @@ func (p *PatchSubmit) fit(level int) Command {
 	out.Rollouts = slices.Clone(p.Rollouts)
 	for i := range out.Rollouts {
 		r := &out.Rollouts[i]
-		r.Apply, r.Decision = formerApply(r.Apply), formerDecision(r.Decision, level)
+		r.Apply, r.Decision = formerApply(r.Apply, level), formerDecision(r.Decision, level)
 	}
 	return &out
 }
 
-// formerDecision is a decision as servers of a level below Level5 keep it.
+// formerDecision is a decision as servers of a level below Level6 keep it.
 func formerDecision(d api.Decision, level int) api.Decision {
-	d.Simulate = formerSimulate(d.Simulate)
+	d.Rollback.AtOnce = false
+	if level < Level5 {
+		d.Simulate = formerSimulate(d.Simulate)
+	}
 	if level < Level4 {
 		d.Doubt = nil
 	}
 	return d
 }
 
-// level is Level5 for a rollout whose scripts need it, and Level4 for one with a doubt.
+// level is Level6 for a rollout that counts former instances which were not healthy,
+// Level5 for one whose scripts need it, and Level4 for one with a doubt.
 // Such a rollout was submitted at that level, so that no transition need leave a doubt
 // out.
 func (t *RolloutTransition) level() int { return rolloutLevel(&t.Rollout) }
 
-// fit leaves out, below Level5, what only newer servers know of simulations and of
+// fit leaves out, below Level6, that a rollback goes at once and how many instances were
+// not healthy before, below Level5 what only newer servers know of simulations and of
 // neighbours, and below Level2 who announced the open effect, and what got worse at
 // neighbours.
 func (t *RolloutTransition) fit(level int) Command {
-	if level >= Level5 {
+	if level >= Level6 {
 		return t
 	}
 	out := *t
 	r := &out.Rollout
-	r.Apply, r.Decision.Simulate = formerApply(r.Apply), formerSimulate(r.Decision.Simulate)
+	r.Decision.Rollback.AtOnce = false
+	if r.Former != nil {
+		former := *r.Former
+		former.Unhealthy = 0
+		r.Former = &former
+	}
+	if level >= Level5 {
+		return &out
+	}
+	r.Apply, r.Decision.Simulate = formerApply(r.Apply, level), formerSimulate(r.Decision.Simulate)
 	r.Verdict = formerVerdict(r.Verdict, level)
 	r.Stages = slices.Clone(r.Stages)
 	for i := range r.Stages {
