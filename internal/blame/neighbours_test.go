@@ -100,7 +100,7 @@ func TestAttribute_NeighboursOnlyTakePromotionsBack(t *testing.T) {
 		v := Attribute(shop, naming(kind, 15, sick("front", 14)), []api.Rollout{shop}, beside)
 		must.Eq(t, kind, v.Kind)
 		must.StrContains(t, v.Reason, "the figures say "+string(kind))
-		must.Eq(t, kind != api.VerdictAbort, strings.Contains(v.Reason, "of its neighbour default/front/front is worse"), must.Sprint(v.Reason))
+		must.Eq(t, kind != api.VerdictAbort, strings.Contains(v.Reason, "of its neighbour prod/front/front is worse"))
 	}
 }
 
