@@ -275,12 +275,14 @@ the measurements; the record says who did it.`, "Promoted")
 
 func rolloutAbort(e *env) *command {
 	return e.action("abort", "Give up a rollout", `
-Gives up a rollout. If it has changed instances already, they are rolled back.`, "Aborted")
+Gives up a rollout. If it has changed instances already, they are rolled back.
+That says nothing against the patch, which may be submitted again.`, "Aborted")
 }
 
 func rolloutRollback(e *env) *command {
 	return e.action("rollback", "Return every instance to the former version", `
-Returns every instance to the exact former version of the job, at once.`, "Rolling back")
+Returns every instance to the exact former version of the job, at once. The patch is then
+quarantined for the target, where the policy says so.`, "Rolling back")
 }
 
 func (e *env) action(name, synopsis, text, done string) *command {

@@ -330,21 +330,42 @@ func (n Nomad) Promote(ctx context.Context, m rollout.Move) error {
 	return n.PromoteDeployment(d.ID)
 }
 
+// Gone says what became of a target that is not there any more; nil when it is there.
+// A fleet in the same process has no namespaces that could go.
+func (n Nomad) Gone(ctx context.Context, ref api.TargetRef) (*rollout.Gone, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	j, err := n.Job(jobOf(ref))
+	switch {
+	case err != nil:
+		return &rollout.Gone{Loss: rollout.JobPurged}, nil
+	case j.Stopped:
+		return &rollout.Gone{Loss: rollout.JobStopped}, nil
+	case j.Group(ref.Group) == nil:
+		return &rollout.Gone{Loss: rollout.GroupRemoved}, nil
+	}
+	return nil, nil //nolint:nilnil // nothing is gone
+}
+
 // View looks at the job: which build is registered, at whose pace, and which
 // build each instance runs.
 func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, error) {
-	j, g, err := n.group(ctx, m.Target)
+	gone, err := n.Gone(ctx, m.Target)
 	if err != nil {
 		return nil, err
+	}
+	if gone != nil && gone.Loss == rollout.JobPurged {
+		return &rollout.JobView{ModifyIndex: n.TableIndex(TableJobs), Gone: gone}, nil
 	}
 	f, err := n.forms(m)
 	if err != nil {
 		return nil, err
 	}
 	was, next := f.former, f.patched
-	view := &rollout.JobView{
-		ModifyIndex: j.ModifyIndex, Version: j.Version, Count: g.Count, Pace: rollout.PaceHeld, Promoted: true, Settled: true,
-	}
+	j := n.jobs[jobOf(m.Target)].current
+	g := j.Group(m.Target.Group)
+	view := &rollout.JobView{ModifyIndex: j.ModifyIndex, Version: j.Version, Pace: rollout.PaceHeld, Promoted: true, Settled: true}
 	builds := map[uint64]api.Build{}
 	for _, v := range n.jobs[j.JobID].versions {
 		switch v.Digest() {
@@ -356,7 +377,7 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	}
 	view.Build = cmp.Or(builds[j.Version], api.BuildForeign)
 	if own := was.Group(m.Target.Group); own != nil {
-		if sameUpdate(own.Update, g.Update) {
+		if g != nil && sameUpdate(own.Update, g.Update) {
 			view.Pace = rollout.PaceOwn
 		}
 		view.MaxParallel = 1
@@ -364,6 +385,13 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 			view.MaxParallel = own.Update.MaxParallel
 		}
 	}
+	if gone != nil {
+		if g != nil {
+			gone.Build, gone.Pace = view.Build, view.Pace
+		}
+		return &rollout.JobView{ModifyIndex: j.ModifyIndex, Gone: gone}, nil
+	}
+	view.Count = g.Count
 	if d := n.Latest(j.JobID); d != nil && d.JobVersion == j.Version && d.JobCreateIndex == j.CreateIndex {
 		view.Settled, view.Failed = !d.Active(), d.Status == DeployFailed
 		if s := d.Groups[m.Target.Group]; s != nil && s.DesiredCanaries > 0 {

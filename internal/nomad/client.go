@@ -99,6 +99,14 @@ func (c *Client) Write(ctx context.Context, namespace string) *nomadapi.WriteOpt
 	return w.WithContext(ctx)
 }
 
+// status is the HTTP status of an answer that is an error; 0 when there was none.
+func status(err error) int {
+	if answer, ok := errors.AsType[nomadapi.UnexpectedResponseError](err); ok {
+		return answer.StatusCode()
+	}
+	return 0
+}
+
 // Explain turns an error of the Nomad API into an api.Error. A failed
 // compare-and-set has no code of its own in Nomad, so Explain recognises it by its
 // text.
@@ -108,15 +116,13 @@ func Explain(doing string, err error) error {
 	}
 	text := err.Error()
 	code := api.CodeUnavailable
-	if status, ok := errors.AsType[nomadapi.UnexpectedResponseError](err); ok {
-		switch status.StatusCode() {
-		case http.StatusNotFound:
-			code = api.CodeNotFound
-		case http.StatusForbidden:
-			code = api.CodePermissionDenied
-		case http.StatusBadRequest:
-			code = api.CodeInvalid
-		}
+	switch status(err) {
+	case http.StatusNotFound:
+		code = api.CodeNotFound
+	case http.StatusForbidden:
+		code = api.CodePermissionDenied
+	case http.StatusBadRequest:
+		code = api.CodeInvalid
 	}
 	if strings.Contains(text, "job modify index") {
 		code = api.CodeConflict

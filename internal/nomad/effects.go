@@ -199,6 +199,13 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	job, err := c.Job(ctx, m.Target.Namespace, m.Target.Job)
+	if api.IsCode(err, api.CodeNotFound) {
+		gone, index, err := c.purged(ctx, m.Target, err)
+		if err != nil {
+			return nil, err
+		}
+		return &rollout.JobView{ModifyIndex: index, Gone: gone}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -207,16 +214,16 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 		return nil, err
 	}
 	group := job.LookupTaskGroup(m.Target.Group)
-	if group == nil || *job.Stop {
-		return nil, api.Errorf(api.CodeNotFound, "target %s: no such group in a running job", m.Target)
+	if gone := lost(job, m.Target.Group); gone != nil {
+		if group != nil {
+			gone.Build, gone.Pace = kinds.of(job), kinds.pace(group)
+		}
+		return &rollout.JobView{ModifyIndex: *job.JobModifyIndex, Gone: gone}, nil
 	}
 	view := &rollout.JobView{
 		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: *group.Count,
-		Build: kinds.of(job), Pace: rollout.PaceHeld, Promoted: true, Settled: true,
+		Build: kinds.of(job), Pace: kinds.pace(group), Promoted: true, Settled: true,
 		MaxParallel: maxParallel(kinds.former.LookupTaskGroup(m.Target.Group)),
-	}
-	if own := kinds.former.LookupTaskGroup(m.Target.Group); own != nil && reflect.DeepEqual(own.Update, group.Update) {
-		view.Pace = rollout.PaceOwn
 	}
 	dep, err := c.deployment(ctx, m.Target)
 	if err != nil {
@@ -277,6 +284,14 @@ func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) 
 		}
 	}
 	return b, nil
+}
+
+// pace says whose update block a group of the registered job has.
+func (b *builds) pace(group *nomadapi.TaskGroup) rollout.Pace {
+	if own := b.former.LookupTaskGroup(*group.Name); own != nil && reflect.DeepEqual(own.Update, group.Update) {
+		return rollout.PaceOwn
+	}
+	return rollout.PaceHeld
 }
 
 func (b *builds) of(job *nomadapi.Job) api.Build { return b.version(*job.Version) }

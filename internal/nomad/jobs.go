@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 	"golang.org/x/sync/errgroup"
@@ -23,6 +25,13 @@ type jobs struct {
 	index uint64                 // of Nomad's table of jobs when it was listed last; 0 when that is not known
 	facts map[[2]string]jobFacts // by namespace and ID
 	whole bool                   // facts are those of every job in the list of index
+	known atomic.Pointer[known]  // the targets that they have, for those who don't wait for their turn
+}
+
+// known is which targets were there when the list of jobs was read last.
+type known struct {
+	at      time.Time
+	targets map[api.TargetRef]bool
 }
 
 // jobFacts is the part of a job's specification that the graph and a plan need. A
@@ -81,15 +90,25 @@ func (c *Client) jobFacts(ctx context.Context) ([]jobFacts, error) {
 		return nil, err
 	}
 	defer j.turn.give()
+	asked := time.Now()
 	index, err := c.jobsIndex(ctx)
 	if err != nil {
 		return nil, err
 	}
+	targets := map[api.TargetRef]bool{}
 	if !j.whole || index == 0 || index != j.index {
 		if err := c.refresh(ctx); err != nil {
 			return nil, err
 		}
+		for _, f := range j.facts {
+			for _, t := range f.targets {
+				targets[t.TargetRef] = true
+			}
+		}
+	} else if was := j.known.Load(); was != nil {
+		targets = was.targets
 	}
+	j.known.Store(&known{asked, targets})
 	out := make([]jobFacts, 0, len(j.facts))
 	for _, f := range j.facts {
 		out = append(out, f)

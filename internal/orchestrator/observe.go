@@ -26,6 +26,10 @@ func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution
 	defer cancel()
 	obs := rollout.Observation{Closed: o.closed(r)}
 	if r.Former == nil {
+		if gone, err := o.Reader.Gone(ctx, r.Target); err == nil && gone != nil {
+			obs.Gone = gone
+			return obs // that nothing is known keeps nobody waiting
+		}
 		switch {
 		case r.Status == api.RolloutWaiting:
 			obs.Gate = o.gate(r)
@@ -39,6 +43,9 @@ func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution
 	if hold != nil {
 		obs.Away = append(obs.Away, *hold)
 		return obs
+	}
+	if view.Gone != nil {
+		return o.lost(ctx, r, view.Gone)
 	}
 	obs.Job = view
 	if o.prove(turn, r, a, &obs) && rollout.Judging(r) {
@@ -76,7 +83,7 @@ func (o *Orchestrator) view(ctx context.Context, r api.Rollout) (*rollout.JobVie
 		return nil, &api.Hold{Source: "nomad", Reason: fmt.Sprintf(
 			"nomad gives an older view of the job, of modify index %d; it has been at %d", view.ModifyIndex, floor)}
 	}
-	if o.Checks == nil || len(r.Former.Checked) == 0 {
+	if o.Checks == nil || len(r.Former.Checked) == 0 || view.Gone != nil {
 		return view, nil
 	}
 	health, err := o.Checks.Checks(ctx, r.Former.Checked)

@@ -50,6 +50,9 @@ type Recorder interface {
 // Reader reads jobs.
 type Reader interface {
 	View(ctx context.Context, m rollout.Move) (*rollout.JobView, error)
+	// Gone says what became of a target that is not there any more; nil when it is there,
+	// which may be half a minute old.
+	Gone(ctx context.Context, ref api.TargetRef) (*rollout.Gone, error)
 	Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error)
 	Target(ctx context.Context, ref api.TargetRef) (api.Target, error)
 }

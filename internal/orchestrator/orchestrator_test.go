@@ -439,6 +439,7 @@ type downNomad struct{}
 func (downNomad) err() error { return api.Errorf(api.CodeUnavailable, "nomad: connection refused") }
 
 func (d downNomad) View(context.Context, rollout.Move) (*rollout.JobView, error) { return nil, d.err() }
+func (d downNomad) Gone(context.Context, api.TargetRef) (*rollout.Gone, error)   { return nil, d.err() }
 func (d downNomad) Capture(context.Context, api.TargetRef) (*api.FormerJob, error) {
 	return nil, d.err()
 }

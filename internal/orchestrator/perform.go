@@ -135,6 +135,10 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 		o.recordAway(ctx, log, r, hold)
 		return rollout.EffectResult{}, false
 	}
+	if view.Gone != nil {
+		o.tick(ctx, log, r, o.lost(ctx, r, view.Gone))
+		return rollout.EffectResult{}, false
+	}
 	progress, shown := rollout.Verify(r, *view)
 	switch progress {
 	case rollout.Complete:
@@ -196,9 +200,31 @@ func (o *Orchestrator) recordAway(ctx context.Context, log *slog.Logger, r api.R
 	if hold != nil {
 		obs.Away = []api.Hold{*hold}
 	}
+	o.tick(ctx, log, r, obs)
+}
+
+// tick records what was observed instead of performing the effect.
+func (o *Orchestrator) tick(ctx context.Context, log *slog.Logger, r api.Rollout, obs rollout.Observation) {
 	if _, err := o.step(ctx, r, rollout.Tick{Observation: obs}); err != nil {
 		log.Warn("record a hold", "error", err)
 	}
+}
+
+// lost is the observation of a target that is gone. Before the look that ends the
+// rollout it takes our mark off a job that is still registered.
+func (o *Orchestrator) lost(ctx context.Context, r api.Rollout, gone *rollout.Gone) rollout.Observation {
+	registered := gone.Loss == rollout.JobStopped || gone.Loss == rollout.GroupRemoved
+	if !registered || !rollout.SeenGone(r) {
+		return rollout.Observation{Gone: gone}
+	}
+	err := o.Tagger.Untag(ctx, move(r))
+	if api.IsCode(err, api.CodeUnavailable) || api.IsCode(err, api.CodeTimeout) {
+		return rollout.Observation{Away: []api.Hold{*away("nomad", err)}}
+	}
+	if err != nil {
+		o.Logger.Warn("remove the version tag", "rollout_id", r.ID, "error", err)
+	}
+	return rollout.Observation{Gone: gone}
 }
 
 // release gives the job its own update block back, under the build that the rollout
@@ -235,6 +261,12 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout)
 		return rollout.EffectResult{
 			OK: true, Former: former, Outcome: fmt.Sprintf("job version %d is the one to return to", former.Version),
 		}, true
+	}
+	if api.IsCode(err, api.CodeNotFound) {
+		if gone, lookErr := o.Reader.Gone(ctx, r.Target); lookErr == nil && gone != nil {
+			o.tick(ctx, log, r, o.lost(ctx, r, gone))
+			return rollout.EffectResult{}, false
+		}
 	}
 	if api.IsCode(err, api.CodeNotFound) || api.IsCode(err, api.CodeInvalid) {
 		return rollout.EffectResult{Outcome: api.AsError(err).Message}, true

@@ -21,7 +21,10 @@ const (
 )
 
 func accidents() []string {
-	return []string{accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentScale, accidentTheirs}
+	return []string{
+		accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentScale, accidentTheirs,
+		accidentStop, accidentPurge, accidentGroup, accidentStart,
+	}
 }
 
 // befall has an accident happen to an instance of a job, or to its node.
@@ -87,7 +90,9 @@ func (w *world) loseNode(n *fleet.Node) error {
 		return err
 	}
 	for _, a := range n.Allocs() {
-		w.jobs[a.Ref()].hurt[a.ID] = true
+		if j := w.jobs[a.Ref()]; j != nil { // else of a group that took a target's place
+			j.hurt[a.ID] = true
+		}
 	}
 	w.afterAWhile(func() error { return w.fleet.ReturnNode(n.ID) })
 	return w.fleet.LoseNode(n.ID)

@@ -39,6 +39,7 @@ func (w *world) run() {
 		time.Sleep(time.Second)
 		w.step()
 		w.ends()
+		w.exits.end(w)
 		if i%20 == 19 {
 			w.help(i)
 		}

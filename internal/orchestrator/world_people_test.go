@@ -52,6 +52,7 @@ func (w *world) interlude(where string) {
 	}
 	w.outside(where)
 	w.reach(where)
+	w.leave(where)
 	i := w.rng.IntN(len(w.refs))
 	j := w.jobs[w.refs[i]]
 	switch {

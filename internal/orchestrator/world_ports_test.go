@@ -139,6 +139,14 @@ func (t *term) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	return &v, nil
 }
 
+// Gone is asked between all other questions, so it strikes no fault of its own.
+func (t *term) Gone(ctx context.Context, ref api.TargetRef) (*rollout.Gone, error) {
+	if until := t.w.down["nomad"]; t.w.now().Before(until) {
+		return nil, api.Errorf(api.CodeUnavailable, "nomad: connection refused")
+	}
+	return t.w.nomad().Gone(ctx, ref)
+}
+
 func (t *term) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, error) {
 	t.w.begins(api.EffectTag)
 	if err := t.read(ctx, "nomad"); err != nil {
@@ -161,8 +169,11 @@ func (t *term) register(ctx context.Context, kind api.EffectKind, m rollout.Move
 	return t.write(ctx, what, func() error {
 		n := w.nomad()
 		w.hurry()
-		before := w.job(m.Target).ModifyIndex
+		before, gone := w.job(m.Target).ModifyIndex, w.goneNow(m.Target)
 		err := do(onItsWay(ctx), n)
+		if gone != nil && err == nil {
+			w.fail("effect %s registers %s, which was %s", effect, m.Target, gone.Loss)
+		}
 		if w.job(m.Target).ModifyIndex != before {
 			w.registered(m.Rollout, effect, kind)
 			w.advance()

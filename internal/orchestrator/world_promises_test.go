@@ -175,6 +175,10 @@ func (w *world) registered(id, effect string, kind api.EffectKind) {
 // final holds what an ended rollout leaves behind.
 func (w *world) final(r api.Rollout) {
 	j := w.jobs[r.Target]
+	if w.exits.left[j.ref.Job] {
+		w.finalExit(r)
+		return
+	}
 	calm := w.good && w.rate == 0 && w.meddling == 0 && !w.excused[j.ref.Job]
 	if calm && r.Status != api.RolloutComplete {
 		w.fail("nothing speaks against %s, and it is %s: %s", r.ID, r.Status, r.Reason)

@@ -172,6 +172,7 @@ type world struct {
 	outskirts  outskirts       // what is around the jobs
 	doubts     doubts          // the sources of the graph
 	brakes     brakes          // what people do about the brake
+	exits      exits           // of jobs
 	undecided  func() bool     // draws whether a simulation can't decide; nil when all can
 
 	accidents  map[string]int    // to the fleet, that happened
@@ -235,6 +236,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 	w.upgrade()
 	if !quiet {
 		w.outskirts = newOutskirts(n)
+		w.exits = newExits(n)
 	}
 	w.newFleet(uint64(n))
 	d := w.decision()

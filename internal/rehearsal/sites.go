@@ -59,6 +59,11 @@ func (s sites) Target(ctx context.Context, ref api.TargetRef) (t api.Target, err
 	return t, err
 }
 
+// Gone is nil: in a rehearsal no target goes away.
+func (sites) Gone(context.Context, api.TargetRef) (*rollout.Gone, error) {
+	return nil, nil //nolint:nilnil // nothing is gone
+}
+
 // Stage lets further instances run the patch.
 func (s sites) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
 	return s.with(m.Target, func(at *site) error { return at.Stage(ctx, m, mode, delta, expect) })

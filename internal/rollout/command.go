@@ -28,6 +28,9 @@ func (m *machine) command(c Command) error {
 		if m.Status == api.RolloutRollingBack {
 			return m.giveUp(c)
 		}
+		if c.Action == "abort" {
+			m.callOff(c)
+		}
 		m.turnBack("%s asked for by %s%s", c.Action, c.By.Name, note(c))
 	default:
 		return api.Errorf(api.CodeInvalid, "unknown action %q: want approve, pause, resume, promote, abort or rollback", c.Action)

@@ -9,6 +9,7 @@ const (
 	sourceGraph     = "graph"     // the target tries what is denied
 	sourceNomad     = "nomad"     // it did not carry a rollback to its end
 	sourceSimulator = "simulator" // it could not carry the simulation out, or not decide
+	sourceTarget    = "target"    // it is gone, as one look has found
 )
 
 // hold makes the rollout wait for what is away, and go on by itself when it is

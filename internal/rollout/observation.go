@@ -35,6 +35,9 @@ type JobView struct {
 	Settled     bool           // the latest deployment is over, or nothing waits for it
 	Failed      bool           // the deployment of this version has failed: Nomad replaces nothing more under it
 	Instances   []api.Instance // sorted by name, health merged from Nomad and Consul
+	// Gone says that the target is not there any more; nil when it is. ModifyIndex is
+	// then the job's, or that of Nomad's list of jobs, and nothing else is set.
+	Gone *Gone
 }
 
 // Tally counts instances by build.
@@ -70,6 +73,7 @@ func (v JobView) Tally() Tally {
 // for is nil.
 type Observation struct {
 	Job     *JobView        // nil when Nomad did not answer too
+	Gone    *Gone           // the target is not there any more; Job is nil then
 	Away    []api.Hold      // sources that do not answer; since when is stamped by Step
 	Closed  []api.Hold      // why nothing may go forward now, such as the brake; likewise
 	Verdict *api.Verdict    // of the judge, for the present stage

@@ -148,6 +148,9 @@ func (m *machine) tick(o Observation) {
 	if o.Job != nil && m.Former != nil {
 		m.Instances = o.Job.Instances // for people, and for the size of the next stage
 	}
+	if m.gone(o.Gone) {
+		return
+	}
 	if m.Effect != nil {
 		m.hold(o.Away) // the orchestrator performs it, and says whether it must wait for a source
 		return

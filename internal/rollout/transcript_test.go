@@ -150,7 +150,8 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
 // foreign=HEALTHY/ALL, deployment=failed, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
-// denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON.
+// denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON,
+// gone=LOSS[:BUILD:PACE].
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
 	t.Helper()
 	var o Observation
@@ -169,6 +170,12 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 		}
 	}
 	o.Unproved, o.Disproved = args["proof"] == "asked", strings.ReplaceAll(args["disproved"], "_", " ")
+	if loss := strings.Split(args["gone"], ":"); loss[0] != "" {
+		o.Gone = &Gone{Loss: Loss(loss[0])}
+		if len(loss) > 2 {
+			o.Gone.Build, o.Gone.Pace = api.Build(loss[1]), Pace(loss[2])
+		}
+	}
 	if text, ok := args["anew"]; ok {
 		o.Anew = anew(s.r, text, s.now)
 	}
