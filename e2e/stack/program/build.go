@@ -119,7 +119,7 @@ func (p provider) plan(ctx context.Context, s source, scratch string) (*progress
 	downloads := &downloads{}
 	said, err := p.follow(ctx, s.Name, command, downloads)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || diskIsFull(said) {
 			return nil, failure(ctx, "download its modules", err, said)
 		}
 		first, _, _ := strings.Cut(said, "\n")
@@ -149,11 +149,14 @@ func (p provider) explain(err error) error {
 	if askErr = errors.Join(askErr, json.Unmarshal(text, &env)); askErr != nil {
 		return err
 	}
-	at, free := fullest([]place{{"XDG_CACHE_HOME", p.Cache}, {"GOCACHE", env.GOCACHE}, {"GOMODCACHE", env.GOMODCACHE}})
+	at, free := fullest([]place{{"XDG_CACHE_HOME", p.Cache}, {"GOCACHE", env.GOCACHE}, {"GOMODCACHE", env.GOMODCACHE}, {"", p.Links}})
 	if free >= fullBelow && !diskIsFull(err.Error()) {
 		return err
 	}
 	first, _, _ := strings.Cut(err.Error(), ":")
+	if at.variable == "" { // links are made where the checkout is
+		return fmt.Errorf("%s: the disk of %s is full (%d MB are left): make room there", first, at.path, free>>20)
+	}
 	return fmt.Errorf("%s: the disk of %s is full (%d MB are left): make room there, all programs together need about 6 GB, or set %s to a folder of another disk",
 		first, at.path, free>>20, at.variable)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -280,6 +281,35 @@ func TestProvide_brokenSource(t *testing.T) {
 }
 
 // Whoever interrupts a build ends what it started, and leaves nothing.
+// A disk may fill while modules are downloaded and when the program is half written.
+// Either is told in one sentence, and leaves nothing that the next one would take.
+func TestProvide_leavesNothingOnAFullDisk(t *testing.T) {
+	golang, err := exec.LookPath("go")
+	must.NoError(t, err)
+	for _, fails := range []string{"list", "build"} {
+		t.Run(fails, func(t *testing.T) {
+			r := newRig(t, t.TempDir())
+			dir := t.TempDir()
+			script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" = %s ] || exec %s \"$@\"\n"+
+				"[ \"$1\" = list ] || echo half >\"$4\"\necho 'go: writing' >&2\necho 'go: write it: No space left on device' >&2\nexit 1\n", fails, golang)
+			must.NoError(t, os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o755))
+			usual := os.Getenv("PATH")
+			t.Setenv("PATH", dir+string(filepath.ListSeparator)+usual)
+			err := r.provide(t.Context())
+			must.ErrorContains(t, err, "provide greet: the disk of ")
+			must.ErrorContains(t, err, " is full (")
+			must.StrNotContains(t, err.Error(), "\n")
+			must.SliceEmpty(t, glob(t, r.Links, "*"))
+			for _, left := range append(glob(t, r.Cache, "*"), glob(t, r.Cache, ".*")...) {
+				must.StrHasSuffix(t, ".lock", left)
+			}
+			t.Setenv("PATH", usual)
+			must.NoError(t, r.provide(t.Context()))
+			must.StrHasPrefix(t, r.Cache, r.linked(t))
+		})
+	}
+}
+
 func TestProvide_interrupted(t *testing.T) {
 	r := newRig(t, t.TempDir())
 	ctx, cancel := context.WithCancelCause(t.Context())

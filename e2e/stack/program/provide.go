@@ -106,7 +106,7 @@ func (p provider) find(ctx context.Context, program Program) (source, bool, erro
 		if at != nil {
 			if program.takes(at.version) {
 				p.tell(program.Name, "%s on PATH: %s", at.version, at.path)
-				return source{}, true, link(at.path, filepath.Join(p.Links, program.Name))
+				return source{}, true, p.link(program.Name, at.path)
 			}
 			p.tell(program.Name, "%s is not taken: it is %s, and the stack needs %s", at.path, known(at.version), program.Range())
 		}
@@ -120,7 +120,7 @@ func (p provider) find(ctx context.Context, program Program) (source, bool, erro
 		return s, false, nil
 	}
 	p.tell(program.Name, "%s in the cache: %s", s.version, path)
-	return s, true, link(path, filepath.Join(p.Links, program.Name))
+	return s, true, p.link(program.Name, path)
 }
 
 func known(version string) string {
@@ -165,5 +165,13 @@ func (p provider) make(ctx context.Context, s source) error {
 	if err != nil {
 		return p.explain(fmt.Errorf("provide %s: %w", s.Name, err))
 	}
-	return link(path, filepath.Join(p.Links, s.Name))
+	return p.link(s.Name, path)
+}
+
+// link leaves the link to a program.
+func (p provider) link(name, to string) error {
+	if err := link(to, filepath.Join(p.Links, name)); err != nil {
+		return p.explain(fmt.Errorf("provide %s: %w", name, err))
+	}
+	return nil
 }
