@@ -3,6 +3,7 @@ package nomad_test
 import (
 	"context"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -85,6 +86,38 @@ func TestSandbox(t *testing.T) {
 	group.Wait()
 }
 
+// TestSandbox_RehearsesTheRevert tries patches of a machine with a data disk: the model
+// replaces the treatment as Nomad does, with the adapter that production uses.
+func TestSandbox_RehearsesTheRevert(t *testing.T) {
+	t.Parallel()
+	client, m := machines(t)
+	job := storeJob()
+	job.ID, job.Name = new("ledger"), new("ledger")
+	task := job.TaskGroups[0].Tasks[0]
+	task.Config["args"] = append(task.Config["args"].([]string), "-drive", "file=/images/ledger.raw,if=virtio")
+	_, _, err := client.API().Jobs().Register(job, nil)
+	must.NoError(t, err)
+	target, err := client.Target(t.Context(), api.TargetRef{Namespace: "default", Job: "ledger", Group: "store"})
+	must.NoError(t, err)
+	for image, outcome := range map[string]api.RevertOutcome{"/images/store-2.qcow2": api.RevertServes, "/images/migrating.qcow2": api.RevertFails} {
+		twins := sandbox.New(client, sandbox.Options{})
+		s := simulator.New(simulator.Options{Sandbox: twins, Look: time.Second, Warmup: 2 * time.Second})
+		impact, err := s.Run(t.Context(), simulator.Request{
+			ID: "s" + image, Patch: "p", Apply: []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: image}}, Target: target,
+			Spec: api.SimulateSpec{Duration: api.Duration(16 * time.Second)},
+			Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: []api.KPISpec{
+				{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.1},
+			}},
+		})
+		must.NoError(t, err)
+		must.NotNil(t, impact.Revert, must.Sprint(impact.Reason))
+		must.Eq(t, outcome, impact.Revert.Outcome, must.Sprint(impact.Revert.Reason))
+		must.Eq(t, []string{"drive /images/ledger.raw"}, impact.Revert.Data)
+		must.Eq(t, outcome == api.RevertFails, impact.Verdict == api.SimulationReject, must.Sprint(impact.Reason))
+		m.View(func(f *fleet.Fleet) { must.Len(t, 2, f.JobIDs(), must.Sprint("no job of the sandbox is left")) })
+	}
+}
+
 // treated is the digest of the image that a treatment ran.
 func treated(impact api.Impact) string {
 	for _, w := range impact.Twins {
@@ -113,9 +146,17 @@ func machines(t *testing.T) (*nomad.Client, *door.Model) {
 	})
 	m := door.NewModel(f)
 	machines := served.NewSandbox(m)
+	var migrated sync.Map // jobs whose data a version has migrated
 	machines.Work = func(b fleet.Build) served.Work {
 		w := served.Work{Service: load.Service{Latency: 5 * time.Millisecond, Disk: 2}}
 		for _, task := range b.Group.Tasks {
+			args, _ := task.Config["args"].([]any)
+			if slices.Contains(args, any("/images/migrating.qcow2")) {
+				migrated.Store(b.Target.Job, true)
+			}
+			if _, newer := migrated.Load(b.Target.Job); newer && slices.Contains(args, any("carried")) {
+				w.Harm.Errors = 1 // the former version can't read it
+			}
 			if task.Image() == "/images/failing.qcow2" {
 				w.Harm.Errors = 0.5 // its check fails as often, and is asked until it does not
 			}
