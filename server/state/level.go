@@ -28,8 +28,8 @@ const (
 	// can't decide, scripts with payloads, a reboot and a proof, and when a neighbour was
 	// last seen to be worse.
 	Level5 = 5
-	// Level6 brought the brake, rollbacks at once, and how many instances were not healthy
-	// before a rollout.
+	// Level6 brought the brake, rollbacks at once, how many instances were not healthy
+	// before a rollout, and the rehearsal of reverts.
 	Level6 = 6
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level6
@@ -97,7 +97,7 @@ func applyLevel(list []api.Apply) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
-	case d.Rollback.AtOnce:
+	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "":
 		return Level6
 	case d.Simulate != (api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
 		return Level5
@@ -107,11 +107,19 @@ func decisionLevel(d *api.Decision) int {
 	return 1
 }
 
-// formerSimulate is how servers before Level5 know a simulation's wishes. They would
-// also forget that a rollout must hold: such a wish is left in, so that the command is
-// refused. Nothing else of it makes a patch go further than a former server lets it go.
-func formerSimulate(s api.SimulateSpec) api.SimulateSpec {
-	out := api.SimulateSpec{Required: s.Required, Duration: s.Duration, Workload: s.Workload}
+// formerSimulate is how servers of a level below Level6 know a simulation's wishes. They
+// would also forget that the revert must be rehearsed, that twins must not have
+// production's data, and below Level5 that a rollout must hold: such wishes are left in,
+// so that the command is refused. Nothing else of it makes a patch go further than a
+// former server lets it go.
+func formerSimulate(s api.SimulateSpec, level int) api.SimulateSpec {
+	if s.Revert == api.RevertOff {
+		s.Revert = ""
+	}
+	if level >= Level5 {
+		return s
+	}
+	out := api.SimulateSpec{Required: s.Required, Duration: s.Duration, Workload: s.Workload, Revert: s.Revert, Data: s.Data}
 	if s.OnInconclusive == api.InconclusiveHold {
 		out.OnInconclusive = s.OnInconclusive
 	}
@@ -132,8 +140,8 @@ func formerApply(list []api.Apply, level int) []api.Apply {
 	return out
 }
 
-// fit leaves out, below Level6, that a rollback goes at once, below Level5 what only
-// newer servers know of simulations, and below Level4 doubts. An approval that was asked
+// fit leaves out, below Level6, that a rollback goes at once and that no revert is
+// rehearsed, below Level5 what only newer servers know of simulations, and below Level4 doubts. An approval that was asked
 // for in doubt is then one that only a person ends.
 func (p *PatchSubmit) fit(level int) Command {
 	if level >= Level6 {
@@ -167,9 +175,7 @@ func (p *PatchSubmit) fit(level int) Command {
 // formerDecision is a decision as servers of a level below Level6 keep it.
 func formerDecision(d api.Decision, level int) api.Decision {
 	d.Rollback.AtOnce = false
-	if level < Level5 {
-		d.Simulate = formerSimulate(d.Simulate)
-	}
+	d.Simulate = formerSimulate(d.Simulate, level)
 	if level < Level4 {
 		d.Doubt = nil
 	}
@@ -193,6 +199,7 @@ func (t *RolloutTransition) fit(level int) Command {
 	out := *t
 	r := &out.Rollout
 	r.Decision.Rollback.AtOnce = false
+	r.Decision.Simulate = formerSimulate(r.Decision.Simulate, level)
 	if r.Former != nil {
 		former := *r.Former
 		former.Unhealthy = 0
@@ -201,7 +208,7 @@ func (t *RolloutTransition) fit(level int) Command {
 	if level >= Level5 {
 		return &out
 	}
-	r.Apply, r.Decision.Simulate = formerApply(r.Apply, level), formerSimulate(r.Decision.Simulate)
+	r.Apply = formerApply(r.Apply, level)
 	r.Verdict = formerVerdict(r.Verdict, level)
 	r.Stages = slices.Clone(r.Stages)
 	for i := range r.Stages {

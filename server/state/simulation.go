@@ -127,22 +127,40 @@ func (n *SimulationNote) check(old *api.Simulation) error {
 	return nil
 }
 
-// level is Level5 for a simulation that says more than former servers can keep.
+// level is Level6 for a simulation that says something of the revert, and Level5 for one
+// that says more than servers before can keep.
 func (s *SimulationPut) level() int {
+	if d := s.Simulation.Decision; d != nil && decisionLevel(d) >= Level6 {
+		return Level6
+	}
+	if i := s.Simulation.Impact; i != nil && i.Revert != nil {
+		return Level6
+	}
 	if older := formerSimulation(s.Simulation); !reflect.DeepEqual(older, s.Simulation) {
 		return Level5
 	}
 	return 1
 }
 
-// fit leaves out, below Level5, what former servers don't keep. They also know neither
-// an inconclusive nor a cancelled simulation: both are recorded as failed, which says
+// fit leaves out, below Level6, how the revert went, and below Level5 all that former
+// servers don't keep. Those before Level5 also know neither an inconclusive nor a cancelled simulation: both are recorded as failed, which says
 // nothing about the patch, and never as passed.
 func (s *SimulationPut) fit(level int) Command {
-	if level >= Level5 {
+	switch {
+	case level >= Level6:
 		return s
+	case level < Level5:
+		return &SimulationPut{Simulation: formerSimulation(s.Simulation)}
 	}
-	return &SimulationPut{Simulation: formerSimulation(s.Simulation)}
+	out := *s
+	if d := s.Simulation.Decision; d != nil {
+		out.Simulation.Decision = new(formerDecision(*d, level))
+	}
+	if i := s.Simulation.Impact; i != nil {
+		impact := *i
+		impact.Revert, out.Simulation.Impact = nil, &impact
+	}
+	return &out
 }
 
 // formerSimulation is a simulation as servers before Level5 keep it.
