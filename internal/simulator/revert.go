@@ -20,6 +20,9 @@ const (
 	// fewer than two thirds of them well, and the control answers nearly all, that is no
 	// chance.
 	revertRequests = 40
+	// revertEvery is the longest pause between two of them: a target that is hardly asked
+	// anything is asked more often here.
+	revertEvery = time.Second
 	// revertEnds is how much of the simulation's time the removal of the twins is left.
 	revertEnds = 10 * time.Second
 )
@@ -36,8 +39,12 @@ func (e *experiment) reserve(p *pair) time.Duration {
 	if len(p.treatment().Data) == 0 || e.request.Spec.Revert == api.RevertOff {
 		return 0
 	}
-	asks := time.Duration(revertRequests / e.request.rate.PerSecond * float64(time.Second))
-	return p.control().healthy + asks + revertEnds
+	return p.control().healthy + revertRequests*e.askEvery() + revertEnds
+}
+
+// askEvery is the pause between two requests to the former version.
+func (e *experiment) askEvery() time.Duration {
+	return min(time.Duration(float64(time.Second)/e.request.rate.PerSecond), revertEvery)
 }
 
 // ends reports whether the experiment ends with this turn: the patch is rejected, or all
@@ -185,9 +192,9 @@ func (e *experiment) weigh(a answers) (api.RevertOutcome, string) {
 	return api.RevertServes, ""
 }
 
-// askAgain sends a machine requests of the workload, at its rate.
+// askAgain sends a machine requests of the workload.
 func (e *experiment) askAgain(ctx context.Context, p *pair, m *machine) (answers, error) {
-	ticker := time.NewTicker(time.Duration(float64(time.Second) / e.workload.rate))
+	ticker := time.NewTicker(e.askEvery())
 	defer ticker.Stop()
 	var got answers
 	for _, which := range e.workload.warming()[:revertRequests] {

@@ -156,8 +156,8 @@ func TestReadArguments_Keeps(t *testing.T) {
 		"comma in a name": {"-drive file=/images/a,,readonly=off.raw,if=virtio,readonly=on",
 			"-drive file=D/oakum-file-0,format=raw,readonly=on,if=virtio"},
 		"disk that forgets": {"-snapshot -drive file=/images/a.raw,if=virtio", "-drive file=D/oakum-file-0,format=qcow2,if=virtio"},
-		"data disk":         {"-drive file=/data/a.raw,if=virtio,format=raw,cache=none", "-drive file=D/data-0,format=qcow2,if=virtio,cache=none"},
-		"old data disk":     {"-hdb /data/a.raw", "-drive file=D/data-0,format=qcow2,index=1,media=disk"},
+		"data disk":         {"-drive file=/data/a.raw,if=virtio,format=raw,cache=none", "-drive file=D/" + dataName("/data/a.raw") + ",format=qcow2,if=virtio,cache=none"},
+		"old data disk":     {"-hdb /data/a.raw", "-drive file=D/" + dataName("/data/a.raw") + ",format=qcow2,index=1,media=disk"},
 		"disk of its own":   {"-drive file=${NOMAD_ALLOC_DIR}/data/a.qcow2,if=virtio", "-drive file=D/oakum-file-0,format=qcow2,if=virtio"},
 		"firmware":          {"-drive if=pflash,unit=0,readonly=on,file=/usr/share/OVMF/C.fd -drive if=pflash,unit=1,format=raw,file=/images/v.fd", "-drive file=D/oakum-file-0,format=raw,readonly=on,if=pflash,unit=0 -drive file=D/oakum-file-1,format=raw,if=pflash,unit=1"},
 		"node": {"-blockdev driver=qcow2,node-name=d,read-only=on,file.driver=file,file.filename=/images/a -device virtio-blk-pci,drive=d",
@@ -199,7 +199,7 @@ func TestReadArguments_NamesTheFilesToCheck(t *testing.T) {
 	got, err = read(nil, "-netdev", forward, "-drive", "file=/data/a.raw", "-drive", "file=/images/b.qcow2,snapshot=on", "-drive", "file=${NOMAD_ALLOC_DIR}/data/c.raw")
 	must.NoError(t, err)
 	must.Eq(t, []hostFile{
-		{opData, "data-0", formatRaw, "/data/a.raw"},
+		{opData, dataName("/data/a.raw"), formatRaw, "/data/a.raw"},
 		{opOverlay, "oakum-file-1", formatQcow2, "/images/b.qcow2"},
 		{opOverlay, "oakum-file-2", formatRaw, "${NOMAD_ALLOC_DIR}/data/c.raw"},
 	}, got.files)

@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"path"
 	"slices"
@@ -34,6 +36,13 @@ type hostFile struct {
 // dataDisk begins the names of the twin's data disks. They alone are kept when another
 // machine takes over what the twin leaves.
 const dataDisk = "data-"
+
+// dataName is the name of a data disk: the same in the patched version as in the former
+// one, whatever else the patch changes of the arguments.
+func dataName(file string) string {
+	sum := sha256.Sum256([]byte(file))
+	return dataDisk + hex.EncodeToString(sum[:6])
+}
 
 // twinFolder is where the node puts what the machine opens.
 const twinFolder = "${NOMAD_ALLOC_DIR}/data"
@@ -139,7 +148,7 @@ func (r *reader) host(a argument, f *hostFile) error {
 	}
 	f.name = fmt.Sprintf("oakum-file-%d", len(r.out.files))
 	if f.op == opData {
-		f.name = fmt.Sprintf("%s%d", dataDisk, len(r.out.files))
+		f.name = dataName(f.path)
 	}
 	r.out.files = append(r.out.files, *f)
 	return nil
