@@ -188,6 +188,8 @@ func (e *experiment) weigh(a answers) (api.RevertOutcome, string) {
 		return api.RevertFails, why
 	case share < floorShare*usual:
 		return api.RevertUndecided, why
+	case a.requests < revertRequests || good == 0: // a load that ended early, or a control of which nothing is known
+		return api.RevertUndecided, why + fmt.Sprintf("; %d requests are needed", revertRequests)
 	}
 	return api.RevertServes, ""
 }
