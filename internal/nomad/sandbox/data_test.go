@@ -163,6 +163,14 @@ func TestGroupScript(t *testing.T) {
 	must.FileExists(t, folder("alloc", "data", "oakum-volume-0", "mark"))
 	must.FileNotExists(t, folder("alloc", "data", "mark"))
 	must.DirNotExists(t, folder("app", "local", "cache"))
+
+	// The program under test may put a link to the host in the place of a folder.
+	host := t.TempDir()
+	must.NoError(t, os.RemoveAll(folder("alloc", "data", "oakum-volume-0")))
+	must.NoError(t, os.Symlink(host, folder("alloc", "data", "oakum-volume-0")))
+	must.Error(t, run("folder", "oakum-volume-0"), must.Sprint("a container would be given a folder of the host"))
+	must.NoError(t, os.Remove(folder("alloc", "data", "oakum-volume-0")))
+	must.Error(t, run("witness", "oakum-load/local/report.ndjson", "folder", "oakum-volume-0"), must.Sprint("without its data the former version serves on nothing"))
 }
 
 func TestReportOf_TellsBothReportsApart(t *testing.T) {
