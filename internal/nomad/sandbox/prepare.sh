@@ -20,8 +20,20 @@ cache=/var/cache/oakum-twin
 monitor=$1 out=$2
 shift 2
 
-# is_held reports whether a machine that runs writes to an image.
-is_held() { ! timeout 60 qemu-img info -f "$1" "$2" >/dev/null 2>&1; }
+# is_held reports whether a machine that runs writes to an image. Whoever reads a raw one
+# shares it with who writes, so QEMU does not tell: who may write to it holds a lock on its
+# byte 101, which the kernel lists with the number of its inode.
+is_held() { # FORMAT FILE
+	timeout 60 qemu-img info -f "$1" "$2" >/dev/null 2>&1 || return 0
+	[ "$1" = raw ] || return 1
+	inode=$(stat -c %i -- "$2")
+	while read -r _ kind _ _ _ at first last; do
+		[ "$kind" = OFDLCK ] && [ "$first" -le 101 ] || continue
+		[ "$last" = EOF ] || [ "$last" -ge 101 ] || continue
+		case $at in *:"$inode") return 0 ;; esac
+	done </proc/locks
+	return 1
+}
 
 # lay lays a disk of the twin's own over an image. Of an image that a running machine
 # writes to it takes a clone, which is the image at one moment. It leaves laid empty when
@@ -30,7 +42,10 @@ lay() { # NAME
 	laid=$top
 	if is_held "$format" "$top"; then
 		laid=
-		cp --reflink=always -- "$top" "$out/$1.base" 2>/dev/null || return 0
+		cp --reflink=always -- "$top" "$out/$1.base" 2>/dev/null || {
+			rm -f -- "$out/$1.base"
+			return 0
+		}
 		top=$out/$1.base laid=$1.base
 		[ -z "$next" ] || qemu-img rebase -q -u -f "$format" -b "$next" -F "$next_format" "$top"
 	fi
