@@ -31,6 +31,7 @@ type Package struct {
 // Aside is an entry of a document that is no package which can be compared.
 type Aside struct {
 	Name   string `json:"name"`
+	Source string `json:"source,omitempty"` // source package, where its name is another
 	Reason string `json:"reason"`
 }
 

@@ -140,9 +140,7 @@ func metaValue(meta map[string]string, keys []string) cty.Value {
 func patchValue(p api.Patch) cty.Value {
 	affects := make([]cty.Value, len(p.Affects))
 	for i, a := range p.Affects {
-		affects[i] = cty.ObjectVal(map[string]cty.Value{
-			"ecosystem": cty.StringVal(a.Ecosystem), "package": cty.StringVal(a.Package), "below": cty.StringVal(a.Below),
-		})
+		affects[i] = affectedValue(a)
 	}
 	kinds := make([]string, len(p.Apply))
 	for i, a := range p.Apply {

@@ -123,16 +123,6 @@ func (s *patchParser) readPatch(b *hclsyntax.Block) api.Patch {
 	return patch
 }
 
-func (s *patchParser) readAffects(b *hclsyntax.Block) api.Affected {
-	s.Labels(b, 1)
-	s.NoBlocks(b)
-	f := s.ReadBlock(b, []lang.Argument{
-		{Name: "package", Want: cty.String, Required: true, Check: lang.NotEmpty},
-		{Name: "below", Want: cty.String, Required: true, Check: lang.NotEmpty},
-	}, s.constants).Values(nil)
-	return api.Affected{Ecosystem: f.Label(), Package: f.Text("package", ""), Below: f.Text("below", "")}
-}
-
 func (s *patchParser) readSelector(b *hclsyntax.Block) api.TargetSelector {
 	s.Labels(b, 0)
 	s.NoBlocks(b)

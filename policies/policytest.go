@@ -85,7 +85,7 @@ func testBlocks() map[string][]lang.Argument {
 		},
 		"patch": {
 			{Name: "name", Want: text}, {Name: "severity", Want: text, Check: lang.OneOf(severities()...)},
-			{Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "affects", Want: cty.List(affectedType())},
+			{Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "affects", Want: cty.DynamicPseudoType, Check: checkAffectedExamples},
 		},
 		"graph": {
 			{Name: "service", Want: text}, {Name: "blast_radius", Want: num, Check: whole},
@@ -191,11 +191,7 @@ func testFacts(read map[string]*lang.Values) Facts {
 		f.Patch.Name, f.Patch.Fixes = p.Text("name", "example"), p.Texts("fixes")
 		f.Patch.Severity = api.Severity(p.Text("severity", string(api.SeverityMedium)))
 		if affects, ok := p.Get("affects"); ok {
-			for _, a := range affects.AsValueSlice() {
-				f.Patch.Affects = append(f.Patch.Affects, api.Affected{
-					Ecosystem: a.GetAttr("ecosystem").AsString(), Package: a.GetAttr("package").AsString(), Below: a.GetAttr("below").AsString(),
-				})
-			}
+			f.Patch.Affects, _ = affectedExamples(affects) // it was checked when it was read
 		}
 		for _, k := range p.Texts("kinds") {
 			f.Patch.Apply = append(f.Patch.Apply, api.Apply{Kind: api.ApplyKind(k)})

@@ -80,10 +80,6 @@ func targetType(withCritical bool) cty.Type {
 	return cty.Object(attrs)
 }
 
-func affectedType() cty.Type {
-	return cty.Object(map[string]cty.Type{"ecosystem": cty.String, "package": cty.String, "below": cty.String})
-}
-
 func patchType() cty.Type {
 	return cty.Object(map[string]cty.Type{
 		"name":           cty.String,

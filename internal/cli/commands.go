@@ -5,7 +5,7 @@ func commands() []func(*env) *command {
 	return []func(*env) *command{
 		agentCommand, versionCommand,
 		policyValidate, policyTest, policyFmt, policyApply, policyList, policyRead, policyDelete,
-		patchValidate, patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
+		patchValidate, patchAffected, patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		brakeOn, brakeOff, brakeStatus,
@@ -43,6 +43,10 @@ it is for. Submitting it starts one rollout for each target.
 See what would happen, without doing it:
 
     $ oakum patch plan openssl.hcl
+
+See which images have the fault that it fixes:
+
+    $ oakum patch affected openssl.hcl -inventory=sboms
 
 Submit it, and wait for the end:
 

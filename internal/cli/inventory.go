@@ -3,9 +3,8 @@ package cli
 import (
 	"context"
 	"io"
-	"path/filepath"
 
-	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/internal/inventory"
 )
@@ -16,7 +15,7 @@ Reads inventories, CycloneDX or SPDX as JSON, and shows their packages, with the
 release and the source package of each, and the entries that nothing can be compared
 with. Of a directory, every *.json file in it is read. Nothing is contacted.`).prints()
 	c.run = func(_ context.Context, args []string) error {
-		list, err := readInventories(args)
+		list, err := input.Inventories(args)
 		if err != nil {
 			return err
 		}
@@ -31,11 +30,11 @@ Shows the packages that came, went, or have another version. Nothing is contacte
 
 The exit code is 2 when something differs.`).prints()
 	c.run = func(_ context.Context, args []string) error {
-		from, err := readInventory(args[0])
+		from, err := input.Inventory(args[0])
 		if err != nil {
 			return err
 		}
-		to, err := readInventory(args[1])
+		to, err := input.Inventory(args[1])
 		if err != nil {
 			return err
 		}
@@ -49,27 +48,4 @@ The exit code is 2 when something differs.`).prints()
 		return nil
 	}
 	return c
-}
-
-// readInventories reads files, and every file of directories.
-func readInventories(paths []string) ([]api.Inventory, error) {
-	files, err := expand(paths, ".json", "")
-	if err != nil {
-		return nil, err
-	}
-	list := make([]api.Inventory, len(files))
-	for i, path := range files {
-		if list[i], err = readInventory(path); err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-func readInventory(path string) (api.Inventory, error) {
-	document, err := readUpTo(path, inventory.DocumentMax)
-	if err != nil {
-		return api.Inventory{}, err
-	}
-	return inventory.Parse(filepath.ToSlash(path), document)
 }

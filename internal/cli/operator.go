@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
@@ -115,7 +116,7 @@ touched: it is made readable for you only.`).remote()
 func replaceFile(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-*")
 	if err != nil {
-		return api.Errorf(api.CodeInvalid, "create file: %s", cause(err))
+		return api.Errorf(api.CodeInvalid, "create file: %s", input.Cause(err))
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // gone already when all went well
 	if err := write(f); err != nil {
@@ -137,7 +138,7 @@ the snapshot is forgotten; Nomad is not changed.`).remote()
 	c.run = func(ctx context.Context, args []string) error {
 		f, err := os.Open(args[0])
 		if err != nil {
-			return api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
+			return api.Errorf(api.CodeInvalid, "read file: %s", input.Cause(err))
 		}
 		defer f.Close() //nolint:errcheck // it is only read
 		cl, err := c.dial(e)

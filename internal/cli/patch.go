@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/policies"
 )
@@ -19,7 +20,7 @@ and shows what each changes and how its fix is proven.`).prints()
 	c.run = func(_ context.Context, args []string) error {
 		patches := make([]api.Patch, len(args))
 		for i, path := range args {
-			file, err := e.readWithFiles(path)
+			file, err := input.WithFiles(path, e.Stdin)
 			if err != nil {
 				return err
 			}
@@ -92,7 +93,7 @@ func (e *env) sendPatch(
 	ctx context.Context, c *command, path string,
 	send func(*client.Client, context.Context, api.SourceFile) (api.PatchReceipt, error),
 ) (api.PatchReceipt, error) {
-	file, err := e.readWithFiles(path)
+	file, err := input.WithFiles(path, e.Stdin)
 	if err != nil {
 		return api.PatchReceipt{}, err
 	}

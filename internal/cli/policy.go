@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/policies"
 )
@@ -51,13 +51,13 @@ checks them, with the strategies that it has.`).remote().prints()
 }
 
 func (e *env) readPolicies(paths []string) ([]api.SourceFile, error) {
-	paths, err := expand(paths, policySuffix, testSuffix)
+	paths, err := input.Expand(paths, policySuffix, testSuffix)
 	if err != nil {
 		return nil, err
 	}
 	files := make([]api.SourceFile, len(paths))
 	for i, path := range paths {
-		if files[i], err = e.readWithFiles(path); err != nil {
+		if files[i], err = input.WithFiles(path, e.Stdin); err != nil {
 			return nil, err
 		}
 	}
@@ -102,7 +102,7 @@ With -check nothing is written, and the exit code is 2 when a file is not in
 the canonical form.`)
 	check := c.flags.Bool("check", false, "Only name the files that would change.")
 	c.run = func(_ context.Context, args []string) error {
-		paths, err := expand(args, policySuffix, "")
+		paths, err := input.Expand(args, policySuffix, "")
 		if err != nil {
 			return err
 		}
@@ -126,7 +126,7 @@ the canonical form.`)
 
 // format formats one file and reports whether it was different.
 func (e *env) format(path string, check bool) (bool, error) {
-	file, err := e.readSource(path)
+	file, err := input.Source(path, e.Stdin)
 	if err != nil {
 		return false, err
 	}
@@ -242,38 +242,4 @@ Removes a policy. Rollouts under way keep what was decided when they began.`).re
 		return nil
 	})
 	return c
-}
-
-// readWithFiles reads a patch or policy file with the files that it refers to, which lie
-// beside it.
-func (e *env) readWithFiles(path string) (api.SourceFile, error) {
-	file, err := e.readSource(path)
-	if err != nil {
-		return file, err
-	}
-	if err := policies.CheckText(file.Name, file.Text); err != nil {
-		return file, err
-	}
-	size := len(file.Text)
-	for _, name := range policies.FilesWanted(file) {
-		text, err := readLimited(filepath.Join(filepath.Dir(path), filepath.FromSlash(name)))
-		if err != nil {
-			wrong := api.AsError(err)
-			wrong.Details = append(wrong.Details, fmt.Sprintf("%s reads it with file(%q)", file.Name, name))
-			return file, wrong
-		}
-		if size += len(text); size > fileMax {
-			return file, tooLarge(path+" with the files that it reads", size)
-		}
-		if err := policies.CheckText(name, text); err != nil {
-			wrong := api.AsError(err)
-			wrong.Details = append(wrong.Details, fmt.Sprintf("%s reads it with file(%q)", file.Name, name))
-			return file, wrong
-		}
-		if file.Files == nil {
-			file.Files = map[string]string{}
-		}
-		file.Files[name] = text
-	}
-	return file, nil
 }

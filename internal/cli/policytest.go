@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/policies"
 )
@@ -56,12 +57,12 @@ The exit code is 2 when an example failed.
 
 // readTests reads all files and parts them into examples and policies.
 func (e *env) readTests(args []string) (tests, files []api.SourceFile, err error) {
-	paths, err := expand(args, policySuffix, "")
+	paths, err := input.Expand(args, policySuffix, "")
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, path := range paths {
-		file, err := e.readWithFiles(path)
+		file, err := input.WithFiles(path, e.Stdin)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/internal/rehearsal"
 	"github.com/oakumhq/oakum/plugins/host"
@@ -132,7 +133,7 @@ func (e *env) rehearsed(f *rehearseFlags, args []string) (*api.Patch, error) {
 	if len(args) == 0 {
 		return nil, nil //nolint:nilnil // no patch is no error here
 	}
-	file, err := e.readWithFiles(args[0])
+	file, err := input.WithFiles(args[0], e.Stdin)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +161,7 @@ func readFacts(path string) (api.FleetFacts, error) {
 	var facts api.FleetFacts
 	file, err := os.Open(path)
 	if err != nil {
-		return facts, api.Errorf(api.CodeInvalid, "read facts: %s", cause(err))
+		return facts, api.Errorf(api.CodeInvalid, "read facts: %s", input.Cause(err))
 	}
 	defer file.Close() //nolint:errcheck // it is only read
 	if err := json.NewDecoder(io.LimitReader(file, factsMax)).Decode(&facts); err != nil {
@@ -187,7 +188,7 @@ func writeFacts(path string, facts api.FleetFacts) error {
 		err = replaceFile(path, func(w io.Writer) error { _, err := w.Write(text); return err })
 	}
 	if err != nil {
-		return api.Errorf(api.CodeInvalid, "write facts: %s", cause(err))
+		return api.Errorf(api.CodeInvalid, "write facts: %s", input.Cause(err))
 	}
 	return nil
 }

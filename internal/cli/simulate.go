@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
@@ -27,7 +28,7 @@ decide; and 1 when it failed or was cancelled, which says nothing about the patc
 		"The `target` to copy, as namespace/job/group. May be left out when the patch is for one target only.")
 	detach := c.flags.Bool("detach", false, "Start the simulation and do not wait for it.")
 	c.run = func(ctx context.Context, args []string) error {
-		file, err := e.readWithFiles(args[0])
+		file, err := input.WithFiles(args[0], e.Stdin)
 		if err != nil {
 			return err
 		}

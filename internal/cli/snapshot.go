@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
@@ -33,7 +34,7 @@ it holds. It works offline.`).prints()
 	c.run = func(_ context.Context, args []string) error {
 		f, err := os.Open(args[0])
 		if err != nil {
-			return api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
+			return api.Errorf(api.CodeInvalid, "read file: %s", input.Cause(err))
 		}
 		defer f.Close() //nolint:errcheck // it is only read
 		info, err := inspect(f)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/internal/workload"
 	"github.com/oakumhq/oakum/internal/workload/proxy"
@@ -120,7 +121,7 @@ func (e *env) record(ctx context.Context, f *recordFlags, args []string) error {
 func writable(folder string) error {
 	f, err := os.CreateTemp(folder, ".oakum-*")
 	if err != nil {
-		return api.Errorf(api.CodeInvalid, "-out: create a file in %s: %s", folder, cause(errors.Unwrap(err)))
+		return api.Errorf(api.CodeInvalid, "-out: create a file in %s: %s", folder, input.Cause(errors.Unwrap(err)))
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
@@ -131,7 +132,7 @@ func (e *env) readRecording(ctx context.Context, t *workload.Tally, args []strin
 	if len(args) == 1 && args[0] != "-" {
 		file, err := os.Open(args[0])
 		if err != nil {
-			return api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
+			return api.Errorf(api.CodeInvalid, "read file: %s", input.Cause(err))
 		}
 		defer file.Close() //nolint:errcheck // it is only read
 		name, from = args[0], file
@@ -140,7 +141,7 @@ func (e *env) readRecording(ctx context.Context, t *workload.Tally, args []strin
 	begin, err := buffered.Peek(peekMax)
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
-		return api.Errorf(api.CodeInvalid, "read file: %s", cause(err))
+		return api.Errorf(api.CodeInvalid, "read file: %s", input.Cause(err))
 	case bytes.HasPrefix(begin, []byte("\x1f\x8b")):
 		return api.Errorf(api.CodeInvalid, "%s: it is compressed: zcat FILE | oakum workload record", name)
 	case !workload.IsHAR(begin):
@@ -149,7 +150,7 @@ func (e *env) readRecording(ctx context.Context, t *workload.Tally, args []strin
 	data, err := io.ReadAll(io.LimitReader(buffered, harMax+1))
 	switch {
 	case err != nil:
-		return api.Errorf(api.CodeInvalid, "read %s: %s", name, cause(err))
+		return api.Errorf(api.CodeInvalid, "read %s: %s", name, input.Cause(err))
 	case len(data) > harMax:
 		return api.Errorf(api.CodeInvalid, "%s: larger than %d MiB", name, harMax>>20)
 	}
@@ -180,7 +181,7 @@ func (e *env) readLog(ctx context.Context, t *workload.Tally, name string, from 
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return api.Errorf(api.CodeInvalid, "%s:%d: %s", name, n+1, cause(err))
+		return api.Errorf(api.CodeInvalid, "%s:%d: %s", name, n+1, input.Cause(err))
 	}
 	if others > n-others {
 		return api.Errorf(api.CodeInvalid, "%s: %d of %s are requests; the first other one is %s", name, n-others, view.Count(n, "line"), first)
@@ -229,7 +230,7 @@ func workloadShow(e *env) *command {
 Reads a workload file, HAR or NDJSON, as a server reads it, and shows its requests,
 their mix, and which of them may change what a target stores. Nothing is contacted.`).prints()
 	c.run = func(_ context.Context, args []string) error {
-		text, err := readLimited(args[0])
+		text, err := input.Limited(args[0])
 		if err != nil {
 			return err
 		}

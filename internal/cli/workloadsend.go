@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/sender"
 	"github.com/oakumhq/oakum/internal/workload"
 )
@@ -33,7 +34,7 @@ up, sends the requests for the duration, and ends.
 	out := c.flags.String("out", "", "The `file` to write the report to. Default: standard output.")
 	now := c.flags.Bool("now", false, "Begin at once, without a signal.")
 	c.run = func(ctx context.Context, args []string) error {
-		text, err := readLimited(args[0])
+		text, err := input.Limited(args[0])
 		if err != nil {
 			return err
 		}
@@ -48,7 +49,7 @@ up, sends the requests for the duration, and ends.
 		}
 		file, err := os.Create(*out)
 		if err != nil {
-			return api.Errorf(api.CodeInvalid, "write report: %s", cause(err))
+			return api.Errorf(api.CodeInvalid, "write report: %s", input.Cause(err))
 		}
 		o.Out = file
 		err = sender.Run(ctx, o, start)

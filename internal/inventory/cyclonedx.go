@@ -74,7 +74,7 @@ func (c *collector) components(list []cyclonedx.Component, depth int) error {
 			c.release = releaseOf("", of.Name+"-"+of.Version)
 		case of.Type == cyclonedx.ComponentTypeFile:
 		default:
-			err = c.aside(of.Name, "it has no package URL")
+			err = c.aside(api.Aside{Name: of.Name, Reason: "it has no package URL"})
 		}
 		if err != nil {
 			return err

@@ -73,9 +73,9 @@ func (c *collector) add(name, purl string) error {
 	p, err := parsePURL(purl)
 	switch {
 	case err != nil:
-		return c.aside(name, err.Error())
+		return c.aside(api.Aside{Name: name, Reason: err.Error()})
 	case p.Version == "":
-		return c.aside(cmp.Or(name, p.Name), "the package URL has no version: "+purl)
+		return c.aside(api.Aside{Name: p.Name, Source: p.Source, Reason: "the package URL has no version: " + purl})
 	case c.seen[p]:
 		return nil
 	case len(c.inv.Packages) == PackagesMax:
@@ -86,11 +86,11 @@ func (c *collector) add(name, purl string) error {
 	return nil
 }
 
-func (c *collector) aside(name, reason string) error {
+func (c *collector) aside(a api.Aside) error {
 	if len(c.inv.Aside) == asideMax {
 		return fmt.Errorf("it has more than %d entries that are no packages", asideMax)
 	}
-	c.inv.Aside = append(c.inv.Aside, api.Aside{Name: name, Reason: reason})
+	c.inv.Aside = append(c.inv.Aside, a)
 	return nil
 }
 

@@ -50,6 +50,27 @@ func TestParse_ReadsWhatCycloneDXGomodWrites(t *testing.T) {
 	}
 }
 
+func TestParse_ReadsWhatSyftWrites(t *testing.T) {
+	cdx, spdx := read(t, "syft-debian.cdx.json"), read(t, "syft-debian.spdx.json")
+	must.EqOp(t, "CycloneDX 1.7", cdx.Format)
+	must.EqOp(t, "SPDX 2.3", spdx.Format)
+	for _, inv := range []api.Inventory{cdx, spdx} {
+		must.EqOp(t, "shop/debian", inv.Subject)
+		must.Eq(t, []string{"Debian:12"}, inv.Releases)
+		must.Len(t, 16, inv.Packages)
+		must.SliceEmpty(t, inv.Aside)
+		ssl := find(t, inv, "deb", "libssl3")
+		must.EqOp(t, "3.0.19-1~deb12u2", ssl.Version)
+		must.EqOp(t, "openssl", ssl.Source)
+		must.EqOp(t, "amd64", ssl.Arch)
+		bash := find(t, inv, "deb", "bash")
+		must.EqOp(t, "5.2.15-2+b8", bash.Version)
+		must.EqOp(t, "5.2.15-2", bash.SourceVersion, must.Sprint("a rebuild is of the same source"))
+		must.EqOp(t, "1.203", find(t, inv, "deb", "gcc").SourceVersion)
+	}
+	must.SliceEmpty(t, inventory.Diff(cdx, spdx).Changes, must.Sprint("both formats name the same packages"))
+}
+
 // bom is a CycloneDX document with these package URLs.
 func bom(purls ...string) string {
 	var parts []string

@@ -72,7 +72,7 @@ func (c *collector) spdxPackage(of *spdxPackage) error {
 			return c.add(of.Name, ref.Locator)
 		}
 	}
-	return c.aside(of.Name, "it has no package URL")
+	return c.aside(api.Aside{Name: of.Name, Reason: "it has no package URL"})
 }
 
 // checksum is the SHA-256 of a package, as a digest.

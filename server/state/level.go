@@ -29,7 +29,7 @@ const (
 	// last seen to be worse.
 	Level5 = 5
 	// Level6 brought the brake, rollbacks at once, how many instances were not healthy
-	// before a rollout, and the rehearsal of reverts.
+	// before a rollout, the rehearsal of reverts, and ranges of affected packages.
 	Level6 = 6
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level6
@@ -65,7 +65,7 @@ func (p *PatchSubmit) level() int {
 	for i := range p.Rollouts {
 		newer = max(newer, rolloutLevel(&p.Rollouts[i]))
 	}
-	newer = max(newer, applyLevel(p.Patch.Apply))
+	newer = max(newer, applyLevel(p.Patch.Apply), affectsLevel(p.Patch.Affects))
 	if len(p.Plan.Sources) > 0 || slices.ContainsFunc(p.Plan.Refusals, func(r api.Refusal) bool { return r.Code != "" }) {
 		newer = max(newer, Level4)
 	}
@@ -90,6 +90,18 @@ func applyLevel(list []api.Apply) int {
 		return len(a.Payloads) > 0 || a.Reboot || a.Verify != nil || a.Digest != ""
 	}) {
 		return Level5
+	}
+	return 1
+}
+
+// affectsLevel is the level that the affected packages of a patch need. A former server
+// would take every version below the fix for affected, of any release.
+func affectsLevel(list []api.Affected) int {
+	plain := func(a api.Affected) bool {
+		return a.Source == "" && a.Release == "" && a.From == "" && a.Last == "" && len(a.Versions) == 0 && a.Arch == ""
+	}
+	if slices.ContainsFunc(list, func(a api.Affected) bool { return !plain(a) }) {
+		return Level6
 	}
 	return 1
 }

@@ -266,3 +266,27 @@ func TestEncode_KeepsOfASimulationWhatFormerServersKnow(t *testing.T) {
 	err := at(t, state.Level4).commit(&state.SimulationNote{ID: "s1"})
 	must.StrContains(t, err.Error(), "needs cluster level 5, the cluster is at 4")
 }
+
+func TestEncode_RefusesRangesOfAffectedPackagesBelowLevel6(t *testing.T) {
+	t.Parallel()
+	for name, a := range map[string]api.Affected{
+		"where it begins": {Ecosystem: "deb", Package: "b", From: "1", Below: "2"},
+		"a release":       {Ecosystem: "deb", Package: "a", Below: "2", Release: "Debian:12"},
+		"a source":        {Ecosystem: "deb", Source: "a", Below: "2"},
+		"a list":          {Ecosystem: "deb", Package: "a", Versions: []string{"1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := extended()
+			s.Patch.Affects = []api.Affected{{Ecosystem: "deb", Package: "a", Below: "2"}, a}
+			m := at(t, state.Level5)
+			err := m.commit(s)
+			must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
+			must.StrContains(t, err.Error(), "needs cluster level 6, the cluster is at 5: upgrade every server first")
+			m.must(t, &state.LevelSet{Level: state.Level6})
+			must.NoError(t, m.commit(s))
+			kept, _ := m.store.Patch("ssl")
+			must.Eq(t, s.Patch.Affects, kept.Affects)
+		})
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 // Receipt shows a submitted patch: its plan, and how to follow its rollouts.
@@ -52,8 +53,22 @@ func Patch(w io.Writer, p api.Patch) {
 		}
 	}
 	for _, a := range p.Affects {
-		fmt.Fprintf(w, "  afterwards %s package %s is %s or newer\n", a.Ecosystem, a.Package, a.Below)
+		fmt.Fprintf(w, "  affected: %s\n", affectedText(a))
 	}
+}
+
+// affectedText writes which packages have the fault.
+func affectedText(a api.Affected) string {
+	text := a.Ecosystem + " package " + a.Package
+	if a.Package == "" {
+		text = a.Ecosystem + " packages of source package " + a.Source
+	}
+	for _, part := range []struct{ word, of string }{{" of ", a.Release}, {" for ", a.Arch}} {
+		if part.of != "" {
+			text += part.word + part.of
+		}
+	}
+	return text + ": " + inventory.Describe(a)
 }
 
 // expects is what the output of a command must hold, as the end of a sentence.

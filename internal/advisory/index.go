@@ -1,0 +1,93 @@
+package advisory
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/inventory"
+)
+
+// NewIndex indexes an inventory, which must not be changed afterwards.
+func NewIndex(inv api.Inventory) *Index {
+	ix := &Index{
+		inv: inv, byName: map[key][]int{}, bySource: map[key][]int{}, aside: map[string]string{},
+		sources: map[string]bool{}, releases: map[string][]string{},
+	}
+	for i, p := range inv.Packages {
+		k := keyOf(p.Ecosystem, p.Name)
+		ix.byName[k] = append(ix.byName[k], i)
+		if !distributed(p.Ecosystem) {
+			continue
+		}
+		if p.Source != "" {
+			ix.sources[p.Ecosystem] = true
+			k = keyOf(p.Ecosystem, p.Source)
+		}
+		ix.bySource[k] = append(ix.bySource[k], i)
+		if !slices.Contains(ix.releases[p.Ecosystem], p.Release) {
+			ix.releases[p.Ecosystem] = append(ix.releases[p.Ecosystem], p.Release)
+		}
+	}
+	for _, a := range inv.Aside { // a range always has a name, so that empty ones do no harm
+		ix.aside[strings.ToLower(a.Name)] = a.Reason
+		ix.aside[strings.ToLower(a.Source)] = a.Reason
+	}
+	return ix
+}
+
+// distributed reports whether the packages of an ecosystem are built from source
+// packages by distributions.
+func distributed(ecosystem string) bool {
+	return ecosystem == "deb" || ecosystem == "rpm" || ecosystem == "apk"
+}
+
+// installed is a package of the inventory that a range is about, with the version that
+// the range is to be compared with.
+type installed struct {
+	at      int
+	version string
+}
+
+// find lists the packages that a range is about.
+func (ix *Index) find(r *faultRange) []installed {
+	var out []installed
+	if r.Package != "" || r.either {
+		for _, i := range ix.byName[keyOf(r.Ecosystem, r.name())] {
+			out = append(out, installed{i, ix.inv.Packages[i].Version})
+		}
+	}
+	if r.Source == "" && !r.either {
+		return out
+	}
+	for _, i := range ix.bySource[keyOf(r.Ecosystem, r.name())] {
+		if slices.ContainsFunc(out, func(o installed) bool { return o.at == i }) {
+			continue
+		}
+		version := ix.inv.Packages[i].Version
+		if v := ix.inv.Packages[i].SourceVersion; v != "" {
+			version = v
+		}
+		out = append(out, installed{i, version})
+	}
+	return out
+}
+
+// blind says why packages that a range is about may be there although none was found;
+// it is empty when they are not.
+func (ix *Index) blind(r *faultRange) string {
+	if reason, ok := ix.aside[strings.ToLower(r.name())]; ok {
+		return fmt.Sprintf("the inventory has an entry %s that nothing can be compared with: %s", r.name(), reason)
+	}
+	// Any system of these two has packages whose source package has another name.
+	if r.Source == "" || r.either || ix.sources[r.Ecosystem] || (r.Ecosystem != "deb" && r.Ecosystem != "apk") {
+		return ""
+	}
+	for _, release := range ix.releases[r.Ecosystem] {
+		if inventory.Covers(r.Release, release) != inventory.CoverNo {
+			return fmt.Sprintf("the inventory names no source packages, and the advisory is about source package %s", r.Source)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,78 @@
+package cli
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/advisory"
+	"github.com/oakumhq/oakum/internal/cli/input"
+	"github.com/oakumhq/oakum/internal/cli/view"
+)
+
+// affectedFlags are what the command line names beside the patch or the advisories.
+type affectedFlags struct {
+	inventories, vex []string
+	kev, epss        string
+	maxAge           time.Duration
+}
+
+func patchAffected(e *env) *command {
+	c := newCommand("patch affected", many("FILE"), "Show who has the fault", `
+Compares inventories with what a patch says of the fault that it fixes (its blocks
+affects), or with advisories: OSV documents, as JSON. It shows which inventories are
+affected, by which package at which version; which are not, and why; and which are
+unknown, and why. Nothing is contacted.
+
+    $ oakum patch affected openssl.hcl -inventory=sboms
+    $ oakum patch affected DSA-5678-1.json -inventory=web.cdx.json -vex=web.vex.json
+
+The exit code is 2 when an inventory is affected.`).prints()
+	f := &affectedFlags{}
+	c.flags.Var((*list)(&f.inventories), "inventory", "A `file`, or a directory of *.json files, with what is installed. May be given several times.")
+	c.flags.Var((*list)(&f.vex), "vex", "A `file` of statements (OpenVEX, CycloneDX) about who is not affected. May be given several times.")
+	c.flags.StringVar(&f.kev, "kev", "", "A `file` with the catalogue of exploited faults (KEV), as JSON.")
+	c.flags.StringVar(&f.epss, "epss", "", "A `file` with the probabilities of exploits (EPSS), as CSV.")
+	c.flags.DurationVar(&f.maxAge, "max-age", 0, "The `age` from which on an inventory does not count as safe, such as 720h. Default: any age counts.")
+	c.run = func(_ context.Context, args []string) error {
+		report, err := e.affected(f, args)
+		if err != nil {
+			return err
+		}
+		if err := e.show(c.out, report, func(w io.Writer) { view.Affected(w, report) }); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(report.Assessments, func(a api.Assessment) bool { return a.Status == api.AssessmentAffected }) {
+			return no("")
+		}
+		return nil
+	}
+	return c
+}
+
+func (e *env) affected(f *affectedFlags, args []string) (api.AffectedReport, error) {
+	switch {
+	case len(f.inventories) == 0:
+		return api.AffectedReport{}, usage("-inventory: want at least one file or directory")
+	case f.maxAge < 0:
+		return api.AffectedReport{}, usage("-max-age: want an age such as 720h, not %s", f.maxAge)
+	}
+	advisories, err := input.Advisories(args, e.Stdin)
+	if err != nil {
+		return api.AffectedReport{}, err
+	}
+	if err := input.Rank(advisories, f.kev, f.epss); err != nil {
+		return api.AffectedReport{}, err
+	}
+	statements, err := input.Statements(f.vex)
+	if err != nil {
+		return api.AffectedReport{}, err
+	}
+	inventories, err := input.Inventories(f.inventories)
+	if err != nil {
+		return api.AffectedReport{}, err
+	}
+	return advisory.Compare(inventories, advisories, advisory.Options{Now: e.Now(), MaxAge: f.maxAge, Statements: statements}), nil
+}

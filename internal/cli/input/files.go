@@ -1,0 +1,142 @@
+// Package input reads the files that commands name: sources with what they refer to,
+// inventories, and advisories. Each kind has a bound, and each error says which file.
+package input
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies"
+)
+
+// Max is the most that is read of one file with everything that it refers to, such
+// as a policy with a recorded workload. The API takes twice as much.
+const Max = 6 << 20
+
+// Source reads an HCL file under the name that was typed, so that
+// diagnostics name what the person knows. "-" is standard input.
+func Source(path string, stdin io.Reader) (api.SourceFile, error) {
+	if path == "-" {
+		text, err := io.ReadAll(io.LimitReader(stdin, Max+1))
+		if err != nil {
+			return api.SourceFile{}, api.Errorf(api.CodeInvalid, "read standard input: %v", err)
+		}
+		return api.SourceFile{Name: "stdin.hcl", Text: string(text)}, tooLarge("standard input", len(text))
+	}
+	text, err := Limited(path)
+	if err != nil {
+		return api.SourceFile{}, err
+	}
+	return api.SourceFile{Name: filepath.ToSlash(path), Text: text}, nil
+}
+
+// Limited reads a file of at most Max bytes.
+func Limited(path string) (string, error) {
+	text, err := UpTo(path, Max)
+	return string(text), err
+}
+
+// UpTo reads a file of at most so many bytes.
+func UpTo(path string, most int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, api.Errorf(api.CodeInvalid, "read file: %s", Cause(err))
+	}
+	defer f.Close() //nolint:errcheck // it is only read
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	switch {
+	case err != nil:
+		return nil, api.Errorf(api.CodeInvalid, "read file: %s", Cause(err))
+	case int64(len(text)) > most:
+		return nil, api.Errorf(api.CodeInvalid, "%s: larger than %d MiB", path, most>>20)
+	}
+	return text, nil
+}
+
+func tooLarge(name string, size int) error {
+	if size > Max {
+		return api.Errorf(api.CodeInvalid, "%s: larger than %d MiB", name, Max>>20)
+	}
+	return nil
+}
+
+// Cause says "web.hcl: no such file" instead of "open web.hcl: no such file".
+func Cause(err error) string {
+	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
+		return wrong.Path + ": " + wrong.Err.Error()
+	}
+	return err.Error()
+}
+
+// Expand replaces directories by the files in them whose names end in suffix,
+// in order of name.
+func Expand(paths []string, suffix, without string) ([]string, error) {
+	var out []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if path == "-" || (err == nil && !info.IsDir()) {
+			out = append(out, path)
+			continue
+		}
+		if err != nil {
+			return nil, api.Errorf(api.CodeInvalid, "read file: %s", Cause(err))
+		}
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			return nil, api.Errorf(api.CodeInvalid, "read directory: %s", Cause(err))
+		}
+		found := false
+		for _, entry := range entries {
+			name := entry.Name()
+			if entry.IsDir() || !strings.HasSuffix(name, suffix) || (without != "" && strings.HasSuffix(name, without)) {
+				continue
+			}
+			found = true
+			out = append(out, filepath.Join(path, name))
+		}
+		if !found {
+			return nil, api.Errorf(api.CodeInvalid, "%s: the directory holds no *%s file", path, suffix)
+		}
+	}
+	return out, nil
+}
+
+// WithFiles reads a patch or policy file with the files that it refers to, which lie
+// beside it.
+func WithFiles(path string, stdin io.Reader) (api.SourceFile, error) {
+	file, err := Source(path, stdin)
+	if err != nil {
+		return file, err
+	}
+	if err := policies.CheckText(file.Name, file.Text); err != nil {
+		return file, err
+	}
+	size := len(file.Text)
+	for _, name := range policies.FilesWanted(file) {
+		text, err := Limited(filepath.Join(filepath.Dir(path), filepath.FromSlash(name)))
+		if err != nil {
+			wrong := api.AsError(err)
+			wrong.Details = append(wrong.Details, fmt.Sprintf("%s reads it with file(%q)", file.Name, name))
+			return file, wrong
+		}
+		if size += len(text); size > Max {
+			return file, tooLarge(path+" with the files that it reads", size)
+		}
+		if err := policies.CheckText(name, text); err != nil {
+			wrong := api.AsError(err)
+			wrong.Details = append(wrong.Details, fmt.Sprintf("%s reads it with file(%q)", file.Name, name))
+			return file, wrong
+		}
+		if file.Files == nil {
+			file.Files = map[string]string{}
+		}
+		file.Files[name] = text
+	}
+	return file, nil
+}

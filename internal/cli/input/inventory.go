@@ -1,0 +1,115 @@
+package input
+
+import (
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/advisory"
+	"github.com/oakumhq/oakum/internal/inventory"
+	"github.com/oakumhq/oakum/policies"
+)
+
+// Inventories reads files, and every *.json file of directories.
+func Inventories(paths []string) ([]api.Inventory, error) {
+	expanded, err := Expand(paths, ".json", "")
+	if err != nil {
+		return nil, err
+	}
+	list := make([]api.Inventory, len(expanded))
+	for i, path := range expanded {
+		if list[i], err = Inventory(path); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// Inventory reads one file.
+func Inventory(path string) (api.Inventory, error) {
+	return read(path, inventory.DocumentMax, inventory.Parse)
+}
+
+// Advisories reads patches (HCL) and OSV documents (JSON); of a directory, its OSV
+// documents.
+func Advisories(paths []string, stdin io.Reader) ([]advisory.Advisory, error) {
+	expanded, err := Expand(paths, ".json", "")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]advisory.Advisory, len(expanded))
+	from := map[string]string{}
+	for i, path := range expanded {
+		if out[i], err = readAdvisory(path, stdin); err != nil {
+			return nil, err
+		}
+		id := out[i].ID
+		if from[id] != "" {
+			return nil, api.Errorf(api.CodeInvalid, "%s and %s: both are advisory %s", from[id], path, id)
+		}
+		from[id] = path
+	}
+	return out, nil
+}
+
+func readAdvisory(path string, stdin io.Reader) (advisory.Advisory, error) {
+	if strings.HasSuffix(path, ".json") {
+		return read(path, advisory.DocumentMax, advisory.ParseOSV)
+	}
+	file, err := WithFiles(path, stdin)
+	if err != nil {
+		return advisory.Advisory{}, err
+	}
+	patch, diags := policies.ParsePatch(file)
+	if wrong := policies.DiagnosticsError(diags, []api.SourceFile{file}); wrong != nil {
+		return advisory.Advisory{}, wrong
+	}
+	return advisory.FromPatch(patch), nil
+}
+
+// Statements reads files of statements about who is not affected.
+func Statements(paths []string) ([]advisory.Statement, error) {
+	var out []advisory.Statement
+	for _, path := range paths {
+		statements, err := read(path, advisory.DocumentMax, advisory.ParseVEX)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, statements...)
+	}
+	return out, nil
+}
+
+// Rank notes in advisories what files say of exploits; an empty path is no file.
+func Rank(advisories []advisory.Advisory, kev, epss string) error {
+	exploited, err := ranking(kev, advisory.ParseKEV)
+	if err != nil {
+		return err
+	}
+	probable, err := ranking(epss, advisory.ParseEPSS)
+	if err != nil {
+		return err
+	}
+	for i := range advisories {
+		advisories[i].Rank(exploited, probable)
+	}
+	return nil
+}
+
+func ranking[T any](path string, parse func(source string, document []byte) (map[string]T, error)) (map[string]T, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return read(path, advisory.DocumentMax, parse)
+}
+
+// read reads a file of at most so many bytes, and parses it.
+func read[T any](path string, most int64, parse func(source string, document []byte) (T, error)) (T, error) {
+	document, err := UpTo(path, most)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return parse(filepath.ToSlash(path), document)
+}

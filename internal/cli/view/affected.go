@@ -1,0 +1,94 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Affected shows who is affected by each advisory, who is unknown, and who is neither,
+// with the reasons.
+func Affected(w io.Writer, r api.AffectedReport) {
+	for i, a := range r.Advisories {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		advisoryHead(w, a)
+		var of []api.Assessment
+		for _, s := range r.Assessments {
+			if s.Advisory == a.ID {
+				of = append(of, s)
+			}
+		}
+		affectedTable(w, of)
+		reasons(w, of, api.AssessmentUnknown, "Unknown, and so not safe")
+		reasons(w, of, api.AssessmentFixed, "Fixed")
+		reasons(w, of, api.AssessmentNotAffected, "Not affected")
+		exceptions(w, of)
+	}
+}
+
+func advisoryHead(w io.Writer, a api.Advisory) {
+	severity := string(a.Severity)
+	if a.Vector != "" {
+		severity += fmt.Sprintf(" (%.1f, %s)", a.Score, a.Vector)
+	}
+	exploited, epss := "", ""
+	if e := a.Exploited; e != nil {
+		exploited = fmt.Sprintf("%s, known since %s", e.Name, e.Added)
+		if e.Due != "" {
+			exploited += ", to be patched until " + e.Due
+		}
+		if e.Ransomware {
+			exploited += ", used by ransomware"
+		}
+	}
+	if e := a.EPSS; e != nil {
+		epss = fmt.Sprintf("%s, %.2f %% in the next 30 days, more than %.0f %% of all", e.Name, 100*e.Probability, 100*e.Percentile)
+	}
+	Fields(w, "Advisory", a.ID, "From", a.Source, "Also", strings.Join(append(append([]string(nil), a.Aliases...), a.Upstream...), ", "),
+		"Summary", a.Summary, "Severity", severity, "Exploited", exploited, "EPSS", epss)
+}
+
+func affectedTable(w io.Writer, list []api.Assessment) {
+	t := NewTable("Inventory", "Of", "Package", "Version", "Affected", "Fixed in")
+	for _, a := range list {
+		for _, p := range a.Packages {
+			t.Add(a.Inventory, a.Subject, p.Name, p.Version, p.Range, p.Fixed)
+		}
+	}
+	if len(t.rows) == 1 {
+		fmt.Fprintln(w, "\nNo inventory is affected.")
+		return
+	}
+	fmt.Fprintln(w, "\nAffected:")
+	t.Print(w, "  ")
+}
+
+func reasons(w io.Writer, list []api.Assessment, status api.AssessmentStatus, title string) {
+	t := NewTable("Inventory", "Of", "Reason")
+	for _, a := range list {
+		if a.Status == status {
+			t.Add(a.Inventory, a.Subject, a.Reason)
+		}
+	}
+	if len(t.rows) > 1 {
+		fmt.Fprintf(w, "\n%s:\n", title)
+		t.Print(w, "  ")
+	}
+}
+
+func exceptions(w io.Writer, list []api.Assessment) {
+	t := NewTable("Inventory", "Package", "Version", "Justification", "Document", "By", "At")
+	for _, a := range list {
+		for _, e := range a.Exceptions {
+			t.Add(a.Inventory, e.Package, e.Version, e.Justification, e.Document, e.Author, Stamp(e.At))
+		}
+	}
+	if len(t.rows) > 1 {
+		fmt.Fprintln(w, "\nTaken out by statements:")
+		t.Print(w, "  ")
+	}
+}
