@@ -289,6 +289,7 @@ func (e *experiment) revertNote() string {
 		return text
 	case api.RevertUntried:
 		return "; the revert was not rehearsed: " + cmp.Or(e.revert.Reason, "the reason is not known")
+	case api.RevertFails, api.RevertUndecided, api.RevertNothing: // a reason of the run says it, or nothing need be said
 	}
 	return ""
 }
