@@ -23,6 +23,7 @@ func jobChecks() []check {
 		{area, "versions and tags", versionsAndTags},
 		{area, "revert", reverted},
 		{area, "stop and purge", stopped},
+		{area, "targets that go away", goneTargets},
 		{area, "scale", scaled},
 		{area, "several groups", severalGroups},
 		{area, "namespaces", namespaces},
