@@ -161,7 +161,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	case rollout.Absent:
 		if hold := o.braked(r.Effect.Kind); hold != nil { // it has not begun in the world, and doesn't
 			a.performed, a.refused = time.Time{}, nil
-			o.recordAway(ctx, log, r, hold)
+			o.tick(ctx, log, r, rollout.Observation{Closed: []api.Hold{*hold}, Job: view})
 			return rollout.EffectResult{}, false
 		}
 		a.refused = do(ctx, view)

@@ -38,3 +38,10 @@ func (m *machine) waits(o Observation) bool {
 	m.enter(m.Status, "%s", o.Closed[0].Reason)
 	return true
 }
+
+// stalls looks at a rollout whose forward effect was announced and may not be performed
+// now. It may stay so for hours, in which a patch that does harm is taken back all the
+// same. It reports whether the rollout turns back.
+func (m *machine) stalls(o Observation) bool {
+	return len(o.Closed) > 0 && o.Job != nil && m.Effect.Kind.Forward() && m.unsafe(*o.Job)
+}

@@ -145,14 +145,17 @@ type machine struct {
 
 // tick reacts to an observation of the world.
 func (m *machine) tick(o Observation) {
-	if o.Job != nil && m.Former != nil {
+	if o.Job != nil && m.Former != nil && m.Effect == nil { // else the intent has them
 		m.Instances = o.Job.Instances // for people, and for the size of the next stage
 	}
 	if m.gone(o.Gone) {
 		return
 	}
 	if m.Effect != nil {
-		m.hold(o.Away) // the orchestrator performs it, and says whether it must wait for a source
+		// The orchestrator performs it, and says whether it must wait for a source.
+		if !m.stalls(o) {
+			m.hold(slices.Concat(o.Closed, o.Away))
+		}
 		return
 	}
 	switch m.Status {

@@ -68,11 +68,12 @@ func (m *machine) counts(groups []string) bool {
 
 // reconsider ends a doubt once the decision was made anew with a whole graph. The
 // rollout goes on as the new decision says: it may still ask for people, or for
-// twins. Approvals that were given stay.
+// twins, which is why a doubt stays while nothing may go forward. Approvals that were
+// given stay.
 func (m *machine) reconsider(o Observation) {
 	m.Holds = m.stamp(slices.Concat(o.Closed, o.Away))
 	d := o.Anew
-	if d == nil || !m.Decision.InDoubt() || d.Doubt == nil || d.Doubt.Lapse == nil {
+	if len(o.Closed) > 0 || d == nil || !m.Decision.InDoubt() || d.Doubt == nil || d.Doubt.Lapse == nil {
 		m.awaitApproval()
 		return
 	}
