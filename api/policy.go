@@ -68,7 +68,7 @@ const (
 	RevertOff      = "off"
 )
 
-// DataEmpty, as SimulateSpec.Data, gives twins empty disks for the data disks of
+// DataEmpty as SimulateSpec.Data gives twins empty disks for the data disks of
 // production.
 const DataEmpty = "empty"
 

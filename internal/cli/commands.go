@@ -23,7 +23,10 @@ func commands() []func(*env) *command {
 }
 
 // families are the nouns that the commands hang under.
-func families() []familyText {
+func families() []familyText { return append(patching(), operating()...) }
+
+// patching are the nouns of whoever patches.
+func patching() []familyText {
 	return []familyText{
 		{"policy", "Check, test and apply policies", `
 Policies are HCL files that say whether, how and when a patch may go to a
@@ -92,6 +95,12 @@ Show one, and what an update changed:
 
     $ oakum inventory show web.cdx.json
     $ oakum inventory diff web.cdx.json web-new.cdx.json`},
+	}
+}
+
+// operating are the nouns of whoever runs the Oakum servers.
+func operating() []familyText {
+	return []familyText{
 		{"plugin", "List and check strategy plugins", `
 Strategies are plugins: they propose the stages of a rollout. Two are built in,
 phased and blue_green.`},

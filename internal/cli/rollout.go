@@ -281,8 +281,8 @@ That says nothing against the patch, which may be submitted again.`, "Aborted")
 
 func rolloutRollback(e *env) *command {
 	return e.action("rollback", "Return every instance to the former version", `
-Returns every instance to the exact former version of the job, at once. The patch is then
-quarantined for the target, where the policy says so.`, "Rolling back")
+Returns every instance to the exact former version of the job, within the budget. The
+patch is then quarantined for the target, where the policy says so.`, "Rolling back")
 }
 
 func (e *env) action(name, synopsis, text, done string) *command {

@@ -157,7 +157,7 @@ func releaseOf(namespace, distro string) string {
 		id, version = namespace, v
 	}
 	for _, d := range distributions() {
-		if !slices.Contains(d.ids, id) && !(id == "" && slices.Contains(d.ids, namespace)) {
+		if !slices.Contains(d.ids, id) && (id != "" || !slices.Contains(d.ids, namespace)) {
 			continue
 		}
 		version = strings.TrimPrefix(version, "v")

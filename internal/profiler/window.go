@@ -182,6 +182,7 @@ func (m moment) exposed(k judge.KPI) float64 {
 			requests += c
 		}
 		return requests
+	case api.KPIGauge:
 	}
 	return m.n
 }
