@@ -253,9 +253,14 @@ func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Roll
 func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout) (rollout.EffectResult, bool) {
 	former, err := o.Reader.Capture(ctx, r.Target)
 	if err == nil {
-		m := move(r)
-		m.Former = former
-		err = o.Tagger.Tag(ctx, m)
+		r.Former = former
+		view, hold := o.view(ctx, r)
+		if hold != nil {
+			o.recordAway(ctx, log, r, hold)
+			return rollout.EffectResult{}, false
+		}
+		former.Unhealthy = rollout.Unhealthy(*view)
+		err = o.Tagger.Tag(ctx, move(r))
 	}
 	if err == nil {
 		return rollout.EffectResult{

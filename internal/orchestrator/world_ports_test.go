@@ -328,6 +328,9 @@ func (t *term) Transition(ctx context.Context, kind string, next api.Rollout, ex
 			w.fail("%s begins a stage, and %s", next.ID, now)
 		}
 	}
+	if next.Status == api.RolloutRolledBack {
+		w.checkReturned(next)
+	}
 	return t.commit(ctx, at, kind+" of "+next.ID, &state.RolloutTransition{Kind: kind, Expect: expect, Rollout: next})
 }
 

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -154,6 +155,21 @@ func (w *world) checkBack(r api.Rollout, j *worldJob) {
 	w.mostBack = max(w.mostBack, away)
 }
 
+// checkReturned: a rollout is rolled back when as many instances answer as before it, but
+// for those that a fault has hurt since the view that it was decided by.
+func (w *world) checkReturned(r api.Rollout) {
+	j := w.jobs[r.Target]
+	well := 0
+	for _, a := range w.fleet.Instances(j.ref) {
+		if a.Answers() || j.hurt[a.ID] {
+			well++
+		}
+	}
+	if want := w.job(j.ref).Groups[0].Count - r.Former.Unhealthy; well < want && w.stale == 0 && !w.foreign[j.ref.Job] {
+		w.fail("%s is rolled back, and %d instances are well, %d were before", r.ID, well, want)
+	}
+}
+
 // registered holds a registration that Nomad accepted against the intents.
 func (w *world) registered(id, effect string, kind api.EffectKind) {
 	w.performed[effect]++
@@ -172,6 +188,13 @@ func (w *world) registered(id, effect string, kind api.EffectKind) {
 	}
 }
 
+// neverFails: only what somebody else did to its job ends a rollout in another way.
+func (w *world) neverFails(r api.Rollout) {
+	if !w.foreign[r.Target.Job] {
+		w.fail("%s ended as %s: %s", r.ID, r.Status, r.Reason)
+	}
+}
+
 // final holds what an ended rollout leaves behind.
 func (w *world) final(r api.Rollout) {
 	j := w.jobs[r.Target]
@@ -186,8 +209,14 @@ func (w *world) final(r api.Rollout) {
 	if w.outskirts.refused[r.Target.Job] && r.Status == api.RolloutComplete && !w.foreign[j.ref.Job] {
 		w.fail("%s was told of a denied attempt, its policy turns back, and it is complete", r.ID)
 	}
-	want := ""
+	want, left := "", strings.HasPrefix(r.Reason, "rollback given up by ada: every instance runs the former version")
 	switch r.Status {
+	case api.RolloutFailed:
+		if !left {
+			w.neverFails(r)
+			return
+		}
+		want = w.captured[r.Former.Digest]
 	case api.RolloutComplete:
 		want = patchOf(w.captured[r.Former.Digest])
 	case api.RolloutRolledBack:
@@ -195,9 +224,7 @@ func (w *world) final(r api.Rollout) {
 	case api.RolloutCancelled, api.RolloutRejected:
 		want = specFormer
 	default:
-		if !w.foreign[j.ref.Job] {
-			w.fail("%s ended as %s: %s", r.ID, r.Status, r.Reason)
-		}
+		w.neverFails(r)
 		return
 	}
 	g := &w.job(j.ref).Groups[0]

@@ -33,8 +33,8 @@ func (m *machine) turnBack(format string, args ...any) {
 }
 
 // back sees a rollback through, by a registration of our own for each step, and for one
-// at least. It ends with the restored update block, by an effect of its own that takes
-// our mark off the job too. Where somebody else has registered the former job at its own
+// at least. It ends with the restored update block, by an effect of its own, and
+// when as many instances are healthy as before. Where somebody else has registered the former job at its own
 // pace, Nomad replaces the rest by itself.
 func (m *machine) back(o Observation) {
 	holds := o.Away
@@ -49,9 +49,37 @@ func (m *machine) back(o Observation) {
 	switch {
 	case !registered(m.Rollout, *o.Job), left > 0 && (o.Job.Pace == PaceHeld || o.Job.Failed):
 		m.stepBack(*o.Job)
-	case left == 0:
+	case left == 0 && (o.Job.Pace == PaceHeld || !unpaced(m.Rollout)):
 		m.backBy(api.Effect{Kind: api.EffectUnpace, Expect: o.Job.ModifyIndex}, *o.Job)
+	case left == 0:
+		m.conclude(*o.Job)
 	}
+}
+
+// unpaced reports whether the rollback has restored the job's own update block, which
+// takes our mark off the job too.
+func unpaced(r api.Rollout) bool {
+	return slices.ContainsFunc(r.Effects, func(e api.Effect) bool {
+		return e.Kind == api.EffectUnpace && e.Status == api.EffectDone
+	})
+}
+
+// conclude ends a rollback when as many instances are healthy as before the rollout, or as
+// the group wants by now. The job has its own update block by then, so that Nomad
+// replaces at its own pace what has failed. Nothing else ends the wait but a person.
+func (m *machine) conclude(v JobView) {
+	missing := Unhealthy(v) - m.Former.Unhealthy
+	if missing <= 0 {
+		m.enter(api.RolloutRolledBack, "%s; every instance runs the former version", m.Reason)
+		return
+	}
+	reason := fmt.Sprintf("every instance runs the former version; %d of %d not healthy, %d before the rollout", Unhealthy(v), v.Count, m.Former.Unhealthy)
+	for _, in := range v.Instances {
+		if in.Health != api.Healthy {
+			reason += "; " + in.Name + ": " + in.Because
+		}
+	}
+	m.hold([]api.Hold{{Source: sourceHealth, Reason: reason + "; abort to leave it as it is"}})
 }
 
 // registered reports whether the job is the former one by a registration of the

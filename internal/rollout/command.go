@@ -39,9 +39,10 @@ func (m *machine) command(c Command) error {
 }
 
 // giveUp ends a rollback that is not possible any more: somebody else changed the
-// job, and it stays as they made it.
+// job, and it stays as they made it. Or every instance runs the former version, and not
+// as many are healthy as before.
 func (m *machine) giveUp(c Command) error {
-	i := slices.IndexFunc(m.Holds, func(h api.Hold) bool { return h.Source == sourceJob })
+	i := slices.IndexFunc(m.Holds, func(h api.Hold) bool { return h.Source == sourceJob || h.Source == sourceHealth })
 	if c.Action != "abort" || i < 0 {
 		return refuse(c, m.Rollout, "it is rolling back already")
 	}

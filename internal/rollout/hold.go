@@ -5,6 +5,7 @@ import "github.com/oakumhq/oakum/api"
 // Sources of holds that the state machine itself looks for.
 const (
 	sourceBudget    = "budget"    // too many instances are away
+	sourceHealth    = "health"    // fewer former instances are healthy than before
 	sourceJob       = "job"       // somebody else changed the job
 	sourceGraph     = "graph"     // the target tries what is denied
 	sourceNomad     = "nomad"     // it did not carry a rollback to its end

@@ -69,6 +69,18 @@ func (v JobView) Tally() Tally {
 	return t
 }
 
+// Unhealthy is how many of the instances that the group wants are not healthy or not
+// there. Canaries are beside them.
+func Unhealthy(v JobView) int {
+	n := v.Count
+	for _, in := range v.Instances {
+		if in.Health == api.Healthy && !in.Canary {
+			n--
+		}
+	}
+	return max(0, n)
+}
+
 // Observation is everything that one tick knows about the world. What was not asked
 // for is nil.
 type Observation struct {

@@ -55,12 +55,8 @@ func (m *machine) finished(res EffectResult) {
 			return
 		}
 		m.enter(api.RolloutComplete, "all %d instances run %s", m.Former.Count, m.Patch)
-	case api.EffectUnpace:
-		if res.OK && m.Status == api.RolloutRollingBack {
-			m.enter(api.RolloutRolledBack, "%s; every instance runs the former version", m.Reason)
-		}
-	case api.EffectRollback:
-		// The next tick sees whether every instance is back.
+	case api.EffectRollback, api.EffectUnpace:
+		// The next tick sees how many instances are back.
 	}
 }
 

@@ -26,7 +26,12 @@ type returning struct {
 	late    []api.Instance // of those, not healthy within their time
 	down    int            // others that are not healthy
 	missing int            // instances that Nomad has not placed
+	before  int            // instances that were not healthy when the rollout began
 }
+
+// lost is how many of the former build are not healthy in time, but for those that were
+// not before.
+func (s returning) lost() int { return max(0, len(s.late)-s.before) }
 
 // returningOf sorts the instances of a view. An instance that is not healthy is late once
 // the deadline of a stage has passed since the last step. One that started so long before
@@ -62,7 +67,7 @@ func returningOf(r api.Rollout, v JobView, now time.Time) returning {
 			s.alive++
 		}
 	}
-	s.missing = max(0, v.Count-all)
+	s.missing, s.before = max(0, v.Count-all), r.Former.Unhealthy
 	slices.SortStableFunc(s.others, func(a, b api.Instance) int { return cmp.Compare(slot(a), slot(b)) })
 	return s
 }
@@ -104,8 +109,8 @@ func (s returning) size(allowed int) int {
 	if allowed == 0 {
 		return len(s.others)
 	}
-	room := max(0, allowed-len(s.waiting)-len(s.late)-s.down-s.missing)
-	if room == 0 && len(s.waiting) == 0 && len(s.late) <= allowed {
+	room := max(0, allowed-len(s.waiting)-s.lost()-s.down-s.missing)
+	if room == 0 && len(s.waiting) == 0 && s.lost() <= allowed {
 		room = 1
 	}
 	n := 0
@@ -124,12 +129,12 @@ func (s returning) size(allowed int) int {
 // stuck says why nothing goes back although nothing is on its way; empty when that is
 // not so.
 func (s returning) stuck(allowed int, deadline time.Duration) string {
-	if allowed == 0 || len(s.waiting) > 0 || len(s.late) <= allowed {
+	if allowed == 0 || len(s.waiting) > 0 || s.lost() <= allowed {
 		return ""
 	}
 	first := s.late[0]
 	return fmt.Sprintf("%d instances of the former version are not healthy after %s and %d may be away at once; %s: %s; "+
-		"it goes on when one of them is healthy", len(s.late), deadline, allowed, first.Name, first.Because)
+		"it goes on when one of them is healthy", s.lost(), deadline, allowed, first.Name, first.Because)
 }
 
 // BackSize is how many instances the open rollback effect takes back, at least 1, since

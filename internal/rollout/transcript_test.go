@@ -236,6 +236,7 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 		res.ID = s.r.Effect.ID
 		if s.r.Effect.Kind == api.EffectTag && ok {
 			res.Former = &api.FormerJob{Version: 6, ModifyIndex: 90, Count: 10}
+			res.Former.Unhealthy, _ = strconv.Atoi(args["unhealthy"])
 		}
 		if s.r.Effect.Kind == api.EffectSimulate {
 			res.Simulation = "s1"
