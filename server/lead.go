@@ -147,7 +147,7 @@ func (s *Server) orchestrator(stages *canary.Judge, baselines *profiler.Baseline
 		Store: s.store, Recorder: recorder{s}, Reader: s.adapters.nomad, Mover: s.adapters.nomad, Tagger: s.adapters.nomad,
 		Judge: judge{stages}, Adviser: s.host, Simulator: tester, Images: images, Terminal: s.adapters.nomad,
 		Neighbourhood: neighbourhood{s.graph, baselines}, Margins: margins, Opens: policies.Opens,
-		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider,
+		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider, Calendar: s.service.Calendar,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}
 	if s.adapters.consul != nil {

@@ -4,40 +4,133 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
 )
 
-// sourceBrake names the brake in holds.
-const sourceBrake = "brake"
+// Sources of the holds for which nothing goes forward.
+const (
+	sourceBrake    = "brake"
+	sourceFreeze   = "freeze"
+	sourceWindow   = "window"
+	sourcePolicies = "policies" // nobody knows whether a window or a freeze holds it
+)
 
-// closed says why nothing may go forward in a rollout now.
-func (o *Orchestrator) closed(api.Rollout) []api.Hold {
+// closed says why nothing may go forward in a rollout now, as the brake and the policies
+// in force have it. The view may be nil.
+func (o *Orchestrator) closed(r api.Rollout, v *rollout.JobView) []api.Hold {
+	if r.Status == api.RolloutRollingBack {
+		return nil
+	}
 	var out []api.Hold
 	if b := o.Store.Brake(); b.On {
 		out = append(out, api.Hold{Source: sourceBrake, Reason: b.String()})
 	}
+	switch {
+	case r.Former == nil && twinsInProduction(r):
+		if hold := o.frozen(r); hold != nil {
+			hold.Reason = "the simulation waits: " + hold.Reason + "; its twins would run on nodes of production, and simulate.pool names none"
+			out = append(out, *hold)
+		}
+	case r.Former != nil && (v == nil || v.Tally().Former > 0): // else the steps that are left move nothing
+		if hold := o.shut(r); hold != nil {
+			out = append(out, *hold)
+		}
+	}
 	return out
 }
 
-// braked is the hold of the brake for a kind of effect; nil when the effect may go.
-func (o *Orchestrator) braked(kind api.EffectKind) *api.Hold {
-	if b := o.Store.Brake(); b.On && kind.Forward() {
-		return &api.Hold{Source: sourceBrake, Reason: b.String()}
+// twinsInProduction reports whether a simulation that would use production's nodes is the
+// next effect of a rollout, or its open one.
+func twinsInProduction(r api.Rollout) bool {
+	begins := r.Status == api.RolloutPending || r.Status == api.RolloutSimulating ||
+		r.Effect != nil && r.Effect.Kind == api.EffectSimulate
+	return begins && r.Decision.Simulate.Required && r.Simulation == "" && r.Decision.Simulate.Pool == ""
+}
+
+// calendar are the windows and freezes for a rollout, in an otherwise empty decision.
+// The hold says why nobody knows them.
+func (o *Orchestrator) calendar(r api.Rollout) (api.Decision, *api.Hold) {
+	if o.Calendar == nil {
+		return r.Decision, nil
+	}
+	d, err := o.Calendar(r)
+	if err != nil {
+		return d, &api.Hold{Source: sourcePolicies, Reason: "the policies in force do not say whether it may go on: " + api.AsError(err).Message}
+	}
+	return d, nil
+}
+
+// frozen is the hold of a freeze; nil while none is on.
+func (o *Orchestrator) frozen(r api.Rollout) *api.Hold {
+	d, hold := o.calendar(r)
+	if hold != nil {
+		return hold
+	}
+	if f, on := d.Frozen(o.Now().UTC()); on {
+		return &api.Hold{Source: sourceFreeze, Reason: f.String()}
 	}
 	return nil
 }
 
-// stalled keeps the brake's hold of an open effect in the record, and takes it out once
-// the brake is off. It reports whether that was all to do in this turn: nobody can see in
-// Nomad how far a simulation or a tag is, so neither begins anew while the brake is on.
-// The other effects are verified meanwhile.
+// shut is the hold of a freeze or a window for a rollout under way. A window counts when
+// one of them asks to hold what is under way as it closes.
+func (o *Orchestrator) shut(r api.Rollout) *api.Hold {
+	if hold := o.frozen(r); hold != nil {
+		return hold
+	}
+	d, hold := o.calendar(r)
+	if hold != nil || !cut(d) {
+		return hold
+	}
+	if reason := o.opens(d); reason != "" {
+		return &api.Hold{Source: sourceWindow, Reason: reason}
+	}
+	return nil
+}
+
+// opens says why windows and freezes let nothing start now, and when they will; empty
+// means that they do.
+func (o *Orchestrator) opens(d api.Decision) string {
+	opens, reason := o.Opens(d, o.Now().UTC())
+	if reason != "" && !opens.IsZero() {
+		reason += "; opens " + opens.Format(time.RFC3339)
+	}
+	return reason
+}
+
+// cut reports whether one of the windows asks to hold a rollout that is under
+// way when it closes.
+func cut(d api.Decision) bool {
+	return slices.ContainsFunc(d.Windows, func(w api.Window) bool { return w.Cutoff == "hold" })
+}
+
+// withheld is the hold for which the open effect is not performed now; nil when it may
+// be.
+func (o *Orchestrator) withheld(r api.Rollout, v *rollout.JobView) *api.Hold {
+	if !r.Effect.Kind.Forward() {
+		return nil
+	}
+	if holds := o.closed(r, v); len(holds) > 0 {
+		return &holds[0]
+	}
+	return nil
+}
+
+// stalled keeps the hold of an open effect that is withheld in the record, and takes it
+// out once the effect may go on. It reports whether that was all to do in this turn:
+// nobody can see in Nomad how far a simulation or a tag is, so neither begins anew while
+// something is closed. The other effects are verified meanwhile.
 func (o *Orchestrator) stalled(ctx context.Context, log *slog.Logger, r api.Rollout) bool {
 	if r.Effect.Kind != api.EffectSimulate && r.Effect.Kind != api.EffectTag {
 		return false
 	}
-	hold := o.braked(r.Effect.Kind)
-	held := slices.ContainsFunc(r.Holds, func(h api.Hold) bool { return h.Source == sourceBrake })
+	hold := o.withheld(r, nil)
+	held := slices.ContainsFunc(r.Holds, func(h api.Hold) bool {
+		return slices.Contains([]string{sourceBrake, sourceFreeze, sourceWindow, sourcePolicies}, h.Source)
+	})
 	if hold == nil && !held {
 		return false
 	}

@@ -3,7 +3,6 @@ package orchestrator
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -24,8 +23,9 @@ func move(r api.Rollout) rollout.Move {
 func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution) rollout.Observation {
 	ctx, cancel := context.WithTimeout(turn, observeTimeout)
 	defer cancel()
-	obs := rollout.Observation{Closed: o.closed(r)}
+	var obs rollout.Observation
 	if r.Former == nil {
+		obs.Closed = o.closed(r, nil)
 		if gone, err := o.Reader.Gone(ctx, r.Target); err == nil && gone != nil {
 			obs.Gone = gone
 			return obs // that nothing is known keeps nobody waiting
@@ -69,7 +69,7 @@ func (o *Orchestrator) reconsider(r api.Rollout, obs *rollout.Observation) {
 	case err == nil:
 		obs.Anew = &decision
 	case !api.IsCode(err, api.CodeUnavailable):
-		obs.Away = append(obs.Away, api.Hold{Source: "policies", Reason: api.AsError(err).Message})
+		obs.Away = append(obs.Away, api.Hold{Source: sourcePolicies, Reason: api.AsError(err).Message})
 	}
 }
 
@@ -143,13 +143,6 @@ func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Ob
 
 // advise asks the strategy what comes next.
 func (o *Orchestrator) advise(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
-	// Without former instances the steps that are left move nothing.
-	if cut(r.Decision) && obs.Job.Tally().Former > 0 {
-		if reason := o.shut(r.Decision); reason != "" {
-			obs.Away = append(obs.Away, api.Hold{Source: "window", Reason: reason})
-			return
-		}
-	}
 	target, err := o.Reader.Target(ctx, r.Target)
 	if err != nil {
 		obs.Away = append(obs.Away, *away("nomad", err))
@@ -182,29 +175,21 @@ func (o *Orchestrator) holdForImages(ctx context.Context, r api.Rollout, a *exec
 	}
 }
 
-// shut says why windows and freezes let nothing start now; empty means that
-// they do.
-func (o *Orchestrator) shut(d api.Decision) string {
-	opens, reason := o.Opens(d, o.Now().UTC())
-	if reason != "" && !opens.IsZero() {
-		reason += "; opens " + opens.Format(time.RFC3339)
-	}
-	return reason
-}
-
-// cut reports whether one of the windows asks to hold a rollout that is under
-// way when it closes.
-func cut(d api.Decision) bool {
-	return slices.ContainsFunc(d.Windows, func(w api.Window) bool { return w.Cutoff == "hold" })
-}
-
-// gate asks the windows, the quiet hour and the other rollouts whether a rollout may start.
+// gate asks the other rollouts, the windows and freezes, and the quiet hour whether a
+// rollout may start.
 func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
-	if reason := o.shut(r.Decision); reason != "" {
+	if turn := rollout.Turn(r, o.Store.Outlines(r.Plan), o.Neighbourhood.Adjacent); !turn.Open {
+		return turn // the policies are asked about those alone whose turn it is
+	}
+	d, hold := o.calendar(r)
+	if hold != nil {
+		return rollout.Gate{Reason: hold.Reason}
+	}
+	if reason := o.opens(d); reason != "" {
 		return rollout.Gate{Reason: reason}
 	}
 	if q := r.Quiet; q != nil && o.Now().Before(q.At) {
 		return rollout.Gate{Reason: q.Reason}
 	}
-	return rollout.Turn(r, o.Store.Outlines(r.Plan), o.Neighbourhood.Adjacent)
+	return rollout.Gate{Open: true}
 }

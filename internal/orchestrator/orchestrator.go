@@ -131,6 +131,10 @@ type Options struct {
 	// whole, any other error why the policies don't decide. A nil function leaves the
 	// doubt to a person.
 	Reconsider func(api.Rollout) (api.Decision, error)
+	// Calendar returns the windows and freezes that the policies in force have for a
+	// rollout. It is asked before every effect that goes forward; an error holds the
+	// rollout. A nil function leaves those of the plan.
+	Calendar func(api.Rollout) (api.Decision, error)
 	// Opens returns the first moment at which windows and freezes let a rollout start.
 	// The reason says why it may not start now; it is empty if it may.
 	Opens    func(api.Decision, time.Time) (time.Time, string)

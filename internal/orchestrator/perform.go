@@ -159,7 +159,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 			a.performed = o.Now() // by an earlier leader, or by us with the reply lost
 		}
 	case rollout.Absent:
-		if hold := o.braked(r.Effect.Kind); hold != nil { // it has not begun in the world, and doesn't
+		if hold := o.withheld(r, view); hold != nil { // it has not begun in the world, and doesn't
 			a.performed, a.refused = time.Time{}, nil
 			o.tick(ctx, log, r, rollout.Observation{Closed: []api.Hold{*hold}, Job: view})
 			return rollout.EffectResult{}, false

@@ -19,6 +19,8 @@ type brakes struct {
 	restless float64    // to put it on or take it off, at an interlude
 	until    time.Time  // peace: it stays on until then
 	turning  []string   // rollouts that were on their way back when that began
+	freeze   api.Freeze // that a policy in force has; the zero value when none has one
+	unread   bool       // nobody can read the policies
 	tally    brakesTally
 }
 
@@ -26,21 +28,23 @@ type brakes struct {
 type brakesTally struct {
 	On, Held, Refused int // times that it was put on; rollouts that held for it; entries that the log refused
 	Back              int // rollouts that ended their way back under it
+	Frozen, Unknown   int // rollouts that held for a freeze; that held because nobody knew
 }
 
 func (t *brakesTally) add(o brakesTally) {
 	t.On, t.Held, t.Refused, t.Back = t.On+o.On, t.Held+o.Held, t.Refused+o.Refused, t.Back+o.Back
+	t.Frozen, t.Unknown = t.Frozen+o.Frozen, t.Unknown+o.Unknown
 }
 
 // positive holds that everything happened; what is rare, in many worlds only.
 func (t *brakesTally) positive(tt *testing.T) {
 	tt.Helper()
-	happened := map[string]int{"was held": t.Held, "went back to its end": t.Back}
+	happened := map[string]int{"was held": t.Held, "went back to its end": t.Back, "was held by a freeze": t.Frozen}
 	if *seeds >= 2000 {
-		happened["met a log that knew better"] = t.Refused
+		happened["met a log that knew better"], happened["was held by what nobody knew"] = t.Refused, t.Unknown
 	}
 	for name, n := range happened {
-		must.Positive(tt, n, must.Sprintf("no rollout %s under the brake: the worlds test too little", name))
+		must.Positive(tt, n, must.Sprintf("no rollout %s under the brake or a freeze: the worlds test too little", name))
 	}
 }
 
@@ -56,10 +60,44 @@ func (w *world) newBrakes(n int64) {
 // reach has somebody put the brake on or take it off, at any moment.
 func (w *world) reach(where string) {
 	b := &w.brakes
-	if b.rng == nil || b.rng.Float64() >= b.restless {
+	if b.rng == nil {
+		return
+	}
+	if b.rng.Float64() < b.restless {
+		w.legislate(where)
+	}
+	if b.rng.Float64() >= b.restless {
 		return
 	}
 	w.brake(!w.store.Brake().On, where)
+}
+
+// legislate has somebody apply a policy with a freeze, or take it out of force, or break
+// the policies.
+func (w *world) legislate(where string) {
+	b := &w.brakes
+	if b.unread = b.rng.Float64() < 0.2; b.unread {
+		w.say("nobody can read the policies (%s)", where)
+		return
+	}
+	b.freeze = api.Freeze{}
+	if b.rng.Float64() < 0.6 {
+		length := time.Duration(5+b.rng.IntN(60)) * time.Second
+		b.freeze = api.Freeze{Name: "world/now", From: w.now().Add(-time.Hour), To: w.now().Add(length), Reason: "trading freeze"}
+	}
+	w.say("the policies in force have %s (%s)", b.freeze, where)
+}
+
+// calendar is what the policies in force say, whatever the decision of a rollout has.
+func (w *world) calendar(r api.Rollout) (api.Decision, error) {
+	if w.brakes.unread {
+		return api.Decision{}, api.Errorf(api.CodeInvalid, "freeze.hcl:1,1: unclosed block")
+	}
+	d := api.Decision{Target: r.Target, Windows: r.Decision.Windows}
+	if !w.brakes.freeze.From.IsZero() {
+		d.Freezes = []api.Freeze{w.brakes.freeze}
+	}
+	return d, nil
 }
 
 // brake puts the brake on or takes it off.
@@ -86,6 +124,7 @@ const brakedPeace = 15 * time.Minute
 // brakeInPeace begins peace under the brake, where there is one.
 func (w *world) brakeInPeace() {
 	b := &w.brakes
+	b.freeze, b.unread = api.Freeze{}, false
 	if b.rng == nil || b.rng.Float64() < 0.5 {
 		if w.store.Brake().On {
 			w.brake(false, "in peace")
@@ -127,11 +166,21 @@ func (w *world) release() bool {
 	return true
 }
 
-// begins holds a change of the world against the brake, at the moment at which the
-// orchestrator asks for it.
+// begins holds a change of the world against the brake and the policies in force, at the
+// moment at which the orchestrator asks for it.
 func (w *world) begins(kind api.EffectKind) {
 	if w.store.Brake().On && kind.Forward() {
 		w.fail("%s begins, and %s", kind, w.store.Brake())
+	}
+	if kind != api.EffectStage && kind != api.EffectPromote {
+		return // it moves no instance
+	}
+	d, err := w.calendar(api.Rollout{})
+	if err != nil {
+		w.fail("%s begins, and nobody knows whether it may: %v", kind, err)
+	}
+	if f, on := d.Frozen(w.clock()); on {
+		w.fail("%s begins in %s", kind, f)
 	}
 }
 
@@ -160,4 +209,26 @@ func (w *world) underBrake() []api.Rollout {
 		return nil
 	}
 	return w.store.OpenRollouts()
+}
+
+// held counts what a rollout begins to hold for.
+func (b *brakes) held(was, next api.Rollout) {
+	if next.Status != api.RolloutHolding || was.Status == next.Status {
+		return
+	}
+	switch next.Holds[0].Source {
+	case sourceFreeze:
+		b.tally.Frozen++
+	case sourcePolicies:
+		b.tally.Unknown++
+	}
+}
+
+// upgradeAll raises the cluster to the newest level.
+func (w *world) upgradeAll(t *testing.T) {
+	t.Helper()
+	for level := w.store.Level() + 1; level <= state.SupportedLevel; level++ {
+		w.must(&state.LevelSet{Level: level})
+	}
+	must.NoError(t, w.broken)
 }

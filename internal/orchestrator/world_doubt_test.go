@@ -222,6 +222,9 @@ func (w *world) lapsed(before []api.Rollout, refused error) {
 		if want == api.RolloutSimulating && was.Simulation != "" {
 			want = api.RolloutWaiting
 		}
+		if want == api.RolloutSimulating && w.store.Brake().On {
+			want = api.RolloutPending // the simulation waits for the brake
+		}
 		if u := was.Undecided; u != nil && u.Follows == api.InconclusiveApprove {
 			want = api.RolloutAwaitingApproval // the question of the simulation stays
 		}

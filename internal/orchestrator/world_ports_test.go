@@ -315,6 +315,7 @@ func (t *term) Simulate(ctx context.Context, _ string, r api.Rollout, _ api.Targ
 func (t *term) Transition(ctx context.Context, kind string, next api.Rollout, expect uint64) error {
 	w, at := t.w, boundary{}
 	w.heeded(next)
+	w.brakes.held(w.rollout(next.ID), next)
 	switch was := w.rollout(next.ID); {
 	case next.Effect != nil && (was.Effect == nil || was.Effect.ID != next.Effect.ID):
 		at = boundary{next.Effect.Kind, atIntent}

@@ -109,15 +109,32 @@ func Redecide(in Input, planned api.PlannedTarget, before api.Decision, impact a
 	if in.Library == nil {
 		return api.Decision{}, api.Errorf(api.CodeInternal, "decide on %s: no policies are loaded", planned.Target.TargetRef)
 	}
-	criticality := planned.Criticality
-	if before.Doubt != nil && before.Doubt.Lapse != nil {
-		criticality = before.Doubt.Lapse.Criticality
-	}
+	criticality := criticalityOf(planned, before)
 	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(planned.Target, criticality, &impact)
 	if err != nil {
 		return decision, err
 	}
 	return keepDoubt(decision, before), nil
+}
+
+// criticalityOf is the criticality of a planned target by the last whole graph that a
+// decision about it was made with.
+func criticalityOf(planned api.PlannedTarget, before api.Decision) api.Criticality {
+	if before.Doubt != nil && before.Doubt.Lapse != nil {
+		return before.Doubt.Lapse.Criticality
+	}
+	return planned.Criticality
+}
+
+// Calendar asks the policies for the windows and freezes of a target of a plan, as
+// Redecide does for everything. Impact is nil before its simulation.
+func Calendar(in Input, planned api.PlannedTarget, before api.Decision, impact *api.Impact) (api.Decision, error) {
+	if in.Library == nil {
+		return api.Decision{}, api.Errorf(api.CodeInternal, "decide on %s: no policies are loaded", planned.Target.TargetRef)
+	}
+	return in.Library.Calendar(policies.Facts{
+		Target: planned.Target, Patch: in.Patch, Criticality: criticalityOf(planned, before), Impact: impact, Cluster: clusterFacts(in), Now: in.Now,
+	})
 }
 
 // opening is when a decision's windows and freezes let it start.

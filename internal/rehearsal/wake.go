@@ -67,9 +67,15 @@ func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 	if held(r) != "" {
 		soon(r.Holds[0].Since.Add(p.opt.People))
 	}
-	if r.Status == api.RolloutHolding && r.Holds[0].Source == "window" {
-		opens, _ := policies.Opens(r.Decision, p.now)
-		soon(opens)
+	if len(r.Holds) > 0 {
+		switch r.Holds[0].Source {
+		case "window":
+			opens, _ := policies.Opens(r.Decision, p.now)
+			soon(opens)
+		case "freeze":
+			freeze, _ := r.Decision.Frozen(p.now)
+			soon(freeze.To)
+		}
 	}
 	if r.Status == api.RolloutRollingBack {
 		if due := rollout.RollbackDue(*r, p.now); due.After(p.now) {

@@ -28,17 +28,6 @@ func (m *machine) proceed(format string, args ...any) {
 	}
 }
 
-// waits keeps a rollout that has not begun where it is while nothing may go forward. It
-// reports whether it does.
-func (m *machine) waits(o Observation) bool {
-	m.Holds = m.stamp(slices.Concat(o.Closed, o.Away))
-	if len(o.Closed) == 0 {
-		return false
-	}
-	m.enter(m.Status, "%s", o.Closed[0].Reason)
-	return true
-}
-
 // stalls looks at a rollout whose forward effect was announced and may not be performed
 // now. It may stay so for hours, in which a patch that does harm is taken back all the
 // same. It reports whether the rollout turns back.

@@ -160,9 +160,7 @@ func (m *machine) tick(o Observation) {
 	}
 	switch m.Status {
 	case api.RolloutPending, api.RolloutSimulating:
-		if !m.waits(o) {
-			m.start()
-		}
+		m.start(o)
 	case api.RolloutAwaitingApproval:
 		m.reconsider(o)
 	case api.RolloutWaiting:

@@ -7,21 +7,20 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// start begins with the simulation, where the policy asks for one that was not
-// run yet. In a freeze it waits, since twins use nodes of production, unless the policy
-// names a pool for them.
-func (m *machine) start() {
-	if m.Decision.Simulate.Required && m.Simulation == "" {
-		if f, on := m.Decision.Frozen(m.now); on && m.Decision.Simulate.Pool == "" {
-			m.enter(api.RolloutPending, "the simulation waits: %s; its twins would run on nodes of production, and simulate.pool names none",
-				f.String())
-			return
-		}
-		m.enter(api.RolloutSimulating, "trying the patch on twins")
-		m.intend(api.Effect{Kind: api.EffectSimulate})
+// start begins with the simulation, where the policy asks for one that was not run yet and
+// nothing is closed.
+func (m *machine) start(o Observation) {
+	if !m.Decision.Simulate.Required || m.Simulation != "" {
+		m.awaitApproval()
 		return
 	}
-	m.awaitApproval()
+	m.Holds = m.stamp(slices.Clone(o.Closed))
+	if len(o.Closed) > 0 {
+		m.enter(api.RolloutPending, "%s", o.Closed[0].Reason)
+		return
+	}
+	m.enter(api.RolloutSimulating, "trying the patch on twins")
+	m.intend(api.Effect{Kind: api.EffectSimulate})
 }
 
 // awaitApproval goes on when enough people have consented.
@@ -79,16 +78,16 @@ func (m *machine) reconsider(o Observation) {
 	}
 	m.Decision, m.Holds = *d, nil
 	m.askForUndecided()
-	m.start()
+	m.start(o)
 	m.Reason = fmt.Sprintf("%s; the doubt has lapsed (%s): %s", m.Reason, d.Doubt, d.Doubt.Lapse.Reason)
 }
 
 // awaitTurn begins to touch the job when the gate opens.
 func (m *machine) awaitTurn(o Observation) {
-	switch {
-	case m.waits(o):
-	case len(o.Away) > 0:
-		m.enter(api.RolloutWaiting, "%s", o.Away[0].Reason)
+	switch waits := slices.Concat(o.Closed, o.Away); {
+	case len(waits) > 0:
+		m.enter(api.RolloutWaiting, "%s", waits[0].Reason)
+		m.Holds = m.stamp(waits)
 	case !o.Gate.Open:
 		m.Holds = nil
 		m.enter(api.RolloutWaiting, "%s", o.Gate.Reason)

@@ -40,8 +40,7 @@ func markUnread(recorded []api.SourceStatus, unread []string) []api.SourceStatus
 // Redecide asks the policies in force once more about a rollout, now that its
 // simulation has shown the patch's impact.
 func (s *Service) Redecide(r api.Rollout, impact api.Impact) (api.Decision, error) {
-	plan, _ := s.store.Plan(r.Plan)
-	planned, ok := plannedTarget(plan, r.Target)
+	planned, ok := s.store.Planned(r.Plan, r.Target)
 	if !ok {
 		return api.Decision{}, api.Errorf(api.CodeInternal, "rollout %s is not in its plan %s", r.ID, r.Plan)
 	}
@@ -53,16 +52,42 @@ func (s *Service) Redecide(r api.Rollout, impact api.Impact) (api.Decision, erro
 	return planner.Redecide(in, planned, r.Decision, impact)
 }
 
-// plannedTarget finds a target in a plan.
-func plannedTarget(plan api.Plan, ref api.TargetRef) (api.PlannedTarget, bool) {
-	for _, w := range plan.Waves {
-		for _, t := range w.Targets {
-			if t.Target.TargetRef == ref {
-				return t, true
-			}
-		}
+// Calendar returns the windows and freezes that the policies in force have for a rollout,
+// in an otherwise empty decision.
+func (s *Service) Calendar(r api.Rollout) (api.Decision, error) {
+	library, err := s.policies.Library()
+	if err != nil {
+		return api.Decision{}, err
 	}
-	return api.PlannedTarget{}, false
+	if !library.HasCalendar() {
+		return api.Decision{Target: r.Target}, nil // most fleets have none, and every rollout asks each second
+	}
+	planned, ok := s.store.Planned(r.Plan, r.Target)
+	if !ok {
+		return api.Decision{}, api.Errorf(api.CodeInternal, "rollout %s is not in its plan %s", r.ID, r.Plan)
+	}
+	impact, err := s.impact(r)
+	if err != nil {
+		return api.Decision{}, err
+	}
+	in, err := s.input(r)
+	if err != nil {
+		return api.Decision{}, err
+	}
+	in.Sources = s.Sources()
+	return planner.Calendar(in, planned, r.Decision, impact)
+}
+
+// impact is what the simulation of a rollout showed; nil without one.
+func (s *Service) impact(r api.Rollout) (*api.Impact, error) {
+	if r.Simulation == "" {
+		return nil, nil //nolint:nilnil // no impact is an answer, and what policies see before a simulation
+	}
+	sim, ok := s.store.Simulation(r.Simulation)
+	if !ok || sim.Impact == nil {
+		return nil, api.Errorf(api.CodeConflict, "decide on %s anew: what simulation %s showed is not known any more", r.Target, r.Simulation)
+	}
+	return sim.Impact, nil
 }
 
 // Reconsider makes the decision of a rollout anew that waits for an approval
@@ -73,13 +98,9 @@ func (s *Service) Reconsider(r api.Rollout) (api.Decision, error) {
 	if err := planner.NotWhole(sources); err != nil { // asked first: the rest costs more
 		return api.Decision{}, err
 	}
-	var impact *api.Impact
-	if r.Simulation != "" {
-		sim, ok := s.store.Simulation(r.Simulation)
-		if !ok || sim.Impact == nil {
-			return api.Decision{}, api.Errorf(api.CodeConflict, "decide on %s anew: what simulation %s showed is not known any more", r.Target, r.Simulation)
-		}
-		impact = sim.Impact
+	impact, err := s.impact(r)
+	if err != nil {
+		return api.Decision{}, err
 	}
 	in, err := s.input(r)
 	if err != nil {

@@ -20,7 +20,8 @@ type PolicyStore interface {
 // PatchStore reads patches, their plans and quarantines.
 type PatchStore interface {
 	Patch(name string) (api.Patch, bool)
-	Plan(id string) (api.Plan, bool)
+	// Planned returns one target of a plan.
+	Planned(plan string, target api.TargetRef) (api.PlannedTarget, bool)
 	Quarantines() []api.Quarantine
 }
 

@@ -18,6 +18,7 @@ type Store struct {
 	present  atomic.Pointer[version]
 	watchers watchers
 	outlines outlines
+	planned  copier[api.PlannedTarget]
 }
 
 // version is the state after one command. It is replaced, never changed.
@@ -29,7 +30,7 @@ type version struct {
 
 // NewStore returns an empty state of cluster level 1.
 func NewStore() *Store {
-	s := &Store{t: newTables()}
+	s := &Store{t: newTables(), planned: newCopier[api.PlannedTarget]()}
 	s.replace(s.t.open(), newMeta())
 	return s
 }
