@@ -33,6 +33,7 @@ func TestTurn_StopsBetweenTwoBatchesForAFreezeThatIsAppliedMeanwhile(t *testing.
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
 		r := w.rollout("r0")
 		must.Len(t, 1, r.Holds)
+		must.Nil(t, r.Effect, must.Sprint("nothing is announced"))
 		must.EqOp(t, "freeze", r.Holds[0].Source)
 		must.EqOp(t, w.brakes.freeze.String(), r.Reason)
 		at := batches(r)
@@ -63,6 +64,7 @@ func TestTurn_HoldsWhileNobodyCanReadThePolicies(t *testing.T) {
 		w.brakes.unread = true
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
 		must.EqOp(t, "policies", w.rollout("r0").Holds[0].Source)
+		must.Nil(t, w.rollout("r0").Effect)
 
 		t.Log("a person takes it back all the same")
 		w.command("r0", "abort", "in the test")
@@ -85,6 +87,7 @@ func TestTurn_StopsWhenAWindowClosesInTheStage(t *testing.T) {
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
 		r := w.rollout("r0")
 		must.EqOp(t, "window", r.Holds[0].Source)
+		must.Nil(t, r.Effect)
 		must.StrContains(t, r.Reason, "the night is over; opens ")
 		w.night = nil
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutComplete })

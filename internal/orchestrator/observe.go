@@ -40,14 +40,14 @@ func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution
 	}
 	o.denied(r, &obs)
 	view, hold := o.view(ctx, r)
+	if hold == nil && view.Gone != nil {
+		return o.lost(ctx, r, view.Gone)
+	}
+	obs.Job, obs.Closed = view, o.closed(r, view)
 	if hold != nil {
 		obs.Away = append(obs.Away, *hold)
 		return obs
 	}
-	if view.Gone != nil {
-		return o.lost(ctx, r, view.Gone)
-	}
-	obs.Job = view
 	if o.prove(turn, r, a, &obs) && rollout.Judging(r) {
 		o.judge(ctx, r, &obs)
 	}
