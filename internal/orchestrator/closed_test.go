@@ -81,15 +81,21 @@ func TestTurn_StopsWhenAWindowClosesInTheStage(t *testing.T) {
 			inBatches(d)
 			d.Windows = []api.Window{{Name: "nights", Cutoff: "hold"}}
 		})
-		w.faults = true // the night of a world is for its faulty part
+		over := false // the night
+		w.orch.Opens = func(_ api.Decision, now time.Time) (time.Time, string) {
+			if over {
+				return now.Add(time.Hour), "the night is over"
+			}
+			return now, ""
+		}
 		w.until(t, "r0", func(r api.Rollout) bool { return batches(r) == 1 })
-		w.night = &night{every: 1000 * time.Hour}
+		over = true
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
 		r := w.rollout("r0")
 		must.EqOp(t, "window", r.Holds[0].Source)
 		must.Nil(t, r.Effect)
 		must.StrContains(t, r.Reason, "the night is over; opens ")
-		w.night = nil
+		over = false
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutComplete })
 		must.NoError(t, w.broken)
 		w.term.cancel()
