@@ -151,19 +151,27 @@ func (w *world) release() bool {
 	}
 	done := true
 	for _, id := range b.turning {
-		done = done && w.rollout(id).Status.Ended()
+		done = done && wentBack(w.rollout(id))
 	}
 	if !done && w.now().Before(b.until) {
 		return false
 	}
 	for _, id := range b.turning {
-		if r := w.rollout(id); !r.Status.Ended() && !w.foreign[r.Target.Job] {
+		if r := w.rollout(id); !wentBack(r) && !w.foreign[r.Target.Job] {
 			w.fail("%s does not get back under the brake: %s", id, r.Reason)
 		}
 	}
 	b.until = time.Time{}
 	w.brake(false, "in peace")
 	return true
+}
+
+// wentBack reports whether a rollout has ended, or has registered the former job with its
+// own update block: what it waits for then, the brake has no part in.
+func wentBack(r api.Rollout) bool {
+	n := len(r.Effects)
+	unpaced := n > 0 && r.Effects[n-1].Kind == api.EffectUnpace && r.Effects[n-1].Status == api.EffectDone
+	return r.Status.Ended() || r.Effect == nil && unpaced
 }
 
 // begins holds a change of the world against the brake and the policies in force, at the
