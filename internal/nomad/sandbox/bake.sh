@@ -27,6 +27,7 @@ broken=83
 bad_appliance=84
 no_machine=85 # QEMU, or a program that is needed
 refused=86    # the image may not be read
+held=87       # a machine that runs writes to it
 
 set -eu
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -140,6 +141,7 @@ judge() {
 
 # keep stores the result.
 keep() {
+	[ "$(state "$top")" = "$was" ] || die $held "$top changed while the patch ran"
 	room "$folder" $((size + $(du -k "$OAKUM_WORK/image.qcow2" | cut -f1) / 1024))
 	part=$OAKUM_RESULT.part
 	qemu-img convert -f qcow2 -O qcow2 "$OAKUM_WORK/image.qcow2" "$part" || die $no_room "the result can't be written to $folder"
@@ -178,6 +180,8 @@ done
 check_appliance
 image "$OAKUM_FORMAT" "$OAKUM_IMAGE"
 base=$format
+! is_held "$base" "$top" || die $held "a machine that runs writes to $top"
+was=$(state "$top")
 undamaged "$base" "$top"
 if [ -n "$OAKUM_RESULT" ]; then
 	[ -w "$folder" ] || die $refused "$folder can't be written to"
@@ -185,7 +189,7 @@ if [ -n "$OAKUM_RESULT" ]; then
 fi
 room "$OAKUM_WORK" $size
 make_patch
-qemu-img create -q -f qcow2 -b "$top" -F "$base" "$OAKUM_WORK/image.qcow2" >&2 || die $broken "image $OAKUM_IMAGE: QEMU can't read it"
+qemu-img create -q -f qcow2 -b "$(unlocked "$base" "$top")" -F "$base" "$OAKUM_WORK/image.qcow2" >&2 || die $broken "image $OAKUM_IMAGE: QEMU can't read it"
 run_machine
 judge
 [ -z "$OAKUM_RESULT" ] || keep

@@ -64,7 +64,7 @@ func (s *Sandbox) logEnd(ctx context.Context, namespace, allocID, task, stream s
 		return "", nomad.Explain("read the "+stream+" of "+allocID, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, int64(most)))
-	if err := cmp.Or(err, file.Close()); err != nil {
+	if err := cmp.Or(err, file.Close(), collected(allocID, string(text))); err != nil {
 		return "", fmt.Errorf("read the %s of %s: %w", stream, allocID, err)
 	}
 	return string(text), nil

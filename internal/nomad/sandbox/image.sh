@@ -99,3 +99,32 @@ image() { # FORMAT PATH
 	top=$real
 	chain "$format" "$top"
 }
+
+# is_held reports whether a machine that runs writes to an image. Whoever reads a raw one
+# shares it with who writes, so QEMU does not tell: who may write to it holds a lock on its
+# byte 101, which the kernel lists with the number of its inode.
+is_held() { # FORMAT FILE
+	timeout 60 qemu-img info -f "$1" "$2" >/dev/null 2>&1 || return 0
+	[ "$1" = raw ] || return 1
+	inode=$(stat -c %i -- "$2")
+	while read -r _ kind _ _ _ at first last; do
+		[ "$kind" = OFDLCK ] && [ "$first" -le 101 ] || continue
+		[ "$last" = EOF ] || [ "$last" -ge 101 ] || continue
+		case $at in *:"$inode") return 0 ;; esac
+	done </proc/locks
+	return 1
+}
+
+# unlocked names an image so that what is laid over it takes no lock on it: a machine of
+# production that starts later must get its own.
+unlocked() { # FORMAT FILE
+	case $2 in
+	*[\"\\]*) die $refused "$2 has a name that is no plain path" ;;
+	/*) printf 'json:{"driver":"%s","file":{"driver":"file","filename":"%s","locking":"off"}}' "$1" "$2" ;;
+	*) printf %s "$2" ;; # a clone, which nobody else has
+	esac
+}
+
+# state changes when a file does: size, and the times of the last change of its
+# content and of its inode, in nanoseconds.
+state() { stat -c '%s %Y %Z %y %z' -- "$1"; }

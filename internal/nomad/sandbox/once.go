@@ -121,8 +121,17 @@ func (s *Sandbox) readFile(ctx context.Context, namespace, allocID, path string,
 		return "", nomad.Explain("read "+path+" of "+allocID, err)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, most))
-	if err := cmp.Or(err, file.Close()); err != nil {
+	if err := cmp.Or(err, file.Close(), collected(allocID, string(text))); err != nil {
 		return "", fmt.Errorf("read %s of %s: %w", path, allocID, err)
 	}
 	return string(text), nil
+}
+
+// collected is an error when a text is no file's, but what Nomad answers, with status
+// 200, where the client has removed the folder of an ended allocation.
+func collected(allocID, text string) error {
+	if text != "state for allocation "+allocID+" not found on client" {
+		return nil
+	}
+	return api.Errorf(api.CodeUnavailable, "its node has removed it already, which a client does at once while its disk is fuller than gc_disk_usage_threshold")
 }

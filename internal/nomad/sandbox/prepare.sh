@@ -20,21 +20,6 @@ cache=/var/cache/oakum-twin
 monitor=$1 out=$2
 shift 2
 
-# is_held reports whether a machine that runs writes to an image. Whoever reads a raw one
-# shares it with who writes, so QEMU does not tell: who may write to it holds a lock on its
-# byte 101, which the kernel lists with the number of its inode.
-is_held() { # FORMAT FILE
-	timeout 60 qemu-img info -f "$1" "$2" >/dev/null 2>&1 || return 0
-	[ "$1" = raw ] || return 1
-	inode=$(stat -c %i -- "$2")
-	while read -r _ kind _ _ _ at first last; do
-		[ "$kind" = OFDLCK ] && [ "$first" -le 101 ] || continue
-		[ "$last" = EOF ] || [ "$last" -ge 101 ] || continue
-		case $at in *:"$inode") return 0 ;; esac
-	done </proc/locks
-	return 1
-}
-
 # lay lays a disk of the twin's own over an image. Of an image that a running machine
 # writes to it takes a clone, which is the image at one moment. It leaves laid empty when
 # that can't be done. A clone has a name beside the disk, since both may be moved.
@@ -49,7 +34,7 @@ lay() { # NAME
 		top=$out/$1.base laid=$1.base
 		[ -z "$next" ] || qemu-img rebase -q -u -f "$format" -b "$next" -F "$next_format" "$top"
 	fi
-	qemu-img create -q -f qcow2 -b "$laid" -F "$format" "$out/$1"
+	qemu-img create -q -f qcow2 -b "$(unlocked "$format" "$laid")" -F "$format" "$out/$1"
 }
 
 # overlay is lay for a disk that the machine needs.
@@ -77,10 +62,6 @@ data_disk() { # NAME FORMAT PATH
 	empty_disk "$1" "$top"
 	printf 'the data of %s (an empty disk of its size: a machine that runs writes to it)\n' "$3" >>"$out/oakum-lacks"
 }
-
-# state changes when a file does: size, and the times of the last change of its
-# content and of its inode, in nanoseconds.
-state() { stat -c '%s %Y %Z %y %z' -- "$1"; }
 
 # digest computes the SHA-256 of a file, or remembers it: sum. A node that hashed an
 # image once does not read its 20 GB again.
