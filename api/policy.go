@@ -59,6 +59,10 @@ type SimulateSpec struct {
 	Recorded       string `json:"recorded,omitempty"`        // hex SHA-256 of the recorded workload; empty for "replay"
 	Revert         string `json:"revert,omitempty"`          // whether the revert is rehearsed; empty: where the target has data
 	Data           string `json:"data,omitempty"`            // what twins have for production's data disks; empty: a disk laid over it
+	Stubs          []Stub `json:"stubs,omitempty"`           // by name
+	// Env are environment variables of twins that are no virtual machine, in the place of
+	// production's own. Whoever may read the policy sees the values.
+	Env map[string]string `json:"env,omitempty"`
 }
 
 // Values of SimulateSpec.Revert. RevertRequired leaves a run inconclusive whose target

@@ -57,6 +57,7 @@ type policy struct {
 	specificity int
 	own         *lang.Block // applies, critical, prefer, deadline
 	simulate    *lang.Block
+	stubs       []lang.Part[api.Stub]
 	strategies  []*strategy
 	judge       *lang.Block
 	kpis        []kpi
@@ -81,8 +82,8 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 	}
 	p := &policyParser{
 		Source: s, schemas: schemas, base: baseScope(), full: fullScope(),
-		workload: recordedScope(file),
-		file:     &File{Name: file.Name, keys: wantedKeys(), reads: map[string]bool{}},
+		workload: recordedScope(file), answers: answersScope(file),
+		file: &File{Name: file.Name, keys: wantedKeys(), reads: map[string]bool{}},
 	}
 	if !lang.ValidName(PolicyName(file.Name)) {
 		s.Problem(lang.FileRange(file.Name), "Invalid file name",
@@ -135,6 +136,7 @@ type policyParser struct {
 	schemas    Schemas
 	base, full *lang.Scope
 	workload   *lang.Scope // in which file() is the name and the digest of a recorded workload
+	answers    *lang.Scope // the same of recorded answers
 	file       *File
 }
 
@@ -190,7 +192,7 @@ func (p *policyParser) readPolicy(b *hclsyntax.Block) *policy {
 		if inner.Type != "strategy" && !p.Unique(seen, inner) {
 			continue
 		}
-		if inner.Type != "judge" {
+		if inner.Type != "judge" && inner.Type != "simulate" {
 			p.NoBlocks(inner)
 		}
 		p.readInner(out, inner)
@@ -242,6 +244,7 @@ func (p *policyParser) readInner(out *policy, b *hclsyntax.Block) {
 	switch b.Type {
 	case "simulate":
 		out.simulate = p.readSimulate(b)
+		out.stubs = p.readStubs(b)
 	case "strategy":
 		if s := p.readStrategy(b); s != nil {
 			out.strategies = append(out.strategies, s)

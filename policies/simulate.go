@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +26,10 @@ const (
 	recordedMark = "@sha256:"
 	// pairsMax bounds the pairs of boots: sixteen of five minutes take more than an hour.
 	pairsMax = 16
+	// variablesMost and variableMax bound the environment variables of twins, and the
+	// bytes of one. They are in every decision that the policy makes.
+	variablesMost = 64
+	variableMax   = 4 << 10
 )
 
 func simulateArguments(recorded *lang.Scope) []lang.Argument {
@@ -38,6 +44,7 @@ func simulateArguments(recorded *lang.Scope) []lang.Argument {
 		{Name: "revert", Want: cty.String, Check: lang.OneOf(api.RevertRequired, api.RevertOff)},
 		{Name: "data", Want: cty.String, Check: lang.OneOf(api.DataEmpty)},
 		{Name: "workload", Want: cty.String, Scope: recorded, Check: workloadName},
+		{Name: "env", Want: cty.Map(cty.String), Check: twinVariables},
 	}
 }
 
@@ -46,6 +53,37 @@ func poolName(v cty.Value) error {
 		return errors.New("want the name of a Nomad node pool, such as \"sandbox\"")
 	}
 	return nil
+}
+
+// twinVariables accepts environment variables that twins may be given. Nomad sets those
+// that begin with NOMAD_ by itself.
+func twinVariables(v cty.Value) error {
+	all := textsByName(v)
+	if len(all) > variablesMost {
+		return fmt.Errorf("%d variables are more than %d", len(all), variablesMost)
+	}
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		switch letters := strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"); {
+		case name == "" || letters != "" || name[0] >= '0' && name[0] <= '9':
+			return fmt.Errorf("%.80q is no name of an environment variable such as PRICING_URL", name)
+		case strings.HasPrefix(name, "NOMAD_"):
+			return fmt.Errorf("%.80s is set by Nomad", name)
+		case len(all[name]) > variableMax:
+			return fmt.Errorf("%.80s has %d bytes, and may have %d", name, len(all[name]), variableMax)
+		case strings.ContainsRune(all[name], 0):
+			return fmt.Errorf("%.80s holds a zero byte, which ends a variable", name)
+		}
+	}
+	return nil
+}
+
+// textsByName are the texts of a map.
+func textsByName(v cty.Value) map[string]string {
+	out := map[string]string{}
+	for name, text := range v.AsValueMap() {
+		out[name] = text.AsString()
+	}
+	return out
 }
 
 // workloadName accepts what file() makes of a recording, and no digest that a person
@@ -57,10 +95,21 @@ func workloadName(v cty.Value) error {
 	return fmt.Errorf("want %q, or a recorded workload as in: workload = file(\"web.har\")", workloadReplay)
 }
 
-// recordedScope is the scope of a workload: file() gives the name and the digest of a
-// file that came with the policy.
+// wholeWorkload says what is wrong with a recorded workload.
+func wholeWorkload(name string, data []byte) error {
+	_, err := workload.Parse(name, data)
+	return err
+}
+
+// recordedScope is the scope of a workload.
 func recordedScope(file api.SourceFile) *lang.Scope {
-	read := function.New(&function.Spec{
+	return withHints(lang.NewScope(variableTypes(targetType(true)), map[string]function.Function{"file": recording(file, wholeWorkload)}))
+}
+
+// recording is file() of a recording: the name and the digest of a file that came with
+// the policy, and that check finds nothing wrong with.
+func recording(file api.SourceFile, check func(name string, data []byte) error) function.Function {
+	return function.New(&function.Spec{
 		Params: []function.Parameter{{Name: "path", Type: cty.String}},
 		Type:   function.StaticReturnType(cty.String),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
@@ -70,13 +119,12 @@ func recordedScope(file api.SourceFile) *lang.Scope {
 				return cty.NilVal, err
 			}
 			// Every server keeps the file in its memory with the policy.
-			if _, err := workload.Parse(name, []byte(contents)); err != nil {
+			if err := check(name, []byte(contents)); err != nil {
 				return cty.NilVal, function.NewArgErrorf(0, "%v", err)
 			}
 			return cty.StringVal(name + recordedMark + workload.Digest([]byte(contents))), nil
 		},
 	})
-	return withHints(lang.NewScope(variableTypes(targetType(true)), map[string]function.Function{"file": read}))
 }
 
 func (p *policyParser) readSimulate(b *hclsyntax.Block) *lang.Block {
@@ -118,12 +166,16 @@ func (d *decider) simulate() error {
 		{"pool", func(v cty.Value) { spec.Pool = v.AsString() }},
 		{"revert", func(v cty.Value) { spec.Revert = v.AsString() }},
 		{"data", func(v cty.Value) { spec.Data = v.AsString() }},
+		{"env", func(v cty.Value) { spec.Env = textsByName(v) }},
 		{"workload", func(v cty.Value) { spec.Workload, spec.Recorded, _ = strings.Cut(v.AsString(), recordedMark) }},
 	}
 	for _, s := range sets {
 		if err := d.set("simulate."+s.name, simulateBlock, s.name, s.use); err != nil {
 			return err
 		}
+	}
+	if err := d.stubs(spec); err != nil {
+		return err
 	}
 	return d.simulateDuration(spec)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/profiler"
 	"github.com/oakumhq/oakum/internal/simulator"
+	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/internal/workload"
 	"github.com/oakumhq/oakum/server/httpapi"
 	"github.com/oakumhq/oakum/server/service"
@@ -93,7 +94,7 @@ func (t twins) Remove(ctx context.Context, sim api.Simulation, object api.Sandbo
 }
 
 // request is what the simulator needs to know of a rollout. It is an error when the
-// policies in force no longer have the workload that was decided on.
+// policies in force no longer have the workload, or the answers of a stub, that was decided on.
 func (t twins) request(id string, r api.Rollout, target api.Target) (simulator.Request, error) {
 	req := simulator.Request{
 		ID: id, Rollout: r.ID, Plan: r.Plan, Again: simulatedBefore(r), Severity: t.severity(id, r), Patch: r.Patch, Apply: slices.Clone(r.Apply), Target: target, Spec: r.Decision.Simulate, Judge: r.Decision.Judge,
@@ -106,12 +107,19 @@ func (t twins) request(id string, r api.Rollout, target api.Target) (simulator.R
 	if p, ok := t.store.Profile(r.Target); ok {
 		req.Baseline = &p
 	}
-	if r.Decision.Simulate.Recorded == "" {
-		return req, nil
-	}
 	var files []api.SourceFile
 	for _, p := range t.store.Policies() {
 		files = append(files, p.File)
+	}
+	for _, s := range r.Decision.Simulate.Stubs {
+		answers, err := workload.StubFile(s, files)
+		if err != nil {
+			return req, err
+		}
+		req.Stubs = append(req.Stubs, twin.Stub{Name: s.Name, Port: s.Port, Answers: answers})
+	}
+	if r.Decision.Simulate.Recorded == "" {
+		return req, nil
 	}
 	var err error
 	req.Workload, err = workload.Find(r.Decision.Simulate.Recorded, files)

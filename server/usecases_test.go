@@ -14,7 +14,7 @@ import (
 
 // TestTwinsRequest_HasTheWorkloadThatWasDecidedOn reads it out of the policies in force.
 func TestTwinsRequest_HasTheWorkloadThatWasDecidedOn(t *testing.T) {
-	const text = `{"path":"/items","weight":3}` + "\n"
+	const text, answers = `{"path":"/items","weight":3}` + "\n", `{"path":"/price/1"}` + "\n"
 	store := state.NewStore()
 	fsm := state.NewFSM(store)
 	apply := func(index uint64, cmd state.Command) {
@@ -29,7 +29,7 @@ func TestTwinsRequest_HasTheWorkloadThatWasDecidedOn(t *testing.T) {
 		index++
 	}
 	apply(index, &state.PolicyPut{Policy: api.Policy{
-		Name: "web", File: api.SourceFile{Name: "web.hcl", Files: map[string]string{"web.ndjson": text}},
+		Name: "web", File: api.SourceFile{Name: "web.hcl", Files: map[string]string{"web.ndjson": text, "pricing.ndjson": answers}},
 	}})
 
 	sandbox := twins{store: store}
@@ -48,5 +48,16 @@ func TestTwinsRequest_HasTheWorkloadThatWasDecidedOn(t *testing.T) {
 	must.True(t, w.Empty())
 
 	_, err = ask(workload.Digest([]byte("of a policy that is gone")))
+	must.True(t, api.IsCode(err, api.CodeNotFound))
+
+	stub := api.Stub{Name: "pricing", Port: 9091, Recorded: workload.Digest([]byte(answers))}
+	r := api.Rollout{Patch: "p", Decision: api.Decision{Simulate: api.SimulateSpec{Stubs: []api.Stub{stub}}}}
+	req, err := sandbox.request("1", r, api.Target{})
+	must.NoError(t, err)
+	must.Len(t, 1, req.Stubs)
+	must.EqOp(t, 9091, req.Stubs[0].Port)
+	must.StrContains(t, string(req.Stubs[0].Answers), `"path":"/price/1"`)
+	r.Decision.Simulate.Stubs[0].Recorded = workload.Digest([]byte("gone"))
+	_, err = sandbox.request("1", r, api.Target{})
 	must.True(t, api.IsCode(err, api.CodeNotFound))
 }

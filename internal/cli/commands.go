@@ -10,7 +10,7 @@ func commands() []func(*env) *command {
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		brakeOn, brakeOff, brakeStatus,
 		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs, simulationCancel,
-		workloadRecord, workloadShow, workloadSend,
+		workloadRecord, workloadShow, workloadSend, workloadAnswer,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
 		inventoryShow, inventoryDiff,

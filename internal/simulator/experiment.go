@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/workload/stub"
 )
 
 // pairLeast is how long a pair is measured at least, where the whole simulation takes
@@ -62,6 +63,7 @@ type experiment struct {
 	uncarried   []string // what it keeps and no twin has
 	twins       []api.Twin
 	egress      egress
+	calls       stub.Calls
 	longestPair time.Duration // with its boots
 	doubts      []string
 	lacks       string // what the twins went without
@@ -151,6 +153,7 @@ func (e *experiment) once(ctx context.Context, r turn, left int) (err error) {
 		}
 	}()
 	defer func() { e.twins = append(e.twins, p.describe(context.WithoutCancel(ctx))...) }()
+	defer func() { e.observeStubs(ctx, p) }()
 	e.enter(ctx, r, api.PhaseBoot, left)
 	if err := p.start(ctx, e); err != nil {
 		return err
@@ -260,7 +263,8 @@ func (e *experiment) conclude() api.Impact {
 }
 
 func (e *experiment) complete(impact api.Impact) api.Impact {
-	impact.Reason += e.egress.note() + e.revertNote()
+	impact = e.calls.Weaken(impact)
+	impact.Reason += e.egress.note() + e.revertNote() + e.calls.Note() + e.supplied()
 	impact.Revert = e.revert
 	if e.lacks != "" {
 		impact.Reason += "; " + e.lacks

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,8 @@ type Loads interface {
 	StartLoad(ctx context.Context, m twin.Machine, alloc string) error
 	// LoadReports reads what a load has reported since an offset, and the next offset.
 	LoadReports(ctx context.Context, m twin.Machine, alloc string, from int64) ([]twin.Report, int64, error)
+	// Unanswered are the calls of a twin that its stubs have no answer for.
+	Unanswered(ctx context.Context, m twin.Machine, alloc string) ([]twin.Unanswered, error)
 }
 
 // Inside says how twins that are no virtual machine are made and asked.
@@ -57,7 +60,7 @@ func (e *experiment) groupOf() *twin.Group {
 		load.Requests = w.Encode()
 	}
 	return &twin.Group{
-		Network: e.o.Inside.Network, Apply: r.Apply, Env: twinEnv(r.Target), Load: load,
+		Network: e.o.Inside.Network, Apply: r.Apply, Env: twinEnv(r), Stubs: r.Stubs, Load: load,
 	}
 }
 
@@ -65,14 +68,16 @@ func (e *experiment) groupOf() *twin.Group {
 // variables: production's own stay behind.
 const metaEnv = "oakum_env_"
 
-// twinEnv is the environment that a target's metadata gives its twins.
-func twinEnv(t api.Target) map[string]string {
+// twinEnv is the environment that a policy gives the twins of a target, and beside it
+// the target's own metadata.
+func twinEnv(r Request) map[string]string {
 	env := map[string]string{}
-	for key, value := range t.Meta {
+	for key, value := range r.Target.Meta {
 		if name, ok := strings.CutPrefix(key, metaEnv); ok {
 			env[name] = value
 		}
 	}
+	maps.Copy(env, r.Spec.Env)
 	return env
 }
 
@@ -206,8 +211,8 @@ func (a *arm) reported(r twin.Report) (counted []int) {
 	return counted
 }
 
-// lacksMost is how many of the things that twins go without a reason names.
-const lacksMost = 8
+// namedMost is how many of the things that twins go without, or are given, a reason names.
+const namedMost = 8
 
 // goesWithout says what the twins went without that production has, or "".
 func (p *pair) goesWithout() string {
@@ -215,8 +220,12 @@ func (p *pair) goesWithout() string {
 	if len(lacks) == 0 {
 		return ""
 	}
-	text := "the twins went without " + strings.Join(lacks[:min(len(lacks), lacksMost)], ", ")
-	if more := len(lacks) - lacksMost; more > 0 {
+	return "the twins went without " + named(lacks)
+}
+
+func named(names []string) string {
+	text := strings.Join(names[:min(len(names), namedMost)], ", ")
+	if more := len(names) - namedMost; more > 0 {
 		text += fmt.Sprintf(", and %d more", more)
 	}
 	return text

@@ -24,9 +24,10 @@ import (
 type insides struct {
 	*model
 	mu     sync.Mutex
-	loads  map[string]*modelLoad // by job
-	broken string                // the loads of these jobs fail after half a minute
-	mute   string                // the reports of these jobs are not readable
+	loads  map[string]*modelLoad        // by job
+	broken string                       // the loads of these jobs fail after half a minute
+	mute   string                       // the reports of these jobs are not readable
+	calls  map[string][]twin.Unanswered // of the stubs of jobs, by their role
 }
 
 // modelLoad is the load of one twin.
@@ -66,6 +67,9 @@ func (m *insides) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 	requests, err := workload.Parse("workload.ndjson", spec.Group.Load.Requests)
 	if err != nil {
 		return machine, err
+	}
+	if len(spec.Group.Stubs) > 0 {
+		machine.Stubs = "oakum-stubs"
 	}
 	machine.Load, machine.Lacks = "oakum-load", []string{"env.A of task app", "docker.volumes of task app"}
 	running, end := context.WithCancel(context.WithoutCancel(ctx))
@@ -135,6 +139,14 @@ func (m *insides) LoadReports(_ context.Context, t twin.Machine, _ string, from 
 		out = append(out, r)
 	}
 	return out, from + int64(len(text)), nil
+}
+
+func (m *insides) Unanswered(_ context.Context, t twin.Machine, _ string) ([]twin.Unanswered, error) {
+	role := twin.Role(t.Job)
+	if m.mute == role {
+		return nil, api.Errorf(api.CodeUnavailable, "no such file")
+	}
+	return m.calls[role], nil
 }
 
 // containerRequest is request for a container.

@@ -114,8 +114,8 @@ func TestRun_SaysWhatAWorkloadLacks(t *testing.T) {
 	}
 }
 
-// TestRun_ScalesTheHoursRateDown: the sandbox has a limit, and the reason says so.
-func TestRun_ScalesTheHoursRateDown(t *testing.T) {
+// TestRun_ScalesTheBusiestHoursRateDown: the sandbox has a limit, and the reason says so.
+func TestRun_ScalesTheBusiestHoursRateDown(t *testing.T) {
 	m, r := newModel(), request()
 	r.Spec.Duration = api.Duration(time.Minute)
 	busy, hours := 41.0, make([]*float64, 168)
@@ -124,6 +124,6 @@ func TestRun_ScalesTheHoursRateDown(t *testing.T) {
 	}
 	r.Baseline = &api.Profile{KPIs: []api.Baseline{{KPI: api.KPIRequests, Mean: 3, Hours: hours}}}
 	impact := simulate(t, m, m, r)
-	must.StrContains(t, impact.Reason, "each twin was sent 12 % of the 41 requests/s that an instance has at this hour of the week")
+	must.StrContains(t, impact.Reason, "each twin was sent 12 % of the 41 requests/s that an instance has in its busiest hour of the week (Monday 0:00 UTC)")
 	must.False(t, strings.Contains(impact.Reason, "on average"))
 }

@@ -185,6 +185,8 @@ type Request struct {
 	Affects  []api.Affected // packages that the patch is to bring up to date
 	// Workload was recorded; without requests, the target's paths are sent.
 	Workload workload.Workload
+	// Stubs answer in twins that are no virtual machine for what the target calls.
+	Stubs []twin.Stub
 
 	rate workload.Rate // of this run
 }
@@ -203,7 +205,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, 
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	r.rate = workload.RateOf(r.Baseline, r.Workload, time.Now(), s.o.RateMax)
+	r.rate = workload.RateOf(r.Baseline, r.Workload, s.o.RateMax)
 	bank, err := newPanel(r, r.rate.PerSecond)
 	if err != nil {
 		return api.Impact{}, nil, err

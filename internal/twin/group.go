@@ -13,6 +13,7 @@ type Group struct {
 	Network string            // name of the nodes' CNI network without a way out
 	Apply   []api.Apply       // the patch's changes, which the control is given as well: it decides what a twin keeps
 	Env     map[string]string // stands in for production's environment
+	Stubs   []Stub            // of what the group calls
 	Load    Load
 }
 

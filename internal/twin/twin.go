@@ -74,7 +74,9 @@ type Machine struct {
 	Captures  int    // files in which QEMU keeps what the machine sends: one for each of its networks
 	// Load is the task that asks the twin from inside. It is empty for a machine, which
 	// is asked at its port.
-	Load  string
+	Load string
+	// Stubs is the task that answers for what the group calls. It is empty without any.
+	Stubs string
 	Lacks []string // what the twin goes without, in words
 
 	// Data is what production keeps when an instance is replaced, and what a twin with

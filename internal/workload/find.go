@@ -16,12 +16,21 @@ func Digest(data []byte) string {
 // Find reads the workload with a digest out of the files that policies refer to. An
 // error has code not_found when no policy in force has the file any more.
 func Find(digest string, policies []api.SourceFile) (Workload, error) {
+	name, data, ok := fileOf(digest, policies)
+	if !ok {
+		return Workload{}, api.Errorf(api.CodeNotFound, "no policy in force has the workload %.12s any more", digest)
+	}
+	return Parse(name, data)
+}
+
+// fileOf is the file with a digest among those that policies refer to.
+func fileOf(digest string, policies []api.SourceFile) (name string, data []byte, ok bool) {
 	for _, policy := range policies {
 		for _, name := range sorted(policy.Files) {
 			if data := []byte(policy.Files[name]); Digest(data) == digest {
-				return Parse(name, data)
+				return name, data, true
 			}
 		}
 	}
-	return Workload{}, api.Errorf(api.CodeNotFound, "no policy in force has the workload %.12s any more", digest)
+	return "", nil, false
 }

@@ -85,9 +85,15 @@ func TestParse_ReadsTheExamplesOfThePage(t *testing.T) {
 	page, err := os.ReadFile("../../docs/reference/workload.md")
 	must.NoError(t, err)
 	blocks := strings.Split(string(page), "```json\n")[1:]
-	must.Len(t, 2, blocks)
+	must.Len(t, 3, blocks)
 	for _, block := range blocks {
 		text, _, _ := strings.Cut(block, "```")
+		if strings.HasPrefix(text, `{"answers"`) {
+			answers, err := workload.ParseAnswers("page", []byte(text))
+			must.NoError(t, err)
+			must.Len(t, 2, answers)
+			continue
+		}
 		w, err := workload.Parse("page", []byte(text))
 		must.NoError(t, err)
 		must.Eq(t, strings.Count(text, `"kind":"tcp"`) > 0, w.Requests[0].Kind == workload.TCP)

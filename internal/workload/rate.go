@@ -20,13 +20,14 @@ const (
 type Rate struct {
 	PerSecond float64
 	Scale     float64 // PerSecond ÷ what the target has; 0 when that is unknown
-	Reason    string  // in words, such as "12 % of the 41 requests/s that an instance has at this hour of the week"
+	Reason    string  // in words, such as "12 % of the 41 requests/s that an instance has in its busiest hour of the week (Monday 9:00 UTC)"
 }
 
-// RateOf is the rate of the target's instances at this hour of the week, else their mean
-// rate, else that of the recording, and at most limit. The profile may be nil.
-func RateOf(profile *api.Profile, w Workload, now time.Time, limit float64) Rate {
-	has, where := usualRate(profile, now)
+// RateOf is the rate of the target's instances in their busiest hour of the week, else
+// their mean rate, else that of the recording, and at most limit. What a patch does at
+// the busiest hour is what it must be able to do. The profile may be nil.
+func RateOf(profile *api.Profile, w Workload, limit float64) Rate {
+	has, where := usualRate(profile)
 	if has <= 0 {
 		has, where = w.Rate(), "that the recording has"
 	}
@@ -59,7 +60,7 @@ func rateText(perSecond float64) string {
 
 // usualRate is the rate that a profile has for an instance, and which one that is. It is
 // 0 when nothing was learned.
-func usualRate(profile *api.Profile, now time.Time) (rate float64, where string) {
+func usualRate(profile *api.Profile) (rate float64, where string) {
 	if profile == nil {
 		return 0, ""
 	}
@@ -67,14 +68,24 @@ func usualRate(profile *api.Profile, now time.Time) (rate float64, where string)
 		if b.KPI != api.KPIRequests || b.Cold {
 			continue
 		}
-		var week stats.Week
-		if len(b.Hours) == len(week) {
-			copy(week[:], b.Hours)
-			if rate := week[stats.HourOfWeek(now)]; rate != nil && *rate > 0 {
-				return *rate, "that an instance has at this hour of the week"
+		busiest := -1
+		if len(b.Hours) == len(stats.Week{}) {
+			for hour, rate := range b.Hours {
+				if rate != nil && *rate > 0 && (busiest < 0 || *rate > *b.Hours[busiest]) {
+					busiest = hour
+				}
 			}
 		}
-		return b.Mean, "that an instance has on average"
+		if busiest < 0 {
+			return b.Mean, "that an instance has on average"
+		}
+		return *b.Hours[busiest], fmt.Sprintf("that an instance has in its busiest hour of the week (%s)", hourName(busiest))
 	}
 	return 0, ""
+}
+
+// hourName names an hour of a stats.Week, such as "Monday 9:00 UTC".
+func hourName(hour int) string {
+	day := time.Weekday((hour/24 + int(time.Monday)) % 7)
+	return fmt.Sprintf("%s %d:00 UTC", day, hour%24)
 }

@@ -28,7 +28,7 @@ func (t *Tally) redact(r *Request) bool {
 		if changed {
 			r.Body, found = []byte(fields), true
 		}
-	case media == "application/json" || strings.HasSuffix(media, "+json"):
+	case isJSON(media):
 		if body, changed := redactJSON(r.Body); changed {
 			r.Body, found = body, true
 		}
@@ -76,6 +76,12 @@ func (t *Tally) number(name, value string) int {
 		}
 	}
 	return n
+}
+
+// isJSON reports whether a media type is one of JSON.
+func isJSON(media string) bool {
+	media = strings.ToLower(strings.TrimSpace(media))
+	return media == "application/json" || strings.HasSuffix(media, "+json")
 }
 
 // redactJSON replaces the values of fields that are named like credentials. A body

@@ -5,7 +5,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/shoenig/test/must"
 	"pgregory.net/rapid"
@@ -177,10 +176,8 @@ func TestCoverage_TakesLightPathsOfAFolderTogether(t *testing.T) {
 }
 
 func TestRateOf_SaysWhereTheRateComesFrom(t *testing.T) {
-	monday := time.Date(2026, 11, 30, 0, 30, 0, 0, time.UTC)
-	hours := make([]*float64, 168)
-	busy, idle := 41.0, 0.0
-	hours[0], hours[1] = &busy, &idle
+	hours, idle := make([]*float64, 168), make([]*float64, 168)
+	hours[9], hours[33], hours[162], idle[9] = new(12.0), new(41.0), new(40.0), new(0.0)
 	profile := func(b api.Baseline) *api.Profile {
 		b.KPI = api.KPIRequests
 		return &api.Profile{KPIs: []api.Baseline{{KPI: api.KPICPU, Mean: 99}, b}}
@@ -189,21 +186,20 @@ func TestRateOf_SaysWhereTheRateComesFrom(t *testing.T) {
 	for name, c := range map[string]struct {
 		profile *api.Profile
 		w       workload.Workload
-		at      time.Time
 		rate    float64
 		reason  string
 	}{
-		"the hour":         {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday, 5, "12 % of the 41 requests/s that an instance has at this hour of the week"},
-		"a busy service":   {profile(api.Baseline{Mean: 1030.4}), recorded, monday, 5, "0.49 % of the 1030 requests/s that an instance has on average"},
-		"an idle hour":     {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday.Add(time.Hour), 3, "the 3 requests/s that an instance has on average"},
-		"unseen hour":      {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, monday.Add(9 * time.Hour), 3, "the 3 requests/s that an instance has on average"},
-		"little load":      {profile(api.Baseline{Mean: 0.25}), recorded, monday, 1, "1 requests/s, and not the 0.25 requests/s that an instance has on average"},
-		"cold":             {profile(api.Baseline{Mean: 40, Cold: true}), recorded, monday, 3, "the 3 requests/s that the recording has"},
-		"no profile":       {nil, recorded, monday, 3, "the 3 requests/s that the recording has"},
-		"nothing is known": {nil, workload.Workload{}, monday, 5, "5 requests/s, as the target's own rate is unknown"},
+		"the busiest hour": {profile(api.Baseline{Mean: 3, Hours: hours}), recorded, 5, "12 % of the 41 requests/s that an instance has in its busiest hour of the week (Tuesday 9:00 UTC)"},
+		"one that is idle": {profile(api.Baseline{Mean: 3, Hours: idle}), recorded, 3, "the 3 requests/s that an instance has on average"},
+		"no hours":         {profile(api.Baseline{Mean: 3}), recorded, 3, "the 3 requests/s that an instance has on average"},
+		"a busy service":   {profile(api.Baseline{Mean: 1030.4}), recorded, 5, "0.49 % of the 1030 requests/s that an instance has on average"},
+		"little load":      {profile(api.Baseline{Mean: 0.25}), recorded, 1, "1 requests/s, and not the 0.25 requests/s that an instance has on average"},
+		"cold":             {profile(api.Baseline{Mean: 40, Cold: true}), recorded, 3, "the 3 requests/s that the recording has"},
+		"no profile":       {nil, recorded, 3, "the 3 requests/s that the recording has"},
+		"nothing is known": {nil, workload.Workload{}, 5, "5 requests/s, as the target's own rate is unknown"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := workload.RateOf(c.profile, c.w, c.at, 5)
+			got := workload.RateOf(c.profile, c.w, 5)
 			must.Eq(t, c.rate, got.PerSecond)
 			must.Eq(t, c.reason, got.Reason)
 		})

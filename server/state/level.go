@@ -1,6 +1,7 @@
 package state
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -29,7 +30,8 @@ const (
 	// last seen to be worse.
 	Level5 = 5
 	// Level6 brought the brake, rollbacks at once, how many instances were not healthy
-	// before a rollout, the rehearsal of reverts, and ranges of affected packages.
+	// before a rollout, the rehearsal of reverts, ranges of affected packages, and
+	// stubs and the environment of twins.
 	Level6 = 6
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level6
@@ -109,9 +111,9 @@ func affectsLevel(list []api.Affected) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
-	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "":
+	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
 		return Level6
-	case d.Simulate != (api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
+	case !reflect.DeepEqual(d.Simulate, api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
 		return Level5
 	case d.Doubt != nil:
 		return Level4
@@ -128,6 +130,7 @@ func formerSimulate(s api.SimulateSpec, level int) api.SimulateSpec {
 	if s.Revert == api.RevertOff {
 		s.Revert = ""
 	}
+	s.Stubs, s.Env = nil, nil
 	if level >= Level5 {
 		return s
 	}

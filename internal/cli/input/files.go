@@ -1,5 +1,6 @@
 // Package input reads the files that commands name: sources with what they refer to,
-// inventories, and advisories. Each kind has a bound, and each error says which file.
+// recordings of requests, inventories, and advisories. Each kind has a bound, of an access
+// log each line, and each error says which file.
 package input
 
 import (

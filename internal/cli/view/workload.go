@@ -34,6 +34,15 @@ func Workload(w io.Writer, s workload.Summary) {
 	}
 }
 
+// Answers says what became of a service's recorded answers.
+func Answers(w io.Writer, kept int, n workload.AnswerNotes) {
+	fmt.Fprintf(w, "Recorded %s to %s and path; the file has %d of these.\n",
+		Count(int(n.Seen), "answer"), Count(n.Distinct, "method"), kept)
+	for _, c := range n.LeftOut {
+		fmt.Fprintf(w, "Left out: %s: %d.\n", c.Name, c.Requests)
+	}
+}
+
 // Recording says what became of a recording's requests.
 func Recording(w io.Writer, s workload.Summary, n workload.Notes) {
 	fmt.Fprintf(w, "Recorded %s, %d distinct. The workload has %d of these and stands for %s of the requests.\n",

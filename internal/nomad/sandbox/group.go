@@ -11,6 +11,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/grouptask"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -49,12 +50,22 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 		return nil, twin.Machine{}, err
 	}
 	m := twin.Machine{
-		Namespace: *job.Namespace, Job: spec.Job, Load: loadTask, Port: check.port, Scheme: check.scheme, Path: check.path,
+		Namespace: *job.Namespace, Job: spec.Job, Load: grouptask.Load, Port: check.Port, Scheme: check.Scheme, Path: check.Path,
 	}
+	stubs, err := grouptask.NewStubs(group, spec.Group)
+	if err != nil {
+		return nil, twin.Machine{}, err
+	}
+	own := *spec.Group
+	own.Env = stubbedEnv(own.Env, stubs.Upstreams)
 	var tasks []*nomadapi.Task
 	kept := dataOf(group, slices.DeleteFunc(slices.Clone(group.Tasks), func(t *nomadapi.Task) bool { return unfit(t, spec) != "" }))
 	ends := map[string]ending{}
-	m.Lacks = groupLacks(group, kept)
+	m.Lacks = append(groupLacks(group, kept), stubs.Lacks...)
+	if stubs.Task != nil {
+		stubs.Task.RestartPolicy = neverRestart()
+		m.Stubs, tasks = grouptask.Stubs, append(tasks, stubs.Task)
+	}
 	for _, t := range group.Tasks {
 		changed := changes(spec.Group.Apply, t.Name)
 		if why := unfit(t, spec); why != "" {
@@ -69,7 +80,7 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 		}
 		ends[t.Name] = endingOf(t)
 		mounts := kept.mounts(group, t)
-		m.Lacks = append(m.Lacks, isolateProgram(t, metadata(job, group, t), spec.Group, len(mounts))...)
+		m.Lacks = append(m.Lacks, isolateProgram(t, metadata(job, group, t), &own, len(mounts))...)
 		if len(mounts) > 0 {
 			t.Config["mount"] = mounts
 		}
@@ -78,10 +89,11 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 	if m.Task == "" {
 		return nil, twin.Machine{}, api.Errorf(api.CodeInvalid, "the patch changes no task of group %q that can have a twin", *group.Name)
 	}
-	load, err := loader(spec.Group.Load, check, reportOf(spec.Former))
+	load, err := grouptask.NewLoad(spec.Group.Load, check, reportOf(spec.Former))
 	if err != nil {
 		return nil, twin.Machine{}, err
 	}
+	load.RestartPolicy = neverRestart()
 	group.Tasks = append(tasks, load)
 	isolateNamespace(group, spec.Group.Network)
 	m.Data, m.Uncarried, m.Former = kept.data, kept.lost, spec.Former
@@ -273,14 +285,8 @@ func namespacePorts(group *nomadapi.TaskGroup) []nomadapi.Port {
 	return out
 }
 
-// healthCheck is how a group is asked whether it is healthy.
-type healthCheck struct {
-	scheme, path string
-	port         string // a label of the group's, or a number
-}
-
 // groupCheck is the first HTTP check of a group.
-func groupCheck(group *nomadapi.TaskGroup) (healthCheck, error) {
+func groupCheck(group *nomadapi.TaskGroup) (grouptask.Check, error) {
 	services := slices.Clone(group.Services)
 	for _, t := range group.Tasks {
 		services = append(services, t.Services...)
@@ -289,10 +295,10 @@ func groupCheck(group *nomadapi.TaskGroup) (healthCheck, error) {
 		for _, c := range s.Checks {
 			port := cmp.Or(c.PortLabel, s.PortLabel)
 			if c.Type == "http" && port != "" {
-				return healthCheck{cmp.Or(c.Protocol, "http"), cmp.Or(c.Path, "/"), port}, nil
+				return grouptask.Check{Scheme: cmp.Or(c.Protocol, "http"), Path: cmp.Or(c.Path, "/"), Port: port}, nil
 			}
 		}
 	}
-	return healthCheck{}, api.Errorf(api.CodeInvalid,
+	return grouptask.Check{}, api.Errorf(api.CodeInvalid,
 		"group %q has no HTTP check: nothing says whether a twin of it is healthy", *group.Name)
 }

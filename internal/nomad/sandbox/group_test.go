@@ -11,6 +11,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/grouptask"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -180,7 +181,7 @@ func TestGroupJob_RefusesWhatATwinCantShow(t *testing.T) {
 		"no program for the load":  {change: func(_ *nomadapi.Job, s *twin.Spec) { s.Group.Load.Source = "" }, want: "simulator.load says not where"},
 		"a program without digest": {change: func(_ *nomadapi.Job, s *twin.Spec) { s.Group.Load.Checksum = "md5:1" }, want: "simulator.load says not where"},
 		"a workload that is too large": {
-			change: func(_ *nomadapi.Job, s *twin.Spec) { s.Group.Load.Requests = make([]byte, requestsMax+1) }, want: "the workload has 262145 bytes",
+			change: func(_ *nomadapi.Job, s *twin.Spec) { s.Group.Load.Requests = make([]byte, grouptask.RequestsMax+1) }, want: "the workload has 262145 bytes",
 		},
 		"an artifact with a login": {change: func(job *nomadapi.Job, _ *twin.Spec) {
 			job.TaskGroups[0].Tasks[1].Artifacts = []*nomadapi.TaskArtifact{{GetterSource: new("https://me:pass@files/app.tgz")}}
@@ -209,28 +210,6 @@ func TestGroupJob_RefusesWhatATwinCantShow(t *testing.T) {
 	}
 }
 
-func TestLoader_RunsTheProgramByItsChecksum(t *testing.T) {
-	l := groupSpec(nil).Group.Load
-	task, err := loader(l, healthCheck{"http", "/health", "http"}, loadFile)
-	must.NoError(t, err)
-	must.Eq(t, any("/bin/sh"), task.Config["command"])
-	args := task.Config["args"].([]string)
-	must.StrNotContains(t, args[1], "${") // Nomad reads it as an expression
-	must.Eq(t, []string{"load", strings.Repeat("a", 64), "/usr/local/bin/oakum", "workload", "send"}, args[2:7])
-	must.SliceContains(t, args, "-base=http://127.0.0.1:${NOMAD_PORT_http}")
-	must.False(t, task.Lifecycle.Sidecar)
-	must.StrContains(t, *task.Templates[0].EmbeddedTmpl, `"path":"/health"`)
-
-	l.Source, l.Requests = "https://files.example/oakum", []byte(`{"path":"/a?b=<0<1"}`+"\n")
-	task, err = loader(l, healthCheck{"https", "/", "8443"}, loadFileAgain)
-	must.NoError(t, err)
-	must.Eq(t, any("local/oakum"), task.Config["command"])
-	must.Eq(t, l.Checksum, task.Artifacts[0].GetterOptions["checksum"])
-	must.SliceContains(t, task.Config["args"].([]string), "-base=https://127.0.0.1:8443")
-	must.Eq(t, string(l.Requests), *task.Templates[0].EmbeddedTmpl)
-	must.Eq(t, "<1<", *task.Templates[0].LeftDelim) // the text has the first one
-}
-
 func TestParseReports_ReadsWholeLines(t *testing.T) {
 	text := `{"phase":"waiting","at":"2026-01-01T00:00:00Z","healthy":true}` + "\n" +
 		`{"phase":"running","at":"2026-01-01T00:00:01Z","answers":[{"request":1,"status":500,"us":1500,"failed":true}]}` + "\n"
@@ -252,8 +231,9 @@ func TestSandboxFault_IsNeverWhatTheTwinRuns(t *testing.T) {
 		tasks map[string]*nomadapi.TaskState
 		want  string
 	}{
-		"the program fails": {map[string]*nomadapi.TaskState{"app": {Failed: true, StartedAt: started}, loadTask: {StartedAt: started}}, ""},
-		"the load fails":    {map[string]*nomadapi.TaskState{"app": {StartedAt: started}, loadTask: {Failed: true, StartedAt: started}}, "the load of the twin has failed"},
+		"the program fails": {map[string]*nomadapi.TaskState{"app": {Failed: true, StartedAt: started}, grouptask.Load: {StartedAt: started}}, ""},
+		"the load fails":    {map[string]*nomadapi.TaskState{"app": {StartedAt: started}, grouptask.Load: {Failed: true, StartedAt: started}}, "the load of the twin has failed"},
+		"the stubs fail":    {map[string]*nomadapi.TaskState{"app": {StartedAt: started}, grouptask.Stubs: {Failed: true, StartedAt: started}}, "the stubs of the twin have failed"},
 		"it never starts":   {map[string]*nomadapi.TaskState{"app": {Failed: true}}, "node n1 can't start task app"},
 	}
 	for name, c := range cases {
@@ -271,7 +251,7 @@ func TestGroupUsage_LeavesTheLoadOut(t *testing.T) {
 	}
 	all := &nomadapi.AllocResourceUsage{Tasks: map[string]*nomadapi.TaskResourceUsage{
 		"app": usage(3e9, 20, nomadapi.MemoryStats{RSS: 5}), "cache": usage(2e9, 5, nomadapi.MemoryStats{Usage: 7}),
-		loadTask: usage(4e9, 50, nomadapi.MemoryStats{RSS: 100}),
+		grouptask.Load: usage(4e9, 50, nomadapi.MemoryStats{RSS: 100}),
 	}}
 	must.Eq(t, twin.Usage{At: time.Unix(3, 0), CPUCores: 0.25, Memory: 12}, groupUsage(all))
 	all.Tasks["cache"] = nil

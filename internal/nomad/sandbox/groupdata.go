@@ -8,6 +8,7 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/grouptask"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -125,12 +126,12 @@ func (k keptData) keep(group *nomadapi.TaskGroup, ends map[string]ending, spec t
 	}
 	words := []string{"-c", groupScript, "prepare"}
 	if spec.Former != "" {
-		words = append(words, "witness", loadTask+"/local/"+loadFile)
+		words = append(words, "witness", grouptask.Load+"/local/"+loadFile)
 	}
 	if spec.Former != "" && !k.sticky {
 		words = append(words, "empty", "-")
 		for _, t := range group.Tasks {
-			if t.Name != loadTask {
+			if t.Name != grouptask.Load {
 				words = append(words, "local", t.Name)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/grouptask"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -28,7 +29,7 @@ func (s *Sandbox) inspectGroup(ctx context.Context, m twin.Machine, alloc *nomad
 	if state.Phase != twin.Running {
 		return state, nil
 	}
-	if load := alloc.TaskStates[loadTask]; load == nil || load.StartedAt.IsZero() {
+	if load := alloc.TaskStates[grouptask.Load]; load == nil || load.StartedAt.IsZero() {
 		state.Phase, state.Why = twin.Pending, "its load has not started"
 		return state, nil
 	}
@@ -44,10 +45,12 @@ func sandboxFault(alloc *nomadapi.Allocation) string {
 	for _, name := range slices.Sorted(maps.Keys(alloc.TaskStates)) {
 		switch state := alloc.TaskStates[name]; {
 		case !state.Failed:
-		case name == loadTask:
+		case name == grouptask.Load:
 			return "the load of the twin has failed"
 		case name == prepareTask:
 			return "node " + alloc.NodeName + " can't prepare the twin's data"
+		case name == grouptask.Stubs:
+			return "the stubs of the twin have failed"
 		case state.StartedAt.IsZero():
 			return "node " + alloc.NodeName + " can't start task " + name
 		}
@@ -55,12 +58,12 @@ func sandboxFault(alloc *nomadapi.Allocation) string {
 	return ""
 }
 
-// groupUsage adds up what the tasks of a twin use, without its load. It is zero before
+// groupUsage adds up what the tasks of a twin use, without its load and its stubs. It is zero before
 // the node has measured all of them.
 func groupUsage(all *nomadapi.AllocResourceUsage) twin.Usage {
 	var sum twin.Usage
 	for name, u := range all.Tasks {
-		if name == loadTask || name == prepareTask {
+		if name == grouptask.Load || name == prepareTask || name == grouptask.Stubs {
 			continue
 		}
 		if u == nil || u.Timestamp == 0 || u.ResourceUsage == nil {

@@ -8,111 +8,26 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/grouptask"
 	"github.com/oakumhq/oakum/internal/twin"
-	"github.com/oakumhq/oakum/internal/workload"
 )
 
 const (
-	// loadTask sends a workload to the twin of a group.
-	loadTask = "oakum-load"
-	// loadFile is the report's name in the task's own folder: the program under test can
-	// write to the folder of the allocation. An allocation that replaces another one has
-	// the former report there, and a name of its own for the new one.
+	// loadFile is the name of the load's report in the task's own folder: the program
+	// under test can write to the folder of the allocation. An allocation that replaces
+	// another one has the former report there, and a name of its own for the new one.
 	loadFile      = "report.ndjson"
 	loadFileAgain = "report-again.ndjson"
-	// requestsMax bounds a workload's file in bytes. It is in the job of each twin.
-	requestsMax = 256 << 10
 	// reportPart is how many bytes of a report are read at once.
 	reportPart = 128 << 10
 	// startSignal makes the task begin.
 	startSignal = "SIGHUP"
 )
-
-// checkedScript runs a program of the node when it has a checksum. Arguments: hex
-// SHA-256, program, its arguments. Nomad would read a brace after a dollar sign as an
-// expression of its own.
-const checkedScript = `set -eu
-sum=$1
-shift
-got=$(sha256sum <"$1" | cut -c1-64)
-[ "$got" = "$sum" ] || { echo "$1 has the SHA-256 $got, and simulator.load says $sum" >&2; exit 1; }
-exec "$@"
-`
-
-// loader is the task that asks the twin of a group from inside of its network namespace.
-func loader(l twin.Load, check healthCheck, report string) (*nomadapi.Task, error) {
-	sum, ok := strings.CutPrefix(l.Checksum, "sha256:")
-	if !ok || !isDigest(sum) || l.Source == "" {
-		return nil, api.Errorf(api.CodeInvalid, "simulator.load says not where the nodes find oakum (source, and checksum as sha256:...)")
-	}
-	requests, err := loadRequests(l, check)
-	if err != nil {
-		return nil, err
-	}
-	port := check.port
-	if _, err := strconv.Atoi(port); err != nil {
-		port = "${NOMAD_PORT_" + port + "}"
-	}
-	args := []string{
-		"workload", "send", "-base=" + check.scheme + "://127.0.0.1:" + port, "-health=" + check.path,
-		fmt.Sprintf("-rate=%g", l.Rate), fmt.Sprintf("-seed=%d", l.Seed), "-warm-up=" + l.WarmUp.String(), "-duration=" + l.Duration.String(),
-		"-out=${NOMAD_TASK_DIR}/" + report, "${NOMAD_TASK_DIR}/workload.ndjson",
-	}
-	open, shut := delimiters(requests)
-	task := &nomadapi.Task{
-		Name: loadTask,
-		// It shares the network namespace of the group, and needs nothing of a chroot.
-		// It runs as the client does: no other user may enter Nomad's data directory.
-		Driver: "raw_exec",
-		// It ends before the twin, so it is no sidecar: Nomad would start it again.
-		Lifecycle: &nomadapi.TaskLifecycle{Hook: nomadapi.TaskLifecycleHookPoststart},
-		Templates: []*nomadapi.Template{{
-			EmbeddedTmpl: new(string(requests)), DestPath: new("local/workload.ndjson"), ChangeMode: new("noop"),
-			LeftDelim: new(open), RightDelim: new(shut),
-		}},
-		KillSignal: "SIGTERM", KillTimeout: new(time.Second),
-		Resources:     &nomadapi.Resources{CPU: new(100), MemoryMB: new(128)},
-		RestartPolicy: neverRestart(),
-		LogConfig:     &nomadapi.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(1)},
-	}
-	if strings.HasPrefix(l.Source, "/") {
-		task.Config = map[string]any{"command": "/bin/sh", "args": append([]string{"-c", checkedScript, "load", sum, l.Source}, args...)}
-		return task, nil
-	}
-	task.Artifacts = []*nomadapi.TaskArtifact{{
-		GetterSource: new(l.Source), GetterOptions: map[string]string{"checksum": l.Checksum, "archive": "false"},
-		GetterMode: new("file"), RelativeDest: new("local/oakum"),
-	}}
-	task.Config = map[string]any{"command": "local/oakum", "args": args}
-	return task, nil
-}
-
-// loadRequests is the file of the workload. Without one it has the health check alone.
-func loadRequests(l twin.Load, check healthCheck) ([]byte, error) {
-	if len(l.Requests) > requestsMax {
-		return nil, api.Errorf(api.CodeInvalid, "the workload has %d bytes; that of a twin that is no virtual machine has at most %d", len(l.Requests), requestsMax)
-	}
-	if len(l.Requests) > 0 {
-		return l.Requests, nil
-	}
-	return workload.Replay("", check.path).Encode(), nil
-}
-
-// delimiters are those of a template in which a text stands for itself.
-func delimiters(text []byte) (open, shut string) {
-	for i := 0; ; i++ {
-		open, shut = fmt.Sprintf("<%d<", i), fmt.Sprintf(">%d>", i)
-		if !bytes.Contains(text, []byte(open)) {
-			return open, shut
-		}
-	}
-}
 
 // StartLoad begins the load of a group's twin, with its warm-up.
 func (s *Sandbox) StartLoad(ctx context.Context, m twin.Machine, allocID string) error {
@@ -133,7 +48,7 @@ func (s *Sandbox) LoadReports(ctx context.Context, m twin.Machine, allocID strin
 	defer cancel()
 	// The call goes through the servers, as in twinDigest.
 	q := s.nomad.Query(ctx, m.Namespace)
-	q.Params = map[string]string{"path": loadTask + "/local/" + reportOf(m.Former), "origin": "start", "offset": strconv.FormatInt(from, 10), "follow": "false"}
+	q.Params = map[string]string{"path": grouptask.Load + "/local/" + reportOf(m.Former), "origin": "start", "offset": strconv.FormatInt(from, 10), "follow": "false"}
 	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+allocID, q)
 	if err != nil {
 		err = nomad.Explain("read the report of twin "+m.Job, err)

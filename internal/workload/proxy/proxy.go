@@ -1,14 +1,17 @@
 // Package proxy stands between a service and who calls it, forwards every request, and
 // records it for a workload. What it can't record it forwards all the same.
 //
-// A Proxy starts no goroutines of its own, and changes nothing of a request but the
-// headers that every proxy sets.
+// Serve starts a goroutine and waits for it before it returns. A Proxy changes nothing of
+// a request but the headers that every proxy sets, and what RecordAnswers says.
 package proxy
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -23,8 +26,9 @@ type Proxy struct {
 	forward *httputil.ReverseProxy
 	now     func() time.Time
 
-	mu    sync.Mutex
-	tally *workload.Tally // nil once the recording has ended
+	mu      sync.Mutex
+	tally   *workload.Tally       // nil once the recording has ended
+	answers *workload.AnswerTally // nil when nobody records answers
 }
 
 // New returns a proxy to a service, which has a scheme and a host and no path. The tally
@@ -49,11 +53,53 @@ func New(to *url.URL, tally *workload.Tally, now func() time.Time) *Proxy {
 	}
 }
 
+const (
+	// forwarding is how long requests under way may take once a recording ends.
+	forwarding = 5 * time.Second
+	// headersWithin is how long a caller may take to send a request's headers.
+	headersWithin = 30 * time.Second
+)
+
+// Serve forwards what a listener accepts until ctx ends.
+func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{Handler: p, ReadHeaderTimeout: headersWithin}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), forwarding)
+	defer cancel()
+	// Requests that take longer are cut off, and not recorded.
+	if err := server.Shutdown(rest); err != nil {
+		_ = server.Close()
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// RecordAnswers makes the proxy record what the service answers, too. It is for before
+// the first request. The tally is the proxy's until End.
+func (p *Proxy) RecordAnswers(tally *workload.AnswerTally) {
+	p.answers = tally
+	forward := p.forward.Rewrite
+	p.forward.Rewrite = func(r *httputil.ProxyRequest) {
+		forward(r)
+		// What is compressed can't be searched for credentials. The transport asks for
+		// compression by itself, and takes it away.
+		r.Out.Header.Del("Accept-Encoding")
+	}
+}
+
 // End ends the recording. What is still under way is forwarded, and no longer recorded.
 func (p *Proxy) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.tally = nil
+	p.tally, p.answers = nil, nil
 }
 
 // ServeHTTP forwards a request, and records it when it has been answered.
@@ -61,7 +107,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at := p.now()
 	sent := &body{from: r.Body, whole: r.ContentLength == 0}
 	r.Body = sent
-	a := &answer{ResponseWriter: w}
+	a := &answer{ResponseWriter: w, keep: p.answers != nil}
 	// The forwarding panics when the caller goes away in the middle of an answer.
 	defer func() { p.record(r, sent, a, at) }()
 	p.forward.ServeHTTP(a, r)
@@ -69,8 +115,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Proxy) record(r *http.Request, sent *body, a *answer, at time.Time) {
 	text, whole := sent.read()
+	took := p.now().Sub(at)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.answers != nil {
+		p.recordAnswer(r, a, took)
+	}
 	switch {
 	case p.tally == nil: // it has ended
 	case a.none:
@@ -80,6 +130,22 @@ func (p *Proxy) record(r *http.Request, sent *body, a *answer, at time.Time) {
 	default:
 		p.tally.Add(workload.Observation{
 			Method: r.Method, Target: r.RequestURI, Host: r.Host, Headers: r.Header, Body: text, Status: a.status, At: at,
+		})
+	}
+}
+
+// recordAnswer counts what the service has answered. The caller holds the lock.
+func (p *Proxy) recordAnswer(r *http.Request, a *answer, took time.Duration) {
+	switch {
+	case a.none:
+		p.answers.LeaveOut("no answer of the service")
+	case len(a.text) > workload.AnswersMax:
+		p.answers.LeaveOut("a larger body than a file of answers takes")
+	case a.status == http.StatusSwitchingProtocols:
+		p.answers.LeaveOut("a change of protocol")
+	default:
+		p.answers.Add(workload.AnswerObservation{
+			Method: r.Method, Target: r.RequestURI, Status: a.status, Headers: a.Header(), Body: a.text, Took: took,
 		})
 	}
 }
@@ -114,11 +180,13 @@ func (b *body) read() (text []byte, whole bool) {
 	return b.text, b.whole
 }
 
-// answer remembers the status of an answer.
+// answer remembers the status of an answer, and its body where somebody wants it.
 type answer struct {
 	http.ResponseWriter
 	status int
-	none   bool // the service did not answer
+	none   bool   // the service did not answer
+	keep   bool   // the body
+	text   []byte // up to a byte more than a file of answers takes
 }
 
 // WriteHeader passes a status on. Those below 200 come before the answer, but for a
@@ -128,6 +196,14 @@ func (a *answer) WriteHeader(status int) {
 		a.status = status
 	}
 	a.ResponseWriter.WriteHeader(status)
+}
+
+// Write passes a part of the body on.
+func (a *answer) Write(part []byte) (int, error) {
+	if a.keep {
+		a.text = append(a.text, part[:min(len(part), workload.AnswersMax+1-len(a.text))]...)
+	}
+	return a.ResponseWriter.Write(part)
 }
 
 // Unwrap lets http.ResponseController find what the connection can do.

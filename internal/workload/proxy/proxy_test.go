@@ -97,6 +97,50 @@ func TestProxy_RecordsWhatItForwards(t *testing.T) {
 	must.StrNotContains(t, string(w.Encode()), "s3cr3t")
 }
 
+func TestProxy_RecordsAnswers(t *testing.T) {
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Set-Cookie", "s=1")
+		switch r.URL.Path {
+		case "/large":
+			_, _ = io.WriteString(w, strings.Repeat("x", workload.AnswersMax+1)) // the test reads it
+		case "/gone":
+			service(w, r)
+		default:
+			must.EqOp(t, "gzip", r.Header.Get("Accept-Encoding")) // the proxy's own
+			w.WriteHeader(http.StatusAccepted)
+			_, _ = io.WriteString(w, `{"token":"s3cr3t","cents":1}`)
+		}
+	}))
+	t.Cleanup(behind.Close)
+	to, err := url.Parse(behind.URL)
+	must.NoError(t, err)
+	tally, err := workload.NewTally(workload.TallyOptions{Source: "proxy", AnyHost: true})
+	must.NoError(t, err)
+	p := proxy.New(to, tally, time.Now)
+	answers := workload.NewAnswerTally()
+	p.RecordAnswers(answers)
+	front := httptest.NewServer(p)
+	t.Cleanup(front.Close)
+	status, text := ask(t, http.MethodPost, front.URL+"/price?id=1", "a body")
+	must.Eq(t, 202, status)
+	must.Eq(t, `{"token":"s3cr3t","cents":1}`, text)
+	ask(t, http.MethodGet, front.URL+"/large", "")
+	ask(t, http.MethodGet, front.URL+"/gone", "")
+	p.End()
+	ask(t, http.MethodGet, front.URL+"/after", "")
+
+	kept, notes, err := answers.Answers(10)
+	must.NoError(t, err)
+	must.Len(t, 1, kept)
+	must.Positive(t, kept[0].Latency)
+	kept[0].Latency = 0
+	must.Eq(t, workload.Answer{
+		Method: "POST", Path: "/price?id=1", Status: 202, Headers: map[string]string{"Content-Type": "application/json"}, Body: []byte(`{"cents":1,"token":"redacted"}`),
+	}, kept[0])
+	must.Eq(t, []workload.Count{{Name: "a larger body than a file of answers takes", Requests: 1}, {Name: "no answer of the service", Requests: 1}}, notes.LeftOut)
+}
+
 func TestProxy_ForwardsWhatItCantRecord(t *testing.T) {
 	address, end := between(t, http.HandlerFunc(service))
 	status, answer := ask(t, http.MethodPut, address+"/large", strings.Repeat("x", workload.BodyMax+1))
