@@ -101,6 +101,7 @@ func (r *faultRange) compare(p *api.Package, version string) finding {
 		return finding{outcome: otherRelease, reason: fmt.Sprintf("%s is of %s, the advisory is about %s", p.Name, cmp.Or(p.Release, "no release"), r.Release)}
 	case inventory.CoverUnclear:
 		return finding{outcome: unclear, reason: fmt.Sprintf("nobody knows whether %s, of release %q, is of %s", p.Name, p.Release, r.Release)}
+	case inventory.CoverYes:
 	}
 	f := finding{covered: true, of: r.Affected}
 	if r.Arch != "" && p.Arch != r.Arch {

@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -73,14 +74,19 @@ func (m *machine) conclude(v JobView) {
 		m.enter(api.RolloutRolledBack, "%s; every instance runs the former version", m.Reason)
 		return
 	}
-	reason := fmt.Sprintf("every instance runs the former version; %d of %d not healthy, %d before the rollout", Unhealthy(v), v.Count, m.Former.Unhealthy)
+	said := []string{fmt.Sprintf("every instance runs the former version; %d of %d not healthy, %d before the rollout", Unhealthy(v), v.Count, m.Former.Unhealthy)}
 	for _, in := range v.Instances {
-		if in.Health != api.Healthy {
-			reason += "; " + in.Name + ": " + in.Because
+		if in.Health != api.Healthy && len(said) <= namedMost {
+			said = append(said, in.Name+": "+in.Because)
 		}
 	}
-	m.hold([]api.Hold{{Source: sourceHealth, Reason: reason + "; abort to leave it as it is"}})
+	said = append(said, "abort to leave it as it is")
+	m.hold([]api.Hold{{Source: sourceHealth, Reason: strings.Join(said, "; ")}})
 }
+
+// namedMost is how many instances a hold names: it is in the record, and a group may have
+// thousands.
+const namedMost = 10
 
 // registered reports whether the job is the former one by a registration of the
 // rollback. One that looks untouched proves nothing: a stage's registration may still be
