@@ -126,6 +126,14 @@ func (s returning) size(allowed int) int {
 	return n
 }
 
+// again reports whether the former job may be registered once more so that Nomad starts
+// those that have failed. Where it starts none of them, since their tries are used up or
+// wait for long, it takes one more healthy instance away instead: so no registration is
+// made for that once so many are away.
+func (s returning) again(allowed int) bool {
+	return len(s.late) > 0 && len(s.waiting)+s.lost() <= allowed+1
+}
+
 // stuck says why nothing goes back although nothing is on its way; empty when that is
 // not so.
 func (s returning) stuck(allowed int, deadline time.Duration) string {
@@ -158,7 +166,7 @@ func (m *machine) stepBack(v JobView) {
 	switch {
 	case !registered(m.Rollout, v):
 		size = max(1, size)
-	case v.Failed && size == 0 && len(s.late) > 0 && m.now.Sub(last.Ended) >= againMost:
+	case v.Failed && size == 0 && s.again(allowed) && m.now.Sub(last.Ended) >= againMost:
 		size = 1 // under a failed deployment Nomad replaces none that has failed
 	case size == 0:
 		if why := s.stuck(allowed, m.Decision.Deadline.D()); why != "" {
