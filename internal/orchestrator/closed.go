@@ -34,12 +34,19 @@ func (o *Orchestrator) closed(r api.Rollout, v *rollout.JobView) []api.Hold {
 			hold.Reason = "the simulation waits: " + hold.Reason + "; its twins would run on nodes of production, and simulate.pool names none"
 			out = append(out, *hold)
 		}
-	case r.Former != nil && (v == nil || v.Tally().Former > 0): // else the steps that are left move nothing
+	case r.Former != nil && (v == nil || moves(*v)):
 		if hold := o.shut(r); hold != nil {
 			out = append(out, *hold)
 		}
 	}
 	return out
+}
+
+// moves reports whether a step that is left may move an instance. One that is not there
+// comes back, and one of an older build is as little patched as a former one.
+func moves(v rollout.JobView) bool {
+	t := v.Tally()
+	return t.Former+t.Foreign > 0 || t.Patched < v.Count
 }
 
 // twinsInProduction reports whether a simulation that would use production's nodes is the

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
 )
 
 // inBatches is a decision that moves one instance at a time.
@@ -124,5 +126,33 @@ func TestTurn_ShowsTheBrakeWhileItWaits(t *testing.T) {
 		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Effects) > 0 && r.Effects[0].Kind == api.EffectSimulate })
 		must.NoError(t, w.broken)
 		w.term.cancel()
+	})
+}
+
+// TestClosed_HoldsInAFreezeWhateverIsLeftToMove: that no former instance is seen does not
+// mean that nothing is left to move.
+func TestClosed_HoldsInAFreezeWhateverIsLeftToMove(t *testing.T) {
+	some := func(build api.Build, n int) []api.Instance {
+		return slices.Repeat([]api.Instance{{Build: build, Health: api.Healthy}}, n)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, inBatches)
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return batches(r) == 1 })
+		w.brakes.freeze = api.Freeze{Name: "prod/now", From: w.now(), To: w.now().Add(time.Hour), Reason: "trading freeze"}
+		for name, c := range map[string]struct {
+			instances []api.Instance
+			holds     bool
+		}{
+			"a former one":                     {append(some(api.BuildPatched, 3), some(api.BuildFormer, 1)...), true},
+			"one of an older build":            {append(some(api.BuildPatched, 3), some(api.BuildForeign, 1)...), true},
+			"one is not there, and comes back": {some(api.BuildPatched, 3), true},
+			"none is there":                    {nil, true},
+			"every one is patched":             {some(api.BuildPatched, 4), false},
+			"those beside the former ones":     {append(some(api.BuildPatched, 4), some(api.BuildFormer, 4)...), true},
+		} {
+			holds := w.orch.closed(w.rollout("r0"), &rollout.JobView{Count: 4, Instances: c.instances})
+			must.Eq(t, c.holds, len(holds) == 1, must.Sprint(name, holds))
+		}
 	})
 }
