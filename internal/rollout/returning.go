@@ -145,15 +145,21 @@ func (s returning) stuck(allowed int, deadline time.Duration) string {
 		"it goes on when one of them is healthy", s.lost(), deadline, allowed, first.Name, first.Because)
 }
 
-// BackSize is how many instances the open rollback effect takes back, at least 1, since
-// a registration moves one at least.
+// BackSize is how many instances the open rollback effect lets Nomad replace, at least 1,
+// since a registration moves one at least. What Nomad has not placed takes from that
+// number, whether or not there is a node for it: where that has kept the step before from
+// its end, the number is larger by as many.
 func BackSize(r api.Rollout, v JobView, now time.Time) int {
 	s := returningOf(r, v, now)
 	size := s.size(returnable(r, v))
 	if r.Effect.Want > 0 && size > 1 {
 		size = min(size, r.Effect.Want-s.alive)
 	}
-	return max(1, size)
+	size = max(1, size)
+	if _, last := tries(r, api.Effect{Kind: api.EffectRollback}); last.Status == api.EffectFailed {
+		size += s.missing
+	}
+	return size
 }
 
 // stepBack opens the next step of a rollback. It waits until Nomad shows what the step
