@@ -49,7 +49,8 @@ type worldJob struct {
 	hurt     map[string]bool // instances whose present lack of health is a fault's doing
 	overshot int             // former instances that came back patched
 	answered map[string]bool // instances that answered at the last look
-	taken    map[string]bool // instances that a rollback put in the place of one that answered, until they answer
+	stood    map[string]bool // instances that answered when the rollback was asked for its last step
+	taken    map[string]bool // instances that a rollback put in the place of one that stood, until they answer
 }
 
 // nodes is how many there are in a world's fleet.
@@ -119,6 +120,16 @@ func (w *world) job(ref api.TargetRef) *fleet.Job {
 	return j
 }
 
+// answering are the instances of a job that answer now.
+func (w *world) answering(ref api.TargetRef) map[string]bool {
+	w.advance()
+	out := map[string]bool{}
+	for _, a := range w.fleet.Instances(ref) {
+		out[a.ID] = a.Answers()
+	}
+	return out
+}
+
 // registers registers a specification at a job's own pace, as somebody does who
 // does not know of the rollout.
 func (w *world) registers(ref api.TargetRef, spec string) error {
@@ -162,7 +173,7 @@ func (j *worldJob) see(f *fleet.Fleet) {
 			j.comesBack(a, false)
 		case was.Description == fleet.StopUpdating:
 			updated = append(updated, a)
-			if !a.Answers() && j.answered[was.ID] && isPatched(buildOf(was.Group)) && !isPatched(buildOf(a.Group)) {
+			if !a.Answers() && j.answered[was.ID] && j.stood[was.ID] && isPatched(buildOf(was.Group)) && !isPatched(buildOf(a.Group)) {
 				j.taken[a.ID] = true
 			}
 		default:

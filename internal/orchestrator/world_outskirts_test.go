@@ -224,6 +224,9 @@ func (w *world) heededAttempt(was, next api.Rollout) {
 	case api.RolloutHolding, api.RolloutPaused:
 		o.tally.Held++
 	default:
+		if w.exits.left[next.Target.Job] {
+			return // it has ended, since its target is gone
+		}
 		w.fail("%s was told of a denied attempt and is %s: %s", next.ID, next.Status, next.Reason)
 	}
 	if next.Decision.Rollback.OnDenied {

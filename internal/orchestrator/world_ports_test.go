@@ -190,8 +190,13 @@ func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 }
 
 func (t *term) Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error {
+	stood := t.w.answering(m.Target)
 	return t.register(ctx, api.EffectRollback, m, func(ctx context.Context, n fleet.Nomad) error {
-		return n.Rollback(ctx, m, size, expect)
+		err := n.Rollback(ctx, m, size, expect)
+		if err == nil {
+			t.w.jobs[m.Target].stood = stood
+		}
+		return err
 	})
 }
 
