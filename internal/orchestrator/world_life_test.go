@@ -212,7 +212,7 @@ func (w *world) silence() {
 	}
 	var index uint64
 	for i := range 150 {
-		if i == 10 { // what the log took late is there by now
+		if i == 30 { // what the log took late is there by now, and each source is whole
 			index = w.store.Index()
 		}
 		time.Sleep(time.Second)
