@@ -223,7 +223,7 @@ func (o *Orchestrator) work(ctx context.Context, id string) {
 		case <-ticker.C:
 		case <-changed:
 			// A person's command, or another rollout that this one waited
-			// for; ours alone would have been seen as progress.
+			// for, or what this turn has recorded of the world.
 		case <-ctx.Done():
 		}
 	}

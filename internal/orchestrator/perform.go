@@ -214,7 +214,7 @@ func (o *Orchestrator) tick(ctx context.Context, log *slog.Logger, r api.Rollout
 // rollout it takes our mark off a job that is still registered.
 func (o *Orchestrator) lost(ctx context.Context, r api.Rollout, gone *rollout.Gone) rollout.Observation {
 	registered := gone.Loss == rollout.JobStopped || gone.Loss == rollout.GroupRemoved
-	if !registered || !rollout.SeenGone(r) {
+	if !registered || !rollout.SeenGone(r, o.Now()) {
 		return rollout.Observation{Gone: gone}
 	}
 	err := o.Tagger.Untag(ctx, move(r))

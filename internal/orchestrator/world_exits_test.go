@@ -103,9 +103,9 @@ func (w *world) comeBack(ref api.TargetRef) {
 	}
 }
 
-// patience is how many steps a rollout may take to end when its target is gone: two
-// looks, and a leader that must be found first.
-const patience = 25
+// patience is how many steps a rollout may take to end when its target is gone: looks for
+// a quarter of a minute, and a leader that must be found first.
+const patience = 60
 
 // end holds, in peace, that a rollout whose target is gone ends without anybody's help.
 func (x *exits) end(w *world) {

@@ -3,6 +3,7 @@ package rollout
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -28,23 +29,30 @@ type Gone struct {
 	Pace  Pace
 }
 
-// SeenGone reports whether the look before found that the target is gone. The look
-// after it ends the rollout if it finds the same.
-func SeenGone(r api.Rollout) bool { return slices.ContainsFunc(r.Holds, ofTarget) }
+// goneFor is for how long a target must be gone before its rollout ends: a script that
+// stops a job and starts it again takes some seconds.
+const goneFor = 15 * time.Second
+
+// SeenGone reports whether earlier looks have found that the target is gone, for so long
+// that one more ends the rollout.
+func SeenGone(r api.Rollout, now time.Time) bool {
+	i := slices.IndexFunc(r.Holds, ofTarget)
+	return i >= 0 && (now.Sub(r.Holds[i].Since) >= goneFor || r.Holds[i].Since.After(now)) // a former leader's clock was ahead
+}
 
 func ofTarget(h api.Hold) bool { return h.Source == sourceTarget }
 
-// gone ends the rollout when two looks in a row find that its target is gone: one may
-// fall between a stop and a start. It reports whether the step is over. Nothing is
-// registered, for that would start a job that somebody has stopped.
+// gone ends the rollout when looks in a row have found for some time that its target is
+// gone: one may fall between a stop and a start. It reports whether the step is over.
+// Nothing is registered, for that would start a job that somebody has stopped.
 func (m *machine) gone(g *Gone) bool {
 	m.Holds = slices.DeleteFunc(m.Holds, ofTarget)
 	if g == nil {
 		return false
 	}
 	what := g.describe(m.Target)
-	if !SeenGone(m.was) {
-		m.Holds = m.stamp(append(m.Holds, api.Hold{Source: sourceTarget, Reason: what + "; it is looked at once more"}))
+	if !SeenGone(m.was, m.now) {
+		m.Holds = m.stamp(append(m.Holds, api.Hold{Source: sourceTarget, Reason: fmt.Sprintf("%s; the rollout ends when it is still so after %s", what, goneFor)}))
 		return true
 	}
 	if m.Effect != nil {
