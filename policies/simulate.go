@@ -63,16 +63,27 @@ func twinVariables(v cty.Value) error {
 		return fmt.Errorf("%d variables are more than %d", len(all), variablesMost)
 	}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		switch letters := strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"); {
-		case name == "" || letters != "" || name[0] >= '0' && name[0] <= '9':
-			return fmt.Errorf("%.80q is no name of an environment variable such as PRICING_URL", name)
-		case strings.HasPrefix(name, "NOMAD_"):
-			return fmt.Errorf("%.80s is set by Nomad", name)
+		if err := variableName(name); err != nil {
+			return err
+		}
+		switch {
 		case len(all[name]) > variableMax:
 			return fmt.Errorf("%.80s has %d bytes, and may have %d", name, len(all[name]), variableMax)
 		case strings.ContainsRune(all[name], 0):
 			return fmt.Errorf("%.80s holds a zero byte, which ends a variable", name)
 		}
+	}
+	return nil
+}
+
+// variableName accepts the name of an environment variable that Nomad does not set.
+func variableName(name string) error {
+	letters := strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+	switch {
+	case name == "" || letters != "" || name[0] >= '0' && name[0] <= '9':
+		return fmt.Errorf("%.80q is no name of an environment variable such as PRICING_URL", name)
+	case strings.HasPrefix(name, "NOMAD_"):
+		return fmt.Errorf("%.80s is set by Nomad", name)
 	}
 	return nil
 }
@@ -135,12 +146,37 @@ func (p *policyParser) readSimulate(b *hclsyntax.Block) *lang.Block {
 	if f := out.Fields["workload"]; f != nil && !f.Fixed && callsFile(f.Expr) {
 		p.Problem(f.Range, "Not a constant", "A recorded workload is the same for every target of a policy; write another policy for the others.")
 	}
+	if f := out.Fields["env"]; f != nil && !f.Fixed {
+		p.checkVariableNames(f.Expr)
+	}
 	if attr := b.Body.Attributes["workload"]; attr != nil && !callsFile(attr.Expr) {
 		if v, ok := lang.Constant(attr.Expr); ok && v.Type() == cty.String && strings.Contains(v.AsString(), recordedMark) {
 			p.Problem(attr.Expr.Range(), "Wrong value", "A digest has no contents; want a recorded workload as in: workload = file(\"web.har\").")
 		}
 	}
 	return out
+}
+
+// checkVariableNames checks the names that are written out in variables whose values
+// depend on the target.
+func (p *policyParser) checkVariableNames(expr hclsyntax.Expression) {
+	switch e := expr.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		p.checkVariableNames(e.Expression)
+	case *hclsyntax.ConditionalExpr:
+		p.checkVariableNames(e.TrueResult)
+		p.checkVariableNames(e.FalseResult)
+	case *hclsyntax.ObjectConsExpr:
+		for _, item := range e.Items {
+			name, ok := lang.Constant(item.KeyExpr)
+			if !ok || name.Type() != cty.String {
+				continue
+			}
+			if err := variableName(name.AsString()); err != nil {
+				p.Problem(item.KeyExpr.Range(), "Wrong value", "env: %v.", err)
+			}
+		}
+	}
 }
 
 func callsFile(expr hclsyntax.Expression) bool {

@@ -1,6 +1,7 @@
 package policies_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -54,4 +55,24 @@ policy "web" {
 	must.Eq(t, map[string]string{"PRICING_URL": "http://127.0.0.1:9000/" + facts().Target.Job}, decision.Simulate.Env)
 	must.EqOp(t, "web", because(t, decision, "simulate.stub.pricing").Policy)
 	must.EqOp(t, "0 answers and recorded ones", because(t, decision, "simulate.stub.stock").Reason)
+}
+
+func TestParse_ChecksTheNamesOfVariablesOfTheTarget(t *testing.T) {
+	t.Parallel()
+	for env, want := range map[string]string{
+		`{ "A=B" = target.job, GOOD = "1" }`:                     `a.hcl:3,13: Wrong value; env: "A=B" is no name of an environment variable`,
+		`{ GOOD = target.job, NOMAD_X = "1" }`:                   "a.hcl:3,32: Wrong value; env: NOMAD_X is set by Nomad",
+		`(target.count > 1 ? { A = target.job } : { "" = "b" })`: `a.hcl:3,54: Wrong value; env: "" is no name`,
+		`{ "A=B" = "fixed" }`:                                    `a.hcl:3,11: Wrong value; env = `,
+		`{ GOOD = target.job, (target.job) = "1" }`:              "",
+	} {
+		_, diags := policies.Load([]api.SourceFile{{Name: "a.hcl", Text: "policy \"p\" {\n  simulate {\n    env = " + env + "\n  }\n}\n"}}, schemas)
+		err := policies.DiagnosticsError(diags, nil)
+		if want == "" {
+			must.Nil(t, err, must.Sprint(env))
+			continue
+		}
+		must.NotNil(t, err, must.Sprint(env))
+		must.StrContains(t, fmt.Sprint(err, err.Details), want)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/cli"
 
 	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
@@ -79,6 +80,20 @@ func parse(flags *flag.FlagSet, args []string) ([]string, error) {
 		}
 		rest = append(rest, left[0])
 		args = left[1:]
+	}
+}
+
+// reader is a command that an interrupt ends though it waits for a pipe or a terminal: no
+// read of one ends by itself then. It has nothing to finish.
+func reader(build func(*env) *command) func(*env) *command {
+	return func(e *env) *command {
+		c := build(e)
+		run := c.run
+		c.run = func(ctx context.Context, args []string) error {
+			_, err := input.UnlessInterrupted(ctx, func() (struct{}, error) { return struct{}{}, run(ctx, args) })
+			return err
+		}
+		return c
 	}
 }
 

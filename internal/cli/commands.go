@@ -4,20 +4,21 @@ package cli
 func commands() []func(*env) *command {
 	return []func(*env) *command{
 		agentCommand, versionCommand,
-		policyValidate, policyTest, policyFmt, policyApply, policyList, policyRead, policyDelete,
-		patchValidate, patchAffected, patchPlan, patchSubmit, patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
+		reader(policyValidate), reader(policyTest), policyFmt, reader(policyApply), policyList, policyRead, policyDelete,
+		reader(patchValidate), reader(patchAffected), reader(patchPlan), reader(patchSubmit),
+		patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		brakeOn, brakeOff, brakeStatus,
-		simulateCommand, simulationList, simulationRead, simulationReport, simulationLogs, simulationCancel,
-		workloadRecord, workloadShow, workloadSend, workloadAnswer,
+		reader(simulateCommand), simulationList, simulationRead, simulationReport, simulationLogs, simulationCancel,
+		workloadRecord, reader(workloadShow), workloadSend, workloadAnswer,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
-		inventoryShow, inventoryDiff,
+		reader(inventoryShow), reader(inventoryDiff),
 		pluginList, pluginVerify, applianceBuild,
 		raftPeers, raftRemove, raftTransfer, raftLeave,
 		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, monitorCommand,
-		snapshotSave, snapshotRestore, snapshotInspect, operatorState, operatorDebug,
+		snapshotSave, reader(snapshotRestore), reader(snapshotInspect), operatorState, operatorDebug,
 		eventStream, statusCommand,
 	}
 }

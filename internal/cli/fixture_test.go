@@ -36,7 +36,7 @@ func runningRollout() api.Rollout {
 		Verdict: &api.Verdict{
 			Kind: api.VerdictContinue, At: now.Add(-5 * time.Second), Looks: 4, Reason: "latency_p99 is 1.1x stable",
 			KPIs: []api.KPIEffect{
-				{KPI: "error_rate", Unit: "ratio", Stable: 0.001, Canary: 0.001, Ratio: 1, Evidence: -1.2, Needed: 2.9, Kind: api.VerdictPromote},
+				{KPI: "error_rate", Unit: "ratio", Stable: 0.001, Canary: 0.001, Ratio: 1, Evidence: -1.2, Needed: 2.9, Promote: 1.9, Kind: api.VerdictPromote},
 				{KPI: "latency_p99", Unit: "seconds", Stable: 0.088, Canary: 0.097, Ratio: 1.1, Evidence: 0.4, Needed: 2.9, Kind: api.VerdictContinue},
 				{KPI: "memory", Missing: true},
 			},

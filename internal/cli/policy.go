@@ -101,14 +101,14 @@ input to standard output.
 With -check nothing is written, and the exit code is 2 when a file is not in
 the canonical form.`)
 	check := c.flags.Bool("check", false, "Only name the files that would change.")
-	c.run = func(_ context.Context, args []string) error {
+	c.run = func(ctx context.Context, args []string) error {
 		paths, err := input.Expand(args, policySuffix, "")
 		if err != nil {
 			return err
 		}
 		changed := 0
 		for _, path := range paths {
-			differs, err := e.format(path, *check)
+			differs, err := e.format(ctx, path, *check)
 			if err != nil {
 				return err
 			}
@@ -125,8 +125,8 @@ the canonical form.`)
 }
 
 // format formats one file and reports whether it was different.
-func (e *env) format(path string, check bool) (bool, error) {
-	file, err := input.Source(path, e.Stdin)
+func (e *env) format(ctx context.Context, path string, check bool) (bool, error) {
+	file, err := input.UnlessInterrupted(ctx, func() (api.SourceFile, error) { return input.Source(path, e.Stdin) })
 	if err != nil {
 		return false, err
 	}

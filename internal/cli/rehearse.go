@@ -72,7 +72,7 @@ func (e *env) rehearse(ctx context.Context, c *command, f *rehearseFlags, args [
 	case f.from == "" && given(c.flags, "from"):
 		return usage("-from: want a file, and have no name") // asking a server would not be offline
 	}
-	patch, err := e.rehearsed(f, args)
+	patch, err := input.UnlessInterrupted(ctx, func() (*api.Patch, error) { return e.rehearsed(f, args) })
 	if err != nil {
 		return err
 	}

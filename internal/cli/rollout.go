@@ -21,11 +21,12 @@ func rolloutList(e *env) *command {
 		if err != nil {
 			return err
 		}
+		none := "No rollouts."
 		if *open {
-			all = openOnes(all)
+			all, none = openOnes(all), "No open rollouts."
 		}
 		e.brakeFirst(ctx, cl, c)
-		return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, e.Now()) })
+		return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, none, e.Now()) })
 	})
 	return c
 }
@@ -63,7 +64,7 @@ back, rejected, failed or cancelled.`).remote().reads().prints()
 			}
 			all = openOnes(all)
 			e.brakeFirst(ctx, cl, c)
-			return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, e.Now()) })
+			return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, "No open rollouts.", e.Now()) })
 		}
 		r, err := findRollout(ctx, cl, args[0], c.query())
 		if err != nil {
@@ -303,6 +304,10 @@ func (e *env) action(name, synopsis, text, done string) *command {
 		}
 		return e.show(c.out, r, func(w io.Writer) {
 			fmt.Fprintf(w, "%s %s of %s: now %s.\n", done, r.Patch, r.Target, r.Status)
+			if name == "resume" || name == "promote" {
+				b, _, _ := cl.Brake(ctx, client.Query{}) // off where nobody says
+				view.StillHeld(w, b, found.Holds)
+			}
 		})
 	})
 	return c

@@ -81,6 +81,9 @@ func (e *env) record(ctx context.Context, f *recordFlags, args []string) error {
 		f.options.Source, f.options.AnyHost = "proxy", true
 		read = func(t *workload.Tally) error { return e.forward(ctx, t, answers, f) }
 	}
+	if f.out != "" && f.answers != "" && input.SameFile(f.out, f.answers) {
+		return usage("-out and -answers: %s and %s are the same file", f.out, f.answers)
+	}
 	for _, file := range [][2]string{{"-out", f.out}, {"-answers", f.answers}} {
 		if file[1] == "" {
 			continue
@@ -147,7 +150,8 @@ func (e *env) readRecording(ctx context.Context, t *workload.Tally, args []strin
 	if len(args) == 1 {
 		path = args[0]
 	}
-	others, err := input.Recording(ctx, t, path, e.Stdin)
+	// After an interrupt nothing reads the tally any more.
+	others, err := input.UnlessInterrupted(ctx, func() (string, error) { return input.Recording(ctx, t, path, e.Stdin) })
 	if others != "" {
 		e.warnf("%s\n", others)
 	}

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
 	"testing"
 
@@ -56,4 +58,28 @@ func TestWorkloadRecord_ForwardsUntilItIsInterrupted(t *testing.T) {
 	must.Eq(t, "GET /tea?token=redacted", w.Requests[0].String())
 	must.Eq(t, workload.Expect(418), w.Requests[0].Expect)
 	must.Eq(t, 3, w.Requests[0].Weight)
+}
+
+func TestWorkloadRecord_RefusesOneFileForBoth(t *testing.T) {
+	dir := t.TempDir()
+	file, symbolic, hard := filepath.Join(dir, "same.ndjson"), filepath.Join(dir, "symbolic.ndjson"), filepath.Join(dir, "hard.ndjson")
+	must.NoError(t, os.WriteFile(file, []byte("kept"), 0o600))
+	must.NoError(t, os.Symlink(file, symbolic))
+	must.NoError(t, os.Link(file, hard))
+	must.NoError(t, os.Symlink(dir, filepath.Join(dir, "folder")))
+	for _, pair := range [][2]string{
+		{file, file}, {file, symbolic}, {hard, file},
+		{filepath.Join(dir, "new.ndjson"), filepath.Join(dir, "folder", "new.ndjson")}, {dir + "/new.ndjson", dir + "/./new.ndjson"},
+	} {
+		var stderr bytes.Buffer
+		code := Run(t.Context(), Options{
+			Args:   []string{"workload", "record", "-listen=127.0.0.1:0", "-to=http://127.0.0.1:1", "-out=" + pair[0], "-answers=" + pair[1]},
+			Stdout: io.Discard, Stderr: &stderr, Getenv: func(string) string { return "" }, Now: testNow,
+		})
+		must.EqOp(t, exitError, code)
+		must.StrContains(t, stderr.String(), "are the same file")
+	}
+	text, err := os.ReadFile(file)
+	must.NoError(t, err)
+	must.EqOp(t, "kept", string(text))
 }

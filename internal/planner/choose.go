@@ -46,7 +46,8 @@ func choose(in Input, selector *policies.Selector) ([]api.Target, []api.Refusal)
 			reason = fmt.Sprintf("rollout %s of patch %s is already under way on it (%s)", r.ID, r.Patch, r.Status)
 		}
 		if q, held := quarantined[t.TargetRef]; held {
-			reason = fmt.Sprintf("the patch is quarantined on it since %s: %s", q.Since.UTC().Format("2006-01-02 15:04:05Z"), q.Reason)
+			reason = fmt.Sprintf("the patch is quarantined on it since %s: %s; oakum patch lift-quarantine %s %s lets it be tried again",
+				q.Since.UTC().Format("2006-01-02 15:04:05Z"), q.Reason, q.Patch, q.Target)
 		}
 		if reason != "" {
 			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeConflict, Reason: reason})

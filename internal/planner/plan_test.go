@@ -213,7 +213,7 @@ func TestPlan_Refuses(t *testing.T) {
 	nowhere := ref("front")
 	nowhere.Group = "nowhere"
 	must.Eq(t, []api.Refusal{
-		{Target: ref("cart"), Code: api.CodeConflict, Reason: "the patch is quarantined on it since 2026-10-07 11:00:00Z: latency_p99 rose"},
+		{Target: ref("cart"), Code: api.CodeConflict, Reason: "the patch is quarantined on it since 2026-10-07 11:00:00Z: latency_p99 rose; oakum patch lift-quarantine p default/cart/cart lets it be tried again"},
 		{Target: ref("empty"), Code: api.CodeConflict, Reason: "it has no instances: its count is 0"},
 		{Target: ref("front"), Code: api.CodeConflict, Reason: "rollout r1 of patch q is already under way on it (running)"},
 		{Target: nowhere, Code: api.CodeConflict, Reason: `job "front" has no group "nowhere"`},

@@ -175,20 +175,24 @@ func mean(list []float64) float64 {
 	return sum / float64(len(list))
 }
 
-// effect adds the evidence of the pairs to what the judge's looks say of the KPI. The
-// evidences that reject and pass are decimal logarithms.
+// effect adds the evidence of the pairs to what the judge's looks say of the KPI. Where
+// the looks reject by themselves, their reason stays, and so does the evidence that it
+// has the figure of. The evidences that reject and pass are decimal logarithms.
 func (r *replicate) effect(k *api.KPIEffect, pass float64) {
 	if r.worse.N == 0 {
 		return
 	}
 	worse, better := stats.Log10(r.worse.LogE()), stats.Log10(r.better.LogE())
 	decided := k.Kind == api.VerdictAbort || k.Kind == api.VerdictPromote
-	k.Evidence, k.Promote = max(k.Evidence, worse), max(k.Promote, better)
+	k.Promote = max(k.Promote, better)
+	if k.Kind != api.VerdictAbort {
+		k.Evidence = max(k.Evidence, worse)
+	}
 	switch {
 	case k.Kind != api.VerdictAbort && worse >= k.Needed:
 		k.Kind = api.VerdictAbort
 		k.Reason = fmt.Sprintf("%s of the patched twin is %.2fx the control's (%s against %s) over %s, evidence 10^%.1f of 10^%.1f needed",
-			r.name(), k.Ratio, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), countOf(int(r.worse.N), "pair"), worse, k.Needed)
+			r.name(), k.Ratio, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), countOf(int(r.worse.N), "pair"), k.Evidence, k.Needed)
 	case !decided && !k.Missing && better >= pass && worse < k.Needed/2:
 		k.Kind = api.VerdictPromote
 		k.Reason = fmt.Sprintf("%s of the patched twin is within its margin (%s against %s)%s",

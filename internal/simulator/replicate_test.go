@@ -1,8 +1,10 @@
 package simulator
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +84,29 @@ func TestReplicate_FiguresNeverPanic(t *testing.T) {
 		must.False(t, math.IsNaN(k.Evidence))
 		must.False(t, math.IsNaN(k.Promote))
 	})
+}
+
+// TestReplicate_EffectHasOneFigureOfTheEvidence whatever the judge has said before.
+func TestReplicate_EffectHasOneFigureOfTheEvidence(t *testing.T) {
+	t.Parallel()
+	kpi, _ := judge.Known(api.KPICPU)
+	for name, c := range map[string]struct {
+		judged  api.KPIEffect
+		byPairs bool
+	}{
+		"the looks reject":      {api.KPIEffect{Kind: api.VerdictAbort, Evidence: 3.5, Needed: 3, Reason: "evidence 10^3.5 of 10^3.0 needed"}, false},
+		"the looks do not know": {api.KPIEffect{Kind: api.VerdictContinue, Evidence: 0.5, Needed: 3}, true},
+	} {
+		r := newReplicate(kpi, api.KPISpec{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5}, 100)
+		for range 6 {
+			r.observe(figure{control: 0.2, treatment: 0.8, deviation: 0.01})
+		}
+		k := c.judged
+		r.effect(&k, 1.5)
+		must.EqOp(t, api.VerdictAbort, k.Kind, must.Sprint(name))
+		must.StrContains(t, k.Reason, fmt.Sprintf("evidence 10^%.1f of 10^3.0 needed", k.Evidence), must.Sprint(name))
+		must.EqOp(t, c.byPairs, strings.Contains(k.Reason, "pairs"), must.Sprint(name))
+	}
 }
 
 func TestSlope(t *testing.T) {

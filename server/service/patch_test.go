@@ -121,7 +121,7 @@ func TestSubmitPatch_Refuses(t *testing.T) {
 		},
 		"a quarantined target": {
 			given: func(t *testing.T, f *fixture) { f.end(t, submit(t, f), api.RolloutRolledBack, "it was slower") },
-			code:  api.CodeConflict, want: "prod/web/web: the patch is quarantined on it since 2026-03-02 14:00:00Z: it was slower",
+			code:  api.CodeConflict, want: "prod/web/web: the patch is quarantined on it since 2026-03-02 14:00:00Z: it was slower; oakum patch lift-quarantine openssl prod/web/web lets it be tried again",
 		},
 		"a target without instances": {
 			given: func(_ *testing.T, f *fixture) { f.fleet.targets[0].Count = 0 },

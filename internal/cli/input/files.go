@@ -141,3 +141,27 @@ func WithFiles(path string, stdin io.Reader) (api.SourceFile, error) {
 	}
 	return file, nil
 }
+
+// SameFile reports whether two paths are one file, be it there already, through a link,
+// or not yet.
+func SameFile(a, b string) bool {
+	there, err := os.Stat(a)
+	also, alsoErr := os.Stat(b)
+	if err == nil && alsoErr == nil {
+		return os.SameFile(there, also)
+	}
+	return whole(a) == whole(b)
+}
+
+// whole is a path from the root with the links of its folder followed, as far as there
+// are any.
+func whole(path string) string {
+	folder := filepath.Dir(path)
+	if followed, err := filepath.EvalSymlinks(folder); err == nil {
+		folder = followed
+	}
+	if rooted, err := filepath.Abs(folder); err == nil {
+		folder = rooted
+	}
+	return filepath.Join(folder, filepath.Base(path))
+}

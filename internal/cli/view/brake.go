@@ -26,3 +26,16 @@ func Brake(w io.Writer, b api.Brake, now time.Time) {
 func Braked(w io.Writer, b api.Brake, now time.Time) {
 	fmt.Fprintf(w, "THE BRAKE IS ON since %s (%s ago) by %s: %s\n\n", Stamp(b.Since), Age(now, b.Since), b.By, b.Reason)
 }
+
+// StillHeld says what a person's command does not take away from a rollout: the brake,
+// and the freezes and windows that held it before.
+func StillHeld(w io.Writer, b api.Brake, before []api.Hold) {
+	if b.On {
+		fmt.Fprintf(w, "It goes nowhere yet: %s. oakum brake off takes it off.\n", b)
+	}
+	for _, h := range before {
+		if h.Source == "freeze" || h.Source == "window" || h.Source == "policies" {
+			fmt.Fprintf(w, "It goes nowhere yet: %s.\n", h.Reason)
+		}
+	}
+}

@@ -231,13 +231,35 @@ func instances(w io.Writer, r api.Rollout) {
 		}
 		bar.WriteString(strings.Repeat(s, n))
 	}
-	patched, healthy := patchedOf(r)
-	fmt.Fprintf(w, "\nInstances: [%s]  %d of %d patched (#), %d of those healthy\n", bar.String(), patched, total, healthy)
+	fmt.Fprintf(w, "\nInstances: [%s]  %s\n", bar.String(), tally(r))
 	for _, i := range r.Instances {
 		if i.Health == api.Unhealthy {
 			fmt.Fprintf(w, "  %s (%s) is unhealthy: %s\n", Short(i.ID), i.Build, i.Because)
 		}
 	}
+}
+
+// tally counts the instances: the patched ones, and the former ones where it goes back to
+// them or nothing is patched.
+func tally(r api.Rollout) string {
+	patched, healthy := patchedOf(r)
+	text := fmt.Sprintf("%d of %d patched (#)", patched, len(r.Instances))
+	if patched > 0 {
+		text += fmt.Sprintf(", %d of those healthy", healthy)
+		if r.Status != api.RolloutRollingBack {
+			return text
+		}
+	}
+	former, well := 0, 0
+	for _, i := range r.Instances {
+		if i.Build != api.BuildFormer {
+			continue
+		}
+		if former++; i.Health == api.Healthy {
+			well++
+		}
+	}
+	return text + fmt.Sprintf(", %d of %d former healthy", well, former)
 }
 
 func sign(i api.Instance) string {
@@ -271,7 +293,7 @@ func verdict(w io.Writer, r api.Rollout, now time.Time) {
 	if v.Reason != "" {
 		fmt.Fprintf(w, "  %s\n", v.Reason)
 	}
-	kpis(w, v.KPIs, "Stable", "Canary")
+	kpis(w, v.KPIs, "Stable", "Canary", promoteNeeded(r.Decision.Judge))
 	blame(w, v.Blame)
 	neighbours(w, *v, now)
 }
@@ -309,35 +331,38 @@ func blame(w io.Writer, blame []api.Blame) {
 	t.Print(w, "  ")
 }
 
-// kpis shows every KPI with its evidence: powers of ten, and how many are
-// needed to abort.
-func kpis(w io.Writer, kpis []api.KPIEffect, before, after string) {
+// kpis shows every KPI with its evidence: powers of ten, and how many are needed. How
+// many promote is not known where needed is 0.
+func kpis(w io.Writer, kpis []api.KPIEffect, before, after string, needed float64) {
 	if len(kpis) == 0 {
 		return
 	}
-	t := NewTable("KPI", before, after, "Ratio", "Evidence", "Says")
+	t := NewTable("KPI", before, after, "Ratio", "Says", "Abort 10^", "Promote 10^")
 	for _, k := range kpis {
 		if k.Missing {
-			t.Add(k.KPI, "-", "-", "-", "-", "no data")
+			t.Add(k.KPI, "-", "-", "-", "no data", "-", "-")
 			continue
 		}
 		ratio := "-"
 		if k.Ratio > 0 {
 			ratio = fmt.Sprintf("%.2fx", k.Ratio)
 		}
-		evidence, says := fmt.Sprintf("%.1f of %.1f", k.Evidence, k.Needed), string(k.Kind)
-		if k.Unjudged {
-			evidence, says = "-", "not judged"
+		says, abort, promote := string(k.Kind), fmt.Sprintf("%.1f of %.1f", k.Evidence, k.Needed), fmt.Sprintf("%.1f", k.Promote)
+		if needed > 0 {
+			promote += fmt.Sprintf(" of %.1f", needed)
 		}
-		t.Add(k.KPI, Amount(k.Stable, k.Unit), Amount(k.Canary, k.Unit), ratio, evidence, says)
+		if k.Unjudged {
+			says, abort, promote = "not judged", "-", "-"
+		}
+		t.Add(k.KPI, Amount(k.Stable, k.Unit), Amount(k.Canary, k.Unit), ratio, says, abort, promote)
 	}
 	t.Print(w, "  ")
 }
 
-// Rollouts is the list of rollouts.
-func Rollouts(w io.Writer, all []api.Rollout, now time.Time) {
+// Rollouts is the list of rollouts, or says that there are none.
+func Rollouts(w io.Writer, all []api.Rollout, none string, now time.Time) {
 	if len(all) == 0 {
-		fmt.Fprintln(w, "No rollouts.")
+		fmt.Fprintln(w, none)
 		return
 	}
 	t := NewTable("ID", "Patch", "Target", "Status", "For", "Reason")

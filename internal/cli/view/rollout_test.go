@@ -118,3 +118,33 @@ func TestPlan_SaysWhatWouldFollowAnUndecidedSimulation(t *testing.T) {
 		must.StrContains(t, out.String(), want)
 	}
 }
+
+func TestStillHeld_NamesTheBrakeAndTheCalendar(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	view.StillHeld(&out, api.Brake{On: true, By: "alice", Since: testNow(), Reason: "incident"}, []api.Hold{
+		{Source: "freeze", Reason: "freeze \"december\" until Monday"}, {Source: "prometheus", Reason: "refused"}, {Source: "brake", Reason: "the brake"},
+	})
+	must.EqOp(t, `It goes nowhere yet: the brake is on since 12:00:00 UTC by alice: incident. oakum brake off takes it off.
+It goes nowhere yet: freeze "december" until Monday.
+`, out.String())
+}
+
+func TestRollout_CountsTheHealthyOfWhatItGoesBackTo(t *testing.T) {
+	t.Parallel()
+	r := api.Rollout{Status: api.RolloutRolledBack, Instances: []api.Instance{
+		{ID: "a", Build: api.BuildFormer, Health: api.Healthy}, {ID: "b", Build: api.BuildFormer, Health: api.Pending}, {ID: "c", Build: api.BuildFormer, Health: api.Healthy},
+	}}
+	must.StrContains(t, viewed(r), "  0 of 3 patched (#), 2 of 3 former healthy\n")
+	r.Instances[0].Build = api.BuildPatched
+	must.StrContains(t, viewed(r), "  1 of 3 patched (#), 1 of those healthy\n")
+	r.Status = api.RolloutRollingBack
+	must.StrContains(t, viewed(r), "  1 of 3 patched (#), 1 of those healthy, 1 of 2 former healthy\n")
+}
+
+func TestRollouts_SaysThatThereAreNone(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	view.Rollouts(&out, nil, "No open rollouts.", testNow())
+	must.EqOp(t, "No open rollouts.\n", out.String())
+}

@@ -17,7 +17,7 @@ func Simulation(w io.Writer, s api.Simulation) {
 		return
 	}
 	fmt.Fprintln(w, "\nImpact:")
-	kpis(w, s.Impact.KPIs, "Control", "Treatment")
+	kpis(w, s.Impact.KPIs, "Control", "Treatment", 0)
 	twins(w, s.Impact.Twins)
 }
 
