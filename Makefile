@@ -45,7 +45,7 @@ unit: ## tests that need nothing but Go
 	cd examples/plugins/one-per-node && $(GO) test ./...
 
 e2e: root build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU, as root
-	$(GO) test -tags e2e -count=1 -p 2 -timeout 60m ./e2e/... ./examples/... ./internal/vault ./internal/nomad/sandbox ./internal/inventory
+	$(GO) test -tags e2e -count=1 -p 2 -timeout 75m ./e2e/... ./examples/... ./internal/vault ./internal/nomad/sandbox ./internal/inventory
 
 aa: root build stack images ## AA=n simulations and patches of the real shop that change nothing, and a good one in the noise: none may be rejected or turned back
 	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestSimulateAlike$$' -aa=$(AA)
