@@ -3,6 +3,7 @@ package policies
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -21,15 +22,16 @@ func (s *patchParser) readAffects(b *hclsyntax.Block) api.Affected {
 		s.Labels(b, 1)
 	}
 	s.NoBlocks(b)
-	f := s.ReadBlock(b, []lang.Argument{
+	block := s.ReadBlock(b, []lang.Argument{
 		{Name: "package", Want: cty.String, Check: lang.NotEmpty},
 		{Name: "source", Want: cty.String, Check: lang.NotEmpty},
 		{Name: "release", Want: cty.String, Check: lang.NotEmpty},
 		{Name: "from", Want: cty.String, Check: lang.NotEmpty},
 		{Name: "below", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "versions", Want: cty.List(cty.String)},
+		{Name: "versions", Want: cty.List(cty.String), Check: noEmptyText},
 		{Name: "arch", Want: cty.String, Check: lang.NotEmpty},
-	}, s.constants).Values(nil)
+	}, s.constants)
+	f := block.Values(nil)
 	a := api.Affected{
 		Package: f.Text("package", ""), Source: f.Text("source", ""), From: f.Text("from", ""), Below: f.Text("below", ""),
 		Versions: f.Texts("versions"), Arch: f.Text("arch", ""),
@@ -37,17 +39,56 @@ func (s *patchParser) readAffects(b *hclsyntax.Block) api.Affected {
 	if !labelled || s.Diags.HasErrors() {
 		return a
 	}
-	var err error
-	if a.Ecosystem, a.Release, err = inventory.ParseEcosystem(f.Label()); err == nil {
-		err = withRelease(&a, f.Text("release", ""))
-	}
-	if err == nil {
-		err = checkAffected(a)
-	}
-	if err != nil {
-		s.Problem(b.DefRange(), "Invalid affected packages", "This block can't be compared with what is installed: %v.", err)
+	if wrong := checkAffected(&a, f.Label(), f.Text("release", "")); wrong != nil {
+		place := b.DefRange()
+		if field, ok := block.Fields[wrong.argument]; ok {
+			place = field.Range
+		}
+		s.Problem(place, "Invalid affected packages", "This block can't be compared with what is installed: %v.", wrong.cause)
 	}
 	return a
+}
+
+// affectedError is why a block can't be compared, and the argument that says so; without
+// one, it is the label or what is missing.
+type affectedError struct {
+	argument string
+	cause    error
+}
+
+// checkAffected reads the label and the release, and refuses what can't be compared with
+// any version and what exists nowhere: it would find nobody affected.
+func checkAffected(a *api.Affected, label, release string) *affectedError {
+	var err error
+	if a.Ecosystem, a.Release, err = inventory.ParseEcosystem(label); err == nil {
+		err = inventory.CheckRelease(a.Release)
+	}
+	if err != nil {
+		return &affectedError{"", err}
+	}
+	if err := withRelease(a, release); err != nil {
+		return &affectedError{"release", err}
+	}
+	for _, check := range []affectedError{
+		{"package", inventory.CheckName(a.Ecosystem, a.Package)},
+		{"source", checkSource(a)},
+		{"arch", inventory.CheckArch(a.Ecosystem, a.Arch)},
+		{"", checkComplete(a)},
+		{"from", checkVersion(a, a.From)},
+		{"below", checkVersion(a, a.Below)},
+		{"versions", checkVersion(a, a.Versions...)},
+	} {
+		if check.cause != nil {
+			return &check
+		}
+	}
+	if a.From == "" {
+		return nil
+	}
+	if n, err := inventory.Compare(a.Ecosystem, a.From, a.Below); err != nil || n >= 0 {
+		return &affectedError{"from", fmt.Errorf("from %s is not older than below %s", a.From, a.Below)}
+	}
+	return nil
 }
 
 // withRelease takes the argument "release", which may say what the label says.
@@ -56,8 +97,13 @@ func withRelease(a *api.Affected, text string) error {
 		return nil
 	}
 	ecosystem, release, err := inventory.ParseEcosystem(text)
+	if err == nil {
+		err = inventory.CheckRelease(release)
+	}
 	switch {
-	case err != nil || release == "":
+	case err != nil:
+		return fmt.Errorf("release %q: want a distribution and its version: %w", text, err)
+	case release == "":
 		return fmt.Errorf("release %q: want a distribution and its version, such as Debian:12", text)
 	case ecosystem != a.Ecosystem:
 		return fmt.Errorf("release %q has packages of %s, not of %s", text, ecosystem, a.Ecosystem)
@@ -68,19 +114,31 @@ func withRelease(a *api.Affected, text string) error {
 	return nil
 }
 
-// checkAffected refuses what can't be compared with any version.
-func checkAffected(a api.Affected) error {
+// checkSource refuses a source package in an ecosystem that has none.
+func checkSource(a *api.Affected) error {
+	if a.Source != "" && a.Ecosystem != "deb" && a.Ecosystem != "rpm" && a.Ecosystem != "apk" {
+		return fmt.Errorf("packages of %s have no source package", a.Ecosystem)
+	}
+	return inventory.CheckName(a.Ecosystem, a.Source)
+}
+
+// checkComplete refuses a block that does not say which packages, or which versions.
+func checkComplete(a *api.Affected) error {
 	switch {
 	case (a.Package == "") == (a.Source == ""):
 		return errors.New("want one of package (an installed package) and source (all that are built from a source package)")
-	case a.Source != "" && a.Ecosystem != "deb" && a.Ecosystem != "rpm" && a.Ecosystem != "apk":
-		return fmt.Errorf("packages of %s have no source package", a.Ecosystem)
 	case a.Below == "" && len(a.Versions) == 0:
 		return errors.New("want below (the first version without the fault), versions (a list of those with it), or both")
 	case a.Below == "" && a.From != "":
 		return errors.New("from is where a range begins; want below, where it ends")
 	}
-	for _, v := range append([]string{a.From, a.Below}, a.Versions...) {
+	return nil
+}
+
+// checkVersion refuses what the ecosystem does not take for versions. An argument that
+// was left out is no version, and passes; an empty one in a list was refused before.
+func checkVersion(a *api.Affected, versions ...string) error {
+	for _, v := range versions {
 		if v == "" {
 			continue
 		}
@@ -88,11 +146,15 @@ func checkAffected(a api.Affected) error {
 			return err
 		}
 	}
-	if a.From == "" {
-		return nil
-	}
-	if n, err := inventory.Compare(a.Ecosystem, a.From, a.Below); err != nil || n >= 0 {
-		return fmt.Errorf("from %s is not older than below %s", a.From, a.Below)
+	return nil
+}
+
+// noEmptyText is a checker for lists of texts.
+func noEmptyText(v cty.Value) error {
+	for i, text := range lang.TextsOf(v) {
+		if strings.TrimSpace(text) == "" {
+			return fmt.Errorf("want a list of versions; element %d is empty", i+1)
+		}
 	}
 	return nil
 }

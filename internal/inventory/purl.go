@@ -31,7 +31,7 @@ func parsePURL(text string) (api.Package, error) {
 	qualifiers := u.Qualifiers.Map()
 	p := api.Package{
 		Ecosystem: cmp.Or(purlTypes()[u.Type], u.Type),
-		Name:      u.Name, Version: u.Version, Arch: qualifiers["arch"], PURL: text,
+		Name:      u.Name, Version: u.Version, Arch: archOf(cmp.Or(purlTypes()[u.Type], u.Type), qualifiers["arch"]), PURL: text,
 	}
 	switch p.Ecosystem {
 	case "deb", "rpm", "apk":

@@ -55,16 +55,20 @@ func languages() map[string]string {
 	}
 }
 
-// codenames are the versions of releases that package URLs name by a word.
+// codenames are the versions of releases that package URLs and people name by a word.
 func codenames() map[string]string {
 	return map[string]string{
-		"stretch": "Debian:9", "buster": "Debian:10", "bullseye": "Debian:11", "bookworm": "Debian:12", "trixie": "Debian:13", "forky": "Debian:14",
-		"xenial": "Ubuntu:16.04", "bionic": "Ubuntu:18.04", "focal": "Ubuntu:20.04", "jammy": "Ubuntu:22.04", "noble": "Ubuntu:24.04",
+		"squeeze": "Debian:6", "wheezy": "Debian:7", "jessie": "Debian:8", "stretch": "Debian:9", "buster": "Debian:10",
+		"bullseye": "Debian:11", "bookworm": "Debian:12", "trixie": "Debian:13", "forky": "Debian:14", "duke": "Debian:15",
+		"precise": "Ubuntu:12.04", "trusty": "Ubuntu:14.04", "xenial": "Ubuntu:16.04", "bionic": "Ubuntu:18.04", "focal": "Ubuntu:20.04",
+		"jammy": "Ubuntu:22.04", "noble": "Ubuntu:24.04", "oracular": "Ubuntu:24.10", "plucky": "Ubuntu:25.04", "questing": "Ubuntu:25.10",
 	}
 }
 
 // ParseEcosystem reads an ecosystem as OSV and patches write it: "Debian:12", "Go", or
-// one of Ecosystems. The release is empty for what has none.
+// one of Ecosystems. The release is empty for what has none, and in one form for all
+// spellings: "Debian:bookworm" is "Debian:12", "Alpine:3.20" is "Alpine:v3.20". It need
+// not exist: see CheckRelease.
 func ParseEcosystem(text string) (ecosystem, release string, err error) {
 	if slices.Contains(Ecosystems(), text) {
 		return text, "", nil
@@ -78,22 +82,49 @@ func ParseEcosystem(text string) (ecosystem, release string, err error) {
 			return d.ecosystem, d.release(version), nil
 		}
 	}
-	known := Ecosystems()
-	for _, d := range distributions() {
-		known = append(known, d.name)
-	}
 	hint := ""
-	if near := spell.Nearest(name, known); near != "" {
-		hint = fmt.Sprintf("; did you mean %q?", near)
+	if meant := nearestEcosystem(name, version); meant != "" {
+		hint = fmt.Sprintf("; did you mean %q?", meant)
 	}
 	return "", "", fmt.Errorf("there is no ecosystem %q%s: want one of %s, or a distribution and its version, such as Debian:12", text, hint, strings.Join(Ecosystems(), ", "))
 }
 
+// nearestEcosystem is the ecosystem or the release that was probably meant, or empty.
+func nearestEcosystem(name, version string) string {
+	lower := strings.ToLower(name)
+	if version == "" {
+		if release, ok := codenames()[lower]; ok {
+			return release
+		}
+	}
+	known := Ecosystems()
+	for _, d := range distributions() {
+		if strings.EqualFold(d.name, name) || slices.Contains(d.ids, lower) {
+			return d.release(version)
+		}
+		known = append(known, d.name)
+	}
+	near := spell.Nearest(name, known)
+	for _, d := range distributions() {
+		if d.name == near {
+			return d.release(version)
+		}
+	}
+	return near
+}
+
 // release is a version of a distribution in one form.
 func (d distribution) release(version string) string {
+	if named, ok := strings.CutPrefix(codenames()[strings.ToLower(version)], d.name+":"); ok {
+		version = named
+	}
 	switch d.name {
 	case "Ubuntu":
 		version = strings.TrimSuffix(version, ":LTS")
+	case "Alpine":
+		if version = strings.ToLower(version); version != "" && unicode.IsDigit(rune(version[0])) {
+			version = "v" + version
+		}
 	case "Red Hat":
 		version = redHatVersion(version)
 	case "SUSE", "openSUSE":
@@ -161,13 +192,15 @@ func releaseOf(namespace, distro string) string {
 			continue
 		}
 		version = strings.TrimPrefix(version, "v")
-		switch {
-		case id == "opensuse-tumbleweed":
+		if id == "opensuse-tumbleweed" {
 			version = "Tumbleweed"
-		case d.name == "Alpine" && version != "":
-			version = "v" + version
 		}
 		return d.release(version)
+	}
+	for _, d := range distributions() {
+		if slices.Contains(d.ids, namespace) {
+			return d.name // a word for a release that is not known, such as "sid"
+		}
 	}
 	if distro == "" {
 		return namespace
@@ -219,8 +252,11 @@ func Covers(advisory, installed string) Cover {
 	if at := strings.LastIndexByte(version, ':'); at >= 0 {
 		covers, version = CoverUnclear, version[at+1:]
 	}
-	if hasVersion == version || strings.HasPrefix(hasVersion, version+".") {
+	switch {
+	case hasVersion == version || strings.HasPrefix(hasVersion, version+"."):
 		return covers
+	case strings.HasPrefix(version, hasVersion+"."):
+		return CoverUnclear // the advisory is finer than what is known of the machine
 	}
 	return CoverNo
 }

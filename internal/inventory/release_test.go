@@ -16,7 +16,10 @@ func TestParseEcosystem_ReadsOSVAndPatches(t *testing.T) {
 		"Debian:12":                                 {"deb", "Debian:12"},
 		"Ubuntu:22.04:LTS":                          {"deb", "Ubuntu:22.04"},
 		"Ubuntu:Pro:22.04:LTS":                      {"deb", "Ubuntu:Pro:22.04"},
+		"Debian:bookworm":                           {"deb", "Debian:12"},
+		"Ubuntu:jammy":                              {"deb", "Ubuntu:22.04"},
 		"Alpine:v3.20":                              {"apk", "Alpine:v3.20"},
+		"Alpine:3.20":                               {"apk", "Alpine:v3.20"},
 		"Red Hat:enterprise_linux:9::appstream":     {"rpm", "Red Hat:9"},
 		"Red Hat:rhel_eus:9.2::baseos":              {"rpm", "Red Hat:rhel_eus:9.2"},
 		"Red Hat:openshift:4.14::el9":               {"rpm", "Red Hat:openshift 4.14:9"},
@@ -30,10 +33,32 @@ func TestParseEcosystem_ReadsOSVAndPatches(t *testing.T) {
 		must.NoError(t, err)
 		must.Eq(t, want, [2]string{ecosystem, release}, must.Sprint(text))
 	}
-	_, _, err := inventory.ParseEcosystem("Debain:12")
-	must.ErrorContains(t, err, `did you mean "Debian"?`)
-	_, _, err = inventory.ParseEcosystem("")
+	for text, want := range map[string]string{
+		"Debain:12": "Debian:12", "debian:12": "Debian:12", "rhel:9": "Red Hat:9", "alpine:3.20": "Alpine:v3.20", "bookworm": "Debian:12", "dbe": "deb",
+	} {
+		_, _, err := inventory.ParseEcosystem(text)
+		must.ErrorContains(t, err, `did you mean "`+want+`"?`)
+	}
+	_, _, err := inventory.ParseEcosystem("")
 	must.ErrorContains(t, err, "there is no ecosystem")
+}
+
+func TestCheckRelease_RefusesWhatNoDistributionHas(t *testing.T) {
+	for _, release := range []string{
+		"", "Debian", "Debian:7", "Debian:14", "Ubuntu:22.04", "Ubuntu:Pro:22.04", "Ubuntu:Pro:FIPS:22.04", "Alpine:v3.20", "Alpine:edge", "Wolfi",
+		"Red Hat:9", "Red Hat:9.2", "Red Hat:rhel_eus:9.2", "Red Hat:openshift 4.14:9", "SUSE:15.4", "openSUSE:Tumbleweed",
+		"Fedora:42", "Azure Linux:3", "Amazon Linux:2023", "Photon OS:5.0", "Alpaquita:stream",
+	} {
+		must.NoError(t, inventory.CheckRelease(release), must.Sprint(release))
+	}
+	for release, want := range map[string]string{
+		"Debian:99": "want one such as Debian:12", "Debian:0": "no release", "Debian:12.4": `did you mean "Debian:12"?`,
+		"Debian:v12": `did you mean "Debian:12"?`, "Debian:jammy": `did you mean "Ubuntu:22.04"?`, "Debian:Pro:12": "no release",
+		"Debian:bokworm": "no release", "Ubuntu:22.04.3": `did you mean "Ubuntu:22.04"?`, "Ubuntu:22": "no release",
+		"Alpine:v3.20.1": `did you mean "Alpine:v3.20"?`, "Alpine:v4.20": "no release", "Red Hat:90": "no release", "SUSE:bogus": "no release",
+	} {
+		must.ErrorContains(t, inventory.CheckRelease(release), want, must.Sprint(release))
+	}
 }
 
 func TestCovers_KeepsReleasesAndChannelsApart(t *testing.T) {
@@ -46,6 +71,8 @@ func TestCovers_KeepsReleasesAndChannelsApart(t *testing.T) {
 		{"Debian:12", "Debian:12", inventory.CoverYes},
 		{"Debian:12", "Debian:12.4", inventory.CoverYes},
 		{"Debian:1", "Debian:12", inventory.CoverNo},
+		{"Debian:12.4", "Debian:12", inventory.CoverUnclear},
+		{"Alpine:v3.20.1", "Alpine:v3.20", inventory.CoverUnclear},
 		{"Debian:11", "Debian:12", inventory.CoverNo},
 		{"Debian:12", "Ubuntu:12", inventory.CoverNo},
 		{"Debian", "Debian:12", inventory.CoverYes},
