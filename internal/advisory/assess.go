@@ -106,7 +106,7 @@ func (r *faultRange) compare(p *api.Package, version string) finding {
 	f := finding{covered: true, of: r.Affected}
 	if r.Arch != "" && p.Arch != r.Arch {
 		f.outcome, f.reason = otherArch, fmt.Sprintf("%s is for %s, the advisory is about %s", p.Name, cmp.Or(p.Arch, "an unknown architecture"), r.Arch)
-		if p.Arch == "" {
+		if inventory.AnyArch(p.Arch) {
 			f.outcome = unclear
 		}
 		return f
@@ -180,13 +180,16 @@ func brief(reasons []string) string {
 	return strings.Join(reasons, "; ")
 }
 
-// stale says why an inventory is too old to say that something is safe.
+// stale says why an inventory is too old to say that something is safe. One from the
+// future may be of any age: a clock was wrong.
 func stale(inv api.Inventory, o Options) string {
 	switch age := o.Now.Sub(inv.TakenAt); {
 	case o.MaxAge == 0:
 		return ""
 	case inv.TakenAt.IsZero():
 		return "the inventory does not say when it was taken"
+	case age < 0:
+		return fmt.Sprintf("the inventory says that it was taken in the future, at %s", inv.TakenAt.UTC().Format(time.RFC3339))
 	case age > o.MaxAge:
 		return fmt.Sprintf("the inventory is stale: it was taken on %s", inv.TakenAt.UTC().Format(time.DateOnly))
 	}

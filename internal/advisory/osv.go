@@ -2,8 +2,11 @@ package advisory
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ossf/osv-schema/bindings/go/osvschema"
@@ -50,13 +53,20 @@ func parseOSV(document []byte) (Advisory, error) {
 	if v.GetWithdrawn() != nil {
 		a.Withdrawn = v.GetWithdrawn().AsTime()
 	}
+	var names *string // read once, for a document may have many events
+	strange := func() string {
+		if names == nil {
+			names = new(strangeEvents(document))
+		}
+		return *names
+	}
 	vectors := vectorsOf(v.GetSeverity())
 	for _, of := range v.GetAffected() {
 		vectors = append(vectors, vectorsOf(of.GetSeverity())...)
 		if of.GetPackage().GetName() == "" {
 			continue // a repository, of which no package is named
 		}
-		a.ranges = append(a.ranges, rangesOf(of)...)
+		a.ranges = append(a.ranges, rangesOf(of, strange)...)
 		if len(a.ranges) > rangesMax {
 			return Advisory{}, fmt.Errorf("it has more than %d ranges", rangesMax)
 		}
@@ -73,8 +83,9 @@ func vectorsOf(list []*osvschema.Severity) []string {
 	return out
 }
 
-// rangesOf reads the versions of one package that have the fault.
-func rangesOf(of *osvschema.Affected) []faultRange {
+// rangesOf reads the versions of one package that have the fault. strange names the
+// events of the document that the schema here does not have.
+func rangesOf(of *osvschema.Affected, strange func() string) []faultRange {
 	ecosystem, release, err := inventory.ParseEcosystem(of.GetPackage().GetEcosystem())
 	if err != nil {
 		return []faultRange{{unknown: err.Error()}}
@@ -91,7 +102,7 @@ func rangesOf(of *osvschema.Affected) []faultRange {
 	for _, r := range of.GetRanges() {
 		switch r.GetType() {
 		case osvschema.Range_ECOSYSTEM, osvschema.Range_SEMVER:
-			out = append(out, base.intervals(r.GetEvents())...)
+			out = append(out, base.intervals(r.GetEvents(), strange)...)
 		default:
 			commits = true
 		}
@@ -111,9 +122,46 @@ func rangesOf(of *osvschema.Affected) []faultRange {
 	return out
 }
 
+// strangeEvents lists the kinds of events in a document that the schema here does not
+// have, for they get lost when it is read.
+func strangeEvents(document []byte) string {
+	var raw struct {
+		Affected []struct {
+			Ranges []struct {
+				Events []map[string]json.RawMessage `json:"events"`
+			} `json:"ranges"`
+		} `json:"affected"`
+	}
+	if err := json.Unmarshal(document, &raw); err != nil {
+		return "" // it was read before, so that only the names are missing
+	}
+	known := (&osvschema.Event{}).ProtoReflect().Descriptor().Fields()
+	names := map[string]bool{}
+	for _, a := range raw.Affected {
+		for _, r := range a.Ranges {
+			for _, e := range r.Events {
+				for name := range e {
+					if known.ByTextName(name) == nil && known.ByJSONName(name) == nil {
+						names[strconv.Quote(name)] = true
+					}
+				}
+			}
+		}
+	}
+	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
+}
+
+// limitOf names an event that bounds a search, and says nothing of a fault by itself.
+func limitOf(e *osvschema.Event) string {
+	if e.GetLimit() == "" {
+		return ""
+	}
+	return fmt.Sprintf("limit %q", e.GetLimit())
+}
+
 // intervals pairs each version that introduced the fault with the first end after it.
 // Events may be in any order.
-func (r faultRange) intervals(events []*osvschema.Event) []faultRange {
+func (r faultRange) intervals(events []*osvschema.Event, strange func() string) []faultRange {
 	var from []string
 	var ends []faultRange
 	for _, e := range events {
@@ -125,7 +173,7 @@ func (r faultRange) intervals(events []*osvschema.Event) []faultRange {
 		case end.Below != "" || end.Last != "":
 			ends = append(ends, end)
 		default:
-			r.unknown = "the advisory has an event that is not known: " + e.String()
+			r.unknown = "the advisory has an event that is not known: " + cmp.Or(limitOf(e), strange(), "it is empty")
 			return []faultRange{r}
 		}
 	}

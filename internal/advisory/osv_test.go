@@ -210,3 +210,32 @@ func TestParseOSV_RefusesWhatItCannotRead(t *testing.T) {
 	must.EqOp(t, api.AssessmentNotAffected, have.Status)
 	must.EqOp(t, "the advisory was withdrawn on 2026-01-02", have.Reason)
 }
+
+func TestAssess_NamesTheEventThatNobodyKnows(t *testing.T) {
+	for event, want := range map[string]string{
+		`{"retired":"2"}`: `that is not known: "retired"`,
+		`{"limit":"2"}`:   `that is not known: limit "2"`,
+		`{}`:              "that is not known: it is empty",
+	} {
+		a, err := advisory.ParseOSV("x.json", []byte(`{"id":"X-1","affected":[{"package":{"ecosystem":"Debian:12","name":"bash"},
+			"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},`+event+`]}]}]}`))
+		must.NoError(t, err)
+		have := assess(t, a, "pkg:deb/debian/bash@5.2.15-2?arch=amd64&distro=debian-12")
+		must.EqOp(t, api.AssessmentUnknown, have.Status)
+		must.StrContains(t, have.Reason, want)
+	}
+}
+
+func TestAssess_TrustsNoInventoryFromTheFuture(t *testing.T) {
+	a, err := advisory.ParseOSV("x.json", []byte(`{"id":"X-1","affected":[{"package":{"ecosystem":"Debian:12","name":"bash"},
+		"ranges":[{"type":"ECOSYSTEM","events":[{"introduced":"0"},{"fixed":"5.2"}]}]}]}`))
+	must.NoError(t, err)
+	index := advisory.NewIndex(installed(t, "pkg:deb/debian/bash@5.2.15-2?arch=amd64&distro=debian-12"))
+	taken := time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)
+	for now, want := range map[time.Time]api.AssessmentStatus{
+		taken: api.AssessmentFixed, taken.Add(-time.Second): api.AssessmentUnknown, taken.Add(2 * time.Hour): api.AssessmentUnknown,
+	} {
+		have := a.Assess(index, advisory.Options{Now: now, MaxAge: time.Hour})
+		must.EqOp(t, want, have.Status, must.Sprint(have.Reason))
+	}
+}
