@@ -19,7 +19,7 @@ func readCycloneDX(version string, document []byte) (api.Inventory, error) {
 	}
 	bom := &cyclonedx.BOM{}
 	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(document), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
-		return api.Inventory{}, fmt.Errorf("it is no CycloneDX %s document: %w", version, err)
+		return api.Inventory{}, fmt.Errorf("it is no CycloneDX %s document: %w", version, jsonError(document, err))
 	}
 	c := &collector{inv: api.Inventory{Format: "CycloneDX " + version}, seen: map[api.Package]bool{}}
 	if m := bom.Metadata; m != nil {

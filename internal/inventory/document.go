@@ -48,7 +48,7 @@ func parse(document []byte) (api.Inventory, error) {
 		Context     json.RawMessage `json:"@context"`
 	}
 	if err := json.Unmarshal(document, &head); err != nil {
-		return api.Inventory{}, fmt.Errorf("it is no JSON document: %w", err)
+		return api.Inventory{}, jsonError(document, err)
 	}
 	switch {
 	case head.BOMFormat == "CycloneDX":

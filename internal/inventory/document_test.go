@@ -171,18 +171,20 @@ func TestParse_RefusesWhatItCannotRead(t *testing.T) {
 	}
 	for document, want := range map[string]string{
 		``:                          "no JSON document",
-		`[1]`:                       "no JSON document",
+		`[1]`:                       "want a JSON object, not a list",
 		`{}`:                        "neither CycloneDX nor SPDX",
 		`{"bomFormat":"CycloneDX"}`: `CycloneDX ""; want 1.2 to 1.7`,
 		`{"bomFormat":"CycloneDX","specVersion":"2.0"}`:                                        "want 1.2 to 1.7",
-		`{"bomFormat":"CycloneDX","specVersion":"1.6","components":7}`:                         "no CycloneDX 1.6 document",
+		`{"bomFormat":"CycloneDX","specVersion":"1.6","components":7}`:                         "no CycloneDX 1.6 document: components: want a list, not a number",
 		`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[` + nested + `]}`:          "nested more than 32 deep",
 		`{"bomFormat":"CycloneDX","specVersion":"1.6","components":[` + many.String() + `{}]}`: "more than 200000 packages",
-		`{"spdxVersion":"SPDX-2.1"}`:                                                           "want SPDX-2.2 or SPDX-2.3",
-		`{"spdxVersion":"SPDX-2.3","packages":7}`:                                              "no SPDX-2.3 document",
-		`{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`:            "SPDX 3",
-		`{"bomFormat":"CycloneDX","specVersion":"1.6","x":` + strings.Repeat("[", 20_000):      "no JSON document",
-		strings.Repeat(" ", inventory.DocumentMax+1):                                           "larger than 64 MiB",
+		`{"spdxVersion":"SPDX-2.3","packages":[{},{"name":"a","versionInfo":{}}]}`:             "packages[1].versionInfo: want a text, not an object",
+		"{\n  \"bomFormat\": }":                   "no JSON document: line 2, column 16: invalid character '}'",
+		`{"spdxVersion":"SPDX-2.1"}`:              "want SPDX-2.2 or SPDX-2.3",
+		`{"spdxVersion":"SPDX-2.3","packages":7}`: "no SPDX-2.3 document: packages: want a list, not a number",
+		`{"@context":"https://spdx.org/rdf/3.0.1/spdx-context.jsonld","@graph":[]}`:       "SPDX 3",
+		`{"bomFormat":"CycloneDX","specVersion":"1.6","x":` + strings.Repeat("[", 20_000): "no JSON document",
+		strings.Repeat(" ", inventory.DocumentMax+1):                                      "larger than 64 MiB",
 	} {
 		_, err := inventory.Parse("web.json", []byte(document))
 		must.Error(t, err, must.Sprint(want))

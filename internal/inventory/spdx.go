@@ -42,7 +42,7 @@ func readSPDX(version string, document []byte) (api.Inventory, error) {
 	}
 	doc := spdxDocument{}
 	if err := json.Unmarshal(document, &doc); err != nil {
-		return api.Inventory{}, fmt.Errorf("it is no %s document: %w", version, err)
+		return api.Inventory{}, fmt.Errorf("it is no %s document: %w", version, jsonError(document, err))
 	}
 	c := &collector{
 		inv:  api.Inventory{Format: strings.Replace(version, "-", " ", 1), Subject: doc.Name, TakenAt: stamp(doc.CreationInfo.Created)},
