@@ -29,7 +29,8 @@ unknown, and why. Nothing is contacted.
     $ oakum patch affected openssl.hcl -inventory=sboms
     $ oakum patch affected DSA-5678-1.json -inventory=web.cdx.json -vex=web.vex.json
 
-The exit code is 2 when an inventory is affected.`).prints()
+The exit code is 2 when an inventory is affected, and 3 when none is known to be and
+some are unknown.`).prints()
 	f := &affectedFlags{}
 	c.flags.Var((*list)(&f.inventories), "inventory", "A `file`, or a directory of *.json files, with what is installed. May be given several times.")
 	c.flags.Var((*list)(&f.vex), "vex", "A `file` of statements (OpenVEX, CycloneDX) about who is not affected. May be given several times.")
@@ -44,8 +45,14 @@ The exit code is 2 when an inventory is affected.`).prints()
 		if err := e.show(c.out, report, func(w io.Writer) { view.Affected(w, report) }); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(report.Assessments, func(a api.Assessment) bool { return a.Status == api.AssessmentAffected }) {
+		is := func(status api.AssessmentStatus) bool {
+			return slices.ContainsFunc(report.Assessments, func(a api.Assessment) bool { return a.Status == status })
+		}
+		switch {
+		case is(api.AssessmentAffected):
 			return no("")
+		case is(api.AssessmentUnknown):
+			return doubtError{}
 		}
 		return nil
 	}

@@ -5,8 +5,8 @@
 // Conventions, shared by all commands: flags have a single dash and may stand
 // before or after the arguments; -json and -t print what the API said; results
 // go to standard output and everything else to standard error; the exit code is
-// 0 when the command did what was asked, 1 on an error, and 2 when it was done
-// and the answer is no.
+// 0 when the command did what was asked, 1 on an error, 2 when it was done and the
+// answer is no, and 3 when it was done and nobody knows the answer.
 package cli
 
 import (
@@ -62,6 +62,7 @@ const (
 	exitDone  = 0
 	exitError = 1
 	exitNo    = 2
+	exitDoubt = 3
 
 	exitUnknown = 127 // the library's word for an unknown command
 )
@@ -72,6 +73,13 @@ type noError struct{ text string }
 
 // Error returns the answer in words.
 func (e *noError) Error() string { return e.text }
+
+// doubtError is the answer that nobody knows: the command did what it was asked, and
+// what could not be looked at may hold the answer no.
+type doubtError struct{}
+
+// Error says so in words.
+func (doubtError) Error() string { return "unknown" }
 
 func no(format string, args ...any) error { return &noError{fmt.Sprintf(format, args...)} }
 
@@ -123,7 +131,7 @@ func Run(ctx context.Context, opt Options) int {
 		e.warnf("\n")
 		e.unknown(program.Subcommand())
 	}
-	if code != exitDone && code != exitNo {
+	if code != exitDone && code != exitNo && code != exitDoubt {
 		return exitError
 	}
 	return code
@@ -178,6 +186,9 @@ func (e *env) report(c *command, err error) int {
 			e.warnf("%s\n", refused.text)
 		}
 		return exitNo
+	}
+	if errors.Is(err, doubtError{}) {
+		return exitDoubt
 	}
 	if errors.Is(err, context.Canceled) {
 		e.warnf("Interrupted.\n")

@@ -18,17 +18,19 @@ func patchValidate(e *env) *command {
 Checks patch files without a server, with the files that they read with file(),
 and shows what each changes and how its fix is proven.`).prints()
 	c.run = func(_ context.Context, args []string) error {
-		patches := make([]api.Patch, len(args))
-		for i, path := range args {
+		patches, err := input.Each(args, func(path string) (api.Patch, error) {
 			file, err := input.WithFiles(path, e.Stdin)
 			if err != nil {
-				return err
+				return api.Patch{}, err
 			}
 			p, diags := policies.ParsePatch(file)
 			if wrong := policies.DiagnosticsError(diags, []api.SourceFile{file}); wrong != nil {
-				return wrong
+				return p, wrong
 			}
-			patches[i] = p
+			return p, nil
+		})
+		if err != nil {
+			return err
 		}
 		return e.show(c.out, patches, func(w io.Writer) {
 			for _, p := range patches {

@@ -17,13 +17,30 @@ func Inventories(paths []string) ([]api.Inventory, error) {
 	if err != nil {
 		return nil, err
 	}
-	list := make([]api.Inventory, len(expanded))
-	for i, path := range expanded {
-		if list[i], err = Inventory(path); err != nil {
-			return nil, err
+	return Each(expanded, Inventory)
+}
+
+// Each reads files, and says of all that can't be read why.
+func Each[T any](paths []string, read func(path string) (T, error)) ([]T, error) {
+	list := make([]T, len(paths))
+	var wrong []error
+	for i, path := range paths {
+		var err error
+		if list[i], err = read(path); err != nil {
+			wrong = append(wrong, err)
 		}
 	}
-	return list, nil
+	switch len(wrong) {
+	case 0:
+		return list, nil
+	case 1:
+		return nil, wrong[0]
+	}
+	all := api.Errorf(api.CodeInvalid, "%d of %d files can't be read:", len(wrong), len(paths))
+	for _, err := range wrong {
+		all.Details = append(all.Details, strings.ReplaceAll(err.Error(), "\n", "\n  "))
+	}
+	return nil, all
 }
 
 // Inventory reads one file.

@@ -54,17 +54,36 @@ func advisoryHead(w io.Writer, a api.Advisory) {
 
 func affectedTable(w io.Writer, list []api.Assessment) {
 	t := NewTable("Inventory", "Of", "Package", "Version", "Affected", "Fixed in")
+	unknown := 0
 	for _, a := range list {
+		if a.Status == api.AssessmentUnknown {
+			unknown++
+		}
 		for _, p := range a.Packages {
 			t.Add(a.Inventory, a.Subject, p.Name, p.Version, p.Range, p.Fixed)
 		}
 	}
-	if len(t.rows) == 1 {
+	none := len(t.rows) == 1
+	switch {
+	case unknown > 0 && none:
+		fmt.Fprintf(w, "\nNobody knows of %d of %s; none of the others is affected.\n", unknown, inventories(len(list)))
+	case unknown > 0:
+		fmt.Fprintf(w, "\nNobody knows of %d of %s.\n", unknown, inventories(len(list)))
+	case none:
 		fmt.Fprintln(w, "\nNo inventory is affected.")
+	}
+	if none {
 		return
 	}
 	fmt.Fprintln(w, "\nAffected:")
 	t.Print(w, "  ")
+}
+
+func inventories(n int) string {
+	if n == 1 {
+		return "1 inventory"
+	}
+	return fmt.Sprintf("%d inventories", n)
 }
 
 func reasons(w io.Writer, list []api.Assessment, status api.AssessmentStatus, title string) {

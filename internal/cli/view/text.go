@@ -3,8 +3,10 @@ package view
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -15,7 +17,33 @@ type Table struct{ rows [][]string }
 func NewTable(head ...string) *Table { return &Table{rows: [][]string{head}} }
 
 // Add adds a row.
-func (t *Table) Add(cells ...string) { t.rows = append(t.rows, cells) }
+func (t *Table) Add(cells ...string) {
+	row := make([]string, len(cells))
+	for i, cell := range cells {
+		row[i] = Printable(cell)
+	}
+	t.rows = append(t.rows, row)
+}
+
+// Printable quotes what would move the cursor, break the line or turn the text around
+// on a terminal, as Go writes it: names in documents are others' texts.
+func Printable(text string) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return text
+	}
+	var b strings.Builder
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if unicode.IsPrint(r) && (r != utf8.RuneError || size > 1) {
+			b.WriteString(text[:size])
+		} else {
+			quoted := strconv.Quote(text[:size])
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+		text = text[size:]
+	}
+	return b.String()
+}
 
 // Print writes the table, with each line indented by a text.
 func (t *Table) Print(w io.Writer, by string) {
@@ -50,7 +78,7 @@ func Fields(w io.Writer, pairs ...string) {
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			fmt.Fprintf(w, "%-*s  %s\n", width, pairs[i], pairs[i+1])
+			fmt.Fprintf(w, "%-*s  %s\n", width, pairs[i], Printable(pairs[i+1]))
 		}
 	}
 }

@@ -18,3 +18,11 @@ func TestAmount_AndSpanAreReadable(t *testing.T) {
 		must.EqOp(t, want, got)
 	}
 }
+
+func TestPrintable_QuotesWhatMovesATerminal(t *testing.T) {
+	for text, want := range map[string]string{
+		"libssl3 µ": "libssl3 µ", "\x1b[31mred\n": `\x1b[31mred\n`, "a\u202eb": `a\u202eb`, "a\xffb": `a\xffb`, "": "",
+	} {
+		must.EqOp(t, want, view.Printable(text))
+	}
+}
