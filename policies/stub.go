@@ -90,7 +90,7 @@ func (p *policyParser) readStub(b *hclsyntax.Block) lang.Part[api.Stub] {
 	if attr := b.Body.Attributes["recorded"]; attr != nil && len(p.Diags) == before && !callsFile(attr.Expr) {
 		p.Problem(attr.Expr.Range(), "Wrong value", "A digest has no contents; want recorded answers as in: recorded = file(\"pricing.ndjson\").")
 	}
-	if b.Body.Attributes["recorded"] == nil && len(answers) == 0 && len(p.Diags) == before {
+	if b.Body.Attributes["recorded"] == nil && len(b.Body.Blocks) == 0 && len(p.Diags) == before {
 		p.Problem(b.DefRange(), "Empty stub", "A stub takes answer blocks, or recorded answers as in: recorded = file(\"pricing.ndjson\").")
 	}
 	return part
@@ -164,6 +164,9 @@ func (d *decider) stubs(spec *api.SimulateSpec) error {
 			}
 			spec.Stubs = append(spec.Stubs, stub)
 			why := fmt.Sprintf("%d answers", len(stub.Answers))
+			if len(stub.Answers) == 1 {
+				why = "1 answer"
+			}
 			if stub.Recorded != "" {
 				why += " and recorded ones"
 			}

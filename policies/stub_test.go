@@ -2,6 +2,7 @@ package policies_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,5 +75,21 @@ func TestParse_ChecksTheNamesOfVariablesOfTheTarget(t *testing.T) {
 		}
 		must.NotNil(t, err, must.Sprint(env))
 		must.StrContains(t, fmt.Sprint(err, err.Details), want)
+	}
+}
+
+func TestParse_SaysOnlyWhatIsWrongWithAStub(t *testing.T) {
+	t.Parallel()
+	for simulate, want := range map[string]string{
+		"stub \"a\" {\nanswer { status = 7 }\n}": "Missing argument",
+		`stub "a" {}`:                            "Empty stub",
+		`revert = "on"`:                          `revert = "on": want "required" or "off".`,
+	} {
+		_, diags := policies.Load([]api.SourceFile{{Name: "a.hcl", Text: "policy \"p\" {\n  simulate {\n    " + simulate + "\n  }\n}\n"}}, schemas)
+		err := policies.DiagnosticsError(diags, nil)
+		must.NotNil(t, err, must.Sprint(simulate))
+		text := fmt.Sprint(err, err.Details)
+		must.StrContains(t, text, want)
+		must.EqOp(t, want == "Empty stub", strings.Contains(text, "Empty stub"), must.Sprint(text))
 	}
 }

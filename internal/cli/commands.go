@@ -71,7 +71,7 @@ off. Rollbacks go all the same.
     $ oakum brake status
     $ oakum brake off`},
 		{"simulation", "Read the sandbox runs", `
-A simulation tries a patch on twin VMs: one with the patch, one without. Start
+A simulation tries a patch on twins: one with the patch, one without. Start
 one with "oakum simulate"; a rollout whose policy asks for it starts its own.`},
 		{"workload", "Record and read what twins are sent", `
 A workload is what the twins of a simulation are sent: recorded requests and their

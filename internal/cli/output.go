@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"text/template"
+
+	"golang.org/x/term"
 )
 
 // output holds -json and -t.
@@ -40,4 +43,14 @@ func (e *env) show(o *output, answer any, human func(w io.Writer)) error {
 		human(e.Stdout)
 	}
 	return nil
+}
+
+// width is how many characters a line of the terminal has, or 100 where there is none.
+func (e *env) width() int {
+	if f, ok := e.Stdout.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			return columns
+		}
+	}
+	return 100
 }

@@ -26,7 +26,7 @@ func rolloutList(e *env) *command {
 			all, none = openOnes(all), "No open rollouts."
 		}
 		e.brakeFirst(ctx, cl, c)
-		return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, none, e.Now()) })
+		return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, none, e.width(), e.Now()) })
 	})
 	return c
 }
@@ -64,7 +64,7 @@ back, rejected, failed or cancelled.`).remote().reads().prints()
 			}
 			all = openOnes(all)
 			e.brakeFirst(ctx, cl, c)
-			return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, "No open rollouts.", e.Now()) })
+			return e.show(c.out, all, func(w io.Writer) { view.Rollouts(w, all, "No open rollouts.", e.width(), e.Now()) })
 		}
 		r, err := findRollout(ctx, cl, args[0], c.query())
 		if err != nil {
@@ -149,7 +149,8 @@ func (e *env) watch(ctx context.Context, cl *client.Client, out *output, r api.R
 	last, warned, index := "", "", r.ModifyIndex
 	answered := e.Now()
 	for {
-		if line := view.Progress(r); line != last && !out.machine() {
+		// A figure beyond the cut is no news.
+		if line := view.Cut(view.Progress(r), e.width()-len("15:04:05  ")); line != last && !out.machine() {
 			e.printf("%s  %s\n", e.Now().UTC().Format("15:04:05"), line)
 			last = line
 		}
@@ -282,8 +283,9 @@ That says nothing against the patch, which may be submitted again.`, "Aborted")
 
 func rolloutRollback(e *env) *command {
 	return e.action("rollback", "Return every instance to the former version", `
-Returns every instance to the exact former version of the job, within the budget. The
-patch is then quarantined for the target, where the policy says so.`, "Rolling back")
+Returns every instance to the exact former version of the job: in steps within the
+budget, or all at the same time where the policy has at_once. The patch is then
+quarantined for the target, where the policy says so.`, "Rolling back")
 }
 
 func (e *env) action(name, synopsis, text, done string) *command {

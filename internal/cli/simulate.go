@@ -13,10 +13,11 @@ import (
 )
 
 func simulateCommand(e *env) *command {
-	c := newCommand("simulate", one("PATCH"), "Try a patch on twin VMs", `
-Starts two copies of the target's VM as isolated Nomad jobs, patches one of them,
-sends both the same requests, and compares their KPIs. PATCH is a patch file.
-The target itself is not touched, and no rollout is started.
+	c := newCommand("simulate", one("PATCH"), "Try a patch on twins", `
+Starts two copies of one of the target's instances, be it a machine, a container or
+a program, as isolated Nomad jobs. It patches one of them, sends both the same
+requests, and compares their KPIs. PATCH is a patch file. The target itself is not
+touched, and no rollout is started.
 
 The command tells each phase as it comes and waits for the end; the simulation
 goes on without it, and "oakum simulation cancel" ends it. The exit code is 2

@@ -2,12 +2,10 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -89,7 +87,7 @@ func (e *env) record(ctx context.Context, f *recordFlags, args []string) error {
 			continue
 		}
 		// A recording takes hours, and one that can't be written is lost.
-		if err := writable(file[0], filepath.Dir(file[1])); err != nil {
+		if err := input.Writable(file[0], filepath.Dir(file[1])); err != nil {
 			return err
 		}
 	}
@@ -133,15 +131,6 @@ func (e *env) writeAnswers(tally *workload.AnswerTally, f *recordFlags) error {
 	}
 	view.Answers(e.Stderr, len(answers), notes)
 	return nil
-}
-
-// writable refuses a folder in which no file can be made, with the flag that names it.
-func writable(flag, folder string) error {
-	f, err := os.CreateTemp(folder, ".oakum-*")
-	if err != nil {
-		return api.Errorf(api.CodeInvalid, "%s: create a file in %s: %s", flag, folder, input.Cause(errors.Unwrap(err)))
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
 // readRecording reads a file or standard input, and says what in it is no request.

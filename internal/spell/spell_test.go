@@ -10,8 +10,8 @@ import (
 
 func TestNearest_IsAtMostTwoEditsAway(t *testing.T) {
 	t.Parallel()
-	known := []string{"graph", "patch", "patches", "policy"}
-	for word, want := range map[string]string{"grahp": "graph", "patche": "patch", "polic": "policy", "plugin": "", "": ""} {
+	known := []string{"off", "graph", "patch", "patches", "policy"}
+	for word, want := range map[string]string{"grahp": "graph", "patche": "patch", "polic": "policy", "plugin": "", "": "", "on": "", "of": "off"} {
 		must.Eq(t, want, spell.Nearest(word, known), must.Sprint(word))
 	}
 }

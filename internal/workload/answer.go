@@ -104,6 +104,9 @@ func ParseAnswers(name string, data []byte) (Answers, error) {
 	if len(data) > AnswersMax {
 		return nil, invalid("%s: larger than %d KiB", name, AnswersMax>>10)
 	}
+	if IsHAR(data) || isHead(firstLine(withoutBOM(data))) {
+		return nil, invalid("%s: it is a workload, which holds requests; a stub gives recorded answers", name)
+	}
 	var out Answers
 	at := map[string]int{} // the line of each method and path
 	n := 0

@@ -45,6 +45,7 @@ func TestParseAnswers_SaysWhatIsWrongWhere(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
 		``:                                      "a: it has no answers",
+		`{"workload":1}` + "\n":                 "a: it is a workload",
 		`{"answers":1}`:                         "a: it has no answers",
 		`{"answers":2}`:                         "a:1: answers: format 2, and this version reads 1",
 		"\n{}":                                  `a:2: path: "" does not begin with "/"`,
@@ -168,4 +169,10 @@ func TestStubFile_PutsThePolicysAnswersFirst(t *testing.T) {
 	_, err = workload.StubFile(stub, nil)
 	must.ErrorContains(t, err, `of stub "pricing" any more`)
 	must.True(t, api.IsCode(err, api.CodeNotFound))
+}
+
+func TestParse_SaysThatAFileHoldsAnswers(t *testing.T) {
+	t.Parallel()
+	_, err := workload.Parse("pricing.ndjson", workload.Answers{{Method: "GET", Path: "/", Status: 200}}.Encode("proxy"))
+	must.ErrorContains(t, err, "pricing.ndjson: it holds recorded answers")
 }

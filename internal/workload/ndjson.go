@@ -50,6 +50,9 @@ func Parse(name string, data []byte) (Workload, error) {
 	if IsHAR(data) {
 		return parseHAR(name, data)
 	}
+	if isAnswersHead(firstLine(data)) {
+		return Workload{}, invalid("%s: it holds recorded answers, which a stub gives; a workload holds requests", name)
+	}
 	w, err := parseLines(name, data)
 	if err != nil {
 		return Workload{}, err
@@ -58,6 +61,12 @@ func Parse(name string, data []byte) (Workload, error) {
 		return Workload{}, invalid("%s: it has no requests", name)
 	}
 	return w, nil
+}
+
+// firstLine is the first line that is not empty.
+func firstLine(data []byte) []byte {
+	line, _, _ := bytes.Cut(bytes.TrimSpace(data), []byte("\n"))
+	return line
 }
 
 func parseLines(name string, data []byte) (Workload, error) {

@@ -6,7 +6,7 @@ policy "default" {
   # when some service can only be reached through it, or when its metadata say so.
   critical = graph.blast_radius >= 2 || graph.single_point || target.meta.tier == "1"
 
-  # Twins are virtual machines, so only those can be tried in the sandbox.
+  # Containers and programs have twins only where a client is prepared for them.
   simulate {
     required = target.driver == "qemu"
     seconds  = 120 # some 600 requests, which are enough to acquit a patch

@@ -165,3 +165,12 @@ func whole(path string) string {
 	}
 	return filepath.Join(folder, filepath.Base(path))
 }
+
+// Writable refuses a folder in which no file can be made, with the flag that names it.
+func Writable(flag, folder string) error {
+	f, err := os.CreateTemp(folder, ".oakum-*")
+	if err != nil {
+		return api.Errorf(api.CodeInvalid, "%s: create a file in %s: %s", flag, folder, Cause(errors.Unwrap(err)))
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ func Progress(r api.Rollout) string {
 		parts = append(parts, fmt.Sprintf("stage %d: %s, %d of %d patched, %d healthy",
 			stage.Number, share(stage.Percent), patched, stage.Instances, healthy))
 	}
-	if r.Reason != "" {
+	if r.Reason != "" && !slices.ContainsFunc(r.Holds, func(h api.Hold) bool { return h.Reason == r.Reason }) {
 		parts = append(parts, r.Reason)
 	}
 	for _, h := range r.Holds {
@@ -359,8 +360,9 @@ func kpis(w io.Writer, kpis []api.KPIEffect, before, after string, needed float6
 	t.Print(w, "  ")
 }
 
-// Rollouts is the list of rollouts, or says that there are none.
-func Rollouts(w io.Writer, all []api.Rollout, none string, now time.Time) {
+// Rollouts is the list of rollouts, or says that there are none. The reasons
+// are cut, so that its lines have at most width characters.
+func Rollouts(w io.Writer, all []api.Rollout, none string, width int, now time.Time) {
 	if len(all) == 0 {
 		fmt.Fprintln(w, none)
 		return
@@ -369,5 +371,6 @@ func Rollouts(w io.Writer, all []api.Rollout, none string, now time.Time) {
 	for _, r := range all {
 		t.Add(r.ID, r.Patch, r.Target.String(), string(r.Status), Age(now, r.Since), r.Reason)
 	}
+	t.Within(width)
 	t.Print(w, "")
 }

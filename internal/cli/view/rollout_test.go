@@ -145,6 +145,31 @@ func TestRollout_CountsTheHealthyOfWhatItGoesBackTo(t *testing.T) {
 func TestRollouts_SaysThatThereAreNone(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
-	view.Rollouts(&out, nil, "No open rollouts.", testNow())
+	view.Rollouts(&out, nil, "No open rollouts.", 100, testNow())
 	must.EqOp(t, "No open rollouts.\n", out.String())
+}
+
+func TestRollouts_CutsReasonsToTheWidth(t *testing.T) {
+	t.Parallel()
+	why := strings.Repeat("because ", 40)
+	var out strings.Builder
+	view.Rollouts(&out, []api.Rollout{{ID: "R1", Status: api.RolloutHolding, Reason: why}, {ID: "R2", Reason: "short"}}, "", 100, testNow())
+	for line := range strings.Lines(out.String()) {
+		must.LessEq(t, 100, len([]rune(strings.TrimSpace(line))))
+	}
+	must.StrContains(t, out.String(), "because…\n")
+	must.StrContains(t, viewed(api.Rollout{ID: "R1", Reason: why}), why)
+}
+
+func TestProgress_SaysAHoldOnce(t *testing.T) {
+	t.Parallel()
+	must.EqOp(t, "holding · waits for freeze: until Monday",
+		view.Progress(api.Rollout{Status: api.RolloutHolding, Reason: "until Monday", Holds: []api.Hold{{Source: "freeze", Reason: "until Monday"}}}))
+}
+
+func TestCut_LeavesWhatFits(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"": "", "äöüß": "äöüß", "äöüßx": "äöü…", "abc defg": "abc…"} {
+		must.EqOp(t, want, view.Cut(text, 4))
+	}
 }

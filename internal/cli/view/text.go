@@ -10,6 +10,9 @@ import (
 	"unicode/utf8"
 )
 
+// lastLeast is how many characters are left of a column that is cut.
+const lastLeast = 20
+
 // Table collects rows and prints them in columns, two spaces apart.
 type Table struct{ rows [][]string }
 
@@ -45,6 +48,22 @@ func Printable(text string) string {
 	return b.String()
 }
 
+// Within cuts the last column so that lines have at most so many characters, but not to
+// less than lastLeast.
+func (t *Table) Within(width int) {
+	last := len(t.rows[0]) - 1
+	for i := range last {
+		widest := 0
+		for _, row := range t.rows {
+			widest = max(widest, utf8.RuneCountInString(row[i]))
+		}
+		width -= widest + 2
+	}
+	for _, row := range t.rows {
+		row[last] = Cut(row[last], max(width, lastLeast))
+	}
+}
+
 // Print writes the table, with each line indented by a text.
 func (t *Table) Print(w io.Writer, by string) {
 	var widths []int
@@ -66,6 +85,15 @@ func (t *Table) Print(w io.Writer, by string) {
 		}
 		fmt.Fprintln(w, strings.TrimRight(by+line.String(), " "))
 	}
+}
+
+// Cut shortens a text to so many characters, the last of which says so.
+func Cut(text string, width int) string {
+	letters := []rune(text)
+	if len(letters) <= width {
+		return text
+	}
+	return strings.TrimRight(string(letters[:max(width-1, 0)]), " ") + "…"
 }
 
 // Fields prints name and value pairs, one to a line; empty values are left out.
