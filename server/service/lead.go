@@ -46,7 +46,10 @@ func (s *Service) Lead(ctx context.Context, t Term) error {
 			mu.Unlock()
 			if start {
 				work.Go(func() {
-					s.simulate(ctx, t.Sandbox, sim)
+					// Read anew: it may have ended since the list was made.
+					if now, ok := s.store.Simulation(sim.ID); ok && now.Status == api.SimulationRunning {
+						s.simulate(ctx, t.Sandbox, now)
+					}
 					mu.Lock()
 					delete(working, sim.ID)
 					mu.Unlock()
