@@ -252,7 +252,7 @@ func (s *sandbox) filesOfTheHost(t *testing.T) {
 	must.NoError(t, syscall.Mkfifo(in("pipe.raw"), 0o600))
 	command(t, "qemu-img", "create", "-q", "-f", "qcow2", "-o", "data_file="+filepath.Join(outside, "data.raw"), in("data.qcow2"), "8M")
 	cases := map[string]struct{ image, want string }{
-		"by name":            {"/etc/shadow.qcow2", "lacks image"},
+		"by name":            {"/etc/shadow.qcow2", "outside of the folders"},
 		"by format and name": {secret, "outside of the folders that images may come from"},
 		"by dots":            {images + "/../" + filepath.Base(outside) + "/secret.raw", "outside of the folders"},
 		"by link":            {in("link.raw"), "outside of the folders"},
@@ -263,7 +263,7 @@ func (s *sandbox) filesOfTheHost(t *testing.T) {
 		"by data file":       {in("data.qcow2"), "keeps its data in another file"},
 		"by itself":          {over("self.qcow2", "self.qcow2", "qcow2"), "laid over more than 16 images"},
 		"by pipe":            {in("pipe.raw"), "is no regular file"},
-		"by device":          {"/dev/loop0.raw", "lacks image"},
+		"by device":          {"/dev/loop0.raw", "outside of the folders"},
 	}
 	machines := s.within(images)
 	for name, c := range cases {
@@ -295,7 +295,7 @@ func (s *sandbox) argumentsOfAPatch(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			patch := api.Apply{Kind: api.ApplyJob, Task: "vm", Config: map[string]any{"args": append(slices.Clone(words), net...)}}
 			m := s.twin(t, s.machines, spec("argument/1", s.target.TargetRef, patch))
-			must.ErrorContains(t, s.ended(t, s.machines, m), "/etc/passwd leads to /etc/passwd, outside of the folders")
+			must.ErrorContains(t, s.ended(t, s.machines, m), "/etc/passwd leads to /etc/passwd, which is outside of the folders")
 		})
 	}
 	patch := api.Apply{Kind: api.ApplyJob, Task: "vm", Config: map[string]any{"args": append([]string{"-fw_cfg", "name=opt/a,file=/etc/passwd"}, net...)}}
