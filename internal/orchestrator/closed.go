@@ -30,7 +30,7 @@ func (o *Orchestrator) closed(r api.Rollout, v *rollout.JobView) []api.Hold {
 	}
 	switch {
 	case r.Former == nil && twinsInProduction(r):
-		if hold := o.frozen(r); hold != nil {
+		if _, hold := o.frozen(r); hold != nil {
 			hold.Reason = "the simulation waits: " + hold.Reason + "; its twins would run on nodes of production, and simulate.pool names none"
 			out = append(out, *hold)
 		}
@@ -70,25 +70,22 @@ func (o *Orchestrator) calendar(r api.Rollout) (api.Decision, *api.Hold) {
 	return d, nil
 }
 
-// frozen is the hold of a freeze; nil while none is on.
-func (o *Orchestrator) frozen(r api.Rollout) *api.Hold {
+// frozen is the hold of a freeze, nil while none is on, with the calendar that it is from.
+func (o *Orchestrator) frozen(r api.Rollout) (api.Decision, *api.Hold) {
 	d, hold := o.calendar(r)
 	if hold != nil {
-		return hold
+		return d, hold
 	}
 	if f, on := d.Frozen(o.Now().UTC()); on {
-		return &api.Hold{Source: sourceFreeze, Reason: f.String()}
+		return d, &api.Hold{Source: sourceFreeze, Reason: f.String()}
 	}
-	return nil
+	return d, nil
 }
 
 // shut is the hold of a freeze or a window for a rollout under way. A window counts when
 // one of them asks to hold what is under way as it closes.
 func (o *Orchestrator) shut(r api.Rollout) *api.Hold {
-	if hold := o.frozen(r); hold != nil {
-		return hold
-	}
-	d, hold := o.calendar(r)
+	d, hold := o.frozen(r)
 	if hold != nil || !cut(d) {
 		return hold
 	}
