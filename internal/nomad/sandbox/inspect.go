@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net"
 	"slices"
@@ -220,19 +219,11 @@ func placement(m *nomadapi.AllocationMetric) string {
 // twinDigest reads the digest that the node computed of the image under the
 // machine's overlay. It is empty when the node computed none.
 func (s *Sandbox) twinDigest(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) string {
-	// The call goes through the servers. The library's own call opens a new
-	// connection to the node each time and leaves it open.
-	q := s.nomad.Query(ctx, m.Namespace)
-	q.Params = map[string]string{"path": twinDigestFile}
-	file, err := s.api.Raw().Response("/v1/client/fs/cat/"+alloc.ID, q)
-	if err != nil {
-		return ""
-	}
-	text, err := io.ReadAll(io.LimitReader(file, digestLength+1))
-	if err := cmp.Or(err, file.Close()); err != nil || !isDigest(string(text)) {
+	text, err := s.readFile(ctx, m.Namespace, alloc.ID, twinDigestFile, digestLength+1)
+	if err != nil || !isDigest(text) {
 		return "" // of a file that is not there Nomad says so where its text would be, with status 200
 	}
-	return string(text)
+	return text
 }
 
 // isDigest reports whether a text is a SHA-256 as sha256sum writes it.

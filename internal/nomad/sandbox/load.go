@@ -46,24 +46,32 @@ func (s *Sandbox) StartLoad(ctx context.Context, m twin.Machine, allocID string)
 func (s *Sandbox) LoadReports(ctx context.Context, m twin.Machine, allocID string, from int64) ([]twin.Report, int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
-	// The call goes through the servers, as in twinDigest.
-	q := s.nomad.Query(ctx, m.Namespace)
-	q.Params = map[string]string{"path": grouptask.Load + "/local/" + reportOf(m.Former), "origin": "start", "offset": strconv.FormatInt(from, 10), "follow": "false"}
-	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+allocID, q)
-	if err != nil {
-		err = nomad.Explain("read the report of twin "+m.Job, err)
-		// Nomad tells a file that is not there by the text alone.
-		if from == 0 && api.IsCode(err, api.CodeInvalid) && strings.Contains(err.Error(), "no such file or directory") {
-			return nil, 0, nil
-		}
-		return nil, from, err
+	text, err := s.reported(ctx, m.Namespace, allocID, grouptask.Load+"/local/"+reportOf(m.Former), from, "read the report of twin "+m.Job)
+	// Nomad tells a file that is not there by the text alone.
+	if from == 0 && api.IsCode(err, api.CodeInvalid) && strings.Contains(err.Error(), "no such file or directory") {
+		return nil, 0, nil
 	}
-	text, err := frames(file, reportPart)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return nil, from, fmt.Errorf("read the report of twin %s: %w", m.Job, err)
+	if err != nil {
+		return nil, from, err
 	}
 	reports, read, err := parseReports(text)
 	return reports, from + int64(read), err
+}
+
+// reported reads a part of what a task of a twin reports in a file, from an offset on.
+// doing begins the error. The call goes through the servers, as in readFile.
+func (s *Sandbox) reported(ctx context.Context, namespace, allocID, path string, from int64, doing string) ([]byte, error) {
+	q := s.nomad.Query(ctx, namespace)
+	q.Params = map[string]string{"path": path, "origin": "start", "offset": strconv.FormatInt(from, 10), "follow": "false"}
+	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+allocID, q)
+	if err != nil {
+		return nil, nomad.Explain(doing, err)
+	}
+	text, err := frames(file, reportPart)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return nil, fmt.Errorf("%s: %w", doing, err)
+	}
+	return text, nil
 }
 
 // reportOf is the report's name in the allocation of a twin that replaces another one,

@@ -1,9 +1,7 @@
 package sandbox
 
 import (
-	"cmp"
 	"context"
-	"io"
 	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -62,17 +60,11 @@ func carry(group *nomadapi.TaskGroup, m twin.Machine) {
 // twinLacks reads what the node could not give the machine. It is empty when the node
 // gave it all, or has not said so.
 func (s *Sandbox) twinLacks(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) []string {
-	q := s.nomad.Query(ctx, m.Namespace)
-	q.Params = map[string]string{"path": lacksFile}
-	file, err := s.api.Raw().Response("/v1/client/fs/cat/"+alloc.ID, q) // through the servers, as in twinDigest
+	text, err := s.readFile(ctx, m.Namespace, alloc.ID, lacksFile, lacksMax)
 	if err != nil {
 		return nil
 	}
-	text, err := io.ReadAll(io.LimitReader(file, lacksMax))
-	if err := cmp.Or(err, file.Close()); err != nil {
-		return nil
-	}
-	lines := strings.Split(strings.TrimSpace(strings.ToValidUTF8(string(text), "\uFFFD")), "\n")
+	lines := strings.Split(strings.TrimSpace(strings.ToValidUTF8(text, "\uFFFD")), "\n")
 	if lines[0] != lacksHead {
 		return nil // of a file that is not there Nomad says so with status 200
 	}

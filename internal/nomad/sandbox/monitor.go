@@ -111,7 +111,7 @@ func (s *Sandbox) twinBlocks(ctx context.Context, m twin.Machine, alloc *nomadap
 	if !m.Monitored {
 		return twin.Blocks{}, "QEMU has no monitor"
 	}
-	// The call goes through the servers, as in twinDigest.
+	// The call goes through the servers, as in readFile.
 	q := s.nomad.Query(ctx, m.Namespace)
 	q.Params = map[string]string{"path": twinAnswers, "origin": "end", "offset": fmt.Sprint(answersMax), "follow": "false"}
 	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+alloc.ID, q)

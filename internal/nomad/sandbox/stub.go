@@ -3,8 +3,6 @@ package sandbox
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -39,16 +37,9 @@ func stubbedEnv(given map[string]string, upstreams []grouptask.Upstream) map[str
 func (s *Sandbox) Unanswered(ctx context.Context, m twin.Machine, allocID string) ([]twin.Unanswered, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
-	// The call goes through the servers, as in twinDigest.
-	q := s.nomad.Query(ctx, m.Namespace)
-	q.Params = map[string]string{"path": grouptask.StubReport, "origin": "start", "offset": "0", "follow": "false"}
-	file, err := s.api.Raw().Response("/v1/client/fs/stream/"+allocID, q)
+	text, err := s.reported(ctx, m.Namespace, allocID, grouptask.StubReport, 0, "read what the stubs of twin "+m.Job+" report")
 	if err != nil {
-		return nil, nomad.Explain("read what the stubs of twin "+m.Job+" report", err)
-	}
-	text, err := frames(file, reportPart)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return nil, fmt.Errorf("read what the stubs of twin %s report: %w", m.Job, err)
+		return nil, err
 	}
 	var calls []twin.Unanswered
 	if err := json.Unmarshal(text, &calls); err != nil {
