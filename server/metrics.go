@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	gometrics "github.com/hashicorp/go-metrics/compat"
@@ -15,21 +16,23 @@ import (
 // server that leads no more must not show a leader's gauges for ever.
 const raftExpiration = time.Minute
 
-// registerRaftMetrics shows Raft's metrics as oakum_raft_... Raft writes to a sink
-// that the whole process shares. A process that runs several servers, as tests do,
-// shows them at the server that was started last.
-func registerRaftMetrics(registry prometheus.Registerer) error {
-	to, err := sink.NewPrometheusSinkFrom(sink.PrometheusOpts{Registerer: registry, Expiration: raftExpiration, Name: "oakum_raft"})
+// raftMetrics collects Raft's metrics as oakum_raft_... Raft writes to a sink that
+// the whole process shares, so every server of a process, as tests have several,
+// shows the same.
+var raftMetrics = sync.OnceValues(func() (prometheus.Collector, error) {
+	to, err := sink.NewPrometheusSinkFrom(sink.PrometheusOpts{
+		Registerer: prometheus.NewRegistry(), Expiration: raftExpiration, Name: "oakum_raft", // every server registers the sink itself
+	})
 	if err != nil {
-		return fmt.Errorf("register raft's metrics: %w", err)
+		return nil, fmt.Errorf("register raft's metrics: %w", err)
 	}
 	config := gometrics.DefaultConfig("oakum")
 	config.EnableHostname, config.EnableRuntimeMetrics = false, false // Prometheus knows the host, and Go's own collector the rest
 	if _, err := gometrics.NewGlobal(config, to); err != nil {
-		return fmt.Errorf("register raft's metrics: %w", err)
+		return nil, fmt.Errorf("register raft's metrics: %w", err)
 	}
-	return nil
-}
+	return to, nil
+})
 
 // gauges collects the server's own metrics, when they are asked for.
 type gauges struct {

@@ -139,13 +139,14 @@ func (s *Server) open(ctx context.Context) error {
 	s.life.onStop("cluster", s.node.Close)
 
 	s.openService()
+	ofRaft, err := raftMetrics()
+	if err != nil {
+		return err
+	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(s.identity.collectors()...)
-	registry.MustRegister(newGauges(s))
-	if err := registerRaftMetrics(registry); err != nil {
-		return err
-	}
+	registry.MustRegister(newGauges(s), ofRaft)
 	s.api = httpapi.New(httpapi.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.adapters.auth,
