@@ -8,6 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/policies"
 )
 
@@ -48,7 +49,7 @@ func FuzzPolicy(f *testing.F) {
 		again, errAgain := lib.Decide(facts())
 		must.EqOp(t, err == nil, errAgain == nil)
 		must.Eq(t, first, again)
-		policies.Opens(first, facts().Now)
+		calendar.Opens(first, facts().Now)
 	})
 }
 

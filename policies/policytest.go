@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
@@ -143,7 +144,7 @@ func (s *testParser) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool
 	if len(s.Diags) > before {
 		return TestResult{}, false
 	}
-	now, err := parseMoment(own.Text("now", "2026-01-05T12:00:00Z"), "UTC")
+	now, err := calendar.ParseMoment(own.Text("now", "2026-01-05T12:00:00Z"), "UTC")
 	if err != nil {
 		return TestResult{}, false // can't be: the argument was checked
 	}
@@ -244,7 +245,7 @@ func compare(expect *lang.Values, d api.Decision, refusal string, now time.Time)
 	if refusal != "" {
 		return []string{"expected a decision, but the target is refused: " + refusal}
 	}
-	opens, waits := Opens(d, now)
+	opens, waits := calendar.Opens(d, now)
 	got := map[string]cty.Value{
 		"strategy": cty.StringVal(d.Strategy.Name), "critical": cty.BoolVal(d.Critical),
 		"simulate": cty.BoolVal(d.Simulate.Required), "on_inconclusive": cty.StringVal(d.Inconclusive()),
@@ -258,7 +259,7 @@ func compare(expect *lang.Values, d api.Decision, refusal string, now time.Time)
 		}
 	}
 	if want, ok := expect.Get("opens"); ok {
-		moment, err := parseMoment(want.AsString(), "UTC")
+		moment, err := calendar.ParseMoment(want.AsString(), "UTC")
 		if err != nil || !moment.Equal(opens) {
 			miss("opens", moment.Format(time.RFC3339), opens.UTC().Format(time.RFC3339))
 		}

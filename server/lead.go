@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/internal/canary"
 	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/mapper"
@@ -146,7 +147,7 @@ func (s *Server) orchestrator(stages *canary.Judge, baselines *profiler.Baseline
 	o := orchestrator.Options{
 		Store: s.store, Recorder: recorder{s}, Reader: s.adapters.nomad, Mover: s.adapters.nomad, Tagger: s.adapters.nomad,
 		Judge: judge{stages}, Adviser: s.host, Simulator: tester, Images: images, Terminal: s.adapters.nomad,
-		Neighbourhood: neighbourhood{s.graph, baselines}, Margins: margins, Opens: policies.Opens,
+		Neighbourhood: neighbourhood{s.graph, baselines}, Margins: margins, Opens: calendar.Opens,
 		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider, Calendar: s.service.Calendar,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,
 	}

@@ -36,6 +36,7 @@ var pure = []string{
 	"internal/judge",
 	"internal/judge/kayenta",
 	"internal/blame",
+	"internal/calendar",
 	"internal/planner",
 	"internal/rollout",
 	"internal/workload",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/policies"
 )
 
@@ -154,7 +155,7 @@ func opensAt(known map[string]opening, d api.Decision, now time.Time) opening {
 		return o
 	}
 	var o opening
-	at, why := policies.Opens(d, now)
+	at, why := calendar.Opens(d, now)
 	switch {
 	case at.IsZero():
 		o.never = why

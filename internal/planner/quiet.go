@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/internal/stats"
-	"github.com/oakumhq/oakum/policies"
 )
 
 // quietHorizon is how long a plan looks ahead for a quiet hour.
@@ -161,7 +161,7 @@ func (o openHours) open(d api.Decision, at time.Time) bool {
 	}
 	is, ok := o[key][at]
 	if !ok {
-		_, why := policies.Opens(d, at)
+		_, why := calendar.Opens(d, at)
 		is = why == ""
 		o[key][at] = is
 	}

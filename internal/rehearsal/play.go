@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/internal/judge"
 	"github.com/oakumhq/oakum/internal/orchestrator"
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/internal/rollout"
-	"github.com/oakumhq/oakum/policies"
 )
 
 const (
@@ -73,7 +73,7 @@ func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
 	p.record = newRecord(planner.Rollouts(s.plan, baked(s.patch), mint, p.now))
 	p.orch = orchestrator.New(orchestrator.Options{
 		Store: p.record, Recorder: p.record, Reader: p.sites, Mover: p.sites, Tagger: p.sites, Judge: p, Adviser: s.opt,
-		Neighbourhood: neighbourhood{scene: s}, Opens: policies.Opens, Interval: s.facts.Tick.D(), Now: func() time.Time { return p.now },
+		Neighbourhood: neighbourhood{scene: s}, Opens: calendar.Opens, Interval: s.facts.Tick.D(), Now: func() time.Time { return p.now },
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	for i, m := range s.members {

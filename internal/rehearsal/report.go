@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/internal/stats"
-	"github.com/oakumhq/oakum/policies"
 )
 
 // shareMiss is the probability that a share lies beyond one of its two limits.
@@ -62,7 +62,7 @@ func waitsFor(t api.PlannedTarget, at time.Time) string {
 	if t.Quiet != nil && t.Quiet.At.After(at) {
 		return t.Quiet.Reason
 	}
-	_, why := policies.Opens(t.Decision, at)
+	_, why := calendar.Opens(t.Decision, at)
 	return why
 }
 

@@ -4,8 +4,8 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/internal/rollout"
-	"github.com/oakumhq/oakum/policies"
 )
 
 // scheduleTurn finds the time of a rollout's next turn: the first tick at which a turn
@@ -46,7 +46,7 @@ func (p *play) scheduleTurn(at *part) {
 // it, or at the quiet hour. Otherwise the rollout waits for the end of another
 // one.
 func (p *play) wait(at *part, r *api.Rollout, soon func(time.Time)) {
-	opens, why := policies.Opens(r.Decision, p.now)
+	opens, why := calendar.Opens(r.Decision, p.now)
 	switch q := r.Quiet; {
 	case why != "":
 		soon(opens)
@@ -70,7 +70,7 @@ func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 	if len(r.Holds) > 0 {
 		switch r.Holds[0].Source {
 		case "window":
-			opens, _ := policies.Opens(r.Decision, p.now)
+			opens, _ := calendar.Opens(r.Decision, p.now)
 			soon(opens)
 		case "freeze":
 			freeze, _ := r.Decision.Frozen(p.now)

@@ -1,4 +1,4 @@
-package policies_test
+package calendar_test
 
 import (
 	"testing"
@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/internal/calendar"
 )
 
 func at(t testing.TB, text string) time.Time {
@@ -67,7 +67,7 @@ func TestOpens_FindsTheNextMoment(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			now := at(t, c.now)
-			got, why := policies.Opens(c.decision, now)
+			got, why := calendar.Opens(c.decision, now)
 			want := now
 			if c.want != "" {
 				want = at(t, c.want)
@@ -81,7 +81,7 @@ func TestOpens_FindsTheNextMoment(t *testing.T) {
 func TestOpens_SaysWhenThereIsNone(t *testing.T) {
 	t.Parallel()
 	d := api.Decision{Windows: []api.Window{window(t, "a/x", "0 1 * * *", "1h", "UTC"), window(t, "b/y", "0 2 * * *", "1h", "UTC")}}
-	got, why := policies.Opens(d, at(t, "2026-10-07T12:00:00Z"))
+	got, why := calendar.Opens(d, at(t, "2026-10-07T12:00:00Z"))
 	must.True(t, got.IsZero())
 	must.StrContains(t, why, "leave no moment within two years")
 }
@@ -102,10 +102,10 @@ func TestOpens_AgreesWithAWalkInFiveMinutes(t *testing.T) {
 			d.Freezes = []api.Freeze{{Name: "a/f", From: from, To: from.Add(7 * time.Hour), Reason: "r"}}
 		}
 		now := start.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, "now")) * time.Minute)
-		opens, why := policies.Opens(d, now)
+		opens, why := calendar.Opens(d, now)
 		must.EqOp(t, why == "", opens.Equal(now))
 		for m := now; m.Before(now.Add(6 * time.Hour)); m = m.Add(5 * time.Minute) {
-			at, _ := policies.Opens(d, m)
+			at, _ := calendar.Opens(d, m)
 			switch {
 			case opens.IsZero() || m.Before(opens):
 				must.False(t, at.Equal(m), must.Sprintf("open at %s, though it opens at %s", m, opens))
