@@ -19,7 +19,7 @@ const raftExpiration = time.Minute
 // raftMetrics collects Raft's metrics as oakum_raft_... Raft writes to a sink that
 // the whole process shares, so every server of a process, as tests have several,
 // shows the same.
-var raftMetrics = sync.OnceValues(func() (prometheus.Collector, error) {
+var raftMetrics = sync.OnceValues(func() (prometheus.Collector, error) { //nolint:gochecknoglobals // so is Raft's sink
 	to, err := sink.NewPrometheusSinkFrom(sink.PrometheusOpts{
 		Registerer: prometheus.NewRegistry(), Expiration: raftExpiration, Name: "oakum_raft", // every server registers the sink itself
 	})

@@ -24,6 +24,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/internal/cli"
+	"github.com/oakumhq/oakum/internal/cli/command"
 	"github.com/oakumhq/oakum/internal/log"
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/config"
@@ -110,8 +111,8 @@ func fill(t *testing.T, s *Server) {
 func oakum(t *testing.T, s *Server, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = cli.Run(t.Context(), cli.Options{
-		Args: args, Stdout: &out, Stderr: &errs, Now: time.Now, Build: cli.Build{Version: "test"}, Stdin: strings.NewReader(""),
+	code = cli.Run(t.Context(), command.Options{
+		Args: args, Stdout: &out, Stderr: &errs, Now: time.Now, Build: command.Build{Version: "test"}, Stdin: strings.NewReader(""),
 		Getenv: func(name string) string {
 			return map[string]string{"OAKUM_ADDR": "http://" + s.Address(), "OAKUM_TOKEN": secretCaller}[name]
 		},

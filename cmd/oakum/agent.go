@@ -8,7 +8,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/oakumhq/oakum/internal/cli"
+	"github.com/oakumhq/oakum/internal/cli/command"
 	"github.com/oakumhq/oakum/internal/log"
 	"github.com/oakumhq/oakum/server"
 	"github.com/oakumhq/oakum/server/config"
@@ -16,7 +16,7 @@ import (
 
 // runAgent runs a server until ctx ends. On SIGHUP the server reads its
 // certificates again.
-func runAgent(ctx context.Context, opt cli.AgentOptions) error {
+func runAgent(ctx context.Context, opt command.AgentOptions) error {
 	cfg, err := config.Load(opt.Config, opt.Dev, os.Getenv)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/internal/cli"
+	"github.com/oakumhq/oakum/internal/cli/command"
 	"github.com/oakumhq/oakum/server"
 )
 
@@ -19,7 +20,7 @@ var version = "0.1.0-dev"
 
 func main() {
 	ctx, stop := interruptible()
-	code := cli.Run(ctx, cli.Options{
+	code := cli.Run(ctx, command.Options{
 		Args:   os.Args[1:],
 		Stdin:  os.Stdin,
 		Stdout: os.Stdout,
@@ -35,8 +36,8 @@ func main() {
 
 // build is this program's version, with the commit and the commit's date where Go
 // built it in a checkout.
-func build() cli.Build {
-	b := cli.Build{Version: version}
+func build() command.Build {
+	b := command.Build{Version: version}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b

@@ -19,6 +19,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/command"
 )
 
 // testNow is the clock of every command under test.
@@ -26,10 +27,10 @@ func testNow() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"oakum": func() {
-		os.Exit(Run(context.Background(), Options{
+		os.Exit(Run(context.Background(), command.Options{
 			Args: os.Args[1:], Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-			Now: testNow, Build: Build{Version: "0.0-test"},
-			Agent: func(_ context.Context, opt AgentOptions) error {
+			Now: testNow, Build: command.Build{Version: "0.0-test"},
+			Agent: func(_ context.Context, opt command.AgentOptions) error {
 				fmt.Printf("agent dev=%v config=%v\n", opt.Dev, opt.Config)
 				return nil
 			},
@@ -197,13 +198,13 @@ func receipt(t *testing.T) api.PatchReceipt {
 
 func TestHelp_OfEveryCommandIsComplete(t *testing.T) {
 	for _, build := range commands() {
-		c := build(&env{Options{Now: testNow}})
-		t.Run(c.name, func(t *testing.T) {
-			help := c.help()
-			must.StrHasPrefix(t, "Usage: oakum "+c.name, help)
+		c := build(&command.Env{Options: command.Options{Now: testNow}})
+		t.Run(c.Name, func(t *testing.T) {
+			help := c.Help()
+			must.StrHasPrefix(t, "Usage: oakum "+c.Name, help)
 			must.StrNotContains(t, help, "\t")
-			must.StrNotHasSuffix(t, ".", c.synopsis)
-			c.flags.VisitAll(func(f *flag.Flag) {
+			must.StrNotHasSuffix(t, ".", c.Synopsis)
+			c.Flags.VisitAll(func(f *flag.Flag) {
 				must.StrHasSuffix(t, ".", f.Usage, must.Sprint(f.Name))
 			})
 			for line := range strings.SplitSeq(help, "\n") {
@@ -211,21 +212,4 @@ func TestHelp_OfEveryCommandIsComplete(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestParse_TakesFlagsAnywhere(t *testing.T) {
-	for _, args := range [][]string{
-		{"-note=x", "a", "b"}, {"a", "-note", "x", "b"}, {"a", "b", "-note=x"}, {"a", "-note=x", "--", "b"},
-	} {
-		flags := flag.NewFlagSet("x", flag.ContinueOnError)
-		note := flags.String("note", "", "")
-		rest, err := parse(flags, args)
-		must.NoError(t, err)
-		must.Eq(t, []string{"a", "b"}, rest)
-		must.EqOp(t, "x", *note)
-	}
-	flags := flag.NewFlagSet("x", flag.ContinueOnError)
-	rest, err := parse(flags, []string{"--", "-a"})
-	must.NoError(t, err)
-	must.Eq(t, []string{"-a"}, rest)
 }

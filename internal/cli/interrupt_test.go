@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/internal/cli/command"
 )
 
 // TestRun_AnInterruptEndsTheWaitForInput has commands that wait for what never comes: on
@@ -38,11 +40,11 @@ func TestRun_AnInterruptEndsTheWaitForInput(t *testing.T) {
 				}()
 			}
 			var stderr bytes.Buffer
-			code := Run(ctx, Options{
+			code := Run(ctx, command.Options{
 				Args: strings.Fields(args), Stdin: stdin, Stdout: io.Discard, Stderr: &stderr,
 				Getenv: func(string) string { return "" }, Now: testNow,
 			})
-			must.EqOp(t, exitError, code)
+			must.EqOp(t, command.ExitError, code)
 			must.EqOp(t, "Interrupted.\n", stderr.String())
 		})
 	}

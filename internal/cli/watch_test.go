@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/command"
 )
 
 // A watch goes on over an election and sees each change once.
@@ -40,7 +41,7 @@ func TestWatch_SurvivesAnElection(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	var out, warnings bytes.Buffer
-	code := Run(t.Context(), Options{
+	code := Run(t.Context(), command.Options{
 		Args: []string{"rollout", "status", "-watch", "R1", "-address", server.URL}, Stdin: &bytes.Buffer{},
 		Stdout: &out, Stderr: &warnings, Now: testNow, Getenv: func(string) string { return "" },
 	})
@@ -88,7 +89,7 @@ func TestFollow_PrintsEachChangeOfTheGraph(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	var out, warnings bytes.Buffer
-	code := Run(ctx, Options{
+	code := Run(ctx, command.Options{
 		Args: []string{"graph", "watch", "-address", server.URL}, Stdin: &bytes.Buffer{},
 		Stdout: &out, Stderr: &warnings, Now: testNow, Getenv: func(string) string { return "" },
 	})

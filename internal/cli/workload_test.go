@@ -14,6 +14,7 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/oakumhq/oakum/internal/cli/command"
 	"github.com/oakumhq/oakum/internal/workload"
 )
 
@@ -27,7 +28,7 @@ func TestWorkloadRecord_ForwardsUntilItIsInterrupted(t *testing.T) {
 	var stdout bytes.Buffer
 	ended := make(chan int, 1)
 	go func() {
-		code := Run(ctx, Options{
+		code := Run(ctx, command.Options{
 			Args:   []string{"workload", "record", "-listen=127.0.0.1:0", "-to=" + service.URL},
 			Stdout: &stdout, Stderr: stderr, Getenv: func(string) string { return "" }, Now: testNow,
 		})
@@ -49,7 +50,7 @@ func TestWorkloadRecord_ForwardsUntilItIsInterrupted(t *testing.T) {
 	interrupt()
 	rest, err := io.ReadAll(lines)
 	must.NoError(t, err)
-	must.Eq(t, exitDone, <-ended)
+	must.Eq(t, command.ExitDone, <-ended)
 	must.StrContains(t, string(rest), "Recorded 3 requests, 1 distinct.")
 
 	w, err := workload.Parse("stdout", stdout.Bytes())
@@ -72,11 +73,11 @@ func TestWorkloadRecord_RefusesOneFileForBoth(t *testing.T) {
 		{filepath.Join(dir, "new.ndjson"), filepath.Join(dir, "folder", "new.ndjson")}, {dir + "/new.ndjson", dir + "/./new.ndjson"},
 	} {
 		var stderr bytes.Buffer
-		code := Run(t.Context(), Options{
+		code := Run(t.Context(), command.Options{
 			Args:   []string{"workload", "record", "-listen=127.0.0.1:0", "-to=http://127.0.0.1:1", "-out=" + pair[0], "-answers=" + pair[1]},
 			Stdout: io.Discard, Stderr: &stderr, Getenv: func(string) string { return "" }, Now: testNow,
 		})
-		must.EqOp(t, exitError, code)
+		must.EqOp(t, command.ExitError, code)
 		must.StrContains(t, stderr.String(), "are the same file")
 	}
 	text, err := os.ReadFile(file)

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/internal/cli/command"
 )
 
 // TestWorkloadAnswer_AnswersUntilItIsInterrupted runs the command as a twin's task does.
@@ -24,7 +26,7 @@ func TestWorkloadAnswer_AnswersUntilItIsInterrupted(t *testing.T) {
 	said, stderr := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		code := Run(ctx, Options{
+		code := Run(ctx, command.Options{
 			Args:   []string{"workload", "answer", "-out=" + report, "127.0.0.1:0=" + answers},
 			Stdout: io.Discard, Stderr: stderr, Getenv: func(string) string { return "" }, Now: testNow,
 		})
@@ -49,7 +51,7 @@ func TestWorkloadAnswer_AnswersUntilItIsInterrupted(t *testing.T) {
 	interrupt()
 	_, err = io.ReadAll(lines)
 	must.NoError(t, err)
-	must.Eq(t, exitDone, <-ended)
+	must.Eq(t, command.ExitDone, <-ended)
 }
 
 func TestWorkloadAnswer_RefusesWhatItCantServe(t *testing.T) {
@@ -62,11 +64,11 @@ func TestWorkloadAnswer_RefusesWhatItCantServe(t *testing.T) {
 		"127.0.0.1:0=" + bad: `bad.ndjson:1: path: "x" does not begin with "/"`, "127.0.0.1:0=absent": "absent",
 	} {
 		var stderr bytes.Buffer
-		code := Run(t.Context(), Options{
+		code := Run(t.Context(), command.Options{
 			Args:   []string{"workload", "answer", "127.0.0.1:0=" + good, arg},
 			Stdout: io.Discard, Stderr: &stderr, Getenv: func(string) string { return "" }, Now: testNow,
 		})
-		must.NotEq(t, exitDone, code)
+		must.NotEq(t, command.ExitDone, code)
 		must.StrContains(t, stderr.String(), want)
 	}
 }

@@ -1,0 +1,68 @@
+package operating
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/oakumhq/oakum/internal/appliance"
+	"github.com/oakumhq/oakum/internal/cli/command"
+)
+
+func applianceBuild(e *command.Env) *command.Command {
+	c := command.New("appliance build", command.None(), "Make the machine in which scripts run", `
+Makes an appliance out of a Linux kernel, its modules and a statically linked
+busybox, and prints the block of the agent's configuration that names it. The
+same files give the same appliance. Nothing is contacted.
+
+Put the two files where Nomad's clients can fetch them over HTTP, and set source
+to their URLs; or put them at the same absolute path on every client.
+
+    $ apt-get download linux-image-6.1.0-57-cloud-amd64
+    $ dpkg -x linux-image-6.1.0-57-cloud-amd64_*.deb kernel
+    $ oakum appliance build -kernel=kernel/boot/vmlinuz-6.1.0-57-cloud-amd64 \
+        -modules=kernel/lib/modules -busybox=/bin/busybox -out=appliance`).Prints()
+	kernel := c.Flags.String("kernel", "", "`Path` of the kernel, a bzImage.")
+	modules := c.Flags.String("modules", "", "`Path` of the folder that holds the kernel's modules.")
+	busybox := c.Flags.String("busybox", "", "`Path` of a statically linked busybox.")
+	out := c.Flags.String("out", "", "`Path` of the folder to write vmlinuz and initrd to.")
+	c.Run = func(_ context.Context, _ []string) error {
+		for _, f := range []struct{ name, value string }{{"kernel", *kernel}, {"modules", *modules}, {"busybox", *busybox}, {"out", *out}} {
+			if f.value == "" {
+				return command.Usage("this command needs -%s", f.name)
+			}
+		}
+		folder, err := filepath.Abs(*out)
+		if err != nil {
+			return fmt.Errorf("find folder %s: %w", *out, err)
+		}
+		built, err := appliance.Build(appliance.Ingredients{Kernel: *kernel, Modules: *modules, Busybox: *busybox}, folder)
+		if err != nil {
+			return err
+		}
+		result := builtAppliance{
+			Kernel: builtFile{Source: filepath.Join(folder, appliance.KernelFile), Checksum: "sha256:" + built.Kernel},
+			Initrd: builtFile{Source: filepath.Join(folder, appliance.InitrdFile), Checksum: "sha256:" + built.Initrd},
+		}
+		return e.Show(c.Out, result, func(w io.Writer) {
+			fmt.Fprintf(w, "simulator {\n  appliance {\n%s%s  }\n}\n", result.Kernel.block("kernel"), result.Initrd.block("initrd"))
+		})
+	}
+	return c
+}
+
+// builtAppliance is what appliance build made.
+type builtAppliance struct {
+	Kernel builtFile `json:"kernel"`
+	Initrd builtFile `json:"initrd"`
+}
+
+type builtFile struct {
+	Source   string `json:"source"`
+	Checksum string `json:"checksum"`
+}
+
+func (f builtFile) block(name string) string {
+	return fmt.Sprintf("    %s {\n      source   = %q\n      checksum = %q\n    }\n", name, f.Source, f.Checksum)
+}

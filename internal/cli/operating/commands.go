@@ -1,0 +1,40 @@
+// Package operating holds the commands of whoever runs the Oakum servers.
+package operating
+
+import "github.com/oakumhq/oakum/internal/cli/command"
+
+// Commands are the commands of whoever runs the Oakum servers.
+func Commands() []func(*command.Env) *command.Command {
+	return []func(*command.Env) *command.Command{
+		agentCommand, versionCommand,
+		pluginList, pluginVerify, applianceBuild,
+		raftPeers, raftRemove, raftTransfer, raftLeave,
+		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, monitorCommand,
+		snapshotSave, command.Reader(snapshotRestore), command.Reader(snapshotInspect), operatorState, operatorDebug,
+		eventStream, statusCommand,
+	}
+}
+
+// Families are the nouns of whoever runs the Oakum servers.
+func Families() []command.Family {
+	return []command.Family{
+		{Name: "plugin", Synopsis: "List and check strategy plugins", Help: `
+Strategies are plugins: they propose the stages of a rollout. Two are built in,
+phased and blue_green.`},
+		{Name: "appliance", Synopsis: "Make the machine in which scripts run", Help: `
+A patch's scripts run in a machine of their own, the appliance, and never on a
+Nomad client itself.`},
+		{Name: "operator", Synopsis: "Run the Oakum cluster itself", Help: `
+Commands for whoever runs the Oakum servers: the Raft cluster, snapshots and
+what to send along with a bug report.`},
+		{Name: "operator raft", Synopsis: "See and change the Raft cluster", Help: `
+The servers of the cluster, and who of them leads.`},
+		{Name: "operator autopilot", Synopsis: "See and set how servers are watched", Help: `
+Autopilot watches the servers: it gives newcomers their vote once they are
+stable, and takes dead servers out while enough others are left.`},
+		{Name: "operator snapshot", Synopsis: "Save, restore and inspect the state", Help: `
+A snapshot is the whole replicated state in one file.`},
+		{Name: "event", Synopsis: "Follow the record", Help: `
+Everything that Oakum decides and does is an event of the replicated record.`},
+	}
+}

@@ -1,0 +1,86 @@
+package patching
+
+import (
+	"context"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/advisory"
+	"github.com/oakumhq/oakum/internal/cli/command"
+	"github.com/oakumhq/oakum/internal/cli/input"
+	"github.com/oakumhq/oakum/internal/cli/view"
+)
+
+// affectedFlags are what the command line names beside the patch or the advisories.
+type affectedFlags struct {
+	inventories, vex []string
+	kev, epss        string
+	maxAge           time.Duration
+}
+
+func patchAffected(e *command.Env) *command.Command {
+	c := command.New("patch affected", command.Many("FILE"), "Show who has the fault", `
+Compares inventories with what a patch says of the fault that it fixes (its blocks
+affects), or with advisories: OSV documents, as JSON. It shows which inventories are
+affected, by which package at which version; which are not, and why; and which are
+unknown, and why. Nothing is contacted.
+
+    $ oakum patch affected openssl.hcl -inventory=sboms
+    $ oakum patch affected DSA-5678-1.json -inventory=web.cdx.json -vex=web.vex.json
+
+The exit code is 2 when an inventory is affected, and 3 when none is known to be and
+some are unknown.`).Prints()
+	f := &affectedFlags{}
+	c.Flags.Var((*command.List)(&f.inventories), "inventory", "A `file`, or a directory of *.json files, with what is installed. May be given several times.")
+	c.Flags.Var((*command.List)(&f.vex), "vex", "A `file` of statements (OpenVEX, CycloneDX) about who is not affected. May be given several times.")
+	c.Flags.StringVar(&f.kev, "kev", "", "A `file` with the catalogue of exploited faults (KEV), as JSON.")
+	c.Flags.StringVar(&f.epss, "epss", "", "A `file` with the probabilities of exploits (EPSS), as CSV.")
+	c.Flags.DurationVar(&f.maxAge, "max-age", 0, "The `age` from which on an inventory does not count as safe, such as 720h. Default: any age counts.")
+	c.Run = func(_ context.Context, args []string) error {
+		report, err := affected(e, f, args)
+		if err != nil {
+			return err
+		}
+		if err := e.Show(c.Out, report, func(w io.Writer) { view.Affected(w, report) }); err != nil {
+			return err
+		}
+		is := func(status api.AssessmentStatus) bool {
+			return slices.ContainsFunc(report.Assessments, func(a api.Assessment) bool { return a.Status == status })
+		}
+		switch {
+		case is(api.AssessmentAffected):
+			return command.No("")
+		case is(api.AssessmentUnknown):
+			return command.Unknown{}
+		}
+		return nil
+	}
+	return c
+}
+
+func affected(e *command.Env, f *affectedFlags, args []string) (api.AffectedReport, error) {
+	switch {
+	case len(f.inventories) == 0:
+		return api.AffectedReport{}, command.Usage("-inventory: want at least one file or directory")
+	case f.maxAge < 0:
+		return api.AffectedReport{}, command.Usage("-max-age: want an age such as 720h, not %s", f.maxAge)
+	}
+	advisories, err := input.Advisories(args, e.Stdin)
+	if err != nil {
+		return api.AffectedReport{}, err
+	}
+	if err := input.Rank(advisories, f.kev, f.epss); err != nil {
+		return api.AffectedReport{}, err
+	}
+	statements, err := input.Statements(f.vex)
+	if err != nil {
+		return api.AffectedReport{}, err
+	}
+	inventories, err := input.Inventories(f.inventories)
+	if err != nil {
+		return api.AffectedReport{}, err
+	}
+	return advisory.Compare(inventories, advisories, advisory.Options{Now: e.Now(), MaxAge: f.maxAge, Statements: statements}), nil
+}

@@ -1,0 +1,95 @@
+// Package patching holds the commands of whoever patches: policies, patches, rollouts,
+// simulations, and what is known of the fleet.
+package patching
+
+import "github.com/oakumhq/oakum/internal/cli/command"
+
+// Commands are the commands of whoever patches.
+func Commands() []func(*command.Env) *command.Command {
+	return []func(*command.Env) *command.Command{
+		command.Reader(policyValidate), command.Reader(policyTest), policyFmt, command.Reader(policyApply), policyList, policyRead, policyDelete,
+		command.Reader(patchValidate), command.Reader(patchAffected), command.Reader(patchPlan), command.Reader(patchSubmit),
+		patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
+		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
+		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
+		brakeOn, brakeOff, brakeStatus,
+		command.Reader(simulateCommand), simulationList, simulationRead, simulationReport, simulationLogs, simulationCancel,
+		workloadRecord, command.Reader(workloadShow), workloadSend, workloadAnswer,
+		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
+		profileList, profileRead, profileCompare,
+		command.Reader(inventoryShow), command.Reader(inventoryDiff),
+	}
+}
+
+// Families are the nouns of whoever patches.
+func Families() []command.Family {
+	return []command.Family{
+		{Name: "policy", Synopsis: "Check, test and apply policies", Help: `
+Policies are HCL files that say whether, how and when a patch may go to a
+target. validate, test and fmt work offline, for editors and pull requests.
+
+Check a file before it is applied:
+
+    $ oakum policy validate web-tier.hcl
+
+Apply it:
+
+    $ oakum policy apply web-tier.hcl`},
+		{Name: "patch", Synopsis: "Plan and submit patches", Help: `
+A patch is an HCL file that says what changes, what it fixes and which targets
+it is for. Submitting it starts one rollout for each target.
+
+See what would happen, without doing it:
+
+    $ oakum patch plan openssl.hcl
+
+See which images have the fault that it fixes:
+
+    $ oakum patch affected openssl.hcl -inventory=sboms
+
+Submit it, and wait for the end:
+
+    $ oakum patch submit openssl.hcl -wait`},
+		{Name: "rollout", Synopsis: "Watch and steer rollouts", Help: `
+A rollout is one target's patch being carried out, in stages. Oakum decides by
+itself when to go on and when to turn back; these commands show it, and let a
+person overrule it.
+
+Watch one until it ends:
+
+    $ oakum rollout status -watch 01JD3M`},
+		{Name: "brake", Synopsis: "Hold everything that goes forward", Help: `
+The brake holds every rollout at once, running or waiting, until somebody takes it
+off. Rollbacks go all the same.
+
+    $ oakum brake on -reason="checkout is slow, incident 4711"
+    $ oakum brake status
+    $ oakum brake off`},
+		{Name: "simulation", Synopsis: "Read the sandbox runs", Help: `
+A simulation tries a patch on twins: one with the patch, one without. Start
+one with "oakum simulate"; a rollout whose policy asks for it starts its own.`},
+		{Name: "workload", Synopsis: "Record and read what twins are sent", Help: `
+A workload is what the twins of a simulation are sent: recorded requests and their
+mix. A policy names its file, as workload = file("web.ndjson").
+
+Record one from an access log, and look at it:
+
+    $ oakum workload record -out=web.ndjson access.log
+    $ oakum workload show web.ndjson`},
+		{Name: "graph", Synopsis: "Show which application depends on which", Help: `
+The graph is what Oakum knows of the application: services, the edges between
+them with the evidence for each, and which targets are critical and why.`},
+		{Name: "profile", Synopsis: "Read what is normal for a target", Help: `
+A profile holds the baseline of each KPI of a target, learned from Prometheus
+and from Nomad.`},
+		{Name: "inventory", Synopsis: "Show what is installed", Help: `
+An inventory is what is installed in one image or machine: a software bill of
+materials, CycloneDX or SPDX as JSON, which a pipeline writes. These commands work
+offline, on files.
+
+Show one, and what an update changed:
+
+    $ oakum inventory show web.cdx.json
+    $ oakum inventory diff web.cdx.json web-new.cdx.json`},
+	}
+}

@@ -1,0 +1,98 @@
+package patching
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/command"
+	"github.com/oakumhq/oakum/internal/cli/input"
+	"github.com/oakumhq/oakum/internal/cli/view"
+	"github.com/oakumhq/oakum/policies"
+)
+
+func policyTest(e *command.Env) *command.Command {
+	c := command.New("policy test", command.Many("PATH"), "Run policies against written examples", `
+Decides on every example of the *.policytest.hcl files with the policies of the
+other *.hcl files, and compares the decision with what the example expects.
+Nothing is contacted. A directory means its *.hcl files. The built-in policy
+takes part, as it does in a server.
+
+The exit code is 2 when an example failed.
+
+    $ oakum policy test policies/`).Prints()
+	plugins := c.PluginFlag()
+	verbose := c.Flags.Bool("v", false, "Show the examples that passed too.")
+	c.Run = func(ctx context.Context, args []string) error {
+		tests, files, err := readTests(e, args)
+		if err != nil {
+			return err
+		}
+		schemas, stop, err := strategies(ctx, *plugins)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		results, diags := policies.Test(tests, files, schemas)
+		if wrong := policies.DiagnosticsError(diags, append(tests, files...)); wrong != nil {
+			return wrong
+		}
+		failed := 0
+		for _, r := range results {
+			if !r.Passed {
+				failed++
+			}
+		}
+		if err := e.Show(c.Out, results, func(w io.Writer) { printTests(w, results, *verbose) }); err != nil {
+			return err
+		}
+		if failed > 0 {
+			return command.No("%d of %s failed.", failed, view.Count(len(results), "example"))
+		}
+		return nil
+	}
+	return c
+}
+
+// readTests reads all files and parts them into examples and policies.
+func readTests(e *command.Env, args []string) (tests, files []api.SourceFile, err error) {
+	paths, err := input.Expand(args, policySuffix, "")
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, path := range paths {
+		file, err := input.WithFiles(path, e.Stdin)
+		if err != nil {
+			return nil, nil, err
+		}
+		if strings.HasSuffix(path, testSuffix) {
+			tests = append(tests, file)
+		} else {
+			files = append(files, file)
+		}
+	}
+	if len(tests) == 0 {
+		return nil, nil, api.Errorf(api.CodeInvalid, "no examples: none of the files ends in %s", testSuffix)
+	}
+	return tests, append(policies.Builtin(), files...), nil
+}
+
+func printTests(w io.Writer, results []policies.TestResult, verbose bool) {
+	passed := 0
+	for _, r := range results {
+		if r.Passed {
+			passed++
+			if verbose {
+				fmt.Fprintf(w, "pass  %s\n", r.Name)
+			}
+			continue
+		}
+		fmt.Fprintf(w, "FAIL  %s (%s)\n", r.Name, r.Range)
+		for _, failure := range r.Failures {
+			fmt.Fprintf(w, "      %s\n", failure)
+		}
+	}
+	fmt.Fprintf(w, "%d of %s passed\n", passed, view.Count(len(results), "example"))
+}
