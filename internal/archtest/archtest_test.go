@@ -43,6 +43,7 @@ var pure = []string{
 	"internal/inventory",
 	"internal/advisory",
 	"internal/fleet/load",
+	"internal/nomad/sandbox/qemu",
 	"internal/cli/view",
 	"policies",
 	"policies/lang",

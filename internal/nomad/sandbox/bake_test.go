@@ -14,6 +14,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/appliance"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -84,7 +85,7 @@ func TestBakeJob_SendsThePatchAsItIs(t *testing.T) {
 func TestBakeJob_FetchesByChecksumOnly(t *testing.T) {
 	like := production()
 	vm := machineOf(like).SetConfig("accelerator", "kvm")
-	like.TaskGroups[0].Meta[formatMeta] = "raw"
+	like.TaskGroups[0].Meta[qemu.FormatMeta] = "raw"
 	spec := bakeSpec()
 	spec.Image = "/images/store.img"
 	job, err := bakeJob(like, spec, testAppliance(), vm, []string{"/images"})

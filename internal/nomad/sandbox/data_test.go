@@ -12,6 +12,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -37,27 +38,27 @@ func TestTwinJob_HasDataDisksOfItsOwn(t *testing.T) {
 	must.SliceEmpty(t, m.Uncarried)
 	must.True(t, *job.TaskGroups[0].EphemeralDisk.Sticky)
 	words := strings.Join(preparedWith(t, job), " ")
-	must.StrContains(t, words, "data "+dataName("/data/store.raw")+" raw /data/store.raw")
+	must.StrContains(t, words, "data "+qemu.DataName("/data/store.raw")+" raw /data/store.raw")
 	must.StrNotContains(t, words, " again ")
 
 	job, m, err = makeTwinIn(t, withDisk(), twin.Spec{EmptyData: true})
 	must.NoError(t, err)
 	must.Eq(t, []string{"the data of /data/store.raw (an empty disk of its size)"}, m.Lacks)
-	must.StrContains(t, strings.Join(preparedWith(t, job), " "), "empty "+dataName("/data/store.raw")+" raw /data/store.raw")
+	must.StrContains(t, strings.Join(preparedWith(t, job), " "), "empty "+qemu.DataName("/data/store.raw")+" raw /data/store.raw")
 
 	moved := withDisk()
 	vm := moved.TaskGroups[0].Tasks[1]
 	vm.Config["args"] = append([]string{"-drive", "file=/images/seed.iso,media=cdrom"}, vm.Config["args"].([]string)...)
 	job, _, err = makeTwin(t, moved)
 	must.NoError(t, err)
-	must.StrContains(t, strings.Join(preparedWith(t, job), " "), "data "+dataName("/data/store.raw")+" raw", must.Sprint("the former version finds it"))
+	must.StrContains(t, strings.Join(preparedWith(t, job), " "), "data "+qemu.DataName("/data/store.raw")+" raw", must.Sprint("the former version finds it"))
 
 	job, m, err = makeTwinIn(t, withDisk(), twin.Spec{Former: "a1"})
 	must.NoError(t, err)
 	must.Eq(t, "a1", m.Former)
 	words = strings.Join(preparedWith(t, job), " ")
 	must.StrContains(t, words, " again root ")
-	must.StrContains(t, words, "carried "+dataName("/data/store.raw")+" raw /data/store.raw")
+	must.StrContains(t, words, "carried "+qemu.DataName("/data/store.raw")+" raw /data/store.raw")
 }
 
 func TestTwinJob_SaysWhichDataNoTwinHas(t *testing.T) {

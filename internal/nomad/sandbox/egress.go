@@ -10,6 +10,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/nomad/sandbox/capture"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -32,7 +33,7 @@ func captures(networks []string) []string {
 	var args []string
 	for i, id := range networks {
 		name := captureName(i)
-		args = append(args, "-object", fmt.Sprintf("%s,id=%s,netdev=%s,queue=rx,maxlen=%d,file=%s/%s.pcap", captureObject, name, id, capture.FrameMax, twinFolder, name))
+		args = append(args, "-object", fmt.Sprintf("%s,id=%s,netdev=%s,queue=rx,maxlen=%d,file=%s/%s.pcap", captureObject, name, id, capture.FrameMax, qemu.Folder, name))
 	}
 	return args
 }

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"cmp"
 	_ "embed" // the script that runs on the node
 	"fmt"
 	"path"
@@ -13,20 +12,12 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 )
 
 const (
-	formatRaw   = "raw"
-	formatQcow2 = "qcow2"
-
-	// formatMeta is the key of the job's metadata that declares the format of the
-	// machine's image, where its name does not.
-	formatMeta = "oakum_image_format"
-
 	// prepareTask creates the files that the machine opens.
 	prepareTask = "oakum-prepare"
-	// twinDisk is the twin's own disk: a qcow2 laid over the image.
-	twinDisk = "oakum-twin.qcow2"
 	// twinDigestFile is where the node writes the image's digest. The path is the
 	// one that Nomad's file API uses.
 	twinDigestFile = "alloc/data/oakum-twin.sha256"
@@ -54,62 +45,6 @@ func firmwareRoots() []string {
 	return []string{"/usr/share/OVMF", "/usr/share/ovmf", "/usr/share/edk2", "/usr/share/edk2-ovmf", "/usr/share/qemu", "/usr/share/seabios"}
 }
 
-// origin is where a machine's image comes from.
-type origin int
-
-const (
-	fromNode  origin = iota // a file of the node
-	fromTask                // artifacts of the task bring it into the task's folder
-	fromGroup               // other tasks of the group make it before the machine starts
-)
-
-// originOf reads it from the image's path.
-func originOf(image string) origin {
-	switch {
-	case strings.HasPrefix(image, "${NOMAD_ALLOC_DIR}"):
-		return fromGroup
-	case strings.HasPrefix(image, "/"), strings.HasPrefix(image, "${meta."), strings.HasPrefix(image, "${attr."), strings.HasPrefix(image, "${node."):
-		return fromNode
-	}
-	return fromTask
-}
-
-// formatByName is the format that an image's name declares, or "".
-func formatByName(name string) string {
-	switch path.Ext(name) {
-	case ".qcow2":
-		return formatQcow2
-	case ".raw", ".iso":
-		return formatRaw
-	}
-	return ""
-}
-
-// imageFormat is the format of a machine's image, or "" where it is not declared. The
-// name comes first: the result of a bake ends in .qcow2, whatever it was made of.
-func (v variables) imageFormat(image string) string {
-	return cmp.Or(formatByName(image), v["NOMAD_META_"+formatMeta])
-}
-
-// disk is the image of a machine, as the node must check it.
-func disk(vm *nomadapi.Task, vars variables) (hostFile, error) {
-	field := func(name string) argument { return argument{path: fmt.Sprintf("task %q, %s", vm.Name, name)} }
-	a := field("image_path")
-	a.value, _ = vm.Config["image_path"].(string)
-	a, err := vars.expand(a, pathVariables)
-	if err != nil {
-		return hostFile{}, err
-	}
-	if why := badPath(a.value); why != "" {
-		return hostFile{}, a.refuse("%q is not allowed in a twin: %s", a.value, why)
-	}
-	f := hostFile{op: opDisk, name: twinDisk, path: a.value, format: vars.imageFormat(a.value)}
-	if f.format != formatRaw && f.format != formatQcow2 {
-		return hostFile{}, a.refuse("the format of %s is not declared; set meta %s to raw or qcow2", f.path, formatMeta)
-	}
-	return f, nil
-}
-
 // defaultRoots are the folders that images may come from where the agent's
 // configuration names none: the one of the image that production runs.
 func defaultRoots(image string) []string {
@@ -130,14 +65,14 @@ type preparation struct {
 	again   bool   // another machine has left its data disks here
 	roots   []string
 	makers  []*nomadapi.Task // tasks of the job that make the disk
-	files   []hostFile
+	files   []qemu.File
 }
 
 // task returns the task that carries the preparation out. Artifacts of the machine's
 // task come into this task's folder, so that they are checked before QEMU opens
 // them, and so that QEMU never writes to them.
 func (p preparation) task(vm *nomadapi.Task) *nomadapi.Task {
-	words := []string{"-c", imageScript + prepareScript, "prepare", p.monitor, twinFolder}
+	words := []string{"-c", imageScript + prepareScript, "prepare", p.monitor, qemu.Folder}
 	if p.again {
 		words = append(words, "again")
 	}
@@ -151,7 +86,7 @@ func (p preparation) task(vm *nomadapi.Task) *nomadapi.Task {
 		words = append(words, "await", makerMark(i))
 	}
 	for _, f := range p.files {
-		words = append(words, f.op, f.name, f.format, f.path)
+		words = append(words, f.Op, f.Name, f.Format, f.Path)
 	}
 	return &nomadapi.Task{
 		Name:          prepareTask,
@@ -167,7 +102,7 @@ func (p preparation) task(vm *nomadapi.Task) *nomadapi.Task {
 }
 
 // makerMark is the file that says that a task which makes the disk has ended well.
-func makerMark(i int) string { return fmt.Sprintf("%s/oakum-made-%d", twinFolder, i) }
+func makerMark(i int) string { return fmt.Sprintf("%s/oakum-made-%d", qemu.Folder, i) }
 
 // makers returns the tasks of a group that run on the host before the machine
 // starts, as they may go along with a twin that needs the disk they make. They are
@@ -186,7 +121,7 @@ func makers(job *nomadapi.Job, group *nomadapi.TaskGroup, changed []api.Apply) (
 			return nil, api.Errorf(api.CodeInvalid, "task %q makes the machine's disk with driver %s: only exec and raw_exec may go along with a twin", t.Name, t.Driver)
 		}
 		vars := variablesOf(job, group, t)
-		args, err := wordsOf(t)
+		args, err := qemu.Words(t.Name, t.Config)
 		if err != nil {
 			return nil, err
 		}

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -31,33 +31,28 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 		return nil, twin.Machine{}, err
 	}
 	vars := variablesOf(job, group, vm)
-	image, err := disk(vm, vars)
+	machine, err := qemu.Read(qemu.Task{
+		Name: vm.Name, Config: vm.Config, Ports: portLabels(group), Format: vars.declaredFormat(), WriteOut: vars.writeOut,
+	})
 	if err != nil {
 		return nil, twin.Machine{}, err
 	}
-	args, err := readArguments(vm, vars, portLabels(group))
-	if err != nil {
-		return nil, twin.Machine{}, err
-	}
-	prep := preparation{roots: roots, files: append([]hostFile{image}, args.files...)}
+	prep := preparation{roots: roots, files: append([]qemu.File{machine.Disk}, machine.Files...)}
 	if err := prep.sources(job, group, vm, vars, spec.Apply); err != nil {
 		return nil, twin.Machine{}, err
 	}
-	config, err := machineConfig(vm, vars)
-	if err != nil {
-		return nil, twin.Machine{}, err
-	}
-	m := twin.Machine{Namespace: *job.Namespace, Job: spec.Job, Image: image.path, Task: vm.Name}
-	reach(&m, group, vm, args.ports)
+	m := twin.Machine{Namespace: *job.Namespace, Job: spec.Job, Image: machine.Disk.Path, Task: vm.Name}
+	reach(&m, group, vm, machine.Ports)
 	prep.data(&m, group, spec)
 
+	args, config := machine.Args, machine.Config
 	if !spec.Unmonitored {
 		prep.monitor, m.Monitored = twinMonitor, true
-		args.args = append(args.args, "-qmp", "pipe:"+twinMonitor, "-sandbox", confinement)
-		args.args = append(args.args, captures(args.networks)...)
-		m.Captures = len(args.networks)
+		args = append(args, "-qmp", "pipe:"+twinMonitor, "-sandbox", confinement)
+		args = append(args, captures(machine.Networks)...)
+		m.Captures = len(machine.Networks)
 	}
-	config["args"], config["image_path"] = args.args, twinFolder+"/"+twinDisk
+	config["args"], config["image_path"] = args, qemu.Folder+"/"+qemu.DiskName
 	prepare := prep.task(vm)
 	isolateMachine(vm, config)
 	isolateGroup(group)
@@ -102,80 +97,32 @@ func portLabels(group *nomadapi.TaskGroup) []string {
 	return out
 }
 
-// machineConfig returns the fields of the driver's configuration that a twin keeps.
-// The driver pastes some of them into QEMU's arguments.
-func machineConfig(vm *nomadapi.Task, vars variables) (map[string]any, error) {
-	fields := properties{
-		"emulator": `(qemu-system-)?(x86_64|i386)`, "accelerator": accelerators, "drive_interface": `ide|scsi|virtio|none`,
-	}
-	out := map[string]any{}
-	for key, value := range vm.Config {
-		a := argument{path: fmt.Sprintf("task %q, %s", vm.Name, key)}
-		switch key {
-		case "image_path", "args": // the twin has its own
-			continue
-		case "graceful_shutdown": // a twin is killed, and its monitor would be a door
-			continue
-		case "guest_agent":
-			out[key] = value // the socket is in the allocation, and nobody reads it
-			continue
-		case "port_map":
-			return nil, a.refuse("it makes a network that is not restricted; forward a port of the group with -netdev user,hostfwd=...")
-		}
-		a.value, _ = value.(string)
-		a, err := vars.expand(a, plainVariables)
-		if err != nil {
-			return nil, err
-		}
-		pattern, known := fields[key]
-		switch {
-		case a.value == "" && value == "":
-			continue
-		case key == "machine_type":
-			o, err := a.split("type")
-			if err == nil {
-				err = a.check(o.without("accel"), machines())
-			}
-			if err != nil {
-				return nil, err
-			}
-			a.value = o.without("accel").write("type")
-		case !known:
-			return nil, a.refuse("it is not allowed in a twin")
-		case !matches(pattern, a.value):
-			return nil, a.refuse("%q is not allowed in a twin (allowed: %s)", a.value, pattern)
-		}
-		out[key] = a.value
-	}
-	return out, nil
-}
-
 // sources finds out where the machine's files come from, and takes along what brings
 // them: artifacts, and tasks that make the disk.
 func (p *preparation) sources(job *nomadapi.Job, group *nomadapi.TaskGroup, vm *nomadapi.Task, vars variables, changed []api.Apply) (err error) {
-	from := func(o origin) bool {
-		return slices.ContainsFunc(p.files, func(f hostFile) bool { return originOf(f.path) == o })
+	from := func(o qemu.Origin) bool {
+		return slices.ContainsFunc(p.files, func(f qemu.File) bool { return qemu.OriginOf(f.Path) == o })
 	}
-	if from(fromGroup) {
+	if from(qemu.FromGroup) {
 		if p.makers, err = makers(job, group, changed); err != nil {
 			return err
 		}
 		p.roots = append(slices.Clone(p.roots), "${NOMAD_ALLOC_DIR}")
 	}
-	if from(fromTask) {
+	if from(qemu.FromTask) {
 		p.roots = append(slices.Clone(p.roots), ".")
 	}
-	if !from(fromGroup) && !from(fromTask) {
+	if !from(qemu.FromGroup) && !from(qemu.FromTask) {
 		vm.Artifacts = nil
 	}
 	vm.Artifacts = bareArtifacts(vm.Artifacts, vars)
 	for _, f := range p.files {
-		if o := originOf(f.path); (o == fromTask || o == fromGroup && len(p.makers) == 0) && len(vm.Artifacts) == 0 {
-			return api.Errorf(api.CodeInvalid, "task %q: nothing that may go along with a twin makes %s", vm.Name, f.path)
+		if o := qemu.OriginOf(f.Path); (o == qemu.FromTask || o == qemu.FromGroup && len(p.makers) == 0) && len(vm.Artifacts) == 0 {
+			return api.Errorf(api.CodeInvalid, "task %q: nothing that may go along with a twin makes %s", vm.Name, f.Path)
 		}
 	}
 	if len(p.roots) == 0 {
-		return api.Errorf(api.CodeInvalid, "task %q: %s lies in no folder that images may come from; set simulator.image_roots", vm.Name, p.files[0].path)
+		return api.Errorf(api.CodeInvalid, "task %q: %s lies in no folder that images may come from; set simulator.image_roots", vm.Name, p.files[0].Path)
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -126,7 +127,7 @@ func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
 	prepare, vm, ask := group.Tasks[0], group.Tasks[1], group.Tasks[2]
 	must.Eq(t, "raw_exec", prepare.Driver)
 	must.Eq(t, "prestart", prepare.Lifecycle.Hook)
-	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, twinFolder, "root", "/images"}, firmware(),
+	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, qemu.Folder, "root", "/images"}, firmware(),
 		[]string{"disk", "oakum-twin.qcow2", "qcow2", "/images/store-1.1.qcow2"}), words(prepare))
 	must.Nil(t, prepare.Artifacts)
 	must.Eq(t, map[string]any{
@@ -140,7 +141,7 @@ func TestTwinJob_LeavesNothingOfProduction(t *testing.T) {
 			"-object", "filter-dump,id=oakum-egress-0,netdev=n0,queue=rx,maxlen=256,file=${NOMAD_ALLOC_DIR}/data/oakum-egress-0.pcap",
 		},
 	}, vm.Config)
-	must.Eq(t, []string{"ask", twinMonitor, twinFolder, "67108864", "oakum-egress-0"}, words(ask))
+	must.Eq(t, []string{"ask", twinMonitor, qemu.Folder, "67108864", "oakum-egress-0"}, words(ask))
 	must.Eq(t, "poststart", ask.Lifecycle.Hook)
 	must.Eq(t, "delay", *ask.RestartPolicy.Mode) // a task that fails takes its machine with it
 	must.Nil(t, vm.VolumeMounts)
@@ -199,11 +200,11 @@ func TestTwinJob_KeepsTheTasksThatMakeItsDisk(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, "${NOMAD_ALLOC_DIR}/data/root.qcow2", m.Image)
 	must.Eq(t, []string{"oakum-prepare", "vm", "disk", "oakum-ask"}, taskNames(job))
-	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, twinFolder, "root", "${NOMAD_ALLOC_DIR}"}, firmware(),
-		[]string{"await", twinFolder + "/oakum-made-0", "disk", "oakum-twin.qcow2", "qcow2", "${NOMAD_ALLOC_DIR}/data/root.qcow2"}),
+	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, qemu.Folder, "root", "${NOMAD_ALLOC_DIR}"}, firmware(),
+		[]string{"await", qemu.Folder + "/oakum-made-0", "disk", "oakum-twin.qcow2", "qcow2", "${NOMAD_ALLOC_DIR}/data/root.qcow2"}),
 		words(job.TaskGroups[0].Tasks[0]))
 	kept := job.TaskGroups[0].Tasks[2]
-	must.Eq(t, []string{"maker", twinFolder + "/oakum-made-0", "qemu-img", "create", "-b", "/images/store-1.0.qcow2", "${NOMAD_ALLOC_DIR}/data/root.qcow2"}, words(kept))
+	must.Eq(t, []string{"maker", qemu.Folder + "/oakum-made-0", "qemu-img", "create", "-b", "/images/store-1.0.qcow2", "${NOMAD_ALLOC_DIR}/data/root.qcow2"}, words(kept))
 	must.Eq(t, "images", kept.User) // who may do less than Nomad's own user
 	noSecrets(t, job)
 
@@ -236,7 +237,7 @@ func TestTwinJob_ImageFromAnArtifact(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, "local/disk.qcow2", m.Image)
 	prepare := job.TaskGroups[0].Tasks[0]
-	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, twinFolder, "root", "."}, firmware(),
+	must.Eq(t, slices.Concat([]string{"prepare", twinMonitor, qemu.Folder, "root", "."}, firmware(),
 		[]string{"disk", "oakum-twin.qcow2", "qcow2", "local/disk.qcow2"}), words(prepare))
 	must.Len(t, 1, prepare.Artifacts)
 	must.Eq(t, "https://mirror.example/1.0/disk.qcow2", *prepare.Artifacts[0].GetterSource)
@@ -291,18 +292,18 @@ func TestTwinJob_KeepsTheMachine(t *testing.T) {
 	got := job.TaskGroups[0].Tasks[1].Config
 	delete(got, "args")
 	must.Eq(t, map[string]any{
-		"emulator": "x86_64", "machine_type": "q35,smm=on", "guest_agent": true, "drive_interface": "none", "image_path": twinFolder + "/oakum-twin.qcow2",
+		"emulator": "x86_64", "machine_type": "q35,smm=on", "guest_agent": true, "drive_interface": "none", "image_path": qemu.Folder + "/oakum-twin.qcow2",
 	}, got)
 	must.SliceContains(t, words(job.TaskGroups[0].Tasks[0]), "raw")
 }
 
 func TestTwinJob_TakesTheFormatOfTheNameFirst(t *testing.T) {
 	source := production() // of a raw image, which a bake has made a qcow2
-	source.TaskGroups[0].Meta[formatMeta] = formatRaw
+	source.TaskGroups[0].Meta[qemu.FormatMeta] = qemu.FormatRaw
 	source.TaskGroups[0].Tasks[1].Config["image_path"] = "/images/store+1.qcow2"
 	job, _, err := makeTwin(t, source)
 	must.NoError(t, err)
-	must.SliceNotContains(t, words(job.TaskGroups[0].Tasks[0]), formatRaw)
+	must.SliceNotContains(t, words(job.TaskGroups[0].Tasks[0]), qemu.FormatRaw)
 }
 
 func TestTwinJob_RunsWhereTwinsBelong(t *testing.T) {

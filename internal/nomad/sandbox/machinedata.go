@@ -6,6 +6,7 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -27,21 +28,21 @@ func (p *preparation) data(m *twin.Machine, group *nomadapi.TaskGroup, spec twin
 	sticky := group.EphemeralDisk != nil && group.EphemeralDisk.Sticky != nil && *group.EphemeralDisk.Sticky
 	for i := range p.files {
 		f := &p.files[i]
-		switch written := f.op == opDisk || f.op == opOverlay; {
-		case written && sticky && originOf(f.path) != fromNode:
-			m.Uncarried = append(m.Uncarried, "disk "+f.path+" of the group's sticky disk (the instance makes it anew)")
-		case f.op != opData:
+		switch written := f.Op == qemu.OpDisk || f.Op == qemu.OpOverlay; {
+		case written && sticky && qemu.OriginOf(f.Path) != qemu.FromNode:
+			m.Uncarried = append(m.Uncarried, "disk "+f.Path+" of the group's sticky disk (the instance makes it anew)")
+		case f.Op != qemu.OpData:
 		case len(p.makers) > 0:
-			m.Uncarried = append(m.Uncarried, "drive "+f.path+" (tasks of the group make the machine's own disk)")
+			m.Uncarried = append(m.Uncarried, "drive "+f.Path+" (tasks of the group make the machine's own disk)")
 		default:
-			m.Data = append(m.Data, "drive "+f.path)
+			m.Data = append(m.Data, "drive "+f.Path)
 			if p.again {
-				f.op = opCarried
+				f.Op = qemu.OpCarried
 			}
 		}
-		if f.op == opData && spec.EmptyData {
-			f.op = opEmpty
-			m.Lacks = append(m.Lacks, "the data of "+f.path+" (an empty disk of its size)")
+		if f.Op == qemu.OpData && spec.EmptyData {
+			f.Op = qemu.OpEmpty
+			m.Lacks = append(m.Lacks, "the data of "+f.Path+" (an empty disk of its size)")
 		}
 	}
 }

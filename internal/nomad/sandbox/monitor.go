@@ -13,6 +13,7 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -69,7 +70,7 @@ done
 // all tasks of an allocation when one of them has failed. So Nomad restarts this
 // task for ever.
 func asker(vm *nomadapi.Task, captures int) *nomadapi.Task {
-	args := []string{"-c", askScript, "ask", twinMonitor, twinFolder, strconv.Itoa(CaptureMax)}
+	args := []string{"-c", askScript, "ask", twinMonitor, qemu.Folder, strconv.Itoa(CaptureMax)}
 	for i := range captures {
 		args = append(args, captureName(i))
 	}

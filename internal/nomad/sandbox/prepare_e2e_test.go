@@ -9,19 +9,21 @@ import (
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 )
 
 // TestPrepare_LeavesProductionItsLocks lays a twin's disk over one that a machine of
 // production has, and starts that machine while the twin runs: after a crash, say.
 func TestPrepare_LeavesProductionItsLocks(t *testing.T) {
-	for _, op := range []string{opDisk, opOverlay, opData} {
-		for _, format := range []string{formatRaw, formatQcow2} {
+	for _, op := range []string{qemu.OpDisk, qemu.OpOverlay, qemu.OpData} {
+		for _, format := range []string{qemu.FormatRaw, qemu.FormatQcow2} {
 			t.Run(op+" "+format, func(t *testing.T) {
 				dir, out := t.TempDir(), t.TempDir()
 				disk := filepath.Join(dir, "disk."+format)
 				run(t, "qemu-img", "create", "-q", "-f", format, disk, "8M")
 				run(t, "/bin/sh", "-c", imageScript+prepareScript, "prepare", "", out, "root", dir, op, "twin.qcow2", format, disk)
-				boot(t, filepath.Join(out, "twin.qcow2"), formatQcow2)
+				boot(t, filepath.Join(out, "twin.qcow2"), qemu.FormatQcow2)
 				boot(t, disk, format)
 			})
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/nomad/sandbox/grouptask"
+	"github.com/oakumhq/oakum/internal/nomad/sandbox/qemu"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -23,7 +24,7 @@ func stubbedEnv(given map[string]string, upstreams []grouptask.Upstream) map[str
 	}
 	env := map[string]string{}
 	for _, u := range upstreams {
-		for _, name := range []string{u.Service, strings.Map(inVariable, u.Service)} {
+		for _, name := range []string{u.Service, strings.Map(qemu.InVariable, u.Service)} {
 			env["NOMAD_UPSTREAM_IP_"+name] = u.Host
 			env["NOMAD_UPSTREAM_PORT_"+name] = u.Port
 			env["NOMAD_UPSTREAM_ADDR_"+name] = net.JoinHostPort(u.Host, u.Port)

@@ -1,11 +1,10 @@
-package sandbox
+package qemu
 
 import (
 	"slices"
 	"strings"
 	"testing"
 
-	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
@@ -17,14 +16,30 @@ const forward = "user,id=n0,hostfwd=tcp::${NOMAD_PORT_http}-:80"
 // forwarded is what a twin has of it.
 const forwarded = "user,restrict=on,ipv6=off,id=n0,hostfwd=tcp::${NOMAD_PORT_http}-:80"
 
-// read reads arguments as StartTwin does.
-func read(vars variables, words ...string) (arguments, error) {
+// variables are variables of a job, as a test sets them.
+type variables map[string]string
+
+// writeOut puts values in their places, and looks twice, since a value may name another
+// variable.
+func (v variables) writeOut(text string) string {
+	for range 2 {
+		text = variable().ReplaceAllStringFunc(text, func(m string) string {
+			if value, ok := v[m[2:len(m)-1]]; ok {
+				return value
+			}
+			return m
+		})
+	}
+	return text
+}
+
+// read reads arguments as Read does.
+func read(vars variables, words ...string) (Machine, error) {
 	list := make([]any, len(words))
 	for i, w := range words {
 		list[i] = w
 	}
-	vm := nomadapi.NewTask("vm", "qemu").SetConfig("args", list)
-	return readArguments(vm, vars, []string{"http", "admin-ui"})
+	return readArguments(Task{Name: "vm", Config: map[string]any{"args": list}, Ports: []string{"http", "admin-ui"}, WriteOut: vars.writeOut})
 }
 
 func TestReadArguments_Refuses(t *testing.T) {
@@ -156,8 +171,8 @@ func TestReadArguments_Keeps(t *testing.T) {
 		"comma in a name": {"-drive file=/images/a,,readonly=off.raw,if=virtio,readonly=on",
 			"-drive file=D/oakum-file-0,format=raw,readonly=on,if=virtio"},
 		"disk that forgets": {"-snapshot -drive file=/images/a.raw,if=virtio", "-drive file=D/oakum-file-0,format=qcow2,if=virtio"},
-		"data disk":         {"-drive file=/data/a.raw,if=virtio,format=raw,cache=none", "-drive file=D/" + dataName("/data/a.raw") + ",format=qcow2,if=virtio,cache=none"},
-		"old data disk":     {"-hdb /data/a.raw", "-drive file=D/" + dataName("/data/a.raw") + ",format=qcow2,index=1,media=disk"},
+		"data disk":         {"-drive file=/data/a.raw,if=virtio,format=raw,cache=none", "-drive file=D/" + DataName("/data/a.raw") + ",format=qcow2,if=virtio,cache=none"},
+		"old data disk":     {"-hdb /data/a.raw", "-drive file=D/" + DataName("/data/a.raw") + ",format=qcow2,index=1,media=disk"},
 		"disk of its own":   {"-drive file=${NOMAD_ALLOC_DIR}/data/a.qcow2,if=virtio", "-drive file=D/oakum-file-0,format=qcow2,if=virtio"},
 		"firmware":          {"-drive if=pflash,unit=0,readonly=on,file=/usr/share/OVMF/C.fd -drive if=pflash,unit=1,format=raw,file=/images/v.fd", "-drive file=D/oakum-file-0,format=raw,readonly=on,if=pflash,unit=0 -drive file=D/oakum-file-1,format=raw,if=pflash,unit=1"},
 		"node": {"-blockdev driver=qcow2,node-name=d,read-only=on,file.driver=file,file.filename=/images/a -device virtio-blk-pci,drive=d",
@@ -172,15 +187,15 @@ func TestReadArguments_Keeps(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := read(vars, append(strings.Fields(c.words), "-netdev", forward)...)
 			must.NoError(t, err)
-			want := append(strings.Fields(strings.ReplaceAll(c.want, "D/", twinFolder+"/")), "-netdev", forwarded)
-			must.Eq(t, want, got.args)
-			must.SliceContains(t, got.ports, "http")
+			want := append(strings.Fields(strings.ReplaceAll(c.want, "D/", Folder+"/")), "-netdev", forwarded)
+			must.Eq(t, want, got.Args)
+			must.SliceContains(t, got.Ports, "http")
 		})
 	}
 	got, err := read(nil, "-nic", "user,hostfwd=tcp:127.0.0.1:${NOMAD_PORT_admin_ui}-:22,hostfwd=udp::${NOMAD_PORT_http}-:53")
 	must.NoError(t, err)
-	must.Eq(t, []string{"admin-ui"}, got.ports)
-	must.Eq(t, []string{"oakum-net-0"}, got.networks)
+	must.Eq(t, []string{"admin-ui"}, got.Ports)
+	must.Eq(t, []string{"oakum-net-0"}, got.Networks)
 }
 
 func TestReadArguments_NamesTheFilesToCheck(t *testing.T) {
@@ -188,35 +203,35 @@ func TestReadArguments_NamesTheFilesToCheck(t *testing.T) {
 		"-netdev", forward, "-kernel", "local/vmlinuz", "-bios", "/usr/share/seabios/bios.bin", "-snapshot", "-hdb", "/images/${NOMAD_META_image}.qcow2",
 		"-drive", "if=pflash,file=${meta.images}/vars.fd", "-drive", "file=/images/a,,b.raw,readonly=on")
 	must.NoError(t, err)
-	must.Eq(t, []hostFile{
-		{opFile, "oakum-file-0", formatRaw, "local/vmlinuz"},
-		{opFirmware, "oakum-file-1", formatRaw, "/usr/share/seabios/bios.bin"},
-		{opOverlay, "oakum-file-2", formatQcow2, "/images/data.qcow2"},
-		{opCopy, "oakum-file-3", formatRaw, "${meta.images}/vars.fd"},
-		{opReadOnly, "oakum-file-4", formatRaw, "/images/a,b.raw"},
-	}, got.files)
+	must.Eq(t, []File{
+		{OpFile, "oakum-file-0", FormatRaw, "local/vmlinuz"},
+		{OpFirmware, "oakum-file-1", FormatRaw, "/usr/share/seabios/bios.bin"},
+		{OpOverlay, "oakum-file-2", FormatQcow2, "/images/data.qcow2"},
+		{OpCopy, "oakum-file-3", FormatRaw, "${meta.images}/vars.fd"},
+		{OpReadOnly, "oakum-file-4", FormatRaw, "/images/a,b.raw"},
+	}, got.Files)
 
 	got, err = read(nil, "-netdev", forward, "-drive", "file=/data/a.raw", "-drive", "file=/images/b.qcow2,snapshot=on", "-drive", "file=${NOMAD_ALLOC_DIR}/data/c.raw")
 	must.NoError(t, err)
-	must.Eq(t, []hostFile{
-		{opData, dataName("/data/a.raw"), formatRaw, "/data/a.raw"},
-		{opOverlay, "oakum-file-1", formatQcow2, "/images/b.qcow2"},
-		{opOverlay, "oakum-file-2", formatRaw, "${NOMAD_ALLOC_DIR}/data/c.raw"},
-	}, got.files)
+	must.Eq(t, []File{
+		{OpData, DataName("/data/a.raw"), FormatRaw, "/data/a.raw"},
+		{OpOverlay, "oakum-file-1", FormatQcow2, "/images/b.qcow2"},
+		{OpOverlay, "oakum-file-2", FormatRaw, "${NOMAD_ALLOC_DIR}/data/c.raw"},
+	}, got.Files)
 }
 
 func TestWordsOf_RefusesWhatIsNoListOfStrings(t *testing.T) {
-	_, err := wordsOf(nomadapi.NewTask("vm", "qemu").SetConfig("args", "-s"))
+	_, err := Words("vm", map[string]any{"args": "-s"})
 	must.ErrorContains(t, err, "args is no list")
-	_, err = wordsOf(nomadapi.NewTask("vm", "qemu").SetConfig("args", []any{"-m", 512}))
+	_, err = Words("vm", map[string]any{"args": []any{"-m", 512}})
 	must.ErrorContains(t, err, "args[1]: it is no string")
 }
 
-func TestVariables_AreBounded(t *testing.T) {
-	vars := variables{"a": strings.Repeat("${b}", 1000), "b": strings.Repeat("${a}", 1000), "loop": "${loop}"}
-	_, err := vars.expand(argument{path: "p", value: "${a}"}, plainVariables)
+func TestTask_BoundsItsVariables(t *testing.T) {
+	task := Task{WriteOut: variables{"a": strings.Repeat("${b}", 1000), "b": strings.Repeat("x", 1000), "loop": "${loop}"}.writeOut}
+	_, err := task.expand(argument{path: "p", value: "${a}"}, plainVariables)
 	must.ErrorContains(t, err, "longer than")
-	_, err = vars.expand(argument{path: "p", value: "${loop}"}, plainVariables)
+	_, err = task.expand(argument{path: "p", value: "${loop}"}, plainVariables)
 	must.ErrorContains(t, err, "${loop} is not allowed")
 }
 
@@ -242,16 +257,16 @@ func FuzzReadArguments(f *testing.F) {
 			return
 		}
 		files := 0
-		for i := 0; i < len(got.args); i++ {
-			flag := got.args[i]
+		for i := 0; i < len(got.Args); i++ {
+			flag := got.Args[i]
 			must.SliceContains(t, allowed, flag)
 			if slices.Contains(bare, flag) {
 				continue
 			}
 			i++
-			must.Less(t, len(got.args), i)
-			value := got.args[i]
-			for _, path := range strings.Split(value, twinFolder+"/")[1:] {
+			must.Less(t, len(got.Args), i)
+			value := got.Args[i]
+			for _, path := range strings.Split(value, Folder+"/")[1:] {
 				must.StrHasPrefix(t, "oakum-file-", path)
 				files++
 			}
@@ -262,13 +277,13 @@ func FuzzReadArguments(f *testing.F) {
 				}
 				must.Eq(t, strings.HasPrefix(value, "user"), strings.Contains(value, "restrict="))
 			case "-drive", "-blockdev", "-kernel", "-initrd", "-bios":
-				must.True(t, strings.Contains(value, twinFolder+"/oakum-file-") || strings.Contains(value, "media=cdrom"), must.Sprint(value))
-				must.StrNotContains(t, strings.ReplaceAll(value, twinFolder+"/", ""), "/")
+				must.True(t, strings.Contains(value, Folder+"/oakum-file-") || strings.Contains(value, "media=cdrom"), must.Sprint(value))
+				must.StrNotContains(t, strings.ReplaceAll(value, Folder+"/", ""), "/")
 			}
 		}
-		must.Eq(t, len(got.files), files)
-		for _, file := range got.files {
-			must.Eq(t, "", badPath(file.path))
+		must.Eq(t, len(got.Files), files)
+		for _, file := range got.Files {
+			must.Eq(t, "", badPath(file.Path))
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package sandbox
+package qemu
 
 import (
 	"fmt"
@@ -6,29 +6,15 @@ import (
 	"slices"
 	"strings"
 
-	nomadapi "github.com/hashicorp/nomad/api"
-
 	"github.com/oakumhq/oakum/api"
 )
-
-// arguments are the QEMU arguments of a twin: written anew from what was read, so
-// that QEMU can read nothing else in them.
-type arguments struct {
-	args  []string
-	ports []string   // labels of the group's TCP ports that are forwarded into the machine
-	files []hostFile // that the node checks before the machine starts
-
-	networks []string // IDs of QEMU's networks
-}
 
 // reader turns the arguments of a task into those of its twin. What it does not
 // know, it refuses.
 type reader struct {
-	task     string
-	vars     variables
-	labels   []string // of the group's ports
-	snapshot bool     // QEMU keeps no write to any disk of the job
-	out      arguments
+	task     Task
+	snapshot bool // QEMU keeps no write to any disk of the job
+	out      Machine
 }
 
 // rule is what a flag means for a twin.
@@ -105,49 +91,32 @@ func smbios() properties {
 	return out
 }
 
-// readArguments reads the QEMU arguments of a task and returns those of its twin.
-// An argument that is not known to be harmless is an error of code invalid, which
-// says where it is and what is allowed.
-func readArguments(vm *nomadapi.Task, vars variables, labels []string) (arguments, error) {
-	r := &reader{task: vm.Name, vars: vars, labels: labels}
-	words, err := wordsOf(vm)
+// readArguments reads the QEMU arguments of a task, and what they open and forward. They
+// are written anew from what was read, so that QEMU can read nothing else in them.
+func readArguments(task Task) (Machine, error) {
+	r := &reader{task: task}
+	words, err := Words(task.Name, task.Config)
 	if err != nil {
-		return arguments{}, err
+		return Machine{}, err
 	}
 	list, err := r.flags(words)
 	if err != nil {
-		return arguments{}, err
+		return Machine{}, err
 	}
 	known := rules()
 	for _, a := range list {
-		if a, err = vars.expand(a, variablesIn(a.flag)); err != nil {
-			return arguments{}, err
+		if a, err = task.expand(a, variablesIn(a.flag)); err != nil {
+			return Machine{}, err
 		}
 		if err := r.apply(a, known[a.flag[1:]]); err != nil {
-			return arguments{}, err
+			return Machine{}, err
 		}
 	}
-	if len(r.out.ports) == 0 {
-		return arguments{}, api.Errorf(api.CodeInvalid,
-			"task %q forwards no TCP port of its group into the machine (-netdev user,hostfwd=tcp::${NOMAD_PORT_...}-:...): a twin could not be reached", vm.Name)
+	if len(r.out.Ports) == 0 {
+		return Machine{}, api.Errorf(api.CodeInvalid,
+			"task %q forwards no TCP port of its group into the machine (-netdev user,hostfwd=tcp::${NOMAD_PORT_...}-:...): a twin could not be reached", task.Name)
 	}
 	return r.out, nil
-}
-
-// wordsOf returns the arguments of a task.
-func wordsOf(task *nomadapi.Task) ([]string, error) {
-	list := task.Config["args"]
-	values, ok := list.([]any)
-	if !ok && list != nil {
-		return nil, api.Errorf(api.CodeInvalid, "task %q: args is no list", task.Name)
-	}
-	out := make([]string, len(values))
-	for i, v := range values {
-		if out[i], ok = v.(string); !ok {
-			return nil, api.Errorf(api.CodeInvalid, "task %q, args[%d]: it is no string", task.Name, i)
-		}
-	}
-	return out, nil
 }
 
 // flags finds flags and their values in the words of a command line. QEMU takes one
@@ -157,7 +126,7 @@ func (r *reader) flags(words []string) ([]argument, error) {
 	known := rules()
 	var out []argument
 	for i := 0; i < len(words); i++ {
-		a := argument{path: fmt.Sprintf("task %q, args[%d]", r.task, i), flag: words[i]}
+		a := argument{path: fmt.Sprintf("task %q, args[%d]", r.task.Name, i), flag: words[i]}
 		name, dashed := strings.CutPrefix(words[i], "-")
 		if !dashed {
 			return nil, a.refuse("a disk without a flag is not allowed in a twin; use -drive")
@@ -199,7 +168,7 @@ func (r *reader) apply(a argument, rule rule) error {
 	case rule.drop:
 		return nil
 	case rule.bare:
-		r.out.args = append(r.out.args, a.flag)
+		r.out.Args = append(r.out.Args, a.flag)
 		return nil
 	case rule.pattern != "":
 		if !matches(rule.pattern, a.value) {
@@ -220,7 +189,7 @@ func (r *reader) apply(a argument, rule rule) error {
 }
 
 // keep gives the twin a flag.
-func (r *reader) keep(flag, value string) { r.out.args = append(r.out.args, flag, value) }
+func (r *reader) keep(flag, value string) { r.out.Args = append(r.out.Args, flag, value) }
 
 // serial is a port of the guest that may show its console, and nothing else.
 func (r *reader) serial(a argument) error {

@@ -1,4 +1,4 @@
-package sandbox
+package qemu
 
 import (
 	"fmt"
@@ -64,10 +64,10 @@ func (r *reader) network(a argument) error {
 	own := options{o[0], {"restrict", "on"}, {"ipv6", "off"}}
 	id := o.get("id")
 	if id == "" {
-		id = fmt.Sprintf("oakum-net-%d", len(r.out.networks)) // a capture must name it
+		id = fmt.Sprintf("oakum-net-%d", len(r.out.Networks)) // a capture must name it
 		own = append(own, option{"id", id})
 	}
-	r.out.networks = append(r.out.networks, id)
+	r.out.Networks = append(r.out.Networks, id)
 	r.keep(a.flag, append(own, o.without("type", "restrict", "ipv4", "ipv6")...).write("type"))
 	return nil
 }
@@ -79,12 +79,12 @@ func (r *reader) forward(a argument, rule string) error {
 		return a.refuse("hostfwd=%s is not allowed in a twin (allowed: tcp|udp:[IP]:${NOMAD_PORT_label}-[IP]:port, with a port of the group)", rule)
 	}
 	label := m[len(m)-2] + m[len(m)-1]
-	at := slices.IndexFunc(r.labels, func(have string) bool { return strings.Map(inVariable, have) == label })
+	at := slices.IndexFunc(r.task.Ports, func(have string) bool { return strings.Map(InVariable, have) == label })
 	if at < 0 {
 		return a.refuse("hostfwd=%s: the group has no port %q", rule, label)
 	}
 	if m[1] != "udp" {
-		r.out.ports = append(r.out.ports, r.labels[at])
+		r.out.Ports = append(r.out.Ports, r.task.Ports[at])
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package sandbox
+package qemu
 
 import (
 	"cmp"
@@ -10,42 +10,55 @@ import (
 	"strings"
 )
 
+// Formats of disks.
+const (
+	FormatRaw   = "raw"
+	FormatQcow2 = "qcow2"
+
+	// FormatMeta is the key of the job's metadata that declares the format of the
+	// machine's image, where its name does not.
+	FormatMeta = "oakum_image_format"
+)
+
+// DiskName is the name of the twin's own disk: a qcow2 laid over the image.
+const DiskName = "oakum-twin.qcow2"
+
 // What a node does with a file of the host before the machine starts. The words are
 // those of prepare.sh.
 const (
-	opDisk     = "disk"     // the machine's disk: lay the twin's own over it, and compute its digest
-	opOverlay  = "overlay"  // a further disk: lay one of the twin's own over it
-	opData     = "data"     // a disk that outlives the machine: lay the twin's own over it, or make an empty one
-	opEmpty    = "empty"    // as data, but always empty
-	opCarried  = "carried"  // as data, but the machine that this one replaces has left it here
-	opReadOnly = "readonly" // a further disk that nobody writes to
-	opFile     = "file"     // a plain file, such as a kernel
-	opFirmware = "firmware" // a plain file that may also lie where packages put firmware
-	opCopy     = "copy"     // as firmware, but the machine writes to a copy
+	OpDisk     = "disk"     // the machine's disk: lay the twin's own over it, and compute its digest
+	OpOverlay  = "overlay"  // a further disk: lay one of the twin's own over it
+	OpData     = "data"     // a disk that outlives the machine: lay the twin's own over it, or make an empty one
+	OpEmpty    = "empty"    // as data, but always empty
+	OpCarried  = "carried"  // as data, but the machine that this one replaces has left it here
+	OpReadOnly = "readonly" // a further disk that nobody writes to
+	OpFile     = "file"     // a plain file, such as a kernel
+	OpFirmware = "firmware" // a plain file that may also lie where packages put firmware
+	OpCopy     = "copy"     // as firmware, but the machine writes to a copy
 )
 
-// hostFile is a file of the host that a twin's machine opens. The machine is given
+// File is a file of the host that a twin's machine opens. The machine is given
 // the name that the node made for it, once the node has checked the file.
-type hostFile struct {
-	op     string
-	name   string // of what the node makes, in the twin's folder
-	format string // raw or qcow2; empty when the name of the file says it
-	path   string // as the job has it
+type File struct {
+	Op     string
+	Name   string // of what the node makes, in the twin's folder
+	Format string // raw or qcow2; empty when the name of the file says it
+	Path   string // as the job has it
 }
 
 // dataDisk begins the names of the twin's data disks. They alone are kept when another
 // machine takes over what the twin leaves.
 const dataDisk = "data-"
 
-// dataName is the name of a data disk: the same in the patched version as in the former
+// DataName is the name of a data disk: the same in the patched version as in the former
 // one, whatever else the patch changes of the arguments.
-func dataName(file string) string {
+func DataName(file string) string {
 	sum := sha256.Sum256([]byte(file))
 	return dataDisk + hex.EncodeToString(sum[:6])
 }
 
-// twinFolder is where the node puts what the machine opens.
-const twinFolder = "${NOMAD_ALLOC_DIR}/data"
+// Folder is where the node puts what the machine opens.
+const Folder = "${NOMAD_ALLOC_DIR}/data"
 
 // diskCaches are the properties of a drive that change nothing but its speed, and
 // how it fails.
@@ -78,25 +91,25 @@ func (r *reader) drive(a argument) error {
 	if err := a.check(o, allowed); err != nil {
 		return err
 	}
-	f := hostFile{path: o.get("file"), format: o.get("format")}
+	f := File{Path: o.get("file"), Format: o.get("format")}
 	readonly := isOn(o.get("readonly"))
 	switch {
-	case o.get("media") == "cdrom" && f.path == "":
+	case o.get("media") == "cdrom" && f.Path == "":
 		r.keep(a.flag, o.write(""))
 		return nil
 	case o.get("if") == "pflash" && readonly:
-		f.op = opFirmware
+		f.Op = OpFirmware
 	case o.get("if") == "pflash":
-		f.op = opCopy
+		f.Op = OpCopy
 	case readonly, o.get("media") == "cdrom":
-		f.op, readonly = opReadOnly, true
+		f.Op, readonly = OpReadOnly, true
 	case r.snapshot, isOn(o.get("snapshot")):
-		f.op = opOverlay
+		f.Op = OpOverlay
 	default:
-		f.op = written(f.path)
+		f.Op = written(f.Path)
 	}
-	if o.get("media") == "cdrom" && f.format == "" {
-		f.format = formatRaw // a disc has no other format
+	if o.get("media") == "cdrom" && f.Format == "" {
+		f.Format = FormatRaw // a disc has no other format
 	}
 	kept := o.without("file", "format", "readonly", "snapshot")
 	return r.openDrive(a, f, readonly, kept)
@@ -105,35 +118,35 @@ func (r *reader) drive(a argument) error {
 // written is what becomes of a disk that the machine writes to. One that lies in its
 // allocation goes with it.
 func written(file string) string {
-	if originOf(file) == fromNode {
-		return opData
+	if OriginOf(file) == FromNode {
+		return OpData
 	}
-	return opOverlay
+	return OpOverlay
 }
 
 func isOn(value string) bool { return slices.Contains([]string{"on", "yes", "true"}, value) }
 
 // openDrive gives the machine a drive on what the node makes of a file.
-func (r *reader) openDrive(a argument, f hostFile, readonly bool, rest options) error {
-	flash := f.op == opFirmware || f.op == opCopy
+func (r *reader) openDrive(a argument, f File, readonly bool, rest options) error {
+	flash := f.Op == OpFirmware || f.Op == OpCopy
 	switch {
-	case flash && cmp.Or(f.format, formatRaw) != formatRaw:
-		return a.refuse("flash memory of format %s is not allowed in a twin (allowed: raw)", f.format)
+	case flash && cmp.Or(f.Format, FormatRaw) != FormatRaw:
+		return a.refuse("flash memory of format %s is not allowed in a twin (allowed: raw)", f.Format)
 	case flash:
-		f.format = formatRaw
+		f.Format = FormatRaw
 	default:
-		f.format = cmp.Or(f.format, formatByName(f.path))
+		f.Format = cmp.Or(f.Format, formatByName(f.Path))
 	}
-	if f.format == "" {
-		return a.refuse("the format of %s is not declared; add format=raw or format=qcow2", f.path)
+	if f.Format == "" {
+		return a.refuse("the format of %s is not declared; add format=raw or format=qcow2", f.Path)
 	}
 	if err := r.host(a, &f); err != nil {
 		return err
 	}
-	if f.op == opOverlay || f.op == opData {
-		f.format = formatQcow2
+	if f.Op == OpOverlay || f.Op == OpData {
+		f.Format = FormatQcow2
 	}
-	o := options{{"file", twinFolder + "/" + f.name}, {"format", f.format}}
+	o := options{{"file", Folder + "/" + f.Name}, {"format", f.Format}}
 	if readonly {
 		o = append(o, option{"readonly", "on"})
 	}
@@ -142,15 +155,15 @@ func (r *reader) openDrive(a argument, f hostFile, readonly bool, rest options) 
 }
 
 // host notes a file that the node must check, and names what it makes of it.
-func (r *reader) host(a argument, f *hostFile) error {
-	if why := badPath(f.path); why != "" {
-		return a.refuse("file %q is not allowed in a twin: %s", f.path, why)
+func (r *reader) host(a argument, f *File) error {
+	if why := badPath(f.Path); why != "" {
+		return a.refuse("file %q is not allowed in a twin: %s", f.Path, why)
 	}
-	f.name = fmt.Sprintf("oakum-file-%d", len(r.out.files))
-	if f.op == opData {
-		f.name = dataName(f.path)
+	f.Name = fmt.Sprintf("oakum-file-%d", len(r.out.Files))
+	if f.Op == OpData {
+		f.Name = DataName(f.Path)
 	}
-	r.out.files = append(r.out.files, *f)
+	r.out.Files = append(r.out.Files, *f)
 	return nil
 }
 
@@ -186,11 +199,11 @@ func (r *reader) blockdev(a argument) error {
 	if o.get("driver") == "" || o.get("file.driver") == "" || !isOn(o.get("read-only")) {
 		return a.refuse("a node is allowed in a twin only as driver=raw|qcow2,read-only=on,file.driver=file,file.filename=...")
 	}
-	f := hostFile{op: opReadOnly, path: o.get("file.filename"), format: o.get("driver")}
+	f := File{Op: OpReadOnly, Path: o.get("file.filename"), Format: o.get("driver")}
 	if err := r.host(a, &f); err != nil {
 		return err
 	}
-	kept := append(options{{"driver", f.format}, {"read-only", "on"}, {"file.driver", "file"}, {"file.filename", twinFolder + "/" + f.name}},
+	kept := append(options{{"driver", f.Format}, {"read-only", "on"}, {"file.driver", "file"}, {"file.filename", Folder + "/" + f.Name}},
 		o.without("driver", "read-only", "file.driver", "file.filename")...)
 	r.keep(a.flag, kept.write(""))
 	return nil
@@ -198,35 +211,35 @@ func (r *reader) blockdev(a argument) error {
 
 // cdrom is a disc.
 func (r *reader) cdrom(a argument) error {
-	return r.openDrive(a, hostFile{op: opReadOnly, path: a.value, format: formatRaw}, true, options{{"media", "cdrom"}, {"index", "2"}})
+	return r.openDrive(a, File{Op: OpReadOnly, Path: a.value, Format: FormatRaw}, true, options{{"media", "cdrom"}, {"index", "2"}})
 }
 
 // disk is a further disk in the old form, which the machine writes to.
 func (r *reader) disk(a argument) error {
-	op := opOverlay
+	op := OpOverlay
 	if !r.snapshot {
 		op = written(a.value)
 	}
 	index := strings.Index("abcd", a.flag[len(a.flag)-1:])
-	return r.openDrive(a, hostFile{op: op, path: a.value}, false, options{{"index", fmt.Sprint(index)}, {"media", "disk"}})
+	return r.openDrive(a, File{Op: op, Path: a.value}, false, options{{"index", fmt.Sprint(index)}, {"media", "disk"}})
 }
 
 // pflash is flash memory of the machine: firmware, and the variables that it keeps.
 func (r *reader) pflash(a argument) error {
-	return r.openDrive(a, hostFile{op: opCopy, path: a.value, format: formatRaw}, false, options{{"if", "pflash"}})
+	return r.openDrive(a, File{Op: OpCopy, Path: a.value, Format: FormatRaw}, false, options{{"if", "pflash"}})
 }
 
 // plainFile is a kernel or an initial file system.
-func (r *reader) plainFile(a argument) error { return r.plain(a, opFile) }
+func (r *reader) plainFile(a argument) error { return r.plain(a, OpFile) }
 
 // firmware is a BIOS.
-func (r *reader) firmware(a argument) error { return r.plain(a, opFirmware) }
+func (r *reader) firmware(a argument) error { return r.plain(a, OpFirmware) }
 
 func (r *reader) plain(a argument, op string) error {
-	f := hostFile{op: op, path: a.value, format: formatRaw}
+	f := File{Op: op, Path: a.value, Format: FormatRaw}
 	if err := r.host(a, &f); err != nil {
 		return err
 	}
-	r.keep(a.flag, twinFolder+"/"+f.name)
+	r.keep(a.flag, Folder+"/"+f.Name)
 	return nil
 }
