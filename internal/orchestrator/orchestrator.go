@@ -327,17 +327,17 @@ func same(a, b api.Rollout) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// Kinds of transitions that the record has an event of its own for.
+// Kinds of transitions. The record has an event of its own for all but the last.
 const (
-	kindLapse = "doubt_lapsed"
-	kindBlame = "blame" // the verdict blames another rollout, and did not before
+	kindLapse   = "doubt_lapsed"
+	kindBlame   = "blame" // the verdict blames another rollout, and did not before
+	kindObserve = "observe"
 )
 
-// kind names a transition for the record.
+// kind names a transition for the record. One that does no more than change the status
+// or close an effect has no name of its own: the record tells of both by themselves.
 func kind(from, to api.Rollout) string {
 	switch {
-	case to.Status.Ended():
-		return "end"
 	case from.Decision.InDoubt() && !to.Decision.InDoubt():
 		return kindLapse
 	case from.Effect == nil && to.Effect != nil && to.Effect.Kind == api.EffectStage && len(to.Stages) > len(from.Stages):
@@ -347,18 +347,11 @@ func kind(from, to api.Rollout) string {
 	case from.Effect != nil && to.Effect == nil:
 		return "effect_finish"
 	case to.Status != from.Status:
-		switch to.Status {
-		case api.RolloutHolding:
-			return "hold"
-		case api.RolloutRunning:
-			return "resume"
-		default:
-			return "status"
-		}
+		return kindObserve
 	case blame.Other(to) != "" && blame.Other(to) != blame.Other(from):
 		return kindBlame
 	case to.Judge != nil && !reflect.DeepEqual(from.Judge, to.Judge):
 		return "judge"
 	}
-	return "observe"
+	return kindObserve
 }

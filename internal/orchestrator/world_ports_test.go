@@ -413,5 +413,6 @@ func (w *world) apply(entry []byte) error {
 	err, _ := w.fsm.Apply(&raft.Log{Index: w.logIndex, Data: entry}).(error)
 	w.lapsed(before, err)
 	w.intended(braked, err)
+	w.checkHoldsAreToldOnce()
 	return err
 }

@@ -43,6 +43,19 @@ func (w *world) checkEffects(r api.Rollout) {
 	}
 }
 
+// checkHoldsAreToldOnce: the record has one line for a rollout that begins to hold.
+func (w *world) checkHoldsAreToldOnce() {
+	lines := 0
+	for _, e := range w.store.Events(w.logIndex, 0) {
+		if e.Topic == api.TopicRollout && strings.Contains(e.Text, " is holding with patch ") {
+			lines++
+		}
+	}
+	if lines > 1 {
+		w.fail("the record tells of a hold in %d lines at index %d", lines, w.logIndex)
+	}
+}
+
 // checkForward: never two stages in flight, and none without a good word.
 func (w *world) checkForward(r api.Rollout) {
 	for i, s := range r.Stages {
