@@ -76,5 +76,5 @@ func TestCalendar_IsThatOfThePoliciesInForce(t *testing.T) {
 	f.put(t, frozen("true"))
 	r.Simulation = "forgotten"
 	_, err = f.Calendar(r)
-	must.ErrorContains(t, err, "what simulation forgotten showed is not known any more")
+	must.ErrorContains(t, err, "what simulation forgotten showed is not known any more; abort the rollout and submit its patch again")
 }

@@ -85,7 +85,7 @@ func (s *Service) impact(r api.Rollout) (*api.Impact, error) {
 	}
 	sim, ok := s.store.Simulation(r.Simulation)
 	if !ok || sim.Impact == nil {
-		return nil, api.Errorf(api.CodeConflict, "decide on %s anew: what simulation %s showed is not known any more", r.Target, r.Simulation)
+		return nil, api.Errorf(api.CodeConflict, "decide on %s anew: what simulation %s showed is not known any more; abort the rollout and submit its patch again", r.Target, r.Simulation)
 	}
 	return sim.Impact, nil
 }

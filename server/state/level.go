@@ -30,8 +30,8 @@ const (
 	// last seen to be worse.
 	Level5 = 5
 	// Level6 brought the brake, rollbacks at once, how many instances were not healthy
-	// before a rollout, the rehearsal of reverts, ranges of affected packages, and
-	// stubs and the environment of twins.
+	// before a rollout, the rehearsal of reverts, ranges of affected packages, stubs and
+	// the environment of twins, and that the simulation of an open rollout is kept.
 	Level6 = 6
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level6

@@ -52,11 +52,18 @@ func (s *SimulationPut) apply(c *change) error {
 }
 
 // forgetSimulations drops the oldest ended ones beyond the limit. One that owns
-// something stays: without it nobody would remove that.
+// something stays: without it nobody would remove that. So does that of a rollout which
+// has not ended: the policies look at its impact for as long as the rollout goes on.
 func forgetSimulations(c *change) {
+	asked := map[string]bool{}
+	if c.old.Level >= Level6 {
+		for r := range c.t.rollouts.allBy(c.txn, indexOpen) {
+			asked[r.Simulation] = true
+		}
+	}
 	var ended []string
 	for s := range c.t.simulations.all(c.txn) {
-		if s.Status != api.SimulationRunning && len(s.Owned) == 0 {
+		if s.Status != api.SimulationRunning && len(s.Owned) == 0 && !asked[s.ID] {
 			ended = append(ended, s.ID)
 		}
 	}
