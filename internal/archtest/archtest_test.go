@@ -32,6 +32,8 @@ type file struct {
 var pure = []string{
 	"internal/graph",
 	"internal/spell",
+	"internal/simulator/evidence",
+	"internal/twin",
 	"internal/stats",
 	"internal/judge",
 	"internal/judge/kayenta",

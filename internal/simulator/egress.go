@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/oakumhq/oakum/internal/simulator/evidence"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -150,13 +151,13 @@ func (g *egress) note() string {
 		}
 	}
 	if both > 0 {
-		text += fmt.Sprintf("; both machines try to reach %s", countOf(both, "destination"))
+		text += fmt.Sprintf("; both machines try to reach %s", evidence.CountOf(both, "destination"))
 	}
 	if g.blind {
 		text += "; outgoing connections past the gateway were not seen (the machines take their address by DHCP, which offers none here)"
 	}
 	if len(g.gaps) > 0 {
-		text += fmt.Sprintf("; outgoing connections were not compared in %s (%s)", countOf(len(g.gaps), "pair"), g.gaps[0])
+		text += fmt.Sprintf("; outgoing connections were not compared in %s (%s)", evidence.CountOf(len(g.gaps), "pair"), g.gaps[0])
 	}
 	return text
 }

@@ -9,12 +9,9 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/evidence"
 	"github.com/oakumhq/oakum/internal/workload/stub"
 )
-
-// pairLeast is how long a pair is measured at least, where the whole simulation takes
-// as long.
-const pairLeast = 5 * time.Second
 
 // alikeFrom is from how many pairs on two controls are compared as well.
 const alikeFrom = 3
@@ -53,8 +50,8 @@ type experiment struct {
 	task, run   string
 	unmonitored string // why QEMU's monitor was refused
 	node        string // of the first control, where all others run too
-	panel       *panel
-	likeness    [2]*panel // two controls, in both directions; nil without
+	panel       *evidence.Panel
+	likeness    [2]*evidence.Panel // two controls, in both directions; nil without
 	workload    *load
 	plan        []turn
 	ended       bool // no other turn follows
@@ -82,8 +79,8 @@ func (e *faultError) Error() string { return e.why }
 // compare carries out the experiment. It stops as soon as a KPI has proven the patch
 // worse, and after the first pair by which all KPIs are decided, and whether the patched
 // machine tries to reach something new.
-func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p *panel) (api.Impact, error) {
-	e := &experiment{Simulator: s, request: r, task: task, run: run, panel: p, plan: turns(p.pairs)}
+func (s *Simulator) compare(ctx context.Context, r Request, task, run string, p *evidence.Panel) (api.Impact, error) {
+	e := &experiment{Simulator: s, request: r, task: task, run: run, panel: p, plan: turns(p.Pairs())}
 	for i, turn := range e.plan {
 		if i > 0 && !e.affordable(ctx, 0) { // the removal of the last pair took long
 			e.short(turn)
@@ -118,7 +115,7 @@ func (e *experiment) affordable(ctx context.Context, kept time.Duration) bool {
 
 // short notes that the experiment ends before a turn, for want of time.
 func (e *experiment) short(next turn) {
-	e.doubts = append(e.doubts, fmt.Sprintf("there was time for %d of %d pairs of boots (simulator.timeout)", next.pair-1, e.panel.pairs))
+	e.doubts = append(e.doubts, fmt.Sprintf("there was time for %d of %d pairs of boots (simulator.timeout)", next.pair-1, e.panel.Pairs()))
 }
 
 // turn boots one pair, measures it and removes it. It boots the pair again without
@@ -170,13 +167,13 @@ func (e *experiment) once(ctx context.Context, r turn, left int) (err error) {
 	if e.workload == nil {
 		e.workload = newLoad(e.request, p.control().Path)
 	}
-	e.panel.disks.refused = e.unmonitored
+	e.panel.RefuseDisks(e.unmonitored)
 	if err := e.judge(ctx, p, r, left); err != nil {
 		return err
 	}
 	e.longestPair = max(e.longestPair, time.Since(began))
 	e.ended = e.ends(ctx, r, left, p)
-	if e.ended && !r.alike && !e.panel.rejected(time.Now()) && e.egress.fault() == "" {
+	if e.ended && !r.alike && !e.panel.Rejected(time.Now()) && e.egress.fault() == "" {
 		return e.rehearseRevert(ctx, p)
 	}
 	return nil
@@ -187,14 +184,14 @@ func (e *experiment) judge(ctx context.Context, p *pair, r turn, left int) error
 	if r.alike {
 		return e.measureAlike(ctx, p, left)
 	}
-	e.panel.booted(p.control().healthy, p.treatment().healthy)
+	e.panel.Booted(p.control().healthy, p.treatment().healthy)
 	if err := e.measure(ctx, p, left, e.panel); err != nil {
 		return err
 	}
-	e.panel.end()
+	e.panel.End()
 	e.observeEgress(ctx, p)
 	state := p.treatment().state
-	if why := e.panel.outgrown(state.MemoryReserved, state.MemoryMax); why != "" {
+	if why := e.panel.Outgrown(state.MemoryReserved, state.MemoryMax); why != "" {
 		return &faultError{why}
 	}
 	return nil
@@ -205,7 +202,7 @@ func (e *experiment) measureAlike(ctx context.Context, p *pair, left int) error 
 	for i := range e.likeness {
 		r := e.request
 		r.Judge.FalseAlarm /= 2
-		bank, err := newPanel(r, e.workload.rate)
+		bank, err := evidence.New(r.Judge, r.Spec, e.workload.rate)
 		if err != nil {
 			return err
 		}
@@ -217,9 +214,9 @@ func (e *experiment) measureAlike(ctx context.Context, p *pair, left int) error 
 	e.observeEgress(ctx, p)
 	now := time.Now()
 	for _, l := range e.likeness {
-		l.end()
-		if l.rejected(now) {
-			impact := l.conclude(now, nil)
+		l.End()
+		if l.Rejected(now) {
+			impact := l.Conclude(now, nil)
 			return &undecidedError{"two machines that are alike differ: " + aboutControls(impact.Reason)}
 		}
 	}
@@ -229,8 +226,8 @@ func (e *experiment) measureAlike(ctx context.Context, p *pair, left int) error 
 // fault is the impact of a patch whose twin does not do what the control does.
 func (e *experiment) fault(why string) api.Impact {
 	impact := api.Impact{KPIs: []api.KPIEffect{}}
-	if e.panel.bank != nil {
-		impact = e.panel.conclude(time.Now(), nil)
+	if e.panel.Begun() {
+		impact = e.panel.Conclude(time.Now(), nil)
 	}
 	impact.Verdict, impact.Negative, impact.Reason = api.SimulationReject, true, why
 	impact.Reasons = append([]string{why}, e.worse(impact)...)
@@ -249,7 +246,7 @@ func (e *experiment) worse(impact api.Impact) []string {
 }
 
 func (e *experiment) conclude() api.Impact {
-	if e.panel.bank == nil { // nothing was measured
+	if !e.panel.Begun() { // nothing was measured
 		return e.complete(api.Impact{
 			Verdict: api.SimulationUndecided, Reason: "undecided: " + e.doubts[0], Reasons: e.doubts, KPIs: []api.KPIEffect{},
 		})
@@ -258,7 +255,7 @@ func (e *experiment) conclude() api.Impact {
 		return e.fault(why)
 	}
 	e.doubts = slices.Concat(e.doubts, e.floor(), e.egress.undecided(), e.revertDoubts())
-	impact := e.panel.conclude(time.Now(), e.doubts)
+	impact := e.panel.Conclude(time.Now(), e.doubts)
 	return e.complete(impact)
 }
 
@@ -269,7 +266,7 @@ func (e *experiment) complete(impact api.Impact) api.Impact {
 	if e.lacks != "" {
 		impact.Reason += "; " + e.lacks
 	}
-	if e.panel.bank != nil {
+	if e.panel.Begun() {
 		impact.Reason += "; each twin was sent " + e.request.rate.Reason
 	}
 	impact.Twins = e.twins

@@ -44,12 +44,9 @@ func floorOf(r Request) []any {
 func (e *experiment) floor() []string {
 	var out []string
 	share := func(v float64) string { return judge.Format(v, judge.UnitShare) }
-	p := e.panel
 	least := max(floorShare*usualShare(e.request.Baseline), servedLeast)
-	if served := 1 - float64(p.failures)/float64(max(p.requests, 1)); p.requests == 0 || served < least {
-		if p.requests == 0 {
-			served = 0
-		}
+	good, all := e.panel.Control()
+	if served := float64(good) / float64(max(all, 1)); served < least {
 		out = append(out, fmt.Sprintf("the control answered only %s of its requests well, of which %s is the least", share(served), share(least)))
 	}
 	if e.workload == nil || e.workload.covered == nil {

@@ -47,7 +47,7 @@ func TestFloor(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := &experiment{request: Request{Baseline: c.baseline}, workload: c.workload, panel: &panel{requests: c.requests, failures: c.failures}}
+			e := &experiment{request: Request{Baseline: c.baseline}, workload: c.workload, panel: answered(t, c.requests, c.failures)}
 			must.Eq(t, c.want, e.floor())
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/evidence"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -54,7 +55,7 @@ func (e *experiment) groupOf() *twin.Group {
 	}
 	load := twin.Load{
 		Source: e.o.Inside.Source, Checksum: e.o.Inside.Checksum, Rate: r.rate.PerSecond, Seed: seed(r.ID),
-		WarmUp: e.o.Warmup, Duration: min(stretch*e.panel.duration, e.o.Within),
+		WarmUp: e.o.Warmup, Duration: min(stretch*e.panel.Duration(), e.o.Within),
 	}
 	if w := workloadOf(r); !w.Empty() {
 		load.Requests = w.Encode()
@@ -120,7 +121,7 @@ func (l *insideLoad) check(ctx context.Context, alloc string) error {
 
 // warmUpInside starts both loads, waits until what they send counts, and takes the
 // latencies that the control has in the warm-up.
-func (e *experiment) warmUpInside(ctx context.Context, p *pair, panels []*panel) error {
+func (e *experiment) warmUpInside(ctx context.Context, p *pair, panels []*evidence.Panel) error {
 	for _, m := range p.arms {
 		if err := m.inside.loads.StartLoad(ctx, m.Machine, m.state.Alloc); err != nil {
 			return wrap(err, "start the load of the "+m.role)
@@ -153,7 +154,7 @@ func (e *experiment) warmUpInside(ctx context.Context, p *pair, panels []*panel)
 		return &undecidedError{fmt.Sprintf("the control answers none of the workload's requests well (%s)", why)}
 	}
 	for _, bank := range panels {
-		bank.usual(usual)
+		bank.Usual(usual)
 	}
 	return nil
 }

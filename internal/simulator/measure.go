@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/sender"
+	"github.com/oakumhq/oakum/internal/simulator/evidence"
 	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/internal/workload"
 )
@@ -36,7 +37,7 @@ type arm struct {
 	total     int
 	usage     []twin.Usage
 	last      time.Time // of the newest usage
-	disk      meter
+	disk      evidence.Meter
 }
 
 // answered records one request, and reports whether it counts.
@@ -70,7 +71,7 @@ func (a *arm) used(u twin.Usage) {
 func (a *arm) wrote(b twin.Blocks, why string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.disk.saw(b, why)
+	a.disk.Saw(b, why)
 }
 
 // begin drops the measurements of the warm-up.
@@ -78,22 +79,13 @@ func (a *arm) begin(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.counts, a.last = true, now
-	a.disk.take()
+	a.disk.Take()
 }
 
-// taken is what one twin showed between two looks.
-type taken struct {
-	latencies []float64
-	requests  int
-	errors    int
-	usage     []twin.Usage
-	disk      work
-}
-
-func (a *arm) take() taken {
+func (a *arm) take() evidence.Interval {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	t := taken{a.latencies, a.requests, a.errors, a.usage, a.disk.take()}
+	t := evidence.Interval{Latencies: a.latencies, Requests: a.requests, Errors: a.errors, Usage: a.usage, Disk: a.disk.Take()}
 	a.latencies, a.requests, a.errors, a.usage = nil, 0, 0, nil
 	return t
 }
@@ -107,7 +99,7 @@ func (a *arm) sent() int {
 // measure sends the workload to both twins for the duration of a pair, and gives the
 // panels an interval at each look: the first panel with the control as the control, the
 // second one, of two controls, with the arms swapped.
-func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*panel) error {
+func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*evidence.Panel) error {
 	arms := []*arm{{}, {}} // control, treatment
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -133,7 +125,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 	e.enter(ctx, p.turn, api.PhaseLoad, left)
 	began := time.Now()
 	for _, bank := range panels {
-		if err := bank.begin(began); err != nil {
+		if err := bank.Begin(began); err != nil {
 			return err
 		}
 	}
@@ -143,7 +135,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 	if inside {
 		group.Go(func() error { follow(ctx, e.workload, p, arms); return nil })
 	}
-	duration := panels[0].duration
+	duration := panels[0].Duration()
 	most := longest(ctx, duration, 2*e.o.Look+e.reserve(p), left)
 	least := time.NewTimer(duration)
 	defer least.Stop()
@@ -163,13 +155,13 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 		over := now.Sub(began) >= most || enough(e.workload, duration, now.Sub(began), arms)
 		if now.Sub(last) >= e.o.Look/2 { // the end just after a look is too short an interval to be one
 			control, treatment := arms[0].take(), arms[1].take()
-			panels[0].look(now, now.Sub(last), control, treatment)
+			panels[0].Look(now, now.Sub(last), control, treatment)
 			if len(panels) > 1 {
-				panels[1].look(now, now.Sub(last), treatment, control)
+				panels[1].Look(now, now.Sub(last), treatment, control)
 			}
 			last = now
 		}
-		if over || panels[0].aborted() {
+		if over || panels[0].Aborted() {
 			return nil
 		}
 	}
@@ -190,7 +182,7 @@ func longest(ctx context.Context, planned, kept time.Duration, left int) time.Du
 // have answered nearly all requests that the workload has in that time. A busy machine
 // sends requests more slowly, so the measurement may take longer than planned.
 func enough(w *load, planned, passed time.Duration, arms []*arm) bool {
-	want := int(almostAll * w.rate * planned.Seconds())
+	want := int(evidence.AlmostAll * w.rate * planned.Seconds())
 	return passed >= planned && min(arms[0].sent(), arms[1].sent()) >= want
 }
 
@@ -210,7 +202,7 @@ func twinDied(ctx context.Context, m *machine, p *pair, after time.Duration) err
 // warmUp fills the caches of both twins alike and measures which latencies are
 // usual. Both twins get the workload, and requests as fast as they answer. Nothing
 // of it counts for the impact.
-func (e *experiment) warmUp(ctx context.Context, p *pair, panels []*panel) error {
+func (e *experiment) warmUp(ctx context.Context, p *pair, panels []*evidence.Panel) error {
 	hurry, cancel := context.WithTimeout(ctx, e.o.Warmup)
 	defer cancel()
 	order := e.workload.warming()
@@ -238,7 +230,7 @@ func (e *experiment) warmUp(ctx context.Context, p *pair, panels []*panel) error
 		return &undecidedError{fmt.Sprintf("the control answers none of the workload's requests well (%s)", e.workload.names())}
 	}
 	for _, bank := range panels {
-		bank.usual(usual)
+		bank.Usual(usual)
 	}
 	rest := time.NewTimer(settling)
 	defer rest.Stop()

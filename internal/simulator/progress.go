@@ -22,10 +22,8 @@ func (s *Simulator) progress(ctx context.Context, r Request, p api.SimulationPro
 // is left is estimated from the longest turn so far, of which as many follow as turns
 // are left, this one included.
 func (e *experiment) enter(ctx context.Context, r turn, phase string, left int) {
-	p := api.SimulationProgress{Phase: phase, Pair: r.pair, Pairs: e.panel.pairs}
-	p.Left = api.Duration((max(e.longestPair, e.panel.duration) * time.Duration(left)).Round(time.Second))
-	if e.panel.bank != nil {
-		p.KPIs = e.panel.bank.Verdict(time.Now()).KPIs
-	}
+	p := api.SimulationProgress{Phase: phase, Pair: r.pair, Pairs: e.panel.Pairs()}
+	p.Left = api.Duration((max(e.longestPair, e.panel.Duration()) * time.Duration(left)).Round(time.Second))
+	p.KPIs = e.panel.Looks(time.Now())
 	e.progress(ctx, e.request, p)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/simulator/evidence"
 	"github.com/oakumhq/oakum/internal/stats"
 	"github.com/oakumhq/oakum/internal/twin"
 )
@@ -52,9 +53,9 @@ func (e *experiment) askEvery() time.Duration {
 func (e *experiment) ends(ctx context.Context, r turn, left int, p *pair) bool {
 	now := time.Now()
 	switch {
-	case left <= 1, e.panel.rejected(now):
+	case left <= 1, e.panel.Rejected(now):
 		return true
-	case !r.alike && (e.likeness[0] != nil || len(e.plan) < alikeFrom) && e.panel.decided(now) && !e.egress.open():
+	case !r.alike && (e.likeness[0] != nil || len(e.plan) < alikeFrom) && e.panel.Decided(now) && !e.egress.open():
 		return true
 	case !e.affordable(ctx, e.reserve(p)):
 		e.short(e.plan[len(e.plan)-left+1])
@@ -175,14 +176,14 @@ func (e *experiment) hopeless(a answers) bool {
 // control did. It fails when it is clearly below the floor, within its part of the
 // policy's false_alarm.
 func (e *experiment) weigh(a answers) (api.RevertOutcome, string) {
-	chance := partOfRevert * e.panel.policy.FalseAlarm / 2
-	good, all := e.panel.requests-e.panel.failures, e.panel.requests
+	chance := evidence.PartOfRevert * e.request.Judge.FalseAlarm / 2
+	good, all := e.panel.Control()
 	usual := float64(good) / float64(max(all, 1))
 	least, _ := stats.ShareBounds(good, all, chance)
 	_, most := stats.ShareBounds(a.requests-a.failures, a.requests, chance)
 	share := 1 - float64(a.failures)/float64(max(a.requests, 1))
 	why := fmt.Sprintf("it answers %s of %s well, and the control answered %s of its own",
-		judge.Format(share, judge.UnitShare), countOf(a.requests, "request"), judge.Format(usual, judge.UnitShare))
+		judge.Format(share, judge.UnitShare), evidence.CountOf(a.requests, "request"), judge.Format(usual, judge.UnitShare))
 	switch {
 	case most < floorShare*least:
 		return api.RevertFails, why
@@ -250,7 +251,7 @@ func (p *pair) lives(ctx context.Context, m *machine, got answers) error {
 		return wrap(err, "look at the former version")
 	}
 	if state.Phase != twin.Running {
-		return p.blame(ctx, fmt.Sprintf("it died after %s: %s", countOf(got.requests, "request"), state.Why))
+		return p.blame(ctx, fmt.Sprintf("it died after %s: %s", evidence.CountOf(got.requests, "request"), state.Why))
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/simulator/evidence"
 	"github.com/oakumhq/oakum/internal/simulator/queue"
 	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/internal/workload"
@@ -61,12 +62,6 @@ const (
 )
 
 const (
-	// durationDefault is long enough for some hundred requests.
-	durationDefault = 30 * time.Second
-	// almostAll is the share of a workload's requests that must be answered
-	// before a simulation ends. The last requests are still under way when its
-	// time has passed.
-	almostAll = 0.9
 	// stretch is how many times its duration a simulation takes at most.
 	stretch = 10
 	// lookDefault is two intervals of a Nomad client's measurements.
@@ -206,7 +201,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, 
 		return api.Impact{}, nil, err
 	}
 	r.rate = workload.RateOf(r.Baseline, r.Workload, s.o.RateMax)
-	bank, err := newPanel(r, r.rate.PerSecond)
+	bank, err := evidence.New(r.Judge, r.Spec, r.rate.PerSecond)
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
@@ -248,7 +243,7 @@ type trial struct {
 
 // run bakes the patch and compares the twins. While other simulations use all nodes
 // that it could run on, it waits, and its time does not pass.
-func (t *trial) run(ctx context.Context, bank *panel) (api.Impact, error) {
+func (t *trial) run(ctx context.Context, bank *evidence.Panel) (api.Impact, error) {
 	asked, fault, impact := t.request, "", api.Impact{}
 	if err := t.timed(ctx, func(ctx context.Context) (err error) {
 		if err := t.former.clear(ctx, t.request.ID); err != nil {

@@ -1,4 +1,4 @@
-package simulator
+package evidence
 
 import (
 	"fmt"
@@ -192,7 +192,7 @@ func (r *replicate) effect(k *api.KPIEffect, pass float64) {
 	case k.Kind != api.VerdictAbort && worse >= k.Needed:
 		k.Kind = api.VerdictAbort
 		k.Reason = fmt.Sprintf("%s of the patched twin is %.2fx the control's (%s against %s) over %s, evidence 10^%.1f of 10^%.1f needed",
-			r.name(), k.Ratio, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), countOf(int(r.worse.N), "pair"), k.Evidence, k.Needed)
+			r.name(), k.Ratio, judge.Format(k.Canary, k.Unit), judge.Format(k.Stable, k.Unit), CountOf(int(r.worse.N), "pair"), k.Evidence, k.Needed)
 	case !decided && !k.Missing && better >= pass && worse < k.Needed/2:
 		k.Kind = api.VerdictPromote
 		k.Reason = fmt.Sprintf("%s of the patched twin is within its margin (%s against %s)%s",
@@ -229,7 +229,8 @@ func quantileName(q float64) string {
 	return "p" + strings.TrimPrefix(fmt.Sprintf("%g", math.Round(q*1e5)/1e3), "0.")
 }
 
-func countOf(n int, what string) string {
+// CountOf writes a number of things, "one pair" or "3 pairs".
+func CountOf(n int, what string) string {
 	if n == 1 {
 		return "one " + what
 	}

@@ -1,4 +1,4 @@
-package simulator
+package evidence
 
 import (
 	"fmt"
@@ -134,11 +134,11 @@ func TestSeries_KeepsAtMostItsPoints(t *testing.T) {
 	for pair := range 3 {
 		s.begin()
 		for i := range 50 {
-			control := taken{requests: 10, errors: i % 2}
+			control := Interval{Requests: 10, Errors: i % 2}
 			if pair == 1 {
-				control.requests = 0
+				control.Requests = 0
 			}
-			s.add([]judge.KPI{kpi}, time.Second, control, taken{requests: 10})
+			s.add([]judge.KPI{kpi}, time.Second, control, Interval{Requests: 10})
 		}
 	}
 	lines, total := s.points(), 0

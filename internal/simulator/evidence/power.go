@@ -1,4 +1,4 @@
-package simulator
+package evidence
 
 import (
 	"math"
@@ -11,7 +11,7 @@ import (
 const found = 0.95
 
 // power is the smallest ratio of each judged KPI that a run like this one finds.
-func (p *panel) power() []api.Power {
+func (p *Panel) power() []api.Power {
 	var out []api.Power
 	for i, k := range p.kpis {
 		needed := p.needed(i)
@@ -31,7 +31,7 @@ func (p *panel) power() []api.Power {
 }
 
 // typical is the figure of a KPI in the last pair.
-func (p *panel) typical(i int) (figure, bool) {
+func (p *Panel) typical(i int) (figure, bool) {
 	if len(p.figures[i]) == 0 {
 		return figure{}, false
 	}

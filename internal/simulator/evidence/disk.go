@@ -1,4 +1,4 @@
-package simulator
+package evidence
 
 import (
 	"fmt"
@@ -38,15 +38,15 @@ func known(name string) (judge.KPI, bool) {
 	return judge.Known(name)
 }
 
-// meter turns a machine's counters into the work between two looks.
-type meter struct {
+// Meter turns a machine's counters into the work between two looks.
+type Meter struct {
 	base, newest twin.Blocks
 	why          string // the last reading was none
 }
 
-// saw takes a reading of the counters. Counters that fell belong to a machine that
+// Saw takes a reading of the counters. Counters that fell belong to a machine that
 // has restarted; its earlier work is not known.
-func (m *meter) saw(b twin.Blocks, why string) {
+func (m *Meter) Saw(b twin.Blocks, why string) {
 	m.why = why
 	switch {
 	case b.At <= m.newest.At: // none, or the same once more
@@ -57,18 +57,18 @@ func (m *meter) saw(b twin.Blocks, why string) {
 	}
 }
 
-// work is what a machine did to its disk in some seconds. When seconds is zero,
+// Work is what a machine did to its disk in some seconds. When seconds is zero,
 // nothing is known.
-type work struct {
+type Work struct {
 	seconds    float64
 	operations float64
 	bytes      float64
 	why        string // nothing is known
 }
 
-// take returns the work since the last call of take.
-func (m *meter) take() work {
-	w := work{
+// Take returns the work since its last call.
+func (m *Meter) Take() Work {
+	w := Work{
 		seconds:    (m.newest.At - m.base.At).Seconds(),
 		operations: float64(m.newest.Operations - m.base.Operations),
 		bytes:      float64(m.newest.Bytes - m.base.Bytes),
@@ -81,7 +81,7 @@ func (m *meter) take() work {
 }
 
 // rate is the value of a disk KPI per second.
-func (w work) rate(kpi string) judge.Measure {
+func (w Work) rate(kpi string) judge.Measure {
 	if w.seconds <= 0 {
 		return judge.Measure{}
 	}
@@ -91,8 +91,8 @@ func (w work) rate(kpi string) judge.Measure {
 	return judge.Gauge(w.operations / w.seconds)
 }
 
-func (w work) plus(o work) work {
-	sum := work{w.seconds + o.seconds, w.operations + o.operations, w.bytes + o.bytes, w.why}
+func (w Work) plus(o Work) Work {
+	sum := Work{w.seconds + o.seconds, w.operations + o.operations, w.bytes + o.bytes, w.why}
 	if o.why != "" {
 		sum.why = o.why
 	}
@@ -101,11 +101,11 @@ func (w work) plus(o work) work {
 
 // disks is the work of both machines in the whole simulation.
 type disks struct {
-	control, treatment work
+	control, treatment Work
 	refused            string // why QEMU has no monitor
 }
 
-func (d *disks) add(control, treatment work) {
+func (d *disks) add(control, treatment Work) {
 	d.control, d.treatment = d.control.plus(control), d.treatment.plus(treatment)
 }
 
@@ -116,7 +116,7 @@ func (d *disks) missing() string {
 	}
 	for _, w := range []struct {
 		of string
-		work
+		Work
 	}{{"patched twin", d.treatment}, {"control", d.control}} {
 		switch {
 		case w.seconds > 0:

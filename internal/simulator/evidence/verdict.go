@@ -1,4 +1,4 @@
-package simulator
+package evidence
 
 import (
 	"fmt"
@@ -13,13 +13,13 @@ import (
 )
 
 // needed is the natural logarithm of the evidence that rejects by a KPI.
-func (p *panel) needed(i int) float64 {
+func (p *Panel) needed(i int) float64 {
 	return math.Log(1 / (judge.Weights(p.spec.KPIs)[i] * p.spec.FalseAlarm))
 }
 
 // pass is the decimal logarithm of the evidence of the looks that acquits a KPI. One
 // without a difference between boots has only the looks, and the whole miss for them.
-func (p *panel) pass(i int) float64 {
+func (p *Panel) pass(i int) float64 {
 	if p.replicates[i] == nil {
 		return stats.Log10(math.Log(1 / p.policy.Miss))
 	}
@@ -28,7 +28,7 @@ func (p *panel) pass(i int) float64 {
 
 // effects are the KPIs that the policy judges by, with the evidence of the looks and of
 // the pairs.
-func (p *panel) effects(now time.Time) []api.KPIEffect {
+func (p *Panel) effects(now time.Time) []api.KPIEffect {
 	list := slices.Clone(p.bank.Verdict(now).KPIs)
 	for i := range list {
 		k := &list[i]
@@ -51,23 +51,31 @@ func (p *panel) effects(now time.Time) []api.KPIEffect {
 	return list
 }
 
-// aborted reports whether the looks have proven a KPI worse than its margin. Between two
+// Aborted reports whether the looks have proven a KPI worse than its margin. Between two
 // ends of pairs nothing else changes.
-func (p *panel) aborted() bool { return p.bank.Aborted() }
+func (p *Panel) Aborted() bool { return p.bank.Aborted() }
 
-// rejected reports whether a KPI is proven worse than its margin.
-func (p *panel) rejected(now time.Time) bool {
+// Rejected reports whether a KPI is proven worse than its margin.
+func (p *Panel) Rejected(now time.Time) bool {
 	return slices.ContainsFunc(p.effects(now), func(k api.KPIEffect) bool { return k.Kind == api.VerdictAbort })
 }
 
-// decided reports whether each KPI is proven worse or well.
-func (p *panel) decided(now time.Time) bool {
+// Decided reports whether each KPI is proven worse or well.
+func (p *Panel) Decided(now time.Time) bool {
 	return !slices.ContainsFunc(p.effects(now), func(k api.KPIEffect) bool { return k.Kind != api.VerdictAbort && k.Kind != api.VerdictPromote })
+}
+
+// Looks are the KPIs as the looks alone show them. It is nil before the first pair.
+func (p *Panel) Looks(now time.Time) []api.KPIEffect {
+	if p.bank == nil {
+		return nil
+	}
+	return p.bank.Verdict(now).KPIs
 }
 
 // medians writes the median latency of both twins, so that a person sees more than the
 // tail: the mean over the pairs.
-func (p *panel) medians() string {
+func (p *Panel) medians() string {
 	var c, t []float64
 	for _, f := range p.median {
 		c, t = append(c, f.control), append(t, f.treatment)
@@ -81,9 +89,9 @@ func (p *panel) medians() string {
 	return fmt.Sprintf("median %s against %s", judge.Format(mean(t), judge.UnitSeconds), judge.Format(mean(c), judge.UnitSeconds))
 }
 
-// conclude turns the evidence into an impact. Doubts are why the run as a whole says
+// Conclude turns the evidence into an impact. Doubts are why the run as a whole says
 // nothing for the patch; they make every impact inconclusive that is not a rejection.
-func (p *panel) conclude(now time.Time, doubts []string) api.Impact {
+func (p *Panel) Conclude(now time.Time, doubts []string) api.Impact {
 	impact := api.Impact{Verdict: api.SimulationPass, Requests: p.sent, KPIs: p.effects(now), Power: p.power(), Series: p.series.points()}
 	var worse, open []string
 	for i := range impact.KPIs {
@@ -118,7 +126,7 @@ func (p *panel) conclude(now time.Time, doubts []string) api.Impact {
 }
 
 // order is the rank of a reason to reject: the strongest evidence comes first.
-func (p *panel) order(kpis []api.KPIEffect, reason string) int {
+func (p *Panel) order(kpis []api.KPIEffect, reason string) int {
 	ranked := slices.Clone(kpis)
 	slices.SortStableFunc(ranked, func(a, b api.KPIEffect) int {
 		switch d := (b.Evidence - b.Needed) - (a.Evidence - a.Needed); {
@@ -133,7 +141,7 @@ func (p *panel) order(kpis []api.KPIEffect, reason string) int {
 }
 
 // limits are what a pass does not say.
-func (p *panel) limits() []string {
+func (p *Panel) limits() []string {
 	var out []string
 	for i, r := range p.replicates {
 		if k := p.kpis[i]; r == nil && k.Kind == api.KPICount && k.Resolution > p.spec.KPIs[i].IgnoreBelow {
@@ -147,7 +155,7 @@ func (p *panel) limits() []string {
 }
 
 // unmeasured says why a KPI could not be measured, or "" when that is not known.
-func (p *panel) unmeasured(k *api.KPIEffect) string {
+func (p *Panel) unmeasured(k *api.KPIEffect) string {
 	if _, disk := diskKPI(k.KPI); disk {
 		return p.disks.missing()
 	}
@@ -156,7 +164,7 @@ func (p *panel) unmeasured(k *api.KPIEffect) string {
 
 // complete adds the KPIs that the policy does not judge by, and those that could not be
 // measured.
-func (p *panel) complete(impact api.Impact) api.Impact {
+func (p *Panel) complete(impact api.Impact) api.Impact {
 	var names []string
 	for _, k := range diskKPIs() {
 		names = append(names, k.Name)

@@ -1,4 +1,4 @@
-package simulator
+package evidence
 
 import (
 	"fmt"
@@ -64,56 +64,52 @@ func (w world) boot(rng *rand.Rand, patched bool) *boot {
 }
 
 // look is what a machine shows in the four seconds between two looks.
-func (b *boot) look(rng *rand.Rand, at time.Time, requests int) taken {
-	t := taken{requests: requests}
+func (b *boot) look(rng *rand.Rand, at time.Time, requests int) Interval {
+	t := Interval{Requests: requests}
 	for range requests {
-		t.latencies = append(t.latencies, b.latency*math.Exp(0.5*rng.NormFloat64()))
+		t.Latencies = append(t.Latencies, b.latency*math.Exp(0.5*rng.NormFloat64()))
 		if rng.Float64() < b.errors {
-			t.errors++
+			t.Errors++
 		}
 	}
 	for second := range 4 {
 		b.busy = 0.1*b.busy + 0.11*rng.NormFloat64() // of one machine; the difference of two has 0.15
-		t.usage = append(t.usage, twin.Usage{
+		t.Usage = append(t.Usage, twin.Usage{
 			At: at.Add(time.Duration(second-3) * time.Second), CPUCores: b.cpu * (1 + b.busy), Memory: b.memory * (1 + 0.001*rng.NormFloat64()),
 		})
 	}
 	return t
 }
 
-// simulate is what Simulator.compare does, without machines. An error is the verdict.
+// simulate is what a simulation does, without machines. An error is the verdict.
 func (w world) simulate(rng *rand.Rand) api.Impact {
 	const look = 4 * time.Second
-	r := Request{Spec: w.spec, Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: w.kpis}}
-	p, err := newPanel(r, w.rate)
+	p, err := New(api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: w.kpis}, w.spec, w.rate)
 	if err != nil {
 		return api.Impact{Verdict: api.SimulationVerdict(err.Error())}
 	}
 	now := time.Unix(1e9, 0)
 	var usual []float64
-	for range placing {
+	for range 250 {
 		usual = append(usual, 0.01*math.Exp(0.5*rng.NormFloat64()))
 	}
-	p.usual(usual)
-	for _, turn := range turns(p.pairs) {
-		if turn.alike {
-			continue // it never rejects
-		}
-		if err := p.begin(now); err != nil {
+	p.Usual(usual)
+	for range p.pairs {
+		if err := p.Begin(now); err != nil {
 			return api.Impact{Verdict: api.SimulationVerdict(err.Error())}
 		}
 		control, treatment := w.boot(rng, false), w.boot(rng, true)
-		for passed := time.Duration(0); passed < p.duration && !p.aborted(); passed += look {
+		for passed := time.Duration(0); passed < p.duration && !p.Aborted(); passed += look {
 			now = now.Add(look)
 			n := int(w.rate * look.Seconds())
-			p.look(now, look, control.look(rng, now, n), treatment.look(rng, now, n))
+			p.Look(now, look, control.look(rng, now, n), treatment.look(rng, now, n))
 		}
-		p.end()
-		if p.rejected(now) || p.decided(now) {
+		p.End()
+		if p.Rejected(now) || p.Decided(now) {
 			break
 		}
 	}
-	return p.conclude(now, nil)
+	return p.Conclude(now, nil)
 }
 
 // verdicts counts the verdicts of many simulations, on all processors.
@@ -221,7 +217,7 @@ func (w world) power(kpi string) float64 {
 // TestPower_IsAsTheDocumentationSays computes the table of docs/reference/simulation.md.
 func TestPower_IsAsTheDocumentationSays(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/reference/simulation.md")
+	page, err := os.ReadFile("../../../docs/reference/simulation.md")
 	must.NoError(t, err)
 	for _, c := range []struct {
 		minutes, pairs int

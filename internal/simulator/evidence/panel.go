@@ -1,7 +1,8 @@
-package simulator
+package evidence
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -16,7 +17,8 @@ import (
 const (
 	partOfEach        = 0.3
 	partOfReservation = 0.05
-	partOfRevert      = 0.05
+	// PartOfRevert is the part of false_alarm that the rehearsal of a revert has.
+	PartOfRevert = 0.05
 )
 
 // Of the miss, the pairs of boots have most, because they acquit sooner than the looks.
@@ -27,6 +29,15 @@ const (
 )
 
 const (
+	// durationDefault is long enough for some hundred requests.
+	durationDefault = 30 * time.Second
+	// pairLeast is how long a pair is measured at least, where the whole simulation takes
+	// as long.
+	pairLeast = 5 * time.Second
+	// AlmostAll is the share of a workload's requests that must be answered
+	// before a simulation ends. The last requests are still under way when its
+	// time has passed.
+	AlmostAll = 0.9
 	// resolving is the product of requests and of the difference of two shares from which
 	// on requests show that difference at a miss of a twentieth: about half of it without
 	// an event, and all of it with a few.
@@ -50,9 +61,9 @@ func pairsOf(spec api.SimulateSpec) int {
 	return 1
 }
 
-// panel gathers the evidence about one patch from all pairs of boots, about those of
+// Panel gathers the evidence about one patch from all pairs of boots, about those of
 // the policy's KPIs that a sandbox can measure. It starts no request and reads no clock.
-type panel struct {
+type Panel struct {
 	policy     api.JudgeSpec // its KPIs are those of the panel
 	spec       api.JudgeSpec // for the bank
 	kpis       []judge.KPI
@@ -83,20 +94,29 @@ type pairMeasures struct {
 	memory             [2][]memoryUse
 }
 
+// Interval is what one twin showed between two looks.
+type Interval struct {
+	Latencies []float64 // seconds, of each request that was answered or has failed
+	Requests  int
+	Errors    int
+	Usage     []twin.Usage
+	Disk      Work
+}
+
 // memoryUse is the memory of a machine at one time.
 type memoryUse struct {
 	at    time.Time
 	bytes float64
 }
 
-// newPanel chooses the KPIs. It returns an error if none is left. Rate is that of the
-// requests to each twin, per second.
-func newPanel(r Request, rate float64) (*panel, error) {
-	p := &panel{policy: r.Judge, pairs: pairsOf(r.Spec)}
-	whole := cmp.Or(r.Spec.Duration.D(), durationDefault)
+// New chooses those of the policy's KPIs that a sandbox can measure. It returns an error
+// if none is left. Rate is that of the requests to each twin, per second.
+func New(policy api.JudgeSpec, simulate api.SimulateSpec, rate float64) (*Panel, error) {
+	p := &Panel{policy: policy, pairs: pairsOf(simulate)}
+	whole := cmp.Or(simulate.Duration.D(), durationDefault)
 	p.duration = max(whole/time.Duration(p.pairs), min(pairLeast, whole))
 	p.policy.KPIs = nil
-	for _, k := range r.Judge.KPIs {
+	for _, k := range policy.KPIs {
 		kpi, ok := known(k.KPI)
 		if !ok {
 			p.left = append(p.left, k.KPI)
@@ -116,7 +136,7 @@ func newPanel(r Request, rate float64) (*panel, error) {
 	p.spec.MinDuration, p.spec.MaxDuration = 0, 0
 	p.spec.FalseAlarm, p.spec.Miss = partOfEach*p.policy.FalseAlarm, missOfLooks*p.policy.Miss
 	weights := judge.Weights(p.spec.KPIs)
-	p.resolution = resolving / (almostAll * rate * p.duration.Seconds() * float64(p.pairs))
+	p.resolution = resolving / (AlmostAll * rate * p.duration.Seconds() * float64(p.pairs))
 	for i, k := range p.spec.KPIs {
 		if p.kpis[i].Kind == api.KPICount {
 			p.kpis[i].Resolution = min(p.resolution, resolutionMost)
@@ -129,8 +149,23 @@ func newPanel(r Request, rate float64) (*panel, error) {
 	return p, nil
 }
 
-// usual gives the judge the control's latencies in the first warm-up.
-func (p *panel) usual(latencies []float64) {
+// Pairs is how many pairs of boots are planned.
+func (p *Panel) Pairs() int { return p.pairs }
+
+// Duration is how long each pair is planned to be measured.
+func (p *Panel) Duration() time.Duration { return p.duration }
+
+// Begun reports whether a pair has begun to be measured.
+func (p *Panel) Begun() bool { return p.bank != nil }
+
+// Control is how many requests the controls have answered well, and all that they got.
+func (p *Panel) Control() (good, all int) { return p.requests - p.failures, p.requests }
+
+// RefuseDisks says why QEMU has no monitor. It is empty where QEMU has one.
+func (p *Panel) RefuseDisks(why string) { p.disks.refused = why }
+
+// Usual gives the judge the control's latencies in the first warm-up.
+func (p *Panel) Usual(latencies []float64) {
 	m := judge.Samples(latencies)
 	if !m.Present || p.bank != nil {
 		return
@@ -142,8 +177,8 @@ func (p *panel) usual(latencies []float64) {
 	}
 }
 
-// begin starts the judgement with the first pair, and a pair of boots with each.
-func (p *panel) begin(now time.Time) error {
+// Begin starts the judgement with the first pair, and a pair of boots with each.
+func (p *Panel) Begin(now time.Time) error {
 	p.now = pairMeasures{gauges: make([][2][]float64, len(p.kpis))}
 	p.series.begin()
 	if p.bank != nil {
@@ -151,14 +186,14 @@ func (p *panel) begin(now time.Time) error {
 	}
 	bank, err := judge.New(p.spec, p.kpis, judge.Stage{Started: now})
 	if err != nil {
-		return wrap(err, "judge the twins")
+		return fmt.Errorf("judge the twins: %w", err)
 	}
 	p.bank, p.began = bank, now
 	return nil
 }
 
-// look takes one interval of both twins.
-func (p *panel) look(now time.Time, took time.Duration, control, treatment taken) {
+// Look takes one interval of both twins.
+func (p *Panel) Look(now time.Time, took time.Duration, control, treatment Interval) {
 	look := judge.Look{At: now, Seconds: took.Seconds(), KPIs: make(map[string]judge.Pair)}
 	for i, k := range p.kpis {
 		pair := judge.Pair{Canary: measureOf(k, treatment), Stable: measureOf(k, control)}
@@ -172,21 +207,21 @@ func (p *panel) look(now time.Time, took time.Duration, control, treatment taken
 		}
 	}
 	p.bank.Observe(look)
-	p.now.control = append(p.now.control, control.latencies...)
-	p.now.treatment = append(p.now.treatment, treatment.latencies...)
-	p.requests, p.failures = p.requests+control.requests, p.failures+control.errors
-	p.sent += treatment.requests
-	for arm, t := range []taken{control, treatment} {
-		for _, u := range t.usage {
+	p.now.control = append(p.now.control, control.Latencies...)
+	p.now.treatment = append(p.now.treatment, treatment.Latencies...)
+	p.requests, p.failures = p.requests+control.Requests, p.failures+control.Errors
+	p.sent += treatment.Requests
+	for arm, t := range []Interval{control, treatment} {
+		for _, u := range t.Usage {
 			p.now.memory[arm] = append(p.now.memory[arm], memoryUse{u.At, u.Memory})
 		}
 	}
-	p.disks.add(control.disk, treatment.disk)
+	p.disks.add(control.Disk, treatment.Disk)
 	p.series.add(p.kpis, took, control, treatment)
 }
 
-// end takes the pair as a whole.
-func (p *panel) end() {
+// End takes the pair as a whole.
+func (p *Panel) End() {
 	if f, ok := latencyFigure(p.now.control, p.now.treatment, 0.5); ok {
 		p.median = append(p.median, f)
 	}
@@ -212,34 +247,34 @@ func (p *panel) end() {
 
 // measureOf returns the measure of a KPI in one interval of one twin. It is absent
 // when the interval has no measurement of the KPI.
-func measureOf(k judge.KPI, t taken) judge.Measure {
+func measureOf(k judge.KPI, t Interval) judge.Measure {
 	mean := func(value func(twin.Usage) float64) judge.Measure {
-		if len(t.usage) == 0 {
+		if len(t.Usage) == 0 {
 			return judge.Measure{}
 		}
 		sum := 0.0
-		for _, u := range t.usage {
+		for _, u := range t.Usage {
 			sum += value(u)
 		}
-		return judge.Gauge(sum / float64(len(t.usage)))
+		return judge.Gauge(sum / float64(len(t.Usage)))
 	}
 	switch {
 	case k.Kind == api.KPILatency:
-		if t.requests == 0 {
+		if t.Requests == 0 {
 			return judge.Measure{}
 		}
-		return judge.Samples(t.latencies)
+		return judge.Samples(t.Latencies)
 	case k.Name == api.KPIErrorRate:
-		if t.requests == 0 {
+		if t.Requests == 0 {
 			return judge.Measure{}
 		}
-		return judge.Count(float64(t.errors), float64(t.requests))
+		return judge.Count(float64(t.Errors), float64(t.Requests))
 	case k.Name == api.KPICPU:
 		return mean(func(u twin.Usage) float64 { return u.CPUCores })
 	case k.Name == api.KPIMemory:
 		return mean(func(u twin.Usage) float64 { return u.Memory })
 	case k.Name == api.KPIIOOperations || k.Name == api.KPIIOBytes:
-		return t.disk.rate(k.Name)
+		return t.Disk.rate(k.Name)
 	}
 	return judge.Measure{}
 }

@@ -1,4 +1,4 @@
-package simulator
+package evidence
 
 import (
 	"fmt"
@@ -16,7 +16,7 @@ const (
 )
 
 // unjudged are the effects that only a sandbox measures: the means over the pairs.
-func (p *panel) unjudged() []api.KPIEffect {
+func (p *Panel) unjudged() []api.KPIEffect {
 	var out []api.KPIEffect
 	for _, k := range []struct {
 		name, unit string
@@ -34,14 +34,14 @@ func (p *panel) unjudged() []api.KPIEffect {
 			e.Ratio = e.Canary / e.Stable
 		}
 		e.Reason = fmt.Sprintf("%s is %s against %s over %s; the policy does not judge by it",
-			k.name, judge.Format(e.Canary, k.unit), judge.Format(e.Stable, k.unit), countOf(len(k.list), "pair"))
+			k.name, judge.Format(e.Canary, k.unit), judge.Format(e.Stable, k.unit), CountOf(len(k.list), "pair"))
 		out = append(out, e)
 	}
 	return out
 }
 
-// booted takes how long both twins of a pair took to their first good answer.
-func (p *panel) booted(control, treatment time.Duration) {
+// Booted takes how long both twins of a pair took to their first good answer.
+func (p *Panel) Booted(control, treatment time.Duration) {
 	p.boots = append(p.boots, figure{control: control.Seconds(), treatment: treatment.Seconds()})
 }
 
@@ -68,10 +68,10 @@ func slope(list []memoryUse) (float64, bool) {
 	return xy / xx, true
 }
 
-// outgrown says that the patched twin of this pair uses more memory than its job
+// Outgrown says that the patched twin of this pair uses more memory than its job
 // reserves, while the control stays below. Limits are in bytes; zero is none. What two
 // boots of one image may differ by is not the patch's.
-func (p *panel) outgrown(limits ...float64) string {
+func (p *Panel) Outgrown(limits ...float64) string {
 	control, treatment := bytesOf(p.now.memory[0]), bytesOf(p.now.memory[1])
 	if len(control) < gaugeLeast || len(treatment) < gaugeLeast {
 		return ""
@@ -116,7 +116,7 @@ type looked struct {
 
 func (s *series) begin() { s.pair++ }
 
-func (s *series) add(kpis []judge.KPI, took time.Duration, control, treatment taken) {
+func (s *series) add(kpis []judge.KPI, took time.Duration, control, treatment Interval) {
 	l := looked{pair: s.pair, took: took, values: map[string][2]float64{}, units: map[string]string{}}
 	for _, k := range kpis {
 		l.values[k.Name] = [2]float64{pointOf(k, control), pointOf(k, treatment)}
@@ -126,7 +126,7 @@ func (s *series) add(kpis []judge.KPI, took time.Duration, control, treatment ta
 }
 
 // pointOf is one point of a series.
-func pointOf(k judge.KPI, t taken) float64 {
+func pointOf(k judge.KPI, t Interval) float64 {
 	m := measureOf(k, t)
 	switch {
 	case !m.Present:
