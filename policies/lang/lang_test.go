@@ -59,6 +59,10 @@ func TestReadBlock_ReportsEveryMistakeWithItsPlace(t *testing.T) {
 		"never equal":        {`cat { when = cat.lives == "9" }`, `Comparison of different types`},
 		"closed set":         {`cat { when = cat.mood == "crss" }`, `Unknown mood; There is no mood "crss". Did you mean "cross"? A cat's mood is one of "calm" or "cross".`},
 		"nested loops":       {`cat { when = contains([for a in [1] : [for b in [a] : b]], 1) }`, `Nested for`},
+		"texts by size":      {`cat { when = cat.name < "9.10" }`, `cat.hcl:1,14: Texts compared by size; Texts have no order here. Versions are compared by the order of their ecosystem, as in version_below("deb", cat.name, "9.10")`},
+		"in a loop":          {`cat { when = length([for n in [cat.name] : n if n >= "2"]) > 0 }`, `cat.hcl:1,49: Texts compared by size`},
+		"no ecosystem":       {`cat { when = version_below("dep", cat.name, "1") }`, `cat.hcl:1,28: Unknown ecosystem; There is no ecosystem "dep". Did you mean "deb"?`},
+		"no version":         {`cat { when = version_at_least("go", cat.name, "one") }`, `cat.hcl:1,47: Invalid version; This can't be compared: "one" is no version of go.`},
 		"only a constant":    {`cat { nap = cat.name }`, `There is no "cat" here: this argument takes a constant.`},
 	}
 	for name, c := range cases {
@@ -70,6 +74,29 @@ func TestReadBlock_ReportsEveryMistakeWithItsPlace(t *testing.T) {
 			must.StrHasSuffix(t, " | "+c.text, err.Details[0], must.Sprint("the line that it is about"))
 		})
 	}
+}
+
+func TestFunctions_CompareVersionsByTheirEcosystem(t *testing.T) {
+	cases := map[string]bool{
+		`version_below("deb", "3.0.15-1~deb12u1", "3.0.15-1")`: true,
+		`version_below("deb", "3.0.9", "3.0.16")`:              true,
+		`version_below("deb", "1:1.0", "2.0")`:                 false,
+		`version_at_least("rpm", "1.0^git1", "1.0")`:           true,
+		`version_at_least("apk", "1.2.3_rc1", "1.2.3")`:        false,
+		`version_equal("pypi", "1.0", "1.0.0")`:                true,
+		`version_equal("npm", "1.0.0-rc.1", "1.0.0")`:          false,
+		`cat.lives < "10"`:                                     true, // a number, as HCL reads it
+	}
+	for text, want := range cases {
+		s, block := read("cat { when = " + text + " }")
+		must.False(t, s.Diags.HasErrors(), must.Sprint(text, s.Diags))
+		got, _, err := block.Fields["when"].EvalBool(facts(9))
+		must.NoError(t, err)
+		must.EqOp(t, want, got, must.Sprint(text))
+	}
+	_, block := read(`cat { when = version_below("deb", cat.name, "") }`)
+	_, _, err := block.Fields["when"].EvalBool(facts(9))
+	must.ErrorContains(t, err, `"" is no version of deb`)
 }
 
 func TestRead_LimitsSizeDepthAndNumbers(t *testing.T) {

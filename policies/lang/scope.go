@@ -55,7 +55,8 @@ func Constant(expr hclsyntax.Expression) (cty.Value, bool) {
 // Functions are the functions of the language. None has an effect, and none
 // can grow a value beyond the sum of its arguments.
 func Functions() map[string]function.Function {
-	return map[string]function.Function{
+	all := versionFunctions()
+	maps.Copy(all, map[string]function.Function{
 		"abs":        stdlib.AbsoluteFunc,
 		"can":        tryfunc.CanFunc,
 		"ceil":       stdlib.CeilFunc,
@@ -75,7 +76,8 @@ func Functions() map[string]function.Function {
 		"startswith": textTest("startswith", "prefix", strings.HasPrefix),
 		"try":        tryfunc.TryFunc,
 		"upper":      stdlib.UpperFunc,
-	}
+	})
+	return all
 }
 
 // textTest makes a function of a text and a pattern that returns a bool.
@@ -100,7 +102,7 @@ func Names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) 
 // hold and type errors. It returns the value as far as it is known without
 // facts.
 func (s *Source) checkExpression(expr hclsyntax.Expression, sc *Scope) (cty.Value, bool) {
-	walker := &expressionWalker{source: s, scope: sc}
+	walker := &expressionWalker{source: s, scope: sc, inner: []*hcl.EvalContext{sc.ctx}}
 	before := len(s.Diags)
 	_ = hclsyntax.Walk(expr, walker)
 	for _, traversal := range expr.Variables() {

@@ -12,14 +12,17 @@ import (
 type expressionWalker struct {
 	source *Source
 	scope  *Scope
-	loops  int // for expressions around the node
+	inner  []*hcl.EvalContext // the scope's, and one for each for expression around the node
 }
+
+// ctx is the context of the node, with the variables of the for expressions around it.
+func (w *expressionWalker) ctx() *hcl.EvalContext { return w.inner[len(w.inner)-1] }
 
 // Enter looks at one node on the way down.
 func (w *expressionWalker) Enter(node hclsyntax.Node) hcl.Diagnostics {
 	switch n := node.(type) {
 	case *hclsyntax.ForExpr:
-		if w.loops++; w.loops == 2 {
+		if w.enterFor(n); len(w.inner) == 3 {
 			w.source.Problem(n.SrcRange, "Nested for", "A for expression can't stand inside another one.")
 		}
 	case *hclsyntax.FunctionCallExpr:
@@ -28,9 +31,13 @@ func (w *expressionWalker) Enter(node hclsyntax.Node) hcl.Diagnostics {
 			w.source.Problem(n.NameRange, "Unknown function", "There is no function %q.%s The functions are %s.",
 				n.Name, DidYouMean(n.Name, known), List(known, "and"))
 		}
+		w.checkVersions(n)
 	case *hclsyntax.BinaryOpExpr:
-		if w.loops == 0 && (n.Op == hclsyntax.OpEqual || n.Op == hclsyntax.OpNotEqual) {
+		switch {
+		case n.Op == hclsyntax.OpEqual || n.Op == hclsyntax.OpNotEqual:
 			w.checkComparison(n)
+		case ordering(n.Op):
+			w.checkOrder(n)
 		}
 	}
 	return nil
@@ -39,16 +46,44 @@ func (w *expressionWalker) Enter(node hclsyntax.Node) hcl.Diagnostics {
 // Exit looks at one node on the way up.
 func (w *expressionWalker) Exit(node hclsyntax.Node) hcl.Diagnostics {
 	if _, ok := node.(*hclsyntax.ForExpr); ok {
-		w.loops--
+		w.inner = w.inner[:len(w.inner)-1]
 	}
 	return nil
+}
+
+// enterFor adds the variables of a for expression, whose values are unknown.
+func (w *expressionWalker) enterFor(n *hclsyntax.ForExpr) {
+	key, element := cty.DynamicPseudoType, cty.DynamicPseudoType
+	if coll, diags := n.CollExpr.Value(w.ctx()); !diags.HasErrors() {
+		switch t := coll.Type(); {
+		case t.IsMapType():
+			key, element = cty.String, t.ElementType()
+		case t.IsObjectType():
+			key = cty.String
+		case t.IsListType():
+			key, element = cty.Number, t.ElementType()
+		case t.IsSetType():
+			key, element = t.ElementType(), t.ElementType()
+		case t.IsTupleType():
+			key = cty.Number
+			if types := t.TupleElementTypes(); len(types) > 0 && !slices.ContainsFunc(types, func(e cty.Type) bool { return !e.Equals(types[0]) }) {
+				element = types[0]
+			}
+		}
+	}
+	inner := w.ctx().NewChild()
+	inner.Variables = map[string]cty.Value{n.ValVar: cty.UnknownVal(element)}
+	if n.KeyVar != "" {
+		inner.Variables[n.KeyVar] = cty.UnknownVal(key)
+	}
+	w.inner = append(w.inner, inner)
 }
 
 // checkComparison reports an equality between values of different types, which
 // is always false, and one with a text that its attribute never has.
 func (w *expressionWalker) checkComparison(n *hclsyntax.BinaryOpExpr) {
-	left, leftDiags := n.LHS.Value(w.scope.ctx)
-	right, rightDiags := n.RHS.Value(w.scope.ctx)
+	left, leftDiags := n.LHS.Value(w.ctx())
+	right, rightDiags := n.RHS.Value(w.ctx())
 	if leftDiags.HasErrors() || rightDiags.HasErrors() {
 		return // the evaluation of the whole reports it
 	}
