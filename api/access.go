@@ -16,10 +16,14 @@ const (
 	CapOperator    Capability = "operator"
 )
 
+// ViaDev is how everybody comes in where authentication is off: nobody is known then.
+const ViaDev = "dev"
+
 // Identity is who a caller was found to be.
 type Identity struct {
 	Name         string       `json:"name"`
-	Via          string       `json:"via"` // jwt, vault-token, dev
+	Subject      string       `json:"subject,omitempty"` // of the token: one for each person or program, whatever it logs in with
+	Via          string       `json:"via"`               // jwt, vault-token, or ViaDev
 	Groups       []string     `json:"groups,omitempty"`
 	Capabilities []Capability `json:"capabilities"`
 }
@@ -27,4 +31,11 @@ type Identity struct {
 // Can reports whether the identity holds c.
 func (i Identity) Can(c Capability) bool {
 	return slices.Contains(i.Capabilities, c)
+}
+
+// Is reports whether the identity may be the person of a name and a subject: it has the
+// same subject, or the same name. Two names with one subject are one person who has two
+// tokens.
+func (i Identity) Is(name, subject string) bool {
+	return i.Name == name || (i.Subject != "" && i.Subject == subject)
 }

@@ -25,6 +25,7 @@ type Patch struct {
 	Digest      string           `json:"digest"` // hex SHA-256 over the parsed patch without the fields below
 	File        SourceFile       `json:"file"`
 	SubmittedBy string           `json:"submitted_by,omitempty"`
+	Submitter   string           `json:"submitter,omitempty"` // the subject of SubmittedBy
 	SubmittedAt time.Time        `json:"submitted_at,omitzero"`
 
 	CreateIndex uint64 `json:"create_index,omitempty"`

@@ -205,6 +205,7 @@ func (d *Decision) Frozen(at time.Time) (Freeze, bool) {
 type ApprovalSpec struct {
 	From  string `json:"from,omitempty"` // a group claimed by the approver's identity
 	Count int    `json:"count,omitempty"`
+	Self  bool   `json:"self,omitempty"` // whether the consent of whoever submitted the patch counts
 }
 
 // RollbackSpec says what makes a rollout turn back by itself, and how it goes back.

@@ -65,6 +65,7 @@ type Rollout struct {
 	Effects     []Effect      `json:"effects,omitempty"` // finished ones, oldest first
 	Instances   []Instance    `json:"instances,omitempty"`
 	SubmittedBy string        `json:"submitted_by,omitempty"`
+	Submitter   string        `json:"submitter,omitempty"` // the subject of whoever submitted the patch
 	Created     time.Time     `json:"created"`
 	Ended       time.Time     `json:"ended,omitzero"`
 	CreateIndex uint64        `json:"create_index,omitempty"`
@@ -191,8 +192,9 @@ type Effect struct {
 
 // Approval is a person's recorded consent.
 type Approval struct {
-	By     string    `json:"by"`
-	Groups []string  `json:"groups,omitempty"`
-	At     time.Time `json:"at"`
-	Note   string    `json:"note,omitempty"`
+	By      string    `json:"by"`
+	Subject string    `json:"subject,omitempty"`
+	Groups  []string  `json:"groups,omitempty"`
+	At      time.Time `json:"at"`
+	Note    string    `json:"note,omitempty"`
 }

@@ -191,6 +191,7 @@ func approvalArguments() []lang.Argument {
 		{Name: "when", Want: cty.Bool},
 		{Name: "from", Want: cty.String, Check: lang.NotEmpty},
 		{Name: "count", Want: cty.Number, Check: lang.WholeBetween(1, 20)},
+		{Name: "self", Want: cty.Bool},
 	}
 }
 

@@ -153,6 +153,25 @@ dependency "legacy" {
 	must.Eq(t, []string{"web-tier", "default"}, lib.Policies())
 }
 
+func TestDecide_WantsSomebodyElseUnlessAllDoWithout(t *testing.T) {
+	t.Parallel()
+	policy := func(name, approval string) string {
+		return "policy \"" + name + "\" {\n approval {\n" + approval + "\n}\n}\n"
+	}
+	for text, self := range map[string]bool{
+		policy("a", ""):            false,
+		policy("a", "self = true"): true,
+		policy("a", "self = true") + policy("b", "count = 2"):    false,
+		policy("a", "count = 2") + policy("b", "self = true"):    false,
+		policy("a", "self = true") + policy("b", "self = true"):  true,
+		policy("a", "self = true") + policy("b", "when = false"): true,
+	} {
+		d, err := load(t, text).Decide(facts())
+		must.NoError(t, err, must.Sprint(text))
+		must.EqOp(t, self, d.Approval.Self, must.Sprint(text))
+	}
+}
+
 func TestDecide_TakesTheMostRestrictive(t *testing.T) {
 	t.Parallel()
 	lib := load(t, `policy "wide" {

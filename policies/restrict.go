@@ -108,7 +108,8 @@ func (d *decider) freezes() error {
 	return nil
 }
 
-// approval asks for the largest count. Policies that want the consent of
+// approval asks for the largest count, and for somebody else than whoever submitted the
+// patch unless all policies that ask do without. Policies that want the consent of
 // different groups can't both be met by one recorded consent, so the target is
 // refused rather than one of them overruled.
 func (d *decider) approval() error {
@@ -145,6 +146,7 @@ func (d *decider) approval() error {
 		if group != "" {
 			spec.From, from = group, m.name
 		}
+		spec.Self = v.Flag("self") && (spec.Self || spec.Count == 0)
 		spec.Count = max(spec.Count, count)
 		d.because("approval", m.policy, b.At, approvalText(count, group)+", "+why)
 	}

@@ -117,6 +117,7 @@ func fixtures(t *testing.T) http.Handler {
 	answer("GET /v1/rollouts", []api.Rollout{running, back})
 	answer("GET /v1/rollout/"+running.ID, running)
 	answer("GET /v1/rollout/"+back.ID, back)
+	answer("POST /v1/rollout/"+running.ID+"/unapprove", running)
 	answer("POST /v1/rollout/"+running.ID+"/pause", func() api.Rollout { r := running; r.Status = api.RolloutPaused; return r }())
 	answer("POST /v1/rollout/"+running.ID+"/resume", running)
 	answer("GET /v1/graph", fixtureGraph())

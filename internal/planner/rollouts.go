@@ -17,7 +17,7 @@ func Rollouts(plan api.Plan, patch api.Patch, mint func() string, now time.Time)
 				ID: mint(), Plan: plan.ID, Patch: patch.Name, PatchDigest: patch.Digest, Apply: patch.Apply,
 				Target: t.Target.TargetRef, Wave: w.Number, Status: api.RolloutPending,
 				Reason: fmt.Sprintf("planned in wave %d of %d", w.Number, len(plan.Waves)),
-				Since:  now.UTC(), Decision: t.Decision, Quiet: t.Quiet, SubmittedBy: patch.SubmittedBy, Created: now.UTC(),
+				Since:  now.UTC(), Decision: t.Decision, Quiet: t.Quiet, SubmittedBy: patch.SubmittedBy, Submitter: patch.Submitter, Created: now.UTC(),
 			})
 		}
 	}

@@ -12,6 +12,8 @@ func (m *machine) command(c Command) error {
 	switch c.Action {
 	case "approve":
 		return m.approve(c)
+	case "unapprove":
+		return m.unapprove(c)
 	case "pause":
 		if m.Status == api.RolloutRollingBack || m.Status == api.RolloutPaused {
 			return refuse(c, m.Rollout, "it cannot be paused now")
@@ -33,7 +35,7 @@ func (m *machine) command(c Command) error {
 		}
 		m.turnBack("%s asked for by %s%s", c.Action, c.By.Name, note(c))
 	default:
-		return api.Errorf(api.CodeInvalid, "unknown action %q: want approve, pause, resume, promote, abort or rollback", c.Action)
+		return api.Errorf(api.CodeInvalid, "unknown action %q: want approve, unapprove, pause, resume, promote, abort or rollback", c.Action)
 	}
 	return nil
 }
@@ -56,26 +58,70 @@ func (m *machine) giveUp(c Command) error {
 
 // approve records a person's consent. A consent that changes nothing is refused, with
 // the names of those who gave theirs. A person whose earlier approval does not count,
-// since the decision asks another group by now, may approve again.
+// since the decision asks another group by now, may approve again. A person counts
+// once, whatever token they have, and not for their own patch, unless the policy says so.
 func (m *machine) approve(c Command) error {
 	waits := m.Status == api.RolloutAwaitingApproval || m.Status == api.RolloutSimulating || m.Status == api.RolloutPending
 	spec, have := m.Decision.Approval, m.consents()
 	switch {
-	case waits && slices.Contains(have, c.By.Name):
+	case waits && slices.ContainsFunc(have, func(a api.Approval) bool { return c.By.Is(a.By, a.Subject) }):
 		return refuse(c, m.Rollout, c.By.Name+" has approved it already")
 	case spec.Count > 0 && len(have) >= spec.Count:
-		return refuse(c, m.Rollout, "it is approved already, by "+strings.Join(have, " and "))
+		return refuse(c, m.Rollout, "it is approved already, by "+strings.Join(names(have), " and "))
 	case !waits:
 		return refuse(c, m.Rollout, "it does not wait for approval")
 	case !m.counts(c.By.Groups):
 		return api.Errorf(api.CodePermissionDenied, "approve rollout %s: %s is not in group %s", m.ID, c.By.Name, spec.From)
+	case !spec.Self && c.By.Is(m.SubmittedBy, m.Submitter) && c.By.Via != api.ViaDev:
+		return api.Errorf(api.CodePermissionDenied, "approve rollout %s: %s submitted the patch, and somebody else must approve it", m.ID, c.By.Name)
 	}
-	m.Approvals = slices.DeleteFunc(m.Approvals, func(a api.Approval) bool { return a.By == c.By.Name })
-	m.Approvals = append(m.Approvals, api.Approval{By: c.By.Name, Groups: c.By.Groups, At: m.now, Note: c.Note})
+	m.dropApprovals(c.By)
+	m.Approvals = append(m.Approvals, api.Approval{By: c.By.Name, Subject: c.By.Subject, Groups: c.By.Groups, At: m.now, Note: c.Note})
 	if m.Status == api.RolloutAwaitingApproval {
 		m.awaitApproval()
 	}
 	return nil
+}
+
+// unapprove takes a person's consent back, until the rollout begins to touch the job.
+func (m *machine) unapprove(c Command) error {
+	at := m.Status
+	if at == api.RolloutPaused {
+		at = m.Resume
+	}
+	switch at {
+	case api.RolloutPending, api.RolloutSimulating, api.RolloutAwaitingApproval, api.RolloutWaiting:
+	case api.RolloutRunning, api.RolloutHolding, api.RolloutPaused, api.RolloutRollingBack, api.RolloutComplete,
+		api.RolloutRolledBack, api.RolloutRejected, api.RolloutFailed, api.RolloutCancelled:
+		return refuse(c, m.Rollout, "it has begun; pause it or roll it back")
+	}
+	if !m.dropApprovals(c.By) {
+		return refuse(c, m.Rollout, c.By.Name+" has not approved it")
+	}
+	switch {
+	case at == api.RolloutPending || at == api.RolloutSimulating:
+	case m.Status == api.RolloutPaused:
+		m.Resume = api.RolloutAwaitingApproval
+	default:
+		m.awaitApproval()
+	}
+	return nil
+}
+
+// dropApprovals forgets the approvals of a person, and reports whether there were any.
+func (m *machine) dropApprovals(by api.Identity) bool {
+	had := len(m.Approvals)
+	m.Approvals = slices.DeleteFunc(m.Approvals, func(a api.Approval) bool { return by.Is(a.By, a.Subject) })
+	return len(m.Approvals) < had
+}
+
+// names are the people who gave approvals.
+func names(list []api.Approval) []string {
+	out := make([]string, len(list))
+	for i, a := range list {
+		out[i] = a.By
+	}
+	return out
 }
 
 // resume ends a pause, or a hold that waits for a person. A stage that the judge

@@ -29,7 +29,7 @@ type Finished struct{ EffectResult }
 
 // Command is what a person asks for.
 type Command struct {
-	Action string // approve, pause, resume, promote, abort, rollback
+	Action string // approve, unapprove, pause, resume, promote, abort, rollback
 	By     api.Identity
 	Note   string
 }

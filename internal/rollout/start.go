@@ -46,17 +46,19 @@ func (m *machine) awaitApproval() {
 	m.enter(api.RolloutWaiting, "%s", reason)
 }
 
-// consents names the people whose approvals count. Only those of the group that
-// the decision asks do; the decision may have been made anew since they were given.
-// Where the simulation could not decide, only those who could know that do.
-func (m *machine) consents() []string {
-	var names []string
+// consents are the approvals that count. Only those of the group that the decision asks
+// do; the decision may have been made anew since they were given.
+// Where the simulation could not decide, only those who could know that do. Whoever
+// submitted the patch does where the decision says so.
+func (m *machine) consents() []api.Approval {
+	var out []api.Approval
 	for _, a := range m.Approvals {
-		if m.counts(a.Groups) && m.informed(a) {
-			names = append(names, a.By)
+		own := m.Submitter != "" && api.Identity{Name: a.By, Subject: a.Subject}.Is(m.SubmittedBy, m.Submitter)
+		if m.counts(a.Groups) && m.informed(a) && (!own || m.Decision.Approval.Self) {
+			out = append(out, a)
 		}
 	}
-	return names
+	return out
 }
 
 // counts reports whether an approval by a member of some groups counts.

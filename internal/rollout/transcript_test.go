@@ -92,7 +92,7 @@ func (s *script1) do(t *testing.T, line string) []string {
 		ev = Finished{EffectResult: s.result(words[0] == "done", args)}
 	default:
 		groups := strings.Split(args["groups"], ",")
-		ev = Command{Action: words[0], By: api.Identity{Name: args["by"], Groups: groups}}
+		ev = Command{Action: words[0], By: api.Identity{Name: args["by"], Subject: args["subject"], Via: args["via"], Groups: groups}}
 	}
 	next, err := Step(s.r, ev, s.now)
 	if err != nil {
@@ -118,6 +118,8 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 	r.Decision.Budget.Instances, _ = strconv.Atoi(args["budget"])
 	r.Decision.Approval.Count, _ = strconv.Atoi(args["approvals"])
 	r.Decision.Approval.From = args["from"]
+	r.Decision.Approval.Self = args["self"] == "yes"
+	r.SubmittedBy, r.Submitter, _ = strings.Cut(args["submitted"], "/")
 	if source := args["doubt"]; source != "" {
 		r.Decision.Approval.Count = 1
 		r.Decision.Doubt = &api.Doubt{Sources: []api.DoubtedSource{{Name: source, State: api.SourceAway, Since: now, Failures: 3}}}
@@ -247,6 +249,7 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 				decision := s.r.Decision
 				decision.Approval.Count, _ = strconv.Atoi(count)
 				decision.Approval.From = args["from"]
+				decision.Approval.Self = args["self"] == "yes"
 				res.Decision = &decision
 			}
 		}

@@ -98,7 +98,7 @@ func (a *Authenticator) identity(via string, claims map[string]any) (api.Identit
 	name, _ := claims[a.conf.NameClaim].(string)
 	subject, _ := claims["sub"].(string)
 	id := api.Identity{
-		Name: cmp.Or(name, subject, "unnamed"), Via: via, Groups: words(claims[a.conf.GroupsClaim]), Capabilities: caps,
+		Name: cmp.Or(name, subject, "unnamed"), Subject: subject, Via: via, Groups: words(claims[a.conf.GroupsClaim]), Capabilities: caps,
 	}
 	if id.Capabilities == nil {
 		id.Capabilities = []api.Capability{}

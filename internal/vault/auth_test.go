@@ -121,7 +121,7 @@ func TestIdentityToken(t *testing.T) {
 	id, err := a.Authenticate(t.Context(), i.sign(t, "k1", goodClaims()))
 	must.NoError(t, err)
 	must.Eq(t, api.Identity{
-		Name: "alice", Via: "jwt", Groups: []string{"deployers"}, Capabilities: []api.Capability{api.CapRead, api.CapPatchSubmit},
+		Name: "alice", Subject: "e-1", Via: "jwt", Groups: []string{"deployers"}, Capabilities: []api.Capability{api.CapRead, api.CapPatchSubmit},
 	}, id)
 
 	// Known to Vault, but no rule matches: an identity that may do nothing.

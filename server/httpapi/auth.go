@@ -8,7 +8,7 @@ import (
 
 // devIdentity is who everybody is when authentication is off.
 func devIdentity() api.Identity {
-	return api.Identity{Name: "dev", Via: "dev", Capabilities: []api.Capability{
+	return api.Identity{Name: "dev", Via: api.ViaDev, Capabilities: []api.Capability{
 		api.CapRead, api.CapPolicyWrite, api.CapPatchSubmit, api.CapSimulate, api.CapApprove, api.CapRollout, api.CapOperator,
 	}}
 }

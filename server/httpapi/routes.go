@@ -84,6 +84,7 @@ func (a *API) changeRoutes() []route {
 		cap  api.Capability
 	}{
 		{"approve", api.CapApprove},
+		{"unapprove", api.CapApprove},
 		{"pause", api.CapRollout},
 		{"resume", api.CapRollout},
 		{"promote", api.CapRollout},

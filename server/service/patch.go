@@ -77,7 +77,7 @@ func (s *Service) SubmitPatch(ctx context.Context, file api.SourceFile, by api.I
 		return api.PatchReceipt{}, refused
 	}
 	now := s.now()
-	receipt.Patch.SubmittedBy, receipt.Patch.SubmittedAt = by.Name, now
+	receipt.Patch.SubmittedBy, receipt.Patch.Submitter, receipt.Patch.SubmittedAt = by.Name, by.Subject, now
 	rollouts := planner.Rollouts(receipt.Plan, receipt.Patch, s.opt.NewID, now)
 	for i := range rollouts {
 		receipt.Rollouts = append(receipt.Rollouts, rollouts[i].ID)

@@ -13,8 +13,15 @@ import (
 const commandTries = 10
 
 // Rollout carries out a person's command to a rollout: approve, pause, resume,
-// promote, abort or rollback. It returns the rollout after the command.
+// unapprove, promote, abort or rollback. It returns the rollout after the command.
 func (s *Service) Rollout(ctx context.Context, id, action string, by api.Identity, note string) (api.Rollout, error) {
+	if action == "approve" && by.Subject == "" && by.Via != api.ViaDev {
+		return api.Rollout{}, &api.Error{
+			Code:    api.CodePermissionDenied,
+			Message: "approve rollout " + id + ": nobody knows who holds this token, so that it can't be told from another's",
+			Details: []string{"an approval needs an identity token, or a Vault token with an entity; root tokens have none"},
+		}
+	}
 	for range commandTries {
 		r, ok := s.store.Rollout(id)
 		if !ok {

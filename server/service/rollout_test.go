@@ -46,6 +46,30 @@ func TestRollout_Refuses(t *testing.T) {
 	must.EqOp(t, before, f.state.Hash())
 }
 
+func TestRollout_NeedsToKnowWhoApproves(t *testing.T) {
+	t.Parallel()
+	f, id := submitted(t)
+	before := f.state.Hash()
+	root := ada()
+	root.Via, root.Subject = "vault-token", ""
+	_, err := f.Rollout(t.Context(), id, "approve", root, "")
+	must.True(t, api.IsCode(err, api.CodePermissionDenied), must.Sprint(err))
+	must.StrContains(t, api.AsError(err).Details[0], "entity")
+	must.EqOp(t, before, f.state.Hash())
+}
+
+func TestSubmitPatch_RecordsWhoSubmits(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("web"))
+	by := ada()
+	by.Subject = "e-1"
+	receipt, err := f.SubmitPatch(t.Context(), patch(`"web"`), by)
+	must.NoError(t, err)
+	r, _ := f.state.Rollout(receipt.Rollouts[0])
+	must.EqOp(t, by.Name, r.SubmittedBy)
+	must.EqOp(t, "e-1", r.Submitter)
+}
+
 // TestRollout_TriesAgainWhenTheRolloutMovesOn has the rollout change between the
 // decision and the log, a few times or every time.
 func TestRollout_TriesAgainWhenTheRolloutMovesOn(t *testing.T) {

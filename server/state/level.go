@@ -31,7 +31,8 @@ const (
 	Level5 = 5
 	// Level6 brought the brake, rollbacks at once, how many instances were not healthy
 	// before a rollout, the rehearsal of reverts, ranges of affected packages, stubs and
-	// the environment of twins, and that the simulation of an open rollout is kept.
+	// the environment of twins, that the simulation of an open rollout is kept, and the
+	// subjects of people who submit and approve.
 	Level6 = 6
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level6
@@ -68,6 +69,9 @@ func (p *PatchSubmit) level() int {
 		newer = max(newer, rolloutLevel(&p.Rollouts[i]))
 	}
 	newer = max(newer, applyLevel(p.Patch.Apply), affectsLevel(p.Patch.Affects))
+	if p.Patch.Submitter != "" {
+		return Level6
+	}
 	if len(p.Plan.Sources) > 0 || slices.ContainsFunc(p.Plan.Refusals, func(r api.Refusal) bool { return r.Code != "" }) {
 		newer = max(newer, Level4)
 	}
@@ -78,7 +82,8 @@ func (p *PatchSubmit) level() int {
 func rolloutLevel(r *api.Rollout) int {
 	newer := max(applyLevel(r.Apply), decisionLevel(&r.Decision))
 	switch {
-	case r.Former != nil && r.Former.Unhealthy > 0:
+	case r.Former != nil && r.Former.Unhealthy > 0, r.Submitter != "",
+		slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
 		return Level6
 	case r.Undecided != nil:
 		return max(newer, Level5) // a former server would go on as if the patch had passed
@@ -111,7 +116,7 @@ func affectsLevel(list []api.Affected) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
-	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
+	case d.Rollback.AtOnce, d.Approval.Self, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
 		return Level6
 	case !reflect.DeepEqual(d.Simulate, api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
 		return Level5
@@ -170,6 +175,7 @@ func (p *PatchSubmit) fit(level int) Command {
 			out.Plan.Refusals[i].Code = ""
 		}
 	}
+	out.Patch.Submitter = ""
 	out.Patch.Apply = formerApply(p.Patch.Apply, level)
 	out.Plan.Waves = slices.Clone(p.Plan.Waves)
 	for i := range out.Plan.Waves {
@@ -182,6 +188,7 @@ func (p *PatchSubmit) fit(level int) Command {
 	out.Rollouts = slices.Clone(p.Rollouts)
 	for i := range out.Rollouts {
 		r := &out.Rollouts[i]
+		r.Submitter = ""
 		r.Apply, r.Decision = formerApply(r.Apply, level), formerDecision(r.Decision, level)
 	}
 	return &out
@@ -189,7 +196,7 @@ func (p *PatchSubmit) fit(level int) Command {
 
 // formerDecision is a decision as servers of a level below Level6 keep it.
 func formerDecision(d api.Decision, level int) api.Decision {
-	d.Rollback.AtOnce = false
+	d.Rollback.AtOnce, d.Approval.Self = false, false
 	d.Simulate = formerSimulate(d.Simulate, level)
 	if level < Level4 {
 		d.Doubt = nil
@@ -213,7 +220,12 @@ func (t *RolloutTransition) fit(level int) Command {
 	}
 	out := *t
 	r := &out.Rollout
-	r.Decision.Rollback.AtOnce = false
+	r.Submitter = ""
+	r.Approvals = slices.Clone(r.Approvals)
+	for i := range r.Approvals {
+		r.Approvals[i].Subject = ""
+	}
+	r.Decision.Rollback.AtOnce, r.Decision.Approval.Self = false, false
 	r.Decision.Simulate = formerSimulate(r.Decision.Simulate, level)
 	if r.Former != nil {
 		former := *r.Former

@@ -11,7 +11,7 @@ func Commands() []func(*command.Env) *command.Command {
 		command.Reader(patchValidate), command.Reader(patchAffected), command.Reader(patchPlan), command.Reader(patchSubmit),
 		patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
-		rolloutApprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
+		rolloutApprove, rolloutUnapprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		brakeOn, brakeOff, brakeStatus,
 		command.Reader(simulateCommand), simulationList, simulationRead, simulationReport, simulationLogs, simulationCancel,
 		workloadRecord, command.Reader(workloadShow), workloadSend, workloadAnswer,

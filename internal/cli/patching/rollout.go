@@ -255,7 +255,15 @@ every change that it made to the world. Servers keep the last 10,000 events.`).R
 func rolloutApprove(e *command.Env) *command.Command {
 	return action(e, "approve", "Consent to a rollout", `
 Records your consent to a rollout that waits for approval. The policy says whose
-consent counts, and how many are needed.`, "Consented to")
+consent counts, and how many are needed. Whoever submitted the patch can't consent to
+it, unless the policy has self = true, and a person counts once, whatever token they
+come with.`, "Consented to")
+}
+
+func rolloutUnapprove(e *command.Env) *command.Command {
+	return action(e, "unapprove", "Take your consent back", `
+Takes your consent to a rollout back, until the rollout begins to touch its job.
+After that, pause it or roll it back.`, "No longer consented to")
 }
 
 func rolloutPause(e *command.Env) *command.Command {

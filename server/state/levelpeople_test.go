@@ -1,0 +1,44 @@
+package state_test
+
+import (
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// A cluster of an older level knows people by their names only, and lets nobody do
+// without somebody else's consent.
+func TestEncode_LeavesSubjectsOutBelowLevel6(t *testing.T) {
+	t.Parallel()
+	submit := submission("p", "d", web())
+	submit.Patch.SubmittedBy, submit.Patch.Submitter = "ada", "id-1"
+	submit.Rollouts[0].SubmittedBy, submit.Rollouts[0].Submitter = "ada", "id-1"
+	submit.Rollouts[0].Decision.Approval = api.ApprovalSpec{Count: 1, Self: true}
+	for level := 1; level <= state.SupportedLevel; level++ {
+		m := at(t, level)
+		must.NoError(t, m.commit(submit))
+		told := level >= state.Level6
+		r, _ := m.store.Rollout("p-0")
+		patch, _ := m.store.Patch(submit.Patch.Name)
+		must.EqOp(t, told, r.Submitter == "id-1")
+		must.EqOp(t, told, patch.Submitter == "id-1")
+		must.EqOp(t, told, r.Decision.Approval.Self)
+		must.EqOp(t, "ada", r.SubmittedBy)
+		must.EqOp(t, 1, r.Decision.Approval.Count)
+
+		t.Log("a transition that learns them says them from level 6 on")
+		approvals := []api.Approval{{By: "bob", Subject: "id-2", At: epoch()}}
+		r.Approvals, r.Submitter, r.Decision.Approval.Self = approvals, "id-1", true
+		must.NoError(t, m.commit(&state.RolloutTransition{Kind: "approve", Expect: r.ModifyIndex, Rollout: r}))
+		r, _ = m.store.Rollout("p-0")
+		must.EqOp(t, told, r.Approvals[0].Subject == "id-2")
+		must.EqOp(t, told, r.Submitter == "id-1")
+		must.EqOp(t, told, r.Decision.Approval.Self)
+		must.EqOp(t, "bob", r.Approvals[0].By)
+		must.EqOp(t, "id-2", approvals[0].Subject, must.Sprint("the transition itself is not changed"))
+	}
+	must.EqOp(t, "id-1", submit.Rollouts[0].Submitter, must.Sprint("the submission itself is not changed"))
+}
