@@ -17,7 +17,8 @@ func TestStore_ForgetsNoSimulationThatIsNeeded(t *testing.T) {
 			t.Parallel()
 			s := NewStore()
 			v := s.present.Load()
-			txn := v.db.Txn(true)
+			rows := v.rows.Snapshot()
+			txn := rows.Txn(true)
 			for i := range maxEnded(level) + 2 {
 				sim := &api.Simulation{ID: fmt.Sprintf("s%05d", i), Status: api.SimulationPassed}
 				if i == 0 {
@@ -31,7 +32,7 @@ func TestStore_ForgetsNoSimulationThatIsNeeded(t *testing.T) {
 			txn.Commit()
 			meta := *v.meta
 			meta.Level = level
-			s.advance(v.db, &meta)
+			s.replace(rows, &meta)
 			must.NoError(t, s.apply(1, envelope{}, &SimulationPut{Simulation: api.Simulation{ID: "t", Status: api.SimulationPassed}}))
 			kept := func(id string) bool { _, ok := s.Simulation(id); return ok }
 			must.True(t, kept("s00000"), must.Sprint("it owns something"))

@@ -65,7 +65,7 @@ func (f *FSM) Encode(cmd Command, at time.Time, by string) ([]byte, error) {
 	}
 	level := f.store.Level()
 	cmd = fit(cmd, level)
-	if cmd.level() > level {
+	if level < SupportedLevel && cmd.level() > level {
 		return nil, api.Errorf(api.CodeConflict, "command %d needs cluster level %d, the cluster is at %d: upgrade every server first", cmd.Type(), cmd.level(), level)
 	}
 	if l, ok := cmd.(*LevelSet); ok && l.Level > SupportedLevel {

@@ -23,8 +23,7 @@ type Store struct {
 
 // version is the state after one command. It is replaced, never changed.
 type version struct {
-	db   *memdb.MemDB // that commands change
-	rows *memdb.MemDB // as they were when the command was carried out
+	rows *memdb.MemDB
 	meta *meta
 }
 
@@ -35,15 +34,10 @@ func NewStore() *Store {
 	return s
 }
 
-// replace puts another database in place, with its description.
-func (s *Store) replace(db *memdb.MemDB, m *meta) {
-	s.advance(db, m)
+// replace puts other rows in place, with their description.
+func (s *Store) replace(rows *memdb.MemDB, m *meta) {
+	s.present.Store(&version{rows: rows, meta: m})
 	s.outlines.clear()
-}
-
-// advance shows the rows of db, as they are now, to whoever reads from now on.
-func (s *Store) advance(db *memdb.MemDB, m *meta) {
-	s.present.Store(&version{db: db, rows: db.Snapshot(), meta: m})
 }
 
 // now returns a transaction to read the present rows in, and their description.

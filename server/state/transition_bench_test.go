@@ -48,7 +48,7 @@ func benchTransition(b *testing.B, level, instances int, kind string, change fun
 	store := history(1, instances, 0)
 	m := *store.meta()
 	m.Level = level
-	store.replace(store.present.Load().db, &m)
+	store.replace(store.present.Load().rows, &m)
 	fsm := NewFSM(store)
 	id := store.Rollouts()[0].ID
 	bytes, index := 0, store.Index()
