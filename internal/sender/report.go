@@ -19,6 +19,7 @@ type report struct {
 	healthy bool
 	why     string
 	answers []twin.Answer
+	ended   string    // how the load program ended
 	written time.Time // the last line
 }
 
@@ -78,7 +79,7 @@ func (r *report) write() error {
 	if len(why) > whyMax {
 		why = why[:whyMax]
 	}
-	text, err := json.Marshal(twin.Report{Phase: r.phase, At: r.written, Healthy: r.healthy, Why: why, Answers: r.answers})
+	text, err := json.Marshal(twin.Report{Phase: r.phase, At: r.written, Healthy: r.healthy, Why: why, Answers: r.answers, Ended: r.ended})
 	if err != nil {
 		return fmt.Errorf("encode report: %w", err)
 	}

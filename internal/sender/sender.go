@@ -9,7 +9,11 @@
 // is due. It ends by itself. Every request is in exactly one line of the report, and
 // every line is bounded.
 //
-// Run starts goroutines for requests and waits for them before it returns.
+// An operator's load program may send requests of its own in the place of a workload. Relay
+// stands between the program and the twin then, and counts what it sees itself.
+//
+// Run starts goroutines for requests and waits for them before it returns. Relay does not
+// wait for requests that are under way when its context ends.
 package sender
 
 import (
@@ -61,6 +65,14 @@ type Options struct {
 
 // check says what is wrong with the options.
 func (o Options) check() (*url.URL, error) {
+	if o.Workload.Empty() {
+		return nil, api.Errorf(api.CodeInvalid, "the workload has no requests")
+	}
+	return o.base()
+}
+
+// base is the address that is asked. It is an error when that, the rate or a time is wrong.
+func (o Options) base() (*url.URL, error) {
 	base, err := url.Parse(o.Base)
 	if err != nil || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, api.Errorf(api.CodeInvalid, "%.80q is no address such as http://127.0.0.1:8080", o.Base)
@@ -69,8 +81,6 @@ func (o Options) check() (*url.URL, error) {
 		return nil, api.Errorf(api.CodeInvalid, "%s: a workload is sent to loopback addresses only", o.Base)
 	}
 	switch {
-	case o.Workload.Empty():
-		return nil, api.Errorf(api.CodeInvalid, "the workload has no requests")
 	case o.Rate <= 0 || o.Rate > RateMax:
 		return nil, api.Errorf(api.CodeInvalid, "%g requests a second: want more than 0 and at most %d", o.Rate, RateMax)
 	case o.Duration <= 0 || o.WarmUp < 0:
@@ -147,6 +157,11 @@ func (s *sender) warmUp(ctx context.Context) error {
 	if err := s.report.flush(); err != nil {
 		return err
 	}
+	return comeToRest(ctx)
+}
+
+// comeToRest lets a twin come to rest after its warm-up.
+func comeToRest(ctx context.Context) error {
 	rest := time.NewTimer(settling)
 	defer rest.Stop()
 	select {

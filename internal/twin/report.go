@@ -22,6 +22,9 @@ type Report struct {
 	Healthy bool      `json:"healthy,omitempty"` // the last health check was answered well
 	Why     string    `json:"why,omitempty"`     // it was not; or how the first failed request failed
 	Answers []Answer  `json:"answers,omitempty"` // since the line before
+	// Ended says that the operator's load program has ended by itself, and how, such as
+	// "exit code 1".
+	Ended string `json:"ended,omitempty"`
 }
 
 // ReportAnswers is the most answers in one line.
@@ -29,7 +32,7 @@ const ReportAnswers = 128
 
 // Answer is what became of one request.
 type Answer struct {
-	Request int   `json:"request"`          // index in the workload
+	Request int   `json:"request"`          // index in the workload; 0 for all requests of a load program
 	Status  int   `json:"status,omitempty"` // of HTTP; 0 when there was no answer
 	Micros  int64 `json:"us"`               // from the request to the end of the answer, in microseconds
 	Failed  bool  `json:"failed,omitempty"` // no answer, or another than the workload expects

@@ -23,6 +23,15 @@ const (
 	peekMax = 512
 )
 
+// Workload reads a workload's file.
+func Workload(path string) (workload.Workload, error) {
+	text, err := Limited(path)
+	if err != nil {
+		return workload.Workload{}, err
+	}
+	return workload.Parse(path, []byte(text))
+}
+
 // Recording adds the requests of an access log or a HAR file to a tally. The path
 // "-" is standard input. It returns what to say of the lines that are no requests, or "".
 func Recording(ctx context.Context, t *workload.Tally, path string, stdin io.Reader) (others string, err error) {

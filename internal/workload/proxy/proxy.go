@@ -25,6 +25,7 @@ import (
 type Proxy struct {
 	forward *httputil.ReverseProxy
 	now     func() time.Time
+	observe func(Outcome) // nil when nobody watches
 
 	mu      sync.Mutex
 	tally   *workload.Tally       // nil once the recording has ended
@@ -82,6 +83,20 @@ func (p *Proxy) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
+// Outcome is what became of a request that the proxy has forwarded.
+type Outcome struct {
+	Method, Target string        // Target is the path with its query
+	Status         int           // of the answer; 0 when the service gave none, or not all of it
+	Took           time.Duration // to the end of the answer
+}
+
+// Observe makes the proxy tell what became of each request whose caller sent all of it,
+// and carry requests by a transport. It is for before the first request. The function is
+// called by many goroutines at a time.
+func (p *Proxy) Observe(through http.RoundTripper, observe func(Outcome)) {
+	p.forward.Transport, p.observe = through, observe
+}
+
 // RecordAnswers makes the proxy record what the service answers, too. It is for before
 // the first request. The tally is the proxy's until End.
 func (p *Proxy) RecordAnswers(tally *workload.AnswerTally) {
@@ -108,14 +123,29 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sent := &body{from: r.Body, whole: r.ContentLength == 0}
 	r.Body = sent
 	a := &answer{ResponseWriter: w, keep: p.answers != nil}
-	// The forwarding panics when the caller goes away in the middle of an answer.
-	defer func() { p.record(r, sent, a, at) }()
+	// The forwarding panics when the caller or the service goes away in the middle of an
+	// answer.
+	defer func() {
+		cause := recover()
+		a.cut = cause != nil && !a.unread
+		p.record(r, sent, a, at)
+		if cause != nil {
+			panic(cause)
+		}
+	}()
 	p.forward.ServeHTTP(a, r)
 }
 
 func (p *Proxy) record(r *http.Request, sent *body, a *answer, at time.Time) {
 	text, whole := sent.read()
 	took := p.now().Sub(at)
+	if p.observe != nil && (whole || !a.none) {
+		status := a.status
+		if a.none || a.cut {
+			status = 0
+		}
+		p.observe(Outcome{r.Method, r.RequestURI, status, took})
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.answers != nil {
@@ -185,6 +215,8 @@ type answer struct {
 	http.ResponseWriter
 	status int
 	none   bool   // the service did not answer
+	cut    bool   // the service did not answer to the end
+	unread bool   // the caller did not take all of the answer
 	keep   bool   // the body
 	text   []byte // up to a byte more than a file of answers takes
 }
@@ -203,7 +235,9 @@ func (a *answer) Write(part []byte) (int, error) {
 	if a.keep {
 		a.text = append(a.text, part[:min(len(part), workload.AnswersMax+1-len(a.text))]...)
 	}
-	return a.ResponseWriter.Write(part)
+	n, err := a.ResponseWriter.Write(part)
+	a.unread = a.unread || err != nil
+	return n, err
 }
 
 // Unwrap lets http.ResponseController find what the connection can do.
