@@ -19,6 +19,7 @@ const (
 	TopicProfile    Topic = "profile"
 	TopicQuarantine Topic = "quarantine"
 	TopicBrake      Topic = "brake"
+	TopicInventory  Topic = "inventory"
 )
 
 // Event is one line of the record: what changed, written in the transaction

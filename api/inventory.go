@@ -48,3 +48,70 @@ type InventoryDifference struct {
 	Ecosystem string `json:"ecosystem"`
 	PackageChange
 }
+
+// InventoryOrigin is how an inventory came to be kept.
+type InventoryOrigin string
+
+// The origins: a person or a pipeline gave it, the job's meta names it, it was read from
+// the image, or from a node.
+const (
+	InventoryPut   InventoryOrigin = "put"
+	InventoryMeta  InventoryOrigin = "meta"
+	InventoryImage InventoryOrigin = "image"
+	InventoryNode  InventoryOrigin = "node"
+)
+
+// InventoryRecord is an inventory that the cluster keeps, without its packages.
+type InventoryRecord struct {
+	// Of is what it describes: a digest, "sha256:" and 64 hex digits, or the name of an
+	// image whose digest nobody knows.
+	Of       string          `json:"of"`
+	Hash     string          `json:"hash"` // hex SHA-256 of its packages, releases and entries kept aside
+	Origin   InventoryOrigin `json:"origin"`
+	Source   string          `json:"source"` // where it was read, such as a path
+	Format   string          `json:"format"`
+	Subject  string          `json:"subject,omitempty"` // what the document describes, in its own words
+	Releases []string        `json:"releases,omitempty"`
+	Packages int             `json:"packages"`
+	Aside    int             `json:"aside,omitempty"`    // entries that nothing can be compared with
+	TakenAt  time.Time       `json:"taken_at,omitzero"`  // by the document; zero where it does not say
+	PutAt    time.Time       `json:"put_at"`             // when it was kept
+	PutBy    string          `json:"put_by,omitempty"`   // who asked for it
+	Seen     time.Time       `json:"seen,omitzero"`      // when something that runs it was last seen
+	Pieces   []string        `json:"pieces"`             // hex SHA-256 of each piece that it is stored in
+	Bytes    int             `json:"bytes"`              // of all pieces
+	Differs  bool            `json:"differs,omitempty"`  // another one of the same thing has other packages
+	Replaces []string        `json:"replaces,omitempty"` // hashes of those that it took the place of
+
+	CreateIndex uint64 `json:"create_index"`
+	ModifyIndex uint64 `json:"modify_index"`
+}
+
+// Age is the time since what an inventory says was so: since its document was made, or
+// since it was kept, where the document does not say.
+func (r *InventoryRecord) Age(now time.Time) time.Duration {
+	if r.TakenAt.IsZero() {
+		return now.Sub(r.PutAt)
+	}
+	return now.Sub(r.TakenAt)
+}
+
+// TargetInventory says which inventory there is of what one task of a target runs.
+type TargetInventory struct {
+	Target TargetRef `json:"target"`
+	Task   string    `json:"task"`
+	Image  string    `json:"image,omitempty"`  // as the job names it
+	Digest string    `json:"digest,omitempty"` // of what the task runs; empty while nobody knows
+	// Basis says how the digest is known: "job", or "simulation" with its ID.
+	Basis   string           `json:"basis,omitempty"`
+	Record  *InventoryRecord `json:"record,omitempty"`
+	Missing string           `json:"missing,omitempty"` // why there is no inventory
+}
+
+// InventoryReceipt is the answer to an inventory that was given.
+type InventoryReceipt struct {
+	Record  InventoryRecord `json:"record"`
+	Known   bool            `json:"known,omitempty"`   // one with the same packages was kept already
+	Targets []TargetRef     `json:"targets"`           // that run what it describes
+	Differs []string        `json:"differs,omitempty"` // hashes of others of the same thing, with other packages
+}

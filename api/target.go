@@ -59,7 +59,8 @@ type Task struct {
 	Name      string `json:"name"`
 	Driver    string `json:"driver"`
 	Lifecycle string `json:"lifecycle,omitempty"`
-	Image     string `json:"image,omitempty"` // image_path of a QEMU task, image of a container task
+	Image     string `json:"image,omitempty"`  // image_path of a QEMU task, image of a container task
+	Digest    string `json:"digest,omitempty"` // of what it runs, "sha256:" and 64 hex digits, where the job says it
 }
 
 // Health is the health of an instance by Nomad and Consul.

@@ -77,7 +77,7 @@ func target(job *nomadapi.Job, group *nomadapi.TaskGroup) api.Target {
 	for _, task := range group.Tasks {
 		services = append(services, task.Services...)
 		t.Tasks = append(t.Tasks, api.Task{
-			Name: task.Name, Driver: task.Driver, Lifecycle: lifecycle(task), Image: Image(task),
+			Name: task.Name, Driver: task.Driver, Lifecycle: lifecycle(task), Image: Image(task), Digest: pinned(task),
 		})
 		if task.Driver == "qemu" || (t.Driver == "" && task.Lifecycle == nil) {
 			t.Driver = task.Driver

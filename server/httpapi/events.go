@@ -24,7 +24,7 @@ const (
 func allTopics() []api.Topic {
 	return []api.Topic{
 		api.TopicPolicy, api.TopicPatch, api.TopicRollout, api.TopicEffect, api.TopicSimulation, api.TopicGraph,
-		api.TopicProfile, api.TopicQuarantine, api.TopicBrake,
+		api.TopicProfile, api.TopicQuarantine, api.TopicBrake, api.TopicInventory,
 	}
 }
 

@@ -55,6 +55,13 @@ type GraphStore interface {
 	IndexOf(topics ...api.Topic) uint64
 }
 
+// InventoryStore reads the inventories that are kept, and their pieces.
+type InventoryStore interface {
+	Inventories() []api.InventoryRecord
+	InventoriesOf(of string) []api.InventoryRecord
+	InventoryPieces(r api.InventoryRecord) ([][]byte, error)
+}
+
 // Watcher tells of changes.
 type Watcher interface {
 	// Watch returns a channel that is closed at the next change of one of the topics.
@@ -71,6 +78,7 @@ type Store interface {
 	RolloutStore
 	FindingStore
 	GraphStore
+	InventoryStore
 	Watcher
 }
 

@@ -23,6 +23,10 @@ const (
 	TypeProfilesForget    Type = 12 // level 3
 	TypeSimulationNote    Type = 13 // level 5
 	TypeBrakeSet          Type = 14 // level 6
+	TypeInventoryPiece    Type = 15 // level 7
+	TypeInventoryPut      Type = 16 // level 7
+	TypeInventoriesSeen   Type = 17 // level 7
+	TypeInventoriesForget Type = 18 // level 7
 )
 
 // Command is one intent that changes the replicated state. Only this package
@@ -76,6 +80,14 @@ func newCommand(t Type) Command {
 		return &SimulationNote{}
 	case TypeBrakeSet:
 		return &BrakeSet{}
+	case TypeInventoryPiece:
+		return &InventoryPiece{}
+	case TypeInventoryPut:
+		return &InventoryPut{}
+	case TypeInventoriesSeen:
+		return &InventoriesSeen{}
+	case TypeInventoriesForget:
+		return &InventoriesForget{}
 	}
 	return nil
 }

@@ -100,6 +100,9 @@ func corpusCommands(level int) []named1 {
 			named1{"brake-again", &BrakeSet{On: true, Reason: "checkout is slow again"}})
 		out = append(out, corpusBack()...)
 	}
+	if level >= 7 {
+		out = append(out, corpusInventories()...)
+	}
 	return out
 }
 
@@ -117,6 +120,30 @@ func corpusBack() []named1 {
 	begun.Status, begun.CreateIndex, begun.ModifyIndex = api.RolloutRunning, 28, 28
 	begun.Former = &api.FormerJob{Version: 1, ModifyIndex: 90, Count: 3, Unhealthy: 1, Digest: "f", Job: json.RawMessage(`{"ID":"cart"}`)}
 	return []named1{{"at-once", submit}, {"unhealthy-before", &RolloutTransition{Kind: "begin", Expect: 28, Rollout: begun}}}
+}
+
+// corpusInventories are an inventory that runs somewhere, another one of the same thing,
+// one that nothing runs any more, and a target whose job says what it runs.
+func corpusInventories() []named1 {
+	image := "sha256:" + strings.Repeat("0a", 32)
+	data, more := []byte("an inventory, packed"), []byte("another one")
+	record := func(of string, digit string, data []byte) *InventoryPut {
+		return &InventoryPut{Record: api.InventoryRecord{
+			Of: of, Hash: strings.Repeat(digit, 64), Origin: api.InventoryPut, Source: "web.cdx.json", Format: "CycloneDX 1.6",
+			Releases: []string{"Debian:12"}, Packages: 2, TakenAt: corpusTime(1), PutBy: "ada", Pieces: []string{PieceSum(data)},
+		}}
+	}
+	target := api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: "cart", Group: "vm"}, Tasks: []api.Task{{Name: "vm", Driver: "docker", Image: "cart@" + image, Digest: image}}}
+	return []named1{
+		{"piece", &InventoryPiece{Data: data}},
+		{"piece-2", &InventoryPiece{Data: more}},
+		{"inventory", record(image, "a", data)},
+		{"inventory-differs", record(image, "b", more)},
+		{"inventory-by-name", record("/images/old.qcow2", "a", data)},
+		{"seen", &InventoriesSeen{Of: []string{image}}},
+		{"forget-inventories", &InventoriesForget{Of: []string{image, "/images/old.qcow2"}, Unseen: api.Duration(1500 * time.Millisecond)}},
+		{"digest", &GraphChange{api.GraphChange{Targets: []api.Target{target}}}},
+	}
 }
 
 // corpusSandbox is a submission with what simulations need from level 5 on, and a

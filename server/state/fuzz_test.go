@@ -210,6 +210,12 @@ func invariants(t *rapid.T, s *Store) {
 	must.Len(t, len(open), all)
 	must.Eq(t, slices.DeleteFunc(all, func(r api.Rollout) bool { return !r.UnderWay() || len(r.Stages) == 0 }), s.BegunRollouts())
 	must.Eq(t, len(s.Events(0, 0)), s.meta().Events)
+	for _, r := range s.Inventories() {
+		pieces, err := s.InventoryPieces(r)
+		must.NoError(t, err)
+		must.Eq(t, len(r.Pieces), len(pieces))
+		must.Eq(t, len(s.InventoriesOf(r.Of)) > 1, r.Differs)
+	}
 }
 
 // command draws a command that has some chance to be carried out.
@@ -217,7 +223,7 @@ func command(s *Store) *rapid.Generator[Command] {
 	return rapid.Custom(func(t *rapid.T) Command {
 		name := func(label string) string { return rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, label) }
 		target := api.TargetRef{Namespace: "n", Job: name("job"), Group: "g"}
-		switch rapid.IntRange(0, 15).Draw(t, "which") {
+		switch rapid.IntRange(0, 19).Draw(t, "which") {
 		case 0:
 			return &PolicyPut{Policy: api.Policy{Name: name("policy")}}
 		case 1:
@@ -264,6 +270,18 @@ func command(s *Store) *rapid.Generator[Command] {
 			seen := time.Unix(1e9+rapid.Int64Range(-9, 40).Draw(t, "seen"), 0)
 			kpi := api.Baseline{KPI: name("kpi"), HourSketches: rapid.SampledFrom([][]byte{nil, {1}, {2}}).Draw(t, "hours")}
 			return &ProfilesPut{Profiles: []api.Profile{{Target: target, Updated: seen, KPIs: []api.Baseline{kpi}}}}
+		case 13:
+			return &InventoryPiece{Data: []byte(name("data"))}
+		case 14:
+			return &InventoryPut{Record: api.InventoryRecord{
+				Of: name("of"), Hash: strings.Repeat(name("hash"), 64), Pieces: []string{PieceSum([]byte(name("data")))},
+				Replaces: rapid.SampledFrom([][]string{nil, {strings.Repeat("a", 64)}}).Draw(t, "replaces"),
+			}}
+		case 15:
+			if rapid.Bool().Draw(t, "seen") {
+				return &InventoriesSeen{Of: []string{name("of")}}
+			}
+			return &InventoriesForget{Of: []string{name("of")}, Unseen: api.Duration(rapid.IntRange(0, 9).Draw(t, "unseen")) * api.Duration(time.Second)}
 		case 8:
 			return &ProfilesForget{Targets: []api.TargetRef{target}, Unseen: api.Duration(rapid.IntRange(0, 9).Draw(t, "unseen")) * api.Duration(time.Second)}
 		default:

@@ -34,8 +34,10 @@ const (
 	// the environment of twins, that the simulation of an open rollout is kept, and the
 	// subjects of people who submit and approve.
 	Level6 = 6
+	// Level7 brought inventories, and the digests of what tasks run.
+	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
-	SupportedLevel = Level6
+	SupportedLevel = Level7
 )
 
 // fitted is a command that says less to a cluster of an older level.
@@ -62,7 +64,7 @@ func (p *PatchSubmit) level() int {
 	newer := 1
 	for _, w := range p.Plan.Waves {
 		for i := range w.Targets {
-			newer = max(newer, decisionLevel(&w.Targets[i].Decision))
+			newer = max(newer, decisionLevel(&w.Targets[i].Decision), targetLevel(&w.Targets[i].Target))
 		}
 	}
 	for i := range p.Rollouts {
@@ -160,11 +162,12 @@ func formerApply(list []api.Apply, level int) []api.Apply {
 	return out
 }
 
-// fit leaves out, below Level6, that a rollback goes at once and that no revert is
-// rehearsed, below Level5 what only newer servers know of simulations, and below Level4 doubts. An approval that was asked
-// for in doubt is then one that only a person ends.
+// fit leaves out, below Level7, the digests of what tasks run, below Level6, that a
+// rollback goes at once and that no revert is rehearsed, below Level5 what only newer
+// servers know of simulations, and below Level4 doubts. An approval that was asked for in
+// doubt is then one that only a person ends.
 func (p *PatchSubmit) fit(level int) Command {
-	if level >= Level6 {
+	if level >= Level7 {
 		return p
 	}
 	out := *p
@@ -175,7 +178,9 @@ func (p *PatchSubmit) fit(level int) Command {
 			out.Plan.Refusals[i].Code = ""
 		}
 	}
-	out.Patch.Submitter = ""
+	if level < Level6 {
+		out.Patch.Submitter = ""
+	}
 	out.Patch.Apply = formerApply(p.Patch.Apply, level)
 	out.Plan.Waves = slices.Clone(p.Plan.Waves)
 	for i := range out.Plan.Waves {
@@ -183,19 +188,46 @@ func (p *PatchSubmit) fit(level int) Command {
 		w.Targets = slices.Clone(w.Targets)
 		for j := range w.Targets {
 			w.Targets[j].Decision = formerDecision(w.Targets[j].Decision, level)
+			w.Targets[j].Target = formerTarget(w.Targets[j].Target)
 		}
 	}
 	out.Rollouts = slices.Clone(p.Rollouts)
 	for i := range out.Rollouts {
 		r := &out.Rollouts[i]
-		r.Submitter = ""
+		if level < Level6 {
+			r.Submitter = ""
+		}
 		r.Apply, r.Decision = formerApply(r.Apply, level), formerDecision(r.Decision, level)
 	}
 	return &out
 }
 
-// formerDecision is a decision as servers of a level below Level6 keep it.
+// targetLevel is the level that what is known of a target needs.
+func targetLevel(t *api.Target) int {
+	if slices.ContainsFunc(t.Tasks, func(task api.Task) bool { return task.Digest != "" }) {
+		return Level7
+	}
+	return 1
+}
+
+// formerTarget is a target as servers of a level below Level7 know it: they know no digests
+// of what its tasks run.
+func formerTarget(t api.Target) api.Target {
+	if targetLevel(&t) == 1 {
+		return t
+	}
+	t.Tasks = slices.Clone(t.Tasks)
+	for i := range t.Tasks {
+		t.Tasks[i].Digest = ""
+	}
+	return t
+}
+
+// formerDecision is a decision as servers of a level keep it.
 func formerDecision(d api.Decision, level int) api.Decision {
+	if level >= Level6 {
+		return d
+	}
 	d.Rollback.AtOnce, d.Approval.Self = false, false
 	d.Simulate = formerSimulate(d.Simulate, level)
 	if level < Level4 {
@@ -265,11 +297,14 @@ func formerVerdict(v *api.Verdict, level int) *api.Verdict {
 	return &out
 }
 
-// level is Level4 for a change that says how often a source failed, and Level2
-// for one that says what changed or which sources are forgotten.
+// level is Level7 for a change with digests of what tasks run, Level4 for one that says
+// how often a source failed, and Level2 for one that says what changed or which sources
+// are forgotten.
 func (g *GraphChange) level() int {
 	counted := func(s api.SourceStatus) bool { return s.Failures > 0 || !s.Failing.IsZero() || !s.Failed.IsZero() }
 	switch {
+	case slices.ContainsFunc(g.Targets, func(t api.Target) bool { return targetLevel(&t) == Level7 }):
+		return Level7
 	case slices.ContainsFunc(g.Sources, counted):
 		return Level4
 	case len(g.RemoveSources) > 0 || g.Delta != nil:
@@ -279,12 +314,19 @@ func (g *GraphChange) level() int {
 }
 
 // fit leaves out, below Level2, what changed and which sources are forgotten, and
-// below Level4 how often sources failed.
+// below Level4 how often sources failed, and below Level7 the digests of what tasks run.
 func (g *GraphChange) fit(level int) Command {
-	if level >= Level4 {
+	if level >= Level7 {
 		return g
 	}
 	out := *g
+	out.Targets = slices.Clone(g.Targets)
+	for i := range out.Targets {
+		out.Targets[i] = formerTarget(out.Targets[i])
+	}
+	if level >= Level4 {
+		return &out
+	}
 	if level < Level2 {
 		out.Delta, out.RemoveSources = nil, nil
 	}

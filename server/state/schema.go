@@ -44,6 +44,8 @@ type tables struct {
 	sources     table[api.SourceStatus]
 	profiles    table[api.Profile]
 	quarantines table[api.Quarantine]
+	inventories table[api.InventoryRecord]
+	pieces      table[piece]
 	events      table[api.Event]
 }
 
@@ -60,6 +62,8 @@ func newTables() tables {
 		sources:     newTable("sources", func(s *api.SourceStatus) string { return s.Name }),
 		profiles:    newTable("profiles", func(p *api.Profile) string { return targetKey(p.Target) }),
 		quarantines: newTable("quarantines", func(q *api.Quarantine) string { return quarantineKey(q.Patch, q.Target) }),
+		inventories: newTable("inventories", func(r *api.InventoryRecord) string { return inventoryKey(r.Of, r.Hash) }),
+		pieces:      newTable("inventory_pieces", func(p *piece) string { return p.Sum }),
 		events:      newTable("events", func(e *api.Event) string { return eventKey(e.Index, e.Number) }),
 	}
 }
@@ -72,7 +76,7 @@ func (t tables) schema() *memdb.DBSchema {
 	for _, s := range []*memdb.TableSchema{
 		t.policies.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open, plan),
 		t.simulations.schema(), t.edges.schema(), t.services.schema(), t.targets.schema(), t.sources.schema(),
-		t.profiles.schema(), t.quarantines.schema(), t.events.schema(),
+		t.profiles.schema(), t.quarantines.schema(), t.inventories.schema(), t.pieces.schema(), t.events.schema(),
 	} {
 		schema.Tables[s.Name] = s
 	}
@@ -98,5 +102,7 @@ func edgeKey(from, to string) string { return from + "\x00" + to }
 func quarantineKey(patch string, target api.TargetRef) string {
 	return patch + "\x00" + targetKey(target)
 }
+
+func inventoryKey(of, hash string) string { return of + "\x00" + hash }
 
 func eventKey(index uint64, number int) string { return fmt.Sprintf("%016x%08x", index, number) }

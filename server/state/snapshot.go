@@ -105,6 +105,8 @@ func (s *snapshot) rows(to io.Writer) (int, error) {
 	writeRows(w, s.txn, s.t.sources)
 	writeRows(w, s.txn, s.t.profiles)
 	writeRows(w, s.txn, s.t.quarantines)
+	writeRows(w, s.txn, s.t.inventories)
+	writeRows(w, s.txn, s.t.pieces)
 	writeRows(w, s.txn, s.t.events)
 	return w.count, w.err
 }
@@ -296,6 +298,10 @@ func (t tables) loadRow(txn *memdb.Txn, l line) error {
 		return loadInto(txn, t.profiles, l.Row)
 	case t.quarantines.name:
 		return loadInto(txn, t.quarantines, l.Row)
+	case t.inventories.name:
+		return loadInto(txn, t.inventories, l.Row)
+	case t.pieces.name:
+		return loadInto(txn, t.pieces, l.Row)
 	case t.events.name:
 		return loadInto(txn, t.events, l.Row)
 	}

@@ -1,0 +1,108 @@
+package inventory
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// Kept is what is kept of inventories, by what they describe: a digest, or the name of an
+// image. Several records of one thing have different packages.
+type Kept map[string][]api.InventoryRecord
+
+// KeptOf groups records by what they describe.
+func KeptOf(records []api.InventoryRecord) Kept {
+	out := Kept{}
+	for _, r := range records {
+		out[r.Of] = append(out[r.Of], r)
+	}
+	return out
+}
+
+// Digest is the digest of an image, and how it is known.
+type Digest struct {
+	Sum   string // "sha256:" and 64 hex digits
+	Basis string // such as "simulation 01j9"
+}
+
+// Digests are the digests of images that the sandbox has read, by the names that jobs have
+// for the images. The newest simulation counts. A name whose meaning differs from instance
+// to instance, such as one with a variable in it, is none.
+func Digests(simulations []api.Simulation) map[string]Digest {
+	out := map[string]Digest{}
+	for _, sim := range slices.SortedFunc(slices.Values(simulations), func(a, b api.Simulation) int { return strings.Compare(a.ID, b.ID) }) {
+		if sim.Impact == nil {
+			continue
+		}
+		for _, t := range sim.Impact.Twins {
+			if sum := digestIn("sha256:" + t.ImageDigest); sum != "" && path.IsAbs(t.Image) && !strings.Contains(t.Image, "${") {
+				out[t.Image] = Digest{Sum: sum, Basis: "simulation " + sim.ID}
+			}
+		}
+	}
+	return out
+}
+
+// Find says which inventory there is of what each task of a target runs: of the tasks that
+// run as long as the allocation, and of its virtual machines alone where it has some. A
+// target without any such task has one entry, which says so. An entry without a record says
+// why: nothing is known of what is installed there, which is never safe.
+func Find(t api.Target, digests map[string]Digest, kept Kept) []api.TargetInventory {
+	var out []api.TargetInventory
+	for _, task := range running(t) {
+		found := api.TargetInventory{Target: t.TargetRef, Task: task.Name, Image: task.Image, Digest: task.Digest}
+		if found.Digest != "" {
+			found.Basis = "job"
+		} else if d, ok := digests[task.Image]; ok {
+			found.Digest, found.Basis = d.Sum, d.Basis
+		}
+		found.Record, found.Missing = pick(task, found.Digest, kept)
+		out = append(out, found)
+	}
+	if len(out) == 0 {
+		return []api.TargetInventory{{Target: t.TargetRef, Missing: "no task of it runs as long as its allocation"}}
+	}
+	return out
+}
+
+// running are the tasks whose content counts.
+func running(t api.Target) []api.Task {
+	var machines, all []api.Task
+	for _, task := range t.Tasks {
+		if task.Lifecycle != "" && !strings.HasSuffix(task.Lifecycle, "-sidecar") {
+			continue
+		}
+		all = append(all, task)
+		if task.Driver == "qemu" {
+			machines = append(machines, task)
+		}
+	}
+	if len(machines) > 0 {
+		return machines
+	}
+	return all
+}
+
+// pick returns the inventory of what a task runs, or why there is none. One by the name of
+// an image counts only where the job does not say the digest.
+func pick(task api.Task, digest string, kept Kept) (*api.InventoryRecord, string) {
+	of := digest
+	if task.Digest == "" && len(kept[of]) == 0 && task.Image != "" && len(kept[task.Image]) > 0 {
+		of = task.Image
+	}
+	records := kept[of]
+	switch {
+	case len(records) == 1:
+		return &records[0], ""
+	case len(records) > 1:
+		return nil, fmt.Sprintf("%d inventories of %s differ; see oakum inventory list, and put the right one with -replace", len(records), of)
+	case digest != "":
+		return nil, "there is no inventory of " + digest
+	case task.Image != "":
+		return nil, fmt.Sprintf("nobody knows the digest of image %s, and there is no inventory by its name", task.Image)
+	}
+	return nil, fmt.Sprintf("its %s task has neither an image nor an artifact with a checksum, so nobody knows what it runs", task.Driver)
+}

@@ -1,0 +1,104 @@
+package inventory_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/inventory"
+)
+
+// sha is a digest of one hex digit.
+func sha(digit string) string { return "sha256:" + strings.Repeat(digit, 64) }
+
+func TestFind_SaysWhichInventoryATargetHas(t *testing.T) {
+	t.Parallel()
+	record := func(of, hash string) api.InventoryRecord { return api.InventoryRecord{Of: of, Hash: hash} }
+	kept := inventory.KeptOf([]api.InventoryRecord{
+		record(sha("a"), "1"), record(sha("b"), "1"), record(sha("b"), "2"), record("/images/web.qcow2", "3"), record("/images/cart.qcow2", "4"),
+	})
+	digests := map[string]inventory.Digest{"/images/web.qcow2": {Sum: sha("a"), Basis: "simulation 01"}, "/images/cart.qcow2": {Sum: sha("c"), Basis: "simulation 02"}}
+	for name, c := range map[string]struct {
+		tasks   []api.Task
+		task    string
+		hash    string // of the record
+		basis   string
+		missing string
+	}{
+		"by the digest in the job":            {[]api.Task{{Name: "app", Driver: "docker", Image: "web", Digest: sha("a")}}, "app", "1", "job", ""},
+		"by the digest that was read":         {[]api.Task{{Name: "vm", Driver: "qemu", Image: "/images/web.qcow2"}}, "vm", "1", "simulation 01", ""},
+		"by name beside a digest without one": {[]api.Task{{Name: "vm", Driver: "qemu", Image: "/images/cart.qcow2"}}, "vm", "4", "simulation 02", ""},
+		"a job's digest is no name":           {[]api.Task{{Name: "vm", Driver: "qemu", Image: "/images/cart.qcow2", Digest: sha("d")}}, "vm", "", "job", "there is no inventory of " + sha("d")},
+		"inventories that differ":             {[]api.Task{{Name: "app", Digest: sha("b")}}, "app", "", "job", "2 inventories of " + sha("b") + " differ"},
+		"an image that nobody read":           {[]api.Task{{Name: "app", Driver: "docker", Image: "web:1"}}, "app", "", "", "nobody knows the digest of image web:1"},
+		"a program":                           {[]api.Task{{Name: "app", Driver: "raw_exec"}}, "app", "", "", "its raw_exec task has neither"},
+		"only the machine counts": {[]api.Task{
+			{Name: "lay", Driver: "raw_exec", Lifecycle: "prestart"}, {Name: "log", Driver: "exec"}, {Name: "vm", Driver: "qemu", Digest: sha("a")},
+		}, "vm", "1", "job", ""},
+		"nothing that runs": {[]api.Task{{Name: "lay", Driver: "raw_exec", Lifecycle: "prestart"}}, "", "", "", "no task of it runs"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ref := api.TargetRef{Namespace: "prod", Job: "web", Group: "g"}
+			found := inventory.Find(api.Target{TargetRef: ref, Tasks: c.tasks}, digests, kept)
+			must.Len(t, 1, found)
+			must.Eq(t, c.task, found[0].Task)
+			must.Eq(t, c.basis, found[0].Basis)
+			must.StrContains(t, found[0].Missing, c.missing)
+			must.Eq(t, c.missing == "", found[0].Record != nil)
+			if found[0].Record != nil {
+				must.Eq(t, c.hash, found[0].Record.Hash)
+				must.Eq(t, "", found[0].Missing)
+			}
+		})
+	}
+}
+
+func TestFind_AsksForEverySidecar(t *testing.T) {
+	t.Parallel()
+	found := inventory.Find(api.Target{Tasks: []api.Task{
+		{Name: "app", Driver: "docker", Digest: sha("a")}, {Name: "proxy", Driver: "docker", Image: "envoy:1", Lifecycle: "prestart-sidecar"},
+	}}, nil, inventory.KeptOf([]api.InventoryRecord{{Of: sha("a")}}))
+	must.Len(t, 2, found)
+	must.NotNil(t, found[0].Record)
+	must.Nil(t, found[1].Record)
+}
+
+func TestDigests_AreOfTheNewestSimulation(t *testing.T) {
+	t.Parallel()
+	sim := func(id, image, digit string) api.Simulation {
+		return api.Simulation{ID: id, Impact: &api.Impact{Twins: []api.Twin{{Image: image, ImageDigest: strings.Repeat(digit, 64)}}}}
+	}
+	got := inventory.Digests([]api.Simulation{
+		sim("02", "/images/web.qcow2", "b"), sim("01", "/images/web.qcow2", "a"), sim("03", "${NOMAD_ALLOC_DIR}/root.qcow2", "c"),
+		sim("04", "/images/${NOMAD_META_x}.qcow2", "c"), sim("05", "/images/db.qcow2", ""), {ID: "06"},
+	})
+	must.Eq(t, map[string]inventory.Digest{"/images/web.qcow2": {Sum: sha("b"), Basis: "simulation 02"}}, got)
+}
+
+func TestPack_ComesBack(t *testing.T) {
+	t.Parallel()
+	inv := api.Inventory{
+		Source: "web.cdx.json", Format: "CycloneDX 1.6", Digest: sha("a"), Releases: []string{"Debian:12"},
+		Packages: []api.Package{{Ecosystem: "deb", Name: "openssl", Version: "3.0.11", PURL: "pkg:deb/debian/openssl@3.0.11"}}, Aside: []api.Aside{{Name: "x", Reason: "y"}},
+	}
+	hash, pieces, err := inventory.Pack(inv, 50)
+	must.NoError(t, err)
+	must.Greater(t, 1, len(pieces))
+	record := api.InventoryRecord{Of: sha("a"), Hash: hash, Source: inv.Source, Format: inv.Format}
+	back, err := inventory.Unpack(record, pieces)
+	must.NoError(t, err)
+	must.Eq(t, inv, back)
+
+	inv.Source = "another.json"
+	same, _, err := inventory.Pack(inv, 50)
+	must.NoError(t, err)
+	must.Eq(t, hash, same)
+
+	pieces[0] = bytes.Clone(pieces[0])
+	pieces[0][20] ^= 1
+	_, err = inventory.Unpack(record, pieces)
+	must.Error(t, err)
+}

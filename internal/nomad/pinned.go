@@ -1,0 +1,57 @@
+package nomad
+
+import (
+	"path"
+	"regexp"
+	"strings"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+)
+
+// pinned is the digest of what a task runs, where the job says it: the one in the name of
+// a container image, or the checksum of the artifact that the disk image or the program
+// comes from. Of an archive it is the archive's. A checksum that is no SHA-256 is no digest.
+func pinned(task *nomadapi.Task) string {
+	image := Image(task)
+	if _, sum, found := strings.Cut(image, "@"); found && isDigest(sum) {
+		return sum
+	}
+	if len(task.Artifacts) != 1 {
+		return ""
+	}
+	artifact := task.Artifacts[0]
+	sum := strings.ToLower(artifact.GetterOptions["checksum"])
+	if !isDigest(sum) || !runsFrom(task, artifact) {
+		return ""
+	}
+	return sum
+}
+
+func isDigest(text string) bool { return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(text) }
+
+// runsFrom reports whether a task runs what an artifact brings, and does not only read it.
+func runsFrom(task *nomadapi.Task, artifact *nomadapi.TaskArtifact) bool {
+	text := func(key string) string {
+		s, _ := task.Config[key].(string)
+		return s
+	}
+	fetched := func(file string) bool {
+		for _, dir := range []string{"local/", "./local/", "${NOMAD_TASK_DIR}/"} {
+			if strings.HasPrefix(file, dir) {
+				return true
+			}
+		}
+		return false
+	}
+	switch task.Driver {
+	case "qemu":
+		source := ""
+		if artifact.GetterSource != nil {
+			source, _, _ = strings.Cut(*artifact.GetterSource, "?")
+		}
+		return fetched(text("image_path")) && path.Base(source) == path.Base(text("image_path"))
+	case "exec", "raw_exec", "java":
+		return fetched(text("command")) || fetched(text("jar_path"))
+	}
+	return false
+}
