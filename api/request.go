@@ -38,6 +38,7 @@ type AgentSelf struct {
 	Version  string            `json:"version"`
 	Leader   bool              `json:"leader"`
 	AuthOff  bool              `json:"auth_off,omitempty"` // -dev: every caller may do everything
+	InClear  bool              `json:"in_clear,omitempty"` // it speaks plain HTTP where others reach it
 	Identity Identity          `json:"identity"`
 	Config   map[string]string `json:"config,omitempty"`
 }

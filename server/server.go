@@ -151,7 +151,7 @@ func (s *Server) open(ctx context.Context) error {
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.adapters.auth,
 		Logger: s.log, Metrics: registry, Autopilot: autopilot{s}, Leave: s.Leave, ServerHealth: s.health,
-		OpenMetrics: s.cfg.Telemetry.OpenMetrics, Debug: s.cfg.EnableDebug,
+		OpenMetrics: s.cfg.Telemetry.OpenMetrics, InClear: s.cfg.InClear(), Debug: s.cfg.EnableDebug,
 	})
 	s.node.Serve(s.api)
 	s.life.onStop("open requests", func() error { s.api.Close(); return nil })

@@ -110,7 +110,7 @@ func New(c Config) (*Client, error) {
 			TLSHandshakeTimeout:   5 * time.Second,
 			ExpectContinueTimeout: time.Second,
 			IdleConnTimeout:       90 * time.Second,
-		}},
+		}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}, // the token is for this server
 	}, nil
 }
 
@@ -241,6 +241,11 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
 		return nil, readError(resp)
+	}
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		_ = resp.Body.Close() // nothing in it is read
+		return nil, api.Errorf(api.CodeInvalid, "%s redirects to %q, and redirects are not followed: they would get the token; set the address of the server itself",
+			c.base, resp.Header.Get("Location"))
 	}
 	return resp, nil
 }

@@ -95,8 +95,14 @@ func certificates(t *testing.T) func(i int, dir string) (string, error) {
 	must.NoError(t, err)
 	return func(_ int, dir string) (string, error) {
 		files, err := ca.Write(dir, "server.default.oakum")
-		return authority.Block(files), err
+		return plainHTTP(authority.Block(files)), err
 	}
+}
+
+// plainHTTP lets callers of other namespaces ask a server over plain HTTP, and the server
+// ask the issuer. What is tried here is the servers' own port.
+func plainHTTP(block string) string {
+	return strings.Replace(block, "tls {\n", "tls {\n  plain_http = true\n", 1)
 }
 
 // plain leaves the tls block out.

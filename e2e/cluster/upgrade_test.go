@@ -30,6 +30,7 @@ type version struct {
 	name   string
 	level  int  // newest cluster level that it supports
 	tls    bool // whether its configuration knows TLS
+	plain  bool // and plain_http, and asks for it
 }
 
 // supported is how the newest level stands in the source, by its number or its name.
@@ -85,6 +86,9 @@ func build(t *testing.T, root, name string, flags ...string) version {
 	blocks, err := os.ReadFile(filepath.Join(root, "server", "config", "blocks.go"))
 	must.NoError(t, err)
 	v.tls = strings.Contains(string(blocks), `hcl:"tls,block"`)
+	if block, err := os.ReadFile(filepath.Join(root, "server", "config", "tls.go")); err == nil {
+		v.plain = strings.Contains(string(block), `hcl:"plain_http,optional"`)
+	}
 	return v
 }
 
@@ -125,8 +129,14 @@ func TestRollingUpgrade(t *testing.T) {
 	t.Logf("from level %d (TLS %v) to level %d", old.level, old.tls, fresh.level)
 	must.Less(t, fresh.level, old.level)
 	o := options{Options: daemon.Options{Servers: 3, Binary: old.binary}}
-	if !old.tls {
+	switch certified := certificates(t); {
+	case !old.tls:
 		o.TLS = plain
+	case !old.plain:
+		o.TLS = func(i int, dir string) (string, error) {
+			block, err := certified(i, dir)
+			return strings.Replace(block, "  plain_http = true\n", "", 1), err
+		}
 	}
 	c := run(t, o)
 	l := c.Load(t.Context(), "rolling")
@@ -137,6 +147,9 @@ func TestRollingUpgrade(t *testing.T) {
 		below(t, s, old.level)
 		if !old.tls {
 			must.NoError(t, s.Configure("tls {\n  insecure = true\n}\n"))
+		}
+		if old.tls && !old.plain {
+			must.NoError(t, s.Reconfigure(plainHTTP))
 		}
 		s.Binary = fresh.binary
 		must.NoError(t, s.Start())

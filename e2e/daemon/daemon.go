@@ -140,6 +140,18 @@ func (s *Server) Configure(hcl string) error {
 	return errors.Join(err, file.Close())
 }
 
+// Reconfigure changes the server's configuration; it holds from the next start.
+func (s *Server) Reconfigure(change func(hcl string) string) error {
+	text, err := os.ReadFile(s.config)
+	if err == nil {
+		err = os.WriteFile(s.config, []byte(change(string(text))), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("write configuration: %w", err)
+	}
+	return nil
+}
+
 // Stop has every server end by itself.
 func (c *Cluster) Stop() error {
 	for _, s := range c.Servers {

@@ -37,7 +37,7 @@ func families() []command.Family { return append(patching.Families(), operating.
 
 // Run executes the command line and returns the exit code.
 func Run(ctx context.Context, opt command.Options) int {
-	e := &command.Env{Options: opt}
+	e := command.NewEnv(opt)
 	factories := map[string]cli.CommandFactory{}
 	for _, build := range commands() {
 		name := build(e).Name

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/url"
 	"regexp"
 	"time"
 
@@ -12,12 +13,15 @@ import (
 // speaks HTTPS. The servers' certificate comes from the three files or from
 // Vault.
 type TLS struct {
-	Insecure bool // no TLS between servers, said in so many words
-	CAFile   string
-	CertFile string
-	KeyFile  string
-	Vault    *TLSVault
-	HTTP     *TLSHTTP // nil: the API speaks plain HTTP
+	Insecure bool // no TLS at all, said in so many words
+	// PlainHTTP lets tokens go over plain HTTP where others could read them: of the API, and
+	// to Vault. Insecure does too.
+	PlainHTTP bool
+	CAFile    string
+	CertFile  string
+	KeyFile   string
+	Vault     *TLSVault
+	HTTP      *TLSHTTP // nil: the API speaks plain HTTP, on a loopback address unless PlainHTTP or Insecure
 }
 
 // TLSVault says which role of which PKI engine signs the servers' certificate.
@@ -51,6 +55,7 @@ const (
 
 type tlsBlock struct {
 	Insecure *hcl.Attribute `hcl:"insecure,optional"`
+	Plain    *hcl.Attribute `hcl:"plain_http,optional"`
 	CAFile   *hcl.Attribute `hcl:"ca_file,optional"`
 	CertFile *hcl.Attribute `hcl:"cert_file,optional"`
 	KeyFile  *hcl.Attribute `hcl:"key_file,optional"`
@@ -76,6 +81,7 @@ type tlsHTTPBlock struct {
 func (l *loader) tls(b *tlsBlock) {
 	t := &l.cfg.TLS
 	l.flag(b.Insecure, &t.Insecure)
+	l.flag(b.Plain, &t.PlainHTTP)
 	l.str(b.CAFile, &t.CAFile)
 	l.str(b.CertFile, &t.CertFile)
 	l.str(b.KeyFile, &t.KeyFile)
@@ -103,6 +109,7 @@ func (l *loader) tls(b *tlsBlock) {
 // checkTLS refuses a configuration in which servers on different machines would
 // communicate without TLS, unless insecure is set.
 func (l *loader) checkTLS() {
+	l.checkPlain()
 	t := l.cfg.TLS
 	files := t.CAFile != "" || t.CertFile != "" || t.KeyFile != ""
 	switch {
@@ -126,6 +133,34 @@ func (l *loader) checkTLS() {
 	if t.HTTP != nil {
 		l.checkTLSHTTP(t)
 	}
+}
+
+// checkPlain refuses plain HTTP where others reach it: tokens go over it. What Oakum logs
+// in with goes to Vault.
+func (l *loader) checkPlain() {
+	c := l.cfg
+	t := &c.TLS
+	if c.Dev || t.Insecure || t.PlainHTTP {
+		return
+	}
+	const anyway = "; plain_http = true in the tls block allows it all the same"
+	if c.InClear() && (t.Servers() || !l.othersReachIt()) { // else the whole block is missing
+		l.problem("tls.http", "want an http block: tokens would go to %s in clear%s", c.Addresses.HTTP, anyway)
+	}
+	if c.Vault != nil && inClear(c.Vault.Address) {
+		l.problem("vault.address", "want https, have %q: what Oakum logs in with would go there in clear%s", c.Vault.Address, anyway)
+	} else if inClear(c.Auth.JWKS) {
+		l.problem("auth.jwks_url", "want https, have %q: whoever is between could put keys of their own there%s", c.Auth.JWKS, anyway)
+	}
+}
+
+// inClear reports whether a URL leads to another machine without TLS.
+func inClear(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	return !loopbackHost(u.Hostname())
 }
 
 func (l *loader) checkTLSVault(v *TLSVault) {
@@ -163,6 +198,11 @@ func (l *loader) checkTLSHTTP(t TLS) {
 	}
 }
 
+// InClear reports whether the API speaks plain HTTP on an address that others reach.
+func (c *Config) InClear() bool {
+	return c.TLS.HTTP == nil && (!loopback(c.Addresses.HTTP) || !loopback(c.Advertise.HTTP))
+}
+
 // othersReachIt reports whether other machines, or other servers, can reach the
 // servers' port.
 func (l *loader) othersReachIt() bool {
@@ -178,6 +218,10 @@ func loopback(address string) bool {
 	if err != nil {
 		return false
 	}
+	return loopbackHost(host)
+}
+
+func loopbackHost(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }

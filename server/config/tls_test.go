@@ -26,6 +26,7 @@ tls {
 
 const tlsVault = `
 tls {
+  http {}
   vault {
     role    = "oakum-server"
     ip_sans = ["10.0.0.1"]
@@ -54,11 +55,25 @@ func TestTLSFromVault(t *testing.T) {
 
 func TestOneServerOnLoopbackNeedsNoTLS(t *testing.T) {
 	t.Parallel()
-	text := strings.NewReplacer("bootstrap_expect = 3", "bootstrap_expect = 1", `raft = "10.0.0.1:4741"`, `raft = "127.0.0.1:4741"`).Replace(withTLS(""))
+	text := strings.NewReplacer("bootstrap_expect = 3", "bootstrap_expect = 1", `raft = "10.0.0.1:4741"`, `raft = "127.0.0.1:4741"`,
+		`http = "0.0.0.0:4740"`, `http = "127.0.0.1:4740"`, `http = "10.0.0.1:4740"`, `http = "127.0.0.1:4740"`).Replace(withTLS(""))
 	c, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", text)}, false, environment)
 	must.NoError(t, err)
 	must.False(t, c.TLS.Servers())
 	must.False(t, c.TLS.Insecure)
+}
+
+func TestTLS_PlainHTTPIsSaidInSoManyWords(t *testing.T) {
+	t.Parallel()
+	for _, block := range []string{"tls { insecure = true }", strings.Replace(tlsVault, "http {}", "plain_http = true", 1)} {
+		c, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", withTLS(block))}, false, environment)
+		must.NoError(t, err)
+		must.Nil(t, c.TLS.HTTP)
+		must.True(t, c.InClear())
+	}
+	c, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", withTLS(tlsFiles))}, false, environment)
+	must.NoError(t, err)
+	must.False(t, c.InClear())
 }
 
 func TestTLSErrors(t *testing.T) {
@@ -75,14 +90,19 @@ func TestTLSErrors(t *testing.T) {
 		{"both insecure and not", strings.ReplaceAll(withTLS(tlsFiles), "tls {", "tls {\ninsecure = true"), "a.hcl:13,12: tls.insecure: want either insecure = true or certificates, have both"},
 		{"no key", strings.ReplaceAll(withTLS(tlsFiles), `key_file  = "/etc/oakum/server-key.pem"`, ""), "tls.key_file: want the absolute path of the certificate's key"},
 		{"relative path", strings.ReplaceAll(withTLS(tlsFiles), "/etc/oakum/ca.pem", "ca.pem"), `a.hcl:13,15: tls.ca_file: want the absolute path of the CA that signs every server's certificate, have "ca.pem"`},
-		{"files and Vault", strings.ReplaceAll(withTLS(tlsFiles), "http { verify_incoming = true }", `vault { role = "x" }`), "tls.vault: want the certificate either from files or from Vault, have both"},
+		{"files and Vault", strings.ReplaceAll(withTLS(tlsFiles), "http { verify_incoming = true }", "http {}\nvault { role = \"x\" }"), "tls.vault: want the certificate either from files or from Vault, have both"},
 		{"no role", strings.ReplaceAll(withTLS(tlsVault), `role    = "oakum-server"`, ""), "tls.vault: want the mount of the PKI engine and the role"},
 		{"no address", strings.ReplaceAll(withTLS(tlsVault), `["10.0.0.1"]`, `["here"]`), `tls.vault.ip_sans: want IP addresses, have "here"`},
 		{"short life", strings.ReplaceAll(withTLS(tlsVault), `role    =`, "ttl = \"5s\"\nrole ="), "tls.vault.ttl: want at least 1m0s, have 5s"},
 		{"odd cluster", strings.ReplaceAll(withTLS(tlsVault), `"prod"`, `"Prod East"`), `a.hcl:3,12: cluster: want letters a to z, digits and dashes, have "Prod East": the servers' certificates name it`},
 		{"HTTPS without a certificate", withTLS("tls {\ninsecure = true\nhttp {}\n}"), "tls.http: want cert_file and key_file"},
 		{"half of HTTPS", withTLS("tls {\ninsecure = true\nhttp { cert_file = \"/a\" }\n}"), "tls.http.key_file: want the absolute path of the certificate's key"},
-		{"another CA beside Vault's", withTLS(strings.Replace(tlsVault, "vault {", "http { ca_file = \"/a\" }\n  vault {", 1)), "tls.http.ca_file: want cert_file and key_file beside it"},
+		{"another CA beside Vault's", withTLS(strings.Replace(tlsVault, "http {}", "http { ca_file = \"/a\" }", 1)), "tls.http.ca_file: want cert_file and key_file beside it"},
+		{"plain HTTP to others", strings.Replace(withTLS(tlsVault), "http {}", "", 1), "tls.http: want an http block: tokens would go to 0.0.0.0:4740 in clear"},
+		{"plain HTTP of a lonely server", strings.NewReplacer("bootstrap_expect = 3", "bootstrap_expect = 1", `raft = "10.0.0.1:4741"`, `raft = "127.0.0.1:4741"`).Replace(withTLS("")),
+			"tls.http: want an http block"},
+		{"Vault in clear", strings.Replace(withTLS(tlsVault), "http://127.0.0.1:8200", "http://vault.example:8200", 1), `vault.address: want https, have "http://vault.example:8200"`},
+		{"keys in clear", strings.Replace(withTLS(tlsVault), "auth {", "auth {\njwks_url = \"http://10.0.0.9/keys\"", 1), `auth.jwks_url: want https, have "http://10.0.0.9/keys"`},
 		{"callers of no CA", withTLS("tls {\ninsecure = true\nhttp {\ncert_file = \"/a\"\nkey_file = \"/b\"\nverify_incoming = true\n}\n}"), "tls.http.ca_file: want the CA that signs the callers' certificates, or verify_incoming = false"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -107,6 +107,7 @@ type Options struct {
 	Leave        func(ctx context.Context) error // takes this server out of the cluster and stops it; nil means that it can't
 	ServerHealth func() ServerHealth             // nil means that there is no more to know
 	OpenMetrics  bool                            // metrics without a token
+	InClear      bool                            // it speaks plain HTTP on an address that others reach
 	Debug        bool                            // profiles of the process
 	Logger       *slog.Logger
 	Metrics      *prometheus.Registry // served at /v1/metrics; a new one when nil

@@ -56,7 +56,7 @@ func (a *API) leader(*call) (any, error) {
 func (a *API) self(c *call) (any, error) {
 	out := api.AgentSelf{
 		Server: a.opt.Server, Version: a.opt.Version, Leader: a.opt.Cluster.IsLeader(),
-		AuthOff: a.opt.Auth == nil, Identity: c.by,
+		AuthOff: a.opt.Auth == nil, InClear: a.opt.InClear, Identity: c.by,
 	}
 	if c.by.Can(api.CapRead) {
 		out.Config = a.opt.Self

@@ -82,6 +82,14 @@ func Usage(format string, args ...any) error { return &usageError{fmt.Sprintf(fo
 // Env is what a command works with.
 type Env struct {
 	Options
+	Width int // how many characters a line of the terminal has
+}
+
+// NewEnv is what commands work with. What they print is harmless to a terminal.
+func NewEnv(opt Options) *Env {
+	e := &Env{Options: opt, Width: columns(opt.Stdout)}
+	e.Stdout, e.Stderr = harmless(opt.Stdout), harmless(opt.Stderr)
+	return e
 }
 
 // Printf writes a result.

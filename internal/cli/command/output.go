@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"text/template"
+	"unicode"
 
 	"golang.org/x/term"
+	"golang.org/x/text/runes"
+	"golang.org/x/text/transform"
 )
 
 // Output holds -json and -t.
@@ -45,12 +49,37 @@ func (e *Env) Show(o *Output, answer any, human func(w io.Writer)) error {
 	return nil
 }
 
-// Width is how many characters a line of the terminal has, or 100 where there is none.
-func (e *Env) Width() int {
-	if f, ok := e.Stdout.(*os.File); ok {
+// columns is how many characters a line of the terminal has, or 100 where there is none.
+func columns(out io.Writer) int {
+	if f, ok := out.(*os.File); ok {
 		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
 			return columns
 		}
 	}
 	return 100
+}
+
+// harmless writes to a terminal without what would move its cursor, change its settings
+// or turn the text around: a note, a guest's console and an error are others' texts. Each
+// such character becomes U+FFFD.
+func harmless(to io.Writer) io.Writer {
+	return &oneByOne{to: transform.NewWriter(to, runes.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || (!unicode.IsControl(r) && !unicode.Is(unicode.Bidi_Control, r)) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}))}
+}
+
+// oneByOne is a writer that several goroutines may use.
+type oneByOne struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+// Write writes all of p.
+func (w *oneByOne) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.to.Write(p)
 }

@@ -49,6 +49,11 @@ func UpTo(path string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "read file: %s", Cause(err))
 	}
+	return limit(f, path, most)
+}
+
+// limit reads a file of at most so many bytes, and closes it.
+func limit(f *os.File, path string, most int64) ([]byte, error) {
 	defer f.Close() //nolint:errcheck // it is only read
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	switch {
@@ -76,7 +81,8 @@ func Cause(err error) string {
 }
 
 // Expand replaces directories by the files in them whose names end in suffix,
-// in order of name.
+// in order of name. A link there may lead to a file of the directory only: who may add a
+// file to a repository must not get at what else the machine has.
 func Expand(paths []string, suffix, without string) ([]string, error) {
 	var out []string
 	for _, path := range paths {
@@ -92,11 +98,19 @@ func Expand(paths []string, suffix, without string) ([]string, error) {
 		if err != nil {
 			return nil, api.Errorf(api.CodeInvalid, "read directory: %s", Cause(err))
 		}
+		root, err := os.OpenRoot(path)
+		if err != nil {
+			return nil, api.Errorf(api.CodeInvalid, "read directory: %s", Cause(err))
+		}
+		defer root.Close() //nolint:errcheck // it is only read
 		found := false
 		for _, entry := range entries {
 			name := entry.Name()
 			if entry.IsDir() || !strings.HasSuffix(name, suffix) || (without != "" && strings.HasSuffix(name, without)) {
 				continue
+			}
+			if _, err := root.Stat(name); err != nil {
+				return nil, api.Errorf(api.CodeInvalid, "read file: %s", Cause(within(path, err)))
 			}
 			found = true
 			out = append(out, filepath.Join(path, name))
@@ -120,7 +134,7 @@ func WithFiles(path string, stdin io.Reader) (api.SourceFile, error) {
 	}
 	size := len(file.Text)
 	for _, name := range policies.FilesWanted(file) {
-		text, err := Limited(filepath.Join(filepath.Dir(path), filepath.FromSlash(name)))
+		text, err := inDirectoryOf(path, name)
 		if err != nil {
 			wrong := api.AsError(err)
 			wrong.Details = append(wrong.Details, fmt.Sprintf("%s reads it with file(%q)", file.Name, name))
@@ -140,6 +154,32 @@ func WithFiles(path string, stdin io.Reader) (api.SourceFile, error) {
 		file.Files[name] = text
 	}
 	return file, nil
+}
+
+// inDirectoryOf reads a file in the directory of another one. A link may lead to a file of that
+// directory only: who may add a file to a repository must not get at what else the
+// machine has.
+func inDirectoryOf(path, name string) (string, error) {
+	dir := filepath.Dir(path)
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return "", api.Errorf(api.CodeInvalid, "read directory: %s", Cause(err))
+	}
+	defer root.Close() //nolint:errcheck // it is only read
+	f, err := root.Open(filepath.FromSlash(name))
+	if err != nil {
+		return "", api.Errorf(api.CodeInvalid, "read file: %s", Cause(within(dir, err)))
+	}
+	text, err := limit(f, filepath.Join(dir, name), Max)
+	return string(text), err
+}
+
+// within gives an error of a root the path that a person knows.
+func within(dir string, err error) error {
+	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: wrong.Op, Path: filepath.Join(dir, wrong.Path), Err: wrong.Err}
+	}
+	return err
 }
 
 // SameFile reports whether two paths are one file, be it there already, through a link,

@@ -27,7 +27,7 @@ func rolloutList(e *command.Env) *command.Command {
 			all, none = openOnes(all), "No open rollouts."
 		}
 		brakeFirst(ctx, e, cl, c)
-		return e.Show(c.Out, all, func(w io.Writer) { view.Rollouts(w, all, none, e.Width(), e.Now()) })
+		return e.Show(c.Out, all, func(w io.Writer) { view.Rollouts(w, all, none, e.Width, e.Now()) })
 	})
 	return c
 }
@@ -65,7 +65,7 @@ back, rejected, failed or cancelled.`).Remote().Reads().Prints()
 			}
 			all = openOnes(all)
 			brakeFirst(ctx, e, cl, c)
-			return e.Show(c.Out, all, func(w io.Writer) { view.Rollouts(w, all, "No open rollouts.", e.Width(), e.Now()) })
+			return e.Show(c.Out, all, func(w io.Writer) { view.Rollouts(w, all, "No open rollouts.", e.Width, e.Now()) })
 		}
 		r, err := findRollout(ctx, cl, args[0], c.Query())
 		if err != nil {
@@ -151,7 +151,7 @@ func watchRollout(ctx context.Context, e *command.Env, cl *client.Client, out *c
 	answered := e.Now()
 	for {
 		// A figure beyond the cut is no news.
-		if line := view.Cut(view.Progress(r), e.Width()-len("15:04:05  ")); line != last && !out.Machine() {
+		if line := view.Cut(view.Progress(r), e.Width-len("15:04:05  ")); line != last && !out.Machine() {
 			e.Printf("%s  %s\n", e.Now().UTC().Format("15:04:05"), line)
 			last = line
 		}

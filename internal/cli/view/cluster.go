@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +64,10 @@ func Status(w io.Writer, address string, health api.HealthReport, self api.Agent
 	} else if self.AuthOff {
 		who = "anybody: authentication is off (-dev)"
 	}
+	look := health.Warnings
+	if self.InClear {
+		look = append(slices.Clone(look), "the API speaks plain HTTP: whoever is between reads tokens")
+	}
 	ready := "yes"
 	if !health.Ready {
 		ready = "no: " + strings.Join(health.Because, ", ")
@@ -71,7 +76,7 @@ func Status(w io.Writer, address string, health api.HealthReport, self api.Agent
 		Braked(w, *health.Brake, now)
 	}
 	Fields(w, "Server", health.Server+" at "+address, "Version", self.Version, "Ready", ready,
-		"Look at", strings.Join(health.Warnings, ", "), "Leader", health.Leader, "You are", who, "Your rights", capabilities(self.Identity.Capabilities))
+		"Look at", strings.Join(look, ", "), "Leader", health.Leader, "You are", who, "Your rights", capabilities(self.Identity.Capabilities))
 	if len(health.Sources) == 0 {
 		return
 	}
