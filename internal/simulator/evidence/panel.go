@@ -141,7 +141,7 @@ func New(policy api.JudgeSpec, simulate api.SimulateSpec, rate float64) (*Panel,
 		if p.kpis[i].Kind == api.KPICount {
 			p.kpis[i].Resolution = min(p.resolution, resolutionMost)
 		}
-		p.replicates = append(p.replicates, newReplicate(p.kpis[i], k, rate*p.duration.Seconds()))
+		p.replicates = append(p.replicates, newReplicate(p.kpis[i], k, p.pairs, rate*p.duration.Seconds()))
 		p.kpis[i].Unlike = unlike(bootSpread(p.kpis[i]), p.pairs, weights[i]*p.spec.FalseAlarm, p.spec.Miss)
 	}
 	p.figures = make([][]figure, len(p.kpis))

@@ -18,7 +18,7 @@ func (p *Panel) power() []api.Power {
 		ratio := math.Inf(1)
 		if r := p.replicates[i]; r != nil {
 			if f, ok := p.typical(i); ok && f.control > 0 {
-				ratio = r.margins.AbortLimit(f.control) / f.control * math.Exp(r.known().Visible(int(r.worse.N), needed, found))
+				ratio = r.margins.AbortLimit(f.control) / f.control * math.Exp(r.worse.Visible(r.known(), int(r.worse.N), needed, found))
 			}
 		} else if p.requests > 0 && k.Kind == api.KPICount {
 			ratio = countPower(p.spec.KPIs[i].Margins(), needed, float64(p.failures), float64(p.requests))

@@ -59,17 +59,18 @@ type replicate struct {
 	worse    stats.Replicates // of the log of treatment ÷ limit of the abort
 	better   stats.Replicates // of the log of limit of the promotion ÷ treatment
 	sampling float64          // sum of the variances that the pairs had within them
+	pairs    float64          // that have a figure
 }
 
 // newReplicate is nil for a KPI without a difference between boots: its events of all
 // pairs are counted together.
-func newReplicate(kpi judge.KPI, spec api.KPISpec, requests float64) *replicate {
+func newReplicate(kpi judge.KPI, spec api.KPISpec, pairs int, requests float64) *replicate {
 	spread := bootSpread(kpi)
 	if spread == 0 {
 		return nil
 	}
 	r := &replicate{kpi: kpi, margins: spec.Margins(), spread: spread, quantile: visibleQuantile(kpi.Quantile, requests)}
-	r.better.Expected = math.Log(spec.PromoteBelow)
+	r.worse.Planned, r.better.Planned = pairs, pairs
 	return r
 }
 
@@ -101,15 +102,15 @@ func (r *replicate) observe(f figure) {
 		return // nothing to compare with
 	}
 	r.sampling += math.Pow(f.deviation/max(f.treatment, abort), 2)
-	r.worse.Observe(math.Log(max(f.treatment, lowestShare*abort) / abort))
-	r.better.Observe(math.Log(promote / max(f.treatment, lowestShare*promote)))
+	r.pairs++
 	spread := r.known()
-	r.worse.Spread, r.better.Spread = spread, spread
+	r.worse.Observe(math.Log(max(f.treatment, lowestShare*abort)/abort), spread)
+	r.better.Observe(math.Log(promote/max(f.treatment, lowestShare*promote)), spread)
 }
 
 // known is the spread of one pair's value: that of boots, and that within a pair.
 func (r *replicate) known() stats.Spread {
-	return stats.Spread{Variance: r.spread*r.spread + r.sampling/max(r.worse.N, 1), Trust: bootTrust}
+	return stats.Spread{Variance: r.spread*r.spread + r.sampling/max(r.pairs, 1), Trust: bootTrust}
 }
 
 // unlike are the factors that the judge's looks leave to the difference of boots. In
