@@ -188,7 +188,7 @@ type KPIEffect struct {
 	Ratio    float64     `json:"ratio"`          // canary ÷ stable; 0 when stable is 0
 	Low      float64     `json:"low,omitempty"`  // 95 percent limits of the ratio by this look alone; both 0 when unknown
 	High     float64     `json:"high,omitempty"` // 0 when there is no upper limit
-	Evidence float64     `json:"evidence"`       // log10 of the e-value against "no worse than the margin"
+	Evidence float64     `json:"evidence"`       // log10 of the e-value, or of 1/p over planned looks, against "no worse than the margin"
 	Needed   float64     `json:"needed"`         // log10 of the e-value that aborts
 	Promote  float64     `json:"promote"`        // log10 of the e-value for "better than the margin"
 	Exposure float64     `json:"exposure"`       // requests or instance-seconds seen on the canary
