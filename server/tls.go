@@ -52,6 +52,15 @@ func openIdentity(cfg *config.Config, client *vault.Client, log *slog.Logger) (*
 		i.files = append(i.files, fromFiles{"servers", certs.Files{Cert: t.CertFile, Key: t.KeyFile, CA: t.CAFile}, i.servers})
 	case t.Insecure:
 		log.Warn("tls.insecure: servers speak to each other in the clear, and whoever reaches the servers' port can join the cluster")
+	default: // -dev, or a single server on a loopback address
+		lonely, err := certs.Lonely(port.ServerName(cfg.Cluster), time.Now())
+		if err != nil {
+			return nil, err
+		}
+		i.servers = port.NewKeeper(cfg.Cluster)
+		if err := i.servers.Put(lonely); err != nil {
+			return nil, err
+		}
 	}
 	if h := t.HTTP; h != nil {
 		i.api, i.callers = i.servers, h.VerifyIncoming

@@ -103,6 +103,41 @@ func TestOpenIdentity_RefusesABadCertificate(t *testing.T) {
 	must.ErrorContains(t, err, "tls certificate for servers from "+files.Cert+": certificate: want the DNS name server.east.oakum in it, have client.east.oakum")
 }
 
+// TestOpenIdentity_LetsNobodyJoinALonelyServer has another server on the same machine,
+// which has made a certificate for itself too.
+func TestOpenIdentity_LetsNobodyJoinALonelyServer(t *testing.T) {
+	t.Parallel()
+	one, err := openIdentity(&config.Config{Cluster: "east"}, nil, slog.New(slog.DiscardHandler))
+	must.NoError(t, err)
+	two, err := openIdentity(&config.Config{Cluster: "east"}, nil, slog.New(slog.DiscardHandler))
+	must.NoError(t, err)
+	plain, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	must.NoError(t, err)
+	l := one.secure("east", slog.New(slog.DiscardHandler)).Listener(plain)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1)) // the first read makes the handshake
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() { _ = plain.Close(); <-done })
+	dial := func(i *identity) error {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", plain.Addr().String())
+		must.NoError(t, err)
+		defer conn.Close() //nolint:errcheck // nothing was written
+		_, err = i.secure("east", slog.New(slog.DiscardHandler)).Dialer(t.Context(), conn, plain.Addr().String())
+		return err
+	}
+	must.NoError(t, dial(one))
+	must.Error(t, dial(two))
+}
+
 func TestOpenIdentity_WarnsOfInsecure(t *testing.T) {
 	t.Parallel()
 	book := &logtest.Book{}

@@ -127,7 +127,7 @@ func (l *loader) checkTLS() {
 		l.problem("tls", "want certificates for the servers (ca_file, cert_file and key_file, or a vault block): "+
 			"only -dev and a single server on a loopback address run without; insecure = true switches TLS off all the same")
 	}
-	if t.Servers() && !clusterLabel(l.cfg.Cluster) {
+	if !t.Insecure && !clusterLabel(l.cfg.Cluster) {
 		l.problem("cluster", "want letters a to z, digits and dashes, have %q: the servers' certificates name it", l.cfg.Cluster)
 	}
 	if t.HTTP != nil {
