@@ -56,6 +56,19 @@ type Assessment struct {
 	Exceptions []Exception       `json:"exceptions,omitempty"` // packages that a statement took out
 }
 
+// TargetAssessment is what the inventories of a target say of the advisories of a patch:
+// the gravest of all answers.
+type TargetAssessment struct {
+	Status     AssessmentStatus  `json:"status"`
+	Reason     string            `json:"reason"`
+	Advisories []string          `json:"advisories,omitempty"` // that affect it, or of which nobody knows
+	Severity   Severity          `json:"severity,omitempty"`   // the highest of them
+	Score      float64           `json:"score,omitempty"`      // likewise: CVSS base score, 0 to 10
+	Exploited  bool              `json:"exploited,omitempty"`  // one of them is known to be exploited
+	Fixed      map[string]string `json:"fixed,omitempty"`      // first version without the fault, by affected package
+	Exceptions []Exception       `json:"exceptions,omitempty"` // that took packages out
+}
+
 // AffectedPackage is an installed package that has a fault.
 type AffectedPackage struct {
 	Package

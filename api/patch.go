@@ -20,6 +20,8 @@ type Patch struct {
 	Severity    Severity         `json:"severity"`
 	Fixes       []string         `json:"fixes,omitempty"` // CVE and advisory identifiers
 	Affects     []Affected       `json:"affects,omitempty"`
+	Advisory    *PatchDocument   `json:"advisory,omitempty"` // OSV document of what the patch fixes
+	VEX         *PatchDocument   `json:"vex,omitempty"`      // statements about whom the fault does not affect
 	Targets     []TargetSelector `json:"targets"`
 	Apply       []Apply          `json:"apply"`
 	Digest      string           `json:"digest"` // hex SHA-256 over the parsed patch without the fields below
@@ -38,6 +40,12 @@ type SourceFile struct {
 	Name  string            `json:"name"`
 	Text  string            `json:"text"`
 	Files map[string]string `json:"files,omitempty"`
+}
+
+// PatchDocument is a document that came with a patch; File.Files has its contents.
+type PatchDocument struct {
+	Name   string `json:"name"`   // path as the patch writes it
+	Digest string `json:"digest"` // hex SHA-256 of the contents
 }
 
 // Affected names packages that have the fault, and their versions: the listed ones, and

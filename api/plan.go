@@ -15,6 +15,24 @@ type Plan struct {
 	// Sources are the sources that were not whole when the plan was made. A source that
 	// has only begun to fail is among them, and makes no doubt.
 	Sources []SourceStatus `json:"sources,omitempty"`
+	// NothingToDo are the targets that the patch is for and does not go to, since their
+	// policies select none like them.
+	NothingToDo []NothingToDo `json:"nothing_to_do,omitempty"`
+	Exposure    *Exposure     `json:"exposure,omitempty"` // nil when nobody has asked who is affected
+}
+
+// NothingToDo is a target that a patch need not go to.
+type NothingToDo struct {
+	Target TargetRef        `json:"target"`
+	Status AssessmentStatus `json:"status,omitempty"`
+	Reason string           `json:"reason"`
+}
+
+// Exposure is how much of a fault is open to the outside, as a plan goes on. Its unit is
+// one target that is called from outside, has no dependants and a fault of score 10.
+type Exposure struct {
+	Before float64   `json:"before"` // of all targets that the patch is for
+	Left   []float64 `json:"left"`   // after each wave; what refused targets have stays
 }
 
 // Wave is a set of targets that go together.
@@ -37,6 +55,16 @@ type PlannedTarget struct {
 	Decision    Decision    `json:"decision"`
 	Criticality Criticality `json:"criticality"`
 	Quiet       *Quiet      `json:"quiet,omitempty"` // prefer = "lowest_load" only
+
+	Assessment *TargetAssessment `json:"assessment,omitempty"` // nil when nobody has asked who is affected
+	Exposure   *TargetExposure   `json:"exposure,omitempty"`   // nil likewise
+}
+
+// TargetExposure is a target's share of the exposure, with what it is made of.
+type TargetExposure struct {
+	Value  float64 `json:"value"`
+	Hops   int     `json:"hops"`   // calls from the outside to it: 0 when the outside calls it, -1 when no path is known
+	Reason string  `json:"reason"` // in words, with the values that made it
 }
 
 // Refusal says why a target is left out.

@@ -37,7 +37,27 @@ type Decision struct {
 	Because    []Because    `json:"because"`
 	Weaknesses []string     `json:"weaknesses,omitempty"` // missing sources that weaken this decision
 	Doubt      *Doubt       `json:"doubt,omitempty"`      // why Oakum itself asks for an approval
+	Order      string       `json:"order,omitempty"`      // of waves: "exposed_first"; empty for least critical first
+	Selection  *Selection   `json:"selection,omitempty"`  // nil when no policy selects
 }
+
+// OrderExposedFirst as Decision.Order has the most exposed targets go first.
+const OrderExposedFirst = "exposed_first"
+
+// Selection is whether the select block of a policy takes a target.
+type Selection struct {
+	Chosen bool             `json:"chosen"` // false: there is nothing to do
+	Status AssessmentStatus `json:"status,omitempty"`
+	Reason string           `json:"reason"`
+}
+
+// What a select block does with targets of which nobody knows whether they are affected:
+// try the patch in the sandbox and go on, ask a person, or leave them out.
+const (
+	UnknownInclude = "include"
+	UnknownHold    = "hold"
+	UnknownExclude = "exclude"
+)
 
 // Because records which block of which file decided a field.
 type Because struct {

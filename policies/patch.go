@@ -71,7 +71,9 @@ func patchDigest(p api.Patch) (string, error) {
 		Affects     []api.Affected
 		Targets     []api.TargetSelector
 		Apply       []api.Apply
-	}{p.Name, p.Description, p.Severity, p.Fixes, p.Affects, p.Targets, p.Apply})
+		Advisory    *api.PatchDocument `json:",omitempty"` // so that the digests of former patches stay
+		VEX         *api.PatchDocument `json:",omitempty"`
+	}{p.Name, p.Description, p.Severity, p.Fixes, p.Affects, p.Targets, p.Apply, p.Advisory, p.VEX})
 	if err != nil {
 		return "", fmt.Errorf("marshal patch: %w", err)
 	}
@@ -95,10 +97,13 @@ func (s *patchParser) readPatch(b *hclsyntax.Block) api.Patch {
 		{Name: "description", Want: cty.String},
 		{Name: "severity", Want: cty.String, Required: true, Check: lang.OneOf(severities()...)},
 		{Name: "fixes", Want: cty.List(cty.String)},
+		{Name: "advisory", Want: cty.String},
+		{Name: "vex", Want: cty.String},
 	}, s.constants).Values(nil)
 	patch.Description = fields.Text("description", "")
 	patch.Severity = api.Severity(fields.Text("severity", ""))
 	patch.Fixes = fields.Texts("fixes")
+	patch.Advisory, patch.VEX = s.readDocument(b, "advisory", checkOSV), s.readDocument(b, "vex", checkVEX)
 	kinds := []string{"affects", "apply", "target"}
 	for _, inner := range b.Body.Blocks {
 		switch inner.Type {

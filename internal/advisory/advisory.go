@@ -40,6 +40,28 @@ func FromPatch(p api.Patch) Advisory {
 	return a
 }
 
+// OfPatch is all that a patch says of the faults that it fixes: its own ranges, the
+// document that came with it, and the statements beside it. A patch that says nothing
+// gives an advisory that names no packages. Errors have code invalid.
+func OfPatch(p api.Patch) ([]Advisory, []Statement, error) {
+	var out []Advisory
+	if len(p.Affects) > 0 || p.Advisory == nil {
+		out = append(out, FromPatch(p))
+	}
+	if p.Advisory != nil {
+		document, err := ParseOSV(p.Advisory.Name, []byte(p.File.Files[p.Advisory.Name]))
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, document)
+	}
+	if p.VEX == nil {
+		return out, nil, nil
+	}
+	statements, err := ParseVEX(p.VEX.Name, []byte(p.File.Files[p.VEX.Name]))
+	return out, statements, err
+}
+
 // faults are the CVE names of an advisory. A statement about it must be about all of
 // them, unless it names the advisory itself.
 func (a *Advisory) faults() []string {

@@ -102,8 +102,34 @@ func corpusCommands(level int) []named1 {
 	}
 	if level >= 7 {
 		out = append(out, corpusInventories()...)
+		out = append(out, corpusSelect())
 	}
 	return out
+}
+
+// corpusSelect is a submission with documents that goes to those whom they affect.
+func corpusSelect() named1 {
+	target := api.TargetRef{Namespace: "prod", Job: "forum", Group: "vm"}
+	decision := api.Decision{
+		Target: target, Order: api.OrderExposedFirst,
+		Selection: &api.Selection{Chosen: true, Status: api.AssessmentAffected, Reason: "openssl is 3.0.14"},
+	}
+	return named1{"selected", &PatchSubmit{
+		Patch: api.Patch{
+			Name: "dsa", Digest: "d5", Advisory: &api.PatchDocument{Name: "osv.json", Digest: "ab"}, VEX: &api.PatchDocument{Name: "vex.json", Digest: "cd"},
+			File: api.SourceFile{Name: "dsa.hcl", Files: map[string]string{"osv.json": "{}", "vex.json": "{}"}},
+		},
+		Rollouts: []api.Rollout{{ID: "05-0", Plan: "05", Patch: "dsa", PatchDigest: "d5", Target: target, Wave: 1, Status: api.RolloutPending, Decision: decision}},
+		Plan: api.Plan{
+			ID: "05", Patch: "dsa", Digest: "d5", Exposure: &api.Exposure{Before: 1.5, Left: []float64{0.5}},
+			NothingToDo: []api.NothingToDo{{Target: api.TargetRef{Namespace: "prod", Job: "news", Group: "vm"}, Status: api.AssessmentFixed, Reason: "openssl is 3.0.16"}},
+			Waves: []api.Wave{{Number: 1, Targets: []api.PlannedTarget{{
+				Target: api.Target{TargetRef: target}, Decision: decision, Exposure: &api.TargetExposure{Value: 1, Reason: "called from outside"},
+				Assessment: &api.TargetAssessment{Status: api.AssessmentAffected, Reason: "openssl is 3.0.14", Advisories: []string{"DSA-1"}, Severity: "high",
+					Score: 7.5, Exploited: true, Fixed: map[string]string{"openssl": "3.0.16"}},
+			}}}},
+		},
+	}}
 }
 
 // corpusBack is a submission whose rollback goes at once, and its rollout, before which

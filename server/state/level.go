@@ -34,7 +34,9 @@ const (
 	// the environment of twins, that the simulation of an open rollout is kept, and the
 	// subjects of people who submit and approve.
 	Level6 = 6
-	// Level7 brought inventories, and the digests of what tasks run.
+	// Level7 brought inventories, and the digests of what tasks run; documents in patches,
+	// an advisory and statements; whom a patch affects, and what follows from that:
+	// selection, order and exposure of a plan.
 	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level7
@@ -71,8 +73,11 @@ func (p *PatchSubmit) level() int {
 		newer = max(newer, rolloutLevel(&p.Rollouts[i]))
 	}
 	newer = max(newer, applyLevel(p.Patch.Apply), affectsLevel(p.Patch.Affects))
+	if p.Patch.Advisory != nil || p.Patch.VEX != nil || len(p.Plan.NothingToDo) > 0 || p.Plan.Exposure != nil {
+		newer = Level7
+	}
 	if p.Patch.Submitter != "" {
-		return Level6
+		newer = max(newer, Level6)
 	}
 	if len(p.Plan.Sources) > 0 || slices.ContainsFunc(p.Plan.Refusals, func(r api.Refusal) bool { return r.Code != "" }) {
 		newer = max(newer, Level4)
@@ -86,7 +91,7 @@ func rolloutLevel(r *api.Rollout) int {
 	switch {
 	case r.Former != nil && r.Former.Unhealthy > 0, r.Submitter != "",
 		slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
-		return Level6
+		return max(newer, Level6)
 	case r.Undecided != nil:
 		return max(newer, Level5) // a former server would go on as if the patch had passed
 	}
@@ -118,6 +123,8 @@ func affectsLevel(list []api.Affected) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
+	case d.Order != "", d.Selection != nil:
+		return Level7
 	case d.Rollback.AtOnce, d.Approval.Self, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
 		return Level6
 	case !reflect.DeepEqual(d.Simulate, api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
@@ -162,7 +169,8 @@ func formerApply(list []api.Apply, level int) []api.Apply {
 	return out
 }
 
-// fit leaves out, below Level7, the digests of what tasks run, below Level6, that a
+// fit leaves out, below Level7, the digests of what tasks run, the documents of the patch
+// and whom it affects, by which a former server decides nothing; below Level6, that a
 // rollback goes at once and that no revert is rehearsed, below Level5 what only newer
 // servers know of simulations, and below Level4 doubts. An approval that was asked for in
 // doubt is then one that only a person ends.
@@ -171,6 +179,7 @@ func (p *PatchSubmit) fit(level int) Command {
 		return p
 	}
 	out := *p
+	out.Patch.Advisory, out.Patch.VEX, out.Plan.NothingToDo, out.Plan.Exposure = nil, nil, nil, nil
 	if level < Level4 {
 		out.Plan.Sources = nil
 		out.Plan.Refusals = slices.Clone(p.Plan.Refusals)
@@ -187,8 +196,9 @@ func (p *PatchSubmit) fit(level int) Command {
 		w := &out.Plan.Waves[i]
 		w.Targets = slices.Clone(w.Targets)
 		for j := range w.Targets {
-			w.Targets[j].Decision = formerDecision(w.Targets[j].Decision, level)
-			w.Targets[j].Target = formerTarget(w.Targets[j].Target)
+			t := &w.Targets[j]
+			t.Target = formerTarget(t.Target)
+			t.Decision, t.Assessment, t.Exposure = formerDecision(t.Decision, level), nil, nil
 		}
 	}
 	out.Rollouts = slices.Clone(p.Rollouts)
@@ -223,8 +233,9 @@ func formerTarget(t api.Target) api.Target {
 	return t
 }
 
-// formerDecision is a decision as servers of a level keep it.
+// formerDecision is a decision as servers of a level below Level7 keep it.
 func formerDecision(d api.Decision, level int) api.Decision {
+	d.Order, d.Selection = "", nil
 	if level >= Level6 {
 		return d
 	}
@@ -242,16 +253,21 @@ func formerDecision(d api.Decision, level int) api.Decision {
 // out.
 func (t *RolloutTransition) level() int { return rolloutLevel(&t.Rollout) }
 
-// fit leaves out, below Level6, that a rollback goes at once and how many instances were
+// fit leaves out, below Level7, in which order the waves go and why the target was
+// selected, below Level6, that a rollback goes at once and how many instances were
 // not healthy before, below Level5 what only newer servers know of simulations and of
 // neighbours, and below Level2 who announced the open effect, and what got worse at
 // neighbours.
 func (t *RolloutTransition) fit(level int) Command {
-	if level >= Level6 {
+	if level >= Level7 {
 		return t
 	}
 	out := *t
 	r := &out.Rollout
+	r.Decision.Order, r.Decision.Selection = "", nil
+	if level >= Level6 {
+		return &out
+	}
 	r.Submitter = ""
 	r.Approvals = slices.Clone(r.Approvals)
 	for i := range r.Approvals {

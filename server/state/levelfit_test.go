@@ -267,6 +267,36 @@ func TestEncode_KeepsOfASimulationWhatFormerServersKnow(t *testing.T) {
 	must.StrContains(t, err.Error(), "needs cluster level 5, the cluster is at 4")
 }
 
+func TestEncode_LeavesDocumentsOfPatchesOutBelowLevel7(t *testing.T) {
+	t.Parallel()
+	s := extended()
+	s.Patch.Advisory, s.Patch.VEX = &api.PatchDocument{Name: "osv.json", Digest: "ab"}, &api.PatchDocument{Name: "vex.json", Digest: "cd"}
+	s.Plan.NothingToDo, s.Plan.Exposure = []api.NothingToDo{{Reason: "fixed"}}, &api.Exposure{Before: 1}
+	s.Rollouts[0].Decision.Order, s.Rollouts[0].Decision.Selection = api.OrderExposedFirst, &api.Selection{Chosen: true}
+	m := at(t, state.Level6)
+	must.NoError(t, m.commit(s))
+	kept, _ := m.store.Patch("ssl")
+	must.Nil(t, kept.Advisory)
+	must.Nil(t, kept.VEX)
+	plan, _ := m.store.Plan(s.Plan.ID)
+	must.Nil(t, plan.Exposure)
+	must.SliceEmpty(t, plan.NothingToDo)
+	r, _ := m.store.Rollout(s.Rollouts[0].ID)
+	must.EqOp(t, "", r.Decision.Order)
+	must.Nil(t, r.Decision.Selection)
+	must.NotNil(t, s.Patch.Advisory, must.Sprint("the submission itself is not changed"))
+
+	m = at(t, state.Level7)
+	must.NoError(t, m.commit(s))
+	kept, _ = m.store.Patch("ssl")
+	must.Eq(t, s.Patch.Advisory, kept.Advisory)
+	must.Eq(t, s.Patch.VEX, kept.VEX)
+	plan, _ = m.store.Plan(s.Plan.ID)
+	must.Eq(t, s.Plan.Exposure, plan.Exposure)
+	r, _ = m.store.Rollout(s.Rollouts[0].ID)
+	must.Eq(t, s.Rollouts[0].Decision.Selection, r.Decision.Selection)
+}
+
 func TestEncode_RefusesRangesOfAffectedPackagesBelowLevel6(t *testing.T) {
 	t.Parallel()
 	for name, a := range map[string]api.Affected{

@@ -48,41 +48,46 @@ func Inventory(path string) (api.Inventory, error) {
 	return read(path, inventory.DocumentMax, inventory.Parse)
 }
 
-// Advisories reads patches (HCL) and OSV documents (JSON); of a directory, its OSV
-// documents.
-func Advisories(paths []string, stdin io.Reader) ([]advisory.Advisory, error) {
+// Advisories reads patches (HCL), with the statements that came with them, and OSV
+// documents (JSON); of a directory, its OSV documents.
+func Advisories(paths []string, stdin io.Reader) ([]advisory.Advisory, []advisory.Statement, error) {
 	expanded, err := Expand(paths, ".json", "")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	out := make([]advisory.Advisory, len(expanded))
+	var out []advisory.Advisory
+	var statements []advisory.Statement
 	from := map[string]string{}
-	for i, path := range expanded {
-		if out[i], err = readAdvisory(path, stdin); err != nil {
-			return nil, err
+	for _, path := range expanded {
+		list, more, err := readAdvisories(path, stdin)
+		if err != nil {
+			return nil, nil, err
 		}
-		id := out[i].ID
-		if from[id] != "" {
-			return nil, api.Errorf(api.CodeInvalid, "%s and %s: both are advisory %s", from[id], path, id)
+		for _, a := range list {
+			if from[a.ID] != "" {
+				return nil, nil, api.Errorf(api.CodeInvalid, "%s and %s: both are advisory %s", from[a.ID], path, a.ID)
+			}
+			from[a.ID] = path
 		}
-		from[id] = path
+		out, statements = append(out, list...), append(statements, more...)
 	}
-	return out, nil
+	return out, statements, nil
 }
 
-func readAdvisory(path string, stdin io.Reader) (advisory.Advisory, error) {
+func readAdvisories(path string, stdin io.Reader) ([]advisory.Advisory, []advisory.Statement, error) {
 	if strings.HasSuffix(path, ".json") {
-		return read(path, advisory.DocumentMax, advisory.ParseOSV)
+		one, err := read(path, advisory.DocumentMax, advisory.ParseOSV)
+		return []advisory.Advisory{one}, nil, err
 	}
 	file, err := WithFiles(path, stdin)
 	if err != nil {
-		return advisory.Advisory{}, err
+		return nil, nil, err
 	}
 	patch, diags := policies.ParsePatch(file)
 	if wrong := policies.DiagnosticsError(diags, []api.SourceFile{file}); wrong != nil {
-		return advisory.Advisory{}, wrong
+		return nil, nil, wrong
 	}
-	return advisory.FromPatch(patch), nil
+	return advisory.OfPatch(patch)
 }
 
 // Statements reads files of statements about who is not affected.

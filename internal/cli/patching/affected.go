@@ -23,8 +23,8 @@ type affectedFlags struct {
 func patchAffected(e *command.Env) *command.Command {
 	c := command.New("patch affected", command.Many("FILE"), "Show who has the fault", `
 Compares inventories with what a patch says of the fault that it fixes (its blocks
-affects), or with advisories: OSV documents, as JSON. It shows which inventories are
-affected, by which package at which version; which are not, and why; and which are
+affects, its advisory and its vex), or with OSV documents. It shows which inventories
+are affected, by which package at which version; which are not, and why; and which are
 unknown, and why. Nothing is contacted.
 
     $ oakum patch affected openssl.hcl -inventory=sboms
@@ -67,7 +67,7 @@ func affected(e *command.Env, f *affectedFlags, args []string) (api.AffectedRepo
 	case f.maxAge < 0:
 		return api.AffectedReport{}, command.Usage("-max-age: want an age such as 720h, not %s", f.maxAge)
 	}
-	advisories, err := input.Advisories(args, e.Stdin)
+	advisories, own, err := input.Advisories(args, e.Stdin)
 	if err != nil {
 		return api.AffectedReport{}, err
 	}
@@ -82,5 +82,5 @@ func affected(e *command.Env, f *affectedFlags, args []string) (api.AffectedRepo
 	if err != nil {
 		return api.AffectedReport{}, err
 	}
-	return advisory.Compare(inventories, advisories, advisory.Options{Now: e.Now(), MaxAge: f.maxAge, Statements: statements}), nil
+	return advisory.Compare(inventories, advisories, advisory.Options{Now: e.Now(), MaxAge: f.maxAge, Statements: append(own, statements...)}), nil
 }
