@@ -64,6 +64,8 @@ type experiment struct {
 	longestPair time.Duration // with its boots
 	doubts      []string
 	lacks       string // what the twins went without
+	proofs      []api.Proof
+	unproved    string // why the patched machine was not asked for the fix
 }
 
 // undecidedError says why a run can decide nothing about the patch.
@@ -194,7 +196,7 @@ func (e *experiment) judge(ctx context.Context, p *pair, r turn, left int) error
 	if why := e.panel.Outgrown(state.MemoryReserved, state.MemoryMax); why != "" {
 		return &faultError{why}
 	}
-	return nil
+	return e.proveBooted(ctx, p)
 }
 
 // measureAlike compares two controls, in both directions, with the same judge.
@@ -261,8 +263,8 @@ func (e *experiment) conclude() api.Impact {
 
 func (e *experiment) complete(impact api.Impact) api.Impact {
 	impact = e.calls.Weaken(impact)
-	impact.Reason += e.egress.note() + e.revertNote() + e.calls.Note() + e.supplied()
-	impact.Revert = e.revert
+	impact.Reason += e.egress.note() + e.revertNote() + e.bootedNote() + e.calls.Note() + e.supplied()
+	impact.Revert, impact.Proofs = e.revert, e.proofs
 	if e.lacks != "" {
 		impact.Reason += "; " + e.lacks
 	}

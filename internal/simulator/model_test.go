@@ -31,6 +31,8 @@ type behaviour struct {
 	egress    egressOf      // nil tries nothing
 	prepares  time.Duration // its node, its disk
 	format    int           // of its data: it reads no newer one, and writes its own
+	agent     []twin.Exit   // what its guest agent answers to the commands in order; nil has no agent
+	agentErr  error         // why there are no more
 }
 
 // egressOf is what a machine tries to reach in one of its boots, from 1 on.
@@ -223,6 +225,21 @@ func (m *model) Egress(_ context.Context, t twin.Machine, alloc string) (twin.Eg
 		return twin.Egress{}, nil
 	}
 	return vm.be.egress(vm.boot)
+}
+
+func (m *model) Ask(_ context.Context, t twin.Machine, alloc string, commands int) ([]twin.Exit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	vm, ok := m.machines[t.Job]
+	switch {
+	case !ok || alloc != vm.alloc || len(vm.spec.Commands) != commands:
+		return nil, api.Errorf(api.CodeInternal, "no machine of %s has %d commands", t.Job, commands)
+	case vm.spec.Apply == nil:
+		return nil, api.Errorf(api.CodeInternal, "a control was asked")
+	case vm.be.agent == nil && vm.be.agentErr == nil:
+		return nil, api.Errorf(api.CodeNotFound, "no guest agent answers in the machine")
+	}
+	return vm.be.agent, vm.be.agentErr
 }
 
 func (m *model) Console(_ context.Context, job api.SandboxObject) (string, error) {

@@ -16,6 +16,7 @@ type proof struct {
 	packages []api.PackageChange
 	fault    string // why the patch does not fix what it says
 	doubt    string // why that is not known
+	unasked  string // a doubt, unless the booted machine itself proves the fix
 	kernel   string // that the patched machine must run; empty for any
 }
 
@@ -25,7 +26,7 @@ func prove(r Request, task string, baked twin.Image) proof {
 	p := proof{proofs: baked.Proofs}
 	if baked.Node == "" {
 		if task != "" && len(verifiesOf(r, task)) > 0 {
-			p.doubt = "verify can't run in the patched machine: its image is no plain path, or this server has no appliance (simulator.appliance)"
+			p.unasked = "verify can't run in the patched machine: its image is no plain path, or this server has no appliance (simulator.appliance)"
 		}
 		return p
 	}
@@ -42,7 +43,10 @@ func prove(r Request, task string, baked twin.Image) proof {
 
 // of puts the proof into an impact. A fix that is not proved never passes.
 func (p proof) of(impact api.Impact) api.Impact {
-	impact.Proofs, impact.Packages = p.proofs, p.packages
+	if p.doubt == "" && len(impact.Proofs) == 0 {
+		p.doubt = p.unasked
+	}
+	impact.Proofs, impact.Packages = slices.Concat(p.proofs, impact.Proofs), p.packages
 	if p.kernel != "" && impact.Says() != api.SimulationReject {
 		p.booted(&impact)
 	}

@@ -86,6 +86,10 @@ type Sandbox interface {
 	StopTwin(ctx context.Context, namespace, job string) error
 	// Egress reads what a twin's machine has tried to reach by itself since it started.
 	Egress(ctx context.Context, m twin.Machine, alloc string) (twin.Egress, error)
+	// Ask has the guest agent of a twin's machine run the twin's commands, as many as are
+	// said. The error has code not_found when the machine has no agent; other errors say
+	// why the first command without an answer has none.
+	Ask(ctx context.Context, m twin.Machine, alloc string, commands int) ([]twin.Exit, error)
 	// Console reads the end of what the machine of a job has written.
 	Console(ctx context.Context, job api.SandboxObject) (string, error)
 }

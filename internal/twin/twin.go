@@ -56,6 +56,9 @@ type Spec struct {
 	Former string
 	// EmptyData has the twin get empty disks for production's data disks.
 	EmptyData bool
+	// Commands are what the machine can be asked to run by its guest agent. They run in
+	// one order, when they are asked for.
+	Commands []string
 	// Group asks for a twin of tasks that are no virtual machine; nil for a machine.
 	Group *Group
 }
@@ -72,6 +75,9 @@ type Machine struct {
 	Path      string // of the health check; with gRPC the name of the service
 	Monitored bool   // QEMU counts what it does to its disk
 	Captures  int    // files in which QEMU keeps what the machine sends: one for each of its networks
+	// Agent says that the machine has a serial port for a guest agent; whether it has an agent
+	// is not known.
+	Agent bool
 	// Load is the task that asks the twin from inside. It is empty for a machine, which
 	// is asked at its port.
 	Load string
@@ -181,6 +187,12 @@ func BakedPath(image, run string) string {
 		stem = stem[:i]
 	}
 	return stem + "+" + run + ".qcow2"
+}
+
+// Exit is how a command has ended that was run in a twin's machine.
+type Exit struct {
+	Status int
+	Output string // the end of both its streams, at most 4 KiB
 }
 
 // Image is a baked image.

@@ -62,6 +62,7 @@ func defaultRoots(image string) []string {
 // preparation says what the node does before the machine starts.
 type preparation struct {
 	monitor string // empty for none
+	agent   string // FIFOs of the guest agent's serial port; empty for none
 	again   bool   // another machine has left its data disks here
 	roots   []string
 	makers  []*nomadapi.Task // tasks of the job that make the disk
@@ -75,6 +76,9 @@ func (p preparation) task(vm *nomadapi.Task) *nomadapi.Task {
 	words := []string{"-c", imageScript + prepareScript, "prepare", p.monitor, qemu.Folder}
 	if p.again {
 		words = append(words, "again")
+	}
+	if p.agent != "" {
+		words = append(words, "fifos", p.agent)
 	}
 	for _, root := range p.roots {
 		words = append(words, "root", root)

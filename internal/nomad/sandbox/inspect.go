@@ -111,7 +111,7 @@ func twinState(m twin.Machine, alloc *nomadapi.Allocation, stub *nomadapi.Alloca
 // not be tried.
 func notTheMachine(m twin.Machine, alloc *nomadapi.Allocation, why string) error {
 	for name, state := range alloc.TaskStates {
-		if !state.Failed || name == m.Task || name == askTask {
+		if !state.Failed || name == m.Task || name == askTask || name == agentTask {
 			continue
 		}
 		code := exitCode(state)
@@ -145,7 +145,7 @@ func exitCode(state *nomadapi.TaskState) int {
 func (s *Sandbox) failureReason(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation, known string) string {
 	// What the job itself brings comes first: the tasks after it wait for it.
 	names := slices.Sorted(maps.Keys(alloc.TaskStates))
-	last := []string{prepareTask, askTask, m.Task}
+	last := []string{prepareTask, askTask, agentTask, m.Task}
 	names = slices.DeleteFunc(names, func(n string) bool { return slices.Contains(last, n) })
 	return s.failureOf(ctx, m, alloc, append(names, last...), known)
 }

@@ -51,6 +51,11 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 		args = append(args, "-qmp", "pipe:"+twinMonitor, "-sandbox", confinement)
 		args = append(args, captures(machine.Networks)...)
 		m.Captures = len(machine.Networks)
+		if len(spec.Commands) > 0 && !hasAgentPort(machine.Args) {
+			prep.agent, m.Agent = agentFIFOs, true
+			args = append(args, agentArguments()...)
+			delete(config, "guest_agent") // its port would be a second one
+		}
 	}
 	config["args"], config["image_path"] = args, qemu.Folder+"/"+qemu.DiskName
 	prepare := prep.task(vm)
@@ -60,6 +65,13 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 	group.Tasks = slices.Concat([]*nomadapi.Task{prepare, vm}, prep.makers)
 	if m.Monitored {
 		group.Tasks = append(group.Tasks, asker(vm, m.Captures))
+	}
+	if m.Agent {
+		ask, err := agentAsker(vm, spec.Commands)
+		if err != nil {
+			return nil, twin.Machine{}, err
+		}
+		group.Tasks = append(group.Tasks, ask)
 	}
 	isolateJob(job, group, spec)
 	return job, m, nil

@@ -31,11 +31,16 @@ const (
 
 // StartLoad begins the load of a group's twin, with its warm-up.
 func (s *Sandbox) StartLoad(ctx context.Context, m twin.Machine, allocID string) error {
+	return s.signal(ctx, m, allocID, m.Load)
+}
+
+// signal has a task of a twin begin with what it waits for.
+func (s *Sandbox) signal(ctx context.Context, m twin.Machine, allocID, task string) error {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
 	alloc := &nomadapi.Allocation{ID: allocID}
-	if err := s.api.Allocations().Signal(alloc, s.nomad.Query(ctx, m.Namespace), m.Load, startSignal); err != nil {
-		return nomad.Explain("start the load of twin "+m.Job, err)
+	if err := s.api.Allocations().Signal(alloc, s.nomad.Query(ctx, m.Namespace), task, startSignal); err != nil {
+		return nomad.Explain("start task "+task+" of twin "+m.Job, err)
 	}
 	return nil
 }

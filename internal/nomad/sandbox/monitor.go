@@ -91,18 +91,23 @@ func asker(vm *nomadapi.Task, captures int) *nomadapi.Task {
 }
 
 // diedOfMonitor reports whether a twin has died because of its monitor, its system
-// call filter or its captures: the node's args_allowlist lacks -qmp, -sandbox or
-// -object, QEMU can't open a file of theirs or was built without one of them, or the
+// call filter, its captures or the serial port of its guest agent: the node's args_allowlist
+// lacks a flag of theirs, QEMU can't open a file of theirs or was built without one of them, or the
 // task that exists only for the monitor has failed. Such a twin would live without them.
 func diedOfMonitor(m twin.Machine, tasks map[string]*nomadapi.TaskState, why string) bool {
 	if !m.Monitored {
 		return false
 	}
-	if asker := tasks[askTask]; asker != nil && asker.Failed {
-		return true
+	for _, name := range []string{askTask, agentTask} {
+		if asker := tasks[name]; asker != nil && asker.Failed {
+			return true
+		}
 	}
-	// The job may have objects of its own, for which QEMU has other words.
+	// The job may have objects and devices of its own, for which QEMU has other words.
 	own := []string{"-qmp", "-sandbox", `"-object"`, captureObject}
+	if m.Agent {
+		own = append(own, `"-chardev"`, `"-device"`, agentDevice)
+	}
 	return slices.ContainsFunc(own, func(flag string) bool { return strings.Contains(why, flag) })
 }
 

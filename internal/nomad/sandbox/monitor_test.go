@@ -32,6 +32,7 @@ func TestTwinJob_Unmonitored(t *testing.T) {
 func TestDiedOfMonitor(t *testing.T) {
 	failed := map[string]*nomadapi.TaskState{"oakum-prepare": {Failed: true}}
 	monitored := twin.Machine{Monitored: true, Image: "/images/a"}
+	withAgent := twin.Machine{Monitored: true, Agent: true, Image: "/images/a"}
 	cases := map[string]struct {
 		m     twin.Machine
 		tasks map[string]*nomadapi.TaskState
@@ -48,6 +49,10 @@ func TestDiedOfMonitor(t *testing.T) {
 		"capture":        {monitored, nil, "task vm: Exit Code: 1: qemu-system-x86_64: -object filter-dump,id=oakum-egress-0: net dump: can't open /a/e", true},
 		"own object":     {monitored, nil, "task vm: Exit Code: 1: qemu-system-x86_64: -object memory-backend-ram,id=m: cannot allocate memory", false},
 		"asker":          {monitored, map[string]*nomadapi.TaskState{"oakum-ask": {Failed: true}}, "user is denied", true},
+		"own device":     {monitored, nil, `task vm: "-device" is not in args_allowlist`, false},
+		"no port":        {withAgent, nil, `task vm: "-device" is not in args_allowlist`, true},
+		"port":           {withAgent, nil, "task vm: Exit Code: 1: qemu-system-x86_64: -device virtio-serial,id=oakum-agent-bus: No 'PCI' bus found", true},
+		"agent's asker":  {withAgent, map[string]*nomadapi.TaskState{"oakum-agent": {Failed: true}}, "user is denied", true},
 		"killed":         {monitored, map[string]*nomadapi.TaskState{"vm": {Failed: true}}, "exit code 137", false},
 	}
 	for name, c := range cases {

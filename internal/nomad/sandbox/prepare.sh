@@ -2,7 +2,7 @@
 # that the machine opens, and puts what the machine may open into the twin's folder.
 # Nomad interpolates a brace after a dollar sign, so there is none here.
 #
-# Usage: MONITOR OUT [again] [root FOLDER] [firmware-root FOLDER] [await FILE]
+# Usage: MONITOR OUT [again] [fifos PATH] [root FOLDER] [firmware-root FOLDER] [await FILE]
 #        [OP NAME FORMAT PATH]... where OP is disk, overlay, data, empty, carried, readonly,
 #        file, firmware or copy.
 #
@@ -95,10 +95,20 @@ if [ $# -gt 0 ] && [ "$1" = again ]; then
 	shift
 fi
 echo 'oakum lacks:' >"$out/oakum-lacks"
+# fifo makes a FIFO. Where there can be none, an empty file lets QEMU start.
+fifo() { # FILE
+	[ -p "$1" ] || mkfifo -m 600 "$1" 2>/dev/null || : >"$1"
+}
 if [ -n "$monitor" ]; then
-	# Where there can be no FIFO, an empty file lets QEMU start.
-	[ -p "$monitor.in" ] || mkfifo -m 600 "$monitor.in" 2>/dev/null || : >"$monitor.in"
+	fifo "$monitor.in"
 	: >"$monitor.out"
+fi
+if [ $# -gt 0 ] && [ "$1" = fifos ]; then
+	# What the guest says without an end must not fill the node's disk, so nobody but a
+	# reader with a limit takes it out of the FIFO.
+	fifo "$2.in"
+	[ -p "$2.out" ] || mkfifo -m 600 "$2.out" 2>/dev/null || ln -s /dev/null "$2.out"
+	shift 2
 fi
 roots= firmware=
 while [ $# -gt 0 ]; do
