@@ -73,6 +73,7 @@ images: build stack ## make the example's VM images, and the appliance in which 
 	examples/images/build.sh .stack/images
 	examples/images/appliance.sh .stack/images/appliance bin/oakum
 	examples/images/debian.sh .stack/images
+	examples/images/agent.sh .stack/images
 
 # A program is run as itself: go run neither passes a termination on nor ends with what it runs.
 stack-command:
