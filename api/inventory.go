@@ -108,10 +108,22 @@ type TargetInventory struct {
 	Missing string           `json:"missing,omitempty"` // why there is no inventory
 }
 
+// InventoryGiven says of what an inventory is that somebody gives: of a digest, of an image
+// by its name, or of what a task of a target runs now. Without any, the document says it.
+type InventoryGiven struct {
+	Source  string `json:"source,omitempty"`  // where it was read, such as a path
+	Digest  string `json:"digest,omitempty"`  // "sha256:" and 64 hex digits
+	Image   string `json:"image,omitempty"`   // as a job names it
+	Target  string `json:"target,omitempty"`  // namespace/job/group
+	Task    string `json:"task,omitempty"`    // of Target; may be empty where it has one
+	Replace bool   `json:"replace,omitempty"` // take the place of others of the same thing
+}
+
 // InventoryReceipt is the answer to an inventory that was given.
 type InventoryReceipt struct {
-	Record  InventoryRecord `json:"record"`
-	Known   bool            `json:"known,omitempty"`   // one with the same packages was kept already
-	Targets []TargetRef     `json:"targets"`           // that run what it describes
-	Differs []string        `json:"differs,omitempty"` // hashes of others of the same thing, with other packages
+	Record   InventoryRecord `json:"record"`
+	Known    bool            `json:"known,omitempty"`    // one with the same packages was kept already
+	Targets  []TargetRef     `json:"targets"`            // that run what it describes
+	Unlisted string          `json:"unlisted,omitempty"` // why nobody knows what runs it
+	Differs  []string        `json:"differs,omitempty"`  // hashes of others of the same thing, with other packages
 }

@@ -95,6 +95,29 @@ func brakeFixtures(t *testing.T, mux *http.ServeMux) {
 	})
 }
 
+// inventoryFixtures are three inventories, two of which are of one image and differ, and a
+// target that has none.
+func inventoryFixtures(answer func(pattern string, out any)) {
+	of := "sha256:" + strings.Repeat("1a", 32)
+	hash := func(digit string) string { return strings.Repeat(digit, 64) }
+	ref := func(job string) api.TargetRef { return api.TargetRef{Namespace: "prod", Job: job, Group: "vm"} }
+	web := api.InventoryRecord{
+		Of: "sha256:" + strings.Repeat("2b", 32), Hash: hash("2"), Origin: api.InventoryPut, Source: "web.cdx.json", Format: "CycloneDX 1.6", Releases: []string{"Debian:12"},
+		Packages: 212, PutAt: testNow().Add(-2 * time.Hour), PutBy: "pipeline", Seen: testNow().Add(-time.Hour),
+	}
+	one, two := web, web
+	one.Of, one.Hash, one.Differs, one.Seen = of, hash("3"), true, time.Time{}
+	two.Of, two.Hash, two.Differs, two.Seen, two.Packages = of, hash("4"), true, time.Time{}, 213
+	targets := []api.TargetInventory{
+		{Target: ref("web"), Task: "vm", Image: "/images/web.qcow2", Digest: web.Of, Basis: "job", Record: &web},
+		{Target: ref("cart"), Task: "vm", Image: "/images/cart.qcow2", Missing: "nobody knows the digest of image /images/cart.qcow2, and there is no inventory by its name"},
+	}
+	answer("GET /v1/inventories", []api.InventoryRecord{one, two, web})
+	answer("GET /v1/inventory/targets", targets)
+	answer("GET /v1/inventory", api.Inventory{Source: "web.cdx.json", Format: "CycloneDX 1.6", Digest: web.Of, Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2.15-2"}}})
+	answer("PUT /v1/inventory", api.InventoryReceipt{Record: two, Targets: []api.TargetRef{}, Differs: []string{one.Hash}})
+}
+
 // fixtures is a server with one application in the middle of a patch.
 func fixtures(t *testing.T) http.Handler {
 	t.Helper()
@@ -140,6 +163,7 @@ func fixtures(t *testing.T) http.Handler {
 		must.NoError(t, json.NewEncoder(w).Encode(p))
 	})
 	brakeFixtures(t, mux)
+	inventoryFixtures(answer)
 	answer("GET /v1/patches", []api.Patch{{Name: "openssl", Severity: api.SeverityHigh, Fixes: []string{"CVE-2026-1"}, SubmittedBy: "pipeline"}})
 	answer("GET /v1/quarantines", []api.Quarantine{})
 	answer("GET /v1/policies", []api.Policy{{Name: "default", Blocks: []string{"default"}, Builtin: true}})

@@ -180,20 +180,29 @@ const (
 	bodyTimeout = 30 * time.Second // to send it
 )
 
-// decode reads the JSON body into in. Unknown fields are errors: a misspelt
-// field must not be ignored. So is what is no UTF-8: encoding/json would put
-// other characters in its place, into a script for example.
-func (c *call) decode(in any) error {
+// body reads the body of a request, at most so many bytes of UTF-8.
+func (c *call) body(most int64) ([]byte, error) {
 	// The deadline is for reading only: one for the whole server would also cut off
 	// blocking queries. Only the writers of tests have no deadlines.
 	control := http.NewResponseController(c.w)
 	if err := control.SetReadDeadline(time.Now().Add(bodyTimeout)); err == nil {
 		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, bodyMax))
-	if err == nil && !utf8.Valid(body) {
-		return api.Errorf(api.CodeInvalid, "request body: not UTF-8, want JSON")
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, most))
+	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, api.Errorf(api.CodeInvalid, "request body: larger than %d MiB", tooBig.Limit>>20)
 	}
+	if err == nil && !utf8.Valid(body) {
+		return nil, api.Errorf(api.CodeInvalid, "request body: not UTF-8, want JSON")
+	}
+	return body, err
+}
+
+// decode reads the JSON body into in. Unknown fields are errors: a misspelt
+// field must not be ignored. So is what is no UTF-8: encoding/json would put
+// other characters in its place, into a script for example.
+func (c *call) decode(in any) error {
+	body, err := c.body(bodyMax)
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
 	if err == nil {
@@ -205,8 +214,8 @@ func (c *call) decode(in any) error {
 	if err == nil {
 		return nil
 	}
-	if tooBig, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return api.Errorf(api.CodeInvalid, "request body: larger than %d MiB", tooBig.Limit>>20)
+	if known, ok := errors.AsType[*api.Error](err); ok {
+		return known
 	}
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return api.Errorf(api.CodeInvalid, "request body: field %s: want %s, not %s", wrong.Field, wrong.Type, wrong.Value)

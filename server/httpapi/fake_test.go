@@ -27,6 +27,7 @@ type memory struct {
 	learned  []api.Profile
 	sources  []api.SourceStatus
 	brake    api.Brake
+	kept     []api.InventoryRecord
 	changed  chan struct{}
 }
 
@@ -58,6 +59,7 @@ func (m *memory) Simulations() []api.Simulation                 { return nil }
 func (m *memory) Profiles() []api.Profile                       { return slices.Clone(m.learned) }
 func (m *memory) Sources() []api.SourceStatus                   { return m.sources }
 func (m *memory) Brake() api.Brake                              { return m.brake }
+func (m *memory) Inventories() []api.InventoryRecord            { return m.kept }
 func (m *memory) Level() int                                    { return 1 }
 func (m *memory) Hash() string                                  { return "abc" }
 func (m *memory) IndexOf(...api.Topic) uint64                   { return m.Index() }
@@ -177,6 +179,21 @@ func (c *control) CancelSimulation(_ context.Context, id string, by api.Identity
 
 func (c *control) Simulate(_ context.Context, f api.SourceFile, t api.TargetRef, by api.Identity) (api.Simulation, error) {
 	return api.Simulation{ID: "s1", Target: t}, c.note("simulate "+f.Name, by)
+}
+
+func (c *control) PutInventory(_ context.Context, in api.InventoryGiven, document []byte, by api.Identity) (api.InventoryReceipt, error) {
+	return api.InventoryReceipt{Record: api.InventoryRecord{Of: in.Digest, Bytes: len(document)}}, c.note(fmt.Sprintf("put inventory %+v", in), by)
+}
+
+func (c *control) Inventory(of, hash string) (api.Inventory, error) {
+	return api.Inventory{Digest: of, Subject: hash}, c.err
+}
+
+func (c *control) TargetInventories(_ context.Context, ref *api.TargetRef) ([]api.TargetInventory, error) {
+	if ref == nil {
+		return []api.TargetInventory{{Task: "all"}}, c.err
+	}
+	return []api.TargetInventory{{Target: *ref, Task: "vm"}}, c.err
 }
 
 func (c *control) Graph() api.Graph { return c.graph }

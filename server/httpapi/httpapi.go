@@ -53,6 +53,13 @@ type GraphControl interface {
 	Without(place string) (api.GraphWithout, bool)
 }
 
+// InventoryControl keeps inventories, and reads them.
+type InventoryControl interface {
+	PutInventory(ctx context.Context, in api.InventoryGiven, document []byte, by api.Identity) (api.InventoryReceipt, error)
+	Inventory(of, hash string) (api.Inventory, error)
+	TargetInventories(ctx context.Context, ref *api.TargetRef) ([]api.TargetInventory, error)
+}
+
 // Control is the use cases of the server: everything that the API asks for,
 // apart from reads of the state.
 type Control interface {
@@ -60,6 +67,7 @@ type Control interface {
 	PatchControl
 	RolloutControl
 	GraphControl
+	InventoryControl
 }
 
 // Cluster informs the API about leadership. CatchUp has a new leader apply

@@ -38,6 +38,7 @@ func (a *API) readRoutes() []route {
 	simulation, quarantine := []api.Topic{api.TopicSimulation}, []api.Topic{api.TopicQuarantine}
 	// Criticality and the targets' view follow the policies too.
 	graph, profile := []api.Topic{api.TopicGraph, api.TopicPolicy}, []api.Topic{api.TopicProfile}
+	inventory := []api.Topic{api.TopicInventory}
 	return []route{
 		{method: get, path: "/v1/policies", cap: read, topics: policy, handle: a.policies},
 		{method: get, path: "/v1/policy/{name}", cap: read, topics: policy, handle: a.policy},
@@ -58,6 +59,9 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/graph/diff", cap: read, topics: graph, handle: a.graphDiff},
 		{method: get, path: "/v1/profiles", cap: read, topics: profile, handle: a.profiles},
 		{method: get, path: "/v1/profile/{namespace}/{job}/{group}", cap: read, topics: profile, handle: a.profile},
+		{method: get, path: "/v1/inventories", cap: read, topics: inventory, handle: a.inventories},
+		{method: get, path: "/v1/inventory", cap: read, topics: inventory, handle: a.inventory},
+		{method: get, path: "/v1/inventory/targets", cap: read, topics: inventory, handle: a.targetInventories},
 		{method: get, path: "/v1/plugins", cap: read, handle: a.plugins},
 		{method: get, path: "/v1/rehearsal/facts", cap: read, handle: a.rehearsalFacts},
 		{method: get, path: "/v1/events", cap: read, handle: a.events},
@@ -74,6 +78,7 @@ func (a *API) changeRoutes() []route {
 		{method: http.MethodDelete, path: "/v1/policy/{name}", cap: api.CapPolicyWrite, handle: a.policyDelete},
 		{method: post, path: "/v1/patches/plan", cap: api.CapRead, handle: a.patchPlan},
 		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, handle: a.patchSubmit},
+		{method: http.MethodPut, path: "/v1/inventory", cap: api.CapPatchSubmit, handle: a.inventoryPut},
 		{method: post, path: "/v1/quarantines/lift", cap: api.CapRollout, handle: a.quarantineLift},
 		{method: post, path: "/v1/brake", cap: api.CapRollout, handle: a.brakeSet},
 		{method: post, path: "/v1/simulations", cap: api.CapSimulate, handle: a.simulate},

@@ -35,6 +35,11 @@ type ProfileReader interface {
 	Profile(target api.TargetRef) (api.Profile, bool)
 }
 
+// InventoryReader reads the inventories that are kept, without their packages.
+type InventoryReader interface {
+	Inventories() []api.InventoryRecord
+}
+
 // ChangeReader waits for changes and reads their events. Events returns the
 // events whose index is at least from, oldest first. It returns about limit
 // events, but always all of one index together.
@@ -62,6 +67,7 @@ type Store interface {
 	PatchReader
 	RolloutReader
 	ProfileReader
+	InventoryReader
 	ChangeReader
 	SourceReader
 	Replica

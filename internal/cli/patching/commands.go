@@ -17,7 +17,7 @@ func Commands() []func(*command.Env) *command.Command {
 		workloadRecord, command.Reader(workloadShow), workloadSend, workloadAnswer,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
-		command.Reader(inventoryShow), command.Reader(inventoryDiff),
+		inventoryList, command.Reader(inventoryShow), command.Reader(inventoryPut), command.Reader(inventoryDiff),
 	}
 }
 
@@ -84,12 +84,17 @@ A profile holds the baseline of each KPI of a target, learned from Prometheus
 and from Nomad.`},
 		{Name: "inventory", Synopsis: "Show what is installed", Help: `
 An inventory is what is installed in one image or machine: a software bill of
-materials, CycloneDX or SPDX as JSON, which a pipeline writes. These commands work
-offline, on files.
+materials, CycloneDX or SPDX as JSON, which a pipeline writes. The cluster keeps them by
+the digest of what they describe.
 
-Show one, and what an update changed:
+Show one, and what an update changed, offline:
 
     $ oakum inventory show web.cdx.json
-    $ oakum inventory diff web.cdx.json web-new.cdx.json`},
+    $ oakum inventory diff web.cdx.json web-new.cdx.json
+
+Have the cluster keep one, and see which targets have one:
+
+    $ oakum inventory put -target=prod/web/vm web.cdx.json
+    $ oakum inventory list -targets`},
 	}
 }

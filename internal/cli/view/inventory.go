@@ -3,7 +3,10 @@ package view
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -46,4 +49,97 @@ func InventoryDiff(w io.Writer, d api.InventoryDiff) {
 		t.Add(c.Ecosystem, c.Name, c.Before, c.After)
 	}
 	t.Print(w, "")
+}
+
+// InventoryRecords lists inventories that the cluster keeps.
+func InventoryRecords(w io.Writer, list []api.InventoryRecord, now time.Time) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "No inventories are kept.")
+		return
+	}
+	t := NewTable("Of", "Packages", "Release", "Origin", "Source", "Age", "Runs")
+	differ := map[string]bool{}
+	for _, r := range list {
+		runs := "not seen"
+		if !r.Seen.IsZero() {
+			runs = Age(now, r.Seen) + " ago"
+		}
+		of := ShortDigest(r.Of)
+		if r.Differs {
+			of += "#" + Short(r.Hash)
+			differ[r.Of] = true
+		}
+		t.Add(of, fmt.Sprint(r.Packages), strings.Join(r.Releases, ", "), string(r.Origin), r.Source, Span(r.Age(now)), runs)
+	}
+	t.Print(w, "")
+	for _, of := range slices.Sorted(maps.Keys(differ)) {
+		fmt.Fprintf(w, "\nThe inventories of %s differ, so nobody knows what is installed there. Put the right one with -replace.\n", of)
+	}
+}
+
+// ShortDigest is a digest that a person can read; anything else stays as it is.
+func ShortDigest(of string) string {
+	if hex, ok := strings.CutPrefix(of, "sha256:"); ok {
+		return "sha256:" + Short(hex)
+	}
+	return of
+}
+
+// TargetInventories lists which inventory each target has, or why it has none.
+func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "No target runs.")
+		return
+	}
+	t := NewTable("Target", "Task", "Runs", "Packages", "Origin", "Age")
+	var missing []api.TargetInventory
+	for _, f := range list {
+		if f.Record == nil {
+			missing = append(missing, f)
+			continue
+		}
+		t.Add(f.Target.String(), f.Task, ShortDigest(f.Record.Of), fmt.Sprint(f.Record.Packages), string(f.Record.Origin), Span(f.Record.Age(now)))
+	}
+	if len(missing) < len(list) {
+		t.Print(w, "")
+	}
+	if len(missing) == 0 {
+		return
+	}
+	if len(missing) < len(list) {
+		fmt.Fprintln(w)
+	}
+	fmt.Fprintln(w, "Nobody knows what is installed in:")
+	u := NewTable("Target", "Task", "Because")
+	for _, f := range missing {
+		u.Add(f.Target.String(), f.Task, f.Missing)
+	}
+	u.Print(w, "  ")
+}
+
+// InventoryReceipt says what became of an inventory that was given.
+func InventoryReceipt(w io.Writer, r api.InventoryReceipt) {
+	switch {
+	case r.Known:
+		fmt.Fprintf(w, "%s has this inventory already; it is as of now.\n", r.Record.Of)
+	default:
+		fmt.Fprintf(w, "The inventory of %s is kept, with %s.\n", r.Record.Of, Count(r.Record.Packages, "package"))
+	}
+	switch {
+	case r.Unlisted != "":
+		fmt.Fprintf(w, "Nobody knows which targets run it: %s.\n", r.Unlisted)
+	case len(r.Targets) == 0:
+		fmt.Fprintln(w, "Nothing runs it now. It is forgotten when nothing has run it for 30 days.")
+	default:
+		names := make([]string, len(r.Targets))
+		for i, t := range r.Targets {
+			names[i] = t.String()
+		}
+		fmt.Fprintf(w, "It runs in %s.\n", strings.Join(names, ", "))
+	}
+	if len(r.Differs) > 0 {
+		fmt.Fprintf(w, "Others of the same thing differ (%d), so nobody knows what is installed there.\n", len(r.Differs))
+		fmt.Fprintf(w, "Compare them (oakum inventory diff), and put the right one with -replace:\n  %[1]s#%[2]s\n  %[1]s#%[3]s\n",
+			r.Record.Of, Short(r.Differs[0]), Short(r.Record.Hash))
+	}
 }
