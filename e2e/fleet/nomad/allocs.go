@@ -227,6 +227,9 @@ func signalAlloc(f *fleet.Fleet, q *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if req.Task == agentTask {
+		return struct{}{}, nil // it has asked already
+	}
 	if req.Signal != "SIGKILL" {
 		return nil, answer(http.StatusInternalServerError, "the model's tasks know no signal but SIGKILL")
 	}

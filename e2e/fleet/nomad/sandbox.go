@@ -38,6 +38,13 @@ const (
 	prepareTask  = "oakum-prepare"
 	prepareDisk  = "disk"
 	prepareImage = 3 // words after prepareDisk
+
+	// What internal/nomad calls the task that asks a machine's guest agent, and where that
+	// leaves the answers.
+	agentTask    = "oakum-agent"
+	agentAnswers = agentTask + "/local/answers.ndjson"
+	// noAgent is what it leaves of a machine without an agent, as the model's are.
+	noAgent = "\nend\n"
 )
 
 // emptyCapture is what a machine has sent that tries to reach nothing: the header of a
@@ -253,6 +260,8 @@ func (s *Sandbox) files(a *fleet.Alloc, now time.Time) Files {
 		switch t.Name {
 		case prepareTask:
 			out["alloc/data/oakum-twin.sha256"] = s.digest(preparedImage(t))
+		case agentTask:
+			out[agentAnswers] = noAgent
 		case bakeTask:
 			if report := s.bake(a, t); report != "" {
 				out[bakeReport] = report

@@ -62,6 +62,7 @@ func TestSandbox(t *testing.T) {
 				if c.apply.Kind == api.ApplyScript {
 					must.Eq(t, api.ApplyImage, apply[0].Kind, must.Sprint("production gets the image that was tried"))
 					must.StrContains(t, apply[0].Image, "/images/store-1+")
+					must.StrContains(t, impact.Reason, "no guest agent answers in the machine")
 				}
 				if impact.Verdict == api.SimulationPass {
 					has, err := twins.ImageDigests(t.Context(), target.TargetRef, apply[0].Image)
