@@ -21,20 +21,26 @@ type Consoles interface {
 }
 
 // Console returns what a machine of a simulation wrote: from Nomad while the simulation
-// owns the machine's job, from its record afterwards. Role is "control", "treatment",
+// owns the machine's job, from its record afterwards, and where its node has removed what
+// the machine wrote. Role is "control", "treatment",
 // "revert" or "bake"; pair counts from 1, and 0 means the newest.
 func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.Console, error) {
 	sim, ok := s.store.Simulation(id)
 	if !ok {
 		return api.Console{}, noSimulation(id)
 	}
-	if job, ok := ownedJob(sim, role, pair); ok {
+	job, owned := ownedJob(sim, role, pair)
+	var away error
+	if owned {
 		term := s.current()
 		if term == nil {
 			return api.Console{}, notLeading()
 		}
 		text, err := term.Consoles.Console(ctx, job)
-		return api.Console{Role: role, Pair: job.Pair, Live: true, Text: text}, err
+		if err == nil {
+			return api.Console{Role: role, Pair: job.Pair, Live: true, Text: text}, nil
+		}
+		away = err
 	}
 	if sim.Impact != nil {
 		for _, t := range slices.Backward(sim.Impact.Twins) {
@@ -42,6 +48,9 @@ func (s *Service) Console(ctx context.Context, id, role string, pair int) (api.C
 				return api.Console{Role: role, Pair: t.Pair, Text: t.Console}, nil
 			}
 		}
+	}
+	if owned {
+		return api.Console{}, away
 	}
 	whose := role
 	if pair > 0 {

@@ -14,7 +14,29 @@ import (
 type consoles map[string]string
 
 func (c consoles) Console(_ context.Context, job api.SandboxObject) (string, error) {
-	return c[job.Name], nil
+	text, ok := c[job.Name]
+	if !ok {
+		return "", api.Errorf(api.CodeUnavailable, "its node has removed it already")
+	}
+	return text, nil
+}
+
+// TestConsole_IsTheRecordsWhereTheNodeHasNone asks for machines whose jobs are owned
+// still, although their nodes have removed what they wrote.
+func TestConsole_IsTheRecordsWhereTheNodeHasNone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("web"))
+	f.put(t, &state.SimulationPut{Simulation: api.Simulation{
+		ID: "s1", Status: api.SimulationPassed, Patch: "p", Target: target("web").TargetRef,
+		Owned:  []api.SandboxObject{{Kind: "job", Role: "bake", Name: "bake"}, {Kind: "job", Role: "control", Pair: 1, Name: "c1"}},
+		Impact: &api.Impact{Twins: []api.Twin{{Role: "control", Pair: 1, Console: "one"}}},
+	}})
+	f.setTerm(&Term{Consoles: consoles{}})
+	have, err := f.Console(t.Context(), "s1", "control", 0)
+	must.NoError(t, err)
+	must.Eq(t, api.Console{Role: "control", Pair: 1, Text: "one"}, have)
+	_, err = f.Console(t.Context(), "s1", "bake", 0)
+	must.EqOp(t, api.CodeUnavailable, api.AsError(err).Code, must.Sprint("the record has none of a bake"))
 }
 
 func TestConsole_IsLiveWhileTheJobIsOwned(t *testing.T) {

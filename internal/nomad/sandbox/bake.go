@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 
@@ -144,11 +145,16 @@ func (s *Sandbox) needAppliance() error {
 	return nil
 }
 
-// nodeIn is the least ID of the nodes of a pool that take work.
+// nodeIn is the least ID of the nodes of a pool that take work. It asks the list of all
+// nodes: that of a pool wants rights to the pool too, which nothing else here needs.
 func (s *Sandbox) nodeIn(ctx context.Context, pool string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
-	nodes, _, err := s.api.NodePools().ListNodes(pool, s.nomad.Query(ctx, ""))
+	q := s.nomad.Query(ctx, "")
+	if pool != nomadapi.NodePoolAll {
+		q.Filter = fmt.Sprintf("NodePool == %q", pool)
+	}
+	nodes, _, err := s.api.Nodes().List(q)
 	if err != nil {
 		return "", nomad.Explain("list nodes of pool "+pool, err)
 	}
