@@ -21,6 +21,7 @@ const (
 	CodeNoLeader         ErrorCode = "no_leader"
 	CodeUnavailable      ErrorCode = "unavailable"
 	CodeTimeout          ErrorCode = "timeout"
+	CodeBusy             ErrorCode = "busy" // the caller asks for more at the same time than one may
 	CodeInternal         ErrorCode = "internal"
 )
 
@@ -75,6 +76,8 @@ func (c ErrorCode) HTTPStatus() int {
 		return http.StatusUnauthorized
 	case CodeNoLeader, CodeUnavailable:
 		return http.StatusServiceUnavailable
+	case CodeBusy:
+		return http.StatusTooManyRequests
 	case CodeTimeout:
 		return http.StatusGatewayTimeout
 	case CodeInternal:

@@ -151,14 +151,18 @@ func (s *Server) open(ctx context.Context) error {
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.adapters.auth,
 		Logger: s.log, Metrics: registry, Autopilot: autopilot{s}, Leave: s.Leave, ServerHealth: s.health,
-		OpenMetrics: s.cfg.Telemetry.OpenMetrics, InClear: s.cfg.InClear(), Debug: s.cfg.EnableDebug,
+		OpenMetrics: s.cfg.Telemetry.OpenMetrics, InClear: s.cfg.InClear(),
+		Limits: httpapi.Limits{RequestsPerIdentity: s.cfg.Limits.HTTPMaxRequestsPerIdentity},
+		Debug:  s.cfg.EnableDebug,
 	})
 	s.node.Serve(s.api)
 	s.life.onStop("open requests", func() error { s.api.Close(); return nil })
 	if s.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", s.cfg.Addresses.HTTP); err != nil {
 		return err
 	}
-	s.duty(duties, "http api", func(ctx context.Context) error { return s.api.Serve(ctx, s.identity.https(s.listener)) })
+	s.duty(duties, "http api", func(ctx context.Context) error {
+		return s.api.Serve(ctx, s.identity.https(httpapi.Limited(s.listener, s.cfg.Limits.HTTPMaxConnsPerClient)))
+	})
 	s.register(duties)
 	s.duty(duties, "leadership", func(ctx context.Context) error { return s.node.Run(ctx, s.lead) })
 	s.log.Info("server started", "name", s.cfg.Name, "http", s.Address(), "raft", s.node.Address(), "dev", s.cfg.Dev)

@@ -35,7 +35,8 @@ type Authenticator struct {
 	keys  *keySet
 	vault *Client // nil: no Vault tokens
 	log   *slog.Logger
-	seen  memory
+	good  memory
+	bad   memory // of its own: whoever tries tokens must not push out those of callers
 }
 
 // NewAuthenticator returns an authenticator. It calls nothing. It reads the

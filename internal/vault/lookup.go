@@ -13,14 +13,17 @@ import (
 
 // lookUp asks Vault for the holder of a Vault token.
 func (a *Authenticator) lookUp(ctx context.Context, token string) (api.Identity, error) {
-	if known, ok := a.seen.get(token); ok {
-		return known.id, known.err
+	if known, ok := a.good.get(token); ok {
+		return known.id, nil
+	}
+	if known, ok := a.bad.get(token); ok {
+		return api.Identity{}, known.err
 	}
 	claims, err := a.vault.claims(ctx, token)
 	if err != nil {
 		if denied(err) {
 			err = api.Errorf(api.CodeUnauthenticated, "Vault does not know this token, or it has expired")
-			a.seen.put(token, finding{err: err, until: time.Now().Add(rememberBad)})
+			a.bad.put(token, finding{err: err, until: time.Now().Add(rememberBad)})
 			return api.Identity{}, err
 		}
 		return api.Identity{}, api.Errorf(api.CodeUnavailable, "ask Vault who holds the token: %v", err)
@@ -35,7 +38,7 @@ func (a *Authenticator) lookUp(ctx context.Context, token string) (api.Identity,
 			until = at
 		}
 	}
-	a.seen.put(token, finding{id: id, until: until})
+	a.good.put(token, finding{id: id, until: until})
 	return id, nil
 }
 

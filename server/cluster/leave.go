@@ -27,7 +27,7 @@ func (n *Node) Leave(ctx context.Context) error {
 			return err
 		}
 		switch api.AsError(err).Code {
-		case api.CodeNoLeader, api.CodeUnavailable, api.CodeTimeout:
+		case api.CodeNoLeader, api.CodeUnavailable, api.CodeTimeout, api.CodeBusy:
 			n.logger.Info("leave the cluster", "error", err)
 			pause(ctx, leavePause)
 		case api.CodeInvalid, api.CodeNotFound, api.CodeConflict, api.CodeStaleIndex, api.CodePermissionDenied,

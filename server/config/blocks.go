@@ -32,6 +32,7 @@ type fileBlock struct {
 	Intervals  *intervalsBlock  `hcl:"intervals,block"`
 	Simulator  *simulatorBlock  `hcl:"simulator,block"`
 	Telemetry  *telemetryBlock  `hcl:"telemetry,block"`
+	Limits     *limitsBlock     `hcl:"limits,block"`
 	Log        *logBlock        `hcl:"log,block"`
 }
 
@@ -185,6 +186,7 @@ func (l *loader) root(f *fileBlock) {
 	block(l, "autopilot", f.Autopilot, l.autopilot)
 	l.flag(f.Debug, &c.EnableDebug)
 	block(l, "tls", f.TLS, l.tls)
+	block(l, "limits", f.Limits, l.limits)
 	block(l, "nomad", f.Nomad, func(b *nomadBlock) {
 		l.str(b.Address, &c.Nomad.Address)
 		l.str(b.Token, &c.Nomad.Token)

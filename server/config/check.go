@@ -38,6 +38,7 @@ func (l *loader) check() {
 	l.checkServer()
 	l.checkGrowth()
 	l.checkTLS()
+	l.checkLimits()
 	l.checkSystems()
 	l.checkVault()
 	l.checkAuth()

@@ -46,6 +46,7 @@ type Config struct {
 	Intervals  Intervals
 	Simulator  Simulator
 	Telemetry  Telemetry
+	Limits     Limits
 	Log        Log
 
 	EnableDebug bool // profiles of the process over the API, for operators
@@ -221,8 +222,8 @@ func defaults() *Config {
 		Cluster:   "default",
 		Addresses: Addresses{HTTP: "127.0.0.1:4740", Raft: "127.0.0.1:4741"},
 		Nomad:     Nomad{Address: "http://127.0.0.1:4646"},
-		Autopilot: defaultAutopilot(),
-		Auth:      Auth{Audience: "oakum", NameClaim: "username", GroupsClaim: "groups", VaultTokens: true},
+		Autopilot: defaultAutopilot(), Limits: defaultLimits(),
+		Auth: Auth{Audience: "oakum", NameClaim: "username", GroupsClaim: "groups", VaultTokens: true},
 		Intervals: Intervals{
 			Mapper: mapper.DefaultInterval, Profiler: profiler.DefaultInterval, Checkpoint: profiler.DefaultCheckpoint, Orchestrator: orchestrator.DefaultInterval,
 		},

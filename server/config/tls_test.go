@@ -76,6 +76,18 @@ func TestTLS_PlainHTTPIsSaidInSoManyWords(t *testing.T) {
 	must.False(t, c.InClear())
 }
 
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	c, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", full)}, false, environment)
+	must.NoError(t, err)
+	must.Eq(t, config.Limits{HTTPMaxConnsPerClient: 200, HTTPMaxRequestsPerIdentity: 500}, c.Limits)
+	c, err = config.Load([]string{write(t, t.TempDir(), "a.hcl", full+"limits {\n  http_max_conns_per_client = 0\n  http_max_requests_per_identity = 9\n}\n")}, false, environment)
+	must.NoError(t, err)
+	must.Eq(t, config.Limits{HTTPMaxRequestsPerIdentity: 9}, c.Limits)
+	_, err = config.Load([]string{write(t, t.TempDir(), "a.hcl", full+"limits {\n  http_max_conns_per_client = -1\n}\n")}, false, environment)
+	must.ErrorContains(t, err, "limits.http_max_conns_per_client: want 0 (no limit) or more, have -1")
+}
+
 func TestTLSErrors(t *testing.T) {
 	t.Parallel()
 	const wanted = "tls: want certificates for the servers (ca_file, cert_file and key_file, or a vault block)"

@@ -77,6 +77,11 @@ func (a *API) answer(rt route, c *call) error {
 	if err := a.authorise(rt, c); err != nil {
 		return err
 	}
+	give, err := a.shares.take(c.ctx(), c.by, rt.costly)
+	if err != nil {
+		return err
+	}
+	defer give()
 	if err := a.catchUp(rt, c); err != nil {
 		return err
 	}
@@ -156,6 +161,9 @@ func errorOf(err error) *api.Error {
 func writeError(w http.ResponseWriter, err *api.Error) { writeStatus(w, err.Code.HTTPStatus(), err) }
 
 func writeStatus(w http.ResponseWriter, status int, err *api.Error) {
+	if err.Code == api.CodeBusy {
+		w.Header().Set("Retry-After", retryAfter)
+	}
 	if err.Code == api.CodeUnauthenticated {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="oakum"`)
 	}

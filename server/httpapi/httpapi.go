@@ -117,6 +117,7 @@ type Options struct {
 	OpenMetrics  bool                            // metrics without a token
 	InClear      bool                            // it speaks plain HTTP on an address that others reach
 	Debug        bool                            // profiles of the process
+	Limits       Limits
 	Logger       *slog.Logger
 	Metrics      *prometheus.Registry // served at /v1/metrics; a new one when nil
 }
@@ -129,6 +130,7 @@ type API struct {
 	guard   *http.CrossOriginProtection
 	metrics metrics
 	forward http.Handler
+	shares  shares
 	closing chan struct{} // closed by Close: ends blocking queries and streams
 	once    sync.Once
 }
@@ -149,6 +151,7 @@ func New(opt Options) *API {
 		mux:     http.NewServeMux(),
 		guard:   http.NewCrossOriginProtection(),
 		metrics: newMetrics(opt.Metrics),
+		shares:  shares{most: opt.Limits.RequestsPerIdentity, by: map[string]*share{}},
 		closing: make(chan struct{}),
 	}
 	a.forward = newForwarder(opt.Cluster, opt.Server, a.log)
@@ -205,6 +208,10 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	if a.opt.Auth == nil {
 		w.Header().Set(headerAuth, "disabled")
+		if rebound(r) {
+			writeError(w, api.Errorf(api.CodePermissionDenied, "refuse host %q: without authentication, this server is asked by its address or as localhost", r.Host))
+			return
+		}
 	}
 	if err := a.guard.Check(r); err != nil {
 		writeError(w, api.Errorf(api.CodePermissionDenied, "refuse cross-site request: %v", err))

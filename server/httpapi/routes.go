@@ -17,6 +17,8 @@ type route struct {
 	// local routes are answered by the server that was asked. The leader answers all
 	// others: changes always, and reads unless ?stale is given.
 	local bool
+	// costly routes take a processor for a while; an identity gets few at the same time.
+	costly bool
 	// topics are what the route reads: a change of one ends a blocking query.
 	topics []api.Topic
 	// handle returns what the answer's JSON is, or nil for no content.
@@ -63,7 +65,7 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/inventory", cap: read, topics: inventory, handle: a.inventory},
 		{method: get, path: "/v1/inventory/targets", cap: read, topics: inventory, handle: a.targetInventories},
 		{method: get, path: "/v1/plugins", cap: read, handle: a.plugins},
-		{method: get, path: "/v1/rehearsal/facts", cap: read, handle: a.rehearsalFacts},
+		{method: get, path: "/v1/rehearsal/facts", cap: read, costly: true, handle: a.rehearsalFacts},
 		{method: get, path: "/v1/events", cap: read, handle: a.events},
 		{method: get, path: "/v1/event/stream", cap: read, stream: a.eventStream},
 	}
@@ -73,12 +75,12 @@ func (a *API) changeRoutes() []route {
 	const post = http.MethodPost
 	out := []route{
 		// Checking a file changes nothing, but reads it with the server's plugins.
-		{method: post, path: "/v1/policies/validate", cap: api.CapRead, handle: a.policyValidate},
+		{method: post, path: "/v1/policies/validate", cap: api.CapRead, costly: true, handle: a.policyValidate},
 		{method: post, path: "/v1/policies", cap: api.CapPolicyWrite, handle: a.policyApply},
 		{method: http.MethodDelete, path: "/v1/policy/{name}", cap: api.CapPolicyWrite, handle: a.policyDelete},
-		{method: post, path: "/v1/patches/plan", cap: api.CapRead, handle: a.patchPlan},
-		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, handle: a.patchSubmit},
-		{method: http.MethodPut, path: "/v1/inventory", cap: api.CapPatchSubmit, handle: a.inventoryPut},
+		{method: post, path: "/v1/patches/plan", cap: api.CapRead, costly: true, handle: a.patchPlan},
+		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, costly: true, handle: a.patchSubmit},
+		{method: http.MethodPut, path: "/v1/inventory", cap: api.CapPatchSubmit, costly: true, handle: a.inventoryPut},
 		{method: post, path: "/v1/quarantines/lift", cap: api.CapRollout, handle: a.quarantineLift},
 		{method: post, path: "/v1/brake", cap: api.CapRollout, handle: a.brakeSet},
 		{method: post, path: "/v1/simulations", cap: api.CapSimulate, handle: a.simulate},
