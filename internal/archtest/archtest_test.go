@@ -71,13 +71,14 @@ var components = []string{"internal/mapper", "internal/kpi", "internal/profiler"
 // serverImports says which parts of the server each part of it may import. Package
 // server wires them and may import all.
 var serverImports = map[string][]string{
-	"server/cluster":      {"server/cluster/disk", "server/cluster/port", "server/state"},
-	"server/cluster/disk": {"server/state"},
-	"server/cluster/port": {},
-	"server/config":       {},
-	"server/httpapi":      {},
-	"server/service":      {"server/state"},
-	"server/state":        {},
+	"server/cluster":        {"server/cluster/disk", "server/cluster/port", "server/state"},
+	"server/cluster/disk":   {"server/state"},
+	"server/cluster/port":   {},
+	"server/config":         {},
+	"server/httpapi":        {},
+	"server/service":        {"server/state"},
+	"server/state":          {"server/state/readback"},
+	"server/state/readback": {},
 
 	"server/cluster/disk/disktest": {},
 }

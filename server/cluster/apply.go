@@ -25,16 +25,13 @@ func (n *Node) Apply(ctx context.Context, cmd state.Command, by string) (uint64,
 	if !n.IsLeader() {
 		return 0, n.noLeader()
 	}
-	entry, err := n.fsm.Encode(cmd, time.Now(), by)
+	entry, err := n.fsm.Entry(cmd, time.Now(), by)
 	if err != nil {
 		return 0, api.AsError(err)
 	}
-	future := n.raft.Apply(entry, timeout(ctx))
-	err = n.wait(ctx, func() error {
-		defer n.fsm.Prepare(entry)() // by whoever waits: the disk has the entry meanwhile
-		return future.Error()
-	})
-	if err != nil {
+	future := n.raft.Apply(entry.Data, timeout(ctx))
+	defer n.fsm.Prepare(entry)() // the disk has the entry meanwhile
+	if err := n.wait(ctx, future.Error); err != nil {
 		return 0, err
 	}
 	if refused, ok := future.Response().(error); ok {

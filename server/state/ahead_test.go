@@ -10,9 +10,9 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// TestPrepare_ChangesNothingButWhen carries the same entries out on a leader, which
-// decodes them while they are written, and on a follower.
-func TestPrepare_ChangesNothingButWhen(t *testing.T) {
+// TestPrepare_ChangesNothing carries the same entries out on a leader, which need not
+// decode them, and on a follower.
+func TestPrepare_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	leader, follower := NewFSM(NewStore()), NewFSM(NewStore())
 	at := time.Unix(1e9, 0)
@@ -23,9 +23,9 @@ func TestPrepare_ChangesNothingButWhen(t *testing.T) {
 		&SimulationPut{Simulation: api.Simulation{ID: "s", Status: api.SimulationRunning}}, // it has ended: refused
 		&PolicyDelete{Name: "web"},
 	} {
-		entry, err := leader.Encode(cmd, at, "somebody")
+		entry, err := leader.Entry(cmd, at, "somebody")
 		must.NoError(t, err)
-		log := &raft.Log{Index: uint64(i + 1), Data: entry}
+		log := &raft.Log{Index: uint64(i + 1), Data: entry.Data}
 		forget := leader.Prepare(entry)
 		must.Eq(t, follower.Apply(log), leader.Apply(log))
 		must.MapEmpty(t, leader.ahead.entries, must.Sprint("an entry is taken once"))
@@ -36,18 +36,15 @@ func TestPrepare_ChangesNothingButWhen(t *testing.T) {
 	must.Eq(t, follower.store.Policies(), leader.store.Policies())
 }
 
-// TestPrepare_KeepsNothing of entries whose outcome is known, or that can't be read.
+// TestPrepare_KeepsNothing of entries whose outcome is known.
 func TestPrepare_KeepsNothing(t *testing.T) {
 	t.Parallel()
 	fsm := NewFSM(NewStore())
-	entry, err := fsm.Encode(&PolicyDelete{Name: "web"}, time.Unix(1e9, 0), "somebody")
+	entry, err := fsm.Entry(&PolicyDelete{Name: "web"}, time.Unix(1e9, 0), "somebody")
 	must.NoError(t, err)
 	forget := fsm.Prepare(entry)
 	must.MapLen(t, 1, fsm.ahead.entries)
 	forget()
 	must.MapEmpty(t, fsm.ahead.entries)
-	fsm.Prepare([]byte("no entry"))()
-	fsm.Prepare(nil)()
-	must.MapEmpty(t, fsm.ahead.entries)
-	must.Error(t, fsm.Apply(&raft.Log{Index: 1, Data: entry}).(error), must.Sprint("what was not prepared is decoded by Apply"))
+	must.Error(t, fsm.Apply(&raft.Log{Index: 1, Data: entry.Data}).(error), must.Sprint("what was not prepared is decoded by Apply"))
 }

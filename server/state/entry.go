@@ -50,15 +50,30 @@ func Encode(cmd Command, at time.Time, by string) ([]byte, error) {
 
 // encodeAt makes a log entry in the format of a cluster level.
 func encodeAt(level int, cmd Command, at time.Time, by string) ([]byte, error) {
+	entry, err := entryAt(level, cmd, at, by)
+	return entry.Data, err
+}
+
+// Entry is a command as it goes into the log.
+type Entry struct {
+	Data []byte
+	env  envelope
+	cmd  Command // as it was encoded; it belongs to its maker
+}
+
+func entryAt(level int, cmd Command, at time.Time, by string) (Entry, error) {
 	env := envelope{Type: cmd.Type(), Level: cmd.level(), At: at.UTC(), By: by}
-	entry, size, err := env.encode(level, cmd)
+	if level >= Level2 {
+		env.Level = max(env.Level, Level2)
+	}
+	data, size, err := env.encode(level, cmd)
 	if err != nil {
-		return nil, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
+		return Entry{}, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
 	}
-	if len(entry) > maxCommandBytes || size > maxBodyBytes {
-		return nil, api.Errorf(api.CodeInvalid, "the change is too large: %d bytes, at most %d fit into the log", len(entry), maxCommandBytes)
+	if len(data) > maxCommandBytes || size > maxBodyBytes {
+		return Entry{}, api.Errorf(api.CodeInvalid, "the change is too large: %d bytes, at most %d fit into the log", len(data), maxCommandBytes)
 	}
-	return entry, nil
+	return Entry{Data: data, env: env, cmd: cmd}, nil
 }
 
 // encode makes the entry. Size is the size of the body before it was packed, in
@@ -71,26 +86,22 @@ func (env envelope) encode(level int, cmd Command) (entry []byte, size int, err 
 		entry, err = json.Marshal(env)
 		return entry, len(env.Body), err
 	}
-	env.Level = max(env.Level, Level2)
-	var plain bytes.Buffer
-	encoder := json.NewEncoder(&plain) // ends what it writes with a line break
-	if err := encoder.Encode(env); err != nil {
+	body, err := json.Marshal(cmd)
+	if err != nil {
 		return nil, 0, err
 	}
-	head := plain.Len()
-	if err := encoder.Encode(cmd); err != nil {
-		return nil, 0, err
-	}
-	body := plain.Bytes()[head:]
 	if len(body) <= packAbove {
-		return plain.Bytes(), len(body), nil
+		if entry, err = env.line(len(body)); err != nil {
+			return nil, 0, err
+		}
+		return append(entry, body...), len(body), nil
 	}
 	env.Pack = packDeflate
-	var packed bytes.Buffer
-	if err := json.NewEncoder(&packed).Encode(env); err != nil {
+	if entry, err = env.line(0); err != nil {
 		return nil, 0, err
 	}
-	w, err := flate.NewWriter(&packed, flate.BestSpeed)
+	packed := bytes.NewBuffer(entry)
+	w, err := flate.NewWriter(packed, flate.BestSpeed)
 	if err == nil {
 		_, err = w.Write(body)
 	}
@@ -98,6 +109,16 @@ func (env envelope) encode(level int, cmd Command) (entry []byte, size int, err 
 		err = w.Close()
 	}
 	return packed.Bytes(), len(body), err
+}
+
+// line is the first line of an entry, with room for a body.
+func (env *envelope) line(body int) ([]byte, error) {
+	head, err := json.Marshal(env)
+	if err != nil {
+		return nil, err
+	}
+	line := make([]byte, 0, len(head)+1+body)
+	return append(append(line, head...), '\n'), nil
 }
 
 // unpack undoes the packing of a body. Inflating gives the same bytes everywhere, whatever

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/readback"
 )
 
 // FSM applies the committed log to a store. When it meets what this binary
@@ -17,8 +18,9 @@ import (
 // the state differ from the other servers', and a panic would come again with
 // every start.
 type FSM struct {
-	store *Store
-	ahead ahead
+	store    *Store
+	ahead    ahead
+	readback readback.Reader
 
 	mu     sync.Mutex
 	reason error         // why it halted
@@ -55,21 +57,27 @@ func (f *FSM) halt(index uint64, why error) error {
 	return f.reason
 }
 
-// Encode makes a log entry of cmd in the format of the present cluster level,
+// Encode makes the bytes of a log entry, as Entry does.
+func (f *FSM) Encode(cmd Command, at time.Time, by string) ([]byte, error) {
+	entry, err := f.Entry(cmd, at, by)
+	return entry.Data, err
+}
+
+// Entry makes a log entry of cmd in the format of the present cluster level,
 // without what servers of that level would not keep (level.go). A command that
 // is newer than the level is refused here, so that no server meets one that it
 // can't apply.
-func (f *FSM) Encode(cmd Command, at time.Time, by string) ([]byte, error) {
+func (f *FSM) Entry(cmd Command, at time.Time, by string) (Entry, error) {
 	if err := f.Err(); err != nil {
-		return nil, err
+		return Entry{}, err
 	}
 	level := f.store.Level()
 	cmd = fit(cmd, level)
 	if level < SupportedLevel && cmd.level() > level {
-		return nil, api.Errorf(api.CodeConflict, "command %d needs cluster level %d, the cluster is at %d: upgrade every server first", cmd.Type(), cmd.level(), level)
+		return Entry{}, api.Errorf(api.CodeConflict, "command %d needs cluster level %d, the cluster is at %d: upgrade every server first", cmd.Type(), cmd.level(), level)
 	}
 	if l, ok := cmd.(*LevelSet); ok && l.Level > SupportedLevel {
-		return nil, api.Errorf(api.CodeConflict, "cluster level %d is beyond this server, which knows up to %d", l.Level, SupportedLevel)
+		return Entry{}, api.Errorf(api.CodeConflict, "cluster level %d is beyond this server, which knows up to %d", l.Level, SupportedLevel)
 	}
 	if t, ok := cmd.(*RolloutTransition); ok && level >= Level2 {
 		// Made from a row that a later transition replaces: the state machine
@@ -77,12 +85,12 @@ func (f *FSM) Encode(cmd Command, at time.Time, by string) ([]byte, error) {
 		if old := f.store.t.rollouts.get(f.store.read(), t.Rollout.ID); old != nil && old.ModifyIndex == t.Expect {
 			change, err := changeOf(t, old)
 			if err != nil {
-				return nil, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
+				return Entry{}, fmt.Errorf("encode command %d: %w", cmd.Type(), err)
 			}
 			cmd = change
 		}
 	}
-	return encodeAt(level, cmd, at, by)
+	return entryAt(level, cmd, at, by)
 }
 
 // Apply carries one log entry out and returns nil or its refusal, an *api.Error.

@@ -153,17 +153,18 @@ func anySequence(t *rapid.T) {
 	for i := range steps {
 		cmd := command(whole.store).Draw(t, "command")
 		at := time.Unix(1e9+int64(i), 0)
-		entry, err := whole.Encode(cmd, at, "ada")
+		entry, err := whole.Entry(cmd, at, "ada")
 		if level := whole.store.Level(); cmd.level() > level {
 			refused := fit(cmd, level).level() > level
 			must.EqOp(t, refused, err != nil)
 			if refused || rapid.Bool().Draw(t, "faulty") {
-				entry, err = encodeAt(1, cmd, at, "ada") // what a faulty leader might write
+				entry, err = entryAt(1, cmd, at, "ada") // what a faulty leader might write
 			}
 		}
 		must.NoError(t, err)
-		log := &raft.Log{Index: uint64(i + 1), Data: entry}
+		log := &raft.Log{Index: uint64(i + 1), Data: entry.Data}
 		open := whole.store.OpenRollouts()
+		whole.Prepare(entry) // as the leader does
 		must.Eq(t, fmt.Sprint(whole.Apply(log)), fmt.Sprint(restored.Apply(log)))
 		braked(t, whole.store, open)
 		if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {

@@ -143,7 +143,7 @@ func (s *SimulationPut) level() int {
 	if i := s.Simulation.Impact; i != nil && i.Revert != nil {
 		return Level6
 	}
-	if older := formerSimulation(s.Simulation); !reflect.DeepEqual(older, s.Simulation) {
+	if older := formerSimulation(s.Simulation); !reflect.DeepEqual(&older, &s.Simulation) {
 		return Level5
 	}
 	return 1
