@@ -39,6 +39,9 @@ type Decision struct {
 	Doubt      *Doubt       `json:"doubt,omitempty"`      // why Oakum itself asks for an approval
 	Order      string       `json:"order,omitempty"`      // of waves: "exposed_first"; empty for least critical first
 	Selection  *Selection   `json:"selection,omitempty"`  // nil when no policy selects
+	// JobDeadline says that no policy sets a deadline: the job's own healthy_deadline holds, and
+	// Deadline where the job has none.
+	JobDeadline bool `json:"job_deadline,omitempty"`
 }
 
 // OrderExposedFirst as Decision.Order has the most exposed targets go first.

@@ -247,8 +247,14 @@ func (o *oakum) job(id string, count int, critical bool) {
 	o.jobOf("sleeper", id, count, critical)
 }
 
-// jobOf is job with another kind than that of sleeperPolicy.
+// jobOf is job with another kind than that of sleeperPolicy. Its own pace is no limit.
 func (o *oakum) jobOf(kind, id string, count int, critical bool) {
+	o.t.Helper()
+	o.pacedJob(kind, id, count, count, critical)
+}
+
+// pacedJob is jobOf with a max_parallel.
+func (o *oakum) pacedJob(kind, id string, count, parallel int, critical bool) {
 	o.t.Helper()
 	meta := "no"
 	if critical {
@@ -262,7 +268,7 @@ func (o *oakum) jobOf(kind, id string, count int, critical bool) {
       critical = %q
     }
     update {
-      max_parallel     = 1
+      max_parallel     = %d
       min_healthy_time = "1s"
       auto_revert      = true
     }
@@ -298,7 +304,7 @@ func (o *oakum) jobOf(kind, id string, count int, critical bool) {
       }
     }
   }
-}`, id, count, kind, meta), true)
+}`, id, count, kind, meta, parallel), true)
 	must.NoError(o.t, err)
 	_, _, err = o.vendor.Jobs().Register(job, nil)
 	must.NoError(o.t, err)

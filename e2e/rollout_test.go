@@ -46,11 +46,11 @@ func TestRollouts(t *testing.T) {
 		for _, v := range versions {
 			moved[*v.Version] = *v.TaskGroups[0].Update.MaxParallel
 		}
-		must.Eq(t, map[uint64]int{0: 1, 1: 1, 2: 4, 3: 5, 4: 1}, moved, must.Sprint("nomad was asked for one, four and five more"))
+		must.Eq(t, map[uint64]int{0: 10, 1: 1, 2: 4, 3: 5, 4: 10}, moved, must.Sprint("nomad was asked for one, four and five more"))
 		must.Eq(t, 10, o.count("phases", "v2"))
 		job, _, err := o.vendor.Jobs().Info("phases", nil)
 		must.NoError(t, err)
-		must.Eq(t, 1, *job.TaskGroups[0].Update.MaxParallel, must.Sprint("the job has its own update block again"))
+		must.Eq(t, 10, *job.TaskGroups[0].Update.MaxParallel, must.Sprint("the job has its own update block again"))
 		must.Eq(t, "checks", *job.TaskGroups[0].Update.HealthCheck)
 	})
 

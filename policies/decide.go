@@ -269,8 +269,10 @@ func (d *decider) rollback() error {
 
 // own settles the policy's own arguments.
 func (d *decider) own() error {
-	d.decision.Deadline = api.Duration(defaultDeadline)
-	err := d.set("deadline", ownBlock, "deadline", func(v cty.Value) { d.decision.Deadline = durationOf(v) })
+	d.decision.Deadline, d.decision.JobDeadline = api.Duration(defaultDeadline), true
+	err := d.set("deadline", ownBlock, "deadline", func(v cty.Value) {
+		d.decision.Deadline, d.decision.JobDeadline = durationOf(v), false
+	})
 	if err != nil {
 		return err
 	}

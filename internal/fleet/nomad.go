@@ -380,9 +380,9 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		if g != nil && sameUpdate(own.Update, g.Update) {
 			view.Pace = rollout.PaceOwn
 		}
-		view.MaxParallel = 1
-		if own.Update != nil {
-			view.MaxParallel = own.Update.MaxParallel
+		view.JobPace = rollout.JobPace{MaxParallel: 1}
+		if u := own.Update; u != nil {
+			view.JobPace = rollout.JobPace{MaxParallel: u.MaxParallel, MinHealthyTime: u.MinHealthyTime, HealthyDeadline: u.HealthyDeadline}
 		}
 	}
 	if gone != nil {
@@ -401,8 +401,10 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	if view.Instances, err = n.Instances(ctx, m.Target); err != nil {
 		return nil, err
 	}
+	view.Runs = make(map[string]time.Time, len(view.Instances))
 	for i := range view.Instances {
-		view.Instances[i].Build = cmp.Or(builds[view.Instances[i].JobVersion], api.BuildForeign)
+		in := &view.Instances[i]
+		in.Build, view.Runs[in.ID] = cmp.Or(builds[in.JobVersion], api.BuildForeign), n.allocs[in.ID].Started
 	}
 	return view, nil
 }

@@ -223,7 +223,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	view := &rollout.JobView{
 		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: *group.Count,
 		Build: kinds.of(job), Pace: kinds.pace(group), Promoted: true, Settled: true,
-		MaxParallel: maxParallel(kinds.former.LookupTaskGroup(m.Target.Group)),
+		JobPace: paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
 	}
 	dep, err := c.deployment(ctx, m.Target)
 	if err != nil {
@@ -235,22 +235,15 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 			view.Promoted = s.Promoted
 		}
 	}
-	if view.Instances, err = c.Instances(ctx, m.Target); err != nil {
+	stubs, err := c.current(ctx, m.Target)
+	if err != nil {
 		return nil, err
 	}
+	view.Instances, view.Runs = instances(stubs), runs(stubs)
 	for i := range view.Instances {
 		view.Instances[i].Build = kinds.version(view.Instances[i].JobVersion)
 	}
 	return view, nil
-}
-
-// maxParallel is how many instances of a group Nomad may replace at once; 0 means all.
-// Nomad gives every group of a service an update block, so one without it is not known.
-func maxParallel(g *nomadapi.TaskGroup) int {
-	if g == nil || g.Update == nil || g.Update.MaxParallel == nil {
-		return 1
-	}
-	return *g.Update.MaxParallel
 }
 
 // builds knows which job versions are the former and which the patched build.

@@ -119,23 +119,32 @@ func Image(task *nomadapi.Task) string {
 // wants to run, and failed allocations that have no replacement yet. Their health
 // is what Nomad reports, without Consul's checks.
 func (c *Client) Instances(ctx context.Context, ref api.TargetRef) ([]api.Instance, error) {
+	stubs, err := c.current(ctx, ref)
+	return instances(stubs), err
+}
+
+// current lists the allocations that are instances of a target now, by name.
+func (c *Client) current(ctx context.Context, ref api.TargetRef) ([]*nomadapi.AllocationListStub, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	stubs, _, err := c.api.Jobs().Allocations(ref.Job, false, c.Query(ctx, ref.Namespace))
 	if err != nil {
 		return nil, Explain("list allocations of "+ref.Job, err)
 	}
-	var instances []api.Instance
-	for _, stub := range stubs {
-		if stub.TaskGroup != ref.Group || stub.DesiredStatus != nomadapi.AllocDesiredStatusRun || stub.NextAllocation != "" {
-			continue
-		}
-		instances = append(instances, instance(stub))
-	}
-	slices.SortFunc(instances, func(a, b api.Instance) int {
-		return strings.Compare(a.Name+a.ID, b.Name+b.ID)
+	stubs = slices.DeleteFunc(stubs, func(s *nomadapi.AllocationListStub) bool {
+		return s.TaskGroup != ref.Group || s.DesiredStatus != nomadapi.AllocDesiredStatusRun || s.NextAllocation != ""
 	})
-	return instances, nil
+	slices.SortFunc(stubs, func(a, b *nomadapi.AllocationListStub) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
+	return stubs, nil
+}
+
+// instances describes allocations.
+func instances(stubs []*nomadapi.AllocationListStub) []api.Instance {
+	var out []api.Instance
+	for _, stub := range stubs {
+		out = append(out, instance(stub))
+	}
+	return out
 }
 
 // instance describes one allocation.

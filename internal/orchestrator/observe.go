@@ -39,7 +39,7 @@ func (o *Orchestrator) observe(turn context.Context, r api.Rollout, a *execution
 		return obs
 	}
 	o.denied(r, &obs)
-	view, hold := o.view(ctx, r)
+	view, hold := o.view(ctx, r, a)
 	if hold == nil && view.Gone != nil {
 		return o.lost(ctx, r, view.Gone)
 	}
@@ -73,8 +73,9 @@ func (o *Orchestrator) reconsider(r api.Rollout, obs *rollout.Observation) {
 	}
 }
 
-// view reads the job, and merges the checks that Consul has of its instances.
-func (o *Orchestrator) view(ctx context.Context, r api.Rollout) (*rollout.JobView, *api.Hold) {
+// view reads the job, and merges the checks that Consul has of its instances. An instance
+// is healthy when both have said so for as long as the job's update block asks for.
+func (o *Orchestrator) view(ctx context.Context, r api.Rollout, a *execution) (*rollout.JobView, *api.Hold) {
 	view, err := o.Reader.View(ctx, move(r))
 	if err != nil {
 		return nil, away("nomad", err)
@@ -83,25 +84,34 @@ func (o *Orchestrator) view(ctx context.Context, r api.Rollout) (*rollout.JobVie
 		return nil, &api.Hold{Source: "nomad", Reason: fmt.Sprintf(
 			"nomad gives an older view of the job, of modify index %d; it has been at %d", view.ModifyIndex, floor)}
 	}
-	if o.Checks == nil || len(r.Former.Checked) == 0 || view.Gone != nil {
+	if view.Gone != nil {
 		return view, nil
 	}
-	health, err := o.Checks.Checks(ctx, r.Former.Checked)
-	if err != nil {
-		return nil, away("consul", err)
-	}
-	for i, in := range view.Instances {
-		if in.Health != api.Healthy {
-			continue
+	if o.Checks != nil && len(r.Former.Checked) > 0 {
+		health, err := o.Checks.Checks(ctx, r.Former.Checked)
+		if err != nil {
+			return nil, away("consul", err)
 		}
-		// Consul's critical is not yet a lost instance: it may be starting.
-		// The stage's deadline and grace decide when waiting ends.
-		if health[in.ID] != api.Healthy {
+		merge(view, health)
+	}
+	if a.steady == nil {
+		a.steady = rollout.Steady{}
+	}
+	steady := a.steady.Look(r, *view, o.Now())
+	a.due = a.steady.Due(steady)
+	return &steady, nil
+}
+
+// merge takes the health of instances that Nomad calls healthy from Consul. Its critical
+// is not yet a lost instance, which may be starting: the stage's deadline and grace decide
+// when waiting ends.
+func merge(view *rollout.JobView, health map[string]api.Health) {
+	for i, in := range view.Instances {
+		if in.Health == api.Healthy && health[in.ID] != api.Healthy {
 			view.Instances[i].Health = api.Pending
 			view.Instances[i].Because = "its checks in consul do not pass"
 		}
 	}
-	return view, nil
 }
 
 // away is a reason to hold: a source that gave an error instead of an answer.

@@ -206,8 +206,6 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 // work carries one rollout until it ends or ctx does.
 func (o *Orchestrator) work(ctx context.Context, id string) {
 	log := o.Logger.With("rollout_id", id)
-	ticker := time.NewTicker(o.Interval)
-	defer ticker.Stop()
 	w := o.Worker(id)
 	defer func() { w.execution.images.stop(); w.execution.proof.stop() }()
 	for ctx.Err() == nil {
@@ -219,14 +217,33 @@ func (o *Orchestrator) work(ctx context.Context, id string) {
 			continue
 		case idle:
 		}
+		timer := time.NewTimer(o.rest(id, &w.execution))
 		select {
-		case <-ticker.C:
+		case <-timer.C:
 		case <-changed:
 			// A person's command, or another rollout that this one waited
 			// for, or what this turn has recorded of the world.
 		case <-ctx.Done():
 		}
+		timer.Stop()
 	}
+}
+
+// hasty is how many looks a worker takes in an interval while an effect on the job is open:
+// Nomad carries most out within a fraction of a second.
+const hasty = 4
+
+// rest is how long a worker waits for its next turn: less than an interval while an effect
+// on the job is open, and where an instance is about to have been healthy for long enough.
+func (o *Orchestrator) rest(id string, a *execution) time.Duration {
+	r, _ := o.Store.Rollout(id)
+	if r.Effect != nil && r.Effect.Kind != api.EffectSimulate {
+		return o.Interval / hasty
+	}
+	if left := a.due.Sub(o.Now()); left > 0 {
+		return min(left, o.Interval)
+	}
+	return o.Interval
 }
 
 // progress is what a worker does after a turn.
@@ -251,12 +268,16 @@ type Worker struct {
 func (o *Orchestrator) Worker(id string) *Worker { return &Worker{orchestrator: o, id: id} }
 
 // Turn takes one turn. It reports whether the next may be taken at once. Otherwise
-// nothing happens before the world or another rollout has changed, or the judge's
-// next look is due.
+// nothing happens before the world or another rollout has changed, the judge's next
+// look is due, or Due has come.
 func (w *Worker) Turn(ctx context.Context) bool {
 	o := w.orchestrator
 	return o.turn(ctx, o.Logger, w.id, &w.execution) == busy
 }
+
+// Due is when an instance that is healthy will have been so for its job's
+// min_healthy_time, as of the last turn; zero when none waits for that.
+func (w *Worker) Due() time.Time { return w.execution.due }
 
 // turn takes the open effect one step further, or observes, decides and records. It
 // keeps nothing but a and reads everything else anew, so that any turn may be the

@@ -26,6 +26,7 @@ func calmWorld(n int, change func(*api.Decision)) *world {
 	w.store = state.NewStore()
 	w.fsm = state.NewFSM(w.store)
 	w.night, w.skew = nil, 0
+	w.parallel, w.minHealthy = 2, time.Second
 	w.good = true
 	w.newFleet(1)
 	w.ladder = []api.Advice{stage(50, api.StageInPlace), stage(100, api.StageInPlace)}

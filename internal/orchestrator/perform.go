@@ -34,6 +34,8 @@ type execution struct {
 	result    *rollout.EffectResult // known, but not yet recorded
 	images    *inquiry              // about the next stage, whatever the effect; nil before the first
 	proof     *inquiry              // about the first stage, likewise
+	steady    rollout.Steady        // since when instances are healthy, likewise
+	due       time.Time             // when the next of them will have been so for long enough; zero when none
 }
 
 // carryOut takes the open effect one step further, and records its outcome
@@ -41,7 +43,7 @@ type execution struct {
 func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) progress {
 	log = log.With("effect", r.Effect.ID, "kind", r.Effect.Kind)
 	if a.effect != r.Effect.ID {
-		*a = execution{effect: r.Effect.ID, quiet: o.Now(), images: a.images, proof: a.proof}
+		*a = execution{effect: r.Effect.ID, quiet: o.Now(), images: a.images, proof: a.proof, steady: a.steady, due: a.due}
 		log.Info("effect begins", "target", r.Target.String(), "want", r.Effect.Want)
 	}
 	if a.result == nil {
@@ -101,7 +103,7 @@ func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Roll
 	case api.EffectSimulate:
 		return o.simulate(ctx, log, r)
 	case api.EffectTag:
-		return o.tag(ctx, log, r)
+		return o.tag(ctx, log, r, a)
 	case api.EffectStage:
 		return o.drive(ctx, log, r, a, func(ctx context.Context, v *rollout.JobView) error {
 			mode := r.Stages[r.Effect.Stage-1].Mode
@@ -129,7 +131,7 @@ func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Roll
 func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution,
 	do func(context.Context, *rollout.JobView) error,
 ) (rollout.EffectResult, bool) {
-	view, hold := o.view(ctx, r)
+	view, hold := o.view(ctx, r, a)
 	if hold != nil {
 		a.performed = time.Time{} // the time for it does not run while nobody answers
 		o.recordAway(ctx, log, r, hold)
@@ -250,11 +252,11 @@ func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Roll
 }
 
 // tag captures the job and marks its version.
-func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout) (rollout.EffectResult, bool) {
+func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) (rollout.EffectResult, bool) {
 	former, err := o.Reader.Capture(ctx, r.Target)
 	if err == nil {
 		r.Former = former
-		view, hold := o.view(ctx, r)
+		view, hold := o.view(ctx, r, a)
 		if hold != nil {
 			o.recordAway(ctx, log, r, hold)
 			return rollout.EffectResult{}, false

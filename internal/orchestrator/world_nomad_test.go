@@ -35,22 +35,31 @@ func thePatch() []api.Apply {
 	return []api.Apply{{Kind: api.ApplyJob, Task: "main", Env: map[string]string{"PATCH": "p"}}}
 }
 
-// ownPace is the update block that every job has before its rollout.
-func ownPace() *fleet.Update {
+// ownPace is the update block that every job of the world has before its rollout.
+func (w *world) ownPace() *fleet.Update {
 	return &fleet.Update{
-		MaxParallel: 1, MinHealthyTime: time.Second, HealthyDeadline: 5 * time.Minute, ProgressDeadline: 10 * time.Minute,
+		MaxParallel: w.parallel, MinHealthyTime: w.minHealthy, HealthyDeadline: 5 * time.Minute, ProgressDeadline: 10 * time.Minute,
 	}
+}
+
+// mayBeAway is how many instances of a job its rollout may have away at once; 0 means all.
+func (w *world) mayBeAway(r api.Rollout) int {
+	if n := r.Decision.Budget.Instances; n > 0 {
+		return n
+	}
+	return w.parallel
 }
 
 // worldJob is what the world remembers of a job's instances.
 type worldJob struct {
 	ref      api.TargetRef
 	seen     map[string]bool
-	hurt     map[string]bool // instances whose present lack of health is a fault's doing
-	overshot int             // former instances that came back patched
-	answered map[string]bool // instances that answered at the last look
-	stood    map[string]bool // instances that answered when the rollback was asked for its last step
-	taken    map[string]bool // instances that a rollback put in the place of one that stood, until they answer
+	hurt     map[string]bool      // instances whose present lack of health is a fault's doing
+	overshot int                  // former instances that came back patched
+	answered map[string]bool      // instances that answered at the last look
+	since    map[string]time.Time // since when the looks have found them answering
+	stood    map[string]bool      // instances that answered when the rollback was asked for its last step
+	taken    map[string]bool      // instances that a rollback put in the place of one that stood, until they answer
 }
 
 // nodes is how many there are in a world's fleet.
@@ -69,7 +78,7 @@ func (w *world) newFleet(seed uint64) {
 func (w *world) addJob(name string, count int) api.TargetRef {
 	ref := api.TargetRef{Namespace: "default", Job: name, Group: "g"}
 	g := fleet.Group{
-		Name: ref.Group, Count: count, Update: ownPace(),
+		Name: ref.Group, Count: count, Update: w.ownPace(),
 		Restart:    &fleet.Restart{Attempts: 1000, Interval: time.Hour, Delay: 4 * time.Second},
 		Reschedule: &fleet.Reschedule{Unlimited: true, Delay: 2 * time.Second, MaxDelay: 10 * time.Second},
 		Tasks:      []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": specFormer}}},
@@ -83,7 +92,7 @@ func (w *world) addJob(name string, count int) api.TargetRef {
 	}
 	w.fleet.Advance(w.fleet.Now().Add(15 * time.Minute))
 	w.refs = append(w.refs, ref)
-	w.jobs[ref] = &worldJob{ref: ref, seen: map[string]bool{}, hurt: map[string]bool{}, answered: map[string]bool{}, taken: map[string]bool{}}
+	w.jobs[ref] = &worldJob{ref: ref, seen: map[string]bool{}, hurt: map[string]bool{}, answered: map[string]bool{}, taken: map[string]bool{}, since: map[string]time.Time{}}
 	for _, a := range w.fleet.Instances(ref) {
 		w.jobs[ref].seen[a.ID], w.jobs[ref].answered[a.ID] = true, a.Answers()
 	}
@@ -98,7 +107,7 @@ func (w *world) advance() {
 	}
 	w.fleetIndex = w.fleet.Index()
 	for _, ref := range w.refs {
-		w.jobs[ref].see(w.fleet)
+		w.jobs[ref].see(w.fleet, w.now())
 	}
 }
 
@@ -115,7 +124,7 @@ func (w *world) job(ref api.TargetRef) *fleet.Job {
 		if !w.exits.left[ref.Job] {
 			w.fail("%s: %v", ref, err)
 		}
-		return &fleet.Job{Groups: []fleet.Group{{Update: ownPace(), Tasks: []fleet.Task{{}}}}}
+		return &fleet.Job{Groups: []fleet.Group{{Update: w.ownPace(), Tasks: []fleet.Task{{}}}}}
 	}
 	return j
 }
@@ -135,7 +144,7 @@ func (w *world) answering(ref api.TargetRef) map[string]bool {
 func (w *world) registers(ref api.TargetRef, spec string) error {
 	job := *w.job(ref)
 	g := job.Groups[0]
-	g.Update = ownPace()
+	g.Update = w.ownPace()
 	g.Tasks = []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": spec}}}
 	job.Groups = []fleet.Group{g}
 	_, err := w.fleet.Register(job, false, 0)
@@ -156,7 +165,7 @@ func (w *world) hurry() {
 // lost, has failed or was drained is not at fault for being away. An
 // instance of the registered build that is drained leaves room in a held deployment's
 // max_parallel for another one to be replaced.
-func (j *worldJob) see(f *fleet.Fleet) {
+func (j *worldJob) see(f *fleet.Fleet, now time.Time) {
 	var updated []*fleet.Alloc
 	moved := 0
 	for _, a := range f.Instances(j.ref) {
@@ -189,6 +198,11 @@ func (j *worldJob) see(f *fleet.Fleet) {
 	clear(j.answered)
 	for _, a := range f.Instances(j.ref) {
 		j.seen[a.ID], j.answered[a.ID] = true, a.Answers()
+		if at := j.since[a.ID]; !a.Answers() {
+			delete(j.since, a.ID)
+		} else if at.IsZero() || a.Started.After(at) {
+			j.since[a.ID] = now
+		}
 	}
 }
 

@@ -134,7 +134,7 @@ func (w *world) checkInstances(r api.Rollout, j *worldJob) {
 		return
 	}
 	step := now - before
-	if b := r.Decision.Budget.Instances; b > 0 && len(r.Stages) == 1 {
+	if b := w.mayBeAway(r); b > 0 && len(r.Stages) == 1 {
 		step = min(step, b)
 	}
 	if len(r.Stages) > 1 && r.Stages[len(r.Stages)-2].Mode == api.StageBeside {
@@ -155,9 +155,9 @@ func (w *world) checkBack(r api.Rollout, j *worldJob) {
 			away++
 		}
 	}
-	allowed := r.Decision.Budget.Instances
+	allowed := w.mayBeAway(r)
 	if allowed == 0 {
-		allowed = ownPace().MaxParallel
+		return
 	}
 	if w.jumped {
 		allowed++ // what returned may seem late
@@ -166,6 +166,26 @@ func (w *world) checkBack(r api.Rollout, j *worldJob) {
 		w.fail("%s: the rollback has taken %d instances away at once, and may take %d", r.ID, away, allowed)
 	}
 	w.mostBack = max(w.mostBack, away)
+}
+
+// checkPace asks the model, when a stage takes its next instances, how many patched ones
+// have not answered for the job's min_healthy_time: fewer than may be away at once, but
+// for those that a fault has hurt.
+func (w *world) checkPace(r api.Rollout) {
+	j, allowed := w.jobs[r.Target], w.mayBeAway(r)
+	if w.foreign[j.ref.Job] || w.stale > 0 || allowed == 0 || len(r.Stages) == 0 || r.Stages[len(r.Stages)-1].Mode != api.StageInPlace {
+		return
+	}
+	early := 0
+	for _, a := range w.fleet.Instances(j.ref) {
+		since, answers := j.since[a.ID]
+		if isPatched(buildOf(a.Group)) && !j.hurt[a.ID] && !a.Canary && (!answers || w.now().Sub(since) < w.minHealthy) {
+			early++
+		}
+	}
+	if early >= allowed {
+		w.fail("%s takes more instances, and %d have not answered for %s", r.ID, early, w.minHealthy)
+	}
 }
 
 // checkReturned: a rollout is rolled back when as many instances answer as before it, but
@@ -244,7 +264,7 @@ func (w *world) final(r api.Rollout) {
 	if w.foreign[j.ref.Job] && buildOf(g) != want {
 		return // somebody changed it, before or after the end
 	}
-	if buildOf(g) != want || *g.Update != *ownPace() {
+	if buildOf(g) != want || *g.Update != *w.ownPace() {
 		w.fail("%s is %s and its job is %s, its update block %+v", r.ID, r.Status, buildOf(g), *g.Update)
 	}
 	if n, all := w.running(j.ref, want), len(w.fleet.Instances(j.ref)); n != g.Count || all != g.Count {

@@ -159,6 +159,8 @@ type world struct {
 	haunt      float64 // of a registration to arrive late
 	meddling   float64 // by people
 	checked    bool
+	parallel   int           // max_parallel of the jobs' own update block
+	minHealthy time.Duration // and its min_healthy_time
 	ladder     []api.Advice
 	down       map[string]time.Time
 	later      []delayed
@@ -221,6 +223,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 	w.haunt = []float64{0, 0, 0.3}[w.rng.IntN(3)]
 	w.meddling = []float64{0, 0.002, 0.02}[w.rng.IntN(3)]
 	w.checked = w.chance(0.5)
+	w.drawPace(n)
 	i := w.rng.IntN(5)
 	w.path = []string{"phased", "selective", "blue/green", "canaries first", "blue/green last"}[i]
 	w.ladder = [][]api.Advice{
@@ -248,6 +251,12 @@ func newWorld(n int64, telling, quiet bool) *world {
 	}
 	w.submit(d)
 	return w
+}
+
+// drawPace draws the update block of the jobs.
+func (w *world) drawPace(n int64) {
+	rng := rand.New(rand.NewPCG(uint64(n), 0x0a11))
+	w.parallel, w.minHealthy = []int{0, 1, 1, 2, 3}[rng.IntN(5)], time.Duration(1+rng.IntN(6))*time.Second
 }
 
 // sandbox draws whether simulations may stay undecided, and what then follows.

@@ -32,30 +32,31 @@ func seconds(n float64, seeds int) api.Spread {
 	return api.Spread{Median: d, P90: d, Seeds: seeds}
 }
 
-// TestRun_AgreesWithOneTargetByHand holds the clock against one worked out by hand: in
-// both stages Nomad takes a fraction of a second to place instances and they take ten
-// seconds to become healthy, which the eleventh tick sees; the end settles on that tick,
-// restores the update block on the next, and sees that on the one after.
+// TestRun_AgreesWithOneTargetByHand holds the clock against one worked out by hand, at the
+// pace of Nomad's default update block: four times one instance, which Nomad takes a
+// fraction of a second to place and which takes ten seconds to become healthy. The eleventh
+// tick sees that, and the tenth after it the end of the min_healthy_time. The end settles
+// on that tick, restores the update block on the next, and sees that on the one after.
 func TestRun_AgreesWithOneTargetByHand(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Healthy = []api.HealthTime{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(10 * time.Second)}}}
 	out := rehearse(t, facts, unjudged, Options{Seeds: 3})
 	must.Eq(t, seconds(0, 3), out.Waves[0].Starts)
-	must.Eq(t, seconds(24, 3), out.Waves[0].Ends)
-	must.Eq(t, seconds(24, 3), out.Ends)
+	must.Eq(t, seconds(86, 3), out.Waves[0].Ends)
+	must.Eq(t, seconds(86, 3), out.Ends)
 	must.EqOp(t, 3, out.Harmless.Complete.Count)
 	must.SliceEmpty(t, out.People)
 }
 
-// TestRun_MakesBatchesOfABudgetOfInstances: one of four at a time is four times eleven
-// seconds, whatever the stages are.
+// TestRun_MakesBatchesOfABudgetOfInstances: two of four at a time are twice the time of one
+// instance.
 func TestRun_MakesBatchesOfABudgetOfInstances(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Healthy = []api.HealthTime{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(10 * time.Second)}}}
-	out := rehearse(t, facts, unjudged+"  budget { instances = 1 }", Options{Seeds: 2})
-	must.Eq(t, seconds(46, 2), out.Ends)
+	out := rehearse(t, facts, unjudged+"  budget { instances = 2 }", Options{Seeds: 2})
+	must.Eq(t, seconds(44, 2), out.Ends)
 }
 
 func TestRun_GivesPeopleTheirTime(t *testing.T) {

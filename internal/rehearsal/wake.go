@@ -64,6 +64,7 @@ func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 	if next, ok := at.due(); ok {
 		soon(p.now.Add((next.Sub(p.now) + tick - 1) / tick * tick)) // the first tick that sees it
 	}
+	soon(at.worker.Due())
 	if held(r) != "" {
 		soon(r.Holds[0].Since.Add(p.opt.People))
 	}
@@ -90,7 +91,7 @@ func (p *play) watch(at *part, r *api.Rollout, soon func(time.Time)) {
 	last := r.Stages[n-1]
 	switch {
 	case !last.Lapsed.IsZero():
-		soon(last.Lapsed.Add(rollout.LapseGrace))
+		soon(last.Lapsed.Add(at.site.seen.Grace()))
 	case last.Ready.IsZero():
 		soon(last.Deadline.Add(tick))
 	case rollout.Judging(*r):

@@ -1,6 +1,10 @@
 package rollout
 
-import "github.com/oakumhq/oakum/api"
+import (
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
 
 // Pace says whose update block the registered job carries.
 type Pace string
@@ -30,11 +34,17 @@ type JobView struct {
 	Build       api.Build // what the registered job is
 	Pace        Pace
 	Count       int            // instances that the registered group wants
-	MaxParallel int            // of the job's own update block: instances that Nomad may replace at once; 0 means all
+	JobPace                    // of the job's own update block, whatever the registered one is
 	Promoted    bool           // the latest deployment has no canaries left to promote
 	Settled     bool           // the latest deployment is over, or nothing waits for it
 	Failed      bool           // the deployment of this version has failed: Nomad replaces nothing more under it
 	Instances   []api.Instance // sorted by name, health merged from Nomad and Consul
+	// Runs is when the newest task of each instance began, by the instance's ID and its
+	// node's clock. Another value is another run: a task was restarted.
+	Runs map[string]time.Time
+	// Early are the instances that are pending for nothing but the job's min_healthy_time,
+	// by ID.
+	Early map[string]bool
 	// Gone says that the target is not there any more; nil when it is. ModifyIndex is
 	// then the job's, or that of Nomad's list of jobs, and nothing else is set.
 	Gone *Gone
@@ -43,6 +53,7 @@ type JobView struct {
 // Tally counts instances by build.
 type Tally struct {
 	Patched, PatchedHealthy int
+	PatchedEarly            int // healthy, and not yet for long enough
 	Former, Foreign         int
 	Unhealthy               []api.Instance // patched ones that are lost or failed
 }
@@ -54,10 +65,12 @@ func (v JobView) Tally() Tally {
 		switch in.Build {
 		case api.BuildPatched:
 			t.Patched++
-			if in.Health == api.Healthy {
+			switch {
+			case in.Health == api.Healthy:
 				t.PatchedHealthy++
-			}
-			if in.Health == api.Unhealthy {
+			case v.Early[in.ID]:
+				t.PatchedEarly++
+			case in.Health == api.Unhealthy:
 				t.Unhealthy = append(t.Unhealthy, in)
 			}
 		case api.BuildFormer:

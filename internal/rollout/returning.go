@@ -38,19 +38,22 @@ func (s returning) lost() int { return max(0, len(s.late)-s.before) }
 // another one is late as well: no clock but Nomad's is needed for that.
 func returningOf(r api.Rollout, v JobView, now time.Time) returning {
 	var s returning
-	deadline, all := r.Decision.Deadline.D(), 0
+	limit, all := deadline(r, v), 0
 	var newest time.Time
 	for _, in := range v.Instances {
 		newest = later(newest, in.Started)
 	}
 	_, last := tries(r, api.Effect{Kind: api.EffectRollback})
-	overdue := last.ID != "" && now.Sub(last.Ended) >= deadline
+	overdue := last.ID != "" && now.Sub(last.Ended) >= limit
 	for _, in := range v.Instances {
 		if in.Canary && in.Build != api.BuildFormer {
 			continue
 		}
 		all++
 		former := in.Build == api.BuildFormer || in.Build == api.BuildForeign && leftOver(r, in)
+		if !former && v.Early[in.ID] {
+			in.Health = api.Healthy // it serves: to take it away costs as much
+		}
 		switch healthy := in.Health == api.Healthy; {
 		case !former && !healthy:
 			s.others, s.down = append(s.others, in), s.down+1
@@ -58,7 +61,7 @@ func returningOf(r api.Rollout, v JobView, now time.Time) returning {
 			s.others = append(s.others, in)
 		case healthy:
 			s.back++
-		case overdue || newest.Sub(in.Started) >= deadline:
+		case overdue || newest.Sub(in.Started) >= limit:
 			s.back, s.late = s.back+1, append(s.late, in)
 		default:
 			s.back, s.waiting = s.back+1, append(s.waiting, in)
@@ -88,15 +91,12 @@ func slot(in api.Instance) int {
 }
 
 // returnable is how many instances a rollback may have away at once; 0 means that
-// there is no limit. Without a budget it is the job's own max_parallel.
+// there is no limit.
 func returnable(r api.Rollout, v JobView) int {
 	if r.Decision.Rollback.AtOnce {
 		return 0
 	}
-	if allowed := Allowed(r.Decision.Budget, r.Former.Count); allowed > 0 {
-		return allowed
-	}
-	return v.MaxParallel
+	return mayBeAway(r, v)
 }
 
 // size is how many instances the next step takes back where so many may be away at once.
@@ -136,13 +136,13 @@ func (s returning) again(allowed int) bool {
 
 // stuck says why nothing goes back although nothing is on its way; empty when that is
 // not so.
-func (s returning) stuck(allowed int, deadline time.Duration) string {
+func (s returning) stuck(allowed int, limit time.Duration) string {
 	if allowed == 0 || len(s.waiting) > 0 || s.lost() <= allowed {
 		return ""
 	}
 	first := s.late[0]
 	return fmt.Sprintf("%d instances of the former version are not healthy after %s and %d may be away at once; %s: %s; "+
-		"it goes on when one of them is healthy", s.lost(), deadline, allowed, first.Name, first.Because)
+		"it goes on when one of them is healthy", s.lost(), limit, allowed, first.Name, first.Because)
 }
 
 // BackSize is how many instances the open rollback effect lets Nomad replace, at least 1,
@@ -168,14 +168,14 @@ func (m *machine) stepBack(v JobView) {
 	s, allowed := returningOf(m.Rollout, v, m.now), returnable(m.Rollout, v)
 	size := s.size(allowed)
 	_, last := tries(m.Rollout, api.Effect{Kind: api.EffectRollback})
-	overdue := m.now.Sub(last.Ended) >= m.Decision.Deadline.D()
+	overdue := m.now.Sub(last.Ended) >= deadline(m.Rollout, v)
 	switch {
 	case !registered(m.Rollout, v):
 		size = max(1, size)
 	case v.Failed && size == 0 && s.again(allowed) && m.now.Sub(last.Ended) >= againMost:
 		size = 1 // under a failed deployment Nomad replaces none that has failed
 	case size == 0:
-		if why := s.stuck(allowed, m.Decision.Deadline.D()); why != "" {
+		if why := s.stuck(allowed, deadline(m.Rollout, v)); why != "" {
 			m.hold([]api.Hold{{Source: sourceBudget, Reason: why}})
 		}
 		return

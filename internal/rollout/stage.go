@@ -8,11 +8,6 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// LapseGrace is how long a stage that was ready may have too few healthy
-// instances before it turns back. It spans a few missed health checks, which
-// Nomad runs once a second at the fastest.
-const LapseGrace = 10 * time.Second
-
 // forward is the path to the end: hold, turn back, or take the next step.
 func (m *machine) forward(o Observation) {
 	if m.Status == api.RolloutHolding && m.Resume != api.RolloutRunning {
@@ -83,8 +78,9 @@ func (m *machine) unsafe(v JobView) bool {
 		if last.Lapsed.IsZero() {
 			last.Lapsed = m.now
 		}
-		if m.now.Sub(last.Lapsed) >= LapseGrace && m.Decision.Rollback.OnHealth {
-			m.turnBack("%d of %d patched instances are healthy, for %s%s", t.PatchedHealthy, want, LapseGrace, why(v))
+		back := t.PatchedHealthy+t.PatchedEarly >= want // for min_healthy_time, or it lapses for good
+		if !back && m.now.Sub(last.Lapsed) >= v.Grace() && m.Decision.Rollback.OnHealth {
+			m.turnBack("%d of %d patched instances are healthy, for %s%s", t.PatchedHealthy, want, v.Grace(), why(v))
 			return true
 		}
 		return false
@@ -232,14 +228,18 @@ func (m *machine) nextBatch(o Observation, s *api.Stage) {
 // The number of healthy instances alone does not decide: a former instance that died
 // and came back patched can stand in for one that is still away.
 func (m *machine) full(o Observation, mode api.StageMode) string {
-	allowed := Allowed(m.Decision.Budget, m.Former.Count)
+	allowed := mayBeAway(m.Rollout, *o.Job)
 	t := o.Job.Tally()
 	asked := 0
 	if last := lastStage(m.Rollout); last != nil {
 		asked = last.Asked
 	}
 	if away := max(t.Patched, asked) - t.PatchedHealthy; mode == api.StageInPlace && allowed > 0 && away >= allowed {
-		return fmt.Sprintf("%d patched instances are not healthy and the budget is %d", away, allowed)
+		limit := "the budget"
+		if Allowed(m.Decision.Budget, m.Former.Count) == 0 {
+			limit = "the job's max_parallel"
+		}
+		return fmt.Sprintf("%d patched instances are not healthy and %s is %d", away, limit, allowed)
 	}
 	return ""
 }
@@ -271,12 +271,12 @@ func (m *machine) begin(o Observation, a *api.Advice) {
 // once. Canaries beside the former instances take nothing away, so they go together.
 func (m *machine) batch(o Observation, s *api.Stage) {
 	want := s.Instances
-	if allowed := Allowed(m.Decision.Budget, m.Former.Count); s.Mode == api.StageInPlace && allowed > 0 {
+	if allowed := mayBeAway(m.Rollout, *o.Job); s.Mode == api.StageInPlace && allowed > 0 {
 		t := o.Job.Tally()
 		want = min(want, t.PatchedHealthy+allowed)
 	}
 	s.Asked = want
-	s.Deadline = m.now.Add(m.Decision.Deadline.D()) // each batch has its time
+	s.Deadline = m.now.Add(deadline(m.Rollout, *o.Job)) // each batch has its time
 	share := fmt.Sprintf(" (%d %%)", s.Percent)
 	if s.Percent == 0 {
 		share = ", one first" + m.undecidedNote()

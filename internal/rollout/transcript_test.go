@@ -107,7 +107,7 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 		ID: "r1", Plan: "p1", Patch: "openssl", Wave: 1, Status: api.RolloutPending, Since: now, Created: now,
 		Target: api.TargetRef{Namespace: "prod", Job: "web", Group: "web"},
 	}
-	r.Decision.Deadline = api.Duration(time.Minute)
+	r.Decision.Deadline, r.Decision.JobDeadline = api.Duration(time.Minute), args["deadline"] == "job"
 	r.Decision.Rollback = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: args["denied"] != "hold"}
 	r.Decision.Rollback.AtOnce = args["at_once"] == "yes"
 	r.Decision.Judge.Enabled = args["judge"] == "yes"
@@ -151,7 +151,7 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 }
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
-// foreign=HEALTHY/ALL, deployment=failed, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
+// foreign=HEALTHY/ALL, parallel=MAX_PARALLEL, deployment=failed, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
 // denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON,
 // gone=LOSS[:BUILD:PACE].
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
@@ -162,6 +162,8 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 	if job, ok := args["job"]; ok {
 		build, pace, _ := strings.Cut(job, "/")
 		o.Job = &JobView{Build: api.Build(build), Pace: Pace(pace), ModifyIndex: 100, Version: 7, Count: 10}
+		o.Job.JobPace = JobPace{MinHealthyTime: 10 * time.Second, HealthyDeadline: 3 * time.Minute}
+		o.Job.MaxParallel, _ = strconv.Atoi(args["parallel"])
 		o.Job.Instances = append(instances(t, args["patched"], api.BuildPatched), instances(t, args["former"], api.BuildFormer)...)
 		o.Job.Instances = append(o.Job.Instances, instances(t, args["foreign"], api.BuildForeign)...)
 		o.Job.Failed = args["deployment"] == "failed"

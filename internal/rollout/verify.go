@@ -136,10 +136,11 @@ func released(v JobView, build api.Build) (Progress, string) {
 // StageSize is how many more instances the open stage effect moves, at least 1. It
 // counts from the patched instances that are there, by whichever of three is most: the
 // view, which may be older than the intent; the instances that were recorded with the
-// intent; and what earlier stages have reached. In place the budget bounds it.
+// intent; and what earlier stages have reached. In place the budget, or the job's own
+// max_parallel, bounds it.
 func StageSize(r api.Rollout, v JobView) int {
 	size := r.Effect.Want - max(staying(v.Instances), staying(r.Instances), kept(r))
-	allowed := Allowed(r.Decision.Budget, r.Former.Count)
+	allowed := mayBeAway(r, v)
 	if r.Stages[r.Effect.Stage-1].Mode == api.StageInPlace && allowed > 0 && !endsCanaries(r) {
 		size = min(size, allowed)
 	}

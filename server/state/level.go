@@ -29,8 +29,8 @@ const (
 	// can't decide, scripts with payloads, a reboot and a proof, and when a neighbour was
 	// last seen to be worse.
 	Level5 = 5
-	// Level6 brought the brake, rollbacks at once, how many instances were not healthy
-	// before a rollout, the rehearsal of reverts, ranges of affected packages, stubs and
+	// Level6 brought the brake, rollbacks at once, the job's own deadline, how many instances
+	// were not healthy before a rollout, the rehearsal of reverts, ranges of affected packages, stubs and
 	// the environment of twins, that the simulation of an open rollout is kept, and the
 	// subjects of people who submit and approve.
 	Level6 = 6
@@ -125,7 +125,7 @@ func decisionLevel(d *api.Decision) int {
 	switch {
 	case d.Order != "", d.Selection != nil:
 		return Level7
-	case d.Rollback.AtOnce, d.Approval.Self, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
+	case d.Rollback.AtOnce, d.JobDeadline, d.Approval.Self, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
 		return Level6
 	case !reflect.DeepEqual(d.Simulate, api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
 		return Level5
@@ -239,7 +239,7 @@ func formerDecision(d api.Decision, level int) api.Decision {
 	if level >= Level6 {
 		return d
 	}
-	d.Rollback.AtOnce, d.Approval.Self = false, false
+	d.Rollback.AtOnce, d.Approval.Self, d.JobDeadline = false, false, false
 	d.Simulate = formerSimulate(d.Simulate, level)
 	if level < Level4 {
 		d.Doubt = nil
@@ -254,8 +254,8 @@ func formerDecision(d api.Decision, level int) api.Decision {
 func (t *RolloutTransition) level() int { return rolloutLevel(&t.Rollout) }
 
 // fit leaves out, below Level7, in which order the waves go and why the target was
-// selected, below Level6, that a rollback goes at once and how many instances were
-// not healthy before, below Level5 what only newer servers know of simulations and of
+// selected, below Level6, that a rollback goes at once, that the job's own deadline holds
+// and how many instances were not healthy before, below Level5 what only newer servers know of simulations and of
 // neighbours, and below Level2 who announced the open effect, and what got worse at
 // neighbours.
 func (t *RolloutTransition) fit(level int) Command {
@@ -273,7 +273,7 @@ func (t *RolloutTransition) fit(level int) Command {
 	for i := range r.Approvals {
 		r.Approvals[i].Subject = ""
 	}
-	r.Decision.Rollback.AtOnce, r.Decision.Approval.Self = false, false
+	r.Decision.Rollback.AtOnce, r.Decision.Approval.Self, r.Decision.JobDeadline = false, false, false
 	r.Decision.Simulate = formerSimulate(r.Decision.Simulate, level)
 	if r.Former != nil {
 		former := *r.Former
