@@ -336,7 +336,7 @@ func (w *world) upgrade() {
 
 // must writes to the log before anything goes wrong.
 func (w *world) must(cmd state.Command) {
-	entry, err := w.fsm.Encode(cmd, w.clock(), "ada")
+	entry, err := w.fsm.Encode(cmd, w.clock(), "pipeline")
 	if err == nil {
 		err = w.apply(entry)
 	}
