@@ -163,7 +163,7 @@ type Twin struct {
 	HealthyAfter Duration `json:"healthy_after"`
 	Pair         int      `json:"pair,omitempty"`    // number of the pair, from 1; 0 for the two controls beside the pairs
 	Node         string   `json:"node,omitempty"`    // ID
-	Kernel       string   `json:"kernel,omitempty"`  // that its machine ran, such as "6.1.0-37-amd64"; empty when its console does not say
+	Kernel       string   `json:"kernel,omitempty"`  // that its machine ran, such as "6.1.0-37-amd64"; empty when neither its console nor its guest agent says
 	Console      string   `json:"console,omitempty"` // the last 4 KiB that its machine wrote
 }
 

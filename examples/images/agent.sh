@@ -61,7 +61,7 @@ ldd "$agent" | grep -o '/[^ ]*' | while read -r library; do
 	mkdir -p "$work/mount$(dirname "$library")"
 	cp -L "$library" "$work/mount$library"
 done
-for applet in tail head sleep; do
+for applet in tail uname; do
 	ln -sf busybox "$work/mount/bin/$applet" # what commands of an agent need
 done
 umount "$work/mount"

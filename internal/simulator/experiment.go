@@ -66,6 +66,7 @@ type experiment struct {
 	lacks       string // what the twins went without
 	proofs      []api.Proof
 	unproved    string // why the patched machine was not asked for the fix
+	kernel      string // that the patched machine says it runs; empty when it was not asked
 }
 
 // undecidedError says why a run can decide nothing about the patch.
@@ -271,6 +272,7 @@ func (e *experiment) complete(impact api.Impact) api.Impact {
 	if e.panel.Begun() {
 		impact.Reason += "; each twin was sent " + e.request.rate.Reason
 	}
+	e.tellKernel()
 	impact.Twins = e.twins
 	if impact.Twins == nil {
 		impact.Twins = []api.Twin{}

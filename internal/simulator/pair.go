@@ -111,7 +111,7 @@ func (p *pair) spec(e *experiment, node string) twin.Spec {
 	r := e.request
 	return twin.Spec{
 		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Pool: r.Spec.Pool,
-		Commands: commandsOf(verifiesOf(r, e.task)), Unmonitored: p.unmonitored != "", Pair: p.turn.pair, EmptyData: r.Spec.Data == api.DataEmpty, Group: e.groupOf(),
+		Commands: commandsOf(r, e.task), Unmonitored: p.unmonitored != "", Pair: p.turn.pair, EmptyData: r.Spec.Data == api.DataEmpty, Group: e.groupOf(),
 	}
 }
 

@@ -57,23 +57,27 @@ func (p proof) of(impact api.Impact) api.Impact {
 	return impact
 }
 
-// booted compares the kernel that each patched twin says on its console with the one
-// that it must run.
+// booted compares the kernel that each patched twin says that it runs, on its console or
+// by its guest agent, with the one that it must run. One of several that says so is
+// enough: all of them boot the same image.
 func (p *proof) booted(impact *api.Impact) {
+	told := false
 	for _, t := range impact.Twins {
 		if t.Role != twin.Treatment {
 			continue
 		}
 		switch runs := t.Kernel; {
 		case runs == p.kernel:
-		case runs == "" && p.doubt == "":
-			p.doubt = "the patched machine's console does not say which kernel runs; the patch asks for " + p.kernel
+			told = true
 		case runs != "":
 			why := "the patched machine runs kernel " + runs + ", and the newest in its image is " + p.kernel
 			impact.Verdict, impact.Negative, impact.Reason = api.SimulationReject, true, why
 			impact.Reasons = append([]string{why}, impact.Reasons...)
 			return
 		}
+	}
+	if !told && p.doubt == "" {
+		p.doubt = "the patched machine does not say which kernel runs, neither on its console nor by a guest agent; the patch asks for " + p.kernel
 	}
 }
 

@@ -19,6 +19,7 @@ func TestTry_ProvesTheFix(t *testing.T) {
 		below   string
 		reboot  bool
 		kernel  string // on the patched machine's console
+		agent   []twin.Exit
 		verdict api.SimulationVerdict
 		reason  string
 	}{
@@ -41,9 +42,23 @@ func TestTry_ProvesTheFix(t *testing.T) {
 			reboot: true, kernel: "6.1.0-37-cloud-amd64", verdict: api.SimulationReject,
 			reason: "the patched machine runs kernel 6.1.0-37-cloud-amd64, and the newest in its image is 6.1.0-41-cloud-amd64",
 		},
+		"the agent says that the new kernel runs": {
+			baked:  twin.Image{After: version("3.0.16-1"), Kernel: "6.1.0-41-cloud-amd64"},
+			reboot: true, agent: []twin.Exit{{Output: "3.0.16"}, {Output: "6.1.0-41-cloud-amd64\n"}}, verdict: api.SimulationPass,
+		},
+		"the agent says that the old kernel still runs": {
+			baked:  twin.Image{After: version("3.0.16-1"), Kernel: "6.1.0-41-cloud-amd64"},
+			reboot: true, agent: []twin.Exit{{Output: "3.0.16"}, {Output: "6.1.0-37-cloud-amd64\n"}}, verdict: api.SimulationReject,
+			reason: "the patched machine runs kernel 6.1.0-37-cloud-amd64, and the newest in its image is 6.1.0-41-cloud-amd64",
+		},
+		"the agent does not know which kernel runs": {
+			baked:  twin.Image{After: version("3.0.16-1"), Kernel: "6.1.0-41-cloud-amd64"},
+			reboot: true, agent: []twin.Exit{{Output: "3.0.16"}, {Status: 127, Output: "uname: not found"}}, verdict: api.SimulationUndecided,
+			reason: "does not say which kernel runs",
+		},
 		"nobody says which kernel runs": {
 			baked:  twin.Image{After: version("3.0.16-1"), Kernel: "6.1.0-41-cloud-amd64"},
-			reboot: true, verdict: api.SimulationUndecided, reason: "does not say which kernel runs",
+			reboot: true, verdict: api.SimulationUndecided, reason: "does not say which kernel runs, neither on its console nor by a guest agent",
 		},
 		"there is no kernel": {
 			baked: twin.Image{After: version("3.0.16-1")}, reboot: true, verdict: api.SimulationUndecided, reason: "has none in /boot",
@@ -52,7 +67,7 @@ func TestTry_ProvesTheFix(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m, o := newModel(), &oven{baked: c.baked}
-				m.patched.kernel = c.kernel
+				m.patched.kernel, m.patched.agent = c.kernel, c.agent
 				s := simulator.New(simulator.Options{Sandbox: m, Baker: o, Transport: m})
 				r := request()
 				r.Affects = []api.Affected{{Ecosystem: "deb", Package: "openssl", Below: "3.0.16-1"}}

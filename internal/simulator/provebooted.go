@@ -15,11 +15,18 @@ import (
 // fix. One that takes longer proves nothing.
 const bootedProofMax = 5 * time.Minute
 
-// commandsOf are what a twin's machine is asked to run.
-func commandsOf(verifies []api.Verify) []string {
+// kernelCommand has a machine say which kernel it runs.
+const kernelCommand = "uname -r"
+
+// commandsOf are what the machines of a request's twins are asked to run: the commands
+// that prove the fix, and last which kernel runs, where the patch asks for one.
+func commandsOf(r Request, task string) []string {
 	var out []string
-	for _, v := range verifies {
+	for _, v := range verifiesOf(r, task) {
 		out = append(out, v.Command)
+	}
+	if r.kernel != "" {
+		out = append(out, kernelCommand)
 	}
 	return out
 }
@@ -29,18 +36,24 @@ func commandsOf(verifies []api.Verify) []string {
 // machines are compared by. It returns a faultError when a command says no. A machine
 // without a guest agent is not asked: its image was, in the appliance.
 func (e *experiment) proveBooted(ctx context.Context, p *pair) error {
-	verifies := verifiesOf(e.request, e.task)
+	verifies, commands := verifiesOf(e.request, e.task), commandsOf(e.request, e.task)
 	m := p.treatment()
-	if p.turn.pair != 1 || len(verifies) == 0 || m.Load != "" || e.panel.Rejected(time.Now()) {
+	if p.turn.pair != 1 || len(commands) == 0 || m.Load != "" || e.panel.Rejected(time.Now()) {
 		return nil
 	}
 	within, cancel := context.WithTimeoutCause(ctx, bootedProofMax, errors.New("it has not answered in time"))
 	defer cancel()
-	exits, err := e.o.Sandbox.Ask(within, m.Machine, m.state.Alloc, len(verifies))
+	exits, err := e.o.Sandbox.Ask(within, m.Machine, m.state.Alloc, len(commands))
 	if ctx.Err() != nil {
 		return fmt.Errorf("prove the fix: %w", context.Cause(ctx))
 	}
 	for i, exit := range exits {
+		if i == len(verifies) {
+			if exit.Status == 0 {
+				e.kernel = strings.TrimSpace(exit.Output)
+			}
+			break
+		}
 		v := verifies[i]
 		proof := api.Proof{Command: v.Command, Where: "machine", OK: true, Output: exit.Output}
 		fault, doubt := disproves(v, exit)
@@ -54,9 +67,9 @@ func (e *experiment) proveBooted(ctx context.Context, p *pair) error {
 		}
 	}
 	switch {
-	case api.IsCode(err, api.CodeNotFound):
+	case api.IsCode(err, api.CodeNotFound) && len(verifies) > 0:
 		e.unproved = api.AsError(err).Message
-	case err != nil && len(exits) < len(verifies):
+	case err != nil && len(exits) < len(verifies): // of the kernel, the console may tell
 		e.doubts = append(e.doubts, fmt.Sprintf("it is not known whether the fix is there in the patched machine: %q: %s", verifies[len(exits)].Command, api.AsError(err).Message))
 	}
 	return nil
@@ -82,6 +95,16 @@ func disproves(v api.Verify, exit twin.Exit) (fault, doubt string) {
 		text += ": " + last
 	}
 	return text, ""
+}
+
+// tellKernel notes in the records of the patched twins which kernel the first one has said
+// that it runs, where its console did not.
+func (e *experiment) tellKernel() {
+	for i := range e.twins {
+		if t := &e.twins[i]; t.Role == twin.Treatment && t.Pair == 1 && t.Kernel == "" {
+			t.Kernel = e.kernel
+		}
+	}
 }
 
 // bootedNote says why the patched machine itself was not asked for the fix, or "".

@@ -187,7 +187,8 @@ type Request struct {
 	// Stubs answer in twins that are no virtual machine for what the target calls.
 	Stubs []twin.Stub
 
-	rate workload.Rate // of this run
+	rate   workload.Rate // of this run
+	kernel string        // that the patched machine must run; empty for any
 }
 
 // Run tries the patch. It removes an image that the patch's scripts made. An error
@@ -259,6 +260,7 @@ func (t *trial) run(ctx context.Context, bank *evidence.Panel) (api.Impact, erro
 		return api.Impact{}, err
 	}
 	proof := prove(asked, t.task, t.baked)
+	t.request.kernel = proof.kernel
 	if fault = cmp.Or(fault, proof.fault); fault != "" {
 		return proof.of(api.Impact{
 			Verdict: api.SimulationReject, Negative: true, Reason: fault, Reasons: []string{fault}, KPIs: []api.KPIEffect{}, Twins: []api.Twin{},

@@ -61,14 +61,14 @@ func (s *Sandbox) Ask(ctx context.Context, m twin.Machine, allocID string, comma
 		return nil, api.Errorf(api.CodeNotFound, "the machine has no serial port for a guest agent")
 	}
 	if err := s.signal(ctx, m, allocID, agentTask); err != nil {
-		return nil, err
+		return nil, gone(err)
 	}
 	ticker := time.NewTicker(goneInterval)
 	defer ticker.Stop()
 	for {
 		text, err := s.agentSays(ctx, m, allocID)
 		if err != nil {
-			return nil, err
+			return nil, gone(err)
 		}
 		if guestagent.Whole(text) {
 			return guestagent.Parse(text, commands)
@@ -79,6 +79,15 @@ func (s *Sandbox) Ask(ctx context.Context, m twin.Machine, allocID string, comma
 			return nil, api.Errorf(api.CodeTimeout, "ask the guest agent of twin %s: %v", m.Job, context.Cause(ctx))
 		}
 	}
+}
+
+// gone is an error of a call to Nomad. A twin that is not there any more is no machine
+// without an agent.
+func gone(err error) error {
+	if api.IsCode(err, api.CodeNotFound) {
+		return api.Errorf(api.CodeUnavailable, "%s", api.AsError(err).Message)
+	}
+	return err
 }
 
 // agentSays reads the agent's answers as far as they are there.
