@@ -83,8 +83,9 @@ type SimulateSpec struct {
 	Revert         string `json:"revert,omitempty"`          // whether the revert is rehearsed; empty: where the target has data
 	Data           string `json:"data,omitempty"`            // what twins have for production's data disks; empty: a disk laid over it
 	Stubs          []Stub `json:"stubs,omitempty"`           // by name
-	// Env are environment variables of twins that are no virtual machine, in the place of
-	// production's own. Whoever may read the policy sees the values.
+	// Env are environment variables of twins, in the place of production's own. A virtual
+	// machine takes those that its arguments name. Whoever may read the policy sees the
+	// values.
 	Env map[string]string `json:"env,omitempty"`
 }
 

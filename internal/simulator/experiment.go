@@ -63,7 +63,8 @@ type experiment struct {
 	calls       stub.Calls
 	longestPair time.Duration // with its boots
 	doubts      []string
-	lacks       string // what the twins went without
+	lacks       string   // what the twins went without
+	env         []string // names of variables of the policy that a machine's arguments take
 	proofs      []api.Proof
 	unproved    string // why the patched machine was not asked for the fix
 	kernel      string // that the patched machine says it runs; empty when it was not asked
@@ -159,7 +160,7 @@ func (e *experiment) once(ctx context.Context, r turn, left int) (err error) {
 		return err
 	}
 	e.node = cmp.Or(e.node, p.control().state.Node)
-	e.lacks = p.goesWithout()
+	e.lacks, e.env = p.goesWithout(), p.control().Env
 	if !r.alike {
 		e.keeps, e.uncarried = keepsData(p.treatment()), p.treatment().Uncarried
 	}

@@ -65,6 +65,7 @@ type model struct {
 	allowed  bool // QEMU may have a monitor
 	data     []string
 	left     []string         // what twins can't carry over
+	takes    []string         // variables that the machine's arguments take
 	formats  map[string]int   // of the data of a job
 	again    func(*behaviour) // changes the control that replaces a treatment
 	away     string           // why no twin can replace another
@@ -136,7 +137,7 @@ func (m *model) StartTwin(_ context.Context, spec twin.Spec) (twin.Machine, erro
 	}
 	return twin.Machine{
 		Namespace: spec.Target.Namespace, Job: spec.Job, Image: image, Task: "vm", Port: "http", Scheme: "http", Path: "/health",
-		Data: m.data, Uncarried: m.left, Former: spec.Former,
+		Data: m.data, Uncarried: m.left, Former: spec.Former, Env: m.takes,
 	}, nil
 }
 

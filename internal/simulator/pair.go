@@ -109,10 +109,14 @@ func (p *pair) register(ctx context.Context, arm int, e *experiment, node string
 // spec asks for a twin of this pair, without the patch.
 func (p *pair) spec(e *experiment, node string) twin.Spec {
 	r := e.request
-	return twin.Spec{
+	spec := twin.Spec{
 		Target: r.Target.TargetRef, Task: e.task, Expect: r.Target.JobModifyIndex, Node: node, Pool: r.Spec.Pool,
 		Commands: commandsOf(r, e.task), Unmonitored: p.unmonitored != "", Pair: p.turn.pair, EmptyData: r.Spec.Data == api.DataEmpty, Group: e.groupOf(),
 	}
+	if spec.Group == nil {
+		spec.Env = twinEnv(r)
+	}
+	return spec
 }
 
 // wrapNil is wrap for an error that may be nil.

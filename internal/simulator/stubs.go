@@ -17,22 +17,32 @@ func (e *experiment) observeStubs(ctx context.Context, p *pair) {
 	}
 }
 
-// supplied says what the policy gave the twins in the place of production's own, or that
-// they had none of it, since they are virtual machines. It is "" where the policy gives
-// nothing.
+// supplied says what the policy gave the twins in the place of production's own, and what
+// of it they had no use for. It is "" where the policy gives nothing. A virtual machine
+// takes variables by its arguments alone, and reaches no stub.
 func (e *experiment) supplied() string {
-	var names []string
+	inside := e.asksInside(e.request)
+	var given, idle []string
 	for _, name := range slices.Sorted(maps.Keys(e.request.Spec.Env)) {
-		names = append(names, "env."+name)
+		if inside || slices.Contains(e.env, name) {
+			given = append(given, "env."+name)
+		} else {
+			idle = append(idle, "env."+name)
+		}
 	}
 	for _, s := range e.request.Stubs {
-		names = append(names, "stub "+s.Name)
+		if inside {
+			given = append(given, "stub "+s.Name)
+		} else {
+			idle = append(idle, "stub "+s.Name)
+		}
 	}
-	if len(names) == 0 {
-		return ""
+	text := ""
+	if len(given) > 0 {
+		text += "; the policy supplied " + named(given)
 	}
-	if e.asksInside(e.request) {
-		return "; the policy supplied " + named(names)
+	if len(idle) > 0 {
+		text += "; a virtual machine's twins go without what the policy supplies: " + named(idle)
 	}
-	return "; a virtual machine's twins go without what the policy supplies: " + named(names)
+	return text
 }

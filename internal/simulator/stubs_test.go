@@ -65,10 +65,15 @@ func TestRun_GivesTwinsWhatThePolicySupplies(t *testing.T) {
 }
 
 func TestRun_TellsThatMachinesGoWithoutWhatThePolicySupplies(t *testing.T) {
-	r := request()
-	r.Stubs = pricingStub()
-	run(t, newModel(), r, func(t *testing.T, impact api.Impact, err error) {
+	m, r := newModel(), request()
+	m.takes = []string{"PRICING_URL"}
+	r.Target.Meta = map[string]string{"oakum_env_PRICING_URL": "http://10.0.2.2:1", "oakum_env_TIER": "web"}
+	r.Stubs, r.Spec.Env = pricingStub(), map[string]string{"PRICING_URL": "http://127.0.0.1:9091", "LISTEN": "127.0.0.1:9090"}
+	run(t, m, r, func(t *testing.T, impact api.Impact, err error) {
 		must.NoError(t, err)
-		must.StrContains(t, impact.Reason, "; a virtual machine's twins go without what the policy supplies: stub pricing")
+		must.StrContains(t, impact.Reason, "; the policy supplied env.PRICING_URL; a virtual machine's twins go without what the policy supplies: env.LISTEN, stub pricing")
 	})
+	for _, s := range m.specs {
+		must.Eq(t, map[string]string{"PRICING_URL": "http://127.0.0.1:9091", "LISTEN": "127.0.0.1:9090", "TIER": "web"}, s.Env)
+	}
 }

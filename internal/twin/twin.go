@@ -56,6 +56,9 @@ type Spec struct {
 	Former string
 	// EmptyData has the twin get empty disks for production's data disks.
 	EmptyData bool
+	// Env are values of variables that the machine's arguments take, in the place of those
+	// that the target's task sets.
+	Env map[string]string
 	// Commands are what the machine can be asked to run by its guest agent. They run in
 	// one order, when they are asked for.
 	Commands []string
@@ -83,6 +86,7 @@ type Machine struct {
 	Load string
 	// Stubs is the task that answers for what the group calls. It is empty without any.
 	Stubs string
+	Env   []string // names in Spec.Env that the machine's arguments take; sorted
 	Lacks []string // what the twin goes without, in words
 
 	// Data is what production keeps when an instance is replaced, and what a twin with

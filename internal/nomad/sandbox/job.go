@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,7 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 		return nil, twin.Machine{}, err
 	}
 	vars := variablesOf(job, group, vm)
+	maps.Copy(vars, spec.Env)
 	machine, err := qemu.Read(qemu.Task{
 		Name: vm.Name, Config: vm.Config, Ports: portLabels(group), Format: vars.declaredFormat(), WriteOut: vars.writeOut,
 	})
@@ -41,7 +43,7 @@ func twinJob(job *nomadapi.Job, spec twin.Spec, roots []string) (*nomadapi.Job, 
 	if err := prep.sources(job, group, vm, vars, spec.Apply); err != nil {
 		return nil, twin.Machine{}, err
 	}
-	m := twin.Machine{Namespace: *job.Namespace, Job: spec.Job, Image: machine.Disk.Path, Task: vm.Name}
+	m := twin.Machine{Namespace: *job.Namespace, Job: spec.Job, Image: machine.Disk.Path, Task: vm.Name, Env: vars.taken(spec.Env, vm.Config)}
 	reach(&m, group, vm, machine.Ports)
 	prep.data(&m, group, spec)
 

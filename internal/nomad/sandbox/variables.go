@@ -3,6 +3,7 @@ package sandbox
 import (
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -52,6 +53,34 @@ func (v variables) writeOut(text string) string {
 		}
 	}
 	return text
+}
+
+// taken returns the names of some variables that a task's configuration takes, sorted. A
+// variable may be taken by way of another one.
+func (v variables) taken(names map[string]string, config map[string]any) []string {
+	found := map[string]bool{}
+	var look func(value any, depth int)
+	look = func(value any, depth int) {
+		switch value := value.(type) {
+		case []any:
+			for _, each := range value {
+				look(each, depth)
+			}
+		case string:
+			for _, m := range variable().FindAllStringSubmatch(value, -1) {
+				if _, ok := names[m[1]]; ok {
+					found[m[1]] = true
+				}
+				if next, ok := v[m[1]]; ok && depth < nestingMax {
+					look(next, depth+1)
+				}
+			}
+		}
+	}
+	for _, value := range config {
+		look(value, 0)
+	}
+	return slices.Sorted(maps.Keys(found))
 }
 
 // declaredFormat is the format that the job declares of a machine's image, or "".
