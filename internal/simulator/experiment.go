@@ -273,7 +273,7 @@ func (e *experiment) complete(impact api.Impact) api.Impact {
 	if e.panel.Begun() {
 		impact.Reason += "; each twin was sent " + e.request.rate.Reason
 	}
-	e.tellKernel()
+	e.recordKernel()
 	impact.Twins = e.twins
 	if impact.Twins == nil {
 		impact.Twins = []api.Twin{}

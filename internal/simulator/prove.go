@@ -61,14 +61,14 @@ func (p proof) of(impact api.Impact) api.Impact {
 // by its guest agent, with the one that it must run. One of several that says so is
 // enough: all of them boot the same image.
 func (p *proof) booted(impact *api.Impact) {
-	told := false
+	reported := false
 	for _, t := range impact.Twins {
 		if t.Role != twin.Treatment {
 			continue
 		}
 		switch runs := t.Kernel; {
 		case runs == p.kernel:
-			told = true
+			reported = true
 		case runs != "":
 			why := "the patched machine runs kernel " + runs + ", and the newest in its image is " + p.kernel
 			impact.Verdict, impact.Negative, impact.Reason = api.SimulationReject, true, why
@@ -76,7 +76,7 @@ func (p *proof) booted(impact *api.Impact) {
 			return
 		}
 	}
-	if !told && p.doubt == "" {
+	if !reported && p.doubt == "" {
 		p.doubt = "the patched machine does not say which kernel runs, neither on its console nor by a guest agent; the patch asks for " + p.kernel
 	}
 }

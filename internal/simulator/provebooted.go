@@ -97,9 +97,9 @@ func disproves(v api.Verify, exit twin.Exit) (fault, doubt string) {
 	return text, ""
 }
 
-// tellKernel notes in the records of the patched twins which kernel the first one has said
+// recordKernel notes for the records of the patched twins which kernel the first one has said
 // that it runs, where its console did not.
-func (e *experiment) tellKernel() {
+func (e *experiment) recordKernel() {
 	for i := range e.twins {
 		if t := &e.twins[i]; t.Role == twin.Treatment && t.Pair == 1 && t.Kernel == "" {
 			t.Kernel = e.kernel
