@@ -74,7 +74,7 @@ type Because struct {
 type SimulateSpec struct {
 	Required bool     `json:"required"`
 	Duration Duration `json:"duration"` // how long both twins are measured
-	Workload string   `json:"workload"` // "replay": the target's recorded rate against its recorded paths
+	Workload string   `json:"workload"` // "replay": the target's recorded rate against its recorded paths; "program" with Program
 
 	Pairs          int    `json:"pairs,omitempty"`           // pairs of boots; 0 for one, and for two when a minute or more is measured
 	OnInconclusive string `json:"on_inconclusive,omitempty"` // empty: "approve" for a critical target, "one_first" for any other
@@ -87,6 +87,8 @@ type SimulateSpec struct {
 	// machine takes those that its arguments name. Whoever may read the policy sees the
 	// values.
 	Env map[string]string `json:"env,omitempty"`
+	// Program sends the requests in the place of the workload.
+	Program *LoadProgram `json:"program,omitempty"`
 }
 
 // Values of SimulateSpec.Revert. RevertRequired leaves a run inconclusive whose target

@@ -58,6 +58,7 @@ type policy struct {
 	own         *lang.Block // applies, critical, prefer, deadline
 	simulate    *lang.Block
 	stubs       []lang.Part[api.Stub]
+	program     *lang.Part[api.LoadProgram]
 	strategies  []*strategy
 	judge       *lang.Block
 	kpis        []kpi
@@ -245,6 +246,7 @@ func (p *policyParser) readInner(out *policy, b *hclsyntax.Block) {
 	case "simulate":
 		out.simulate = p.readSimulate(b)
 		out.stubs = p.readStubs(b)
+		out.program = p.readProgram(b)
 	case "strategy":
 		if s := p.readStrategy(b); s != nil {
 			out.strategies = append(out.strategies, s)

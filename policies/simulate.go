@@ -213,6 +213,9 @@ func (d *decider) simulate() error {
 	if err := d.stubs(spec); err != nil {
 		return err
 	}
+	if err := d.program(spec); err != nil {
+		return err
+	}
 	return d.simulateDuration(spec)
 }
 

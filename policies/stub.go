@@ -57,9 +57,12 @@ func (p *policyParser) readStubs(b *hclsyntax.Block) []lang.Part[api.Stub] {
 	var out []lang.Part[api.Stub]
 	seen, ports := map[string]hcl.Range{}, map[int]hcl.Range{}
 	for _, inner := range b.Body.Blocks {
+		if inner.Type == "workload" {
+			continue // readProgram reads it
+		}
 		if inner.Type != "stub" {
-			p.Problem(inner.DefRange(), "Unknown block", "simulate has no block %q.%s It takes \"stub\".",
-				inner.Type, lang.DidYouMean(inner.Type, []string{"stub"}))
+			p.Problem(inner.DefRange(), "Unknown block", "simulate has no block %q.%s It takes \"stub\" and \"workload\".",
+				inner.Type, lang.DidYouMean(inner.Type, []string{"stub", "workload"}))
 			continue
 		}
 		if !p.Labels(inner, 1) || !p.Unique(seen, inner) {

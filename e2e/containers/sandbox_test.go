@@ -93,13 +93,22 @@ func TestGroupTwin_IsSentAWorkloadFromInside(t *testing.T) {
 		server.Config = map[string]any{"command": "/opt/shop", "args": server.Config["args"]}
 		sentFromInside(t, job)
 	})
+	t.Run("raw_exec", func(t *testing.T) {
+		job := shopJob("raw", "")
+		server := job.TaskGroups[0].Tasks[0]
+		server.Driver = "raw_exec"
+		server.Config = map[string]any{"command": filepath.Join(programs, "shop"), "args": server.Config["args"]}
+		sentFromInside(t, job)
+	})
 }
 
 func sentFromInside(t *testing.T, job *nomadapi.Job) {
 	t.Helper()
 	target := runProduction(t, job)
 	patch := []api.Apply{{Kind: api.ApplyJob, Task: "server", Env: map[string]string{"SHOP_VERSION": "1.1"}}}
-	l := startTwin(t, groupSpec(t, target, *job.ID, patch))
+	spec := groupSpec(t, target, *job.ID, patch)
+	spec.Pool = "default" // raw_exec has twins only where a pool is named
+	l := startTwin(t, spec)
 	must.SliceContains(t, l.machine.Lacks, "env.SECRET of task server")
 	wait.For(t, "the twin is healthy", func() bool { return l.read(t).Healthy })
 	must.Eq(t, twin.LoadWaiting, l.read(t).Phase)

@@ -23,13 +23,6 @@ import (
 	"github.com/oakumhq/oakum/internal/workload/proxy"
 )
 
-// Files by which a relay and the task of a load program tell each other how far they are,
-// in that task's own folder. The relay may be root, so it follows no link out of there.
-const (
-	StartedFile = "oakum-load-started" // the relay makes it when the program may begin
-	EndedFile   = "oakum-load-ended"   // holds the exit code of a program that has failed
-)
-
 const (
 	// headersWithin is how long a load program may take to send a request's headers.
 	headersWithin = 30 * time.Second
@@ -42,7 +35,7 @@ const (
 type RelayOptions struct {
 	Options
 	Listener net.Listener // at a loopback address, where the program finds the twin; Relay closes it
-	Folder   string       // of StartedFile and EndedFile; it is there when the load starts
+	Folder   string       // of twin.StartedFile and twin.EndedFile; it is there when the load starts
 }
 
 // relay stands between a load program and a twin.
@@ -53,7 +46,7 @@ type relay struct {
 	pace     *rate.Limiter
 	started  atomic.Bool
 	outcomes chan outcome
-	folder   *os.Root // once it has started
+	folder   *os.Root // once it has started; the relay may be root, and follows no link out of it
 }
 
 // Relay stands between a load program and a twin, and reports what became of each request
@@ -215,7 +208,7 @@ func (r *relay) take(ctx context.Context, within time.Duration, use func(outcome
 
 // begin lets the load program begin. One that has begun by itself was not forwarded.
 func (r *relay) begin() error {
-	file, err := r.folder.OpenFile(StartedFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	file, err := r.folder.OpenFile(twin.StartedFile, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -232,7 +225,7 @@ func (r *relay) begin() error {
 // read is none: what is missing then are requests.
 func (r *relay) ended() string {
 	// A pipe in the place of the file must not stop the report.
-	file, err := r.folder.OpenFile(EndedFile, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := r.folder.OpenFile(twin.EndedFile, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}

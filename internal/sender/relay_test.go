@@ -112,11 +112,11 @@ func TestRelay_CountsWhatTheProgramSends(t *testing.T) {
 	}, nil)
 	status, _ := r.get(t, "/early")
 	must.Eq(t, http.StatusServiceUnavailable, status)
-	must.FileNotExists(t, filepath.Join(r.folder, sender.StartedFile))
+	must.FileNotExists(t, filepath.Join(r.folder, twin.StartedFile))
 
 	close(r.start)
 	wait.For(t, "the program may begin", func() bool {
-		_, err := os.Stat(filepath.Join(r.folder, sender.StartedFile))
+		_, err := os.Stat(filepath.Join(r.folder, twin.StartedFile))
 		return err == nil
 	})
 	r.phase(t, twin.LoadRunning)
@@ -174,8 +174,8 @@ func TestRelay_SaysHowTheProgramEnded(t *testing.T) {
 	r := relay(t, func(http.ResponseWriter, *http.Request) {}, nil)
 	outside := filepath.Join(t.TempDir(), "outside")
 	must.NoError(t, os.WriteFile(outside, []byte("a secret"), 0o600))
-	must.NoError(t, os.Symlink(outside, filepath.Join(r.folder, sender.StartedFile)))
-	ended := filepath.Join(r.folder, sender.EndedFile)
+	must.NoError(t, os.Symlink(outside, filepath.Join(r.folder, twin.StartedFile)))
+	ended := filepath.Join(r.folder, twin.EndedFile)
 	must.NoError(t, os.Symlink(outside, ended))
 	close(r.start)
 	r.phase(t, twin.LoadRunning)

@@ -271,7 +271,7 @@ func (e *experiment) complete(impact api.Impact) api.Impact {
 		impact.Reason += "; " + e.lacks
 	}
 	if e.panel.Begun() {
-		impact.Reason += "; each twin was sent " + e.request.rate.Reason
+		impact.Reason += "; each twin was sent " + e.request.sent()
 	}
 	e.recordKernel()
 	impact.Twins = e.twins

@@ -37,7 +37,7 @@ func usualShare(profile *api.Profile) float64 {
 // floorOf is what the floor of a run depends on beside its content: how often production
 // answers well, in twentieths, and whether a health check alone stands for its requests.
 func floorOf(r Request) []any {
-	return []any{math.Round(20 * usualShare(r.Baseline)), workloadOf(r).Empty() && uncovered(r.Baseline) != nil}
+	return []any{math.Round(20 * usualShare(r.Baseline)), r.Spec.Program == nil && workloadOf(r).Empty() && uncovered(r.Baseline) != nil}
 }
 
 // floor says why the run is too little like production to decide for the patch.

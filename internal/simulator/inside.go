@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,9 @@ func (e *experiment) groupOf() *twin.Group {
 		Source: e.o.Inside.Source, Checksum: e.o.Inside.Checksum, Rate: r.rate.PerSecond, Seed: seed(r.ID),
 		WarmUp: e.o.Warmup, Duration: min(stretch*e.panel.Duration(), e.o.Within),
 	}
-	if w := workloadOf(r); !w.Empty() {
+	if load.Program = r.Spec.Program; load.Program != nil {
+		load.Requests = nil
+	} else if w := workloadOf(r); !w.Empty() {
 		load.Requests = w.Encode()
 	}
 	return &twin.Group{
@@ -104,6 +107,15 @@ func (l *insideLoad) read(ctx context.Context) ([]twin.Report, error) {
 	return reports, nil
 }
 
+// failed says how the load program of a twin has ended by itself. Whatever it would have
+// sent is missing then. It is nil while the program runs.
+func (m *machine) failed() error {
+	if how := m.inside.last.Ended; how != "" {
+		return &undecidedError{fmt.Sprintf("the load program of the %s ended with %s", m.role, how)}
+	}
+	return nil
+}
+
 // check reports whether the load found its twin healthy.
 func (l *insideLoad) check(ctx context.Context, alloc string) error {
 	l.alloc = alloc
@@ -136,6 +148,9 @@ func (e *experiment) warmUpInside(ctx context.Context, p *pair, panels []*eviden
 			if err != nil {
 				return false, wrap(err, "read the load of the "+m.role)
 			}
+			if err := m.failed(); err != nil {
+				return false, err
+			}
 			begun = begun && (m.inside.last.Phase == twin.LoadRunning || m.inside.last.Phase == twin.LoadDone)
 			if m != p.control() {
 				continue
@@ -147,11 +162,14 @@ func (e *experiment) warmUpInside(ctx context.Context, p *pair, panels []*eviden
 		}
 		return begun, nil
 	})
+	if _, ended := errors.AsType[*undecidedError](err); ended {
+		return err
+	}
 	if err != nil {
 		return wrap(err, "warm up")
 	}
 	if len(usual) == 0 {
-		return &undecidedError{fmt.Sprintf("the control answers none of the workload's requests well (%s)", why)}
+		return &undecidedError{fmt.Sprintf("the control answers none of the workload's requests well (%s)", cmp.Or(why, "it was sent none"))}
 	}
 	for _, bank := range panels {
 		bank.Usual(usual)
@@ -170,8 +188,9 @@ func goodLatencies(r twin.Report) []float64 {
 	return out
 }
 
-// follow takes what the loads of both twins report, until ctx ends.
-func follow(ctx context.Context, w *load, p *pair, arms []*arm) {
+// follow takes what the loads of both twins report, until ctx ends. It tells of a load
+// program that has failed.
+func follow(ctx context.Context, w *load, p *pair, arms []*arm, failed chan<- error) {
 	var group errgroup.Group
 	for i, m := range p.arms {
 		group.Go(func() error {
@@ -181,6 +200,10 @@ func follow(ctx context.Context, w *load, p *pair, arms []*arm) {
 				reports, err := m.inside.read(ctx)
 				if err != nil {
 					reports = nil // Nomad is away; the next call reads on from the same place
+				}
+				if why := m.failed(); why != nil {
+					failed <- why
+					return nil
 				}
 				for _, r := range reports {
 					counted := arms[i].reported(r)

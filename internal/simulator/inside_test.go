@@ -28,6 +28,9 @@ type insides struct {
 	broken string                       // the loads of these jobs fail after half a minute
 	mute   string                       // the reports of these jobs are not readable
 	calls  map[string][]twin.Unanswered // of the stubs of jobs, by their role
+
+	slowdown float64 // of load programs; 0 for none
+	ended    string  // the load programs of these jobs end while they count
 }
 
 // modelLoad is the load of one twin.
@@ -64,9 +67,13 @@ func (m *insides) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 	if err != nil || spec.Group == nil {
 		return machine, err
 	}
-	requests, err := workload.Parse("workload.ndjson", spec.Group.Load.Requests)
-	if err != nil {
-		return machine, err
+	requests, rate := workload.Replay("/item/1", ""), spec.Group.Load.Rate
+	if spec.Group.Load.Program == nil {
+		if requests, err = workload.Parse("workload.ndjson", spec.Group.Load.Requests); err != nil {
+			return machine, err
+		}
+	} else if m.slowdown > 0 {
+		rate /= m.slowdown
 	}
 	if len(spec.Group.Stubs) > 0 {
 		machine.Stubs = "oakum-stubs"
@@ -82,7 +89,7 @@ func (m *insides) StartTwin(ctx context.Context, spec twin.Spec) (twin.Machine, 
 		defer close(l.ended)
 		s := spec.Group.Load
 		_ = sender.Run(running, sender.Options{ // it ends with its twin
-			Base: "http://127.0.0.1:8080", Health: "/health", Workload: requests, Rate: s.Rate, Seed: s.Seed,
+			Base: "http://127.0.0.1:8080", Health: "/health", Workload: requests, Rate: rate, Seed: s.Seed,
 			WarmUp: s.WarmUp, Duration: s.Duration, Out: l, Transport: namespace{m.model, spec.Job},
 		}, l.start)
 	}()
@@ -135,6 +142,9 @@ func (m *insides) LoadReports(_ context.Context, t twin.Machine, _ string, from 
 		var r twin.Report
 		if err := json.Unmarshal(line, &r); err != nil {
 			return nil, from, err
+		}
+		if m.ended != "" && strings.HasSuffix(t.Job, m.ended) && r.Phase == twin.LoadRunning {
+			r.Ended = "exit code 3"
 		}
 		out = append(out, r)
 	}

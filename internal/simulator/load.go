@@ -36,8 +36,12 @@ type load struct {
 }
 
 // newLoad makes the load of a simulation: the recorded workload, else the paths in the
-// target's metadata, else its health check alone.
+// target's metadata, else its health check alone. That of a load program has no requests
+// of its own.
 func newLoad(r Request, check string) *load {
+	if r.Spec.Program != nil {
+		return &load{rate: r.rate.PerSecond} // which part of production's traffic it stands for, nobody knows
+	}
 	w := &load{Workload: workloadOf(r), rate: r.rate.PerSecond, seed: seed(r.ID)}
 	w.covered = w.coverage
 	if w.Empty() {

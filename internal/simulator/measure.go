@@ -109,7 +109,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 	if !inside {
 		group.Go(func() error { drive(ctx, e.workload, p, arms); return nil })
 	}
-	dead := make(chan *machine, len(p.arms))
+	dead, failed := make(chan *machine, len(p.arms)), make(chan error, len(p.arms))
 	for i, m := range p.arms {
 		group.Go(func() error { watch(ctx, p.sandbox, m, arms[i], dead); return nil })
 	}
@@ -133,7 +133,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 		a.begin(began)
 	}
 	if inside {
-		group.Go(func() error { follow(ctx, e.workload, p, arms); return nil })
+		group.Go(func() error { follow(ctx, e.workload, p, arms, failed); return nil })
 	}
 	duration := panels[0].Duration()
 	most := longest(ctx, duration, 2*e.o.Look+e.reserve(p), left)
@@ -148,6 +148,8 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 			return fmt.Errorf("simulate: %w", context.Cause(ctx))
 		case m := <-dead:
 			return twinDied(ctx, m, p, time.Since(began))
+		case err := <-failed:
+			return err
 		case <-least.C:
 		case <-ticker.C:
 		}
@@ -162,6 +164,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 			last = now
 		}
 		if over || panels[0].Aborted() {
+			e.doubtLoad(over, duration, arms)
 			return nil
 		}
 	}
@@ -178,12 +181,16 @@ func longest(ctx context.Context, planned, kept time.Duration, left int) time.Du
 	return max(most, planned)
 }
 
+// least is nearly all requests that the load has in a time.
+func (w *load) least(planned time.Duration) int {
+	return int(evidence.AlmostAll * w.rate * planned.Seconds())
+}
+
 // enough reports whether the planned time of a measurement has passed, and both twins
 // have answered nearly all requests that the workload has in that time. A busy machine
 // sends requests more slowly, so the measurement may take longer than planned.
 func enough(w *load, planned, passed time.Duration, arms []*arm) bool {
-	want := int(evidence.AlmostAll * w.rate * planned.Seconds())
-	return passed >= planned && min(arms[0].sent(), arms[1].sent()) >= want
+	return passed >= planned && min(arms[0].sent(), arms[1].sent()) >= w.least(planned)
 }
 
 // twinDied says what the death of a twin means: a fault of the patch when the patched

@@ -237,6 +237,9 @@ func (e *experiment) askAgainInside(ctx context.Context, p *pair, m *machine) (a
 				got.add(a.Failed)
 			}
 		}
+		if err := m.failed(); err != nil {
+			return false, err
+		}
 		enough := got.requests >= revertRequests || m.inside.last.Phase == twin.LoadDone || e.hopeless(got)
 		return enough, p.lives(ctx, m, got)
 	})

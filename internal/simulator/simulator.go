@@ -322,6 +322,9 @@ func (s *Simulator) machineTask(r Request) (string, error) {
 		}
 		task = a.Task
 	}
+	if p := r.Spec.Program; p != nil && !s.asksInside(r) {
+		return "", api.Errorf(api.CodeInvalid, "the load program %s runs beside twins of containers and programs, and the patch changes a virtual machine (simulate, workload)", p.Command)
+	}
 	if task == "" && !s.asksInside(r) {
 		return "", api.Errorf(api.CodeInvalid, "the patch changes no virtual machine of %s, and simulator.network names no network for twins of other tasks", r.Target)
 	}

@@ -19,9 +19,10 @@ type Group struct {
 
 // Load says what a twin is sent, and by which program.
 type Load struct {
-	Source   string // of oakum itself: a URL that Nomad can fetch, or an absolute path on the nodes
-	Checksum string // "sha256:" and 64 hex digits
-	Requests []byte // a workload's file; empty for the health check alone
+	Source   string           // of oakum itself: a URL that Nomad can fetch, or an absolute path on the nodes
+	Checksum string           // "sha256:" and 64 hex digits
+	Requests []byte           // a workload's file; empty for the health check alone
+	Program  *api.LoadProgram // sends requests in the place of a workload; nil without
 	Rate     float64
 	Seed     uint64
 	WarmUp   time.Duration

@@ -30,6 +30,13 @@ type Report struct {
 // ReportAnswers is the most answers in one line.
 const ReportAnswers = 128
 
+// Files by which the load of a twin and the task of a load program tell each other how far
+// they are, in the own folder of that task.
+const (
+	StartedFile = "oakum-load-started" // the load makes it when the program may begin
+	EndedFile   = "oakum-load-ended"   // holds the exit code of a program that has failed
+)
+
 // Answer is what became of one request.
 type Answer struct {
 	Request int   `json:"request"`          // index in the workload; 0 for all requests of a load program

@@ -84,6 +84,8 @@ type Machine struct {
 	// Load is the task that asks the twin from inside. It is empty for a machine, which
 	// is asked at its port.
 	Load string
+	// Program is the task of the operator's load program. It is empty without one.
+	Program string
 	// Stubs is the task that answers for what the group calls. It is empty without any.
 	Stubs string
 	Env   []string // names in Spec.Env that the machine's arguments take; sorted

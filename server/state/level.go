@@ -36,7 +36,7 @@ const (
 	Level6 = 6
 	// Level7 brought inventories, and the digests of what tasks run; documents in patches,
 	// an advisory and statements; whom a patch affects, and what follows from that:
-	// selection, order and exposure of a plan.
+	// selection, order and exposure of a plan; and load programs.
 	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level7
@@ -123,7 +123,7 @@ func affectsLevel(list []api.Affected) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
-	case d.Order != "", d.Selection != nil:
+	case d.Order != "", d.Selection != nil, d.Simulate.Program != nil:
 		return Level7
 	case d.Rollback.AtOnce, d.JobDeadline, d.Approval.Self, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
 		return Level6
@@ -137,7 +137,7 @@ func decisionLevel(d *api.Decision) int {
 
 // formerSimulate is how servers of a level below Level6 know a simulation's wishes. They
 // would also forget that the revert must be rehearsed, that twins must not have
-// production's data, and below Level5 that a rollout must hold: such wishes are left in,
+// production's data, that a load program sends the requests, and below Level5 that a rollout must hold: such wishes are left in,
 // so that the command is refused. Nothing else of it makes a patch go further than a
 // former server lets it go.
 func formerSimulate(s api.SimulateSpec, level int) api.SimulateSpec {
@@ -148,7 +148,7 @@ func formerSimulate(s api.SimulateSpec, level int) api.SimulateSpec {
 	if level >= Level5 {
 		return s
 	}
-	out := api.SimulateSpec{Required: s.Required, Duration: s.Duration, Workload: s.Workload, Revert: s.Revert, Data: s.Data}
+	out := api.SimulateSpec{Required: s.Required, Duration: s.Duration, Workload: s.Workload, Revert: s.Revert, Data: s.Data, Program: s.Program}
 	if s.OnInconclusive == api.InconclusiveHold {
 		out.OnInconclusive = s.OnInconclusive
 	}

@@ -36,7 +36,7 @@ reports that. It goes on forwarding after the duration, until it is interrupted.
 	out := c.Flags.String("out", "", "The `file` to write the report to. Default: standard output.")
 	now := c.Flags.Bool("now", false, "Begin at once, without a signal.")
 	relay := c.Flags.String("relay", "", "The loopback `address` at which a load program finds the twin, such as 127.0.0.1:9999.")
-	c.Flags.StringVar(&o.Folder, "folder", ".", "With -relay, the `folder` of "+sender.StartedFile+", which tells the program to begin, and of its exit code.")
+	c.Flags.StringVar(&o.Folder, "folder", ".", "With -relay, the `folder` in which the task of the load program is told to begin and leaves its exit code.")
 	c.Run = func(ctx context.Context, args []string) (err error) {
 		if (*relay == "") != (len(args) == 1) {
 			return command.Usage("want a FILE of requests, or -relay for a load program, and not both")

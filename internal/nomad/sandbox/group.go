@@ -89,17 +89,36 @@ func groupJob(job *nomadapi.Job, spec twin.Spec) (*nomadapi.Job, twin.Machine, e
 	if m.Task == "" {
 		return nil, twin.Machine{}, api.Errorf(api.CodeInvalid, "the patch changes no task of group %q that can have a twin", *group.Name)
 	}
-	load, err := grouptask.NewLoad(spec.Group.Load, check, reportOf(spec.Former))
+	senders, err := groupSenders(spec, check)
 	if err != nil {
 		return nil, twin.Machine{}, err
 	}
-	load.RestartPolicy = neverRestart()
-	group.Tasks = append(tasks, load)
+	group.Tasks = append(tasks, senders...)
 	isolateNamespace(group, spec.Group.Network)
+	if spec.Group.Load.Program != nil {
+		m.Program = grouptask.Program
+		group.Networks[0].DynamicPorts = append(group.Networks[0].DynamicPorts, grouptask.TargetPort())
+	}
 	m.Data, m.Uncarried, m.Former = kept.data, kept.lost, spec.Former
 	kept.keep(group, ends, spec)
 	isolateJob(job, group, spec)
 	return job, m, nil
+}
+
+// groupSenders are the tasks that send a twin requests. The last one is the load.
+func groupSenders(spec twin.Spec, check grouptask.Check) ([]*nomadapi.Task, error) {
+	load, err := grouptask.NewLoad(spec.Group.Load, check, reportOf(spec.Former))
+	if err != nil {
+		return nil, err
+	}
+	out := []*nomadapi.Task{load}
+	if p := spec.Group.Load.Program; p != nil {
+		out = []*nomadapi.Task{grouptask.NewProgram(*p), load}
+	}
+	for _, t := range out {
+		t.RestartPolicy = neverRestart()
+	}
+	return out, nil
 }
 
 // changes reports whether a patch changes a task.

@@ -88,6 +88,20 @@ func makeGroup(t *testing.T, job *nomadapi.Job, changes []api.Apply, spec twin.S
 	return groupJob(next, spec)
 }
 
+func TestGroupJob_RunsALoadProgramBesideTheTwin(t *testing.T) {
+	spec := groupSpec(newImage())
+	spec.Group.Load.Program = &api.LoadProgram{Command: "wrk"}
+	job, m, err := makeGroup(t, containers(), newImage(), spec)
+	must.NoError(t, err)
+	must.Eq(t, "oakum-program", m.Program)
+	group := job.TaskGroups[0]
+	program := group.Tasks[len(group.Tasks)-2]
+	must.Eq(t, "oakum-program", program.Name)
+	must.Eq(t, 0, *program.RestartPolicy.Attempts)
+	must.Eq(t, "oakum-load", group.Tasks[len(group.Tasks)-1].Name)
+	must.SliceContainsFunc(t, group.Networks[0].DynamicPorts, "oakum_target", func(p nomadapi.Port, label string) bool { return p.Label == label })
+}
+
 func TestGroupJob_LeavesNothingOfProduction(t *testing.T) {
 	job, m, err := makeGroup(t, containers(), newImage(), groupSpec(newImage()))
 	must.NoError(t, err)

@@ -29,9 +29,11 @@ func (s *Sandbox) inspectGroup(ctx context.Context, m twin.Machine, alloc *nomad
 	if state.Phase != twin.Running {
 		return state, nil
 	}
-	if load := alloc.TaskStates[grouptask.Load]; load == nil || load.StartedAt.IsZero() {
-		state.Phase, state.Why = twin.Pending, "its load has not started"
-		return state, nil
+	for _, name := range []string{m.Load, m.Program} {
+		if task := alloc.TaskStates[name]; name != "" && (task == nil || task.StartedAt.IsZero()) {
+			state.Phase, state.Why = twin.Pending, "its load has not started"
+			return state, nil
+		}
 	}
 	usage, err := s.api.Allocations().Stats(alloc, s.nomad.Query(ctx, m.Namespace))
 	if err == nil {
@@ -47,6 +49,8 @@ func sandboxFault(alloc *nomadapi.Allocation) string {
 		case !state.Failed:
 		case name == grouptask.Load:
 			return "the load of the twin has failed"
+		case name == grouptask.Program:
+			return "the load program of the twin can't run (simulate, workload)"
 		case name == prepareTask:
 			return "node " + alloc.NodeName + " can't prepare the twin's data"
 		case name == grouptask.Stubs:
@@ -58,12 +62,12 @@ func sandboxFault(alloc *nomadapi.Allocation) string {
 	return ""
 }
 
-// groupUsage adds up what the tasks of a twin use, without its load and its stubs. It is zero before
-// the node has measured all of them.
+// groupUsage adds up what the tasks of a twin use, without those that stand around it. It
+// is zero before the node has measured all of them.
 func groupUsage(all *nomadapi.AllocResourceUsage) twin.Usage {
 	var sum twin.Usage
 	for name, u := range all.Tasks {
-		if name == grouptask.Load || name == prepareTask || name == grouptask.Stubs {
+		if slices.Contains([]string{grouptask.Load, grouptask.Program, grouptask.Stubs, prepareTask}, name) {
 			continue
 		}
 		if u == nil || u.Timestamp == 0 || u.ResourceUsage == nil {

@@ -1,5 +1,6 @@
-// Package grouptask makes the tasks that run oakum beside the tasks of a twin that is no
-// virtual machine: the load, which asks them, and the stubs, which answer them.
+// Package grouptask makes the tasks beside the tasks of a twin that is no virtual machine:
+// the load, which asks them, the operator's load program, if there is one, and the stubs,
+// which answer them.
 //
 // It reads jobs and makes tasks. It contacts nothing.
 package grouptask
@@ -46,10 +47,6 @@ type Check struct {
 // NewLoad is the task that asks the twin of a group from inside of its network namespace.
 // It keeps its report under this name in its own folder.
 func NewLoad(l twin.Load, check Check, report string) (*nomadapi.Task, error) {
-	requests, err := loadRequests(l, check)
-	if err != nil {
-		return nil, err
-	}
 	port := check.Port
 	if _, err := strconv.Atoi(port); err != nil {
 		port = "${NOMAD_PORT_" + port + "}"
@@ -57,7 +54,18 @@ func NewLoad(l twin.Load, check Check, report string) (*nomadapi.Task, error) {
 	args := []string{
 		"workload", "send", "-base=" + check.Scheme + "://127.0.0.1:" + port, "-health=" + check.Path,
 		fmt.Sprintf("-rate=%g", l.Rate), fmt.Sprintf("-seed=%d", l.Seed), "-warm-up=" + l.WarmUp.String(), "-duration=" + l.Duration.String(),
-		"-out=${NOMAD_TASK_DIR}/" + report, "${NOMAD_TASK_DIR}/workload.ndjson",
+		"-out=${NOMAD_TASK_DIR}/" + report,
+	}
+	var files []*nomadapi.Template
+	if l.Program != nil {
+		args = append(args, relayArgs()...)
+	} else {
+		requests, err := loadRequests(l, check)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, "${NOMAD_TASK_DIR}/workload.ndjson")
+		files = []*nomadapi.Template{verbatim(requests, "local/workload.ndjson")}
 	}
 	task, err := helper(Load, l, args)
 	if err != nil {
@@ -65,7 +73,7 @@ func NewLoad(l twin.Load, check Check, report string) (*nomadapi.Task, error) {
 	}
 	// It ends before the twin, so it is no sidecar: Nomad would start it again.
 	task.Lifecycle = &nomadapi.TaskLifecycle{Hook: nomadapi.TaskLifecycleHookPoststart}
-	task.Templates = []*nomadapi.Template{verbatim(requests, "local/workload.ndjson")}
+	task.Templates = files
 	return task, nil
 }
 
