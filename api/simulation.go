@@ -82,6 +82,7 @@ type Impact struct {
 	SameAs   string            `json:"same_as,omitempty"`  // ID of the simulation that measured this, when it is another one
 	Pairs    int               `json:"pairs,omitempty"`    // pairs of boots that were compared
 	Power    []Power           `json:"power,omitempty"`    // what this run could have seen
+	Boots    []BootSpread      `json:"boots,omitempty"`    // what machines of this run differed by; several of a KPI add up
 	Series   []Series          `json:"series,omitempty"`   // at most 64 points of each KPI over all pairs
 	Proofs   []Proof           `json:"proofs,omitempty"`   // of the fix
 	Packages []PackageChange   `json:"packages,omitempty"` // of the packages that the patch names
@@ -115,6 +116,15 @@ type Series struct {
 type Power struct {
 	KPI   string  `json:"kpi"`
 	Ratio float64 `json:"ratio"` // treatment ÷ control, above 1
+}
+
+// BootSpread is by how much machines differ that boot from the same image: an estimate of
+// the variance of the logarithm of one's figure ÷ the other's, from pair to pair.
+type BootSpread struct {
+	KPI      string  `json:"kpi"`
+	Variance float64 `json:"variance"` // less Within; below 0 where the pairs differed by less than that
+	Within   float64 `json:"within"`   // the variance that a pair has from its own looks and requests
+	Freedom  float64 `json:"freedom"`  // degrees of freedom of the estimate, above 0
 }
 
 // Proof is a command that was to prove the fix, and what it said.

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/simulator"
 )
@@ -24,6 +27,25 @@ func (t twins) known(r simulator.Request, content string) (simulator.Known, bool
 		}
 	}
 	return simulator.Known{}, false
+}
+
+// bootsFrom is how many of a target's newest simulations say what its boots differ by.
+const bootsFrom = 20
+
+// boots is what machines of the target differed by in its newest simulations. A verdict
+// that was taken from another simulation counts once.
+func (t twins) boots(target api.TargetRef) []api.BootSpread {
+	list := slices.DeleteFunc(t.store.Simulations(), func(s api.Simulation) bool {
+		return s.Target != target || s.Impact == nil || s.Impact.SameAs != "" || len(s.Impact.Boots) == 0
+	})
+	slices.SortFunc(list, func(a, b api.Simulation) int {
+		return cmp.Or(b.Ended.Compare(a.Ended), cmp.Compare(a.ID, b.ID))
+	})
+	var out []api.BootSpread
+	for _, s := range list[:min(len(list), bootsFrom)] {
+		out = append(out, s.Impact.Boots...)
+	}
+	return out
 }
 
 // simulatedBefore reports whether a simulation of a rollout has ended before.

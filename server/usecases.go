@@ -107,6 +107,7 @@ func (t twins) request(id string, r api.Rollout, target api.Target) (simulator.R
 	if p, ok := t.store.Profile(r.Target); ok {
 		req.Baseline = &p
 	}
+	req.Boots = t.boots(r.Target)
 	var files []api.SourceFile
 	for _, p := range t.store.Policies() {
 		files = append(files, p.File)

@@ -206,7 +206,7 @@ func (e *experiment) measureAlike(ctx context.Context, p *pair, left int) error 
 	for i := range e.likeness {
 		r := e.request
 		r.Judge.FalseAlarm /= 2
-		bank, err := evidence.New(r.Judge, r.Spec, e.workload.rate)
+		bank, err := evidence.New(r.Judge, r.Spec, e.workload.rate, r.Boots)
 		if err != nil {
 			return err
 		}
@@ -263,10 +263,20 @@ func (e *experiment) conclude() api.Impact {
 	return e.complete(impact)
 }
 
+// boots is what machines of this run differed by from boot to boot.
+func (e *experiment) boots() []api.BootSpread {
+	out := e.panel.Boots(false)
+	if alike := e.likeness[0]; alike != nil {
+		out = append(out, alike.Boots(true)...)
+	}
+	return out
+}
+
 func (e *experiment) complete(impact api.Impact) api.Impact {
 	impact = e.calls.Weaken(impact)
 	impact.Reason += e.egress.note() + e.revertNote() + e.bootedNote() + e.calls.Note() + e.supplied()
 	impact.Revert, impact.Proofs = e.revert, e.proofs
+	impact.Boots = e.boots()
 	if e.lacks != "" {
 		impact.Reason += "; " + e.lacks
 	}

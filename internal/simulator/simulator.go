@@ -182,6 +182,8 @@ type Request struct {
 	Judge    api.JudgeSpec
 	Baseline *api.Profile   // nil when nothing has been learnt
 	Affects  []api.Affected // packages that the patch is to bring up to date
+	// Boots is what machines of the target differed by in former simulations.
+	Boots []api.BootSpread
 	// Workload was recorded; without requests, the target's paths are sent.
 	Workload workload.Workload
 	// Stubs answer in twins that are no virtual machine for what the target calls.
@@ -206,7 +208,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, 
 		return api.Impact{}, nil, err
 	}
 	r.rate = workload.RateOf(r.Baseline, r.Workload, s.o.RateMax)
-	bank, err := evidence.New(r.Judge, r.Spec, r.rate.PerSecond)
+	bank, err := evidence.New(r.Judge, r.Spec, r.rate.PerSecond, r.Boots)
 	if err != nil {
 		return api.Impact{}, nil, err
 	}

@@ -14,7 +14,7 @@ import (
 func answered(t *testing.T, requests, failures int) *evidence.Panel {
 	t.Helper()
 	policy := api.JudgeSpec{FalseAlarm: 0.01, Miss: 0.05, KPIs: []api.KPISpec{{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2}}}
-	panel, err := evidence.New(policy, api.SimulateSpec{}, 5)
+	panel, err := evidence.New(policy, api.SimulateSpec{}, 5, nil)
 	must.NoError(t, err)
 	now := time.Unix(1e9, 0)
 	must.NoError(t, panel.Begin(now))

@@ -29,6 +29,7 @@ type world struct {
 	latency, cpu, memory float64
 	errors, moreErrors   float64 // shares of the requests: of both, and of the treatment besides
 	boots                float64 // factor on the differences between boots
+	former               []api.BootSpread
 }
 
 func usualWorld(pairs int) world {
@@ -84,7 +85,7 @@ func (b *boot) look(rng *rand.Rand, at time.Time, requests int) Interval {
 // simulate is what a simulation does, without machines. An error is the verdict.
 func (w world) simulate(rng *rand.Rand) api.Impact {
 	const look = 4 * time.Second
-	p, err := New(api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: w.kpis}, w.spec, w.rate)
+	p, err := New(api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: w.kpis}, w.spec, w.rate, w.former)
 	if err != nil {
 		return api.Impact{Verdict: api.SimulationVerdict(err.Error())}
 	}

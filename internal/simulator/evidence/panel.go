@@ -110,8 +110,9 @@ type memoryUse struct {
 }
 
 // New chooses those of the policy's KPIs that a sandbox can measure. It returns an error
-// if none is left. Rate is that of the requests to each twin, per second.
-func New(policy api.JudgeSpec, simulate api.SimulateSpec, rate float64) (*Panel, error) {
+// if none is left. Rate is that of the requests to each twin, per second. Former is what
+// boots of the target have differed by in former runs.
+func New(policy api.JudgeSpec, simulate api.SimulateSpec, rate float64, former []api.BootSpread) (*Panel, error) {
 	p := &Panel{policy: policy, pairs: pairsOf(simulate)}
 	whole := cmp.Or(simulate.Duration.D(), durationDefault)
 	p.duration = max(whole/time.Duration(p.pairs), min(pairLeast, whole))
@@ -141,8 +142,8 @@ func New(policy api.JudgeSpec, simulate api.SimulateSpec, rate float64) (*Panel,
 		if p.kpis[i].Kind == api.KPICount {
 			p.kpis[i].Resolution = min(p.resolution, resolutionMost)
 		}
-		p.replicates = append(p.replicates, newReplicate(p.kpis[i], k, p.pairs, rate*p.duration.Seconds()))
-		p.kpis[i].Unlike = unlike(bootSpread(p.kpis[i]), p.pairs, weights[i]*p.spec.FalseAlarm, p.spec.Miss)
+		p.replicates = append(p.replicates, newReplicate(p.kpis[i], k, p.pairs, rate*p.duration.Seconds(), former))
+		p.kpis[i].Unlike = unlike(newSpreads(p.kpis[i], former).room(), p.pairs, weights[i]*p.spec.FalseAlarm, p.spec.Miss)
 	}
 	p.figures = make([][]figure, len(p.kpis))
 	p.now.gauges = make([][2][]float64, len(p.kpis))

@@ -14,9 +14,6 @@ import (
 // A pair of boots is one replicate: whatever two machines of one image differ in from
 // their boot on shows in every look of the pair, and looks do not make it smaller.
 const (
-	// bootTrust is how many boots the known spreads count for: fewer than were measured,
-	// since that was one image on one machine.
-	bootTrust = 12
 	// beyondLeast is how many requests of one pair lie beyond the quantile that a
 	// latency is compared at. With fewer, its estimate is that of single requests.
 	beyondLeast = 50
@@ -33,43 +30,25 @@ const (
 	lowestShare = 0.01
 )
 
-// bootSpread is by how much, as a logarithm, the figures of two machines differ that
-// booted from the same image on the same node: one standard deviation. It is 0 for a
-// KPI that has no such difference. docs/reference/simulation.md says how it was measured.
-func bootSpread(kpi judge.KPI) float64 {
-	switch {
-	case kpi.Kind == api.KPILatency:
-		return 0.04
-	case kpi.Name == api.KPICPU:
-		return 0.02
-	case kpi.Name == api.KPIMemory:
-		return 0.01
-	case kpi.Name == api.KPIIOOperations || kpi.Name == api.KPIIOBytes:
-		return 0.1
-	}
-	return 0
-}
-
 // replicate is the evidence about one KPI by pairs of boots: each pair gives one value.
 type replicate struct {
 	kpi      judge.KPI
 	margins  api.Margins
-	spread   float64
+	spreads  spreads
 	quantile float64          // of a latency, at which pairs are compared
 	worse    stats.Replicates // of the log of treatment ÷ limit of the abort
 	better   stats.Replicates // of the log of limit of the promotion ÷ treatment
 	sampling float64          // sum of the variances that the pairs had within them
-	pairs    float64          // that have a figure
+	values   []float64        // of the pairs, those of worse
 }
 
 // newReplicate is nil for a KPI without a difference between boots: its events of all
 // pairs are counted together.
-func newReplicate(kpi judge.KPI, spec api.KPISpec, pairs int, requests float64) *replicate {
-	spread := bootSpread(kpi)
-	if spread == 0 {
+func newReplicate(kpi judge.KPI, spec api.KPISpec, pairs int, requests float64, former []api.BootSpread) *replicate {
+	if bootSpread(kpi) == 0 {
 		return nil
 	}
-	r := &replicate{kpi: kpi, margins: spec.Margins(), spread: spread, quantile: visibleQuantile(kpi.Quantile, requests)}
+	r := &replicate{kpi: kpi, margins: spec.Margins(), spreads: newSpreads(kpi, former), quantile: visibleQuantile(kpi.Quantile, requests)}
 	r.worse.Planned, r.better.Planned = pairs, pairs
 	return r
 }
@@ -102,16 +81,18 @@ func (r *replicate) observe(f figure) {
 		return // nothing to compare with
 	}
 	r.sampling += math.Pow(f.deviation/max(f.treatment, abort), 2)
-	r.pairs++
+	worse := math.Log(max(f.treatment, lowestShare*abort) / abort)
+	r.values = append(r.values, worse)
 	spread := r.known()
-	r.worse.Observe(math.Log(max(f.treatment, lowestShare*abort)/abort), spread)
+	r.worse.Observe(worse, spread)
 	r.better.Observe(math.Log(promote/max(f.treatment, lowestShare*promote)), spread)
 }
 
-// known is the spread of one pair's value: that of boots, and that within a pair.
-func (r *replicate) known() stats.Spread {
-	return stats.Spread{Variance: r.spread*r.spread + r.sampling/max(r.pairs, 1), Trust: bootTrust}
-}
+// known is the spread of one pair's value.
+func (r *replicate) known() stats.Spread { return r.spreads.of(r.values, r.within()) }
+
+// within is the variance that a pair's value has from its looks and requests alone.
+func (r *replicate) within() float64 { return r.sampling / float64(max(len(r.values), 1)) }
 
 // unlike are the factors that the judge's looks leave to the difference of boots. In
 // none of the pairs is that difference larger, but with the given chances.

@@ -74,7 +74,7 @@ func TestReplicate_FiguresNeverPanic(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		kpi, _ := judge.Known(api.KPICPU)
-		r := newReplicate(kpi, api.KPISpec{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5, IgnoreBelow: rapid.SampledFrom([]float64{0, 0.01}).Draw(t, "ignore")}, 5, 100)
+		r := newReplicate(kpi, api.KPISpec{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5, IgnoreBelow: rapid.SampledFrom([]float64{0, 0.01}).Draw(t, "ignore")}, 5, 100, nil)
 		value := rapid.SampledFrom([]float64{0, 1e-12, 0.1, 1, 1e12, math.Inf(1), math.NaN()})
 		for range rapid.IntRange(0, 5).Draw(t, "pairs") {
 			r.observe(figure{value.Draw(t, "control"), value.Draw(t, "treatment"), value.Draw(t, "deviation")})
@@ -97,7 +97,7 @@ func TestReplicate_EffectHasOneFigureOfTheEvidence(t *testing.T) {
 		"the looks reject":      {api.KPIEffect{Kind: api.VerdictAbort, Evidence: 3.5, Needed: 3, Reason: "evidence 10^3.5 of 10^3.0 needed"}, false},
 		"the looks do not know": {api.KPIEffect{Kind: api.VerdictContinue, Evidence: 0.5, Needed: 3}, true},
 	} {
-		r := newReplicate(kpi, api.KPISpec{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5}, 6, 100)
+		r := newReplicate(kpi, api.KPISpec{KPI: api.KPICPU, AbortAbove: 1.2, PromoteBelow: 1.5}, 6, 100, nil)
 		for range 6 {
 			r.observe(figure{control: 0.2, treatment: 0.8, deviation: 0.01})
 		}
