@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -56,4 +57,40 @@ func TestTwins_KnowTheVerdictsOfTheSameSubmission(t *testing.T) {
 
 	must.False(t, simulatedBefore(api.Rollout{Effects: []api.Effect{{Kind: api.EffectTag}}}))
 	must.True(t, simulatedBefore(api.Rollout{Effects: []api.Effect{{Kind: api.EffectSimulate}}}))
+}
+
+func TestTwins_BootsAreThoseOfTheTargetsOwnSimulations(t *testing.T) {
+	t.Parallel()
+	store := state.NewStore()
+	fsm, index := state.NewFSM(store), uint64(0)
+	put := func(cmd state.Command) {
+		t.Helper()
+		entry, err := fsm.Encode(cmd, time.Unix(1e9, 0), "test")
+		must.NoError(t, err)
+		index++
+		must.Nil(t, fsm.Apply(&raft.Log{Index: index, Data: entry}))
+	}
+	for level := 2; level <= state.SupportedLevel; level++ {
+		put(&state.LevelSet{Level: level})
+	}
+	web, other := api.TargetRef{Namespace: "prod", Job: "web", Group: "vm"}, api.TargetRef{Namespace: "prod", Job: "shop", Group: "vm"}
+	for i := range bootsFrom + 3 {
+		put(&state.SimulationPut{Simulation: api.Simulation{
+			ID: fmt.Sprintf("s-%02d", i), Target: web, Status: api.SimulationPassed, Ended: time.Unix(int64(i), 0),
+			Impact: &api.Impact{Boots: []api.BootSpread{{KPI: api.KPICPU, Variance: float64(i), Freedom: 1}}},
+		}})
+	}
+	late := time.Unix(1e6, 0)
+	boots := []api.BootSpread{{KPI: api.KPICPU, Variance: -1, Freedom: 1}}
+	put(&state.SimulationPut{Simulation: api.Simulation{ID: "taken", Target: web, Status: api.SimulationPassed, Ended: late, Impact: &api.Impact{SameAs: "s-01", Boots: boots}}})
+	put(&state.SimulationPut{Simulation: api.Simulation{ID: "other", Target: other, Status: api.SimulationPassed, Ended: late, Impact: &api.Impact{Boots: boots}}})
+	put(&state.SimulationPut{Simulation: api.Simulation{ID: "failed", Target: web, Status: api.SimulationFailed, Ended: late}})
+
+	got := twins{store: store}.boots(web)
+	must.Len(t, bootsFrom, got)
+	for i, b := range got {
+		must.Eq(t, float64(bootsFrom+2-i), b.Variance, must.Sprint("the newest come first"))
+	}
+	must.Eq(t, boots, twins{store: store}.boots(other))
+	must.SliceEmpty(t, twins{store: store}.boots(api.TargetRef{Job: "none"}))
 }

@@ -67,6 +67,8 @@ func TestRun_PairsSwapTheirPlaces(t *testing.T) {
 	run(t, m, r, func(t *testing.T, impact api.Impact, err error) {
 		must.NoError(t, err)
 		must.Eq(t, api.SimulationPass, impact.Verdict, must.Sprint(impact.Reason))
+		must.SliceContainsFunc(t, impact.Boots, api.KPICPU, func(b api.BootSpread, kpi string) bool { return b.KPI == kpi && b.Freedom == 1 },
+			must.Sprint("two controls say what boots differ by"))
 	})
 	order := ""
 	for _, s := range m.specs {

@@ -14,9 +14,12 @@ const (
 	// bootTrust is how many boots the known spreads count for: fewer than were measured,
 	// since that was one image on one machine.
 	bootTrust = 12
-	// formerTrust is how many boots the former runs of a target count for at most. A
-	// history that is not this run's makes false alarms, the more the more it counts.
-	formerTrust = 12
+	// formerTrust is how many boots the former runs of a target count for at most, where
+	// they say that boots differ by less than is known. A history that is not this run's
+	// makes false alarms, the more the more it counts.
+	formerTrust = 8
+	// formerGuard is the same where they say that boots differ by more.
+	formerGuard = 60
 	// formerDoubt is the share of runs whose pairs differ less than the history says. Of
 	// the others, a history that makes the spread smaller counts for nothing.
 	formerDoubt = 0.75
@@ -69,9 +72,12 @@ func (s spreads) pooled(within float64) stats.Spread {
 		freedom += part
 		sum += part * f.Variance
 	}
-	trust := min(freedom, formerTrust)
-	if trust == 0 {
+	if freedom == 0 {
 		return stats.Spread{Variance: known, Trust: bootTrust}
+	}
+	trust := min(freedom, formerTrust)
+	if sum/freedom > known {
+		trust = min(freedom, formerGuard)
 	}
 	variance := (bootTrust*known + trust*sum/freedom) / (bootTrust + trust)
 	return stats.Spread{Variance: max(variance, known*spreadLeast*spreadLeast), Trust: bootTrust + trust}
@@ -112,10 +118,11 @@ func scatter(values []float64, centre float64) float64 {
 func (p *Panel) Boots(alike bool) []api.BootSpread {
 	var out []api.BootSpread
 	for i, r := range p.replicates {
-		var values []float64
+		var values, variances []float64
 		for _, f := range p.figures[i] {
 			if f.control > 0 && f.treatment > 0 {
 				values = append(values, math.Log(f.treatment/f.control))
+				variances = append(variances, math.Pow(f.deviation/f.treatment, 2))
 			}
 		}
 		centre, freedom := 0.0, float64(len(values))
@@ -125,7 +132,7 @@ func (p *Panel) Boots(alike bool) []api.BootSpread {
 		if r == nil || freedom < 1 {
 			continue
 		}
-		within := r.within()
+		within := mean(variances)
 		out = append(out, api.BootSpread{
 			KPI: p.kpis[i].Name, Variance: scatter(values, centre)/freedom - within, Within: within, Freedom: freedom,
 		})
