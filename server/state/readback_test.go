@@ -147,8 +147,8 @@ func fillMany(t *rapid.T, v reflect.Value, depth int) {
 	isNil := func() bool { return depth > 12 || rapid.IntRange(0, 2).Draw(t, "nil") == 0 }
 	switch v.Kind() {
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(t, v.Field(i), depth+1)
+		for _, f := range v.Fields() {
+			fill(t, f, depth+1)
 		}
 	case reflect.Array:
 		for i := range v.Len() {
@@ -204,8 +204,8 @@ func wipe(v reflect.Value) {
 		v.Clear()
 	case reflect.Struct:
 		if v.Type() != reflect.TypeFor[time.Time]() {
-			for i := range v.NumField() {
-				wipe(v.Field(i))
+			for _, f := range v.Fields() {
+				wipe(f)
 			}
 		}
 	default:

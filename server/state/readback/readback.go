@@ -131,8 +131,8 @@ func readThrough(v reflect.Value) error {
 // readTime keeps a time of UTC, without the reading of the monotonic clock. Any other
 // reads as one of the server's own zone, or of a zone without a name.
 func readTime(v reflect.Value) error {
-	t := v.Addr().Interface().(*time.Time)
-	if t.Location() != time.UTC {
+	t, ok := reflect.TypeAssert[*time.Time](v.Addr())
+	if !ok || t.Location() != time.UTC {
 		return readThrough(v)
 	}
 	*t = t.Round(0)
@@ -304,7 +304,7 @@ func empty(v reflect.Value) bool {
 
 // zero reports what omitzero leaves out.
 func zero(v reflect.Value) bool {
-	if asked, ok := v.Addr().Interface().(interface{ IsZero() bool }); ok {
+	if asked, ok := reflect.TypeAssert[interface{ IsZero() bool }](v.Addr()); ok {
 		return asked.IsZero()
 	}
 	return v.IsZero()
@@ -329,8 +329,7 @@ func has(options, option string) bool {
 // plain reports whether JSON writes every field of a struct, and of those embedded in it,
 // under a name of its own and in the usual way.
 func plain(t reflect.Type, names map[string]bool) bool {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
 			if f.Type.Kind() != reflect.Struct || !f.IsExported() || speaksForItself(f.Type) || !plain(f.Type, names) {

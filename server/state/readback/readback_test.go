@@ -25,10 +25,9 @@ type (
 		List []string `json:"list,omitempty"`
 	}
 	hides struct {
-		inner         // JSON takes its fields although it is not exported
-		Shown string  `json:"shown"`
-		Never []int   `json:"-"`
-		Minus float64 `json:"-,"`
+		inner        // JSON takes its fields although it is not exported
+		Shown string `json:"shown"`
+		Never []int  `json:"-"`
 		own   int
 	}
 	// shadows has a field under the name of one that is embedded.
@@ -49,7 +48,7 @@ type (
 		Text    int         `json:"text,string"`
 		Pointer *time.Time  `json:"pointer,omitzero"`
 		Time    time.Time   `json:"time,omitzero"`
-		Struct  inner       `json:"struct,omitempty"`
+		Struct  inner       `json:"struct"`
 		Array   [2][]string `json:"array,omitempty"`
 		Float   float64     `json:"float,omitempty"`
 	}
@@ -68,7 +67,7 @@ func TestReader_ReadsAsTheDecoder(t *testing.T) {
 	pointer, zone := &none, time.FixedZone("", 3600)
 	for name, v := range map[string]any{
 		"a type that holds itself":   &tree{Name: "\xff", Kids: []tree{{Kids: []tree{}}}, By: map[string]tree{"a": {Name: "b"}}},
-		"fields that are not shown":  &hides{inner: inner{Name: "a", List: []string{}}, Never: []int{1}, Minus: 2, own: 3},
+		"fields that are not shown":  &hides{inner: inner{Name: "a", List: []string{}}, Never: []int{1}, own: 3},
 		"a name that is hidden":      &shadows{Inner: Inner{Name: "a", List: []string{"b"}}, List: []int{}},
 		"an embedded struct":         &embeds{Inner: Inner{Name: "a\xff", List: []string{}}},
 		"options":                    &options{Text: 1, Pointer: &time.Time{}, Time: time.Time{}.In(zone), Array: [2][]string{{}, nil}, Float: math.Copysign(0, -1)},
