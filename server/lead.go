@@ -30,7 +30,7 @@ func (s *Server) lead(ctx context.Context) error {
 	}
 	machines := sandbox.New(s.adapters.nomad, sandbox.Options{Appliance: s.cfg.Simulator.Appliance, ImageRoots: s.cfg.Simulator.ImageRoots})
 	sim := simulator.New(simulator.Options{
-		Sandbox: machines, Baker: machines, Contents: machines, Known: twins{store: s.store}.known, Ledger: ledger{s}, Progress: ledger{s}.progress, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
+		Sandbox: machines, Baker: machines, Contents: machines, Known: twins{store: s.store}.known, Ledger: ledger{s}, Progress: ledger{s}.progress, Installed: s.service.ImageInstalled, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,
 		Inside: inside(machines, s.cfg.Simulator),
 		Pairs:  s.cfg.Simulator.Pairs, PairsPerNode: s.cfg.Simulator.PairsPerNode,

@@ -7,6 +7,8 @@
 #   N/payload/  the files that the script may use
 #   N/verify/M  a command that proves the fix, and M.expect, text of its output
 #   packages    names of packages whose versions are asked for, one a line
+#   databases   the format of rpm's line for a package; its presence asks for the texts
+#               of the package databases
 #
 # The second serial port gets the report, whose lines package appliance reads.
 
@@ -368,6 +370,38 @@ read_kernels() {
 	done
 }
 
+# database tells one text of the image, packed. One that is too large is told as empty,
+# so that nobody takes a part for the whole. Argument: its name; the text is the input.
+database() {
+	{ head -c 8388608 >/text; cat >/dev/null; }
+	[ "$(wc -c </text)" -lt 8388608 ] || : >/text
+	gzip -c /text >/packed
+	[ "$(wc -c </packed)" -le 196608 ] || : >/packed
+	tell "database $1 $(base64 -w 0 /packed)"
+}
+
+# read_databases tells the texts in which the patched image says what is installed:
+# of dpkg and apk only the fields that package inventory reads.
+read_databases() {
+	format=$root/run/oakum/patch/databases
+	[ -s "$format" ] || return 0
+	for at in etc/os-release usr/lib/os-release; do
+		[ ! -f "$root/$at" ] || { database system <"$root/$at"; break; }
+	done
+	if [ -d "$root/var/lib/dpkg" ]; then
+		for at in "$root/var/lib/dpkg/status" "$root"/var/lib/dpkg/status.d/*; do
+			case $at in *.md5sums) continue ;; esac
+			[ ! -f "$at" ] || { cat "$at"; echo; }
+		done | grep -E '^(Package|Status|Version|Architecture|Source):|^$' | database dpkg
+	fi
+	if [ -f "$root/lib/apk/db/installed" ]; then
+		grep -E '^[PVAo]:|^$' "$root/lib/apk/db/installed" | database apk
+	fi
+	if [ -x "$root/usr/bin/rpm" ] || [ -x "$root/bin/rpm" ]; then
+		inside rpm -qa --qf "$(cat "$format")" 2>/dev/null | database rpm
+	fi
+}
+
 export PATH=/bin
 root=/image left= where=/
 /bin/busybox mkdir -p /proc /sys /dev
@@ -395,5 +429,6 @@ run_scripts
 run_verifies
 read_packages after
 read_kernels
+read_databases
 tell proved
 finish

@@ -1,8 +1,11 @@
 package appliance
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,10 +20,13 @@ type Report struct {
 	Scripts  []Run             // that began
 	Verifies []Run             // that began
 	Kernels  []string          // versions of the kernels in /boot after the patch
-	Fault    string            // why the machine could not do its work; it is not the patch's fault
-	Proved   bool              // every script and every command ended with status 0, and the texts were there
-	Ended    bool              // the machine unmounted the image and switched itself off
-	Digest   string            // hex SHA-256 of the result; empty when there is none
+	// Databases are the texts in which the image says what is installed after the patch:
+	// "system" (its os-release), "dpkg", "apk" and "rpm". One that was too large is empty.
+	Databases map[string]string
+	Fault     string // why the machine could not do its work; it is not the patch's fault
+	Proved    bool   // every script and every command ended with status 0, and the texts were there
+	Ended     bool   // the machine unmounted the image and switched itself off
+	Digest    string // hex SHA-256 of the result; empty when there is none
 }
 
 // Run is one run of a script, or of a command that proves the fix.
@@ -110,10 +116,10 @@ func Parse(text string) (*Report, error) {
 	for i, line := range lines[:len(lines)-1] {
 		word, rest, _ := strings.Cut(strings.TrimSuffix(line, "\r"), " ")
 		if (i == 0) != (word == "oakum") {
-			return nil, fmt.Errorf("read report of the appliance: line %d is %q", i+1, line)
+			return nil, fmt.Errorf("read report of the appliance: line %d is %.200q", i+1, line)
 		}
 		if err := r.add(word, rest); err != nil {
-			return nil, fmt.Errorf("read report of the appliance: line %d is %q: %w", i+1, line, err)
+			return nil, fmt.Errorf("read report of the appliance: line %d is %.200q: %w", i+1, line, err)
 		}
 	}
 	return r, nil
@@ -135,6 +141,8 @@ func (r *Report) add(word, rest string) error {
 		return addPackage(r.Before, rest)
 	case "after":
 		return addPackage(r.After, rest)
+	case "database":
+		return r.addDatabase(rest)
 	case "kernel":
 		r.Kernels = append(r.Kernels, rest)
 	case "fault":
@@ -151,6 +159,41 @@ func (r *Report) add(word, rest string) error {
 	default:
 		return r.addRun(word, rest)
 	}
+	return nil
+}
+
+// databaseMax bounds the text of a database, in bytes.
+const databaseMax = 8 << 20
+
+// addDatabase takes a text that is packed.
+func (r *Report) addDatabase(rest string) error {
+	name, packed, _ := strings.Cut(rest, " ")
+	if _, again := r.Databases[name]; again || !slices.Contains([]string{"system", "dpkg", "apk", "rpm"}, name) {
+		return fmt.Errorf("want one text of each database")
+	}
+	if r.Databases == nil {
+		r.Databases = map[string]string{}
+	}
+	content, err := base64.StdEncoding.DecodeString(packed)
+	if err != nil {
+		return fmt.Errorf("decode database: %w", err)
+	}
+	if len(content) == 0 {
+		r.Databases[name] = ""
+		return nil
+	}
+	unpacked, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		return fmt.Errorf("unpack database: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(unpacked, databaseMax+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("unpack database: %w", err)
+	case len(text) > databaseMax:
+		return fmt.Errorf("a database is larger than %d MiB", databaseMax>>20)
+	}
+	r.Databases[name] = string(text)
 	return nil
 }
 

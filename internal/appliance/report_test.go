@@ -1,6 +1,10 @@
 package appliance
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
@@ -76,6 +80,11 @@ func TestParse_RefusesWhatTheApplianceDoesNotWrite(t *testing.T) {
 		"output of a script":     "oakum 1\nscript 0\noutput YQ==\n",
 		"output in other words":  "oakum 1\nscript 0\nstatus 0\nverify 0 0\noutput ?\n",
 		"missing of a script":    "oakum 1\nscript 0\nstatus 0\nmissing\n",
+		"a database twice":       "oakum 1\ndatabase apk \ndatabase apk \n",
+		"an unknown database":    "oakum 1\ndatabase brew \n",
+		"a database in words":    "oakum 1\ndatabase apk ?\n",
+		"an unpacked database":   "oakum 1\ndatabase apk UDphCg==\n",
+		"a bomb":                 "oakum 1\ndatabase apk " + pack(strings.Repeat("\n", databaseMax+1)) + "\n",
 		"a package alone":        "oakum 1\nafter openssl\n",
 		"more after the end":     "oakum 1\nend\nproved\n",
 		"an unproved image":      "oakum 1\nend\nimage 0a\n",
@@ -88,6 +97,23 @@ func TestParse_RefusesWhatTheApplianceDoesNotWrite(t *testing.T) {
 	}
 }
 
+// pack packs a text as the appliance does.
+func pack(text string) string {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, err := w.Write([]byte(text))
+	if err = errors.Join(err, w.Close()); err != nil {
+		return err.Error()
+	}
+	return base64.StdEncoding.EncodeToString(out.Bytes())
+}
+
+func TestParse_ReadsDatabases(t *testing.T) {
+	r, err := Parse("oakum 1\ndatabase system " + pack("ID=debian\n") + "\ndatabase dpkg " + pack("Package: bash\n") + "\ndatabase rpm \n")
+	must.NoError(t, err)
+	must.Eq(t, map[string]string{"system": "ID=debian\n", "dpkg": "Package: bash\n", "rpm": ""}, r.Databases)
+}
+
 // TestParse_TakesEveryBeginning: a machine may be killed at any byte.
 func TestParse_TakesEveryBeginning(t *testing.T) {
 	for end := range len(whole) {
@@ -98,6 +124,7 @@ func TestParse_TakesEveryBeginning(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(whole)
+	f.Add("oakum 1\ndatabase apk " + pack("P:musl\n") + "\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := Parse(text)
 		if err == nil && r.Digest != "" {

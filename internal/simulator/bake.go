@@ -75,7 +75,7 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	s.progress(ctx, *r, api.SimulationProgress{Phase: phase})
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
 		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Pool: r.Spec.Pool, Image: image, Steps: steps,
-		Packages: inventory.Names(r.Affects), Result: result,
+		Packages: inventory.Names(r.Affects), RPMFormat: inventory.RPMFormat, Result: result,
 	})
 	if api.IsCode(err, api.CodeConflict) {
 		return twin.Image{}, fmt.Sprintf("the patch fails in a copy of the machine: %s", api.AsError(err).Message), nil

@@ -121,7 +121,10 @@ type Options struct {
 	Known func(r Request, content string) (Known, bool)
 	// Progress is told when a simulation enters a phase; nil tells nobody.
 	Progress func(ctx context.Context, simulation string, p api.SimulationProgress)
-	Logger   *slog.Logger
+	// Installed is told what is installed in an image that was opened: its digest, hex
+	// SHA-256, and its inventory. Nil tells nobody.
+	Installed func(ctx context.Context, digest string, inv api.Inventory) error
+	Logger    *slog.Logger
 	// RateMax bounds the requests per second to each twin.
 	RateMax float64
 	// HealthyWithin is how long a twin may take to answer its check.
@@ -233,6 +236,9 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, 
 	}
 	if err != nil {
 		return api.Impact{}, nil, err
+	}
+	if err := t.reportInstalled(ctx, impact); err != nil {
+		log.Warn("nobody knows what is installed in the patched image", "error", err)
 	}
 	log.Info("simulation ends", "verdict", impact.Verdict, "reason", impact.Reason)
 	return impact, t.request.Apply, nil

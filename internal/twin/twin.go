@@ -168,6 +168,8 @@ type BakeSpec struct {
 	// Packages are names of packages whose versions are read from the image, before
 	// and after the patch.
 	Packages []string
+	// RPMFormat is how rpm prints a package of Image.Databases. Empty asks for no databases.
+	RPMFormat string
 	// Result is the path of the image that is made. While it is being made, it may stand
 	// beside that path with the suffix PartSuffix. Empty keeps nothing: the image is only
 	// looked into.
@@ -209,6 +211,9 @@ type Image struct {
 
 	Before map[string]string // versions of BakeSpec.Packages before the patch; only what was installed
 	After  map[string]string // the same after the patch
-	Kernel string            // version of the newest kernel in /boot; empty when there is none
-	Proofs []api.Proof       // of every Verify, in their order
+	// Databases are the texts in which the patched image says what is installed: "system"
+	// (its os-release), "dpkg", "apk" and "rpm". One that could not be told whole is empty.
+	Databases map[string]string
+	Kernel    string      // version of the newest kernel in /boot; empty when there is none
+	Proofs    []api.Proof // of every Verify, in their order
 }

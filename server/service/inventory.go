@@ -157,14 +157,11 @@ func (s *Service) keepInventory(ctx context.Context, of string, inv api.Inventor
 	}
 	receipt := api.InventoryReceipt{Targets: []api.TargetRef{}}
 	for _, other := range s.store.InventoriesOf(of) {
-		same := other.Hash == hash
-		if !same && !replace {
-			former, err := s.ReadInventory(other)
-			same = err == nil && slices.Equal(former.Releases, inv.Releases) && len(former.Aside) == len(inv.Aside) && len(inventory.Diff(former, inv).Changes) == 0
-		}
-		switch {
+		switch same := s.agrees(other, record, inv); {
+		case same && origin == api.InventoryImage && other.Origin != api.InventoryImage:
+			return api.InventoryReceipt{Record: other, Known: true, Targets: []api.TargetRef{}}, nil // it says at least as much
 		case same || replace:
-			receipt.Known = receipt.Known || same
+			receipt.Known = receipt.Known || other.Hash == hash
 			record.Replaces = append(record.Replaces, other.Hash)
 		default:
 			receipt.Differs = append(receipt.Differs, other.Hash)
@@ -186,6 +183,47 @@ func (s *Service) keepInventory(ctx context.Context, of string, inv api.Inventor
 	}
 	receipt.Targets, receipt.Unlisted = s.runners(ctx, of)
 	return receipt, nil
+}
+
+// agrees reports whether an inventory that is kept and a new one of the same thing say the
+// same. Oakum itself reads packages of distributions only, so that what it has read is
+// compared by those alone.
+func (s *Service) agrees(kept, record api.InventoryRecord, inv api.Inventory) bool {
+	if kept.Hash == record.Hash {
+		return true
+	}
+	former, err := s.ReadInventory(kept)
+	if err != nil {
+		return false
+	}
+	if kept.Origin != record.Origin && (kept.Origin == api.InventoryImage || record.Origin == api.InventoryImage) {
+		former, inv = ofDistributions(former), ofDistributions(inv)
+	} else if !slices.Equal(former.Releases, inv.Releases) || len(former.Aside) != len(inv.Aside) {
+		return false
+	}
+	return len(inventory.Diff(former, inv).Changes) == 0
+}
+
+// ofDistributions are the packages of an inventory that distributions have made.
+func ofDistributions(inv api.Inventory) api.Inventory {
+	inv.Packages = slices.DeleteFunc(slices.Clone(inv.Packages), func(p api.Package) bool {
+		return !slices.Contains([]string{"deb", "apk", "rpm"}, p.Ecosystem)
+	})
+	return inv
+}
+
+// ImageInstalled keeps what was read of an image: its digest, hex SHA-256, and what is
+// installed in it.
+func (s *Service) ImageInstalled(ctx context.Context, digest string, inv api.Inventory) error {
+	if s.store.Level() < state.Level7 {
+		return nil
+	}
+	inv.TakenAt = s.now()
+	receipt, err := s.keepInventory(ctx, "sha256:"+digest, inv, api.InventoryImage, false, s.opt.Server)
+	if err == nil && len(receipt.Differs) > 0 {
+		s.log.Warn("what is installed in an image differs from an inventory of it that was given", "digest", digest, "source", inv.Source)
+	}
+	return err
 }
 
 // runners are the targets that run something. unlisted says why nobody knows.

@@ -122,6 +122,33 @@ func TestPutInventory_KeepsALargeOneInPieces(t *testing.T) {
 	t.Logf("12,000 packages: %d bytes in %d pieces", receipt.Record.Bytes, len(receipt.Record.Pieces))
 }
 
+// TestImageInstalled_AgreesByDistributionsAlone holds that what Oakum reads of an image
+// does not contradict a document that says more, and that it tells of one that says other.
+func TestImageInstalled_AgreesByDistributionsAlone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")))
+	more := strings.Replace(string(document("", "5.2")), `"components": [`, `"components": [{"type": "library", "name": "uuid", "purl": "pkg:golang/github.com/google/uuid@v1.6.0"},`, 1)
+	bash := func(version string) api.Inventory {
+		return api.Inventory{Source: "/images/web.qcow2", Format: "dpkg", Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: version}}}
+	}
+	only := func() api.InventoryRecord {
+		t.Helper()
+		list := f.state.InventoriesOf(digestOf("a"))
+		must.Len(t, 1, list)
+		return list[0]
+	}
+	must.NoError(t, f.ImageInstalled(t.Context(), strings.Repeat("a", 64), bash("5.2")))
+	must.Eq(t, api.InventoryImage, only().Origin)
+	must.Eq(t, epoch(), only().TakenAt)
+	_, err := f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf("a")}, []byte(more), ada())
+	must.NoError(t, err)
+	must.Eq(t, 2, only().Packages)
+	must.NoError(t, f.ImageInstalled(t.Context(), strings.Repeat("a", 64), bash("5.2")))
+	must.Eq(t, api.InventoryPut, only().Origin)
+	must.NoError(t, f.ImageInstalled(t.Context(), strings.Repeat("a", 64), bash("5.3")))
+	must.Len(t, 2, f.state.InventoriesOf(digestOf("a")))
+}
+
 // TestPutInventory_SaysWhatItDoesNotKnow holds that a fleet that can't be listed keeps
 // nobody from giving an inventory.
 func TestPutInventory_SaysWhatItDoesNotKnow(t *testing.T) {

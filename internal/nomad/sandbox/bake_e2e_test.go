@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/appliance"
+	"github.com/oakumhq/oakum/internal/inventory"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -51,7 +53,7 @@ func newOven(t *testing.T) *oven {
 func (o *oven) bake(t *testing.T, image string, steps ...twin.Step) (twin.Image, error) {
 	t.Helper()
 	spec := twin.BakeSpec{
-		Job: "oakum-twin-s-1-bake", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Node: "n1", Steps: steps, Packages: []string{"openssl", "absent"},
+		Job: "oakum-twin-s-1-bake", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Node: "n1", Steps: steps, Packages: []string{"openssl", "absent"}, RPMFormat: inventory.RPMFormat,
 		Image: filepath.Join(o.dir, image), Result: filepath.Join(o.dir, "result.qcow2"),
 	}
 	must.NoError(t, os.RemoveAll(spec.Result)) // of the bake before
@@ -395,4 +397,14 @@ func TestBake_UpgradesARealPackage(t *testing.T) {
 	must.NoError(t, err)
 	must.EqOp(t, old, image.Before["openssl"])
 	must.EqOp(t, want, image.After["openssl"])
+
+	d := image.Databases
+	inv, err := inventory.FromDatabases("debian.qcow2", inventory.Databases{OSRelease: d["system"], Dpkg: d["dpkg"], APK: d["apk"], RPM: d["rpm"]})
+	must.NoError(t, err)
+	must.Eq(t, []string{"Debian:12"}, inv.Releases)
+	found := slices.IndexFunc(inv.Packages, func(p api.Package) bool { return p.Name == "libssl3" })
+	must.NotEq(t, -1, found)
+	must.EqOp(t, want, inv.Packages[found].Version)
+	must.EqOp(t, "openssl", inv.Packages[found].Source)
+	t.Logf("%d packages", len(inv.Packages))
 }

@@ -23,7 +23,7 @@ const checksum = "sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0
 // bakeSpec is a patch of two scripts. The second one has a payload and a proof.
 func bakeSpec() twin.BakeSpec {
 	return twin.BakeSpec{
-		Job: "oakum-twin-s-1-bake", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Node: "n1", Image: "/images/store.qcow2", Result: "/images/store+1.qcow2", Packages: []string{"openssl"},
+		Job: "oakum-twin-s-1-bake", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Node: "n1", Image: "/images/store.qcow2", Result: "/images/store+1.qcow2", Packages: []string{"openssl"}, RPMFormat: `%{NAME}\n`,
 		Steps: []twin.Step{
 			{Script: "cat <<'E'\ncaf\xe9 ${HOME} {{ now }} [[[\nE\n"},
 			{
@@ -75,7 +75,7 @@ func TestBakeJob_SendsThePatchAsItIs(t *testing.T) {
 	must.Eq(t, map[string]string{
 		"0/": "", "0/payload/": "", "0/verify/": "", "0/script": spec.Steps[0].Script,
 		"1/": "", "1/payload/": "", "1/verify/": "", "1/script": "dpkg -i *.deb", "1/verify/0": "openssl version", "1/verify/0.expect": "3.0.22",
-		"packages": "openssl\n",
+		"packages": "openssl\n", "databases": `%{NAME}\n`,
 	}, patchFiles(t, job))
 	for _, tmpl := range job.TaskGroups[0].Tasks[0].Templates {
 		must.StrNotContains(t, *tmpl.EmbeddedTmpl, *tmpl.LeftDelim, must.Sprint("Nomad's template engine changes nothing"))

@@ -61,7 +61,7 @@ func (e *bakeEnd) image() (twin.Image, error) {
 	}
 	return twin.Image{
 		Path: e.spec.Result, Digest: r.Digest, Node: e.spec.Node,
-		Before: r.Before, After: r.After, Kernel: r.Kernel(), Proofs: proofs,
+		Before: r.Before, After: r.After, Databases: r.Databases, Kernel: r.Kernel(), Proofs: proofs,
 	}, nil
 }
 

@@ -175,6 +175,7 @@ func patchArchive(spec twin.BakeSpec) ([]byte, error) {
 		packages.WriteString(name + "\n")
 	}
 	add("packages", packages.String())
+	add("databases", spec.RPMFormat)
 	if err := w.Close(); err != nil && failed == nil {
 		failed = err
 	}
