@@ -103,15 +103,9 @@ func (r *Reader) make(t reflect.Type) reread {
 
 // speaksForItself reports whether a type has a say in its JSON.
 func speaksForItself(t reflect.Type) bool {
-	p := reflect.PointerTo(t)
-	for _, does := range []reflect.Type{
+	return slices.ContainsFunc([]reflect.Type{
 		reflect.TypeFor[json.Marshaler](), reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
-	} {
-		if p.Implements(does) {
-			return true
-		}
-	}
-	return false
+	}, reflect.PointerTo(t).Implements)
 }
 
 // readThrough writes a value and reads it again.
