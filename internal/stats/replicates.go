@@ -33,8 +33,8 @@ func student(freedom float64) distuv.StudentsT {
 // which the prior's squares and the values' own are added up, has Student's t distribution
 // with Trust+n-1 degrees of freedom while the true mean is zero: the moderated t of Smyth
 // ("Linear models and empirical Bayes methods for assessing differential expression in
-// microarray experiments", Stat. Appl. Genet. Mol. Biol. 3, 2004). It is smaller for a
-// mean below zero.
+// microarray experiments", Stat. Appl. Genet. Mol. Biol. 3, 2004). A true mean
+// below zero makes it smaller.
 //
 // The looks share the chance of a false alarm by weights that are fixed beforehand and add
 // up to one: half of it is the last look's, and each look has half of what the next one

@@ -26,7 +26,7 @@ func replicates(rng *rand.Rand, planned int, mean float64, known stats.Spread) *
 // exactly. What is stated is nearly used up: the looks are few.
 func TestReplicates_FalseAlarms(t *testing.T) {
 	t.Parallel()
-	const runs, alpha = 40_000, 0.01
+	const runs, alpha = 20_000, 0.01
 	for _, planned := range []int{1, 2, 7, 16} {
 		for _, trust := range []float64{4, 12, 60} {
 			rng := rand.New(rand.NewPCG(uint64(planned), uint64(trust)))
