@@ -1,7 +1,6 @@
 package policies
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -39,114 +38,14 @@ func (s *patchParser) readAffects(b *hclsyntax.Block) api.Affected {
 	if !labelled || s.Diags.HasErrors() {
 		return a
 	}
-	if wrong := checkAffected(&a, f.Label(), f.Text("release", "")); wrong != nil {
+	if wrong := inventory.CheckAffected(&a, f.Label(), f.Text("release", "")); wrong != nil {
 		place := b.DefRange()
-		if field, ok := block.Fields[wrong.argument]; ok {
+		if field, ok := block.Fields[wrong.Argument]; ok {
 			place = field.Range
 		}
-		s.Problem(place, "Invalid affected packages", "This block can't be compared with what is installed: %v.", wrong.cause)
+		s.Problem(place, "Invalid affected packages", "This block can't be compared with what is installed: %v.", wrong.Cause)
 	}
 	return a
-}
-
-// affectedError is why a block can't be compared, and the argument that says so; without
-// one, it is the label or what is missing.
-type affectedError struct {
-	argument string
-	cause    error
-}
-
-// checkAffected reads the label and the release, and refuses what can't be compared with
-// any version and what exists nowhere: it would find nobody affected.
-func checkAffected(a *api.Affected, label, release string) *affectedError {
-	var err error
-	if a.Ecosystem, a.Release, err = inventory.ParseEcosystem(label); err == nil {
-		err = inventory.CheckRelease(a.Release)
-	}
-	if err != nil {
-		return &affectedError{"", err}
-	}
-	if err := withRelease(a, release); err != nil {
-		return &affectedError{"release", err}
-	}
-	for _, check := range []affectedError{
-		{"package", inventory.CheckName(a.Ecosystem, a.Package)},
-		{"source", checkSource(a)},
-		{"arch", inventory.CheckArch(a.Ecosystem, a.Arch)},
-		{"", checkComplete(a)},
-		{"from", checkVersion(a, a.From)},
-		{"below", checkVersion(a, a.Below)},
-		{"versions", checkVersion(a, a.Versions...)},
-	} {
-		if check.cause != nil {
-			return &check
-		}
-	}
-	if a.From == "" {
-		return nil
-	}
-	if n, err := inventory.Compare(a.Ecosystem, a.From, a.Below); err != nil || n >= 0 {
-		return &affectedError{"from", fmt.Errorf("from %s is not older than below %s", a.From, a.Below)}
-	}
-	return nil
-}
-
-// withRelease takes the argument "release", which may say what the label says.
-func withRelease(a *api.Affected, text string) error {
-	if text == "" {
-		return nil
-	}
-	ecosystem, release, err := inventory.ParseEcosystem(text)
-	if err == nil {
-		err = inventory.CheckRelease(release)
-	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("release %q: want a distribution and its version: %w", text, err)
-	case release == "":
-		return fmt.Errorf("release %q: want a distribution and its version, such as Debian:12", text)
-	case ecosystem != a.Ecosystem:
-		return fmt.Errorf("release %q has packages of %s, not of %s", text, ecosystem, a.Ecosystem)
-	case a.Release != "" && a.Release != release:
-		return fmt.Errorf("release %q is another one than the label's, %s", text, a.Release)
-	}
-	a.Release = release
-	return nil
-}
-
-// checkSource refuses a source package in an ecosystem that has none.
-func checkSource(a *api.Affected) error {
-	if a.Source != "" && a.Ecosystem != "deb" && a.Ecosystem != "rpm" && a.Ecosystem != "apk" {
-		return fmt.Errorf("packages of %s have no source package", a.Ecosystem)
-	}
-	return inventory.CheckName(a.Ecosystem, a.Source)
-}
-
-// checkComplete refuses a block that does not say which packages, or which versions.
-func checkComplete(a *api.Affected) error {
-	switch {
-	case (a.Package == "") == (a.Source == ""):
-		return errors.New("want one of package (an installed package) and source (all that are built from a source package)")
-	case a.Below == "" && len(a.Versions) == 0:
-		return errors.New("want below (the first version without the fault), versions (a list of those with it), or both")
-	case a.Below == "" && a.From != "":
-		return errors.New("from is where a range begins; want below, where it ends")
-	}
-	return nil
-}
-
-// checkVersion refuses what the ecosystem does not take for versions. An argument that
-// was left out is no version, and passes; an empty one in a list was refused before.
-func checkVersion(a *api.Affected, versions ...string) error {
-	for _, v := range versions {
-		if v == "" {
-			continue
-		}
-		if _, err := inventory.Compare(a.Ecosystem, v, v); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // noEmptyText is a checker for lists of texts.

@@ -34,22 +34,23 @@ type match struct {
 
 // decider makes one decision.
 type decider struct {
-	env      *environment
-	matches  []match
-	decision api.Decision
+	env       *environment
+	installed *Installed
+	matches   []match
+	decision  api.Decision
 }
 
 // Decide says whether, how and when the patch goes to the target. An error
 // means that a policy could not be evaluated for these facts; the target must
 // then be refused, with the error as the reason.
 func (l *Library) Decide(facts Facts) (api.Decision, error) {
-	return l.Session(facts.Patch, facts.Cluster, facts.Now).Decide(facts.Target, facts.Criticality, facts.Impact)
+	return l.Session(facts.Patch, facts.Cluster, facts.Now).Decide(facts.Target, facts.Criticality, facts.Impact, facts.Installed)
 }
 
 // Decide is Library.Decide for one target of the session's patch. What a decision
 // refers to is shared with those about other targets, and must not be changed.
-func (s *Session) Decide(target api.Target, criticality api.Criticality, impact *api.Impact) (api.Decision, error) {
-	decision, err := s.decide(target, criticality, impact)
+func (s *Session) Decide(target api.Target, criticality api.Criticality, impact *api.Impact, installed *Installed) (api.Decision, error) {
+	decision, err := s.decide(target, criticality, impact, installed)
 	if err != nil {
 		return api.Decision{}, api.Errorf(api.CodeInvalid, "decide %s: %v", target.TargetRef, err)
 	}
@@ -66,7 +67,7 @@ func (s *Session) Decide(target api.Target, criticality api.Criticality, impact 
 func (d *decider) run(all []*policy) error {
 	steps := []func() error{
 		func() error { return d.match(all) },
-		d.critical, d.simulate, d.strategy, d.judge, d.budget, d.windows, d.freezes, d.approval, d.rollback, d.own,
+		d.critical, d.simulate, d.strategy, d.judge, d.budget, d.windows, d.freezes, d.approval, d.rollback, d.own, d.selection,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -276,6 +277,14 @@ func (d *decider) own() error {
 	if err != nil {
 		return err
 	}
+	err = d.set("order", ownBlock, "order", func(v cty.Value) {
+		if v.AsString() == api.OrderExposedFirst {
+			d.decision.Order = api.OrderExposedFirst
+		}
+	})
+	if err != nil {
+		return err
+	}
 	return d.set("prefer", ownBlock, "prefer", func(v cty.Value) { d.decision.PreferLow = v.AsString() == "lowest_load" })
 }
 
@@ -287,10 +296,10 @@ func (l *Library) Critical(facts Facts) (bool, string, error) {
 
 // Critical is Library.Critical for one target.
 func (s *Session) Critical(target api.Target, criticality api.Criticality) (bool, string, error) {
-	key := s.library.shared.sameKey(target, criticality)
+	key := s.library.shared.sameKey(target, criticality, nil)
 	same, ok := s.rated[key]
 	if !ok {
-		d := &decider{env: s.environment(target, criticality, nil)}
+		d := &decider{env: s.environment(target, criticality, nil, nil)}
 		err := d.match(s.library.policies)
 		if err == nil {
 			err = d.critical()

@@ -19,6 +19,7 @@ type Facts struct {
 	Patch       api.Patch
 	Criticality api.Criticality // the zero value when the graph does not know the target
 	Impact      *api.Impact     // nil before the simulation
+	Installed   *Installed      // nil when nobody has asked what is installed
 	Cluster     ClusterFacts
 	Now         time.Time
 }
@@ -44,6 +45,9 @@ type shared struct {
 	functions map[string]function.Function
 	metaKeys  []string
 	ratioKeys []string
+	packages  []string // that expressions name
+	whole     bool     // an expression reads all packages
+	fixedKeys []string
 	reads     []string // what expressions read of a target, as readFacts says
 }
 
@@ -68,9 +72,10 @@ func (l *Library) Session(patch api.Patch, cluster ClusterFacts, now time.Time) 
 	}
 }
 
-func (s *Session) environment(target api.Target, criticality api.Criticality, impact *api.Impact) *environment {
+func (s *Session) environment(target api.Target, criticality api.Criticality, impact *api.Impact, installed *Installed) *environment {
 	common := &s.library.shared
 	attributes := targetAttributes(target, common.metaKeys)
+	maps.Copy(attributes, installedValues(installed, common.packages, common.whole, common.fixedKeys))
 	variables := map[string]cty.Value{
 		"target":  cty.ObjectVal(attributes),
 		"patch":   s.patch,

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // argument of each type.
 func schemas(name string) (api.ConfigSchema, bool) {
 	switch name {
-	case "phased":
+	case "phased", "selective":
 		return api.ConfigSchema{Attributes: []api.ConfigAttribute{
 			{Name: "stages", Type: "list(number)", Default: json.RawMessage("[10,50,100]")},
 		}}, true

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -72,6 +73,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 	})
 	slices.SortFunc(out.dependencies, func(a, b Dependency) int { return cmp.Compare(a.Name, b.Name) })
 	out.shared = shared{functions: lang.Functions(), metaKeys: lang.Names(keys["target.meta"]), ratioKeys: lang.Names(keys["impact.ratio"]), reads: lang.Names(reads)}
+	out.shared.packages, out.shared.whole, out.shared.fixedKeys = lang.Names(keys["target.packages"]), reads["target.packages"] || reads["target"], lang.Names(keys["target.fixed_in"])
 	return out, diags
 }
 
@@ -93,6 +95,21 @@ func (l *Library) Policies() []string {
 		out[i] = p.name
 	}
 	return out
+}
+
+// ReadsInstalled reports whether any policy asks what is installed in a target.
+func (l *Library) ReadsInstalled() bool {
+	if slices.ContainsFunc(l.policies, func(p *policy) bool {
+		return p.selection != nil || slices.ContainsFunc(p.strategies, func(s *strategy) bool { return s.Label == selective })
+	}) {
+		return true
+	}
+	return slices.ContainsFunc(l.shared.reads, func(path string) bool {
+		_, attribute, _ := strings.Cut(path, ".")
+		attribute, _, _ = strings.Cut(attribute, ".")
+		_, ok := installedTypes()[attribute]
+		return path == "target" || ok && strings.HasPrefix(path, "target.")
+	})
 }
 
 // Dependencies returns the dependencies that the files declare, by name.

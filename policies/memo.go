@@ -24,7 +24,7 @@ func readFacts(expr hclsyntax.Expression, into map[string]bool) {
 		}
 		for depth, step := range t[1:] {
 			name, ok := constantKey(step)
-			if !ok || depth == 1 && path != "target.meta" || depth > 1 {
+			if !ok || depth == 1 && path != "target.meta" && path != "target.packages" || depth > 1 {
 				break
 			}
 			path += "." + name
@@ -49,12 +49,12 @@ func constantKey(step hcl.Traverser) (string, bool) {
 // sameKey is equal for targets that differ in nothing that the policies read, so
 // that they are decided alike and in the same words. It is "" when there is no
 // telling.
-func (s *shared) sameKey(t api.Target, c api.Criticality) string {
-	key := make([]byte, 0, 128)
+func (s *shared) sameKey(t api.Target, c api.Criticality, installed *Installed) string {
+	key := append(make([]byte, 0, 128), installed.key()...)
 	for _, path := range s.reads {
 		key = append(key, '\n')
 		switch path {
-		case "target.critical": // follows from the rest
+		case "target.critical", "target.packages", "target.affected", "target.assessment", "target.fixed_in": // follow from the rest
 		case "target.namespace":
 			key = strconv.AppendQuote(key, t.Namespace)
 		case "target.driver":
@@ -74,6 +74,9 @@ func (s *shared) sameKey(t api.Target, c api.Criticality) string {
 		case "graph.score":
 			key = strconv.AppendFloat(key, c.Score, 'g', -1, 64)
 		default:
+			if strings.HasPrefix(path, "target.packages.") {
+				continue
+			}
 			meta, isMeta := metaKey(path)
 			if value, ok := t.Meta[meta]; isMeta && ok {
 				key = strconv.AppendQuote(key, value)
@@ -107,17 +110,17 @@ type decided struct {
 }
 
 // decide decides about a target, or finds what was decided about one like it.
-func (s *Session) decide(target api.Target, criticality api.Criticality, impact *api.Impact) (api.Decision, error) {
+func (s *Session) decide(target api.Target, criticality api.Criticality, impact *api.Impact, installed *Installed) (api.Decision, error) {
 	key := ""
 	if impact == nil {
-		key = s.library.shared.sameKey(target, criticality)
+		key = s.library.shared.sameKey(target, criticality, installed)
 	}
 	if same, ok := s.decided[key]; ok {
 		return same.decision, same.err
 	}
-	d := &decider{env: s.environment(target, criticality, impact)}
+	d := &decider{env: s.environment(target, criticality, impact, installed), installed: installed}
 	d.decision.Because = make([]api.Because, 0, becauseUsual)
-	err := d.run(s.library.policies)
+	err := installed.explain(d.run(s.library.policies))
 	d.decision.Because = slices.Clip(d.decision.Because) // who appends to it must not reach the others'
 	if key != "" {
 		s.decided[key] = decided{d.decision, err}

@@ -102,7 +102,7 @@ func TestSession_DecidesAsIfForEachAlone(t *testing.T) {
 		for range 32 {
 			f.Target, f.Criticality = vary(t, f.Target, f.Criticality)
 			want, wantErr := lib.Decide(f)
-			got, err := session.Decide(f.Target, f.Criticality, nil)
+			got, err := session.Decide(f.Target, f.Criticality, nil, nil)
 			must.Eq(t, wantErr, err)
 			must.Eq(t, "", cmp.Diff(want, got))
 			critical, why, wantErr := lib.Critical(f)

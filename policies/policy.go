@@ -57,6 +57,7 @@ type policy struct {
 	specificity int
 	own         *lang.Block // applies, critical, prefer, deadline
 	simulate    *lang.Block
+	selection   *lang.Block
 	stubs       []lang.Part[api.Stub]
 	program     *lang.Part[api.LoadProgram]
 	strategies  []*strategy
@@ -129,7 +130,7 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 }
 
 func wantedKeys() map[string]map[string]bool {
-	return map[string]map[string]bool{"target.meta": {}, "impact.ratio": {}}
+	return map[string]map[string]bool{"target.meta": {}, "target.packages": {}, "target.fixed_in": {}, "impact.ratio": {}}
 }
 
 type policyParser struct {
@@ -159,9 +160,12 @@ func (p *policyParser) readDependency(b *hclsyntax.Block) Dependency {
 	return d
 }
 
+// orderLeastCritical is the order that is kept where no policy says one.
+const orderLeastCritical = "least_critical_first"
+
 // policyBlocks are the blocks that a policy takes.
 func policyBlocks() []string {
-	return []string{"approval", "budget", "freeze", "judge", "rollback", "simulate", "strategy", "window"}
+	return []string{"approval", "budget", "freeze", "judge", "rollback", "select", "simulate", "strategy", "window"}
 }
 
 func (p *policyParser) readPolicy(b *hclsyntax.Block) *policy {
@@ -170,6 +174,7 @@ func (p *policyParser) readPolicy(b *hclsyntax.Block) *policy {
 		{Name: "applies", Want: cty.Bool, Scope: p.base},
 		{Name: "critical", Want: cty.Bool, Scope: p.base},
 		{Name: "specificity", Want: cty.Number, Scope: p.base, Check: lang.WholeBetween(0, 1000)},
+		{Name: "order", Want: cty.String, Check: lang.OneOf(orderLeastCritical, api.OrderExposedFirst)},
 		{Name: "prefer", Want: cty.String, Check: lang.OneOf("lowest_load", "none")},
 		{Name: "deadline", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
 	})
@@ -243,6 +248,8 @@ func readPart[T any](p *policyParser, b *hclsyntax.Block, args []lang.Argument, 
 // readInner reads one block inside a policy.
 func (p *policyParser) readInner(out *policy, b *hclsyntax.Block) {
 	switch b.Type {
+	case "select":
+		out.selection = p.readSelect(b)
 	case "simulate":
 		out.simulate = p.readSimulate(b)
 		out.stubs = p.readStubs(b)

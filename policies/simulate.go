@@ -114,7 +114,7 @@ func wholeWorkload(name string, data []byte) error {
 
 // recordedScope is the scope of a workload.
 func recordedScope(file api.SourceFile) *lang.Scope {
-	return withHints(lang.NewScope(variableTypes(targetType(true)), map[string]function.Function{"file": recording(file, wholeWorkload)}))
+	return withHints(lang.NewScope(variableTypes(policyTarget(true)), map[string]function.Function{"file": recording(file, wholeWorkload)}))
 }
 
 // recording is file() of a recording: the name and the digest of a file that came with

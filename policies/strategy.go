@@ -62,7 +62,7 @@ func (p *policyParser) readStrategy(b *hclsyntax.Block) *strategy {
 			return nil
 		}
 		arg := lang.Argument{Name: a.Name, Want: want, Required: a.Required}
-		if name == "phased" && a.Name == "stages" {
+		if (name == "phased" || name == selective) && a.Name == "stages" {
 			arg.Check = checkStages
 		}
 		args = append(args, arg)

@@ -1,6 +1,8 @@
 package policies
 
 import (
+	"maps"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -13,11 +15,11 @@ import (
 // Scopes of the language. A base expression decides whether a policy applies
 // and whether a target is critical, so that it can't ask for the answer.
 func baseScope() *lang.Scope {
-	return policyScope(targetType(false))
+	return policyScope(policyTarget(false))
 }
 
 func fullScope() *lang.Scope {
-	return policyScope(targetType(true))
+	return policyScope(policyTarget(true))
 }
 
 func policyScope(target cty.Type) *lang.Scope {
@@ -32,14 +34,29 @@ func constantScope(extra map[string]function.Function) *lang.Scope {
 	return lang.NewScope(nil, extra)
 }
 
+// selectorHint says where what is installed can be asked for.
+const selectorHint = "What is installed is known to policies only; a patch says whom it affects, and a policy's select block whom it goes to."
+
+// policyTarget is what a policy sees of a target.
+func policyTarget(withCritical bool) cty.Type {
+	attributes := targetType(withCritical).AttributeTypes()
+	maps.Copy(attributes, installedTypes())
+	return cty.Object(attributes)
+}
+
 // withHints adds what a scope's diagnostics need to know.
 func withHints(sc *lang.Scope) *lang.Scope {
 	sc.Enums = map[string]lang.Enum{
-		"patch.severity": {Noun: "severity", Owner: "A patch's severity", Values: severities()},
-		"impact.verdict": {Noun: "verdict", Owner: "The verdict of a simulation", Values: verdicts()},
+		"patch.severity":    {Noun: "severity", Owner: "A patch's severity", Values: severities()},
+		"target.assessment": {Noun: "assessment", Owner: "The assessment of a target", Values: assessments()},
+		"impact.verdict":    {Noun: "verdict", Owner: "The verdict of a simulation", Values: verdicts()},
 	}
 	sc.Later = map[string]string{
-		"target.critical": "target.critical is the answer of the critical argument, so applies, critical and where can't ask for it.",
+		"target.packages":   selectorHint,
+		"target.affected":   selectorHint,
+		"target.assessment": selectorHint,
+		"target.fixed_in":   selectorHint,
+		"target.critical":   "target.critical is the answer of the critical argument, so applies, critical and where can't ask for it.",
 	}
 	return sc
 }
@@ -143,6 +160,11 @@ func nowType() cty.Type {
 		"weekday": cty.String,
 		"unix":    cty.Number,
 	})
+}
+
+// assessments returns what an assessment may say.
+func assessments() []string {
+	return []string{string(api.AssessmentAffected), string(api.AssessmentFixed), string(api.AssessmentNotAffected), string(api.AssessmentUnknown)}
 }
 
 // verdicts returns the verdicts of a simulation.

@@ -142,6 +142,10 @@ func Refused(plan api.Plan) *api.Error {
 	}
 	code := api.CodeNotFound
 	var details []string
+	for _, n := range plan.NothingToDo {
+		code = api.CodeConflict
+		details = append(details, fmt.Sprintf("%s: nothing to do: %s", n.Target, n.Reason))
+	}
 	for _, r := range plan.Refusals {
 		if r.Code != api.CodeNotFound {
 			code = api.CodeConflict

@@ -118,13 +118,14 @@ func Reconsider(in Input, r api.Rollout, impact *api.Impact) (api.Decision, erro
 	if criticality.Service == "" && len(target.Services) > 0 {
 		return api.Decision{}, api.Errorf(api.CodeConflict, "decide on %s anew: the graph knows none of its services", r.Target)
 	}
-	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(target, criticality, impact)
+	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(target, criticality, impact, in.InstalledIn(target))
 	if err != nil {
 		return api.Decision{}, err
 	}
 	if o := opensAt(map[string]opening{}, decision, in.Now); o.never != "" {
 		return api.Decision{}, api.Errorf(api.CodeConflict, "decide on %s anew: it could never start: %s", r.Target, o.never)
 	}
+	decision.Selection = r.Decision.Selection // the target was chosen
 	doubt := *r.Decision.Doubt
 	doubt.Lapse = &api.Lapse{At: in.Now.UTC(), Reason: lapseReason(r.Decision, decision), Criticality: criticality}
 	decision.Doubt = &doubt

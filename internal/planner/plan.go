@@ -28,6 +28,17 @@ type Input struct {
 	// Profile returns what was learned of a target. It is asked about targets that
 	// prefer hours of low load; nil when nothing was learned of any.
 	Profile func(api.TargetRef) (api.Profile, bool)
+	// Installed says what is installed in a target and whether the patch's faults affect
+	// it; nil when nobody has asked. Targets that run the same share their inventories.
+	Installed func(api.Target) *policies.Installed
+}
+
+// InstalledIn is what is known of what is installed in a target; nil when nobody has asked.
+func (in *Input) InstalledIn(t api.Target) *policies.Installed {
+	if in.Installed == nil {
+		return nil
+	}
+	return in.Installed(t)
 }
 
 // Plan makes the plan of a patch. Targets that it may not go to are refused in
@@ -45,13 +56,14 @@ func Plan(in Input) (api.Plan, error) {
 	}
 	plan := api.Plan{ID: in.ID, Patch: in.Patch.Name, At: in.Now.UTC(), Weak: weakSources(in.Sources), Sources: lacking(in.Sources)}
 	candidates, refusals := choose(in, selector)
-	chosen, more := decide(in, candidates)
-	plan.Refusals = append(refusals, more...)
+	chosen, nothing, more := decide(in, candidates)
+	plan.Refusals, plan.NothingToDo = append(refusals, more...), nothing
 	slices.SortFunc(plan.Refusals, func(a, b api.Refusal) int {
 		return cmp.Or(a.Target.Compare(b.Target), cmp.Compare(a.Reason, b.Reason))
 	})
 	plan.Waves = waves(in.Graph, chosen)
 	quietest(in, plan.Waves)
+	plan.Exposure = exposure(in, plan)
 	plan.Order = orderText(plan.Waves)
 	plan.Digest, err = digest(in.Patch, plan)
 	return plan, err
@@ -77,18 +89,63 @@ type candidate struct {
 	opens time.Time // zero: at once
 }
 
-// decide asks the policies about every candidate.
-func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
+// exposed is what puts a target before others where the most exposed go first.
+func (c *candidate) exposed() float64 {
+	if c.Decision.Order != api.OrderExposedFirst || c.Exposure == nil {
+		return 0
+	}
+	return c.Exposure.Value
+}
+
+// exposure is the curve of a plan; nil when the patch does not say whom it affects.
+func exposure(in Input, plan api.Plan) *api.Exposure {
+	if in.Installed == nil {
+		return nil
+	}
+	from := reachOf(in.Graph)
+	targets := map[api.TargetRef]api.Target{}
+	for _, t := range in.Targets {
+		targets[t.TargetRef] = t
+	}
+	stays, known := 0.0, false
+	for _, r := range plan.Refusals {
+		t, ok := targets[r.Target]
+		if !ok {
+			continue
+		}
+		if i := in.InstalledIn(t); i != nil && i.Assessment != nil {
+			known = true
+			stays += exposureOf(t, CriticalityOf(t, in.Graph.Criticality), i.Assessment, in.Patch.Severity, from).Value
+		}
+	}
+	for _, w := range plan.Waves {
+		known = known || w.Targets[0].Exposure != nil
+	}
+	if !known {
+		return nil
+	}
+	return curve(plan.Waves, stays)
+}
+
+// decide asks the policies about every candidate. Targets that they select none like are
+// left alone, with the reason.
+func decide(in Input, targets []api.Target) ([]candidate, []api.NothingToDo, []api.Refusal) {
 	session := in.Library.Session(in.Patch, clusterFacts(in), in.Now)
 	weak, doubted := weakSources(in.Sources), api.DoubtedSources(sorted(in.Sources))
 	openings := map[string]opening{}
+	from := reachOf(in.Graph)
 	var out []candidate
+	var nothing []api.NothingToDo
 	var refusals []api.Refusal
 	for _, t := range targets {
-		criticality := CriticalityOf(t, in.Graph.Criticality)
-		decision, err := session.Decide(t, criticality, nil)
+		criticality, installed := CriticalityOf(t, in.Graph.Criticality), in.InstalledIn(t)
+		decision, err := session.Decide(t, criticality, nil, installed)
 		if err != nil {
 			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeInvalid, Reason: api.AsError(err).Message})
+			continue
+		}
+		if s := decision.Selection; s != nil && !s.Chosen {
+			nothing = append(nothing, api.NothingToDo{Target: t.TargetRef, Status: s.Status, Reason: s.Reason})
 			continue
 		}
 		decision = inDoubt(decision, doubted, weak)
@@ -97,9 +154,14 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.Refusal) {
 			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeConflict, Reason: "it could never start: " + opens.never})
 			continue
 		}
-		out = append(out, candidate{opens: opens.at, PlannedTarget: api.PlannedTarget{Target: t, Decision: decision, Criticality: criticality}})
+		planned := api.PlannedTarget{Target: t, Decision: decision, Criticality: criticality}
+		if installed != nil && installed.Assessment != nil {
+			planned.Assessment = installed.Assessment
+			planned.Exposure = exposureOf(t, criticality, installed.Assessment, in.Patch.Severity, from)
+		}
+		out = append(out, candidate{opens: opens.at, PlannedTarget: planned})
 	}
-	return out, refusals
+	return out, nothing, refusals
 }
 
 // Redecide asks the policies once more about a target of a plan, now that its twins
@@ -111,10 +173,11 @@ func Redecide(in Input, planned api.PlannedTarget, before api.Decision, impact a
 		return api.Decision{}, api.Errorf(api.CodeInternal, "decide on %s: no policies are loaded", planned.Target.TargetRef)
 	}
 	criticality := criticalityOf(planned, before)
-	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(planned.Target, criticality, &impact)
+	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(planned.Target, criticality, &impact, in.InstalledIn(planned.Target))
 	if err != nil {
 		return decision, err
 	}
+	decision.Selection = before.Selection // the target was chosen
 	return keepDoubt(decision, before), nil
 }
 
@@ -135,6 +198,7 @@ func Calendar(in Input, planned api.PlannedTarget, before api.Decision, impact *
 	}
 	return in.Library.Calendar(policies.Facts{
 		Target: planned.Target, Patch: in.Patch, Criticality: criticalityOf(planned, before), Impact: impact, Cluster: clusterFacts(in), Now: in.Now,
+		Installed: in.InstalledIn(planned.Target),
 	})
 }
 
@@ -178,7 +242,11 @@ func digest(patch api.Patch, plan api.Plan) (string, error) {
 		Index    uint64        `json:"index"`
 		Decision *api.Decision `json:"decision"`
 	}
-	if err := out.Encode([]any{patch.Name, patch.Digest, plan.Order, plan.Weak, plan.Refusals}); err != nil {
+	head := []any{patch.Name, patch.Digest, plan.Order, plan.Weak, plan.Refusals}
+	if len(plan.NothingToDo) > 0 {
+		head = append(head, plan.NothingToDo)
+	}
+	if err := out.Encode(head); err != nil {
 		return "", fmt.Errorf("digest plan: %w", err)
 	}
 	for _, w := range plan.Waves {
@@ -195,11 +263,14 @@ func digest(patch api.Patch, plan api.Plan) (string, error) {
 
 // orderText says why the waves are in this order.
 func orderText(waves []api.Wave) string {
-	targets, critical := 0, 0
+	targets, critical, exposed := 0, 0, 0
 	for _, w := range waves {
 		targets += len(w.Targets)
 		for _, t := range w.Targets {
-			if t.Decision.Critical {
+			switch {
+			case t.Decision.Order == api.OrderExposedFirst:
+				exposed++
+			case t.Decision.Critical:
 				critical++
 			}
 		}
@@ -210,6 +281,12 @@ func orderText(waves []api.Wave) string {
 	text := fmt.Sprintf("%s in %s", count(targets, "target"), count(len(waves), "wave"))
 	if targets == 1 {
 		return text
+	}
+	switch {
+	case exposed == targets:
+		return "most exposed first: " + text
+	case exposed > 0:
+		text += fmt.Sprintf(", %d of them most exposed first and before the others", exposed)
 	}
 	if critical > 0 && critical < targets {
 		text += fmt.Sprintf(", the %d critical last", critical)

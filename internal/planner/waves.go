@@ -11,10 +11,10 @@ import (
 // waves orders the targets and packs them.
 func waves(graph api.Graph, chosen []candidate) []api.Wave {
 	var out []api.Wave
-	for _, critical := range []bool{false, true} {
+	for _, kind := range phases() {
 		var phase []candidate
 		for _, c := range chosen {
-			if c.Decision.Critical == critical {
+			if phaseOf(&c.Decision) == kind {
 				phase = append(phase, c)
 			}
 		}
@@ -31,6 +31,27 @@ func waves(graph api.Graph, chosen []candidate) []api.Wave {
 		}
 	}
 	return out
+}
+
+// phase is a group of targets that goes before the next one.
+type phase int
+
+const (
+	exposedPhase phase = iota // most exposed first; edges order nothing
+	ordinaryPhase
+	criticalPhase
+)
+
+func phases() []phase { return []phase{exposedPhase, ordinaryPhase, criticalPhase} }
+
+func phaseOf(d *api.Decision) phase {
+	switch {
+	case d.Order == api.OrderExposedFirst:
+		return exposedPhase
+	case d.Critical:
+		return criticalPhase
+	}
+	return ordinaryPhase
 }
 
 // schedule packs the targets of one phase. Its groups are the groups of the order:
@@ -62,6 +83,7 @@ func newSchedule(graph api.Graph, targets []candidate) *schedule {
 			s.services[i] = append(s.services[i], number(name))
 		}
 	}
+	exposed := phaseOf(&targets[0].Decision) == exposedPhase // edges then say who excludes whom, and no order
 	var certain, possible [][2]int32
 	for _, e := range graph.Edges {
 		if e.From == e.To || !e.State.Possible() {
@@ -69,7 +91,7 @@ func newSchedule(graph api.Graph, targets []candidate) *schedule {
 		}
 		pair := [2]int32{number(e.From), number(e.To)}
 		possible = append(possible, pair)
-		if e.State.Certain() {
+		if e.State.Certain() && !exposed {
 			certain = append(certain, pair)
 		}
 	}
@@ -124,6 +146,7 @@ func (s *schedule) before(a, b int) int {
 	ta, tb := &s.targets[a], &s.targets[b]
 	return cmp.Or(
 		-cmp.Compare(s.tails[a], s.tails[b]),
+		-cmp.Compare(ta.exposed(), tb.exposed()),
 		-cmp.Compare(s.degrees[a], s.degrees[b]), // a circle needs fewer waves when its hubs go first
 		cmp.Compare(ta.Criticality.BlastRadius, tb.Criticality.BlastRadius),
 		cmp.Compare(ta.Criticality.Score, tb.Criticality.Score),
@@ -263,11 +286,11 @@ func (s *schedule) bound() int {
 // phases can go below.
 func Bound(graph api.Graph, plan api.Plan) int {
 	sum := 0
-	for _, critical := range []bool{false, true} {
+	for _, kind := range phases() {
 		var phase []candidate
 		for _, w := range plan.Waves {
 			for _, t := range w.Targets {
-				if t.Decision.Critical == critical {
+				if phaseOf(&t.Decision) == kind {
 					phase = append(phase, candidate{PlannedTarget: t})
 				}
 			}

@@ -12,6 +12,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/plugins/builtin/bluegreen"
 	"github.com/oakumhq/oakum/plugins/builtin/phased"
+	"github.com/oakumhq/oakum/plugins/builtin/selective"
 	"github.com/oakumhq/oakum/plugins/conformance"
 )
 
@@ -23,6 +24,7 @@ func TestRun_BuiltinsConform(t *testing.T) {
 		"phased with its defaults": {phased.Strategy{}.Advise, ``},
 		"phased in one":            {phased.Strategy{}.Advise, `{"stages":[100]}`},
 		"phased by single percent": {phased.Strategy{}.Advise, percentages(t)},
+		"selective":                {selective.Strategy{}.Advise, `{}`},
 		"blue green":               {bluegreen.Strategy{}.Advise, `{}`},
 	}
 	for name, c := range cases {

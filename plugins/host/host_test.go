@@ -46,14 +46,14 @@ func TestHost_BuiltinsConformThroughTheProtocol(t *testing.T) {
 
 func TestHost_ListsBuiltins(t *testing.T) {
 	h := newHost(t, host.Options{})
+	stages := api.ConfigSchema{Attributes: []api.ConfigAttribute{{
+		Name: "stages", Type: "list(number)", Default: json.RawMessage(`[10,50,100]`),
+		Doc: "Shares of the target's instances in percent, rising, the last one 100. A judgement follows each.",
+	}}}
 	want := []api.PluginInfo{
 		{Name: "blue_green", Version: "1.0.0", Protocol: 1, Builtin: true, Healthy: true},
-		{Name: "phased", Version: "1.0.0", Protocol: 1, Builtin: true, Healthy: true, Schema: api.ConfigSchema{
-			Attributes: []api.ConfigAttribute{{
-				Name: "stages", Type: "list(number)", Default: json.RawMessage(`[10,50,100]`),
-				Doc: "Shares of the target's instances in percent, rising, the last one 100. A judgement follows each.",
-			}},
-		}},
+		{Name: "phased", Version: "1.0.0", Protocol: 1, Builtin: true, Healthy: true, Schema: stages},
+		{Name: "selective", Version: "1.0.0", Protocol: 1, Builtin: true, Healthy: true, Schema: stages},
 	}
 	must.Eq(t, "", cmp.Diff(want, h.List()))
 	schema, ok := h.Schema("phased")
@@ -98,7 +98,7 @@ func TestHost_PhasedPassesOverStagesThatAddNothing(t *testing.T) {
 func TestHost_UnknownStrategy(t *testing.T) {
 	h := newHost(t, host.Options{})
 	_, err := h.Advise(t.Context(), "canary", start(`{}`))
-	must.EqError(t, err, `strategy "canary": no such plugin; there are [blue_green phased]`)
+	must.EqError(t, err, `strategy "canary": no such plugin; there are [blue_green phased selective]`)
 	must.True(t, api.IsCode(err, api.CodeNotFound))
 }
 

@@ -6,11 +6,14 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/plugins/builtin/bluegreen"
 	"github.com/oakumhq/oakum/plugins/builtin/phased"
+	"github.com/oakumhq/oakum/plugins/builtin/selective"
 	"github.com/oakumhq/oakum/plugins/sdk"
 )
 
 // builtins are the strategies of this binary.
-func builtins() []sdk.Strategy { return []sdk.Strategy{phased.Strategy{}, bluegreen.Strategy{}} }
+func builtins() []sdk.Strategy {
+	return []sdk.Strategy{phased.Strategy{}, bluegreen.Strategy{}, selective.Strategy{}}
+}
 
 // Inline asks the built-in strategies directly, without the protocol. A rehearsal
 // uses it, since it asks very often. Their advice is checked as a Host checks it.

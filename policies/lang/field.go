@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
@@ -8,6 +9,9 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 )
+
+// ErrUnknown is the cause of an error about a value that depends on what nobody knows.
+var ErrUnknown = errors.New("depends on what nobody knows")
 
 // Argument describes one argument that a block takes.
 type Argument struct {
@@ -75,7 +79,10 @@ func (f *Field) accept(value cty.Value) (cty.Value, error) {
 		}
 		value = converted
 	}
-	if !value.IsWhollyKnown() || hasNull(value) {
+	if !value.IsWhollyKnown() {
+		return cty.NilVal, fmt.Errorf("%s %w", f.Name, ErrUnknown)
+	}
+	if hasNull(value) {
 		return cty.NilVal, fmt.Errorf("%s holds null", f.Name)
 	}
 	if f.Check == nil {

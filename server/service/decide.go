@@ -122,5 +122,8 @@ func (s *Service) input(r api.Rollout) (planner.Input, error) {
 	in := planner.Input{Library: library, Open: s.store.Outlines(r.Plan), Now: s.now()}
 	in.Patch, _ = s.store.Patch(r.Patch)
 	in.Graph, in.Targets = s.graph.Current()
+	if library.ReadsInstalled() {
+		in.Installed = s.installedIn(r)
+	}
 	return in, nil
 }

@@ -39,6 +39,9 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 		Open: s.store.OpenRollouts(), Quarantines: s.store.Quarantines(), Now: s.now(), Sources: s.Sources(),
 		Profile: s.store.Profile,
 	}
+	if in.Installed, err = s.installed(patch, library); err != nil {
+		return api.PatchReceipt{}, err
+	}
 	// The scheduler tries the jobs while the plan is made: each takes seconds for a large
 	// fleet. A refused job is reported before an error of the plan.
 	var untried int

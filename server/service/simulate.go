@@ -28,8 +28,12 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 		return api.Simulation{}, err
 	}
 	g, _ := s.graph.Current()
+	in := planner.Input{}
+	if in.Installed, err = s.installed(patch, library); err != nil {
+		return api.Simulation{}, err
+	}
 	decision, err := library.Decide(policies.Facts{
-		Target: t, Patch: patch, Criticality: planner.CriticalityOf(t, g.Criticality), Now: s.now(),
+		Target: t, Patch: patch, Criticality: planner.CriticalityOf(t, g.Criticality), Now: s.now(), Installed: in.InstalledIn(t),
 	})
 	if err != nil {
 		return api.Simulation{}, err

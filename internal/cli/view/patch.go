@@ -101,6 +101,8 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 		lowLoad(w, r)
 		firstStage(w, r)
 	}
+	exposure(w, r.Plan)
+	nothingToDo(w, r.Plan.NothingToDo)
 	if r.Untried > 0 {
 		fmt.Fprintf(w, "\nNomad was not asked about %s, for lack of time: it says whether it takes the patched job when the turn comes.\n", Count(r.Untried, "target"))
 	}

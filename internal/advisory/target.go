@@ -1,0 +1,90 @@
+package advisory
+
+import (
+	"github.com/oakumhq/oakum/api"
+)
+
+// Assessor assesses targets by the advisories of one patch. Each inventory is read once,
+// however many targets run it. It is not safe for use by several goroutines.
+type Assessor struct {
+	advisories []Advisory
+	options    Options
+	known      map[*api.Inventory][]api.Assessment
+}
+
+// NewAssessor makes an assessor for advisories.
+func NewAssessor(advisories []Advisory, o Options) *Assessor {
+	return &Assessor{advisories: advisories, options: o, known: map[*api.Inventory][]api.Assessment{}}
+}
+
+// Assess says whether a target is affected, by the inventories of what it runs. Missing
+// says why some of them are not known; it is empty when they are. The gravest answer of
+// all inventories and advisories counts, and one that is missing is never safe.
+func (a *Assessor) Assess(inventories []*api.Inventory, missing string) api.TargetAssessment {
+	out := api.TargetAssessment{Status: api.AssessmentNotAffected, Reason: "nobody has said what would affect it"}
+	reasons := map[api.AssessmentStatus][]string{}
+	rated := map[string]bool{}
+	for _, inv := range inventories {
+		for i, one := range a.assess(inv) {
+			reasons[one.Status] = append(reasons[one.Status], one.Reason)
+			out.Exceptions = append(out.Exceptions, one.Exceptions...)
+			for _, p := range one.Packages {
+				if out.Fixed == nil {
+					out.Fixed = map[string]string{}
+				}
+				out.Fixed[p.Name] = p.Fixed
+			}
+			if one.Status == api.AssessmentAffected || one.Status == api.AssessmentUnknown {
+				rated[a.advisories[i].ID] = true
+			}
+		}
+	}
+	for i := range a.advisories {
+		if missing != "" || rated[a.advisories[i].ID] {
+			weigh(&out, &a.advisories[i].Advisory)
+		}
+	}
+	if missing != "" || len(inventories) == 0 {
+		reasons[api.AssessmentUnknown] = []string{missing}
+		if missing == "" {
+			reasons[api.AssessmentUnknown] = []string{"there is no inventory of what it runs"}
+		}
+	}
+	for _, status := range []api.AssessmentStatus{api.AssessmentAffected, api.AssessmentUnknown, api.AssessmentFixed, api.AssessmentNotAffected} {
+		if len(reasons[status]) > 0 {
+			out.Status, out.Reason = status, brief(reasons[status])
+			break
+		}
+	}
+	return out
+}
+
+// assess holds one inventory against every advisory, in their order.
+func (a *Assessor) assess(inv *api.Inventory) []api.Assessment {
+	if known, ok := a.known[inv]; ok {
+		return known
+	}
+	index := NewIndex(*inv)
+	out := make([]api.Assessment, len(a.advisories))
+	for i := range a.advisories {
+		out[i] = a.advisories[i].Assess(index, a.options)
+	}
+	a.known[inv] = out
+	return out
+}
+
+// weigh counts an advisory that may affect a target: the highest severity and score of
+// all of them hold.
+func weigh(t *api.TargetAssessment, a *api.Advisory) {
+	t.Advisories = append(t.Advisories, a.ID)
+	t.Score = max(t.Score, a.Score)
+	t.Exploited = t.Exploited || a.Exploited != nil
+	if grade(a.Severity) > grade(t.Severity) {
+		t.Severity = a.Severity
+	}
+}
+
+// grade orders severities; 0 when there is none.
+func grade(s api.Severity) int {
+	return map[api.Severity]int{api.SeverityLow: 1, api.SeverityMedium: 2, api.SeverityHigh: 3, api.SeverityCritical: 4}[s]
+}

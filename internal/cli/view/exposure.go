@@ -1,0 +1,79 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// exposureWide is the width of the longest bar of an exposure curve, in columns.
+const exposureWide = 30
+
+// exposure prints who is affected, and how much of the exposure is left after each wave.
+func exposure(w io.Writer, plan api.Plan) {
+	if plan.Exposure == nil {
+		return
+	}
+	t := NewTable("Target", "Affected", "Exposure", "By", "Because")
+	for _, wave := range plan.Waves {
+		for _, p := range wave.Targets {
+			if p.Assessment != nil && p.Exposure != nil {
+				t.Add(p.Target.String(), assessmentWord(p.Assessment.Status), exposureText(p.Exposure.Value), p.Exposure.Reason, p.Assessment.Reason)
+			}
+		}
+	}
+	if len(t.rows) > 1 { // the first one is the head
+		fmt.Fprintln(w, "\nAffected:")
+		t.Print(w, "  ")
+	}
+	if len(plan.Waves) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nExposure left:")
+	curve := NewTable("After", "Exposure", "")
+	add := func(after string, value float64) {
+		bar := 0
+		if plan.Exposure.Before > 0 {
+			bar = int(value/plan.Exposure.Before*exposureWide + 0.5)
+		}
+		curve.Add(after, exposureText(value), strings.Repeat("#", bar))
+	}
+	add("now", plan.Exposure.Before)
+	for i, left := range plan.Exposure.Left {
+		add("wave "+strconv.Itoa(i+1), left)
+	}
+	curve.Print(w, "  ")
+}
+
+// assessmentWord is the answer of an assessment in the words of a table.
+func assessmentWord(s api.AssessmentStatus) string {
+	switch s {
+	case api.AssessmentAffected:
+		return "yes"
+	case api.AssessmentUnknown:
+		return "unknown"
+	case api.AssessmentFixed:
+		return "fixed"
+	case api.AssessmentNotAffected:
+	}
+	return "no"
+}
+
+// exposureText is an exposure, in its unit.
+func exposureText(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
+
+// nothingToDo prints the targets that the patch need not go to.
+func nothingToDo(w io.Writer, list []api.NothingToDo) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nNothing to do:")
+	t := NewTable("Target", "Reason")
+	for _, n := range list {
+		t.Add(n.Target.String(), n.Reason)
+	}
+	t.Print(w, "  ")
+}

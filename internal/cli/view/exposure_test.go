@@ -1,0 +1,41 @@
+package view_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/cli/view"
+)
+
+func TestPlan_ShowsTheExposureThatIsLeft(t *testing.T) {
+	t.Parallel()
+	one := func(job string, status api.AssessmentStatus, value float64) api.Wave {
+		return api.Wave{Number: 1, Targets: []api.PlannedTarget{{
+			Target:     api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: job, Group: "vm"}, Count: 2},
+			Assessment: &api.TargetAssessment{Status: status, Reason: "openssl is 3.0.14"},
+			Exposure:   &api.TargetExposure{Value: value, Reason: "called from outside, CVSS 8.0, 0 dependants"},
+		}}}
+	}
+	plan := api.Plan{
+		Waves:       []api.Wave{one("web", api.AssessmentAffected, 0.8), one("db", api.AssessmentUnknown, 0.4)},
+		Exposure:    &api.Exposure{Before: 1.6, Left: []float64{0.8, 0.4}},
+		NothingToDo: []api.NothingToDo{{Target: api.TargetRef{Namespace: "prod", Job: "idle", Group: "vm"}, Reason: "it is fixed already: openssl is 3.0.16"}},
+	}
+	var out strings.Builder
+	view.Plan(&out, api.PatchReceipt{Plan: plan}, false, time.Time{})
+	for _, want := range []string{
+		"  prod/web/vm  yes       0.80      called from outside, CVSS 8.0, 0 dependants  openssl is 3.0.14\n",
+		"  prod/db/vm   unknown   0.40 ",
+		"  now     1.60      ##############################\n",
+		"  wave 1  0.80      ###############\n",
+		"  wave 2  0.40      ########\n",
+		"\nNothing to do:\n",
+		"  prod/idle/vm  it is fixed already: openssl is 3.0.16\n",
+	} {
+		must.StrContains(t, out.String(), want)
+	}
+}

@@ -1,0 +1,135 @@
+package policies
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/lang"
+)
+
+// selective is the strategy that selects whom the patch affects and what is critical,
+// where no select block says otherwise.
+const selective = "selective"
+
+func (p *policyParser) readSelect(b *hclsyntax.Block) *lang.Block {
+	out := p.block(b, []lang.Argument{
+		{Name: "affected", Want: cty.Bool},
+		{Name: "critical", Want: cty.Bool},
+		{Name: "where", Want: cty.Bool},
+		{Name: "unknown", Want: cty.String, Check: lang.OneOf(api.UnknownInclude, api.UnknownHold, api.UnknownExclude)},
+	})
+	if len(b.Body.Attributes) == 0 {
+		p.Problem(b.DefRange(), "Empty select", "A select says which targets a patch goes to: those that are affected, critical, or for which where holds.")
+	}
+	return out
+}
+
+func selectBlock(p *policy) *lang.Block { return p.selection }
+
+// selects is what the select blocks of all matching policies say, argument by argument.
+type selects struct {
+	affected, critical, where bool
+	unknown                   string
+	whereNot                  string // why where does not hold
+	by                        *policy
+	at                        string // of the argument that selects
+	unknownBy                 *policy
+	unknownAt                 string
+}
+
+// selection settles whether the patch goes to the target. It comes last, for what nobody
+// knows makes the simulation or an approval necessary.
+func (d *decider) selection() error {
+	s, err := d.selects()
+	if err != nil || s == nil {
+		return err
+	}
+	status, why := d.installed.status()
+	out := &api.Selection{}
+	switch {
+	case s.whereNot != "":
+		out.Reason = "its policy leaves it out: " + s.whereNot
+	case !s.affected && !s.critical:
+		out.Chosen, out.Reason = true, "its policy takes it"
+	case s.critical && d.decision.Critical:
+		out.Chosen, out.Reason = true, "it is critical"
+	case !s.affected:
+		out.Reason = "it is not critical"
+	case status == api.AssessmentAffected:
+		out.Chosen, out.Reason = true, "it is affected: "+why
+	case status == api.AssessmentUnknown:
+		out.Chosen = s.unknown != api.UnknownExclude
+		out.Reason = "nobody knows whether it is affected: " + why
+	case status == api.AssessmentFixed:
+		out.Reason = "it is fixed already: " + why
+	default:
+		out.Reason = "it is not affected: " + why
+	}
+	if s.affected {
+		out.Status = status
+	}
+	d.decision.Selection = out
+	d.because("selection", s.by, s.at, out.Reason)
+	if out.Chosen && status == api.AssessmentUnknown && s.affected && !(s.critical && d.decision.Critical) {
+		d.doubtful(s)
+	}
+	return nil
+}
+
+// doubtful asks for what must precede a patch of which nobody knows whether the target
+// needs it.
+func (d *decider) doubtful(s *selects) {
+	if s.unknown == api.UnknownHold {
+		d.decision.Approval.Count = max(1, d.decision.Approval.Count)
+		d.because("approval", s.unknownBy, s.unknownAt, `unknown = "hold", and nobody knows whether it is affected`)
+		return
+	}
+	if !d.decision.Simulate.Required {
+		d.decision.Simulate.Required = true
+		d.because("simulate.required", s.unknownBy, s.unknownAt, "nobody knows whether it is affected, so the patch is tried first")
+	}
+}
+
+// selects reads the select blocks; nil when no policy selects.
+func (d *decider) selects() (*selects, error) {
+	s := &selects{unknown: api.UnknownInclude}
+	any := false
+	flags := map[string]*bool{"affected": &s.affected, "critical": &s.critical, "where": &s.where}
+	for _, name := range []string{"where", "critical", "affected"} {
+		f, p := d.pick(selectBlock, name)
+		if f == nil {
+			continue
+		}
+		holds, why, err := f.EvalBool(d.env.full)
+		if err != nil {
+			return nil, err
+		}
+		any, *flags[name], s.by, s.at = true, holds, p, f.At
+		if name == "where" && !holds {
+			s.whereNot = why
+		}
+	}
+	if d.decision.Strategy.Name == selective && !any {
+		for _, b := range d.decision.Because {
+			if b.Field == "strategy" {
+				s.by, s.at = &policy{name: b.Policy}, b.Range
+			}
+		}
+		any, s.affected, s.critical = true, true, true
+	}
+	if !any {
+		return nil, nil //nolint:nilnil // that no policy selects is an answer
+	}
+	s.unknownBy, s.unknownAt = s.by, s.at
+	if f, p := d.pick(selectBlock, "unknown"); f != nil {
+		value, err := f.Eval(d.env.full)
+		if err != nil {
+			return nil, fmt.Errorf("select: %w", err)
+		}
+		s.unknown, s.unknownBy, s.unknownAt = value.AsString(), p, f.At
+	}
+	return s, nil
+}

@@ -1,0 +1,137 @@
+package policies_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies"
+)
+
+// selecting is a policy with a body, beside the shipped one.
+func selecting(body string) string {
+	return "policy \"s\" {\n  specificity = 5\n" + body + "\n}\n"
+}
+
+// installed is one Debian inventory, and what an assessment says of it.
+func installed(status api.AssessmentStatus, reason string) *policies.Installed {
+	return &policies.Installed{
+		Inventories: []*api.Inventory{{
+			Packages: []api.Package{
+				{Ecosystem: "deb", Name: "openssl", Version: "3.0.9-1"}, {Ecosystem: "deb", Name: "linux", Version: "6.1.1"},
+				{Ecosystem: "deb", Name: "linux", Version: "6.1.2"}, {Ecosystem: "pypi", Name: "six", Version: "1.0"},
+			},
+			Aside: []api.Aside{{Name: "vendored", Reason: "it has no package URL"}},
+		}},
+		Assessment: &api.TargetAssessment{Status: status, Reason: reason, Fixed: map[string]string{"openssl": "3.0.16-1"}},
+	}
+}
+
+func TestDecide_SelectsWhomThePatchIsFor(t *testing.T) {
+	t.Parallel()
+	affected, fixed := installed(api.AssessmentAffected, "openssl is 3.0.9"), installed(api.AssessmentFixed, "openssl is 3.0.16")
+	unknown := &policies.Installed{Missing: "there is no inventory of it", Assessment: &api.TargetAssessment{Status: api.AssessmentUnknown, Reason: "there is no inventory of it"}}
+	cases := map[string]struct {
+		body      string
+		installed *policies.Installed
+		want      *api.Selection
+		simulate  bool
+		approvals int
+	}{
+		"no select":              {body: "", installed: affected},
+		"affected":               {body: "select { affected = true }", installed: affected, want: &api.Selection{Chosen: true, Status: "affected", Reason: "it is affected: openssl is 3.0.9"}},
+		"fixed":                  {body: "select { affected = true }", installed: fixed, want: &api.Selection{Status: "fixed", Reason: "it is fixed already: openssl is 3.0.16"}},
+		"unknown":                {body: "select { affected = true }", installed: unknown, simulate: true, want: &api.Selection{Chosen: true, Status: "unknown", Reason: "nobody knows whether it is affected: there is no inventory of it"}},
+		"unknown, hold":          {body: "select {\n affected = true\n unknown = \"hold\"\n}", installed: unknown, approvals: 1, want: &api.Selection{Chosen: true, Status: "unknown", Reason: "nobody knows whether it is affected: there is no inventory of it"}},
+		"unknown, exclude":       {body: "select {\n affected = true\n unknown = \"exclude\"\n}", installed: unknown, want: &api.Selection{Status: "unknown", Reason: "nobody knows whether it is affected: there is no inventory of it"}},
+		"nobody asked":           {body: "select { affected = true }", simulate: true, want: &api.Selection{Chosen: true, Status: "unknown", Reason: "nobody knows whether it is affected: nobody has asked what is installed"}},
+		"critical all the same":  {body: "critical = true\nselect {\n affected = true\n critical = true\n}", installed: fixed, want: &api.Selection{Chosen: true, Status: "fixed", Reason: "it is critical"}},
+		"critical only":          {body: "critical = false\nselect { critical = true }", installed: affected, want: &api.Selection{Reason: "it is not critical"}},
+		"where":                  {body: "select { where = target.packages[\"openssl\"] != \"3.0.9-1\" }", installed: affected, want: &api.Selection{Reason: `its policy leaves it out: target.packages["openssl"] = "3.0.9-1", not != "3.0.9-1"`}},
+		"where alone":            {body: "select { where = version_below(\"deb\", target.packages[\"deb:openssl\"], target.fixed_in[\"openssl\"]) }", installed: affected, want: &api.Selection{Chosen: true, Reason: "its policy takes it"}},
+		"the selective strategy": {body: "strategy \"selective\" {}", installed: fixed, want: &api.Selection{Status: "fixed", Reason: "it is fixed already: openssl is 3.0.16"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := facts()
+			f.Installed = c.installed
+			d, err := load(t, selecting("simulate { required = false }\n"+c.body)).Decide(f)
+			must.NoError(t, err)
+			must.Eq(t, c.want, d.Selection)
+			must.EqOp(t, c.simulate, d.Simulate.Required)
+			must.EqOp(t, c.approvals, d.Approval.Count)
+		})
+	}
+}
+
+func TestDecide_NeverTakesWhatNobodyKnowsForAVersion(t *testing.T) {
+	t.Parallel()
+	blind := &policies.Installed{Missing: "there is no inventory of it", Assessment: &api.TargetAssessment{Status: api.AssessmentUnknown, Reason: "there is no inventory of it"}}
+	cases := map[string]struct {
+		when      string
+		installed *policies.Installed
+		want      string // of the error; "true" or "false" for an answer
+	}{
+		"a version":               {`version_below("deb", target.packages["openssl"], "3.0.16")`, installed(api.AssessmentAffected, ""), "true"},
+		"of its ecosystem":        {`target.packages["pypi:six"] == "1.0" && target.packages["deb:six"] == null`, installed(api.AssessmentAffected, ""), "true"},
+		"not installed":           {`target.packages["curl"] == null`, installed(api.AssessmentAffected, ""), "true"},
+		"below what is not there": {`version_below("deb", target.packages["curl"], "3")`, installed(api.AssessmentAffected, ""), "argument must not be null"},
+		"two versions":            {`version_below("deb", target.packages["linux"], "7")`, installed(api.AssessmentAffected, ""), "depends on what nobody knows"},
+		"kept aside":              {`target.packages["vendored"] == null`, installed(api.AssessmentAffected, ""), "depends on what nobody knows"},
+		"all of them":             {`length(target.packages) > 2`, installed(api.AssessmentAffected, ""), "true"},
+		"affected":                {`target.affected && target.assessment == "affected"`, installed(api.AssessmentAffected, ""), "true"},
+		"not affected":            {`target.affected`, installed(api.AssessmentFixed, ""), "false"},
+		"no inventory":            {`target.packages["openssl"] == null`, blind, "depends on what nobody knows: there is no inventory of it"},
+		"nor whether affected":    {`!target.affected`, blind, "depends on what nobody knows: there is no inventory of it"},
+		"nor the fix":             {`target.fixed_in["openssl"] == null`, blind, "depends on what nobody knows"},
+		"asked first":             {`target.assessment == "unknown" || target.affected`, blind, "true"},
+		"nobody asked":            {`target.affected`, nil, "depends on what nobody knows: nobody has asked what is installed"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := facts()
+			f.Installed = c.installed
+			d, err := load(t, selecting("simulate { required = "+c.when+" }")).Decide(f)
+			if c.want != "true" && c.want != "false" {
+				must.ErrorContains(t, err, c.want)
+				must.ErrorContains(t, err, "a.hcl:3,")
+				return
+			}
+			must.NoError(t, err)
+			must.EqOp(t, c.want == "true", d.Simulate.Required)
+		})
+	}
+}
+
+func TestSession_TellsTargetsApartByWhatIsInstalled(t *testing.T) {
+	t.Parallel()
+	f := facts()
+	session := load(t, selecting("select { affected = true }")).Session(f.Patch, f.Cluster, f.Now)
+	one, other := installed(api.AssessmentAffected, "a"), installed(api.AssessmentFixed, "b")
+	for _, c := range []*policies.Installed{one, other, one, nil} {
+		d, err := session.Decide(f.Target, f.Criticality, nil, c)
+		must.NoError(t, err)
+		must.EqOp(t, c != other, d.Selection.Chosen)
+	}
+}
+
+func TestLoad_RefusesASelectThatSelectsNothing(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		"select {}": "Empty select",
+		"select {\n affected = true\n unknown = \"maybe\"\n}":          `want "include", "hold" or "exclude"`,
+		"select { where = target.packages[\"openssl\"] < \"3.0.16\" }": "a.hcl:3,18-55: Texts compared by size",
+		"select { where = target.assessment == \"afected\" }":          `There is no assessment "afected". Did you mean "affected"?`,
+		"order = \"exposed_last\"":                                     `want "least_critical_first" or "exposed_first"`,
+	} {
+		file := api.SourceFile{Name: "a.hcl", Text: selecting(body)}
+		_, diags := policies.Load([]api.SourceFile{file}, schemas)
+		must.StrContains(t, diags.Error(), want)
+	}
+	_, diags := policies.ParsePatch(api.SourceFile{Name: "p.hcl", Text: strings.Replace(goodPatch, "target.meta.os == \"debian-12\"", "target.affected", 1)})
+	must.StrContains(t, diags.Error(), "What is installed is known to policies only")
+}
