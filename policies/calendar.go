@@ -19,7 +19,7 @@ func (l *Library) Calendar(facts Facts) (api.Decision, error) {
 	d := &decider{env: s.environment(facts.Target, facts.Criticality, facts.Impact, facts.Installed), installed: facts.Installed}
 	for _, step := range []func() error{func() error { return d.match(l.policies) }, d.critical, d.windows, d.freezes} {
 		if err := step(); err != nil {
-			return api.Decision{}, api.Errorf(api.CodeInvalid, "windows and freezes of %s: %v", facts.Target.TargetRef, facts.Installed.explain(err))
+			return api.Decision{}, api.Errorf(api.CodeInvalid, "windows and freezes of %s: %v", facts.Target.TargetRef, explainUnknown(facts.Installed, err))
 		}
 	}
 	d.decision.Target = facts.Target.TargetRef

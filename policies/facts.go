@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
@@ -72,10 +73,10 @@ func (l *Library) Session(patch api.Patch, cluster ClusterFacts, now time.Time) 
 	}
 }
 
-func (s *Session) environment(target api.Target, criticality api.Criticality, impact *api.Impact, installed *Installed) *environment {
+func (s *Session) environment(target api.Target, criticality api.Criticality, impact *api.Impact, content *Installed) *environment {
 	common := &s.library.shared
 	attributes := targetAttributes(target, common.metaKeys)
-	maps.Copy(attributes, installedValues(installed, common.packages, common.whole, common.fixedKeys))
+	maps.Copy(attributes, installed.Values(content, common.packages, common.whole, common.fixedKeys))
 	variables := map[string]cty.Value{
 		"target":  cty.ObjectVal(attributes),
 		"patch":   s.patch,

@@ -3,134 +3,23 @@ package policies
 import (
 	"errors"
 	"fmt"
-	"strings"
 
-	"github.com/zclconf/go-cty/cty"
-
-	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
-// Installed is what is known of what is installed in a target. Unknown is never safe: a
-// policy that reads what nobody knows can't be evaluated, and the target is refused.
-type Installed struct {
-	Inventories []*api.Inventory
-	Missing     string // why what is installed is not known, wholly or in part; empty when it is
-	// Assessment says whether the patch's faults affect it; nil when the patch names none.
-	Assessment *api.TargetAssessment
-}
+// Installed is what is known of what is installed in a target.
+type Installed = installed.Content
 
-// status is the answer of the assessment, with its reason.
-func (i *Installed) status() (api.AssessmentStatus, string) {
-	switch {
-	case i == nil:
-		return api.AssessmentUnknown, "nobody has asked what is installed"
-	case i.Assessment == nil:
-		return api.AssessmentUnknown, "the patch does not say whom it affects"
-	}
-	return i.Assessment.Status, i.Assessment.Reason
-}
-
-// key tells apart what decisions about targets of one session may depend on.
-func (i *Installed) key() string {
-	if i == nil {
-		return ""
-	}
-	var key strings.Builder
-	for _, inv := range i.Inventories {
-		fmt.Fprintf(&key, "%p,", inv) // one for all targets that run the same
-	}
-	return key.String() + i.Missing
-}
-
-// explain adds to an error about what nobody knows why that is so.
-func (i *Installed) explain(err error) error {
+// explainUnknown adds to an error about what nobody knows why that is so.
+func explainUnknown(i *Installed, err error) error {
 	if err == nil || !errors.Is(err, lang.ErrUnknown) {
 		return err
 	}
-	switch _, reason := i.status(); {
+	switch _, reason := i.Status(); {
 	case i != nil && i.Missing != "":
 		return fmt.Errorf("%w: %s", err, i.Missing)
 	default:
 		return fmt.Errorf("%w: %s", err, reason)
 	}
-}
-
-// installedTypes are the attributes of a target that inventories give.
-func installedTypes() map[string]cty.Type {
-	return map[string]cty.Type{
-		"packages": cty.Map(cty.String), "affected": cty.Bool, "assessment": cty.String, "fixed_in": cty.Map(cty.String),
-	}
-}
-
-// installedValues are the values of installedTypes. Keys are the packages that
-// expressions name; all packages are there when an expression reads the map as a whole.
-func installedValues(i *Installed, keys []string, whole bool, fixedKeys []string) map[string]cty.Value {
-	status, _ := i.status()
-	out := map[string]cty.Value{
-		"packages": cty.UnknownVal(cty.Map(cty.String)), "fixed_in": cty.UnknownVal(cty.Map(cty.String)),
-		"affected": cty.BoolVal(status == api.AssessmentAffected), "assessment": cty.StringVal(string(status)),
-	}
-	if status == api.AssessmentUnknown {
-		out["affected"] = cty.UnknownVal(cty.Bool)
-	} else {
-		out["fixed_in"] = fixedValue(i.Assessment.Fixed, fixedKeys)
-	}
-	if i != nil && i.Missing == "" && len(i.Inventories) > 0 {
-		out["packages"] = packagesValue(i.Inventories, keys, whole)
-	}
-	return out
-}
-
-func fixedValue(fixed map[string]string, keys []string) cty.Value {
-	values := map[string]cty.Value{}
-	for _, k := range keys {
-		values[k] = cty.NullVal(cty.String)
-	}
-	for name, version := range fixed {
-		if values[name] = cty.StringVal(version); version == "" {
-			values[name] = cty.NullVal(cty.String) // no fix is named
-		}
-	}
-	if len(values) == 0 {
-		return cty.MapValEmpty(cty.String)
-	}
-	return cty.MapVal(values)
-}
-
-// packagesValue is the version of each package, by its name and by its ecosystem and
-// name ("deb:openssl"). One that is not installed is null. A version is unknown where
-// several are installed, and where an entry of that name can't be compared.
-func packagesValue(inventories []*api.Inventory, keys []string, whole bool) cty.Value {
-	wanted := map[string]bool{}
-	values := map[string]cty.Value{}
-	for _, k := range keys {
-		wanted[k] = true
-		values[k] = cty.NullVal(cty.String)
-	}
-	put := func(name string, version cty.Value) {
-		if !whole && !wanted[name] {
-			return
-		}
-		if have, ok := values[name]; ok && have.IsKnown() && have.IsNull() {
-			values[name] = version
-		} else if !ok {
-			values[name] = version
-		} else if !have.IsKnown() || !version.IsKnown() || !have.RawEquals(version) {
-			values[name] = cty.UnknownVal(cty.String)
-		}
-	}
-	for _, inv := range inventories {
-		for _, p := range inv.Packages {
-			put(p.Name, cty.StringVal(p.Version))
-			put(p.Ecosystem+":"+p.Name, cty.StringVal(p.Version))
-		}
-		for _, a := range inv.Aside {
-			put(a.Name, cty.UnknownVal(cty.String))
-		}
-	}
-	if len(values) == 0 {
-		return cty.MapValEmpty(cty.String)
-	}
-	return cty.MapVal(values)
 }

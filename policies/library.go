@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 	"github.com/oakumhq/oakum/policies/library"
 )
@@ -107,7 +108,7 @@ func (l *Library) ReadsInstalled() bool {
 	return slices.ContainsFunc(l.shared.reads, func(path string) bool {
 		_, attribute, _ := strings.Cut(path, ".")
 		attribute, _, _ = strings.Cut(attribute, ".")
-		_, ok := installedTypes()[attribute]
+		_, ok := installed.Types()[attribute]
 		return path == "target" || ok && strings.HasPrefix(path, "target.")
 	})
 }

@@ -49,8 +49,8 @@ func constantKey(step hcl.Traverser) (string, bool) {
 // sameKey is equal for targets that differ in nothing that the policies read, so
 // that they are decided alike and in the same words. It is "" when there is no
 // telling.
-func (s *shared) sameKey(t api.Target, c api.Criticality, installed *Installed) string {
-	key := append(make([]byte, 0, 128), installed.key()...)
+func (s *shared) sameKey(t api.Target, c api.Criticality, content *Installed) string {
+	key := append(make([]byte, 0, 128), content.Key()...)
 	for _, path := range s.reads {
 		key = append(key, '\n')
 		switch path {
@@ -120,7 +120,7 @@ func (s *Session) decide(target api.Target, criticality api.Criticality, impact 
 	}
 	d := &decider{env: s.environment(target, criticality, impact, installed), installed: installed}
 	d.decision.Because = make([]api.Because, 0, becauseUsual)
-	err := installed.explain(d.run(s.library.policies))
+	err := explainUnknown(installed, d.run(s.library.policies))
 	d.decision.Because = slices.Clip(d.decision.Because) // who appends to it must not reach the others'
 	if key != "" {
 		s.decided[key] = decided{d.decision, err}

@@ -47,7 +47,7 @@ func (d *decider) selection() error {
 	if err != nil || s == nil {
 		return err
 	}
-	status, why := d.installed.status()
+	status, why := d.installed.Status()
 	out := &api.Selection{}
 	switch {
 	case s.whereNot != "":

@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
@@ -40,7 +41,7 @@ const selectorHint = "What is installed is known to policies only; a patch says 
 // policyTarget is what a policy sees of a target.
 func policyTarget(withCritical bool) cty.Type {
 	attributes := targetType(withCritical).AttributeTypes()
-	maps.Copy(attributes, installedTypes())
+	maps.Copy(attributes, installed.Types())
 	return cty.Object(attributes)
 }
 

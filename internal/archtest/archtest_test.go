@@ -48,6 +48,7 @@ var pure = []string{
 	"internal/nomad/sandbox/qemu",
 	"internal/cli/view",
 	"policies",
+	"policies/installed",
 	"policies/lang",
 	"policies/library",
 }
