@@ -13,7 +13,7 @@ type Installed = installed.Content
 
 // explainUnknown adds to an error about what nobody knows why that is so.
 func explainUnknown(i *Installed, err error) error {
-	if err == nil || !errors.Is(err, lang.ErrUnknown) {
+	if _, unknown := errors.AsType[*lang.UnknownError](err); !unknown {
 		return err
 	}
 	switch _, reason := i.Status(); {

@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
@@ -10,8 +9,10 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// ErrUnknown is the cause of an error about a value that depends on what nobody knows.
-var ErrUnknown = errors.New("depends on what nobody knows")
+// UnknownError is about a field whose value depends on what nobody knows.
+type UnknownError struct{ Field string }
+
+func (e *UnknownError) Error() string { return e.Field + " depends on what nobody knows" }
 
 // Argument describes one argument that a block takes.
 type Argument struct {
@@ -80,7 +81,7 @@ func (f *Field) accept(value cty.Value) (cty.Value, error) {
 		value = converted
 	}
 	if !value.IsWhollyKnown() {
-		return cty.NilVal, fmt.Errorf("%s %w", f.Name, ErrUnknown)
+		return cty.NilVal, &UnknownError{f.Name}
 	}
 	if hasNull(value) {
 		return cty.NilVal, fmt.Errorf("%s holds null", f.Name)
