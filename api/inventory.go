@@ -52,13 +52,10 @@ type InventoryDifference struct {
 // InventoryOrigin is how an inventory came to be kept.
 type InventoryOrigin string
 
-// The origins: a person or a pipeline gave it, the job's meta names it, it was read from
-// the image, or from a node.
+// The origins: a person or a pipeline gave it, or it was read from the image.
 const (
 	InventoryPut   InventoryOrigin = "put"
-	InventoryMeta  InventoryOrigin = "meta"
 	InventoryImage InventoryOrigin = "image"
-	InventoryNode  InventoryOrigin = "node"
 )
 
 // InventoryRecord is an inventory that the cluster keeps, without its packages.

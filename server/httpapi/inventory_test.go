@@ -17,7 +17,7 @@ func TestInventory_IsKeptByWhoeverSubmitsPatches(t *testing.T) {
 			"a": {Name: "alice", Via: "jwt", Capabilities: []api.Capability{api.CapRead}},
 		}
 	})
-	s.store.kept = []api.InventoryRecord{{Of: "web:2", Hash: "b"}, {Of: "web:1", Hash: "a", Origin: api.InventoryMeta}}
+	s.store.kept = []api.InventoryRecord{{Of: "web:2", Hash: "b"}, {Of: "web:1", Hash: "a", Origin: api.InventoryImage}}
 	in := api.InventoryGiven{Source: "web.json", Digest: "sha256:0a", Target: "prod/web/vm", Task: "vm", Replace: true}
 	receipt, err := s.client(t, "p").PutInventory(t.Context(), in, []byte("{}"))
 	must.NoError(t, err)
@@ -29,7 +29,7 @@ func TestInventory_IsKeptByWhoeverSubmitsPatches(t *testing.T) {
 	_, _, err = s.client(t, "p").Inventories(t.Context(), client.Query{})
 	must.True(t, api.IsCode(err, api.CodePermissionDenied), must.Sprint(err))
 
-	records, _, err := s.client(t, "a").Inventories(t.Context(), client.Query{Filter: "origin == meta"})
+	records, _, err := s.client(t, "a").Inventories(t.Context(), client.Query{Filter: "origin == image"})
 	must.NoError(t, err)
 	must.Eq(t, "web:1", records[0].Of)
 	inv, _, err := s.client(t, "a").Inventory(t.Context(), "web:1", "abc", client.Query{})

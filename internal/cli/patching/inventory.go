@@ -167,7 +167,7 @@ func inventoryList(e *command.Env) *command.Command {
 	c := command.New("inventory list", command.None(), "List the inventories that the cluster keeps", `
 Lists the inventories that the cluster keeps: of what, from where, how old, and when
 something that runs it was last seen. With -targets it says for each target which
-inventory it has, or why it has none.`).Remote().Reads().Filters("Origin == put").Prints()
+inventory it has, or why it has none.`).Remote().Reads().Filters("origin == put").Prints()
 	targets := c.Flags.Bool("targets", false, "List the targets instead, with the inventory of what each runs.")
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
 		if *targets {
