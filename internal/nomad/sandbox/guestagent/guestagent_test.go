@@ -2,6 +2,8 @@ package guestagent
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -156,9 +158,16 @@ func (a *agent) serve(refuse string) {
 	}
 }
 
-// conversation runs the script with an agent that refuses a request, and returns the
-// answers that it leaves. Without an agent nobody reads.
-func conversation(t *testing.T, present bool, refuse string, commands ...string) string {
+// What the script is given in tests: how often it looks for an answer that never comes,
+// and how many bytes of answers it keeps.
+const (
+	looksOfATest = "2"
+	mostOfATest  = 16 << 10
+)
+
+// conversation runs the script with whoever is behind the FIFOs, and returns the answers
+// that it leaves. A looks of "" waits for each answer as long as it takes.
+func conversation(t *testing.T, guest func(requests, answers *os.File), looks string, commands ...string) string {
 	t.Helper()
 	folder := t.TempDir()
 	fifos, file := filepath.Join(folder, "agent"), filepath.Join(folder, "answers")
@@ -170,15 +179,10 @@ func conversation(t *testing.T, present bool, refuse string, commands ...string)
 		t.Cleanup(func() { _ = f.Close() })
 		ends[i] = f
 	}
-	if present {
-		go (&agent{requests: ends[0], answers: ends[1], ran: map[int]string{}}).serve(refuse)
-	}
+	go guest(ends[0], ends[1])
 	args, err := Arguments(fifos, file, commands)
 	must.NoError(t, err)
-	args[6] = "2" // looks for an answer, since the one without an agent waits for all of them
-	if present {
-		args[6] = "100000"
-	}
+	args[5], args[6] = strconv.Itoa(mostOfATest), cmp.Or(looks, "100000")
 	ctx, cancel := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, "/bin/sh", args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -210,9 +214,16 @@ func conversation(t *testing.T, present bool, refuse string, commands ...string)
 	return text
 }
 
+// working is a guest with an agent that refuses a request.
+func working(refuse string) func(requests, answers *os.File) {
+	return func(requests, answers *os.File) {
+		(&agent{requests: requests, answers: answers, ran: map[int]string{}}).serve(refuse)
+	}
+}
+
 func TestScript_AsksAnAgent(t *testing.T) {
 	t.Parallel()
-	text := conversation(t, true, "", "echo first", "echo second; exit 3", "printf '%s' \"$0 $PPID\" >/dev/null")
+	text := conversation(t, working(""), "", "echo first", "echo second; exit 3", "printf '%s' \"$0 $PPID\" >/dev/null")
 	must.True(t, Whole(text))
 	got, err := Parse(text, 3)
 	must.NoError(t, err)
@@ -221,12 +232,26 @@ func TestScript_AsksAnAgent(t *testing.T) {
 
 func TestScript_StopsWhereTheAgentRefuses(t *testing.T) {
 	t.Parallel()
-	_, err := Parse(conversation(t, true, "guest-exec", "echo first"), 1)
+	_, err := Parse(conversation(t, working("guest-exec"), "", "echo first"), 1)
 	must.ErrorContains(t, err, "it has been disabled")
 }
 
 func TestScript_GivesUpWithoutAnAgent(t *testing.T) {
 	t.Parallel()
-	_, err := Parse(conversation(t, false, "", "echo first"), 1)
+	_, err := Parse(conversation(t, func(*os.File, *os.File) {}, looksOfATest, "echo first"), 1)
+	must.True(t, api.IsCode(err, api.CodeNotFound), must.Sprint(err))
+}
+
+// TestScript_BoundsWhatAGuestSays that writes without an end.
+func TestScript_BoundsWhatAGuestSays(t *testing.T) {
+	t.Parallel()
+	text := conversation(t, func(_, answers *os.File) {
+		for err := error(nil); err == nil; {
+			_, err = answers.Write(bytes.Repeat([]byte("x"), 4096))
+		}
+	}, looksOfATest, "echo first")
+	must.True(t, Whole(text))
+	must.LessEq(t, mostOfATest+len("\nend\n"), len(text))
+	_, err := Parse(text, 1)
 	must.True(t, api.IsCode(err, api.CodeNotFound), must.Sprint(err))
 }
