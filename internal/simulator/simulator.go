@@ -9,8 +9,9 @@
 // fault of the patched twin. When the control does not come up, or dies, the simulation
 // fails and says nothing about the patch.
 //
-// Verdicts. The treatment does not become healthy, dies, or outgrows its reservation
-// while the control does not; or in each of several boots it tries to reach what no
+// Verdicts. The patch does not fix what it says, in its image or in its booted machine; the
+// treatment does not become healthy, dies, or outgrows its reservation while the control
+// does not; or in each of several boots it tries to reach what no
 // control tries to; or a KPI is proven worse than its abort_above margin: that rejects. A pass has every KPI of the policy proven to be within its promote_below
 // margin, as far as the requests of the run can show, which its reasons say. All else is
 // inconclusive. A patch that changes nothing is rejected once in 1/false_alarm runs at
