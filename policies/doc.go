@@ -19,8 +19,8 @@
 //	applies = target.job == "a" || target.job == "b"                  # 1, the lesser side
 //	(no applies)                                                      # 0
 //
-// Critical, simulate, strategy, judge, rollback, deadline and prefer are taken
-// from the most specific block that sets them, argument by argument (the kpi
+// Critical, select, simulate, strategy, judge, rollback, deadline, order and prefer are
+// taken from the most specific block that sets them, argument by argument (the kpi
 // blocks of a judge go together). A strategy block is chosen when its when
 // condition holds, the first in the file first; a policy none of whose
 // strategy blocks holds leaves the choice to the next less specific one.
@@ -39,6 +39,9 @@
 // a comparison that can never hold is a diagnostic when the file is parsed.
 // There are no loops: for expressions can't be nested, and files have limits
 // on size, nesting and operators.
+//
+// What nobody knows, such as the packages of a target without an inventory, has no
+// value: an expression that depends on it is an error when the policy is evaluated.
 //
 // Before the simulation, everything of impact but simulated is null. A key that
 // target.meta or impact.ratio lacks is null. Comparing null for

@@ -11,6 +11,16 @@
 // services that the patch leaves alone. Services that depend on each other in a
 // circle have no order among them.
 //
+// Targets whose policy says order = "exposed_first" go before all others, the most
+// exposed first, critical or not; edges order nothing among them. Exposure is what is
+// still affected, weighted by reach from outside, severity, known exploits and
+// dependants (exposureOf). What nobody knows counts in full.
+//
+// # Whom a plan leaves alone
+//
+// A target that its policies do not select is not refused: there is nothing to do, and
+// the plan says why.
+//
 // # Waves
 //
 // A wave holds targets that may go at once: all that have to go before them
