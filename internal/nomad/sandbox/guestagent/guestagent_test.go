@@ -141,18 +141,18 @@ func (a *agent) serve(refuse string) {
 		if json.Unmarshal(lines.Bytes(), &r) != nil {
 			return
 		}
-		switch {
-		case r.Execute == refuse:
+		switch r.Execute {
+		case refuse:
 			_, _ = fmt.Fprintln(a.answers, `{"error": {"class": "CommandNotFound", "desc": "it has been disabled"}}`)
-		case r.Execute == "guest-sync":
+		case "guest-sync":
 			_, _ = fmt.Fprintf(a.answers, "{\"return\": %d}\n", r.Arguments.ID)
-		case r.Execute == "guest-exec":
+		case "guest-exec":
 			cmd := exec.Command(r.Arguments.Path, r.Arguments.Arg...)
 			out, _ := cmd.Output()
 			a.ran[len(a.ran)+1] = fmt.Sprintf(`{"return": {"exitcode": %d, "out-data": %q, "exited": true}}`,
 				cmd.ProcessState.ExitCode(), base64.StdEncoding.EncodeToString(out))
 			_, _ = fmt.Fprintf(a.answers, "{\"return\": {\"pid\": %d}}\n", len(a.ran))
-		case r.Execute == "guest-exec-status":
+		case "guest-exec-status":
 			_, _ = fmt.Fprintln(a.answers, a.ran[r.Arguments.PID])
 		}
 	}
