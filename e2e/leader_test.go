@@ -59,7 +59,7 @@ type keeper struct {
 func newKeeper(o *oakum) *keeper {
 	t := o.t
 	images := sharedStack(t).Images
-	folder, err := os.MkdirTemp(images, "keeper-") //nolint:usetesting // Nomad takes images from below this folder only
+	folder, err := os.MkdirTemp(images, "keeper-") // Nomad takes images from below this folder only
 	must.NoError(t, err)
 	t.Cleanup(func() { must.NoError(t, os.RemoveAll(folder)) })
 	k := &keeper{oakum: o, folder: folder, foreign: twin.JobID("another", "cluster", "control")}

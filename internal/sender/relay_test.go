@@ -159,7 +159,7 @@ func TestRelay_MeasuresRequestsThatTheirCallerGaveUp(t *testing.T) {
 	go func() {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.address+"/slow", nil)
 		if err == nil {
-			_, err = http.DefaultClient.Do(req) //nolint:bodyclose // there is no answer
+			_, err = http.DefaultClient.Do(req)
 		}
 		gone <- err
 	}()

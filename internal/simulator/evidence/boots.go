@@ -68,7 +68,8 @@ func (s spreads) pooled(within float64) stats.Spread {
 	known := s.known * s.known
 	var freedom, sum float64
 	for _, f := range s.former {
-		part := f.Freedom * min(1, math.Pow((known+within)/(known+f.Within), 2))
+		narrower := (known + within) / (known + f.Within)
+		part := f.Freedom * min(1, narrower*narrower)
 		freedom += part
 		sum += part * f.Variance
 	}
@@ -122,7 +123,8 @@ func (p *Panel) Boots(alike bool) []api.BootSpread {
 		for _, f := range p.figures[i] {
 			if f.control > 0 && f.treatment > 0 {
 				values = append(values, math.Log(f.treatment/f.control))
-				variances = append(variances, math.Pow(f.deviation/f.treatment, 2))
+				relative := f.deviation / f.treatment
+				variances = append(variances, relative*relative)
 			}
 		}
 		centre, freedom := 0.0, float64(len(values))

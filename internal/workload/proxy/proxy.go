@@ -130,7 +130,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.cut = cause != nil && !a.unread
 		p.record(r, sent, a, at)
 		if cause != nil {
-			panic(cause)
+			panic(cause) //nolint:forbidigo // net/http's way to cut a connection
 		}
 	}()
 	p.forward.ServeHTTP(a, r)
