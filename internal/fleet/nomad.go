@@ -401,10 +401,19 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	if view.Instances, err = n.Instances(ctx, m.Target); err != nil {
 		return nil, err
 	}
-	view.Runs = make(map[string]time.Time, len(view.Instances))
+	view.Runs, view.Excused = make(map[string]time.Time, len(view.Instances)), map[string]string{}
 	for i := range view.Instances {
 		in := &view.Instances[i]
-		in.Build, view.Runs[in.ID] = cmp.Or(builds[in.JobVersion], api.BuildForeign), n.allocs[in.ID].Started
+		a := n.allocs[in.ID]
+		in.Build, view.Runs[in.ID] = cmp.Or(builds[in.JobVersion], api.BuildForeign), a.Started
+		if a.Client == ClientLost {
+			view.Excused[in.ID] = "its node " + a.Node.Name + " is lost"
+		}
+	}
+	if e := n.jobs[j.JobID].blocked; e != nil {
+		if failed, ok := e.Failed[m.Target.Group]; ok {
+			view.Unplaced = fmt.Sprintf("%d nodes were looked at", failed.Evaluated)
+		}
 	}
 	return view, nil
 }

@@ -239,7 +239,12 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	if err != nil {
 		return nil, err
 	}
-	view.Instances, view.Runs = instances(stubs), runs(stubs)
+	view.Instances, view.Runs, view.Excused = instances(stubs), runs(stubs), excuses(stubs)
+	if len(stubs) < view.Count {
+		if view.Unplaced, err = c.unplaced(ctx, m.Target); err != nil {
+			return nil, err
+		}
+	}
 	for i := range view.Instances {
 		view.Instances[i].Build = kinds.version(view.Instances[i].JobVersion)
 	}

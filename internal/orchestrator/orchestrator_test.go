@@ -376,6 +376,7 @@ func TestDeadline_StandsStillWhileNomadIsAway(t *testing.T) {
 			time.Sleep(after)
 			return New(o).drive(w.term.ctx, slog.New(slog.DiscardHandler), w.rollout("r0"), &a, func(context.Context, *rollout.JobView) error {
 				nomad.view = rollout.JobView{ModifyIndex: r.Effect.Expect + 1, Build: api.BuildPatched, Pace: rollout.PaceHeld, Count: 4}
+				nomad.view.Instances = make([]api.Instance, 4) // all are placed, and none runs the patch
 				return nil
 			})
 		}

@@ -16,6 +16,10 @@ import (
 // is room, so a minute means that there is none.
 const placeTimeout = time.Minute
 
+// unplacedAfter is how long Nomad may take to place the instances of a stage until the
+// rollout says that it waits for them. It then waits for as long as Nomad tries.
+const unplacedAfter = 10 * time.Second
+
 // lateTimeout is how long a registration may be on its way to Nomad after we gave
 // up waiting for its answer. Our requests end within seconds, and Nomad's servers
 // keep a request for a new leader of theirs no longer than that.
@@ -182,6 +186,10 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 			log.Warn("perform effect", "error", a.refused)
 		}
 	}
+	if hold := o.unplaced(r, view, a); hold != nil {
+		o.recordAway(ctx, log, r, hold)
+		return rollout.EffectResult{}, false
+	}
 	if !a.performed.IsZero() && o.Now().Sub(a.performed) > placeTimeout {
 		return rollout.EffectResult{Outcome: fmt.Sprintf("nomad did not do it within %s: %s", placeTimeout, shown)}, true
 	}
@@ -190,6 +198,19 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	}
 	o.recordAway(ctx, log, r, hold)
 	return rollout.EffectResult{}, false
+}
+
+// unplaced holds an effect that Nomad has had for a while and can't carry out for lack of
+// room, or of nodes; that is not the patch's doing.
+func (o *Orchestrator) unplaced(r api.Rollout, view *rollout.JobView, a *execution) *api.Hold {
+	if a.performed.IsZero() || o.Now().Sub(a.performed) <= unplacedAfter {
+		return nil
+	}
+	why := rollout.Unplaced(r, *view)
+	if why == "" {
+		return nil
+	}
+	return &api.Hold{Source: "instances", Reason: why}
 }
 
 // recordAway records the hold of an effect that waits for a source, or without a

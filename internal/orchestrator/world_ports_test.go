@@ -335,6 +335,7 @@ func (t *term) Transition(ctx context.Context, kind string, next api.Rollout, ex
 			w.fail("%s begins a stage, and %s", next.ID, now)
 		}
 	}
+	w.checkBlame(w.rollout(next.ID), next)
 	if next.Status == api.RolloutRolledBack {
 		w.checkReturned(next)
 	}

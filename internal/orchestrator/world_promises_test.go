@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/fleet"
 )
 
 // check holds what must be so at every moment.
@@ -201,6 +202,21 @@ func (w *world) checkReturned(r api.Rollout) {
 	if want := w.job(j.ref).Groups[0].Count - r.Former.Unhealthy; well < want && w.stale == 0 && !w.foreign[j.ref.Job] {
 		w.fail("%s is rolled back, and %d instances are well, %d were before", r.ID, well, want)
 	}
+}
+
+// checkBlame: a rollout does not turn back for the health of its instances while none of
+// them fails but those whose nodes are lost, as far as the record of it goes.
+func (w *world) checkBlame(was, next api.Rollout) {
+	byHealth := strings.Contains(next.Reason, "healthy") || strings.HasPrefix(next.Reason, "nomad did not do it")
+	if was.Status == api.RolloutRollingBack || next.Status != api.RolloutRollingBack || !byHealth || w.stale > 0 || w.foreign[next.Target.Job] {
+		return
+	}
+	for _, in := range next.Instances {
+		if a, err := w.fleet.Alloc(in.ID); in.Build == api.BuildPatched && in.Health != api.Healthy && err == nil && a.Client != fleet.ClientLost {
+			return
+		}
+	}
+	w.fail("%s turns back, and no patched instance fails but by what the world did: %s", next.ID, next.Reason)
 }
 
 // registered holds a registration that Nomad accepted against the intents.

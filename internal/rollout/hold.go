@@ -6,6 +6,7 @@ import "github.com/oakumhq/oakum/api"
 const (
 	sourceBudget    = "budget"    // too many instances are away
 	sourceHealth    = "health"    // fewer former instances are healthy than before
+	sourceInstances = "instances" // some are down, and not by the patch
 	sourceJob       = "job"       // somebody else changed the job
 	sourceGraph     = "graph"     // the target tries what is denied
 	sourceNomad     = "nomad"     // it did not carry a rollback to its end

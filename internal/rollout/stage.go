@@ -17,6 +17,9 @@ func (m *machine) forward(o Observation) {
 		return
 	}
 	holds := slices.Concat(o.Away, m.deniedHolds(o))
+	if o.Job != nil {
+		holds = append(holds, m.spare(*o.Job)...)
+	}
 	if o.Job != nil && o.Job.Build == api.BuildForeign {
 		holds = append(holds, api.Hold{Source: sourceJob, Reason: foreignReason(*o.Job)})
 	}
@@ -55,23 +58,27 @@ func foreignReason(v JobView) string {
 	return fmt.Sprintf("the job was changed by somebody else; version %d is neither the former nor the patched one", v.Version)
 }
 
-// unsafe turns back when a patched instance is lost or its stage is overdue. It
-// reports whether it did. It acts in a pause and in a hold too: a failing instance
+// unsafe turns back when a patched instance has failed or its stage is overdue, by what the
+// patch does. It reports whether it did. It acts in a pause and in a hold too: a failing instance
 // does not get better while the rollout stands still.
 func (m *machine) unsafe(v JobView) bool {
 	last := lastStage(m.Rollout)
 	if last == nil || v.Build == api.BuildForeign {
 		return false
 	}
-	t := v.Tally()
-	if len(t.Unhealthy) > 0 && m.Decision.Rollback.OnHealth {
-		in := t.Unhealthy[0]
+	t, want := v.Tally(), m.wanted()
+	if t.PatchedHealthy >= want {
+		last.Lapsed = time.Time{}
+	}
+	if !m.blames(v) {
+		return false
+	}
+	if lost := slices.IndexFunc(t.Unhealthy, func(in api.Instance) bool { return v.Excused[in.ID] == "" }); lost >= 0 && m.Decision.Rollback.OnHealth {
+		in := t.Unhealthy[lost]
 		m.turnBack("instance %s is unhealthy: %s", in.Name, in.Because)
 		return true
 	}
-	want := m.wanted()
 	if t.PatchedHealthy >= want {
-		last.Lapsed = time.Time{}
 		return false
 	}
 	if !last.Ready.IsZero() {
@@ -95,7 +102,7 @@ func (m *machine) unsafe(v JobView) bool {
 // why quotes the first patched instance that is not healthy; empty when all are.
 func why(v JobView) string {
 	for _, in := range v.Instances {
-		if in.Build == api.BuildPatched && in.Health != api.Healthy {
+		if in.Build == api.BuildPatched && in.Health != api.Healthy && v.Excused[in.ID] == "" {
 			return ": " + in.Name + ": " + in.Because
 		}
 	}

@@ -151,7 +151,8 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 }
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
-// foreign=HEALTHY/ALL, parallel=MAX_PARALLEL, deployment=failed, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
+// foreign=HEALTHY/ALL, parallel=MAX_PARALLEL, excused=ID,...,
+// unplaced=REASON, deployment=failed, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
 // denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON,
 // gone=LOSS[:BUILD:PACE].
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
@@ -164,6 +165,7 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 		o.Job = &JobView{Build: api.Build(build), Pace: Pace(pace), ModifyIndex: 100, Version: 7, Count: 10}
 		o.Job.JobPace = JobPace{MinHealthyTime: 10 * time.Second, HealthyDeadline: 3 * time.Minute}
 		o.Job.MaxParallel, _ = strconv.Atoi(args["parallel"])
+		o.Job.Excused, o.Job.Unplaced = excused(args["excused"]), strings.ReplaceAll(args["unplaced"], "_", " ")
 		o.Job.Instances = append(instances(t, args["patched"], api.BuildPatched), instances(t, args["former"], api.BuildFormer)...)
 		o.Job.Instances = append(o.Job.Instances, instances(t, args["foreign"], api.BuildForeign)...)
 		o.Job.Failed = args["deployment"] == "failed"
@@ -213,6 +215,15 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 		}
 	}
 	return o
+}
+
+// excused are instances whose node is lost, by ID.
+func excused(ids string) map[string]string {
+	out := map[string]string{}
+	for _, id := range strings.FieldsFunc(ids, func(r rune) bool { return r == ',' }) {
+		out[id] = "its node is lost"
+	}
+	return out
 }
 
 func instances(t *testing.T, text string, build api.Build) []api.Instance {

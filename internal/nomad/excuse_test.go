@@ -1,0 +1,57 @@
+package nomad
+
+import (
+	"testing"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/shoenig/test/must"
+)
+
+func TestExcuse_TellsTheWorldFromWhatRuns(t *testing.T) {
+	event := func(kind, said string) *nomadapi.TaskEvent {
+		return &nomadapi.TaskEvent{Type: kind, DisplayMessage: said}
+	}
+	started := event(nomadapi.TaskStarted, "Task started by client")
+	for name, c := range map[string]struct {
+		client, state string
+		events        []*nomadapi.TaskEvent
+		want          string
+	}{
+		"healthy":      {"running", "running", []*nomadapi.TaskEvent{started}, ""},
+		"lost":         {"lost", "running", nil, "its node n1 is lost"},
+		"disconnected": {"unknown", "running", nil, "its node n1 is disconnected"},
+		"an artifact that is not there": {
+			"pending", "pending",
+			[]*nomadapi.TaskEvent{event(nomadapi.TaskArtifactDownloadFailed, "failed to download artifact: 404"), event("Restarting", "")},
+			"task main on n1: an artifact can't be downloaded: failed to download artifact: 404",
+		},
+		"an image that is not there": {
+			"failed", "dead", []*nomadapi.TaskEvent{event(nomadapi.TaskDriverFailure, "Failed to pull `shop:2`: no such host")},
+			"task main on n1: its image is not there: Failed to pull `shop:2`: no such host",
+		},
+		"a command that is not there": {"failed", "dead", []*nomadapi.TaskEvent{event(nomadapi.TaskDriverFailure, "executable not found")}, ""},
+		"a template that has changed": {
+			"running", "pending", []*nomadapi.TaskEvent{started, event(nomadapi.TaskRestartSignal, "Template with change_mode restart re-rendered")},
+			"task main on n1: it restarts for a template that has changed: Template with change_mode restart re-rendered",
+		},
+		"a restart that somebody asked for": {"running", "pending", []*nomadapi.TaskEvent{started, event(nomadapi.TaskRestartSignal, "User requested restart")}, ""},
+		"it started since, and has crashed": {
+			"running", "pending",
+			[]*nomadapi.TaskEvent{event(nomadapi.TaskArtifactDownloadFailed, "404"), started, event("Terminated", "Exit Code: 1")}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stub := &nomadapi.AllocationListStub{
+				ID: "a", NodeName: "n1", ClientStatus: c.client,
+				TaskStates: map[string]*nomadapi.TaskState{"main": {State: c.state, Events: c.events}},
+			}
+			must.EqOp(t, c.want, excuses([]*nomadapi.AllocationListStub{stub})["a"])
+		})
+	}
+}
+
+func TestNoRoom_NamesWhatIsExhausted(t *testing.T) {
+	must.EqOp(t, "3 nodes were looked at, 2 have no room: memory, 1 are ruled out: ${attr.kernel.name} = linux", noRoom(&nomadapi.AllocationMetric{
+		NodesEvaluated: 3, DimensionExhausted: map[string]int{"memory": 2}, ConstraintFiltered: map[string]int{"${attr.kernel.name} = linux": 1},
+	}))
+}
