@@ -45,7 +45,7 @@ func calmWorld(n int, change func(*api.Decision)) *world {
 	w.fleet.Behave(func(fleet.Build) fleet.Behaviour {
 		return fleet.Behaviour{Start: time.Second, Boot: time.Second}
 	})
-	entry, err := state.Encode(cmd, w.now(), "ada")
+	entry, err := state.Encode(cmd, w.now(), "pipeline")
 	if err == nil {
 		err = w.apply(entry)
 	}

@@ -39,6 +39,7 @@ type execution struct {
 	images    *inquiry              // about the next stage, whatever the effect; nil before the first
 	proof     *inquiry              // about the first stage, likewise
 	steady    rollout.Steady        // since when instances are healthy, likewise
+	unwell    unwell                // before the rollout
 	due       time.Time             // when the next of them will have been so for long enough; zero when none
 }
 
@@ -272,18 +273,50 @@ func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Roll
 	return res, done
 }
 
+// unproven holds while a deployment of the job is under way: a version that may yet fail,
+// or wait for its promotion, is none to return to.
+func unproven(view *rollout.JobView) *api.Hold {
+	if view.Settled || view.Gone != nil {
+		return nil
+	}
+	return &api.Hold{Source: "job", Reason: fmt.Sprintf("a deployment of job version %d is under way; the rollout goes on when that is over", view.Version)}
+}
+
+// unwell is how many instances were not healthy before a rollout, as a few looks show.
+type unwell struct {
+	since time.Time // of the first look
+	least int
+}
+
+// look takes another view. It reports whether the number is known: all are healthy, or
+// those that are not have had the time in which checks that miss pass again. A rollback
+// does not wait for as many, so one bad look must not count.
+func (u *unwell) look(view *rollout.JobView, now time.Time) bool {
+	n := rollout.Unhealthy(*view)
+	if u.since.IsZero() {
+		u.since, u.least = now, n
+	}
+	u.least = min(u.least, n)
+	return u.least == 0 || now.Sub(u.since) >= view.Grace()
+}
+
 // tag captures the job and marks its version.
 func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) (rollout.EffectResult, bool) {
 	former, err := o.Reader.Capture(ctx, r.Target)
 	if err == nil {
-		r.Former = former
-		view, hold := o.view(ctx, r, a)
+		captured := r
+		captured.Former = former // in the record when the effect is done, not by a hold
+		view, hold := o.view(ctx, captured, a)
 		if hold != nil {
 			o.recordAway(ctx, log, r, hold)
 			return rollout.EffectResult{}, false
 		}
-		former.Unhealthy = rollout.Unhealthy(*view)
-		err = o.Tagger.Tag(ctx, move(r))
+		if hold := unproven(view); hold != nil || !a.unwell.look(view, o.Now()) {
+			o.recordAway(ctx, log, r, hold)
+			return rollout.EffectResult{}, false
+		}
+		former.Unhealthy = a.unwell.least
+		err = o.Tagger.Tag(ctx, move(captured))
 	}
 	if err == nil {
 		return rollout.EffectResult{

@@ -1,0 +1,53 @@
+package orchestrator
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/internal/rollout"
+)
+
+// TestUnwell_OneBadLookDoesNotCount: what a rollback need not wait for was down at each look.
+func TestUnwell_OneBadLookDoesNotCount(t *testing.T) {
+	now := time.Unix(1000, 0)
+	view := func(healthy int) *rollout.JobView {
+		v := &rollout.JobView{Count: 3, JobPace: rollout.JobPace{MinHealthyTime: 10 * time.Second}}
+		for range healthy {
+			v.Instances = append(v.Instances, api.Instance{Health: api.Healthy})
+		}
+		return v
+	}
+	var u unwell
+	must.False(t, u.look(view(0), now))
+	must.False(t, u.look(view(2), now.Add(9*time.Second)))
+	must.True(t, u.look(view(1), now.Add(10*time.Second)))
+	must.EqOp(t, 1, u.least)
+	must.True(t, u.look(view(3), now.Add(11*time.Second)))
+	must.EqOp(t, 0, u.least)
+}
+
+// TestTag_WaitsForADeploymentUnderWay: somebody's own deployment goes on when the rollout is
+// about to begin. It ends by itself, and then the version that it brought is captured.
+func TestTag_WaitsForADeploymentUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(d *api.Decision) { d.Approval.Count = 1 })
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutAwaitingApproval })
+		must.NoError(t, w.registers(w.refs[0], "theirs"))
+		w.command("r0", "approve", "test")
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 && r.Effect != nil && r.Effect.Kind == api.EffectTag })
+		must.StrContains(t, w.rollout("r0").Reason, "a deployment of job version 1 is under way")
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Former != nil })
+		must.EqOp(t, 1, w.rollout("r0").Former.Version)
+		for _, d := range w.fleet.Deployments(fleet.JobID{Namespace: "default", ID: w.refs[0].Job}) {
+			must.True(t, d.JobVersion != 1 || d.Status == fleet.DeploySuccessful, must.Sprint(d.Status))
+		}
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutComplete })
+		must.EqOp(t, 4, w.running(w.refs[0], patchOf("theirs")))
+	})
+}
