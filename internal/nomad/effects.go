@@ -240,7 +240,8 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 		return nil, err
 	}
 	view.Instances, view.Runs, view.Excused = instances(stubs), runs(stubs), excuses(stubs)
-	if len(stubs) < view.Count {
+	behind := func(s *nomadapi.AllocationListStub) bool { return s.JobVersion != view.Version }
+	if len(stubs) < view.Count || slices.ContainsFunc(stubs, behind) {
 		if view.Unplaced, err = c.unplaced(ctx, m.Target); err != nil {
 			return nil, err
 		}

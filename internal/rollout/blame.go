@@ -88,11 +88,17 @@ func unplaced(n int, v JobView) string {
 }
 
 // Unplaced says why an open stage effect is to wait although its time is over: Nomad goes
-// on trying to place what is missing. It is empty when there is nothing to wait for, or
-// when Nomad has given up.
+// on trying to place what is missing, or has no room for what would replace a former
+// instance, which it then leaves. It is empty when there is nothing to wait for, or when
+// Nomad has given up.
 func Unplaced(r api.Rollout, v JobView) string {
-	if n := missing(v); r.Effect.Kind == api.EffectStage && n > 0 && !v.Failed {
+	switch n := missing(v); {
+	case r.Effect.Kind != api.EffectStage || v.Failed:
+		return ""
+	case n > 0:
 		return unplaced(n, v)
+	case v.Unplaced != "":
+		return fmt.Sprintf("nomad has not placed what stage %d asks for: %s", r.Effect.Stage, v.Unplaced)
 	}
 	return ""
 }

@@ -48,8 +48,8 @@ type JobView struct {
 	// Excused says of instances that are not healthy why that is not the doing of what they
 	// run, by ID: their node is lost, for example.
 	Excused map[string]string
-	// Unplaced says why Nomad has not placed some of the instances that the group wants;
-	// empty when it has placed all, or does not say.
+	// Unplaced says why Nomad has not placed instances of the registered version that it
+	// tries to; empty when it has placed all, or does not say.
 	Unplaced string
 	// Gone says that the target is not there any more; nil when it is. ModifyIndex is
 	// then the job's, or that of Nomad's list of jobs, and nothing else is set.
