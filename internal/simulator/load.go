@@ -54,6 +54,21 @@ func newLoad(r Request, check string) *load {
 	return w
 }
 
+// choose takes the rate of the run, at most limit, and the mix of the hour that the rate is
+// of. It returns that hour of the week, or -1 where the mix depends on none.
+func (r *Request) choose(limit float64) (hour int) {
+	r.rate = workload.RateOf(r.Baseline, r.Workload, limit)
+	if r.rate.Hour < 0 || r.Spec.Program != nil {
+		return -1
+	}
+	mix := ""
+	if r.Workload, mix = r.Workload.InHour(r.rate.Hour); mix == "" {
+		return -1
+	}
+	r.rate.Reason += "; " + mix
+	return r.rate.Hour
+}
+
 // workloadOf is what is known of the target's requests: the recorded workload, else its
 // paths. It is empty when nothing is.
 func workloadOf(r Request) workload.Workload {

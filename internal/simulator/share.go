@@ -118,8 +118,8 @@ func (s *Simulator) share(ctx context.Context, r Request, content string, try fu
 // with the bytes of its scripts, what is sent, and the policy's wishes. It is empty when
 // that is not known; the simulation is then the target's own. An image counts by its
 // digest where the patch has one, and by its path otherwise. Of production's traffic only
-// that counts which a pass depends on (see floorOf). The rate of requests does not count:
-// it is capped for all alike.
+// that counts which a pass depends on (see floorOf), and the hour whose mix is sent. The
+// rate of requests does not count: it is capped for all alike.
 func (s *Simulator) content(ctx context.Context, r Request) string {
 	if s.o.Contents == nil || r.Plan == "" {
 		return ""
@@ -129,7 +129,8 @@ func (s *Simulator) content(ctx context.Context, r Request) string {
 		s.o.Logger.Warn("the target is simulated by itself: its content is not known", "target", r.Target.String(), "error", err)
 		return ""
 	}
-	text, err := json.Marshal([]any{job, r.Patch, r.Apply, r.Spec, r.Judge, r.Target.Meta, floorOf(r)})
+	mixed := r // a copy, since the run chooses by itself
+	text, err := json.Marshal([]any{job, r.Patch, r.Apply, r.Spec, r.Judge, r.Target.Meta, floorOf(r), mixed.choose(s.o.RateMax)})
 	if err != nil {
 		return ""
 	}

@@ -211,7 +211,7 @@ func (s *Simulator) run(ctx context.Context, r Request, keep bool) (api.Impact, 
 	if err != nil {
 		return api.Impact{}, nil, err
 	}
-	r.rate = workload.RateOf(r.Baseline, r.Workload, s.o.RateMax)
+	r.choose(s.o.RateMax)
 	bank, err := evidence.New(r.Judge, r.Spec, r.rate.PerSecond, r.Boots)
 	if err != nil {
 		return api.Impact{}, nil, err

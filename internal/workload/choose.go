@@ -19,18 +19,24 @@ func choose(entries []*entry, n int) []Request {
 	out := make([]Request, 0, min(n, len(entries)))
 	var passed int64 // weight of the light entries before this one
 	stretch := int64(0)
+	var hours map[int]int64 // of the light entries since the last one that stands for a stretch
+	last := -1              // that one
 	for _, e := range entries {
 		if certain[e] {
-			out = append(out, e.weighing(e.count))
+			out = append(out, e.weighing(e.count, e.hours))
 			continue
 		}
 		passed += e.count
+		hours = addHours(hours, e.hours)
 		// The middle of a stretch decides which entry stands for it.
 		for stretch < slots && (2*stretch+1)*rest < 2*slots*passed {
 			weight := (stretch+1)*rest/slots - stretch*rest/slots
-			out = append(out, e.weighing(weight))
-			stretch++
+			out = append(out, e.weighing(weight, hours))
+			stretch, hours, last = stretch+1, nil, len(out)-1
 		}
+	}
+	if last >= 0 {
+		out[last].Hours = addHours(out[last].Hours, hours)
 	}
 	slices.SortStableFunc(out, func(a, b Request) int { return cmp.Compare(b.Weight, a.Weight) })
 	return out
@@ -57,8 +63,8 @@ func heavy(entries []*entry, n int) (certain map[*entry]bool, slots, rest int64)
 	return certain, slots, rest
 }
 
-func (e *entry) weighing(weight int64) Request {
+func (e *entry) weighing(weight int64, hours map[int]int64) Request {
 	r := e.request
-	r.Weight = weight
+	r.Weight, r.Hours = weight, hours
 	return r
 }

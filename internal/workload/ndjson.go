@@ -38,6 +38,7 @@ type line struct {
 	Answer       string            `json:"answer,omitempty"`
 	AnswerBase64 []byte            `json:"answer_base64,omitempty"`
 	Weight       *int64            `json:"weight,omitempty"` // 1 when absent
+	Hours        map[int]int64     `json:"hours,omitempty"`  // by hour of the week, 0 for Monday 0:00 UTC
 }
 
 // Parse reads a workload: a HAR file, or one of ours with a request a line. An error
@@ -126,7 +127,7 @@ func readLine(text []byte) (Request, error) {
 	if err := decodeStrictly(text, &l); err != nil {
 		return Request{}, err
 	}
-	r := Request{Kind: l.Kind, Method: l.Method, Path: l.Path, Expect: l.Status, Weight: 1}
+	r := Request{Kind: l.Kind, Method: l.Method, Path: l.Path, Expect: l.Status, Weight: 1, Hours: l.Hours}
 	if r.Kind == "" {
 		r.Kind = HTTP
 	}
@@ -214,7 +215,7 @@ func (w Workload) Encode() []byte {
 	// a difference of two times.
 	_ = e.Encode(head{version, w.Source, w.Recorded, w.Seconds, w.Unexpected})
 	for _, r := range w.Requests {
-		l := line{Method: r.Method, Path: r.Path, Headers: r.Headers, Status: r.Expect, Weight: &r.Weight}
+		l := line{Method: r.Method, Path: r.Path, Headers: r.Headers, Status: r.Expect, Weight: &r.Weight, Hours: r.Hours}
 		if r.Kind != HTTP {
 			l.Kind = r.Kind
 		}

@@ -20,6 +20,7 @@ const (
 type Rate struct {
 	PerSecond float64
 	Scale     float64 // PerSecond ÷ what the target has; 0 when that is unknown
+	Hour      int     // of the week that it was taken from, as an index of a stats.Week; -1 for none
 	Reason    string  // in words, such as "12 % of the 41 requests/s that an instance has in its busiest hour of the week (Monday 9:00 UTC)"
 }
 
@@ -27,16 +28,16 @@ type Rate struct {
 // their mean rate, else that of the recording, and at most limit. What a patch does at
 // the busiest hour is what it must be able to do. The profile may be nil.
 func RateOf(profile *api.Profile, w Workload, limit float64) Rate {
-	has, where := usualRate(profile)
+	has, where, hour := usualRate(profile)
 	if has <= 0 {
 		has, where = w.Rate(), "that the recording has"
 	}
 	if has <= 0 {
-		r := Rate{PerSecond: min(rateUnknown, limit)}
+		r := Rate{PerSecond: min(rateUnknown, limit), Hour: -1}
 		r.Reason = fmt.Sprintf("%.3g requests/s, as the target's own rate is unknown", r.PerSecond)
 		return r
 	}
-	r := Rate{PerSecond: min(max(has, rateMin), limit)}
+	r := Rate{PerSecond: min(max(has, rateMin), limit), Hour: hour}
 	r.Scale = r.PerSecond / has
 	switch {
 	case r.Scale == 1:
@@ -59,10 +60,10 @@ func rateText(perSecond float64) string {
 }
 
 // usualRate is the rate that a profile has for an instance, and which one that is. It is
-// 0 when nothing was learned.
-func usualRate(profile *api.Profile) (rate float64, where string) {
+// 0 when nothing was learned. Hour is that of the week, or -1 for a mean.
+func usualRate(profile *api.Profile) (rate float64, where string, hour int) {
 	if profile == nil {
-		return 0, ""
+		return 0, "", -1
 	}
 	for _, b := range profile.KPIs {
 		if b.KPI != api.KPIRequests || b.Cold {
@@ -77,11 +78,11 @@ func usualRate(profile *api.Profile) (rate float64, where string) {
 			}
 		}
 		if busiest < 0 {
-			return b.Mean, "that an instance has on average"
+			return b.Mean, "that an instance has on average", -1
 		}
-		return *b.Hours[busiest], fmt.Sprintf("that an instance has in its busiest hour of the week (%s)", hourName(busiest))
+		return *b.Hours[busiest], fmt.Sprintf("that an instance has in its busiest hour of the week (%s)", hourName(busiest)), busiest
 	}
-	return 0, ""
+	return 0, "", -1
 }
 
 // hourName names an hour of a stats.Week, such as "Monday 9:00 UTC".

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/oakumhq/oakum/internal/stats"
 )
 
 const (
@@ -67,6 +69,7 @@ type entry struct {
 	request  Request
 	count    int64
 	statuses map[Expect]int64
+	hours    map[int]int64 // by index in a stats.Week; nil without times
 }
 
 // Count is how many requests something is about.
@@ -133,7 +136,7 @@ func (t *Tally) Add(o Observation) {
 		t.LeaveOut("no usable " + field)
 		return
 	}
-	t.count(r, expected(o.Status), host)
+	t.count(r, o, host)
 }
 
 // LeaveOut counts a request of the target that the workload can't have.
@@ -145,7 +148,7 @@ func (t *Tally) LeaveOut(why string) {
 // Seen is how many requests were added, those that were left out among them.
 func (t *Tally) Seen() int64 { return t.seen }
 
-func (t *Tally) count(r Request, status Expect, host string) {
+func (t *Tally) count(r Request, o Observation, host string) {
 	key := r.key()
 	e := t.entries[key]
 	if e == nil {
@@ -163,7 +166,10 @@ func (t *Tally) count(r Request, status Expect, host string) {
 		t.hosts[host]++
 	}
 	e.count++
-	e.statuses[status]++
+	e.statuses[expected(o.Status)]++
+	if !o.At.IsZero() {
+		e.hours = addHours(e.hours, map[int]int64{stats.HourOfWeek(o.At): 1})
+	}
 }
 
 // unusable says why a request can't be sent again, and is empty when it can.
@@ -265,6 +271,7 @@ func (t *Tally) Workload(n int) (Workload, Notes, error) {
 	}
 	for n = min(max(n, 1), RequestsMax); ; n = (n + 1) / 2 {
 		w.Requests = choose(entries, n)
+		inHours(w.Requests)
 		if n == 1 || len(w.Encode()) <= FileMax {
 			return w, notes, nil
 		}

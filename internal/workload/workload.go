@@ -54,6 +54,9 @@ type Workload struct {
 type Request struct {
 	Kind   Kind
 	Weight int64 // how often it is sent beside the others, 1 to WeightMax
+	// Hours is how often it was recorded in which hour of the week, by the index in a
+	// stats.Week. It is nil where the recording has no times.
+	Hours map[int]int64
 
 	Method  string            // HTTP
 	Path    string            // HTTP: with the query, begins with "/"
@@ -136,6 +139,9 @@ func Replay(paths, check string) Workload {
 func (r Request) check() error {
 	if r.Weight < 1 || r.Weight > WeightMax {
 		return fmt.Errorf("weight: %d is not from 1 to %d", r.Weight, int64(WeightMax))
+	}
+	if err := checkHours(r.Hours); err != nil {
+		return fmt.Errorf("hours: %w", err)
 	}
 	switch r.Kind {
 	case HTTP:
