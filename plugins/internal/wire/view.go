@@ -70,11 +70,11 @@ func toTarget(m *v1.Target) api.Target {
 }
 
 func fromTask(t api.Task) *v1.Task {
-	return &v1.Task{Name: t.Name, Driver: t.Driver, Lifecycle: t.Lifecycle, Image: t.Image}
+	return &v1.Task{Name: t.Name, Driver: t.Driver, Lifecycle: t.Lifecycle, Image: t.Image, Digest: t.Digest}
 }
 
 func toTask(m *v1.Task) api.Task {
-	return api.Task{Name: m.GetName(), Driver: m.GetDriver(), Lifecycle: m.GetLifecycle(), Image: m.GetImage()}
+	return api.Task{Name: m.GetName(), Driver: m.GetDriver(), Lifecycle: m.GetLifecycle(), Image: m.GetImage(), Digest: m.GetDigest()}
 }
 
 func fromStage(s api.Stage) *v1.Stage {

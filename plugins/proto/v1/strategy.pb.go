@@ -890,6 +890,7 @@ type Task struct {
 	Driver        string                 `protobuf:"bytes,2,opt,name=driver,proto3" json:"driver,omitempty"`
 	Lifecycle     string                 `protobuf:"bytes,3,opt,name=lifecycle,proto3" json:"lifecycle,omitempty"`
 	Image         string                 `protobuf:"bytes,4,opt,name=image,proto3" json:"image,omitempty"`
+	Digest        string                 `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"` // of what it runs, as in the job; empty where the job says none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -948,6 +949,13 @@ func (x *Task) GetLifecycle() string {
 func (x *Task) GetImage() string {
 	if x != nil {
 		return x.Image
+	}
+	return ""
+}
+
+func (x *Task) GetDigest() string {
+	if x != nil {
+		return x.Digest
 	}
 	return ""
 }
@@ -1789,12 +1797,13 @@ const file_plugins_proto_v1_strategy_proto_rawDesc = "" +
 	"\achecked\x18\t \x03(\tR\achecked\x1a7\n" +
 	"\tMetaEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"f\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"~\n" +
 	"\x04Task\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
 	"\x06driver\x18\x02 \x01(\tR\x06driver\x12\x1c\n" +
 	"\tlifecycle\x18\x03 \x01(\tR\tlifecycle\x12\x14\n" +
-	"\x05image\x18\x04 \x01(\tR\x05image\"\xf9\x02\n" +
+	"\x05image\x18\x04 \x01(\tR\x05image\x12\x16\n" +
+	"\x06digest\x18\x05 \x01(\tR\x06digest\"\xf9\x02\n" +
 	"\x05Stage\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x03R\x06number\x12\x18\n" +
 	"\apercent\x18\x02 \x01(\x03R\apercent\x128\n" +
