@@ -86,7 +86,8 @@ const (
 type Apply struct {
 	Kind   ApplyKind         `json:"kind"`
 	Task   string            `json:"task"`
-	Image  string            `json:"image,omitempty"`  // ApplyImage: absolute path on the clients
+	Image  string            `json:"image,omitempty"`  // ApplyImage: absolute path on the clients; with Source, below the task's folder
+	Source string            `json:"source,omitempty"` // ApplyImage: URL that Nomad's artifact block fetches Image from; empty for what the clients have
 	Script string            `json:"script,omitempty"` // ApplyScript: the script's text
 	Config map[string]any    `json:"config,omitempty"` // ApplyJob: driver configuration keys to set
 	Env    map[string]string `json:"env,omitempty"`    // ApplyJob: environment variables to set

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
+	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
@@ -109,6 +111,12 @@ func applyTo(group *nomadapi.TaskGroup, change api.Apply) error {
 		if task.Driver == "qemu" {
 			key = "image_path"
 		}
+		if change.Source != "" {
+			if task.Driver != "qemu" {
+				return fmt.Errorf("task %q: its driver is %s, and only the image of a virtual machine has a source", change.Task, task.Driver)
+			}
+			task.Artifacts = withImage(task.Artifacts, Image(&task), change)
+		}
 		task.Config[key] = change.Image
 	case api.ApplyJob:
 		maps.Copy(task.Config, change.Config)
@@ -122,4 +130,29 @@ func applyTo(group *nomadapi.TaskGroup, change api.Apply) error {
 		return fmt.Errorf("unknown kind of change %q", change.Kind)
 	}
 	return nil
+}
+
+// withImage returns the artifacts of a task that has Nomad fetch another image, by its
+// checksum. What brought the former image goes.
+func withImage(artifacts []*nomadapi.TaskArtifact, former string, change api.Apply) []*nomadapi.TaskArtifact {
+	out := slices.DeleteFunc(slices.Clone(artifacts), func(a *nomadapi.TaskArtifact) bool {
+		return brings(a, former) || brings(a, change.Image)
+	})
+	image := &nomadapi.TaskArtifact{
+		GetterSource: new(change.Source), GetterMode: new("file"), RelativeDest: new(change.Image),
+		GetterOptions: map[string]string{"checksum": "sha256:" + change.Digest, "archive": "false"},
+	}
+	image.Canonicalize() // as Nomad has it afterwards
+	return append(out, image)
+}
+
+// brings reports whether a file that an artifact fetches is a task's image: by its own
+// path, or by its name in the folder that the artifact fills.
+func brings(a *nomadapi.TaskArtifact, image string) bool {
+	image = path.Clean(strings.Replace(image, "${NOMAD_TASK_DIR}", "local", 1))
+	whole := *a
+	whole.Canonicalize()
+	at := path.Clean(strings.Replace(*whole.RelativeDest, "${NOMAD_TASK_DIR}", "local", 1))
+	source, _, _ := strings.Cut(*whole.GetterSource, "?")
+	return at == image || path.Join(at, path.Base(source)) == image
 }

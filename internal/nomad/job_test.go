@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,4 +82,56 @@ func TestPatched_LeavesTheFormerJobAsItIs(t *testing.T) {
 	after, err := json.Marshal(job)
 	must.NoError(t, err)
 	must.Eq(t, string(before), string(after))
+}
+
+// TestPatched_HasNomadFetchAnImage takes a machine whose image an artifact brings, or the
+// client has.
+func TestPatched_HasNomadFetchAnImage(t *testing.T) {
+	sum := strings.Repeat("0a", 32)
+	change := api.Apply{Kind: api.ApplyImage, Task: "server", Image: "local/web-2.qcow2", Source: "https://images.example/web-2.qcow2", Digest: sum}
+	fetches := func(source, mode, dest string) *nomadapi.TaskArtifact {
+		a := &nomadapi.TaskArtifact{GetterSource: new(source), GetterMode: new(mode), RelativeDest: new(dest)}
+		a.Canonicalize()
+		return a
+	}
+	other := fetches("https://images.example/firmware.fd", "any", "local/")
+	for name, c := range map[string]struct {
+		image  string
+		former *nomadapi.TaskArtifact
+		kept   bool
+	}{
+		"into a folder":       {"local/web-1.qcow2", fetches("https://images.example/web-1.qcow2?archive=false", "any", "local/"), false},
+		"as a file":           {"local/disk.qcow2", fetches("https://images.example/web-1.qcow2", "file", "local/disk.qcow2"), false},
+		"by a variable":       {"${NOMAD_TASK_DIR}/web-1.qcow2", fetches("https://images.example/web-1.qcow2", "any", "local"), false},
+		"of the same name":    {"/images/web.qcow2", fetches("https://old.example/web-2.qcow2", "any", "local/"), false},
+		"what is no image":    {"/images/web.qcow2", fetches("https://images.example/web-1.qcow2", "any", "local/"), true},
+		"in another's folder": {"local/web-1.qcow2", fetches("https://images.example/web-1.qcow2", "any", "local/other/"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			job := webJob(t)
+			task := job.TaskGroups[0].Tasks[0]
+			task.Driver, task.Config = "qemu", map[string]any{"image_path": c.image}
+			task.Artifacts = []*nomadapi.TaskArtifact{other, c.former}
+			next, err := Patched(job, "web", []api.Apply{change})
+			must.NoError(t, err)
+			patched := next.TaskGroups[0].Tasks[0]
+			must.Eq(t, "local/web-2.qcow2", patched.Config["image_path"].(string))
+			want := []*nomadapi.TaskArtifact{other}
+			if c.kept {
+				want = append(want, c.former)
+			}
+			fetched := fetches(change.Source, "file", "local/web-2.qcow2")
+			fetched.GetterOptions = map[string]string{"checksum": "sha256:" + sum, "archive": "false"}
+			must.Eq(t, append(want, fetched), patched.Artifacts)
+			must.Len(t, 2, task.Artifacts)
+
+			again, err := Patched(next, "web", []api.Apply{change})
+			must.NoError(t, err)
+			same, err := equal(next, again)
+			must.NoError(t, err)
+			must.True(t, same, must.Sprint("a patched job stays as it is"))
+		})
+	}
+	_, err := Patched(webJob(t), "web", []api.Apply{change})
+	must.ErrorContains(t, err, `task "server": its driver is docker, and only the image of a virtual machine has a source`)
 }

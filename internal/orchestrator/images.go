@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// imagesTimeout is how long the nodes may take to read an image: one of 20 GiB on a
-	// disk of 100 MB/s takes half of it.
+	// imagesTimeout is how long the nodes may take to read or fetch an image: one of 20 GiB
+	// on a disk, or over a network, of 100 MB/s takes half of it.
 	imagesTimeout = 6 * time.Minute
 	// imagesNamed is how many nodes a reason names.
 	imagesNamed = 3
@@ -21,9 +21,10 @@ const (
 
 // Images reads the images that nodes have.
 type Images interface {
-	// ImageDigests returns the digest of an image on each node that runs the target, by
-	// the node's name: hex SHA-256, or empty where the node has no such file.
-	ImageDigests(ctx context.Context, target api.TargetRef, image string) (map[string]string, error)
+	// ImageDigests returns the digest of a change's image on each node that runs the
+	// target, by the node's name: hex SHA-256, or empty where the node has no such file.
+	// An image with a source is fetched by each node for that.
+	ImageDigests(ctx context.Context, target api.TargetRef, change api.Apply) (map[string]string, error)
 }
 
 // imagesRight reports whether every node that runs the target has the images that were
@@ -41,13 +42,13 @@ func (o *Orchestrator) imagesRight(ctx context.Context, r api.Rollout, a *execut
 	return right, found.wrong
 }
 
-// triedImages are the changes whose image has a known digest and is a file of the nodes.
-// One that the job's own artifacts or tasks bring is on no node before an instance runs
-// there, and its job says what it is.
+// triedImages are the changes whose image has a known digest and is a file of the nodes,
+// or one that they can fetch. One that the job's own tasks bring is on no node before an
+// instance runs there, and its job says what it is.
 func triedImages(changes []api.Apply) []api.Apply {
 	return slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool {
 		brought := !strings.HasPrefix(a.Image, "/") && !strings.HasPrefix(a.Image, "${") || strings.HasPrefix(a.Image, "${NOMAD_")
-		return a.Kind != api.ApplyImage || a.Digest == "" || brought
+		return a.Kind != api.ApplyImage || a.Digest == "" || brought && a.Source == ""
 	})
 }
 
@@ -55,7 +56,7 @@ func triedImages(changes []api.Apply) []api.Apply {
 // is.
 func (o *Orchestrator) compareImages(ctx context.Context, target api.TargetRef, tried []api.Apply) string {
 	for _, a := range tried {
-		nodes, err := o.Images.ImageDigests(ctx, target, a.Image)
+		nodes, err := o.Images.ImageDigests(ctx, target, a)
 		if err != nil {
 			return fmt.Sprintf("it is not known which image %s the nodes have: %s", a.Image, api.AsError(err).Message)
 		}

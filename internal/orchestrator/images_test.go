@@ -22,7 +22,7 @@ type nodeImages struct {
 	asked atomic.Int32
 }
 
-func (n *nodeImages) ImageDigests(ctx context.Context, _ api.TargetRef, _ string) (map[string]string, error) {
+func (n *nodeImages) ImageDigests(ctx context.Context, _ api.TargetRef, _ api.Apply) (map[string]string, error) {
 	n.asked.Add(1)
 	select {
 	case <-time.After(n.takes):
@@ -124,6 +124,8 @@ func TestTriedImages_AreFilesOfTheNodes(t *testing.T) {
 	}
 	changes = append(changes, api.Apply{Kind: api.ApplyImage, Image: "/images/other.qcow2"})
 	must.Eq(t, changes[:2], triedImages(changes))
+	fetched := api.Apply{Kind: api.ApplyImage, Image: "local/new.qcow2", Source: "https://images.example/new.qcow2", Digest: "aa"}
+	must.Eq(t, []api.Apply{fetched}, triedImages([]api.Apply{fetched}), must.Sprint("the nodes can fetch it"))
 }
 
 func TestWithDigests_TakesThemFromTheTreatment(t *testing.T) {

@@ -33,7 +33,7 @@ func imageOf(t api.Target, task string) string {
 // fails, fault says why the patch is to blame. An image that the patch itself brings is
 // only looked into.
 func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (baked twin.Image, fault string, err error) {
-	image, steps := "", []twin.Step{}
+	brought, steps := api.Apply{}, []twin.Step{} // the image that the patch itself brings
 	var verify *api.Verify
 	rest := make([]api.Apply, 0, len(r.Apply))
 	for _, a := range r.Apply {
@@ -45,23 +45,23 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 			}
 			steps = append(steps, step)
 		case a.Task == task && a.Kind == api.ApplyImage:
-			image = a.Image
+			brought = a
 			rest = append(rest, a)
 		default:
 			rest = append(rest, a)
 		}
 	}
-	result := ""
+	image, result := brought.Image, ""
 	switch {
 	case len(steps) > 0:
 		image = cmp.Or(image, imageOf(r.Target, task))
 		result = twin.BakedPath(image, run)
-	case !s.looksInto(*r, task, image):
+	case !s.looksInto(*r, task, brought):
 		return twin.Image{}, "", nil
 	default:
 		steps = []twin.Step{{Script: ":\n", Verify: verifiesOf(*r, task)}}
 	}
-	if !strings.HasPrefix(image, "/") || strings.Contains(image, "$") {
+	if !isPlain(image) && brought.Source == "" {
 		return twin.Image{}, "", api.Errorf(api.CodeInvalid, "task %q: a script needs an image_path that is a plain path, not %q", task, image)
 	}
 	node, err := s.o.Baker.BakeNode(ctx, r.Target.TargetRef, r.Spec.Pool)
@@ -74,7 +74,8 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	}
 	s.progress(ctx, *r, api.SimulationProgress{Phase: phase})
 	baked, err = s.o.Baker.BakeImage(ctx, twin.BakeSpec{
-		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Pool: r.Spec.Pool, Image: image, Steps: steps,
+		Job: twin.JobID(r.ID, run, roleBake), Target: r.Target.TargetRef, Task: task, Node: node, Pool: r.Spec.Pool, Image: image,
+		Source: brought.Source, Digest: brought.Digest, Steps: steps,
 		Packages: inventory.Names(r.Affects), RPMFormat: inventory.RPMFormat, Result: result,
 	})
 	if api.IsCode(err, api.CodeConflict) {
@@ -91,11 +92,16 @@ func (s *Simulator) bake(ctx context.Context, r *Request, task, run string) (bak
 	return baked, "", nil
 }
 
+// isPlain reports whether an image's path is the same on every node.
+func isPlain(image string) bool {
+	return strings.HasPrefix(image, "/") && !strings.Contains(image, "$")
+}
+
 // looksInto reports whether a patch's own image is opened in the appliance: it is a file
-// of the clients, and the patch says what is to be found in it.
-func (s *Simulator) looksInto(r Request, task, image string) bool {
-	plain := strings.HasPrefix(image, "/") && !strings.Contains(image, "$")
-	return plain && s.o.Baker != nil && s.o.Baker.Bakes() && (len(r.Affects) > 0 || len(verifiesOf(r, task)) > 0)
+// of the clients, or one that they can fetch, and the patch says what is to be found in it.
+func (s *Simulator) looksInto(r Request, task string, brought api.Apply) bool {
+	found := isPlain(brought.Image) || brought.Source != ""
+	return found && s.o.Baker != nil && s.o.Baker.Bakes() && (len(r.Affects) > 0 || len(verifiesOf(r, task)) > 0)
 }
 
 // verifiesOf are the commands that prove the fix of the patch in the machine of a task.

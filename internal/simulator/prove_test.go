@@ -1,6 +1,7 @@
 package simulator_test
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -96,6 +97,7 @@ func TestTry_LooksIntoTheImageOfThePatch(t *testing.T) {
 	verify := &api.Verify{Command: "openssl version"}
 	for name, c := range map[string]struct {
 		image   string
+		source  string
 		after   string
 		verify  *api.Verify
 		verdict api.SimulationVerdict
@@ -103,6 +105,7 @@ func TestTry_LooksIntoTheImageOfThePatch(t *testing.T) {
 	}{
 		"it has the fix":      {image: "/images/store-1.1.qcow2", after: "3.0.16-1", verify: verify, verdict: api.SimulationPass},
 		"it has the fault":    {image: "/images/store-1.1.qcow2", after: "3.0.15-1", verdict: api.SimulationReject, reason: "openssl is 3.0.15-1 after the patch"},
+		"Nomad fetches it":    {image: "local/store.qcow2", source: "https://images.example/store.qcow2", after: "3.0.15-1", verdict: api.SimulationReject, reason: "openssl is 3.0.15-1 after the patch"},
 		"nobody can open it":  {image: "local/store.qcow2", verify: verify, verdict: api.SimulationUndecided, reason: "verify can't run in the patched machine"},
 		"nothing is asked of": {image: "local/store.qcow2", verdict: api.SimulationPass},
 	} {
@@ -113,12 +116,16 @@ func TestTry_LooksIntoTheImageOfThePatch(t *testing.T) {
 				r := request()
 				r.Affects = []api.Affected{{Ecosystem: "deb", Package: "openssl", Below: "3.0.16-1"}}
 				r.Apply = []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: c.image, Verify: c.verify}}
+				if c.source != "" {
+					r.Apply[0].Source, r.Apply[0].Digest = c.source, strings.Repeat("0a", 32)
+				}
 				impact, apply, err := s.Try(t.Context(), r)
 				must.NoError(t, err)
 				must.EqOp(t, c.verdict, impact.Verdict, must.Sprint(impact.Reason))
 				must.StrContains(t, impact.Reason, c.reason)
 				must.Eq(t, r.Apply, apply)
 				must.EqOp(t, "", o.spec.Result, must.Sprint("nothing is kept"))
+				must.EqOp(t, c.source, o.spec.Source)
 				must.SliceEmpty(t, o.discarded)
 			})
 		})

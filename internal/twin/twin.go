@@ -164,7 +164,10 @@ type BakeSpec struct {
 	Node   string // ID of the node to work on
 	Pool   string // node pool of that node; empty for the one of the target's job
 	Image  string // the one to copy; a plain path
-	Steps  []Step // run one after the other; the first one that fails ends the whole
+	// Source is the URL that Nomad fetches the image from, by its SHA-256, Digest; Image
+	// is then below the folder of the job's task. Empty for a file of the node.
+	Source, Digest string
+	Steps          []Step // run one after the other; the first one that fails ends the whole
 	// Packages are names of packages whose versions are read from the image, before
 	// and after the patch.
 	Packages []string

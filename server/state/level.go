@@ -36,7 +36,7 @@ const (
 	Level6 = 6
 	// Level7 brought inventories, and the digests of what tasks run; documents in patches,
 	// an advisory and statements; whom a patch affects, and what follows from that:
-	// selection, order and exposure of a plan; and load programs.
+	// selection, order and exposure of a plan; load programs; and images with a source.
 	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level7
@@ -100,6 +100,9 @@ func rolloutLevel(r *api.Rollout) int {
 
 // applyLevel is the level that changes of a patch need.
 func applyLevel(list []api.Apply) int {
+	if slices.ContainsFunc(list, func(a api.Apply) bool { return a.Source != "" }) {
+		return Level7 // a former server would look for the image on the clients
+	}
 	if slices.ContainsFunc(list, func(a api.Apply) bool {
 		return len(a.Payloads) > 0 || a.Reboot || a.Verify != nil || a.Digest != ""
 	}) {

@@ -234,6 +234,24 @@ func TestEncode_RefusesWhatIsUnsafeToLoseBelowLevel5(t *testing.T) {
 	}
 }
 
+// TestEncode_RefusesTheSourceOfAnImageBelowLevel7: a former server would look for the image
+// on the clients.
+func TestEncode_RefusesTheSourceOfAnImageBelowLevel7(t *testing.T) {
+	t.Parallel()
+	s := extended()
+	s.Rollouts[0].Apply[0].Source = "https://images.example/i.qcow2"
+	s.Patch.Apply = s.Rollouts[0].Apply
+	for level := 1; level < state.Level7; level++ {
+		err := at(t, level).commit(s)
+		must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
+		must.StrContains(t, err.Error(), "needs cluster level 7")
+	}
+	m := at(t, state.Level7)
+	must.NoError(t, m.commit(s))
+	r, _ := m.store.Rollout("p-0")
+	must.Eq(t, s.Rollouts[0].Apply, r.Apply)
+}
+
 func TestEncode_KeepsOfASimulationWhatFormerServersKnow(t *testing.T) {
 	t.Parallel()
 	for status, kept := range map[api.SimulationStatus]api.SimulationStatus{

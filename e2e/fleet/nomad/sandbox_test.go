@@ -65,7 +65,7 @@ func TestSandbox(t *testing.T) {
 					must.StrContains(t, impact.Reason, "no guest agent answers in the machine")
 				}
 				if impact.Verdict == api.SimulationPass {
-					has, err := twins.ImageDigests(t.Context(), target.TargetRef, apply[0].Image)
+					has, err := twins.ImageDigests(t.Context(), target.TargetRef, apply[0])
 					must.NoError(t, err)
 					must.MapLen(t, 1, has)
 					for node, digest := range has {

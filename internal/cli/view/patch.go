@@ -37,6 +37,9 @@ func Patch(w io.Writer, p api.Patch) {
 		switch a.Kind {
 		case api.ApplyImage:
 			line = fmt.Sprintf("image %s in task %s", a.Image, a.Task)
+			if a.Source != "" {
+				line = fmt.Sprintf("image %s, sha256:%s, in task %s", a.Source, a.Digest, a.Task)
+			}
 		case api.ApplyScript:
 			line = fmt.Sprintf("script of %d bytes in task %s", len(a.Script), a.Task)
 		case api.ApplyJob:

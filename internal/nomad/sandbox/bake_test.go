@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -226,4 +227,24 @@ func TestTail_IsOneLineOfTheEnd(t *testing.T) {
 	must.EqOp(t, "2 | 3 | 4 | 5 | 6 | 7 | 8 | 9 | 10 | 11", tail("1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n"))
 	must.LessEq(t, 1024, len(tail(strings.Repeat("ä", 4000))))
 	must.StrNotContains(t, tail("caf\xe9"), "\xe9")
+}
+
+// TestBakeJob_FetchesTheImageOfAPatch into its own folder, from where alone it may come
+// beside the roots.
+func TestBakeJob_FetchesTheImageOfAPatch(t *testing.T) {
+	like := production()
+	like.TaskGroups[0].EphemeralDisk = &nomadapi.EphemeralDisk{SizeMB: new(3000)}
+	spec := bakeSpec()
+	spec.Image, spec.Source, spec.Digest, spec.Result = "local/store-2.qcow2", "https://images.example/store-2.qcow2", strings.TrimPrefix(checksum, "sha256:"), ""
+	job, err := bakeJob(like, spec, testAppliance(), machineOf(like), []string{"/images"})
+	must.NoError(t, err)
+	task := job.TaskGroups[0].Tasks[0]
+	must.EqOp(t, "local/store-2.qcow2", task.Env["OAKUM_IMAGE"])
+	must.EqOp(t, "qcow2", task.Env["OAKUM_FORMAT"])
+	must.EqOp(t, "/images\n${NOMAD_TASK_DIR}", task.Env["OAKUM_ROOTS"])
+	must.EqOp(t, 3000+bakeDisk, *job.TaskGroups[0].EphemeralDisk.SizeMB)
+	at := slices.IndexFunc(task.Artifacts, func(a *nomadapi.TaskArtifact) bool { return *a.GetterSource == spec.Source })
+	must.GreaterEq(t, 0, at)
+	must.EqOp(t, "local/store-2.qcow2", *task.Artifacts[at].RelativeDest)
+	must.Eq(t, map[string]string{"checksum": checksum, "archive": "false"}, task.Artifacts[at].GetterOptions)
 }

@@ -77,6 +77,14 @@ func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, vm *
 		"OAKUM_PATCH": "${NOMAD_TASK_DIR}/patch", "OAKUM_PATCH_SHA256": hex.EncodeToString(sum[:]),
 		"OAKUM_WORK": "${NOMAD_TASK_DIR}/work", "OAKUM_REPORT": "${NOMAD_ALLOC_DIR}/data/oakum-bake.report",
 	}
+	disk := bakeDisk
+	if spec.Source != "" {
+		task.Artifacts = append(task.Artifacts, artifact(spec.Source, "sha256:"+spec.Digest, spec.Image))
+		task.Env["OAKUM_ROOTS"] += "\n${NOMAD_TASK_DIR}"
+		if d := like.LookupTaskGroup(spec.Target.Group).EphemeralDisk; d != nil && d.SizeMB != nil {
+			disk += *d.SizeMB // which has room for the image
+		}
+	}
 	addFile(task, "OAKUM_KERNEL", appliance.KernelFile, a.Kernel)
 	addFile(task, "OAKUM_INITRD", appliance.InitrdFile, a.Initrd)
 	for i, step := range spec.Steps {
@@ -91,7 +99,7 @@ func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, vm *
 	task.Resources = &nomadapi.Resources{CPU: new(100), MemoryMB: new(a.Memory + emulatorMemory)}
 	task.LogConfig = &nomadapi.LogConfig{MaxFiles: new(2), MaxFileSizeMB: new(1)}
 	job := onceJob(like, spec.Job, spec.Node, spec.Pool, task)
-	job.TaskGroups[0].EphemeralDisk = &nomadapi.EphemeralDisk{SizeMB: new(bakeDisk)}
+	job.TaskGroups[0].EphemeralDisk = &nomadapi.EphemeralDisk{SizeMB: new(disk)}
 	return job, nil
 }
 

@@ -31,11 +31,12 @@ const digestScript = `set -eu
 if [ -e "$1" ]; then sha256sum <"$1" | cut -c1-64 >"$2"; else echo none >"$2"; fi
 `
 
-// ImageDigests returns the digest of an image on each node that runs the target, by the
-// node's name: hex SHA-256, or empty where the node has no such file.
-func (s *Sandbox) ImageDigests(ctx context.Context, target api.TargetRef, image string) (map[string]string, error) {
-	if !readable(image) {
-		return nil, api.Errorf(api.CodeInvalid, "read the digest of image %q: want a path on the clients", image)
+// ImageDigests returns the digest of a change's image on each node that runs the target,
+// by the node's name: hex SHA-256, or empty where the node has no such file. Each node
+// fetches an image that has a source, as the patched task will.
+func (s *Sandbox) ImageDigests(ctx context.Context, target api.TargetRef, change api.Apply) (map[string]string, error) {
+	if change.Source == "" && !readable(change.Image) {
+		return nil, api.Errorf(api.CodeInvalid, "read the digest of image %q: want a path on the clients", change.Image)
 	}
 	job, err := s.readJob(ctx, target)
 	if err != nil {
@@ -52,7 +53,7 @@ func (s *Sandbox) ImageDigests(ctx context.Context, target api.TargetRef, image 
 	group.SetLimit(digestsAtOnce)
 	for id, name := range nodes {
 		group.Go(func() error {
-			digest, err := s.imageDigest(ctx, digestJob(job, id, run, image))
+			digest, err := s.imageDigest(ctx, digestJob(job, target.Group, id, run, change))
 			if err != nil {
 				return api.Errorf(api.AsError(err).Code, "node %s: %v", name, err)
 			}
@@ -72,10 +73,21 @@ func readable(image string) bool {
 	return strings.HasPrefix(rest, "/") && !strings.Contains(rest, "$")
 }
 
-// digestJob reads an image on one node. Only root can read every image.
-func digestJob(like *nomadapi.Job, node, run, image string) *nomadapi.Job {
+// digestJob reads a change's image on one node. Only root can read every image. What the
+// node fetches lies in the job's own folder, for which the job has as much room as the
+// target's group has.
+func digestJob(like *nomadapi.Job, group, node, run string, change api.Apply) *nomadapi.Job {
 	id := twin.JobID(node, run, "digest")
-	return onceJob(like, id, node, "", shellTask(digestScript, image, "${NOMAD_ALLOC_DIR}/"+strings.TrimPrefix(digestFile, "alloc/")))
+	task := shellTask(digestScript, change.Image, "${NOMAD_ALLOC_DIR}/"+strings.TrimPrefix(digestFile, "alloc/"))
+	job := onceJob(like, id, node, "", task)
+	if change.Source == "" {
+		return job
+	}
+	task.Artifacts = []*nomadapi.TaskArtifact{artifact(change.Source, "sha256:"+change.Digest, change.Image)}
+	if g := like.LookupTaskGroup(group); g != nil && g.EphemeralDisk != nil {
+		job.TaskGroups[0].EphemeralDisk = &nomadapi.EphemeralDisk{SizeMB: g.EphemeralDisk.SizeMB}
+	}
+	return job
 }
 
 // imageDigest runs a job that digestJob made and reads its answer.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
@@ -16,7 +17,7 @@ import (
 )
 
 func TestDigestJob_RunsOnOneNode(t *testing.T) {
-	job := digestJob(production(), "n1", "r1", "/images/store 2.qcow2")
+	job := digestJob(production(), "vm", "n1", "r1", api.Apply{Image: "/images/store 2.qcow2"})
 	must.StrHasPrefix(t, twin.Prefix, *job.ID)
 	must.EqOp(t, "batch", *job.Type)
 	must.EqOp(t, "n1", job.Constraints[0].RTarget)
@@ -24,6 +25,24 @@ func TestDigestJob_RunsOnOneNode(t *testing.T) {
 	must.EqOp(t, "raw_exec", task.Driver)
 	must.Eq(t, []string{"-c", digestScript, "oakum", "/images/store 2.qcow2", "${NOMAD_ALLOC_DIR}/data/oakum-digest"}, task.Config["args"].([]string))
 	must.StrNotContains(t, digestScript, "${", must.Sprint("Nomad interpolates that"))
+}
+
+// TestDigestJob_FetchesWhatHasASource: the node has it in the job's own folder, and no
+// other.
+func TestDigestJob_FetchesWhatHasASource(t *testing.T) {
+	like := production()
+	group := like.TaskGroups[0]
+	group.EphemeralDisk = &nomadapi.EphemeralDisk{SizeMB: new(4000)}
+	sum := strings.Repeat("0a", 32)
+	change := api.Apply{Image: "local/store-2.qcow2", Source: "s3::https://s3.example/images/store-2.qcow2", Digest: sum}
+	job := digestJob(like, *group.Name, "n1", "r1", change)
+	task := job.TaskGroups[0].Tasks[0]
+	must.Eq(t, []string{"-c", digestScript, "oakum", "local/store-2.qcow2", "${NOMAD_ALLOC_DIR}/data/oakum-digest"}, task.Config["args"].([]string))
+	must.Len(t, 1, task.Artifacts)
+	must.EqOp(t, change.Source, *task.Artifacts[0].GetterSource)
+	must.EqOp(t, "local/store-2.qcow2", *task.Artifacts[0].RelativeDest)
+	must.Eq(t, map[string]string{"checksum": "sha256:" + sum, "archive": "false"}, task.Artifacts[0].GetterOptions)
+	must.EqOp(t, 4000, *job.TaskGroups[0].EphemeralDisk.SizeMB)
 }
 
 // TestDigestScript_TellsWhatIsThere runs the script as a node does.
@@ -53,7 +72,7 @@ func TestParseDigest_TakesNothingElseForADigest(t *testing.T) {
 
 func TestImageDigests_RefusesWhatNoNodeFinds(t *testing.T) {
 	for _, image := range []string{"", "images/a.qcow2", "/images/${NOMAD_JOB_NAME}.qcow2"} {
-		_, err := (&Sandbox{}).ImageDigests(t.Context(), api.TargetRef{}, image)
+		_, err := (&Sandbox{}).ImageDigests(t.Context(), api.TargetRef{}, api.Apply{Image: image})
 		must.True(t, api.IsCode(err, api.CodeInvalid))
 	}
 }

@@ -162,6 +162,8 @@ func (s *Sandbox) failureOf(ctx context.Context, m twin.Machine, alloc *nomadapi
 			switch e.Type {
 			case nomadapi.TaskTerminated, nomadapi.TaskDriverFailure, nomadapi.TaskSetupFailure, nomadapi.TaskFailedValidation:
 				why = e.DisplayMessage
+			case nomadapi.TaskArtifactDownloadFailed: // several lines, for a checksum
+				why = strings.Join(strings.Fields(e.DisplayMessage), " ")
 			}
 		}
 		if said := s.lastErrorLine(ctx, m, alloc.ID, name); said != "" {
