@@ -69,6 +69,43 @@ func TestPace_IsTheJobsOwn(t *testing.T) {
 	must.EqOp(t, 5, batches)
 }
 
+// TestBlame_NoRoomHolds has no node take new instances while a stage begins: the rollout
+// waits and says why, and goes on when there is room.
+func TestBlame_NoRoomHolds(t *testing.T) {
+	o := newOakum(t, 1, "", heldPolicy)
+	o.does(o.pipeline, "policy", "apply", o.file("roomless.hcl", `policy "roomless" {
+  applies = target.job == "roomless"
+  strategy "phased" {
+    stages = [100]
+  }
+  judge {
+    enabled = false
+  }
+}
+`))
+	o.jobOf("plain", "roomless", 2, false)
+	nodes, _, err := o.vendor.Nodes().List(nil)
+	must.NoError(t, err)
+	eligible := func(yes bool) {
+		for _, n := range nodes {
+			_, err := o.vendor.Nodes().ToggleEligibility(n.ID, yes, nil)
+			must.NoError(t, err)
+		}
+	}
+	eligible(false)
+	t.Cleanup(func() { eligible(true) })
+	id := o.submit(o.patchFile("roomless-2", "roomless", `VERSION = "v2"`))
+	r := o.until(id, func(r api.Rollout) bool {
+		return r.Status.Ended() || r.Status == api.RolloutHolding && len(r.Holds) > 0 && r.Holds[0].Source == "instances"
+	})
+	must.EqOp(t, api.RolloutHolding, r.Status, must.Sprint(r.Reason))
+	must.StrContains(t, r.Holds[0].Reason, "nomad has not placed what stage 1 asks for: ")
+	eligible(true)
+	r = o.ended(id, api.RolloutComplete)
+	must.EqOp(t, 2, o.count("roomless", "v2"))
+	t.Log(r.Reason)
+}
+
 // register gives the instances of a job another VERSION, at the job's own pace, as a
 // pipeline does.
 func (o *oakum) register(id, version string) {

@@ -18,13 +18,14 @@ import (
 // TestRun_AnInterruptEndsTheWaitForInput has commands that wait for what never comes: on
 // standard input, and in a pipe that somebody has open.
 func TestRun_AnInterruptEndsTheWaitForInput(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe.json")
-	must.NoError(t, syscall.Mkfifo(pipe, 0o600))
-	for _, args := range []string{
+	for _, line := range []string{
 		"workload record", "policy fmt -", "policy validate -", "patch validate -", "patch plan -", "patch rehearse -",
-		"inventory show " + pipe, "inventory diff " + pipe + " " + pipe, "workload show " + pipe, "patch affected -inventory=" + pipe + " " + pipe,
+		"inventory show PIPE", "inventory diff PIPE PIPE", "workload show PIPE", "patch affected -inventory=PIPE PIPE",
 	} {
-		t.Run(args, func(t *testing.T) {
+		t.Run(line, func(t *testing.T) {
+			pipe := filepath.Join(t.TempDir(), "pipe.json") // its own: the end of another one's writer would be the end of its input
+			must.NoError(t, syscall.Mkfifo(pipe, 0o600))
+			args := strings.ReplaceAll(line, "PIPE", pipe)
 			ctx, interrupt := context.WithCancel(t.Context())
 			stdin := &endless{begun: interrupt, ended: make(chan struct{})}
 			defer close(stdin.ended)
