@@ -35,3 +35,32 @@ func TestEncode_LeavesStubsAndEnvironmentOutBelowLevel6(t *testing.T) {
 		must.Eq(t, want, r.Decision.Simulate)
 	}
 }
+
+func TestEncode_LeavesOutOfASimulationWhatBelongsToLevel7(t *testing.T) {
+	t.Parallel()
+	sim := api.Simulation{
+		ID: "s1", Patch: "ssl", Target: web(), Status: api.SimulationPassed, Started: epoch(),
+		Decision: &api.Decision{Order: api.OrderExposedFirst, Selection: &api.Selection{Chosen: true}, JobDeadline: true},
+		Impact:   &api.Impact{Boots: []api.BootSpread{{KPI: "cpu", Variance: 1, Freedom: 1}}, Revert: &api.Revert{}},
+	}
+	for level := state.Level5; level <= state.SupportedLevel; level++ {
+		m := at(t, level)
+		must.NoError(t, m.commit(&state.SimulationPut{Simulation: sim}))
+		have, ok := m.store.Simulation("s1")
+		must.True(t, ok)
+		must.EqOp(t, level >= state.Level7, have.Decision.Order != "", must.Sprint(level))
+		must.EqOp(t, level >= state.Level7, have.Decision.Selection != nil, must.Sprint(level))
+		must.EqOp(t, level >= state.Level7, len(have.Impact.Boots) > 0, must.Sprint(level))
+		must.EqOp(t, level >= state.Level6, have.Decision.JobDeadline, must.Sprint(level))
+		must.EqOp(t, level >= state.Level6, have.Impact.Revert != nil, must.Sprint(level))
+	}
+	must.Len(t, 1, sim.Impact.Boots, must.Sprint("the simulation itself is not changed"))
+	must.NotNil(t, sim.Decision.Selection)
+
+	sim.Decision.Simulate.Program = &api.LoadProgram{Command: "wrk"}
+	for level := state.Level5; level < state.Level7; level++ {
+		err := at(t, level).commit(&state.SimulationPut{Simulation: sim})
+		must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(level, err))
+	}
+	must.NoError(t, at(t, state.Level7).commit(&state.SimulationPut{Simulation: sim}))
+}

@@ -134,27 +134,34 @@ func (n *SimulationNote) check(old *api.Simulation) error {
 	return nil
 }
 
-// level is Level6 for a simulation that says something of the revert, and Level5 for one
-// that says more than servers before can keep.
+// level is that of the simulation's decision, Level7 for one that says by what machines
+// differed, Level6 for one that says something of the revert, and Level5 for one that says
+// more than servers before can keep.
 func (s *SimulationPut) level() int {
-	if d := s.Simulation.Decision; d != nil && decisionLevel(d) >= Level6 {
-		return Level6
-	}
-	if i := s.Simulation.Impact; i != nil && i.Revert != nil {
-		return Level6
-	}
+	newer := 1
 	if older := formerSimulation(s.Simulation); !reflect.DeepEqual(&older, &s.Simulation) {
-		return Level5
+		newer = Level5
 	}
-	return 1
+	if d := s.Simulation.Decision; d != nil {
+		newer = max(newer, decisionLevel(d))
+	}
+	switch i := s.Simulation.Impact; {
+	case i == nil:
+	case len(i.Boots) > 0:
+		newer = Level7
+	case i.Revert != nil:
+		newer = max(newer, Level6)
+	}
+	return newer
 }
 
-// fit leaves out, below Level6, how the revert went, and below Level5 all that former
+// fit leaves out, below Level7, by what machines differed, and what the decision says of
+// order and selection, below Level6, how the revert went, and below Level5 all that former
 // servers don't keep. Those before Level5 also know neither an inconclusive nor a cancelled simulation: both are recorded as failed, which says
 // nothing about the patch, and never as passed.
 func (s *SimulationPut) fit(level int) Command {
 	switch {
-	case level >= Level6:
+	case level >= Level7:
 		return s
 	case level < Level5:
 		return &SimulationPut{Simulation: formerSimulation(s.Simulation)}
@@ -165,7 +172,10 @@ func (s *SimulationPut) fit(level int) Command {
 	}
 	if i := s.Simulation.Impact; i != nil {
 		impact := *i
-		impact.Revert, out.Simulation.Impact = nil, &impact
+		impact.Boots, out.Simulation.Impact = nil, &impact
+		if level < Level6 {
+			impact.Revert = nil
+		}
 	}
 	return &out
 }
