@@ -79,6 +79,8 @@ func (r *Reader) make(t reflect.Type) reread {
 		return readRaw
 	case t == reflect.TypeFor[api.Duration]():
 		return nil // its text is exact
+	case writesByPointer(t):
+		return unlikeAlone
 	case speaksForItself(t), t == reflect.TypeFor[json.Number]():
 		return readThrough
 	}
@@ -106,6 +108,20 @@ func speaksForItself(t reflect.Type) bool {
 	return slices.ContainsFunc([]reflect.Type{
 		reflect.TypeFor[json.Marshaler](), reflect.TypeFor[json.Unmarshaler](), reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler](),
 	}, reflect.PointerTo(t).Implements)
+}
+
+// writesByPointer reports whether only the pointer to a type has a say in how it is
+// written.
+func writesByPointer(t reflect.Type) bool {
+	return slices.ContainsFunc([]reflect.Type{reflect.TypeFor[json.Marshaler](), reflect.TypeFor[encoding.TextMarshaler]()}, func(writer reflect.Type) bool {
+		return reflect.PointerTo(t).Implements(writer) && !t.Implements(writer)
+	})
+}
+
+// unlikeAlone leaves a value to the decoder. JSON asks the pointer to it only where the
+// whole has one, such as in a slice and not in a map, and the part does not show that.
+func unlikeAlone(v reflect.Value) error {
+	return fmt.Errorf("%s writes itself by its pointer only", v.Type())
 }
 
 // readThrough writes a value and reads it again.
@@ -305,8 +321,11 @@ func zero(v reflect.Value) bool {
 }
 
 // nillable reports whether a type has values that are null in JSON, or that point to some
-// that are.
+// that are. One that writes itself may write that.
 func nillable(t reflect.Type) bool {
+	if speaksForItself(t) && t != reflect.TypeFor[time.Time]() && t != reflect.TypeFor[api.Duration]() {
+		return true
+	}
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
 		return true
@@ -331,7 +350,7 @@ func plain(t reflect.Type, names map[string]bool) bool {
 			}
 			continue
 		}
-		if f.Tag.Get("json") == "-" {
+		if f.Tag.Get("json") == "-" && f.IsExported() {
 			continue
 		}
 		if name == "" {
