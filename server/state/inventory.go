@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -27,6 +28,9 @@ const (
 	loosePieceAge = time.Hour
 	// inventoryTextMax bounds each text that an inventory's record has from elsewhere.
 	inventoryTextMax = 1024
+	// inventoryReleasesMax bounds the distributions that a record names. An image has one,
+	// and a record of many would not count among the bytes of the pieces.
+	inventoryReleasesMax = 64
 )
 
 // piece is a part of a packed inventory, by its own digest.
@@ -155,10 +159,16 @@ func checkInventory(r *api.InventoryRecord) error {
 	switch {
 	case r.Of == "":
 		return api.Errorf(api.CodeInvalid, "inventory: want what it describes, have nothing")
+	case strings.ContainsRune(r.Of, 0): // its rows would stand among those of another thing, and part them
+		return api.Errorf(api.CodeInvalid, "inventory: what it describes, %q, has a zero byte", r.Of)
 	case len(r.Of) > inventoryTextMax, len(r.Source) > inventoryTextMax, len(r.Subject) > inventoryTextMax, len(r.Format) > inventoryTextMax:
 		return api.Errorf(api.CodeInvalid, "inventory: a text in it has more than %d bytes", inventoryTextMax)
 	case !hash.MatchString(r.Hash):
 		return api.Errorf(api.CodeInvalid, "inventory of %s: %q is no SHA-256", r.Of, r.Hash)
+	case len(r.Releases) > inventoryReleasesMax, slices.ContainsFunc(r.Releases, func(name string) bool { return len(name) > inventoryTextMax }):
+		return api.Errorf(api.CodeInvalid, "inventory of %s: want at most %d releases of at most %d bytes, have %d", r.Of, inventoryReleasesMax, inventoryTextMax, len(r.Releases))
+	case len(r.Pieces) > inventoryBytesMax/PieceMax:
+		return api.Errorf(api.CodeInvalid, "inventory of %s: it has %d pieces, want at most %d", r.Of, len(r.Pieces), inventoryBytesMax/PieceMax)
 	case len(r.Pieces) == 0:
 		return api.Errorf(api.CodeInvalid, "inventory of %s: it has no pieces", r.Of)
 	}

@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,10 @@ func TestInventoryPut_IsChecked(t *testing.T) {
 		"of nothing":           func(r *api.InventoryRecord) { r.Of = "" },
 		"a hash that is none":  func(r *api.InventoryRecord) { r.Hash = "a" },
 		"no pieces":            func(r *api.InventoryRecord) { r.Pieces = nil },
+		"a zero byte":          func(r *api.InventoryRecord) { r.Of += "\x00b" },
+		"many releases":        func(r *api.InventoryRecord) { r.Releases = make([]string, 65) },
+		"a long release":       func(r *api.InventoryRecord) { r.Releases = []string{strings.Repeat("x", 2000)} },
+		"many pieces":          func(r *api.InventoryRecord) { r.Pieces = slices.Repeat(r.Pieces, 513) },
 		"a source that is too": func(r *api.InventoryRecord) { r.Source = strings.Repeat("x", 2000) },
 	} {
 		put := kept("a", "one")
