@@ -134,13 +134,13 @@ func (n *SimulationNote) check(old *api.Simulation) error {
 	return nil
 }
 
-// level is that of the simulation's decision, Level7 for one that says by what machines
+// level is that of the simulation's decision and changes, Level7 for one that says by what machines
 // differed, Level6 for one that says something of the revert, and Level5 for one that says
 // more than servers before can keep.
 func (s *SimulationPut) level() int {
-	newer := 1
+	newer := applyLevel(s.Simulation.Apply)
 	if older := formerSimulation(s.Simulation); !reflect.DeepEqual(&older, &s.Simulation) {
-		newer = Level5
+		newer = max(newer, Level5)
 	}
 	if d := s.Simulation.Decision; d != nil {
 		newer = max(newer, decisionLevel(d))
