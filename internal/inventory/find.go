@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -26,6 +27,9 @@ func KeptOf(records []api.InventoryRecord) Kept {
 type Digest struct {
 	Sum   string // "sha256:" and 64 hex digits
 	Basis string // such as "simulation 01j9"
+	// Changed is when the first simulation began that read this one, after others had read
+	// another under the same name; zero when none had.
+	Changed time.Time
 }
 
 // Digests are the digests of images that the sandbox has read, by the names that jobs have
@@ -38,9 +42,19 @@ func Digests(simulations []api.Simulation) map[string]Digest {
 			continue
 		}
 		for _, t := range sim.Impact.Twins {
-			if sum := digestIn("sha256:" + t.ImageDigest); sum != "" && path.IsAbs(t.Image) && !strings.Contains(t.Image, "${") {
-				out[t.Image] = Digest{Sum: sum, Basis: "simulation " + sim.ID}
+			sum := digestIn("sha256:" + t.ImageDigest)
+			if sum == "" || !path.IsAbs(t.Image) || strings.Contains(t.Image, "${") {
+				continue
 			}
+			next, former := Digest{Sum: sum, Basis: "simulation " + sim.ID}, out[t.Image]
+			switch former.Sum {
+			case "":
+			case sum:
+				next.Changed = former.Changed
+			default:
+				next.Changed = sim.Started
+			}
+			out[t.Image] = next
 		}
 	}
 	return out
@@ -60,6 +74,10 @@ func Find(t api.Target, digests map[string]Digest, kept Kept) []api.TargetInvent
 			found.Digest, found.Basis = d.Sum, d.Basis
 		}
 		found.Record, found.Missing = pick(task, found.Digest, kept)
+		if r, changed := found.Record, digests[task.Image].Changed; r != nil && r.Of == task.Image && r.PutAt.Before(changed) {
+			found.Record = nil
+			found.Missing = fmt.Sprintf("image %s has changed since its inventory was given: %s read another digest than those before", task.Image, found.Basis)
+		}
 		out = append(out, found)
 	}
 	if len(out) == 0 {

@@ -2,8 +2,10 @@ package inventory_test
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -76,6 +78,45 @@ func TestDigests_AreOfTheNewestSimulation(t *testing.T) {
 		sim("04", "/images/${NOMAD_META_x}.qcow2", "c"), sim("05", "/images/db.qcow2", ""), {ID: "06"},
 	})
 	must.Eq(t, map[string]inventory.Digest{"/images/web.qcow2": {Sum: sha("b"), Basis: "simulation 02"}}, got)
+}
+
+// TestFind_TakesNoInventoryOfAFormerContent holds that an inventory by the name of an image
+// counts no more once the sandbox has read another content under that name.
+func TestFind_TakesNoInventoryOfAFormerContent(t *testing.T) {
+	t.Parallel()
+	const image = "/images/web.qcow2"
+	begin := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	sim := func(hour int, digit string) api.Simulation {
+		return api.Simulation{
+			ID: fmt.Sprintf("%02d", hour), Started: begin.Add(time.Duration(hour) * time.Hour),
+			Impact: &api.Impact{Twins: []api.Twin{{Image: image, ImageDigest: strings.Repeat(digit, 64)}, {Image: image, ImageDigest: strings.Repeat(digit, 64)}}},
+		}
+	}
+	for name, c := range map[string]struct {
+		simulations []api.Simulation
+		put         int // hours after begin
+		found       bool
+	}{
+		"nobody read it":                 {nil, 0, true},
+		"read once":                      {[]api.Simulation{sim(5, "a")}, 0, true},
+		"read twice, the same":           {[]api.Simulation{sim(1, "a"), sim(5, "a")}, 0, true},
+		"it changed afterwards":          {[]api.Simulation{sim(1, "a"), sim(5, "b")}, 2, false},
+		"it changed, and was read again": {[]api.Simulation{sim(1, "a"), sim(5, "b"), sim(7, "b")}, 2, false},
+		"given after it changed":         {[]api.Simulation{sim(1, "a"), sim(5, "b"), sim(7, "b")}, 6, true},
+		"it changed back":                {[]api.Simulation{sim(1, "a"), sim(5, "b"), sim(7, "a")}, 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			kept := inventory.KeptOf([]api.InventoryRecord{{Of: image, PutAt: begin.Add(time.Duration(c.put) * time.Hour)}})
+			target := api.Target{Tasks: []api.Task{{Name: "vm", Driver: "qemu", Image: image}}}
+			found := inventory.Find(target, inventory.Digests(c.simulations), kept)
+			must.Len(t, 1, found)
+			must.EqOp(t, c.found, found[0].Record != nil, must.Sprint(found[0].Missing))
+			if !c.found {
+				must.StrContains(t, found[0].Missing, "image /images/web.qcow2 has changed since its inventory was given: simulation")
+			}
+		})
+	}
 }
 
 func TestPack_ComesBack(t *testing.T) {
