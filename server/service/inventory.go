@@ -51,17 +51,21 @@ func (s *Service) ReadInventory(r api.InventoryRecord) (api.Inventory, error) {
 	return inventory.Unpack(r, pieces)
 }
 
-// Inventory returns the inventory of a digest, or of an image by its name. hash, or the
-// beginning of it, chooses one of several that differ; without it they are an error of
-// code conflict.
+// Inventory returns the inventory of a digest, or of an image by its name. of may be the
+// beginning of a digest, as lists show it. hash, or the beginning of it, chooses one of
+// several that differ; without it they are an error of code conflict.
 func (s *Service) Inventory(of, hash string) (api.Inventory, error) {
+	of, err := s.wholeDigest(of)
+	if err != nil {
+		return api.Inventory{}, err
+	}
 	records := s.store.InventoriesOf(of)
 	if hash != "" {
 		records = slices.DeleteFunc(records, func(r api.InventoryRecord) bool { return !strings.HasPrefix(r.Hash, hash) })
 	}
 	switch len(records) {
 	case 0:
-		return api.Inventory{}, api.Errorf(api.CodeNotFound, "inventory of %s: there is none", strings.TrimSpace(of+" "+hash))
+		return api.Inventory{}, api.Errorf(api.CodeNotFound, "inventory of %s: there is none", strings.TrimSuffix(of+"#"+hash, "#"))
 	case 1:
 		return s.ReadInventory(records[0])
 	}
@@ -70,6 +74,32 @@ func (s *Service) Inventory(of, hash string) (api.Inventory, error) {
 		wrong.Details = append(wrong.Details, fmt.Sprintf("%s, %s by %s, with %d packages", r.Hash[:12], r.Source, cmp.Or(r.PutBy, "nobody"), r.Packages))
 	}
 	return api.Inventory{}, wrong
+}
+
+// digestLeast is how many hexadecimal digits of a digest name an inventory.
+const digestLeast = 12
+
+// wholeDigest is the digest that begins so and of which there is an inventory. Anything
+// else stays as it is. Several digests that begin so are an error of code conflict.
+func (s *Service) wholeDigest(of string) (string, error) {
+	if digits, ok := strings.CutPrefix(of, "sha256:"); !ok || len(digits) < digestLeast || len(s.store.InventoriesOf(of)) > 0 {
+		return of, nil
+	}
+	var found []string
+	for _, r := range s.store.Inventories() {
+		if strings.HasPrefix(r.Of, of) && !slices.Contains(found, r.Of) {
+			found = append(found, r.Of)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return of, nil
+	case 1:
+		return found[0], nil
+	}
+	wrong := api.Errorf(api.CodeConflict, "inventory of %s: %d digests begin so; name more of one", of, len(found))
+	wrong.Details = found
+	return "", wrong
 }
 
 // PutInventory keeps an inventory that a person or a pipeline gives. Where another one of
@@ -100,6 +130,8 @@ func (s *Service) describes(ctx context.Context, in api.InventoryGiven, inv api.
 		}
 	}
 	switch {
+	case in.Task != "" && in.Target == "":
+		return "", api.Errorf(api.CodeInvalid, "put inventory: task %q: want the target that it is of, too", in.Task)
 	case said > 1:
 		return "", api.Errorf(api.CodeInvalid, "put inventory: want one of digest, image and target, have %d", said)
 	case in.Digest != "" && inventory.DigestOf(api.InventoryRecord{Of: in.Digest}) == "":
@@ -176,12 +208,17 @@ func (s *Service) keepInventory(ctx context.Context, of string, inv api.Inventor
 	if _, err := s.opt.Log.Apply(ctx, &state.InventoryPut{Record: record}, by); err != nil {
 		return api.InventoryReceipt{}, fmt.Errorf("keep the inventory of %s: %w", of, err)
 	}
+	receipt.Targets, receipt.Unlisted = s.runners(ctx, of)
+	if len(receipt.Targets) > 0 {
+		if _, err := s.opt.Log.Apply(ctx, &state.InventoriesSeen{Of: []string{of}}, by); err != nil {
+			s.log.Warn("note that an inventory is in use", "of", of, "error", err) // the next look notes it
+		}
+	}
 	for _, r := range s.store.InventoriesOf(of) {
 		if r.Hash == hash {
 			receipt.Record = r
 		}
 	}
-	receipt.Targets, receipt.Unlisted = s.runners(ctx, of)
 	return receipt, nil
 }
 

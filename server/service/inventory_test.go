@@ -47,6 +47,7 @@ func TestPutInventory_KeepsItUnderWhatItDescribes(t *testing.T) {
 		"no digest":             {api.InventoryGiven{}, "", "", 0, "it does not name the digest"},
 		"a digest that is none": {api.InventoryGiven{Digest: "sha256:0a"}, "", "", 0, "want sha256: and 64 hexadecimal digits"},
 		"two things":            {api.InventoryGiven{Digest: digestOf("a"), Image: "web"}, "", "", 0, "want one of digest, image and target"},
+		"a task of nothing":     {api.InventoryGiven{Digest: digestOf("a"), Task: "vm"}, "", "", 0, "want the target that it is of"},
 		"an unknown target":     {api.InventoryGiven{Target: "prod/none/none"}, "", "", 0, "no target prod/none/none"},
 		"an unknown task":       {api.InventoryGiven{Target: "prod/web/web", Task: "x"}, "", "", 0, "want one of vm"},
 		"a program of the node": {api.InventoryGiven{Target: "prod/batch/batch"}, "", "", 0, "nobody knows what it runs"},
@@ -62,6 +63,7 @@ func TestPutInventory_KeepsItUnderWhatItDescribes(t *testing.T) {
 			must.Len(t, c.targets, receipt.Targets)
 			must.Eq(t, "ada", receipt.Record.PutBy)
 			must.Eq(t, epoch(), receipt.Record.PutAt)
+			must.EqOp(t, c.targets == 0, receipt.Record.Seen.IsZero(), must.Sprint("what runs now was seen"))
 			inv, err := f.Inventory(c.of, "")
 			must.NoError(t, err)
 			must.Eq(t, "bash", inv.Packages[0].Name)
@@ -99,6 +101,34 @@ func TestPutInventory_KeepsWhatDiffersAside(t *testing.T) {
 	must.Eq(t, second.Record.Hash, found[0].Record.Hash)
 	_, err = f.Inventory(digestOf("f"), "")
 	must.True(t, api.IsCode(err, api.CodeNotFound), must.Sprint(err))
+}
+
+func TestInventory_IsNamedByTheBeginningOfADigest(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	put := func(digest string) {
+		t.Helper()
+		_, err := f.PutInventory(t.Context(), api.InventoryGiven{Digest: digest}, document("", "5.2"), ada())
+		must.NoError(t, err)
+	}
+	begin := "sha256:" + strings.Repeat("a", 12)
+	put(digestOf("a"))
+	inv, err := f.Inventory(begin, "")
+	must.NoError(t, err)
+	must.Eq(t, "bash", inv.Packages[0].Name)
+	for _, none := range []string{begin[:len(begin)-1], "sha256:", begin + "b"} {
+		_, err = f.Inventory(none, "")
+		must.True(t, api.IsCode(err, api.CodeNotFound), must.Sprint(none, err))
+	}
+	_, err = f.Inventory(begin, "0")
+	must.ErrorContains(t, err, "inventory of "+digestOf("a")+"#0: there is none")
+
+	put(begin + strings.Repeat("b", 52))
+	_, err = f.Inventory(begin, "")
+	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
+	must.Len(t, 2, api.AsError(err).Details)
+	_, err = f.Inventory(digestOf("a"), "")
+	must.NoError(t, err)
 }
 
 func TestPutInventory_KeepsALargeOneInPieces(t *testing.T) {

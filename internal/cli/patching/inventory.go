@@ -19,7 +19,7 @@ const inventoryForms = `
 An inventory is a file, CycloneDX or SPDX as JSON, and is then read offline; or one
 that the cluster keeps:
 
-    sha256:0a1b...       by the digest of what it describes
+    sha256:0a1b...       by the digest of what it describes, 12 digits or more
     image:NAME           by the name of an image, as jobs have it
     target:NAMESPACE/JOB/GROUP
                          of what a target runs now
