@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -101,6 +102,7 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 			}
 		}
 		t.Print(w, "")
+		toApprove(w, r.Plan)
 		lowLoad(w, r)
 		firstStage(w, r)
 	}
@@ -164,6 +166,22 @@ func inDoubt(p api.Plan) string {
 		return ""
 	}
 	return Count(n, "critical target") + " to be approved because of what is missing, until the graph is whole"
+}
+
+// toApprove prints which targets wait for people before they start, and for whom.
+func toApprove(w io.Writer, p api.Plan) {
+	t := NewTable("Target", "Consents", "From")
+	for _, wave := range p.Waves {
+		for _, planned := range wave.Targets {
+			if ask := planned.Decision.Approval; ask.Count > 0 {
+				t.Add(planned.Target.String(), strconv.Itoa(ask.Count), cmp.Or(ask.From, "anybody who may approve"))
+			}
+		}
+	}
+	if len(t.rows) > 1 { // the first one is the head
+		fmt.Fprintln(w, "\nTo be approved:")
+		t.Print(w, "  ")
+	}
 }
 
 // lowLoad prints which targets wait for an hour of low load, and which should wait

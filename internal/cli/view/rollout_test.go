@@ -119,6 +119,27 @@ func TestPlan_SaysWhatWouldFollowAnUndecidedSimulation(t *testing.T) {
 	}
 }
 
+func TestPlan_ShowsWhoseConsentIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	plan := func(asks ...api.ApprovalSpec) string {
+		wave := api.Wave{Number: 1}
+		for _, ask := range asks {
+			target := api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: "web", Group: "web"}}
+			wave.Targets = append(wave.Targets, api.PlannedTarget{Target: target, Decision: api.Decision{Approval: ask}})
+		}
+		var out strings.Builder
+		view.Plan(&out, api.PatchReceipt{Plan: api.Plan{Waves: []api.Wave{wave}}}, false, testNow())
+		return out.String()
+	}
+	must.StrNotContains(t, plan(api.ApprovalSpec{}), "To be approved")
+	must.StrContains(t, plan(api.ApprovalSpec{Count: 2, From: "release-managers"}, api.ApprovalSpec{}, api.ApprovalSpec{Count: 1}), `
+To be approved:
+  Target        Consents  From
+  prod/web/web  2         release-managers
+  prod/web/web  1         anybody who may approve
+`)
+}
+
 func TestStillHeld_NamesTheBrakeAndTheCalendar(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder
