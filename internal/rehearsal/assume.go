@@ -28,6 +28,9 @@ func (s *scene) assumptions() []string {
 	if len(s.plan.Weak) > 0 {
 		out = append(out, "The sources that were missing stay so: an approval that is asked for because of them is waited for.")
 	}
+	if len(s.patch.Affects) > 0 || s.patch.Advisory != nil || s.input.Library.ReadsInstalled() {
+		out = append(out, "What is installed is no part of the facts: nobody knows which targets the patch affects, and each is planned as such.")
+	}
 	if len(s.facts.Open) > 0 {
 		out = append(out, fmt.Sprintf("The %d rollouts that are under way hold up none of these.", len(s.facts.Open)))
 	}

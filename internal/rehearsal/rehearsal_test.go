@@ -185,6 +185,15 @@ func TestRun_GivesTheSameReportOffline(t *testing.T) {
 	must.Eq(t, rehearse(t, facts, "", Options{Seeds: 5}), rehearse(t, read, "", Options{Seeds: 5}))
 }
 
+func TestRun_SaysThatNobodyKnowsWhatIsInstalled(t *testing.T) {
+	t.Parallel()
+	const sentence = "What is installed is no part of the facts"
+	out := rehearse(t, someFacts(t, 1, 4), unjudged, Options{Seeds: 1})
+	must.StrNotContains(t, fmt.Sprint(out.Assumptions), sentence)
+	out = rehearse(t, someFacts(t, 1, 4), unjudged+"\nselect { affected = true }\n", Options{Seeds: 1})
+	must.StrContains(t, fmt.Sprint(out.Assumptions), sentence)
+}
+
 // TestRun_DoubtsWithoutData: what nobody measured is never promoted, so a
 // person is waited for in every play.
 func TestRun_DoubtsWithoutData(t *testing.T) {
