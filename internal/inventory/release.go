@@ -84,7 +84,7 @@ func ParseEcosystem(text string) (ecosystem, release string, err error) {
 	}
 	hint := ""
 	if meant := nearestEcosystem(name, version); meant != "" {
-		hint = fmt.Sprintf("; did you mean %q?", meant)
+		hint = fmt.Sprintf(" (did you mean %q?)", meant)
 	}
 	return "", "", fmt.Errorf("there is no ecosystem %q%s: want one of %s, or a distribution and its version, such as Debian:12", text, hint, strings.Join(Ecosystems(), ", "))
 }

@@ -65,7 +65,7 @@ func affectedTable(w io.Writer, list []api.Assessment) {
 	}
 	none := len(t.rows) == 1
 	switch {
-	case unknown > 0 && none:
+	case unknown > 0 && none && unknown < len(list):
 		fmt.Fprintf(w, "\nNobody knows of %d of %s; none of the others is affected.\n", unknown, inventories(len(list)))
 	case unknown > 0:
 		fmt.Fprintf(w, "\nNobody knows of %d of %s.\n", unknown, inventories(len(list)))
