@@ -107,7 +107,7 @@ func (s *Service) wholeDigest(of string) (string, error) {
 func (s *Service) PutInventory(ctx context.Context, in api.InventoryGiven, document []byte, by api.Identity) (api.InventoryReceipt, error) {
 	if level := s.store.Level(); level < state.Level7 {
 		return api.InventoryReceipt{}, api.Errorf(api.CodeUnavailable,
-			"the cluster is at level %d, and inventories are kept from level %d on: upgrade every server first", level, state.Level7)
+			"the cluster is at level %d, and inventories are kept from level %d on: upgrade every server first, or wait a few seconds where the cluster is new", level, state.Level7)
 	}
 	inv, err := inventory.Parse(cmp.Or(in.Source, "the document"), document)
 	if err != nil {
