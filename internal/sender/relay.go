@@ -224,14 +224,18 @@ func (r *relay) begin() error {
 // ended is how the load program has failed, or "" while it has not. A file that can't be
 // read is none: what is missing then are requests.
 func (r *relay) ended() string {
-	// A pipe in the place of the file must not stop the report.
+	// A pipe in the place of the file must not stop the report: neither to open it nor to
+	// read it while somebody holds its other end.
 	file, err := r.folder.OpenFile(twin.EndedFile, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}
+	defer func() { _ = file.Close() }() // it is only read
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
 	code := make([]byte, endedMax)
 	n, err := io.ReadAtLeast(file, code, 1)
-	_ = file.Close() // it was only read
 	if err != nil && n == 0 {
 		return ""
 	}

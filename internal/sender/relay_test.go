@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,4 +213,19 @@ func TestRelay_RefusesAddressesOfOthers(t *testing.T) {
 	t.Cleanup(func() { must.NoError(t, loopback.Close()) })
 	o.Base = "http://10.1.2.3:80"
 	must.ErrorContains(t, sender.Relay(t.Context(), sender.RelayOptions{Options: o, Listener: loopback}, nil), "loopback addresses only")
+}
+
+func TestRelay_ReportsOnBesideAPipe(t *testing.T) {
+	r := relay(t, func(http.ResponseWriter, *http.Request) {}, nil)
+	path := filepath.Join(r.folder, twin.EndedFile)
+	must.NoError(t, syscall.Mkfifo(path, 0o600))
+	// Whoever holds a pipe open and says nothing keeps its reader waiting.
+	held, err := os.OpenFile(path, os.O_RDWR, 0)
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, held.Close()) })
+	close(r.start)
+	r.phase(t, twin.LoadRunning)
+	before := len(r.all(t))
+	wait.For(t, "the report goes on", func() bool { return len(r.all(t)) > before+2 })
+	must.Eq(t, "", r.last(t).Ended)
 }
