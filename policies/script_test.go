@@ -174,24 +174,26 @@ func TestParsePolicy_KeepsTheMeaningOfAText(t *testing.T) {
 	must.EqOp(t, "Müller", decision.Freezes[0].Reason)
 }
 
-func TestParsePatch_ReadsTheSourceOfAnImage(t *testing.T) {
+func TestParsePatch_BoundsWhatItsFilesAddUpTo(t *testing.T) {
 	t.Parallel()
-	sum := strings.Repeat("0a", 32)
-	for source, image := range map[string]string{
-		"https://images.example/web-2.qcow2":                    "local/web-2.qcow2",
-		"s3::https://s3.example/images/2026/web-2.raw?region=x": "local/web-2.raw",
-	} {
-		file := api.SourceFile{Name: "web.hcl", Text: `patch "web" {
+	large := strings.Repeat("x", 6<<20)
+	read := func(script string) *api.Error {
+		file := api.SourceFile{Name: "p.hcl", Files: map[string]string{"a.sh": large}, Text: `patch "join" {
   severity = "low"
-  target { jobs = ["web"] }
-  apply "image" {
-    task     = "vm"
-    source   = "` + source + `"
-    checksum = "sha256:` + sum + `"
+  target { jobs = ["store"] }
+  apply "script" {
+    task   = "vm"
+    script = ` + script + `
   }
 }`}
-		patch, diags := policies.ParsePatch(file)
-		must.Nil(t, policies.DiagnosticsError(diags, []api.SourceFile{file}))
-		must.Eq(t, []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: image, Source: source, Digest: sum}}, patch.Apply)
+		_, diags := policies.ParsePatch(file)
+		return policies.DiagnosticsError(diags, []api.SourceFile{file})
+	}
+	const call = `file("a.sh")`
+	must.Nil(t, read(call))
+	for _, script := range []string{
+		`"` + strings.Repeat("${"+call+"}", 40) + `"`, "[for a in [" + strings.Repeat("1,", 40) + "] : " + call + "][0]",
+	} {
+		must.ErrorContains(t, read(script), "return more than 64 MiB together")
 	}
 }

@@ -99,12 +99,25 @@ func TestFunctions_CompareVersionsByTheirEcosystem(t *testing.T) {
 	must.ErrorContains(t, err, `"" is no version of deb`)
 }
 
+// many is a list of so many numbers.
+func many(n int) string { return "[" + strings.Repeat("1,", n) + "]" }
+
+// loops are for expressions inside of each other, with ten elements each.
+func loops(depth int) string {
+	return strings.Repeat("[for a in "+many(10)+" : ", depth) + "1" + strings.Repeat("]", depth)
+}
+
 func TestRead_LimitsSizeDepthAndNumbers(t *testing.T) {
 	cases := map[string]struct{ text, want string }{
 		"size":      {strings.Repeat("# a comment\n", 1<<15), "File too large"},
 		"depth":     {"cat { when = " + strings.Repeat("(", 65) + "true" + strings.Repeat(")", 65) + " }", "Nested too deeply"},
 		"operators": {"cat { lives = 1" + strings.Repeat(" + 1", 4097) + " }", "Too many operators"},
 		"number":    {"cat { lives = 1e999999999 }", "Number out of range"},
+		// To evaluate these would take years, or more memory than there is.
+		"loops in a comparison": {"cat { when = " + loops(30) + " == 1 }", "Nested for"},
+		"loops in a collection": {"cat { when = length([for a in " + loops(30) + " : a]) > 1 }", "Nested for"},
+		"loops in an order":     {"cat { when = " + loops(30) + " < 1 }", "Nested for"},
+		"lists for lists":       {"cat { when = length([for a in " + many(50_000) + " : " + many(50_000) + "]) > 1 }", "Too many steps"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

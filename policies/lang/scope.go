@@ -98,9 +98,8 @@ func textTest(name, parameter string, test func(text, pattern string) bool) func
 // Names returns the sorted keys of a map.
 func Names[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// checkExpression reports unknown names, nested loops, comparisons that can't
-// hold and type errors. It returns the value as far as it is known without
-// facts.
+// checkExpression reports unknown names, comparisons that can't hold and type errors. It
+// returns the value as far as it is known without facts.
 func (s *Source) checkExpression(expr hclsyntax.Expression, sc *Scope) (cty.Value, bool) {
 	walker := &expressionWalker{source: s, scope: sc, inner: []*hcl.EvalContext{sc.ctx}}
 	before := len(s.Diags)

@@ -27,7 +27,7 @@ const (
 type Source struct {
 	Name  string
 	Text  []byte
-	Body  *hclsyntax.Body // nil when the text could not be parsed
+	Body  *hclsyntax.Body // nil when the text could not be parsed, or must not be evaluated
 	Diags hcl.Diagnostics
 }
 
@@ -48,7 +48,9 @@ func Read(file api.SourceFile) *Source {
 		s.Problem(FileRange(s.Name), "Unreadable file", "The file is not in HCL's native syntax.")
 		return s
 	}
-	s.Body = body
+	if s.checkCosts(body, file.Files); !s.Diags.HasErrors() {
+		s.Body = body
+	}
 	return s
 }
 
@@ -62,6 +64,9 @@ func ReadExpression(name, text string, sc *Scope) (hclsyntax.Expression, error) 
 	expr, diags := hclsyntax.ParseExpression(s.Text, name, hcl.InitialPos)
 	if s.Diags = diags; diags.HasErrors() {
 		return nil, Cause(diags)
+	}
+	if s.checkCosts(expr, nil); s.Diags.HasErrors() {
+		return nil, Cause(s.Diags)
 	}
 	s.checkExpression(expr, sc)
 	return expr, Cause(s.Diags)

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
-
-	"github.com/oakumhq/oakum/internal/spell"
 )
 
 // Checker says what is wrong with a known value that is not null.
@@ -80,11 +78,7 @@ func OneOf(allowed ...string) Checker {
 				return nil
 			}
 		}
-		hint := ""
-		if best := spell.Nearest(v.AsString(), allowed); best != "" {
-			hint = fmt.Sprintf(" (did you mean %q?)", best)
-		}
-		return fmt.Errorf("want %s%s", List(allowed, "or"), hint)
+		return fmt.Errorf("want %s%s", List(allowed, "or"), strings.TrimSuffix(DidYouMean(v.AsString(), allowed), "?"))
 	}
 }
 

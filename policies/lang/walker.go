@@ -22,9 +22,7 @@ func (w *expressionWalker) ctx() *hcl.EvalContext { return w.inner[len(w.inner)-
 func (w *expressionWalker) Enter(node hclsyntax.Node) hcl.Diagnostics {
 	switch n := node.(type) {
 	case *hclsyntax.ForExpr:
-		if w.enterFor(n); len(w.inner) == 3 {
-			w.source.Problem(n.SrcRange, "Nested for", "A for expression can't stand inside another one.")
-		}
+		w.enterFor(n)
 	case *hclsyntax.FunctionCallExpr:
 		if _, ok := w.scope.ctx.Functions[n.Name]; !ok {
 			known := Names(w.scope.ctx.Functions)
