@@ -151,7 +151,7 @@ func New(opt Options) *API {
 		mux:     http.NewServeMux(),
 		guard:   http.NewCrossOriginProtection(),
 		metrics: newMetrics(opt.Metrics),
-		shares:  shares{most: opt.Limits.RequestsPerIdentity, by: map[string]*share{}},
+		shares:  shares{most: opt.Limits.RequestsPerIdentity, by: map[holder]*share{}},
 		closing: make(chan struct{}),
 	}
 	a.forward = newForwarder(opt.Cluster, opt.Server, a.log)

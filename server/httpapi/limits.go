@@ -26,8 +26,13 @@ const retryAfter = "1"
 type shares struct {
 	most int
 	mu   sync.Mutex
-	by   map[string]*share
+	by   map[holder]*share
 }
+
+// holder is whose a share is: a person's, whatever names their tokens have, since whoever
+// has a token may make others with names of their choice. Without a subject it is a
+// name's.
+type holder struct{ via, subject, name string }
 
 // share is one identity's.
 type share struct {
@@ -41,7 +46,10 @@ func (s *shares) take(ctx context.Context, who api.Identity, costly bool) (give 
 	if who.Name == "" {
 		return func() {}, nil // anybody may ask an open route; nobody uses up another's share
 	}
-	name := who.Via + " " + who.Name + " " + who.Subject
+	name := holder{who.Via, who.Subject, ""}
+	if who.Subject == "" {
+		name.name = who.Name
+	}
 	s.mu.Lock()
 	own := s.by[name]
 	if own == nil {

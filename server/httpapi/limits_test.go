@@ -15,7 +15,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-func newShares(most int) *shares { return &shares{most: most, by: map[string]*share{}} }
+func newShares(most int) *shares { return &shares{most: most, by: map[holder]*share{}} }
 
 func TestShares_BoundWhatAnIdentityHasOpen(t *testing.T) {
 	t.Parallel()
@@ -42,6 +42,25 @@ func TestShares_BoundWhatAnIdentityHasOpen(t *testing.T) {
 	give()
 	gives[1]()
 	must.MapEmpty(t, s.by, must.Sprint("nothing is kept of who has gone"))
+}
+
+func TestShares_CountAPersonOnceWhateverTheirTokensAreCalled(t *testing.T) {
+	t.Parallel()
+	s := newShares(1)
+	give, err := s.take(t.Context(), api.Identity{Name: "ada", Subject: "e-1", Via: "vault"}, false)
+	must.NoError(t, err)
+	_, err = s.take(t.Context(), api.Identity{Name: "token-2", Subject: "e-1", Via: "vault"}, false)
+	must.True(t, api.IsCode(err, api.CodeBusy), must.Sprint(err))
+	// Nobody takes another's share by a name that looks like it.
+	for _, other := range []api.Identity{
+		{Name: "ada", Subject: "e-2", Via: "vault"}, {Name: "ada e-1", Via: "vault"}, {Name: "e-1", Via: "vault"}, {Name: "ada", Subject: "e-1", Via: "jwt"},
+	} {
+		give, err := s.take(t.Context(), other, false)
+		must.NoError(t, err)
+		give()
+	}
+	give()
+	must.MapEmpty(t, s.by)
 }
 
 func TestShares_LetCostlyRequestsWait(t *testing.T) {
