@@ -71,9 +71,7 @@ func (a *Advisory) compare(ix *Index) (found map[int]finding, blind string) {
 			continue
 		}
 		list := ix.find(r)
-		if len(list) == 0 {
-			blind = cmp.Or(blind, ix.blind(r))
-		}
+		blind = cmp.Or(blind, ix.blind(r, len(list)))
 		for _, in := range list {
 			next := r.compare(&ix.inv.Packages[in.at], in.version)
 			former, ok := found[in.at]

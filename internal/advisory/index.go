@@ -74,11 +74,14 @@ func (ix *Index) find(r *faultRange) []installed {
 	return out
 }
 
-// blind says why packages that a range is about may be there although none was found;
-// it is empty when they are not.
-func (ix *Index) blind(r *faultRange) string {
+// blind says why packages that a range is about may be there beside those that were
+// found; it is empty when they are not.
+func (ix *Index) blind(r *faultRange, found int) string {
 	if reason, ok := ix.aside[strings.ToLower(r.name())]; ok {
 		return fmt.Sprintf("the inventory has an entry %s that nothing can be compared with: %s", r.name(), reason)
+	}
+	if found > 0 {
+		return ""
 	}
 	// Any system of these two has packages whose source package has another name.
 	if r.Source == "" || r.either || ix.sources[r.Ecosystem] || (r.Ecosystem != "deb" && r.Ecosystem != "apk") {

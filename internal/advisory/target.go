@@ -2,6 +2,7 @@ package advisory
 
 import (
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 // Assessor assesses targets by the advisories of one patch. Each inventory is read once,
@@ -29,10 +30,7 @@ func (a *Assessor) Assess(inventories []*api.Inventory, missing string) api.Targ
 			reasons[one.Status] = append(reasons[one.Status], one.Reason)
 			out.Exceptions = append(out.Exceptions, one.Exceptions...)
 			for _, p := range one.Packages {
-				if out.Fixed == nil {
-					out.Fixed = map[string]string{}
-				}
-				out.Fixed[p.Name] = p.Fixed
+				fix(&out, &p)
 			}
 			if one.Status == api.AssessmentAffected || one.Status == api.AssessmentUnknown {
 				rated[a.advisories[i].ID] = true
@@ -57,6 +55,26 @@ func (a *Assessor) Assess(inventories []*api.Inventory, missing string) api.Targ
 		}
 	}
 	return out
+}
+
+// fix notes the first version without a fault of an affected package. Of several faults,
+// the last fix counts; there is none where a fault has none, or where nobody can say which
+// fix is the last.
+func fix(t *api.TargetAssessment, p *api.AffectedPackage) {
+	if t.Fixed == nil {
+		t.Fixed = map[string]string{}
+	}
+	former, several := t.Fixed[p.Name]
+	if !several || former == p.Fixed {
+		t.Fixed[p.Name] = p.Fixed
+		return
+	}
+	switch n, err := inventory.Compare(p.Ecosystem, p.Fixed, former); {
+	case err != nil: // as for one that is empty
+		t.Fixed[p.Name] = ""
+	case n > 0:
+		t.Fixed[p.Name] = p.Fixed
+	}
 }
 
 // assess holds one inventory against every advisory, in their order.
