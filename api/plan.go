@@ -32,7 +32,7 @@ type NothingToDo struct {
 // one target that is called from outside, has no dependants and a fault of score 10.
 type Exposure struct {
 	Before float64   `json:"before"` // of all targets that the patch is for
-	Left   []float64 `json:"left"`   // after each wave; what refused targets have stays
+	Left   []float64 `json:"left"`   // after each wave; what targets have that are refused or left alone stays
 }
 
 // Wave is a set of targets that go together.

@@ -14,7 +14,8 @@
 // Targets whose policy says order = "exposed_first" go before all others, the most
 // exposed first, critical or not; edges order nothing among them. Exposure is what is
 // still affected, weighted by reach from outside, severity, known exploits and
-// dependants (exposureOf). What nobody knows counts in full.
+// dependants (exposureOf). What nobody knows counts in full. Where the patch does not say
+// whom it affects there is no exposure, and the order is the ordinary one.
 //
 // # Whom a plan leaves alone
 //

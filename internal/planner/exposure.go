@@ -90,14 +90,16 @@ func exposureOf(t api.Target, c api.Criticality, a *api.TargetAssessment, patch 
 }
 
 // faultOf is how grave the faults of a target are: a tenth of the CVSS score, or by the
-// word for the severity, and twice that when they are known to be exploited.
+// word for the severity, and twice that when they are known to be exploited. The word
+// counts as well where it is graver than the score: another advisory, which has no score,
+// says it.
 func faultOf(a *api.TargetAssessment, patch api.Severity) (float64, string) {
 	severity := a.Severity
 	if severity == "" {
 		severity = patch
 	}
 	grave, why := map[api.Severity]float64{api.SeverityLow: 0.25, api.SeverityMedium: 0.5, api.SeverityHigh: 0.75, api.SeverityCritical: 1}[severity], "severity "+string(severity)
-	if a.Score > 0 {
+	if a.Score > 0 && a.Score >= leastScore(a.Severity) {
 		grave, why = a.Score/10, fmt.Sprintf("CVSS %.1f", a.Score)
 	}
 	if a.Exploited {
@@ -106,8 +108,13 @@ func faultOf(a *api.TargetAssessment, patch api.Severity) (float64, string) {
 	return grave, why
 }
 
+// leastScore is the least CVSS score of a severity; 0 for the lowest and for none.
+func leastScore(s api.Severity) float64 {
+	return map[api.Severity]float64{api.SeverityMedium: 4, api.SeverityHigh: 7, api.SeverityCritical: 9}[s]
+}
+
 // curve is how much exposure is left after each wave. Stays is that of the targets which
-// are refused.
+// the patch does not go to.
 func curve(waves []api.Wave, stays float64) *api.Exposure {
 	of := make([]float64, len(waves))
 	left := stays

@@ -114,6 +114,75 @@ func TestPlan_HasNoExposureWhenThePatchDoesNotSayWhomItAffects(t *testing.T) {
 	must.EqOp(t, bare.Digest, plan.Digest)
 }
 
+func TestPlan_KeepsTheExposureOfWhomThePoliciesLeaveAlone(t *testing.T) {
+	t.Parallel()
+	of := map[string]api.TargetAssessment{}
+	for _, name := range []string{"web", "kept"} {
+		of[name] = api.TargetAssessment{Status: api.AssessmentAffected, Reason: "openssl is 3.0.14", Score: 8}
+	}
+	lib := library(t, `policy "selected" {
+  select {
+    affected = true
+    unknown  = "exclude"
+    where    = target.job != "kept"
+  }
+  strategy "blue_green" {}
+}`)
+	plan, err := planner.Plan(planner.Input{
+		Patch: patch(t, `target { jobs = ["*"] }`), Targets: []api.Target{target("web"), target("kept"), target("unknown")},
+		Graph: graphOf([]string{"web", "kept", "unknown"}), Library: lib, Now: now(), Installed: assessed(of),
+	})
+	must.NoError(t, err)
+	must.Eq(t, [][]string{{"web"}}, waveNames(plan))
+	must.Len(t, 2, plan.NothingToDo)
+	must.InDelta(t, 0.8+0.8+0.75, plan.Exposure.Before, 1e-9)
+	must.InDelta(t, 0.8+0.75, plan.Exposure.Left[0], 1e-9, must.Sprint("one is affected still, and of the other nobody knows"))
+}
+
+func TestPlan_GoesToTheCriticalLastWhenNobodyKnowsWhoIsExposed(t *testing.T) {
+	t.Parallel()
+	in := planner.Input{
+		Patch: patch(t, `target { jobs = ["*"] }`), Targets: []api.Target{target("a"), target("b")}, Graph: graphOf([]string{"a", "b"}), Now: now(),
+		Library: library(t, `policy "all" {
+  order    = "exposed_first"
+  critical = target.job == "a"
+  strategy "blue_green" {}
+}`),
+	}
+	plan, err := planner.Plan(in)
+	must.NoError(t, err)
+	must.Eq(t, [][]string{{"b"}, {"a"}}, waveNames(plan))
+	must.StrContains(t, plan.Order, "least critical first: 2 targets in 2 waves, the 1 critical last")
+}
+
+func TestPlan_CountsTheGraverOfScoreAndSeverity(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		assessment api.TargetAssessment
+		want       float64
+		why        string
+	}{
+		"a score":                      {api.TargetAssessment{Severity: api.SeverityHigh, Score: 7.1}, 0.71, "CVSS 7.1"},
+		"a word":                       {api.TargetAssessment{Severity: api.SeverityCritical}, 1, "severity critical"},
+		"a graver word than a score":   {api.TargetAssessment{Severity: api.SeverityCritical, Score: 5}, 1, "severity critical"},
+		"a score that is graver still": {api.TargetAssessment{Severity: api.SeverityCritical, Score: 9.8}, 0.98, "CVSS 9.8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := c.assessment
+			a.Status = api.AssessmentAffected
+			plan, err := planner.Plan(planner.Input{
+				Patch: patch(t, `target { jobs = ["*"] }`), Targets: []api.Target{target("web")}, Graph: graphOf([]string{"web"}), Library: library(t, selected),
+				Now: now(), Installed: assessed(map[string]api.TargetAssessment{"web": a}),
+			})
+			must.NoError(t, err)
+			got := plan.Waves[0].Targets[0].Exposure
+			must.InDelta(t, c.want, got.Value, 1e-9)
+			must.StrContains(t, got.Reason, c.why)
+		})
+	}
+}
+
 func TestRefused_SaysThatThereIsNothingToDo(t *testing.T) {
 	t.Parallel()
 	fixed := api.TargetAssessment{Status: api.AssessmentFixed, Reason: "openssl is 3.0.16"}

@@ -91,13 +91,21 @@ type candidate struct {
 
 // exposed is what puts a target before others where the most exposed go first.
 func (c *candidate) exposed() float64 {
-	if c.Decision.Order != api.OrderExposedFirst || c.Exposure == nil {
+	if !exposedFirst(&c.PlannedTarget) {
 		return 0
 	}
 	return c.Exposure.Value
 }
 
-// exposure is the curve of a plan; nil when the patch does not say whom it affects.
+// exposedFirst reports whether a target goes by its exposure. Where the patch does not say
+// whom it affects there is none, and the order is the ordinary one: critical targets go
+// last.
+func exposedFirst(t *api.PlannedTarget) bool {
+	return t.Decision.Order == api.OrderExposedFirst && t.Exposure != nil
+}
+
+// exposure is the curve of a plan; nil when the patch does not say whom it affects. Targets
+// that are refused and those that the policies leave alone stay as they are.
 func exposure(in Input, plan api.Plan) *api.Exposure {
 	if in.Installed == nil {
 		return nil
@@ -107,9 +115,16 @@ func exposure(in Input, plan api.Plan) *api.Exposure {
 	for _, t := range in.Targets {
 		targets[t.TargetRef] = t
 	}
-	stays, known := 0.0, false
+	var staying []api.TargetRef
 	for _, r := range plan.Refusals {
-		t, ok := targets[r.Target]
+		staying = append(staying, r.Target)
+	}
+	for _, n := range plan.NothingToDo {
+		staying = append(staying, n.Target)
+	}
+	stays, known := 0.0, false
+	for _, ref := range staying {
+		t, ok := targets[ref]
 		if !ok {
 			continue
 		}
@@ -268,7 +283,7 @@ func orderText(waves []api.Wave) string {
 		targets += len(w.Targets)
 		for _, t := range w.Targets {
 			switch {
-			case t.Decision.Order == api.OrderExposedFirst:
+			case exposedFirst(&t):
 				exposed++
 			case t.Decision.Critical:
 				critical++

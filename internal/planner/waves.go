@@ -14,7 +14,7 @@ func waves(graph api.Graph, chosen []candidate) []api.Wave {
 	for _, kind := range phases() {
 		var phase []candidate
 		for _, c := range chosen {
-			if phaseOf(&c.Decision) == kind {
+			if phaseOf(&c.PlannedTarget) == kind {
 				phase = append(phase, c)
 			}
 		}
@@ -44,11 +44,11 @@ const (
 
 func phases() []phase { return []phase{exposedPhase, ordinaryPhase, criticalPhase} }
 
-func phaseOf(d *api.Decision) phase {
+func phaseOf(t *api.PlannedTarget) phase {
 	switch {
-	case d.Order == api.OrderExposedFirst:
+	case exposedFirst(t):
 		return exposedPhase
-	case d.Critical:
+	case t.Decision.Critical:
 		return criticalPhase
 	}
 	return ordinaryPhase
@@ -83,7 +83,7 @@ func newSchedule(graph api.Graph, targets []candidate) *schedule {
 			s.services[i] = append(s.services[i], number(name))
 		}
 	}
-	exposed := phaseOf(&targets[0].Decision) == exposedPhase // edges then say who excludes whom, and no order
+	exposed := phaseOf(&targets[0].PlannedTarget) == exposedPhase // edges then say who excludes whom, and no order
 	var certain, possible [][2]int32
 	for _, e := range graph.Edges {
 		if e.From == e.To || !e.State.Possible() {
@@ -290,7 +290,7 @@ func Bound(graph api.Graph, plan api.Plan) int {
 		var phase []candidate
 		for _, w := range plan.Waves {
 			for _, t := range w.Targets {
-				if phaseOf(&t.Decision) == kind {
+				if phaseOf(&t) == kind {
 					phase = append(phase, candidate{PlannedTarget: t})
 				}
 			}
