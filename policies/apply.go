@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -19,7 +20,10 @@ func applyArguments(kind api.ApplyKind) []lang.Argument {
 	task := lang.Argument{Name: "task", Want: cty.String, Required: true, Check: lang.NotEmpty}
 	switch kind {
 	case api.ApplyImage:
-		return []lang.Argument{task, {Name: "image", Want: cty.String, Required: true, Check: absolutePath}}
+		return []lang.Argument{task,
+			{Name: "image", Want: cty.String, Check: absolutePath},
+			{Name: "source", Want: cty.String, Check: lang.Fetchable},
+			{Name: "checksum", Want: cty.String, Check: lang.Checksum}}
 	case api.ApplyScript:
 		return []lang.Argument{task,
 			{Name: "script", Want: cty.String, Required: true, Check: lang.NotEmpty},
@@ -65,6 +69,9 @@ func (s *patchParser) readApply(b *hclsyntax.Block) api.Apply {
 		Kind: kind, Task: f.Text("task", ""), Image: f.Text("image", ""),
 		Script: s.exact(b, "script", f.Text("script", "")), Reboot: f.Flag("reboot"),
 	}
+	if kind == api.ApplyImage {
+		s.readSource(b, f, &out)
+	}
 	s.readScriptBlocks(b, &out)
 	if env, ok := f.Get("env"); ok {
 		out.Env = map[string]string{}
@@ -85,6 +92,27 @@ func (s *patchParser) readApply(b *hclsyntax.Block) api.Apply {
 		s.Problem(b.DefRange(), "Nothing to change", "apply \"job\" needs config, env or both.")
 	}
 	return out
+}
+
+// readSource reads where an image comes from: the clients have it, or Nomad fetches it into
+// the folder of the task.
+func (s *patchParser) readSource(b *hclsyntax.Block, f *lang.Values, out *api.Apply) {
+	written := func(name string) bool { return b.Body.Attributes[name] != nil }
+	switch image, source, checksum := written("image"), written("source"), written("checksum"); {
+	case image == source:
+		s.Problem(b.DefRange(), "Where is the image?", "apply \"image\" needs image, a path on the Nomad clients, or source and checksum, for Nomad to fetch it; and not both.")
+		return
+	case source != checksum:
+		s.Problem(b.DefRange(), "Missing argument", "An image with a source needs a checksum, and no other takes one.")
+		return
+	case image:
+		return
+	}
+	out.Source = f.Text("source", "")
+	out.Digest = strings.TrimPrefix(f.Text("checksum", ""), "sha256:")
+	if name, err := lang.FetchedFile(out.Source); err == nil { // else it was reported
+		out.Image = "local/" + name
+	}
 }
 
 // plainObject turns a value into what encoding/json would read from it.

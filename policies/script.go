@@ -3,9 +3,6 @@ package policies
 import (
 	"errors"
 	"fmt"
-	"net/url"
-	"path"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,16 +21,10 @@ const (
 	expectMax  = 1 << 10
 )
 
-// sourceSchemes are the schemes from which Nomad fetches a payload, as they are written.
-func sourceSchemes() []string { return []string{"https", "http", "s3::https", "gcs::https"} }
-
 func payloadArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "source", Want: cty.String, Required: true, Check: func(v cty.Value) error {
-			_, err := payloadFile(v.AsString())
-			return err
-		}},
-		{Name: "checksum", Want: cty.String, Required: true, Check: checkChecksum},
+		{Name: "source", Want: cty.String, Required: true, Check: lang.Fetchable},
+		{Name: "checksum", Want: cty.String, Required: true, Check: lang.Checksum},
 	}
 }
 
@@ -42,47 +33,6 @@ func verifyArguments() []lang.Argument {
 		{Name: "command", Want: cty.String, Required: true, Check: lineOf(commandMax)},
 		{Name: "expect", Want: cty.String, Check: lineOf(expectMax)},
 	}
-}
-
-// payloadFile is the name that the file at a source has beside the script. The source
-// is one that Nomad can fetch without secrets: who may read a patch may read it too.
-func payloadFile(source string) (string, error) {
-	example := "want a URL such as \"https://mirror.example/openssl_3.0.16-1_amd64.deb\""
-	scheme, rest, ok := strings.Cut(source, "://")
-	if !ok || scheme == "" {
-		return "", errors.New(example)
-	}
-	if !slices.Contains(sourceSchemes(), scheme) {
-		return "", fmt.Errorf("nomad can't fetch from %q; want a source that begins with %s", scheme+"://", lang.List(sourceSchemes(), "or"))
-	}
-	u, err := url.Parse("https://" + rest)
-	if err != nil || u.Host == "" || strings.ContainsAny(source, " \t\r\n$") {
-		return "", errors.New(example)
-	}
-	if u.User != nil {
-		return "", errors.New("it holds a user or a password; the source of a payload is readable by whoever may read the patch")
-	}
-	for key := range u.Query() {
-		switch lower := strings.ToLower(key); {
-		case strings.HasPrefix(lower, "aws_") || strings.HasPrefix(lower, "x-amz-") || lower == "sshkey" || strings.Contains(lower, "token") || strings.Contains(lower, "signature"):
-			return "", fmt.Errorf("its parameter %q is a secret; the source of a payload is readable by whoever may read the patch", key)
-		case lower == "checksum" || lower == "archive" || lower == "filename":
-			return "", fmt.Errorf("its parameter %q changes what is fetched; the file is kept as it is, under the name in the URL, and is checked by checksum", key)
-		}
-	}
-	name := path.Base(u.Path)
-	if name == "." || name == "/" || name == ".." || strings.HasSuffix(u.Path, "/") {
-		return "", errors.New("it names no file; " + example)
-	}
-	return name, nil
-}
-
-func checkChecksum(v cty.Value) error {
-	digits, ok := strings.CutPrefix(v.AsString(), "sha256:")
-	if !ok || len(digits) != 64 || strings.Trim(digits, "0123456789abcdef") != "" {
-		return errors.New("want \"sha256:\" and 64 lower case hex digits, as sha256sum prints them")
-	}
-	return nil
 }
 
 // lineOf is a checker for texts that a machine is told.
@@ -140,7 +90,7 @@ func (s *patchParser) readPayload(b *hclsyntax.Block, files map[string]hcl.Range
 		return api.Payload{}, false
 	}
 	out := api.Payload{Name: f.Label(), Source: f.Text("source", ""), Checksum: f.Text("checksum", "")}
-	name, err := payloadFile(out.Source)
+	name, err := lang.FetchedFile(out.Source)
 	if err != nil {
 		return api.Payload{}, false // can't be: the argument was checked
 	}

@@ -174,6 +174,28 @@ func TestParsePolicy_KeepsTheMeaningOfAText(t *testing.T) {
 	must.EqOp(t, "Müller", decision.Freezes[0].Reason)
 }
 
+func TestParsePatch_ReadsTheSourceOfAnImage(t *testing.T) {
+	t.Parallel()
+	sum := strings.Repeat("0a", 32)
+	for source, image := range map[string]string{
+		"https://images.example/web-2.qcow2":                    "local/web-2.qcow2",
+		"s3::https://s3.example/images/2026/web-2.raw?region=x": "local/web-2.raw",
+	} {
+		file := api.SourceFile{Name: "web.hcl", Text: `patch "web" {
+  severity = "low"
+  target { jobs = ["web"] }
+  apply "image" {
+    task     = "vm"
+    source   = "` + source + `"
+    checksum = "sha256:` + sum + `"
+  }
+}`}
+		patch, diags := policies.ParsePatch(file)
+		must.Nil(t, policies.DiagnosticsError(diags, []api.SourceFile{file}))
+		must.Eq(t, []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: image, Source: source, Digest: sum}}, patch.Apply)
+	}
+}
+
 func TestParsePatch_BoundsWhatItsFilesAddUpTo(t *testing.T) {
 	t.Parallel()
 	large := strings.Repeat("x", 6<<20)

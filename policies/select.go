@@ -73,7 +73,7 @@ func (d *decider) selection() error {
 	}
 	d.decision.Selection = out
 	d.because("selection", s.by, s.at, out.Reason)
-	if out.Chosen && status == api.AssessmentUnknown && s.affected && !(s.critical && d.decision.Critical) {
+	if out.Chosen && status == api.AssessmentUnknown && s.affected && (!s.critical || !d.decision.Critical) {
 		d.doubtful(s)
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/oakumhq/oakum/internal/spell"
 )
 
 // Checker says what is wrong with a known value that is not null.
@@ -78,7 +80,11 @@ func OneOf(allowed ...string) Checker {
 				return nil
 			}
 		}
-		return fmt.Errorf("want %s%s", List(allowed, "or"), strings.TrimSuffix(DidYouMean(v.AsString(), allowed), "?"))
+		hint := ""
+		if best := spell.Nearest(v.AsString(), allowed); best != "" {
+			hint = fmt.Sprintf(" (did you mean %q?)", best)
+		}
+		return fmt.Errorf("want %s%s", List(allowed, "or"), hint)
 	}
 }
 
