@@ -29,14 +29,15 @@ const (
 	// can't decide, scripts with payloads, a reboot and a proof, and when a neighbour was
 	// last seen to be worse.
 	Level5 = 5
-	// Level6 brought the brake, rollbacks at once, the job's own deadline, how many instances
-	// were not healthy before a rollout, the rehearsal of reverts, ranges of affected packages, stubs and
-	// the environment of twins, that the simulation of an open rollout is kept, and the
-	// subjects of people who submit and approve.
+	// Level6 brought the brake, rollbacks at once, how many instances were not healthy
+	// before a rollout, the rehearsal of reverts, ranges of affected packages, and stubs and
+	// the environment of twins.
 	Level6 = 6
 	// Level7 brought inventories, and the digests of what tasks run; documents in patches,
 	// an advisory and statements; whom a patch affects, and what follows from that:
-	// selection, order and exposure of a plan; load programs; and images with a source.
+	// selection, order and exposure of a plan; load programs; images with a source; the
+	// job's own deadline; by what machines of simulations differed, and that the simulation
+	// of an open rollout is kept; and the subjects of people who submit and approve.
 	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level7
@@ -73,11 +74,8 @@ func (p *PatchSubmit) level() int {
 		newer = max(newer, rolloutLevel(&p.Rollouts[i]))
 	}
 	newer = max(newer, applyLevel(p.Patch.Apply), affectsLevel(p.Patch.Affects))
-	if p.Patch.Advisory != nil || p.Patch.VEX != nil || len(p.Plan.NothingToDo) > 0 || p.Plan.Exposure != nil {
+	if p.Patch.Advisory != nil || p.Patch.VEX != nil || len(p.Plan.NothingToDo) > 0 || p.Plan.Exposure != nil || p.Patch.Submitter != "" {
 		newer = Level7
-	}
-	if p.Patch.Submitter != "" {
-		newer = max(newer, Level6)
 	}
 	if len(p.Plan.Sources) > 0 || slices.ContainsFunc(p.Plan.Refusals, func(r api.Refusal) bool { return r.Code != "" }) {
 		newer = max(newer, Level4)
@@ -89,8 +87,9 @@ func (p *PatchSubmit) level() int {
 func rolloutLevel(r *api.Rollout) int {
 	newer := max(applyLevel(r.Apply), decisionLevel(&r.Decision))
 	switch {
-	case r.Former != nil && r.Former.Unhealthy > 0, r.Submitter != "",
-		slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
+	case r.Submitter != "", slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
+		return Level7
+	case r.Former != nil && r.Former.Unhealthy > 0:
 		return max(newer, Level6)
 	case r.Undecided != nil:
 		return max(newer, Level5) // a former server would go on as if the patch had passed
@@ -126,9 +125,9 @@ func affectsLevel(list []api.Affected) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
-	case d.Order != "", d.Selection != nil, d.Simulate.Program != nil:
+	case d.Order != "", d.Selection != nil, d.Simulate.Program != nil, d.JobDeadline, d.Approval.Self:
 		return Level7
-	case d.Rollback.AtOnce, d.JobDeadline, d.Approval.Self, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
+	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
 		return Level6
 	case !reflect.DeepEqual(d.Simulate, api.SimulateSpec{Required: d.Simulate.Required, Duration: d.Simulate.Duration, Workload: d.Simulate.Workload}):
 		return Level5
@@ -173,7 +172,8 @@ func formerApply(list []api.Apply, level int) []api.Apply {
 }
 
 // fit leaves out, below Level7, the digests of what tasks run, the documents of the patch
-// and whom it affects, by which a former server decides nothing; below Level6, that a
+// and whom it affects, by which a former server decides nothing, and who submitted it but
+// for the name; below Level6, that a
 // rollback goes at once and that no revert is rehearsed, below Level5 what only newer
 // servers know of simulations, and below Level4 doubts. An approval that was asked for in
 // doubt is then one that only a person ends.
@@ -182,6 +182,7 @@ func (p *PatchSubmit) fit(level int) Command {
 		return p
 	}
 	out := *p
+	out.Patch.Submitter = ""
 	out.Patch.Advisory, out.Patch.VEX, out.Plan.NothingToDo, out.Plan.Exposure = nil, nil, nil, nil
 	if level < Level4 {
 		out.Plan.Sources = nil
@@ -189,9 +190,6 @@ func (p *PatchSubmit) fit(level int) Command {
 		for i := range out.Plan.Refusals {
 			out.Plan.Refusals[i].Code = ""
 		}
-	}
-	if level < Level6 {
-		out.Patch.Submitter = ""
 	}
 	out.Patch.Apply = formerApply(p.Patch.Apply, level)
 	out.Plan.Waves = slices.Clone(p.Plan.Waves)
@@ -207,9 +205,7 @@ func (p *PatchSubmit) fit(level int) Command {
 	out.Rollouts = slices.Clone(p.Rollouts)
 	for i := range out.Rollouts {
 		r := &out.Rollouts[i]
-		if level < Level6 {
-			r.Submitter = ""
-		}
+		r.Submitter = ""
 		r.Apply, r.Decision = formerApply(r.Apply, level), formerDecision(r.Decision, level)
 	}
 	return &out
@@ -238,11 +234,11 @@ func formerTarget(t api.Target) api.Target {
 
 // formerDecision is a decision as servers of a level below Level7 keep it.
 func formerDecision(d api.Decision, level int) api.Decision {
-	d.Order, d.Selection = "", nil
+	d.Order, d.Selection, d.Approval.Self, d.JobDeadline = "", nil, false, false
 	if level >= Level6 {
 		return d
 	}
-	d.Rollback.AtOnce, d.Approval.Self, d.JobDeadline = false, false, false
+	d.Rollback.AtOnce = false
 	d.Simulate = formerSimulate(d.Simulate, level)
 	if level < Level4 {
 		d.Doubt = nil
@@ -250,16 +246,17 @@ func formerDecision(d api.Decision, level int) api.Decision {
 	return d
 }
 
-// level is Level6 for a rollout that counts former instances which were not healthy,
+// level is Level7 for a rollout that knows people by their subjects, Level6 for one that
+// counts former instances which were not healthy,
 // Level5 for one whose scripts need it, and Level4 for one with a doubt.
 // Such a rollout was submitted at that level, so that no transition need leave a doubt
 // out.
 func (t *RolloutTransition) level() int { return rolloutLevel(&t.Rollout) }
 
-// fit leaves out, below Level7, in which order the waves go and why the target was
-// selected, below Level6, that a rollback goes at once, that the job's own deadline holds
-// and how many instances were not healthy before, below Level5 what only newer servers know of simulations and of
-// neighbours, and below Level2 who announced the open effect, and what got worse at
+// fit leaves out, below Level7, in which order the waves go, why the target was selected,
+// that the job's own deadline holds, and all of people but their names, below Level6, that
+// a rollback goes at once and how many instances were not healthy before, below Level5
+// what only newer servers know of simulations and of neighbours, and below Level2 who announced the open effect, and what got worse at
 // neighbours.
 func (t *RolloutTransition) fit(level int) Command {
 	if level >= Level7 {
@@ -267,16 +264,16 @@ func (t *RolloutTransition) fit(level int) Command {
 	}
 	out := *t
 	r := &out.Rollout
-	r.Decision.Order, r.Decision.Selection = "", nil
-	if level >= Level6 {
-		return &out
-	}
+	r.Decision.Order, r.Decision.Selection, r.Decision.Approval.Self, r.Decision.JobDeadline = "", nil, false, false
 	r.Submitter = ""
 	r.Approvals = slices.Clone(r.Approvals)
 	for i := range r.Approvals {
 		r.Approvals[i].Subject = ""
 	}
-	r.Decision.Rollback.AtOnce, r.Decision.Approval.Self, r.Decision.JobDeadline = false, false, false
+	if level >= Level6 {
+		return &out
+	}
+	r.Decision.Rollback.AtOnce = false
 	r.Decision.Simulate = formerSimulate(r.Decision.Simulate, level)
 	if r.Former != nil {
 		former := *r.Former

@@ -11,7 +11,7 @@ import (
 
 // A cluster of an older level knows people by their names only, and lets nobody do
 // without somebody else's consent.
-func TestEncode_LeavesSubjectsOutBelowLevel6(t *testing.T) {
+func TestEncode_LeavesSubjectsOutBelowLevel7(t *testing.T) {
 	t.Parallel()
 	submit := submission("p", "d", web())
 	submit.Patch.SubmittedBy, submit.Patch.Submitter = "ada", "id-1"
@@ -20,7 +20,7 @@ func TestEncode_LeavesSubjectsOutBelowLevel6(t *testing.T) {
 	for level := 1; level <= state.SupportedLevel; level++ {
 		m := at(t, level)
 		must.NoError(t, m.commit(submit))
-		told := level >= state.Level6
+		told := level >= state.Level7
 		r, _ := m.store.Rollout("p-0")
 		patch, _ := m.store.Patch(submit.Patch.Name)
 		must.EqOp(t, told, r.Submitter == "id-1")
@@ -29,7 +29,7 @@ func TestEncode_LeavesSubjectsOutBelowLevel6(t *testing.T) {
 		must.EqOp(t, "ada", r.SubmittedBy)
 		must.EqOp(t, 1, r.Decision.Approval.Count)
 
-		t.Log("a transition that learns them says them from level 6 on")
+		t.Log("a transition that learns them says them from level 7 on")
 		approvals := []api.Approval{{By: "bob", Subject: "id-2", At: epoch()}}
 		r.Approvals, r.Submitter, r.Decision.Approval.Self = approvals, "id-1", true
 		must.NoError(t, m.commit(&state.RolloutTransition{Kind: "approve", Expect: r.ModifyIndex, Rollout: r}))

@@ -51,7 +51,7 @@ func TestEncode_LeavesOutOfASimulationWhatBelongsToLevel7(t *testing.T) {
 		must.EqOp(t, level >= state.Level7, have.Decision.Order != "", must.Sprint(level))
 		must.EqOp(t, level >= state.Level7, have.Decision.Selection != nil, must.Sprint(level))
 		must.EqOp(t, level >= state.Level7, len(have.Impact.Boots) > 0, must.Sprint(level))
-		must.EqOp(t, level >= state.Level6, have.Decision.JobDeadline, must.Sprint(level))
+		must.EqOp(t, level >= state.Level7, have.Decision.JobDeadline, must.Sprint(level))
 		must.EqOp(t, level >= state.Level6, have.Impact.Revert != nil, must.Sprint(level))
 	}
 	must.Len(t, 1, sim.Impact.Boots, must.Sprint("the simulation itself is not changed"))

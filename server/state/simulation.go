@@ -56,7 +56,7 @@ func (s *SimulationPut) apply(c *change) error {
 // has not ended: the policies look at its impact for as long as the rollout goes on.
 func forgetSimulations(c *change) {
 	asked := map[string]bool{}
-	if c.old.Level >= Level6 {
+	if c.old.Level >= Level7 {
 		for r := range c.t.rollouts.allBy(c.txn, indexOpen) {
 			asked[r.Simulation] = true
 		}
@@ -155,8 +155,8 @@ func (s *SimulationPut) level() int {
 	return newer
 }
 
-// fit leaves out, below Level7, by what machines differed, and what the decision says of
-// order and selection, below Level6, how the revert went, and below Level5 all that former
+// fit leaves out, below Level7, by what machines differed, and what the decision says that
+// is newer, below Level6, how the revert went, and below Level5 all that former
 // servers don't keep. Those before Level5 also know neither an inconclusive nor a cancelled simulation: both are recorded as failed, which says
 // nothing about the patch, and never as passed.
 func (s *SimulationPut) fit(level int) Command {
