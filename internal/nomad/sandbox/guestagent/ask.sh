@@ -48,7 +48,7 @@ converse() { # SYNC [REQUEST]...
 	shift
 	for request; do
 		ask "$request" || return 0
-		pid=$(printf '%s\n' "$answer" | sed -n 's/.*"pid": *\([0-9][0-9]*\).*/\1/p')
+		pid=$(printf '%s\n' "$answer" | sed -n 's/.*"pid": *\([0-9]\{1,10\}\)[^0-9].*/\1/p')
 		[ -n "$pid" ] && await "$pid" || return 0
 	done
 }

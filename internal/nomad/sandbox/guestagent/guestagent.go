@@ -112,7 +112,7 @@ func Parse(text string, commands int) ([]twin.Exit, error) {
 		}
 		var e execution
 		if err := json.Unmarshal(r.Return, &e); err != nil {
-			return answers, api.Errorf(api.CodeUnavailable, "the guest agent's answer can't be read: %v", err)
+			return answers, api.Errorf(api.CodeUnavailable, "the guest agent's answer can't be read: %.200q", err.Error())
 		}
 		started = true
 		if e.Exited && len(answers) < commands {

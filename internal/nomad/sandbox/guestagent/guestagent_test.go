@@ -66,6 +66,13 @@ func TestInGuest_KeepsTheEndAndTheStatus(t *testing.T) {
 	}
 }
 
+func TestParse_RepeatsLittleOfWhatCannotBeRead(t *testing.T) {
+	number := strings.Repeat("9", AnswersMax/2)
+	_, err := Parse("{\"return\": 79627}\n{\"return\": {\"exited\": true, \"exitcode\": "+number+"}}\n\nend\n", 1)
+	must.ErrorContains(t, err, "can't be read")
+	must.Less(t, 400, len(err.Error()))
+}
+
 func TestParse_ReadsWhatTheAgentSays(t *testing.T) {
 	const sync = "garbage\n{\"return\": 79627}\n"
 	done := func(code int, output string) string {
