@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies"
@@ -174,12 +175,19 @@ func inDirectoryOf(path, name string) (string, error) {
 	return string(text), err
 }
 
-// within gives an error of a root the path that a person knows.
+// within gives an error of a root the path that a person knows, and a cause that they
+// understand: what the root itself refuses, rather than the system, is a link that leads
+// out.
 func within(dir string, err error) error {
-	if wrong, ok := errors.AsType[*fs.PathError](err); ok {
-		return &fs.PathError{Op: wrong.Op, Path: filepath.Join(dir, wrong.Path), Err: wrong.Err}
+	wrong, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return err
 	}
-	return err
+	cause := wrong.Err
+	if _, ok := errors.AsType[syscall.Errno](cause); !ok {
+		cause = fmt.Errorf("a link must not lead out of the directory (%w)", cause)
+	}
+	return &fs.PathError{Op: wrong.Op, Path: filepath.Join(dir, wrong.Path), Err: cause}
 }
 
 // SameFile reports whether two paths are one file, be it there already, through a link,
