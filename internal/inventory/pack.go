@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -16,6 +17,10 @@ import (
 // packedMax bounds what an inventory unpacks to, in bytes, so that a small piece can't
 // fill the memory.
 const packedMax = 4 * DocumentMax
+
+// releasesBytesMax bounds the names of the releases, in bytes. They are in the record of an
+// inventory, which is one entry of the log. An image has one release.
+const releasesBytesMax = 16 << 10
 
 // packed is what an inventory says is installed, without where and when it was read.
 type packed struct {
@@ -28,6 +33,9 @@ type packed struct {
 // the hash of it: hex SHA-256, the same for the same packages, releases and entries kept
 // aside.
 func Pack(inv api.Inventory, most int) (hash string, pieces [][]byte, err error) {
+	if n := len(strings.Join(inv.Releases, "")); n > releasesBytesMax {
+		return "", nil, api.Errorf(api.CodeInvalid, "pack inventory: its %d releases have names of %d bytes, want at most %d", len(inv.Releases), n, releasesBytesMax)
+	}
 	plain, err := json.Marshal(packed{Releases: inv.Releases, Packages: inv.Packages, Aside: inv.Aside})
 	if err == nil && len(plain) > packedMax {
 		err = fmt.Errorf("it has %d MiB, want at most %d", len(plain)>>20, packedMax>>20)
