@@ -70,6 +70,14 @@ func TestDecide_SelectsWhomThePatchIsFor(t *testing.T) {
 func TestDecide_NeverTakesWhatNobodyKnowsForAVersion(t *testing.T) {
 	t.Parallel()
 	blind := &policies.Installed{Missing: "there is no inventory of it", Assessment: &api.TargetAssessment{Status: api.AssessmentUnknown, Reason: "there is no inventory of it"}}
+	image := installed(api.AssessmentFixed, "")
+	image.Inventories = []*api.Inventory{{Format: "dpkg", Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2"}}}}
+	nothing := installed(api.AssessmentFixed, "")
+	nothing.Inventories = []*api.Inventory{{Format: "CycloneDX 1.6"}}
+	partly := installed(api.AssessmentAffected, "")
+	partly.Missing = "there is no inventory of its sidecar"
+	epoch := installed(api.AssessmentFixed, "")
+	epoch.Inventories = []*api.Inventory{{Packages: []api.Package{{Ecosystem: "rpm", Name: "openssl", Version: "1:3.0.1-1.el9"}}}}
 	cases := map[string]struct {
 		when      string
 		installed *policies.Installed
@@ -81,6 +89,13 @@ func TestDecide_NeverTakesWhatNobodyKnowsForAVersion(t *testing.T) {
 		"below what is not there": {`version_below("deb", target.packages["curl"], "3")`, installed(api.AssessmentAffected, ""), "argument must not be null"},
 		"two versions":            {`version_below("deb", target.packages["linux"], "7")`, installed(api.AssessmentAffected, ""), "depends on what nobody knows"},
 		"kept aside":              {`target.packages["vendored"] == null`, installed(api.AssessmentAffected, ""), "depends on what nobody knows"},
+		"kept aside, qualified":   {`target.packages["deb:vendored"] == null`, installed(api.AssessmentAffected, ""), "depends on what nobody knows"},
+		"not read by Oakum":       {`target.packages["pypi:six"] == null`, image, "depends on what nobody knows"},
+		"read and not there":      {`target.packages["deb:six"] == null`, image, "true"},
+		"a document of nothing":   {`target.packages["openssl"] == null`, nothing, "depends on what nobody knows"},
+		"fixes of a part":         {`target.affected && target.fixed_in["curl"] == null`, partly, "depends on what nobody knows: there is no inventory of its sidecar"},
+		"an epoch that got lost":  {`version_at_least("rpm", target.packages["openssl"], "3.0.7-24.el9")`, epoch, "one has an epoch and the other has none"},
+		"an epoch that is said":   {`version_at_least("rpm", target.packages["openssl"], "1:3.0.7-24.el9")`, epoch, "false"},
 		"all of them":             {`length(target.packages) > 2`, installed(api.AssessmentAffected, ""), "true"},
 		"affected":                {`target.affected && target.assessment == "affected"`, installed(api.AssessmentAffected, ""), "true"},
 		"not affected":            {`target.affected`, installed(api.AssessmentFixed, ""), "false"},
@@ -116,6 +131,18 @@ func TestSession_TellsTargetsApartByWhatIsInstalled(t *testing.T) {
 		d, err := session.Decide(f.Target, f.Criticality, nil, c)
 		must.NoError(t, err)
 		must.EqOp(t, c != other, d.Selection.Chosen)
+	}
+}
+
+func TestSession_TellsTargetsApartByTheirAssessment(t *testing.T) {
+	t.Parallel()
+	f := facts()
+	session := load(t, selecting("select { affected = true }")).Session(f.Patch, f.Cluster, f.Now)
+	same := installed(api.AssessmentAffected, "a").Inventories
+	for _, status := range []api.AssessmentStatus{api.AssessmentFixed, api.AssessmentAffected} {
+		d, err := session.Decide(f.Target, f.Criticality, nil, &policies.Installed{Inventories: same, Assessment: &api.TargetAssessment{Status: status}})
+		must.NoError(t, err)
+		must.EqOp(t, status, d.Selection.Status)
 	}
 }
 

@@ -39,9 +39,7 @@ func NewIndex(inv api.Inventory) *Index {
 
 // distributed reports whether the packages of an ecosystem are built from source
 // packages by distributions.
-func distributed(ecosystem string) bool {
-	return ecosystem == "deb" || ecosystem == "rpm" || ecosystem == "apk"
-}
+func distributed(ecosystem string) bool { return inventory.Distributed(ecosystem) }
 
 // installed is a package of the inventory that a range is about, with the version that
 // the range is to be compared with.
@@ -80,8 +78,13 @@ func (ix *Index) blind(r *faultRange, found int) string {
 	if reason, ok := ix.aside[strings.ToLower(r.name())]; ok {
 		return fmt.Sprintf("the inventory has an entry %s that nothing can be compared with: %s", r.name(), reason)
 	}
-	if found > 0 {
+	switch {
+	case found > 0:
 		return ""
+	case len(ix.inv.Packages) == 0:
+		return "the inventory names no packages at all"
+	case !distributed(r.Ecosystem) && inventory.DistributionsOnly(ix.inv):
+		return fmt.Sprintf("the inventory has the packages of distributions only, and the advisory is about %s of %s", r.name(), r.Ecosystem)
 	}
 	// Any system of these two has packages whose source package has another name.
 	if r.Source == "" || r.either || ix.sources[r.Ecosystem] || (r.Ecosystem != "deb" && r.Ecosystem != "apk") {

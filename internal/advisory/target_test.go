@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/advisory"
+	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 // opensslFault is an advisory about openssl of pypi, which ends with a version; without
@@ -62,4 +63,34 @@ func TestAssessor_DoesNotTakeOneOfTwoPackagesForBoth(t *testing.T) {
 	got := advisory.NewAssessor(fault, advisory.Options{}).Assess([]*api.Inventory{&inv}, "")
 	must.EqOp(t, api.AssessmentUnknown, got.Status)
 	must.StrContains(t, got.Reason, "nothing can be compared with: it has no package URL")
+}
+
+// TestAssessor_DoesNotTakeWhatNobodyReadForAbsent: Oakum reads packages of distributions
+// alone from an image, and a document may name nothing.
+func TestAssessor_DoesNotTakeWhatNobodyReadForAbsent(t *testing.T) {
+	t.Parallel()
+	image, err := inventory.FromDatabases("image", inventory.Databases{
+		OSRelease: "ID=debian\nVERSION_ID=\"12\"\n", Dpkg: "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2\n",
+	})
+	must.NoError(t, err)
+	scanned, empty := installed(t, "pkg:deb/debian/bash@5.2?distro=debian-12"), installed(t)
+	deb := advisory.FromPatch(api.Patch{Name: "p", Affects: []api.Affected{{Ecosystem: "deb", Package: "openssl", Below: "3"}}})
+	for name, c := range map[string]struct {
+		fault  advisory.Advisory
+		in     api.Inventory
+		want   api.AssessmentStatus
+		reason string
+	}{
+		"of Python, by an image":   {opensslFault(t, "A-1", "3.0.16"), image, api.AssessmentUnknown, "has the packages of distributions only, and the advisory is about openssl of pypi"},
+		"of Python, by a document": {opensslFault(t, "A-1", "3.0.16"), scanned, api.AssessmentNotAffected, "none of its packages is installed"},
+		"of Debian, by an image":   {deb, image, api.AssessmentNotAffected, "none of its packages is installed"},
+		"by a document of nothing": {deb, empty, api.AssessmentUnknown, "the inventory names no packages at all"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := advisory.NewAssessor([]advisory.Advisory{c.fault}, advisory.Options{}).Assess([]*api.Inventory{&c.in}, "")
+			must.EqOp(t, c.want, got.Status)
+			must.StrContains(t, got.Reason, c.reason)
+		})
+	}
 }

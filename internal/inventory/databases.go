@@ -68,6 +68,22 @@ func FromDatabases(source string, d Databases) (api.Inventory, error) {
 	return r.inventory(), nil
 }
 
+// DistributionsOnly reports whether an inventory was read from the databases of package
+// managers. That a package of another ecosystem isn't in it says nothing.
+func DistributionsOnly(inv api.Inventory) bool {
+	for format := range strings.SplitSeq(inv.Format, ", ") {
+		if !slices.Contains([]string{"dpkg", "apk", "rpm"}, format) {
+			return false
+		}
+	}
+	return true
+}
+
+// Distributed reports whether the packages of an ecosystem are those of distributions.
+func Distributed(ecosystem string) bool {
+	return slices.Contains([]string{"deb", "apk", "rpm"}, ecosystem)
+}
+
 // system is what os-release says.
 type system struct{ id, version string }
 

@@ -104,11 +104,24 @@ func running(t api.Target) []api.Task {
 	return all
 }
 
+// NamesContent reports whether the image of a task of a target has a name by which an
+// inventory of it can be kept.
+func NamesContent(t api.Target, task string) bool {
+	return slices.ContainsFunc(t.Tasks, func(k api.Task) bool { return k.Name == task && namesContent(k) })
+}
+
+// namesContent reports whether the name of a task's image means the same for every job. The
+// path of a disk in the directories of an allocation does not, nor does a name with a
+// variable in it.
+func namesContent(t api.Task) bool {
+	return t.Image != "" && !strings.Contains(t.Image, "${") && (t.Driver != "qemu" || path.IsAbs(t.Image))
+}
+
 // pick returns the inventory of what a task runs, or why there is none. One by the name of
 // an image counts only where the job does not say the digest.
 func pick(task api.Task, digest string, kept Kept) (*api.InventoryRecord, string) {
 	of := digest
-	if task.Digest == "" && len(kept[of]) == 0 && task.Image != "" && len(kept[task.Image]) > 0 {
+	if task.Digest == "" && len(kept[of]) == 0 && namesContent(task) && len(kept[task.Image]) > 0 {
 		of = task.Image
 	}
 	records := kept[of]
@@ -119,6 +132,8 @@ func pick(task api.Task, digest string, kept Kept) (*api.InventoryRecord, string
 		return nil, fmt.Sprintf("%d inventories of %s differ; see oakum inventory list, and put the right one with -replace", len(records), of)
 	case digest != "":
 		return nil, "there is no inventory of " + digest
+	case task.Image != "" && !namesContent(task):
+		return nil, fmt.Sprintf("image %s is another one in every job, and the job does not say its digest", task.Image)
 	case task.Image != "":
 		return nil, fmt.Sprintf("nobody knows the digest of image %s, and there is no inventory by its name", task.Image)
 	}

@@ -21,6 +21,7 @@ func TestFind_SaysWhichInventoryATargetHas(t *testing.T) {
 	record := func(of, hash string) api.InventoryRecord { return api.InventoryRecord{Of: of, Hash: hash} }
 	kept := inventory.KeptOf([]api.InventoryRecord{
 		record(sha("a"), "1"), record(sha("b"), "1"), record(sha("b"), "2"), record("/images/web.qcow2", "3"), record("/images/cart.qcow2", "4"),
+		record("local/root.qcow2", "5"), record("/images/${NOMAD_META_x}.qcow2", "6"), record("local/web:1", "7"),
 	})
 	digests := map[string]inventory.Digest{"/images/web.qcow2": {Sum: sha("a"), Basis: "simulation 01"}, "/images/cart.qcow2": {Sum: sha("c"), Basis: "simulation 02"}}
 	for name, c := range map[string]struct {
@@ -37,6 +38,9 @@ func TestFind_SaysWhichInventoryATargetHas(t *testing.T) {
 		"inventories that differ":             {[]api.Task{{Name: "app", Digest: sha("b")}}, "app", "", "job", "2 inventories of " + sha("b") + " differ"},
 		"an image that nobody read":           {[]api.Task{{Name: "app", Driver: "docker", Image: "web:1"}}, "app", "", "", "nobody knows the digest of image web:1"},
 		"a program":                           {[]api.Task{{Name: "app", Driver: "raw_exec"}}, "app", "", "", "its raw_exec task has neither"},
+		"a disk of its own directory":         {[]api.Task{{Name: "vm", Driver: "qemu", Image: "local/root.qcow2"}}, "vm", "", "", "is another one in every job"},
+		"a name with a variable":              {[]api.Task{{Name: "vm", Driver: "qemu", Image: "/images/${NOMAD_META_x}.qcow2"}}, "vm", "", "", "is another one in every job"},
+		"a container image of that name":      {[]api.Task{{Name: "app", Driver: "docker", Image: "local/web:1"}}, "app", "7", "", ""},
 		"only the machine counts": {[]api.Task{
 			{Name: "lay", Driver: "raw_exec", Lifecycle: "prestart"}, {Name: "log", Driver: "exec"}, {Name: "vm", Driver: "qemu", Digest: sha("a")},
 		}, "vm", "1", "job", ""},

@@ -47,6 +47,16 @@ func Locate(a api.Affected, version string) (Place, error) {
 	return locate(a, version)
 }
 
+// CompareWhole is Compare for versions of which none may have lost a part: it returns an
+// error as well where one of two rpm versions has an epoch and the other has none, and
+// where they are of different module streams.
+func CompareWhole(ecosystem, a, b string) (int, error) {
+	if err := checkEpochs(api.Affected{Ecosystem: ecosystem, Below: b}, a); err != nil {
+		return 0, err
+	}
+	return Compare(ecosystem, a, b)
+}
+
 // locate compares a version with the ends of a range.
 func locate(a api.Affected, version string) (Place, error) {
 	for _, end := range []struct {

@@ -4,11 +4,14 @@ package installed
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 // Content is what is known of what is installed in a target. Unknown is never safe: a
@@ -40,7 +43,14 @@ func (i *Content) Key() string {
 	for _, inv := range i.Inventories {
 		fmt.Fprintf(&key, "%p,", inv) // one for all targets that run the same
 	}
-	return key.String() + i.Missing
+	fmt.Fprintf(&key, "%q", i.Missing)
+	if a := i.Assessment; a != nil {
+		fmt.Fprintf(&key, "%q%q", a.Status, a.Reason)
+		for _, name := range slices.Sorted(maps.Keys(a.Fixed)) {
+			fmt.Fprintf(&key, "%q%q", name, a.Fixed[name])
+		}
+	}
+	return key.String()
 }
 
 // Types are the attributes of a target that inventories give.
@@ -58,9 +68,10 @@ func Values(i *Content, keys []string, whole bool, fixedKeys []string) map[strin
 		"packages": cty.UnknownVal(cty.Map(cty.String)), "fixed_in": cty.UnknownVal(cty.Map(cty.String)),
 		"affected": cty.BoolVal(status == api.AssessmentAffected), "assessment": cty.StringVal(string(status)),
 	}
-	if status == api.AssessmentUnknown {
+	switch {
+	case status == api.AssessmentUnknown:
 		out["affected"] = cty.UnknownVal(cty.Bool)
-	} else {
+	case i.Missing == "": // what is missing may have packages that are affected too
 		out["fixed_in"] = fixedValue(i.Assessment.Fixed, fixedKeys)
 	}
 	if i != nil && i.Missing == "" && len(i.Inventories) > 0 {
@@ -87,8 +98,13 @@ func fixedValue(fixed map[string]string, keys []string) cty.Value {
 
 // packagesValue is the version of each package, by its name and by its ecosystem and
 // name ("deb:openssl"). One that is not installed is null. A version is unknown where
-// several are installed, and where an entry of that name can't be compared.
+// several are installed, where an entry of that name can't be compared, and where an
+// inventory does not have the packages of that ecosystem. All are unknown where one names
+// no packages.
 func packagesValue(inventories []*api.Inventory, keys []string, whole bool) cty.Value {
+	if slices.ContainsFunc(inventories, func(inv *api.Inventory) bool { return len(inv.Packages) == 0 }) {
+		return cty.UnknownVal(cty.Map(cty.String))
+	}
 	wanted := map[string]bool{}
 	values := map[string]cty.Value{}
 	for _, k := range keys {
@@ -114,6 +130,14 @@ func packagesValue(inventories []*api.Inventory, keys []string, whole bool) cty.
 		}
 		for _, a := range inv.Aside {
 			put(a.Name, cty.UnknownVal(cty.String))
+			for _, ecosystem := range inventory.Ecosystems() {
+				put(ecosystem+":"+a.Name, cty.UnknownVal(cty.String)) // nobody knows which
+			}
+		}
+		for _, key := range keys {
+			if ecosystem, _, qualified := strings.Cut(key, ":"); qualified && !inventory.Distributed(ecosystem) && inventory.DistributionsOnly(*inv) {
+				put(key, cty.UnknownVal(cty.String))
+			}
 		}
 	}
 	if len(values) == 0 {

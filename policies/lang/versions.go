@@ -35,7 +35,7 @@ func versionFunctions() map[string]function.Function {
 			},
 			Type: function.StaticReturnType(cty.Bool),
 			Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-				n, err := inventory.Compare(args[0].AsString(), args[1].AsString(), args[2].AsString())
+				n, err := inventory.CompareWhole(args[0].AsString(), args[1].AsString(), args[2].AsString())
 				if err != nil {
 					return cty.NilVal, err
 				}

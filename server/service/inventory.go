@@ -154,10 +154,11 @@ func (s *Service) runsNow(ctx context.Context, in api.InventoryGiven) (string, e
 	if err != nil {
 		return "", err
 	}
-	found, err := s.TargetInventories(ctx, &ref)
+	target, err := s.opt.Fleet.Target(ctx, ref)
 	if err != nil {
 		return "", err
 	}
+	found := s.FindInventories([]api.Target{target})
 	var names []string
 	for _, f := range found {
 		names = append(names, f.Task)
@@ -170,7 +171,7 @@ func (s *Service) runsNow(ctx context.Context, in api.InventoryGiven) (string, e
 		return "", api.Errorf(api.CodeInvalid, "put inventory: target %s has no task %q: want one of %s", ref, in.Task, strings.Join(names, ", "))
 	case len(found) > 1:
 		return "", api.Errorf(api.CodeInvalid, "put inventory: target %s has several tasks (%s): say which", ref, strings.Join(names, ", "))
-	case found[0].Digest == "" && found[0].Image == "":
+	case found[0].Digest == "" && !inventory.NamesContent(target, found[0].Task):
 		return "", api.Errorf(api.CodeInvalid, "put inventory: target %s: %s", ref, found[0].Missing)
 	}
 	return cmp.Or(found[0].Digest, found[0].Image), nil
@@ -244,7 +245,7 @@ func (s *Service) agrees(kept, record api.InventoryRecord, inv api.Inventory) bo
 // ofDistributions are the packages of an inventory that distributions have made.
 func ofDistributions(inv api.Inventory) api.Inventory {
 	inv.Packages = slices.DeleteFunc(slices.Clone(inv.Packages), func(p api.Package) bool {
-		return !slices.Contains([]string{"deb", "apk", "rpm"}, p.Ecosystem)
+		return !inventory.Distributed(p.Ecosystem)
 	})
 	return inv
 }

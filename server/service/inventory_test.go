@@ -32,7 +32,7 @@ func machine(job, image, digest string) api.Target {
 
 func TestPutInventory_KeepsItUnderWhatItDescribes(t *testing.T) {
 	t.Parallel()
-	f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")), machine("cart", "/images/cart.qcow2", ""), target("batch"))
+	f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")), machine("cart", "/images/cart.qcow2", ""), machine("own", "local/root.qcow2", ""), target("batch"))
 	for name, c := range map[string]struct {
 		in      api.InventoryGiven
 		named   string // in the document
@@ -50,6 +50,7 @@ func TestPutInventory_KeepsItUnderWhatItDescribes(t *testing.T) {
 		"a task of nothing":     {api.InventoryGiven{Digest: digestOf("a"), Task: "vm"}, "", "", 0, "want the target that it is of"},
 		"an unknown target":     {api.InventoryGiven{Target: "prod/none/none"}, "", "", 0, "no target prod/none/none"},
 		"an unknown task":       {api.InventoryGiven{Target: "prod/web/web", Task: "x"}, "", "", 0, "want one of vm"},
+		"a disk of its own":     {api.InventoryGiven{Target: "prod/own/own"}, "", "", 0, "image local/root.qcow2 is another one in every job"},
 		"a program of the node": {api.InventoryGiven{Target: "prod/batch/batch"}, "", "", 0, "nobody knows what it runs"},
 	} {
 		t.Run(name, func(t *testing.T) {
