@@ -150,10 +150,12 @@ func TestLoad_RefusesASelectThatSelectsNothing(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
 		"select {}": "Empty select",
-		"select {\n affected = true\n unknown = \"maybe\"\n}":          `want "include", "hold" or "exclude"`,
-		"select { where = target.packages[\"openssl\"] < \"3.0.16\" }": "a.hcl:3,18-55: Texts compared by size",
-		"select { where = target.assessment == \"afected\" }":          `There is no assessment "afected". Did you mean "affected"?`,
-		"order = \"exposed_last\"":                                     `want "least_critical_first" or "exposed_first"`,
+		"select {\n affected = true\n unknown = \"maybe\"\n}":                 `want "include", "hold" or "exclude"`,
+		"select { where = target.packages[\"openssl\"] < \"3.0.16\" }":        "a.hcl:3,18-55: Texts compared by size",
+		"select { where = target.packages[\"openssl\"] < 3.9 }":               "a.hcl:3,18-50: Texts compared by size",
+		"select { where = try(target.packages[\"openssl\"], \"0\") < \"3\" }": "a.hcl:3,18-60: Texts compared by size",
+		"select { where = target.assessment == \"afected\" }":                 `There is no assessment "afected". Did you mean "affected"?`,
+		"order = \"exposed_last\"":                                            `want "least_critical_first" or "exposed_first"`,
 	} {
 		file := api.SourceFile{Name: "a.hcl", Text: selecting(body)}
 		_, diags := policies.Load([]api.SourceFile{file}, schemas)

@@ -47,6 +47,7 @@ func policyTarget(withCritical bool) cty.Type {
 
 // withHints adds what a scope's diagnostics need to know.
 func withHints(sc *lang.Scope) *lang.Scope {
+	sc.Versions = map[string]bool{"target.packages": true, "target.fixed_in": true}
 	sc.Enums = map[string]lang.Enum{
 		"patch.severity":    {Noun: "severity", Owner: "A patch's severity", Values: severities()},
 		"target.assessment": {Noun: "assessment", Owner: "The assessment of a target", Values: assessments()},

@@ -22,6 +22,9 @@ type Scope struct {
 	// Enums are the attributes whose texts come from a closed set, by their
 	// dotted path, such as patch.severity.
 	Enums map[string]Enum
+	// Versions are the attributes that hold versions, by their dotted path. HCL would
+	// compare "3.10" with a number, or with a text of unknown type, as a number.
+	Versions map[string]bool
 	// Later are attributes that the scope lacks and another one has, by their
 	// dotted path. The text says why, for the diagnostic.
 	Later map[string]string

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
@@ -87,12 +88,26 @@ func (w *expressionWalker) checkOrder(n *hclsyntax.BinaryOpExpr) {
 	if leftDiags.HasErrors() || rightDiags.HasErrors() {
 		return // the evaluation of the whole reports it
 	}
-	if left.Type() != cty.String || right.Type() != cty.String {
+	if (left.Type() != cty.String || right.Type() != cty.String) && !w.version(n.LHS, left) && !w.version(n.RHS, right) {
 		return
 	}
 	w.source.Problem(n.SrcRange, "Texts compared by size",
 		"Texts have no order here. Versions are compared by the order of their ecosystem, as in version_below(\"deb\", %s, %s); the functions are %s.",
 		w.source.snippet(n.LHS.Range()), w.source.snippet(n.RHS.Range()), List(Names(versionTests()), "and"))
+}
+
+// version reports whether a value may be a version that an expression has read.
+func (w *expressionWalker) version(expr hclsyntax.Expression, value cty.Value) bool {
+	if value.Type() != cty.String && value.Type() != cty.DynamicPseudoType {
+		return false
+	}
+	return slices.ContainsFunc(expr.Variables(), func(t hcl.Traversal) bool {
+		if len(t) < 2 {
+			return false
+		}
+		step, ok := t[1].(hcl.TraverseAttr)
+		return ok && w.scope.Versions[t.RootName()+"."+step.Name]
+	})
 }
 
 // ordering reports whether an operation compares by size.
