@@ -67,7 +67,7 @@ func (s *patchParser) readApply(b *hclsyntax.Block) api.Apply {
 	f := block.Values(nil)
 	out := api.Apply{
 		Kind: kind, Task: f.Text("task", ""), Image: f.Text("image", ""),
-		Script: s.exact(b, "script", f.Text("script", "")), Reboot: f.Flag("reboot"),
+		Script: s.Exact(b, "script", f.Text("script", ""), s.files), Reboot: f.Flag("reboot"),
 	}
 	if kind == api.ApplyImage {
 		s.readSource(b, f, &out)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/advisory"
+	"github.com/oakumhq/oakum/policies/lang"
 )
 
 // readDocument reads an argument that takes a whole file, as in
@@ -17,7 +18,7 @@ func (s *patchParser) readDocument(b *hclsyntax.Block, name string, check func(s
 	if attr == nil || s.Diags.HasErrors() {
 		return nil
 	}
-	path, ok := fileCall(unwrapped(attr.Expr))
+	path, ok := lang.FileCall(lang.Unwrapped(attr.Expr))
 	if !ok {
 		s.Problem(attr.Expr.Range(), "Not a file", "%s is a whole document, as in: %s = file(\"%s.json\").", name, name, name)
 		return nil

@@ -212,7 +212,7 @@ func FilesWanted(file api.SourceFile) []string {
 		if !ok {
 			return nil
 		}
-		if name, ok := fileCall(call); ok && localPath(name) && !slices.Contains(wanted, name) {
+		if name, ok := lang.FileCall(call); ok && localPath(name) && !slices.Contains(wanted, name) {
 			wanted = append(wanted, name)
 		}
 		return nil

@@ -108,7 +108,7 @@ func (s *patchParser) readVerify(b *hclsyntax.Block) *api.Verify {
 	s.NoBlocks(b)
 	before := len(s.Diags)
 	f := s.ReadBlock(b, verifyArguments(), s.constants).Values(nil)
-	out := &api.Verify{Command: s.exact(b, "command", f.Text("command", "")), Expect: s.exact(b, "expect", f.Text("expect", ""))}
+	out := &api.Verify{Command: s.Exact(b, "command", f.Text("command", ""), s.files), Expect: s.Exact(b, "expect", f.Text("expect", ""), s.files)}
 	if len(s.Diags) > before {
 		return nil
 	}

@@ -1,4 +1,4 @@
-package policies
+package lang
 
 import (
 	"strconv"
@@ -8,22 +8,20 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"golang.org/x/text/unicode/norm"
-
-	"github.com/oakumhq/oakum/policies/lang"
 )
 
-// exact is the text of an argument byte for byte, where value is what HCL makes of it:
+// Exact is the text of an argument byte for byte, where value is what HCL makes of it:
 // HCL brings every text into Unicode's form NFC, and a file name in a script is another
-// one then. The contents of a file are taken from the file. What is written in the patch
-// itself and would be changed is refused.
-func (s *patchParser) exact(b *hclsyntax.Block, name, value string) string {
+// one then. The contents of a file are taken from files, which are by path. What is
+// written in the source itself and would be changed is a problem.
+func (s *Source) Exact(b *hclsyntax.Block, name, value string, files map[string]string) string {
 	attr := b.Body.Attributes[name]
 	if attr == nil {
 		return value
 	}
-	expr := unwrapped(attr.Expr)
-	if path, ok := fileCall(expr); ok {
-		if contents, sent := s.files[path]; sent {
+	expr := Unwrapped(attr.Expr)
+	if path, ok := FileCall(expr); ok {
+		if contents, sent := files[path]; sent {
 			return contents
 		}
 		return value // an error by now
@@ -35,7 +33,7 @@ func (s *patchParser) exact(b *hclsyntax.Block, name, value string) string {
 		if !ok {
 			return nil
 		}
-		if path, ok := fileCall(call); ok && changes(s.files[path], false) >= 0 {
+		if path, ok := FileCall(call); ok && changes(files[path], false) >= 0 {
 			s.Problem(call.Range(), "Text would be changed", "HCL would change the bytes of %q (Unicode NFC) when it joins them with other text. "+
 				"A file alone keeps its bytes, as in: %s = file(%q).", path, name, path)
 		}
@@ -45,7 +43,7 @@ func (s *patchParser) exact(b *hclsyntax.Block, name, value string) string {
 }
 
 // checkWritten refuses an expression whose own text is not kept.
-func (s *patchParser) checkWritten(rng hcl.Range, name string, whole bool) {
+func (s *Source) checkWritten(rng hcl.Range, name string, whole bool) {
 	at := changes(unescaped(string(rng.SliceBytes(s.Text))), whole)
 	if at >= 0 {
 		s.Problem(rng, "Text would be changed", "HCL would change some characters of this text (Unicode NFC). "+
@@ -53,8 +51,8 @@ func (s *patchParser) checkWritten(rng hcl.Range, name string, whole bool) {
 	}
 }
 
-// unwrapped is an expression without what stands around it and changes nothing.
-func unwrapped(expr hclsyntax.Expression) hclsyntax.Expression {
+// Unwrapped is an expression without what stands around it and changes nothing.
+func Unwrapped(expr hclsyntax.Expression) hclsyntax.Expression {
 	for {
 		switch e := expr.(type) {
 		case *hclsyntax.ParenthesesExpr:
@@ -67,13 +65,13 @@ func unwrapped(expr hclsyntax.Expression) hclsyntax.Expression {
 	}
 }
 
-// fileCall returns the path of a call of file().
-func fileCall(expr hclsyntax.Expression) (string, bool) {
+// FileCall returns the path of a call of file().
+func FileCall(expr hclsyntax.Expression) (string, bool) {
 	call, ok := expr.(*hclsyntax.FunctionCallExpr)
 	if !ok || call.Name != "file" || len(call.Args) != 1 {
 		return "", false
 	}
-	value, ok := lang.Constant(call.Args[0])
+	value, ok := Constant(call.Args[0])
 	if !ok || value.Type() != cty.String {
 		return "", false
 	}
