@@ -11,7 +11,7 @@ import (
 )
 
 // selective is the strategy that selects whom the patch affects and what is critical,
-// where no select block says otherwise.
+// where no select block says affected or critical.
 const selective = "selective"
 
 func (p *policyParser) readSelect(b *hclsyntax.Block) *lang.Block {
@@ -96,7 +96,7 @@ func (d *decider) doubtful(s *selects) {
 // selects reads the select blocks; nil when no policy selects.
 func (d *decider) selects() (*selects, error) {
 	s := &selects{unknown: api.UnknownInclude}
-	any := false
+	any, whom := false, false
 	flags := map[string]*bool{"affected": &s.affected, "critical": &s.critical, "where": &s.where}
 	for _, name := range []string{"where", "critical", "affected"} {
 		f, p := d.pick(selectBlock, name)
@@ -107,14 +107,20 @@ func (d *decider) selects() (*selects, error) {
 		if err != nil {
 			return nil, err
 		}
-		any, *flags[name], s.by, s.at = true, holds, p, f.At
-		if name == "where" && !holds {
+		any, *flags[name] = true, holds
+		if s.whereNot == "" { // else that is what the selection is by
+			s.by, s.at = p, f.At
+		}
+		switch {
+		case name != "where":
+			whom = true
+		case !holds:
 			s.whereNot = why
 		}
 	}
-	if d.decision.Strategy.Name == selective && !any {
+	if d.decision.Strategy.Name == selective && !whom {
 		for _, b := range d.decision.Because {
-			if b.Field == "strategy" {
+			if b.Field == "strategy" && s.whereNot == "" {
 				s.by, s.at = &policy{name: b.Policy}, b.Range
 			}
 		}

@@ -51,6 +51,9 @@ func TestDecide_SelectsWhomThePatchIsFor(t *testing.T) {
 		"critical only":          {body: "critical = false\nselect { critical = true }", installed: affected, want: &api.Selection{Reason: "it is not critical"}},
 		"where":                  {body: "select { where = target.packages[\"openssl\"] != \"3.0.9-1\" }", installed: affected, want: &api.Selection{Reason: `its policy leaves it out: target.packages["openssl"] = "3.0.9-1", not != "3.0.9-1"`}},
 		"where alone":            {body: "select { where = version_below(\"deb\", target.packages[\"deb:openssl\"], target.fixed_in[\"openssl\"]) }", installed: affected, want: &api.Selection{Chosen: true, Reason: "its policy takes it"}},
+		"selective, and where":   {body: "strategy \"selective\" {}\nselect { where = target.critical == false }", installed: fixed, want: &api.Selection{Status: "fixed", Reason: "it is fixed already: openssl is 3.0.16"}},
+		"selective, where not":   {body: "strategy \"selective\" {}\nselect { where = target.critical }", installed: affected, want: &api.Selection{Status: "affected", Reason: "its policy leaves it out: target.critical = false"}},
+		"selective, all of them": {body: "strategy \"selective\" {}\nselect { affected = false }", installed: fixed, want: &api.Selection{Chosen: true, Reason: "its policy takes it"}},
 		"the selective strategy": {body: "strategy \"selective\" {}", installed: fixed, want: &api.Selection{Status: "fixed", Reason: "it is fixed already: openssl is 3.0.16"}},
 	}
 	for name, c := range cases {
