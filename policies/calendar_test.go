@@ -13,6 +13,16 @@ func TestCalendar_AsksForWindowsAndFreezesAlone(t *testing.T) {
 	t.Parallel()
 	shipped := load(t)
 	must.False(t, shipped.HasCalendar())
+	for body, reads := range map[string]bool{
+		"select { affected = true }":                              false,
+		"strategy \"selective\" {}":                               false,
+		"critical = target.affected":                              true,
+		"select { where = target.packages[\"openssl\"] != null }": true,
+	} {
+		lib := load(t, selecting(body))
+		must.True(t, lib.ReadsInstalled(), must.Sprint(body))
+		must.EqOp(t, reads, lib.CalendarReadsInstalled(), must.Sprint(body))
+	}
 	empty, err := shipped.Calendar(facts())
 	must.NoError(t, err)
 	must.Eq(t, api.Decision{Target: facts().Target.TargetRef, Because: empty.Because}, empty)

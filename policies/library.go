@@ -105,6 +105,12 @@ func (l *Library) ReadsInstalled() bool {
 	}) {
 		return true
 	}
+	return l.CalendarReadsInstalled()
+}
+
+// CalendarReadsInstalled reports whether windows and freezes may depend on what is
+// installed in a target: whether any expression reads it. To select does not count.
+func (l *Library) CalendarReadsInstalled() bool {
 	return slices.ContainsFunc(l.shared.reads, func(path string) bool {
 		_, attribute, _ := strings.Cut(path, ".")
 		attribute, _, _ = strings.Cut(attribute, ".")

@@ -75,6 +75,9 @@ func (s *Service) Calendar(r api.Rollout) (api.Decision, error) {
 		return api.Decision{}, err
 	}
 	in.Sources = s.Sources()
+	if !library.CalendarReadsInstalled() {
+		in.Installed = nil // inventories are large, and every rollout asks each second
+	}
 	return planner.Calendar(in, planned, r.Decision, impact)
 }
 
