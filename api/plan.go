@@ -28,6 +28,12 @@ type NothingToDo struct {
 	Reason string           `json:"reason"`
 }
 
+// MayBeAffected reports whether the target may have the fault all the same: its policies
+// leave it out, and nobody knows that it is fixed or not affected.
+func (n NothingToDo) MayBeAffected() bool {
+	return n.Status != AssessmentFixed && n.Status != AssessmentNotAffected
+}
+
 // Exposure is how much of a fault is open to the outside, as a plan goes on. Its unit is
 // one target that is called from outside, has no dependants and a fault of score 10.
 type Exposure struct {

@@ -144,7 +144,11 @@ func Refused(plan api.Plan) *api.Error {
 	var details []string
 	for _, n := range plan.NothingToDo {
 		code = api.CodeConflict
-		details = append(details, fmt.Sprintf("%s: nothing to do: %s", n.Target, n.Reason))
+		what := "nothing to do"
+		if n.MayBeAffected() {
+			what = "left out"
+		}
+		details = append(details, fmt.Sprintf("%s: %s: %s", n.Target, what, n.Reason))
 	}
 	for _, r := range plan.Refusals {
 		if r.Code != api.CodeNotFound {

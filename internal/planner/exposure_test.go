@@ -135,8 +135,13 @@ func TestPlan_KeepsTheExposureOfWhomThePoliciesLeaveAlone(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, [][]string{{"web"}}, waveNames(plan))
 	must.Len(t, 2, plan.NothingToDo)
+	for _, n := range plan.NothingToDo {
+		must.True(t, n.MayBeAffected())
+	}
 	must.InDelta(t, 0.8+0.8+0.75, plan.Exposure.Before, 1e-9)
 	must.InDelta(t, 0.8+0.75, plan.Exposure.Left[0], 1e-9, must.Sprint("one is affected still, and of the other nobody knows"))
+	plan.Waves = nil
+	must.StrContains(t, planner.Refused(plan).Details[1], "default/unknown/unknown: left out: nobody knows whether it is affected")
 }
 
 func TestPlan_GoesToTheCriticalLastWhenNobodyKnowsWhoIsExposed(t *testing.T) {

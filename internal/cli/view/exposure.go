@@ -65,15 +65,22 @@ func assessmentWord(s api.AssessmentStatus) string {
 // exposureText is an exposure, in its unit.
 func exposureText(v float64) string { return strconv.FormatFloat(v, 'f', 2, 64) }
 
-// nothingToDo prints the targets that the patch need not go to.
+// nothingToDo prints the targets that the patch need not go to, and apart from them those
+// that it does not go to although they may be affected.
 func nothingToDo(w io.Writer, list []api.NothingToDo) {
-	if len(list) == 0 {
-		return
+	for _, part := range []struct {
+		head     string
+		affected bool
+	}{{"Nothing to do", false}, {"Left out", true}} {
+		t := NewTable("Target", "Reason")
+		for _, n := range list {
+			if n.MayBeAffected() == part.affected {
+				t.Add(n.Target.String(), n.Reason)
+			}
+		}
+		if len(t.rows) > 1 { // the first one is the head
+			fmt.Fprintf(w, "\n%s:\n", part.head)
+			t.Print(w, "  ")
+		}
 	}
-	fmt.Fprintln(w, "\nNothing to do:")
-	t := NewTable("Target", "Reason")
-	for _, n := range list {
-		t.Add(n.Target.String(), n.Reason)
-	}
-	t.Print(w, "  ")
 }

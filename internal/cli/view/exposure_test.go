@@ -21,9 +21,12 @@ func TestPlan_ShowsTheExposureThatIsLeft(t *testing.T) {
 		}}}
 	}
 	plan := api.Plan{
-		Waves:       []api.Wave{one("web", api.AssessmentAffected, 0.8), one("db", api.AssessmentUnknown, 0.4)},
-		Exposure:    &api.Exposure{Before: 1.6, Left: []float64{0.8, 0.4}},
-		NothingToDo: []api.NothingToDo{{Target: api.TargetRef{Namespace: "prod", Job: "idle", Group: "vm"}, Reason: "it is fixed already: openssl is 3.0.16"}},
+		Waves:    []api.Wave{one("web", api.AssessmentAffected, 0.8), one("db", api.AssessmentUnknown, 0.4)},
+		Exposure: &api.Exposure{Before: 1.6, Left: []float64{0.8, 0.4}},
+		NothingToDo: []api.NothingToDo{
+			{Target: api.TargetRef{Namespace: "prod", Job: "idle", Group: "vm"}, Status: api.AssessmentFixed, Reason: "it is fixed already: openssl is 3.0.16"},
+			{Target: api.TargetRef{Namespace: "prod", Job: "lab", Group: "vm"}, Status: api.AssessmentAffected, Reason: "its policy leaves it out"},
+		},
 	}
 	var out strings.Builder
 	view.Plan(&out, api.PatchReceipt{Plan: plan}, false, time.Time{})
@@ -33,8 +36,8 @@ func TestPlan_ShowsTheExposureThatIsLeft(t *testing.T) {
 		"  now     1.60      ##############################\n",
 		"  wave 1  0.80      ###############\n",
 		"  wave 2  0.40      ########\n",
-		"\nNothing to do:\n",
-		"  prod/idle/vm  it is fixed already: openssl is 3.0.16\n",
+		"\nNothing to do:\n  Target        Reason\n  prod/idle/vm  it is fixed already: openssl is 3.0.16\n",
+		"\nLeft out:\n  Target       Reason\n  prod/lab/vm  its policy leaves it out\n",
 	} {
 		must.StrContains(t, out.String(), want)
 	}
