@@ -102,7 +102,7 @@ func (f *Fleet) Status(id JobID) string {
 // index, where 0 means that there must be no such job; the error has code
 // conflict then. A job like the present one is no new version.
 func (f *Fleet) Register(job Job, enforce bool, expect uint64) (Registered, error) {
-	job.Groups = slices.Clone(job.Groups)
+	job.Groups, job.digest = slices.Clone(job.Groups), "" // it may be a changed copy of one whose digest is known
 	if err := job.complete(); err != nil {
 		return Registered{}, err
 	}

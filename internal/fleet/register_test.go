@@ -179,3 +179,19 @@ func TestFleet_LetsOthersChangeJobs(t *testing.T) {
 	r.pass(time.Hour + time.Minute)
 	must.Eq(t, map[string]int{"of 10:13": len(r.Instances(ref()))}, r.images())
 }
+
+// TestRegister_TakesAChangedCopy: a copy of the registered job, whose digest is known, is
+// another job once it is changed.
+func TestRegister_TakesAChangedCopy(t *testing.T) {
+	f := New(1, time.Unix(0, 0))
+	job := Job{JobID: JobID{Namespace: "default", ID: "web"}, Groups: []Group{{Name: "g", Count: 1, Tasks: []Task{{Name: "main", Env: map[string]string{"A": "1"}}}}}}
+	first, err := f.Register(job, true, 0)
+	must.NoError(t, err)
+	must.NotEq(t, "", first.Job.Digest())
+	changed := *first.Job
+	changed.Groups = []Group{{Name: "g", Count: 1, Tasks: []Task{{Name: "main", Env: map[string]string{"A": "2"}}}}}
+	second, err := f.Register(changed, false, 0)
+	must.NoError(t, err)
+	must.True(t, second.New)
+	must.NotEq(t, first.Job.Digest(), second.Job.Digest())
+}
