@@ -239,15 +239,23 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	if err != nil {
 		return nil, err
 	}
-	view.Instances, view.Runs, view.Excused = instances(stubs), runs(stubs), excuses(stubs)
+	view.Instances, view.Runs, view.Excused = instances(stubs), runs(stubs), map[string]string{}
 	behind := func(s *nomadapi.AllocationListStub) bool { return s.JobVersion != view.Version }
 	if len(stubs) < view.Count || slices.ContainsFunc(stubs, behind) {
 		if view.Unplaced, err = c.unplaced(ctx, m.Target); err != nil {
 			return nil, err
 		}
 	}
-	for i := range view.Instances {
-		view.Instances[i].Build = kinds.version(view.Instances[i].JobVersion)
+	for i, stub := range stubs {
+		in := &view.Instances[i]
+		in.Build = kinds.version(in.JobVersion)
+		var brought map[string]bool
+		if in.Build == api.BuildPatched {
+			brought = broughtBy(m.Apply)
+		}
+		if why := excuse(stub, brought); why != "" {
+			view.Excused[in.ID] = why
+		}
 	}
 	return view, nil
 }
