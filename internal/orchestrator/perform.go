@@ -187,9 +187,11 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 			log.Warn("perform effect", "error", a.refused)
 		}
 	}
-	if hold := o.unplaced(r, view, a); hold != nil {
-		o.recordAway(ctx, log, r, hold)
-		return rollout.EffectResult{}, false
+	if holds := o.unplaced(r, view, a); len(holds) > 0 || view.Failed && a.refused == nil && r.Effect.Kind == api.EffectStage {
+		o.tick(ctx, log, r, rollout.Observation{Away: holds, Job: view}) // it turns back where an instance has failed
+		if len(holds) > 0 {
+			return rollout.EffectResult{}, false
+		}
 	}
 	if !a.performed.IsZero() && o.Now().Sub(a.performed) > placeTimeout {
 		return rollout.EffectResult{Outcome: fmt.Sprintf("nomad did not do it within %s: %s", placeTimeout, shown)}, true
@@ -203,7 +205,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 
 // unplaced holds an effect that Nomad has had for a while and can't carry out for lack of
 // room, or of nodes; that is not the patch's doing.
-func (o *Orchestrator) unplaced(r api.Rollout, view *rollout.JobView, a *execution) *api.Hold {
+func (o *Orchestrator) unplaced(r api.Rollout, view *rollout.JobView, a *execution) []api.Hold {
 	if a.performed.IsZero() || o.Now().Sub(a.performed) <= unplacedAfter {
 		return nil
 	}
@@ -211,7 +213,7 @@ func (o *Orchestrator) unplaced(r api.Rollout, view *rollout.JobView, a *executi
 	if why == "" {
 		return nil
 	}
-	return &api.Hold{Source: "instances", Reason: why}
+	return []api.Hold{{Source: "instances", Reason: why}}
 }
 
 // recordAway records the hold of an effect that waits for a source, or without a

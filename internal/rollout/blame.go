@@ -26,7 +26,8 @@ func ownFailures(v JobView) []api.Instance {
 
 // allFail says how the former instances fail as well, where more of them do than before the
 // rollout, and no smaller a share than of the patched ones: what all of them need is down.
-// It is empty when that is not so.
+// One former instance may fail for a reason of its own, and explains one patched one at
+// most. It is empty when that is not so.
 func allFail(r api.Rollout, v JobView) string {
 	former, down := 0, 0
 	var first api.Instance
@@ -43,7 +44,7 @@ func allFail(r api.Rollout, v JobView) string {
 		}
 	}
 	t, own := v.Tally(), len(ownFailures(v))
-	if fresh := down - r.Former.Unhealthy; fresh <= 0 || own == 0 || fresh*t.Patched < own*former {
+	if fresh := down - r.Former.Unhealthy; own == 0 || fresh < min(own, 2) || fresh*t.Patched < own*former {
 		return ""
 	}
 	return fmt.Sprintf("%d of %d former instances are not healthy, as %d of %d patched ones are not: %s: %s", down, former, own, t.Patched, first.Name, first.Because)
@@ -115,7 +116,7 @@ func (m *machine) spare(v JobView) []api.Hold {
 	if why == "" {
 		return nil
 	}
-	if !m.blames(v) {
+	if !m.blames(v) && v.Tally().PatchedEarly == 0 { // else one that starts and fails in turn would never be late
 		last.Ready, last.Lapsed = time.Time{}, time.Time{}
 		if whole := deadline(m.Rollout, v); last.Deadline.Before(m.now.Add(whole / 2)) {
 			last.Deadline = m.now.Add(whole) // not at each look, since each change is an entry of the log

@@ -29,8 +29,8 @@ func (m *machine) proceed(format string, args ...any) {
 }
 
 // stalls looks at a rollout whose forward effect was announced and may not be performed
-// now. It may stay so for hours, in which a patch that does harm is taken back all the
-// same. It reports whether the rollout turns back.
+// now, or waits for room. It may stay so for hours, in which a patch that does harm is
+// taken back all the same. It reports whether the rollout turns back.
 func (m *machine) stalls(o Observation) bool {
-	return len(o.Closed) > 0 && o.Job != nil && m.Effect.Kind.Forward() && m.unsafe(*o.Job)
+	return o.Job != nil && m.Effect.Kind.Forward() && m.unsafe(*o.Job)
 }

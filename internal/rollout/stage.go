@@ -78,25 +78,34 @@ func (m *machine) unsafe(v JobView) bool {
 		m.turnBack("instance %s is unhealthy: %s", in.Name, in.Because)
 		return true
 	}
-	if t.PatchedHealthy >= want {
+	switch {
+	case t.PatchedHealthy >= want:
 		return false
-	}
-	if !last.Ready.IsZero() {
-		if last.Lapsed.IsZero() {
-			last.Lapsed = m.now
-		}
-		back := t.PatchedHealthy+t.PatchedEarly >= want // for min_healthy_time, or it lapses for good
-		if !back && m.now.Sub(last.Lapsed) >= v.Grace() && m.Decision.Rollback.OnHealth {
-			m.turnBack("%d of %d patched instances are healthy, for %s%s", t.PatchedHealthy, want, v.Grace(), why(v))
-			return true
-		}
-		return false
-	}
-	if m.Status == api.RolloutRunning && m.now.After(last.Deadline) && m.Decision.Rollback.OnDeadline {
+	case !last.Ready.IsZero():
+		return m.lapses(v, v.Grace(), m.Decision.Rollback.OnHealth)
+	case spared(m.Rollout, v) != "" && m.Status != api.RolloutPaused:
+		// The hold for that stops the deadline of the stage, but not for what fails by itself.
+		return m.lapses(v, deadline(m.Rollout, v), m.Decision.Rollback.OnDeadline)
+	case m.Status == api.RolloutRunning && m.now.After(last.Deadline) && m.Decision.Rollback.OnDeadline:
 		m.turnBack("%d of %d patched instances were healthy at the deadline%s", t.PatchedHealthy, want, why(v))
 		return true
 	}
 	return false
+}
+
+// lapses turns back when looks have found too few patched instances healthy for some time,
+// where the policy wants that. It reports whether it did.
+func (m *machine) lapses(v JobView, after time.Duration, wanted bool) bool {
+	last, t, want := lastStage(m.Rollout), v.Tally(), m.wanted()
+	if last.Lapsed.IsZero() {
+		last.Lapsed = m.now
+	}
+	back := t.PatchedHealthy+t.PatchedEarly >= want // for min_healthy_time, or it lapses for good
+	if back || m.now.Sub(last.Lapsed) < after || !wanted {
+		return false
+	}
+	m.turnBack("%d of %d patched instances are healthy, for %s%s", t.PatchedHealthy, want, after, why(v))
+	return true
 }
 
 // why quotes the first patched instance that is not healthy; empty when all are.
