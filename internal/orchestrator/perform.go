@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -276,12 +277,25 @@ func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Roll
 }
 
 // unproven holds while a deployment of the job is under way: a version that may yet fail,
-// or wait for its promotion, is none to return to.
+// or wait for its promotion, is none to return to. Nor is one whose deployment has failed,
+// or has not begun, while healthy instances run another version.
 func unproven(view *rollout.JobView) *api.Hold {
-	if view.Settled || view.Gone != nil {
-		return nil
+	switch another := func(in api.Instance) bool { return in.Build != api.BuildFormer && in.Health == api.Healthy }; {
+	case view.Gone != nil:
+	case !view.Settled:
+		return &api.Hold{Source: "job", Reason: fmt.Sprintf("a deployment of job version %d is under way; the rollout goes on when that is over", view.Version)}
+	case slices.ContainsFunc(view.Instances, another):
+		why := ""
+		if view.Failed {
+			why = ", whose deployment has failed"
+		}
+		return &api.Hold{Source: "job", Reason: fmt.Sprintf("instances run another version than %d%s; the rollout goes on when all run the same", view.Version, why)}
+	case view.Failed && rollout.Unhealthy(*view) > 0:
+		return &api.Hold{Source: "job", Reason: fmt.Sprintf(
+			"the deployment of job version %d has failed, and %d of %d instances are not healthy; the rollout goes on when they are",
+			view.Version, rollout.Unhealthy(*view), view.Count)}
 	}
-	return &api.Hold{Source: "job", Reason: fmt.Sprintf("a deployment of job version %d is under way; the rollout goes on when that is over", view.Version)}
+	return nil
 }
 
 // unwell is how many instances were not healthy before a rollout, as a few looks show.

@@ -51,3 +51,59 @@ func TestTag_WaitsForADeploymentUnderWay(t *testing.T) {
 		must.EqOp(t, 4, w.running(w.refs[0], patchOf("theirs")))
 	})
 }
+
+// TestTag_WaitsWhileAFailedDeploymentHasLeftTwoVersions: nobody has seen the job run as it is
+// registered. It is captured when it does.
+func TestTag_WaitsWhileAFailedDeploymentHasLeftTwoVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(d *api.Decision) { d.Approval.Count = 1 })
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutAwaitingApproval })
+		must.NoError(t, w.registers(w.refs[0], "broken"))
+		latest := func() *fleet.Deployment { return w.fleet.Latest(fleet.JobID{Namespace: "default", ID: w.refs[0].Job}) }
+		w.until(t, "r0", func(api.Rollout) bool { return latest().JobVersion == 1 })
+		must.NoError(t, w.fleet.FailDeployment(latest().ID))
+		w.command("r0", "approve", "test")
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 && r.Effect != nil && r.Effect.Kind == api.EffectTag })
+		must.StrContains(t, w.rollout("r0").Reason, "instances run another version than 1, whose deployment has failed")
+		must.NoError(t, w.registers(w.refs[0], "mended"))
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Former != nil })
+		must.EqOp(t, 2, w.rollout("r0").Former.Version)
+		for _, d := range w.fleet.Deployments(fleet.JobID{Namespace: "default", ID: w.refs[0].Job}) {
+			must.True(t, d.JobVersion != 2 || d.Status == fleet.DeploySuccessful, must.Sprint(d.Status))
+		}
+	})
+}
+
+// TestUnproven_NamesWhatIsNoVersionToReturnTo: a deployment that failed says nothing where all
+// instances have run its version well since.
+func TestUnproven_NamesWhatIsNoVersionToReturnTo(t *testing.T) {
+	former := api.Instance{Build: api.BuildFormer, Health: api.Healthy}
+	down, other, otherDown := former, former, former
+	down.Health, other.Build = api.Unhealthy, api.BuildForeign
+	otherDown.Build, otherDown.Health = api.BuildForeign, api.Unhealthy
+	for name, c := range map[string]struct {
+		settled, failed bool
+		is              []api.Instance
+		want            string
+	}{
+		"all well":                      {true, false, []api.Instance{former, former}, ""},
+		"under way":                     {false, false, []api.Instance{former, former}, "a deployment of job version 5 is under way"},
+		"failed, and well since":        {true, true, []api.Instance{former, former}, ""},
+		"failed, and one is down":       {true, true, []api.Instance{former, down}, "has failed, and 1 of 2 instances are not healthy"},
+		"failed halfway":                {true, true, []api.Instance{former, other}, "instances run another version than 5, whose deployment has failed"},
+		"not begun":                     {true, false, []api.Instance{other, other}, "instances run another version than 5;"},
+		"one is down":                   {true, false, []api.Instance{former, down}, ""},
+		"one failed in another version": {true, false, []api.Instance{former, otherDown}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			hold := unproven(&rollout.JobView{Version: 5, Count: 2, Settled: c.settled, Failed: c.failed, Instances: c.is})
+			if c.want == "" {
+				must.Nil(t, hold)
+				return
+			}
+			must.NotNil(t, hold)
+			must.StrContains(t, hold.Reason, c.want)
+		})
+	}
+}
