@@ -61,7 +61,8 @@ func Digests(simulations []api.Simulation) map[string]Digest {
 }
 
 // Find says which inventory there is of what each task of a target runs: of the tasks that
-// run as long as the allocation, and of its virtual machines alone where it has some. A
+// run as long as the allocation, but for programs of the node itself beside a virtual
+// machine. A
 // target without any such task has one entry, which says so. An entry without a record says
 // why: nothing is known of what is installed there, which is never safe.
 func Find(t api.Target, digests map[string]Digest, kept Kept) []api.TargetInventory {
@@ -88,18 +89,20 @@ func Find(t api.Target, digests map[string]Digest, kept Kept) []api.TargetInvent
 
 // running are the tasks whose content counts.
 func running(t api.Target) []api.Task {
-	var machines, all []api.Task
+	var images, all []api.Task
+	machine := false
 	for _, task := range t.Tasks {
 		if task.Lifecycle != "" && !strings.HasSuffix(task.Lifecycle, "-sidecar") {
 			continue
 		}
 		all = append(all, task)
-		if task.Driver == "qemu" {
-			machines = append(machines, task)
+		machine = machine || task.Driver == "qemu"
+		if task.Driver == "qemu" || task.Image != "" || task.Digest != "" {
+			images = append(images, task)
 		}
 	}
-	if len(machines) > 0 {
-		return machines
+	if machine {
+		return images // a proxy beside it is the node's
 	}
 	return all
 }

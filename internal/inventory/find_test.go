@@ -70,6 +70,14 @@ func TestFind_AsksForEverySidecar(t *testing.T) {
 	must.Len(t, 2, found)
 	must.NotNil(t, found[0].Record)
 	must.Nil(t, found[1].Record)
+
+	t.Log("a container beside a machine counts, a program of the node does not")
+	found = inventory.Find(api.Target{Tasks: []api.Task{
+		{Name: "vm", Driver: "qemu", Digest: sha("a")}, {Name: "log", Driver: "exec"}, {Name: "proxy", Driver: "docker", Image: "envoy:1", Lifecycle: "prestart-sidecar"},
+	}}, nil, inventory.KeptOf([]api.InventoryRecord{{Of: sha("a")}}))
+	must.Len(t, 2, found)
+	must.EqOp(t, "proxy", found[1].Task)
+	must.Nil(t, found[1].Record)
 }
 
 func TestDigests_AreOfTheNewestSimulation(t *testing.T) {
