@@ -14,7 +14,7 @@ BUILD := GO='$(GO)' internal/tools/build.sh
 STAMP = $(shell git rev-parse HEAD >/dev/null 2>&1 && echo -buildvcs=auto)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
-.PHONY: help build test check fmt lint generate unit e2e aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root stack-command demo-command
+.PHONY: help build test check fmt lint generate unit e2e e2e-sandbox e2e-others aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root stack-command demo-command
 .NOTPARALLEL: # the order of prerequisites counts
 
 help: ## list the targets
@@ -44,8 +44,19 @@ unit: ## tests that need nothing but Go
 	$(GO) test $(UNITFLAGS) $(PKGS)
 	cd examples/plugins/one-per-node && $(GO) test ./...
 
+# Tests wait more than they work, so those of the sandbox run beside all others, on a
+# stack of their own.
+SANDBOX := ^Test(Bake|Image|OpenSSL|Sandbox|Simulat)
+
 e2e: root build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU, as root
-	$(GO) test -tags e2e -count=1 -p 2 -timeout 75m ./e2e/... ./examples/... ./internal/vault ./internal/nomad/sandbox ./internal/inventory
+	@$(MAKE) --no-print-directory -j2 -O e2e-sandbox e2e-others
+
+e2e-sandbox:
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 75m ./e2e -run '$(SANDBOX)'
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 75m $(filter-out %/e2e,$(shell $(GO) list -tags e2e ./e2e/... ./examples/...)) ./internal/vault ./internal/nomad/sandbox ./internal/inventory
+
+e2e-others:
+	$(GO) test -tags e2e -count=1 -p 1 -timeout 75m ./e2e -skip '$(SANDBOX)'
 
 aa: root build stack images ## AA=n simulations and patches of the real shop that change nothing, and a good one in the noise: none may be rejected or turned back
 	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestSimulateAlike$$' -aa=$(AA)
