@@ -154,16 +154,21 @@ func TestRealVault(t *testing.T) {
 		Name: "alice", Via: "jwt", Groups: []string{"deployers"}, Capabilities: []api.Capability{api.CapRead, api.CapPatchSubmit},
 	}
 
+	subject := "" // of both: one person
 	t.Run("identity token", func(t *testing.T) {
 		id, err := a.Authenticate(t.Context(), signed())
 		must.NoError(t, err)
+		must.NotEq(t, "", id.Subject)
+		subject = id.Subject
+		want := want
+		want.Subject = subject
 		must.Eq(t, want, id)
 	})
 	t.Run("vault token", func(t *testing.T) {
 		id, err := a.Authenticate(t.Context(), r.alice)
 		must.NoError(t, err)
 		want := want
-		want.Via = "vault-token"
+		want.Via, want.Subject = "vault-token", subject
 		must.Eq(t, want, id)
 		_, err = a.Authenticate(t.Context(), "hvs.unknown")
 		must.True(t, api.IsCode(err, api.CodeUnauthenticated), must.Sprint(err))

@@ -82,7 +82,7 @@ func (s *shares) take(ctx context.Context, who api.Identity, costly bool) (give 
 }
 
 // Limited closes the connections of a client, by its IP address, that has too many. Zero is
-// no limit.
+// no limit. Clients of this machine are not counted: a proxy there stands for many.
 func Limited(l net.Listener, most int) net.Listener {
 	if most <= 0 {
 		return l
@@ -111,8 +111,8 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		host, _, err := net.SplitHostPort(conn.RemoteAddr().String())
-		if err != nil {
-			return conn, nil // no address to count by
+		if ip := net.ParseIP(host); err != nil || ip == nil || ip.IsLoopback() {
+			return conn, nil
 		}
 		if l.another(host) {
 			return &countedConn{Conn: conn, gone: sync.OnceFunc(func() { l.oneLess(host) })}, nil

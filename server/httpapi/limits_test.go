@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bufio"
 	"context"
 	"io"
 	"net"
@@ -104,41 +103,85 @@ func TestShares_LetCostlyRequestsWait(t *testing.T) {
 	})
 }
 
+// callers is a listener that gives out connections of made-up clients.
+type callers struct{ next chan net.Conn }
+
+func (c *callers) Accept() (net.Conn, error) {
+	conn, ok := <-c.next
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (c *callers) Close() error   { return nil }
+func (c *callers) Addr() net.Addr { return &net.TCPAddr{} }
+
+// caller is a connection of a client at an address.
+type caller struct {
+	net.Conn
+	from net.Addr
+}
+
+func (c *caller) RemoteAddr() net.Addr { return c.from }
+
 func TestLimited_RefusesFurtherConnectionsOfAClient(t *testing.T) {
 	t.Parallel()
-	plain, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must.NoError(t, err)
-	server := &httptest.Server{Listener: Limited(plain, 2), Config: &http.Server{Handler: http.NotFoundHandler()}} //nolint:gosec // for tests
-	server.Start()
-	defer server.Close()
-	ask := func() (net.Conn, int) {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", plain.Addr().String())
-		must.NoError(t, err)
-		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n") // a refused client may find it closed
-		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-		if err != nil {
-			return conn, 0
+	synctest.Test(t, func(t *testing.T) {
+		from := &callers{make(chan net.Conn)}
+		l := Limited(from, 2)
+		accepted := make(chan net.Conn)
+		go func() {
+			for {
+				conn, err := l.Accept()
+				if err != nil {
+					return
+				}
+				accepted <- conn
+			}
+		}()
+		call := func(host string) (refusal string, conn net.Conn) {
+			here, there := net.Pipe()
+			from.next <- &caller{there, &net.TCPAddr{IP: net.ParseIP(host), Port: 4000}}
+			heard := make(chan string, 1)
+			go func() {
+				text, _ := io.ReadAll(here) // it ends when the other end is closed
+				heard <- string(text)
+			}()
+			select {
+			case conn := <-accepted:
+				return "", conn
+			case text := <-heard:
+				return text, nil
+			}
 		}
-		must.NoError(t, answer.Body.Close())
-		return conn, answer.StatusCode
-	}
-	first, code := ask()
-	must.EqOp(t, http.StatusNotFound, code)
-	second, code := ask()
-	must.EqOp(t, http.StatusNotFound, code)
-	third, code := ask()
-	must.NotEq(t, http.StatusNotFound, code)
-	must.NoError(t, third.Close())
-	must.NoError(t, first.Close())
-	must.NoError(t, second.Close())
-	for { // until the server has seen that they are gone
-		again, code := ask()
-		must.NoError(t, again.Close())
-		if code == http.StatusNotFound {
-			return
+		var open []net.Conn
+		for range 2 {
+			refusal, conn := call("10.0.0.7")
+			must.EqOp(t, "", refusal)
+			open = append(open, conn)
 		}
-		must.NoError(t, t.Context().Err())
-	}
+		refusal, _ := call("10.0.0.7")
+		must.StrContains(t, refusal, "429")
+		refusal, other := call("10.0.0.8")
+		must.EqOp(t, "", refusal, must.Sprint("another one is not held up"))
+		must.NoError(t, open[0].Close())
+		_ = open[0].Close() // twice counts once
+		refusal, again := call("10.0.0.7")
+		must.EqOp(t, "", refusal)
+		refusal, _ = call("10.0.0.7")
+		must.StrContains(t, refusal, "429")
+		for range 9 {
+			refusal, conn := call("127.0.0.1")
+			must.EqOp(t, "", refusal, must.Sprint("a proxy of this machine stands for many"))
+			must.NoError(t, conn.Close())
+		}
+		for _, conn := range []net.Conn{open[1], other, again} {
+			must.NoError(t, conn.Close())
+		}
+		must.MapEmpty(t, l.(*limitedListener).open)
+		close(from.next)
+	})
 }
 
 func TestServeHTTP_RefusesNamesWithoutAuthentication(t *testing.T) {
