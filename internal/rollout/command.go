@@ -142,6 +142,9 @@ func (m *machine) resume(c Command) error {
 
 // promote puts a person's verdict on the present stage in place of the judge's.
 func (m *machine) promote(c Command) error {
+	if m.Status == api.RolloutRollingBack {
+		return refuse(c, m.Rollout, "it is on its way back")
+	}
 	last := lastStage(m.Rollout)
 	if last == nil || last.Ready.IsZero() || !last.Judged.IsZero() || !last.Lapsed.IsZero() {
 		return refuse(c, m.Rollout, "no stage with healthy instances waits for a verdict")
