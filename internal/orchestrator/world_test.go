@@ -256,7 +256,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 // drawPace draws the update block of the jobs.
 func (w *world) drawPace(n int64) {
 	rng := rand.New(rand.NewPCG(uint64(n), 0x0a11))
-	w.parallel, w.minHealthy = []int{0, 1, 1, 2, 3}[rng.IntN(5)], time.Duration(1+rng.IntN(6))*time.Second
+	w.parallel, w.minHealthy = []int{0, 1, 2, 4, 8}[rng.IntN(5)], time.Duration(1+rng.IntN(3))*time.Second
 }
 
 // sandbox draws whether simulations may stay undecided, and what then follows.
