@@ -13,8 +13,9 @@ import (
 	"github.com/oakumhq/oakum/server/state"
 )
 
-func TestTwins_KnowTheVerdictsOfTheSameSubmission(t *testing.T) {
-	t.Parallel()
+// newestState is a state at the newest level, and what puts commands into it.
+func newestState(t *testing.T) (*state.Store, func(state.Command)) {
+	t.Helper()
 	store := state.NewStore()
 	fsm, index := state.NewFSM(store), uint64(0)
 	put := func(cmd state.Command) {
@@ -27,6 +28,12 @@ func TestTwins_KnowTheVerdictsOfTheSameSubmission(t *testing.T) {
 	for level := 2; level <= state.SupportedLevel; level++ {
 		put(&state.LevelSet{Level: level})
 	}
+	return store, put
+}
+
+func TestTwins_KnowTheVerdictsOfTheSameSubmission(t *testing.T) {
+	t.Parallel()
+	store, put := newestState(t)
 	baked := []api.Apply{{Kind: api.ApplyImage, Task: "vm", Image: "/images/web+a.qcow2", Digest: "ab"}}
 	for plan, status := range map[string]api.SimulationStatus{
 		"passed": api.SimulationPassed, "rejected": api.SimulationRejected, "undecided": api.SimulationInconclusive,
@@ -61,18 +68,7 @@ func TestTwins_KnowTheVerdictsOfTheSameSubmission(t *testing.T) {
 
 func TestTwins_BootsAreThoseOfTheTargetsOwnSimulations(t *testing.T) {
 	t.Parallel()
-	store := state.NewStore()
-	fsm, index := state.NewFSM(store), uint64(0)
-	put := func(cmd state.Command) {
-		t.Helper()
-		entry, err := fsm.Encode(cmd, time.Unix(1e9, 0), "test")
-		must.NoError(t, err)
-		index++
-		must.Nil(t, fsm.Apply(&raft.Log{Index: index, Data: entry}))
-	}
-	for level := 2; level <= state.SupportedLevel; level++ {
-		put(&state.LevelSet{Level: level})
-	}
+	store, put := newestState(t)
 	web, other := api.TargetRef{Namespace: "prod", Job: "web", Group: "vm"}, api.TargetRef{Namespace: "prod", Job: "shop", Group: "vm"}
 	for i := range bootsFrom + 3 {
 		put(&state.SimulationPut{Simulation: api.Simulation{

@@ -2,9 +2,7 @@ package server
 
 import (
 	"testing"
-	"time"
 
-	"github.com/hashicorp/raft"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
@@ -15,20 +13,8 @@ import (
 // TestTwinsRequest_HasTheWorkloadThatWasDecidedOn reads it out of the policies in force.
 func TestTwinsRequest_HasTheWorkloadThatWasDecidedOn(t *testing.T) {
 	const text, answers = `{"path":"/items","weight":3}` + "\n", `{"path":"/price/1"}` + "\n"
-	store := state.NewStore()
-	fsm := state.NewFSM(store)
-	apply := func(index uint64, cmd state.Command) {
-		entry, err := fsm.Encode(cmd, time.Unix(1e9, 0), "")
-		must.NoError(t, err)
-		err, _ = fsm.Apply(&raft.Log{Index: index, Data: entry}).(error)
-		must.NoError(t, err)
-	}
-	index := uint64(1)
-	for level := store.Level() + 1; level <= state.SupportedLevel; level++ {
-		apply(index, &state.LevelSet{Level: level})
-		index++
-	}
-	apply(index, &state.PolicyPut{Policy: api.Policy{
+	store, put := newestState(t)
+	put(&state.PolicyPut{Policy: api.Policy{
 		Name: "web", File: api.SourceFile{Name: "web.hcl", Files: map[string]string{"web.ndjson": text, "pricing.ndjson": answers}},
 	}})
 

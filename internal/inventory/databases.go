@@ -3,7 +3,6 @@ package inventory
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -174,11 +173,12 @@ func lastWord(text string) (string, bool) {
 
 // dpkgSource reads "openssl" or "gcc-defaults (1.203)" as the qualifier upstream has it.
 func dpkgSource(text string) string {
-	found := regexp.MustCompile(`^(\S+) \(([^()\s]+)\)$`).FindStringSubmatch(text)
-	if found == nil {
+	name, rest, _ := strings.Cut(text, " (")
+	version, closed := strings.CutSuffix(rest, ")")
+	if !closed || name == "" || version == "" || strings.ContainsAny(name, " \t\n\f\r") || strings.ContainsAny(version, "() \t\n\f\r") {
 		return text
 	}
-	return found[1] + "@" + found[2]
+	return name + "@" + version
 }
 
 // apk reads stanzas whose fields have names of one letter.

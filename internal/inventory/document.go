@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -120,11 +119,8 @@ func (c *collector) inventory() api.Inventory {
 
 // digestIn finds the digest of an image in the first text that is one.
 func digestIn(texts ...string) string {
-	form := regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	for _, t := range texts {
-		if form.MatchString(t) {
-			return t
-		}
+	if i := slices.IndexFunc(texts, api.IsDigest); i >= 0 {
+		return texts[i]
 	}
 	return ""
 }

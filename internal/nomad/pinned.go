@@ -2,10 +2,11 @@ package nomad
 
 import (
 	"path"
-	"regexp"
 	"strings"
 
 	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
 )
 
 // pinned is the digest of what a task runs, where the job says it: the one in the name of
@@ -13,7 +14,7 @@ import (
 // comes from. Of an archive it is the archive's. A checksum that is no SHA-256 is no digest.
 func pinned(task *nomadapi.Task) string {
 	image := Image(task)
-	if _, sum, found := strings.Cut(image, "@"); found && isDigest(sum) {
+	if _, sum, found := strings.Cut(image, "@"); found && api.IsDigest(sum) {
 		return sum
 	}
 	if len(task.Artifacts) != 1 {
@@ -21,13 +22,11 @@ func pinned(task *nomadapi.Task) string {
 	}
 	artifact := task.Artifacts[0]
 	sum := strings.ToLower(artifact.GetterOptions["checksum"])
-	if !isDigest(sum) || !runsFrom(task, artifact) {
+	if !api.IsDigest(sum) || !runsFrom(task, artifact) {
 		return ""
 	}
 	return sum
 }
-
-func isDigest(text string) bool { return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`).MatchString(text) }
 
 // runsFrom reports whether a task runs what an artifact brings, and does not only read it.
 func runsFrom(task *nomadapi.Task, artifact *nomadapi.TaskArtifact) bool {

@@ -1,7 +1,6 @@
 package sender_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -16,28 +15,18 @@ import (
 
 	"github.com/shoenig/test/must"
 
+	"github.com/oakumhq/oakum/internal/log/logtest"
 	"github.com/oakumhq/oakum/internal/sender"
 	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // lines is a report that is read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
+type lines struct{ logtest.Book }
 
 func (l *lines) all(t *testing.T) []twin.Report {
 	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return reports(t, bytes.Clone(l.text.Bytes()))
+	return reports(t, []byte(l.String()))
 }
 
 // last is the newest line.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -156,16 +157,6 @@ func (c *countedConn) Close() error {
 // loopback address. A page in a browser can send such ones; where everybody may do
 // everything, only addresses and localhost are names of the server.
 func rebound(r *http.Request) bool {
-	host := r.Host
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	return host != "localhost" && net.ParseIP(trimBrackets(host)) == nil
-}
-
-func trimBrackets(host string) string {
-	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
-		return host[1 : len(host)-1]
-	}
-	return host
+	host := (&url.URL{Host: r.Host}).Hostname() // without port and brackets
+	return host != "localhost" && net.ParseIP(host) == nil
 }

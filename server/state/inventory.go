@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -155,7 +154,6 @@ func latest(a, b time.Time) time.Time {
 
 // checkInventory refuses a record that says too little or too much.
 func checkInventory(r *api.InventoryRecord) error {
-	hash := regexp.MustCompile(`^[0-9a-f]{64}$`)
 	switch {
 	case r.Of == "":
 		return api.Errorf(api.CodeInvalid, "inventory: want what it describes, have nothing")
@@ -163,7 +161,7 @@ func checkInventory(r *api.InventoryRecord) error {
 		return api.Errorf(api.CodeInvalid, "inventory: what it describes, %q, has a zero byte", r.Of)
 	case len(r.Of) > inventoryTextMax, len(r.Source) > inventoryTextMax, len(r.Subject) > inventoryTextMax, len(r.Format) > inventoryTextMax:
 		return api.Errorf(api.CodeInvalid, "inventory: a text in it has more than %d bytes", inventoryTextMax)
-	case !hash.MatchString(r.Hash):
+	case !api.IsSHA256(r.Hash):
 		return api.Errorf(api.CodeInvalid, "inventory of %s: %q is no SHA-256", r.Of, r.Hash)
 	case len(r.Releases) > inventoryReleasesMax, slices.ContainsFunc(r.Releases, func(name string) bool { return len(name) > inventoryTextMax }):
 		return api.Errorf(api.CodeInvalid, "inventory of %s: want at most %d releases of at most %d bytes, have %d", r.Of, inventoryReleasesMax, inventoryTextMax, len(r.Releases))

@@ -111,7 +111,7 @@ func parseDigest(text string) (string, error) {
 	switch text = strings.TrimSpace(text); {
 	case text == digestNone:
 		return "", nil
-	case isDigest(text):
+	case api.IsSHA256(text):
 		return text, nil
 	}
 	return "", fmt.Errorf("read the digest of an image: the node answered %q", text)

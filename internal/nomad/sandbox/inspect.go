@@ -222,13 +222,8 @@ func placement(m *nomadapi.AllocationMetric) string {
 // machine's overlay. It is empty when the node computed none.
 func (s *Sandbox) twinDigest(ctx context.Context, m twin.Machine, alloc *nomadapi.Allocation) string {
 	text, err := s.readFile(ctx, m.Namespace, alloc.ID, twinDigestFile, digestLength+1)
-	if err != nil || !isDigest(text) {
+	if err != nil || !api.IsSHA256(text) {
 		return "" // of a file that is not there Nomad says so where its text would be, with status 200
 	}
 	return text
-}
-
-// isDigest reports whether a text is a SHA-256 as sha256sum writes it.
-func isDigest(text string) bool {
-	return len(text) == digestLength && strings.Trim(text, "0123456789abcdef") == ""
 }

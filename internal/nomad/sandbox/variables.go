@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -32,15 +31,12 @@ func variablesOf(job *nomadapi.Job, group *nomadapi.TaskGroup, task *nomadapi.Ta
 	return out
 }
 
-// variable matches a variable in a text, as Nomad writes it.
-func variable() *regexp.Regexp { return regexp.MustCompile(`\$\{([^}]*)\}`) }
-
 // writeOut puts the values of the job's variables in their places. It stops where
 // the text becomes longer than Linux takes.
 func (v variables) writeOut(text string) string {
 	for range nestingMax {
 		found := false
-		text = variable().ReplaceAllStringFunc(text, func(m string) string {
+		text = qemu.Variable().ReplaceAllStringFunc(text, func(m string) string {
 			value, ok := v[m[2:len(m)-1]]
 			if !ok {
 				return m
@@ -67,7 +63,7 @@ func (v variables) taken(names map[string]string, config map[string]any) []strin
 				look(each, depth)
 			}
 		case string:
-			for _, m := range variable().FindAllStringSubmatch(value, -1) {
+			for _, m := range qemu.Variable().FindAllStringSubmatch(value, -1) {
 				if _, ok := names[m[1]]; ok {
 					found[m[1]] = true
 				}

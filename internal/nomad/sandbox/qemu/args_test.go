@@ -23,7 +23,7 @@ type variables map[string]string
 // variable.
 func (v variables) writeOut(text string) string {
 	for range 2 {
-		text = variable().ReplaceAllStringFunc(text, func(m string) string {
+		text = Variable().ReplaceAllStringFunc(text, func(m string) string {
 			if value, ok := v[m[2:len(m)-1]]; ok {
 				return value
 			}

@@ -24,8 +24,8 @@ func InVariable(r rune) rune {
 	return '_'
 }
 
-// variable matches a variable in a text, as Nomad writes it.
-func variable() *regexp.Regexp { return regexp.MustCompile(`\$\{([^}]*)\}`) }
+// Variable matches a variable in a text, as Nomad writes it.
+func Variable() *regexp.Regexp { return regexp.MustCompile(`\$\{([^}]*)\}`) }
 
 // expand writes out the variables of the job in the argument's value. That is done before
 // the argument is read, since a value may hold a comma and more properties after it. It
@@ -34,12 +34,12 @@ func (t Task) expand(a argument, allowed string) (argument, error) {
 	if a.value = t.WriteOut(a.value); len(a.value) > ExpandedMax {
 		return a, a.refuse("its variables make it longer than %d bytes", ExpandedMax)
 	}
-	for _, m := range variable().FindAllStringSubmatch(a.value, -1) {
+	for _, m := range Variable().FindAllStringSubmatch(a.value, -1) {
 		if !matches(allowed, m[1]) {
 			return a, a.refuse("variable ${%s} is not allowed in a twin", m[1])
 		}
 	}
-	if strings.Contains(variable().ReplaceAllLiteralString(a.value, ""), "${") {
+	if strings.Contains(Variable().ReplaceAllLiteralString(a.value, ""), "${") {
 		return a, a.refuse("a variable has no end")
 	}
 	return a, nil
