@@ -14,7 +14,7 @@ BUILD := GO='$(GO)' internal/tools/build.sh
 STAMP = $(shell git rev-parse HEAD >/dev/null 2>&1 && echo -buildvcs=auto)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
-.PHONY: help build test check fmt lint generate unit e2e e2e-sandbox e2e-others aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root stack-command demo-command
+.PHONY: help build test check fmt lint generate unit e2e e2e-sandbox e2e-rollouts e2e-parts aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root stack-command demo-command
 .NOTPARALLEL: # the order of prerequisites counts
 
 help: ## list the targets
@@ -44,19 +44,25 @@ unit: ## tests that need nothing but Go
 	$(GO) test $(UNITFLAGS) $(PKGS)
 	cd examples/plugins/one-per-node && $(GO) test ./...
 
-# Tests wait more than they work, so those of the sandbox run beside all others, on a
-# stack of their own.
+# Tests wait more than they work: three lanes run beside each other, each on stacks of
+# its own. A lane ends by itself before CI would end it, and says where it stood.
 SANDBOX := ^Test(Bake|Image|OpenSSL|Sandbox|Simulat)
+E2E := $(GO) test -tags e2e -count=1 -p 1 -v -timeout 60m
 
 e2e: root build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU, as root
-	@$(MAKE) --no-print-directory -j2 -O e2e-sandbox e2e-others
+	@internal/tools/beside.sh \
+	  sandbox='$(MAKE) --no-print-directory e2e-sandbox' \
+	  rollouts='$(MAKE) --no-print-directory e2e-rollouts' \
+	  parts='$(MAKE) --no-print-directory e2e-parts'
 
 e2e-sandbox:
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 75m ./e2e -run '$(SANDBOX)'
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 75m $(filter-out %/e2e,$(shell $(GO) list -tags e2e ./e2e/... ./examples/...)) ./internal/vault ./internal/nomad/sandbox ./internal/inventory
+	$(E2E) ./e2e -run '$(SANDBOX)'
 
-e2e-others:
-	$(GO) test -tags e2e -count=1 -p 1 -timeout 75m ./e2e -skip '$(SANDBOX)'
+e2e-rollouts:
+	$(E2E) ./e2e -skip '$(SANDBOX)'
+
+e2e-parts:
+	$(E2E) $(filter-out %/e2e,$(shell $(GO) list -tags e2e ./e2e/... ./examples/...)) ./internal/vault ./internal/nomad/sandbox ./internal/inventory
 
 aa: root build stack images ## AA=n simulations and patches of the real shop that change nothing, and a good one in the noise: none may be rejected or turned back
 	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestSimulateAlike$$' -aa=$(AA)
