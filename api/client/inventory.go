@@ -41,6 +41,18 @@ func (c *Client) TargetInventories(ctx context.Context, target *api.TargetRef, q
 	return out, meta, err
 }
 
+// Compliance says how far the fleet is with every advisory that the cluster knows; with
+// those of one ID, alias or fault, when name is not empty.
+func (c *Client) Compliance(ctx context.Context, name string, q Query) (api.Compliance, Meta, error) {
+	values := q.values()
+	if name != "" {
+		values.Set("name", name)
+	}
+	var out api.Compliance
+	meta, err := c.getBy(ctx, "/v1/compliance", values, q.Wait, &out)
+	return out, meta, err
+}
+
 // PutInventory has the cluster keep an inventory: a CycloneDX or an SPDX document.
 func (c *Client) PutInventory(ctx context.Context, in api.InventoryGiven, document []byte) (api.InventoryReceipt, error) {
 	values := url.Values{}

@@ -155,7 +155,7 @@ func overview(all map[string]cli.CommandFactory) string {
 		if strings.Contains(common, " "+name+" ") {
 			to = &first
 		}
-		fmt.Fprintf(to, "    %-12s%s\n", name, cmd.Synopsis())
+		fmt.Fprintf(to, "    %-15s%s\n", name, cmd.Synopsis())
 	}
 	return "Usage: oakum [-version] [-help] <command> [args]\n\n" +
 		"Oakum patches a Nomad fleet while it runs.\n\n" +

@@ -112,10 +112,39 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 		{Target: ref("web"), Task: "vm", Image: "/images/web.qcow2", Digest: web.Of, Basis: "job", Record: &web},
 		{Target: ref("cart"), Task: "vm", Image: "/images/cart.qcow2", Missing: "nobody knows the digest of image /images/cart.qcow2, and there is no inventory by its name"},
 	}
+	answer("GET /v1/compliance", fixtureCompliance())
 	answer("GET /v1/inventories", []api.InventoryRecord{one, two, web})
 	answer("GET /v1/inventory/targets", targets)
 	answer("GET /v1/inventory", api.Inventory{Source: "web.cdx.json", Format: "CycloneDX 1.6", Digest: web.Of, Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2.15-2"}}})
 	answer("PUT /v1/inventory", api.InventoryReceipt{Record: two, Targets: []api.TargetRef{}, Differs: []string{one.Hash}})
+}
+
+// fixtureCompliance is a report of one advisory that hits one target of three.
+func fixtureCompliance() api.Compliance {
+	took := api.Duration(50 * time.Hour)
+	ref := func(job string) api.TargetRef { return api.TargetRef{Namespace: "prod", Job: job, Group: "vm"} }
+	counts := api.ComplianceCounts{Affected: 1, Unknown: 1, Excepted: 1, Fixed: 1, NotAffected: 3}
+	return api.Compliance{
+		At: testNow(), Targets: 7, Unread: []string{"patch broken: read advisory dsa.json: it is no JSON document"},
+		Advisories: []api.AdvisoryCompliance{{
+			Advisory: api.Advisory{ID: "openssl-3.0.16", Source: "openssl.hcl", Severity: api.SeverityHigh},
+			Faults:   []string{"CVE-2026-0001"}, Patches: []string{"openssl-3.0.16"}, Known: testNow().Add(-240 * time.Hour), ComplianceCounts: counts,
+			Times: &api.FixTimes{Targets: 1, Median: took, P90: took},
+			Targets: []api.TargetCompliance{
+				{Target: ref("billing"), Status: api.ComplianceAffected, Reason: "libssl3 is 3.0.14-1~deb12u1; affected: below 3.0.16-1~deb12u1", Packages: []string{"libssl3"}, Rollout: "01JD3M0001", Completed: testNow()},
+				{Target: ref("a-service-with-a-name-that-is-far-longer-than-one-would-wish"), Status: api.ComplianceUnknown,
+					Reason: "nobody knows the digest of image /images/a-service-with-a-name.qcow2, and there is no inventory by its name"},
+				{Target: ref("cart"), Status: api.ComplianceExcepted, Reason: "vex.json says so", Exceptions: []api.Exception{
+					{Package: "libssl3", Version: "3.0.14", Document: "vex.json", Author: "=security", At: testNow(), Justification: "vulnerable_code_not_present"}}},
+				{Target: ref("web"), Status: api.ComplianceFixed, Reason: "libssl3 is <3.0.16>; the fault ends with 3.0.16", Rollout: "01JD3M0002", Completed: testNow(), TimeToFix: &took},
+			},
+		}, {
+			Advisory: api.Advisory{ID: "=DSA-2", Severity: api.SeverityLow}, Faults: []string{"=DSA-2"}, Patches: []string{"other"}, Known: testNow(),
+			ComplianceCounts: api.ComplianceCounts{NotAffected: 7}, Targets: []api.TargetCompliance{},
+		}},
+		Vulnerabilities: []api.Vulnerability{{Name: "CVE-2026-0001", Advisories: []string{"openssl-3.0.16"}, Patches: []string{"openssl-3.0.16"},
+			Severity: api.SeverityHigh, Known: testNow().Add(-240 * time.Hour), ComplianceCounts: counts}},
+	}
 }
 
 // fixtures is a server with one application in the middle of a patch.

@@ -196,6 +196,10 @@ func (c *control) TargetInventories(_ context.Context, ref *api.TargetRef) ([]ap
 	return []api.TargetInventory{{Target: *ref, Task: "vm"}}, c.err
 }
 
+func (c *control) Compliance(_ context.Context, name string) (api.Compliance, error) {
+	return api.Compliance{Targets: 3, Advisories: []api.AdvisoryCompliance{{Advisory: api.Advisory{ID: name}}}}, c.err
+}
+
 func (c *control) Graph() api.Graph { return c.graph }
 
 func (c *control) Impact(service string) (api.GraphImpact, bool) {

@@ -53,11 +53,12 @@ type GraphControl interface {
 	Without(place string) (api.GraphWithout, bool)
 }
 
-// InventoryControl keeps inventories, and reads them.
+// InventoryControl keeps inventories, reads them, and compares them with advisories.
 type InventoryControl interface {
 	PutInventory(ctx context.Context, in api.InventoryGiven, document []byte, by api.Identity) (api.InventoryReceipt, error)
 	Inventory(of, hash string) (api.Inventory, error)
 	TargetInventories(ctx context.Context, ref *api.TargetRef) ([]api.TargetInventory, error)
+	Compliance(ctx context.Context, name string) (api.Compliance, error)
 }
 
 // Control is the use cases of the server: everything that the API asks for,

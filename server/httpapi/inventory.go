@@ -36,6 +36,11 @@ func (a *API) targetInventories(c *call) (any, error) {
 	return list(c, found, func(f api.TargetInventory) string { return f.Target.String() + " " + f.Task })
 }
 
+// compliance is how far the fleet is with every advisory, or with those of ?name=.
+func (a *API) compliance(c *call) (any, error) {
+	return a.opt.Control.Compliance(c.ctx(), c.r.FormValue("name"))
+}
+
 // inventoryPut takes the document as it is as the body; what it describes is in the query.
 func (a *API) inventoryPut(c *call) (any, error) {
 	query := c.r.URL.Query()

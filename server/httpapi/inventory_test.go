@@ -42,6 +42,11 @@ func TestInventory_IsKeptByWhoeverSubmitsPatches(t *testing.T) {
 	one, _, err := s.client(t, "a").TargetInventories(t.Context(), &ref, client.Query{})
 	must.NoError(t, err)
 	must.Eq(t, ref, one[0].Target)
+	compliance, _, err := s.client(t, "a").Compliance(t.Context(), "CVE-2026-0001", client.Query{})
+	must.NoError(t, err)
+	must.EqOp(t, "CVE-2026-0001", compliance.Advisories[0].ID)
+	_, _, err = s.client(t, "p").Compliance(t.Context(), "", client.Query{})
+	must.True(t, api.IsCode(err, api.CodePermissionDenied), must.Sprint(err))
 }
 
 func TestInventory_RefusesWhatIsNoDocument(t *testing.T) {

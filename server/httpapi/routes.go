@@ -41,6 +41,7 @@ func (a *API) readRoutes() []route {
 	// Criticality and the targets' view follow the policies too.
 	graph, profile := []api.Topic{api.TopicGraph, api.TopicPolicy}, []api.Topic{api.TopicProfile}
 	inventory := []api.Topic{api.TopicInventory}
+	compliance := []api.Topic{api.TopicInventory, api.TopicPatch, api.TopicRollout, api.TopicSimulation, api.TopicGraph}
 	return []route{
 		{method: get, path: "/v1/policies", cap: read, topics: policy, handle: a.policies},
 		{method: get, path: "/v1/policy/{name}", cap: read, topics: policy, handle: a.policy},
@@ -64,6 +65,7 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/inventories", cap: read, topics: inventory, handle: a.inventories},
 		{method: get, path: "/v1/inventory", cap: read, topics: inventory, handle: a.inventory},
 		{method: get, path: "/v1/inventory/targets", cap: read, topics: inventory, handle: a.targetInventories},
+		{method: get, path: "/v1/compliance", cap: read, costly: true, topics: compliance, handle: a.compliance},
 		{method: get, path: "/v1/plugins", cap: read, handle: a.plugins},
 		{method: get, path: "/v1/rehearsal/facts", cap: read, costly: true, handle: a.rehearsalFacts},
 		{method: get, path: "/v1/events", cap: read, handle: a.events},

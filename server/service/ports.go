@@ -19,6 +19,7 @@ type PolicyStore interface {
 
 // PatchStore reads patches, their plans and quarantines.
 type PatchStore interface {
+	Patches() []api.Patch
 	Patch(name string) (api.Patch, bool)
 	// Planned returns one target of a plan.
 	Planned(plan string, target api.TargetRef) (api.PlannedTarget, bool)

@@ -18,6 +18,7 @@ func Commands() []func(*command.Env) *command.Command {
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
 		inventoryList, command.Reader(inventoryShow), command.Reader(inventoryPut), command.Reader(inventoryDiff),
+		complianceCommand, vulnerabilityList, vulnerabilityShow,
 	}
 }
 
@@ -96,5 +97,11 @@ Have the cluster keep one, and see which targets have one:
 
     $ oakum inventory put -target=prod/web/vm web.cdx.json
     $ oakum inventory list -targets`},
+		{Name: "vulnerability", Synopsis: "Show where faults are, and where they are fixed", Help: `
+A vulnerability is a fault with a name, which the advisories of patches are about. The
+cluster compares what is installed in each target with them.
+
+    $ oakum vulnerability list
+    $ oakum vulnerability show CVE-2026-0001`},
 	}
 }

@@ -76,7 +76,7 @@ func affectedTable(w io.Writer, list []api.Assessment) {
 		return
 	}
 	fmt.Fprintln(w, "\nAffected:")
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 func inventories(n int) string {
@@ -95,7 +95,7 @@ func reasons(w io.Writer, list []api.Assessment, status api.AssessmentStatus, ti
 	}
 	if len(t.rows) > 1 {
 		fmt.Fprintf(w, "\n%s:\n", title)
-		t.Print(w, "  ")
+		t.PrintWithin(w, "  ", tableWidth)
 	}
 }
 
@@ -103,11 +103,11 @@ func exceptions(w io.Writer, list []api.Assessment) {
 	t := NewTable("Inventory", "Package", "Version", "Justification", "Document", "By", "At")
 	for _, a := range list {
 		for _, e := range a.Exceptions {
-			t.Add(a.Inventory, e.Package, e.Version, e.Justification, e.Document, e.Author, Stamp(e.At))
+			t.Add(a.Inventory, e.Package, e.Version, e.Justification, e.Document, e.Author, day(e.At))
 		}
 	}
 	if len(t.rows) > 1 {
 		fmt.Fprintln(w, "\nTaken out by statements:")
-		t.Print(w, "  ")
+		t.PrintWithin(w, "  ", tableWidth)
 	}
 }

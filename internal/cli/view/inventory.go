@@ -71,9 +71,9 @@ func InventoryRecords(w io.Writer, list []api.InventoryRecord, now time.Time) {
 		}
 		t.Add(of, fmt.Sprint(r.Packages), strings.Join(r.Releases, ", "), string(r.Origin), r.Source, Span(r.Age(now)), runs)
 	}
-	t.Print(w, "")
+	t.PrintWithin(w, "", tableWidth)
 	for _, of := range slices.Sorted(maps.Keys(differ)) {
-		fmt.Fprintf(w, "\nThe inventories of %s differ, so nobody knows what is installed there. Put the right one with -replace.\n", of)
+		fmt.Fprintf(w, "\nThe inventories of %s differ,\nso nobody knows what is installed there. Put the right one with -replace.\n", of)
 	}
 }
 
@@ -101,7 +101,7 @@ func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
 		t.Add(f.Target.String(), f.Task, ShortDigest(f.Record.Of), fmt.Sprint(f.Record.Packages), string(f.Record.Origin), Span(f.Record.Age(now)))
 	}
 	if len(missing) < len(list) {
-		t.Print(w, "")
+		t.PrintWithin(w, "", tableWidth)
 	}
 	if len(missing) == 0 {
 		return
@@ -114,7 +114,7 @@ func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
 	for _, f := range missing {
 		u.Add(f.Target.String(), f.Task, f.Missing)
 	}
-	u.Print(w, "  ")
+	u.PrintWithin(w, "  ", tableWidth)
 }
 
 // InventoryReceipt says what became of an inventory that was given.

@@ -1,0 +1,50 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/advisory"
+)
+
+// Compliance says how far the targets that run now are with each advisory that patches
+// say; with one of them, when name is its ID, an alias, or a fault that it is about. The
+// error has code not_found when no patch says anything of that name.
+func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, error) {
+	targets, err := s.opt.Fleet.Targets(ctx)
+	if err != nil {
+		return api.Compliance{}, fmt.Errorf("list targets: %w", err)
+	}
+	in := advisory.ComplianceInput{Now: s.now(), Patches: s.store.Patches(), Carried: s.carried(), Name: name}
+	shelf := s.shelf()
+	for _, t := range slices.SortedFunc(slices.Values(targets), func(a, b api.Target) int { return a.Compare(b.TargetRef) }) {
+		one := advisory.InstalledTarget{Target: t.TargetRef}
+		one.Inventories, one.Missing = shelf.of(t)
+		in.Targets = append(in.Targets, one)
+	}
+	report := advisory.Comply(in)
+	if name != "" && len(report.Advisories) == 0 {
+		missing := api.Errorf(api.CodeNotFound, "advisory or fault %q: no patch that the cluster keeps names it", name)
+		missing.Details = report.Unread
+		return api.Compliance{}, missing
+	}
+	return report, nil
+}
+
+// carried are the rollouts that the cluster remembers.
+func (s *Service) carried() []advisory.Carried {
+	var out []advisory.Carried
+	for _, r := range s.store.Rollouts() {
+		one := advisory.Carried{ID: r.ID, Patch: r.Patch, Digest: r.PatchDigest, Target: r.Target, Created: r.Created}
+		if r.Status == api.RolloutComplete {
+			one.Completed = r.Ended
+		}
+		if planned, ok := s.store.Planned(r.Plan, r.Target); ok && planned.Assessment != nil {
+			one.Before = planned.Assessment.Status
+		}
+		out = append(out, one)
+	}
+	return out
+}
