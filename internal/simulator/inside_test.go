@@ -31,6 +31,8 @@ type insides struct {
 
 	slowdown float64 // of load programs; 0 for none
 	ended    string  // the load programs of these jobs end while they count
+
+	dies string // the twins of these jobs die when their load starts: their node knows at once
 }
 
 // modelLoad is the load of one twin.
@@ -123,6 +125,10 @@ func (m *insides) StopTwin(ctx context.Context, ns, job string) error {
 func (m *insides) StartLoad(_ context.Context, t twin.Machine, _ string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.dies != "" && strings.HasSuffix(t.Job, m.dies) {
+		time.AfterFunc(3*time.Second, func() { m.kill(t.Job) })
+		return api.Errorf(api.CodeUnavailable, "500 (Task not running)")
+	}
 	close(m.loads[t.Job].start)
 	return nil
 }
@@ -231,6 +237,16 @@ func TestRun_RejectsBadContainers(t *testing.T) {
 	}
 }
 
+func TestRun_RejectsAContainerThatIsGoneBeforeItsLoadStarts(t *testing.T) {
+	m := newInsides()
+	m.dies = twin.Treatment
+	runInside(t, m, containerRequest(), func(t *testing.T, impact api.Impact, err error) {
+		must.NoError(t, err)
+		must.Eq(t, api.SimulationReject, impact.Verdict)
+		must.StrContains(t, impact.Reason, "the patched twin died after 0s of load (exit code 137), while the control lives")
+	})
+}
+
 func TestRun_ContainersThatNobodyCanAskSayNothing(t *testing.T) {
 	cases := map[string]struct {
 		change func(*insides)
@@ -240,6 +256,7 @@ func TestRun_ContainersThatNobodyCanAskSayNothing(t *testing.T) {
 		"the treatment's report is not readable": {func(m *insides) { m.mute = twin.Treatment }, "treatment twin: it did not become healthy in time"},
 		"the load of the treatment fails":        {func(m *insides) { m.broken = twin.Treatment }, "treatment twin: the load of the twin has failed: exit code 1"},
 		"the control never serves":               {func(m *insides) { m.control.never = true }, "control twin: it did not become healthy in time"},
+		"the control dies when its load starts":  {func(m *insides) { m.dies = twin.Control }, "the control twin died after 0s: exit code 137"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -18,6 +18,8 @@ import (
 const (
 	// sampleInterval is the interval in which a Nomad client measures.
 	sampleInterval = time.Second
+	// deathLooks is how often a pair is looked at for a death that explains a failure.
+	deathLooks = 20
 	// placing is how many requests of the warm-up are measured. Their latencies
 	// choose the thresholds above which the judge counts requests. It is a
 	// quarter more than the judge asks for at the 99th percentile.
@@ -120,7 +122,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 		warmUp = e.warmUpInside
 	}
 	if err := warmUp(ctx, p, panels); err != nil {
-		return err
+		return unlessDead(ctx, err, func() error { return p.alive(ctx, 0) })
 	}
 	e.enter(ctx, p.turn, api.PhaseLoad, left)
 	began := time.Now()
@@ -149,7 +151,7 @@ func (e *experiment) measure(ctx context.Context, p *pair, left int, panels ...*
 		case m := <-dead:
 			return twinDied(ctx, m, p, time.Since(began))
 		case err := <-failed:
-			return err
+			return unlessDead(ctx, err, func() error { return p.alive(ctx, time.Since(began)) })
 		case <-least.C:
 		case <-ticker.C:
 		}
@@ -193,13 +195,43 @@ func enough(w *load, planned, passed time.Duration, arms []*arm) bool {
 	return passed >= planned && min(arms[0].sent(), arms[1].sent()) >= w.least(planned)
 }
 
-// twinDied says what the death of a twin means: a fault of the patch when the patched
-// twin died alone.
+// unlessDead returns what a look says about a death, or else the failure that made one
+// look. A twin is asked on its node, and the servers that are looked at hear of its death
+// after the node did.
+func unlessDead(ctx context.Context, failure error, look func() error) error {
+	looks := 0
+	err := poll(ctx, func() (bool, error) {
+		looks++
+		return looks == deathLooks, look()
+	})
+	if err != nil && ctx.Err() == nil {
+		return err
+	}
+	return failure
+}
+
+// alive returns what it means that a twin has died, and nil when none is known to have.
+func (p *pair) alive(ctx context.Context, after time.Duration) error {
+	for _, m := range p.arms {
+		state, err := p.sandbox.InspectTwin(ctx, m.Machine)
+		if err == nil && (state.Phase == twin.Dead || state.Phase == twin.Unplaced) {
+			return p.died(ctx, m, state.Why, after)
+		}
+	}
+	return nil
+}
+
+// twinDied says what the death of a twin means that was watched.
 func twinDied(ctx context.Context, m *machine, p *pair, after time.Duration) error {
 	if m.broken != nil {
 		return wrap(m.broken, m.role+" twin")
 	}
-	why := m.state.Why
+	return p.died(ctx, m, m.state.Why, after)
+}
+
+// died says what the death of a twin means: a fault of the patch when the patched twin
+// died alone.
+func (p *pair) died(ctx context.Context, m *machine, why string, after time.Duration) error {
 	if m.role != twin.Treatment {
 		return api.Errorf(api.CodeUnavailable, "the control twin died after %s: %s", after.Round(time.Second), why)
 	}

@@ -188,6 +188,15 @@ func (m *model) InspectTwin(ctx context.Context, t twin.Machine) (twin.State, er
 	return s, nil
 }
 
+// kill ends a machine that runs.
+func (m *model) kill(job string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if vm := m.machines[job]; vm != nil {
+		vm.be.deadAfter = 1
+	}
+}
+
 func (vm *machine) dead() bool {
 	return vm.be.deadAfter > 0 && time.Since(vm.started) > vm.be.deadAfter
 }

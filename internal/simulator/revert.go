@@ -225,7 +225,7 @@ func (e *experiment) askAgain(ctx context.Context, p *pair, m *machine) (answers
 func (e *experiment) askAgainInside(ctx context.Context, p *pair, m *machine) (answers, error) {
 	var got answers
 	if err := m.inside.loads.StartLoad(ctx, m.Machine, m.state.Alloc); err != nil {
-		return got, wrap(err, "start the load of the former version")
+		return got, unlessDead(ctx, wrap(err, "start the load of the former version"), func() error { return p.lives(ctx, m, got) })
 	}
 	err := poll(ctx, func() (bool, error) {
 		reports, err := m.inside.read(ctx)
