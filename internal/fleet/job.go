@@ -175,7 +175,7 @@ func (j *Job) Digest() string {
 		bare := *j
 		bare.Groups = slices.Clone(j.Groups)
 		for i := range bare.Groups {
-			bare.Groups[i].Update = nil
+			bare.Groups[i].Update, bare.Groups[i].Count = nil, 0
 		}
 		j.digest = digestOf(bare)
 	}

@@ -263,7 +263,9 @@ func (n Nomad) move(ctx context.Context, m rollout.Move, expect uint64, next fun
 	if err != nil {
 		return err
 	}
-	_, err = n.Register(*j, true, expect)
+	job := *j
+	n.KeepCounts(&job)
+	_, err = n.Register(job, true, expect)
 	return err
 }
 

@@ -119,6 +119,21 @@ func (f *Fleet) Register(job Job, enforce bool, expect uint64) (Registered, erro
 	return Registered{Job: v, New: true, Evaluation: f.evaluate(j, TriggerRegister)}, nil
 }
 
+// KeepCounts gives the groups of a job that is about to be registered the counts that they
+// have now, as Nomad's PreserveCounts does.
+func (f *Fleet) KeepCounts(job *Job) {
+	was, err := f.Job(job.JobID)
+	if err != nil {
+		return
+	}
+	job.Groups = slices.Clone(job.Groups)
+	for i := range job.Groups {
+		if g := was.Group(job.Groups[i].Name); g != nil {
+			job.Groups[i].Count = g.Count
+		}
+	}
+}
+
 // enforced is the compare-and-set, in Nomad's words.
 func enforced(j *jobState, exists, enforce bool, expect uint64) error {
 	prefix := fmt.Sprintf("Enforcing job modify index %d: ", expect)
@@ -141,7 +156,7 @@ func sameJob(a, b *Job) bool {
 		return false
 	}
 	for i := range a.Groups {
-		if !sameUpdate(a.Groups[i].Update, b.Groups[i].Update) {
+		if a.Groups[i].Count != b.Groups[i].Count || !sameUpdate(a.Groups[i].Update, b.Groups[i].Update) {
 			return false
 		}
 	}

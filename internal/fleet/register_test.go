@@ -195,3 +195,32 @@ func TestRegister_TakesAChangedCopy(t *testing.T) {
 	must.True(t, second.New)
 	must.NotEq(t, first.Job.Digest(), second.Job.Digest())
 }
+
+// TestKeepCounts_LeavesOthersTheScaling: a registration keeps the present counts of the
+// groups that are there, shares nothing with the job that was given, and a count alone is
+// another version and the same build.
+func TestKeepCounts_LeavesOthersTheScaling(t *testing.T) {
+	f := New(1, time.Unix(0, 0))
+	group := func(name string, count int) Group {
+		return Group{Name: name, Count: count, Tasks: []Task{{Name: "main"}}}
+	}
+	job := Job{JobID: JobID{Namespace: "default", ID: "web"}, Groups: []Group{group("a", 2), group("b", 3)}}
+	first, err := f.Register(job, true, 0)
+	must.NoError(t, err)
+	scaled := *first.Job
+	scaled.Groups = []Group{group("a", 5), group("b", 7)}
+	second, err := f.Register(scaled, false, 0)
+	must.NoError(t, err)
+	must.True(t, second.New)
+	must.Eq(t, first.Job.Digest(), second.Job.Digest())
+
+	next := job
+	next.Groups = []Group{group("a", 2), group("b", 3), group("c", 1)}
+	given := next.Groups
+	f.KeepCounts(&next)
+	must.Eq(t, []int{5, 7, 1}, []int{next.Groups[0].Count, next.Groups[1].Count, next.Groups[2].Count})
+	must.Eq(t, 2, given[0].Count)
+	fresh := Job{JobID: JobID{Namespace: "default", ID: "other"}, Groups: []Group{group("a", 4)}}
+	f.KeepCounts(&fresh)
+	must.Eq(t, 4, fresh.Groups[0].Count)
+}

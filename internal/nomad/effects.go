@@ -277,7 +277,11 @@ func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) 
 	if err != nil {
 		return nil, err
 	}
-	b := &builds{former: former, digests: map[uint64]string{}, formerIs: m.Former.Digest}
+	b := &builds{former: former, digests: map[uint64]string{}}
+	// Not the recorded digest: a former server may have made it by other rules.
+	if b.formerIs, err = digest(former); err != nil {
+		return nil, err
+	}
 	if b.patchIs, err = digest(next); err != nil {
 		return nil, err
 	}
@@ -315,12 +319,13 @@ func (b *builds) version(v uint64) api.Build {
 	return api.BuildForeign
 }
 
-// Register registers a job with a compare-and-set on its modify index. It keeps
-// counts and resources exactly as given. No other function changes a job.
+// Register registers a job with a compare-and-set on its modify index. The groups of a job
+// that is there keep their present counts, which are an autoscaler's; all else is exactly
+// as given. No other function changes a job.
 func (c *Client) Register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: expect}
+	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: expect, PreserveCounts: true}
 	_, _, err := c.api.Jobs().RegisterOpts(job, opts, c.Write(ctx, *job.Namespace))
 	return Explain("register job "+*job.ID, err)
 }

@@ -58,3 +58,29 @@ func TestSettle_AnEndInBetween(t *testing.T) {
 		})
 	}
 }
+
+// TestRegister_KeepsTheCountsOfTheJob: an autoscaler may have changed them since the job
+// was read that a rollout registers.
+func TestRegister_KeepsTheCountsOfTheJob(t *testing.T) {
+	t.Parallel()
+	var sent map[string]any
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("X-Nomad-Index", "7")
+		_, _ = w.Write([]byte("{}"))
+	}))
+	t.Cleanup(door.Close)
+	client, err := nomad.New(nomad.Config{Address: door.URL})
+	must.NoError(t, err)
+	move := rollout.Move{
+		Target: api.TargetRef{Namespace: "default", Job: "store", Group: "store"},
+		Former: &api.FormerJob{Job: json.RawMessage(`{"ID":"store","Namespace":"default","TaskGroups":[{"Name":"store","Count":3,"Tasks":[{"Name":"main"}]}]}`)},
+	}
+	must.NoError(t, client.Rollback(t.Context(), move, 1, 42))
+	must.Eq(t, any(true), sent["PreserveCounts"])
+	must.Eq(t, any(true), sent["EnforceIndex"])
+	must.Eq(t, any(float64(42)), sent["JobModifyIndex"])
+}

@@ -58,6 +58,10 @@ func TestDigest_SurvivesJSON(t *testing.T) {
 	same, err = equal(job, again)
 	must.NoError(t, err)
 	must.True(t, same, must.Sprint("what Nomad sets and the pace of an update are no part of what runs"))
+	again.TaskGroups[0].Count = new(17)
+	same, err = equal(job, again)
+	must.NoError(t, err)
+	must.True(t, same, must.Sprint("nor is a count, which an autoscaler changes"))
 	again.TaskGroups[0].Tasks[1].Env["A"] = "c"
 	same, err = equal(job, again)
 	must.NoError(t, err)

@@ -81,7 +81,7 @@ func TestJudge_GivesTheRolloutAVerdictThatIsAttributed(t *testing.T) {
 		Store: openOnes{open: []api.Rollout{shop, db}}, Neighbourhood: &street{around: map[string][]api.Target{"shop": {blametest.Target("db", 10)}, "db": {blametest.Target("shop", 10)}}}, Now: func() time.Time { return now },
 		Judge: says{blametest.Verdict(api.VerdictPromote, 0.05, 0.05, 12)},
 	})
-	obs := rollout.Observation{Job: &rollout.JobView{Build: api.BuildPatched, Pace: rollout.PaceHeld, Instances: shop.Instances}}
+	obs := rollout.Observation{Job: &rollout.JobView{Count: shop.Former.Count, Build: api.BuildPatched, Pace: rollout.PaceHeld, Instances: shop.Instances}}
 	o.judge(t.Context(), shop, &obs)
 	next, err := rollout.Step(shop, rollout.Tick{Observation: obs}, now)
 	must.NoError(t, err)

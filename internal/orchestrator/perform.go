@@ -160,7 +160,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 		}
 		return rollout.EffectResult{OK: true, Outcome: shown, Index: view.ModifyIndex}, true
 	case rollout.Blocked:
-		return rollout.EffectResult{Outcome: shown, Index: view.ModifyIndex}, true
+		return rollout.EffectResult{Outcome: shown, Overtaken: true}, true
 	case rollout.Pending:
 		a.refused = nil
 		if a.performed.IsZero() {

@@ -129,9 +129,12 @@ func (w *world) fill() error {
 // changes nothing.
 func (w *world) scale(j *worldJob) error {
 	count := max(1, w.job(j.ref).Groups[0].Count+w.rng.IntN(5)-2)
+	own := *w.job(j.ref).Groups[0].Update == *w.ownPace()
 	done, err := w.fleet.Scale(j.ref, count)
 	if err == nil && done.New {
-		w.foreign[j.ref.Job] = true
+		if !own { // under a stage's update block it moves instances of the stage, too
+			w.foreign[j.ref.Job] = true
+		}
 		clear(w.performed) // what it undoes may be done again
 	}
 	return err

@@ -10,6 +10,7 @@ import (
 type EffectResult struct {
 	ID         string
 	OK         bool
+	Overtaken  bool // somebody else changed the job first, so that it can't be carried out any more
 	Outcome    string
 	Index      uint64                // job modify index at which the outcome was seen
 	Former     *api.FormerJob        // of a tag
@@ -42,6 +43,10 @@ func (m *machine) finished(res EffectResult) {
 		}
 		m.Former = res.Former
 	case api.EffectStage, api.EffectPromote:
+		if res.Overtaken {
+			m.overtaken()
+			return
+		}
 		if !res.OK {
 			m.turnBack("stage %d: %s", e.Stage, res.Outcome)
 			return
@@ -57,6 +62,15 @@ func (m *machine) finished(res EffectResult) {
 		m.enter(api.RolloutComplete, "all %d instances run %s", m.Former.Count, m.Patch)
 	case api.EffectRollback, api.EffectUnpace:
 		// The next tick sees how many instances are back.
+	}
+}
+
+// overtaken leaves it to the next look what follows: the stage asks for its instances again
+// where an autoscaler was faster, and holds where the job is not ours any more. Nothing
+// speaks against the patch.
+func (m *machine) overtaken() {
+	if last := lastStage(m.Rollout); last != nil {
+		last.Asked = min(last.Asked, m.wanted())
 	}
 }
 

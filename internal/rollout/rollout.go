@@ -158,6 +158,9 @@ func (m *machine) tick(o Observation) {
 		}
 		return
 	}
+	if m.rescale(o.Job) {
+		return
+	}
 	switch m.Status {
 	case api.RolloutPending, api.RolloutSimulating:
 		m.start(o)

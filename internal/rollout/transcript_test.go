@@ -151,7 +151,7 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 }
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
-// foreign=HEALTHY/ALL, parallel=MAX_PARALLEL, excused=ID,...,
+// foreign=HEALTHY/ALL, parallel=MAX_PARALLEL, count=INSTANCES, excused=ID,...,
 // unplaced=REASON, deployment=failed, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
 // denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON,
 // gone=LOSS[:BUILD:PACE].
@@ -165,6 +165,9 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 		o.Job = &JobView{Build: api.Build(build), Pace: Pace(pace), ModifyIndex: 100, Version: 7, Count: 10}
 		o.Job.JobPace = JobPace{MinHealthyTime: 10 * time.Second, HealthyDeadline: 3 * time.Minute}
 		o.Job.MaxParallel, _ = strconv.Atoi(args["parallel"])
+		if n, ok := args["count"]; ok {
+			o.Job.Count, _ = strconv.Atoi(n)
+		}
 		o.Job.Excused, o.Job.Unplaced = excused(args["excused"]), strings.ReplaceAll(args["unplaced"], "_", " ")
 		o.Job.Instances = append(instances(t, args["patched"], api.BuildPatched), instances(t, args["former"], api.BuildFormer)...)
 		o.Job.Instances = append(o.Job.Instances, instances(t, args["foreign"], api.BuildForeign)...)
@@ -246,7 +249,7 @@ func instances(t *testing.T, text string, build api.Build) []api.Instance {
 }
 
 func (s *script1) result(ok bool, args map[string]string) EffectResult {
-	res := EffectResult{OK: ok, Outcome: strings.ReplaceAll(args["told"], "_", " "), Verdict: api.SimulationVerdict(args["says"])}
+	res := EffectResult{OK: ok, Overtaken: args["overtaken"] == "yes", Outcome: strings.ReplaceAll(args["told"], "_", " "), Verdict: api.SimulationVerdict(args["says"])}
 	if s.r.Effect != nil {
 		res.ID = s.r.Effect.ID
 		if s.r.Effect.Kind == api.EffectTag && ok {

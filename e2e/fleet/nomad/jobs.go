@@ -127,6 +127,9 @@ func (n *Door) register(f *fleet.Fleet, q *question) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if req.PreserveCounts {
+		f.KeepCounts(&job)
+	}
 	done, err := f.Register(job, req.EnforceIndex, req.JobModifyIndex)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,76 @@
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// An autoscaler, or a person, may change the count of the target's group at any time that
+// Nomad lets them. That is no change of what the job runs: the rollout goes on with as
+// many instances as the group wants by then, in both directions.
+
+// rescale takes the group's present count over. It reports whether the rollout has to wait:
+// instances are there that the group does not want any more, or it wants none at all.
+func (m *machine) rescale(v *JobView) bool {
+	if v == nil || m.Former == nil || v.Build == api.BuildForeign || v.Count == m.Former.Count {
+		return false
+	}
+	was, down := m.Former.Count, v.Count < m.Former.Count
+	forward := m.Status != api.RolloutRollingBack
+	switch left := surplus(*v); {
+	case forward && v.Count == 0:
+		m.hold([]api.Hold{{Source: sourceJob, Reason: "the group was scaled to no instance at all; the rollout goes on when it wants one"}})
+		return true
+	case forward && down && left > 0:
+		m.hold([]api.Hold{{Source: sourceJob, Reason: fmt.Sprintf("the group was scaled from %d to %d instances, and %d have yet to stop", was, v.Count, left)}})
+		return true
+	}
+	former := *m.Former
+	former.Count, former.ModifyIndex = v.Count, v.ModifyIndex
+	m.Former = &former
+	if forward {
+		m.resize(*v, down)
+	}
+	return false
+}
+
+// surplus is how many instances, canaries aside, are there beyond the count of the group.
+func surplus(v JobView) int {
+	n := -v.Count
+	for _, in := range v.Instances {
+		if !in.Canary {
+			n++
+		}
+	}
+	return max(0, n)
+}
+
+// resize gives the present stage its share of the new count while it is not judged. Where
+// the group has become smaller, no effect of before has reached more than the patched
+// instances that are left. Canaries stay as many as they are: their promotion brings the
+// group to its count.
+func (m *machine) resize(v JobView, down bool) {
+	patched := v.Tally().Patched
+	for i, e := range m.Effects {
+		if down && e.Kind == api.EffectStage {
+			m.Effects[i].Want = min(e.Want, patched)
+		}
+	}
+	last := lastStage(m.Rollout)
+	if last == nil {
+		return
+	}
+	if down {
+		last.Asked = min(last.Asked, patched)
+	}
+	if !last.Judged.IsZero() || last.Mode != api.StageInPlace || last.Percent == 0 {
+		return
+	}
+	last.Instances = api.CeilPercent(last.Percent, m.Former.Count)
+	if m.wanted() < last.Instances { // it has its time again
+		last.Ready, last.Lapsed = time.Time{}, time.Time{}
+		last.Deadline = m.now.Add(deadline(m.Rollout, v))
+	}
+}
