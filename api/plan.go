@@ -80,6 +80,14 @@ type Refusal struct {
 	Reason string    `json:"reason"`
 }
 
+// DryRun is what Nomad's scheduler says beforehand of the first patched instance of a
+// target, in the place of a former one.
+type DryRun struct {
+	Target   TargetRef `json:"target"`
+	NoRoom   string    `json:"no_room,omitempty"`  // why no node takes it now; empty when one does
+	Warnings []string  `json:"warnings,omitempty"` // of Nomad, about the patched job
+}
+
 // PatchSubmission is what a pipeline sends.
 type PatchSubmission struct {
 	File SourceFile `json:"file"`
@@ -96,6 +104,9 @@ type PatchReceipt struct {
 	// Untried is how many targets of a large patch there was no time for to ask
 	// Nomad whether it would take the patched job.
 	Untried int `json:"untried,omitempty"`
+	// DryRuns are the planned targets of which Nomad's scheduler has something to say
+	// beforehand, sorted.
+	DryRuns []DryRun `json:"dry_runs,omitempty"`
 	// Brake is the brake while it is on: the rollouts wait until it is off.
 	Brake *Brake `json:"brake,omitempty"`
 }

@@ -141,7 +141,7 @@ type JudgeState struct {
 
 // Hold is a reason to wait: which source is away, since when.
 type Hold struct {
-	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, brake, health, freeze, window, budget, job, target, graph, policies, simulator, image, verify
+	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, brake, health, freeze, window, budget, job, target, graph, policies, simulator, image, verify, instances, room
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
 }

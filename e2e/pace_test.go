@@ -96,10 +96,13 @@ func TestBlame_NoRoomHolds(t *testing.T) {
 	t.Cleanup(func() { eligible(true) })
 	id := o.submit(o.patchFile("roomless-2", "roomless", `VERSION = "v2"`))
 	r := o.until(id, func(r api.Rollout) bool {
-		return r.Status.Ended() || r.Status == api.RolloutHolding && len(r.Holds) > 0 && r.Holds[0].Source == "instances"
+		return r.Status.Ended() || r.Status == api.RolloutHolding && len(r.Holds) > 0 && r.Holds[0].Source == "room"
 	})
 	must.EqOp(t, api.RolloutHolding, r.Status, must.Sprint(r.Reason))
-	must.StrContains(t, r.Holds[0].Reason, "nomad has not placed what stage 1 asks for: ")
+	must.StrContains(t, r.Holds[0].Reason, "no room for default/roomless/")
+	job, _, err := o.vendor.Jobs().Info("roomless", nil)
+	must.NoError(t, err)
+	must.EqOp(t, "v1", job.TaskGroups[0].Tasks[0].Env["VERSION"], must.Sprint("nothing is registered that finds no place"))
 	eligible(true)
 	r = o.ended(id, api.RolloutComplete)
 	must.EqOp(t, 2, o.count("roomless", "v2"))

@@ -112,10 +112,12 @@ func TestStaging(t *testing.T) {
 	t.Run("a patch is checked before anything is planned", func(t *testing.T) {
 		s := newSleeper(t, vendor, client, "check")
 		ref := s.move.Target
-		must.NoError(t, client.Check(t.Context(), ref, s.move.Apply))
-		err := client.Check(t.Context(), ref, []api.Apply{{Kind: api.ApplyJob, Task: "absent", Env: map[string]string{"A": "b"}}})
+		said, err := client.Check(t.Context(), ref, s.move.Apply)
+		must.NoError(t, err)
+		must.Eq(t, api.DryRun{Target: ref}, said)
+		_, err = client.Check(t.Context(), ref, []api.Apply{{Kind: api.ApplyJob, Task: "absent", Env: map[string]string{"A": "b"}}})
 		must.ErrorContains(t, err, `has no task "absent"`)
-		err = client.Check(t.Context(), ref, []api.Apply{{Kind: api.ApplyJob, Task: "main", Env: map[string]string{"VERSION": "v1"}}})
+		_, err = client.Check(t.Context(), ref, []api.Apply{{Kind: api.ApplyJob, Task: "main", Env: map[string]string{"VERSION": "v1"}}})
 		must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
 	})
 }

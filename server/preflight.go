@@ -28,11 +28,12 @@ const (
 
 // Preflight asks Nomad by dry runs whether it would take the patched jobs. A job
 // that Nomad would not take is an error of the patch, which names the targets.
-// untried is how many targets there was no time for.
-func (p preflight) Preflight(ctx context.Context, in *planner.Input) (untried int, err error) {
+// said is what the scheduler has to say of the others, sorted. untried is how many targets
+// there was no time for.
+func (p preflight) Preflight(ctx context.Context, in *planner.Input) (said []api.DryRun, untried int, err error) {
 	selector, err := policies.NewSelector(in.Patch)
 	if err != nil {
-		return 0, err
+		return nil, 0, err
 	}
 	open := make(map[api.TargetRef]bool, len(in.Open))
 	for i := range in.Open {
@@ -44,13 +45,20 @@ func (p preflight) Preflight(ctx context.Context, in *planner.Input) (untried in
 			targets = append(targets, t.TargetRef)
 		}
 	}
-	untried, refused, err := dryRuns(ctx, targets, func(ctx context.Context, ref api.TargetRef) error {
+	found, err := dryRuns(ctx, targets, func(ctx context.Context, ref api.TargetRef) (api.DryRun, error) {
 		return p.nomad.Check(ctx, ref, in.Patch.Apply)
 	})
-	if err != nil || len(refused) == 0 {
-		return untried, err
+	if err == nil && len(found.refused) > 0 {
+		err = refusal(in.Patch.Name, found.refused, found.untried)
 	}
-	return untried, refusal(in.Patch.Name, refused, untried)
+	return found.said, found.untried, err
+}
+
+// tried is what dry runs have found.
+type tried struct {
+	untried int             // targets that there was no time for
+	refused []refusedTarget // sorted
+	said    []api.DryRun    // of those that have something to say; sorted
 }
 
 // refusedTarget is a target whose patched job a dry run refused.
@@ -61,33 +69,37 @@ type refusedTarget struct {
 
 // dryRuns tries targets, preflightWidth at a time, for preflightFor at most. It
 // tries every target of a small patch, and of a large one a sample from all parts
-// of the fleet. It ends as soon as preflightNamed targets were refused. It returns
-// how many targets were not tried, and the refused ones, sorted. When none could be
+// of the fleet. It ends as soon as preflightNamed targets were refused. When none could be
 // tried, that is an error.
-func dryRuns(ctx context.Context, targets []api.TargetRef, try func(context.Context, api.TargetRef) error) (untried int, refused []refusedTarget, err error) {
+func dryRuns(ctx context.Context, targets []api.TargetRef, try func(context.Context, api.TargetRef) (api.DryRun, error)) (tried, error) {
 	limited, cancel := context.WithTimeout(ctx, preflightFor)
 	defer cancel()
 	var mu sync.Mutex
 	var group errgroup.Group
 	group.SetLimit(preflightWidth)
-	tried := 0
+	var out tried
+	done := 0
 	sample := rand.New(rand.NewPCG(1, 2)).Perm(len(targets)) // the same for the same targets
 	for _, i := range sample {
 		if limited.Err() != nil {
 			break
 		}
 		group.Go(func() error {
-			why := api.AsError(try(limited, targets[i]))
+			said, err := try(limited, targets[i])
+			why := api.AsError(err)
 			mu.Lock()
 			defer mu.Unlock()
 			if why != nil && limited.Err() != nil {
 				return nil // cut off
 			}
-			tried++
+			done++
 			if why == nil {
+				if said.NoRoom != "" || len(said.Warnings) > 0 {
+					out.said = append(out.said, said)
+				}
 				return nil
 			}
-			if refused = append(refused, refusedTarget{targets[i], why}); len(refused) == preflightNamed {
+			if out.refused = append(out.refused, refusedTarget{targets[i], why}); len(out.refused) == preflightNamed {
 				cancel()
 			}
 			return nil
@@ -96,12 +108,14 @@ func dryRuns(ctx context.Context, targets []api.TargetRef, try func(context.Cont
 	_ = group.Wait() // the functions keep their errors
 	switch {
 	case ctx.Err() != nil:
-		return 0, nil, api.Errorf(api.CodeTimeout, "try the patched jobs: %v", context.Cause(ctx))
-	case tried == 0 && len(targets) > 0:
-		return 0, nil, api.Errorf(api.CodeTimeout, "try the patched jobs: nomad answered no dry run within %s", preflightFor)
+		return tried{}, api.Errorf(api.CodeTimeout, "try the patched jobs: %v", context.Cause(ctx))
+	case done == 0 && len(targets) > 0:
+		return tried{}, api.Errorf(api.CodeTimeout, "try the patched jobs: nomad answered no dry run within %s", preflightFor)
 	}
-	slices.SortFunc(refused, func(a, b refusedTarget) int { return a.target.Compare(b.target) })
-	return len(targets) - tried, refused, nil
+	slices.SortFunc(out.refused, func(a, b refusedTarget) int { return a.target.Compare(b.target) })
+	slices.SortFunc(out.said, func(a, b api.DryRun) int { return a.Target.Compare(b.Target) })
+	out.untried = len(targets) - done
+	return out, nil
 }
 
 // refusal is the error of a patch that Nomad would not take for every target.

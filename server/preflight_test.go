@@ -20,10 +20,12 @@ type trial struct {
 	widest  int
 	asked   map[api.TargetRef]bool
 	refuses func(api.TargetRef) error
+	full    map[api.TargetRef]bool // for whom there is no room
 	hangs   bool
 }
 
-func (n *trial) try(ctx context.Context, ref api.TargetRef) error {
+func (n *trial) try(ctx context.Context, ref api.TargetRef) (api.DryRun, error) {
+	out := api.DryRun{Target: ref}
 	n.mu.Lock()
 	n.width++
 	n.widest = max(n.widest, n.width)
@@ -44,12 +46,15 @@ func (n *trial) try(ctx context.Context, ref api.TargetRef) error {
 	select {
 	case <-answer:
 	case <-ctx.Done():
-		return api.Errorf(api.CodeTimeout, "dry run: %v", ctx.Err())
+		return out, api.Errorf(api.CodeTimeout, "dry run: %v", ctx.Err())
+	}
+	if n.full[ref] {
+		out.NoRoom = "memory exhausted on 3 of 4 nodes"
 	}
 	if n.refuses != nil {
-		return n.refuses(ref)
+		return out, n.refuses(ref)
 	}
-	return nil
+	return out, nil
 }
 
 func numbered(n int) []api.TargetRef {
@@ -84,14 +89,15 @@ func TestDryRuns(t *testing.T) {
 				if nomad == nil {
 					nomad = &trial{}
 				}
-				untried, refused, err := dryRuns(t.Context(), numbered(c.targets), nomad.try)
+				found, err := dryRuns(t.Context(), numbered(c.targets), nomad.try)
 				if c.fails != "" {
 					must.ErrorContains(t, err, c.fails)
 					return
 				}
 				must.NoError(t, err)
-				must.Eq(t, c.untried, untried)
-				must.Len(t, c.refused, refused)
+				must.Eq(t, c.untried, found.untried)
+				must.Len(t, c.refused, found.refused)
+				must.SliceEmpty(t, found.said)
 				must.LessEq(t, preflightWidth, nomad.widest)
 			})
 		})
@@ -104,7 +110,7 @@ func TestDryRuns_SampleTheWholeFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n trial
 		targets := numbered(1_000)
-		_, _, err := dryRuns(t.Context(), targets, n.try)
+		_, err := dryRuns(t.Context(), targets, n.try)
 		must.NoError(t, err)
 		for part := range 10 {
 			tried := 0
@@ -125,7 +131,7 @@ func TestDryRuns_EndWithTheirCaller(t *testing.T) {
 		defer cancel()
 		var n trial
 		began := time.Now()
-		_, _, err := dryRuns(ctx, numbered(1_000), n.try)
+		_, err := dryRuns(ctx, numbered(1_000), n.try)
 		must.True(t, api.IsCode(err, api.CodeTimeout), must.Sprint(err))
 		must.Eq(t, 3*time.Second, time.Since(began))
 	})
@@ -148,3 +154,17 @@ func only(one api.TargetRef) func(api.TargetRef) error {
 }
 
 func everyone(api.TargetRef) error { return api.Errorf(api.CodeInvalid, "no such image") }
+
+func TestDryRuns_TellOfRoomThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		targets := numbered(40)
+		n := trial{full: map[api.TargetRef]bool{targets[31]: true, targets[7]: true}}
+		found, err := dryRuns(t.Context(), targets, n.try)
+		must.NoError(t, err)
+		must.SliceEmpty(t, found.refused, must.Sprint("it may have room when the turn comes"))
+		must.Eq(t, []api.DryRun{
+			{Target: targets[7], NoRoom: "memory exhausted on 3 of 4 nodes"}, {Target: targets[31], NoRoom: "memory exhausted on 3 of 4 nodes"},
+		}, found.said)
+	})
+}

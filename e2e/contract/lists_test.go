@@ -109,8 +109,9 @@ func asTargets(s *script) {
 		}
 	}
 	s.say("healthy in the layout: %d", n)
-	s.say("check of a patch: %v", s.adapter.Check(s.ctx(), ref, s.move().Apply))
-	err = s.adapter.Check(s.ctx(), ref, []api.Apply{{Kind: api.ApplyJob, Task: "main", Env: map[string]string{"VERSION": "v1"}}})
+	_, err = s.adapter.Check(s.ctx(), ref, s.move().Apply)
+	s.say("check of a patch: %v", err)
+	_, err = s.adapter.Check(s.ctx(), ref, []api.Apply{{Kind: api.ApplyJob, Task: "main", Env: map[string]string{"VERSION": "v1"}}})
 	s.say("check of a patch that changes nothing: conflict %t", api.IsCode(err, api.CodeConflict))
 	one, err := s.adapter.Capture(s.ctx(), ref)
 	must.NoError(s.t, err)

@@ -1,7 +1,10 @@
 package fleet
 
 import (
+	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -54,6 +57,18 @@ type Failure struct {
 	Exhausted  int            // nodes without room
 	Dimension  map[string]int // nodes per dimension that has no room: cpu, memory
 	Coalesced  int            // further instances of the group without a place
+}
+
+// String says what the nodes lack.
+func (m Failure) String() string {
+	if m.Evaluated == 0 {
+		return "no node is ready and eligible"
+	}
+	said := []string{fmt.Sprintf("%d of %d nodes are ruled out", m.Filtered, m.Evaluated)}
+	for _, what := range slices.Sorted(maps.Keys(m.Dimension)) {
+		said = append(said, fmt.Sprintf("%s exhausted on %d", what, m.Dimension[what]))
+	}
+	return strings.Join(said, ", ")
 }
 
 // filter counts a node that is ruled out.

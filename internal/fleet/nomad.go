@@ -217,7 +217,8 @@ func heldUpdate(parallel, canaries int, expect uint64) *Update {
 }
 
 // Stage registers the patched job so that delta former instances are replaced,
-// or so many patched ones start beside them, and then holds.
+// or so many patched ones start beside them, and then holds. The error is a
+// [rollout.NoRoom], and nothing changes, when not all of them would be placed.
 func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
 	return n.move(ctx, m, expect, func(f forms) (*Job, error) {
 		next := f.patched.clone()
@@ -226,7 +227,11 @@ func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 			canaries = delta
 		}
 		next.Group(m.Target.Group).Update = heldUpdate(delta, canaries, expect)
-		return next, nil
+		would, err := n.Plan(*next)
+		if failed, full := would.Failed[m.Target.Group]; full {
+			return nil, &rollout.NoRoom{Target: m.Target, Why: failed.String()}
+		}
+		return next, err
 	})
 }
 

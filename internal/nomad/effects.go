@@ -1,7 +1,6 @@
 package nomad
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -39,27 +38,6 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 		Version: *job.Version, ModifyIndex: *job.JobModifyIndex, Count: *group.Count, Digest: sum,
 		Checked: target(job, group).Checked, Job: text,
 	}, nil
-}
-
-// Check returns an error when the patch can't be applied to the target's job: a
-// task does not exist, or Nomad's dry run refuses the result or can't place it.
-func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply) error {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	job, err := c.Job(ctx, ref.Namespace, ref.Job)
-	if err != nil {
-		return err
-	}
-	changes = slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool { return a.Kind == api.ApplyScript })
-	next, err := Patched(job, ref.Group, changes)
-	if err != nil {
-		return err
-	}
-	if same, err := equal(job, next); err != nil || (same && len(changes) > 0) {
-		return cmp.Or(err, error(api.Errorf(api.CodeConflict, "target %s already runs what the patch asks for", ref)))
-	}
-	_, _, err = c.api.Jobs().Plan(next, false, c.Write(ctx, ref.Namespace))
-	return Explain("dry run of "+ref.Job, err)
 }
 
 // Tag marks the former version. Repeating it is harmless.
@@ -105,7 +83,8 @@ func (c *Client) untag(ctx context.Context, m rollout.Move) error {
 
 // Stage registers the patched job so that Nomad replaces exactly delta former
 // instances, or starts the whole group beside them, and then holds. expect is
-// the job modify index of the compare-and-set.
+// the job modify index of the compare-and-set. The error is a [rollout.NoRoom], and
+// nothing is registered, when Nomad would not place all of the new instances now.
 func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
 	former, err := decodeJob(m.Former.Job)
 	if err != nil {
@@ -120,6 +99,9 @@ func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, 
 		group.Update = heldUpdate(delta, delta, expect)
 	} else {
 		group.Update = heldUpdate(delta, 0, expect)
+	}
+	if err := c.fits(ctx, job, m.Target.Group); err != nil {
+		return err
 	}
 	return c.Register(ctx, job, expect)
 }
@@ -321,13 +303,14 @@ func (b *builds) version(v uint64) api.Build {
 
 // Register registers a job with a compare-and-set on its modify index. The groups of a job
 // that is there keep their present counts, which are an autoscaler's; all else is exactly
-// as given. No other function changes a job.
+// as given. No other function changes a job. The error has code conflict when the index is
+// another one, and invalid when Nomad would never take the job.
 func (c *Client) Register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: expect, PreserveCounts: true}
 	_, _, err := c.api.Jobs().RegisterOpts(job, opts, c.Write(ctx, *job.Namespace))
-	return Explain("register job "+*job.ID, err)
+	return c.refusal(ctx, "register job "+*job.ID, job, err)
 }
 
 // deployment returns the latest deployment, or nil when there is none.

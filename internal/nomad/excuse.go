@@ -95,20 +95,3 @@ func (c *Client) unplaced(ctx context.Context, ref api.TargetRef) (string, error
 	}
 	return "", nil
 }
-
-// noRoom says why no node takes an instance.
-func noRoom(m *nomadapi.AllocationMetric) string {
-	said := []string{fmt.Sprintf("%d nodes were looked at", m.NodesEvaluated)}
-	for _, of := range []struct {
-		counts map[string]int
-		text   string
-	}{{m.DimensionExhausted, "%d have no room: %s"}, {m.ConstraintFiltered, "%d are ruled out: %s"}, {m.ClassFiltered, "%d are of class %s"}} {
-		for _, key := range slices.Sorted(maps.Keys(of.counts)) {
-			said = append(said, fmt.Sprintf(of.text, of.counts[key], key))
-		}
-	}
-	for _, q := range m.QuotaExhausted {
-		said = append(said, "the quota is used up: "+q)
-	}
-	return strings.Join(said, ", ")
-}

@@ -95,9 +95,3 @@ func TestExcuse_AnotherTaskHasFailed(t *testing.T) {
 	stub.TaskStates["main"].Failed = false
 	must.StrContains(t, excuse(stub, nil), "404")
 }
-
-func TestNoRoom_NamesWhatIsExhausted(t *testing.T) {
-	must.EqOp(t, "3 nodes were looked at, 2 have no room: memory, 1 are ruled out: ${attr.kernel.name} = linux", noRoom(&nomadapi.AllocationMetric{
-		NodesEvaluated: 3, DimensionExhausted: map[string]int{"memory": 2}, ConstraintFiltered: map[string]int{"${attr.kernel.name} = linux": 1},
-	}))
-}

@@ -2,6 +2,7 @@ package orchestrator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -114,8 +115,12 @@ func merge(view *rollout.JobView, health map[string]api.Health) {
 	}
 }
 
-// away is a reason to hold: a source that gave an error instead of an answer.
+// away is a reason to hold: a source that gave an error instead of an answer, or a stage
+// that has no room.
 func away(source string, err error) *api.Hold {
+	if full, ok := errors.AsType[*rollout.NoRoom](err); ok {
+		return &api.Hold{Source: "room", Reason: full.Error()}
+	}
 	return &api.Hold{Source: source, Reason: source + " gives no answer: " + api.AsError(err).Message}
 }
 

@@ -184,6 +184,9 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 			}
 		case code.Code == api.CodeInvalid || code.Code == api.CodeNotFound:
 			return rollout.EffectResult{Outcome: code.Message}, true
+		case lacksRoom(a.refused): // nothing was registered, and what runs may fail meanwhile
+			o.tick(ctx, log, r, rollout.Observation{Away: []api.Hold{*away("nomad", a.refused)}, Job: view})
+			return rollout.EffectResult{}, false
 		default:
 			log.Warn("perform effect", "error", a.refused)
 		}
@@ -202,6 +205,12 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	}
 	o.recordAway(ctx, log, r, hold)
 	return rollout.EffectResult{}, false
+}
+
+// lacksRoom reports whether a stage was not registered for lack of room.
+func lacksRoom(err error) bool {
+	_, full := errors.AsType[*rollout.NoRoom](err)
+	return full
 }
 
 // unplaced holds an effect that Nomad has had for a while and can't carry out for lack of

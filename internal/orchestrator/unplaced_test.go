@@ -21,7 +21,7 @@ func TestStage_TurnsBackWhileItWaitsForRoom(t *testing.T) {
 			must.NoError(t, w.fleet.DrainNode(n.ID, nil, false))
 		}
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Effect != nil && len(r.Holds) > 0 })
-		must.StrContains(t, w.rollout("r0").Reason, "nomad has not placed")
+		must.StrContains(t, w.rollout("r0").Reason, "no room for "+w.refs[0].String())
 		for _, a := range w.fleet.Instances(w.refs[0]) {
 			if a.Client == fleet.ClientRunning && isPatched(buildOf(a.Group)) {
 				must.NoError(t, w.fleet.Crash(a.ID, "Exceeded allowed attempts"))
@@ -30,5 +30,35 @@ func TestStage_TurnsBackWhileItWaitsForRoom(t *testing.T) {
 		}
 		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutRollingBack })
 		must.StrContains(t, w.rollout("r0").Reason, "is unhealthy: allocation is failed: Exceeded allowed attempts")
+	})
+}
+
+// TestStage_WaitsForRoom has no node take new instances before a stage is registered: nothing
+// changes but the hold, which ends by itself.
+func TestStage_WaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(*api.Decision) {})
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
+		eligible := func(yes bool) {
+			for _, n := range w.fleet.Nodes() {
+				must.NoError(t, w.fleet.SetEligibility(n.ID, yes))
+			}
+		}
+		eligible(false)
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
+		held := w.rollout("r0")
+		must.EqOp(t, "room", held.Holds[0].Source)
+		versions, err := w.fleet.Versions(fleet.JobID{Namespace: w.refs[0].Namespace, ID: w.refs[0].Job})
+		must.NoError(t, err)
+		w.until(t, "r0", func(r api.Rollout) bool { return w.now().Sub(held.Holds[0].Since) > 2*r.Decision.Deadline.D() })
+		after := w.rollout("r0")
+		must.EqOp(t, api.RolloutHolding, after.Status, must.Sprint(after.Reason))
+		same, err := w.fleet.Versions(fleet.JobID{Namespace: w.refs[0].Namespace, ID: w.refs[0].Job})
+		must.NoError(t, err)
+		must.EqOp(t, versions[0].Version, same[0].Version, must.Sprint("nothing is registered that would find no place"))
+		eligible(true)
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status.Ended() })
+		must.EqOp(t, api.RolloutComplete, w.rollout("r0").Status, must.Sprint(w.rollout("r0").Reason))
 	})
 }

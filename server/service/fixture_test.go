@@ -34,6 +34,7 @@ type fixture struct {
 	fleet *fleet
 	// preflight is what the scheduler says of a patched job.
 	preflight func(*planner.Input) (untried int, err error)
+	dryRuns   []api.DryRun // what the preflight says of targets
 }
 
 // log carries commands out at once, as a cluster of one server does.
@@ -86,11 +87,12 @@ func (f *fleet) Target(_ context.Context, ref api.TargetRef) (api.Target, error)
 }
 
 // Preflight asks the fixture's preflight, and takes every job when it has none.
-func (f *fixture) Preflight(_ context.Context, in *planner.Input) (int, error) {
+func (f *fixture) Preflight(_ context.Context, in *planner.Input) ([]api.DryRun, int, error) {
 	if f.preflight == nil {
-		return 0, nil
+		return f.dryRuns, 0, nil
 	}
-	return f.preflight(in)
+	untried, err := f.preflight(in)
+	return f.dryRuns, untried, err
 }
 
 // schemas are those of the two strategies that the shipped policies name.

@@ -44,6 +44,7 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 	}
 	// The scheduler tries the jobs while the plan is made: each takes seconds for a large
 	// fleet. A refused job is reported before an error of the plan.
+	var said []api.DryRun
 	var untried int
 	var refused error
 	var dryRuns sync.WaitGroup
@@ -54,18 +55,34 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.Patch
 				refused = api.Errorf(api.CodeInternal, "try the patched jobs: the server met a fault of its own")
 			}
 		}()
-		untried, refused = s.opt.Preflight.Preflight(ctx, &in)
+		said, untried, refused = s.opt.Preflight.Preflight(ctx, &in)
 	})
 	plan, err := planner.Plan(in)
 	dryRuns.Wait()
 	if err = cmp.Or(refused, err); err != nil {
 		return api.PatchReceipt{}, err
 	}
-	receipt := api.PatchReceipt{Patch: patch, Plan: plan, Bake: s.bake(plan, in.Now), Untried: untried}
+	receipt := api.PatchReceipt{
+		Patch: patch, Plan: plan, Bake: s.bake(plan, in.Now), Untried: untried, DryRuns: ofPlanned(plan, said),
+	}
 	if brake := s.store.Brake(); brake.On {
 		receipt.Brake = &brake
 	}
 	return receipt, nil
+}
+
+// ofPlanned are the dry runs of targets that a plan goes to.
+func ofPlanned(plan api.Plan, said []api.DryRun) []api.DryRun {
+	if len(said) == 0 {
+		return nil
+	}
+	planned := map[api.TargetRef]bool{}
+	for _, wave := range plan.Waves {
+		for i := range wave.Targets {
+			planned[wave.Targets[i].Target.TargetRef] = true
+		}
+	}
+	return slices.DeleteFunc(said, func(d api.DryRun) bool { return !planned[d.Target] })
 }
 
 // SubmitPatch plans a patch and puts it into the record with its plan and a

@@ -12,6 +12,20 @@ import (
 	"github.com/oakumhq/oakum/server/state"
 )
 
+// TestPlanPatch_TellsOfRoomThatIsNotThere for targets that the plan goes to.
+func TestPlanPatch_TellsOfRoomThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("web"), target("db"))
+	full := func(job string) api.DryRun {
+		return api.DryRun{Target: target(job).TargetRef, NoRoom: "memory exhausted on 3 of 4 nodes"}
+	}
+	f.dryRuns = []api.DryRun{full("left-out"), full("web")}
+	receipt, err := f.PlanPatch(t.Context(), patch(`"web", "db"`))
+	must.NoError(t, err)
+	must.Eq(t, []api.DryRun{full("web")}, receipt.DryRuns)
+	must.SliceEmpty(t, receipt.Plan.Refusals, must.Sprint("it waits for room when its turn comes"))
+}
+
 func TestPlanPatch_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, target("web"), target("db"))

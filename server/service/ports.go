@@ -97,11 +97,11 @@ type Fleet interface {
 }
 
 // Preflight asks the scheduler whether it would take the patched jobs of a
-// plan's input. A job that it would not take is an error that names it. untried
-// is how many targets there was no time for. The plan is made meanwhile, from the same
-// input, which must not be changed.
+// plan's input. A job that it would not take is an error that names it. said is what the
+// scheduler has to say of others, sorted, and untried is how many targets there was no
+// time for. The plan is made meanwhile, from the same input, which must not be changed.
 type Preflight interface {
-	Preflight(ctx context.Context, in *planner.Input) (untried int, err error)
+	Preflight(ctx context.Context, in *planner.Input) (said []api.DryRun, untried int, err error)
 }
 
 // Forecast says how long a stage will be judged that begins at a time, with so

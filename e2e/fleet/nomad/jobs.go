@@ -24,6 +24,8 @@ func (n *Door) jobRoutes() map[string]any {
 		"PUT " + job:                            writer(n.register),
 		"POST " + job:                           writer(n.register),
 		"DELETE " + job:                         writer(deregister),
+		"PUT /v1/validate/job":                  writer(n.validate),
+		"POST /v1/validate/job":                 writer(n.validate),
 		"PUT " + job + "/plan":                  writer(n.plan),
 		"POST " + job + "/plan":                 writer(n.plan),
 		job + "/versions":                       reader(versions),
@@ -151,11 +153,41 @@ func registered(f *fleet.Fleet, done fleet.Registered) (any, error) {
 
 // accept checks a job as Nomad does, with its words, and translates it.
 func (n *Door) accept(job *nomadapi.Job) (fleet.Job, error) {
+	words, err := n.objections(job)
+	if err != nil {
+		return fleet.Job{}, err
+	}
+	if len(words) > 0 {
+		return fleet.Job{}, complaint(words)
+	}
+	return FromNomad(job)
+}
+
+// validate says what is wrong with a job, without registering it.
+func (n *Door) validate(_ *fleet.Fleet, q *question) (any, error) {
+	var req nomadapi.JobValidateRequest
+	if err := q.body(&req); err != nil {
+		return nil, err
+	}
+	words, err := n.objections(req.Job)
+	if err != nil {
+		return nil, err
+	}
+	out := &nomadapi.JobValidateResponse{DriverConfigValidated: true, ValidationErrors: words}
+	if len(words) > 0 {
+		out.Error = complaint(words).Error()
+	}
+	return out, nil
+}
+
+// objections lists what Nomad has against a job, in its words. The error is that of a
+// request which holds no job.
+func (n *Door) objections(job *nomadapi.Job) ([]string, error) {
 	if job == nil || orZero(job.ID) == "" {
-		return fleet.Job{}, answer(http.StatusBadRequest, "Job must be specified")
+		return nil, answer(http.StatusBadRequest, "Job must be specified")
 	}
 	if holed(job) {
-		return fleet.Job{}, answer(http.StatusBadRequest, "Job %q has null in a list", *job.ID)
+		return nil, answer(http.StatusBadRequest, "Job %q has null in a list", *job.ID)
 	}
 	// People write jobs without the defaults that Nomad fills in.
 	for _, g := range job.TaskGroups {
@@ -167,12 +199,12 @@ func (n *Door) accept(job *nomadapi.Job) (fleet.Job, error) {
 		}
 	}
 	if words := nonsense(job); len(words) > 0 {
-		return fleet.Job{}, complaint(words)
+		return words, nil
 	}
 	if space := cmp.Or(orZero(job.Namespace), nomadapi.DefaultNamespace); n.namespaces[space] == nil {
-		return fleet.Job{}, complaint([]string{fmt.Sprintf("job %q is in nonexistent namespace %q", *job.ID, space)})
+		return []string{fmt.Sprintf("job %q is in nonexistent namespace %q", *job.ID, space)}, nil
 	}
-	return FromNomad(job)
+	return nil, nil
 }
 
 // holed reports whether a list of the job has an element that isn't there.

@@ -111,6 +111,7 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 	if r.Untried > 0 {
 		fmt.Fprintf(w, "\nNomad was not asked about %s, for lack of time: it says whether it takes the patched job when the turn comes.\n", Count(r.Untried, "target"))
 	}
+	dryRuns(w, r.DryRuns)
 	if len(r.Plan.Refusals) > 0 {
 		fmt.Fprintln(w, "\nLeft out:")
 		t := NewTable("Target", "Reason")
@@ -127,6 +128,30 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 			fmt.Fprintf(w, "\nDecided for %s because:\n", p.Target)
 			because(w, p.Decision)
 		}
+	}
+}
+
+// dryRuns shows what Nomad's scheduler says beforehand of some targets.
+func dryRuns(w io.Writer, said []api.DryRun) {
+	room, warns := NewTable("Target", "Reason"), NewTable("Target", "Warning")
+	full, warned := 0, 0
+	for _, d := range said {
+		if d.NoRoom != "" {
+			full++
+			room.Add(d.Target.String(), d.NoRoom)
+		}
+		for _, text := range d.Warnings {
+			warned++
+			warns.Add(d.Target.String(), text)
+		}
+	}
+	if full > 0 {
+		fmt.Fprintln(w, "\nNomad has no room now for the first patched instance; these wait for it when their turn comes:")
+		room.Print(w, "  ")
+	}
+	if warned > 0 {
+		fmt.Fprintln(w, "\nNomad warns:")
+		warns.Print(w, "  ")
 	}
 }
 

@@ -73,6 +73,22 @@ func TestRollout_ShowsItsDoubtAndHowItEnded(t *testing.T) {
 	must.StrNotContains(t, viewed(api.Rollout{ID: "2"}), "Doubt")
 }
 
+func TestPlan_ShowsWhatTheSchedulerSays(t *testing.T) {
+	text := func(said ...api.DryRun) string {
+		var out strings.Builder
+		view.Plan(&out, api.PatchReceipt{DryRuns: said}, false, testNow())
+		return out.String()
+	}
+	web := api.TargetRef{Namespace: "prod", Job: "web", Group: "web"}
+	must.StrNotContains(t, text(), "Nomad")
+	full := text(api.DryRun{Target: web, NoRoom: "memory exhausted on 3 of 4 nodes"})
+	must.RegexMatch(t, regexp.MustCompile(`no room now for the first patched instance[^\n]*\n +Target +Reason\n +prod/web/web +memory exhausted on 3 of 4 nodes\n`), full)
+	must.StrNotContains(t, full, "Nomad warns")
+	warned := text(api.DryRun{Target: web, Warnings: []string{"one", "another"}})
+	must.RegexMatch(t, regexp.MustCompile(`Nomad warns:\n +Target +Warning\n +prod/web/web +one\n +prod/web/web +another\n`), warned)
+	must.StrNotContains(t, warned, "no room")
+}
+
 func TestPlan_ShowsMissingAndFailingSources(t *testing.T) {
 	began := time.Date(2026, 3, 2, 11, 59, 0, 0, time.UTC)
 	failing := api.SourceStatus{Name: "consul-upstreams", OK: true, Failures: 1, Failing: began, Failed: began, Error: "timeout"}

@@ -1,0 +1,103 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/rollout"
+)
+
+// Check tries the patch on the target's job by a dry run of Nomad's scheduler, as a stage
+// of one instance in place would be registered. It returns an error when the patch can't
+// be applied: a task does not exist, or Nomad refuses the result. That Nomad would not
+// place the instance now is no error, since it may place it when the turn comes.
+func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply) (api.DryRun, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	out := api.DryRun{Target: ref}
+	job, err := c.Job(ctx, ref.Namespace, ref.Job)
+	if err != nil {
+		return out, err
+	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool { return a.Kind == api.ApplyScript })
+	next, err := Patched(job, ref.Group, changes)
+	if err != nil {
+		return out, err
+	}
+	if same, err := equal(job, next); err != nil || (same && len(changes) > 0) {
+		return out, cmp.Or(err, error(api.Errorf(api.CodeConflict, "target %s already runs what the patch asks for", ref)))
+	}
+	next.LookupTaskGroup(ref.Group).Update = heldUpdate(1, 0, *job.JobModifyIndex)
+	would, err := c.dryRun(ctx, next)
+	if err != nil {
+		return out, err
+	}
+	out.NoRoom, out.Warnings = noRoom(would.FailedTGAllocs[ref.Group]), warnings(would.Warnings)
+	return out, nil
+}
+
+// fits returns a [rollout.NoRoom] when Nomad would not place all instances of a group that
+// the job's registration asks for.
+func (c *Client) fits(ctx context.Context, job *nomadapi.Job, group string) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	would, err := c.dryRun(ctx, job)
+	if err != nil {
+		return err
+	}
+	if why := noRoom(would.FailedTGAllocs[group]); why != "" {
+		return &rollout.NoRoom{Target: api.TargetRef{Namespace: *job.Namespace, Job: *job.ID, Group: group}, Why: why}
+	}
+	return nil
+}
+
+func (c *Client) dryRun(ctx context.Context, job *nomadapi.Job) (*nomadapi.JobPlanResponse, error) {
+	would, _, err := c.api.Jobs().Plan(job, false, c.Write(ctx, *job.Namespace))
+	return would, c.refusal(ctx, "dry run of "+*job.ID, job, err)
+}
+
+// noRoom says why no node takes an instance; empty when one does.
+func noRoom(m *nomadapi.AllocationMetric) string {
+	switch {
+	case m == nil:
+		return ""
+	case m.NodesEvaluated == 0 && len(m.QuotaExhausted) == 0:
+		return "no node of its datacenters and node pool is ready and eligible"
+	}
+	var said []string
+	for _, of := range []struct {
+		counts map[string]int
+		text   string
+	}{
+		{m.DimensionExhausted, "%s exhausted on %d of %d nodes"},
+		{m.ConstraintFiltered, "the constraint %s rules out %d of %d nodes"},
+		{m.ClassFiltered, "the class %s rules out %d of %d nodes"},
+	} {
+		for _, key := range slices.Sorted(maps.Keys(of.counts)) {
+			said = append(said, fmt.Sprintf(of.text, key, of.counts[key], m.NodesEvaluated))
+		}
+	}
+	for _, q := range m.QuotaExhausted {
+		said = append(said, "the quota is used up: "+q)
+	}
+	if len(said) == 0 {
+		return fmt.Sprintf("none of %d nodes takes it", m.NodesEvaluated)
+	}
+	return strings.Join(said, ", ")
+}
+
+// warnings takes Nomad's list of warnings apart, a line each.
+func warnings(text string) []string {
+	var out []string
+	for _, part := range strings.Split("\n"+text, "\n* ")[1:] {
+		out = append(out, strings.Join(strings.Fields(part), " "))
+	}
+	return out
+}
