@@ -45,6 +45,9 @@ type Job struct {
 	// Text is the job as it came over the wire, kept as it is. Counts, and what
 	// Nomad stamps, are those of the other fields.
 	Text []byte `json:"-"`
+	// Submission is what the version was made of, as it came over the wire; nil when it
+	// came without.
+	Submission []byte `json:"-"`
 
 	Stopped     bool      `json:"-"`
 	Version     uint64    `json:"-"`

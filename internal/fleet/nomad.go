@@ -227,6 +227,7 @@ func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 			canaries = delta
 		}
 		next.Group(m.Target.Group).Update = heldUpdate(delta, canaries, expect)
+		n.KeepCounts(next)
 		would, err := n.Plan(*next)
 		if failed, full := would.Failed[m.Target.Group]; full {
 			return nil, &rollout.NoRoom{Target: m.Target, Why: failed.String()}

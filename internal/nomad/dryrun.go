@@ -44,11 +44,27 @@ func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.App
 }
 
 // fits returns a [rollout.NoRoom] when Nomad would not place all instances of a group that
-// the job's registration asks for.
+// the job's registration asks for, with the present counts of its groups.
 func (c *Client) fits(ctx context.Context, job *nomadapi.Job, group string) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	would, err := c.dryRun(ctx, job)
+	now, err := c.Job(ctx, *job.Namespace, *job.ID)
+	if api.IsCode(err, api.CodeNotFound) {
+		return nil // the compare-and-set says so
+	}
+	if err != nil {
+		return err
+	}
+	tried := *job
+	tried.TaskGroups = slices.Clone(job.TaskGroups)
+	for i, g := range tried.TaskGroups {
+		if own := now.LookupTaskGroup(*g.Name); own != nil {
+			counted := *g
+			counted.Count = own.Count
+			tried.TaskGroups[i] = &counted
+		}
+	}
+	would, err := c.dryRun(ctx, &tried)
 	if err != nil {
 		return err
 	}

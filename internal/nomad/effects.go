@@ -302,14 +302,21 @@ func (b *builds) version(v uint64) api.Build {
 }
 
 // Register registers a job with a compare-and-set on its modify index. The groups of a job
-// that is there keep their present counts, which are an autoscaler's; all else is exactly
-// as given. No other function changes a job. The error has code conflict when the index is
-// another one, and invalid when Nomad would never take the job.
+// that is there keep their present counts, which are an autoscaler's, and its submission
+// is handed on; all else is exactly as given. No other function changes a job. The error
+// has code conflict when the index is another one, and invalid when Nomad would never take
+// the job.
 func (c *Client) Register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: expect, PreserveCounts: true}
-	_, _, err := c.api.Jobs().RegisterOpts(job, opts, c.Write(ctx, *job.Namespace))
+	var err error
+	if expect > 0 { // else it is a new job
+		if opts.Submission, err = c.submission(ctx, *job.Namespace, *job.ID); err != nil {
+			return err
+		}
+	}
+	_, _, err = c.api.Jobs().RegisterOpts(job, opts, c.Write(ctx, *job.Namespace))
 	return c.refusal(ctx, "register job "+*job.ID, job, err)
 }
 

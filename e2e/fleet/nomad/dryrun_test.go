@@ -136,3 +136,39 @@ func TestRegister_TellsARefusedJobFromAnAnswerThatIsMissing(t *testing.T) {
 	err = s.client.Register(t.Context(), job, expect+1)
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
 }
+
+// TestRegister_HandsOnTheSubmission through every step of a rollout, forward and back
+// (hashicorp/nomad#17806).
+func TestRegister_HandsOnTheSubmission(t *testing.T) {
+	t.Parallel()
+	s := newSmall(t)
+	job, err := s.client.Job(t.Context(), "default", "shop")
+	must.NoError(t, err)
+	source := &nomadapi.JobSubmission{Source: "job \"shop\" {}", Format: "hcl2", Variables: "tag = 1", VariableFlags: map[string]string{"a": "b"}}
+	job.Meta = map[string]string{"submitted": "yes"}
+	_, _, err = s.client.API().Jobs().RegisterOpts(job, &nomadapi.RegisterOptions{Submission: source}, nil)
+	must.NoError(t, err)
+	m := s.move(t, image("web:2"))
+	index := func() (version, modify uint64) {
+		job, err := s.client.Job(t.Context(), "default", "shop")
+		must.NoError(t, err)
+		return *job.Version, *job.JobModifyIndex
+	}
+	kept := func(step string) {
+		version, _ := index()
+		said, _, err := s.client.API().Jobs().Submission("shop", int(version), nil) //nolint:gosec // a few
+		must.NoError(t, err, must.Sprint(step))
+		must.Eq(t, source, said, must.Sprint(step))
+	}
+	was, expect := index()
+	must.NoError(t, s.client.Stage(t.Context(), m, api.StageInPlace, 1, expect))
+	kept("stage")
+	_, expect = index()
+	must.NoError(t, s.client.Rollback(t.Context(), m, 1, expect))
+	kept("rollback")
+	_, expect = index()
+	must.NoError(t, s.client.Unpace(t.Context(), m, api.BuildFormer, expect))
+	kept("unpace")
+	now, _ := index()
+	must.EqOp(t, was+3, now)
+}

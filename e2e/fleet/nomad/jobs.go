@@ -2,6 +2,7 @@ package nomad
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -29,6 +30,7 @@ func (n *Door) jobRoutes() map[string]any {
 		"PUT " + job + "/plan":                  writer(n.plan),
 		"POST " + job + "/plan":                 writer(n.plan),
 		job + "/versions":                       reader(versions),
+		job + "/submission":                     reader(submission),
 		"POST " + job + "/versions/{tag}/tag":   writer(tagVersion),
 		"PUT " + job + "/versions/{tag}/tag":    writer(tagVersion),
 		"DELETE " + job + "/versions/{tag}/tag": writer(untagVersion),
@@ -131,6 +133,11 @@ func (n *Door) register(f *fleet.Fleet, q *question) (any, error) {
 	}
 	if req.PreserveCounts {
 		f.KeepCounts(&job)
+	}
+	if req.Submission != nil {
+		if job.Submission, err = json.Marshal(req.Submission); err != nil {
+			return nil, err
+		}
 	}
 	done, err := f.Register(job, req.EnforceIndex, req.JobModifyIndex)
 	if err != nil {
@@ -289,6 +296,24 @@ func versions(f *fleet.Fleet, q *question) (any, uint64, error) {
 		index = max(index, v.StatusIndex)
 	}
 	return out, index, nil
+}
+
+// submission is what a version was made of.
+func submission(f *fleet.Fleet, q *question) (any, uint64, error) {
+	version, err := strconv.ParseUint(q.query("version"), 10, 64)
+	if err != nil {
+		return nil, 0, answer(http.StatusBadRequest, "Unable to parse job submission version parameter")
+	}
+	list, err := f.Versions(q.job())
+	if err != nil {
+		list = nil // it has no versions
+	}
+	for _, v := range list {
+		if v.Version == version && v.Submission != nil {
+			return json.RawMessage(v.Submission), v.ModifyIndex, nil
+		}
+	}
+	return nil, f.TableIndex(fleet.TableJobs), answer(http.StatusNotFound, "job source not found")
 }
 
 func tagVersion(f *fleet.Fleet, q *question) (any, error) {
