@@ -36,6 +36,7 @@ type match struct {
 type decider struct {
 	env       *environment
 	installed *Installed
+	now       time.Time
 	matches   []match
 	decision  api.Decision
 }

@@ -60,6 +60,7 @@ type Session struct {
 	patch   cty.Value
 	cluster cty.Value
 	now     cty.Value
+	at      time.Time // the same
 	missing []string
 	decided map[string]decided
 	rated   map[string]decided // of which only what is critical is known
@@ -68,7 +69,7 @@ type Session struct {
 // Session prepares decisions about one patch.
 func (l *Library) Session(patch api.Patch, cluster ClusterFacts, now time.Time) *Session {
 	return &Session{
-		library: l, patch: patchValue(patch), cluster: clusterValue(cluster), now: nowValue(now), missing: cluster.Missing,
+		library: l, patch: patchValue(patch), cluster: clusterValue(cluster), now: nowValue(now), at: now, missing: cluster.Missing,
 		decided: map[string]decided{}, rated: map[string]decided{},
 	}
 }

@@ -118,7 +118,7 @@ func (s *Session) decide(target api.Target, criticality api.Criticality, impact 
 	if same, ok := s.decided[key]; ok {
 		return same.decision, same.err
 	}
-	d := &decider{env: s.environment(target, criticality, impact, installed), installed: installed}
+	d := &decider{env: s.environment(target, criticality, impact, installed), installed: installed, now: s.at}
 	d.decision.Because = make([]api.Because, 0, becauseUsual)
 	err := explainUnknown(installed, d.run(s.library.policies))
 	d.decision.Because = slices.Clip(d.decision.Because) // who appends to it must not reach the others'

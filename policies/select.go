@@ -2,6 +2,7 @@ package policies
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -14,12 +15,16 @@ import (
 // where no select block says affected or critical.
 const selective = "selective"
 
+// maxAge bounds what a policy may ask of the age of inventories.
+const maxAge = 10 * 365 * 24 * time.Hour
+
 func (p *policyParser) readSelect(b *hclsyntax.Block) *lang.Block {
 	out := p.block(b, []lang.Argument{
 		{Name: "affected", Want: cty.Bool},
 		{Name: "critical", Want: cty.Bool},
 		{Name: "where", Want: cty.Bool},
 		{Name: "unknown", Want: cty.String, Check: lang.OneOf(api.UnknownInclude, api.UnknownHold, api.UnknownExclude)},
+		{Name: "max_age", Want: cty.String, Check: lang.DurationBetween(time.Hour, maxAge)},
 	})
 	if len(b.Body.Attributes) == 0 {
 		p.Problem(b.DefRange(), "Empty select", "A select says which targets a patch goes to: those that are affected, critical, or for which where holds.")
@@ -35,7 +40,8 @@ type selects struct {
 	unknown                   string
 	whereNot                  string // why where does not hold
 	by                        *policy
-	at                        string // of the argument that selects
+	at                        string        // of the argument that selects
+	maxAge                    time.Duration // of inventories that say that something is safe; zero for any
 	unknownBy                 *policy
 	unknownAt                 string
 }
@@ -47,7 +53,7 @@ func (d *decider) selection() error {
 	if err != nil || s == nil {
 		return err
 	}
-	status, why := d.installed.Status()
+	status, why := d.installed.StatusWithin(s.maxAge, d.now)
 	out := &api.Selection{}
 	switch {
 	case s.whereNot != "":
@@ -137,5 +143,24 @@ func (d *decider) selects() (*selects, error) {
 		}
 		s.unknown, s.unknownBy, s.unknownAt = value.AsString(), p, f.At
 	}
-	return s, nil
+	return s, d.oldest(s)
+}
+
+// oldest finds the shortest age that a select block of any matching policy asks for.
+func (d *decider) oldest(s *selects) error {
+	for _, m := range d.matches {
+		b := selectBlock(m.policy)
+		if b == nil || b.Fields["max_age"] == nil {
+			continue
+		}
+		f := b.Fields["max_age"]
+		value, err := f.Eval(d.env.full)
+		if err != nil {
+			return fmt.Errorf("select: %w", err)
+		}
+		if most := durationOf(value).D(); s.maxAge == 0 || most < s.maxAge {
+			s.maxAge = most
+		}
+	}
+	return nil
 }

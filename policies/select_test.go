@@ -3,6 +3,7 @@ package policies_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -66,6 +67,46 @@ func TestDecide_SelectsWhomThePatchIsFor(t *testing.T) {
 			must.Eq(t, c.want, d.Selection)
 			must.EqOp(t, c.simulate, d.Simulate.Required)
 			must.EqOp(t, c.approvals, d.Approval.Count)
+		})
+	}
+}
+
+// TestDecide_TakesNoOldInventoryForSafe holds that the shortest age of all matching
+// policies counts, and that an old inventory still says that a target is affected.
+func TestDecide_TakesNoOldInventoryForSafe(t *testing.T) {
+	t.Parallel()
+	const week = `policy "week" { 
+  select { max_age = "168h" }
+}
+`
+	for name, c := range map[string]struct {
+		body   string
+		status api.AssessmentStatus
+		age    time.Duration
+		want   api.AssessmentStatus
+		reason string
+	}{
+		"any age":          {"", api.AssessmentFixed, 9000 * time.Hour, api.AssessmentFixed, "it is fixed already: because (by inventories at most 375 days old)"},
+		"young enough":     {week, api.AssessmentFixed, 168 * time.Hour, api.AssessmentFixed, "it is fixed already: because (by inventories at most 7 days old)"},
+		"a second too old": {week, api.AssessmentFixed, 168*time.Hour + time.Second, api.AssessmentUnknown, "nobody knows whether it is affected: the inventory is stale: it was taken on "},
+		"not affected":     {week, api.AssessmentNotAffected, 169 * time.Hour, api.AssessmentUnknown, "it would be not affected"},
+		"affected":         {week, api.AssessmentAffected, 169 * time.Hour, api.AssessmentAffected, "it is affected: because (by inventories at most 7 days old)"},
+		"from the future":  {week, api.AssessmentFixed, -time.Hour, api.AssessmentUnknown, "it was taken in the future"},
+		"the shortest": {week + `policy "day" { 
+  select { max_age = "24h" }
+}
+`, api.AssessmentFixed, 25 * time.Hour, api.AssessmentUnknown, "the inventory is stale"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := facts()
+			f.Installed = installed(c.status, "because")
+			f.Installed.Inventories[0].TakenAt = f.Now.Add(-c.age)
+			d, err := load(t, selecting("select { affected = true }")+c.body).Decide(f)
+			must.NoError(t, err)
+			must.EqOp(t, c.want, d.Selection.Status)
+			must.StrContains(t, d.Selection.Reason, c.reason)
+			must.EqOp(t, c.want == api.AssessmentAffected || c.want == api.AssessmentUnknown, d.Selection.Chosen)
 		})
 	}
 }

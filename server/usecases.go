@@ -34,7 +34,7 @@ func (s *Server) openService() {
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Log: s.node, Fleet: s.adapters.nomad, Preflight: preflight{s.adapters.nomad},
 		Forecast: s.forecast, Policies: s.policies, Graph: s.graph,
 		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, Ticker: ticker, NewID: newID, Logger: s.log,
-		Bakes: s.cfg.Simulator.Appliance != nil,
+		MaxAge: s.cfg.Inventory.MaxAge, Bakes: s.cfg.Simulator.Appliance != nil,
 		Facts: service.FactsOptions{
 			Metrics: s.adapters.prometheus != nil, Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
 		},

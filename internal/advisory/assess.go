@@ -53,7 +53,7 @@ func (a *Advisory) Assess(ix *Index, o Options) api.Assessment {
 	found, blind := a.compare(ix)
 	a.except(ix, o.Statements, found, &blind, &out)
 	conclude(ix, found, blind, &out)
-	if age := stale(ix.inv, o); age != "" && out.Status != api.AssessmentAffected {
+	if age := inventory.Stale(&ix.inv, o.MaxAge, o.Now); age != "" && out.Status != api.AssessmentAffected {
 		out.Reason = fmt.Sprintf("%s; by the packages it names, it would be %s (%s)", age, strings.ReplaceAll(string(out.Status), "_", " "), out.Reason)
 		out.Status = api.AssessmentUnknown
 	}
@@ -176,20 +176,4 @@ func brief(reasons []string) string {
 		return fmt.Sprintf("%s, and %d more", strings.Join(reasons[:most], "; "), more)
 	}
 	return strings.Join(reasons, "; ")
-}
-
-// stale says why an inventory is too old to say that something is safe. One from the
-// future may be of any age: a clock was wrong.
-func stale(inv api.Inventory, o Options) string {
-	switch age := o.Now.Sub(inv.TakenAt); {
-	case o.MaxAge == 0:
-		return ""
-	case inv.TakenAt.IsZero():
-		return "the inventory does not say when it was taken"
-	case age < 0:
-		return fmt.Sprintf("the inventory says that it was taken in the future, at %s", inv.TakenAt.UTC().Format(time.RFC3339))
-	case age > o.MaxAge:
-		return fmt.Sprintf("the inventory is stale: it was taken on %s", inv.TakenAt.UTC().Format(time.DateOnly))
-	}
-	return ""
 }

@@ -171,12 +171,23 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.NothingToDo, []a
 		}
 		planned := api.PlannedTarget{Target: t, Decision: decision, Criticality: criticality}
 		if installed != nil && installed.Assessment != nil {
-			planned.Assessment = installed.Assessment
-			planned.Exposure = exposureOf(t, criticality, installed.Assessment, in.Patch.Severity, from)
+			planned.Assessment = assessmentOf(installed, decision.Selection)
+			planned.Exposure = exposureOf(t, criticality, planned.Assessment, in.Patch.Severity, from)
 		}
 		out = append(out, candidate{opens: opens.at, PlannedTarget: planned})
 	}
 	return out, nothing, refusals
+}
+
+// assessmentOf is what is known of a target's faults: nothing, where its policy finds that
+// too old which says that it is safe.
+func assessmentOf(installed *policies.Installed, s *api.Selection) *api.TargetAssessment {
+	if s == nil || s.Status != api.AssessmentUnknown || installed.Assessment.Status == api.AssessmentUnknown {
+		return installed.Assessment
+	}
+	out := *installed.Assessment
+	out.Status, out.Reason = api.AssessmentUnknown, s.Reason
+	return &out
 }
 
 // Redecide asks the policies once more about a target of a plan, now that its twins

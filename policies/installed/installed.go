@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -32,6 +33,27 @@ func (i *Content) Status() (api.AssessmentStatus, string) {
 		return api.AssessmentUnknown, "the patch does not say whom it affects"
 	}
 	return i.Assessment.Status, i.Assessment.Reason
+}
+
+// StatusWithin is Status, where an inventory that is older than most does not say that
+// anything is safe. Any age counts when most is zero. The reason has the age.
+func (i *Content) StatusWithin(most time.Duration, now time.Time) (api.AssessmentStatus, string) {
+	status, why := i.Status()
+	if i == nil || i.Assessment == nil {
+		return status, why
+	}
+	if age := inventory.Age(i.Inventories, now); age != "" {
+		why += " (by inventories at most " + age + ")"
+	}
+	if status == api.AssessmentAffected || status == api.AssessmentUnknown {
+		return status, why
+	}
+	for _, inv := range i.Inventories {
+		if stale := inventory.Stale(inv, most, now); stale != "" {
+			return api.AssessmentUnknown, fmt.Sprintf("%s; by the packages it names, it would be %s", stale, strings.ReplaceAll(string(status), "_", " "))
+		}
+	}
+	return status, why
 }
 
 // Key tells apart what decisions about targets of one session may depend on.

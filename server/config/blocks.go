@@ -29,6 +29,7 @@ type fileBlock struct {
 	Plugins    []pluginBlock    `hcl:"plugin,block"`
 	Mapper     *mapperBlock     `hcl:"mapper,block"`
 	Profiler   *profilerBlock   `hcl:"profiler,block"`
+	Inventory  *inventoryBlock  `hcl:"inventory,block"`
 	Intervals  *intervalsBlock  `hcl:"intervals,block"`
 	Simulator  *simulatorBlock  `hcl:"simulator,block"`
 	Telemetry  *telemetryBlock  `hcl:"telemetry,block"`
@@ -139,6 +140,10 @@ type profilerBlock struct {
 	Retention *hcl.Attribute `hcl:"retention,optional"`
 }
 
+type inventoryBlock struct {
+	MaxAge *hcl.Attribute `hcl:"max_age,optional"`
+}
+
 type intervalsBlock struct {
 	Mapper       *hcl.Attribute `hcl:"mapper,optional"`
 	Profiler     *hcl.Attribute `hcl:"profiler,optional"`
@@ -215,6 +220,7 @@ func (l *loader) root(f *fileBlock) {
 		}
 	})
 	block(l, "profiler", f.Profiler, func(b *profilerBlock) { l.duration(b.Retention, &c.Profiler.Retention) })
+	block(l, "inventory", f.Inventory, func(b *inventoryBlock) { l.duration(b.MaxAge, &c.Inventory.MaxAge) })
 	block(l, "intervals", f.Intervals, func(b *intervalsBlock) {
 		l.duration(b.Mapper, &c.Intervals.Mapper)
 		l.duration(b.Profiler, &c.Intervals.Profiler)

@@ -203,6 +203,9 @@ func (l *loader) checkPaces() {
 			l.problem(pace.path, "want at least %s, have %s", shortestInterval, pace.d)
 		}
 	}
+	if have := l.cfg.Inventory.MaxAge; have != 0 && have < shortestMaxAge {
+		l.problem("inventory.max_age", "want at least %s, or 0s for any age, have %s", shortestMaxAge, have)
+	}
 	if have := l.cfg.Profiler.Retention; have < shortestRetention {
 		l.problem("profiler.retention", "want at least %s, have %s", shortestRetention, have)
 	}

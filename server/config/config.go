@@ -43,6 +43,7 @@ type Config struct {
 	Plugins    []Plugin
 	Mapper     Mapper
 	Profiler   Profiler
+	Inventory  Inventory
 	Intervals  Intervals
 	Simulator  Simulator
 	Telemetry  Telemetry
@@ -169,6 +170,14 @@ type Mapper struct {
 type Profiler struct {
 	Retention time.Duration // of the profile of a target that is gone
 }
+
+// Inventory says how inventories count.
+type Inventory struct {
+	MaxAge time.Duration // one that is older never says that anything is safe; zero for any age
+}
+
+// shortestMaxAge is the least age: nothing scans a fleet more often than every hour.
+const shortestMaxAge = time.Hour
 
 // shortestRetention is the least retention, so that a redeployment does not lose a
 // profile.

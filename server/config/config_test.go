@@ -116,6 +116,10 @@ func TestLoadFull(t *testing.T) {
 	must.Eq(t, 500*time.Millisecond, c.Intervals.Orchestrator)
 	must.Eq(t, 5*time.Second, c.Intervals.Mapper)
 	must.Eq(t, 720*time.Hour, c.Profiler.Retention)
+	must.EqOp(t, 0, c.Inventory.MaxAge)
+	aged, err := config.Load([]string{write(t, t.TempDir(), "agent.hcl", full+"inventory { max_age = \"800h\" }\n")}, false, environment)
+	must.NoError(t, err)
+	must.EqOp(t, 800*time.Hour, aged.Inventory.MaxAge)
 	must.Eq(t, 7.5, c.Simulator.Rate)
 	must.Eq(t, 6, c.Simulator.Pairs)
 	must.Eq(t, 2, c.Simulator.PairsPerNode)
@@ -253,6 +257,7 @@ func TestErrors(t *testing.T) {
 		{"rule that is a list", strings.ReplaceAll(full, `claims.team == "platform" || contains(claims.groups, "deployers")`, `["x"]`), []string{"auth.rule.pipelines.when: want a condition, true or false"}},
 		{"unknown capability", strings.ReplaceAll(full, `"patch-submit"`, `"patch"`), []string{`auth.rule.pipelines.capabilities: want read, policy-write, patch-submit, simulate, approve, rollout-control, operator, have "patch"`}},
 		{"checksum", strings.ReplaceAll(full, "b855", ""), []string{"plugin.canary_node.sha256: want the plugin's SHA-256, 64 hexadecimal digits"}},
+		{"age", full + "inventory { max_age = \"5m\" }\n", []string{"inventory.max_age: want at least 1h0m0s, or 0s for any age, have 5m0s"}},
 		{"retention", strings.ReplaceAll(full, "720h", "5m"), []string{"profiler.retention: want at least 1h0m0s, have 5m0s"}},
 		{"interval", strings.ReplaceAll(full, "500ms", "5ms"), []string{"intervals.orchestrator: want at least 100ms, have 5ms"}},
 		{"unknown KPI without kind", strings.NewReplacer(`kpi "error_rate"`, `kpi "queue"`, `kind  = "count"`, "").Replace(full), []string{"prometheus.kpi.queue.kind: want count, latency or gauge"}},

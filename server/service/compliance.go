@@ -17,7 +17,7 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 	if err != nil {
 		return api.Compliance{}, fmt.Errorf("list targets: %w", err)
 	}
-	in := advisory.ComplianceInput{Now: s.now(), Patches: s.store.Patches(), Carried: s.carried(), Name: name}
+	in := advisory.ComplianceInput{Now: s.now(), MaxAge: s.opt.MaxAge, Patches: s.store.Patches(), Carried: s.carried(), Name: name}
 	shelf := s.shelf()
 	for _, t := range slices.SortedFunc(slices.Values(targets), func(a, b api.Target) int { return a.Compare(b.TargetRef) }) {
 		one := advisory.InstalledTarget{Target: t.TargetRef}

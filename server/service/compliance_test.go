@@ -61,6 +61,11 @@ func TestCompliance_FollowsAPatchToTheEnd(t *testing.T) {
 	must.EqOp(t, 3*time.Hour, a.Times.Median.D())
 	must.EqOp(t, 3*time.Hour, a.Targets[0].TimeToFix.D())
 
+	f.opt.MaxAge, f.opt.Now = 48*time.Hour, func() time.Time { return epoch().Add(49 * time.Hour) }
+	a = report()
+	must.Eq(t, api.ComplianceCounts{Unknown: 1}, a.ComplianceCounts)
+	must.StrContains(t, a.Targets[0].Reason, "the inventory is stale: it was taken on 2026-03-02; by the packages it names, it would be fixed")
+
 	f.fleet.err = errors.New("no answer from Nomad")
 	_, err = f.Compliance(t.Context(), "")
 	must.ErrorContains(t, err, "no answer from Nomad")

@@ -53,6 +53,9 @@ func (s *shelf) get(r api.InventoryRecord) (inv *api.Inventory, failed string) {
 		if inv, err := s.service.ReadInventory(r); err != nil {
 			s.failed[key] = cmp.Or(api.AsError(err).Message, "an inventory can't be read")
 		} else {
+			if inv.TakenAt.IsZero() { // as lists have it: it was so when it was kept
+				inv.TakenAt = r.PutAt
+			}
 			s.read[key] = &inv
 		}
 	}
@@ -70,7 +73,7 @@ func (s *Service) installed(patch api.Patch, library *policies.Library) (func(ap
 	if err != nil {
 		return nil, err
 	}
-	assessor := advisory.NewAssessor(advisories, advisory.Options{Now: s.now(), Statements: statements})
+	assessor := advisory.NewAssessor(advisories, advisory.Options{Now: s.now(), MaxAge: s.opt.MaxAge, Statements: statements})
 	shelf := s.shelf()
 	return func(t api.Target) *policies.Installed {
 		out := &policies.Installed{}

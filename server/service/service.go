@@ -39,7 +39,8 @@ type Options struct {
 	Ticker func(interval time.Duration) (ticks <-chan time.Time, stop func())
 	NewID  func() string // mints identifiers that sort by age
 	Logger *slog.Logger
-	Bakes  bool // this server has an appliance, in which scripts run
+	MaxAge time.Duration // an inventory that is older never says that anything is safe; zero for any age
+	Bakes  bool          // this server has an appliance, in which scripts run
 	Facts  FactsOptions
 }
 

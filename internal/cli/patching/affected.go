@@ -43,7 +43,7 @@ some are unknown.`).Prints()
 		if err != nil {
 			return err
 		}
-		if err := e.Show(c.Out, report, func(w io.Writer) { view.Affected(w, report) }); err != nil {
+		if err := e.Show(c.Out, report, func(w io.Writer) { view.Affected(w, report, e.Now()) }); err != nil {
 			return err
 		}
 		is := func(status api.AssessmentStatus) bool {

@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
 
 // Affected shows who is affected by each advisory, who is unknown, and who is neither,
-// with the reasons.
-func Affected(w io.Writer, r api.AffectedReport) {
+// with the reasons and how old each inventory is.
+func Affected(w io.Writer, r api.AffectedReport, now time.Time) {
 	for i, a := range r.Advisories {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -22,10 +23,10 @@ func Affected(w io.Writer, r api.AffectedReport) {
 				of = append(of, s)
 			}
 		}
-		affectedTable(w, of)
-		reasons(w, of, api.AssessmentUnknown, "Unknown, and so not safe")
-		reasons(w, of, api.AssessmentFixed, "Fixed")
-		reasons(w, of, api.AssessmentNotAffected, "Not affected")
+		affectedTable(w, of, now)
+		reasons(w, of, now, api.AssessmentUnknown, "Unknown, and so not safe")
+		reasons(w, of, now, api.AssessmentFixed, "Fixed")
+		reasons(w, of, now, api.AssessmentNotAffected, "Not affected")
 		exceptions(w, of)
 	}
 }
@@ -52,15 +53,15 @@ func advisoryHead(w io.Writer, a api.Advisory) {
 		"Summary", a.Summary, "Severity", severity, "Exploited", exploited, "EPSS", epss)
 }
 
-func affectedTable(w io.Writer, list []api.Assessment) {
-	t := NewTable("Inventory", "Of", "Package", "Version", "Affected", "Fixed in")
+func affectedTable(w io.Writer, list []api.Assessment, now time.Time) {
+	t := NewTable("Inventory", "Of", "Age", "Package", "Version", "Affected", "Fixed in")
 	unknown := 0
 	for _, a := range list {
 		if a.Status == api.AssessmentUnknown {
 			unknown++
 		}
 		for _, p := range a.Packages {
-			t.Add(a.Inventory, a.Subject, p.Name, p.Version, p.Range, p.Fixed)
+			t.Add(a.Inventory, a.Subject, takenAgo(a, now), p.Name, p.Version, p.Range, p.Fixed)
 		}
 	}
 	none := len(t.rows) == 1
@@ -79,6 +80,14 @@ func affectedTable(w io.Writer, list []api.Assessment) {
 	t.PrintWithin(w, "  ", tableWidth)
 }
 
+// takenAgo is how old the inventory of an assessment is; "?" where it does not say.
+func takenAgo(a api.Assessment, now time.Time) string {
+	if a.TakenAt.IsZero() {
+		return "?"
+	}
+	return Age(now, a.TakenAt)
+}
+
 func inventories(n int) string {
 	if n == 1 {
 		return "1 inventory"
@@ -86,11 +95,11 @@ func inventories(n int) string {
 	return fmt.Sprintf("%d inventories", n)
 }
 
-func reasons(w io.Writer, list []api.Assessment, status api.AssessmentStatus, title string) {
-	t := NewTable("Inventory", "Of", "Reason")
+func reasons(w io.Writer, list []api.Assessment, now time.Time, status api.AssessmentStatus, title string) {
+	t := NewTable("Inventory", "Of", "Age", "Reason")
 	for _, a := range list {
 		if a.Status == status {
-			t.Add(a.Inventory, a.Subject, a.Reason)
+			t.Add(a.Inventory, a.Subject, takenAgo(a, now), a.Reason)
 		}
 	}
 	if len(t.rows) > 1 {
