@@ -20,8 +20,10 @@ func (m *machine) forward(o Observation) {
 	if o.Job != nil {
 		holds = append(holds, m.spare(*o.Job)...)
 	}
-	if o.Job != nil && o.Job.Build == api.BuildForeign {
-		holds = append(holds, api.Hold{Source: sourceJob, Reason: foreignReason(*o.Job)})
+	if o.Job != nil {
+		if why := meddled(m.Rollout, *o.Job); why != "" {
+			holds = append(holds, api.Hold{Source: sourceJob, Reason: why})
+		}
 	}
 	if inconclusive(m.Rollout) && m.Decision.Judge.OnInconclusive != "rollback" {
 		holds = append(holds, api.Hold{Source: "judge", Reason: m.Verdict.Reason + "; promote, resume or roll back by hand"})
@@ -54,10 +56,6 @@ func (m *machine) disproved(o Observation) bool {
 	return true
 }
 
-func foreignReason(v JobView) string {
-	return fmt.Sprintf("the job was changed by somebody else; version %d is neither the former nor the patched one", v.Version)
-}
-
 // unsafe turns back when a patched instance has failed or its stage is overdue, by what the
 // patch does. It reports whether it did. It acts in a pause and in a hold too: a failing instance
 // does not get better while the rollout stands still.
@@ -79,8 +77,8 @@ func (m *machine) unsafe(v JobView) bool {
 		return true
 	}
 	switch {
-	case t.PatchedHealthy >= want:
-		return false
+	case t.PatchedHealthy >= want, meddled(m.Rollout, v) != "":
+		return false // or somebody else takes patched instances away
 	case !last.Ready.IsZero():
 		return m.lapses(v, v.Grace(), m.Decision.Rollback.OnHealth)
 	case spared(m.Rollout, v) != "" && m.Status != api.RolloutPaused:
