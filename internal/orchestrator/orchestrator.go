@@ -19,6 +19,7 @@ import (
 	"context"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -287,6 +288,7 @@ func (w *Worker) Due() time.Time { return w.execution.due }
 func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a *execution) progress {
 	r, ok := o.Store.Rollout(id)
 	if !ok || r.Status.Ended() {
+		o.unmark(ctx, log, r)
 		return over
 	}
 	if r.Effect != nil {
@@ -302,6 +304,18 @@ func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a 
 	}
 	obs := o.observe(ctx, r, a)
 	return o.record(ctx, log, r, rollout.Tick{Observation: obs})
+}
+
+// unmark takes our mark off the job of a rollout that was given up, whose own steps would
+// have removed it. The job's history may then collect the version.
+func (o *Orchestrator) unmark(ctx context.Context, log *slog.Logger, r api.Rollout) {
+	marked := slices.ContainsFunc(r.Effects, func(e api.Effect) bool { return e.Kind == api.EffectTag })
+	if !marked || r.Status != api.RolloutFailed && r.Status != api.RolloutCancelled {
+		return
+	}
+	if err := o.Tagger.Untag(ctx, move(r)); err != nil && !api.IsCode(err, api.CodeNotFound) {
+		log.Warn("remove the version tag", "error", err)
+	}
 }
 
 // record steps a rollout.

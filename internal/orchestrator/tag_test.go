@@ -107,3 +107,29 @@ func TestUnproven_NamesWhatIsNoVersionToReturnTo(t *testing.T) {
 		})
 	}
 }
+
+// TestTag_GoesWhenTheRolloutIsGivenUp: somebody else has changed the job for good.
+func TestTag_GoesWhenTheRolloutIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(*api.Decision) {})
+		defer w.term.cancel()
+		marked := func() int {
+			versions, err := w.fleet.Versions(fleet.JobID{Namespace: w.refs[0].Namespace, ID: w.refs[0].Job})
+			must.NoError(t, err)
+			n := 0
+			for _, v := range versions {
+				if v.Tag.Name != "" {
+					n++
+				}
+			}
+			return n
+		}
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Stages) == 1 && r.Effect == nil })
+		must.EqOp(t, 1, marked())
+		must.NoError(t, w.registers(w.refs[0], "theirs"))
+		w.command("r0", "rollback", "test")
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 && r.Holds[0].Source == "job" })
+		w.command("r0", "abort", "test")
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutFailed && marked() == 0 })
+	})
+}
