@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 	"pgregory.net/rapid"
@@ -268,4 +269,36 @@ func leastOf(values []float64, limit int) float64 {
 	}
 	try(slices.Clone(values), 0)
 	return best
+}
+
+// TestPlan_CountsAnOldInventoryAsUnknown holds that who is safe by an inventory that is too
+// old for its policy counts as exposed, whether the patch goes there or not.
+func TestPlan_CountsAnOldInventoryAsUnknown(t *testing.T) {
+	t.Parallel()
+	for _, unknown := range []string{api.UnknownInclude, api.UnknownExclude} {
+		lib := library(t, fmt.Sprintf(`policy "selected" {
+  select {
+    affected = true
+    unknown  = %q
+    max_age  = "24h"
+  }
+  strategy "blue_green" {}
+}`, unknown))
+		in := planner.Input{Patch: patch(t, `target { jobs = ["*"] }`), Targets: []api.Target{target("web")}, Graph: graphOf([]string{"web"}), Library: lib, Now: now(),
+			Installed: func(api.Target) *policies.Installed {
+				return &policies.Installed{Inventories: []*api.Inventory{{TakenAt: now().Add(-25 * time.Hour)}},
+					Assessment: &api.TargetAssessment{Status: api.AssessmentFixed, Reason: "openssl is 3.0.16"}}
+			}}
+		plan, err := planner.Plan(in)
+		must.NoError(t, err)
+		must.Greater(t, 0, plan.Exposure.Before)
+		if unknown == api.UnknownExclude {
+			must.EqOp(t, api.AssessmentUnknown, plan.NothingToDo[0].Status)
+			continue
+		}
+		planned := plan.Waves[0].Targets[0]
+		must.EqOp(t, api.AssessmentUnknown, planned.Assessment.Status)
+		must.StrContains(t, planned.Assessment.Reason, "the inventory is stale")
+		must.True(t, planned.Decision.Simulate.Required)
+	}
 }

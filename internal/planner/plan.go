@@ -115,22 +115,19 @@ func exposure(in Input, plan api.Plan) *api.Exposure {
 	for _, t := range in.Targets {
 		targets[t.TargetRef] = t
 	}
-	var staying []api.TargetRef
+	staying := slices.Clone(plan.NothingToDo)
 	for _, r := range plan.Refusals {
-		staying = append(staying, r.Target)
-	}
-	for _, n := range plan.NothingToDo {
-		staying = append(staying, n.Target)
+		staying = append(staying, api.NothingToDo{Target: r.Target})
 	}
 	stays, known := 0.0, false
-	for _, ref := range staying {
-		t, ok := targets[ref]
+	for _, n := range staying {
+		t, ok := targets[n.Target]
 		if !ok {
 			continue
 		}
 		if i := in.InstalledIn(t); i != nil && i.Assessment != nil {
 			known = true
-			stays += exposureOf(t, CriticalityOf(t, in.Graph.Criticality), i.Assessment, in.Patch.Severity, from).Value
+			stays += exposureOf(t, CriticalityOf(t, in.Graph.Criticality), assessmentOf(i, &api.Selection{Status: n.Status, Reason: n.Reason}), in.Patch.Severity, from).Value
 		}
 	}
 	for _, w := range plan.Waves {
