@@ -16,6 +16,11 @@ const (
 	CapOperator    Capability = "operator"
 )
 
+// Capabilities are all of them.
+func Capabilities() []Capability {
+	return []Capability{CapRead, CapPolicyWrite, CapPatchSubmit, CapSimulate, CapApprove, CapRollout, CapOperator}
+}
+
 // ViaDev is how everybody comes in where authentication is off: nobody is known then.
 const ViaDev = "dev"
 
@@ -25,10 +30,20 @@ type Identity struct {
 	Subject      string       `json:"subject,omitempty"` // of the token: one for each person or program, whatever it logs in with
 	Via          string       `json:"via"`               // jwt, vault-token, or ViaDev
 	Groups       []string     `json:"groups,omitempty"`
-	Capabilities []Capability `json:"capabilities"`
+	Capabilities []Capability `json:"capabilities"`     // what it may do, at least somewhere
+	Grants       []Grant      `json:"grants,omitempty"` // where, by the rules that apply; nil: everywhere, as with authentication off
 }
 
-// Can reports whether the identity holds c.
+// Grant is what one auth rule gives to a caller, or denies.
+type Grant struct {
+	Rule         string       `json:"rule"`
+	Deny         bool         `json:"deny,omitempty"` // takes the capabilities away, whatever other rules give
+	Capabilities []Capability `json:"capabilities"`
+	Namespaces   []string     `json:"namespaces,omitempty"` // globs of Nomad namespaces; empty for all
+	Jobs         []string     `json:"jobs,omitempty"`       // globs of job IDs; empty for all
+}
+
+// Can reports whether the identity holds c, at least somewhere. Package access says where.
 func (i Identity) Can(c Capability) bool {
 	return slices.Contains(i.Capabilities, c)
 }

@@ -168,6 +168,7 @@ func patchValue(p api.Patch) cty.Value {
 		"affects":        listOf(affects, affectedType()),
 		"kinds":          texts(kinds),
 		"digest":         cty.StringVal(p.Digest),
+		"submitted_by":   cty.StringVal(p.Submitter), // not the name, which callers may choose
 	})
 }
 

@@ -86,7 +86,7 @@ func testBlocks() map[string][]lang.Argument {
 		},
 		"patch": {
 			{Name: "name", Want: text}, {Name: "severity", Want: text, Check: lang.OneOf(severities()...)},
-			{Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "affects", Want: cty.DynamicPseudoType, Check: checkAffectedExamples},
+			{Name: "submitted_by", Want: text}, {Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "affects", Want: cty.DynamicPseudoType, Check: checkAffectedExamples},
 		},
 		"graph": {
 			{Name: "service", Want: text}, {Name: "blast_radius", Want: num, Check: whole},
@@ -189,7 +189,7 @@ func testFacts(read map[string]*lang.Values) Facts {
 	}
 	f.Patch = api.Patch{Name: "example", Severity: api.SeverityMedium}
 	if p := read["patch"]; p != nil {
-		f.Patch.Name, f.Patch.Fixes = p.Text("name", "example"), p.Texts("fixes")
+		f.Patch.Name, f.Patch.Fixes, f.Patch.Submitter = p.Text("name", "example"), p.Texts("fixes"), p.Text("submitted_by", "")
 		f.Patch.Severity = api.Severity(p.Text("severity", string(api.SeverityMedium)))
 		if affects, ok := p.Get("affects"); ok {
 			f.Patch.Affects, _ = affectedExamples(affects) // it was checked when it was read

@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/glob"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
@@ -79,13 +80,13 @@ func (s *Selector) Match(target api.Target) (bool, error) {
 
 // names reports whether the rule's patterns match, leaving out its condition.
 func (r selectorRule) names(ref api.TargetRef) bool {
-	return lang.MatchGlob(ref.Namespace, r.Namespace) && anyGlob(ref.Job, r.Jobs) &&
+	return glob.Match(ref.Namespace, r.Namespace) && anyGlob(ref.Job, r.Jobs) &&
 		(len(r.Groups) == 0 || anyGlob(ref.Group, r.Groups))
 }
 
 func anyGlob(text string, patterns []string) bool {
 	for _, p := range patterns {
-		if lang.MatchGlob(text, p) {
+		if glob.Match(text, p) {
 			return true
 		}
 	}
@@ -98,14 +99,14 @@ func (s *Selector) Named() []api.TargetRef {
 	var out []api.TargetRef
 	for _, r := range s.rules {
 		for _, job := range r.Jobs {
-			if lang.IsGlob(job) || lang.IsGlob(r.Namespace) {
+			if glob.Is(job) || glob.Is(r.Namespace) {
 				continue
 			}
 			if len(r.Groups) == 0 {
 				out = append(out, api.TargetRef{Namespace: r.Namespace, Job: job})
 			}
 			for _, group := range r.Groups {
-				if !lang.IsGlob(group) {
+				if !glob.Is(group) {
 					out = append(out, api.TargetRef{Namespace: r.Namespace, Job: job, Group: group})
 				}
 			}

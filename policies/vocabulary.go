@@ -109,6 +109,7 @@ func patchType() cty.Type {
 		"affects":        cty.List(affectedType()),
 		"kinds":          cty.List(cty.String),
 		"digest":         cty.String,
+		"submitted_by":   cty.String,
 	})
 }
 

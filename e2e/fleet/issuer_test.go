@@ -24,8 +24,8 @@ func TestIssuerIsBelieved(t *testing.T) {
 
 	door, err := vault.NewAuthenticator(vault.AuthConfig{
 		Issuer: url, Audience: "oakum", JWKS: url + fleet.KeysPath,
-		Grant: func(map[string]any) ([]api.Capability, []string, error) {
-			return []api.Capability{api.CapRead}, []string{"all"}, nil
+		Grant: func(map[string]any) ([]api.Grant, error) {
+			return []api.Grant{{Rule: "all", Capabilities: []api.Capability{api.CapRead}}}, nil
 		},
 	}, nil)
 	must.NoError(t, err)

@@ -44,6 +44,8 @@ var pure = []string{
 	"internal/workload",
 	"internal/inventory",
 	"internal/advisory",
+	"internal/access",
+	"internal/glob",
 	"internal/fleet/load",
 	"internal/nomad/sandbox/qemu",
 	"internal/cli/view",

@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access"
 )
 
-// Grant returns the capabilities that a caller with these claims has, and the
-// names of the rules that gave them.
-type Grant func(claims map[string]any) ([]api.Capability, []string, error)
+// Grant returns what the rules give to a caller with these claims, and deny. It is never
+// nil without an error.
+type Grant func(claims map[string]any) ([]api.Grant, error)
 
 // AuthConfig says whose tokens are accepted.
 type AuthConfig struct {
@@ -92,19 +93,20 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (api.Ide
 
 // identity turns claims into the caller's identity.
 func (a *Authenticator) identity(via string, claims map[string]any) (api.Identity, error) {
-	caps, rules, err := a.conf.Grant(claims)
+	grants, err := a.conf.Grant(claims)
 	if err != nil {
 		return api.Identity{}, api.Errorf(api.CodeUnauthenticated, "read the claims of the token: %v", err)
 	}
 	name, _ := claims[a.conf.NameClaim].(string)
 	subject, _ := claims["sub"].(string)
 	id := api.Identity{
-		Name: cmp.Or(name, subject, "unnamed"), Subject: subject, Via: via, Groups: words(claims[a.conf.GroupsClaim]), Capabilities: caps,
+		Name: cmp.Or(name, subject, "unnamed"), Subject: subject, Via: via, Groups: words(claims[a.conf.GroupsClaim]),
+		Capabilities: access.Held(grants), Grants: grants,
 	}
-	if id.Capabilities == nil {
-		id.Capabilities = []api.Capability{}
+	if id.Grants == nil {
+		id.Grants = []api.Grant{} // nil is for those who may do it everywhere
 	}
-	a.log.Debug("caller authenticated", "identity", id.Name, "via", via, "rules", rules)
+	a.log.Debug("caller authenticated", "identity", id.Name, "via", via, "grants", len(grants))
 	return id, nil
 }
 

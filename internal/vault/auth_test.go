@@ -98,11 +98,16 @@ func with(claims map[string]any, key string, value any) map[string]any {
 	return claims
 }
 
-func grantPlatform(claims map[string]any) ([]api.Capability, []string, error) {
+func grantPlatform(claims map[string]any) ([]api.Grant, error) {
 	if claims["team"] != "platform" {
-		return nil, nil, nil
+		return nil, nil
 	}
-	return []api.Capability{api.CapRead, api.CapPatchSubmit}, []string{"platform"}, nil
+	return platform(), nil
+}
+
+// platform is what grantPlatform gives.
+func platform() []api.Grant {
+	return []api.Grant{{Rule: "platform", Capabilities: []api.Capability{api.CapPatchSubmit, api.CapRead}}}
 }
 
 func newTestAuth(t *testing.T, i *issuer) *Authenticator {
@@ -121,7 +126,8 @@ func TestIdentityToken(t *testing.T) {
 	id, err := a.Authenticate(t.Context(), i.sign(t, "k1", goodClaims()))
 	must.NoError(t, err)
 	must.Eq(t, api.Identity{
-		Name: "alice", Subject: "e-1", Via: "jwt", Groups: []string{"deployers"}, Capabilities: []api.Capability{api.CapRead, api.CapPatchSubmit},
+		Name: "alice", Subject: "e-1", Via: "jwt", Groups: []string{"deployers"},
+		Capabilities: []api.Capability{api.CapPatchSubmit, api.CapRead}, Grants: platform(),
 	}, id)
 
 	// Known to Vault, but no rule matches: an identity that may do nothing.

@@ -151,7 +151,8 @@ func TestRealVault(t *testing.T) {
 		return secret.Data["token"].(string)
 	}
 	want := api.Identity{
-		Name: "alice", Via: "jwt", Groups: []string{"deployers"}, Capabilities: []api.Capability{api.CapRead, api.CapPatchSubmit},
+		Name: "alice", Via: "jwt", Groups: []string{"deployers"},
+		Capabilities: []api.Capability{api.CapPatchSubmit, api.CapRead}, Grants: platform(),
 	}
 
 	subject := "" // of both: one person
@@ -185,7 +186,7 @@ func TestRealVault(t *testing.T) {
 	t.Run("no entity", func(t *testing.T) {
 		id, err := a.Authenticate(t.Context(), "root") // its display name is token
 		must.NoError(t, err)
-		must.Eq(t, api.Identity{Name: "token", Via: "vault-token", Capabilities: []api.Capability{}}, id)
+		must.Eq(t, api.Identity{Name: "token", Via: "vault-token", Capabilities: []api.Capability{}, Grants: []api.Grant{}}, id)
 	})
 	t.Run("wrong secret", func(t *testing.T) {
 		r.file(t, "wrong", "nope")

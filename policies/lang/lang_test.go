@@ -1,7 +1,6 @@
 package lang_test
 
 import (
-	"path"
 	"strings"
 	"testing"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/shoenig/test/must"
 	"github.com/zclconf/go-cty/cty"
-	"pgregory.net/rapid"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/lang"
@@ -186,17 +184,4 @@ func TestReadPart_BuildsWhatNeedsNoFactsAtOnce(t *testing.T) {
 			must.Eq(t, 5, late)
 		}
 	}
-}
-
-// TestMatchGlob_IsThatOfPaths compares with path.Match, whose patterns mean the
-// same where no slash and no class is in them.
-func TestMatchGlob_IsThatOfPaths(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.StringMatching(`[ab]{0,8}`).Draw(t, "text")
-		pattern := rapid.StringMatching(`[ab*?]{0,8}`).Draw(t, "pattern")
-		want, err := path.Match(pattern, text)
-		must.NoError(t, err)
-		must.Eq(t, want, lang.MatchGlob(text, pattern))
-		must.Eq(t, strings.ContainsAny(pattern, "*?"), lang.IsGlob(pattern))
-	})
 }

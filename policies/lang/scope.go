@@ -11,6 +11,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 	"github.com/zclconf/go-cty/cty/function/stdlib"
+
+	"github.com/oakumhq/oakum/internal/glob"
 )
 
 // Scope is the closed set of names that an expression may use. Its context
@@ -69,7 +71,7 @@ func Functions() map[string]function.Function {
 		"distinct":   stdlib.DistinctFunc,
 		"endswith":   textTest("endswith", "suffix", strings.HasSuffix),
 		"floor":      stdlib.FloorFunc,
-		"glob":       textTest("glob", "pattern", MatchGlob),
+		"glob":       textTest("glob", "pattern", glob.Match),
 		"keys":       stdlib.KeysFunc,
 		"length":     stdlib.LengthFunc,
 		"lookup":     stdlib.LookupFunc,

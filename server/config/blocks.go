@@ -113,6 +113,9 @@ type ruleBlock struct {
 	Name         string         `hcl:"name,label"`
 	When         hcl.Expression `hcl:"when"`
 	Capabilities *hcl.Attribute `hcl:"capabilities"`
+	Namespaces   *hcl.Attribute `hcl:"namespaces,optional"`
+	Jobs         *hcl.Attribute `hcl:"jobs,optional"`
+	Deny         *hcl.Attribute `hcl:"deny,optional"`
 	Range        hcl.Range      `hcl:",def_range"`
 }
 
@@ -333,6 +336,9 @@ func (l *loader) auth(b *authBlock) {
 			l.strs(r.Capabilities, &names)
 			at := named((*[]AuthRule)(&a.Rules), func(have AuthRule) bool { return have.Name == r.Name }, AuthRule{})
 			*at = AuthRule{Name: r.Name, When: r.When, Range: r.Range}
+			l.globs(r.Namespaces, &at.Namespaces)
+			l.globs(r.Jobs, &at.Jobs)
+			l.flag(r.Deny, &at.Deny)
 			for _, name := range names {
 				at.Capabilities = append(at.Capabilities, api.Capability(name))
 			}

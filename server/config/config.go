@@ -136,11 +136,14 @@ type Auth struct {
 	Rules       Rules
 }
 
-// AuthRule gives capabilities to callers whose claims meet a condition.
+// AuthRule gives capabilities to callers whose claims meet a condition, or denies them.
 type AuthRule struct {
 	Name         string
 	When         hcl.Expression // over claims
 	Capabilities []api.Capability
+	Namespaces   []string // globs of the namespaces that it is about; empty for all
+	Jobs         []string // globs of job IDs; empty for all
+	Deny         bool
 	Range        hcl.Range
 }
 
@@ -222,7 +225,7 @@ type Log struct {
 }
 
 // Rules are evaluated one after the other. A caller has the capabilities of all
-// that match.
+// that match, without those that a matching one denies.
 type Rules []AuthRule
 
 // defaults is what holds where no file says otherwise.

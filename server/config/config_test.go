@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access"
 	"github.com/oakumhq/oakum/server/config"
 	"github.com/shoenig/test/must"
 )
@@ -160,9 +161,13 @@ func TestRulesDenyByDefault(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			got, rules, err := c.Auth.Rules.Evaluate(tc.claims)
+			grants, err := c.Auth.Rules.Evaluate(tc.claims)
 			must.NoError(t, err)
-			must.Eq(t, tc.want, got)
+			var rules []string
+			for _, g := range grants {
+				rules = append(rules, g.Rule)
+			}
+			must.Eq(t, append([]api.Capability{}, tc.want...), access.Held(grants))
 			must.Eq(t, tc.rules, rules)
 		})
 	}
@@ -200,7 +205,7 @@ prometheus {
 	must.Len(t, 2, c.Prometheus.KPIs)
 	must.Eq(t, "ratio", c.Prometheus.KPIs[0].Unit)
 	must.Eq(t, "sum by (alloc_id) (failed_total)", c.Prometheus.KPIs[0].Query)
-	got, _, err := c.Auth.Rules.Evaluate(map[string]any{"team": "platform"})
+	got, err := c.Auth.Rules.Evaluate(map[string]any{"team": "platform"})
 	must.NoError(t, err)
 	must.SliceEmpty(t, got)
 }
@@ -311,5 +316,50 @@ func TestAKPIThatCouldNotBeJudgedIsRefusedInItsPlace(t *testing.T) {
 			must.StrContains(t, err.Error(), c.want)
 			must.Len(t, 1, api.AsError(err).Details, must.Sprint(err))
 		})
+	}
+}
+
+func TestRules_NameNamespacesAndJobs(t *testing.T) {
+	t.Parallel()
+	rules := `
+auth {
+  rule "team" {
+    when         = claims.team == "shop"
+    capabilities = ["read"]
+    namespaces   = ["shop-*"]
+    jobs         = ["web"]
+  }
+  rule "not in payments" {
+    when         = regex("^contractor", claims.kind) != ""
+    capabilities = ["read"]
+    namespaces   = ["payments"]
+    deny         = true
+  }
+}`
+	c, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", full), write(t, t.TempDir(), "b.hcl", rules)}, false, environment)
+	must.NoError(t, err)
+	team := api.Grant{Rule: "team", Capabilities: []api.Capability{"read"}, Namespaces: []string{"shop-*"}, Jobs: []string{"web"}}
+	denied := api.Grant{Rule: "not in payments", Deny: true, Capabilities: []api.Capability{"read"}, Namespaces: []string{"payments"}}
+	got, err := c.Auth.Rules.Evaluate(map[string]any{"team": "shop", "kind": "contractor"})
+	must.NoError(t, err)
+	must.Eq(t, []api.Grant{team, denied}, got)
+	got, err = c.Auth.Rules.Evaluate(map[string]any{"team": "shop"}) // nobody knows whether it is to be denied
+	must.NoError(t, err)
+	must.Eq(t, []api.Grant{team, denied}, got)
+	got, err = c.Auth.Rules.Evaluate(map[string]any{})
+	must.NoError(t, err)
+	must.Eq(t, []api.Grant{denied}, got)
+
+	for bad, want := range map[string]string{
+		`capabilities = ["operator"]
+    namespaces   = ["a"]`: "operator is about the whole cluster",
+		`capabilities = ["read"]
+    namespaces   = []`: "want at least one name or pattern",
+		`capabilities = ["read"]
+    jobs         = ["a b"]`: `"a b" is no name or pattern`,
+	} {
+		text := "auth {\n  rule \"x\" {\n    when = true\n    " + bad + "\n  }\n}\n"
+		_, err := config.Load([]string{write(t, t.TempDir(), "a.hcl", full), write(t, t.TempDir(), "b.hcl", text)}, false, environment)
+		must.ErrorContains(t, err, want)
 	}
 }

@@ -17,25 +17,25 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 )
 
-// Evaluate returns what the rules that match a caller's claims let it do,
-// sorted, and the names of those rules. A claim that the caller does not have
-// is null; a rule that can't be evaluated with what it has does not match.
-func (r Rules) Evaluate(claims map[string]any) ([]api.Capability, []string, error) {
+// Evaluate returns what the rules that match a caller's claims give and deny, in the
+// order of the rules. A claim that the caller does not have is null. A rule that can't be
+// evaluated with what it has gives nothing, and one that denies holds.
+func (r Rules) Evaluate(claims map[string]any) ([]api.Grant, error) {
 	have, err := toValue(claims)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var capabilities []api.Capability
-	var matched []string
+	grants := []api.Grant{}
 	for _, rule := range r {
 		yes, diags := rule.holds(cty.ObjectVal(withNulls(have, rule.When)))
-		if !diags.HasErrors() && yes.Type() == cty.Bool && yes.IsKnown() && !yes.IsNull() && yes.True() {
-			matched = append(matched, rule.Name)
-			capabilities = append(capabilities, rule.Capabilities...)
+		known := !diags.HasErrors() && yes.Type() == cty.Bool && yes.IsKnown() && !yes.IsNull()
+		if (known && yes.True()) || (!known && rule.Deny) {
+			grants = append(grants, api.Grant{
+				Rule: rule.Name, Deny: rule.Deny, Capabilities: rule.Capabilities, Namespaces: rule.Namespaces, Jobs: rule.Jobs,
+			})
 		}
 	}
-	slices.Sort(capabilities)
-	return slices.Compact(capabilities), matched, nil
+	return grants, nil
 }
 
 // withNulls adds the claims that an expression asks for and the caller lacks.
@@ -134,15 +134,43 @@ func (l *loader) checkRule(r AuthRule) {
 		l.ranges[path+".when"] = r.When.Range()
 		l.problem(path+".when", "want a condition, true or false")
 	}
-	known := []api.Capability{
-		api.CapRead, api.CapPolicyWrite, api.CapPatchSubmit, api.CapSimulate, api.CapApprove, api.CapRollout, api.CapOperator,
-	}
+	known := api.Capabilities()
 	if len(r.Capabilities) == 0 {
 		l.problem(path+".capabilities", "want at least one of %s", words(known))
 	}
 	for _, c := range r.Capabilities {
 		if !slices.Contains(known, c) {
 			l.problem(path+".capabilities", "want %s, have %q", words(known), c)
+		}
+	}
+	l.checkReach(path, r)
+}
+
+// globs reads patterns of names that limit a rule. An empty list, which would limit
+// nothing, is a mistake.
+func (l *loader) globs(a *hcl.Attribute, to *[]string) {
+	l.strs(a, to)
+	if a == nil {
+		return
+	}
+	if len(*to) == 0 {
+		l.problem(l.path(a.Name), "want at least one name or pattern; leave it out for all")
+	}
+	for _, glob := range *to {
+		if glob == "" || strings.ContainsAny(glob, " \t\n") {
+			l.problem(l.path(a.Name), "%q is no name or pattern: want names in which * stands for any characters and ? for one", glob)
+		}
+	}
+}
+
+// checkReach finds limits of a rule on what belongs to no target.
+func (l *loader) checkReach(path string, r AuthRule) {
+	if len(r.Namespaces) == 0 && len(r.Jobs) == 0 {
+		return
+	}
+	for _, c := range []api.Capability{api.CapPolicyWrite, api.CapOperator} {
+		if slices.Contains(r.Capabilities, c) {
+			l.problem(path+".capabilities", "%s is about the whole cluster: a rule with namespaces or jobs can't give or deny it", c)
 		}
 	}
 }

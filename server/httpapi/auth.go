@@ -1,16 +1,17 @@
 package httpapi
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access"
 )
 
 // devIdentity is who everybody is when authentication is off.
 func devIdentity() api.Identity {
-	return api.Identity{Name: "dev", Via: api.ViaDev, Capabilities: []api.Capability{
-		api.CapRead, api.CapPolicyWrite, api.CapPatchSubmit, api.CapSimulate, api.CapApprove, api.CapRollout, api.CapOperator,
-	}}
+	return api.Identity{Name: "dev", Via: api.ViaDev, Capabilities: api.Capabilities()}
 }
 
 // token returns the caller's token from X-Oakum-Token or Authorization: Bearer.
@@ -50,14 +51,39 @@ func (a *API) authorise(rt route, c *call) error {
 		return err
 	}
 	c.by = by
-	if rt.open || rt.cap == "" || by.Can(rt.cap) {
+	switch {
+	case rt.open || rt.cap == "":
 		return nil
+	case !by.Can(rt.cap):
+		return &api.Error{
+			Code:    api.CodePermissionDenied,
+			Message: "identity " + by.Name + " lacks the capability " + string(rt.cap),
+			Details: []string{"it has: " + capabilityList(by.Capabilities)},
+		}
+	case !rt.scoped && !access.Everywhere(by, rt.cap):
+		return &api.Error{
+			Code:    api.CodePermissionDenied,
+			Message: "identity " + by.Name + " has the capability " + string(rt.cap) + " on a part of the fleet only, and this needs it everywhere",
+			Details: reach(by, rt.cap),
+		}
 	}
-	return &api.Error{
-		Code:    api.CodePermissionDenied,
-		Message: "identity " + by.Name + " lacks the capability " + string(rt.cap),
-		Details: []string{"it has: " + capabilityList(by.Capabilities)},
+	return nil
+}
+
+// reach says by which rules an identity has a capability, and by which it has not.
+func reach(by api.Identity, c api.Capability) []string {
+	var out []string
+	for _, g := range by.Grants {
+		if !slices.Contains(g.Capabilities, c) {
+			continue
+		}
+		verb := "gives"
+		if g.Deny {
+			verb = "denies"
+		}
+		out = append(out, fmt.Sprintf("rule %q %s it on %s", g.Rule, verb, access.Where(g)))
 	}
+	return out
 }
 
 func capabilityList(caps []api.Capability) string {

@@ -30,6 +30,7 @@ const (
 type call struct {
 	w  http.ResponseWriter
 	r  *http.Request
+	rt route
 	by api.Identity
 }
 
@@ -51,7 +52,7 @@ func (a *API) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		answer := &statusWriter{ResponseWriter: w}
-		c := &call{w: answer, r: r}
+		c := &call{w: answer, r: r, rt: rt}
 		defer func() {
 			if cause := recover(); cause != nil {
 				if cause == http.ErrAbortHandler { //nolint:errorlint // the documented sentinel is compared by identity

@@ -1,6 +1,9 @@
 package httpapi
 
-import "github.com/oakumhq/oakum/api"
+import (
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access"
+)
 
 func (c *call) file() (api.SourceFile, error) {
 	var file api.SourceFile
@@ -53,7 +56,11 @@ func (a *API) patchPlan(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.opt.Control.PlanPatch(c.ctx(), file)
+	if err := a.covers(c, file); err != nil {
+		return nil, err
+	}
+	receipt, err := a.opt.Control.PlanPatch(c.ctx(), file, c.by)
+	return a.receipt(c, receipt, err)
 }
 
 // rehearsalFacts changes nothing. Callers need no more rights for it than for a
@@ -65,7 +72,11 @@ func (a *API) patchSubmit(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.opt.Control.SubmitPatch(c.ctx(), file, c.by)
+	if err := a.covers(c, file); err != nil {
+		return nil, err
+	}
+	receipt, err := a.opt.Control.SubmitPatch(c.ctx(), file, c.by)
+	return a.receipt(c, receipt, err)
 }
 
 func (a *API) quarantineLift(c *call) (any, error) {
@@ -75,6 +86,11 @@ func (a *API) quarantineLift(c *call) (any, error) {
 	}
 	if in.Patch == "" || in.Target.Job == "" {
 		return nil, api.Errorf(api.CodeInvalid, "request body: want patch and target")
+	}
+	// The text is the state's own of a quarantine that is not there.
+	missing := api.Errorf(api.CodeNotFound, "%s is not quarantined from patch %q", in.Target, in.Patch)
+	if err := a.may(c, in.Target, missing); err != nil {
+		return nil, err
 	}
 	return nil, a.opt.Control.LiftQuarantine(c.ctx(), in.Patch, in.Target, c.by)
 }
@@ -93,12 +109,29 @@ func (a *API) rolloutAction(action string) func(*call) (any, error) {
 		if len(in.Note) > noteMax {
 			return nil, api.Errorf(api.CodeInvalid, "request body: field note: longer than %d bytes", noteMax)
 		}
-		done, err := a.opt.Control.Rollout(c.ctx(), c.r.PathValue("id"), action, c.by, in.Note)
-		if err != nil {
+		id := c.r.PathValue("id")
+		if err := a.mayRollout(c, id); err != nil {
 			return nil, err
 		}
-		return public(done), nil
+		done, err := a.opt.Control.Rollout(c.ctx(), id, action, c.by, in.Note)
+		if err != nil {
+			return nil, a.hide(c, err)
+		}
+		return shown(a.view(c), public(done))
 	}
+}
+
+// mayRollout refuses a caller who may not do to a rollout what the route does.
+func (a *API) mayRollout(c *call, id string) error {
+	if access.Everywhere(c.by, c.rt.cap) {
+		return nil
+	}
+	missing := notFound("rollout", id)
+	r, ok := a.opt.Store.Rollout(id)
+	if !ok {
+		return missing
+	}
+	return a.may(c, r.Target, missing)
 }
 
 func (a *API) brakeSet(c *call) (any, error) {
@@ -120,9 +153,28 @@ func (a *API) simulate(c *call) (any, error) {
 	if in.Target.Job == "" || in.Target.Group == "" || in.Target.Namespace == "" {
 		return nil, api.Errorf(api.CodeInvalid, "request body: field target: want namespace, job and group")
 	}
-	return a.opt.Control.Simulate(c.ctx(), in.File, in.Target, c.by)
+	if access.Everywhere(c.by, c.rt.cap) {
+		return a.opt.Control.Simulate(c.ctx(), in.File, in.Target, c.by)
+	}
+	missing := notFound("target", in.Target.String())
+	if err := a.may(c, in.Target, missing); err != nil {
+		return nil, err
+	}
+	sim, err := a.opt.Control.Simulate(c.ctx(), in.File, in.Target, c.by)
+	if err != nil {
+		return nil, a.hide(c, err)
+	}
+	return shown(a.view(c), sim)
 }
 
 func (a *API) simulationCancel(c *call) (any, error) {
-	return a.opt.Control.CancelSimulation(c.ctx(), c.r.PathValue("id"), c.by)
+	id := c.r.PathValue("id")
+	if err := a.maySimulation(c, id); err != nil {
+		return nil, err
+	}
+	sim, err := a.opt.Control.CancelSimulation(c.ctx(), id, c.by)
+	if err != nil {
+		return nil, a.hide(c, err)
+	}
+	return shown(a.view(c), sim)
 }

@@ -61,6 +61,17 @@ func (choice eventChoice) wants(e api.Event) bool {
 	return false
 }
 
+// of returns the events of a batch that the reader wants.
+func (choice eventChoice) of(batch []api.Event) []api.Event {
+	kept := make([]api.Event, 0, len(batch))
+	for _, e := range batch {
+		if choice.wants(e) {
+			kept = append(kept, e)
+		}
+	}
+	return kept
+}
+
 func (choice eventChoice) topics() []api.Topic {
 	if len(choice) == 0 {
 		return allTopics()
@@ -102,11 +113,11 @@ func (a *API) events(c *call) (any, error) {
 	cu := &cursor{store: a.opt.Store, index: from}
 	out := []api.Event{}
 	for batch := cu.next(); len(batch) > 0; batch = cu.next() {
-		for _, e := range batch {
-			if choice.wants(e) {
-				out = append(out, e)
-			}
+		seen, err := a.eventsSeen(c, choice.of(batch))
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, seen...)
 	}
 	return out, nil
 }
@@ -149,7 +160,11 @@ func (a *API) follow(c *call, cu *cursor, choice eventChoice, send func([]byte) 
 		// Asked for before the events are read: a change meanwhile closes the channel.
 		changed := a.opt.Store.Watch(choice.topics()...)
 		for batch := cu.next(); len(batch) > 0; batch = cu.next() {
-			lines, err := encodeEvents(batch, choice)
+			seen, err := a.eventsSeen(c, choice.of(batch))
+			if err != nil {
+				return err
+			}
+			lines, err := encodeEvents(seen)
 			if err != nil {
 				return err
 			}
@@ -171,12 +186,9 @@ func (a *API) follow(c *call, cu *cursor, choice eventChoice, send func([]byte) 
 	}
 }
 
-func encodeEvents(batch []api.Event, choice eventChoice) ([]byte, error) {
+func encodeEvents(batch []api.Event) ([]byte, error) {
 	var lines []byte
 	for _, e := range batch {
-		if !choice.wants(e) {
-			continue
-		}
 		line, err := json.Marshal(e)
 		if err != nil {
 			return nil, err

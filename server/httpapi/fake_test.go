@@ -16,6 +16,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/internal/graph"
+	"github.com/oakumhq/oakum/policies"
 )
 
 // memory is a model of the replicated state: rollouts, a record and a watch.
@@ -28,6 +29,12 @@ type memory struct {
 	sources  []api.SourceStatus
 	brake    api.Brake
 	kept     []api.InventoryRecord
+	policy   []api.Policy
+	patched  []api.Patch
+	planned  []api.Plan
+	barred   []api.Quarantine
+	tried    []api.Simulation
+	known    api.Graph
 	changed  chan struct{}
 }
 
@@ -49,21 +56,43 @@ func (m *memory) put(r api.Rollout) uint64 {
 	return m.index
 }
 
-func (m *memory) Policies() []api.Policy                        { return nil }
-func (m *memory) Policy(string) (api.Policy, bool)              { return api.Policy{}, false }
-func (m *memory) Patches() []api.Patch                          { return nil }
-func (m *memory) Patch(string) (api.Patch, bool)                { return api.Patch{}, false }
-func (m *memory) Plan(string) (api.Plan, bool)                  { return api.Plan{}, false }
-func (m *memory) Quarantines() []api.Quarantine                 { return nil }
-func (m *memory) Simulations() []api.Simulation                 { return nil }
-func (m *memory) Profiles() []api.Profile                       { return slices.Clone(m.learned) }
-func (m *memory) Sources() []api.SourceStatus                   { return m.sources }
-func (m *memory) Brake() api.Brake                              { return m.brake }
-func (m *memory) Inventories() []api.InventoryRecord            { return m.kept }
-func (m *memory) Level() int                                    { return 1 }
-func (m *memory) Hash() string                                  { return "abc" }
-func (m *memory) IndexOf(...api.Topic) uint64                   { return m.Index() }
-func (m *memory) Simulation(string) (s api.Simulation, ok bool) { return s, false }
+func (m *memory) Policies() []api.Policy             { return slices.Clone(m.policy) }
+func (m *memory) Patches() []api.Patch               { return slices.Clone(m.patched) }
+func (m *memory) Quarantines() []api.Quarantine      { return slices.Clone(m.barred) }
+func (m *memory) Simulations() []api.Simulation      { return slices.Clone(m.tried) }
+func (m *memory) Graph() api.Graph                   { return m.known }
+func (m *memory) Profiles() []api.Profile            { return slices.Clone(m.learned) }
+func (m *memory) Sources() []api.SourceStatus        { return m.sources }
+func (m *memory) Brake() api.Brake                   { return m.brake }
+func (m *memory) Inventories() []api.InventoryRecord { return m.kept }
+func (m *memory) Level() int                         { return 1 }
+func (m *memory) Hash() string                       { return "abc" }
+func (m *memory) IndexOf(...api.Topic) uint64        { return m.Index() }
+
+// named returns the item of a name.
+func named[T any](items []T, name string, of func(T) string) (found T, ok bool) {
+	i := slices.IndexFunc(items, func(item T) bool { return of(item) == name })
+	if i < 0 {
+		return found, false
+	}
+	return items[i], true
+}
+
+func (m *memory) Policy(name string) (api.Policy, bool) {
+	return named(m.policy, name, func(p api.Policy) string { return p.Name })
+}
+
+func (m *memory) Patch(name string) (api.Patch, bool) {
+	return named(m.patched, name, func(p api.Patch) string { return p.Name })
+}
+
+func (m *memory) Plan(id string) (api.Plan, bool) {
+	return named(m.planned, id, func(p api.Plan) string { return p.ID })
+}
+
+func (m *memory) Simulation(id string) (api.Simulation, bool) {
+	return named(m.tried, id, func(s api.Simulation) string { return s.ID })
+}
 
 func (m *memory) Profile(ref api.TargetRef) (api.Profile, bool) {
 	i := slices.IndexFunc(m.learned, func(p api.Profile) bool { return p.Target == ref })
@@ -145,7 +174,15 @@ func (c *control) DeletePolicy(_ context.Context, name string, by api.Identity) 
 	return c.note("delete "+name, by)
 }
 
-func (c *control) PlanPatch(context.Context, api.SourceFile) (api.PatchReceipt, error) {
+func (c *control) ReadPatch(f api.SourceFile) (api.Patch, error) {
+	patch, diags := policies.ParsePatch(f)
+	if diags.HasErrors() {
+		return patch, api.Errorf(api.CodeInvalid, "%v", diags)
+	}
+	return patch, nil
+}
+
+func (c *control) PlanPatch(context.Context, api.SourceFile, api.Identity) (api.PatchReceipt, error) {
 	return api.PatchReceipt{}, c.err
 }
 
@@ -191,7 +228,10 @@ func (c *control) Inventory(of, hash string) (api.Inventory, error) {
 
 func (c *control) TargetInventories(_ context.Context, ref *api.TargetRef) ([]api.TargetInventory, error) {
 	if ref == nil {
-		return []api.TargetInventory{{Task: "all"}}, c.err
+		return []api.TargetInventory{
+			{Target: api.TargetRef{Namespace: "a", Job: "web", Group: "web"}, Task: "all", Image: "image-a"},
+			{Target: api.TargetRef{Namespace: "b", Job: "payroll", Group: "payroll"}, Task: "all", Image: "image-b"},
+		}, c.err
 	}
 	return []api.TargetInventory{{Target: *ref, Task: "vm"}}, c.err
 }

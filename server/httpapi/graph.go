@@ -13,7 +13,10 @@ import (
 // older ones may be gone.
 const fullRecord = 10_000
 
-func (a *API) graph(*call) (any, error) { return fullGraph(a.opt.Control.Graph()), nil }
+func (a *API) graph(c *call) (any, error) {
+	v := a.view(c)
+	return shown(v, fullGraph(v.Graph(a.opt.Control.Graph())))
+}
 
 // fullGraph gives empty parts their [] in JSON.
 func fullGraph(g api.Graph) api.Graph {
@@ -34,25 +37,30 @@ func orEmpty[T any](items []T) []T {
 
 func (a *API) graphImpact(c *call) (any, error) {
 	name := c.r.PathValue("service")
+	v := a.view(c)
 	impact, ok := a.opt.Control.Impact(name)
-	if !ok {
+	if !ok || !v.SeesService(name) {
 		return nil, notFound("service", name)
 	}
-	return impact, nil
+	return shown(v, v.Impact(impact))
 }
 
 func (a *API) graphWithout(c *call) (any, error) {
 	place := c.r.PathValue("place")
+	v := a.view(c)
 	out, ok := a.opt.Control.Without(place)
+	if ok {
+		out, ok = v.Without(out)
+	}
 	if !ok {
 		return nil, api.Errorf(api.CodeNotFound, "no service stands on node %q; racks are named rack/NAME, and volumes as services list them", place)
 	}
-	return out, nil
+	return shown(v, out)
 }
 
-func (a *API) graphFindings(*call) (any, error) {
-	g := a.opt.Control.Graph()
-	return api.GraphFindings{Index: g.Index, At: g.At, Findings: graph.Findings(g)}, nil
+func (a *API) graphFindings(c *call) (any, error) {
+	v, g := a.view(c), a.opt.Control.Graph()
+	return shown(v, api.GraphFindings{Index: g.Index, At: g.At, Findings: v.Findings(graph.Findings(g))})
 }
 
 // graphDiff says what changed between two moments, by the events that the record
@@ -85,6 +93,7 @@ func (a *API) graphDiff(c *call) (any, error) {
 	if len(events) >= fullRecord && events[0].Index > from+1 {
 		out.Delta.Truncated = true
 	}
+	out.Delta = a.view(c).Delta(out.Delta)
 	return out, nil
 }
 

@@ -27,9 +27,10 @@ type PolicyControl interface {
 	DeletePolicy(ctx context.Context, name string, by api.Identity) error
 }
 
-// PatchControl plans and submits patches.
+// PatchControl reads, plans and submits patches. ReadPatch asks nothing but the file.
 type PatchControl interface {
-	PlanPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error)
+	ReadPatch(file api.SourceFile) (api.Patch, error)
+	PlanPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error)
 	SubmitPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error)
 	LiftQuarantine(ctx context.Context, patch string, target api.TargetRef, by api.Identity) error
 	Facts(ctx context.Context) (api.FleetFacts, error)

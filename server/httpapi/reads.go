@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access"
 	"github.com/oakumhq/oakum/internal/profiler"
 	"github.com/oakumhq/oakum/internal/stats"
 )
@@ -29,29 +30,47 @@ func (a *API) policy(c *call) (any, error) {
 }
 
 func (a *API) patches(c *call) (any, error) {
-	return list(c, a.opt.Store.Patches(), func(p api.Patch) string { return p.Name })
+	v := a.view(c)
+	goes := a.patchesSeen(v)
+	kept := []api.Patch{}
+	for _, p := range a.opt.Store.Patches() {
+		if p, ok := v.Patch(p, goes[p.Name]); ok {
+			kept = append(kept, p)
+		}
+	}
+	kept, err := access.Redact(v, kept)
+	if err != nil {
+		return nil, err
+	}
+	return list(c, kept, func(p api.Patch) string { return p.Name })
 }
 
 func (a *API) patch(c *call) (any, error) {
 	name := c.r.PathValue("name")
+	v := a.view(c)
 	patch, ok := a.opt.Store.Patch(name)
+	if ok {
+		patch, ok = v.Patch(patch, a.patchesSeen(v)[name])
+	}
 	if !ok {
 		return nil, notFound("patch", name)
 	}
-	return patch, nil
+	return shown(v, patch)
 }
 
 func (a *API) plan(c *call) (any, error) {
 	id := c.r.PathValue("id")
+	v := a.view(c)
 	plan, ok := a.opt.Store.Plan(id)
-	if !ok {
+	if !ok || !v.SeesPlan(plan) {
 		return nil, notFound("plan", id)
 	}
-	return plan, nil
+	return shown(v, v.Plan(plan))
 }
 
 func (a *API) quarantines(c *call) (any, error) {
-	return list(c, a.opt.Store.Quarantines(), func(q api.Quarantine) string { return q.Patch + " " + q.Target.String() })
+	return listScoped(a, c, a.opt.Store.Quarantines(), func(q api.Quarantine) api.TargetRef { return q.Target },
+		func(q api.Quarantine) string { return q.Patch + " " + q.Target.String() })
 }
 
 // public takes the former job out of a rollout. The job's environment may hold
@@ -75,41 +94,35 @@ func (a *API) rollouts(c *call) (any, error) {
 	for i := range all {
 		all[i] = public(all[i])
 	}
-	return list(c, all, func(r api.Rollout) string { return r.ID })
+	return listScoped(a, c, all, func(r api.Rollout) api.TargetRef { return r.Target }, func(r api.Rollout) string { return r.ID })
 }
 
 func (a *API) rollout(c *call) (any, error) {
 	id := c.r.PathValue("id")
 	rollout, ok := a.opt.Store.Rollout(id)
-	if !ok {
-		return nil, notFound("rollout", id)
-	}
-	return public(rollout), nil
+	return oneScoped(a, c, public(rollout), ok, rollout.Target, notFound("rollout", id))
 }
 
-func (a *API) brake(*call) (any, error) { return a.opt.Store.Brake(), nil }
+func (a *API) brake(c *call) (any, error) { return shown(a.view(c), a.opt.Store.Brake()) }
 
 func (a *API) simulations(c *call) (any, error) {
 	all := a.opt.Store.Simulations()
 	for i := range all {
 		all[i] = withoutConsoles(c, all[i])
 	}
-	return list(c, all, func(s api.Simulation) string { return s.ID })
+	return listScoped(a, c, all, func(s api.Simulation) api.TargetRef { return s.Target }, func(s api.Simulation) string { return s.ID })
 }
 
 func (a *API) simulation(c *call) (any, error) {
 	id := c.r.PathValue("id")
 	simulation, ok := a.opt.Store.Simulation(id)
-	if !ok {
-		return nil, notFound("simulation", id)
-	}
-	return withoutConsoles(c, simulation), nil
+	return oneScoped(a, c, withoutConsoles(c, simulation), ok, simulation.Target, notFound("simulation", id))
 }
 
 // withoutConsoles leaves out what machines wrote, for a caller who may not read it; see
 // console.
 func withoutConsoles(c *call, s api.Simulation) api.Simulation {
-	if s.Impact == nil || c.by.Can(api.CapSimulate) {
+	if s.Impact == nil || access.Reaches(c.by, api.CapSimulate, s.Target) {
 		return s
 	}
 	impact := *s.Impact
@@ -135,7 +148,28 @@ func (a *API) console(c *call) (any, error) {
 			return nil, api.Errorf(api.CodeInvalid, "pair: want a number from 1, not %q", text)
 		}
 	}
-	return a.opt.Control.Console(c.ctx(), c.r.PathValue("id"), role, pair)
+	id := c.r.PathValue("id")
+	if err := a.maySimulation(c, id); err != nil {
+		return nil, err
+	}
+	out, err := a.opt.Control.Console(c.ctx(), id, role, pair)
+	if err != nil {
+		return nil, a.hide(c, err)
+	}
+	return out, nil
+}
+
+// maySimulation refuses a caller who may not do to a simulation what the route does.
+func (a *API) maySimulation(c *call, id string) error {
+	if access.Everywhere(c.by, c.rt.cap) {
+		return nil
+	}
+	missing := notFound("simulation", id)
+	sim, ok := a.opt.Store.Simulation(id)
+	if !ok {
+		return missing
+	}
+	return a.may(c, sim.Target, missing)
 }
 
 func (a *API) profiles(c *call) (any, error) {
@@ -147,14 +181,15 @@ func (a *API) profiles(c *call) (any, error) {
 			all[i].KPIs[j].Sketch, all[i].KPIs[j].HourSketches = nil, nil
 		}
 	}
-	return list(c, all, func(p api.Profile) string { return p.Target.String() })
+	return listScoped(a, c, all, func(p api.Profile) api.TargetRef { return p.Target }, func(p api.Profile) string { return p.Target.String() })
 }
 
 // profile is the profile of one target, with its usual values at ?hour=, or now.
 func (a *API) profile(c *call) (any, error) {
 	ref := api.TargetRef{Namespace: c.r.PathValue("namespace"), Job: c.r.PathValue("job"), Group: c.r.PathValue("group")}
+	v := a.view(c)
 	profile, ok := a.opt.Store.Profile(ref)
-	if !ok {
+	if !ok || !v.Sees(ref) {
 		return nil, api.Errorf(api.CodeNotFound, "profile of %s: nothing was measured yet, or there is no such target", ref)
 	}
 	hour := stats.HourOfWeek(time.Now())
@@ -165,7 +200,11 @@ func (a *API) profile(c *call) (any, error) {
 		}
 		hour = int(n)
 	}
-	return profiler.AtHour(profile, hour)
+	at, err := profiler.AtHour(profile, hour)
+	if err != nil {
+		return nil, err
+	}
+	return shown(v, at)
 }
 
 func (a *API) plugins(c *call) (any, error) {

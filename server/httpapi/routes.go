@@ -14,6 +14,9 @@ type route struct {
 	// authenticated caller may ask; open means that anybody may.
 	cap  api.Capability
 	open bool
+	// scoped routes answer each caller about the targets that the caller's rules name, and
+	// see to it themselves. For every other one the caller needs the capability everywhere.
+	scoped bool
 	// local routes are answered by the server that was asked. The leader answers all
 	// others: changes always, and reads unless ?stale is given.
 	local bool
@@ -45,31 +48,31 @@ func (a *API) readRoutes() []route {
 	return []route{
 		{method: get, path: "/v1/policies", cap: read, topics: policy, handle: a.policies},
 		{method: get, path: "/v1/policy/{name}", cap: read, topics: policy, handle: a.policy},
-		{method: get, path: "/v1/patches", cap: read, topics: patch, handle: a.patches},
-		{method: get, path: "/v1/patch/{name}", cap: read, topics: patch, handle: a.patch},
-		{method: get, path: "/v1/plan/{id}", cap: read, topics: plan, handle: a.plan},
-		{method: get, path: "/v1/quarantines", cap: read, topics: quarantine, handle: a.quarantines},
-		{method: get, path: "/v1/rollouts", cap: read, topics: rollout, handle: a.rollouts},
-		{method: get, path: "/v1/rollout/{id}", cap: read, topics: rollout, handle: a.rollout},
-		{method: get, path: "/v1/brake", cap: read, topics: []api.Topic{api.TopicBrake}, handle: a.brake},
-		{method: get, path: "/v1/simulations", cap: read, topics: simulation, handle: a.simulations},
-		{method: get, path: "/v1/simulation/{id}", cap: read, topics: simulation, handle: a.simulation},
-		{method: get, path: "/v1/simulation/{id}/console", cap: api.CapSimulate, handle: a.console},
-		{method: get, path: "/v1/graph", cap: read, topics: graph, handle: a.graph},
-		{method: get, path: "/v1/graph/impact/{service}", cap: read, topics: graph, handle: a.graphImpact},
-		{method: get, path: "/v1/graph/without/{place...}", cap: read, topics: graph, handle: a.graphWithout},
-		{method: get, path: "/v1/graph/findings", cap: read, topics: graph, handle: a.graphFindings},
-		{method: get, path: "/v1/graph/diff", cap: read, topics: graph, handle: a.graphDiff},
-		{method: get, path: "/v1/profiles", cap: read, topics: profile, handle: a.profiles},
-		{method: get, path: "/v1/profile/{namespace}/{job}/{group}", cap: read, topics: profile, handle: a.profile},
-		{method: get, path: "/v1/inventories", cap: read, topics: inventory, handle: a.inventories},
-		{method: get, path: "/v1/inventory", cap: read, topics: inventory, handle: a.inventory},
-		{method: get, path: "/v1/inventory/targets", cap: read, topics: inventory, handle: a.targetInventories},
+		{method: get, path: "/v1/patches", cap: read, scoped: true, topics: patch, handle: a.patches},
+		{method: get, path: "/v1/patch/{name}", cap: read, scoped: true, topics: patch, handle: a.patch},
+		{method: get, path: "/v1/plan/{id}", cap: read, scoped: true, topics: plan, handle: a.plan},
+		{method: get, path: "/v1/quarantines", cap: read, scoped: true, topics: quarantine, handle: a.quarantines},
+		{method: get, path: "/v1/rollouts", cap: read, scoped: true, topics: rollout, handle: a.rollouts},
+		{method: get, path: "/v1/rollout/{id}", cap: read, scoped: true, topics: rollout, handle: a.rollout},
+		{method: get, path: "/v1/brake", cap: read, scoped: true, topics: []api.Topic{api.TopicBrake}, handle: a.brake},
+		{method: get, path: "/v1/simulations", cap: read, scoped: true, topics: simulation, handle: a.simulations},
+		{method: get, path: "/v1/simulation/{id}", cap: read, scoped: true, topics: simulation, handle: a.simulation},
+		{method: get, path: "/v1/simulation/{id}/console", cap: api.CapSimulate, scoped: true, handle: a.console},
+		{method: get, path: "/v1/graph", cap: read, scoped: true, topics: graph, handle: a.graph},
+		{method: get, path: "/v1/graph/impact/{service}", cap: read, scoped: true, topics: graph, handle: a.graphImpact},
+		{method: get, path: "/v1/graph/without/{place...}", cap: read, scoped: true, topics: graph, handle: a.graphWithout},
+		{method: get, path: "/v1/graph/findings", cap: read, scoped: true, topics: graph, handle: a.graphFindings},
+		{method: get, path: "/v1/graph/diff", cap: read, scoped: true, topics: graph, handle: a.graphDiff},
+		{method: get, path: "/v1/profiles", cap: read, scoped: true, topics: profile, handle: a.profiles},
+		{method: get, path: "/v1/profile/{namespace}/{job}/{group}", cap: read, scoped: true, topics: profile, handle: a.profile},
+		{method: get, path: "/v1/inventories", cap: read, scoped: true, topics: inventory, handle: a.inventories},
+		{method: get, path: "/v1/inventory", cap: read, scoped: true, topics: inventory, handle: a.inventory},
+		{method: get, path: "/v1/inventory/targets", cap: read, scoped: true, topics: inventory, handle: a.targetInventories},
 		{method: get, path: "/v1/compliance", cap: read, costly: true, topics: compliance, handle: a.compliance},
-		{method: get, path: "/v1/plugins", cap: read, handle: a.plugins},
+		{method: get, path: "/v1/plugins", cap: read, scoped: true, handle: a.plugins},
 		{method: get, path: "/v1/rehearsal/facts", cap: read, costly: true, handle: a.rehearsalFacts},
-		{method: get, path: "/v1/events", cap: read, handle: a.events},
-		{method: get, path: "/v1/event/stream", cap: read, stream: a.eventStream},
+		{method: get, path: "/v1/events", cap: read, scoped: true, handle: a.events},
+		{method: get, path: "/v1/event/stream", cap: read, scoped: true, stream: a.eventStream},
 	}
 }
 
@@ -80,13 +83,13 @@ func (a *API) changeRoutes() []route {
 		{method: post, path: "/v1/policies/validate", cap: api.CapRead, costly: true, handle: a.policyValidate},
 		{method: post, path: "/v1/policies", cap: api.CapPolicyWrite, handle: a.policyApply},
 		{method: http.MethodDelete, path: "/v1/policy/{name}", cap: api.CapPolicyWrite, handle: a.policyDelete},
-		{method: post, path: "/v1/patches/plan", cap: api.CapRead, costly: true, handle: a.patchPlan},
-		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, costly: true, handle: a.patchSubmit},
+		{method: post, path: "/v1/patches/plan", cap: api.CapRead, scoped: true, costly: true, handle: a.patchPlan},
+		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, scoped: true, costly: true, handle: a.patchSubmit},
 		{method: http.MethodPut, path: "/v1/inventory", cap: api.CapPatchSubmit, costly: true, handle: a.inventoryPut},
-		{method: post, path: "/v1/quarantines/lift", cap: api.CapRollout, handle: a.quarantineLift},
+		{method: post, path: "/v1/quarantines/lift", cap: api.CapRollout, scoped: true, handle: a.quarantineLift},
 		{method: post, path: "/v1/brake", cap: api.CapRollout, handle: a.brakeSet},
-		{method: post, path: "/v1/simulations", cap: api.CapSimulate, handle: a.simulate},
-		{method: post, path: "/v1/simulation/{id}/cancel", cap: api.CapSimulate, handle: a.simulationCancel},
+		{method: post, path: "/v1/simulations", cap: api.CapSimulate, scoped: true, handle: a.simulate},
+		{method: post, path: "/v1/simulation/{id}/cancel", cap: api.CapSimulate, scoped: true, handle: a.simulationCancel},
 	}
 	for _, action := range []struct {
 		name string
@@ -101,7 +104,7 @@ func (a *API) changeRoutes() []route {
 		{"rollback", api.CapRollout},
 	} {
 		out = append(out, route{
-			method: post, path: "/v1/rollout/{id}/" + action.name, cap: action.cap, handle: a.rolloutAction(action.name),
+			method: post, path: "/v1/rollout/{id}/" + action.name, cap: action.cap, scoped: true, handle: a.rolloutAction(action.name),
 		})
 	}
 	return out

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access"
 )
 
 // health answers everybody, with 503 when the server is not ready, so that a
@@ -25,7 +26,7 @@ func (a *API) health(c *call) error {
 		v := a.opt.ServerHealth()
 		report.Lag, report.LastContact, report.Tolerance = v.Lag, api.Duration(max(v.LastContact, 0).Round(time.Millisecond)), v.Tolerance
 		report.Because = append(report.Because, v.Because...)
-		if c.by.Can(api.CapRead) {
+		if access.Everywhere(c.by, api.CapRead) {
 			report.Warnings = v.Warnings
 		}
 	}
@@ -36,9 +37,8 @@ func (a *API) health(c *call) error {
 	}
 	report.Ready = len(report.Because) == 0
 	if c.by.Can(api.CapRead) {
-		report.Sources = a.opt.Store.Sources()
-		if brake := a.opt.Store.Brake(); brake.On {
-			report.Brake = &brake
+		if err := a.healthOfFleet(c, &report); err != nil {
+			return err
 		}
 	}
 	status := http.StatusOK
@@ -46,6 +46,24 @@ func (a *API) health(c *call) error {
 		status = http.StatusServiceUnavailable
 	}
 	return writeJSON(c.w, status, report)
+}
+
+// healthOfFleet adds what callers who may read learn: the sources and the brake.
+func (a *API) healthOfFleet(c *call, report *api.HealthReport) error {
+	v := a.view(c)
+	sources, err := access.Redact(v, a.opt.Store.Sources())
+	if err != nil {
+		return err
+	}
+	report.Sources = sources
+	if brake := a.opt.Store.Brake(); brake.On {
+		brake, err := access.Redact(v, brake)
+		if err != nil {
+			return err
+		}
+		report.Brake = &brake
+	}
+	return nil
 }
 
 func (a *API) leader(*call) (any, error) {
@@ -58,7 +76,7 @@ func (a *API) self(c *call) (any, error) {
 		Server: a.opt.Server, Version: a.opt.Version, Leader: a.opt.Cluster.IsLeader(),
 		AuthOff: a.opt.Auth == nil, InClear: a.opt.InClear, Identity: c.by,
 	}
-	if c.by.Can(api.CapRead) {
+	if access.Everywhere(c.by, api.CapRead) {
 		out.Config = a.opt.Self
 	}
 	return out, nil

@@ -55,6 +55,12 @@ type SourceReader interface {
 	Sources() []api.SourceStatus
 }
 
+// GraphReader reads the graph as the mapper recorded it: which services and targets are
+// known.
+type GraphReader interface {
+	Graph() api.Graph
+}
+
 // Replica reads the level and the hash of this server's copy of the state.
 type Replica interface {
 	Level() int
@@ -70,5 +76,6 @@ type Store interface {
 	InventoryReader
 	ChangeReader
 	SourceReader
+	GraphReader
 	Replica
 }

@@ -53,7 +53,7 @@ func TestPlanPatch_GoesToWhomItsInventoriesSayIsAffected(t *testing.T) {
     unknown  = "` + unknown + `"
   }
 }`}}})
-		receipt, err := f.PlanPatch(t.Context(), bashPatch())
+		receipt, err := f.PlanPatch(t.Context(), bashPatch(), api.Identity{})
 		must.NoError(t, err)
 		var planned []string
 		for _, w := range receipt.Plan.Waves {

@@ -14,13 +14,14 @@ import (
 	"github.com/oakumhq/oakum/server/state"
 )
 
-// PlanPatch says what a patch would do, and changes nothing. Targets that the
-// patch may not go to are refused in the plan, each with its reason.
-func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error) {
+// PlanPatch says what a patch would do if the caller submitted it, and changes nothing.
+// Targets that the patch may not go to are refused in the plan, each with its reason.
+func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error) {
 	patch, err := parsePatch(file)
 	if err != nil {
 		return api.PatchReceipt{}, err
 	}
+	patch.Submitter = by.Subject // policies may ask for it
 	if !s.opt.Bakes && slices.ContainsFunc(patch.Apply, func(a api.Apply) bool { return a.Kind == api.ApplyScript }) {
 		return api.PatchReceipt{}, api.Errorf(api.CodeInvalid,
 			"patch %q has a script: it runs in an appliance, and this server has none (simulator.appliance)", patch.Name)
@@ -89,7 +90,7 @@ func ofPlanned(plan api.Plan, said []api.DryRun) []api.DryRun {
 // pending rollout for each planned target. A patch that may go nowhere is an
 // error with every target's reason.
 func (s *Service) SubmitPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error) {
-	receipt, err := s.PlanPatch(ctx, file)
+	receipt, err := s.PlanPatch(ctx, file, by)
 	if err != nil {
 		return api.PatchReceipt{}, err
 	}
@@ -114,6 +115,9 @@ func (s *Service) LiftQuarantine(ctx context.Context, patch string, target api.T
 	_, err := s.opt.Log.Apply(ctx, &state.QuarantineLift{Patch: patch, Target: target}, by.Name)
 	return err
 }
+
+// ReadPatch reads a patch file, and nothing else. The error has file, line and column.
+func (s *Service) ReadPatch(file api.SourceFile) (api.Patch, error) { return parsePatch(file) }
 
 // parsePatch reads a patch file. The error has file, line and column.
 func parsePatch(file api.SourceFile) (api.Patch, error) {

@@ -20,7 +20,7 @@ func TestPlanPatch_TellsOfRoomThatIsNotThere(t *testing.T) {
 		return api.DryRun{Target: target(job).TargetRef, NoRoom: "memory exhausted on 3 of 4 nodes"}
 	}
 	f.dryRuns = []api.DryRun{full("left-out"), full("web")}
-	receipt, err := f.PlanPatch(t.Context(), patch(`"web", "db"`))
+	receipt, err := f.PlanPatch(t.Context(), patch(`"web", "db"`), api.Identity{})
 	must.NoError(t, err)
 	must.Eq(t, []api.DryRun{full("web")}, receipt.DryRuns)
 	must.SliceEmpty(t, receipt.Plan.Refusals, must.Sprint("it waits for room when its turn comes"))
@@ -32,7 +32,7 @@ func TestPlanPatch_ChangesNothing(t *testing.T) {
 	var asked []planner.Input
 	f.preflight = func(in *planner.Input) (int, error) { asked = append(asked, *in); return 1, nil }
 	before := f.state.Hash()
-	receipt, err := f.PlanPatch(t.Context(), patch(`"web", "db"`))
+	receipt, err := f.PlanPatch(t.Context(), patch(`"web", "db"`), api.Identity{})
 	must.NoError(t, err)
 	must.EqOp(t, "openssl", receipt.Patch.Name)
 	must.EqOp(t, 1, receipt.Untried)
@@ -57,7 +57,7 @@ func TestPlanPatch_OrdersByTheGraph(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, target("web"), target("db"))
 	f.put(t, calls("web", "db"))
-	receipt, err := f.PlanPatch(t.Context(), patch(`"web", "db"`))
+	receipt, err := f.PlanPatch(t.Context(), patch(`"web", "db"`), api.Identity{})
 	must.NoError(t, err)
 	must.Len(t, 2, receipt.Plan.Waves)
 	must.EqOp(t, "db", receipt.Plan.Waves[0].Targets[0].Target.Job)
@@ -73,7 +73,7 @@ func TestPlanPatch_SaysWhereTheFileIsWrong(t *testing.T) {
 	f := newFixture(t, target("web"))
 	bad := patch(`"web"`)
 	bad.Text = strings.Replace(bad.Text, "severity", "severety", 1)
-	_, err := f.PlanPatch(t.Context(), bad)
+	_, err := f.PlanPatch(t.Context(), bad, api.Identity{})
 	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
 	must.StrContains(t, strings.Join(append(api.AsError(err).Details, err.Error()), "\n"), "p.hcl:2,3")
 }
@@ -82,7 +82,7 @@ func TestPlanPatch_NamesWhatDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, target("web"))
 	f.fleet.err = api.Errorf(api.CodeUnavailable, "nomad does not answer")
-	_, err := f.PlanPatch(t.Context(), patch(`"web"`))
+	_, err := f.PlanPatch(t.Context(), patch(`"web"`), api.Identity{})
 	must.True(t, api.IsCode(err, api.CodeUnavailable), must.Sprint(err))
 	must.ErrorContains(t, err, "list targets: nomad does not answer")
 }
@@ -264,9 +264,9 @@ func TestPlanPatch_RefusesAScriptWithoutAnAppliance(t *testing.T) {
 	file := patch(`"web"`)
 	file.Text = strings.Replace(file.Text, "apply \"job\" {\n    task = \"server\"\n    env  = { VERSION = \"2\" }", "apply \"script\" {\n    task   = \"server\"\n    script = \"true\"", 1)
 	f := newFixture(t, target("web"))
-	_, err := f.PlanPatch(t.Context(), file)
+	_, err := f.PlanPatch(t.Context(), file, api.Identity{})
 	must.ErrorContains(t, err, `patch "openssl" has a script: it runs in an appliance, and this server has none (simulator.appliance)`)
 	f.opt.Bakes = true
-	_, err = f.PlanPatch(t.Context(), file)
+	_, err = f.PlanPatch(t.Context(), file, api.Identity{})
 	must.NoError(t, err)
 }

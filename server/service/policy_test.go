@@ -23,7 +23,7 @@ func TestApplyPolicy_PutsAFileInForce(t *testing.T) {
 	must.EqOp(t, "ada", p.AppliedBy)
 	must.EqOp(t, epoch(), p.AppliedAt)
 	must.EqOp(t, f.state.Index(), p.ModifyIndex)
-	receipt, err := f.PlanPatch(t.Context(), patch(`"web"`))
+	receipt, err := f.PlanPatch(t.Context(), patch(`"web"`), api.Identity{})
 	must.NoError(t, err)
 	strategy := receipt.Plan.Waves[0].Targets[0].Decision.Strategy
 	must.EqOp(t, "phased", strategy.Name)

@@ -19,6 +19,7 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 	if err != nil {
 		return api.Simulation{}, err
 	}
+	patch.Submitter = by.Subject // policies may ask for it
 	library, err := s.policies.Library()
 	if err != nil {
 		return api.Simulation{}, err

@@ -1,11 +1,12 @@
-package lang
+// Package glob matches names with patterns, as policies, patches and auth rules have them.
+package glob
 
 import "strings"
 
-// MatchGlob reports whether the whole text matches the pattern, in which *
+// Match reports whether the whole text matches the pattern, in which *
 // stands for any characters and ? for one byte. It takes time proportional to
 // the product of the lengths at worst.
-func MatchGlob(text, pattern string) bool {
+func Match(text, pattern string) bool {
 	t, p := 0, 0
 	star, mark := -1, 0
 	for t < len(text) {
@@ -29,5 +30,5 @@ func MatchGlob(text, pattern string) bool {
 	return p == len(pattern)
 }
 
-// IsGlob reports whether a pattern may match several texts.
-func IsGlob(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
+// Is reports whether a pattern may match several texts.
+func Is(pattern string) bool { return strings.ContainsAny(pattern, "*?") }
