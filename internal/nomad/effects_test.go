@@ -65,11 +65,19 @@ func TestRegister_KeepsTheCountsOfTheJob(t *testing.T) {
 	t.Parallel()
 	var sent map[string]any
 	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Nomad-Index", "7")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/submission"):
+			http.Error(w, "job source not found", http.StatusNotFound)
+			return
+		case r.Method == http.MethodGet:
+			_, _ = w.Write([]byte(`{"ID":"store","Namespace":"default","Version":3,"JobModifyIndex":42}`))
+			return
+		}
 		if err := json.NewDecoder(r.Body).Decode(&sent); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
-		w.Header().Set("X-Nomad-Index", "7")
 		_, _ = w.Write([]byte("{}"))
 	}))
 	t.Cleanup(door.Close)

@@ -26,6 +26,11 @@ const unplacedAfter = 10 * time.Second
 // keep a request for a new leader of theirs no longer than that.
 const lateTimeout = 2 * time.Minute
 
+// unprovenMost is how long one leader waits for the job to be proven before a rollout begins.
+// A deployment that nobody promotes may go on for ever, and the rollout has its place in
+// the budget meanwhile.
+const unprovenMost = time.Hour
+
 // errSuperseded ends an effect whose rollout has moved on without it.
 var errSuperseded = errors.New("the effect was superseded")
 
@@ -41,6 +46,7 @@ type execution struct {
 	proof     *inquiry              // about the first stage, likewise
 	steady    rollout.Steady        // since when instances are healthy, likewise
 	unwell    unwell                // before the rollout
+	unproven  time.Time             // since when this leader has found the job unproven; zero when it is not
 	due       time.Time             // when the next of them will have been so for long enough; zero when none
 }
 
@@ -336,7 +342,16 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout,
 			o.recordAway(ctx, log, r, hold)
 			return rollout.EffectResult{}, false
 		}
-		if hold := unproven(view); hold != nil || !a.unwell.look(view, o.Now()) {
+		hold = unproven(view)
+		switch {
+		case hold == nil:
+			a.unproven = time.Time{}
+		case a.unproven.IsZero():
+			a.unproven = o.Now()
+		case o.Now().Sub(a.unproven) >= unprovenMost:
+			return rollout.EffectResult{Outcome: fmt.Sprintf("%s; it was not within %s", hold.Reason, unprovenMost)}, true
+		}
+		if hold != nil || !a.unwell.look(view, o.Now()) {
 			o.recordAway(ctx, log, r, hold)
 			return rollout.EffectResult{}, false
 		}

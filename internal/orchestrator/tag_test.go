@@ -75,6 +75,35 @@ func TestTag_WaitsWhileAFailedDeploymentHasLeftTwoVersions(t *testing.T) {
 	})
 }
 
+// TestTag_EndsWhenNobodyPromotes: a deployment whose canary is never promoted keeps the
+// rollout, and its place in the budget, for an hour and not for ever. Nothing was captured.
+func TestTag_EndsWhenNobodyPromotes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(d *api.Decision) { d.Approval.Count = 1 })
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutAwaitingApproval })
+		job := *w.job(w.refs[0])
+		group := job.Groups[0]
+		update := *w.ownPace()
+		update.Canary, update.ProgressDeadline = 1, 0
+		group.Update = &update
+		group.Tasks = []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": "theirs"}}}
+		job.Groups = []fleet.Group{group}
+		_, err := w.fleet.Register(job, false, 0)
+		must.NoError(t, err)
+		w.command("r0", "approve", "test")
+		w.until(t, "r0", func(r api.Rollout) bool { return len(r.Holds) > 0 && r.Effect != nil && r.Effect.Kind == api.EffectTag })
+		time.Sleep(unprovenMost - 5*time.Minute)
+		w.step()
+		must.EqOp(t, api.RolloutHolding, w.rollout("r0").Status)
+		time.Sleep(5 * time.Minute)
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status.Ended() })
+		must.EqOp(t, api.RolloutFailed, w.rollout("r0").Status)
+		must.StrContains(t, w.rollout("r0").Reason, "a deployment of job version 1 is under way")
+		must.Nil(t, w.rollout("r0").Former)
+	})
+}
+
 // TestUnproven_NamesWhatIsNoVersionToReturnTo: a deployment that failed says nothing where all
 // instances have run its version well since.
 func TestUnproven_NamesWhatIsNoVersionToReturnTo(t *testing.T) {
