@@ -1,0 +1,54 @@
+package audit
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// keyLength is that of an HMAC-SHA256 key, in bytes.
+const keyLength = 32
+
+// NewKey returns a key that nobody keeps.
+func NewKey() []byte {
+	key := make([]byte, keyLength)
+	_, _ = rand.Read(key) // it never fails
+	return key
+}
+
+// Key reads the server's key, and makes one when there is none yet. Only the agent's user
+// may read the file.
+func Key(path string) ([]byte, error) {
+	key, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeKey(path)
+	}
+	if err == nil && len(key) != keyLength {
+		err = fmt.Errorf("%s: %d bytes, want %d", path, len(key), keyLength)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read audit key: %w", err)
+	}
+	return key, nil
+}
+
+// makeKey writes a new key, whole or not at all.
+func makeKey(path string) ([]byte, error) {
+	key := NewKey()
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // of mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("make audit key: %w", err)
+	}
+	_, err = f.Write(key)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make audit key: %w", errors.Join(err, os.Remove(f.Name())))
+	}
+	return key, nil
+}
