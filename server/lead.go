@@ -145,8 +145,8 @@ func (s *Server) orchestrator(stages *canary.Judge, baselines *profiler.Baseline
 		return nil, err
 	}
 	o := orchestrator.Options{
-		Store: s.store, Recorder: recorder{s}, Reader: s.adapters.nomad, Mover: s.adapters.nomad, Tagger: s.adapters.nomad,
-		Judge: judge{stages}, Adviser: s.host, Simulator: tester, Images: images, Terminal: s.adapters.nomad,
+		Store: s.store, Recorder: recorder{s}, Reader: s.adapters.nomad, Mover: mover{s.adapters.nomad, s.audit}, Tagger: tagger{s.adapters.nomad, s.audit},
+		Judge: judge{stages}, Adviser: s.host, Simulator: recordedSimulator{tester, s.audit}, Images: images, Terminal: terminal{s.adapters.nomad, s.audit}, Audited: s.audit.Ready,
 		Neighbourhood: neighbourhood{s.graph, baselines}, Margins: margins, Opens: calendar.Opens,
 		Redecide: s.service.Redecide, Reconsider: s.service.Reconsider, Calendar: s.service.Calendar,
 		Interval: s.cfg.Intervals.Orchestrator, Logger: s.log,

@@ -101,6 +101,7 @@ func (s *Server) health() httpapi.ServerHealth {
 	if err := s.node.Err(); err != nil {
 		v.Because = append(v.Because, err.Error())
 	}
+	v.Warnings = append(v.Warnings, s.audit.Troubles()...)
 	if v.Lag > lagMax {
 		v.Because = append(v.Because, fmt.Sprintf("%d committed changes are not applied yet", v.Lag))
 	}

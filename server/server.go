@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/oakumhq/oakum/internal/audit"
 	"github.com/oakumhq/oakum/plugins/host"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/config"
@@ -32,6 +33,7 @@ type Server struct {
 	node     *cluster.Node
 	host     *host.Host
 	adapters *adapters
+	audit    *audit.Log
 	identity *identity
 	policies *service.PolicyCache
 	graph    *service.GraphCache
@@ -109,11 +111,15 @@ func (s *Server) Address() string { return s.listener.Addr().String() }
 
 // open goes through the steps of a start, and registers how each is closed.
 func (s *Server) open(ctx context.Context) error {
+	var err error
+	if s.audit, err = openAudit(s.cfg, s.log); err != nil {
+		return err
+	}
+	s.life.onStop("audit log", s.audit.Close)
 	// Duties outlive the context of Start: they end with Stop.
 	duties, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.life.onStop("duties", func() error { cancel(errStopped); s.work.Wait(); return nil })
 
-	var err error
 	if s.adapters, err = openAdapters(ctx, s.cfg, s.log); err != nil {
 		return err
 	}
@@ -150,7 +156,7 @@ func (s *Server) open(ctx context.Context) error {
 	s.api = httpapi.New(httpapi.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.adapters.auth,
-		Logger: s.log, Metrics: registry, Autopilot: autopilot{s}, Leave: s.Leave, ServerHealth: s.health,
+		Logger: s.log, Metrics: registry, Audit: s.audit, Autopilot: autopilot{s}, Leave: s.Leave, ServerHealth: s.health,
 		OpenMetrics: s.cfg.Telemetry.OpenMetrics, InClear: s.cfg.InClear(),
 		Limits: httpapi.Limits{RequestsPerIdentity: s.cfg.Limits.HTTPMaxRequestsPerIdentity},
 		Debug:  s.cfg.EnableDebug,

@@ -15,6 +15,7 @@ const (
 	sourceBrake    = "brake"
 	sourceFreeze   = "freeze"
 	sourceWindow   = "window"
+	sourceAudit    = "audit"    // no device records what would be done
 	sourcePolicies = "policies" // nobody knows whether a window or a freeze holds it
 )
 
@@ -25,6 +26,11 @@ func (o *Orchestrator) closed(r api.Rollout, v *rollout.JobView) []api.Hold {
 		return nil
 	}
 	var out []api.Hold
+	if o.Audited != nil {
+		if err := o.Audited(); err != nil {
+			out = append(out, api.Hold{Source: sourceAudit, Reason: api.AsError(err).Message})
+		}
+	}
 	if b := o.Store.Brake(); b.On {
 		out = append(out, api.Hold{Source: sourceBrake, Reason: b.String()})
 	}
@@ -133,7 +139,7 @@ func (o *Orchestrator) stalled(ctx context.Context, log *slog.Logger, r api.Roll
 	}
 	hold := o.withheld(r, nil)
 	held := slices.ContainsFunc(r.Holds, func(h api.Hold) bool {
-		return slices.Contains([]string{sourceBrake, sourceFreeze, sourceWindow, sourcePolicies}, h.Source)
+		return slices.Contains([]string{sourceAudit, sourceBrake, sourceFreeze, sourceWindow, sourcePolicies}, h.Source)
 	})
 	if hold == nil && !held {
 		return false

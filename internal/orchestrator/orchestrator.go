@@ -136,6 +136,9 @@ type Options struct {
 	// rollout. It is asked before every effect that goes forward; an error holds the
 	// rollout. A nil function leaves those of the plan.
 	Calendar func(api.Rollout) (api.Decision, error)
+	// Audited is an error while no audit device takes entries: nothing goes forward then.
+	// A nil function holds nothing.
+	Audited func() error
 	// Opens returns the first moment at which windows and freezes let a rollout start.
 	// The reason says why it may not start now; it is empty if it may.
 	Opens    func(api.Decision, time.Time) (time.Time, string)

@@ -26,6 +26,7 @@ type fileBlock struct {
 	Prometheus *prometheusBlock `hcl:"prometheus,block"`
 	Vault      *vaultBlock      `hcl:"vault,block"`
 	Auth       *authBlock       `hcl:"auth,block"`
+	Audit      []auditBlock     `hcl:"audit,block"`
 	Plugins    []pluginBlock    `hcl:"plugin,block"`
 	Mapper     *mapperBlock     `hcl:"mapper,block"`
 	Profiler   *profilerBlock   `hcl:"profiler,block"`
@@ -204,6 +205,9 @@ func (l *loader) root(f *fileBlock) {
 	block(l, "prometheus", f.Prometheus, l.prometheus)
 	block(l, "vault", f.Vault, l.vault)
 	block(l, "auth", f.Auth, l.auth)
+	for _, b := range f.Audit {
+		l.within("audit."+b.Kind, func() { l.audit(b) })
+	}
 	for _, p := range f.Plugins {
 		l.within("plugin."+p.Name, func() { l.plugin(p) })
 	}

@@ -42,6 +42,7 @@ func (l *loader) check() {
 	l.checkSystems()
 	l.checkVault()
 	l.checkAuth()
+	l.checkAudit()
 	l.checkPlugins()
 	l.checkPaces()
 	if !slices.Contains([]string{"trace", "debug", "info", "warn", "error"}, c.Log.Level) {

@@ -40,6 +40,7 @@ type Config struct {
 	Prometheus *Prometheus // nil: no Prometheus
 	Vault      *Vault      // nil with Dev, or where Auth names another issuer
 	Auth       Auth
+	Audit      []Audit // devices; none: there is no audit log
 	Plugins    []Plugin
 	Mapper     Mapper
 	Profiler   Profiler

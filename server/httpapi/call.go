@@ -32,6 +32,9 @@ type call struct {
 	r  *http.Request
 	rt route
 	by api.Identity
+
+	audit  *API // records what the body is about
+	record record
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -52,7 +55,7 @@ func (a *API) serve(rt route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
 		answer := &statusWriter{ResponseWriter: w}
-		c := &call{w: answer, r: r, rt: rt}
+		c := &call{w: answer, r: r, rt: rt, audit: a}
 		defer func() {
 			if cause := recover(); cause != nil {
 				if cause == http.ErrAbortHandler { //nolint:errorlint // the documented sentinel is compared by identity
@@ -61,6 +64,7 @@ func (a *API) serve(rt route) http.Handler {
 				a.log.Error("handler panicked", "route", rt.path, "error", fmt.Sprint(cause), "stack", string(debug.Stack()))
 				a.fail(c, answer, api.Errorf(api.CodeInternal, "the server met a fault of its own"))
 			}
+			a.answered(c, answer.code())
 			a.metrics.observe(rt, answer.code(), time.Since(started))
 		}()
 		if a.forwards(rt, c) {
@@ -76,6 +80,10 @@ func (a *API) serve(rt route) http.Handler {
 // answer performs the route on this server.
 func (a *API) answer(rt route, c *call) error {
 	if err := a.authorise(rt, c); err != nil {
+		a.begin(rt, c)
+		return err
+	}
+	if err := a.admitted(rt, c); err != nil {
 		return err
 	}
 	give, err := a.shares.take(c.ctx(), c.by, rt.costly)
@@ -101,6 +109,7 @@ func (a *API) answer(rt route, c *call) error {
 	if err != nil {
 		return err
 	}
+	c.made(out)
 	if out == nil {
 		c.w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -220,6 +229,7 @@ func (c *call) decode(in any) error {
 	if err == nil && dec.More() {
 		return api.Errorf(api.CodeInvalid, "request body: more than one JSON value")
 	}
+	c.audit.named(c, body, in)
 	if err == nil {
 		return nil
 	}

@@ -32,6 +32,7 @@ func newForwarder(cluster Cluster, self string, log *slog.Logger) http.Handler {
 			// The transport dials the leader whatever the host says.
 			r.SetURL(&url.URL{Scheme: "http", Host: "leader"})
 			r.Out.Header.Set(headerForwarded, self)
+			r.Out.Header.Set(headerForwardedFor, r.In.RemoteAddr)
 		},
 		ModifyResponse: func(r *http.Response) error {
 			// This server sets these headers too; an answer has each once.

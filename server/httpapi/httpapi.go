@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/audit"
 )
 
 // Authenticator finds out who holds a token.
@@ -113,6 +114,7 @@ type Options struct {
 	LastContact  func() time.Time
 	Self         map[string]string // the configuration, without secrets
 	Auth         Authenticator
+	Audit        *audit.Log                      // nil records nothing
 	Autopilot    Autopilot                       // nil means none
 	Leave        func(ctx context.Context) error // takes this server out of the cluster and stops it; nil means that it can't
 	ServerHealth func() ServerHealth             // nil means that there is no more to know

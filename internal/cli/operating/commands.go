@@ -9,7 +9,7 @@ func Commands() []func(*command.Env) *command.Command {
 		agentCommand, versionCommand,
 		pluginList, pluginVerify, applianceBuild,
 		raftPeers, raftRemove, raftTransfer, raftLeave,
-		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, monitorCommand,
+		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, auditVerify, monitorCommand,
 		snapshotSave, command.Reader(snapshotRestore), command.Reader(snapshotInspect), operatorState, operatorDebug,
 		eventStream, statusCommand,
 	}
@@ -34,6 +34,9 @@ Autopilot watches the servers: it gives newcomers their vote once they are
 stable, and takes dead servers out while enough others are left.`},
 		{Name: "operator snapshot", Synopsis: "Save, restore and inspect the state", Help: `
 A snapshot is the whole replicated state in one file.`},
+		{Name: "operator audit", Synopsis: "Verify audit logs", Help: `
+A server's audit log says who asked for what, what was answered, and what Oakum
+did. Each line holds the hash of the one before.`},
 		{Name: "event", Synopsis: "Follow the record", Help: `
 Everything that Oakum decides and does is an event of the replicated record.`},
 	}
