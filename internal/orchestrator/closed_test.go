@@ -156,3 +156,35 @@ func TestClosed_HoldsInAFreezeWhateverIsLeftToMove(t *testing.T) {
 		}
 	})
 }
+
+func TestTurn_HoldsWhatGoesForwardWhileNothingIsAudited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, inBatches)
+		w.until(t, "r0", func(r api.Rollout) bool { return batches(r) == 1 })
+		w.brakes.unrecorded = api.Errorf(api.CodeUnavailable, "audit: no device took the entry")
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutHolding })
+		must.EqOp(t, "audit", w.rollout("r0").Holds[0].Source)
+		at := batches(w.rollout("r0"))
+		for range 60 {
+			time.Sleep(time.Second)
+			w.step()
+		}
+		must.EqOp(t, at, batches(w.rollout("r0")), must.Sprint("nothing moves"))
+		w.brakes.unrecorded = nil
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutComplete })
+		must.NoError(t, w.broken)
+		w.term.cancel()
+	})
+}
+
+func TestTurn_RollsBackWhileNothingIsAudited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, inBatches)
+		w.until(t, "r0", func(r api.Rollout) bool { return batches(r) == 1 })
+		w.brakes.unrecorded = api.Errorf(api.CodeUnavailable, "audit: no device took the entry")
+		w.command("r0", "abort", "in the test")
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutRolledBack })
+		must.NoError(t, w.broken)
+		w.term.cancel()
+	})
+}

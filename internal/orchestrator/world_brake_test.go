@@ -15,13 +15,14 @@ import (
 // brakes is how often people reach for the brake of a world. It has luck of its own, so
 // that a world without it goes the way that it went before there was any.
 type brakes struct {
-	rng      *rand.Rand // nil in a world whose brake nobody touches
-	restless float64    // to put it on or take it off, at an interlude
-	until    time.Time  // peace: it stays on until then
-	turning  []string   // rollouts that were on their way back when that began
-	freeze   api.Freeze // that a policy in force has; the zero value when none has one
-	unread   bool       // nobody can read the policies
-	tally    brakesTally
+	rng        *rand.Rand // nil in a world whose brake nobody touches
+	restless   float64    // to put it on or take it off, at an interlude
+	until      time.Time  // peace: it stays on until then
+	turning    []string   // rollouts that were on their way back when that began
+	freeze     api.Freeze // that a policy in force has; the zero value when none has one
+	unread     bool       // nobody can read the policies
+	unrecorded error      // why no audit device takes entries
+	tally      brakesTally
 }
 
 // brakesTally counts what came of it.
