@@ -163,6 +163,11 @@ func (w *writer) wait(limit context.Context, t *ticket) error {
 		return err
 	case <-limit.Done():
 	}
+	select {
+	case err := <-t.done: // it was there before: another device has used up the time
+		return err
+	default:
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.stuck = true
