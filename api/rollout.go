@@ -64,12 +64,24 @@ type Rollout struct {
 	Effect      *Effect       `json:"effect,omitempty"`  // the open intent; there is at most one
 	Effects     []Effect      `json:"effects,omitempty"` // finished ones, oldest first
 	Instances   []Instance    `json:"instances,omitempty"`
+	Spans       Spans         `json:"spans,omitzero"`
 	SubmittedBy string        `json:"submitted_by,omitempty"`
 	Submitter   string        `json:"submitter,omitempty"` // the subject of whoever submitted the patch
 	Created     time.Time     `json:"created"`
 	Ended       time.Time     `json:"ended,omitzero"`
 	CreateIndex uint64        `json:"create_index,omitempty"`
 	ModifyIndex uint64        `json:"modify_index,omitempty"`
+}
+
+// Spans are times that leaders have counted while they looked at the rollout, each by its
+// own clock: what passes while nobody leads, or while a clock jumps, is in none of them.
+// Deadlines are held against these, and no times of two machines are compared. A record
+// may lag behind what its leader has counted since.
+type Spans struct {
+	Batch  Duration `json:"batch,omitempty"`  // the present batch of the stage waits for its instances; holds and pauses don't count
+	Lapsed Duration `json:"lapsed,omitempty"` // the present stage has had too few healthy instances
+	Effect Duration `json:"effect,omitempty"` // of a rollback: since the last effect ended
+	Gone   Duration `json:"gone,omitempty"`   // looks have found the target gone
 }
 
 // Undecided says that the simulation of a rollout could not decide, and what follows.
@@ -119,7 +131,7 @@ type Stage struct {
 	Asked     int       `json:"asked,omitempty"`   // how many of them its batches have asked for so far
 	Promoted  bool      `json:"promoted,omitzero"` // beside: the former ones were taken away
 	Began     time.Time `json:"began"`
-	Deadline  time.Time `json:"deadline"`        // its instances must be healthy by then; moved on by holds
+	Deadline  time.Time `json:"deadline"`        // when its instances must be healthy, for people: Spans.Batch decides; moved on by holds
 	Lapsed    time.Time `json:"lapsed,omitzero"` // since when it has too few healthy instances again
 	Ready     time.Time `json:"ready,omitzero"`  // all its instances were healthy
 	Judged    time.Time `json:"judged,omitzero"` // its verdict was promote

@@ -133,7 +133,7 @@ func (o *Orchestrator) withheld(r api.Rollout, v *rollout.JobView) *api.Hold {
 // out once the effect may go on. It reports whether that was all to do in this turn:
 // nobody can see in Nomad how far a simulation or a tag is, so neither begins anew while
 // something is closed. The other effects are verified meanwhile.
-func (o *Orchestrator) stalled(ctx context.Context, log *slog.Logger, r api.Rollout) bool {
+func (o *Orchestrator) stalled(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) bool {
 	if r.Effect.Kind != api.EffectSimulate && r.Effect.Kind != api.EffectTag {
 		return false
 	}
@@ -144,6 +144,6 @@ func (o *Orchestrator) stalled(ctx context.Context, log *slog.Logger, r api.Roll
 	if hold == nil && !held {
 		return false
 	}
-	o.recordAway(ctx, log, r, hold)
+	o.recordAway(ctx, log, r, a, hold)
 	return true
 }

@@ -36,7 +36,7 @@ func (o *Orchestrator) inquire(ctx context.Context, old *inquiry, stage int, wit
 	case old == nil:
 	case old.stage != stage:
 		old.stop()
-	case !old.over() || o.Now().Sub(old.at) <= inquiryAgain:
+	case !old.over() || o.Monotonic().Sub(old.at) <= inquiryAgain:
 		return old
 	default:
 		shown = old.found
@@ -47,7 +47,7 @@ func (o *Orchestrator) inquire(ctx context.Context, old *inquiry, stage int, wit
 		defer close(q.done)
 		defer cancel()
 		q.found = ask(ctx)
-		q.at = o.Now()
+		q.at = o.Monotonic()
 	}()
 	return q
 }

@@ -98,7 +98,7 @@ func (o *Orchestrator) view(ctx context.Context, r api.Rollout, a *execution) (*
 	if a.steady == nil {
 		a.steady = rollout.Steady{}
 	}
-	steady := a.steady.Look(r, *view, o.Now())
+	steady := a.steady.Look(r, *view, o.Monotonic())
 	a.due = a.steady.Due(steady)
 	return &steady, nil
 }

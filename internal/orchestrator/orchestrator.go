@@ -143,11 +143,17 @@ type Options struct {
 	// The reason says why it may not start now; it is empty if it may.
 	Opens    func(api.Decision, time.Time) (time.Time, string)
 	Interval time.Duration // between two turns of a worker
-	// Now is the leader's clock; nil means the system's. Two leaders' clocks may
-	// differ: a time that the former one recorded can lie in the future. Within a term
-	// the clock does not jump, so spans are measured with it.
-	Now    func() time.Time
-	Logger *slog.Logger
+	// Now is the leader's clock; nil means the system's. It may jump, and two leaders'
+	// clocks may differ: a time that the former one recorded can lie in the future. It says
+	// when windows and freezes are, and what people read.
+	Now func() time.Time
+	// Monotonic is the clock that spans are measured with: within a term it does not jump,
+	// and no time of it leaves the leader's memory. Nil means Now, which with the system's
+	// clock has a monotonic reading.
+	Monotonic func() time.Time
+	// CountMost is the most that counts between two turns of a worker; 0 means half a minute.
+	CountMost time.Duration
+	Logger    *slog.Logger
 }
 
 // Orchestrator performs rollouts during one term of leadership.
@@ -170,6 +176,12 @@ func New(o Options) *Orchestrator {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Monotonic == nil {
+		o.Monotonic = o.Now
+	}
+	if o.CountMost <= 0 {
+		o.CountMost = countMost
 	}
 	return &Orchestrator{Options: o, starting: make(chan struct{}, 1)}
 }
@@ -246,7 +258,7 @@ func (o *Orchestrator) rest(id string, a *execution) time.Duration {
 	if r.Effect != nil && r.Effect.Kind != api.EffectSimulate && !lacksRoom(a.refused) {
 		return o.Interval / hasty
 	}
-	if left := a.due.Sub(o.Now()); left > 0 {
+	if left := a.due.Sub(o.Monotonic()); left > 0 {
 		return min(left, o.Interval)
 	}
 	return o.Interval
@@ -294,6 +306,7 @@ func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a 
 		o.unmark(ctx, log, r)
 		return over
 	}
+	r = a.counting.count(r, o.Monotonic(), o.CountMost)
 	if r.Effect != nil {
 		return o.carryOut(ctx, log, r, a)
 	}
@@ -306,7 +319,7 @@ func (o *Orchestrator) turn(ctx context.Context, log *slog.Logger, id string, a 
 		}
 	}
 	obs := o.observe(ctx, r, a)
-	return o.record(ctx, log, r, rollout.Tick{Observation: obs})
+	return o.record(ctx, log, r, a, rollout.Tick{Observation: obs})
 }
 
 // unmark takes our mark off the job of a rollout that was given up, whose own steps would
@@ -322,8 +335,8 @@ func (o *Orchestrator) unmark(ctx context.Context, log *slog.Logger, r api.Rollo
 }
 
 // record steps a rollout.
-func (o *Orchestrator) record(ctx context.Context, log *slog.Logger, r api.Rollout, ev rollout.Event) progress {
-	progressed, err := o.step(ctx, r, ev)
+func (o *Orchestrator) record(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution, ev rollout.Event) progress {
+	progressed, err := o.step(ctx, r, a, ev)
 	return recorded(log, progressed, err)
 }
 
@@ -340,12 +353,12 @@ func recorded(log *slog.Logger, progressed bool, err error) progress {
 
 // step decides and records. It reports whether an effect was opened or the
 // status changed, so that the worker goes on at once.
-func (o *Orchestrator) step(ctx context.Context, r api.Rollout, ev rollout.Event) (bool, error) {
+func (o *Orchestrator) step(ctx context.Context, r api.Rollout, a *execution, ev rollout.Event) (bool, error) {
 	next, err := rollout.Step(r, ev, o.Now().UTC())
 	if err != nil {
 		return false, err
 	}
-	if same(r, next) {
+	if same(r, next) && !rollout.Recount(a.counting.recorded, next) {
 		return false, nil
 	}
 	err = o.Recorder.Transition(ctx, kind(r, next), next, r.ModifyIndex)
@@ -355,6 +368,7 @@ func (o *Orchestrator) step(ctx context.Context, r api.Rollout, ev rollout.Event
 	if err != nil {
 		return false, err
 	}
+	a.counting.wrote(next)
 	return next.Effect != nil || next.Status != r.Status || len(next.Effects) != len(r.Effects), nil
 }
 

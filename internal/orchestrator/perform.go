@@ -47,6 +47,7 @@ type execution struct {
 	steady    rollout.Steady        // since when instances are healthy, likewise
 	unwell    unwell                // before the rollout
 	unproven  time.Time             // since when this leader has found the job unproven; zero when it is not
+	counting  counting              // of the spans of the rollout, likewise
 	due       time.Time             // when the next of them will have been so for long enough; zero when none
 }
 
@@ -55,7 +56,7 @@ type execution struct {
 func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) progress {
 	log = log.With("effect", r.Effect.ID, "kind", r.Effect.Kind)
 	if a.effect != r.Effect.ID {
-		*a = execution{effect: r.Effect.ID, quiet: o.Now(), images: a.images, proof: a.proof, steady: a.steady, due: a.due}
+		*a = execution{effect: r.Effect.ID, quiet: o.Monotonic(), images: a.images, proof: a.proof, steady: a.steady, due: a.due, counting: a.counting}
 		log.Info("effect begins", "target", r.Target.String(), "want", r.Effect.Want)
 	}
 	if a.result == nil {
@@ -71,12 +72,12 @@ func (o *Orchestrator) carryOut(ctx context.Context, log *slog.Logger, r api.Rol
 		a.result = &res
 		log.Info("effect ends", "ok", res.OK, "outcome", res.Outcome)
 	}
-	progressed, err := o.step(ctx, r, rollout.Finished{EffectResult: *a.result})
+	progressed, err := o.step(ctx, r, a, rollout.Finished{EffectResult: *a.result})
 	if e := api.AsError(err); err != nil && r.Effect.Kind == api.EffectSimulate && a.result.OK && e.Code == api.CodeConflict {
 		// Servers of an older version can't keep what the simulation said: nothing
 		// follows from it, and a person may have it done again.
 		a.result = &rollout.EffectResult{ID: r.Effect.ID, Outcome: "record what it said: " + e.Message}
-		progressed, err = o.step(ctx, r, rollout.Finished{EffectResult: *a.result})
+		progressed, err = o.step(ctx, r, a, rollout.Finished{EffectResult: *a.result})
 	}
 	return recorded(log, progressed, err)
 }
@@ -108,7 +109,7 @@ func (o *Orchestrator) whileOpen(ctx context.Context, r api.Rollout) (context.Co
 // perform dispatches on the kind of effect. It reports whether the outcome is
 // known.
 func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution) (rollout.EffectResult, bool) {
-	if o.stalled(ctx, log, r) {
+	if o.stalled(ctx, log, r, a) {
 		return rollout.EffectResult{}, false
 	}
 	switch r.Effect.Kind {
@@ -129,7 +130,7 @@ func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Roll
 		return o.release(ctx, log, r, a, api.BuildPatched)
 	case api.EffectRollback:
 		return o.drive(ctx, log, r, a, func(ctx context.Context, v *rollout.JobView) error {
-			return o.Mover.Rollback(ctx, move(r), rollout.BackSize(r, *v, o.Now()), v.ModifyIndex)
+			return o.Mover.Rollback(ctx, move(r), rollout.BackSize(r, *v), v.ModifyIndex)
 		})
 	case api.EffectUnpace:
 		return o.release(ctx, log, r, a, api.BuildFormer)
@@ -146,11 +147,11 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	view, hold := o.view(ctx, r, a)
 	if hold != nil {
 		a.performed = time.Time{} // the time for it does not run while nobody answers
-		o.recordAway(ctx, log, r, hold)
+		o.recordAway(ctx, log, r, a, hold)
 		return rollout.EffectResult{}, false
 	}
 	if view.Gone != nil {
-		o.tick(ctx, log, r, o.lost(ctx, r, view.Gone))
+		o.tick(ctx, log, r, a, o.lost(ctx, r, view.Gone))
 		return rollout.EffectResult{}, false
 	}
 	progress, shown := rollout.Verify(r, *view)
@@ -160,8 +161,8 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	case rollout.Unneeded:
 		// A registration that was sent and not answered may still be on its
 		// way, and nothing in the job keeps it out.
-		if o.Now().Sub(a.quiet) < lateTimeout {
-			o.recordAway(ctx, log, r, nil)
+		if o.Monotonic().Sub(a.quiet) < lateTimeout {
+			o.recordAway(ctx, log, r, a, nil)
 			return rollout.EffectResult{}, false
 		}
 		return rollout.EffectResult{OK: true, Outcome: shown, Index: view.ModifyIndex}, true
@@ -170,46 +171,46 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	case rollout.Pending:
 		a.refused = nil
 		if a.performed.IsZero() {
-			a.performed = o.Now() // by an earlier leader, or by us with the reply lost
+			a.performed = o.Monotonic() // by an earlier leader, or by us with the reply lost
 		}
 	case rollout.Absent:
 		if hold := o.withheld(r, view); hold != nil { // it has not begun in the world, and doesn't
 			a.performed, a.refused = time.Time{}, nil
-			o.tick(ctx, log, r, rollout.Observation{Closed: []api.Hold{*hold}, Job: view})
+			o.tick(ctx, log, r, a, rollout.Observation{Closed: []api.Hold{*hold}, Job: view})
 			return rollout.EffectResult{}, false
 		}
 		a.refused = do(ctx, view)
-		a.quiet = o.Now()
+		a.quiet = o.Monotonic()
 		switch code := api.AsError(a.refused); {
 		case a.refused == nil || code.Code == api.CodeConflict:
 			// It is performed, or the view was old: the next view shows which.
 			// The time for it runs while views go on to show nothing.
 			a.refused = nil
 			if a.performed.IsZero() {
-				a.performed = o.Now()
+				a.performed = o.Monotonic()
 			}
 		case code.Code == api.CodeInvalid || code.Code == api.CodeNotFound:
 			return rollout.EffectResult{Outcome: code.Message}, true
 		case lacksRoom(a.refused): // nothing was registered, and what runs may fail meanwhile
-			o.tick(ctx, log, r, rollout.Observation{Away: []api.Hold{*away("nomad", a.refused)}, Job: view})
+			o.tick(ctx, log, r, a, rollout.Observation{Away: []api.Hold{*away("nomad", a.refused)}, Job: view})
 			return rollout.EffectResult{}, false
 		default:
 			log.Warn("perform effect", "error", a.refused)
 		}
 	}
 	if holds := o.unplaced(r, view, a); len(holds) > 0 || view.Failed && a.refused == nil && r.Effect.Kind == api.EffectStage {
-		o.tick(ctx, log, r, rollout.Observation{Away: holds, Job: view}) // it turns back where an instance has failed
+		o.tick(ctx, log, r, a, rollout.Observation{Away: holds, Job: view}) // it turns back where an instance has failed
 		if len(holds) > 0 {
 			return rollout.EffectResult{}, false
 		}
 	}
-	if !a.performed.IsZero() && o.Now().Sub(a.performed) > placeTimeout {
+	if !a.performed.IsZero() && o.Monotonic().Sub(a.performed) > placeTimeout {
 		return rollout.EffectResult{Outcome: fmt.Sprintf("nomad did not do it within %s: %s", placeTimeout, shown)}, true
 	}
 	if a.refused != nil {
 		hold = away("nomad", a.refused)
 	}
-	o.recordAway(ctx, log, r, hold)
+	o.recordAway(ctx, log, r, a, hold)
 	return rollout.EffectResult{}, false
 }
 
@@ -222,7 +223,7 @@ func lacksRoom(err error) bool {
 // unplaced holds an effect that Nomad has had for a while and can't carry out for lack of
 // room, or of nodes; that is not the patch's doing.
 func (o *Orchestrator) unplaced(r api.Rollout, view *rollout.JobView, a *execution) []api.Hold {
-	if a.performed.IsZero() || o.Now().Sub(a.performed) <= unplacedAfter {
+	if a.performed.IsZero() || o.Monotonic().Sub(a.performed) <= unplacedAfter {
 		return nil
 	}
 	why := rollout.Unplaced(r, *view)
@@ -234,7 +235,7 @@ func (o *Orchestrator) unplaced(r api.Rollout, view *rollout.JobView, a *executi
 
 // recordAway records the hold of an effect that waits for a source, or without a
 // hold that the source is back.
-func (o *Orchestrator) recordAway(ctx context.Context, log *slog.Logger, r api.Rollout, hold *api.Hold) {
+func (o *Orchestrator) recordAway(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution, hold *api.Hold) {
 	if hold == nil && len(r.Holds) == 0 {
 		return
 	}
@@ -242,12 +243,12 @@ func (o *Orchestrator) recordAway(ctx context.Context, log *slog.Logger, r api.R
 	if hold != nil {
 		obs.Away = []api.Hold{*hold}
 	}
-	o.tick(ctx, log, r, obs)
+	o.tick(ctx, log, r, a, obs)
 }
 
 // tick records what was observed instead of performing the effect.
-func (o *Orchestrator) tick(ctx context.Context, log *slog.Logger, r api.Rollout, obs rollout.Observation) {
-	if _, err := o.step(ctx, r, rollout.Tick{Observation: obs}); err != nil {
+func (o *Orchestrator) tick(ctx context.Context, log *slog.Logger, r api.Rollout, a *execution, obs rollout.Observation) {
+	if _, err := o.step(ctx, r, a, rollout.Tick{Observation: obs}); err != nil {
 		log.Warn("record a hold", "error", err)
 	}
 }
@@ -256,7 +257,7 @@ func (o *Orchestrator) tick(ctx context.Context, log *slog.Logger, r api.Rollout
 // rollout it takes our mark off a job that is still registered.
 func (o *Orchestrator) lost(ctx context.Context, r api.Rollout, gone *rollout.Gone) rollout.Observation {
 	registered := gone.Loss == rollout.JobStopped || gone.Loss == rollout.GroupRemoved
-	if !registered || !rollout.SeenGone(r, o.Now()) {
+	if !registered || !rollout.SeenGone(r) {
 		return rollout.Observation{Gone: gone}
 	}
 	err := o.Tagger.Untag(ctx, move(r))
@@ -339,7 +340,7 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout,
 		captured.Former = former // in the record when the effect is done, not by a hold
 		view, hold := o.view(ctx, captured, a)
 		if hold != nil {
-			o.recordAway(ctx, log, r, hold)
+			o.recordAway(ctx, log, r, a, hold)
 			return rollout.EffectResult{}, false
 		}
 		hold = unproven(view)
@@ -347,12 +348,12 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout,
 		case hold == nil:
 			a.unproven = time.Time{}
 		case a.unproven.IsZero():
-			a.unproven = o.Now()
-		case o.Now().Sub(a.unproven) >= unprovenMost:
+			a.unproven = o.Monotonic()
+		case o.Monotonic().Sub(a.unproven) >= unprovenMost:
 			return rollout.EffectResult{Outcome: fmt.Sprintf("%s; it was not within %s", hold.Reason, unprovenMost)}, true
 		}
-		if hold != nil || !a.unwell.look(view, o.Now()) {
-			o.recordAway(ctx, log, r, hold)
+		if hold != nil || !a.unwell.look(view, o.Monotonic()) {
+			o.recordAway(ctx, log, r, a, hold)
 			return rollout.EffectResult{}, false
 		}
 		former.Unhealthy = a.unwell.least
@@ -365,14 +366,14 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout,
 	}
 	if api.IsCode(err, api.CodeNotFound) {
 		if gone, lookErr := o.Reader.Gone(ctx, r.Target); lookErr == nil && gone != nil {
-			o.tick(ctx, log, r, o.lost(ctx, r, gone))
+			o.tick(ctx, log, r, a, o.lost(ctx, r, gone))
 			return rollout.EffectResult{}, false
 		}
 	}
 	if api.IsCode(err, api.CodeNotFound) || api.IsCode(err, api.CodeInvalid) {
 		return rollout.EffectResult{Outcome: api.AsError(err).Message}, true
 	}
-	o.recordAway(ctx, log, r, away("nomad", err))
+	o.recordAway(ctx, log, r, a, away("nomad", err))
 	return rollout.EffectResult{}, false
 }
 

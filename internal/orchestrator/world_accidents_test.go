@@ -43,7 +43,7 @@ func (w *world) befall(j *worldJob, what, where string) {
 		j.hurt[a.ID] = true
 		err = w.fleet.Kill(a.ID, false)
 	case accidentCrash:
-		j.hurt[a.ID] = true
+		j.hurt[a.ID], j.crashed = true, j.crashed || isPatched(buildOf(a.Group))
 		err = w.fleet.Crash(a.ID, "Exceeded allowed attempts")
 	case accidentNode:
 		err = w.loseNode(a.Node)

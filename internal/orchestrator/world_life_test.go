@@ -139,7 +139,7 @@ func (w *world) elect() {
 	w.tries = map[string]*execution{}
 	o := Options{
 		Store: w.store, Recorder: w.term, Reader: w.term, Mover: w.term, Tagger: w.term, Judge: w.term, Adviser: w.term,
-		Simulator: w.term, Neighbourhood: alone{}, Opens: w.opens, Calendar: w.calendar, Audited: func() error { return w.brakes.unrecorded }, Now: w.clock,
+		Simulator: w.term, Neighbourhood: alone{}, Opens: w.opens, Calendar: w.calendar, Audited: func() error { return w.brakes.unrecorded }, Now: w.clock, Monotonic: w.now,
 		Logger: slog.New(slog.DiscardHandler),
 	}
 	if w.checked {

@@ -55,6 +55,7 @@ type worldJob struct {
 	ref      api.TargetRef
 	seen     map[string]bool
 	hurt     map[string]bool      // instances whose present lack of health is a fault's doing
+	crashed  bool                 // a patched instance has, at some time
 	overshot int                  // former instances that came back patched
 	answered map[string]bool      // instances that answered at the last look
 	since    map[string]time.Time // since when the looks have found them answering

@@ -205,10 +205,11 @@ func (w *world) checkReturned(r api.Rollout) {
 }
 
 // checkBlame: a rollout does not turn back for the health of its instances while none of
-// them fails but those whose nodes are lost, as far as the record of it goes.
+// them fails but those whose nodes are lost, as far as the record of it goes. A canary that
+// crashes while nobody leads ends its deployment, and Nomad takes all of them away.
 func (w *world) checkBlame(was, next api.Rollout) {
 	byHealth := strings.Contains(next.Reason, "healthy") || strings.HasPrefix(next.Reason, "nomad did not do it")
-	if was.Status == api.RolloutRollingBack || next.Status != api.RolloutRollingBack || !byHealth || w.stale > 0 || w.foreign[next.Target.Job] {
+	if w.jobs[next.Target].crashed || was.Status == api.RolloutRollingBack || next.Status != api.RolloutRollingBack || !byHealth || w.stale > 0 || w.foreign[next.Target.Job] {
 		return
 	}
 	for _, in := range next.Instances {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -73,7 +74,7 @@ func newPlay(ctx context.Context, s *scene, seed uint64, which int) *play {
 	p.record = newRecord(planner.Rollouts(s.plan, baked(s.patch), mint, p.now))
 	p.orch = orchestrator.New(orchestrator.Options{
 		Store: p.record, Recorder: p.record, Reader: p.sites, Mover: p.sites, Tagger: p.sites, Judge: p, Adviser: s.opt,
-		Neighbourhood: neighbourhood{scene: s}, Opens: calendar.Opens, Interval: s.facts.Tick.D(), Now: func() time.Time { return p.now },
+		Neighbourhood: neighbourhood{scene: s}, Opens: calendar.Opens, Interval: s.facts.Tick.D(), Now: func() time.Time { return p.now }, CountMost: math.MaxInt64,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	for i, m := range s.members {

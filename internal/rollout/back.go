@@ -103,7 +103,9 @@ func registered(r api.Rollout, v JobView) bool {
 func (m *machine) backBy(e api.Effect, v JobView) {
 	times, last := tries(m.Rollout, e)
 	due := last.Ended.Add(pause(times))
-	early := m.now.Before(due) && !last.Ended.After(m.now) // else a former leader's clock was ahead
+	// A try too early costs little, and one too late keeps the rollback: either clock may
+	// say that it is time, and one that is behind the former leader's says so too.
+	early := m.Spans.Effect.D() < pause(times) && m.now.Before(due) && !last.Ended.After(m.now)
 	if times == 0 || !early {
 		m.intend(e)
 		return

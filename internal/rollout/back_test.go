@@ -41,7 +41,7 @@ func TestBack_WaitsForWhatTheRolloutMayHavePatched(t *testing.T) {
 			}
 			former := slices.Repeat([]api.Instance{{Build: api.BuildFormer, Health: api.Healthy, Started: before}}, 9)
 			job := &JobView{Build: api.BuildFormer, Pace: PaceHeld, Count: 10, Settled: true, Failed: c.failed, Instances: append(former, c.last)}
-			next, err := Step(r, Tick{Observation{Job: job}}, after.Add(time.Hour))
+			next, err := Step(Count(r, time.Hour), Tick{Observation{Job: job}}, after.Add(time.Hour))
 			must.NoError(t, err)
 			if c.want == "" {
 				must.Nil(t, next.Effect)

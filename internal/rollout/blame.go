@@ -117,9 +117,10 @@ func (m *machine) spare(v JobView) []api.Hold {
 		return nil
 	}
 	if !m.blames(v) && v.Tally().PatchedEarly == 0 { // else one that starts and fails in turn would never be late
-		last.Ready, last.Lapsed = time.Time{}, time.Time{}
-		if whole := deadline(m.Rollout, v); last.Deadline.Before(m.now.Add(whole / 2)) {
-			last.Deadline = m.now.Add(whole) // not at each look, since each change is an entry of the log
+		last.Ready = time.Time{}
+		m.lapse(time.Time{})
+		if whole := deadline(m.Rollout, v); m.Spans.Batch.D() > whole/2 {
+			last.Deadline, m.Spans.Batch = m.now.Add(whole), 0 // not at each look, since each change is an entry of the log
 		}
 	}
 	return []api.Hold{{Source: sourceInstances, Reason: why}}

@@ -30,7 +30,7 @@ func TestStep_TurnsBackWhatStartsAndFailsInTurn(t *testing.T) {
 			view.Early = map[string]bool{"a": true}
 		}
 		now = now.Add(10 * time.Second)
-		next, err := Step(r, Tick{Observation{Job: view}}, now)
+		next, err := Step(Count(r, 10*time.Second), Tick{Observation{Job: view}}, now)
 		must.NoError(t, err)
 		r = next
 	}

@@ -35,9 +35,8 @@ const goneFor = 15 * time.Second
 
 // SeenGone reports whether earlier looks have found that the target is gone, for so long
 // that one more ends the rollout.
-func SeenGone(r api.Rollout, now time.Time) bool {
-	i := slices.IndexFunc(r.Holds, ofTarget)
-	return i >= 0 && (now.Sub(r.Holds[i].Since) >= goneFor || r.Holds[i].Since.After(now)) // a former leader's clock was ahead
+func SeenGone(r api.Rollout) bool {
+	return slices.ContainsFunc(r.Holds, ofTarget) && r.Spans.Gone.D() >= goneFor
 }
 
 func ofTarget(h api.Hold) bool { return h.Source == sourceTarget }
@@ -48,10 +47,11 @@ func ofTarget(h api.Hold) bool { return h.Source == sourceTarget }
 func (m *machine) gone(g *Gone) bool {
 	m.Holds = slices.DeleteFunc(m.Holds, ofTarget)
 	if g == nil {
+		m.Spans.Gone = 0
 		return false
 	}
 	what := g.describe(m.Target)
-	if !SeenGone(m.was, m.now) {
+	if !SeenGone(m.was) {
 		m.Holds = m.stamp(append(m.Holds, api.Hold{Source: sourceTarget, Reason: fmt.Sprintf("%s; the rollout ends when it is still so after %s", what, goneFor)}))
 		return true
 	}

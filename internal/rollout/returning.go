@@ -34,9 +34,9 @@ type returning struct {
 func (s returning) lost() int { return max(0, len(s.late)-s.before) }
 
 // returningOf sorts the instances of a view. An instance that is not healthy is late once
-// the deadline of a stage has passed since the last step. One that started so long before
+// the deadline of a stage has been counted since the last step. One that started so long before
 // another one is late as well: no clock but Nomad's is needed for that.
-func returningOf(r api.Rollout, v JobView, now time.Time) returning {
+func returningOf(r api.Rollout, v JobView) returning {
 	var s returning
 	limit, all := deadline(r, v), 0
 	var newest time.Time
@@ -44,7 +44,7 @@ func returningOf(r api.Rollout, v JobView, now time.Time) returning {
 		newest = later(newest, in.Started)
 	}
 	_, last := tries(r, api.Effect{Kind: api.EffectRollback})
-	overdue := last.ID != "" && now.Sub(last.Ended) >= limit
+	overdue := last.ID != "" && r.Spans.Effect.D() >= limit
 	for _, in := range v.Instances {
 		if in.Canary && in.Build != api.BuildFormer {
 			continue
@@ -149,8 +149,8 @@ func (s returning) stuck(allowed int, limit time.Duration) string {
 // since a registration moves one at least. What Nomad has not placed takes from that
 // number, whether or not there is a node for it: where that has kept the step before from
 // its end, the number is larger by as many.
-func BackSize(r api.Rollout, v JobView, now time.Time) int {
-	s := returningOf(r, v, now)
+func BackSize(r api.Rollout, v JobView) int {
+	s := returningOf(r, v)
 	size := s.size(returnable(r, v))
 	if r.Effect.Want > 0 && size > 1 {
 		size = min(size, r.Effect.Want-s.alive)
@@ -165,21 +165,21 @@ func BackSize(r api.Rollout, v JobView, now time.Time) int {
 // stepBack opens the next step of a rollback. It waits until Nomad shows what the step
 // before has asked for, or has not done so in time, and until there is room.
 func (m *machine) stepBack(v JobView) {
-	s, allowed := returningOf(m.Rollout, v, m.now), returnable(m.Rollout, v)
+	s, allowed := returningOf(m.Rollout, v), returnable(m.Rollout, v)
 	size := s.size(allowed)
 	_, last := tries(m.Rollout, api.Effect{Kind: api.EffectRollback})
-	overdue := m.now.Sub(last.Ended) >= deadline(m.Rollout, v)
+	since := m.Spans.Effect.D()
 	switch {
 	case !registered(m.Rollout, v):
 		size = max(1, size)
-	case v.Failed && size == 0 && s.again(allowed) && m.now.Sub(last.Ended) >= againMost:
+	case v.Failed && size == 0 && s.again(allowed) && since >= againMost:
 		size = 1 // under a failed deployment Nomad replaces none that has failed
 	case size == 0:
 		if why := s.stuck(allowed, deadline(m.Rollout, v)); why != "" {
 			m.hold([]api.Hold{{Source: sourceBudget, Reason: why}})
 		}
 		return
-	case !v.Failed && last.Want > s.back && !overdue:
+	case !v.Failed && last.Want > s.back && since < deadline(m.Rollout, v):
 		return // Nomad has not placed what was asked for
 	}
 	want := s.alive + min(size, len(s.others))

@@ -38,11 +38,11 @@ func newReturns(budget int, deadline time.Duration) *returns {
 // turn lets ten seconds pass, and carries the open effect out.
 func (w *returns) turn(t *testing.T, as api.Health) {
 	t.Helper()
-	w.now = w.now.Add(10 * time.Second)
+	w.now, w.r = w.now.Add(10*time.Second), Count(w.r, 10*time.Second)
 	var ev Event = Tick{Observation{Job: &w.view}}
 	if e := w.r.Effect; e != nil {
 		must.EqOp(t, api.EffectRollback, e.Kind)
-		size := BackSize(w.r, w.view, w.now)
+		size := BackSize(w.r, w.view)
 		w.view.ModifyIndex, w.view.Version = w.view.ModifyIndex+1, w.view.Version+1
 		w.view.Build, w.view.Failed = api.BuildFormer, true
 		for i := range w.view.Instances {

@@ -204,5 +204,5 @@ func (m *machine) close(status api.EffectStatus, outcome string) {
 	e := *m.Effect
 	e.Status, e.Outcome, e.Ended = status, outcome, m.now
 	m.Effects = append(m.Effects, e)
-	m.Effect = nil
+	m.Effect, m.Spans.Effect = nil, 0
 }

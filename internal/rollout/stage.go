@@ -66,7 +66,7 @@ func (m *machine) unsafe(v JobView) bool {
 	}
 	t, want := v.Tally(), m.wanted()
 	if t.PatchedHealthy >= want {
-		last.Lapsed = time.Time{}
+		m.lapse(time.Time{})
 	}
 	if !m.blames(v) {
 		return false
@@ -84,7 +84,7 @@ func (m *machine) unsafe(v JobView) bool {
 	case spared(m.Rollout, v) != "" && m.Status != api.RolloutPaused:
 		// The hold for that stops the deadline of the stage, but not for what fails by itself.
 		return m.lapses(v, deadline(m.Rollout, v), m.Decision.Rollback.OnDeadline)
-	case m.Status == api.RolloutRunning && m.now.After(last.Deadline) && m.Decision.Rollback.OnDeadline:
+	case m.Status == api.RolloutRunning && m.overdue(v) && m.Decision.Rollback.OnDeadline:
 		m.turnBack("%d of %d patched instances were healthy at the deadline%s", t.PatchedHealthy, want, why(v))
 		return true
 	}
@@ -96,15 +96,23 @@ func (m *machine) unsafe(v JobView) bool {
 func (m *machine) lapses(v JobView, after time.Duration, wanted bool) bool {
 	last, t, want := lastStage(m.Rollout), v.Tally(), m.wanted()
 	if last.Lapsed.IsZero() {
-		last.Lapsed = m.now
+		m.lapse(m.now)
 	}
 	back := t.PatchedHealthy+t.PatchedEarly >= want // for min_healthy_time, or it lapses for good
-	if back || m.now.Sub(last.Lapsed) < after || !wanted {
+	if back || m.Spans.Lapsed.D() < after || !wanted {
 		return false
 	}
 	m.turnBack("%d of %d patched instances are healthy, for %s%s", t.PatchedHealthy, want, after, why(v))
 	return true
 }
+
+// lapse notes since when too few instances of the present stage are healthy; the zero time
+// when that is not so.
+func (m *machine) lapse(since time.Time) { lastStage(m.Rollout).Lapsed, m.Spans.Lapsed = since, 0 }
+
+// overdue reports whether the present batch has waited for its instances for longer than it
+// may.
+func (m *machine) overdue(v JobView) bool { return m.Spans.Batch.D() > deadline(m.Rollout, v) }
 
 // why quotes the first patched instance that is not healthy; empty when all are.
 func why(v JobView) string {
@@ -230,7 +238,7 @@ func (m *machine) nextBatch(o Observation, s *api.Stage) {
 	switch {
 	case reason == "":
 		m.batch(o, s)
-	case m.now.After(s.Deadline) && m.Decision.Rollback.OnDeadline:
+	case m.overdue(*o.Job) && m.Decision.Rollback.OnDeadline:
 		m.turnBack("%s at the deadline%s", reason, why(*o.Job))
 	default:
 		m.enter(api.RolloutRunning, "stage %d: %s", s.Number, reason)
@@ -290,7 +298,7 @@ func (m *machine) batch(o Observation, s *api.Stage) {
 		want = min(want, t.PatchedHealthy+allowed)
 	}
 	s.Asked = want
-	s.Deadline = m.now.Add(deadline(m.Rollout, *o.Job)) // each batch has its time
+	s.Deadline, m.Spans.Batch = m.now.Add(deadline(m.Rollout, *o.Job)), 0 // each batch has its time
 	share := fmt.Sprintf(" (%d %%)", s.Percent)
 	if s.Percent == 0 {
 		share = ", one first" + m.undecidedNote()

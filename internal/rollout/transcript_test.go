@@ -79,7 +79,7 @@ func (s *script1) do(t *testing.T, line string) []string {
 	if d, ok := args["after"]; ok {
 		step, err := time.ParseDuration(d)
 		must.NoError(t, err)
-		s.now = s.now.Add(step)
+		s.now, s.r = s.now.Add(step), Count(s.r, step)
 	}
 	var ev Event
 	switch words[0] {

@@ -36,7 +36,7 @@ const (
 	// Level7 brought inventories, and the digests of what tasks run; documents in patches,
 	// an advisory and statements; whom a patch affects, and what follows from that:
 	// selection, order and exposure of a plan; load programs; images with a source; the
-	// job's own deadline; by what machines of simulations differed, and that the simulation
+	// job's own deadline; the spans that leaders have counted; by what machines of simulations differed, and that the simulation
 	// of an open rollout is kept; and the subjects of people who submit and approve.
 	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
@@ -87,7 +87,7 @@ func (p *PatchSubmit) level() int {
 func rolloutLevel(r *api.Rollout) int {
 	newer := max(applyLevel(r.Apply), decisionLevel(&r.Decision))
 	switch {
-	case r.Submitter != "", slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
+	case r.Spans != (api.Spans{}), r.Submitter != "", slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
 		return Level7
 	case r.Former != nil && r.Former.Unhealthy > 0:
 		return max(newer, Level6)
@@ -246,7 +246,8 @@ func formerDecision(d api.Decision, level int) api.Decision {
 	return d
 }
 
-// level is Level7 for a rollout that knows people by their subjects, Level6 for one that
+// level is Level7 for a rollout that knows people by their subjects, or what its leaders
+// have counted, Level6 for one that
 // counts former instances which were not healthy,
 // Level5 for one whose scripts need it, and Level4 for one with a doubt.
 // Such a rollout was submitted at that level, so that no transition need leave a doubt
@@ -254,7 +255,8 @@ func formerDecision(d api.Decision, level int) api.Decision {
 func (t *RolloutTransition) level() int { return rolloutLevel(&t.Rollout) }
 
 // fit leaves out, below Level7, in which order the waves go, why the target was selected,
-// that the job's own deadline holds, and all of people but their names, below Level6, that
+// that the job's own deadline holds, what leaders have counted, which each then does for
+// its own term, and all of people but their names, below Level6, that
 // a rollback goes at once and how many instances were not healthy before, below Level5
 // what only newer servers know of simulations and of neighbours, and below Level2 who announced the open effect, and what got worse at
 // neighbours.
@@ -265,7 +267,7 @@ func (t *RolloutTransition) fit(level int) Command {
 	out := *t
 	r := &out.Rollout
 	r.Decision.Order, r.Decision.Selection, r.Decision.Approval.Self, r.Decision.JobDeadline = "", nil, false, false
-	r.Submitter = ""
+	r.Submitter, r.Spans = "", api.Spans{}
 	r.Approvals = slices.Clone(r.Approvals)
 	for i := range r.Approvals {
 		r.Approvals[i].Subject = ""
