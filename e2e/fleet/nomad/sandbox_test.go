@@ -50,8 +50,9 @@ func TestSandbox(t *testing.T) {
 				file := appliance.File{Source: "/opt/oakum/file", Checksum: "sha256:" + strings.Repeat("0a", 32)}
 				twins := sandbox.New(client, sandbox.Options{Appliance: &appliance.Appliance{Kernel: file, Initrd: file, Memory: 256, Within: time.Minute}})
 				s := simulator.New(simulator.Options{Sandbox: twins, Baker: twins, Look: time.Second, Warmup: 2 * time.Second})
+				// A hundred requests bear an answer that a busy machine gives too late.
 				impact, apply, err := s.Try(t.Context(), simulator.Request{
-					ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(16 * time.Second)},
+					ID: "s-1", Patch: "p", Apply: []api.Apply{c.apply}, Target: target, Spec: api.SimulateSpec{Duration: api.Duration(24 * time.Second)},
 					Judge: api.JudgeSpec{Enabled: true, FalseAlarm: 0.01, Miss: 0.05, KPIs: []api.KPISpec{
 						{KPI: api.KPIErrorRate, AbortAbove: 1.1, PromoteBelow: 2, IgnoreBelow: 0.1},
 					}},
