@@ -86,11 +86,11 @@ func TestDecide_TakesNoOldInventoryForSafe(t *testing.T) {
 		want   api.AssessmentStatus
 		reason string
 	}{
-		"any age":          {"", api.AssessmentFixed, 9000 * time.Hour, api.AssessmentFixed, "it is fixed already: because (by inventories at most 375 days old)"},
-		"young enough":     {week, api.AssessmentFixed, 168 * time.Hour, api.AssessmentFixed, "it is fixed already: because (by inventories at most 7 days old)"},
+		"any age":          {"", api.AssessmentFixed, 9000 * time.Hour, api.AssessmentFixed, "it is fixed already: because (by inventories of 2025-09-27 or later)"},
+		"young enough":     {week, api.AssessmentFixed, 168 * time.Hour, api.AssessmentFixed, "it is fixed already: because (by inventories of 2026-09-30 or later)"},
 		"a second too old": {week, api.AssessmentFixed, 168*time.Hour + time.Second, api.AssessmentUnknown, "nobody knows whether it is affected: the inventory is stale: it was taken on "},
 		"not affected":     {week, api.AssessmentNotAffected, 169 * time.Hour, api.AssessmentUnknown, "it would be not affected"},
-		"affected":         {week, api.AssessmentAffected, 169 * time.Hour, api.AssessmentAffected, "it is affected: because (by inventories at most 7 days old)"},
+		"affected":         {week, api.AssessmentAffected, 169 * time.Hour, api.AssessmentAffected, "it is affected: because (by inventories of 2026-09-30 or later)"},
 		"from the future":  {week, api.AssessmentFixed, -time.Hour, api.AssessmentUnknown, "it was taken in the future"},
 		"the shortest": {week + `policy "day" { 
   select { max_age = "24h" }

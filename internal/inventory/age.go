@@ -24,25 +24,17 @@ func Stale(inv *api.Inventory, most time.Duration, now time.Time) string {
 	return ""
 }
 
-// Age says how old the oldest of inventories is, in days, or in hours below two days; ""
-// where one does not say when it was taken, or says that it was in the future.
-func Age(list []*api.Inventory, now time.Time) string {
-	oldest := now
-	for _, inv := range list {
-		if inv.TakenAt.IsZero() || inv.TakenAt.After(now) {
-			return ""
+// Oldest is when the oldest of inventories was taken; zero where one does not say, and for
+// none.
+func Oldest(list []*api.Inventory) time.Time {
+	var oldest time.Time
+	for i, inv := range list {
+		if inv.TakenAt.IsZero() {
+			return time.Time{}
 		}
-		if inv.TakenAt.Before(oldest) {
+		if i == 0 || inv.TakenAt.Before(oldest) {
 			oldest = inv.TakenAt
 		}
 	}
-	const days = 24 * time.Hour
-	switch age := now.Sub(oldest); {
-	case len(list) == 0:
-		return ""
-	case age < 2*days:
-		return fmt.Sprintf("%d h old", age/time.Hour)
-	default:
-		return fmt.Sprintf("%d days old", age/days)
-	}
+	return oldest
 }

@@ -302,3 +302,29 @@ func TestPlan_CountsAnOldInventoryAsUnknown(t *testing.T) {
 		must.True(t, planned.Decision.Simulate.Required)
 	}
 }
+
+// TestPlan_HasTheSameDigestAnHourLater holds it for plans whose reasons tell of inventories.
+func TestPlan_HasTheSameDigestAnHourLater(t *testing.T) {
+	t.Parallel()
+	lib := library(t, `policy "selected" {
+  select { affected = true }
+  strategy "blue_green" {}
+}`)
+	plan := func(at time.Time) api.Plan {
+		t.Helper()
+		in := planner.Input{Patch: patch(t, `target { jobs = ["*"] }`), Targets: []api.Target{target("cart"), target("web")}, Graph: graphOf([]string{"cart", "web"}), Library: lib, Now: at,
+			Installed: func(t api.Target) *policies.Installed {
+				status := api.AssessmentAffected
+				if t.Job == "cart" {
+					status = api.AssessmentFixed
+				}
+				return &policies.Installed{Inventories: []*api.Inventory{{TakenAt: now().Add(-5 * time.Hour)}}, Assessment: &api.TargetAssessment{Status: status, Reason: "because"}}
+			}}
+		out, err := planner.Plan(in)
+		must.NoError(t, err)
+		return out
+	}
+	before, after := plan(now()), plan(now().Add(72*time.Hour))
+	must.StrContains(t, before.NothingToDo[0].Reason, "(by inventories of 2026-10-07 or later)")
+	must.EqOp(t, before.Digest, after.Digest)
+}

@@ -36,14 +36,15 @@ func (i *Content) Status() (api.AssessmentStatus, string) {
 }
 
 // StatusWithin is Status, where an inventory that is older than most does not say that
-// anything is safe. Any age counts when most is zero. The reason has the age.
+// anything is safe. Any age counts when most is zero. The reason says when they were taken,
+// and not how long ago: a plan with the same input has the same digest an hour later.
 func (i *Content) StatusWithin(most time.Duration, now time.Time) (api.AssessmentStatus, string) {
 	status, why := i.Status()
 	if i == nil || i.Assessment == nil {
 		return status, why
 	}
-	if age := inventory.Age(i.Inventories, now); age != "" {
-		why += " (by inventories at most " + age + ")"
+	if oldest := inventory.Oldest(i.Inventories); !oldest.IsZero() {
+		why += " (by inventories of " + oldest.UTC().Format(time.DateOnly) + " or later)"
 	}
 	if status == api.AssessmentAffected || status == api.AssessmentUnknown {
 		return status, why
