@@ -275,15 +275,24 @@ func leastOf(values []float64, limit int) float64 {
 // old for its policy counts as exposed, whether the patch goes there or not.
 func TestPlan_CountsAnOldInventoryAsUnknown(t *testing.T) {
 	t.Parallel()
-	for _, unknown := range []string{api.UnknownInclude, api.UnknownExclude} {
+	for name, c := range map[string]struct{ selects, frozen string }{
+		"included": {`affected = true`, ""},
+		"excluded": {`affected = true
+    unknown  = "exclude"`, ""},
+		"refused": {`affected = true`, `freeze "forever" {
+    from   = "2026-01-01"
+    to     = "2036-01-01"
+    reason = "out of service"
+  }`},
+	} {
 		lib := library(t, fmt.Sprintf(`policy "selected" {
   select {
-    affected = true
-    unknown  = %q
+    %s
     max_age  = "24h"
   }
   strategy "blue_green" {}
-}`, unknown))
+  %s
+}`, c.selects, c.frozen))
 		in := planner.Input{Patch: patch(t, `target { jobs = ["*"] }`), Targets: []api.Target{target("web")}, Graph: graphOf([]string{"web"}), Library: lib, Now: now(),
 			Installed: func(api.Target) *policies.Installed {
 				return &policies.Installed{Inventories: []*api.Inventory{{TakenAt: now().Add(-25 * time.Hour)}},
@@ -291,14 +300,19 @@ func TestPlan_CountsAnOldInventoryAsUnknown(t *testing.T) {
 			}}
 		plan, err := planner.Plan(in)
 		must.NoError(t, err)
-		must.Greater(t, 0, plan.Exposure.Before)
-		if unknown == api.UnknownExclude {
+		must.NotNil(t, plan.Exposure, must.Sprint(name))
+		must.Greater(t, 0, plan.Exposure.Before, must.Sprint(name))
+		switch name {
+		case "excluded":
 			must.EqOp(t, api.AssessmentUnknown, plan.NothingToDo[0].Status)
+			continue
+		case "refused":
+			must.StrContains(t, plan.Refusals[0].Reason, "it could never start")
 			continue
 		}
 		planned := plan.Waves[0].Targets[0]
 		must.EqOp(t, api.AssessmentUnknown, planned.Assessment.Status)
-		must.StrContains(t, planned.Assessment.Reason, "the inventory is stale")
+		must.StrContains(t, planned.Assessment.Reason, "max_age, or has no date that counts; by the packages it names, it would be fixed (openssl is 3.0.16)")
 		must.True(t, planned.Decision.Simulate.Required)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -56,14 +57,15 @@ func Plan(in Input) (api.Plan, error) {
 	}
 	plan := api.Plan{ID: in.ID, Patch: in.Patch.Name, At: in.Now.UTC(), Weak: weakSources(in.Sources), Sources: lacking(in.Sources)}
 	candidates, refusals := choose(in, selector)
-	chosen, nothing, more := decide(in, candidates)
+	assessed := map[api.TargetRef]*api.TargetAssessment{}
+	chosen, nothing, more := decide(in, candidates, assessed)
 	plan.Refusals, plan.NothingToDo = append(refusals, more...), nothing
 	slices.SortFunc(plan.Refusals, func(a, b api.Refusal) int {
 		return cmp.Or(a.Target.Compare(b.Target), cmp.Compare(a.Reason, b.Reason))
 	})
 	plan.Waves = waves(in.Graph, chosen)
 	quietest(in, plan.Waves)
-	plan.Exposure = exposure(in, plan)
+	plan.Exposure = exposure(in, plan, assessed)
 	plan.Order = orderText(plan.Waves)
 	plan.Digest, err = digest(in.Patch, plan)
 	return plan, err
@@ -105,8 +107,9 @@ func exposedFirst(t *api.PlannedTarget) bool {
 }
 
 // exposure is the curve of a plan; nil when the patch does not say whom it affects. Targets
-// that are refused and those that the policies leave alone stay as they are.
-func exposure(in Input, plan api.Plan) *api.Exposure {
+// that are refused and those that the policies leave alone stay as they are, by what decide
+// has assessed, and otherwise by what is installed.
+func exposure(in Input, plan api.Plan, assessed map[api.TargetRef]*api.TargetAssessment) *api.Exposure {
 	if in.Installed == nil {
 		return nil
 	}
@@ -115,19 +118,26 @@ func exposure(in Input, plan api.Plan) *api.Exposure {
 	for _, t := range in.Targets {
 		targets[t.TargetRef] = t
 	}
-	staying := slices.Clone(plan.NothingToDo)
+	var staying []api.TargetRef
 	for _, r := range plan.Refusals {
-		staying = append(staying, api.NothingToDo{Target: r.Target})
+		staying = append(staying, r.Target)
+	}
+	for _, n := range plan.NothingToDo {
+		staying = append(staying, n.Target)
 	}
 	stays, known := 0.0, false
-	for _, n := range staying {
-		t, ok := targets[n.Target]
+	for _, ref := range staying {
+		t, ok := targets[ref]
 		if !ok {
 			continue
 		}
-		if i := in.InstalledIn(t); i != nil && i.Assessment != nil {
+		a := assessed[ref]
+		if i := in.InstalledIn(t); a == nil && i != nil {
+			a = i.Assessment
+		}
+		if a != nil {
 			known = true
-			stays += exposureOf(t, CriticalityOf(t, in.Graph.Criticality), assessmentOf(i, &api.Selection{Status: n.Status, Reason: n.Reason}), in.Patch.Severity, from).Value
+			stays += exposureOf(t, CriticalityOf(t, in.Graph.Criticality), a, in.Patch.Severity, from).Value
 		}
 	}
 	for _, w := range plan.Waves {
@@ -140,8 +150,8 @@ func exposure(in Input, plan api.Plan) *api.Exposure {
 }
 
 // decide asks the policies about every candidate. Targets that they select none like are
-// left alone, with the reason.
-func decide(in Input, targets []api.Target) ([]candidate, []api.NothingToDo, []api.Refusal) {
+// left alone, with the reason. It notes in assessed what is known of the faults of each.
+func decide(in Input, targets []api.Target, assessed map[api.TargetRef]*api.TargetAssessment) ([]candidate, []api.NothingToDo, []api.Refusal) {
 	session := in.Library.Session(in.Patch, clusterFacts(in), in.Now)
 	weak, doubted := weakSources(in.Sources), api.DoubtedSources(sorted(in.Sources))
 	openings := map[string]opening{}
@@ -156,6 +166,9 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.NothingToDo, []a
 			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeInvalid, Reason: api.AsError(err).Message})
 			continue
 		}
+		if installed != nil && installed.Assessment != nil {
+			assessed[t.TargetRef] = assessmentOf(installed, decision.Selection)
+		}
 		if s := decision.Selection; s != nil && !s.Chosen {
 			nothing = append(nothing, api.NothingToDo{Target: t.TargetRef, Status: s.Status, Reason: s.Reason})
 			continue
@@ -166,9 +179,8 @@ func decide(in Input, targets []api.Target) ([]candidate, []api.NothingToDo, []a
 			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeConflict, Reason: "it could never start: " + opens.never})
 			continue
 		}
-		planned := api.PlannedTarget{Target: t, Decision: decision, Criticality: criticality}
-		if installed != nil && installed.Assessment != nil {
-			planned.Assessment = assessmentOf(installed, decision.Selection)
+		planned := api.PlannedTarget{Target: t, Decision: decision, Criticality: criticality, Assessment: assessed[t.TargetRef]}
+		if planned.Assessment != nil {
 			planned.Exposure = exposureOf(t, criticality, planned.Assessment, in.Patch.Severity, from)
 		}
 		out = append(out, candidate{opens: opens.at, PlannedTarget: planned})
@@ -183,7 +195,9 @@ func assessmentOf(installed *policies.Installed, s *api.Selection) *api.TargetAs
 		return installed.Assessment
 	}
 	out := *installed.Assessment
-	out.Status, out.Reason = api.AssessmentUnknown, s.Reason
+	out.Status = api.AssessmentUnknown
+	out.Reason = fmt.Sprintf("an inventory is older than its policy's max_age, or has no date that counts; by the packages it names, it would be %s (%s)",
+		strings.ReplaceAll(string(installed.Assessment.Status), "_", " "), out.Reason)
 	return &out
 }
 
