@@ -231,7 +231,7 @@ func (s *said) comply(in ComplianceInput, alike []int, contents []InstalledTarge
 		a := &assessed[alike[i]]
 		done := carried[t.Target]
 		standings[i] = standingOf(a)
-		if standings[i] == notAffected && done.fixing != nil && done.fixing.Before == api.AssessmentAffected {
+		if standings[i] == notAffected && s.Withdrawn.IsZero() && done.fixing != nil && done.fixing.Before == api.AssessmentAffected {
 			standings[i] = cured // by a patch that removed its packages
 		}
 		if standings[i] == notAffected {

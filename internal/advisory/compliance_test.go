@@ -125,6 +125,25 @@ func TestComply_TellsOfOneDocumentOnce(t *testing.T) {
 	must.SliceEmpty(t, advisory.Comply(in).Advisories)
 }
 
+// TestComply_SaysFixedOfNoWithdrawnAdvisory holds it where a rollout went to a target that
+// was affected, and changed nothing there: no fault was there to be fixed.
+func TestComply_SaysFixedOfNoWithdrawnAdvisory(t *testing.T) {
+	t.Parallel()
+	for withdrawn, want := range map[string]api.ComplianceCounts{
+		"": {Affected: 1}, `"withdrawn": "2026-03-20T00:00:00Z", `: {NotAffected: 1},
+	} {
+		p := api.Patch{Name: "x", Digest: "x", SubmittedAt: day(1), Advisory: &api.PatchDocument{Name: "dsa.json", Digest: "a"}, File: api.SourceFile{Files: map[string]string{
+			"dsa.json": `{"id": "DSA-1", ` + withdrawn + `"affected": [{"package": {"ecosystem": "PyPI", "name": "x"}, "versions": ["1"]}]}`}}}
+		report := advisory.Comply(advisory.ComplianceInput{
+			Now: day(30), Patches: []api.Patch{p},
+			Targets: []advisory.InstalledTarget{{Target: ref(0), Inventories: []*api.Inventory{{Packages: []api.Package{{Ecosystem: "pypi", Name: "x", Version: "1", PURL: "pkg:pypi/x@1"}}}}}},
+			Carried: []advisory.Carried{{ID: "r1", Patch: "x", Digest: "x", Target: ref(0), Created: day(1), Completed: day(2), Before: api.AssessmentAffected}},
+		})
+		must.Eq(t, want, report.Advisories[0].ComplianceCounts)
+		must.Nil(t, report.Advisories[0].Times)
+	}
+}
+
 // expected is what a report must say of one patch and target, worked out from numbers
 // alone.
 type expected struct {
