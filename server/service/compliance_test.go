@@ -23,7 +23,8 @@ func TestCompliance_FollowsAPatchToTheEnd(t *testing.T) {
 	f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")))
 	put := func(digit, version string) {
 		t.Helper()
-		_, err := f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf(digit)}, document("", version), ada())
+		dated := strings.Replace(string(document("", version)), `"metadata": {`, `"metadata": {"timestamp": "2026-03-02T14:00:00Z", `, 1)
+		_, err := f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf(digit)}, []byte(dated), ada())
 		must.NoError(t, err)
 	}
 	report := func() api.AdvisoryCompliance {
@@ -65,6 +66,11 @@ func TestCompliance_FollowsAPatchToTheEnd(t *testing.T) {
 	a = report()
 	must.Eq(t, api.ComplianceCounts{Unknown: 1}, a.ComplianceCounts)
 	must.StrContains(t, a.Targets[0].Reason, "the inventory is stale: it was taken on 2026-03-02; by the packages it names, it would be fixed")
+	_, err = f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf("b")}, document("", "5.3"), ada())
+	must.NoError(t, err)
+	a = report()
+	must.Eq(t, api.ComplianceCounts{Unknown: 1}, a.ComplianceCounts)
+	must.StrContains(t, a.Targets[0].Reason, "does not say when it was taken", must.Sprint("an old one may be given at any time"))
 
 	f.fleet.err = errors.New("no answer from Nomad")
 	_, err = f.Compliance(t.Context(), "")

@@ -53,9 +53,6 @@ func (s *shelf) get(r api.InventoryRecord) (inv *api.Inventory, failed string) {
 		if inv, err := s.service.ReadInventory(r); err != nil {
 			s.failed[key] = cmp.Or(api.AsError(err).Message, "an inventory can't be read")
 		} else {
-			if inv.TakenAt.IsZero() { // as lists have it: it was so when it was kept
-				inv.TakenAt = r.PutAt
-			}
 			s.read[key] = &inv
 		}
 	}
