@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -13,18 +14,24 @@ import (
 
 // rescale takes the group's present count over. It reports whether the rollout has to wait:
 // instances are there that the group does not want any more, or it wants none at all.
-func (m *machine) rescale(v *JobView) bool {
+func (m *machine) rescale(o Observation) bool {
+	v := o.Job
 	if v == nil || m.Former == nil || v.Build == api.BuildForeign || v.Count == m.Former.Count {
 		return false
 	}
 	was, down := m.Former.Count, v.Count < m.Former.Count
 	forward := m.Status != api.RolloutRollingBack
+	wait := ""
 	switch left := surplus(*v); {
 	case forward && v.Count == 0:
-		m.hold([]api.Hold{{Source: sourceJob, Reason: "the group was scaled to no instance at all; the rollout goes on when it wants one"}})
-		return true
+		wait = "the group was scaled to no instance at all; the rollout goes on when it wants one"
 	case forward && down && left > 0:
-		m.hold([]api.Hold{{Source: sourceJob, Reason: fmt.Sprintf("the group was scaled from %d to %d instances, and %d have yet to stop", was, v.Count, left)}})
+		wait = fmt.Sprintf("the group was scaled from %d to %d instances, and %d have yet to stop", was, v.Count, left)
+	}
+	if wait != "" { // the number of instances says nothing now, and what one of them does is no less true
+		if !m.fails(*v) && !m.denied(o) && !m.disproved(o) {
+			m.hold(slices.Concat(o.Closed, o.Away, m.deniedHolds(o), []api.Hold{{Source: sourceJob, Reason: wait}}))
+		}
 		return true
 	}
 	former := *m.Former
@@ -70,7 +77,8 @@ func (m *machine) resize(v JobView, down bool) {
 	}
 	last.Instances = api.CeilPercent(last.Percent, m.Former.Count)
 	if m.wanted() < last.Instances { // it has its time again
-		last.Ready, last.Lapsed = time.Time{}, time.Time{}
+		m.lapse(time.Time{})
+		last.Ready, m.Spans.Batch = time.Time{}, 0
 		last.Deadline = m.now.Add(deadline(m.Rollout, v))
 	}
 }

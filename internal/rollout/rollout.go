@@ -158,7 +158,7 @@ func (m *machine) tick(o Observation) {
 		}
 		return
 	}
-	if m.rescale(o.Job) {
+	if m.rescale(o) {
 		return
 	}
 	switch m.Status {

@@ -68,15 +68,11 @@ func (m *machine) unsafe(v JobView) bool {
 	if t.PatchedHealthy >= want {
 		m.lapse(time.Time{})
 	}
-	if !m.blames(v) {
-		return false
-	}
-	if lost := slices.IndexFunc(t.Unhealthy, func(in api.Instance) bool { return v.Excused[in.ID] == "" }); lost >= 0 && m.Decision.Rollback.OnHealth {
-		in := t.Unhealthy[lost]
-		m.turnBack("instance %s is unhealthy: %s", in.Name, in.Because)
-		return true
-	}
 	switch {
+	case !m.blames(v):
+		return false
+	case m.fails(v):
+		return true
 	case t.PatchedHealthy >= want, meddled(m.Rollout, v) != "":
 		return false // or somebody else takes patched instances away
 	case !last.Ready.IsZero():
@@ -89,6 +85,18 @@ func (m *machine) unsafe(v JobView) bool {
 		return true
 	}
 	return false
+}
+
+// fails turns back when a patched instance is lost or has failed by what it runs, however
+// many there are. It reports whether it did.
+func (m *machine) fails(v JobView) bool {
+	unhealthy := v.Tally().Unhealthy
+	lost := slices.IndexFunc(unhealthy, func(in api.Instance) bool { return v.Excused[in.ID] == "" })
+	if lost < 0 || lastStage(m.Rollout) == nil || !m.Decision.Rollback.OnHealth || !m.blames(v) {
+		return false
+	}
+	m.turnBack("instance %s is unhealthy: %s", unhealthy[lost].Name, unhealthy[lost].Because)
+	return true
 }
 
 // lapses turns back when looks have found too few patched instances healthy for some time,
