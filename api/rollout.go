@@ -107,7 +107,7 @@ type FormerJob struct {
 	ModifyIndex uint64          `json:"modify_index"`
 	Count       int             `json:"count"`               // of the target's group
 	Unhealthy   int             `json:"unhealthy,omitempty"` // instances that were not healthy then: a rollback does not wait for them
-	Digest      string          `json:"digest"`              // of what its instances run: the job without its update blocks
+	Digest      string          `json:"digest"`              // of the job without its update blocks
 	Checked     []string        `json:"checked,omitempty"`   // the target's services with health checks in Consul
 	Job         json.RawMessage `json:"job"`                 // Nomad's own JSON, for the rollback
 }

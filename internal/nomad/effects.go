@@ -26,7 +26,7 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 	if group == nil || *job.Stop {
 		return nil, api.Errorf(api.CodeNotFound, "target %s: no such group in a running job", ref)
 	}
-	sum, err := digest(job)
+	sum, err := countedDigest(job)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (c *Client) Rollback(ctx context.Context, m rollout.Move, size int, expect 
 	}
 	group := job.LookupTaskGroup(m.Target.Group)
 	group.Update = heldUpdate(size, 0, expect)
-	return c.Register(ctx, job, expect)
+	return c.registerFormer(ctx, job, expect)
 }
 
 // Unpace registers the given build with the update block that the job had before
@@ -130,8 +130,9 @@ func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, ex
 		if job, err = Patched(job, m.Target.Group, m.Apply); err != nil {
 			return err
 		}
+		return c.Register(ctx, job, expect)
 	}
-	return c.Register(ctx, job, expect)
+	return c.registerFormer(ctx, job, expect)
 }
 
 // Settle marks every instance of the latest deployment as healthy. Nomad then ends
@@ -260,7 +261,7 @@ func (c *Client) classify(ctx context.Context, m rollout.Move) (*builds, error) 
 		return nil, err
 	}
 	b := &builds{former: former, digests: map[uint64]string{}}
-	// Not the recorded digest: a former server may have made it by other rules.
+	// Not the recorded digest, which says the counts too.
 	if b.formerIs, err = digest(former); err != nil {
 		return nil, err
 	}
@@ -303,20 +304,35 @@ func (b *builds) version(v uint64) api.Build {
 
 // Register registers a job with a compare-and-set on its modify index. The groups of a job
 // that is there keep their present counts, which are an autoscaler's, and its submission
-// is handed on; all else is exactly as given. No other function changes a job. The error
+// is handed on; all else is exactly as given. The error
 // has code conflict when the index is another one, and invalid when Nomad would never take
 // the job.
 func (c *Client) Register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: expect, PreserveCounts: true}
-	var err error
+	var handed *nomadapi.JobSubmission
 	if expect > 0 { // else it is a new job
-		if opts.Submission, err = c.submission(ctx, *job.Namespace, *job.ID); err != nil {
+		var err error
+		if handed, err = c.submission(ctx, *job.Namespace, *job.ID); err != nil {
 			return err
 		}
 	}
-	_, _, err = c.api.Jobs().RegisterOpts(job, opts, c.Write(ctx, *job.Namespace))
+	return c.register(ctx, job, expect, handed)
+}
+
+// registerFormer is Register for a rollback, which does not fail for the sake of what people
+// read of the job: where Nomad does not say what that was made of, it goes without.
+func (c *Client) registerFormer(ctx context.Context, job *nomadapi.Job, expect uint64) error {
+	handed, err := c.submission(ctx, *job.Namespace, *job.ID)
+	if err != nil {
+		handed = nil
+	}
+	return c.register(ctx, job, expect, handed)
+}
+
+func (c *Client) register(ctx context.Context, job *nomadapi.Job, expect uint64, handed *nomadapi.JobSubmission) error {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	opts := &nomadapi.RegisterOptions{EnforceIndex: true, ModifyIndex: expect, PreserveCounts: true, Submission: handed}
+	_, _, err := c.api.Jobs().RegisterOpts(job, opts, c.Write(ctx, *job.Namespace))
 	return c.refusal(ctx, "register job "+*job.ID, job, err)
 }
 

@@ -2,9 +2,11 @@ package nomad_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -91,4 +93,59 @@ func TestRegister_KeepsTheCountsOfTheJob(t *testing.T) {
 	must.Eq(t, any(true), sent["PreserveCounts"])
 	must.Eq(t, any(true), sent["EnforceIndex"])
 	must.Eq(t, any(float64(42)), sent["JobModifyIndex"])
+}
+
+// TestRollback_DoesNotNeedTheSubmission: Nomad may fail to say what a job was made of. A
+// stage is tried again then, and a rollback goes on.
+func TestRollback_DoesNotNeedTheSubmission(t *testing.T) {
+	t.Parallel()
+	var registered atomic.Int32
+	door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Nomad-Index", "7")
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/submission"):
+			http.Error(w, "rpc error: no path to region", http.StatusInternalServerError)
+		case r.Method == http.MethodGet:
+			_, _ = w.Write([]byte(`{"ID":"store","Namespace":"default","Version":3,"JobModifyIndex":42}`))
+		default:
+			registered.Add(1)
+			_, _ = w.Write([]byte("{}"))
+		}
+	}))
+	t.Cleanup(door.Close)
+	client, err := nomad.New(nomad.Config{Address: door.URL})
+	must.NoError(t, err)
+	move := rollout.Move{
+		Target: api.TargetRef{Namespace: "default", Job: "store", Group: "store"},
+		Former: &api.FormerJob{Job: json.RawMessage(`{"ID":"store","Namespace":"default","TaskGroups":[{"Name":"store","Count":3,"Tasks":[{"Name":"main"}]}]}`)},
+	}
+	must.Error(t, client.Unpace(t.Context(), move, api.BuildPatched, 42))
+	must.EqOp(t, 0, registered.Load())
+	must.NoError(t, client.Rollback(t.Context(), move, 1, 42))
+	must.EqOp(t, 1, registered.Load())
+	must.NoError(t, client.Unpace(t.Context(), move, api.BuildFormer, 42))
+	must.EqOp(t, 2, registered.Load())
+}
+
+// TestCapture_RecordsADigestWithCounts: a server of a former version that becomes the leader
+// makes it of the registered job, counts and all, and would take another one for somebody
+// else's job, which no rollback touches.
+func TestCapture_RecordsADigestWithCounts(t *testing.T) {
+	t.Parallel()
+	digest := func(count, version int) string {
+		door := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Nomad-Index", "7")
+			_, _ = fmt.Fprintf(w, `{"ID":"store","Namespace":"default","Stop":false,"Version":%d,"JobModifyIndex":42,
+				"TaskGroups":[{"Name":"store","Count":%d,"Update":{"MaxParallel":%[1]d},"Tasks":[{"Name":"main"}]}]}`, version, count)
+		}))
+		t.Cleanup(door.Close)
+		client, err := nomad.New(nomad.Config{Address: door.URL})
+		must.NoError(t, err)
+		former, err := client.Capture(t.Context(), api.TargetRef{Namespace: "default", Job: "store", Group: "store"})
+		must.NoError(t, err)
+		must.EqOp(t, count, former.Count)
+		return former.Digest
+	}
+	must.EqOp(t, digest(3, 1), digest(3, 2), must.Sprint("neither the version nor the pace is part of it"))
+	must.NotEq(t, digest(3, 1), digest(4, 1))
 }

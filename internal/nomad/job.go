@@ -22,11 +22,24 @@ import (
 // in the configuration of drivers have the same Go type wherever it comes from.
 func digest(job *nomadapi.Job) (string, error) {
 	bare := bareView(job)
+	for i, g := range bare.TaskGroups {
+		uncounted := *g
+		uncounted.Count = nil
+		bare.TaskGroups[i] = &uncounted
+	}
+	return countedDigest(bare)
+}
+
+// countedDigest is a digest that the counts are part of. It is in the record for servers of
+// a former version, which know the former build by it: another digest would keep a rollback
+// from its end after one of them became the leader.
+func countedDigest(job *nomadapi.Job) (string, error) {
+	bare := bareView(job)
 	bare.Update = nil
 	for i, g := range bare.TaskGroups {
-		build := *g
-		build.Update, build.Count = nil, nil
-		bare.TaskGroups[i] = &build
+		paceless := *g
+		paceless.Update = nil
+		bare.TaskGroups[i] = &paceless
 	}
 	text, err := json.Marshal(bare)
 	if err != nil {

@@ -12,9 +12,10 @@ import (
 // submission is what the registered version of a job was made of, its source and variables;
 // nil when Nomad keeps none. Nomad has one for each version, and shows none for a version
 // that was registered without it (hashicorp/nomad#17806), so each registration hands on the
-// one before. A token that may not read it changes the job all the same: no rollback fails
-// for that.
+// one before. A token that may not read it changes the job all the same.
 func (c *Client) submission(ctx context.Context, namespace, id string) (*nomadapi.JobSubmission, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
 	job, err := c.Job(ctx, namespace, id)
 	if api.IsCode(err, api.CodeNotFound) {
 		return nil, nil //nolint:nilnil // the compare-and-set says so
