@@ -192,6 +192,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 		case code.Code == api.CodeInvalid || code.Code == api.CodeNotFound:
 			return rollout.EffectResult{Outcome: code.Message}, true
 		case lacksRoom(a.refused): // nothing was registered, and what runs may fail meanwhile
+			a.performed = time.Time{}
 			o.tick(ctx, log, r, a, rollout.Observation{Away: []api.Hold{*away("nomad", a.refused)}, Job: view})
 			return rollout.EffectResult{}, false
 		default:
