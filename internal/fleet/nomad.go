@@ -393,6 +393,9 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 			view.JobPace = rollout.JobPace{MaxParallel: u.MaxParallel, MinHealthyTime: u.MinHealthyTime, HealthyDeadline: u.HealthyDeadline}
 		}
 	}
+	if g != nil && g.Update != nil && view.Pace == rollout.PaceHeld {
+		view.Expected = uint64(max(0, g.Update.Stagger-time.Minute) / time.Microsecond) //nolint:gosec // it is not negative
+	}
 	if gone != nil {
 		if g != nil {
 			gone.Build, gone.Pace = view.Build, view.Pace

@@ -32,3 +32,11 @@ func TestWarnings_AreLines(t *testing.T) {
 	must.Eq(t, []string{`Group "g" has warnings: 1 error occurred: * too many`, "another"},
 		warnings("2 warnings:\n\n* Group \"g\" has warnings: 1 error occurred:\n\t* too many\n\n\n* another"))
 }
+
+func TestExpected_ReadsWhatAHeldUpdateSays(t *testing.T) {
+	t.Parallel()
+	must.EqOp(t, 4711, expected(heldUpdate(2, 0, 4711)))
+	must.EqOp(t, 1<<40, expected(heldUpdate(1, 3, 1<<40)))
+	must.EqOp(t, 0, expected(nil))
+	must.EqOp(t, 0, expected(nomadapi.DefaultUpdateStrategy()))
+}

@@ -208,6 +208,9 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 		Build: kinds.of(job), Pace: kinds.pace(group), Promoted: true, Settled: true,
 		JobPace: paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
 	}
+	if view.Pace == rollout.PaceHeld {
+		view.Expected = expected(group.Update)
+	}
 	dep, err := c.deployment(ctx, m.Target)
 	if err != nil {
 		return nil, err
@@ -377,9 +380,21 @@ func heldUpdate(parallel, canaries int, expect uint64) *nomadapi.UpdateStrategy 
 	manual, never, no := "manual", time.Duration(0), false
 	minute := time.Minute
 	second := time.Second
-	stagger := minute + time.Duration(expect)*time.Microsecond //nolint:gosec // an index is far below the range
+	stagger := heldStagger + time.Duration(expect)*time.Microsecond //nolint:gosec // an index is far below the range
 	return &nomadapi.UpdateStrategy{
 		Stagger: &stagger, MaxParallel: &parallel, HealthCheck: &manual, MinHealthyTime: &second,
 		HealthyDeadline: &minute, ProgressDeadline: &never, Canary: &canaries, AutoRevert: &no, AutoPromote: &no,
 	}
+}
+
+// heldStagger is the stagger of a held update block that expects index 0.
+const heldStagger = time.Minute
+
+// expected is the modify index that the registration of an update block expected; 0 when
+// the block is none of ours.
+func expected(update *nomadapi.UpdateStrategy) uint64 {
+	if update == nil || update.Stagger == nil || *update.Stagger <= heldStagger {
+		return 0
+	}
+	return uint64((*update.Stagger - heldStagger) / time.Microsecond) //nolint:gosec // it is positive
 }

@@ -45,7 +45,9 @@ func Verify(r api.Rollout, v JobView) (Progress, string) {
 // staged checks a stage: enough instances run the patch in the job version that is
 // registered. Canaries of an earlier version don't count, since Nomad is about to
 // stop them. A registration that is there is never repeated. None is made for a
-// result that is there already: a former instance that died comes back patched.
+// result that is there already: a former instance that died comes back patched. Whoever
+// scales a group of the job leaves the update block of the stage before, which tells that
+// registration from the one of this effect.
 func staged(r api.Rollout, v JobView) (Progress, string) {
 	n := 0
 	for _, in := range v.Instances {
@@ -66,8 +68,12 @@ func staged(r api.Rollout, v JobView) (Progress, string) {
 			return Unneeded, shown
 		}
 		return Absent, shown
+	case ours && v.Expected != 0 && v.Expected != r.Effect.Expect:
+		return Blocked, fmt.Sprintf("the job was scaled, and not registered by this stage: its modify index is %d, not %d", v.ModifyIndex, r.Effect.Expect)
 	case ours && n >= r.Effect.Want:
 		return Complete, shown
+	case ours && v.Count < r.Effect.Want:
+		return Blocked, fmt.Sprintf("the job was scaled: its group has %d instances, and stage %d asks for %d", v.Count, r.Effect.Stage, r.Effect.Want)
 	case ours:
 		return Pending, shown
 	}

@@ -70,12 +70,22 @@ func TestVerify_Stage(t *testing.T) {
 	foreign.Build = api.BuildForeign
 	ownPace := patchedJob(100, 5, 0)
 	ownPace.Pace = PaceOwn
+	scaled := func(expected uint64, count, patched int) JobView {
+		v := patchedJob(101, patched, 0)
+		v.Expected, v.Count = expected, count
+		return v
+	}
 	for name, c := range map[string]struct {
 		first api.StageMode
 		want  int
 		view  JobView
 		is    Progress
 	}{
+		"scaled before it was registered":          {api.StageInPlace, 5, scaled(90, 12, 4), Blocked},
+		"scaled, and enough new ones came":         {api.StageInPlace, 5, scaled(90, 12, 5), Blocked},
+		"another group was scaled before it":       {api.StageInPlace, 5, scaled(90, 10, 2), Blocked},
+		"scaled after it was registered":           {api.StageInPlace, 5, scaled(100, 12, 4), Pending},
+		"scaled below what it asks for":            {api.StageInPlace, 5, scaled(100, 3, 3), Blocked},
 		"nothing was registered yet":               {api.StageInPlace, 5, patchedJob(100, 2, 0), Absent},
 		"enough came back without it":              {api.StageInPlace, 5, patchedJob(100, 5, 0), Unneeded},
 		"canaries that end do not count":           {api.StageBeside, 5, patchedJob(100, 1, 4), Absent},
