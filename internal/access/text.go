@@ -2,15 +2,17 @@ package access
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
 
-// Redact returns a value of the API in whose sentences the names that the caller may not
-// see are replaced. Sentences say why a rollout waits, for example, and so name its
+// Redact returns a value of the API without the targets and services in its lists that the
+// caller may not see, and in whose sentences their names are replaced. Sentences say why a rollout waits, for example, and so name its
 // neighbours. What a person or a pipeline wrote (the changes of a patch, its file) and what a
 // machine printed stays as it is: an approver must read exactly what will run.
 func Redact[T any](v *View, value T) (T, error) {
@@ -40,28 +42,63 @@ func Redact[T any](v *View, value T) (T, error) {
 // verbatim are the fields whose text is not Oakum's.
 func verbatim(field string) bool {
 	switch field {
-	case "apply", "file", "description", "where", "config", "env", "console", "meta":
+	case "apply", "file", "description", "where", "config", "env", "console", "meta", "command", "output":
 		return true
 	}
 	return false
 }
 
+// ofServices are the fields that list names of services.
+func ofServices(field string) bool {
+	return field == "dependants" || field == "dominates" || field == "shared_nodes_with"
+}
+
+// tree redacts a decoded value. Hidden targets and services that a list has are taken out
+// of it: a verdict lists who got worse and which rollouts are blamed, for example.
 func (v *View) tree(node any) any {
 	switch node := node.(type) {
 	case map[string]any:
+		if ref, ok := refOf(node); ok && !v.seesRefusal(ref) {
+			node["namespace"], node["job"], node["group"] = Hidden, Hidden, Hidden
+		}
 		for field, value := range node {
-			if !verbatim(field) {
+			if list, ok := value.([]any); ok && ofServices(field) {
+				node[field] = slices.DeleteFunc(list, func(item any) bool { name, ok := item.(string); return ok && !v.SeesService(name) })
+			} else if !verbatim(field) {
 				node[field] = v.tree(value)
 			}
 		}
 	case []any:
+		node = slices.DeleteFunc(node, v.isHidden)
 		for i := range node {
 			node[i] = v.tree(node[i])
 		}
+		return node
 	case string:
 		return v.Text(node)
 	}
 	return node
+}
+
+// isHidden reports whether an entry of a list is a target that the caller may not see, or
+// is about one.
+func (v *View) isHidden(item any) bool {
+	entry, _ := item.(map[string]any)
+	ref, ok := refOf(entry)
+	if !ok {
+		about, _ := entry["target"].(map[string]any)
+		ref, ok = refOf(about)
+	}
+	return ok && !v.seesRefusal(ref)
+}
+
+// refOf returns the target that an object refers to, when it does. One that is not set
+// has no job.
+func refOf(node map[string]any) (api.TargetRef, bool) {
+	namespace, ok := node["namespace"].(string)
+	job, isJob := node["job"].(string)
+	group, isGroup := node["group"].(string)
+	return api.TargetRef{Namespace: namespace, Job: job, Group: group}, ok && isJob && isGroup && job != ""
 }
 
 // Error returns an error of the API without the names that the caller may not see.
@@ -86,6 +123,9 @@ func (v *View) Text(text string) string {
 }
 
 func (v *View) sentence(text string) string {
+	if v.odd != nil {
+		text = v.odd.Replace(text)
+	}
 	var out strings.Builder
 	for text != "" {
 		n := strings.IndexFunc(text, func(r rune) bool { return !ofName(r) })
@@ -114,21 +154,66 @@ func ofName(r rune) bool {
 func (v *View) word(word string) string {
 	name := strings.TrimRight(word, ".-") // the end of a sentence
 	end := word[len(name):]
-	if v.hidden[name] {
-		return Hidden + end
-	}
 	namespace, rest, ok := strings.Cut(name, "/")
 	at := strings.LastIndex(rest, "/")
-	if ok && v.hidden[namespace] && at < 0 {
-		return Hidden + end // job/group
-	}
-	if !ok || namespace == "" || at <= 0 || at == len(rest)-1 {
-		return word
-	}
-	if !v.Sees(api.TargetRef{Namespace: namespace, Job: rest[:at], Group: rest[at+1:]}) {
+	switch {
+	case v.hidden[word]:
+		return Hidden
+	case v.hidden[name]:
+		return Hidden + end
+	case ok && namespace != "" && at > 0 && at < len(rest)-1:
+		if v.Sees(api.TargetRef{Namespace: namespace, Job: rest[:at], Group: rest[at+1:]}) {
+			return word
+		}
+		return Hidden + end
+	case v.ofHidden(name, rest):
 		return Hidden + end
 	}
 	return word
+}
+
+// ofHidden reports whether a word with a dot or a slash is about a hidden name: it begins
+// with one, as job/group, the allocation job.group[0] and the host service.consul do, or
+// is namespace/job.
+func (v *View) ofHidden(name, rest string) bool {
+	known := false
+	for i, r := range name {
+		if r != '.' && r != '/' {
+			continue
+		}
+		hidden, is := v.hidden[name[:i]]
+		if hidden {
+			return true
+		}
+		known = known || is
+	}
+	return !known && v.hidden[rest]
+}
+
+// oddNames replaces the hidden names that sentences can't be cut into words by, such as
+// those with a colon, and the hidden targets that have one. Longer ones go first.
+func (v *View) oddNames(known Known) *strings.Replacer {
+	isOdd := func(name string) bool { return strings.ContainsFunc(name, func(r rune) bool { return !ofName(r) }) }
+	var odd []string
+	for name, hidden := range v.hidden {
+		if hidden && isOdd(name) {
+			odd = append(odd, name)
+		}
+	}
+	for _, ref := range known.Targets {
+		if name := ref.String(); isOdd(name) && !v.Sees(ref) {
+			odd = append(odd, name, ref.Namespace+"/"+ref.Job)
+		}
+	}
+	if len(odd) == 0 {
+		return nil
+	}
+	slices.SortFunc(odd, func(a, b string) int { return cmp.Or(cmp.Compare(len(b), len(a)), cmp.Compare(a, b)) })
+	var pairs []string
+	for _, name := range slices.Compact(odd) {
+		pairs = append(pairs, name, Hidden)
+	}
+	return strings.NewReplacer(pairs...)
 }
 
 func splitJobs(text string) []string { return strings.Split(text, ",") }

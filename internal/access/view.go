@@ -2,6 +2,7 @@ package access
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -22,7 +23,8 @@ type View struct {
 	also     api.Capability  // seen is what the caller may read, or has this capability on
 	all      bool            // nothing is hidden
 	services map[string]bool // services that are shown
-	hidden   map[string]bool // bare names of services and jobs that are not shown
+	hidden   map[string]bool // bare names of services and jobs: whether they are not shown
+	odd      *strings.Replacer
 }
 
 // All is the view of those from whom nothing is hidden.
@@ -57,6 +59,7 @@ func New(by api.Identity, c api.Capability, known Known) *View {
 	for name, shown := range v.services {
 		v.hidden[name] = !shown && !jobs[name]
 	}
+	v.odd = v.oddNames(known)
 	return v
 }
 
@@ -77,8 +80,12 @@ func (v *View) seesSelector(s api.TargetSelector) bool {
 	return v.all || Covers(v.by, api.CapRead, s) || Covers(v.by, v.also, s)
 }
 
-// Kept returns the items of targets that the caller may see. It is never nil.
+// Kept returns the items of targets that the caller may see: the given list itself when
+// nothing is hidden, and else a new one that is never nil.
 func Kept[T any](v *View, items []T, of func(T) api.TargetRef) []T {
+	if v.all {
+		return items
+	}
 	kept := make([]T, 0, len(items))
 	for _, item := range items {
 		if v.Sees(of(item)) {

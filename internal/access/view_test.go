@@ -101,6 +101,66 @@ func TestRedact(t *testing.T) {
 	must.Eq(t, r, whole)
 }
 
+// TestRedact_TakesHiddenTargetsOutOfLists has what a verdict and a decision name beside
+// the rollout's own target.
+func TestRedact_TakesHiddenTargetsOutOfLists(t *testing.T) {
+	t.Parallel()
+	verdict := &api.Verdict{
+		Blame:      []api.Blame{{Rollout: "rb", Target: ref("b", "payroll")}, {Rollout: "ra", Target: ref("a", "shared")}},
+		Neighbours: []api.NeighbourEffect{{Target: ref("b", "payroll"), KPI: api.KPICPU}},
+	}
+	r := api.Rollout{
+		ID: "r", Target: ref("a", "web"), Verdict: verdict, Stages: []api.Stage{{Number: 1, Verdict: verdict}},
+		Decision: api.Decision{Target: ref("a", "web"), Doubt: &api.Doubt{Lapse: &api.Lapse{Criticality: api.Criticality{
+			Service: "web", Dependants: []string{"payroll", "shared"}, Dominates: []string{"payroll"}, SharedNodesWith: []string{"payroll"},
+		}}}},
+	}
+	before, err := json.Marshal(r)
+	must.NoError(t, err)
+	got, err := access.Redact(ofA(), r)
+	must.NoError(t, err)
+	text, err := json.Marshal(got)
+	must.NoError(t, err)
+	must.StrNotContains(t, string(text), "payroll")
+	must.Eq(t, []api.Blame{{Rollout: "ra", Target: ref("a", "shared")}}, got.Verdict.Blame)
+	must.Eq(t, got.Verdict.Blame, got.Stages[0].Verdict.Blame)
+	must.Eq(t, []string{"shared"}, got.Decision.Doubt.Lapse.Criticality.Dependants)
+	must.EqOp(t, r.Target, got.Target)
+	after, err := json.Marshal(r)
+	must.NoError(t, err)
+	must.EqOp(t, string(before), string(after))
+
+	held, err := access.Redact(ofA(), api.Decision{Target: ref("b", "payroll")})
+	must.NoError(t, err)
+	must.EqOp(t, api.TargetRef{Namespace: access.Hidden, Job: access.Hidden, Group: access.Hidden}, held.Target)
+	plan := api.Plan{Refusals: []api.Refusal{{Target: api.TargetRef{Namespace: "a", Job: "x,y-*"}}}}
+	kept, err := access.Redact(ofA(), plan) // a selector that chose nothing
+	must.NoError(t, err)
+	must.Eq(t, plan.Refusals, kept.Refusals)
+}
+
+func TestView_TextHidesOddNames(t *testing.T) {
+	t.Parallel()
+	odd := api.TargetRef{Namespace: "b", Job: "pay:day (new)", Group: "g"}
+	v := access.New(identity(reads([]string{"a"}, nil)), api.CapRead, access.Known{
+		Targets: []api.TargetRef{odd, ref("b", "tail-"), ref("b", "payroll"), {Namespace: "a", Job: "web", Group: "payroll"}, ref("b", "x/1"), ref("a", "api:v1")},
+	})
+	for given, want := range map[string]string{
+		"waits for " + odd.String() + " now":       "waits for (hidden) now",
+		"job pay:day (new) is worse":               "job (hidden) is worse",
+		"b/pay:day (new) is worse":                 "(hidden) is worse",
+		"job tail- is worse":                       "job (hidden) is worse",
+		"allocation payroll.payroll[0] failed":     "allocation (hidden)[0] failed",
+		"no host payroll.service.consul.":          "no host (hidden).",
+		"job b/payroll is worse":                   "job (hidden) is worse",
+		"group web/payroll of web.payroll[0]":      "group web/payroll of web.payroll[0]",
+		"job x/1 waits":                            "job (hidden) waits",
+		"version 1.2.3 of a/api:v1/api:v1, 10.0.0": "version 1.2.3 of a/api:v1/api:v1, 10.0.0",
+	} {
+		must.EqOp(t, want, v.Text(given))
+	}
+}
+
 func TestView_Plan(t *testing.T) {
 	t.Parallel()
 	planned := func(ref api.TargetRef) api.PlannedTarget {

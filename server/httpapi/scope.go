@@ -18,6 +18,9 @@ func (a *API) view(c *call) *access.View {
 	for _, t := range g.Targets {
 		known.Targets = append(known.Targets, t.Target.TargetRef)
 	}
+	for _, r := range a.opt.Store.Rollouts() { // sentences name targets that are gone, too
+		known.Targets = append(known.Targets, r.Target)
+	}
 	return access.New(c.by, c.rt.cap, known)
 }
 

@@ -39,8 +39,9 @@ func target(namespace, name string) api.TargetRef {
 func (s *server) fleet(t *testing.T) {
 	t.Helper()
 	a, b := target("a", "web"), target("b", secret)
+	verdict := &api.Verdict{Blame: []api.Blame{{Rollout: "rb", Target: b}}, Neighbours: []api.NeighbourEffect{{Target: b}}}
 	for id, ref := range map[string]api.TargetRef{"ra": a, "rb": b} {
-		s.store.put(api.Rollout{ID: id, Target: ref, Patch: "p" + ref.Namespace, Status: api.RolloutWaiting, Reason: "waits for b/payroll/payroll"})
+		s.store.put(api.Rollout{ID: id, Target: ref, Patch: "p" + ref.Namespace, Status: api.RolloutWaiting, Reason: "waits for b/payroll/payroll", Verdict: verdict})
 		s.store.planned = append(s.store.planned, api.Plan{ID: "plan-" + id, Waves: []api.Wave{{Targets: []api.PlannedTarget{{Target: api.Target{TargetRef: ref}}}}}})
 		s.store.patched = append(s.store.patched, api.Patch{Name: "p" + ref.Namespace, Targets: []api.TargetSelector{{Namespace: ref.Namespace, Jobs: []string{ref.Job}}}})
 		s.store.tried = append(s.store.tried, api.Simulation{ID: "s" + ref.Namespace, Target: ref, Status: api.SimulationRunning})
