@@ -283,6 +283,6 @@ func scaledBetween(s *script) {
 	s.deployed(1, "successful")
 	_, _, err = s.vendor.Jobs().Scale(s.id, "g", new(3), "because", false, nil, nil)
 	s.say("scale when it is settled: %s", status(err))
-	s.viewed(m, "three instances, which no longer count as patched", func(v *rollout.JobView) bool { return v.Tally().Foreign == 3 })
+	s.viewed(m, "three instances, patched all the same", patched(0, 3))
 	s.settled(map[uint64]int{2: 3})
 }
