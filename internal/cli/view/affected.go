@@ -80,9 +80,10 @@ func affectedTable(w io.Writer, list []api.Assessment, now time.Time) {
 	t.PrintWithin(w, "  ", tableWidth)
 }
 
-// takenAgo is how old the inventory of an assessment is; "?" where it does not say.
+// takenAgo is how old the inventory of an assessment is; "?" where it does not say, or says
+// that it was taken in the future.
 func takenAgo(a api.Assessment, now time.Time) string {
-	if a.TakenAt.IsZero() {
+	if a.TakenAt.IsZero() || a.TakenAt.After(now) {
 		return "?"
 	}
 	return Age(now, a.TakenAt)

@@ -20,7 +20,7 @@ const tableWidth = 100
 func Compliance(w io.Writer, c api.Compliance) {
 	unread(w, c)
 	if len(c.Advisories) == 0 {
-		fmt.Fprintln(w, "No patch that the cluster keeps says what it fixes.")
+		fmt.Fprintln(w, nothingSaid(c))
 		return
 	}
 	fmt.Fprintf(w, "As of %s, of %s:\n\n", Stamp(c.At), Count(c.Targets, "target"))
@@ -45,6 +45,14 @@ func unread(w io.Writer, c api.Compliance) {
 	if len(c.Unread) > 0 {
 		fmt.Fprintln(w)
 	}
+}
+
+// nothingSaid stands in the place of a table without rows.
+func nothingSaid(c api.Compliance) string {
+	if len(c.Unread) > 0 {
+		return "No other patch that the cluster keeps says what it fixes."
+	}
+	return "No patch that the cluster keeps says what it fixes."
 }
 
 func countCells(c api.ComplianceCounts) []string {
@@ -98,8 +106,13 @@ func advisoryTargets(w io.Writer, a *api.AdvisoryCompliance) {
 		}
 	}
 	if a.Unlisted > 0 {
-		fmt.Fprintf(w, "  and %s that are counted, and not listed\n", Count(a.Unlisted, "further target"))
+		fmt.Fprintln(w, "  "+unlisted(a))
 	}
+}
+
+// unlisted says how many targets of an advisory the report leaves out.
+func unlisted(a *api.AdvisoryCompliance) string {
+	return Count(a.Unlisted, "further target") + ", counted and not listed"
 }
 
 func targetCells(row *api.TargetCompliance) []string {
@@ -142,7 +155,7 @@ func exceptionText(row *api.TargetCompliance) string {
 func Vulnerabilities(w io.Writer, c api.Compliance) {
 	unread(w, c)
 	if len(c.Vulnerabilities) == 0 {
-		fmt.Fprintln(w, "No patch that the cluster keeps says what it fixes.")
+		fmt.Fprintln(w, nothingSaid(c))
 		return
 	}
 	t := NewTable("Name", "Severity", "Affected", "Unknown", "Excepted", "Fixed", "Known", "Patches")
@@ -171,7 +184,8 @@ func Vulnerability(w io.Writer, c api.Compliance) {
 }
 
 // ComplianceCSV writes one row for each target of each advisory, and one without a target
-// for an advisory that has none, with a head. A cell that a spreadsheet would take for a
+// for an advisory that has none, with a head. A row without target and status says how many
+// targets the report counts and does not list. A cell that a spreadsheet would take for a
 // formula begins with an apostrophe.
 func ComplianceCSV(w io.Writer, c api.Compliance) error {
 	out := csv.NewWriter(w)
@@ -191,7 +205,10 @@ func ComplianceCSV(w io.Writer, c api.Compliance) error {
 			}
 			rows = append(rows, append(append([]string{}, head...), row.Target.String(), string(row.Status), reason, strings.Join(row.Packages, " "), row.Rollout, instant(row.Completed), took))
 		}
-		if len(a.Targets) == 0 {
+		switch {
+		case a.Unlisted > 0:
+			rows = append(rows, append(append([]string{}, head...), "", "", unlisted(a), "", "", "", ""))
+		case len(a.Targets) == 0:
 			rows = append(rows, append(append([]string{}, head...), "", string(api.ComplianceNotAffected), "", "", "", "", ""))
 		}
 	}
@@ -235,7 +252,7 @@ const compliancePage = `
 {{- end}}
 </table>
 <p><small>The time to fix is from when the cluster first knew the advisory to the end of the rollout after which the fault was gone. Of n times in order, the median is the one at n/2 and 90 % the one at 9n/10, rounded up. What was fixed by other means has no time.</small></p>
-{{- else}}<p>No patch that the cluster keeps says what it fixes.</p>{{end}}
+{{- else}}<p>No {{if .Unread}}other {{end}}patch that the cluster keeps says what it fixes.</p>{{end}}
 {{- range $i, $a := .Advisories}}
 <h2 id="a{{$i}}">{{.ID}}</h2>
 <p>{{.Summary}} <small>from {{.Source}}, patches: {{range .Patches}}{{.}} {{end}}</small></p>
@@ -245,8 +262,8 @@ const compliancePage = `
 <tr><td>{{.Target}}</td><td class="{{.Status}}">{{.Status}}</td><td>{{.Reason}}{{range .Exceptions}}<br/><small>{{.Package}} {{.Version}}: {{.Justification}} ({{.Document}}{{if .Author}}, {{.Author}}{{end}}{{if not .At.IsZero}}, {{stamp .At}}{{end}})</small>{{end}}</td><td>{{.Rollout}}{{if not .Completed.IsZero}}<br/><small>{{stamp .Completed}}</small>{{end}}</td><td>{{if .TimeToFix}}{{span .TimeToFix}}{{end}}</td></tr>
 {{- end}}
 </table>
-{{- if .Unlisted}}<p>{{.Unlisted}} further targets are counted, and not listed.</p>{{end}}
-{{- else}}<p>No target is affected.</p>{{end}}
+{{- else if not .Unlisted}}<p>No target has anything to do with it.</p>{{end}}
+{{- if .Unlisted}}<p>Further targets that are counted, and not listed: {{.Unlisted}}</p>{{end}}
 {{- end}}
 {{- end}}
 </body></html>
