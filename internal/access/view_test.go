@@ -161,6 +161,20 @@ func TestView_TextHidesOddNames(t *testing.T) {
 	}
 }
 
+// TestAll_CopiesNothing keeps the lists of a large fleet as they are for those who see all.
+func TestAll_CopiesNothing(t *testing.T) {
+	t.Parallel()
+	targets := []api.TargetRef{ref("a", "web"), ref("b", "payroll")}
+	kept := access.Kept(access.All(), targets, func(r api.TargetRef) api.TargetRef { return r })
+	must.Len(t, 2, kept)
+	must.True(t, &targets[0] == &kept[0])
+	same, err := access.Redact(access.All(), targets)
+	must.NoError(t, err)
+	must.True(t, &targets[0] == &same[0])
+	g := access.All().Graph(api.Graph{Services: []api.Service{service("web", targets...)}})
+	must.True(t, &targets[0] == &g.Services[0].Targets[0])
+}
+
 func TestView_Plan(t *testing.T) {
 	t.Parallel()
 	planned := func(ref api.TargetRef) api.PlannedTarget {
