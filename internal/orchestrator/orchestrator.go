@@ -151,7 +151,8 @@ type Options struct {
 	// and no time of it leaves the leader's memory. Nil means Now, which with the system's
 	// clock has a monotonic reading.
 	Monotonic func() time.Time
-	// CountMost is the most that counts between two turns of a worker; 0 means half a minute.
+	// CountMost is the most that counts between two turns of a worker; 0 means half a minute,
+	// or two intervals where that is more.
 	CountMost time.Duration
 	Logger    *slog.Logger
 }
@@ -181,7 +182,7 @@ func New(o Options) *Orchestrator {
 		o.Monotonic = o.Now
 	}
 	if o.CountMost <= 0 {
-		o.CountMost = countMost
+		o.CountMost = max(countMost, 2*o.Interval)
 	}
 	return &Orchestrator{Options: o, starting: make(chan struct{}, 1)}
 }
