@@ -37,7 +37,6 @@ type Request struct {
 	Query  map[string][]string `json:"query,omitempty"`  // values that may be secret are concealed
 	Names  map[string][]string `json:"names,omitempty"`  // of what it was about: patch, target, rollout, plan, ...
 	Status int                 `json:"status,omitempty"` // of the answer
-	Code   string              `json:"code,omitempty"`   // of the error, "" for none
 
 	Caller  *Caller `json:"caller,omitempty"` // nil when nobody was recognised
 	Token   string  `json:"token,omitempty"`  // concealed
@@ -49,10 +48,9 @@ type Request struct {
 
 // Caller is who asks.
 type Caller struct {
-	Name    string   `json:"name"`
-	Subject string   `json:"subject,omitempty"`
-	Via     string   `json:"via"`
-	Groups  []string `json:"groups,omitempty"`
+	Name    string `json:"name"`
+	Subject string `json:"subject,omitempty"`
+	Via     string `json:"via"`
 }
 
 // Effect is one change of the world on behalf of a rollout.

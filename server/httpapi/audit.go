@@ -17,32 +17,41 @@ const headerForwardedFor = "X-Oakum-Forwarded-For"
 
 // record is what the audit log keeps of one call, from its authentication to its answer.
 type record struct {
-	id      string // "" until the call is authenticated or refused
+	id      string // "" until the call is authenticated or refused, and without an audit log
 	request audit.Request
+	missed  error // why no device took the request
 }
 
 // admitted records a call that may be answered. Nothing is done for a call that no device
-// records, but for those that turn a rollout back and for open routes.
+// records, but for those that hold or turn back a rollout and for open routes.
 func (a *API) admitted(rt route, c *call) error {
+	if a.opt.Audit == nil {
+		return nil
+	}
 	if rt.open && c.by.Name == "" {
 		return nil // anybody may ask it, and nobody was recognised
 	}
 	a.begin(rt, c)
-	err := a.opt.Audit.Record(audit.Entry{Kind: audit.KindRequest, ID: c.record.id, Request: new(c.record.request)})
-	if rt.open || turnsBack(rt) {
+	c.record.missed = a.opt.Audit.Record(audit.Entry{Kind: audit.KindRequest, ID: c.record.id, Request: new(c.record.request)})
+	if rt.open || slices.Contains(neverRefused, rt.method+" "+rt.path) {
 		return nil
 	}
-	return err
+	return c.record.missed
 }
 
-// turnsBack reports whether a route ends a rollout. Those that end what may do harm are
-// never blocked.
-func turnsBack(rt route) bool {
-	return rt.path == "/v1/rollout/{id}/rollback" || rt.path == "/v1/rollout/{id}/abort"
+// neverRefused are the changes that only hold a rollout or turn it back: a blocked device
+// keeps nobody from them. Whether the brake is put on or taken off is in the body, so
+// brakeSet refuses the latter.
+var neverRefused = []string{ //nolint:gochecknoglobals // it never changes
+	"POST /v1/rollout/{id}/rollback", "POST /v1/rollout/{id}/abort", "POST /v1/rollout/{id}/pause",
+	"POST /v1/rollout/{id}/unapprove", "POST /v1/brake",
 }
 
 // begin makes the record of a call.
 func (a *API) begin(rt route, c *call) {
+	if a.opt.Audit == nil {
+		return
+	}
 	c.record.id = strings.ToLower(rand.Text())
 	c.w.Header().Set(headerRequestID, c.record.id)
 	in := audit.Request{
@@ -63,7 +72,7 @@ func (a *API) begin(rt route, c *call) {
 		if len(in.Query) == queryMax {
 			break
 		}
-		for _, v := range values[:min(len(values), queryMax)] {
+		for _, v := range values[:min(len(values), valuesMax)] {
 			if !slices.Contains(plainQuery, name) {
 				v = a.opt.Audit.Conceal([]byte(v))
 			}
@@ -73,9 +82,12 @@ func (a *API) begin(rt route, c *call) {
 	c.record.request = in
 }
 
-// queryMax is how many query parameters, and values of each, are recorded: more than any
-// route has.
-const queryMax = 16
+// How many query parameters, and values of each, are recorded: more than any route needs.
+// The longest request must fit into a line, or its caller could keep it out of the log.
+const (
+	queryMax  = 16
+	valuesMax = 4
+)
 
 // plainQuery are the query parameters that say how to answer, and nothing else.
 var plainQuery = []string{ //nolint:gochecknoglobals // it never changes

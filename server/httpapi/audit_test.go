@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,7 +33,7 @@ func startAudited(t *testing.T) audited {
 	s := start(t, func(o *Options) {
 		o.Audit = log
 		o.Auth = tokens{
-			"s3cret-a": {Name: "alice", Subject: "id-1", Via: "jwt", Capabilities: []api.Capability{api.CapRead, api.CapPatchSubmit, api.CapRollout}},
+			"s3cret-a": {Name: "alice", Subject: "id-1", Via: "jwt", Capabilities: []api.Capability{api.CapRead, api.CapPatchSubmit, api.CapRollout, api.CapApprove}},
 			"s3cret-n": {Name: "nobody", Via: "jwt"},
 		}
 	})
@@ -131,17 +133,63 @@ func TestAudit_DoesNothingThatNoDeviceRecords(t *testing.T) {
 		must.StrContains(t, w.Body.String(), "audit: no device took the entry")
 	}
 	must.EqOp(t, http.StatusServiceUnavailable, s.ask(t, http.MethodPost, "/v1/rollout/r1/promote", "s3cret-a", "").Code)
-	must.EqOp(t, http.StatusServiceUnavailable, s.ask(t, http.MethodPost, "/v1/rollout/r1/pause", "s3cret-a", "").Code)
+	must.EqOp(t, http.StatusServiceUnavailable, s.ask(t, http.MethodPost, "/v1/rollout/r1/resume", "s3cret-a", "").Code)
+	must.EqOp(t, http.StatusServiceUnavailable, s.ask(t, http.MethodPost, "/v1/brake", "s3cret-a", `{"on":false}`).Code)
+	must.EqOp(t, http.StatusServiceUnavailable, s.ask(t, http.MethodGet, "/v1/brake", "s3cret-a", "").Code)
 	must.SliceEmpty(t, s.control.calls)
-
-	// What turns back is never blocked, and whoever watches the server is answered.
-	must.EqOp(t, http.StatusOK, s.ask(t, http.MethodPost, "/v1/rollout/r1/rollback", "s3cret-a", "").Code)
-	must.EqOp(t, http.StatusOK, s.ask(t, http.MethodPost, "/v1/rollout/r1/abort", "s3cret-a", "").Code)
-	must.EqOp(t, http.StatusOK, s.ask(t, http.MethodGet, "/v1/health", "s3cret-a", "").Code)
+	must.EqOp(t, http.StatusOK, s.ask(t, http.MethodGet, "/v1/health", "s3cret-a", "").Code) // whoever watches the server is answered
 
 	unblock()
-	must.EqOp(t, http.StatusOK, s.ask(t, http.MethodPost, "/v1/rollout/r1/pause", "s3cret-a", "").Code)
-	must.Eq(t, []string{"rollback r1  by alice", "abort r1  by alice", "pause r1  by alice"}, s.control.calls)
+	must.EqOp(t, http.StatusOK, s.ask(t, http.MethodPost, "/v1/rollout/r1/resume", "s3cret-a", "").Code)
+	must.EqOp(t, http.StatusOK, s.ask(t, http.MethodPost, "/v1/brake", "s3cret-a", `{"on":false}`).Code)
+	must.SliceLen(t, 2, s.control.calls)
+}
+
+func TestAudit_NeverRefusesWhatHoldsOrTurnsBack(t *testing.T) {
+	s := startAudited(t)
+	s.block(t)
+	for _, action := range []string{"rollback", "abort", "pause", "unapprove"} {
+		must.EqOp(t, http.StatusOK, s.ask(t, http.MethodPost, "/v1/rollout/r1/"+action, "s3cret-a", "").Code, must.Sprint(action))
+		must.EqOp(t, action+" r1  by alice", s.control.calls[len(s.control.calls)-1])
+	}
+	must.EqOp(t, http.StatusOK, s.ask(t, http.MethodPost, "/v1/brake", "s3cret-a", `{"on":true,"reason":"incident"}`).Code)
+	must.SliceLen(t, 5, s.control.calls)
+
+	// Only the audit log lets it pass: who may not, still may not.
+	must.EqOp(t, http.StatusForbidden, s.ask(t, http.MethodPost, "/v1/brake", "s3cret-n", `{"on":true,"reason":"incident"}`).Code)
+	must.SliceLen(t, 5, s.control.calls)
+}
+
+// The longest request that a caller can make is recorded: a line has a limit.
+func TestAudit_RecordsTheLongestRequest(t *testing.T) {
+	s := startAudited(t)
+	worst := strings.Repeat("%00", 300) // JSON takes six bytes for one
+	var query []string
+	names := slices.Clone(plainQuery)
+	for i := range queryMax - len(plainQuery) {
+		names = append(names, strconv.Itoa(i)+worst)
+	}
+	for _, name := range names {
+		for range 20 {
+			query = append(query, name+"="+worst)
+		}
+	}
+	path := "/v1/rollout/" + worst + "/rollback?" + strings.Join(query, "&")
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, nil)
+	for _, name := range []string{headerForwarded, headerForwardedFor, headerToken} {
+		r.Header.Set(name, strings.Repeat("\x00", 300))
+	}
+	w := httptest.NewRecorder()
+	s.api.ServeHTTP(w, r)
+	must.EqOp(t, http.StatusUnauthorized, w.Code)
+	must.SliceLen(t, 1, s.entries(t))
+}
+
+func TestAudit_LeavesAnswersAsTheyAreWithoutALog(t *testing.T) {
+	s := start(t, nil)
+	w := httptest.NewRecorder()
+	s.api.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/v1/rollouts", nil))
+	must.EqOp(t, "", w.Header().Get(headerRequestID))
 }
 
 func TestAudit_LeavesOpenRoutesWithoutACallerOut(t *testing.T) {

@@ -139,6 +139,9 @@ func (a *API) brakeSet(c *call) (any, error) {
 	if err := c.decode(&in); err != nil {
 		return nil, err
 	}
+	if !in.On && c.record.missed != nil { // on, it only holds
+		return nil, c.record.missed
+	}
 	return a.opt.Control.Brake(c.ctx(), in, c.by)
 }
 

@@ -302,8 +302,9 @@ func action(e *command.Env, name, synopsis, text, done string) *command.Command 
 	note := c.Flags.String("note", "", "A `remark` for the record.")
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
 		found, err := findRollout(ctx, cl, args[0], client.Query{})
-		if api.IsCode(err, api.CodePermissionDenied) {
-			// A caller who may act but not read has to give the whole ID.
+		if api.IsCode(err, api.CodePermissionDenied) || api.IsCode(err, api.CodeUnavailable) {
+			// A caller who may act but not read has to give the whole ID, and so has one
+			// whom a blocked audit log refuses reads, but no rollback.
 			found, err = api.Rollout{ID: args[0]}, nil
 		}
 		if err != nil {
