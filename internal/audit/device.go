@@ -94,7 +94,8 @@ func (w *writer) write(batch []*ticket) {
 	missed := w.missed
 	w.mu.Unlock()
 	var lines []byte
-	var sealed []*ticket
+	var sealed, refused []*ticket
+	var why error
 	end := w.chain
 	for _, t := range batch {
 		if len(sealed) == 0 {
@@ -102,33 +103,37 @@ func (w *writer) write(batch []*ticket) {
 		}
 		line, next, err := end.Seal(t.entry)
 		if err != nil {
-			t.done <- err // it alone can't be written
+			refused, why = append(refused, t), err // it alone can't be written
 			continue
 		}
 		lines, end, sealed = append(lines, line...), next, append(sealed, t)
 	}
-	if len(sealed) == 0 {
-		return
+	if len(sealed) > 0 {
+		err := w.sink.write(lines, end)
+		if err == nil {
+			w.chain = end
+		}
+		w.answered(err, missed, sealed)
 	}
-	err := w.sink.write(lines, end)
-	if err == nil {
-		w.chain = end
-	}
-	w.answered(err, missed, len(sealed))
-	for _, t := range sealed {
-		t.done <- err
-	}
+	w.answered(why, 0, refused)
 }
 
-// answered notes what became of a batch whose first entry tells of missed ones.
-func (w *writer) answered(err error, missed uint64, entries int) {
+// answered notes what became of entries, the first of which tells of missed ones, and
+// answers whoever waits for them.
+func (w *writer) answered(err error, missed uint64, entries []*ticket) {
+	if len(entries) == 0 {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.failed, w.stuck = err, false
 	if err == nil {
 		w.missed -= missed
 	} else {
-		w.missed += uint64(entries) //nolint:gosec // a length
+		w.missed += uint64(len(entries))
+	}
+	for _, t := range entries {
+		t.done <- err
 	}
 }
 
@@ -163,13 +168,13 @@ func (w *writer) wait(limit context.Context, t *ticket) error {
 		return err
 	case <-limit.Done():
 	}
-	select {
-	case err := <-t.done: // it was there before: another device has used up the time
-		return err
-	default:
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	select {
+	case err := <-t.done: // it came before: another device has used up the time
+		return err
+	default: // the writer answers under the lock, so it has yet to, and then ends this
+	}
 	w.stuck = true
 	w.failed = fmt.Errorf("%w: it did not take an entry within %s", errBusy, takeTimeout)
 	return w.failed

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -106,6 +107,34 @@ func TestLog_DoesNotWaitForADeviceThatHangs(t *testing.T) {
 		must.EqOp(t, Report{Entries: 4, First: 1, Last: 4, Head: well.verify(t).Head}, well.verify(t))
 		must.EqOp(t, uint64(1), hung.verify(t).Missed) // the first was late, and is there
 	})
+}
+
+// A device that answers at the very limit is late or not, and takes the next entry.
+func TestLog_GivesNoDeviceUpThatAnswersAtTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &device{as: "late"}
+		l := open(t, d)
+		for range 500 {
+			gate := make(chan struct{})
+			d.shut(gate)
+			time.AfterFunc(takeTimeout, func() { close(gate) })
+			_ = l.Record(Entry{Kind: KindRequest}) // whether it was in time is chance
+			synctest.Wait()
+			d.shut(nil)
+			must.NoError(t, l.Record(Entry{Kind: KindRequest}))
+		}
+		must.EqOp(t, uint64(1001), d.verify(t).Entries)
+	})
+}
+
+func TestLog_CountsEntriesThatAreTooLong(t *testing.T) {
+	d := &device{as: "one"}
+	l := open(t, d)
+	long := Entry{Kind: KindIntent, Effect: &Effect{Detail: strings.Repeat("x", lineMax)}}
+	must.ErrorContains(t, l.Record(long), "no device took the entry")
+	must.NoError(t, l.Record(Entry{Kind: KindRequest}))
+	must.EqOp(t, uint64(1), d.verify(t).Missed)
+	must.SliceEmpty(t, l.Troubles())
 }
 
 func TestLog_TakesEntriesOfManyAtOnce(t *testing.T) {
