@@ -46,10 +46,21 @@ func openAudit(cfg *config.Config, log *slog.Logger) (*audit.Log, error) {
 // effect records an intent, has it carried out, and records the outcome. What no device
 // records is not carried out, unless it takes a patch back or cleans up after it.
 func effect(log *audit.Log, e audit.Effect, back bool, do func() error) error {
-	id := strings.ToLower(rand.Text())
-	if err := log.Record(audit.Entry{Kind: audit.KindIntent, ID: id, Effect: &e}); err != nil && !back {
+	id, err := intend(log, e)
+	if err != nil && !back {
 		return err
 	}
+	return carryOut(log, id, e, do)
+}
+
+// intend records an intent, and returns the ID that its outcome has as well.
+func intend(log *audit.Log, e audit.Effect) (id string, err error) {
+	id = strings.ToLower(rand.Text())
+	return id, log.Record(audit.Entry{Kind: audit.KindIntent, ID: id, Effect: &e})
+}
+
+// carryOut does what was intended, and records the outcome.
+func carryOut(log *audit.Log, id string, e audit.Effect, do func() error) error {
 	err := do()
 	done := e
 	done.OK = err == nil
@@ -132,7 +143,9 @@ const auditRetry = time.Second
 // Simulate begins when a device has recorded that it will: an error here would count as
 // one of the simulation.
 func (r recordedSimulator) Simulate(ctx context.Context, id string, of api.Rollout, target api.Target) (impact api.Impact, baked []api.Apply, err error) {
-	for r.log.Ready() != nil {
+	e := audit.Effect{Action: "simulate", Rollout: of.ID, Patch: of.Patch, Target: of.Target.String(), Detail: "simulation " + id}
+	intent, err := intend(r.log, e)
+	for ; err != nil; intent, err = intend(r.log, e) {
 		timer := time.NewTimer(auditRetry)
 		select {
 		case <-timer.C:
@@ -141,8 +154,7 @@ func (r recordedSimulator) Simulate(ctx context.Context, id string, of api.Rollo
 			return impact, nil, context.Cause(ctx)
 		}
 	}
-	e := audit.Effect{Action: "simulate", Rollout: of.ID, Patch: of.Patch, Target: of.Target.String(), Detail: "simulation " + id}
-	err = effect(r.log, e, false, func() (err error) {
+	err = carryOut(r.log, intent, e, func() (err error) {
 		impact, baked, err = r.to.Simulate(ctx, id, of, target)
 		return err
 	})

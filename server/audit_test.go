@@ -2,7 +2,9 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -52,4 +54,37 @@ func TestEffect_IsRecordedBeforeAndAfterIt(t *testing.T) {
 	must.EqOp(t, 2, did)
 	must.NoError(t, effect(log, effectOn("rollback", move, ""), true, do))
 	must.EqOp(t, 3, did)
+}
+
+// simulated counts simulations.
+type simulated struct{ runs int }
+
+func (s *simulated) Simulate(context.Context, string, api.Rollout, api.Target) (api.Impact, []api.Apply, error) {
+	s.runs++
+	return api.Impact{}, nil, nil
+}
+
+// A device that fails while nothing is recorded shows only with the intent itself.
+func TestRecordedSimulator_WaitsForADevice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	log, err := audit.New(audit.Options{Server: "a", Key: audit.NewKey(), Devices: []audit.Device{audit.FileDevice{Path: path}}})
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, log.Close()) })
+	must.NoError(t, os.Truncate(path, 1)) // it takes nothing now, and nobody knows
+	to := &simulated{}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, _, err := recordedSimulator{to, log}.Simulate(ctx, "s1", api.Rollout{ID: "p-0"}, api.Target{})
+		ended <- err
+	}()
+	stop := errors.New("the term ends")
+	cancel(stop)
+	must.ErrorIs(t, <-ended, stop) // it waits, and does not end with an error of the log
+	must.EqOp(t, 0, to.runs)
+
+	must.NoError(t, os.Rename(path, path+".evidence"))
+	_, _, err = recordedSimulator{to, log}.Simulate(t.Context(), "s1", api.Rollout{ID: "p-0"}, api.Target{})
+	must.NoError(t, err)
+	must.EqOp(t, 1, to.runs)
 }

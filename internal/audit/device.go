@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -60,8 +59,8 @@ func newWriter(d Device, server string) (*writer, error) {
 	w := &writer{name: d.name(), sink: s, chain: end, queue: make(chan *ticket, queueMax), ended: make(chan error, 1)}
 	go w.run()
 	first := w.offer(Entry{Kind: KindStart, Server: server, Time: time.Now().UTC(), Torn: torn})
-	limit, cancel := context.WithTimeout(context.Background(), takeTimeout)
-	defer cancel()
+	limit, stop := within(takeTimeout)
+	defer stop()
 	if err := w.wait(limit, first); err != nil {
 		return nil, errors.Join(err, w.stop())
 	}
@@ -160,13 +159,20 @@ func (w *writer) offer(e Entry) *ticket {
 	return t
 }
 
+// within returns a limit for all who wait: it is closed after a time, unless it is stopped.
+func within(most time.Duration) (limit <-chan struct{}, stop func()) {
+	over := make(chan struct{})
+	timer := time.AfterFunc(most, func() { close(over) })
+	return over, func() { timer.Stop() }
+}
+
 // wait returns what became of an entry. A device that lets it wait for too long is given
 // no more until it has answered.
-func (w *writer) wait(limit context.Context, t *ticket) error {
+func (w *writer) wait(limit <-chan struct{}, t *ticket) error {
 	select {
 	case err := <-t.done:
 		return err
-	case <-limit.Done():
+	case <-limit:
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,12 +199,12 @@ const closeTimeout = takeTimeout
 // stop ends the goroutine, unless the device hangs: then it ends when that does.
 func (w *writer) stop() error {
 	close(w.queue)
-	limit, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
+	limit, stop := within(closeTimeout)
+	defer stop()
 	select {
 	case err := <-w.ended:
 		return err
-	case <-limit.Done():
+	case <-limit:
 		return fmt.Errorf("close audit %s: it has not ended after %s", w.name, closeTimeout)
 	}
 }

@@ -140,9 +140,8 @@ func (s *file) former() (Chain, error) {
 	if err != nil {
 		return Chain{}, err
 	}
-	defer f.Close()
 	end, _, _, err := tail(f)
-	return end, err
+	return end, errors.Join(err, f.Close())
 }
 
 // write appends lines and syncs them. After an error nothing of them is left, or is cut

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -92,8 +91,8 @@ func (l *Log) Record(e Entry) error {
 	if l.closed {
 		return unavailable(errors.New("the server stops"))
 	}
-	limit, cancel := context.WithTimeout(context.Background(), takeTimeout)
-	defer cancel()
+	limit, stop := within(takeTimeout)
+	defer stop()
 	handed := make([]*ticket, len(l.writers))
 	for i, w := range l.writers {
 		handed[i] = w.offer(e)
