@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/advisory"
@@ -18,10 +19,13 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 		return api.Compliance{}, fmt.Errorf("list targets: %w", err)
 	}
 	in := advisory.ComplianceInput{Now: s.now(), MaxAge: s.opt.MaxAge, Patches: s.store.Patches(), Carried: s.carried(), Name: name}
-	shelf := s.shelf()
+	shelf, mixed := s.shelf(), s.mixed()
 	for _, t := range slices.SortedFunc(slices.Values(targets), func(a, b api.Target) int { return a.Compare(b.TargetRef) }) {
 		one := advisory.InstalledTarget{Target: t.TargetRef}
 		one.Inventories, one.Missing = shelf.of(t)
+		if why := mixed[t.TargetRef]; why != "" {
+			one.Missing = strings.TrimPrefix(one.Missing+"; "+why, "; ")
+		}
 		in.Targets = append(in.Targets, one)
 	}
 	report := advisory.Comply(in)
@@ -31,6 +35,18 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 		return api.Compliance{}, missing
 	}
 	return report, nil
+}
+
+// mixed says of each target whose job a rollout has touched, and not left yet, that its
+// instances may differ from the registered job. The inventories are of that job alone.
+func (s *Service) mixed() map[api.TargetRef]string {
+	out := map[api.TargetRef]string{}
+	for _, r := range s.store.Rollouts() {
+		if r.Former != nil && !r.Status.Ended() {
+			out[r.Target] = "rollout " + r.ID + " is under way, and some instances may still run what others don't"
+		}
+	}
+	return out
 }
 
 // carried are the rollouts that the cluster remembers.

@@ -49,6 +49,19 @@ func TestCompliance_FollowsAPatchToTheEnd(t *testing.T) {
 	must.EqOp(t, epoch(), a.Known)
 	must.StrContains(t, a.Targets[0].Reason, "bash is 5.2")
 
+	r, ok := f.state.Rollout(receipt.Rollouts[0])
+	must.True(t, ok)
+	r.Status, r.Reason, r.Former = api.RolloutRunning, "stage 1", &api.FormerJob{}
+	f.put(t, &state.RolloutTransition{Kind: "start", Expect: r.ModifyIndex, Rollout: r})
+	must.Eq(t, api.ComplianceCounts{Affected: 1}, report().ComplianceCounts)
+	patched := f.fleet.targets
+	f.fleet.targets = []api.Target{machine("web", "local/web.qcow2", digestOf("c"))}
+	put("c", "5.3")
+	a = report()
+	must.Eq(t, api.ComplianceCounts{Unknown: 1}, a.ComplianceCounts, must.Sprint("the job is patched, and not all instances are"))
+	must.StrContains(t, a.Targets[0].Reason, "rollout "+r.ID+" is under way")
+	f.fleet.targets = patched
+
 	f.complete(t, receipt.Rollouts[0], epoch().Add(3*time.Hour))
 	a = report()
 	must.EqOp(t, api.ComplianceAffected, a.Targets[0].Status)
