@@ -35,8 +35,12 @@ func Key(path string) ([]byte, error) {
 	return key, nil
 }
 
-// makeKey writes a new key, whole or not at all.
+// makeKey writes a new key, whole or not at all. It is the first that a new server keeps,
+// so its folder may not be there yet.
 func makeKey(path string) ([]byte, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("make audit key: %w", err)
+	}
 	key := NewKey()
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // of mode 0600
 	if err != nil {

@@ -186,7 +186,7 @@ func TestShort_CutsBetweenCharacters(t *testing.T) {
 }
 
 func TestKey_IsMadeOnceAndKept(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.key")
+	path := filepath.Join(t.TempDir(), "new", "audit.key")
 	first, err := Key(path)
 	must.NoError(t, err)
 	again, err := Key(path)
