@@ -46,7 +46,8 @@ unit: ## tests that need nothing but Go
 
 # Tests wait more than they work: three lanes run beside each other, each on stacks of
 # its own. A lane ends by itself before CI would end it, and says where it stood.
-SANDBOX := ^Test(Bake|Image|OpenSSL|Sandbox|Simulat)
+SANDBOX := ^Test(Sandbox|Simulat)
+IMAGES := ^Test(Bake|Image|OpenSSL)
 E2E := $(GO) test -tags e2e -count=1 -p 1 -v -timeout 60m
 
 e2e: root build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU, as root
@@ -59,9 +60,10 @@ e2e-sandbox:
 	$(E2E) ./e2e -run '$(SANDBOX)'
 
 e2e-rollouts:
-	$(E2E) ./e2e -skip '$(SANDBOX)'
+	$(E2E) ./e2e -skip '$(SANDBOX)|$(IMAGES)'
 
 e2e-parts:
+	$(E2E) ./e2e -run '$(IMAGES)'
 	$(E2E) $(filter-out %/e2e,$(shell $(GO) list -tags e2e ./e2e/... ./examples/...)) ./internal/vault ./internal/nomad/sandbox ./internal/inventory
 
 aa: root build stack images ## AA=n simulations and patches of the real shop that change nothing, and a good one in the noise: none may be rejected or turned back
