@@ -27,20 +27,7 @@ func Held(grants []api.Grant) []api.Capability {
 // Everywhere reports whether the caller has the capability on every target that there
 // is or may come.
 func Everywhere(by api.Identity, c api.Capability) bool {
-	if by.Grants == nil {
-		return by.Can(c)
-	}
-	given := false
-	for _, g := range by.Grants {
-		switch {
-		case !slices.Contains(g.Capabilities, c):
-		case g.Deny:
-			return false
-		case whole(g):
-			given = true
-		}
-	}
-	return given
+	return decides(by, c, whole, func(api.Grant) bool { return true })
 }
 
 // Reaches reports whether the caller has the capability on a target.

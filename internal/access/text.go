@@ -12,9 +12,10 @@ import (
 )
 
 // Redact returns a value of the API without the targets and services in its lists that the
-// caller may not see, and in whose sentences their names are replaced. Sentences say why a rollout waits, for example, and so name its
-// neighbours. What a person or a pipeline wrote (the changes of a patch, its file) and what a
-// machine printed stays as it is: an approver must read exactly what will run.
+// caller may not see, and in whose sentences their names are replaced. Sentences say why a
+// rollout waits, for example, and so name its neighbours. What a person or a pipeline wrote
+// (the changes of a patch, its file) and what a machine printed stays as it is: an approver
+// must read exactly what will run.
 func Redact[T any](v *View, value T) (T, error) {
 	if v.all {
 		return value, nil
@@ -215,5 +216,3 @@ func (v *View) oddNames(known Known) *strings.Replacer {
 	}
 	return strings.NewReplacer(pairs...)
 }
-
-func splitJobs(text string) []string { return strings.Split(text, ",") }

@@ -86,9 +86,14 @@ func Kept[T any](v *View, items []T, of func(T) api.TargetRef) []T {
 	if v.all {
 		return items
 	}
+	return only(items, func(item T) bool { return v.Sees(of(item)) })
+}
+
+// only returns a new list of the items that are to be kept; it is never nil.
+func only[T any](items []T, keep func(T) bool) []T {
 	kept := make([]T, 0, len(items))
 	for _, item := range items {
-		if v.Sees(of(item)) {
+		if keep(item) {
 			kept = append(kept, item)
 		}
 	}
@@ -100,13 +105,7 @@ func (v *View) names(list []string) []string {
 	if list == nil {
 		return nil
 	}
-	kept := make([]string, 0, len(list))
-	for _, name := range list {
-		if v.SeesService(name) {
-			kept = append(kept, name)
-		}
-	}
-	return kept
+	return only(list, v.SeesService)
 }
 
 // Patch returns a patch as the caller may see it, and whether at all: it goes to a target
@@ -125,17 +124,12 @@ func (v *View) Patch(p api.Patch, goes bool) (api.Patch, bool) {
 	return p, true
 }
 
-// SeesPlan reports whether the plan has a target that the caller may see.
-func (v *View) SeesPlan(p api.Plan) bool {
-	p = v.Plan(p)
-	return v.all || len(p.Waves)+len(p.Refusals)+len(p.NothingToDo) > 0
-}
-
-// Plan returns what a plan says of targets that the caller may see. Sums over all
-// targets, and why they are in their order, are left out where others are.
-func (v *View) Plan(p api.Plan) api.Plan {
+// Plan returns what a plan says of targets that the caller may see, and whether it has
+// one. Sums over all targets, and why they are in their order, are left out where others
+// are.
+func (v *View) Plan(p api.Plan) (api.Plan, bool) {
 	if v.all {
-		return p
+		return p, true
 	}
 	whole := true
 	waves := make([]api.Wave, 0, len(p.Waves))
@@ -157,13 +151,13 @@ func (v *View) Plan(p api.Plan) api.Plan {
 	if !whole {
 		p.Order, p.Exposure = "", nil
 	}
-	return p
+	return p, len(waves)+len(refusals)+len(nothing) > 0
 }
 
 // seesRefusal reports whether the caller may see what a plan refused. The job of a
 // selector that chose nothing is the list of its patterns.
 func (v *View) seesRefusal(ref api.TargetRef) bool {
-	return v.Sees(ref) || v.seesSelector(api.TargetSelector{Namespace: ref.Namespace, Jobs: splitJobs(ref.Job)})
+	return v.Sees(ref) || v.seesSelector(api.TargetSelector{Namespace: ref.Namespace, Jobs: strings.Split(ref.Job, ",")})
 }
 
 // Graph returns the part of a graph that the caller may see. An edge is shown when both
@@ -172,29 +166,18 @@ func (v *View) Graph(g api.Graph) api.Graph {
 	if v.all {
 		return g
 	}
-	services := make([]api.Service, 0, len(g.Services))
-	for _, s := range g.Services {
-		if v.SeesService(s.Name) {
-			services = append(services, v.service(s))
-		}
+	g.Services = only(g.Services, func(s api.Service) bool { return v.SeesService(s.Name) })
+	for i, s := range g.Services {
+		g.Services[i] = v.service(s)
 	}
-	edges := make([]api.Edge, 0, len(g.Edges))
-	for _, e := range g.Edges {
-		if v.SeesService(e.From) && v.SeesService(e.To) {
-			e.Via, e.Evidence = v.names(e.Via), slices.Clone(e.Evidence)
-			for i := range e.Evidence {
-				e.Evidence[i].Detail = v.sentence(e.Evidence[i].Detail)
-			}
-			edges = append(edges, e)
-		}
+	g.Edges = only(g.Edges, func(e api.Edge) bool { return v.SeesService(e.From) && v.SeesService(e.To) })
+	for i := range g.Edges {
+		g.Edges[i] = v.edge(g.Edges[i])
 	}
-	ratings := make([]api.Criticality, 0, len(g.Criticality))
-	for _, c := range g.Criticality {
-		if v.SeesService(c.Service) {
-			ratings = append(ratings, v.criticality(c))
-		}
+	g.Criticality = only(g.Criticality, func(c api.Criticality) bool { return v.SeesService(c.Service) })
+	for i, c := range g.Criticality {
+		g.Criticality[i] = v.criticality(c)
 	}
-	g.Services, g.Edges, g.Criticality = services, edges, ratings
 	g.Targets = Kept(v, g.Targets, func(t api.TargetView) api.TargetRef { return t.Target.TargetRef })
 	return g
 }
@@ -208,6 +191,14 @@ func (v *View) service(s api.Service) api.Service {
 	}
 	s.Targets = kept
 	return s
+}
+
+func (v *View) edge(e api.Edge) api.Edge {
+	e.Via, e.Evidence = v.names(e.Via), slices.Clone(e.Evidence)
+	for i := range e.Evidence {
+		e.Evidence[i].Detail = v.sentence(e.Evidence[i].Detail)
+	}
+	return e
 }
 
 func (v *View) criticality(c api.Criticality) api.Criticality {
@@ -227,26 +218,16 @@ func (v *View) Without(w api.GraphWithout) (api.GraphWithout, bool) {
 	if v.all {
 		return w, true
 	}
-	weakened := make([]api.LostInstance, 0, len(w.Weakened))
-	for _, lost := range w.Weakened {
-		if v.SeesService(lost.Service) {
-			weakened = append(weakened, lost)
-		}
-	}
-	w.Weakened, w.Down = weakened, v.names(w.Down)
+	w.Weakened, w.Down = only(w.Weakened, func(lost api.LostInstance) bool { return v.SeesService(lost.Service) }), v.names(w.Down)
 	w.Certain, w.Possible, w.CutOff = v.names(w.Certain), v.names(w.Possible), v.names(w.CutOff)
 	return w, len(w.Down)+len(w.Weakened) > 0
 }
 
 // Findings returns those about services that the caller may see, and about sources.
 func (v *View) Findings(all []api.Finding) []api.Finding {
-	kept := make([]api.Finding, 0, len(all))
-	for _, f := range all {
-		if f.Kind == api.FindingSource || (v.SeesService(f.To) && (f.From == "" || v.SeesService(f.From))) {
-			kept = append(kept, f)
-		}
-	}
-	return kept
+	return only(all, func(f api.Finding) bool {
+		return f.Kind == api.FindingSource || (v.SeesService(f.To) && (f.From == "" || v.SeesService(f.From)))
+	})
 }
 
 // Delta returns the changes of services and edges that the caller may see. A service that

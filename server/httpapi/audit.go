@@ -33,18 +33,10 @@ func (a *API) admitted(rt route, c *call) error {
 	}
 	a.begin(rt, c)
 	c.record.missed = a.opt.Audit.Record(audit.Entry{Kind: audit.KindRequest, ID: c.record.id, Request: new(c.record.request)})
-	if rt.open || slices.Contains(neverRefused, rt.method+" "+rt.path) {
-		return nil
+	if rt.open || rt.holds {
+		return nil // brakeSet refuses to take the brake off
 	}
 	return c.record.missed
-}
-
-// neverRefused are the changes that only hold a rollout or turn it back: a blocked device
-// keeps nobody from them. Whether the brake is put on or taken off is in the body, so
-// brakeSet refuses the latter.
-var neverRefused = []string{ //nolint:gochecknoglobals // it never changes
-	"POST /v1/rollout/{id}/rollback", "POST /v1/rollout/{id}/abort", "POST /v1/rollout/{id}/pause",
-	"POST /v1/rollout/{id}/unapprove", "POST /v1/brake",
 }
 
 // begin makes the record of a call.

@@ -1,9 +1,6 @@
 package httpapi
 
-import (
-	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/access"
-)
+import "github.com/oakumhq/oakum/api"
 
 func (c *call) file() (api.SourceFile, error) {
 	var file api.SourceFile
@@ -123,15 +120,10 @@ func (a *API) rolloutAction(action string) func(*call) (any, error) {
 
 // mayRollout refuses a caller who may not do to a rollout what the route does.
 func (a *API) mayRollout(c *call, id string) error {
-	if access.Everywhere(c.by, c.rt.cap) {
-		return nil
-	}
-	missing := notFound("rollout", id)
-	r, ok := a.opt.Store.Rollout(id)
-	if !ok {
-		return missing
-	}
-	return a.may(c, r.Target, missing)
+	return a.mayTo(c, "rollout", id, func() (api.TargetRef, bool) {
+		r, ok := a.opt.Store.Rollout(id)
+		return r.Target, ok
+	})
 }
 
 func (a *API) brakeSet(c *call) (any, error) {
@@ -156,11 +148,7 @@ func (a *API) simulate(c *call) (any, error) {
 	if in.Target.Job == "" || in.Target.Group == "" || in.Target.Namespace == "" {
 		return nil, api.Errorf(api.CodeInvalid, "request body: field target: want namespace, job and group")
 	}
-	if access.Everywhere(c.by, c.rt.cap) {
-		return a.opt.Control.Simulate(c.ctx(), in.File, in.Target, c.by)
-	}
-	missing := notFound("target", in.Target.String())
-	if err := a.may(c, in.Target, missing); err != nil {
+	if err := a.may(c, in.Target, notFound("target", in.Target.String())); err != nil {
 		return nil, err
 	}
 	sim, err := a.opt.Control.Simulate(c.ctx(), in.File, in.Target, c.by)

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"sync"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/access"
@@ -17,7 +18,7 @@ func (a *API) eventsSeen(c *call, batch []api.Event) ([]api.Event, error) {
 	if v.All() {
 		return batch, nil
 	}
-	goes := a.patchesSeen(v)
+	goes := sync.OnceValue(func() map[string]bool { return a.patchesSeen(v) }) // few batches have a patch
 	kept := []api.Event{}
 	for _, e := range batch {
 		e, ok := a.eventSeen(v, goes, e)
@@ -36,7 +37,7 @@ func (a *API) eventsSeen(c *call, batch []api.Event) ([]api.Event, error) {
 // eventSeen returns an event as a caller may see it who does not see everything, and
 // whether at all. What an event is about that the record knows no more is not known to be
 // theirs, and so is left out; so are policies and inventories, which belong to no target.
-func (a *API) eventSeen(v *access.View, goes map[string]bool, e api.Event) (api.Event, bool) {
+func (a *API) eventSeen(v *access.View, goes func() map[string]bool, e api.Event) (api.Event, bool) {
 	switch e.Topic {
 	case api.TopicRollout, api.TopicEffect:
 		r, ok := a.opt.Store.Rollout(e.Key)
@@ -53,7 +54,7 @@ func (a *API) eventSeen(v *access.View, goes map[string]bool, e api.Event) (api.
 	case api.TopicPatch:
 		p, ok := a.opt.Store.Patch(e.Key)
 		if ok {
-			_, ok = v.Patch(p, goes[e.Key])
+			_, ok = v.Patch(p, goes()[e.Key])
 		}
 		return e, ok
 	case api.TopicGraph:

@@ -62,10 +62,13 @@ func (a *API) plan(c *call) (any, error) {
 	id := c.r.PathValue("id")
 	v := a.view(c)
 	plan, ok := a.opt.Store.Plan(id)
-	if !ok || !v.SeesPlan(plan) {
+	if ok {
+		plan, ok = v.Plan(plan)
+	}
+	if !ok {
 		return nil, notFound("plan", id)
 	}
-	return shown(v, v.Plan(plan))
+	return shown(v, plan)
 }
 
 func (a *API) quarantines(c *call) (any, error) {
@@ -161,15 +164,10 @@ func (a *API) console(c *call) (any, error) {
 
 // maySimulation refuses a caller who may not do to a simulation what the route does.
 func (a *API) maySimulation(c *call, id string) error {
-	if access.Everywhere(c.by, c.rt.cap) {
-		return nil
-	}
-	missing := notFound("simulation", id)
-	sim, ok := a.opt.Store.Simulation(id)
-	if !ok {
-		return missing
-	}
-	return a.may(c, sim.Target, missing)
+	return a.mayTo(c, "simulation", id, func() (api.TargetRef, bool) {
+		s, ok := a.opt.Store.Simulation(id)
+		return s.Target, ok
+	})
 }
 
 func (a *API) profiles(c *call) (any, error) {

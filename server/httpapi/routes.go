@@ -17,6 +17,9 @@ type route struct {
 	// scoped routes answer each caller about the targets that the caller's rules name, and
 	// see to it themselves. For every other one the caller needs the capability everywhere.
 	scoped bool
+	// holds routes only hold a rollout or turn it back, or do where their body says so: an
+	// audit device that takes no entries keeps nobody from them.
+	holds bool
 	// local routes are answered by the server that was asked. The leader answers all
 	// others: changes always, and reads unless ?stale is given.
 	local bool
@@ -87,24 +90,25 @@ func (a *API) changeRoutes() []route {
 		{method: post, path: "/v1/patches", cap: api.CapPatchSubmit, scoped: true, costly: true, handle: a.patchSubmit},
 		{method: http.MethodPut, path: "/v1/inventory", cap: api.CapPatchSubmit, costly: true, handle: a.inventoryPut},
 		{method: post, path: "/v1/quarantines/lift", cap: api.CapRollout, scoped: true, handle: a.quarantineLift},
-		{method: post, path: "/v1/brake", cap: api.CapRollout, handle: a.brakeSet},
+		{method: post, path: "/v1/brake", cap: api.CapRollout, holds: true, handle: a.brakeSet},
 		{method: post, path: "/v1/simulations", cap: api.CapSimulate, scoped: true, handle: a.simulate},
 		{method: post, path: "/v1/simulation/{id}/cancel", cap: api.CapSimulate, scoped: true, handle: a.simulationCancel},
 	}
 	for _, action := range []struct {
-		name string
-		cap  api.Capability
+		name  string
+		cap   api.Capability
+		holds bool
 	}{
-		{"approve", api.CapApprove},
-		{"unapprove", api.CapApprove},
-		{"pause", api.CapRollout},
-		{"resume", api.CapRollout},
-		{"promote", api.CapRollout},
-		{"abort", api.CapRollout},
-		{"rollback", api.CapRollout},
+		{"approve", api.CapApprove, false},
+		{"unapprove", api.CapApprove, true},
+		{"pause", api.CapRollout, true},
+		{"resume", api.CapRollout, false},
+		{"promote", api.CapRollout, false},
+		{"abort", api.CapRollout, true},
+		{"rollback", api.CapRollout, true},
 	} {
 		out = append(out, route{
-			method: post, path: "/v1/rollout/{id}/" + action.name, cap: action.cap, scoped: true, handle: a.rolloutAction(action.name),
+			method: post, path: "/v1/rollout/{id}/" + action.name, cap: action.cap, scoped: true, holds: action.holds, handle: a.rolloutAction(action.name),
 		})
 	}
 	return out

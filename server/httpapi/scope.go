@@ -62,6 +62,20 @@ func (a *API) may(c *call, target api.TargetRef, missing *api.Error) error {
 	return missing
 }
 
+// mayTo is may for what has an ID and belongs to a target. Of a caller who may do it
+// everywhere nothing is looked up: what does the deed says that there is none.
+func (a *API) mayTo(c *call, kind, id string, find func() (api.TargetRef, bool)) error {
+	if access.Everywhere(c.by, c.rt.cap) {
+		return nil
+	}
+	missing := notFound(kind, id)
+	target, ok := find()
+	if !ok {
+		return missing
+	}
+	return a.may(c, target, missing)
+}
+
 // hide gives an error the form that it has for this caller: names that they may not see
 // are no part of it.
 func (a *API) hide(c *call, err error) error {
@@ -118,7 +132,7 @@ func (a *API) receipt(c *call, r api.PatchReceipt, err error) (any, error) {
 		return nil, a.hide(c, err)
 	}
 	v := a.view(c)
-	r.Plan = v.Plan(r.Plan)
+	r.Plan, _ = v.Plan(r.Plan)
 	return shown(v, r)
 }
 
