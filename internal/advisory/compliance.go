@@ -96,7 +96,7 @@ func Comply(in ComplianceInput) api.Compliance {
 		out.Vulnerabilities = append(out.Vulnerabilities, vulnerability(fault, all, gravest[fault]))
 	}
 	slices.SortStableFunc(out.Vulnerabilities, func(a, b api.Vulnerability) int {
-		return cmp.Or(urgency(a.Exploited, a.Severity, a.Score, b.Exploited, b.Severity, b.Score), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(slices.Compare(urgency(b.Exploited, b.Severity, b.Score), urgency(a.Exploited, a.Severity, a.Score)), cmp.Compare(a.Name, b.Name))
 	})
 	return out
 }
@@ -142,7 +142,7 @@ func known(in ComplianceInput) (all []*said, unread []string) {
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *said) int {
-		return cmp.Or(urgency(a.Exploited, a.Severity, a.Score, b.Exploited, b.Severity, b.Score), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(slices.Compare(urgency(b.Exploited, b.Severity, b.Score), urgency(a.Exploited, a.Severity, a.Score)), cmp.Compare(a.ID, b.ID))
 	})
 	return all, unread
 }
@@ -165,15 +165,13 @@ func firsts(carried []Carried) map[string]time.Time {
 	return out
 }
 
-// urgency orders what is known to be exploited first, then by severity and score.
-func urgency(exploitedA *api.Exploited, severityA api.Severity, scoreA float64, exploitedB *api.Exploited, severityB api.Severity, scoreB float64) int {
-	exploited := func(e *api.Exploited) int {
-		if e != nil {
-			return 1
-		}
-		return 0
+// urgency is greater where a fault is known to be exploited, and then by severity and score.
+func urgency(exploited *api.Exploited, severity api.Severity, score float64) []float64 {
+	known := 0.0
+	if exploited != nil {
+		known = 1
 	}
-	return cmp.Or(exploited(exploitedB)-exploited(exploitedA), grade(severityB)-grade(severityA), cmp.Compare(scoreB, scoreA))
+	return []float64{known, float64(grade(severity)), score}
 }
 
 // standing is a status of compliance, the graver the higher.

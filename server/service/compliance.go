@@ -18,8 +18,10 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 	if err != nil {
 		return api.Compliance{}, fmt.Errorf("list targets: %w", err)
 	}
-	in := advisory.ComplianceInput{Now: s.now(), MaxAge: s.opt.MaxAge, Patches: s.store.Patches(), Carried: s.carried(), Name: name}
-	shelf, mixed := s.shelf(), s.mixed()
+	in := advisory.ComplianceInput{Now: s.now(), MaxAge: s.opt.MaxAge, Patches: s.store.Patches(), Name: name}
+	rollouts := s.store.Rollouts()
+	in.Carried = s.carried(rollouts)
+	shelf, mixed := s.shelf(), mixed(rollouts)
 	for _, t := range slices.SortedFunc(slices.Values(targets), func(a, b api.Target) int { return a.Compare(b.TargetRef) }) {
 		one := advisory.InstalledTarget{Target: t.TargetRef}
 		one.Inventories, one.Missing = shelf.of(t)
@@ -39,9 +41,9 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 
 // mixed says of each target whose job a rollout has touched, and not left yet, that its
 // instances may differ from the registered job. The inventories are of that job alone.
-func (s *Service) mixed() map[api.TargetRef]string {
+func mixed(rollouts []api.Rollout) map[api.TargetRef]string {
 	out := map[api.TargetRef]string{}
-	for _, r := range s.store.Rollouts() {
+	for _, r := range rollouts {
 		if r.Former != nil && !r.Status.Ended() {
 			out[r.Target] = "rollout " + r.ID + " is under way, and some instances may still run what others don't"
 		}
@@ -50,9 +52,9 @@ func (s *Service) mixed() map[api.TargetRef]string {
 }
 
 // carried are the rollouts that the cluster remembers.
-func (s *Service) carried() []advisory.Carried {
+func (s *Service) carried(rollouts []api.Rollout) []advisory.Carried {
 	var out []advisory.Carried
-	for _, r := range s.store.Rollouts() {
+	for _, r := range rollouts {
 		one := advisory.Carried{ID: r.ID, Patch: r.Patch, Digest: r.PatchDigest, Target: r.Target, Created: r.Created}
 		if r.Status == api.RolloutComplete {
 			one.Completed = r.Ended
