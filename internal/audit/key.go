@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/oakumhq/oakum/internal/durable"
 )
 
 // keyLength is that of an HMAC-SHA256 key, in bytes.
@@ -42,17 +44,8 @@ func makeKey(path string) ([]byte, error) {
 		return nil, fmt.Errorf("make audit key: %w", err)
 	}
 	key := NewKey()
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // of mode 0600
-	if err != nil {
+	if err := durable.WriteFile(path, key); err != nil {
 		return nil, fmt.Errorf("make audit key: %w", err)
-	}
-	_, err = f.Write(key)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("make audit key: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return key, nil
 }

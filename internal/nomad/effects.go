@@ -307,9 +307,8 @@ func (b *builds) version(v uint64) api.Build {
 
 // Register registers a job with a compare-and-set on its modify index. The groups of a job
 // that is there keep their present counts, which are an autoscaler's, and its submission
-// is handed on; all else is exactly as given. The error
-// has code conflict when the index is another one, and invalid when Nomad would never take
-// the job.
+// is handed on; all else is exactly as given. The error has code conflict when the index is
+// another one, and invalid when Nomad would never take the job.
 func (c *Client) Register(ctx context.Context, job *nomadapi.Job, expect uint64) error {
 	var handed *nomadapi.JobSubmission
 	if expect > 0 { // else it is a new job

@@ -16,10 +16,10 @@ import (
 )
 
 // digest is the hex SHA-256 of what a job runs: its specification without the
-// fields that Nomad sets, without the update blocks, which change the pace of
-// a deployment and nothing that runs, and without the counts, which an autoscaler
-// changes. The job must come from JSON, so that numbers
-// in the configuration of drivers have the same Go type wherever it comes from.
+// fields that Nomad sets, without the update blocks, which change the pace of a
+// deployment and nothing that runs, and without the counts, which an autoscaler
+// changes. The job must come from JSON, so that numbers in the configuration of
+// drivers have the same Go type wherever it comes from.
 func digest(job *nomadapi.Job) (string, error) {
 	bare := bareView(job)
 	for i, g := range bare.TaskGroups {

@@ -36,8 +36,9 @@ const (
 	// Level7 brought inventories, and the digests of what tasks run; documents in patches,
 	// an advisory and statements; whom a patch affects, and what follows from that:
 	// selection, order and exposure of a plan; load programs; images with a source; the
-	// job's own deadline; the spans that leaders have counted; by what machines of simulations differed, and that the simulation
-	// of an open rollout is kept; and the subjects of people who submit and approve.
+	// job's own deadline; the spans that leaders have counted; by what machines of
+	// simulations differed, and that the simulation of an open rollout is kept; and the
+	// subjects of people who submit and approve.
 	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level7
@@ -247,8 +248,7 @@ func formerDecision(d api.Decision, level int) api.Decision {
 }
 
 // level is Level7 for a rollout that knows people by their subjects, or what its leaders
-// have counted, Level6 for one that
-// counts former instances which were not healthy,
+// have counted, Level6 for one that counts former instances which were not healthy,
 // Level5 for one whose scripts need it, and Level4 for one with a doubt.
 // Such a rollout was submitted at that level, so that no transition need leave a doubt
 // out.

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/durable"
 )
 
 const (
@@ -88,33 +89,12 @@ func (c *Config) claim(l *label, votes raft.StableStore) error {
 		return api.Errorf(api.CodeConflict, "the data directory %s belongs to server %q, and this one is %q: "+
 			"set name = %q, or give this server a data directory of its own", c.Dir, name, c.Server, name)
 	}
-	if err := writeFile(filepath.Join(c.Dir, infoFile), []byte(peersInfo)); err != nil {
+	if err := durable.WriteFile(filepath.Join(c.Dir, infoFile), []byte(peersInfo)); err != nil {
 		return err
 	}
 	text, err := json.MarshalIndent(label{Format: dataFormat, Server: c.Server, Cluster: c.Cluster, Version: c.Version}, "", "  ")
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(c.Dir, labelFile), append(text, '\n'))
-}
-
-// writeFile writes a file so that after a crash the whole file is there, or none.
-func writeFile(path string, text []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = file.Write(text)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err == nil {
-		err = os.Rename(file.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(file.Name()))
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.WriteFile(filepath.Join(c.Dir, labelFile), append(text, '\n'))
 }
