@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs commands beside each other, marks each line with the command's name, and
-# fails when one of them did. Who ends it ends all of them.
+# fails when one of them did. Then it says again which tests failed. Who ends it ends
+# all of them.
 #
 #   internal/tools/beside.sh NAME=COMMAND...
 #
 # make -j can't do it: .NOTPARALLEL holds in every make that reads the Makefile.
 set -uo pipefail
+here=$(dirname "$(readlink -f "$0")")
 set -m # a process group for each command, so that all it started is ended with it
 
 if [ $# -eq 0 ]; then
@@ -22,11 +24,13 @@ end() {
 	exit 1
 }
 trap end INT TERM
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 
 pids=()
 for named in "$@"; do
 	(
-		eval "${named#*=}" 2>&1 | sed -u "s/^/${named%%=*} | /"
+		eval "${named#*=}" 2>&1 | tee "$logs/${named%%=*}" | sed -u "s/^/${named%%=*} | /"
 	) &
 	pids+=($!)
 done
@@ -38,6 +42,7 @@ done
 if [ ${#failed[@]} -gt 0 ]; then
 	for named in "${failed[@]}"; do
 		echo "failed: ${named%%=*}" >&2
+		awk -f "$here/failures.awk" "$logs/${named%%=*}" >&2
 	done
 	exit 1
 fi

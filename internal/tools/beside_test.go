@@ -3,6 +3,7 @@ package tools_test
 import (
 	"bufio"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -38,6 +39,36 @@ func TestBeside_FailsWithAnyOfThem(t *testing.T) {
 	must.StrContains(t, string(said), "good | fine\n")
 	must.StrContains(t, string(said), "bad | broken\n")
 	must.StrHasSuffix(t, "failed: bad\n", string(said))
+}
+
+func TestBeside_RepeatsWhatFailedTestsSaid(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	must.NoError(t, os.WriteFile(log, []byte(`=== RUN   TestGood
+    good_test.go:3: fine
+--- PASS: TestGood (0.00s)
+=== RUN   TestBad
+=== RUN   TestBad/case
+    bad_test.go:7: expected 1; got 2
+--- FAIL: TestBad (0.10s)
+    --- FAIL: TestBad/case (0.10s)
+    --- PASS: TestBad/other (0.10s)
+FAIL
+FAIL	example.org/bad	0.2s
+`), 0o600))
+	said, err := beside(t, "good=echo fine", "bad=cat "+log+"; false").CombinedOutput()
+	must.Error(t, err)
+	must.StrHasSuffix(t, `failed: bad
+    bad_test.go:7: expected 1; got 2
+--- FAIL: TestBad (0.10s)
+    --- FAIL: TestBad/case (0.10s)
+FAIL	example.org/bad	0.2s
+`, string(said))
+}
+
+func TestBeside_TellsWhereATestHung(t *testing.T) {
+	said, err := beside(t, `hung=printf '=== RUN   TestHung\npanic: test timed out after 1h0m0s\n\trunning tests:\n\t\tTestHung (59m0s)\n'; false`).CombinedOutput()
+	must.Error(t, err)
+	must.StrHasSuffix(t, "failed: hung\npanic: test timed out after 1h0m0s\n\trunning tests:\n\t\tTestHung (59m0s)\n", string(said))
 }
 
 func TestBeside_EndsAllWithItself(t *testing.T) {
