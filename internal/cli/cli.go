@@ -42,7 +42,7 @@ func Run(ctx context.Context, opt command.Options) int {
 	for _, build := range commands() {
 		name := build(e).Name
 		factories[name] = func() (cli.Command, error) {
-			return &bound{cmd: build(e), run: func(args []string) int { return e.Execute(ctx, build(e), args) }}, nil
+			return &bound{ctx: ctx, env: e, cmd: build(e)}, nil
 		}
 	}
 	for _, f := range families() {
@@ -56,6 +56,8 @@ func Run(ctx context.Context, opt command.Options) int {
 		HelpFunc:    overview,
 		HelpWriter:  opt.Stdout,
 		ErrorWriter: opt.Stderr,
+
+		Autocomplete: true,
 	}
 	code, err := program.Run()
 	if err != nil {
@@ -97,8 +99,9 @@ func nearest(e *command.Env, name string) string {
 
 // bound is a command as the library wants it.
 type bound struct {
+	ctx context.Context // the library's Run has none
+	env *command.Env
 	cmd *command.Command
-	run func(args []string) int
 }
 
 var _ cli.Command = (*bound)(nil)
@@ -110,7 +113,7 @@ func (b *bound) Help() string { return b.cmd.Help() }
 func (b *bound) Synopsis() string { return b.cmd.Synopsis }
 
 // Run executes the command.
-func (b *bound) Run(args []string) int { return b.run(args) }
+func (b *bound) Run(args []string) int { return b.env.Execute(b.ctx, b.cmd, args) }
 
 // family is a noun that holds commands, such as policy.
 type family struct {
@@ -157,7 +160,7 @@ func overview(all map[string]cli.CommandFactory) string {
 		}
 		fmt.Fprintf(to, "    %-15s%s\n", name, cmd.Synopsis())
 	}
-	return "Usage: oakum [-version] [-help] <command> [args]\n\n" +
+	return "Usage: oakum [-version] [-help] [-autocomplete-(un)install] <command> [args]\n\n" +
 		"Oakum patches a Nomad fleet while it runs.\n\n" +
 		"Common commands:\n" + first.String() + "\nOther commands:\n" + strings.TrimRight(other.String(), "\n")
 }

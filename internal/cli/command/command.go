@@ -114,6 +114,9 @@ func (c *Command) Usage() string {
 	return strings.Join(words, " ")
 }
 
+// Takes is what stands on the command line beside the flags, as the usage shows it.
+func (c *Command) Takes() string { return c.takes.names }
+
 // Help is made from the flags themselves, so it lists exactly the flags that
 // exist.
 func (c *Command) Help() string {

@@ -4,6 +4,7 @@ package command
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -132,6 +133,10 @@ func (e *Env) report(c *Command, err error) int {
 		e.Warnf("Interrupted.\n")
 		return ExitError
 	}
+	if c.Out != nil && c.Out.JSON {
+		e.failure(err)
+		return ExitError
+	}
 	e.Warnf("Error: %v\n", err)
 	if _, ok := errors.AsType[*usageError](err); ok {
 		e.Warnf("\nUsage: %s\nFor help: oakum %s -help\n", c.Usage(), c.Name)
@@ -140,4 +145,17 @@ func (e *Env) report(c *Command, err error) int {
 		e.Warnf("\nThe token comes from -token or OAKUM_TOKEN.\n")
 	}
 	return ExitError
+}
+
+// failure prints an error as the API sends errors, for a program that asked for JSON.
+func (e *Env) failure(err error) {
+	said := api.AsError(err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		said = &api.Error{Code: api.CodeInvalid, Message: err.Error()}
+	}
+	text, err := json.MarshalIndent(said, "", "  ")
+	if err != nil { // strings can always be encoded
+		panic(err)
+	}
+	e.Warnf("%s\n", text)
 }
