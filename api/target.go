@@ -51,6 +51,8 @@ type Target struct {
 	Meta           map[string]string `json:"meta,omitempty"`
 	JobVersion     uint64            `json:"job_version"`
 	JobModifyIndex uint64            `json:"job_modify_index"`
+	Type           string            `json:"type,omitempty"`  // Nomad's type of its job; empty for a service job
+	Unfit          string            `json:"unfit,omitempty"` // why no patch can change it; empty when one can
 }
 
 // Task is one task of a target. Lifecycle is "" for a main task, else

@@ -41,7 +41,7 @@ func (p preflight) Preflight(ctx context.Context, in *planner.Input) (said []api
 	}
 	var targets []api.TargetRef
 	for _, t := range in.Targets {
-		if ok, err := selector.Match(t); err == nil && ok && !open[t.TargetRef] { // the planner says why it refuses the others
+		if ok, err := selector.Match(t); err == nil && ok && !open[t.TargetRef] && t.Unfit == "" { // the planner says why it refuses the others
 			targets = append(targets, t.TargetRef)
 		}
 	}

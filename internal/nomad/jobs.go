@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type jobs struct {
 	index uint64                 // of Nomad's table of jobs when it was listed last; 0 when that is not known
 	facts map[[2]string]jobFacts // by namespace and ID
 	whole bool                   // facts are those of every job in the list of index
+	idle  []api.Target           // the jobs of that list that run nothing, without their groups
 	known atomic.Pointer[known]  // the targets that they have, for those who don't wait for their turn
 }
 
@@ -67,6 +69,21 @@ type jobRow struct {
 	Namespace, ID, ParentID, Type, Status string
 	Stop, Periodic, ParameterizedJob      bool
 	JobModifyIndex                        uint64
+}
+
+// idle says why a job has nothing that a patch could change; empty when it may have.
+func (r *jobRow) idle() string {
+	switch {
+	case strings.HasPrefix(r.ID, twin.Prefix):
+		return "" // the sandbox's own
+	case r.ParentID != "":
+		return fmt.Sprintf("it is one run of job %q; patch that job", r.ParentID)
+	case r.Stop:
+		return "its job is stopped"
+	case r.ended():
+		return fmt.Sprintf("its job, of type %s, has run to its end and does not run again", r.Type)
+	}
+	return ""
 }
 
 // ended reports whether a job has run once and will not run again.
@@ -141,8 +158,12 @@ func (c *Client) refresh(ctx context.Context) error {
 	}
 	next := make(map[[2]string]jobFacts, len(rows))
 	var changed []*jobRow
+	var idle []api.Target
 	for i := range rows {
 		row := &rows[i]
+		if why := row.idle(); why != "" {
+			idle = append(idle, api.Target{TargetRef: api.TargetRef{Namespace: row.Namespace, Job: row.ID}, Type: typeOf(row.Type), Unfit: why})
+		}
 		if !row.counts() {
 			continue
 		}
@@ -154,7 +175,7 @@ func (c *Client) refresh(ctx context.Context) error {
 		changed = append(changed, row)
 	}
 	err = c.readJobs(ctx, changed, next)
-	j.facts, j.index, j.whole = next, index, err == nil
+	j.facts, j.index, j.whole, j.idle = next, index, err == nil, idle
 	return err
 }
 
@@ -233,10 +254,8 @@ func factsOf(job *nomadapi.Job) jobFacts {
 	f := jobFacts{volumes: make(map[api.TargetRef][]string), needs: make(map[graph.Pair][]string)}
 	for _, group := range job.TaskGroups {
 		t := target(job, group)
-		if *job.Type == nomadapi.JobTypeService {
-			f.targets = append(f.targets, t)
-			f.volumes[t.TargetRef] = volumes(group)
-		}
+		f.targets = append(f.targets, t)
+		f.volumes[t.TargetRef] = volumes(group)
 		native, needs := lookups(group)
 		f.native = append(f.native, native...)
 		names := slices.DeleteFunc(slices.Clone(t.Services), func(n string) bool { return strings.HasSuffix(n, "-sidecar-proxy") })

@@ -76,6 +76,9 @@ func (c *Client) Layout(ctx context.Context) (graph.Layout, error) {
 	known := make(map[api.TargetRef]bool)
 	for _, f := range facts {
 		for _, t := range f.targets {
+			if t.Type != "" {
+				continue // it comes and goes, and nothing depends on it by an edge
+			}
 			known[t.TargetRef] = true
 			out.Targets = append(out.Targets, t)
 			if v := f.volumes[t.TargetRef]; len(v) > 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Targets lists every task group of every running service job, sorted by
+// Targets lists every task group of every job that runs, or has runs, sorted by
 // reference. It leaves out jobs whose ID begins with [twin.Prefix], since they
 // belong to the sandbox.
 func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
@@ -28,6 +28,19 @@ func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
 	}
 	slices.SortFunc(targets, func(a, b api.Target) int { return a.Compare(b.TargetRef) })
 	return targets, nil
+}
+
+// Idle lists the jobs that run nothing and will not by themselves, each with the reason as
+// Unfit and without a group: those that are stopped, those that have run to their end, and
+// the runs of periodic and parameterized jobs. They are those of the list that Targets has
+// read.
+func (c *Client) Idle(ctx context.Context) ([]api.Target, error) {
+	j := &c.jobs
+	if err := j.turn.take(ctx, "list jobs"); err != nil {
+		return nil, err
+	}
+	defer j.turn.give()
+	return slices.Clone(j.idle), nil
 }
 
 // copyTarget returns a copy that the caller may change.
@@ -70,6 +83,8 @@ func target(job *nomadapi.Job, group *nomadapi.TaskGroup) api.Target {
 		JobVersion:     *job.Version,
 		JobModifyIndex: *job.JobModifyIndex,
 		Meta:           map[string]string{},
+		Type:           typeOf(orElse(job.Type, nomadapi.JobTypeService)),
+		Unfit:          unfit(job),
 	}
 	maps.Copy(t.Meta, job.Meta)
 	maps.Copy(t.Meta, group.Meta)

@@ -55,7 +55,7 @@ func choose(in Input, selector *policies.Selector) ([]api.Target, []api.Refusal)
 		}
 		out = append(out, t)
 	}
-	absent := absentees(all, selector)
+	absent := absentees(all, in.Idle, selector)
 	if !matched && len(absent) == 0 {
 		absent = append(absent, unmatched(in.Patch)...)
 	}
@@ -64,7 +64,10 @@ func choose(in Input, selector *policies.Selector) ([]api.Target, []api.Refusal)
 
 // unfit says why the patch can't change the target at all.
 func unfit(patch api.Patch, t api.Target) string {
-	if t.Count == 0 {
+	switch {
+	case t.Unfit != "":
+		return t.Unfit
+	case t.Count == 0:
 		return "it has no instances: its count is 0"
 	}
 	if len(t.Tasks) == 0 {
@@ -87,7 +90,7 @@ func unfit(patch api.Patch, t api.Target) string {
 }
 
 // absentees are the targets that the patch names and that it is not for.
-func absentees(all []api.Target, selector *policies.Selector) []api.Refusal {
+func absentees(all, idle []api.Target, selector *policies.Selector) []api.Refusal {
 	type job struct{ namespace, name string }
 	groups := map[job][]api.Target{}
 	for _, t := range all {
@@ -98,7 +101,10 @@ func absentees(all []api.Target, selector *policies.Selector) []api.Refusal {
 	for _, ref := range selector.Named() {
 		found := groups[job{ref.Namespace, ref.Job}]
 		code, reason := api.CodeConflict, ""
+		rests := slices.IndexFunc(idle, func(t api.Target) bool { return t.Namespace == ref.Namespace && t.Job == ref.Job })
 		switch {
+		case len(found) == 0 && rests >= 0:
+			reason = idle[rests].Unfit
 		case len(found) == 0:
 			code, reason = api.CodeNotFound, fmt.Sprintf("there is no job %q in namespace %q", ref.Job, ref.Namespace)
 		case ref.Group != "" && !slices.ContainsFunc(found, func(t api.Target) bool { return t.Group == ref.Group }):

@@ -20,6 +20,7 @@ type Input struct {
 	ID          string
 	Patch       api.Patch
 	Targets     []api.Target // all that exist
+	Idle        []api.Target // jobs that run nothing, without their groups; Unfit says why
 	Graph       api.Graph    // with Criticality
 	Library     *policies.Library
 	Open        []api.Rollout // ended ones are ignored

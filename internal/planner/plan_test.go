@@ -181,13 +181,14 @@ func TestPlan_OrdersACycle(t *testing.T) {
 func TestPlan_Refuses(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()
-	empty, other := target("empty"), target("other")
+	empty, other, agent := target("empty"), target("other"), target("agent")
 	empty.Count = 0
+	agent.Type, agent.Unfit = "sysbatch", "its job is of type sysbatch"
 	other.Tasks[0].Name = "main"
-	targets = append(targets, empty, other)
+	targets = append(targets, empty, other, agent)
 	ref := func(name string) api.TargetRef { return target(name).TargetRef }
 	p := patch(t, `target {
-    jobs  = ["front", "cart", "store", "pricing", "empty", "other", "ghost", "gho*"]
+    jobs  = ["front", "cart", "store", "pricing", "empty", "other", "agent", "ghost", "gho*", "once"]
     where = target.job != "pricing"
   }
   target {
@@ -207,17 +208,23 @@ func TestPlan_Refuses(t *testing.T) {
 			{Patch: "other", Target: ref("store")},
 		},
 		Sources: []api.SourceStatus{{Name: "prometheus", Since: now(), Error: "refused"}, {Name: "nomad", OK: true}},
+		Idle: []api.Target{
+			{TargetRef: api.TargetRef{Namespace: "default", Job: "once"}, Unfit: "its job is stopped"},
+			{TargetRef: api.TargetRef{Namespace: "default", Job: "gho-2"}, Unfit: "a pattern names nobody"},
+		},
 	})
 	must.NoError(t, err)
 	must.SliceEmpty(t, plan.Waves)
 	nowhere := ref("front")
 	nowhere.Group = "nowhere"
 	must.Eq(t, []api.Refusal{
+		{Target: ref("agent"), Code: api.CodeConflict, Reason: "its job is of type sysbatch"},
 		{Target: ref("cart"), Code: api.CodeConflict, Reason: "the patch is quarantined on it since 2026-10-07 11:00:00Z: latency_p99 rose; oakum patch lift-quarantine p default/cart/cart lets it be tried again"},
 		{Target: ref("empty"), Code: api.CodeConflict, Reason: "it has no instances: its count is 0"},
 		{Target: ref("front"), Code: api.CodeConflict, Reason: "rollout r1 of patch q is already under way on it (running)"},
 		{Target: nowhere, Code: api.CodeConflict, Reason: `job "front" has no group "nowhere"`},
 		{Target: api.TargetRef{Namespace: "default", Job: "ghost"}, Code: api.CodeNotFound, Reason: `there is no job "ghost" in namespace "default"`},
+		{Target: api.TargetRef{Namespace: "default", Job: "once"}, Code: api.CodeConflict, Reason: "its job is stopped"},
 		{Target: ref("other"), Code: api.CodeConflict, Reason: `it has no task "server" that the patch could change; its tasks are main`},
 		{Target: api.TargetRef{Namespace: "default", Job: "pricing"}, Code: api.CodeConflict, Reason: "the patch names it, but the where condition does not hold for it"},
 		{Target: ref("store"), Code: api.CodeInvalid, Reason: "decide default/store/store: p0.hcl:2,38: Operation failed; Error during operation: argument must not be null."},
@@ -225,7 +232,7 @@ func TestPlan_Refuses(t *testing.T) {
 	must.Eq(t, []string{"prometheus is away since 2026-10-07T12:00:00Z: refused"}, plan.Weak)
 	refused := planner.Refused(plan)
 	must.EqOp(t, api.CodeConflict, refused.Code)
-	must.Len(t, 8, refused.Details)
+	must.Len(t, 10, refused.Details)
 }
 
 func TestPlan_RefusesASelectorThatMatchesNothing(t *testing.T) {

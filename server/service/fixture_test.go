@@ -71,12 +71,15 @@ func (l *log) put(cmd state.Command, by string) (uint64, error) {
 // fleet is what runs, as far as a list says.
 type fleet struct {
 	targets []api.Target
+	idle    []api.Target
 	err     error
 }
 
 var _ Fleet = (*fleet)(nil)
 
 func (f *fleet) Targets(context.Context) ([]api.Target, error) { return f.targets, f.err }
+
+func (f *fleet) Idle(context.Context) ([]api.Target, error) { return f.idle, f.err }
 
 func (f *fleet) Target(_ context.Context, ref api.TargetRef) (api.Target, error) {
 	at := slices.IndexFunc(f.targets, func(t api.Target) bool { return t.TargetRef == ref })

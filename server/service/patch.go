@@ -34,9 +34,13 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile, by api.Ide
 	if err != nil {
 		return api.PatchReceipt{}, fmt.Errorf("list targets: %w", err)
 	}
+	idle, err := s.opt.Fleet.Idle(ctx)
+	if err != nil {
+		return api.PatchReceipt{}, fmt.Errorf("list idle jobs: %w", err)
+	}
 	g, _ := s.graph.Current()
 	in := planner.Input{
-		ID: s.opt.NewID(), Patch: patch, Targets: targets, Graph: g, Library: library,
+		ID: s.opt.NewID(), Patch: patch, Targets: targets, Idle: idle, Graph: g, Library: library,
 		Open: s.store.OpenRollouts(), Quarantines: s.store.Quarantines(), Now: s.now(), Sources: s.Sources(),
 		Profile: s.store.Profile,
 	}

@@ -141,6 +141,17 @@ func TestSubmitPatch_Refuses(t *testing.T) {
 			given: func(_ *testing.T, f *fixture) { f.fleet.targets[0].Count = 0 },
 			code:  api.CodeConflict, want: "prod/web/web: it has no instances: its count is 0",
 		},
+		"a target that no patch can change": {
+			given: func(_ *testing.T, f *fixture) { f.fleet.targets[0].Unfit = "its job is multiregion" },
+			code:  api.CodeConflict, want: "prod/web/web: its job is multiregion",
+		},
+		"a job that runs nothing": {
+			jobs: `"report"`,
+			given: func(_ *testing.T, f *fixture) {
+				f.fleet.idle = []api.Target{{TargetRef: api.TargetRef{Namespace: "prod", Job: "report"}, Unfit: "its job is stopped"}}
+			},
+			code: api.CodeConflict, want: "prod/report: its job is stopped",
+		},
 		"a target without the task": {
 			given: func(_ *testing.T, f *fixture) { f.fleet.targets[0].Tasks[0].Name = "other" },
 			code:  api.CodeConflict, want: `it has no task "server" that the patch could change; its tasks are other`,

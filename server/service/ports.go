@@ -93,6 +93,8 @@ type Log interface {
 // is no such target.
 type Fleet interface {
 	Targets(ctx context.Context) ([]api.Target, error)
+	// Idle lists the jobs that run nothing, without their groups; Unfit says why.
+	Idle(ctx context.Context) ([]api.Target, error)
 	Target(ctx context.Context, ref api.TargetRef) (api.Target, error)
 }
 

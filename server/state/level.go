@@ -214,18 +214,19 @@ func (p *PatchSubmit) fit(level int) Command {
 
 // targetLevel is the level that what is known of a target needs.
 func targetLevel(t *api.Target) int {
-	if slices.ContainsFunc(t.Tasks, func(task api.Task) bool { return task.Digest != "" }) {
+	if t.Type != "" || t.Unfit != "" || slices.ContainsFunc(t.Tasks, func(task api.Task) bool { return task.Digest != "" }) {
 		return Level7
 	}
 	return 1
 }
 
 // formerTarget is a target as servers of a level below Level7 know it: they know no digests
-// of what its tasks run.
+// of what its tasks run, and targets of service jobs alone.
 func formerTarget(t api.Target) api.Target {
 	if targetLevel(&t) == 1 {
 		return t
 	}
+	t.Type, t.Unfit = "", ""
 	t.Tasks = slices.Clone(t.Tasks)
 	for i := range t.Tasks {
 		t.Tasks[i].Digest = ""

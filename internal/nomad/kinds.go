@@ -1,0 +1,34 @@
+package nomad
+
+import (
+	"fmt"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+)
+
+// typeOf is a job's type as a target has it: empty for a service job.
+func typeOf(kind string) string {
+	if kind == nomadapi.JobTypeService {
+		return ""
+	}
+	return kind
+}
+
+// unfit says why no patch can change a job by way of a rollout; empty when one can.
+func unfit(job *nomadapi.Job) string {
+	switch kind := orElse(job.Type, nomadapi.JobTypeService); {
+	case job.IsMultiregion():
+		return "its job is multiregion: Nomad deploys it region by region, and a rollout moves the instances of one region"
+	case job.IsPeriodic():
+		return "its job is periodic: it has runs and no instances that a stage could replace"
+	case job.IsParameterized():
+		return "its job is parameterized: it has runs and no instances that a stage could replace"
+	case kind == nomadapi.JobTypeSystem:
+		return "its job is of type system, of which Nomad runs an instance on every node"
+	case kind == nomadapi.JobTypeSysbatch:
+		return "its job is of type sysbatch: a changed job runs once more on every node, and nothing takes that back"
+	case kind != nomadapi.JobTypeService:
+		return fmt.Sprintf("its job is of type %s and runs now: a changed job begins its work anew, and nothing takes that back; patch it when it is registered for its next run", kind)
+	}
+	return ""
+}
