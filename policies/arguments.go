@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/promql"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
@@ -60,6 +61,8 @@ func kpiOf(v *lang.Values) api.KPISpec {
 	}
 	spec.Kind, spec.Total = api.KPIKind(v.Text("kind", "")), v.Text("total", "")
 	v.Keep(checkQuery(spec))
+	keepQuery(v, "query", spec.Query, spec.Kind)
+	keepQuery(v, "total", spec.Total, spec.Kind)
 	if v.Err() == nil && spec.PromoteBelow <= spec.AbortAbove {
 		v.Keep(fmt.Errorf("promote_below (%gx) must be above abort_above (%gx): the gap between them is what the judge decides in",
 			spec.PromoteBelow, spec.AbortAbove))
@@ -87,6 +90,17 @@ func checkQuery(spec api.KPISpec) error {
 		return fmt.Errorf("the name of a latency ends in its quantile, such as %s_p99", spec.KPI)
 	}
 	return nil
+}
+
+// keepQuery refuses a query whose answer the kind of its KPI could not use. The label of
+// the instance is the agent's to say.
+func keepQuery(v *lang.Values, name, query string, kind api.KPIKind) {
+	if query == "" || v.Err() != nil {
+		return
+	}
+	if fault, ok := errors.AsType[*promql.Fault](promql.Check(query, promql.KPI(kind, ""))); ok {
+		v.KeepIn(name, fault.Offset, fmt.Errorf("%s: %w", name, fault))
+	}
 }
 
 func checkMargin(v cty.Value) error {

@@ -63,3 +63,28 @@ func TestQuery_IsRefusedWhenItWouldNotBeJudged(t *testing.T) {
 		must.ErrorContains(t, err, c.says)
 	}
 }
+
+// TestQuery_IsRefusedAtItsPlace is the text of a query that can't give what its KPI
+// needs.
+func TestQuery_IsRefusedAtItsPlace(t *testing.T) {
+	for _, c := range []struct{ name, arguments, says string }{
+		{"queue", `query = "max by (alloc_id) (queue_items"`, "p.hcl:6,46: Wrong value; query: 1:31: unclosed left parenthesis."},
+		{"queue", "query = <<-EOT\n        max(\n          queue_items)\n      EOT", "p.hcl:7,9: Wrong value; query: 1:1: this drops every label"},
+		{"queue", `query = "queue_items[5m]"`, "p.hcl:6,16: Wrong value; query: 1:1: this is a range vector"},
+		{"failures", "query = \"failed_total\"\nkind = \"count\"\ntotal = \"rate(all_total[1m])\"", "p.hcl:8,10: Wrong value; total: 1:1: rate gives no counter"},
+		{"checkout_p99", "query = \"sum by (alloc_id) (c_bucket)\"\nkind = \"latency\"", `p.hcl:6,16: Wrong value; query: 1:1: this drops the label "le"`},
+		{"checkout_p99", "query = \"sum by (le) (c_bucket)\"\nkind = \"latency\"", `p.hcl:6,16: Wrong value; query: 1:1: this drops every label`},
+	} {
+		file := kpiPolicy(c.name, c.arguments)
+		_, diags := policies.ParsePolicy(file, schemas)
+		err := policies.DiagnosticsError(diags, []api.SourceFile{file})
+		must.ErrorContains(t, err, c.says)
+	}
+}
+
+// TestQuery_OfFactsIsRefusedWhenTheyAreKnown has a query that depends on the target.
+func TestQuery_OfFactsIsRefusedWhenTheyAreKnown(t *testing.T) {
+	file := kpiPolicy("queue", `query = "max by (alloc_id) (${target.job}"`)
+	_, err := load(t, file.Text).Decide(facts())
+	must.ErrorContains(t, err, "a.hcl:6,15: query: 1:23: unclosed left parenthesis")
+}

@@ -31,6 +31,7 @@ type file struct {
 // pure packages take values and return values.
 var pure = []string{
 	"internal/graph",
+	"internal/promql",
 	"internal/spell",
 	"internal/simulator/evidence",
 	"internal/twin",

@@ -1,12 +1,8 @@
 package prometheus
 
 import (
-	"slices"
-	"strings"
-
-	"github.com/VictoriaMetrics/metricsql"
-
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/promql"
 )
 
 // Custom describes metrics for which there is no preset.
@@ -18,9 +14,24 @@ type Custom struct {
 	Queries  map[Measure]string // PromQL; $window stands for the window of rates
 }
 
+// QueryError is what is wrong with the query of a measure. It wraps a *promql.Fault,
+// and an api.Error with the code invalid.
+type QueryError struct {
+	Measure Measure
+	err     error
+}
+
+// Error implements error.
+func (e *QueryError) Error() string { return string(e.Measure) + ": " + e.err.Error() }
+
+// Unwrap returns the fault, and the error as callers of the API see it.
+func (e *QueryError) Unwrap() []error {
+	return []error{e.err, api.Errorf(api.CodeInvalid, "%s", e.Error())}
+}
+
 // NewFamily checks a description without a call to the store: each query must be
-// PromQL, and its grouping must keep the labels of both ends. The error names the
-// query.
+// PromQL, and its answer must keep the labels of both ends. The error names the
+// query, as a *QueryError.
 func NewFamily(c Custom) (Family, error) {
 	f := Family{name: c.Name, raw: c.Raw, offMesh: !c.Mesh, from: end{service: c.From}, to: end{service: c.To}, parts: make(map[Measure]string)}
 	if c.From == "" || c.To == "" || c.From == c.To {
@@ -34,14 +45,8 @@ func NewFamily(c Custom) (Family, error) {
 		if !ok {
 			continue
 		}
-		expr, err := metricsql.Parse(strings.ReplaceAll(text, window, "30s"))
-		if err != nil {
-			return Family{}, api.Errorf(api.CodeInvalid, "%s: %v", m, err)
-		}
-		for _, label := range []string{c.From, c.To} {
-			if drops(expr, label) {
-				return Family{}, api.Errorf(api.CodeInvalid, "%s: the query drops the label %q, which names an end; add it to its by (...)", m, label)
-			}
+		if err := promql.Check(text, promql.Want{Kind: promql.Value, Labels: []string{c.From, c.To}}); err != nil {
+			return Family{}, &QueryError{Measure: m, err: err}
 		}
 		f.parts[m] = text
 	}
@@ -51,21 +56,4 @@ func NewFamily(c Custom) (Family, error) {
 		}
 	}
 	return f, nil
-}
-
-// drops reports whether an expression's outermost grouping loses a label. It
-// follows operators that keep the labels of their left side. It does not judge
-// other expressions; Flows reports the missing labels of their answers.
-func drops(e metricsql.Expr, label string) bool {
-	switch x := e.(type) {
-	case *metricsql.AggrFuncExpr:
-		listed := slices.Contains(x.Modifier.Args, label)
-		if strings.EqualFold(x.Modifier.Op, "without") {
-			return listed
-		}
-		return !listed
-	case *metricsql.BinaryOpExpr:
-		return drops(x.Left, label)
-	}
-	return false
 }

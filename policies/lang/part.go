@@ -7,6 +7,8 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/oakumhq/oakum/internal/promql"
 )
 
 // Part is a block that becomes a T.
@@ -27,7 +29,7 @@ func ReadPart[T any](s *Source, b *hclsyntax.Block, args []Argument, sc *Scope, 
 	v := out.Values(nil)
 	built := build(v)
 	if v.err != nil {
-		s.Problem(out.Range, "Wrong value", "%v.", v.err)
+		s.Problem(v.place(s.Text), "Wrong value", "%v.", v.err)
 		return out
 	}
 	out.fixed = &built
@@ -60,9 +62,11 @@ func (p Part[T]) Known() (T, bool) {
 // Values reads the arguments of a block and keeps the first error. After an
 // error every argument counts as absent.
 type Values struct {
-	block *Block
-	ctx   *hcl.EvalContext
-	err   error
+	block  *Block
+	ctx    *hcl.EvalContext
+	err    error
+	field  *Field // that the error is about; nil: the block
+	offset int    // of the error in the field's text, in bytes
 }
 
 // Values returns the arguments of the block for the facts in ctx, which is nil
@@ -139,4 +143,28 @@ func (v *Values) Keep(err error) {
 		err = fmt.Errorf("%s: %w", v.block.At, err)
 	}
 	v.err = err
+}
+
+// KeepIn is Keep for an error at a byte of an argument's text.
+func (v *Values) KeepIn(name string, offset int, err error) {
+	field := v.block.Fields[name]
+	if err == nil || v.err != nil || field == nil {
+		v.Keep(err)
+		return
+	}
+	v.err, v.field, v.offset = err, field, offset
+	if v.ctx != nil {
+		v.err = fmt.Errorf("%s: %w", Place(v.place(field.source.Text)), err)
+	}
+}
+
+// place is where the error is.
+func (v *Values) place(file []byte) hcl.Range {
+	if v.field == nil {
+		return v.block.Range
+	}
+	if at, ok := promql.Place(file, v.field.Range, v.offset); ok {
+		return at
+	}
+	return v.field.Range
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/promql"
 )
 
 // shortestInterval is the least interval. A mistake such as "5ms" would overload
@@ -115,6 +117,19 @@ func (l *loader) checkKPI(k KPI) {
 	}
 	if k.Query == "" {
 		l.problem(path+".query", "want a PromQL query")
+	}
+	want := promql.KPI(kind, l.cfg.Prometheus.AllocLabel)
+	l.checkQuery(path+".query", k.Query, want)
+	l.checkQuery(path+".total", k.Total, want)
+}
+
+// checkQuery refuses a query whose answer could not be used.
+func (l *loader) checkQuery(path, query string, want promql.Want) {
+	if query == "" {
+		return
+	}
+	if fault, ok := errors.AsType[*promql.Fault](promql.Check(query, want)); ok {
+		l.problemIn(path, fault)
 	}
 }
 

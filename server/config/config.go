@@ -325,7 +325,7 @@ func Load(paths []string, dev bool, getenv func(string) string) (*Config, error)
 	if len(files) == 0 && !dev {
 		return nil, api.Errorf(api.CodeInvalid, "the agent needs a configuration: -config=PATH, or -dev to try things out on one machine")
 	}
-	l := &loader{cfg: c, getenv: getenv, ranges: map[string]hcl.Range{}}
+	l := &loader{cfg: c, getenv: getenv, ranges: map[string]hcl.Range{}, texts: map[string][]byte{}}
 	for _, name := range files {
 		text, err := os.ReadFile(name)
 		if err != nil {

@@ -309,6 +309,31 @@ func TestAKPIThatCouldNotBeJudgedIsRefusedInItsPlace(t *testing.T) {
     kind  = "count"
     query = "x"
   }`, "a.hcl:22,13: prometheus.kpi.cpu.kind: want gauge, which cpu is, have count"},
+		{"a parenthesis that is missing", `kpi "queue" {
+    kind  = "gauge"
+    query = "max by (alloc_id) (queue_items"
+  }`, "a.hcl:23,44: prometheus.kpi.queue.query: 1:31: unclosed left parenthesis"},
+		{"an answer without the allocation's label", `kpi "queue" {
+    kind  = "gauge"
+    query = <<-EOT
+      1 + max by (job) (
+        queue_items
+      )
+    EOT
+  }`, "a.hcl:24,11: prometheus.kpi.queue.query: 1:5: this drops the label \"alloc_id\"; write max by (job, alloc_id) (...)"},
+		{"a rate where a counter is asked for", `kpi "failures" {
+    kind  = "count"
+    query = "sum by (alloc_id) (failed_total{code=~\"5..\"})"
+    total = "sum by (alloc_id) (rate(all_total[1m]))"
+  }`, "a.hcl:24,33: prometheus.kpi.failures.total: 1:20: rate gives no counter"},
+		{"a latency without its bounds", `kpi "checkout_p99" {
+    kind  = "latency"
+    query = "sum by (alloc_id) (checkout_seconds_bucket)"
+  }`, "a.hcl:23,14: prometheus.kpi.checkout_p99.query: 1:1: this drops the label \"le\""},
+		{"a range vector that is computed", `kpi "queue" {
+    kind  = "gauge"
+    query = "max by (alloc_id) (${"queue[5m]"})"
+  }`, "a.hcl:23,33: prometheus.kpi.queue.query: 1:20: expected type instant vector"},
 		{"KPI that has no query", `kpi "restarts" {
     query = "x"
   }`, "a.hcl:22,13: prometheus.kpi.restarts.query: want no block for restarts: Oakum measures it by itself"},

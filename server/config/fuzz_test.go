@@ -23,7 +23,7 @@ func FuzzFile(f *testing.F) {
 }`)
 	f.Fuzz(func(t *testing.T, text string) {
 		none := func(string) string { return "" }
-		l := &loader{cfg: Dev(none), getenv: none, ranges: map[string]hcl.Range{}}
+		l := &loader{cfg: Dev(none), getenv: none, ranges: map[string]hcl.Range{}, texts: map[string][]byte{}}
 		l.file("a.hcl", []byte(text))
 		l.cfg.derive(func() (string, error) { return "host", nil })
 		l.check()

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/promql"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/function"
@@ -49,6 +50,7 @@ type loader struct {
 	cfg      *Config
 	getenv   func(string) string
 	ranges   map[string]hcl.Range // where each field was set last, by its path
+	texts    map[string][]byte    // the files, by name
 	problems []string
 	sections []string // of the file in hand: the names of the blocks around
 }
@@ -67,6 +69,17 @@ func (l *loader) problem(path, format string, args ...any) {
 		text = position(r) + ": " + text
 	}
 	l.problems = append(l.problems, text)
+}
+
+// problemIn notes a fault at a byte of a field's text. Where the file does not have the
+// text as it is, the fault says where in the text it is.
+func (l *loader) problemIn(path string, fault *promql.Fault) {
+	set, ok := l.ranges[path]
+	if at, in := promql.Place(l.texts[set.Filename], set, fault.Offset); ok && in {
+		l.problems = append(l.problems, position(at)+": "+path+": "+fault.Error())
+		return
+	}
+	l.problem(path, "%v", fault)
 }
 
 func (l *loader) diagnose(diags hcl.Diagnostics) {
@@ -107,6 +120,7 @@ func (l *loader) scope() *hcl.EvalContext {
 
 // file lays one file over the configuration.
 func (l *loader) file(name string, text []byte) {
+	l.texts[name] = text
 	parsed, diags := hclparse.NewParser().ParseHCL(text, name)
 	l.diagnose(diags)
 	if diags.HasErrors() {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -8,6 +9,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/prometheus"
+	"github.com/oakumhq/oakum/internal/promql"
 )
 
 // KindCustom is the kind of traffic metrics that the configuration describes
@@ -90,9 +92,7 @@ func (l *loader) checkMapper() {
 		l.problem("mapper.traffic", "want a prometheus block as well, where these metrics are")
 	}
 	for _, t := range m.Traffic {
-		if _, err := t.Family(); err != nil {
-			l.problem("mapper.traffic."+t.Name, "%s", api.AsError(err).Message)
-		}
+		l.checkFamily(t)
 		if t.Kind != KindCustom && (t.From != "" || t.To != "" || len(t.Queries) > 0) {
 			l.problem("mapper.traffic."+t.Name, "want queries and labels with kind = %q only: kind %q brings its own", KindCustom, t.Kind)
 		}
@@ -101,5 +101,19 @@ func (l *loader) checkMapper() {
 		if slices.Contains(m.Ignore, name) {
 			l.problem("mapper.load_balancers", "%s is ignored as well; leave it out of one of them", name)
 		}
+	}
+}
+
+// checkFamily refuses metrics that could not be read.
+func (l *loader) checkFamily(t Traffic) {
+	path := "mapper.traffic." + t.Name
+	_, err := t.Family()
+	query, ok := errors.AsType[*prometheus.QueryError](err)
+	fault, inside := errors.AsType[*promql.Fault](err)
+	switch {
+	case ok && inside:
+		l.problemIn(path+"."+string(query.Measure), fault)
+	case err != nil:
+		l.problem(path, "%s", api.AsError(err).Message)
 	}
 }

@@ -58,7 +58,7 @@ func TestMapperBlockProblemsAreFoundAtLoad(t *testing.T) {
 		`traffic "x" { kind = "istio" }`: `no kind of traffic metrics "istio"`,
 		`traffic "x" { from = "a" }`:     "want the labels",
 		"traffic \"x\" {\n from = \"a\"\n to = \"b\"\n bytes = \"sum by (a) (y)\"\n}": `drops the label "b"`,
-		"traffic \"x\" {\n from = \"a\"\n to = \"b\"\n bytes = \"sum by (\"\n}":       "mapper.traffic.x",
+		"traffic \"x\" {\n from = \"a\"\n to = \"b\"\n bytes = \"sum by (\"\n}":       "mapper.traffic.x.bytes: 1:9: unclosed left parenthesis",
 		"traffic \"x\" {\n kind = \"envoy\"\n bytes = \"y\"\n}":                       "brings its own",
 		`keep_observed = "9000h"`:                     "at most 366 days",
 		`ignore_ends = ["10.0.0.0/33"]`:               "no range of addresses",
