@@ -55,21 +55,29 @@ func openAdapters(ctx context.Context, cfg *config.Config, log *slog.Logger) (*a
 		}
 	}
 	if p := cfg.Prometheus; p != nil {
-		token := func() string { return "" }
-		if p.TokenFile != "" {
-			token = func() string {
-				text, err := os.ReadFile(p.TokenFile)
-				if err != nil {
-					log.Warn("read the token for prometheus", "error", err)
-				}
-				return strings.TrimSpace(string(text))
-			}
-		}
-		if o.prometheus, err = prometheus.New(prometheus.Config{Address: p.Address, Token: token}); err != nil {
+		secret := func(file string) func() string { return func() string { return readSecret(file, log) } }
+		o.prometheus, err = prometheus.New(prometheus.Config{
+			Address: p.Address, Token: secret(p.TokenFile), Username: p.Username, Password: secret(p.PasswordFile),
+			Tenant: p.Tenant, CACert: p.CACert, ClientCert: p.ClientCert, ClientKey: p.ClientKey,
+		})
+		if err != nil {
 			return nil, err
 		}
 	}
 	return o, nil
+}
+
+// readSecret reads a secret for Prometheus from a file, "" without a file. It is read at
+// each call, so that it can be changed while the server runs.
+func readSecret(file string, log *slog.Logger) string {
+	if file == "" {
+		return ""
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		log.Warn("read the secret for prometheus", "error", err)
+	}
+	return strings.TrimSpace(string(text))
 }
 
 // openVault prepares the daemon's login to Vault and the authentication of

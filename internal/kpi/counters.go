@@ -27,7 +27,9 @@ type Increment struct {
 }
 
 // order sorts the histogram and takes the bound +Inf off. A histogram without
-// it, or with a bound twice, is no histogram.
+// it, or with a bound twice, is no histogram. Bounds at or below 0 are taken off as
+// well, since no request takes less than no time: what they count is in the next bucket,
+// which counts all below it.
 func (c *Counters) order() {
 	n := len(c.Upper)
 	index := make([]int, n)
@@ -49,11 +51,15 @@ func (c *Counters) order() {
 		upper[to], buckets[to] = c.Upper[from], c.Buckets[from]
 		good = good && (to == 0 || upper[to] > upper[to-1])
 	}
-	if !good || !math.IsInf(upper[n-1], 1) || upper[0] <= 0 {
+	first := 0
+	for first < n && upper[first] <= 0 {
+		first++
+	}
+	if !good || !math.IsInf(upper[n-1], 1) || n-first < 2 {
 		c.Upper, c.Buckets = nil, nil
 		return
 	}
-	c.Upper, c.Buckets = upper[:n-1], buckets
+	c.Upper, c.Buckets = upper[first:n-1], buckets[first:]
 }
 
 // Since is the increment since an earlier reading. The reason says why there is

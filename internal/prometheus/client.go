@@ -38,6 +38,14 @@ type Config struct {
 	Token   func() string // bearer token, asked at each call; nil means none
 	Timeout time.Duration // of one query; 0 means 5 s
 	Window  time.Duration // of the rates of Edges; 0 means 30 s
+
+	Username string        // of basic authentication; empty means none
+	Password func() string // asked at each call
+	Tenant   string        // sent as X-Scope-OrgID, as Mimir, Cortex and Loki's gateways want; empty means none
+	// CACert is a file with the certificates that the server's must be signed by.
+	// ClientCert and ClientKey are files that prove who asks, read at each connection.
+	// All are optional.
+	CACert, ClientCert, ClientKey string
 }
 
 // Sample is one series of an instant vector.
@@ -58,15 +66,16 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Address == "" {
 		return nil, api.Errorf(api.CodeInvalid, "open prometheus client: address is empty")
 	}
-	token := cfg.Token
-	if token == nil {
-		token = func() string { return "" }
+	certificates, err := cfg.tls()
+	if err != nil {
+		return nil, err
 	}
 	next := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
 		DialContext: (&net.Dialer{Timeout: defaultTimeout}).DialContext, TLSHandshakeTimeout: defaultTimeout,
+		TLSClientConfig: certificates,
 	}
-	client, err := promapi.NewClient(promapi.Config{Address: cfg.Address, RoundTripper: &transport{next: next, token: token}})
+	client, err := promapi.NewClient(promapi.Config{Address: cfg.Address, RoundTripper: &transport{next: next, cfg: cfg}})
 	if err != nil {
 		return nil, fmt.Errorf("open prometheus client: %w", err)
 	}
@@ -80,18 +89,16 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// transport puts the token on every request and bounds every answer.
+// transport proves on every request who asks, and bounds every answer.
 type transport struct {
-	next  http.RoundTripper
-	token func() string
+	next http.RoundTripper
+	cfg  Config
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
-	if token := t.token(); token != "" {
-		r.Header.Set("Authorization", "Bearer "+token)
-	}
+	t.cfg.prove(r)
 	resp, err := t.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -122,11 +129,16 @@ func (b *boundedBody) Close() error { return b.body.Close() }
 
 // Query makes one instant query. A zero time means now. The answer must be a
 // vector; a scalar counts as one sample without labels. Values that are NaN or
-// infinite are dropped. More than 100,000 series are an error.
+// infinite are dropped. More than 100,000 series are an error. So is an answer about
+// which the store warns: it lacks series, so that a sum in it is too low by nobody knows
+// how much, and the next one would seem to have grown by what was missing.
 func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Sample, error) {
-	found, _, err := c.vector(ctx, promql, at)
+	found, warnings, err := c.vector(ctx, promql, at)
 	if err != nil {
 		return nil, err
+	}
+	if len(warnings) > 0 {
+		return nil, api.Errorf(api.CodeUnavailable, "prometheus: query %q: the answer is partial: %s", short(promql), remark(warnings))
 	}
 	var samples []Sample
 	for _, s := range found {
@@ -171,11 +183,24 @@ func labels(m model.Metric) map[string]string {
 // shown is how many characters of a query an error repeats.
 const shown = 60
 
+// remarkMax is how many characters of a store's warnings an error repeats. A store that
+// spans many others warns of each.
+const remarkMax = 300
+
 func short(promql string) string {
 	if len(promql) <= shown {
 		return promql
 	}
 	return strings.ToValidUTF8(promql[:shown], "") + "..."
+}
+
+// remark joins warnings to a text that stays short.
+func remark(warnings []string) string {
+	text := strings.Join(warnings, "; ")
+	if len(text) <= remarkMax {
+		return text
+	}
+	return strings.ToValidUTF8(text[:remarkMax], "") + "..."
 }
 
 // explain turns an error of the query API into an api.Error.

@@ -71,6 +71,12 @@ type consulBlock struct {
 type prometheusBlock struct {
 	Address        *hcl.Attribute `hcl:"address,optional"`
 	TokenFile      *hcl.Attribute `hcl:"token_file,optional"`
+	Username       *hcl.Attribute `hcl:"username,optional"`
+	PasswordFile   *hcl.Attribute `hcl:"password_file,optional"`
+	Tenant         *hcl.Attribute `hcl:"tenant,optional"`
+	CACert         *hcl.Attribute `hcl:"ca_cert,optional"`
+	ClientCert     *hcl.Attribute `hcl:"client_cert,optional"`
+	ClientKey      *hcl.Attribute `hcl:"client_key,optional"`
 	AllocLabel     *hcl.Attribute `hcl:"alloc_label,optional"`
 	ScrapeInterval *hcl.Attribute `hcl:"scrape_interval,optional"`
 	KPIs           []kpiBlock     `hcl:"kpi,block"`
@@ -286,6 +292,12 @@ func (l *loader) prometheus(b *prometheusBlock) {
 	p := l.cfg.Prometheus
 	l.str(b.Address, &p.Address)
 	l.str(b.TokenFile, &p.TokenFile)
+	l.str(b.Username, &p.Username)
+	l.str(b.PasswordFile, &p.PasswordFile)
+	l.str(b.Tenant, &p.Tenant)
+	l.str(b.CACert, &p.CACert)
+	l.str(b.ClientCert, &p.ClientCert)
+	l.str(b.ClientKey, &p.ClientKey)
 	l.str(b.AllocLabel, &p.AllocLabel)
 	l.duration(b.ScrapeInterval, &p.ScrapeInterval)
 	for _, k := range b.KPIs {

@@ -79,6 +79,7 @@ func (l *loader) checkSystems() {
 		return
 	}
 	l.url("prometheus.address", c.Prometheus.Address)
+	l.checkPrometheusAccess(*c.Prometheus)
 	if c.Prometheus.AllocLabel == "" {
 		l.problem("prometheus.alloc_label", "want the label that carries the allocation's ID")
 	}
@@ -87,6 +88,29 @@ func (l *loader) checkSystems() {
 	}
 	for _, k := range c.Prometheus.KPIs {
 		l.checkKPI(k)
+	}
+}
+
+// checkPrometheusAccess holds the credentials for Prometheus together.
+func (l *loader) checkPrometheusAccess(p Prometheus) {
+	switch {
+	case p.Username != "" && p.TokenFile != "":
+		l.problem("prometheus.username", "want a bearer token or a user name, have both")
+	case p.Username != "" || p.PasswordFile != "":
+		l.absolute("prometheus.password_file", p.PasswordFile, "the absolute path of the file with the password")
+		if p.Username == "" {
+			l.problem("prometheus.username", "want the user that the password is of")
+		}
+	}
+	if p.ClientCert != "" || p.ClientKey != "" {
+		l.absolute("prometheus.client_cert", p.ClientCert, "the absolute path of the file with the client's certificate")
+		l.absolute("prometheus.client_key", p.ClientKey, "the absolute path of the file with the client's key")
+	}
+	if p.CACert != "" {
+		l.absolute("prometheus.ca_cert", p.CACert, "the absolute path of the file with the CA's certificate")
+	}
+	if strings.ContainsFunc(p.Tenant, func(r rune) bool { return r < ' ' || r > '~' }) {
+		l.problem("prometheus.tenant", "want a name of printable ASCII characters, have %q", p.Tenant)
 	}
 }
 

@@ -90,9 +90,16 @@ type Consul struct {
 
 // Prometheus says where the measurements are.
 type Prometheus struct {
-	Address    string
-	TokenFile  string // of a bearer token
-	AllocLabel string // label that carries a series' Nomad allocation ID
+	Address   string
+	TokenFile string // of a bearer token
+	Username  string // of basic authentication
+	// PasswordFile goes with Username.
+	PasswordFile string
+	Tenant       string // sent as X-Scope-OrgID
+	CACert       string // file
+	ClientCert   string // file
+	ClientKey    string // file
+	AllocLabel   string // label that carries a series' Nomad allocation ID
 	// ScrapeInterval is the longest between two scrapes of one series that is judged.
 	ScrapeInterval time.Duration
 	KPIs           []KPI

@@ -349,6 +349,37 @@ func TestAKPIThatCouldNotBeJudgedIsRefusedInItsPlace(t *testing.T) {
 	}
 }
 
+func TestPrometheus_IsAskedWithCredentials(t *testing.T) {
+	t.Parallel()
+	load := func(fields string) (*config.Config, error) {
+		text := strings.Replace(full, `  kpi "error_rate" {`, fields+"\n  kpi \"error_rate\" {", 1)
+		return config.Load([]string{write(t, t.TempDir(), "a.hcl", text)}, false, environment)
+	}
+	c, err := load(`
+  username = "oakum"
+  password_file = "/etc/oakum/password"
+  tenant = "team-a"
+  ca_cert = "/etc/oakum/ca.pem"
+  client_cert = "/etc/oakum/cert.pem"
+  client_key = "/etc/oakum/key.pem"`)
+	must.NoError(t, err)
+	p := *c.Prometheus
+	must.Eq(t, []string{"oakum", "/etc/oakum/password", "team-a", "/etc/oakum/ca.pem", "/etc/oakum/cert.pem", "/etc/oakum/key.pem"},
+		[]string{p.Username, p.PasswordFile, p.Tenant, p.CACert, p.ClientCert, p.ClientKey})
+	for fields, want := range map[string]string{
+		`username = "oakum"`:          "prometheus.password_file: want the absolute path",
+		`password_file = "/password"`: "prometheus.username: want the user",
+		`client_cert = "/cert.pem"`:   "prometheus.client_key: want the absolute path",
+		`ca_cert = "ca.pem"`:          `prometheus.ca_cert: want the absolute path of the file with the CA's certificate, have "ca.pem"`,
+		`tenant = "a\nb"`:             `prometheus.tenant: want a name of printable ASCII characters, have "a\nb"`,
+		"username = \"a\"\n password_file = \"/p\"\n token_file = \"/t\"": "prometheus.username: want a bearer token or a user name, have both",
+	} {
+		_, err := load(fields)
+		must.ErrorContains(t, err, want)
+		must.Len(t, 1, api.AsError(err).Details, must.Sprint(err))
+	}
+}
+
 func TestRules_NameNamespacesAndJobs(t *testing.T) {
 	t.Parallel()
 	rules := `
