@@ -52,6 +52,6 @@ func (r recorder) ForgetProfiles(ctx context.Context, targets []api.TargetRef, u
 }
 
 func (r recorder) apply(ctx context.Context, cmd state.Command) error {
-	_, err := r.server.node.Apply(ctx, cmd, r.server.cfg.Name)
+	_, err := r.server.entries.Apply(ctx, cmd, r.server.cfg.Name)
 	return err
 }

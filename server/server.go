@@ -31,6 +31,7 @@ type Server struct {
 
 	store    *state.Store
 	node     *cluster.Node
+	entries  counted // node's log, through which all that moves rollouts goes
 	host     *host.Host
 	adapters *adapters
 	audit    *audit.Log
@@ -143,6 +144,7 @@ func (s *Server) open(ctx context.Context) error {
 		return err
 	}
 	s.life.onStop("cluster", s.node.Close)
+	s.entries = counted{Node: s.node, store: s.store, outcomes: newOutcomes()}
 
 	s.openService()
 	ofRaft, err := raftMetrics()
@@ -153,6 +155,7 @@ func (s *Server) open(ctx context.Context) error {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(s.identity.collectors()...)
 	registry.MustRegister(newGauges(s), ofRaft)
+	registry.MustRegister(s.entries.outcomes.collectors()...)
 	s.api = httpapi.New(httpapi.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.adapters.auth,
