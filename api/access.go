@@ -1,6 +1,9 @@
 package api
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Capability is one thing that a caller may do.
 type Capability string
@@ -32,6 +35,7 @@ type Identity struct {
 	Groups       []string     `json:"groups,omitempty"`
 	Capabilities []Capability `json:"capabilities"`     // what it may do, at least somewhere
 	Grants       []Grant      `json:"grants,omitempty"` // where, by the rules that apply; nil: everywhere, as with authentication off
+	Expires      time.Time    `json:"expires,omitzero"` // when the server takes the token no more; zero for never
 }
 
 // Grant is what one auth rule gives to a caller, or denies.

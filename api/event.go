@@ -34,3 +34,9 @@ type Event struct {
 	Text    string          `json:"text"` // one sentence for a person
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
+
+// StreamEnd is the last line of an event stream that the server ends for a reason which
+// the caller should know, such as a token that has expired.
+type StreamEnd struct {
+	Error *Error `json:"error,omitempty"`
+}

@@ -125,11 +125,17 @@ func (c *Client) EventStream(ctx context.Context, from uint64, topics []string, 
 		if len(line) == 0 || string(line) == "{}" { // a heartbeat
 			continue
 		}
-		var event api.Event
+		var event struct {
+			api.Event
+			api.StreamEnd
+		}
 		if err := json.Unmarshal(line, &event); err != nil {
 			return fmt.Errorf("decode event: %w", err)
 		}
-		if err := each(event); err != nil {
+		if event.Error != nil {
+			return event.Error
+		}
+		if err := each(event.Event); err != nil {
 			return err
 		}
 	}

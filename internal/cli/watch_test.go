@@ -97,3 +97,32 @@ func TestFollow_PrintsEachChangeOfTheGraph(t *testing.T) {
 	must.EqOp(t, testNow().UTC().Format(time.RFC3339)+"\n+ a -> b  denied attempted\n", out.String())
 	must.StrContains(t, warnings.String(), "no leader now; trying again")
 }
+
+// A stream and a watch say why the server ended them when the token has expired.
+func TestFollow_SaysThatTheTokenExpired(t *testing.T) {
+	ended := api.Errorf(api.CodeUnauthenticated, "the token of ada expired at 2026-01-02T12:00:00Z")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		switch {
+		case req.URL.Path == "/v1/event/stream":
+			must.NoError(t, json.NewEncoder(w).Encode(api.Event{Index: 7, Topic: api.TopicPatch, Type: "patch_submitted", Text: "submitted", At: testNow()}))
+			must.NoError(t, json.NewEncoder(w).Encode(api.StreamEnd{Error: ended}))
+		case req.URL.Query().Get("index") != "":
+			w.WriteHeader(http.StatusUnauthorized)
+			fail(w, ended)
+		default:
+			w.Header().Set("X-Oakum-Index", "5")
+			must.NoError(t, json.NewEncoder(w).Encode(api.Rollout{ID: "R1", Status: api.RolloutRunning, Since: testNow()}))
+		}
+	}))
+	t.Cleanup(server.Close)
+	for _, args := range [][]string{{"event", "stream"}, {"rollout", "status", "-watch", "R1"}} {
+		var out, warnings bytes.Buffer
+		code := Run(t.Context(), command.Options{
+			Args: append(args, "-address", server.URL), Stdin: &bytes.Buffer{},
+			Stdout: &out, Stderr: &warnings, Now: testNow, Getenv: func(string) string { return "" },
+		})
+		must.EqOp(t, command.ExitError, code)
+		must.EqOp(t, "Error: the token of ada expired at 2026-01-02T12:00:00Z\n\nThe token comes from -token or OAKUM_TOKEN.\n", warnings.String())
+		must.StrNotContains(t, out.String(), "0001-01-01")
+	}
+}

@@ -79,11 +79,11 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (api.Ide
 		if a.conf.Issuer == "" {
 			return api.Identity{}, api.Errorf(api.CodeUnauthenticated, "this server does not take identity tokens")
 		}
-		claims, err := a.verify(ctx, token)
+		claims, expiry, err := a.verify(ctx, token)
 		if err != nil {
 			return api.Identity{}, err
 		}
-		return a.identity("jwt", claims)
+		return a.identity("jwt", claims, expiry.Add(leeway))
 	}
 	if a.vault == nil {
 		return api.Identity{}, api.Errorf(api.CodeUnauthenticated, "this server takes identity tokens only, and this is none")
@@ -91,8 +91,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string) (api.Ide
 	return a.lookUp(ctx, token)
 }
 
-// identity turns claims into the caller's identity.
-func (a *Authenticator) identity(via string, claims map[string]any) (api.Identity, error) {
+// identity turns claims into the caller's identity, until the token expires.
+func (a *Authenticator) identity(via string, claims map[string]any, expires time.Time) (api.Identity, error) {
 	grants, err := a.conf.Grant(claims)
 	if err != nil {
 		return api.Identity{}, api.Errorf(api.CodeUnauthenticated, "read the claims of the token: %v", err)
@@ -101,7 +101,7 @@ func (a *Authenticator) identity(via string, claims map[string]any) (api.Identit
 	subject, _ := claims["sub"].(string)
 	id := api.Identity{
 		Name: cmp.Or(name, subject, "unnamed"), Subject: subject, Via: via, Groups: words(claims[a.conf.GroupsClaim]),
-		Capabilities: access.Held(grants), Grants: grants,
+		Capabilities: access.Held(grants), Grants: grants, Expires: expires,
 	}
 	if id.Grants == nil {
 		id.Grants = []api.Grant{} // nil is for those who may do it everywhere

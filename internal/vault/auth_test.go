@@ -123,11 +123,13 @@ func newTestAuth(t *testing.T, i *issuer) *Authenticator {
 func TestIdentityToken(t *testing.T) {
 	i := newIssuer(t, "k1")
 	a := newTestAuth(t, i)
-	id, err := a.Authenticate(t.Context(), i.sign(t, "k1", goodClaims()))
+	claims := goodClaims()
+	id, err := a.Authenticate(t.Context(), i.sign(t, "k1", claims))
 	must.NoError(t, err)
 	must.Eq(t, api.Identity{
 		Name: "alice", Subject: "e-1", Via: "jwt", Groups: []string{"deployers"},
 		Capabilities: []api.Capability{api.CapPatchSubmit, api.CapRead}, Grants: platform(),
+		Expires: time.Unix(claims["exp"].(int64), 0).Add(leeway),
 	}, id)
 
 	// Known to Vault, but no rule matches: an identity that may do nothing.

@@ -25,23 +25,23 @@ func algorithms() []jose.SignatureAlgorithm {
 	return []jose.SignatureAlgorithm{jose.RS256, jose.RS384, jose.RS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA}
 }
 
-// verify verifies an identity token and returns its claims. It asks Vault for keys
-// only when it does not know the token's key.
-func (a *Authenticator) verify(ctx context.Context, token string) (map[string]any, error) {
+// verify verifies an identity token and returns its claims and its expiry. It asks Vault
+// for keys only when it does not know the token's key.
+func (a *Authenticator) verify(ctx context.Context, token string) (map[string]any, time.Time, error) {
 	if len(token) > tokenMax {
-		return nil, api.Errorf(api.CodeUnauthenticated, "the identity token is larger than %d KiB", tokenMax>>10)
+		return nil, time.Time{}, api.Errorf(api.CodeUnauthenticated, "the identity token is larger than %d KiB", tokenMax>>10)
 	}
 	parsed, err := jwt.ParseSigned(token, algorithms())
 	if err != nil || len(parsed.Headers) != 1 {
-		return nil, api.Errorf(api.CodeUnauthenticated, "the identity token can't be read")
+		return nil, time.Time{}, api.Errorf(api.CodeUnauthenticated, "the identity token can't be read")
 	}
 	kid := parsed.Headers[0].KeyID
 	if kid == "" {
-		return nil, api.Errorf(api.CodeUnauthenticated, "the identity token does not name its key")
+		return nil, time.Time{}, api.Errorf(api.CodeUnauthenticated, "the identity token does not name its key")
 	}
 	keys, err := a.keys.find(ctx, kid)
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	for _, key := range keys {
 		// A key for another algorithm or another use must not verify this token.
@@ -57,15 +57,15 @@ func (a *Authenticator) verify(ctx context.Context, token string) (map[string]an
 			continue
 		}
 		if err := a.checkClaims(standard, time.Now()); err != nil {
-			return nil, err
+			return nil, time.Time{}, err
 		}
 		claims := map[string]any{}
 		if err := json.Unmarshal(raw, &claims); err != nil {
-			return nil, api.Errorf(api.CodeUnauthenticated, "the identity token's claims can't be read")
+			return nil, time.Time{}, api.Errorf(api.CodeUnauthenticated, "the identity token's claims can't be read")
 		}
-		return claims, nil
+		return claims, standard.Expiry.Time(), nil
 	}
-	return nil, api.Errorf(api.CodeUnauthenticated, "the identity token's signature is wrong")
+	return nil, time.Time{}, api.Errorf(api.CodeUnauthenticated, "the identity token's signature is wrong")
 }
 
 // checkClaims checks the audience, the issuer and the times of a token.

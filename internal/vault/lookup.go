@@ -28,15 +28,19 @@ func (a *Authenticator) lookUp(ctx context.Context, token string) (api.Identity,
 		}
 		return api.Identity{}, api.Errorf(api.CodeUnavailable, "ask Vault who holds the token: %v", err)
 	}
-	id, err := a.identity("vault-token", claims)
+	var expires time.Time // stays zero of a token that never does
+	if ends, ok := claims["expire_time"].(string); ok {
+		if expires, err = time.Parse(time.RFC3339Nano, ends); err != nil {
+			return api.Identity{}, api.Errorf(api.CodeUnavailable, "Vault says that the token expires at %q: %v", ends, err)
+		}
+	}
+	id, err := a.identity("vault-token", claims, expires)
 	if err != nil {
 		return id, err
 	}
 	until := time.Now().Add(rememberGood)
-	if ends, ok := claims["expire_time"].(string); ok {
-		if at, err := time.Parse(time.RFC3339Nano, ends); err == nil && at.Before(until) {
-			until = at
-		}
+	if !expires.IsZero() && expires.Before(until) {
+		until = expires
 	}
 	a.good.put(token, finding{id: id, until: until})
 	return id, nil

@@ -123,7 +123,7 @@ func (a *API) events(c *call) (any, error) {
 }
 
 // eventStream sends events as lines of JSON until the caller or the server
-// ends it. Without ?index it begins with the next event.
+// ends it, or the token does. Without ?index it begins with the next event.
 func (a *API) eventStream(c *call) error {
 	choice, err := choiceOf(c.r.URL.Query()["topic"])
 	if err != nil {
@@ -153,13 +153,17 @@ func (a *API) eventStream(c *call) error {
 	return a.follow(c, &cursor{store: a.opt.Store, index: from}, choice, send)
 }
 
+// follow sends the events after the cursor. When the caller's token ends, its last line is
+// the error.
 func (a *API) follow(c *call, cu *cursor, choice eventChoice, send func([]byte) error) error {
+	ctx, stop := a.whileTaken(c)
+	defer stop()
 	beat := time.NewTicker(heartbeat)
 	defer beat.Stop()
 	for {
 		// Asked for before the events are read: a change meanwhile closes the channel.
 		changed := a.opt.Store.Watch(choice.topics()...)
-		for batch := cu.next(); len(batch) > 0; batch = cu.next() {
+		for batch := cu.next(); len(batch) > 0 && ctx.Err() == nil; batch = cu.next() {
 			seen, err := a.eventsSeen(c, choice.of(batch))
 			if err != nil {
 				return err
@@ -180,8 +184,16 @@ func (a *API) follow(c *call, cu *cursor, choice eventChoice, send func([]byte) 
 			}
 		case <-a.closing:
 			return nil
-		case <-c.ctx().Done():
-			return nil
+		case <-ctx.Done():
+			ended := taken(ctx)
+			if ended == nil {
+				return nil // the caller has gone
+			}
+			line, err := json.Marshal(api.StreamEnd{Error: ended})
+			if err != nil {
+				return err
+			}
+			return send(append(line, '\n'))
 		}
 	}
 }

@@ -148,7 +148,9 @@ func (a *API) monitor(c *call) error {
 	if !follow {
 		return nil
 	}
-	ctx, cancel := context.WithCancel(c.ctx())
+	ctx, stop := a.whileTaken(c)
+	defer stop()
+	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	defer watch.Wait()
 	defer cancel()
@@ -162,6 +164,9 @@ func (a *API) monitor(c *call) error {
 	for {
 		lines, lost, err := reader.Next(ctx)
 		if err != nil {
+			if ended := taken(ctx); ended != nil {
+				a.write(c, []string{"... the log ends here: " + ended.Message}, 0)
+			}
 			return nil // the caller has gone, or the server stops
 		}
 		if !a.write(c, lines, lost) {

@@ -43,7 +43,10 @@ func (a *API) await(rt route, c *call) error {
 		return err
 	}
 	if after > 0 {
-		if err := a.block(c.ctx(), rt.topics, after, wait); err != nil {
+		ctx, stop := a.whileTaken(c)
+		err := a.block(ctx, rt.topics, after, wait)
+		stop()
+		if err != nil {
 			return err
 		}
 	}
@@ -53,13 +56,16 @@ func (a *API) await(rt route, c *call) error {
 }
 
 // block returns when a topic's index exceeds after, when wait is over or when
-// the server stops. It is an error only when the caller ends the request.
+// the server stops. It is an error only when ctx ends, as it does with the caller's token.
 func (a *API) block(ctx context.Context, topics []api.Topic, after uint64, wait time.Duration) error {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for {
 		// Asked for before the index is read: a change meanwhile closes the channel.
 		changed := a.opt.Store.Watch(topics...)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if a.opt.Store.IndexOf(topics...) > after {
 			return nil
 		}
@@ -70,7 +76,7 @@ func (a *API) block(ctx context.Context, topics []api.Topic, after uint64, wait 
 		case <-a.closing:
 			return nil
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 }
