@@ -76,7 +76,7 @@ type TargetExposure struct {
 // Refusal says why a target is left out.
 type Refusal struct {
 	Target TargetRef `json:"target"`
-	Code   ErrorCode `json:"code,omitempty"` // not_found: there is no such target; invalid: the policies can't decide; conflict: it may not be patched now
+	Code   ErrorCode `json:"code,omitempty"` // not_found: there is no such target; invalid: the policies can't decide; permission_denied: they forbid what the patch changes; conflict: it may not be patched now
 	Reason string    `json:"reason"`
 }
 

@@ -53,7 +53,11 @@ func (l *Library) Decide(facts Facts) (api.Decision, error) {
 func (s *Session) Decide(target api.Target, criticality api.Criticality, impact *api.Impact, installed *Installed) (api.Decision, error) {
 	decision, err := s.decide(target, criticality, impact, installed)
 	if err != nil {
-		return api.Decision{}, api.Errorf(api.CodeInvalid, "decide %s: %v", target.TargetRef, err)
+		code := api.CodeInvalid
+		if api.IsCode(err, api.CodePermissionDenied) {
+			code = api.CodePermissionDenied // a policy's answer, and no fault of it
+		}
+		return api.Decision{}, api.Errorf(code, "decide %s: %v", target.TargetRef, err)
 	}
 	decision.Target = target.TargetRef
 	for _, m := range s.missing {
@@ -68,7 +72,7 @@ func (s *Session) Decide(target api.Target, criticality api.Criticality, impact 
 func (d *decider) run(all []*policy) error {
 	steps := []func() error{
 		func() error { return d.match(all) },
-		d.critical, d.simulate, d.strategy, d.judge, d.budget, d.windows, d.freezes, d.approval, d.rollback, d.own, d.selection,
+		d.critical, d.changed, d.simulate, d.strategy, d.judge, d.budget, d.windows, d.freezes, d.approval, d.rollback, d.own, d.selection,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -297,7 +301,7 @@ func (l *Library) Critical(facts Facts) (bool, string, error) {
 
 // Critical is Library.Critical for one target.
 func (s *Session) Critical(target api.Target, criticality api.Criticality) (bool, string, error) {
-	key := s.library.shared.sameKey(target, criticality, nil)
+	key := s.sameKey(target, criticality, nil)
 	same, ok := s.rated[key]
 	if !ok {
 		d := &decider{env: s.environment(target, criticality, nil, nil)}

@@ -28,7 +28,8 @@
 // Budgets, windows, freezes and approvals of all matching blocks hold at once:
 // the least number of a budget wins, a wave starts only inside a window of
 // every policy that has windows, no freeze may be on, and the largest approval
-// count is asked for. Two matching policies that ask for the consent of
+// count is asked for. A key that a patch sets must be allowed by every changes block, or
+// be on the shipped list, and no block may deny it. Two matching policies that ask for the consent of
 // different groups are an error: the target is refused until they agree.
 //
 // # What expressions may say

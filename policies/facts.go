@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/changes"
 	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 )
@@ -39,6 +40,8 @@ type environment struct {
 	target map[string]cty.Value
 	base   *hcl.EvalContext // without target.critical
 	full   *hcl.EvalContext
+
+	changes []changes.Change
 }
 
 // shared are the values that many decisions have in common.
@@ -57,7 +60,8 @@ type shared struct {
 // targets that it is asked about. It is not safe for use by several goroutines.
 type Session struct {
 	library *Library
-	patch   cty.Value
+	patch   map[string]cty.Value // without what it changes, which depends on the target
+	apply   []api.Apply
 	cluster cty.Value
 	now     cty.Value
 	at      time.Time // the same
@@ -69,7 +73,7 @@ type Session struct {
 // Session prepares decisions about one patch.
 func (l *Library) Session(patch api.Patch, cluster ClusterFacts, now time.Time) *Session {
 	return &Session{
-		library: l, patch: patchValue(patch), cluster: clusterValue(cluster), now: nowValue(now), at: now, missing: cluster.Missing,
+		library: l, patch: patchAttributes(patch), apply: patch.Apply, cluster: clusterValue(cluster), now: nowValue(now), at: now, missing: cluster.Missing,
 		decided: map[string]decided{}, rated: map[string]decided{},
 	}
 }
@@ -78,15 +82,17 @@ func (s *Session) environment(target api.Target, criticality api.Criticality, im
 	common := &s.library.shared
 	attributes := targetAttributes(target, common.metaKeys)
 	maps.Copy(attributes, installed.Values(content, common.packages, common.whole, common.fixedKeys))
+	changed, patch := changes.Of(s.apply, target), maps.Clone(s.patch)
+	patch["changes"] = changes.Value(changed)
 	variables := map[string]cty.Value{
 		"target":  cty.ObjectVal(attributes),
-		"patch":   s.patch,
+		"patch":   cty.ObjectVal(patch),
 		"impact":  impactValue(impact, common.ratioKeys),
 		"graph":   graphValue(criticality),
 		"cluster": s.cluster,
 		"now":     s.now,
 	}
-	return &environment{target: attributes, base: &hcl.EvalContext{Variables: variables, Functions: common.functions}}
+	return &environment{target: attributes, changes: changed, base: &hcl.EvalContext{Variables: variables, Functions: common.functions}}
 }
 
 // setCritical makes the full context, in which target.critical is known.
@@ -144,7 +150,7 @@ func metaValue(meta map[string]string, keys []string) cty.Value {
 	return cty.MapVal(values)
 }
 
-func patchValue(p api.Patch) cty.Value {
+func patchAttributes(p api.Patch) map[string]cty.Value {
 	affects := make([]cty.Value, len(p.Affects))
 	for i, a := range p.Affects {
 		affects[i] = affectedValue(a)
@@ -159,7 +165,7 @@ func patchValue(p api.Patch) cty.Value {
 			level = i
 		}
 	}
-	return cty.ObjectVal(map[string]cty.Value{
+	return map[string]cty.Value{
 		"name":           cty.StringVal(p.Name),
 		"description":    cty.StringVal(p.Description),
 		"severity":       cty.StringVal(string(p.Severity)),
@@ -169,7 +175,7 @@ func patchValue(p api.Patch) cty.Value {
 		"kinds":          texts(kinds),
 		"digest":         cty.StringVal(p.Digest),
 		"submitted_by":   cty.StringVal(p.Submitter), // not the name, which callers may choose
-	})
+	}
 }
 
 // impactValue is null throughout, except simulated, before the simulation.

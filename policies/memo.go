@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/changes"
 )
 
 // readFacts collects what an expression reads of a target and of the graph's
@@ -94,6 +95,15 @@ func (s *shared) sameKey(t api.Target, c api.Criticality, content *Installed) st
 	return string(key)
 }
 
+// sameKey is that of the library, with what tells apart what the patch changes.
+func (s *Session) sameKey(t api.Target, c api.Criticality, content *Installed) string {
+	key := s.library.shared.sameKey(t, c, content)
+	for _, a := range s.apply {
+		key = strconv.Quote(changes.DriverOf(t, a.Task)) + key
+	}
+	return key
+}
+
 // metaKey is the key of a target's metadata that a path names.
 func metaKey(path string) (string, bool) {
 	const prefix = "target.meta."
@@ -113,7 +123,7 @@ type decided struct {
 func (s *Session) decide(target api.Target, criticality api.Criticality, impact *api.Impact, installed *Installed) (api.Decision, error) {
 	key := ""
 	if impact == nil {
-		key = s.library.shared.sameKey(target, criticality, installed)
+		key = s.sameKey(target, criticality, installed)
 	}
 	if same, ok := s.decided[key]; ok {
 		return same.decision, same.err

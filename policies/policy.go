@@ -67,6 +67,7 @@ type policy struct {
 	windows     []lang.Part[api.Window]
 	freezes     []lang.Part[api.Freeze]
 	approval    *lang.Block
+	changes     *lang.Block
 	rollback    *lang.Block
 }
 
@@ -165,7 +166,7 @@ const orderLeastCritical = "least_critical_first"
 
 // policyBlocks are the blocks that a policy takes.
 func policyBlocks() []string {
-	return []string{"approval", "budget", "freeze", "judge", "rollback", "select", "simulate", "strategy", "window"}
+	return []string{"approval", "budget", "changes", "freeze", "judge", "rollback", "select", "simulate", "strategy", "window"}
 }
 
 func (p *policyParser) readPolicy(b *hclsyntax.Block) *policy {
@@ -271,6 +272,11 @@ func (p *policyParser) readInner(out *policy, b *hclsyntax.Block) {
 		out.freezes = append(out.freezes, readPart(p, b, freezeArguments(), freezeOf))
 	case "approval":
 		out.approval = p.block(b, approvalArguments())
+	case "changes":
+		out.changes = p.block(b, changesArguments())
+		if len(b.Body.Attributes) == 0 {
+			p.Problem(b.DefRange(), "Empty block", "changes needs allow or deny.")
+		}
 	case "rollback":
 		out.rollback = p.block(b, rollbackArguments())
 	}

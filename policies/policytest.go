@@ -12,6 +12,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/calendar"
+	"github.com/oakumhq/oakum/policies/changes"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
@@ -86,7 +87,7 @@ func testBlocks() map[string][]lang.Argument {
 		},
 		"patch": {
 			{Name: "name", Want: text}, {Name: "severity", Want: text, Check: lang.OneOf(severities()...)},
-			{Name: "submitted_by", Want: text}, {Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "affects", Want: cty.DynamicPseudoType, Check: checkAffectedExamples},
+			{Name: "submitted_by", Want: text}, {Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "changes", Want: cty.Map(text), Check: changes.CheckExample}, {Name: "affects", Want: cty.DynamicPseudoType, Check: checkAffectedExamples},
 		},
 		"graph": {
 			{Name: "service", Want: text}, {Name: "blast_radius", Want: num, Check: whole},
@@ -196,6 +197,9 @@ func testFacts(read map[string]*lang.Values) Facts {
 		}
 		for _, k := range p.Texts("kinds") {
 			f.Patch.Apply = append(f.Patch.Apply, api.Apply{Kind: api.ApplyKind(k)})
+		}
+		if changed, ok := p.Get("changes"); ok {
+			exampleChanges(&f, changed)
 		}
 	}
 	f.Criticality.Service = job

@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/changes"
 	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 )
@@ -110,6 +111,7 @@ func patchType() cty.Type {
 		"kinds":          cty.List(cty.String),
 		"digest":         cty.String,
 		"submitted_by":   cty.String,
+		"changes":        changes.Type(),
 	})
 }
 

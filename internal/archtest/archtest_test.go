@@ -51,6 +51,7 @@ var pure = []string{
 	"internal/nomad/sandbox/qemu",
 	"internal/cli/view",
 	"policies",
+	"policies/changes",
 	"policies/installed",
 	"policies/lang",
 	"policies/library",

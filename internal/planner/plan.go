@@ -164,7 +164,7 @@ func decide(in Input, targets []api.Target, assessed map[api.TargetRef]*api.Targ
 		criticality, installed := CriticalityOf(t, in.Graph.Criticality), in.InstalledIn(t)
 		decision, err := session.Decide(t, criticality, nil, installed)
 		if err != nil {
-			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeInvalid, Reason: api.AsError(err).Message})
+			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.AsError(err).Code, Reason: api.AsError(err).Message})
 			continue
 		}
 		if installed != nil && installed.Assessment != nil {
