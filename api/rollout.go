@@ -109,6 +109,7 @@ type FormerJob struct {
 	Unhealthy   int             `json:"unhealthy,omitempty"` // instances that were not healthy then: a rollback does not wait for them
 	Digest      string          `json:"digest"`              // of the job without its update blocks
 	Checked     []string        `json:"checked,omitempty"`   // the target's services with health checks in Consul
+	Launch      Launch          `json:"launch,omitempty"`    // of a job that has runs: it has no instances, and no stages
 	Job         json.RawMessage `json:"job"`                 // Nomad's own JSON, for the rollback
 }
 

@@ -51,9 +51,20 @@ type Target struct {
 	Meta           map[string]string `json:"meta,omitempty"`
 	JobVersion     uint64            `json:"job_version"`
 	JobModifyIndex uint64            `json:"job_modify_index"`
-	Type           string            `json:"type,omitempty"`  // Nomad's type of its job; empty for a service job
-	Unfit          string            `json:"unfit,omitempty"` // why no patch can change it; empty when one can
+	Type           string            `json:"type,omitempty"`   // Nomad's type of its job; empty for a service job
+	Launch         Launch            `json:"launch,omitempty"` // how Nomad starts its runs; empty for a job that runs by itself
+	Unfit          string            `json:"unfit,omitempty"`  // why no patch can change it; empty when one can
 }
+
+// Launch says how Nomad starts the runs of a job that has no instances of its own. A patch
+// gives such a job its new definition for the next run, and touches no run under way.
+type Launch string
+
+// Launches. A periodic job runs by the clock, a parameterized one whenever it is dispatched.
+const (
+	LaunchPeriodic      Launch = "periodic"
+	LaunchParameterized Launch = "parameterized"
+)
 
 // Task is one task of a target. Lifecycle is "" for a main task, else
 // prestart, poststart or poststop, with "-sidecar" appended for a sidecar.

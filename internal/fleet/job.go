@@ -36,6 +36,7 @@ const (
 type Job struct {
 	JobID
 	Type        string            `json:",omitempty"` // service when empty
+	Launch      api.Launch        `json:",omitempty"` // of a job that has runs: the scheduler places nothing for it
 	Priority    int               `json:",omitempty"` // 50 when 0
 	Datacenters []string          `json:",omitempty"` // all when empty; * matches any letters
 	NodePool    string            `json:",omitempty"` // default when empty

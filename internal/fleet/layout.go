@@ -20,6 +20,7 @@ func (n Nomad) Layout(ctx context.Context) (graph.Layout, error) {
 	if err != nil {
 		return graph.Layout{}, err
 	}
+	targets = slices.DeleteFunc(targets, func(t api.Target) bool { return t.Launch != "" })
 	out := graph.Layout{Targets: targets, Volumes: map[api.TargetRef][]string{}}
 	for _, t := range targets {
 		id := jobOf(t.TargetRef)

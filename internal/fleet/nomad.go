@@ -23,7 +23,8 @@ const twinPrefix = "oakum-twin-"
 
 func jobOf(ref api.TargetRef) JobID { return JobID{ref.Namespace, ref.Job} }
 
-// Targets lists every group of every running service job, sorted.
+// Targets lists every group of every running service job, and of every job that has runs,
+// sorted.
 func (n Nomad) Targets(ctx context.Context) ([]api.Target, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -31,7 +32,7 @@ func (n Nomad) Targets(ctx context.Context) ([]api.Target, error) {
 	var out []api.Target
 	for _, id := range n.JobIDs() {
 		j := n.jobs[id].current
-		if j.Type != TypeService || j.Stopped || strings.HasPrefix(id.ID, twinPrefix) {
+		if j.Type != TypeService && j.Launch == "" || j.Stopped || strings.HasPrefix(id.ID, twinPrefix) {
 			continue
 		}
 		for i := range j.Groups {
@@ -71,8 +72,11 @@ func (n Nomad) group(ctx context.Context, ref api.TargetRef) (*Job, *Group, erro
 // target describes a group.
 func target(j *Job, g *Group) api.Target {
 	t := api.Target{
-		TargetRef: api.TargetRef{Namespace: j.Namespace, Job: j.ID, Group: g.Name}, Count: g.Count,
-		JobVersion: j.Version, JobModifyIndex: j.ModifyIndex, Meta: map[string]string{},
+		TargetRef: api.TargetRef{Namespace: j.Namespace, Job: j.ID, Group: g.Name}, Count: wanted(j, g),
+		JobVersion: j.Version, JobModifyIndex: j.ModifyIndex, Meta: map[string]string{}, Launch: j.Launch,
+	}
+	if j.Type != TypeService {
+		t.Type = j.Type
 	}
 	maps.Copy(t.Meta, j.Meta)
 	maps.Copy(t.Meta, g.Meta)
@@ -90,6 +94,14 @@ func target(j *Job, g *Group) api.Target {
 	}
 	t.Services, t.Checked = unique(t.Services), unique(t.Checked)
 	return t
+}
+
+// wanted is how many instances the scheduler keeps of a group.
+func wanted(j *Job, g *Group) int {
+	if j.Launch != "" {
+		return 0
+	}
+	return g.Count
 }
 
 func unique(names []string) []string {
@@ -156,7 +168,7 @@ func (n Nomad) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob, 
 		return nil, fmt.Errorf("encode job %s: %w", ref.Job, err)
 	}
 	return &api.FormerJob{
-		Version: j.Version, ModifyIndex: j.ModifyIndex, Count: g.Count, Digest: j.Digest(), Checked: target(j, g).Checked, Job: text,
+		Version: j.Version, ModifyIndex: j.ModifyIndex, Count: wanted(j, g), Digest: j.Digest(), Checked: target(j, g).Checked, Launch: j.Launch, Job: text,
 	}, nil
 }
 
@@ -240,7 +252,9 @@ func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 func (n Nomad) Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error {
 	return n.move(ctx, m, expect, func(f forms) (*Job, error) {
 		was := f.former.clone()
-		was.Group(m.Target.Group).Update = heldUpdate(size, 0, expect)
+		if m.Former.Launch == "" {
+			was.Group(m.Target.Group).Update = heldUpdate(size, 0, expect)
+		}
 		return was, nil
 	})
 }
@@ -402,7 +416,7 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		}
 		return &rollout.JobView{ModifyIndex: j.ModifyIndex, Gone: gone}, nil
 	}
-	view.Count = g.Count
+	view.Count = wanted(j, g)
 	if d := n.Latest(j.JobID); d != nil && d.JobVersion == j.Version && d.JobCreateIndex == j.CreateIndex {
 		view.Settled, view.Failed = !d.Active(), d.Status == DeployFailed
 		if s := d.Groups[m.Target.Group]; s != nil && s.DesiredCanaries > 0 {

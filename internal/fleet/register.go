@@ -87,6 +87,9 @@ func (f *Fleet) Status(id JobID) string {
 	if err != nil || j.current.Stopped {
 		return "dead"
 	}
+	if j.current.Launch != "" {
+		return "running"
+	}
 	for _, a := range j.allocs {
 		if !a.terminal() {
 			return "running"
@@ -116,6 +119,9 @@ func (f *Fleet) Register(job Job, enforce bool, expect uint64) (Registered, erro
 		return Registered{Job: j.current}, nil
 	}
 	v := f.newVersion(j, job)
+	if v.Launch != "" {
+		return Registered{Job: v, New: true}, nil
+	}
 	return Registered{Job: v, New: true, Evaluation: f.evaluate(j, TriggerRegister)}, nil
 }
 

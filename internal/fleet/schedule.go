@@ -58,7 +58,7 @@ func groupsOf(j *jobState) []string {
 // look gathers what decide needs to know about a group.
 func (f *Fleet) look(j *jobState, name string, d *Deployment) situation {
 	in := situation{job: j.current, deployment: d, now: f.now}
-	if !j.current.Stopped && !j.purged {
+	if !j.current.Stopped && !j.purged && j.current.Launch == "" {
 		in.group = j.current.Group(name)
 	}
 	for _, a := range j.allocs {

@@ -34,7 +34,9 @@ func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.App
 	if same, err := equal(job, next); err != nil || (same && len(changes) > 0) {
 		return out, cmp.Or(err, error(api.Errorf(api.CodeConflict, "target %s already runs what the patch asks for", ref)))
 	}
-	next.LookupTaskGroup(ref.Group).Update = heldUpdate(1, 0, *job.JobModifyIndex)
+	if launchOf(job) == "" {
+		next.LookupTaskGroup(ref.Group).Update = heldUpdate(1, 0, *job.JobModifyIndex)
+	}
 	would, err := c.dryRun(ctx, next)
 	if err != nil {
 		return out, err

@@ -35,8 +35,8 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 		return nil, fmt.Errorf("encode job %s: %w", ref.Job, err)
 	}
 	return &api.FormerJob{
-		Version: *job.Version, ModifyIndex: *job.JobModifyIndex, Count: *group.Count, Digest: sum,
-		Checked: target(job, group).Checked, Job: text,
+		Version: *job.Version, ModifyIndex: *job.JobModifyIndex, Count: wanted(job, group), Digest: sum,
+		Checked: target(job, group).Checked, Launch: launchOf(job), Job: text,
 	}, nil
 }
 
@@ -114,8 +114,9 @@ func (c *Client) Rollback(ctx context.Context, m rollout.Move, size int, expect 
 	if err != nil {
 		return err
 	}
-	group := job.LookupTaskGroup(m.Target.Group)
-	group.Update = heldUpdate(size, 0, expect)
+	if m.Former.Launch == "" { // else it has no instances, and Nomad takes no update block
+		job.LookupTaskGroup(m.Target.Group).Update = heldUpdate(size, 0, expect)
+	}
 	return c.registerFormer(ctx, job, expect)
 }
 
@@ -204,7 +205,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 		return &rollout.JobView{ModifyIndex: *job.JobModifyIndex, Gone: gone}, nil
 	}
 	view := &rollout.JobView{
-		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: *group.Count,
+		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: wanted(job, group),
 		Build: kinds.of(job), Pace: kinds.pace(group), Promoted: true, Settled: true,
 		JobPace: paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
 	}

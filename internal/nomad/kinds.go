@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	nomadapi "github.com/hashicorp/nomad/api"
+
+	"github.com/oakumhq/oakum/api"
 )
 
 // typeOf is a job's type as a target has it: empty for a service job.
@@ -14,15 +16,33 @@ func typeOf(kind string) string {
 	return kind
 }
 
+// launchOf is how Nomad starts the runs of a job; empty when it has instances of its own.
+// A job can be both periodic and parameterized, and is then started by its dispatches.
+func launchOf(job *nomadapi.Job) api.Launch {
+	switch {
+	case job.IsParameterized():
+		return api.LaunchParameterized
+	case job.IsPeriodic():
+		return api.LaunchPeriodic
+	}
+	return ""
+}
+
+// wanted is how many instances Nomad keeps of a group.
+func wanted(job *nomadapi.Job, group *nomadapi.TaskGroup) int {
+	if launchOf(job) != "" {
+		return 0
+	}
+	return *group.Count
+}
+
 // unfit says why no patch can change a job by way of a rollout; empty when one can.
 func unfit(job *nomadapi.Job) string {
 	switch kind := orElse(job.Type, nomadapi.JobTypeService); {
 	case job.IsMultiregion():
 		return "its job is multiregion: Nomad deploys it region by region, and a rollout moves the instances of one region"
-	case job.IsPeriodic():
-		return "its job is periodic: it has runs and no instances that a stage could replace"
-	case job.IsParameterized():
-		return "its job is parameterized: it has runs and no instances that a stage could replace"
+	case launchOf(job) != "":
+		return ""
 	case kind == nomadapi.JobTypeSystem:
 		return "its job is of type system, of which Nomad runs an instance on every node"
 	case kind == nomadapi.JobTypeSysbatch:

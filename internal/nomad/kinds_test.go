@@ -24,14 +24,17 @@ func TestTargets_SaysOfWhichJobsNoPatchIsPossible(t *testing.T) {
 	for name, c := range map[string]struct {
 		row, spec object
 		kind, why string
+		launch    api.Launch
 	}{
 		"a service job":              {},
 		"a system job":               {spec: object{"Type": "system"}, kind: "system", why: "an instance on every node"},
 		"a sysbatch job":             {spec: object{"Type": "sysbatch"}, kind: "sysbatch", why: "runs once more on every node"},
 		"a batch job that runs":      {spec: object{"Type": "batch"}, kind: "batch", why: "begins its work anew"},
 		"a batch job that waits":     {row: object{"Type": "batch", "Status": "pending"}, spec: object{"Type": "batch"}, kind: "batch", why: "begins its work anew"},
-		"a periodic job":             {row: object{"Type": "batch", "Periodic": true}, spec: object{"Type": "batch", "Periodic": object{"Enabled": true}}, kind: "batch", why: "periodic"},
-		"a parameterized job":        {row: object{"Type": "batch", "ParameterizedJob": true}, spec: object{"Type": "batch", "ParameterizedJob": object{}}, kind: "batch", why: "parameterized"},
+		"a periodic job":             {row: object{"Type": "batch", "Periodic": true}, spec: object{"Type": "batch", "Periodic": object{"Enabled": true}}, kind: "batch", launch: api.LaunchPeriodic},
+		"a parameterized job":        {row: object{"Type": "batch", "ParameterizedJob": true}, spec: object{"Type": "batch", "ParameterizedJob": object{}}, kind: "batch", launch: api.LaunchParameterized},
+		"a job that is both":         {row: object{"Type": "batch", "Periodic": true, "ParameterizedJob": true}, spec: object{"Type": "batch", "Periodic": object{"Enabled": true}, "ParameterizedJob": object{}}, kind: "batch", launch: api.LaunchParameterized},
+		"a periodic job that is off": {row: object{"Type": "batch", "Periodic": true}, spec: object{"Type": "batch", "Periodic": object{"Enabled": false}}, kind: "batch", launch: api.LaunchPeriodic},
 		"a job of several regions":   {spec: object{"Multiregion": object{"Regions": []object{{"Name": "west"}}}}, why: "multiregion"},
 		"a system job in one region": {spec: object{"Type": "system", "Multiregion": object{"Regions": []object{{"Name": "west"}}}}, kind: "system", why: "multiregion"},
 	} {
@@ -43,6 +46,8 @@ func TestTargets_SaysOfWhichJobsNoPatchIsPossible(t *testing.T) {
 			must.Len(t, 1, targets)
 			must.EqOp(t, "default/j/g", targets[0].String())
 			must.EqOp(t, c.kind, targets[0].Type)
+			must.EqOp(t, c.launch, targets[0].Launch)
+			must.EqOp(t, c.launch != "", targets[0].Count == 0)
 			must.EqOp(t, c.why == "", targets[0].Unfit == "", must.Sprint(targets[0].Unfit))
 			must.StrContains(t, targets[0].Unfit, c.why)
 			idle, err := client.Idle(t.Context())

@@ -79,11 +79,12 @@ func (c *Client) Job(ctx context.Context, namespace, id string) (*nomadapi.Job, 
 func target(job *nomadapi.Job, group *nomadapi.TaskGroup) api.Target {
 	t := api.Target{
 		TargetRef:      api.TargetRef{Namespace: *job.Namespace, Job: *job.ID, Group: *group.Name},
-		Count:          *group.Count,
+		Count:          wanted(job, group),
 		JobVersion:     *job.Version,
 		JobModifyIndex: *job.JobModifyIndex,
 		Meta:           map[string]string{},
 		Type:           typeOf(orElse(job.Type, nomadapi.JobTypeService)),
+		Launch:         launchOf(job),
 		Unfit:          unfit(job),
 	}
 	maps.Copy(t.Meta, job.Meta)

@@ -40,7 +40,7 @@ func (o *Orchestrator) closed(r api.Rollout, v *rollout.JobView) []api.Hold {
 			hold.Reason = "the simulation waits: " + hold.Reason + "; its twins would run on nodes of production, and simulate.pool names none"
 			out = append(out, *hold)
 		}
-	case r.Former != nil && (v == nil || moves(*v)):
+	case r.Former != nil && (v == nil || r.Former.Launch != "" || moves(*v)):
 		if hold := o.shut(r); hold != nil {
 			out = append(out, *hold)
 		}

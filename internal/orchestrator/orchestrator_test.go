@@ -34,7 +34,7 @@ func calmWorld(n int, change func(*api.Decision)) *world {
 	change(&d)
 	cmd := &state.PatchSubmit{Patch: api.Patch{Name: "p", Digest: "d"}, Plan: api.Plan{ID: "plan", Patch: "p", Digest: "d"}}
 	for i := range n {
-		ref := w.addJob(fmt.Sprintf("job%d", i), 4)
+		ref := w.addJob(fmt.Sprintf("job%d", i), 4, "")
 		d.Target = ref
 		cmd.Rollouts = append(cmd.Rollouts, api.Rollout{
 			ID: fmt.Sprintf("r%d", i), Plan: "plan", Patch: "p", PatchDigest: "d", Target: ref, Wave: 1, Decision: d,

@@ -18,11 +18,12 @@ const (
 	accidentFull    = "no room"   // for a while nothing new can be placed
 	accidentScale   = "autoscaler"
 	accidentTheirs  = "pipeline" // somebody registers another version
+	accidentLaunch  = "launch"   // a job has runs and no instances
 )
 
 func accidents() []string {
 	return []string{
-		accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentScale, accidentTheirs,
+		accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentScale, accidentTheirs, accidentLaunch,
 		accidentStop, accidentPurge, accidentGroup, accidentStart,
 	}
 }
@@ -31,6 +32,12 @@ func accidents() []string {
 func (w *world) befall(j *worldJob, what, where string) {
 	list := w.fleet.Instances(j.ref)
 	if len(list) == 0 {
+		if what == accidentTheirs && w.job(j.ref).Launch != "" {
+			w.say("%s: %s (%s)", what, j.ref, where)
+			if err := w.theirs(j); err != nil {
+				w.say("%s: nothing happens: %v", what, err)
+			}
+		}
 		return
 	}
 	a := list[w.rng.IntN(len(list))]

@@ -3,11 +3,13 @@ package orchestrator
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/server/state"
 )
 
 // The jobs of a world run in a fleet in memory. What is here is how they are
@@ -75,8 +77,23 @@ func (w *world) newFleet(seed uint64) {
 	w.jobs, w.refs, w.captured = map[api.TargetRef]*worldJob{}, nil, map[string]string{}
 }
 
-// addJob registers a job whose instances have run for a while.
-func (w *world) addJob(name string, count int) api.TargetRef {
+// launch draws how Nomad starts the runs of a world's last job: it is periodic or
+// parameterized in some worlds, and has instances in most.
+func (w *world) launch(n int64) api.Launch {
+	rng := rand.New(rand.NewPCG(uint64(n), 0x0a17))
+	if w.store.Level() < state.Level7 || rng.Float64() < 0.8 {
+		return ""
+	}
+	w.accidents[accidentLaunch]++
+	return []api.Launch{api.LaunchPeriodic, api.LaunchParameterized}[rng.IntN(2)]
+}
+
+// addJob registers a job whose instances have run for a while, or one that has runs and no
+// instances.
+func (w *world) addJob(name string, count int, launch api.Launch) api.TargetRef {
+	if launch != "" {
+		count = 0
+	}
 	ref := api.TargetRef{Namespace: "default", Job: name, Group: "g"}
 	g := fleet.Group{
 		Name: ref.Group, Count: count, Update: w.ownPace(),
@@ -87,7 +104,7 @@ func (w *world) addJob(name string, count int) api.TargetRef {
 	if w.checked {
 		g.Services = []fleet.Service{{Name: name, Checked: true}}
 	}
-	job := fleet.Job{JobID: fleet.JobID{Namespace: ref.Namespace, ID: ref.Job}, Groups: []fleet.Group{g}}
+	job := fleet.Job{JobID: fleet.JobID{Namespace: ref.Namespace, ID: ref.Job}, Launch: launch, Groups: []fleet.Group{g}}
 	if _, err := w.fleet.Register(job, true, 0); err != nil {
 		w.fail("register %s: %v", ref, err)
 	}

@@ -68,6 +68,12 @@ func (w *world) checkForward(r api.Rollout) {
 			w.fail("%s: stage %d was passed without a verdict", r.ID, s.Number)
 		}
 	}
+	if r.Former != nil && r.Former.Launch != "" {
+		if len(r.Stages) > 0 {
+			w.fail("%s has a stage, and its job has no instances", r.ID)
+		}
+		return
+	}
 	if n := len(r.Stages); r.Status == api.RolloutComplete && (n == 0 || r.Stages[n-1].Judged.IsZero()) {
 		w.fail("%s is complete and its last stage was never judged", r.ID)
 	}

@@ -249,7 +249,11 @@ func newWorld(n int64, telling, quiet bool) *world {
 		w.sandbox(n, &d)
 		w.newBrakes(n)
 	}
-	w.submit(d)
+	launch := api.Launch("")
+	if !quiet {
+		launch = w.launch(n)
+	}
+	w.submit(d, launch)
 	return w
 }
 
@@ -276,12 +280,17 @@ func stage(percent int, mode api.StageMode) api.Advice {
 	return api.Advice{Action: api.AdviceStage, Percent: percent, Mode: mode, Reason: "the next step"}
 }
 
-// submit makes the jobs and a rollout for each.
-func (w *world) submit(d api.Decision) {
+// submit makes the jobs and a rollout for each. The last job is started as launch says.
+func (w *world) submit(d api.Decision, launch api.Launch) {
 	cmd := &state.PatchSubmit{Patch: api.Patch{Name: "p", Digest: "d"}, Plan: api.Plan{ID: "plan", Patch: "p", Digest: "d"}}
 	w.good = w.chance(0.8)
-	for i := range 1 + w.rng.IntN(3) {
-		ref := w.addJob(fmt.Sprintf("job%d", i), 1+w.rng.IntN(12))
+	jobs := 1 + w.rng.IntN(3)
+	for i := range jobs {
+		kind := launch
+		if i+1 < jobs {
+			kind = ""
+		}
+		ref := w.addJob(fmt.Sprintf("job%d", i), 1+w.rng.IntN(12), kind)
 		w.outskirts.join(ref)
 		d.Target = ref
 		cmd.Rollouts = append(cmd.Rollouts, api.Rollout{

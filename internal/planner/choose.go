@@ -67,7 +67,7 @@ func unfit(patch api.Patch, t api.Target) string {
 	switch {
 	case t.Unfit != "":
 		return t.Unfit
-	case t.Count == 0:
+	case t.Count == 0 && t.Launch == "":
 		return "it has no instances: its count is 0"
 	}
 	if len(t.Tasks) == 0 {

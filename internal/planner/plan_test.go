@@ -235,6 +235,20 @@ func TestPlan_Refuses(t *testing.T) {
 	must.Len(t, 10, refused.Details)
 }
 
+// TestPlan_TakesAJobWithRuns: it has no instances, and is in the plan all the same.
+func TestPlan_TakesAJobWithRuns(t *testing.T) {
+	t.Parallel()
+	targets, graph := shop()
+	report := target("report")
+	report.Type, report.Launch, report.Count = "batch", api.LaunchPeriodic, 0
+	plan, err := planner.Plan(planner.Input{
+		Patch: patch(t, `target { jobs = ["report"] }`), Targets: append(targets, report), Graph: graph, Library: library(t), Now: now(),
+	})
+	must.NoError(t, err)
+	must.SliceEmpty(t, plan.Refusals)
+	must.Eq(t, [][]string{{"report"}}, waveNames(plan))
+}
+
 func TestPlan_RefusesASelectorThatMatchesNothing(t *testing.T) {
 	t.Parallel()
 	targets, graph := shop()

@@ -70,6 +70,10 @@ func unpaced(r api.Rollout) bool {
 // replaces at its own pace what has failed. Nothing else ends the wait but a person.
 func (m *machine) conclude(v JobView) {
 	missing := Unhealthy(v) - m.Former.Unhealthy
+	if launches(m.Rollout) {
+		m.enter(api.RolloutRolledBack, "%s; the next run of the %s job has the former definition", m.Reason, m.Former.Launch)
+		return
+	}
 	if missing <= 0 {
 		m.enter(api.RolloutRolledBack, "%s; every instance runs the former version", m.Reason)
 		return

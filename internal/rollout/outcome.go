@@ -59,6 +59,10 @@ func (m *machine) finished(res EffectResult) {
 			m.hold([]api.Hold{{Source: sourceJob, Reason: res.Outcome}})
 			return
 		}
+		if launches(m.Rollout) {
+			m.enter(api.RolloutComplete, "%s", defined(m.Rollout))
+			return
+		}
 		m.enter(api.RolloutComplete, "all %d instances run %s", m.Former.Count, m.Patch)
 	case api.EffectRollback, api.EffectUnpace:
 		// The next tick sees how many instances are back.

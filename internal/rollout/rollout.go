@@ -65,7 +65,7 @@ func Step(r api.Rollout, ev Event, now time.Time) (api.Rollout, error) {
 // stage is there, or the present one has its verdict.
 func AwaitsAdvice(r api.Rollout) bool {
 	last := lastStage(r)
-	return active(r) && (last == nil || !last.Judged.IsZero())
+	return active(r) && !launches(r) && (last == nil || !last.Judged.IsZero())
 }
 
 // Judging reports whether the judge is to compare the arms of the present stage.

@@ -41,6 +41,10 @@ func (m *machine) forward(o Observation) {
 	if m.Status != api.RolloutRunning {
 		return // paused
 	}
+	if launches(m.Rollout) {
+		m.define(*o.Job)
+		return
+	}
 	if m.stageDone(o) {
 		m.follow(o)
 	}

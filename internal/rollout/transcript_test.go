@@ -255,6 +255,9 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 		if s.r.Effect.Kind == api.EffectTag && ok {
 			res.Former = &api.FormerJob{Version: 6, ModifyIndex: 90, Count: 10}
 			res.Former.Unhealthy, _ = strconv.Atoi(args["unhealthy"])
+			if res.Former.Launch = api.Launch(args["launch"]); res.Former.Launch != "" {
+				res.Former.Count = 0
+			}
 		}
 		if s.r.Effect.Kind == api.EffectSimulate {
 			res.Simulation = "s1"

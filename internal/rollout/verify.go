@@ -32,11 +32,11 @@ func Verify(r api.Rollout, v JobView) (Progress, string) {
 	case api.EffectPromote:
 		return promoted(v)
 	case api.EffectFinish:
-		return released(v, api.BuildPatched)
+		return released(r, v, api.BuildPatched)
 	case api.EffectRollback:
 		return returned(r, v)
 	case api.EffectUnpace:
-		return released(v, api.BuildFormer)
+		return released(r, v, api.BuildFormer)
 	case api.EffectSimulate, api.EffectTag:
 	}
 	return Absent, "the job does not show it"
@@ -103,6 +103,9 @@ func promoted(v JobView) (Progress, string) {
 func returned(r api.Rollout, v JobView) (Progress, string) {
 	switch v.Build {
 	case api.BuildFormer:
+		if launches(r) {
+			return withdrawn(r, v)
+		}
 		if len(r.Stages) == 0 {
 			return Complete, fmt.Sprintf("job version %d is the former one still", v.Version)
 		}
@@ -129,8 +132,10 @@ func returned(r api.Rollout, v JobView) (Progress, string) {
 
 // released checks that the job has its own update block again, under the build that
 // the rollout ends with.
-func released(v JobView, build api.Build) (Progress, string) {
+func released(r api.Rollout, v JobView, build api.Build) (Progress, string) {
 	switch {
+	case launches(r) && v.Build == api.BuildFormer && build == api.BuildPatched:
+		return Absent, fmt.Sprintf("job version %d has the former definition", v.Version)
 	case v.Build != build:
 		return Blocked, fmt.Sprintf("the job was changed by somebody else: version %d", v.Version)
 	case v.Pace == PaceOwn:

@@ -21,7 +21,7 @@ func (s *Service) bake(plan api.Plan, now time.Time) map[string]api.BakeTime {
 			at = wave.Starts
 		}
 		for _, t := range wave.Targets {
-			if !t.Decision.Judge.Enabled {
+			if !t.Decision.Judge.Enabled || t.Target.Launch != "" {
 				continue
 			}
 			profile, ok := s.store.Profile(t.Target.TargetRef)

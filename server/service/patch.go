@@ -34,6 +34,7 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile, by api.Ide
 	if err != nil {
 		return api.PatchReceipt{}, fmt.Errorf("list targets: %w", err)
 	}
+	targets = s.below(targets)
 	idle, err := s.opt.Fleet.Idle(ctx)
 	if err != nil {
 		return api.PatchReceipt{}, fmt.Errorf("list idle jobs: %w", err)
@@ -74,6 +75,22 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile, by api.Ide
 		receipt.Brake = &brake
 	}
 	return receipt, nil
+}
+
+// below marks the targets that servers of the cluster's level can't patch: those would look
+// for instances of a job that has runs.
+func (s *Service) below(targets []api.Target) []api.Target {
+	level := s.store.Level()
+	if level >= state.Level7 {
+		return targets
+	}
+	out := slices.Clone(targets)
+	for i := range out {
+		if t := &out[i]; t.Launch != "" && t.Unfit == "" {
+			t.Unfit = fmt.Sprintf("its job is %s, and the cluster is at level %d, which can't patch such jobs: upgrade every server first", t.Launch, level)
+		}
+	}
+	return out
 }
 
 // ofPlanned are the dry runs of targets that a plan goes to.

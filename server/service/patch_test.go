@@ -204,6 +204,17 @@ func TestSubmitPatch_Refuses(t *testing.T) {
 	}
 }
 
+// TestBelow_LeavesOutWhatFormerServersCannotPatch, by name.
+func TestBelow_LeavesOutWhatFormerServersCannotPatch(t *testing.T) {
+	t.Parallel()
+	report, web := target("report"), target("web")
+	report.Launch = api.LaunchPeriodic
+	older := (&Service{store: state.NewStore()}).below([]api.Target{report, web})
+	must.StrContains(t, older[0].Unfit, "its job is periodic, and the cluster is at level 1")
+	must.EqOp(t, "", older[1].Unfit)
+	must.Eq(t, []api.Target{report, web}, newFixture(t).below([]api.Target{report, web}))
+}
+
 func TestSubmitPatch_GoesWhereItMay(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, target("web"), target("db"))

@@ -37,7 +37,7 @@ const (
 	// an advisory and statements; whom a patch affects, and what follows from that:
 	// selection, order and exposure of a plan; load programs; images with a source; the
 	// job's own deadline; the spans that leaders have counted; by what machines of
-	// simulations differed, and that the simulation of an open rollout is kept; and the
+	// simulations differed, jobs with runs and the types of jobs, and that the simulation of an open rollout is kept; and the
 	// subjects of people who submit and approve.
 	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
@@ -88,6 +88,8 @@ func (p *PatchSubmit) level() int {
 func rolloutLevel(r *api.Rollout) int {
 	newer := max(applyLevel(r.Apply), decisionLevel(&r.Decision))
 	switch {
+	case r.Former != nil && r.Former.Launch != "": // a former server would look for its instances
+		return Level7
 	case r.Spans != (api.Spans{}), r.Submitter != "", slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
 		return Level7
 	case r.Former != nil && r.Former.Unhealthy > 0:
@@ -214,7 +216,7 @@ func (p *PatchSubmit) fit(level int) Command {
 
 // targetLevel is the level that what is known of a target needs.
 func targetLevel(t *api.Target) int {
-	if t.Type != "" || t.Unfit != "" || slices.ContainsFunc(t.Tasks, func(task api.Task) bool { return task.Digest != "" }) {
+	if t.Type != "" || t.Launch != "" || t.Unfit != "" || slices.ContainsFunc(t.Tasks, func(task api.Task) bool { return task.Digest != "" }) {
 		return Level7
 	}
 	return 1

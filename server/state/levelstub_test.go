@@ -19,6 +19,21 @@ func TestEncode_RefusesALoadProgramBelowLevel7(t *testing.T) {
 	}
 }
 
+// TestEncode_RefusesAJobWithRunsBelowLevel7: a former server would look for its instances.
+func TestEncode_RefusesAJobWithRunsBelowLevel7(t *testing.T) {
+	t.Parallel()
+	for level := 1; level <= state.SupportedLevel; level++ {
+		captured := submission("p", "d", web())
+		captured.Rollouts[0].Former = &api.FormerJob{Launch: api.LaunchPeriodic}
+		planned := submission("p", "d", web())
+		planned.Plan.Waves = []api.Wave{{Number: 1, Targets: []api.PlannedTarget{{Target: api.Target{TargetRef: web(), Launch: api.LaunchPeriodic}}}}}
+		for _, submit := range []*state.PatchSubmit{captured, planned} {
+			err := at(t, level).commit(submit)
+			must.EqOp(t, level < state.Level7, err != nil, must.Sprint(level, err))
+		}
+	}
+}
+
 func TestEncode_LeavesStubsAndEnvironmentOutBelowLevel6(t *testing.T) {
 	t.Parallel()
 	wish := api.SimulateSpec{Required: true, Stubs: []api.Stub{{Name: "pricing", Port: 9091}}, Env: map[string]string{"A": "b"}}

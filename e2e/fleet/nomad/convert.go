@@ -14,6 +14,7 @@ import (
 
 	nomadapi "github.com/hashicorp/nomad/api"
 
+	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/twin"
 )
@@ -35,6 +36,7 @@ func FromNomad(job *nomadapi.Job) (fleet.Job, error) {
 	out := fleet.Job{
 		JobID: fleet.JobID{Namespace: *copied.Namespace, ID: *copied.ID}, Type: *copied.Type, Priority: *copied.Priority,
 		Datacenters: copied.Datacenters, NodePool: *copied.NodePool, Meta: copied.Meta, Constraints: constraints(copied.Constraints),
+		Launch: launch(copied),
 	}
 	isTwin := strings.HasPrefix(*copied.ID, twin.Prefix)
 	for _, g := range copied.TaskGroups {
@@ -49,6 +51,17 @@ func FromNomad(job *nomadapi.Job) (fleet.Job, error) {
 	}
 	out.Text, err = text(copied)
 	return out, err
+}
+
+// launch is how the runs of a job are started; empty when it has instances of its own.
+func launch(job *nomadapi.Job) api.Launch {
+	switch {
+	case job.IsParameterized():
+		return api.LaunchParameterized
+	case job.IsPeriodic():
+		return api.LaunchPeriodic
+	}
+	return ""
 }
 
 // text is a job without what the model counts.

@@ -66,7 +66,7 @@ func (n *Door) listJobs(f *fleet.Fleet, q *question) (any, uint64, error) {
 		}
 		stub := &nomadapi.JobListStub{
 			ID: id.ID, Name: id.ID, Namespace: id.Namespace, Datacenters: j.Datacenters, Type: j.Type, Priority: j.Priority,
-			Stop: j.Stopped, Status: f.Status(id), JobSummary: summaryOf(f, j),
+			Periodic: j.Launch == api.LaunchPeriodic, ParameterizedJob: j.Launch == api.LaunchParameterized, Stop: j.Stopped, Status: f.Status(id), JobSummary: summaryOf(f, j),
 			CreateIndex: j.CreateIndex, ModifyIndex: j.StatusIndex, JobModifyIndex: j.ModifyIndex, SubmitTime: j.SubmittedAt.UnixNano(),
 		}
 		if meta {
@@ -250,7 +250,7 @@ func nonsense(job *nomadapi.Job) []string {
 		if len(g.Tasks) == 0 {
 			bad = append(bad, "Missing tasks for task group")
 		}
-		if !known && g.Update != nil {
+		if kind != nomadapi.JobTypeService && kind != nomadapi.JobTypeSystem && g.Update != nil {
 			bad = append(bad, fmt.Sprintf("Job type %q does not allow update block", kind))
 		}
 		if len(bad) > 0 {

@@ -97,11 +97,16 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 		t := NewTable("Wave", "Target", "Instances", "Critical", "Simulate", "Strategy", "Starts")
 		for _, wave := range r.Plan.Waves {
 			for _, p := range wave.Targets {
-				t.Add(strconv.Itoa(wave.Number), p.Target.String(), strconv.Itoa(p.Target.Count), YesNo(p.Decision.Critical),
-					simulates(&p.Decision), strategyText(p.Decision.Strategy), opens(wave, now))
+				instances, strategy := strconv.Itoa(p.Target.Count), strategyText(p.Decision.Strategy)
+				if p.Target.Launch != "" {
+					instances, strategy = "none", "next run"
+				}
+				t.Add(strconv.Itoa(wave.Number), p.Target.String(), instances, YesNo(p.Decision.Critical),
+					simulates(&p.Decision), strategy, opens(wave, now))
 			}
 		}
 		t.Print(w, "")
+		nextRuns(w, r.Plan)
 		toApprove(w, r.Plan)
 		lowLoad(w, r)
 		firstStage(w, r)
@@ -128,6 +133,24 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 			fmt.Fprintf(w, "\nDecided for %s because:\n", p.Target)
 			because(w, p.Decision)
 		}
+	}
+}
+
+// nextRuns says which targets have no instances that could be patched and judged.
+func nextRuns(w io.Writer, plan api.Plan) {
+	t := NewTable("Target", "Job")
+	some := false
+	for _, wave := range plan.Waves {
+		for _, p := range wave.Targets {
+			if p.Target.Launch != "" {
+				some = true
+				t.Add(p.Target.String(), string(p.Target.Launch))
+			}
+		}
+	}
+	if some {
+		fmt.Fprintln(w, "\nThese have runs and no instances: their next run gets the patch, no run under way is touched, and none is judged.")
+		t.Print(w, "  ")
 	}
 }
 

@@ -89,6 +89,26 @@ func TestPlan_ShowsWhatTheSchedulerSays(t *testing.T) {
 	must.StrNotContains(t, warned, "no room")
 }
 
+func TestPlan_SaysWhichTargetsHaveRunsAndNoInstances(t *testing.T) {
+	text := func(launch api.Launch) string {
+		target := api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: "report", Group: "main"}, Count: 2, Launch: launch}
+		if launch != "" {
+			target.Count = 0
+		}
+		planned := api.PlannedTarget{Target: target}
+		planned.Decision.Strategy.Name = "phased"
+		var out strings.Builder
+		view.Plan(&out, api.PatchReceipt{Plan: api.Plan{Waves: []api.Wave{{Number: 1, Targets: []api.PlannedTarget{planned}}}}}, false, testNow())
+		return out.String()
+	}
+	must.RegexMatch(t, regexp.MustCompile(`prod/report/main +2 +no .*phased`), text(""))
+	must.StrNotContains(t, text(""), "runs and no instances")
+	periodic := text(api.LaunchPeriodic)
+	must.RegexMatch(t, regexp.MustCompile(`prod/report/main +none +no .*next run`), periodic)
+	must.StrNotContains(t, periodic, "phased")
+	must.RegexMatch(t, regexp.MustCompile(`none is judged\.\n +Target +Job\n +prod/report/main +periodic\n`), periodic)
+}
+
 func TestPlan_ShowsMissingAndFailingSources(t *testing.T) {
 	began := time.Date(2026, 3, 2, 11, 59, 0, 0, time.UTC)
 	failing := api.SourceStatus{Name: "consul-upstreams", OK: true, Failures: 1, Failing: began, Failed: began, Error: "timeout"}
