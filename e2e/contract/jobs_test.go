@@ -29,6 +29,7 @@ func jobChecks() []check {
 		{area, "namespaces", namespaces},
 		{area, "lists", lists},
 		{area, "as targets", asTargets},
+		{area, "jobs with runs", runs},
 	}
 }
 

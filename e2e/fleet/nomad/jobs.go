@@ -146,8 +146,12 @@ func (n *Door) register(f *fleet.Fleet, q *question) (any, error) {
 	return registered(f, done)
 }
 
-// registered answers a registration. One that changes nothing is evaluated too.
+// registered answers a registration. One that changes nothing is evaluated too, and one of
+// a job that has runs never is.
 func registered(f *fleet.Fleet, done fleet.Registered) (any, error) {
+	if done.Job.Launch != "" {
+		return &nomadapi.JobRegisterResponse{JobModifyIndex: done.Job.ModifyIndex}, nil
+	}
 	e := done.Evaluation
 	if e == nil {
 		var err error
