@@ -26,6 +26,7 @@ func readChecks() []check {
 		{area, "an allocation", allocation},
 		{area, "statistics of an allocation", statistics},
 		{area, "logs and files", logsAndFiles},
+		{area, "checks that a client makes", nativeChecks},
 		{area, "the agent", agent},
 	}
 }

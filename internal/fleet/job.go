@@ -216,6 +216,11 @@ func (g *Group) checked() bool {
 	return slices.ContainsFunc(g.Services, func(s Service) bool { return s.Checked })
 }
 
+// nativelyChecked reports whether Nomad makes checks of the group's services itself.
+func (g *Group) nativelyChecked() bool {
+	return slices.ContainsFunc(g.Services, func(s Service) bool { return s.Checked && s.Provider == ProviderNomad })
+}
+
 // restart is the policy in force.
 func (g *Group) restart(kind string) Restart {
 	switch {

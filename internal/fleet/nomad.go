@@ -431,6 +431,9 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		in := &view.Instances[i]
 		a := n.allocs[in.ID]
 		in.Build, view.Runs[in.ID] = cmp.Or(builds[in.JobVersion], api.BuildForeign), a.Started
+		if in.Health == api.Healthy && !a.Ready && a.Group.nativelyChecked() {
+			in.Health, in.Because = api.Pending, "0 of its checks in nomad have passed"
+		}
 		if a.Client == ClientLost {
 			view.Excused[in.ID] = "its node " + a.Node.Name + " is lost"
 		}

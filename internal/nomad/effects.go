@@ -244,6 +244,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 			view.Excused[in.ID] = why
 		}
 	}
+	c.checked(ctx, view, group)
 	return view, nil
 }
 

@@ -102,7 +102,7 @@ func (w *world) addJob(name string, count int, launch api.Launch) api.TargetRef 
 		Tasks:      []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": specFormer}}},
 	}
 	if w.checked {
-		g.Services = []fleet.Service{{Name: name, Checked: true}}
+		g.Services = []fleet.Service{{Name: name, Checked: true, Provider: w.provider}}
 	}
 	job := fleet.Job{JobID: fleet.JobID{Namespace: ref.Namespace, ID: ref.Job}, Launch: launch, Groups: []fleet.Group{g}}
 	if _, err := w.fleet.Register(job, true, 0); err != nil {

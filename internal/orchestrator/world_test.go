@@ -159,6 +159,7 @@ type world struct {
 	haunt      float64 // of a registration to arrive late
 	meddling   float64 // by people
 	checked    bool
+	provider   string        // of the services that are checked: Consul, or Nomad itself
 	parallel   int           // max_parallel of the jobs' own update block
 	minHealthy time.Duration // and its min_healthy_time
 	ladder     []api.Advice
@@ -261,6 +262,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 func (w *world) drawPace(n int64) {
 	rng := rand.New(rand.NewPCG(uint64(n), 0x0a11))
 	w.parallel, w.minHealthy = []int{0, 1, 2, 4, 8}[rng.IntN(5)], time.Duration(1+rng.IntN(3))*time.Second
+	w.provider = []string{"", fleet.ProviderNomad}[rng.IntN(2)]
 }
 
 // sandbox draws whether simulations may stay undecided, and what then follows.

@@ -25,13 +25,14 @@ const uuidLength = 36
 
 func (n *Door) allocRoutes() map[string]any {
 	routes := map[string]any{
-		"/v1/allocations":                     reader(listAllocs),
-		"/v1/allocation/{alloc}":              reader(readAlloc),
-		"/v1/allocation/{alloc}/services":     reader(allocServices),
-		"/v1/client/allocation/{alloc}/stats": reader(n.allocStats),
-		"/v1/client/fs/logs/{alloc}":          http.HandlerFunc(n.logs),
-		"/v1/client/fs/cat/{alloc}":           http.HandlerFunc(n.cat),
-		"/v1/client/fs/stream/{alloc}":        http.HandlerFunc(n.stream),
+		"/v1/allocations":                      reader(listAllocs),
+		"/v1/allocation/{alloc}":               reader(readAlloc),
+		"/v1/allocation/{alloc}/services":      reader(allocServices),
+		"/v1/client/allocation/{alloc}/stats":  reader(n.allocStats),
+		"/v1/client/allocation/{alloc}/checks": reader(allocChecks),
+		"/v1/client/fs/logs/{alloc}":           http.HandlerFunc(n.logs),
+		"/v1/client/fs/cat/{alloc}":            http.HandlerFunc(n.cat),
+		"/v1/client/fs/stream/{alloc}":         http.HandlerFunc(n.stream),
 	}
 	for _, method := range []string{"PUT ", "POST "} {
 		routes[method+"/v1/allocation/{alloc}/stop"] = writer(stopAlloc)

@@ -44,6 +44,46 @@ func (n *Door) allocStats(f *fleet.Fleet, q *question) (any, uint64, error) {
 	return out, f.TableIndex(fleet.TableAllocs), nil
 }
 
+// allocChecks are the checks that a client makes of services in Nomad's own catalog. All of
+// an instance pass once it answers.
+func allocChecks(f *fleet.Fleet, q *question) (any, uint64, error) {
+	a, err := q.alloc(f)
+	if err != nil {
+		return nil, 0, err
+	}
+	if !a.Node.Reachable() {
+		return nil, 0, answer(http.StatusNotFound, "Unknown node %q", a.Node.ID)
+	}
+	job, err := toNomad(f, a.Job)
+	if err != nil {
+		return nil, 0, err
+	}
+	out := nomadapi.AllocCheckStatuses{}
+	group := job.LookupTaskGroup(a.Group.Name)
+	add := func(services []*nomadapi.Service) {
+		for _, s := range services {
+			for i := range s.Checks {
+				if s.Provider != fleet.ProviderNomad || a.Client != fleet.ClientRunning {
+					continue
+				}
+				check := nomadapi.AllocCheckStatus{ID: fmt.Sprintf("%s-%d", s.Name, i), Check: s.Checks[i].Name, Group: a.Name, Service: s.Name, Mode: "healthiness", Status: "pending"}
+				if s.Checks[i].OnUpdate == nomadapi.OnUpdateIgnore {
+					check.Mode = "readiness"
+				}
+				if a.Ready {
+					check.Status = "success"
+				}
+				out[check.ID] = check
+			}
+		}
+	}
+	add(group.Services)
+	for _, t := range group.Tasks {
+		add(t.Services)
+	}
+	return out, f.TableIndex(fleet.TableAllocs), nil
+}
+
 // files looks for what an allocation has written.
 func (n *Door) files(r *http.Request, find func(*fleet.Alloc, Files) (string, error)) (string, error) {
 	q, err := ask(r)
