@@ -173,6 +173,7 @@ func (s *Server) open(ctx context.Context) error {
 		return s.api.Serve(ctx, s.identity.https(httpapi.Limited(s.listener, s.cfg.Limits.HTTPMaxConnsPerClient)))
 	})
 	s.register(duties)
+	s.duty(duties, "raft's log", s.node.Broken)
 	s.duty(duties, "leadership", func(ctx context.Context) error { return s.node.Run(ctx, s.lead) })
 	s.log.Info("server started", "name", s.cfg.Name, "http", s.Address(), "raft", s.node.Address(), "dev", s.cfg.Dev)
 	if s.cfg.Dev {

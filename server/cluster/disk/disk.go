@@ -42,6 +42,9 @@ type Dir struct {
 	Log       raft.LogStore
 	Votes     raft.StableStore
 	Snapshots raft.SnapshotStore
+	// Cut has the reason when the end of the log was cut off and could not be written
+	// again: Raft works on no more, and must be started again. nil in memory.
+	Cut <-chan error
 
 	cfg  Config
 	bolt *raftboltdb.BoltStore // nil in memory
@@ -97,9 +100,12 @@ func (d *Dir) openStores() error {
 		return fmt.Errorf("open %s: %w", file, err)
 	}
 	d.bolt, d.Votes = bolt, bolt
-	if d.Log, err = raft.NewLogCache(cachedLogs, bolt); err != nil {
+	cached, err := raft.NewLogCache(cachedLogs, bolt)
+	if err != nil {
 		return fmt.Errorf("make log cache: %w", err)
 	}
+	whole := newCutLog(cached)
+	d.Log, d.Cut = whole, whole.stay
 	d.Snapshots, err = raft.NewFileSnapshotStoreWithLogger(dir, retainSnapshots, log.HCLog(d.cfg.Logger).Named("snapshot"))
 	if err != nil {
 		return fmt.Errorf("open snapshots: %w", err)

@@ -26,6 +26,9 @@
 //     ever was.
 //   - Recover replaces the membership by peers.json, once.
 //
+// Dir.Cut tells when the disk did not take what follows a log that was cut off: Raft
+// then counts on entries that are gone, until it is started again.
+//
 // A gap in the log below a snapshot is ordinary: a restored snapshot leaves one.
 //
 // The package starts no goroutines and knows nothing of the network.
