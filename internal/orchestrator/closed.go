@@ -126,7 +126,10 @@ func (o *Orchestrator) withheld(r api.Rollout, v *rollout.JobView) *api.Hold {
 	if holds := o.closed(r, v); len(holds) > 0 {
 		return &holds[0]
 	}
-	return nil
+	if v == nil {
+		return nil
+	}
+	return rollout.Crowded(r, *v)
 }
 
 // stalled keeps the hold of an open effect that is withheld in the record, and takes it

@@ -185,6 +185,7 @@ func (t *term) register(ctx context.Context, kind api.EffectKind, m rollout.Move
 func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
 	t.w.begins(api.EffectStage)
 	t.w.checkPace(t.w.rollout(m.Rollout))
+	t.w.checkRoom(t.w.rollout(m.Rollout), mode, delta)
 	return t.register(ctx, api.EffectStage, m, func(ctx context.Context, n fleet.Nomad) error {
 		return n.Stage(ctx, m, mode, delta, expect)
 	})

@@ -1,6 +1,7 @@
 package orchestrator
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -192,6 +193,40 @@ func (w *world) checkPace(r api.Rollout) {
 	}
 	if early >= allowed {
 		w.fail("%s takes more instances, and %d have not answered for %s", r.ID, early, w.minHealthy)
+	}
+}
+
+// checkRoom asks the view that a stage was performed by whether its instances leave no more
+// away than the budget allows, whatever took the others.
+func (w *world) checkRoom(r api.Rollout, mode api.StageMode, delta int) {
+	seen, allowed := w.views[r.ID], r.Decision.Budget.Instances
+	if allowed == 0 || mode != api.StageInPlace || w.stale > 0 || len(seen) == 0 || w.foreign[r.Target.Job] {
+		return
+	}
+	v := seen[len(seen)-1]
+	down, healthy := v.Count, 0
+	var former []api.Instance
+	for _, in := range v.Instances {
+		switch {
+		case in.Canary:
+			return // they end with this registration
+		case in.Build != api.BuildPatched:
+			former = append(former, in)
+		}
+		if in.Health == api.Healthy {
+			down--
+		}
+	}
+	slices.SortFunc(former, func(a, b api.Instance) int {
+		return cmp.Or(cmp.Compare(len(a.Name), len(b.Name)), cmp.Compare(a.Name, b.Name))
+	})
+	for _, in := range former[:min(delta, len(former))] {
+		if in.Health == api.Healthy {
+			healthy++
+		}
+	}
+	if healthy > 0 && down+healthy > allowed {
+		w.fail("%s takes %d healthy instances, %d are down already and the budget is %d", r.ID, healthy, down, allowed)
 	}
 }
 

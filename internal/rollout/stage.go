@@ -21,6 +21,7 @@ func (m *machine) forward(o Observation) {
 		holds = append(holds, m.spare(*o.Job)...)
 	}
 	if o.Job != nil {
+		holds = append(holds, m.crowded(*o.Job)...)
 		if why := meddled(m.Rollout, *o.Job); why != "" {
 			holds = append(holds, api.Hold{Source: sourceJob, Reason: why})
 		}
@@ -257,27 +258,6 @@ func (m *machine) nextBatch(o Observation, s *api.Stage) {
 	}
 }
 
-// full says why the budget has no room for another instance; empty means that it
-// has. An instance that was asked for and that Nomad does not show yet is away too.
-// The number of healthy instances alone does not decide: a former instance that died
-// and came back patched can stand in for one that is still away.
-func (m *machine) full(o Observation, mode api.StageMode) string {
-	allowed := mayBeAway(m.Rollout, *o.Job)
-	t := o.Job.Tally()
-	asked := 0
-	if last := lastStage(m.Rollout); last != nil {
-		asked = last.Asked
-	}
-	if away := max(t.Patched, asked) - t.PatchedHealthy; mode == api.StageInPlace && allowed > 0 && away >= allowed {
-		limit := "the budget"
-		if Allowed(m.Decision.Budget, m.Former.Count) == 0 {
-			limit = "the job's max_parallel"
-		}
-		return fmt.Sprintf("%d patched instances are not healthy and %s is %d", away, limit, allowed)
-	}
-	return ""
-}
-
 // begin opens the next stage.
 func (m *machine) begin(o Observation, a *api.Advice) {
 	mode := a.Mode
@@ -299,36 +279,6 @@ func (m *machine) begin(o Observation, a *api.Advice) {
 	m.Stages = append(m.Stages, s)
 	m.Verdict = nil // the judge's state stays: the next stage is compared with what this one showed
 	m.batch(o, lastStage(m.Rollout))
-}
-
-// batch opens the effect that moves as many instances as the budget lets be away at
-// once. Canaries beside the former instances take nothing away, so they go together.
-func (m *machine) batch(o Observation, s *api.Stage) {
-	want := s.Instances
-	if allowed := mayBeAway(m.Rollout, *o.Job); s.Mode == api.StageInPlace && allowed > 0 {
-		t := o.Job.Tally()
-		want = min(want, t.PatchedHealthy+allowed)
-	}
-	s.Asked = want
-	s.Deadline, m.Spans.Batch = m.now.Add(deadline(m.Rollout, *o.Job)), 0 // each batch has its time
-	share := fmt.Sprintf(" (%d %%)", s.Percent)
-	if s.Percent == 0 {
-		share = ", one first" + m.undecidedNote()
-	}
-	m.enter(api.RolloutRunning, "stage %d: %d of %d instances to the patch%s", s.Number, want, m.Former.Count, share)
-	m.intend(api.Effect{Kind: api.EffectStage, Stage: s.Number, Want: want, Expect: o.Job.ModifyIndex})
-}
-
-// Allowed is how many of count instances may be away at once, at least 1; 0 means
-// that there is no limit. The smaller of the budget's two limits wins.
-func Allowed(b api.BudgetSpec, count int) int {
-	allowed := b.Instances
-	if b.InstancesPercent > 0 {
-		if byShare := api.CeilPercent(b.InstancesPercent, count); allowed == 0 || byShare < allowed {
-			allowed = byShare
-		}
-	}
-	return allowed
 }
 
 func describe(a api.Advice) string {
