@@ -1,8 +1,10 @@
 package fleet
 
 import (
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -57,6 +59,18 @@ func (d *Deployment) Active() bool { return d.Status == DeployRunning || d.Statu
 
 // group names its groups in order.
 func (d *Deployment) groups() []string { return slices.Sorted(maps.Keys(d.Groups)) }
+
+// others says which groups but one have instances that are not healthy yet, while the
+// deployment goes on.
+func (d *Deployment) others(but string) string {
+	var said []string
+	for _, name := range d.groups() {
+		if g := d.Groups[name]; name != but && d.Active() && g.Healthy < g.DesiredTotal {
+			said = append(said, fmt.Sprintf("%d of %d instances of group %s are healthy", g.Healthy, g.DesiredTotal, name))
+		}
+	}
+	return strings.Join(said, ", ")
+}
 
 // unpromoted reports whether canaries of a group wait for a promotion.
 func (g *DeploymentGroup) unpromoted() bool { return g.DesiredCanaries > 0 && !g.Promoted }

@@ -249,3 +249,37 @@ func TestDeployment_StandsInstancesThatDieInAHeldStage(t *testing.T) {
 		})
 	}
 }
+
+// The groups of a job share the deployment of each version, and one of them that fails
+// reverts all of them where its update block says so.
+func TestDeployment_IsRevertedByAnotherGroup(t *testing.T) {
+	for name, c := range map[string]struct {
+		reverts bool
+		want    map[string]int
+	}{
+		"its auto_revert takes the job back": {true, map[string]int{"v1": 10}},
+		"without it the stage stands":        {false, map[string]int{"v1": 7, "v2": 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, 3)
+			both := func(image string, u *Update) Job {
+				j := web(10, image, u)
+				side := web(2, "side", rolling(1)).Groups[0]
+				side.Name, side.Update.ProgressDeadline, side.Update.AutoRevert = "beside", 0, c.reverts
+				j.Groups = append(j.Groups, side)
+				return j
+			}
+			r.register(both("v1", rolling(10)))
+			r.pass(5 * time.Minute)
+			must.EqOp(t, DeploySuccessful, r.latest().Status)
+			r.register(both("v2", held(3, 0)))
+			r.pass(time.Minute)
+			must.EqOp(t, "", r.latest().others("g")) // healthy again by themselves
+			at := ref()
+			at.Group = "beside"
+			must.NoError(t, r.Crash(r.Instances(at)[0].ID, "Exceeded allowed attempts"))
+			r.pass(10 * time.Minute)
+			must.Eq(t, c.want, r.images())
+		})
+	}
+}

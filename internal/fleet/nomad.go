@@ -228,6 +228,21 @@ func heldUpdate(parallel, canaries int, expect uint64) *Update {
 	}
 }
 
+// holdPace gives one group a held update block, and keeps the others from reverting the job.
+func (j *Job) holdPace(target string, held *Update) {
+	for i := range j.Groups {
+		g := &j.Groups[i]
+		switch {
+		case g.Name == target:
+			g.Update = held
+		case g.Update != nil && g.Update.AutoRevert:
+			update := *g.Update
+			update.AutoRevert = false
+			g.Update = &update
+		}
+	}
+}
+
 // Stage registers the patched job so that delta former instances are replaced,
 // or so many patched ones start beside them, and then holds. The error is a
 // [rollout.NoRoom], and nothing changes, when not all of them would be placed.
@@ -238,7 +253,7 @@ func (n Nomad) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 		if mode == api.StageBeside {
 			canaries = delta
 		}
-		next.Group(m.Target.Group).Update = heldUpdate(delta, canaries, expect)
+		next.holdPace(m.Target.Group, heldUpdate(delta, canaries, expect))
 		n.KeepCounts(next)
 		would, err := n.Plan(*next)
 		if failed, full := would.Failed[m.Target.Group]; full {
@@ -253,7 +268,7 @@ func (n Nomad) Rollback(ctx context.Context, m rollout.Move, size int, expect ui
 	return n.move(ctx, m, expect, func(f forms) (*Job, error) {
 		was := f.former.clone()
 		if m.Former.Launch == "" {
-			was.Group(m.Target.Group).Update = heldUpdate(size, 0, expect)
+			was.holdPace(m.Target.Group, heldUpdate(size, 0, expect))
 		}
 		return was, nil
 	})
@@ -318,8 +333,8 @@ func (n Nomad) tagged(m rollout.Move) (bool, error) {
 	return slices.ContainsFunc(versions, func(j *Job) bool { return j.Tag.Name == m.TagName() }), err
 }
 
-// Settle marks every running instance of the latest deployment healthy. It does
-// nothing when that is over.
+// Settle marks every running instance of the target in the latest deployment healthy. It
+// does nothing when that is over.
 func (n Nomad) Settle(ctx context.Context, m rollout.Move) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -330,7 +345,7 @@ func (n Nomad) Settle(ctx context.Context, m rollout.Move) error {
 	}
 	var ids []string
 	for _, a := range n.Allocs(d.Job) {
-		if a.Deployment == d.ID && a.Desired == DesiredRun && a.Client == ClientRunning {
+		if a.Deployment == d.ID && a.Group.Name == m.Target.Group && a.Desired == DesiredRun && a.Client == ClientRunning {
 			ids = append(ids, a.ID)
 		}
 	}
@@ -419,6 +434,7 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	view.Count = wanted(j, g)
 	if d := n.Latest(j.JobID); d != nil && d.JobVersion == j.Version && d.JobCreateIndex == j.CreateIndex {
 		view.Settled, view.Failed = !d.Active(), d.Status == DeployFailed
+		view.Others = d.others(m.Target.Group)
 		if s := d.Groups[m.Target.Group]; s != nil && s.DesiredCanaries > 0 {
 			view.Promoted = s.Promoted
 		}

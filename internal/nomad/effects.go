@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
@@ -94,12 +96,11 @@ func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, 
 	if err != nil {
 		return err
 	}
-	group := job.LookupTaskGroup(m.Target.Group)
+	canaries := 0
 	if mode == api.StageBeside {
-		group.Update = heldUpdate(delta, delta, expect)
-	} else {
-		group.Update = heldUpdate(delta, 0, expect)
+		canaries = delta
 	}
+	holdPace(job, m.Target.Group, heldUpdate(delta, canaries, expect))
 	if err := c.fits(ctx, job, m.Target.Group); err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (c *Client) Rollback(ctx context.Context, m rollout.Move, size int, expect 
 		return err
 	}
 	if m.Former.Launch == "" { // else it has no instances, and Nomad takes no update block
-		job.LookupTaskGroup(m.Target.Group).Update = heldUpdate(size, 0, expect)
+		holdPace(job, m.Target.Group, heldUpdate(size, 0, expect))
 	}
 	return c.registerFormer(ctx, job, expect)
 }
@@ -136,9 +137,10 @@ func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, ex
 	return c.registerFormer(ctx, job, expect)
 }
 
-// Settle marks every instance of the latest deployment as healthy. Nomad then ends
-// the deployment as successful and calls the job version stable. Settle does
-// nothing when the deployment has ended, also when it ends during the call.
+// Settle marks every instance of the target in the latest deployment as healthy. When
+// those of the job's other groups are healthy too, by their own checks, Nomad ends the
+// deployment as successful and calls the job version stable. Settle does nothing when the
+// deployment has ended, also when it ends during the call.
 func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -218,6 +220,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	}
 	if dep != nil && dep.JobVersion == *job.Version && dep.JobCreateIndex == *job.CreateIndex {
 		view.Settled, view.Failed = !running(dep), dep.Status == nomadapi.DeploymentStatusFailed
+		view.Others = othersOf(dep, m.Target.Group)
 		if s := dep.TaskGroups[m.Target.Group]; s != nil && s.DesiredCanaries > 0 {
 			view.Promoted = s.Promoted
 		}
@@ -349,7 +352,19 @@ func (c *Client) deployment(ctx context.Context, ref api.TargetRef) (*nomadapi.D
 	return dep, nil
 }
 
-// deploymentAllocs lists the live allocations that a deployment counts.
+// othersOf says which other groups of a running deployment have instances that Nomad does
+// not call healthy yet.
+func othersOf(dep *nomadapi.Deployment, target string) string {
+	var said []string
+	for _, name := range slices.Sorted(maps.Keys(dep.TaskGroups)) {
+		if s := dep.TaskGroups[name]; name != target && running(dep) && s != nil && s.HealthyAllocs < s.DesiredTotal {
+			said = append(said, fmt.Sprintf("%d of %d instances of group %s are healthy", s.HealthyAllocs, s.DesiredTotal, name))
+		}
+	}
+	return strings.Join(said, ", ")
+}
+
+// deploymentAllocs lists the live allocations of the target that a deployment counts.
 func (c *Client) deploymentAllocs(ctx context.Context, ref api.TargetRef, dep *nomadapi.Deployment) ([]string, error) {
 	stubs, _, err := c.api.Deployments().Allocations(dep.ID, c.Query(ctx, ref.Namespace))
 	if err != nil {
@@ -357,7 +372,7 @@ func (c *Client) deploymentAllocs(ctx context.Context, ref api.TargetRef, dep *n
 	}
 	var ids []string
 	for _, s := range stubs {
-		if s.DesiredStatus == nomadapi.AllocDesiredStatusRun && s.ClientStatus == nomadapi.AllocClientStatusRunning {
+		if s.TaskGroup == ref.Group && s.DesiredStatus == nomadapi.AllocDesiredStatusRun && s.ClientStatus == nomadapi.AllocClientStatusRunning {
 			ids = append(ids, s.ID)
 		}
 	}
@@ -366,6 +381,22 @@ func (c *Client) deploymentAllocs(ctx context.Context, ref api.TargetRef, dep *n
 
 func running(dep *nomadapi.Deployment) bool {
 	return slices.Contains([]string{"running", "paused", "pending", "blocked", "unblocking", "initializing"}, dep.Status)
+}
+
+// holdPace gives the target's group an update block under which it holds. The other groups
+// are in the same deployment, since each version of a job has one for all of them: one that
+// gets unhealthy by itself must not take the job back to another version.
+func holdPace(job *nomadapi.Job, target string, held *nomadapi.UpdateStrategy) {
+	for _, g := range job.TaskGroups {
+		switch {
+		case *g.Name == target:
+			g.Update = held
+		case g.Update != nil && g.Update.AutoRevert != nil && *g.Update.AutoRevert:
+			update := *g.Update
+			update.AutoRevert = new(false)
+			g.Update = &update
+		}
+	}
 }
 
 // heldUpdate is an update block that makes Nomad replace so many instances and

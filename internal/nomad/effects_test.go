@@ -39,7 +39,7 @@ func TestSettle_AnEndInBetween(t *testing.T) {
 				case strings.HasSuffix(r.URL.Path, "/job/store/deployment"):
 					answer = map[string]any{"ID": "d", "Status": "running"}
 				case strings.HasSuffix(r.URL.Path, "/deployment/allocations/d"):
-					answer = []any{map[string]any{"ID": "a", "DesiredStatus": "run", "ClientStatus": "running"}}
+					answer = []any{map[string]any{"ID": "a", "TaskGroup": "store", "DesiredStatus": "run", "ClientStatus": "running"}}
 				default:
 					refused++
 					http.Error(w, "can't set health of allocations for a terminal deployment", http.StatusInternalServerError)

@@ -121,6 +121,9 @@ func away(source string, err error) *api.Hold {
 	if full, ok := errors.AsType[*rollout.NoRoom](err); ok {
 		return &api.Hold{Source: "room", Reason: full.Error()}
 	}
+	if others, ok := errors.AsType[*rollout.Unsettled](err); ok {
+		return &api.Hold{Source: "job", Reason: others.Error()}
+	}
 	return &api.Hold{Source: source, Reason: source + " gives no answer: " + api.AsError(err).Message}
 }
 

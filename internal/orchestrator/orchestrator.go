@@ -252,11 +252,11 @@ const hasty = 4
 
 // rest is how long a worker waits for its next turn: less than an interval while an effect
 // on the job is open, and where an instance is about to have been healthy for long enough.
-// A stage without room is not asked for more often than that, since each dry run is work for
+// An effect that waits in Nomad is not asked for more often than that, since each dry run is work for
 // Nomad's scheduler.
 func (o *Orchestrator) rest(id string, a *execution) time.Duration {
 	r, _ := o.Store.Rollout(id)
-	if r.Effect != nil && r.Effect.Kind != api.EffectSimulate && !lacksRoom(a.refused) {
+	if r.Effect != nil && r.Effect.Kind != api.EffectSimulate && !waits(a.refused) {
 		return o.Interval / hasty
 	}
 	if left := a.due.Sub(o.Monotonic()); left > 0 {

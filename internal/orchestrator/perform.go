@@ -191,7 +191,7 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 			}
 		case code.Code == api.CodeInvalid || code.Code == api.CodeNotFound:
 			return rollout.EffectResult{Outcome: code.Message}, true
-		case lacksRoom(a.refused): // nothing was registered, and what runs may fail meanwhile
+		case waits(a.refused): // nothing was registered, and what runs may fail meanwhile
 			a.performed = time.Time{}
 			o.tick(ctx, log, r, a, rollout.Observation{Away: []api.Hold{*away("nomad", a.refused)}, Job: view})
 			return rollout.EffectResult{}, false
@@ -215,10 +215,12 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 	return rollout.EffectResult{}, false
 }
 
-// lacksRoom reports whether a stage was not registered for lack of room.
-func lacksRoom(err error) bool {
+// waits reports whether an effect was not performed since Nomad lacks room, or since other
+// groups of the job are not healthy.
+func waits(err error) bool {
 	_, full := errors.AsType[*rollout.NoRoom](err)
-	return full
+	_, others := errors.AsType[*rollout.Unsettled](err)
+	return full || others
 }
 
 // unplaced holds an effect that Nomad has had for a while and can't carry out for lack of
@@ -279,7 +281,11 @@ func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Roll
 		// the job's own auto_revert can never fall back behind it; so the
 		// next view has to show it settled. A rollback does not wait for that.
 		if !v.Settled {
-			if err := o.Mover.Settle(ctx, move(r)); err != nil || build == api.BuildPatched {
+			err := o.Mover.Settle(ctx, move(r))
+			if err == nil && build == api.BuildPatched && v.Others != "" {
+				err = &rollout.Unsettled{Target: r.Target, Others: v.Others}
+			}
+			if err != nil || build == api.BuildPatched {
 				return err
 			}
 		}

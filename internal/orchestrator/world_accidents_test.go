@@ -19,11 +19,12 @@ const (
 	accidentScale   = "autoscaler"
 	accidentTheirs  = "pipeline" // somebody registers another version
 	accidentLaunch  = "launch"   // a job has runs and no instances
+	accidentBeside  = "beside"   // an instance of another group of the job fails
 )
 
 func accidents() []string {
 	return []string{
-		accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentScale, accidentTheirs, accidentLaunch,
+		accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentScale, accidentTheirs, accidentLaunch, accidentBeside,
 		accidentStop, accidentPurge, accidentGroup, accidentStart,
 	}
 }
@@ -62,6 +63,8 @@ func (w *world) befall(j *worldJob, what, where string) {
 		err = w.scale(j)
 	case accidentTheirs:
 		err = w.theirs(j)
+	case accidentBeside:
+		err = w.crashBeside(j)
 	}
 	if err != nil {
 		w.say("%s: nothing happens: %v", what, err)
@@ -145,6 +148,17 @@ func (w *world) scale(j *worldJob) error {
 		clear(w.performed) // what it undoes may be done again
 	}
 	return err
+}
+
+// crashBeside has an instance fail that is none of the target's.
+func (w *world) crashBeside(j *worldJob) error {
+	ref := j.ref
+	ref.Group = "beside"
+	list := w.fleet.Instances(ref)
+	if len(list) == 0 {
+		return fmt.Errorf("job %s has no other group", ref.Job)
+	}
+	return w.fleet.Crash(list[w.rng.IntN(len(list))].ID, "Exceeded allowed attempts")
 }
 
 // theirs registers what somebody else wants to run, or the former version again.

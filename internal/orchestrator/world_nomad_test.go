@@ -105,6 +105,9 @@ func (w *world) addJob(name string, count int, launch api.Launch) api.TargetRef 
 		g.Services = []fleet.Service{{Name: name, Checked: true, Provider: w.provider}}
 	}
 	job := fleet.Job{JobID: fleet.JobID{Namespace: ref.Namespace, ID: ref.Job}, Launch: launch, Groups: []fleet.Group{g}}
+	if launch == "" && w.chance(0.4) {
+		job.Groups = append(job.Groups, w.besideGroup())
+	}
 	if _, err := w.fleet.Register(job, true, 0); err != nil {
 		w.fail("register %s: %v", ref, err)
 	}
@@ -115,6 +118,19 @@ func (w *world) addJob(name string, count int, launch api.Launch) api.TargetRef 
 		w.jobs[ref].seen[a.ID], w.jobs[ref].answered[a.ID] = true, a.Answers()
 	}
 	return ref
+}
+
+// besideGroup is another group of a target's job. Its own auto_revert takes the job back
+// to the last stable version when one of its instances fails.
+func (w *world) besideGroup() fleet.Group {
+	pace := w.ownPace()
+	pace.AutoRevert, pace.ProgressDeadline = true, 0
+	return fleet.Group{
+		Name: "beside", Count: 2, Update: pace,
+		Restart:    &fleet.Restart{Attempts: 1000, Interval: time.Hour, Delay: 4 * time.Second},
+		Reschedule: &fleet.Reschedule{Unlimited: true, Delay: 2 * time.Second, MaxDelay: 10 * time.Second},
+		Tasks:      []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": specFormer}}},
+	}
 }
 
 // advance brings the fleet to the present, and looks at what became of it.
@@ -164,7 +180,7 @@ func (w *world) registers(ref api.TargetRef, spec string) error {
 	g := job.Groups[0]
 	g.Update = w.ownPace()
 	g.Tasks = []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": spec}}}
-	job.Groups = []fleet.Group{g}
+	job.Groups = append([]fleet.Group{g}, job.Groups[1:]...)
 	_, err := w.fleet.Register(job, false, 0)
 	w.advance()
 	return err
@@ -290,7 +306,7 @@ func (w *world) settling(ref api.TargetRef) (deployment string, call func() erro
 	}
 	var ids []string
 	for _, a := range n.Allocs(d.Job) {
-		if a.Deployment == d.ID && a.Desired == fleet.DesiredRun && a.Client == fleet.ClientRunning {
+		if a.Deployment == d.ID && a.Group.Name == ref.Group && a.Desired == fleet.DesiredRun && a.Client == fleet.ClientRunning {
 			ids = append(ids, a.ID)
 		}
 	}

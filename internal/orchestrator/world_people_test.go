@@ -62,7 +62,7 @@ func (w *world) interlude(where string) {
 	case w.chance(w.meddling / 20):
 		w.befall(j, []string{accidentTheirs, accidentScale}[w.rng.IntN(2)], where)
 	case w.chance(w.rate / 10):
-		w.befall(j, []string{accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull}[w.rng.IntN(5)], where)
+		w.befall(j, []string{accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentBeside}[w.rng.IntN(6)], where)
 	}
 }
 

@@ -38,6 +38,7 @@ type JobView struct {
 	JobPace                    // of the job's own update block, whatever the registered one is
 	Promoted    bool           // the latest deployment has no canaries left to promote
 	Settled     bool           // the latest deployment is over, or nothing waits for it
+	Others      string         // which other groups of the job keep the latest deployment from its end; empty when none does
 	Failed      bool           // the deployment of this version has failed: Nomad replaces nothing more under it
 	Instances   []api.Instance // sorted by name, health merged from Nomad and Consul
 	// Runs is when the newest task of each instance began, by the instance's ID and its

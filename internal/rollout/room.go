@@ -9,5 +9,17 @@ type NoRoom struct {
 	Why    string // what the nodes lack, or who rules them out
 }
 
+// Unsettled is the error of an effect that waits for the job's other groups. They are in
+// the deployment of the stage, and get healthy by their own checks.
+type Unsettled struct {
+	Target api.TargetRef
+	Others string // which of them is not healthy
+}
+
+// Error implements error.
+func (e *Unsettled) Error() string {
+	return "the deployment of job " + e.Target.Job + " waits for its other groups: " + e.Others
+}
+
 // Error implements error.
 func (e *NoRoom) Error() string { return "no room for " + e.Target.String() + ": " + e.Why }
