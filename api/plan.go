@@ -15,8 +15,8 @@ type Plan struct {
 	// Sources are the sources that were not whole when the plan was made. A source that
 	// has only begun to fail is among them, and makes no doubt.
 	Sources []SourceStatus `json:"sources,omitempty"`
-	// NothingToDo are the targets that the patch is for and does not go to, since their
-	// policies select none like them.
+	// NothingToDo are the targets that the patch is for and does not go to: their policies
+	// select none like them, or it would change nothing there.
 	NothingToDo []NothingToDo `json:"nothing_to_do,omitempty"`
 	Exposure    *Exposure     `json:"exposure,omitempty"` // nil when nobody has asked who is affected
 }
@@ -26,12 +26,14 @@ type NothingToDo struct {
 	Target TargetRef        `json:"target"`
 	Status AssessmentStatus `json:"status,omitempty"`
 	Reason string           `json:"reason"`
+	// Unchanged says that every instance runs what the patch asks for already.
+	Unchanged bool `json:"unchanged,omitempty"`
 }
 
 // MayBeAffected reports whether the target may have the fault all the same: its policies
 // leave it out, and nobody knows that it is fixed or not affected.
 func (n NothingToDo) MayBeAffected() bool {
-	return n.Status != AssessmentFixed && n.Status != AssessmentNotAffected
+	return !n.Unchanged && n.Status != AssessmentFixed && n.Status != AssessmentNotAffected
 }
 
 // Exposure is how much of a fault is open to the outside, as a plan goes on. Its unit is
@@ -86,6 +88,10 @@ type DryRun struct {
 	Target   TargetRef `json:"target"`
 	NoRoom   string    `json:"no_room,omitempty"`  // why no node takes it now; empty when one does
 	Warnings []string  `json:"warnings,omitempty"` // of Nomad, about the patched job
+	// Unchanged says that the target's job is what the patch makes of it already. Behind is
+	// how many of its instances run another version all the same.
+	Unchanged bool `json:"unchanged,omitempty"`
+	Behind    int  `json:"behind,omitempty"`
 }
 
 // PatchSubmission is what a pipeline sends.

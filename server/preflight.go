@@ -94,7 +94,7 @@ func dryRuns(ctx context.Context, targets []api.TargetRef, try func(context.Cont
 			}
 			done++
 			if why == nil {
-				if said.NoRoom != "" || len(said.Warnings) > 0 {
+				if said.NoRoom != "" || len(said.Warnings) > 0 || said.Unchanged {
 					out.said = append(out.said, said)
 				}
 				return nil

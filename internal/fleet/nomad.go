@@ -403,6 +403,7 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	j := n.jobs[jobOf(m.Target)].current
 	g := j.Group(m.Target.Group)
 	view := &rollout.JobView{ModifyIndex: j.ModifyIndex, Version: j.Version, Pace: rollout.PaceHeld, Promoted: true, Settled: true}
+	view.Unchanged = next.Digest() == was.Digest()
 	builds := map[uint64]api.Build{}
 	for _, v := range n.jobs[j.JobID].versions {
 		switch v.Digest() {

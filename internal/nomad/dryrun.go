@@ -1,7 +1,6 @@
 package nomad
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -17,7 +16,8 @@ import (
 // Check tries the patch on the target's job by a dry run of Nomad's scheduler, as a stage
 // of one instance in place would be registered. It returns an error when the patch can't
 // be applied: a task does not exist, or Nomad refuses the result. That Nomad would not
-// place the instance now is no error, since it may place it when the turn comes.
+// place the instance now is no error, since it may place it when the turn comes. Nor is
+// a job that the patch leaves as it is: Nomad is not asked then.
 func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply) (api.DryRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
@@ -31,8 +31,14 @@ func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.App
 	if err != nil {
 		return out, err
 	}
-	if same, err := equal(job, next); err != nil || (same && len(changes) > 0) {
-		return out, cmp.Or(err, error(api.Errorf(api.CodeConflict, "target %s already runs what the patch asks for", ref)))
+	same, err := equal(job, next)
+	if err != nil {
+		return out, err
+	}
+	if same && len(changes) > 0 {
+		out.Unchanged = true
+		out.Behind, err = c.behind(ctx, ref, job)
+		return out, err
 	}
 	if launchOf(job) == "" {
 		next.LookupTaskGroup(ref.Group).Update = heldUpdate(1, 0, *job.JobModifyIndex)
@@ -43,6 +49,37 @@ func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.App
 	}
 	out.NoRoom, out.Warnings = noRoom(would.FailedTGAllocs[ref.Group]), warnings(would.Warnings)
 	return out, nil
+}
+
+// behind is how many instances of a target run another build than the registered one.
+func (c *Client) behind(ctx context.Context, ref api.TargetRef, job *nomadapi.Job) (int, error) {
+	now, err := digest(job)
+	if err != nil {
+		return 0, err
+	}
+	versions, _, _, err := c.api.Jobs().Versions(ref.Job, false, c.Query(ctx, ref.Namespace))
+	if err != nil {
+		return 0, Explain("list versions of "+ref.Job, err)
+	}
+	same := map[uint64]bool{}
+	for _, v := range versions {
+		is, err := digest(v)
+		if err != nil {
+			return 0, err
+		}
+		same[*v.Version] = is == now
+	}
+	stubs, err := c.current(ctx, ref)
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, s := range stubs {
+		if !same[s.JobVersion] {
+			n++
+		}
+	}
+	return n, nil
 }
 
 // fits returns a [rollout.NoRoom] when Nomad would not place all instances of a group that

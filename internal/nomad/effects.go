@@ -209,7 +209,8 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	view := &rollout.JobView{
 		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: wanted(job, group),
 		Build: kinds.of(job), Pace: kinds.pace(group), Promoted: true, Settled: true,
-		JobPace: paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
+		Unchanged: kinds.formerIs == kinds.patchIs,
+		JobPace:   paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
 	}
 	if view.Pace == rollout.PaceHeld {
 		view.Expected = expected(group.Update)

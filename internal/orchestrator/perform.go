@@ -363,6 +363,9 @@ func (o *Orchestrator) tag(ctx context.Context, log *slog.Logger, r api.Rollout,
 			o.recordAway(ctx, log, r, a, hold)
 			return rollout.EffectResult{}, false
 		}
+		if view.Unchanged { // since the plan was made, or there was no time to ask then
+			return rollout.EffectResult{OK: true, Unchanged: true, Outcome: fmt.Sprintf("job version %d is what the patch asks for already", former.Version)}, true
+		}
 		former.Unhealthy = a.unwell.least
 		err = o.Tagger.Tag(ctx, move(captured))
 	}

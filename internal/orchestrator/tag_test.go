@@ -75,6 +75,31 @@ func TestTag_WaitsWhileAFailedDeploymentHasLeftTwoVersions(t *testing.T) {
 	})
 }
 
+// TestTag_HasNothingToDoWhereTheJobIsPatchedAlready: somebody registers what the patch asks
+// for while the rollout waits. No version is marked, and nothing is registered.
+func TestTag_HasNothingToDoWhereTheJobIsPatchedAlready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := calmWorld(1, func(d *api.Decision) { d.Approval.Count = 1 })
+		defer w.term.cancel()
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status == api.RolloutAwaitingApproval })
+		job := *w.job(w.refs[0])
+		group := job.Groups[0]
+		group.Tasks = []fleet.Task{{Name: "main", Driver: "qemu", Env: map[string]string{"BUILD": specFormer, "PATCH": "p"}}}
+		job.Groups = []fleet.Group{group}
+		w.foreign[job.ID] = true
+		_, err := w.fleet.Register(job, false, 0)
+		must.NoError(t, err)
+		w.command("r0", "approve", "test")
+		w.until(t, "r0", func(r api.Rollout) bool { return r.Status.Ended() })
+		must.EqOp(t, api.RolloutComplete, w.rollout("r0").Status)
+		must.EqOp(t, "nothing to do: job version 1 is what the patch asks for already", w.rollout("r0").Reason)
+		must.Nil(t, w.rollout("r0").Former)
+		must.EqOp(t, 1, w.job(w.refs[0]).Version)
+		must.EqOp(t, "", w.job(w.refs[0]).Tag.Name)
+		must.EqOp(t, 4, w.running(w.refs[0], patchOf(specFormer)))
+	})
+}
+
 // TestTag_EndsWhenNobodyPromotes: a deployment whose canary is never promoted keeps the
 // rollout, and its place in the budget, for an hour and not for ever. Nothing was captured.
 func TestTag_EndsWhenNobodyPromotes(t *testing.T) {

@@ -75,7 +75,7 @@ func (w *world) checkForward(r api.Rollout) {
 		}
 		return
 	}
-	if n := len(r.Stages); r.Status == api.RolloutComplete && (n == 0 || r.Stages[n-1].Judged.IsZero()) {
+	if n := len(r.Stages); r.Status == api.RolloutComplete && r.Former != nil && (n == 0 || r.Stages[n-1].Judged.IsZero()) {
 		w.fail("%s is complete and its last stage was never judged", r.ID)
 	}
 }

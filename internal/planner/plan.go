@@ -33,6 +33,10 @@ type Input struct {
 	// Installed says what is installed in a target and whether the patch's faults affect
 	// it; nil when nobody has asked. Targets that run the same share their inventories.
 	Installed func(api.Target) *policies.Installed
+	// Unchanged are targets whose jobs are what the patch makes of them already, with how
+	// many of their instances run another version all the same. Nobody needs to have asked
+	// about every target.
+	Unchanged map[api.TargetRef]int
 }
 
 // InstalledIn is what is known of what is installed in a target; nil when nobody has asked.
@@ -150,8 +154,14 @@ func exposure(in Input, plan api.Plan, assessed map[api.TargetRef]*api.TargetAss
 	return curve(plan.Waves, stays)
 }
 
+// lagging says why a target whose job is patched already is neither done nor to be patched.
+func lagging(t api.Target, behind int) string {
+	return fmt.Sprintf("its job asks for what the patch makes of it already, and %d of %d instances run another version; nomad replaces them at the job's own pace, or a rollback is due (nomad job revert)",
+		behind, t.Count)
+}
+
 // decide asks the policies about every candidate. Targets that they select none like are
-// left alone, with the reason. It notes in assessed what is known of the faults of each.
+// left alone, with the reason, and so are those that the patch would not change. It notes in assessed what is known of the faults of each.
 func decide(in Input, targets []api.Target, assessed map[api.TargetRef]*api.TargetAssessment) ([]candidate, []api.NothingToDo, []api.Refusal) {
 	session := in.Library.Session(in.Patch, clusterFacts(in), in.Now)
 	weak, doubted := weakSources(in.Sources), api.DoubtedSources(sorted(in.Sources))
@@ -161,6 +171,14 @@ func decide(in Input, targets []api.Target, assessed map[api.TargetRef]*api.Targ
 	var nothing []api.NothingToDo
 	var refusals []api.Refusal
 	for _, t := range targets {
+		if behind, ok := in.Unchanged[t.TargetRef]; ok {
+			if behind > 0 {
+				refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeConflict, Reason: lagging(t, behind)})
+			} else {
+				nothing = append(nothing, api.NothingToDo{Target: t.TargetRef, Unchanged: true, Reason: "it runs what the patch asks for already"})
+			}
+			continue
+		}
 		criticality, installed := CriticalityOf(t, in.Graph.Criticality), in.InstalledIn(t)
 		decision, err := session.Decide(t, criticality, nil, installed)
 		if err != nil {

@@ -36,6 +36,7 @@ type JobView struct {
 	Expected    uint64         // job modify index that the registration of a held update block expected; 0 when nobody knows
 	Count       int            // instances that the registered group wants
 	JobPace                    // of the job's own update block, whatever the registered one is
+	Unchanged   bool           // the patch leaves the job as it was: both builds are the same
 	Promoted    bool           // the latest deployment has no canaries left to promote
 	Settled     bool           // the latest deployment is over, or nothing waits for it
 	Others      string         // which other groups of the job keep the latest deployment from its end; empty when none does

@@ -14,6 +14,7 @@ type EffectResult struct {
 	Outcome    string
 	Index      uint64                // job modify index at which the outcome was seen
 	Former     *api.FormerJob        // of a tag
+	Unchanged  bool                  // of a tag: the job is what the patch makes of it, and nothing was marked
 	Simulation string                // of a simulate
 	Verdict    api.SimulationVerdict // of a simulate that was carried out
 	Apply      []api.Apply           // of a simulate that baked an image: what production gets
@@ -39,6 +40,10 @@ func (m *machine) finished(res EffectResult) {
 	case api.EffectTag:
 		if !res.OK {
 			m.enter(api.RolloutFailed, "mark the former job version: %s", res.Outcome)
+			return
+		}
+		if res.Unchanged {
+			m.enter(api.RolloutComplete, "nothing to do: %s", res.Outcome)
 			return
 		}
 		m.Former = res.Former

@@ -258,6 +258,7 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 			if res.Former.Launch = api.Launch(args["launch"]); res.Former.Launch != "" {
 				res.Former.Count = 0
 			}
+			res.Unchanged = args["unchanged"] == "yes"
 		}
 		if s.r.Effect.Kind == api.EffectSimulate {
 			res.Simulation = "s1"

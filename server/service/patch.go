@@ -65,6 +65,9 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile, by api.Ide
 	})
 	plan, err := planner.Plan(in)
 	dryRuns.Wait()
+	if in.Unchanged = unchanged(said); refused == nil && err == nil && len(in.Unchanged) > 0 {
+		plan, err = planner.Plan(in) // the first one could not know
+	}
 	if err = cmp.Or(refused, err); err != nil {
 		return api.PatchReceipt{}, err
 	}
@@ -88,6 +91,17 @@ func (s *Service) below(targets []api.Target) []api.Target {
 	for i := range out {
 		if t := &out[i]; t.Launch != "" && t.Unfit == "" {
 			t.Unfit = fmt.Sprintf("its job is %s, and the cluster is at level %d, which can't patch such jobs: upgrade every server first", t.Launch, level)
+		}
+	}
+	return out
+}
+
+// unchanged are the targets that the patch leaves as they are, for [planner.Input].
+func unchanged(said []api.DryRun) map[api.TargetRef]int {
+	out := map[api.TargetRef]int{}
+	for _, d := range said {
+		if d.Unchanged {
+			out[d.Target] = d.Behind
 		}
 	}
 	return out

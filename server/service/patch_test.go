@@ -114,6 +114,41 @@ func TestSubmitPatch_StoresPatchPlanAndRollouts(t *testing.T) {
 	must.StrContains(t, events[len(events)-3].Text, `patch "openssl" was submitted by ada for 2 targets in 2 waves`)
 }
 
+// TestSubmitPatch_GoesOnWithTheRest: a patch that was half done is submitted again. What it
+// has reached, what is under way and what was rolled back stays as it is.
+func TestSubmitPatch_GoesOnWithTheRest(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("done"), target("back"), target("busy"))
+	first, err := f.SubmitPatch(t.Context(), patch(`"done", "back", "busy"`), ada())
+	must.NoError(t, err)
+	for _, id := range first.Rollouts {
+		r, _ := f.state.Rollout(id)
+		switch r.Target.Job {
+		case "done":
+			f.end(t, id, api.RolloutComplete, "all run it")
+		case "back":
+			f.end(t, id, api.RolloutRolledBack, "it was slower")
+		}
+	}
+	done := func() []api.DryRun { return []api.DryRun{{Target: target("done").TargetRef, Unchanged: true}} }
+	f.dryRuns = done()
+	again := patch(`"done", "back", "busy"`)
+	_, err = f.SubmitPatch(t.Context(), again, ada())
+	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint("nothing is left of it"))
+	must.SliceContains(t, api.AsError(err).Details, "prod/done/done: nothing to do: it runs what the patch asks for already")
+
+	must.NoError(t, f.LiftQuarantine(t.Context(), "openssl", target("back").TargetRef, ada()))
+	f.dryRuns = done()
+	receipt, err := f.SubmitPatch(t.Context(), again, ada())
+	must.NoError(t, err)
+	must.Len(t, 1, receipt.Rollouts)
+	r, _ := f.state.Rollout(receipt.Rollouts[0])
+	must.EqOp(t, "back", r.Target.Job)
+	must.Len(t, 1, receipt.Plan.NothingToDo)
+	must.Len(t, 1, receipt.Plan.Refusals, must.Sprint("the one under way"))
+	must.SliceEmpty(t, receipt.DryRuns, must.Sprint("they are of planned targets"))
+}
+
 func TestSubmitPatch_Refuses(t *testing.T) {
 	t.Parallel()
 	submit := func(t *testing.T, f *fixture) string {
