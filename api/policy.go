@@ -242,4 +242,6 @@ type RollbackSpec struct {
 	OnDenied   bool `json:"on_denied,omitempty"` // the target begins to try what intentions deny; false holds
 	Quarantine bool `json:"quarantine"`
 	AtOnce     bool `json:"at_once,omitempty"` // every instance goes back at the same time; false keeps the budget
+	// Window is for how long after its end a rollout may be taken back; 0 for not at all.
+	Window Duration `json:"window,omitempty"`
 }

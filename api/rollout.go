@@ -69,8 +69,20 @@ type Rollout struct {
 	Submitter   string        `json:"submitter,omitempty"` // the subject of whoever submitted the patch
 	Created     time.Time     `json:"created"`
 	Ended       time.Time     `json:"ended,omitzero"`
-	CreateIndex uint64        `json:"create_index,omitempty"`
-	ModifyIndex uint64        `json:"modify_index,omitempty"`
+	// Restorable is until when a rollout that is complete may be taken back: the record
+	// keeps the former job for it. Zero when it may not.
+	Restorable time.Time `json:"restorable,omitzero"`
+	// Drift says what became of a patch that was carried out; nil while its job is as the
+	// rollout left it, as far as anybody has looked.
+	Drift       *Drift `json:"drift,omitempty"`
+	CreateIndex uint64 `json:"create_index,omitempty"`
+	ModifyIndex uint64 `json:"modify_index,omitempty"`
+}
+
+// Drift is what was found of the job of a rollout after its end.
+type Drift struct {
+	At     time.Time `json:"at"`     // when it was found
+	Reason string    `json:"reason"` // what the job runs instead, one sentence
 }
 
 // Spans are times that leaders have counted while they looked at the rollout, each by its

@@ -230,5 +230,6 @@ func rollbackArguments() []lang.Argument {
 		}},
 		{Name: "quarantine", Want: cty.Bool},
 		{Name: "at_once", Want: cty.Bool},
+		{Name: "window", Want: cty.String, Check: lang.DurationBetween(0, maxMonth)},
 	}
 }

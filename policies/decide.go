@@ -21,6 +21,8 @@ const (
 	defaultMaxDuration = 30 * time.Minute
 	defaultSimulation  = time.Minute
 	defaultDeadline    = 5 * time.Minute
+	// defaultRollbackWindow has a night and a day's peak in it.
+	defaultRollbackWindow = 24 * time.Hour
 )
 
 // becauseUsual is how many reasons the shipped policy gives, and a few more.
@@ -248,9 +250,9 @@ func durationOf(v cty.Value) api.Duration {
 
 func (d *decider) rollback() error {
 	spec := &d.decision.Rollback
-	*spec = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: true, Quarantine: true}
+	*spec = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: true, Quarantine: true, Window: api.Duration(defaultRollbackWindow)}
 	err := d.set("rollback.on", rollbackBlock, "on", func(v cty.Value) {
-		*spec = api.RollbackSpec{Quarantine: true}
+		*spec = api.RollbackSpec{Quarantine: true, Window: spec.Window}
 		for _, on := range lang.TextsOf(v) {
 			switch on {
 			case rollbackVerdict:
@@ -270,7 +272,10 @@ func (d *decider) rollback() error {
 	if err := d.set("rollback.quarantine", rollbackBlock, "quarantine", func(v cty.Value) { spec.Quarantine = v.True() }); err != nil {
 		return err
 	}
-	return d.set("rollback.at_once", rollbackBlock, "at_once", func(v cty.Value) { spec.AtOnce = v.True() })
+	if err := d.set("rollback.at_once", rollbackBlock, "at_once", func(v cty.Value) { spec.AtOnce = v.True() }); err != nil {
+		return err
+	}
+	return d.set("rollback.window", rollbackBlock, "window", func(v cty.Value) { spec.Window = durationOf(v) })
 }
 
 // own settles the policy's own arguments.

@@ -51,7 +51,7 @@ func TestDecide_HasDefaults(t *testing.T) {
 			must.EqOp(t, c.strategy, d.Strategy.Name)
 			must.EqOp(t, c.config, string(d.Strategy.Config))
 			must.EqOp(t, c.simulate, d.Simulate.Required)
-			want := api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: true, Quarantine: true}
+			want := api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: true, Quarantine: true, Window: api.Duration(24 * time.Hour)}
 			must.EqOp(t, want, d.Rollback)
 			must.True(t, d.Judge.Enabled)
 		})

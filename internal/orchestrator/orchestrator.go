@@ -194,6 +194,7 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 	defer wg.Wait()
 	var mu sync.Mutex
 	working := map[string]bool{}
+	again := make(chan struct{}, 1)
 	for {
 		changed := o.Store.Watch(api.TopicRollout, api.TopicBrake)
 		for _, r := range o.Store.Outlines("") { // of no plan: the open ones
@@ -209,11 +210,18 @@ func (o *Orchestrator) Run(ctx context.Context) error {
 					mu.Lock()
 					delete(working, r.ID)
 					mu.Unlock()
+					if now, ok := o.Store.Rollout(r.ID); ok && !now.Status.Ended() {
+						select { // it was taken back while its worker ended
+						case again <- struct{}{}:
+						default:
+						}
+					}
 				})
 			}
 		}
 		select {
 		case <-changed:
+		case <-again:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -136,6 +136,7 @@ type delayed struct {
 
 // world is everything around the orchestrator.
 type world struct {
+	number uint64
 	rng    *rand.Rand
 	fsm    *state.FSM
 	store  *state.Store
@@ -211,7 +212,8 @@ func play(t *testing.T, n int64, telling bool) *world {
 // newWorld makes a world. In a quiet one nothing is around the jobs.
 func newWorld(n int64, telling, quiet bool) *world {
 	w := &world{
-		rng: rand.New(rand.NewPCG(uint64(n), 0x0a4b)), tries: map[string]*execution{},
+		number: uint64(n),
+		rng:    rand.New(rand.NewPCG(uint64(n), 0x0a4b)), tries: map[string]*execution{},
 		down: map[string]time.Time{}, views: map[string][]*rollout.JobView{}, promised: map[string]bool{},
 		performed: map[string]int{}, foreign: map[string]bool{}, excused: map[string]bool{}, hash: fnv.New64a(), faults: true,
 		telling: telling, cover: coverage{}, accidents: map[string]int{},
@@ -326,6 +328,9 @@ func (w *world) decision() api.Decision {
 	d.Budget.Targets = w.rng.IntN(3)
 	d.Rollback = api.RollbackSpec{
 		OnVerdict: w.chance(0.8), OnHealth: w.chance(0.8), OnDeadline: w.chance(0.9), Quarantine: w.chance(0.5),
+	}
+	if rng := rand.New(rand.NewPCG(w.number, 0x0ba5)); w.store.Level() >= state.Level7 && rng.Float64() < 0.5 {
+		d.Rollback.Window = api.Duration(time.Duration(1+rng.IntN(60)) * time.Minute)
 	}
 	d.Simulate.Required = w.chance(0.3)
 	d.Approval.Count = w.rng.IntN(2)

@@ -68,6 +68,7 @@ func (m *machine) finished(res EffectResult) {
 			m.enter(api.RolloutComplete, "%s", defined(m.Rollout))
 			return
 		}
+		m.keepFormer()
 		m.enter(api.RolloutComplete, "all %d instances run %s", m.Former.Count, m.Patch)
 	case api.EffectRollback, api.EffectUnpace:
 		// The next tick sees how many instances are back.

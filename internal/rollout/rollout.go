@@ -18,7 +18,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Event is one of Tick, Finished and Command.
+// Event is one of Tick, Finished, Command and Found.
 type Event interface{ event() }
 
 // Tick brings an observation of the world.
@@ -37,16 +37,15 @@ type Command struct {
 func (Tick) event()     {}
 func (Finished) event() {}
 func (Command) event()  {}
+func (Found) event()    {}
 
 // Step returns the rollout that follows r after ev at now. It does not change r.
 // The error says why a Command is refused; other events never fail.
 func Step(r api.Rollout, ev Event, now time.Time) (api.Rollout, error) {
 	m := &machine{Rollout: clone(r), was: r, now: now}
 	if r.Status.Ended() {
-		if c, ok := ev.(Command); ok {
-			return r, refuse(c, r, "it has ended")
-		}
-		return r, nil
+		err := m.after(ev)
+		return m.Rollout, err
 	}
 	switch ev := ev.(type) {
 	case Tick:

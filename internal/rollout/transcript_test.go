@@ -88,6 +88,8 @@ func (s *script1) do(t *testing.T, line string) []string {
 		return s.show()
 	case "tick":
 		ev = Tick{Observation: s.observation(t, args)}
+	case "found":
+		ev = Found{Drift: strings.ReplaceAll(args["drift"], "_", " ")}
 	case "done", "failed":
 		ev = Finished{EffectResult: s.result(words[0] == "done", args)}
 	default:
@@ -110,6 +112,9 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 	r.Decision.Deadline, r.Decision.JobDeadline = api.Duration(time.Minute), args["deadline"] == "job"
 	r.Decision.Rollback = api.RollbackSpec{OnVerdict: true, OnHealth: true, OnDeadline: true, OnDenied: args["denied"] != "hold"}
 	r.Decision.Rollback.AtOnce = args["at_once"] == "yes"
+	if window, err := time.ParseDuration(args["window"]); err == nil {
+		r.Decision.Rollback.Window = api.Duration(window)
+	}
 	r.Decision.Judge.Enabled = args["judge"] == "yes"
 	r.Decision.Judge.OnInconclusive = "hold"
 	r.Decision.Simulate.Required = args["simulate"] == "yes"
@@ -253,7 +258,7 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 	if s.r.Effect != nil {
 		res.ID = s.r.Effect.ID
 		if s.r.Effect.Kind == api.EffectTag && ok {
-			res.Former = &api.FormerJob{Version: 6, ModifyIndex: 90, Count: 10}
+			res.Former = &api.FormerJob{Version: 6, ModifyIndex: 90, Count: 10, Job: []byte(`{"ID":"web"}`)}
 			res.Former.Unhealthy, _ = strconv.Atoi(args["unhealthy"])
 			if res.Former.Launch = api.Launch(args["launch"]); res.Former.Launch != "" {
 				res.Former.Count = 0
@@ -299,6 +304,12 @@ func (s *script1) show() []string {
 			line += ", promoted"
 		}
 		lines = append(lines, line)
+	}
+	if !r.Restorable.IsZero() {
+		lines = append(lines, "restorable until "+r.Restorable.Format("02 15:04:05"))
+	}
+	if r.Drift != nil {
+		lines = append(lines, fmt.Sprintf("drift since %s: %s", r.Drift.At.Format("15:04:05"), r.Drift.Reason))
 	}
 	if e := r.Effect; e != nil {
 		lines = append(lines, fmt.Sprintf("effect %s %s want=%d expect=%d", e.ID, e.Kind, e.Want, e.Expect))

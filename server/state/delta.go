@@ -103,7 +103,7 @@ func (d *rolloutChange) apply(c *change) error {
 		return api.Errorf(api.CodeNotFound, "rollout %q does not exist", d.ID)
 	}
 	t := &RolloutTransition{Kind: d.Kind, Expect: d.Expect, Rollout: *old}
-	if err := t.checkNow(old); err != nil {
+	if err := t.checkNow(c, old); err != nil {
 		return err // before the change is put on top of a rollout that it was not made for
 	}
 	if err := d.on(&t.Rollout); err != nil {

@@ -37,8 +37,9 @@ const (
 	// an advisory and statements; whom a patch affects, and what follows from that:
 	// selection, order and exposure of a plan; load programs; images with a source; the
 	// job's own deadline; the spans that leaders have counted; by what machines of
-	// simulations differed, jobs with runs and the types of jobs, and that the simulation of an open rollout is kept; and the
-	// subjects of people who submit and approve.
+	// simulations differed, and that the simulation of an open rollout is kept; jobs with
+	// runs, and the types of jobs; the subjects of people who submit and approve; and that a
+	// complete rollout may be taken back, and what became of its job.
 	Level7 = 7
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level7
@@ -90,7 +91,7 @@ func rolloutLevel(r *api.Rollout) int {
 	switch {
 	case r.Former != nil && r.Former.Launch != "": // a former server would look for its instances
 		return Level7
-	case r.Spans != (api.Spans{}), r.Submitter != "", slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
+	case r.Spans != (api.Spans{}), !r.Restorable.IsZero(), r.Drift != nil, r.Submitter != "", slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
 		return Level7
 	case r.Former != nil && r.Former.Unhealthy > 0:
 		return max(newer, Level6)
@@ -128,7 +129,7 @@ func affectsLevel(list []api.Affected) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
-	case d.Order != "", d.Selection != nil, d.Simulate.Program != nil, d.JobDeadline, d.Approval.Self:
+	case d.Rollback.Window != 0, d.Order != "", d.Selection != nil, d.Simulate.Program != nil, d.JobDeadline, d.Approval.Self:
 		return Level7
 	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
 		return Level6
@@ -238,7 +239,7 @@ func formerTarget(t api.Target) api.Target {
 
 // formerDecision is a decision as servers of a level below Level7 keep it.
 func formerDecision(d api.Decision, level int) api.Decision {
-	d.Order, d.Selection, d.Approval.Self, d.JobDeadline = "", nil, false, false
+	d.Order, d.Selection, d.Approval.Self, d.JobDeadline, d.Rollback.Window = "", nil, false, false, 0
 	if level >= Level6 {
 		return d
 	}
@@ -270,6 +271,7 @@ func (t *RolloutTransition) fit(level int) Command {
 	out := *t
 	r := &out.Rollout
 	r.Decision.Order, r.Decision.Selection, r.Decision.Approval.Self, r.Decision.JobDeadline = "", nil, false, false
+	r.Decision.Rollback.Window, r.Restorable, r.Drift = 0, time.Time{}, nil
 	r.Submitter, r.Spans = "", api.Spans{}
 	r.Approvals = slices.Clone(r.Approvals)
 	for i := range r.Approvals {

@@ -64,8 +64,28 @@ func (p *PatchSubmit) apply(c *change) error {
 		c.t.rollouts.put(c.txn, r)
 		c.event(api.TopicRollout, "rollout_"+string(r.Status), r.ID, rolloutText(r), noteOf(r, ""))
 	}
+	forgetFormers(c)
 	p.forget(c)
 	return nil
+}
+
+// forgetFormers takes the former jobs from rollouts whose time to be taken back is over: they
+// are the most of what a rollout weighs.
+func forgetFormers(c *change) {
+	if c.old.Level < Level7 {
+		return // none has such a time
+	}
+	var over []*api.Rollout
+	for r := range c.t.rollouts.all(c.txn) {
+		if r.Status == api.RolloutComplete && !r.Restorable.IsZero() && !r.Restorable.After(c.at) && r.Former != nil && len(r.Former.Job) > len("null") {
+			over = append(over, r)
+		}
+	}
+	for _, r := range over {
+		slim := *r
+		forgetFormer(&slim)
+		c.t.rollouts.put(c.txn, &slim)
+	}
 }
 
 // forget drops the oldest ended rollouts beyond the limit, and the plans that

@@ -16,6 +16,7 @@ const (
 	KindJudge        = "judge"         // the judge's state is kept; no event, there is one every few seconds
 	KindObserve      = "observe"       // what was seen of the instances is kept; no event either
 	KindLapse        = "doubt_lapsed"  // an approval that was asked for in doubt is not needed any more
+	KindDrift        = "drift"         // the job of a complete rollout was found to run something else, or the patch again
 )
 
 // RolloutTransition takes a rollout from one state to the next. Kind says why
@@ -36,8 +37,13 @@ func (t *RolloutTransition) apply(c *change) error {
 	if old == nil {
 		return api.Errorf(api.CodeNotFound, "rollout %q does not exist", next.ID)
 	}
-	if err := t.check(old); err != nil {
+	if err := t.check(c, old); err != nil {
 		return err
+	}
+	if old.Status.Ended() && next.Status.Ended() { // its end stands, whatever was found since
+		drift := next.Drift
+		*next = *old
+		next.Drift = drift
 	}
 	if err := t.checkTargets(c, old); err != nil {
 		return err
@@ -76,21 +82,29 @@ const maxPastInstances = 20
 // is not changed.
 func slim(r *api.Rollout) {
 	r.Judge = nil
-	if r.Former != nil {
-		former := *r.Former
-		former.Job = json.RawMessage("null")
-		r.Former = &former
+	if r.Status != api.RolloutComplete || r.Restorable.IsZero() {
+		forgetFormer(r)
 	}
 	if len(r.Instances) > maxPastInstances {
 		r.Instances = slices.Clone(r.Instances[:maxPastInstances])
 	}
 }
 
+// forgetFormer takes the former job from a rollout that is not taken back any more.
+func forgetFormer(r *api.Rollout) {
+	if r.Former == nil {
+		return
+	}
+	former := *r.Former
+	former.Job = json.RawMessage("null")
+	r.Former = &former
+}
+
 // checkTargets holds budget.targets where everybody agrees: a leader whose
 // write timed out can't see what the log already holds.
 func (t *RolloutTransition) checkTargets(c *change, old *api.Rollout) error {
 	limit := old.Decision.Budget.Targets
-	if c.old.Level < Level2 || limit <= 0 || old.UnderWay() || !t.Rollout.UnderWay() {
+	if c.old.Level < Level2 || limit <= 0 || old.UnderWay() || !t.Rollout.UnderWay() || t.Rollout.Status == api.RolloutRollingBack {
 		return nil
 	}
 	running := 0
@@ -107,8 +121,8 @@ func (t *RolloutTransition) checkTargets(c *change, old *api.Rollout) error {
 
 // check refuses a transition that was decided from another state than the
 // present one, or that breaks what holds for every rollout.
-func (t *RolloutTransition) check(old *api.Rollout) error {
-	if err := t.checkNow(old); err != nil {
+func (t *RolloutTransition) check(c *change, old *api.Rollout) error {
+	if err := t.checkNow(c, old); err != nil {
 		return err
 	}
 	next := &t.Rollout
@@ -122,14 +136,31 @@ func (t *RolloutTransition) check(old *api.Rollout) error {
 }
 
 // checkNow refuses a transition that comes too late.
-func (t *RolloutTransition) checkNow(old *api.Rollout) error {
+func (t *RolloutTransition) checkNow(c *change, old *api.Rollout) error {
 	switch {
 	case t.Kind == "":
 		return api.Errorf(api.CodeInvalid, "rollout %s: want the kind of transition, have none", old.ID)
+	case old.Status.Ended() && old.Restorable.After(c.at) && t.Expect == old.ModifyIndex:
+		return t.checkAfter(c, old)
 	case old.Status.Ended():
 		return api.Errorf(api.CodeConflict, "rollout %s has ended: it is %s since %s", old.ID, old.Status, old.Since.Format("2006-01-02 15:04:05 MST"))
 	case t.Expect != old.ModifyIndex:
 		return api.Errorf(api.CodeStaleIndex, "rollout %s changed at index %d, this transition was made for index %d", old.ID, old.ModifyIndex, t.Expect)
+	}
+	return nil
+}
+
+// checkAfter refuses whatever a complete rollout can't become: it is told what became of its
+// job, or goes back, unless another rollout has the target.
+func (t *RolloutTransition) checkAfter(c *change, old *api.Rollout) error {
+	next := &t.Rollout
+	switch other := c.t.rollouts.getBy(c.txn, indexOpen, targetKey(old.Target)); {
+	case next.Status == old.Status: // what was found, or a change that is not on top of the rollout yet
+		return nil
+	case next.Status != api.RolloutRollingBack:
+		return api.Errorf(api.CodeConflict, "rollout %s has ended: it is %s, and can go back, and not become %s", old.ID, old.Status, next.Status)
+	case other != nil:
+		return api.Errorf(api.CodeConflict, "rollout %s can't go back: rollout %s of patch %q has its target (%s)", old.ID, other.ID, other.Patch, other.Status)
 	}
 	return nil
 }
@@ -184,6 +215,12 @@ func (t *RolloutTransition) record(c *change, old *api.Rollout) {
 	}
 	switch t.Kind {
 	case KindJudge, KindObserve, KindEffectIntend, KindEffectFinish:
+	case KindDrift:
+		text := fmt.Sprintf("%s runs patch %q again", next.Target, next.Patch)
+		if next.Drift != nil {
+			text = fmt.Sprintf("%s does not run patch %q any more: %s", next.Target, next.Patch, next.Drift.Reason)
+		}
+		c.event(api.TopicRollout, t.Kind, next.ID, text, noteOf(next, old.Status))
 	default:
 		c.event(api.TopicRollout, t.Kind, next.ID, rolloutText(next), noteOf(next, old.Status))
 	}

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"time"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-memdb"
@@ -121,6 +122,17 @@ func (s *Store) BegunRollouts() []api.Rollout {
 	}
 	slices.SortFunc(begun, func(a, b api.Rollout) int { return strings.Compare(a.ID, b.ID) })
 	return begun
+}
+
+// RestorableRollouts returns the complete rollouts that may be taken back at a time, by ID.
+func (s *Store) RestorableRollouts(at time.Time) []api.Rollout {
+	out := []api.Rollout{}
+	for r := range s.t.rollouts.all(s.read()) {
+		if r.Status == api.RolloutComplete && r.Restorable.After(at) {
+			out = append(out, s.t.rollouts.clone(r))
+		}
+	}
+	return out
 }
 
 // OpenRollout returns the target's rollout that has not ended.
