@@ -32,6 +32,7 @@ func (s *Server) openService() {
 	s.graph = service.NewGraphCache(s.store)
 	s.service = service.New(service.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Log: s.entries, Fleet: s.adapters.nomad, Preflight: preflight{s.adapters.nomad},
+		Ground:   s.adapters.nomad,
 		Forecast: s.forecast, Policies: s.policies, Graph: s.graph,
 		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, Ticker: ticker, NewID: newID, Logger: s.log,
 		MaxAge: s.cfg.Inventory.MaxAge, Bakes: s.cfg.Simulator.Appliance != nil,

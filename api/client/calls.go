@@ -73,6 +73,13 @@ func (c *Client) Facts(ctx context.Context) (api.FleetFacts, error) {
 	return out, err
 }
 
+// PatchStatus says where a patch is in force now.
+func (c *Client) PatchStatus(ctx context.Context, name string, q Query) (api.PatchStatus, error) {
+	var out api.PatchStatus
+	_, err := c.get(ctx, "/v1/patch/"+seg(name)+"/status", q, &out)
+	return out, err
+}
+
 // SubmitPatch starts a rollout for each target of the patch.
 func (c *Client) SubmitPatch(ctx context.Context, file api.SourceFile) (api.PatchReceipt, error) {
 	var out api.PatchReceipt

@@ -194,6 +194,9 @@ func fixtures(t *testing.T) http.Handler {
 	brakeFixtures(t, mux)
 	inventoryFixtures(answer)
 	answer("GET /v1/patches", []api.Patch{{Name: "openssl", Severity: api.SeverityHigh, Fixes: []string{"CVE-2026-1"}, SubmittedBy: "pipeline"}})
+	for name, status := range patchStatuses() {
+		answer("GET /v1/patch/"+name+"/status", status)
+	}
 	answer("GET /v1/quarantines", []api.Quarantine{})
 	answer("GET /v1/policies", []api.Policy{{Name: "default", Blocks: []string{"default"}, Builtin: true}})
 	answer("GET /v1/rehearsal/facts", fixtureFacts())
@@ -236,6 +239,20 @@ func fixtures(t *testing.T) http.Handler {
 func fail(w http.ResponseWriter, err *api.Error) {
 	w.WriteHeader(err.Code.HTTPStatus())
 	_ = json.NewEncoder(w).Encode(err)
+}
+
+// patchStatuses say of one patch that it is in force everywhere, and of another that it is not.
+func patchStatuses() map[string]api.PatchStatus {
+	at := func(job string, force api.PatchForce, reason, id string, status api.RolloutStatus) api.PatchedTarget {
+		return api.PatchedTarget{Target: api.TargetRef{Namespace: "default", Job: job, Group: job}, Force: force, Reason: reason, Rollout: id, Status: status}
+	}
+	web := at("web", api.ForceWhole, "every instance runs it", "01JD3M0001", api.RolloutComplete)
+	web.Restorable = testNow().Add(23 * time.Hour)
+	back := at("db", api.ForceNone, "job version 7 (modify index 70) does not ask for it", "01JD3M0002", api.RolloutRolledBack)
+	return map[string]api.PatchStatus{
+		"openssl": {Patch: "openssl", Targets: []api.PatchedTarget{back, web}},
+		"glibc":   {Patch: "glibc", Targets: []api.PatchedTarget{web}},
+	}
 }
 
 func receipt(t *testing.T) api.PatchReceipt {

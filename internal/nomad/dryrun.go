@@ -21,23 +21,8 @@ import (
 func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.Apply) (api.DryRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
-	out := api.DryRun{Target: ref}
-	job, err := c.Job(ctx, ref.Namespace, ref.Job)
-	if err != nil {
-		return out, err
-	}
-	changes = slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool { return a.Kind == api.ApplyScript })
-	next, err := Patched(job, ref.Group, changes)
-	if err != nil {
-		return out, err
-	}
-	same, err := equal(job, next)
-	if err != nil {
-		return out, err
-	}
-	if same && len(changes) > 0 {
-		out.Unchanged = true
-		out.Behind, err = c.behind(ctx, ref, job)
+	out, job, next, err := c.applied(ctx, ref, changes)
+	if err != nil || out.Unchanged {
 		return out, err
 	}
 	if launchOf(job) == "" {
@@ -49,6 +34,37 @@ func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.App
 	}
 	out.NoRoom, out.Warnings = noRoom(would.FailedTGAllocs[ref.Group]), warnings(would.Warnings)
 	return out, nil
+}
+
+// Applied says whether the target's job is what the changes make of it already, and how
+// many of its instances are not. The error has code not_found when there is no such
+// target in a running job. Nothing is tried.
+func (c *Client) Applied(ctx context.Context, ref api.TargetRef, changes []api.Apply) (api.DryRun, error) {
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	out, job, _, err := c.applied(ctx, ref, changes)
+	if err == nil && *job.Stop {
+		err = api.Errorf(api.CodeNotFound, "job %s was stopped", ref.Job)
+	}
+	return out, err
+}
+
+// applied compares a target's job with what the changes make of it, and returns both.
+func (c *Client) applied(ctx context.Context, ref api.TargetRef, changes []api.Apply) (out api.DryRun, job, next *nomadapi.Job, err error) {
+	out.Target = ref
+	if job, err = c.Job(ctx, ref.Namespace, ref.Job); err != nil {
+		return out, nil, nil, err
+	}
+	changes = slices.DeleteFunc(slices.Clone(changes), func(a api.Apply) bool { return a.Kind == api.ApplyScript })
+	if next, err = Patched(job, ref.Group, changes); err != nil {
+		return out, nil, nil, err
+	}
+	same, err := equal(job, next)
+	if err == nil && same && len(changes) > 0 {
+		out.Unchanged = true
+		out.Behind, err = c.behind(ctx, ref, job)
+	}
+	return out, job, next, err
 }
 
 // behind is how many instances of a target run another build than the registered one.

@@ -190,6 +190,16 @@ func (c *control) Facts(context.Context) (api.FleetFacts, error) {
 	return api.FleetFacts{Format: api.FleetFactsFormat, Graph: c.graph}, c.err
 }
 
+func (c *control) PatchStatus(_ context.Context, name string, sees func(api.TargetRef) bool) (api.PatchStatus, error) {
+	out := api.PatchStatus{Patch: name}
+	for _, namespace := range []string{"a", "b"} {
+		if ref := (api.TargetRef{Namespace: namespace, Job: "web", Group: "g"}); sees(ref) {
+			out.Targets = append(out.Targets, api.PatchedTarget{Target: ref, Force: api.ForceWhole})
+		}
+	}
+	return out, c.err
+}
+
 func (c *control) SubmitPatch(_ context.Context, f api.SourceFile, by api.Identity) (api.PatchReceipt, error) {
 	return api.PatchReceipt{Rollouts: []string{"r1"}}, c.note("submit "+f.Name, by)
 }

@@ -32,6 +32,7 @@ type PolicyControl interface {
 type PatchControl interface {
 	ReadPatch(file api.SourceFile) (api.Patch, error)
 	PlanPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error)
+	PatchStatus(ctx context.Context, name string, sees func(api.TargetRef) bool) (api.PatchStatus, error)
 	SubmitPatch(ctx context.Context, file api.SourceFile, by api.Identity) (api.PatchReceipt, error)
 	LiftQuarantine(ctx context.Context, patch string, target api.TargetRef, by api.Identity) error
 	Facts(ctx context.Context) (api.FleetFacts, error)

@@ -58,6 +58,24 @@ func (a *API) patch(c *call) (any, error) {
 	return shown(v, patch)
 }
 
+// patchStatus asks Nomad about the targets that the caller sees.
+func (a *API) patchStatus(c *call) (any, error) {
+	name := c.r.PathValue("name")
+	v := a.view(c)
+	patch, ok := a.opt.Store.Patch(name)
+	if ok {
+		_, ok = v.Patch(patch, a.patchesSeen(v)[name])
+	}
+	if !ok {
+		return nil, notFound("patch", name)
+	}
+	status, err := a.opt.Control.PatchStatus(c.ctx(), name, v.Sees)
+	if err != nil {
+		return nil, err
+	}
+	return shown(v, status)
+}
+
 func (a *API) plan(c *call) (any, error) {
 	id := c.r.PathValue("id")
 	v := a.view(c)

@@ -53,6 +53,7 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/policy/{name}", cap: read, topics: policy, handle: a.policy},
 		{method: get, path: "/v1/patches", cap: read, scoped: true, topics: patch, handle: a.patches},
 		{method: get, path: "/v1/patch/{name}", cap: read, scoped: true, topics: patch, handle: a.patch},
+		{method: get, path: "/v1/patch/{name}/status", cap: read, scoped: true, costly: true, handle: a.patchStatus},
 		{method: get, path: "/v1/plan/{id}", cap: read, scoped: true, topics: plan, handle: a.plan},
 		{method: get, path: "/v1/quarantines", cap: read, scoped: true, topics: quarantine, handle: a.quarantines},
 		{method: get, path: "/v1/rollouts", cap: read, scoped: true, topics: rollout, handle: a.rollouts},

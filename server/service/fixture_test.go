@@ -35,6 +35,7 @@ type fixture struct {
 	// preflight is what the scheduler says of a patched job.
 	preflight func(*planner.Input) (untried int, err error)
 	dryRuns   []api.DryRun // what the preflight says of targets
+	applied   func(api.TargetRef) (api.DryRun, error)
 }
 
 // log carries commands out at once, as a cluster of one server does.
@@ -98,6 +99,14 @@ func (f *fixture) Preflight(_ context.Context, in *planner.Input) ([]api.DryRun,
 	return f.dryRuns, untried, err
 }
 
+// Applied asks the fixture's applied, and finds nothing applied when it has none.
+func (f *fixture) Applied(_ context.Context, ref api.TargetRef, _ []api.Apply) (api.DryRun, error) {
+	if f.applied == nil {
+		return api.DryRun{Target: ref}, nil
+	}
+	return f.applied(ref)
+}
+
 // schemas are those of the two strategies that the shipped policies name.
 func schemas(strategy string) (api.ConfigSchema, bool) {
 	switch strategy {
@@ -141,7 +150,7 @@ func newFixture(t *testing.T, targets ...api.Target) *fixture {
 	f.put(t, &state.GraphChange{GraphChange: change})
 	ids := 0
 	f.Service = New(Options{
-		Server: "s1", Version: "test", Store: store, Log: f.log, Fleet: f.fleet, Preflight: f, Forecast: forecast,
+		Server: "s1", Version: "test", Store: store, Log: f.log, Fleet: f.fleet, Preflight: f, Ground: f, Forecast: forecast,
 		Policies: NewPolicyCache(store, schemas), Graph: NewGraphCache(store), HalfLife: 24 * time.Hour,
 		Now: epoch, Ticker: ticker, NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) }, Logger: slog.New(slog.DiscardHandler),
 		Facts: FactsOptions{Plugins: func() []api.PluginInfo { return nil }},

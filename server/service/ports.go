@@ -31,6 +31,8 @@ type RolloutStore interface {
 	Brake() api.Brake
 	Rollouts() []api.Rollout
 	OpenRollouts() []api.Rollout
+	// RestorableRollouts returns the complete rollouts that may be taken back at a time.
+	RestorableRollouts(at time.Time) []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
 	// Outlines returns the rollouts of a plan and all open ones, without their stages,
 	// effects and decisions. The list is shared and must not be changed.

@@ -30,6 +30,7 @@ type Options struct {
 	Log       Log
 	Fleet     Fleet
 	Preflight Preflight
+	Ground    Ground
 	Forecast  Forecast
 	Policies  *PolicyCache
 	Graph     *GraphCache

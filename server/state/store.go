@@ -4,8 +4,8 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-memdb"
 	"github.com/oakumhq/oakum/api"

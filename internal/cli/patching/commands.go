@@ -9,7 +9,7 @@ func Commands() []func(*command.Env) *command.Command {
 	return []func(*command.Env) *command.Command{
 		command.Reader(policyValidate), command.Reader(policyTest), policyFmt, command.Reader(policyApply), policyList, policyRead, policyDelete,
 		command.Reader(patchValidate), command.Reader(patchAffected), command.Reader(patchPlan), command.Reader(patchSubmit),
-		patchRehearse, patchList, patchRead, patchQuarantines, patchLift,
+		patchRehearse, patchStatus, patchList, patchRead, patchQuarantines, patchLift,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutUnapprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		brakeOn, brakeOff, brakeStatus,

@@ -136,6 +136,35 @@ func patchRead(e *command.Env) *command.Command {
 	return c
 }
 
+func patchStatus(e *command.Env) *command.Command {
+	c := command.New("patch status", command.One("NAME"), "Show where a patch is in force", `
+Shows for each target that a patch had a rollout for whether it runs the patch now, as
+Nomad has the job and its instances, whatever became of the rollout since: somebody may
+have registered the former version again.
+
+The exit code is 2 when a target does not run the patch, or not with every instance.`).Remote().Reads().Prints()
+	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
+		status, err := cl.PatchStatus(ctx, args[0], c.Query())
+		if err != nil {
+			return err
+		}
+		if err := e.Show(c.Out, status, func(w io.Writer) { view.PatchStatus(w, status, e.Now()) }); err != nil {
+			return err
+		}
+		not := 0
+		for _, t := range status.Targets {
+			if t.Force != api.ForceWhole {
+				not++
+			}
+		}
+		if not > 0 {
+			return command.No("The patch is not in force on %d of %s.", not, view.Count(len(status.Targets), "target"))
+		}
+		return nil
+	})
+	return c
+}
+
 func patchQuarantines(e *command.Env) *command.Command {
 	c := command.New("patch quarantines", command.None(), "List what may not be tried again", `
 Lists the patches that were rolled back or rejected, with the target that they

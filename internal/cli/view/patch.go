@@ -30,6 +30,35 @@ func Receipt(w io.Writer, r api.PatchReceipt, now time.Time) {
 	}
 }
 
+// PatchStatus shows where a patch is in force.
+func PatchStatus(w io.Writer, s api.PatchStatus, now time.Time) {
+	if len(s.Targets) == 0 {
+		fmt.Fprintln(w, "The patch had a rollout for no target.")
+		return
+	}
+	t := NewTable("Target", "In force", "Rollout", "Status", "Can go back", "Reason")
+	for _, p := range s.Targets {
+		back := "no"
+		if p.Status == api.RolloutComplete && p.Restorable.After(now) {
+			back = "until " + Stamp(p.Restorable)
+		}
+		t.Add(p.Target.String(), inForce(p.Force), p.Rollout, string(p.Status), back, p.Reason)
+	}
+	t.Print(w, "")
+}
+
+// inForce is a force in a word.
+func inForce(f api.PatchForce) string {
+	switch f {
+	case api.ForceWhole:
+		return "yes"
+	case api.ForceNone:
+		return "no"
+	case api.ForcePartly, api.ForceGone, api.ForceUnknown:
+	}
+	return string(f)
+}
+
 // Patch shows what a patch file changes, and how its fix is proven.
 func Patch(w io.Writer, p api.Patch) {
 	fmt.Fprintf(w, "%s: valid\n", p.File.Name)

@@ -77,7 +77,7 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 	Fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+Short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
 		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
 		"Start", start, "Simulation", simulationOf(r), "Submitted", submitted, "Approvals", approvals(r.Approvals),
-		"Doubt", doubtText(r))
+		"Doubt", doubtText(r), "Can go back", canGoBack(r, now), "Drift", drift(r))
 	holds(w, r.Holds, now)
 	stages(w, r)
 	instances(w, r)
@@ -89,6 +89,22 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 		fmt.Fprintln(w, "\nDecided because:")
 		because(w, r.Decision)
 	}
+}
+
+// canGoBack says until when a complete rollout may be taken back; empty when it may not.
+func canGoBack(r api.Rollout, now time.Time) string {
+	if r.Status != api.RolloutComplete || !r.Restorable.After(now) {
+		return ""
+	}
+	return "until " + Stamp(r.Restorable) + ": oakum rollout rollback " + r.ID
+}
+
+// drift says what became of a patch since its rollout.
+func drift(r api.Rollout) string {
+	if r.Drift == nil {
+		return ""
+	}
+	return "since " + Stamp(r.Drift.At) + ": " + r.Drift.Reason
 }
 
 // Events lists events of the record, oldest first.

@@ -1,0 +1,149 @@
+package service
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state"
+)
+
+// carryOut ends a rollout as one that may be taken back for a day.
+func (f *fixture) carryOut(t *testing.T, id string) {
+	t.Helper()
+	r, ok := f.state.Rollout(id)
+	must.True(t, ok)
+	r.Status, r.Reason, r.Restorable = api.RolloutComplete, "all run it", epoch().Add(24*time.Hour)
+	r.Former = &api.FormerJob{Version: 3, Job: []byte(`{"ID":"web"}`)}
+	f.put(t, &state.RolloutTransition{Kind: "end", Expect: r.ModifyIndex, Rollout: r})
+}
+
+func TestPatchStatus_AsksWhatRunsNow(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("whole"), target("lags"), target("back"), target("gone"), target("mute"), target("waits"), target("hidden"))
+	receipt, err := f.SubmitPatch(t.Context(), patch(`"whole", "lags", "back", "gone", "mute", "waits", "hidden"`), ada())
+	must.NoError(t, err)
+	for _, id := range receipt.Rollouts {
+		if r, _ := f.state.Rollout(id); r.Target.Job != "waits" {
+			f.carryOut(t, id)
+		}
+	}
+	f.applied = func(ref api.TargetRef) (api.DryRun, error) {
+		switch ref.Job {
+		case "whole":
+			return api.DryRun{Unchanged: true}, nil
+		case "lags":
+			return api.DryRun{Unchanged: true, Behind: 1}, nil
+		case "gone":
+			return api.DryRun{}, api.Errorf(api.CodeNotFound, "there is no job gone")
+		case "mute":
+			return api.DryRun{}, api.Errorf(api.CodeUnavailable, "nomad does not answer")
+		}
+		return api.DryRun{}, nil
+	}
+	status, err := f.PatchStatus(t.Context(), "openssl", func(ref api.TargetRef) bool { return ref.Job != "hidden" })
+	must.NoError(t, err)
+	type line struct {
+		job    string
+		force  api.PatchForce
+		reason string
+	}
+	var got []line
+	for _, p := range status.Targets {
+		got = append(got, line{p.Target.Job, p.Force, p.Reason})
+	}
+	must.Eq(t, []line{
+		{"back", api.ForceNone, "job version 0 (modify index 0) does not ask for it any more: somebody has registered it since, or its auto_revert went back to an older version"},
+		{"gone", api.ForceGone, "there is no job gone"},
+		{"lags", api.ForcePartly, "the job asks for it, and 1 instance runs another version"},
+		{"mute", api.ForceUnknown, "nomad does not answer"},
+		{"waits", api.ForceNone, "job version 0 (modify index 0) does not ask for it"},
+		{"whole", api.ForceWhole, "every instance runs it"},
+	}, got)
+	_, err = f.PatchStatus(t.Context(), "none", func(api.TargetRef) bool { return true })
+	must.True(t, api.IsCode(err, api.CodeNotFound))
+}
+
+// TestWatchDrift_TellsWhatBecameOfAPatch: the record says once that a patch is not in force
+// any more, and once that it is again. Silence changes nothing, and neither does a rollout
+// that has changed the target since.
+func TestWatchDrift_TellsWhatBecameOfAPatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, target("web"))
+		receipt, err := f.SubmitPatch(t.Context(), patch(`"web"`), ada())
+		must.NoError(t, err)
+		id := receipt.Rollouts[0]
+		f.carryOut(t, id)
+		found, asked := api.DryRun{Unchanged: true}, error(nil)
+		f.applied = func(api.TargetRef) (api.DryRun, error) { return found, asked }
+		look := func() (api.Rollout, int) {
+			for range 3 {
+				for _, r := range f.state.RestorableRollouts(epoch()) {
+					f.lookForDrift(t.Context(), r)
+				}
+			}
+			told := 0
+			for _, e := range f.state.Events(0, 0) {
+				if e.Type == state.KindDrift {
+					told++
+				}
+			}
+			r, _ := f.state.Rollout(id)
+			return r, told
+		}
+		r, told := look()
+		must.Nil(t, r.Drift)
+		must.EqOp(t, 0, told)
+
+		found = api.DryRun{}
+		r, told = look()
+		must.NotNil(t, r.Drift)
+		must.StrContains(t, r.Drift.Reason, "does not ask for it any more")
+		must.EqOp(t, api.RolloutComplete, r.Status)
+		must.EqOp(t, 1, told)
+
+		asked = api.Errorf(api.CodeUnavailable, "nomad does not answer")
+		r, told = look()
+		must.NotNil(t, r.Drift)
+		must.EqOp(t, 1, told)
+
+		found, asked = api.DryRun{Unchanged: true}, nil
+		r, told = look()
+		must.Nil(t, r.Drift)
+		must.EqOp(t, 2, told)
+
+		again, err := f.SubmitPatch(t.Context(), patch(`"web"`), ada())
+		must.NoError(t, err)
+		f.carryOut(t, again.Rollouts[0])
+		found = api.DryRun{}
+		r, told = look()
+		must.Nil(t, r.Drift, must.Sprint("another rollout has changed the target since"))
+		must.EqOp(t, 3, told, must.Sprint("of the later one"))
+	})
+}
+
+// TestRollout_IsTakenBackAfterItsEnd: not while a later one has its target.
+func TestRollout_IsTakenBackAfterItsEnd(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("web"))
+	first, err := f.SubmitPatch(t.Context(), patch(`"web"`), ada())
+	must.NoError(t, err)
+	f.carryOut(t, first.Rollouts[0])
+	again, err := f.SubmitPatch(t.Context(), patch(`"web"`), ada())
+	must.NoError(t, err)
+	_, err = f.Rollout(t.Context(), first.Rollouts[0], "rollback", ada(), "")
+	must.ErrorContains(t, err, "can't go back: rollout "+again.Rollouts[0]+` of patch "openssl" has its target (pending)`)
+	f.carryOut(t, again.Rollouts[0])
+	_, err = f.Rollout(t.Context(), first.Rollouts[0], "rollback", ada(), "")
+	must.ErrorContains(t, err, "has changed prod/web/web since (complete); take that back first")
+	r, err := f.Rollout(t.Context(), again.Rollouts[0], "rollback", ada(), "slow since noon")
+	must.NoError(t, err)
+	must.EqOp(t, api.RolloutRollingBack, r.Status)
+	must.EqOp(t, "rollback asked for by ada: slow since noon", r.Reason)
+	must.True(t, r.Ended.IsZero())
+	must.Len(t, 1, f.state.OpenRollouts())
+}
