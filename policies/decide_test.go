@@ -115,6 +115,7 @@ func TestDecide_DecidesTheDocumentedExample(t *testing.T) {
     on         = ["verdict"]
     quarantine = false
     at_once    = true
+    window     = "48h"
   }
   deadline = "7m"
 }
@@ -144,7 +145,7 @@ dependency "legacy" {
 		Windows:   []api.Window{{Name: "web-tier/nights", Start: "0 22 * * 1-5", Length: api.Duration(6 * time.Hour), Timezone: "Europe/Berlin", Cutoff: "hold"}},
 		Freezes:   []api.Freeze{{Name: "web-tier/year-end", From: day(2026, 12, 18), To: day(2027, 1, 4), Reason: "trading freeze"}},
 		Approval:  api.ApprovalSpec{From: "release-managers", Count: 2},
-		Rollback:  api.RollbackSpec{OnVerdict: true, AtOnce: true},
+		Rollback:  api.RollbackSpec{OnVerdict: true, AtOnce: true, Window: api.Duration(48 * time.Hour)},
 		Deadline:  api.Duration(7 * time.Minute),
 		PreferLow: true,
 	}

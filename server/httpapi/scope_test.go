@@ -141,7 +141,7 @@ func table() map[string]row {
 		"GET /v1/inventories": many(), "GET /v1/events": many(), "GET /v1/brake": many(),
 		"GET /v1/event/stream": {path: "/v1/event/stream?index=1", wantOwn: 200, wantForeign: 200},
 
-		"GET /v1/patch/{name}": one("pa", "pb"), "GET /v1/plan/{id}": one("plan-ra", "plan-rb"), "GET /v1/rollout/{id}": one("ra", "rb"),
+		"GET /v1/patch/{name}": one("pa", "pb"), "GET /v1/patch/{name}/status": one("pa", "pb"), "GET /v1/plan/{id}": one("plan-ra", "plan-rb"), "GET /v1/rollout/{id}": one("ra", "rb"),
 		"GET /v1/simulation/{id}": one("sa", "sb"), "GET /v1/simulation/{id}/console": one("sa", "sb"), "POST /v1/simulation/{id}/cancel": one("sa", "sb"),
 		"GET /v1/graph/impact/{service}": one("web", secret), "GET /v1/graph/without/{place...}": one("n-web", "n-"+secret),
 		"GET /v1/profile/{namespace}/{job}/{group}": {path: "/v1/profile/{}", own: a.String(), foreign: b.String(), wantOwn: 200, wantForeign: 404},

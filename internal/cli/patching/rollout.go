@@ -294,7 +294,8 @@ func rolloutRollback(e *command.Env) *command.Command {
 	return action(e, "rollback", "Return every instance to the former version", `
 Returns every instance to the exact former version of the job: in steps within the
 budget, or all at the same time where the policy has at_once. The patch is then
-quarantined for the target, where the policy says so.`, "Rolling back")
+quarantined for the target, where the policy says so. A rollout that is complete can go
+back for as long as the policy's rollback.window says, a day where it says nothing.`, "Rolling back")
 }
 
 func action(e *command.Env, name, synopsis, text, done string) *command.Command {
