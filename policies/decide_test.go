@@ -150,7 +150,7 @@ dependency "legacy" {
 		PreferLow: true,
 	}
 	must.Eq(t, "", cmp.Diff(want, d))
-	must.Eq(t, []policies.Dependency{{Name: "legacy", From: "web", To: "mainframe", Range: "a.hcl:58,1"}}, lib.Dependencies())
+	must.Eq(t, []policies.Dependency{{Name: "legacy", From: "web", To: "mainframe", Range: "a.hcl:59,1"}}, lib.Dependencies())
 	must.Eq(t, []string{"web-tier", "default"}, lib.Policies())
 }
 
