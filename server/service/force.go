@@ -15,6 +15,9 @@ import (
 const (
 	// driftEvery is how often the jobs of complete rollouts are looked at.
 	driftEvery = time.Minute
+	// driftMost is how many of them one look takes: after a change of leader it takes all
+	// in turns.
+	driftMost = 500
 	// forceWidth is how many jobs are asked about at once, and forceFor for how long.
 	forceWidth = 16
 	forceFor   = 20 * time.Second
@@ -97,46 +100,77 @@ func runs(instances int) string {
 func (s *Service) watchDrift(ctx context.Context) {
 	ticks, stop := s.opt.Ticker(driftEvery)
 	defer stop()
+	settled := map[string]uint64{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticks:
-		}
-		for _, r := range s.store.RestorableRollouts(s.now()) {
-			if ctx.Err() != nil {
-				return
-			}
-			s.lookForDrift(ctx, r)
+			settled = s.lookForDrifts(ctx, settled)
 		}
 	}
 }
 
-// lookForDrift records what one look at the job of a complete rollout has found. A target
-// that another rollout changes, or has changed since, is no drift of this one. That nobody
-// answers changes nothing.
-func (s *Service) lookForDrift(ctx context.Context, r api.Rollout) {
-	if _, later := s.superseded(r); later {
-		return
+// lookForDrifts looks at the jobs that have changed. Settled has the modify index of the job
+// at which the patch of a rollout was found to be in force, by the rollout's ID, and so has
+// what is returned. A drift is looked at until it is over.
+func (s *Service) lookForDrifts(ctx context.Context, settled map[string]uint64) map[string]uint64 {
+	targets, err := s.opt.Fleet.Targets(ctx)
+	if err != nil {
+		return settled // nobody answers
+	}
+	index := make(map[api.TargetRef]uint64, len(targets))
+	for i := range targets {
+		index[targets[i].TargetRef] = targets[i].JobModifyIndex
+	}
+	next, looks := map[string]uint64{}, 0
+	for _, r := range s.store.RestorableRollouts(s.now()) {
+		at, known := settled[r.ID]
+		switch {
+		case known && at == index[r.Target]:
+			next[r.ID] = at
+		case looks < driftMost && ctx.Err() == nil:
+			looks++
+			if s.lookForDrift(ctx, r.ID) {
+				next[r.ID] = index[r.Target]
+			}
+		}
+	}
+	return next
+}
+
+// lookForDrift records what one look at the job of a complete rollout has found, and reports
+// whether its patch is in force. A target that another rollout changes, or has changed
+// since, is no drift of this one. That nobody answers changes nothing.
+func (s *Service) lookForDrift(ctx context.Context, id string) bool {
+	r, ok := s.store.Rollout(id)
+	if !ok {
+		return false
+	}
+	if _, later := s.store.Superseded(r); later {
+		return true
 	}
 	force, reason := s.force(ctx, r)
 	switch force {
 	case api.ForceUnknown:
-		return
+		return false
 	case api.ForceWhole:
 		reason = ""
 	case api.ForcePartly, api.ForceNone, api.ForceGone:
 	}
 	next, err := rollout.Step(r, rollout.Found{Drift: reason}, s.now())
 	if err != nil || (next.Drift == nil) == (r.Drift == nil) && (r.Drift == nil || *next.Drift == *r.Drift) {
-		return
+		return reason == ""
 	}
 	cmd := &state.RolloutTransition{Kind: state.KindDrift, Expect: r.ModifyIndex, Rollout: next}
-	if _, err := s.opt.Log.Apply(ctx, cmd, s.opt.Server); err != nil && !api.IsCode(err, api.CodeStaleIndex) {
-		s.log.Warn("record the drift of a target", "rollout_id", r.ID, "target", r.Target.String(), "error", err)
-		return
+	if _, err := s.opt.Log.Apply(ctx, cmd, s.opt.Server); err != nil {
+		if !api.IsCode(err, api.CodeStaleIndex) {
+			s.log.Warn("record the drift of a target", "rollout_id", r.ID, "target", r.Target.String(), "error", err)
+		}
+		return false
 	}
 	if reason != "" {
 		s.log.Warn("a patch is not in force any more", "rollout_id", r.ID, "target", r.Target.String(), "reason", reason)
 	}
+	return reason == ""
 }

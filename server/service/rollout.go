@@ -53,21 +53,9 @@ func (s *Service) Rollout(ctx context.Context, id, action string, by api.Identit
 // latest refuses to take a complete rollout back while a later one has changed its target:
 // the job is not as the first has left it.
 func (s *Service) latest(r api.Rollout) error {
-	if later, ok := s.superseded(r); ok {
+	if later, ok := s.store.Superseded(r); ok {
 		return api.Errorf(api.CodeConflict, "rollback rollout %s: rollout %s of patch %s has changed %s since (%s); take that back first",
 			r.ID, later.ID, later.Patch, r.Target, later.Status)
 	}
 	return nil
-}
-
-// superseded returns the last rollout that has touched the target of a complete one since,
-// and that was not taken back.
-func (s *Service) superseded(r api.Rollout) (api.Rollout, bool) {
-	var found api.Rollout
-	for _, o := range s.store.Rollouts() {
-		if o.Target == r.Target && o.CreateIndex > r.CreateIndex && o.Former != nil && o.Status != api.RolloutRolledBack && o.Status != api.RolloutCancelled {
-			found = o
-		}
-	}
-	return found, found.ID != ""
 }

@@ -125,14 +125,35 @@ func (s *Store) BegunRollouts() []api.Rollout {
 }
 
 // RestorableRollouts returns the complete rollouts that may be taken back at a time, by ID.
+// Each has its ID, patch, target, status, indexes, drift and until when it may, and an
+// empty former job: there may be thousands.
 func (s *Store) RestorableRollouts(at time.Time) []api.Rollout {
 	out := []api.Rollout{}
 	for r := range s.t.rollouts.all(s.read()) {
-		if r.Status == api.RolloutComplete && r.Restorable.After(at) {
-			out = append(out, s.t.rollouts.clone(r))
+		if r.Status != api.RolloutComplete || !r.Restorable.After(at) {
+			continue
 		}
+		light := outline(r)
+		light.CreateIndex, light.ModifyIndex, light.Restorable = r.CreateIndex, r.ModifyIndex, r.Restorable
+		if r.Drift != nil {
+			drift := *r.Drift
+			light.Drift = &drift
+		}
+		out = append(out, light)
 	}
 	return out
+}
+
+// Superseded returns the last rollout that has touched the target of a complete one since,
+// and that was not taken back.
+func (s *Store) Superseded(r api.Rollout) (api.Rollout, bool) {
+	var found *api.Rollout
+	for o := range s.t.rollouts.from(s.read(), r.ID) { // IDs sort by age
+		if o.Target == r.Target && o.CreateIndex > r.CreateIndex && o.Former != nil && o.Status != api.RolloutRolledBack && o.Status != api.RolloutCancelled {
+			found = o
+		}
+	}
+	return one(s.t.rollouts, found)
 }
 
 // OpenRollout returns the target's rollout that has not ended.
