@@ -100,24 +100,24 @@ func runs(instances int) string {
 func (s *Service) watchDrift(ctx context.Context) {
 	ticks, stop := s.opt.Ticker(driftEvery)
 	defer stop()
-	settled := map[string]uint64{}
+	inForce := map[string]uint64{}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticks:
-			settled = s.lookForDrifts(ctx, settled)
+			inForce = s.lookForDrifts(ctx, inForce)
 		}
 	}
 }
 
-// lookForDrifts looks at the jobs that have changed. Settled has the modify index of the job
+// lookForDrifts looks at the jobs that have changed. InForce has the modify index of the job
 // at which the patch of a rollout was found to be in force, by the rollout's ID, and so has
 // what is returned. A drift is looked at until it is over.
-func (s *Service) lookForDrifts(ctx context.Context, settled map[string]uint64) map[string]uint64 {
+func (s *Service) lookForDrifts(ctx context.Context, inForce map[string]uint64) map[string]uint64 {
 	targets, err := s.opt.Fleet.Targets(ctx)
 	if err != nil {
-		return settled // nobody answers
+		return inForce // nobody answers
 	}
 	index := make(map[api.TargetRef]uint64, len(targets))
 	for i := range targets {
@@ -125,7 +125,7 @@ func (s *Service) lookForDrifts(ctx context.Context, settled map[string]uint64) 
 	}
 	next, looks := map[string]uint64{}, 0
 	for _, r := range s.store.RestorableRollouts(s.now()) {
-		at, known := settled[r.ID]
+		at, known := inForce[r.ID]
 		switch {
 		case known && at == index[r.Target]:
 			next[r.ID] = at

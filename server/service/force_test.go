@@ -79,14 +79,14 @@ func TestWatchDrift_TellsWhatBecameOfAPatch(t *testing.T) {
 		id := receipt.Rollouts[0]
 		f.carryOut(t, id)
 		found, asked := api.DryRun{Unchanged: true}, error(nil)
-		index, settled := uint64(0), map[string]uint64{}
+		index, inForce := uint64(0), map[string]uint64{}
 		look := func() (api.Rollout, int) {
 			index++ // the job is another one
 			f.fleet.targets[0].JobModifyIndex = index
 			asks := 0
 			f.applied = func(api.TargetRef) (api.DryRun, error) { asks++; return found, asked }
 			for range 3 {
-				settled = f.lookForDrifts(t.Context(), settled)
+				inForce = f.lookForDrifts(t.Context(), inForce)
 			}
 			if found.Unchanged && asked == nil && asks > 1 {
 				t.Errorf("nomad was asked %d times about a job that stays as it is", asks)
