@@ -15,6 +15,7 @@ func kpiQueries(cfg *config.Config) kpi.Queries {
 	if cfg.Prometheus == nil {
 		return q
 	}
+	q.Replicas = cfg.Prometheus.ReplicaLabels
 	q.Label, q.Scrape = cfg.Prometheus.AllocLabel, cfg.Prometheus.ScrapeInterval
 	for _, k := range cfg.Prometheus.KPIs {
 		switch {

@@ -112,10 +112,56 @@ func TestIntentions(t *testing.T) {
 		{From: "a", To: "b", Allow: true, Precedence: 9, Detail: "intention a => b allow"},
 		{From: "far@elsewhere", To: "b", Allow: true, Precedence: 9, Detail: "intention far@elsewhere => b allow"},
 		{From: "a", To: "c", Allow: true, Conditional: true, Precedence: 9, Detail: "intention a => c by request (2 permissions)"},
-		{From: "d", To: "c", Conditional: true, Precedence: 9, Detail: "intention d => c by request (1 permissions)"},
+		{From: "d", To: "c", Allow: true, Conditional: true, Precedence: 9, Detail: "intention d => c by request (1 permissions)"},
 		{From: "a", To: "d", Precedence: 9, Detail: "intention a => d by request (1 permissions), which is a denial because d does not speak HTTP"},
 		{From: "*", To: "b", Precedence: 8, Detail: "intention * => b deny"},
 	}}, p))
+}
+
+// TestIntentions_ByRequest_LeaveTheRestToTheDefault is how Consul decides: the first
+// permission that is about a request, and then the default.
+func TestIntentions_ByRequest_LeaveTheRestToTheDefault(t *testing.T) {
+	path := func(action, prefix string) object {
+		return object{"Action": action, "HTTP": object{"PathPrefix": prefix}}
+	}
+	for name, c := range map[string]struct {
+		permissions []object
+		byDefault   bool
+		everybody   string // an intention for every pair
+		protocol    string
+		allow       bool
+	}{
+		"one path is denied, default allow":      {permissions: []object{path("deny", "/admin")}, byDefault: true, allow: true},
+		"one path is denied, default deny":       {permissions: []object{path("deny", "/admin")}},
+		"one path is allowed, default deny":      {permissions: []object{path("allow", "/health")}, allow: true},
+		"everything is denied":                   {permissions: []object{path("deny", "/")}, byDefault: true},
+		"everything is denied after one path":    {permissions: []object{path("allow", "/health"), path("deny", "/")}, allow: true},
+		"everything is denied before one path":   {permissions: []object{path("deny", "/"), path("allow", "/health")}, byDefault: true},
+		"all writes are denied, default allow":   {permissions: []object{{"Action": "deny", "HTTP": object{"PathPrefix": "/", "Methods": []string{"POST"}}}}, byDefault: true, allow: true},
+		"no HTTP, default allow":                 {permissions: []object{path("deny", "/admin")}, byDefault: true, protocol: "tcp"},
+		"an intention hides what the default is": {permissions: []object{path("deny", "/admin")}, everybody: "deny", allow: true},
+	} {
+		entries := []object{{"Kind": "service-intentions", "Name": "b", "Sources": []object{{"Name": "a", "Precedence": 9, "Permissions": c.permissions}}}}
+		if c.everybody != "" {
+			entries = append(entries, object{"Kind": "service-intentions", "Name": "*", "Sources": []object{{"Name": "*", "Precedence": 5, "Action": c.everybody}}})
+		}
+		protocol := "http"
+		if c.protocol != "" {
+			protocol = c.protocol
+		}
+		a := &agent{answers: map[string]any{
+			"/v1/config/service-intentions": entries,
+			"/v1/config/proxy-defaults":     []object{{"Kind": "proxy-defaults", "Name": "global", "Config": object{"protocol": protocol}}},
+			"/v1/config/service-defaults":   []object{},
+			"/v1/connect/intentions/check":  object{"Allowed": c.byDefault},
+		}}
+		p, _, err := a.client(t, "secret").Intentions(t.Context())
+		must.NoError(t, err)
+		got, ok := p.Decide(graph.Pair{From: "a", To: "b"})
+		must.True(t, ok)
+		must.Eq(t, c.allow, got.Class == api.EvidenceAllowed, must.Sprint(name, got))
+		must.Eq(t, c.allow, got.Conditional, must.Sprint(name))
+	}
 }
 
 func TestIntentions_OfAHalfBlindToken(t *testing.T) {

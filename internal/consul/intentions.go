@@ -19,7 +19,9 @@ const unknownService = "oakum-asks-for-the-default"
 // and the default. partial says what the token hides.
 //
 // A rule by request names both ends like any other rule, and allows only some
-// requests. Where the destination does not speak HTTP, Consul enforces such a rule
+// requests. What none of its permissions is about, Consul decides by its default, and
+// by no other intention: with default allow a rule that denies one path allows all
+// others. Where the destination does not speak HTTP, Consul enforces such a rule
 // as a denial. A source in a peer gets the name service@peer. A sameness group
 // stands for the partitions and peers that are its members.
 func (c *Client) Intentions(ctx context.Context) (p graph.Permissions, partial string, err error) {
@@ -51,13 +53,15 @@ func (c *Client) Intentions(ctx context.Context) (p graph.Permissions, partial s
 		}
 		partial = join(partial, text)
 	}
-	for _, entry := range entries {
-		if e, ok := entry.(*consulapi.ServiceIntentionsConfigEntry); ok {
-			p.Rules = append(p.Rules, r.rules(e)...)
-		}
-	}
-	slices.SortFunc(p.Rules, graph.CompareRules)
+	p.Rules = r.all(entries)
 	p.Default, err = c.defaultPermission(ctx, p)
+	if err == nil && byRequest {
+		// A rule for everything hides the default. What is not known to be denied may be
+		// called.
+		_, hidden := graph.Permissions{Rules: p.Rules}.Decide(graph.Pair{From: unknownService, To: unknownService})
+		r.rest = hidden || p.Default == api.EvidenceAllowed
+		p.Rules = r.all(entries)
+	}
 	if api.IsCode(err, api.CodePermissionDenied) {
 		if partial == "" {
 			partial = "consul does not tell this token what it allows by default"
@@ -144,6 +148,19 @@ func (c *Client) readGroups(ctx context.Context, into map[string][]consulapi.Sam
 type reader struct {
 	protocols protocols
 	members   map[string][]consulapi.SamenessGroupMember
+	rest      bool // requests that no permission is about are allowed
+}
+
+// all turns the entries into rules, in the order in which they govern.
+func (r reader) all(entries []consulapi.ConfigEntry) []graph.Rule {
+	var rules []graph.Rule
+	for _, entry := range entries {
+		if e, ok := entry.(*consulapi.ServiceIntentionsConfigEntry); ok {
+			rules = append(rules, r.rules(e)...)
+		}
+	}
+	slices.SortFunc(rules, graph.CompareRules)
+	return rules
 }
 
 // rules turns one entry into rules: who may and who may not call one destination.
@@ -162,9 +179,7 @@ func (r reader) rules(e *consulapi.ServiceIntentionsConfigEntry) []graph.Rule {
 			rule.Detail = fmt.Sprintf("intention %s => %s %s", from, to, s.Action)
 			if len(s.Permissions) > 0 {
 				rule.Conditional = true
-				rule.Allow = slices.ContainsFunc(s.Permissions, func(p *consulapi.IntentionPermission) bool {
-					return p != nil && p.Action == consulapi.IntentionActionAllow
-				})
+				rule.Allow = r.allows(s.Permissions)
 				rule.Detail = fmt.Sprintf("intention %s => %s by request (%d permissions)", from, to, len(s.Permissions))
 				if rule.Allow && !r.protocols.http(to) {
 					rule.Allow, rule.Conditional = false, false
@@ -175,6 +190,27 @@ func (r reader) rules(e *consulapi.ServiceIntentionsConfigEntry) []graph.Rule {
 		}
 	}
 	return list
+}
+
+// allows reports whether some request gets through permissions, of which the first that
+// is about a request decides.
+func (r reader) allows(permissions []*consulapi.IntentionPermission) bool {
+	for _, p := range permissions {
+		switch {
+		case p == nil:
+		case p.Action == consulapi.IntentionActionAllow:
+			return true
+		case everything(p):
+			return false // nothing comes after it
+		}
+	}
+	return r.rest
+}
+
+// everything reports whether a permission is about each request.
+func everything(p *consulapi.IntentionPermission) bool {
+	h := p.HTTP
+	return h != nil && p.JWT == nil && h.PathPrefix == "/" && h.PathExact == "" && h.PathRegex == "" && len(h.Header) == 0 && len(h.Methods) == 0
 }
 
 // pattern names one end of a rule.

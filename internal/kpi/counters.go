@@ -15,6 +15,9 @@ type Counters struct {
 	Errors   float64      `json:"e"`
 	Upper    []float64    `json:"-"` // rising bucket bounds without +Inf
 	Buckets  stats.Vector `json:"b,omitempty"`
+	// Endpoints is a hash of the scraped endpoints whose series are added up; 0 where
+	// they are not known.
+	Endpoints uint64 `json:"n,omitempty"`
 }
 
 // Increment is by how much the counters of one instance, or of some together, grew
@@ -63,7 +66,9 @@ func (c *Counters) order() {
 }
 
 // Since is the increment since an earlier reading. The reason says why there is
-// none, and is empty otherwise: the instance restarted, or its series began or ended.
+// none, and is empty otherwise: the instance restarted, or its series began or ended. So
+// did some of them when an endpoint's scrape failed: a sum without its series is lower,
+// and the next sum with them would count their whole life.
 func (c *Counters) Since(before *Counters) (Increment, string) {
 	var inc Increment
 	if math.IsNaN(c.Requests) || math.IsInf(c.Requests, 0) || math.IsNaN(c.Errors) || math.IsInf(c.Errors, 0) {
@@ -71,6 +76,9 @@ func (c *Counters) Since(before *Counters) (Increment, string) {
 	}
 	if math.IsNaN(before.Requests) {
 		return inc, "request counter was just seen for the first time"
+	}
+	if c.Endpoints != before.Endpoints && c.Endpoints != 0 && before.Endpoints != 0 {
+		return inc, "other endpoints were scraped than at the look before"
 	}
 	inc.Requests, inc.Errors = c.Requests-before.Requests, c.Errors-before.Errors
 	if inc.Requests < 0 || inc.Errors < 0 {

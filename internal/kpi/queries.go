@@ -9,6 +9,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/judge"
+	"github.com/oakumhq/oakum/internal/promql"
 )
 
 // DefaultLabel is the label of a metric that holds an allocation's ID.
@@ -30,6 +31,9 @@ type Queries struct {
 	// Scrape is the longest time between two scrapes of one series; 0 means
 	// judge.DefaultScrape.
 	Scrape time.Duration
+	// Replicas are the labels that tell apart series of several Prometheus servers that
+	// scrape the same endpoints. Such series count once.
+	Replicas []string
 }
 
 // OwnQuery is how a KPI is measured that has no field in Queries.
@@ -113,7 +117,8 @@ func (q Queries) known(spec api.KPISpec) (judge.KPI, bool) {
 func (q Queries) own(spec api.KPISpec) OwnQuery {
 	own := q.Own[spec.KPI]
 	if spec.Query != "" {
-		own.Kind, own.Query, own.Total = spec.Kind, spec.Query, spec.Total
+		own.Kind = spec.Kind
+		own.Query, own.Total = promql.Merge(spec.Query, q.Label, q.Replicas), promql.Merge(spec.Total, q.Label, q.Replicas)
 	}
 	return own
 }
@@ -183,6 +188,19 @@ func (q Queries) or(o Queries) Queries {
 		if own == nil {
 			own = map[string]OwnQuery{}
 		}
+		own[name] = query
+	}
+	q.Own = own
+	return q
+}
+
+// merged takes the series of several Prometheus servers for one in every query.
+func (q Queries) merged() Queries {
+	of := func(text string) string { return promql.Merge(text, q.Label, q.Replicas) }
+	q.Requests, q.Errors, q.Buckets, q.CPU, q.Memory = of(q.Requests), of(q.Errors), of(q.Buckets), of(q.CPU), of(q.Memory)
+	own := make(map[string]OwnQuery, len(q.Own))
+	for name, query := range q.Own {
+		query.Query, query.Total = of(query.Query), of(query.Total)
 		own[name] = query
 	}
 	q.Own = own

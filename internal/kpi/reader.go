@@ -2,14 +2,18 @@ package kpi
 
 import (
 	"context"
+	"fmt"
+	"hash/fnv"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/promql"
 )
 
 const (
@@ -67,7 +71,7 @@ type Reader struct {
 // NewReader makes a reader. Metrics and stats are nil when there is no such source;
 // the KPIs that need it are then not read. Queries that are empty are the default ones.
 func NewReader(metrics Metrics, stats Stats, queries Queries) *Reader {
-	queries = queries.or(DefaultQueries())
+	queries = queries.or(DefaultQueries()).merged()
 	return &Reader{
 		metrics: metrics, stats: stats, queries: queries,
 		catalogue: Catalogue{Queries: queries, Metrics: metrics != nil, Stats: stats != nil},
@@ -155,12 +159,16 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 	if err != nil {
 		return nil, err
 	}
+	scale := promql.Scale(histogram)
 	for _, s := range buckets {
-		bound, err := strconv.ParseFloat(s.Labels["le"], 64)
+		bound, err := strconv.ParseFloat(s.Labels[promql.Bucket], 64)
 		if c := of(s); c != nil && err == nil {
-			c.Upper = append(c.Upper, bound)
+			c.Upper = append(c.Upper, bound*scale)
 			c.Buckets = append(c.Buckets, s.Value)
 		}
+	}
+	if err := r.endpoints(ctx, all, []string{total, histogram}, ids, at); err != nil {
+		return nil, err
 	}
 	for _, c := range all {
 		c.order()
@@ -169,6 +177,28 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 		}
 	}
 	return all, nil
+}
+
+// endpoints notes from which scraped endpoints the counters are.
+func (r *Reader) endpoints(ctx context.Context, all map[string]*Counters, queries, ids []string, at time.Time) error {
+	var parts []string
+	for _, query := range queries {
+		if text, ok := promql.Endpoints(query, r.queries.Label); ok && query != "" {
+			parts = append(parts, text)
+		}
+	}
+	found, err := r.ask(ctx, strings.Join(parts, " or "), ids, at)
+	if err != nil {
+		return err
+	}
+	for _, s := range found {
+		if c := all[s.Labels[r.queries.Label]]; c != nil {
+			h := fnv.New64a()
+			_, _ = fmt.Fprintf(h, "%q %q", s.Labels[promql.EndpointJob], s.Labels[promql.EndpointInstance])
+			c.Endpoints += h.Sum64() // in any order
+		}
+	}
+	return nil
 }
 
 // gauge asks for one value of each allocation.

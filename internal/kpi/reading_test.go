@@ -59,7 +59,8 @@ func TestReader_ReadsWhatThePolicyNames(t *testing.T) {
 	must.NoError(t, err)
 	must.Eq(t, 10, got.Counters["a"].Requests)
 	must.Eq(t, 3, got.Gauges["queue"]["a"])
-	must.Eq(t, Counters{Requests: 4, Errors: 1}, *got.Own["orders"]["a"])
+	orders := got.Own["orders"]["a"]
+	must.Eq(t, [2]float64{4, 1}, [2]float64{orders.Requests, orders.Errors})
 	must.Eq(t, map[string]AllocStats{"a": {CPUCores: 0.5}}, got.Usage, must.Sprint("one that does not answer is missing"))
 
 	got, err = r.Read(t.Context(), specs[:1], []string{"a"}, began())

@@ -3,8 +3,13 @@ package promql
 import (
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 )
+
+// ValidLabel reports whether a text is a label's name that a query may have without
+// quotes.
+func ValidLabel(name string) bool { return model.LegacyValidation.IsValidLabelName(name) }
 
 // labelSet is which labels the answer of an expression may have: the names, or with
 // others every label but the names.

@@ -78,6 +78,7 @@ type prometheusBlock struct {
 	ClientCert     *hcl.Attribute `hcl:"client_cert,optional"`
 	ClientKey      *hcl.Attribute `hcl:"client_key,optional"`
 	AllocLabel     *hcl.Attribute `hcl:"alloc_label,optional"`
+	ReplicaLabels  *hcl.Attribute `hcl:"replica_labels,optional"`
 	ScrapeInterval *hcl.Attribute `hcl:"scrape_interval,optional"`
 	KPIs           []kpiBlock     `hcl:"kpi,block"`
 }
@@ -299,6 +300,7 @@ func (l *loader) prometheus(b *prometheusBlock) {
 	l.str(b.ClientCert, &p.ClientCert)
 	l.str(b.ClientKey, &p.ClientKey)
 	l.str(b.AllocLabel, &p.AllocLabel)
+	l.strs(b.ReplicaLabels, &p.ReplicaLabels)
 	l.duration(b.ScrapeInterval, &p.ScrapeInterval)
 	for _, k := range b.KPIs {
 		l.within("kpi."+k.Name, func() {

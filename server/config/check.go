@@ -80,8 +80,13 @@ func (l *loader) checkSystems() {
 	}
 	l.url("prometheus.address", c.Prometheus.Address)
 	l.checkPrometheusAccess(*c.Prometheus)
-	if c.Prometheus.AllocLabel == "" {
-		l.problem("prometheus.alloc_label", "want the label that carries the allocation's ID")
+	if !promql.ValidLabel(c.Prometheus.AllocLabel) {
+		l.problem("prometheus.alloc_label", "want the label that carries the allocation's ID, have %q", c.Prometheus.AllocLabel)
+	}
+	for i, label := range c.Prometheus.ReplicaLabels {
+		if !promql.ValidLabel(label) || label == c.Prometheus.AllocLabel {
+			l.problem(fmt.Sprintf("prometheus.replica_labels[%d]", i), "want the name of a label other than alloc_label, have %q", label)
+		}
 	}
 	if c.Prometheus.ScrapeInterval <= 0 {
 		l.problem("prometheus.scrape_interval", "want a time above zero")

@@ -100,6 +100,9 @@ type Prometheus struct {
 	ClientCert   string // file
 	ClientKey    string // file
 	AllocLabel   string // label that carries a series' Nomad allocation ID
+	// ReplicaLabels tell apart the series of several Prometheus servers that scrape the
+	// same endpoints.
+	ReplicaLabels []string
 	// ScrapeInterval is the longest between two scrapes of one series that is judged.
 	ScrapeInterval time.Duration
 	KPIs           []KPI
@@ -280,7 +283,8 @@ func newConsul() *Consul {
 }
 
 func newPrometheus() *Prometheus {
-	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: kpi.DefaultLabel, ScrapeInterval: judge.DefaultScrape}
+	return &Prometheus{Address: "http://127.0.0.1:9090", AllocLabel: kpi.DefaultLabel, ScrapeInterval: judge.DefaultScrape,
+		ReplicaLabels: []string{"replica", "prometheus_replica"}} // the names in Thanos' and the Prometheus operator's manuals
 }
 
 // newVault has no default address: a person must say to whom the agent sends its

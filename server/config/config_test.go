@@ -364,14 +364,16 @@ func TestPrometheus_IsAskedWithCredentials(t *testing.T) {
   client_key = "/etc/oakum/key.pem"`)
 	must.NoError(t, err)
 	p := *c.Prometheus
+	must.Eq(t, []string{"replica", "prometheus_replica"}, p.ReplicaLabels)
 	must.Eq(t, []string{"oakum", "/etc/oakum/password", "team-a", "/etc/oakum/ca.pem", "/etc/oakum/cert.pem", "/etc/oakum/key.pem"},
 		[]string{p.Username, p.PasswordFile, p.Tenant, p.CACert, p.ClientCert, p.ClientKey})
 	for fields, want := range map[string]string{
-		`username = "oakum"`:          "prometheus.password_file: want the absolute path",
-		`password_file = "/password"`: "prometheus.username: want the user",
-		`client_cert = "/cert.pem"`:   "prometheus.client_key: want the absolute path",
-		`ca_cert = "ca.pem"`:          `prometheus.ca_cert: want the absolute path of the file with the CA's certificate, have "ca.pem"`,
-		`tenant = "a\nb"`:             `prometheus.tenant: want a name of printable ASCII characters, have "a\nb"`,
+		`username = "oakum"`:                  "prometheus.password_file: want the absolute path",
+		`password_file = "/password"`:         "prometheus.username: want the user",
+		`client_cert = "/cert.pem"`:           "prometheus.client_key: want the absolute path",
+		`ca_cert = "ca.pem"`:                  `prometheus.ca_cert: want the absolute path of the file with the CA's certificate, have "ca.pem"`,
+		`replica_labels = ["replica", "a b"]`: `prometheus.replica_labels[1]: want the name of a label other than alloc_label, have "a b"`,
+		`tenant = "a\nb"`:                     `prometheus.tenant: want a name of printable ASCII characters, have "a\nb"`,
 		"username = \"a\"\n password_file = \"/p\"\n token_file = \"/t\"": "prometheus.username: want a bearer token or a user name, have both",
 	} {
 		_, err := load(fields)
