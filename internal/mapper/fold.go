@@ -152,6 +152,7 @@ func fold(before *recorded, results []result, now time.Time, s settings) *record
 		next.edges[pair] = e
 		next.nameEnds(e)
 	}
+	next.foldScraped()
 	return next
 }
 
