@@ -18,6 +18,8 @@ type Counters struct {
 	// Endpoints is a hash of the scraped endpoints whose series are added up; 0 where
 	// they are not known.
 	Endpoints uint64 `json:"n,omitempty"`
+
+	native stats.Vector // accumulated counts of a native histogram by nativeBounds
 }
 
 // Increment is by how much the counters of one instance, or of some together, grew
@@ -33,7 +35,14 @@ type Increment struct {
 // it, or with a bound twice, is no histogram. Bounds at or below 0 are taken off as
 // well, since no request takes less than no time: what they count is in the next bucket,
 // which counts all below it.
+//
+// An instance that has no classic histogram shows its native one.
 func (c *Counters) order() {
+	if len(c.Upper) == 0 && c.native != nil {
+		c.Upper, c.Buckets, c.native = nativeBounds(), c.native, nil
+		return
+	}
+	c.native = nil
 	n := len(c.Upper)
 	index := make([]int, n)
 	for i := range index {

@@ -78,7 +78,8 @@ func DefaultQueries() Queries {
 		Label:    DefaultLabel,
 		Requests: `sum by ($label) (http_requests_total{$instances})`,
 		Errors:   `sum by ($label) (http_requests_total{code=~"5..",$instances})`,
-		Buckets:  `sum by ($label, le) (http_request_duration_seconds_bucket{$instances})`,
+		Buckets: `sum by ($label, le) (http_request_duration_seconds_bucket{$instances})` +
+			` or sum by ($label) (http_request_duration_seconds{$instances})`, // a native histogram
 		Own: map[string]OwnQuery{
 			api.KPIIOOperations: {Unit: judge.UnitRate, Query: perSecond(
 				[]string{"container_fs_reads_total" + allSeries, "container_fs_writes_total" + allSeries},

@@ -25,9 +25,12 @@ const (
 )
 
 // Series is one time series in the answer to an instant query, with its present value.
+// A native histogram has Upper and Counts, and a Value that is no number.
 type Series struct {
 	Labels map[string]string
 	Value  float64
+	Upper  []float64 // rising ends of the buckets that are not empty
+	Counts []float64 // observations in each of them, not accumulated
 }
 
 // Metrics answers PromQL instant queries.
@@ -142,7 +145,7 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 		return nil, err
 	}
 	for _, s := range requests {
-		if c := of(s); c != nil {
+		if c := of(s); c != nil && s.Upper == nil {
 			c.Requests = s.Value
 		}
 	}
@@ -151,7 +154,7 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 		return nil, err
 	}
 	for _, s := range failed {
-		if c := of(s); c != nil {
+		if c := of(s); c != nil && s.Upper == nil {
 			c.Errors = s.Value
 		}
 	}
@@ -162,7 +165,11 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 	scale := promql.Scale(histogram)
 	for _, s := range buckets {
 		bound, err := strconv.ParseFloat(s.Labels[promql.Bucket], 64)
-		if c := of(s); c != nil && err == nil {
+		switch c := of(s); {
+		case c == nil:
+		case s.Upper != nil:
+			c.native = layOut(s, scale)
+		case err == nil:
 			c.Upper = append(c.Upper, bound*scale)
 			c.Buckets = append(c.Buckets, s.Value)
 		}
@@ -209,7 +216,9 @@ func (r *Reader) gauge(ctx context.Context, query string, ids []string, at time.
 	}
 	out := map[string]float64{}
 	for _, s := range series {
-		out[s.Labels[r.queries.Label]] = s.Value
+		if s.Upper == nil { // a histogram is no value
+			out[s.Labels[r.queries.Label]] = s.Value
+		}
 	}
 	return out, nil
 }

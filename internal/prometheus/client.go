@@ -48,10 +48,13 @@ type Config struct {
 	CACert, ClientCert, ClientKey string
 }
 
-// Sample is one series of an instant vector.
+// Sample is one series of an instant vector. A native histogram has Upper and Counts,
+// and no Value.
 type Sample struct {
 	Labels map[string]string
 	Value  float64
+	Upper  []float64 // rising ends of the buckets that are not empty
+	Counts []float64 // observations in each of them, not accumulated
 }
 
 // Client speaks to one Prometheus. It is safe for concurrent use.
@@ -142,7 +145,10 @@ func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Samp
 	}
 	var samples []Sample
 	for _, s := range found {
-		if finite(float64(s.Value)) {
+		switch {
+		case s.Histogram != nil:
+			samples = append(samples, native(s))
+		case finite(float64(s.Value)):
 			samples = append(samples, Sample{Labels: labels(s.Metric), Value: float64(s.Value)})
 		}
 	}
@@ -168,6 +174,17 @@ func (c *Client) vector(ctx context.Context, promql string, at time.Time) ([]*mo
 		return []*model.Sample{{Metric: model.Metric{}, Value: v.Value}}, warnings, nil
 	}
 	return nil, nil, api.Errorf(api.CodeInvalid, "prometheus: query %q: want an instant vector, got a %s", short(promql), value.Type())
+}
+
+// native is a sample that is a native histogram.
+func native(s *model.Sample) Sample {
+	out := Sample{Labels: labels(s.Metric), Value: math.NaN(), Upper: []float64{}}
+	for _, b := range s.Histogram.Buckets {
+		if b != nil {
+			out.Upper, out.Counts = append(out.Upper, float64(b.Upper)), append(out.Counts, float64(b.Count))
+		}
+	}
+	return out
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -2,6 +2,7 @@ package prometheus_test
 
 import (
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -46,6 +47,20 @@ func TestQuery_DropsWhatIsNoNumber(t *testing.T) {
 	got, err := c.Query(t.Context(), "up", time.Time{})
 	must.NoError(t, err)
 	must.Eq(t, []prometheus.Sample{{Labels: map[string]string{"a": "1"}, Value: 2.5}}, got)
+}
+
+// TestQuery_OfNativeHistograms takes a histogram for what it is: it has no value.
+func TestQuery_OfNativeHistograms(t *testing.T) {
+	t.Parallel()
+	c := server(t, func(string) (int, string) {
+		return 200, vector(`{"metric":{"alloc_id":"a"},"histogram":[1,{"count":"13","sum":"4.5","buckets":[[3,"-0.001","0.001","1"],[0,"0.25","0.5","12"]]}]}`)
+	})
+	found, err := c.Query(t.Context(), "x", time.Time{})
+	must.NoError(t, err)
+	must.Len(t, 1, found)
+	must.True(t, math.IsNaN(found[0].Value))
+	must.Eq(t, []float64{0.001, 0.5}, found[0].Upper)
+	must.Eq(t, []float64{1, 12}, found[0].Counts)
 }
 
 func TestQuery_GivesErrorsCodes(t *testing.T) {
