@@ -48,7 +48,8 @@ func Read(file api.SourceFile) *Source {
 		s.Problem(FileRange(s.Name), "Unreadable file", "The file is not in HCL's native syntax.")
 		return s
 	}
-	if s.checkCosts(body, file.Files); !s.Diags.HasErrors() {
+	s.checkCosts(body, file.Files)
+	if s.checkTemplates(body); !s.Diags.HasErrors() {
 		s.Body = body
 	}
 	return s
