@@ -147,7 +147,7 @@ func (t *narrator) more(keep bool) {
 		t.say("make demo KEEP=1            # tells it again, and leaves everything up for these:")
 	}
 	for _, command := range []string{
-		"bin/oakum graph show        # every edge with its evidence; graph findings, graph impact SERVICE",
+		"bin/oakum graph show        # who depends on whom; -evidence says why; graph findings, graph impact SERVICE",
 		"bin/oakum profile list      # what is usual, learned by hour of the week",
 		"bin/oakum rollout history   # each decision, with its reasons",
 	} {

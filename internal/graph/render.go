@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -51,13 +52,23 @@ func draw(g api.Graph) *drawing {
 	return d
 }
 
-// Table writes services, edges and sources as text tables for a terminal.
-func Table(g api.Graph) string {
+// lineMax is how many characters a line of Table has at most: two such terminals stand
+// side by side on a screen.
+const lineMax = 100
+
+// Table writes services, edges and sources as text tables for a terminal. Each service
+// and each edge has one line of at most 100 characters; names and reasons that are too
+// long are cut. With evidence, each evidence of an edge has a line, and nothing is cut.
+func Table(g api.Graph, evidence bool) string {
 	d := draw(g)
 	var out strings.Builder
-	d.writeServices(&out)
+	d.writeServices(&out, evidence)
 	out.WriteString("\n")
-	d.writeEdges(&out)
+	if evidence {
+		d.writeEvidence(&out)
+	} else {
+		d.writeEdges(&out)
+	}
 	d.writeShared(&out)
 	d.writeUnproven(&out)
 	d.writeSources(&out)
@@ -74,18 +85,53 @@ func table(out *strings.Builder, head []string, rows [][]string) {
 	_ = w.Flush() // out is memory
 }
 
-func (d *drawing) writeServices(out *strings.Builder) {
+// fit makes the widest of some columns narrower until a row has at most lineMax characters,
+// and cuts the cells that are wider. The head keeps its words.
+func fit(head []string, rows [][]string, narrower ...int) {
+	widths, total := make([]int, len(head)), 2*(len(head)-1)
+	for i := range widths {
+		for _, row := range append([][]string{head}, rows...) {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+		total += widths[i]
+	}
+	for ; total > lineMax; total-- {
+		widest := narrower[0]
+		for _, i := range narrower {
+			if widths[i]-len(head[i]) > widths[widest]-len(head[widest]) {
+				widest = i
+			}
+		}
+		if widths[widest] <= len(head[widest]) {
+			return
+		}
+		widths[widest]--
+	}
+	for _, row := range rows {
+		for i, cell := range row {
+			if letters := []rune(cell); len(letters) > widths[i] {
+				row[i] = strings.TrimRight(string(letters[:widths[i]-1]), " ,") + "…"
+			}
+		}
+	}
+}
+
+func (d *drawing) writeServices(out *strings.Builder, whole bool) {
 	rows := make([][]string, 0, len(d.graph.Services))
 	for _, s := range d.graph.Services {
 		c := d.rated[s.Name]
 		rows = append(rows, []string{s.Name, fmt.Sprintf("%d/%d", s.Healthy, s.Instances), d.criticalWord(s.Name),
-			radius(c), strconv.FormatFloat(c.Score, 'f', 2, 64), singlePoint(c), d.why(s.Name, c)})
+			radius(c), strconv.FormatFloat(c.Score, 'f', 2, 64), singlePoint(c, whole), d.why(s.Name, c)})
 	}
 	if len(rows) == 0 {
 		out.WriteString("No services are known yet.\n")
 		return
 	}
-	table(out, []string{"Service", "Healthy", "Critical", "Blast radius", "Score", "Single point", "Why"}, rows)
+	head := []string{"Service", "Healthy", "Critical", "Blast radius", "Score", "Single point", "Why"}
+	if !whole {
+		fit(head, rows, 0, 5, 6)
+	}
+	table(out, head, rows)
 }
 
 // criticalWord says whether the policies call a service critical. It is empty for
@@ -108,10 +154,13 @@ func radius(c api.Criticality) string {
 	return strconv.Itoa(c.BlastRadius)
 }
 
-func singlePoint(c api.Criticality) string {
+// singlePoint says for whom a service is one: in whole for three services, else for one.
+func singlePoint(c api.Criticality, whole bool) string {
 	switch {
-	case len(c.Dominates) > 0:
+	case len(c.Dominates) > 0 && whole:
 		return "for " + some(c.Dominates, 3)
+	case len(c.Dominates) > 0:
+		return "for " + some(c.Dominates, 1)
 	case c.SinglePoint:
 		return "one instance"
 	}
@@ -146,16 +195,94 @@ func some(names []string, limit int) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:limit], ", "), len(names)-limit)
 }
 
+// noEdges is what stands in the place of a table of edges.
+const noEdges = "No edges are known yet.\n"
+
+// writeEdges writes one line for each edge: its state, its traffic, and who told of it.
 func (d *drawing) writeEdges(out *strings.Builder) {
 	var rows [][]string
 	for _, e := range d.graph.Edges {
 		if e.State == api.EdgeShared {
 			continue
 		}
-		from, to, state := e.From, e.To, stateWords(e.State)
-		if len(e.Via) > 0 {
-			to += " through " + strings.Join(e.Via, ", ")
+		sources := map[string]bool{}
+		for _, evidence := range e.Evidence {
+			if evidence.Class != api.EvidenceShared {
+				sources[evidence.Source] = true
+			}
 		}
+		known := strings.Join(sortedKeys(sources), ", ")
+		if len(sources) > 1 {
+			known = plural(len(sources), "source", "sources")
+		}
+		rows = append(rows, []string{e.From, through(e), stateWords(e.State), d.traffic(e), cmp.Or(known, "-")})
+	}
+	if len(rows) == 0 {
+		out.WriteString(noEdges)
+		return
+	}
+	head := []string{"From", "Depends on", "State", "Traffic", "Known by"}
+	fit(head, rows, 0, 1, 4)
+	table(out, head, rows)
+}
+
+// through is what an edge leads to, with the gateways on the way.
+func through(e api.Edge) string {
+	if len(e.Via) == 0 {
+		return e.To
+	}
+	return e.To + " through " + strings.Join(e.Via, ", ")
+}
+
+// traffic is what the source that saw most of an edge's traffic says of it: requests and
+// errors where they are counted, else bytes, else when there was any.
+func (d *drawing) traffic(e api.Edge) string {
+	var most api.Evidence
+	for _, evidence := range e.Evidence {
+		if evidence.Class != api.EvidenceObserved && !evidence.Attempt {
+			continue
+		}
+		if most.Source == "" || cmp.Or(cmp.Compare(evidence.RequestsPerSecond, most.RequestsPerSecond),
+			cmp.Compare(evidence.BytesPerSecond, most.BytesPerSecond), evidence.LastSeen.Compare(most.LastSeen)) > 0 {
+			most = evidence
+		}
+	}
+	var figures []string
+	if most.RequestsPerSecond > 0 {
+		figures = append(figures, rate(most.RequestsPerSecond)+"/s")
+	}
+	if most.ErrorsPerSecond > 0 {
+		figures = append(figures, rate(most.ErrorsPerSecond)+" errors/s")
+	}
+	switch age := d.graph.At.Sub(most.LastSeen); {
+	case len(figures) > 0:
+		return strings.Join(figures, ", ")
+	case most.BytesPerSecond > 0:
+		return bytesPerSecond(most.BytesPerSecond)
+	case !most.LastSeen.IsZero() && age > 0:
+		return age.Round(time.Second).String() + " ago"
+	case most.Source != "":
+		return "none now"
+	}
+	return "-"
+}
+
+// rate writes a figure with three digits, or with all of them before the point.
+func rate(x float64) string {
+	if x >= 1000 {
+		return strconv.FormatFloat(x, 'f', 0, 64)
+	}
+	return fmt.Sprintf("%.3g", x)
+}
+
+// writeEvidence writes one line for each evidence of each edge.
+func (d *drawing) writeEvidence(out *strings.Builder) {
+	var rows [][]string
+	for _, e := range d.graph.Edges {
+		if e.State == api.EdgeShared {
+			continue
+		}
+		from, to, state := e.From, through(e), stateWords(e.State)
 		for _, evidence := range e.Evidence {
 			if evidence.Class == api.EvidenceShared {
 				continue
@@ -168,7 +295,7 @@ func (d *drawing) writeEdges(out *strings.Builder) {
 		}
 	}
 	if len(rows) == 0 {
-		out.WriteString("No edges are known yet.\n")
+		out.WriteString(noEdges)
 		return
 	}
 	table(out, []string{"From", "Depends on", "State", "Evidence"}, rows)
@@ -282,12 +409,14 @@ func (d *drawing) writeUnproven(out *strings.Builder) {
 	}
 }
 
-func (d *drawing) writeSources(out *strings.Builder) {
-	if len(d.graph.Sources) == 0 {
+func (d *drawing) writeSources(out *strings.Builder) { writeSources(out, d.graph.Sources) }
+
+func writeSources(out *strings.Builder, sources []api.SourceStatus) {
+	if len(sources) == 0 {
 		return
 	}
-	rows := make([][]string, 0, len(d.graph.Sources))
-	for _, s := range d.graph.Sources {
+	rows := make([][]string, 0, len(sources))
+	for _, s := range sources {
 		state := string(s.State())
 		if s.State() == api.SourceWhole {
 			state = "answers"

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/shoenig/test/must"
@@ -74,7 +75,9 @@ func rendered() api.Graph {
 func TestRenderings(t *testing.T) {
 	t.Parallel()
 	for name, render := range map[string]func(api.Graph) string{
-		"table.txt": graph.Table, "tree.txt": graph.Tree, "graph.dot": graph.DOT, "graph.mmd": graph.Mermaid,
+		"table.txt":    func(g api.Graph) string { return graph.Table(g, false) },
+		"evidence.txt": func(g api.Graph) string { return graph.Table(g, true) },
+		"tree.txt":     graph.Tree, "graph.dot": graph.DOT, "graph.mmd": graph.Mermaid,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -90,9 +93,36 @@ func TestRenderings(t *testing.T) {
 	}
 }
 
+// TestTable_FitsATerminal has names and reasons that are too long for a line.
+func TestTable_FitsATerminal(t *testing.T) {
+	t.Parallel()
+	g := rendered()
+	long := strings.Repeat("payment-reconciliation-", 4)
+	g.Services = append(g.Services, api.Service{Name: long + "a"}, api.Service{Name: long + "b"})
+	g.Edges = append(g.Edges, api.Edge{From: long + "a", To: long + "b", State: api.EdgeObservedUndeclared, Via: []string{"egress"},
+		Evidence: []api.Evidence{{Source: "prometheus-service-graph", Class: api.EvidenceObserved, RequestsPerSecond: 1e5, ErrorsPerSecond: 17.5},
+			{Source: "consul-intentions", Class: api.EvidenceAllowed}}})
+	sortGraph(&g)
+	services, edges, found := strings.Cut(graph.Table(g, false), "\n\n")
+	must.True(t, found)
+	edges, _, _ = strings.Cut(edges, "\n\n")
+	shown := 0
+	for _, e := range g.Edges {
+		if e.State != api.EdgeShared {
+			shown++
+		}
+	}
+	must.Eq(t, 1+len(g.Services), len(strings.Split(services, "\n")))
+	must.Eq(t, 1+shown, len(strings.Split(edges, "\n")))
+	for line := range strings.Lines(services + "\n" + edges) {
+		must.LessEq(t, 100, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")), must.Sprint(line))
+	}
+	must.StrContains(t, edges, "100000/s, 17.5 errors/s")
+}
+
 func TestRenderings_OfNothing(t *testing.T) {
 	t.Parallel()
-	must.StrContains(t, graph.Table(api.Graph{}), "No services are known yet.")
+	must.StrContains(t, graph.Table(api.Graph{}, false), "No services are known yet.")
 	must.Eq(t, "", graph.Tree(api.Graph{}))
 	must.StrContains(t, graph.DOT(api.Graph{}), "digraph")
 }

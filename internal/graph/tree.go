@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
@@ -29,6 +30,7 @@ func Tree(g api.Graph) string {
 		out.WriteString(t.label(entry, "") + "\n")
 		t.branch(entry, "")
 	}
+	writeSources(&out, slices.DeleteFunc(slices.Clone(d.graph.Sources), func(s api.SourceStatus) bool { return s.State() == api.SourceWhole }))
 	return out.String()
 }
 

@@ -83,12 +83,13 @@ func Usage(format string, args ...any) error { return &usageError{fmt.Sprintf(fo
 // Env is what a command works with.
 type Env struct {
 	Options
-	Width int // how many characters a line of the terminal has
+	Width    int  // how many characters a line of the terminal has
+	Terminal bool // results go to a terminal
 }
 
 // NewEnv is what commands work with. What they print is harmless to a terminal.
 func NewEnv(opt Options) *Env {
-	e := &Env{Options: opt, Width: columns(opt.Stdout)}
+	e := &Env{Options: opt, Width: columns(opt.Stdout), Terminal: terminal(opt.Stdout)}
 	e.Stdout, e.Stderr = harmless(opt.Stdout), harmless(opt.Stderr)
 	return e
 }

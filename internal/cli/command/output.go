@@ -59,6 +59,11 @@ func columns(out io.Writer) int {
 	return 100
 }
 
+func terminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
 // harmless writes to a terminal without what would move its cursor, change its settings
 // or turn the text around: a note, a guest's console and an error are others' texts. Each
 // such character becomes U+FFFD.

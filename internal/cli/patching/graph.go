@@ -14,8 +14,11 @@ import (
 
 func graphShow(e *command.Env) *command.Command {
 	c := command.New("graph show", command.None(), "Show the application as it is known", `
-Shows services, edges with their evidence, and targets, with what makes a target
-critical.
+Shows the services, the edges between them, and what makes a target critical. A
+terminal gets a tree of what each entry depends on; a file or a pipe gets a table
+with one line for each edge. -evidence shows why each edge is believed:
+
+    $ oakum graph show -evidence
 
 States of an edge:
   confirmed            declared or allowed, and observed
@@ -31,9 +34,18 @@ States of an edge:
 
 Observed edges order patches. Declared and unknown edges widen the upper bound of
 a blast radius.`).Remote().Reads().Prints()
-	format := c.Flags.String("format", "table", "The `format`: table, tree, json, dot or mermaid.")
+	format := c.Flags.String("format", "", "The `format`: table, tree, json, dot or mermaid. Default: tree in a terminal, table elsewhere.")
+	evidence := c.Flags.Bool("evidence", false, "Show a table with each evidence of each edge.")
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
-		return draw(ctx, e, c, cl, *format)
+		switch {
+		case *evidence && *format != "" && *format != "table":
+			return command.Usage("-evidence: only a table shows it, have -format=%s", *format)
+		case *format == "" && e.Terminal && !*evidence:
+			*format = "tree"
+		case *format == "":
+			*format = "table"
+		}
+		return draw(ctx, e, c, cl, *format, *evidence)
 	})
 	return c
 }
@@ -46,14 +58,14 @@ Writes the graph as a drawing or as JSON:
 	c.Out = &command.Output{}
 	format := c.Flags.String("format", "dot", "The `format`: dot, mermaid or json.")
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
-		return draw(ctx, e, c, cl, *format)
+		return draw(ctx, e, c, cl, *format, false)
 	})
 	return c
 }
 
 // draw shows the graph in a format.
-func draw(ctx context.Context, e *command.Env, c *command.Command, cl *client.Client, format string) error {
-	write, err := graphWriter(format)
+func draw(ctx context.Context, e *command.Env, c *command.Command, cl *client.Client, format string, evidence bool) error {
+	write, err := graphWriter(format, evidence)
 	if err != nil {
 		return err
 	}
@@ -66,10 +78,10 @@ func draw(ctx context.Context, e *command.Env, c *command.Command, cl *client.Cl
 }
 
 // graphWriter returns what writes a graph in a format. JSON is the API's own.
-func graphWriter(format string) (func(api.Graph) string, error) {
+func graphWriter(format string, evidence bool) (func(api.Graph) string, error) {
 	switch format {
 	case "table", "json":
-		return graph.Table, nil
+		return func(g api.Graph) string { return graph.Table(g, evidence) }, nil
 	case "tree":
 		return graph.Tree, nil
 	case "dot":
