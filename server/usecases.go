@@ -33,13 +33,21 @@ func (s *Server) openService() {
 	s.service = service.New(service.Options{
 		Server: s.cfg.Name, Version: s.version, Store: s.store, Log: s.entries, Fleet: s.adapters.nomad, Preflight: preflight{s.adapters.nomad},
 		Ground:   s.adapters.nomad,
-		Forecast: s.forecast, Policies: s.policies, Graph: s.graph,
+		Forecast: s.forecast, Metrics: s.measurements(), Policies: s.policies, Graph: s.graph,
 		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, Ticker: ticker, NewID: newID, Logger: s.log,
 		MaxAge: s.cfg.Inventory.MaxAge, Bakes: s.cfg.Simulator.Appliance != nil,
 		Facts: service.FactsOptions{
 			Metrics: s.adapters.prometheus != nil, Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
 		},
 	})
+}
+
+// measurements is what looks at the metrics, by the queries in force.
+func (s *Server) measurements() measurements {
+	return measurements{
+		nomad: s.adapters.nomad, consul: s.adapters.consul, prometheus: s.adapters.prometheus,
+		queries: kpi.NewReader(s.metrics(), nil, kpiQueries(s.cfg)).Catalogue().Queries,
+	}
 }
 
 // forecast says how long a stage will be judged, from the recorded profile of its target.

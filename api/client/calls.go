@@ -258,3 +258,19 @@ func (c *Client) Plugins(ctx context.Context, q Query) ([]api.PluginInfo, Meta, 
 	meta, err := c.get(ctx, "/v1/plugins", q, &out)
 	return out, meta, err
 }
+
+// DiscoverKPIs says which KPIs the metrics of one target, or of every target when it is
+// nil, can show. kpis names those that Oakum does not know by itself and that the block to
+// paste shall have; "all" stands for every one.
+func (c *Client) DiscoverKPIs(ctx context.Context, target *api.TargetRef, kpis []string, q Query) (api.KPIDiscovery, Meta, error) {
+	values := q.values()
+	if target != nil {
+		values.Set("target", target.String())
+	}
+	for _, k := range kpis {
+		values.Add("kpi", k)
+	}
+	var out api.KPIDiscovery
+	meta, err := c.getBy(ctx, "/v1/kpi/discover", values, q.Wait, &out)
+	return out, meta, err
+}

@@ -38,6 +38,7 @@ var pure = []string{
 	"internal/stats",
 	"internal/judge",
 	"internal/judge/kayenta",
+	"internal/kpi/convention",
 	"internal/blame",
 	"internal/calendar",
 	"internal/planner",
@@ -71,7 +72,7 @@ var adapters = map[string][]string{
 }
 
 // components meet adapters through interfaces that they declare.
-var components = []string{"internal/mapper", "internal/kpi", "internal/profiler", "internal/canary", "internal/simulator", "internal/orchestrator", "internal/rehearsal"}
+var components = []string{"internal/mapper", "internal/kpi", "internal/kpi/discover", "internal/profiler", "internal/canary", "internal/simulator", "internal/orchestrator", "internal/rehearsal"}
 
 // serverImports says which parts of the server each part of it may import. Package
 // server wires them and may import all.
@@ -276,7 +277,7 @@ func TestImportsPointOneWay(t *testing.T) {
 			must.StrNotHasPrefix(t, "e2e", in, must.Sprintf("%s imports %s: the product does not know its tests", f.path, in))
 			must.StrNotHasPrefix(t, "examples", in, must.Sprintf("%s imports %s: the product does not know its examples", f.path, in))
 			must.False(t, in == "policies/lang" && f.pkg != "policies", must.Sprintf("%s imports %s: package policies says what is said in the language", f.path, in))
-			must.SliceNotContains(t, []string{"internal/wait", "internal/recordings", "internal/kpi/kpitest", "internal/blame/blametest", "internal/log/logtest", "server/cluster/disk/disktest"}, in, must.Sprintf("%s imports %s: it is for tests", f.path, in))
+			must.SliceNotContains(t, []string{"internal/wait", "internal/recordings", "internal/kpi/kpitest", "internal/kpi/promtest", "internal/blame/blametest", "internal/log/logtest", "server/cluster/disk/disktest"}, in, must.Sprintf("%s imports %s: it is for tests", f.path, in))
 			if f.pkg == "internal/kpi" {
 				must.SliceNotContains(t, []string{"internal/profiler", "internal/canary"}, in, must.Sprintf("%s imports %s: samples walk one way", f.path, in))
 			}

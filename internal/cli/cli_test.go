@@ -113,10 +113,31 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 		{Target: ref("cart"), Task: "vm", Image: "/images/cart.qcow2", Missing: "nobody knows the digest of image /images/cart.qcow2, and there is no inventory by its name"},
 	}
 	answer("GET /v1/compliance", fixtureCompliance())
+	answer("GET /v1/kpi/discover", fixtureDiscovery())
 	answer("GET /v1/inventories", []api.InventoryRecord{one, two, web})
 	answer("GET /v1/inventory/targets", targets)
 	answer("GET /v1/inventory", api.Inventory{Source: "web.cdx.json", Format: "CycloneDX 1.6", Digest: web.Of, Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2.15-2"}}})
 	answer("PUT /v1/inventory", api.InventoryReceipt{Record: two, Targets: []api.TargetRef{}, Differs: []string{one.Hash}})
+}
+
+// fixtureDiscovery is of one target that is measured in part.
+func fixtureDiscovery() api.KPIDiscovery {
+	return api.KPIDiscovery{
+		At: testNow(), Metrics: 1204,
+		Targets: []api.KPICoverage{{
+			Target: api.TargetRef{Namespace: "prod", Job: "web", Group: "vm"}, Instances: 4,
+			Has: []api.FoundKPI{
+				{KPI: "cpu", Kind: api.KPIGauge, Convention: "Nomad's statistics", Instances: 4, InForce: true},
+				{KPI: "error_rate", Kind: api.KPICount, Convention: "OpenTelemetry HTTP server", Metric: "http_server_request_duration_seconds_count",
+					Label: "consul_service_id", Instances: 3},
+			},
+			Lacks: []api.LackingKPI{{KPI: "latency_p99", Why: "http_server_requests_seconds has no buckets: switch them on (Micrometer HTTP server)"}},
+		}},
+		Unnamed: []api.UnnamedMetric{{Metric: "traefik_entrypoint_requests_total", Convention: "Traefik", KPI: "error_rate", Series: 2,
+			Labels: map[string]string{"instance": "10.0.0.9:8080"}}},
+		Missing: []string{"addresses in Consul's catalog: permission denied"},
+		Block:   "prometheus {\n  kpi \"error_rate\" {\n  }\n}\n", Relabel: "relabel_configs:\n",
+	}
 }
 
 // fixtureCompliance is a report of one advisory that hits one target of three.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -244,6 +245,14 @@ func (c *control) TargetInventories(_ context.Context, ref *api.TargetRef) ([]ap
 		}, c.err
 	}
 	return []api.TargetInventory{{Target: *ref, Task: "vm"}}, c.err
+}
+
+func (c *control) DiscoverKPIs(_ context.Context, target *api.TargetRef, kpis []string) (api.KPIDiscovery, error) {
+	found := api.KPIDiscovery{Block: strings.Join(kpis, " "), Targets: []api.KPICoverage{}}
+	if target != nil {
+		found.Targets = append(found.Targets, api.KPICoverage{Target: *target})
+	}
+	return found, nil
 }
 
 func (c *control) Compliance(_ context.Context, name string) (api.Compliance, error) {

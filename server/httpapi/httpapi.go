@@ -64,6 +64,11 @@ type InventoryControl interface {
 	Compliance(ctx context.Context, name string) (api.Compliance, error)
 }
 
+// KPIControl looks at the metrics behind the KPIs.
+type KPIControl interface {
+	DiscoverKPIs(ctx context.Context, target *api.TargetRef, kpis []string) (api.KPIDiscovery, error)
+}
+
 // Control is the use cases of the server: everything that the API asks for,
 // apart from reads of the state.
 type Control interface {
@@ -72,6 +77,7 @@ type Control interface {
 	RolloutControl
 	GraphControl
 	InventoryControl
+	KPIControl
 }
 
 // Cluster informs the API about leadership. CatchUp has a new leader apply

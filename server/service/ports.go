@@ -124,3 +124,11 @@ type Sandbox interface {
 	// Remove removes an object of a simulation. It is no error when it is gone already.
 	Remove(ctx context.Context, sim api.Simulation, object api.SandboxObject) error
 }
+
+// Measurements looks at the metrics behind the KPIs. Without a source of metrics its
+// answers are errors with code unavailable.
+type Measurements interface {
+	// Discover says which KPIs the metrics of one target, or of all when it is nil, can
+	// show. kpis names those of its own that the block to paste shall have.
+	Discover(ctx context.Context, target *api.TargetRef, kpis []string, now time.Time) (api.KPIDiscovery, error)
+}

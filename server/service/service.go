@@ -32,6 +32,7 @@ type Options struct {
 	Preflight Preflight
 	Ground    Ground
 	Forecast  Forecast
+	Metrics   Measurements
 	Policies  *PolicyCache
 	Graph     *GraphCache
 	HalfLife  time.Duration    // after which an edge that is not seen any more has lost half of its confidence

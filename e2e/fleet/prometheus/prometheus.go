@@ -61,6 +61,9 @@ func New(m *door.Model, every time.Duration) *Door {
 	p.handler = p.WithFault(mux)
 	mux.HandleFunc("/api/v1/query", p.instant)
 	mux.HandleFunc("/api/v1/query_range", p.span)
+	mux.HandleFunc("/api/v1/labels", p.labelNames)
+	mux.HandleFunc("GET /api/v1/label/{name}/values", p.labelValues)
+	mux.HandleFunc("GET /api/v1/metadata", p.metadata)
 	mux.HandleFunc("GET /api/v1/status/buildinfo", func(w http.ResponseWriter, _ *http.Request) {
 		door.Reply(w, answered{Status: "success", Data: map[string]string{"version": "3.0.0", "revision": "fleet in memory"}})
 	})

@@ -17,6 +17,7 @@ func Commands() []func(*command.Env) *command.Command {
 		workloadRecord, command.Reader(workloadShow), workloadSend, workloadAnswer,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
+		kpiDiscover,
 		inventoryList, command.Reader(inventoryShow), command.Reader(inventoryPut), command.Reader(inventoryDiff),
 		complianceCommand, vulnerabilityList, vulnerabilityShow,
 	}
@@ -83,6 +84,13 @@ them with the evidence for each, and which targets are critical and why.`},
 		{Name: "profile", Synopsis: "Read what is normal for a target", Help: `
 A profile holds the baseline of each KPI of a target, learned from Prometheus
 and from Nomad.`},
+		{Name: "kpi", Synopsis: "Find what the metrics can show", Help: `
+A KPI is a measured quantity: an error rate, a latency, a number of threads. Oakum
+reads KPIs from Prometheus by queries, and from Nomad.
+
+See what your metrics can show, with the block to paste:
+
+    $ oakum kpi discover`},
 		{Name: "inventory", Synopsis: "Show what is installed", Help: `
 An inventory is what is installed in one image or machine: a software bill of
 materials, CycloneDX or SPDX as JSON, which a pipeline writes. The cluster keeps them by

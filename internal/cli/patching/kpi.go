@@ -1,0 +1,45 @@
+package patching
+
+import (
+	"context"
+	"io"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/internal/cli/command"
+	"github.com/oakumhq/oakum/internal/cli/view"
+)
+
+func kpiDiscover(e *command.Env) *command.Command {
+	c := command.New("kpi discover", command.None(), "Find the KPIs that Prometheus can show", `
+Looks at the metrics in Prometheus for the names that the usual libraries, proxies
+and exporters give them, and at how their series name an instance. Shows for each
+target what is measured, what could be measured and what is lacking, and writes the
+block for the agent's configuration that measures what could be.
+
+Measured is "yes" for what the agent's queries measure already, and "no" for what
+the block would add. Of the KPIs that Oakum does not know by itself (heap,
+db_latency_p99, ...) the block has those that -kpi names, or all with -kpi=all.
+
+    $ oakum kpi discover
+    $ oakum kpi discover -target=prod/web/vm -kpi=heap`).Remote().Reads().Prints()
+	target := c.Flags.String("target", "", "The `target` to look at, as namespace/job/group. Default: all.")
+	var kpis command.List
+	c.Flags.Var(&kpis, "kpi", "A `KPI` of its own for the block, or all. Can be given several times.")
+	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		var ref *api.TargetRef
+		if *target != "" {
+			one, err := api.ParseTargetRef(*target)
+			if err != nil {
+				return err
+			}
+			ref = &one
+		}
+		found, _, err := cl.DiscoverKPIs(ctx, ref, kpis, c.Query())
+		if err != nil {
+			return err
+		}
+		return e.Show(c.Out, found, func(w io.Writer) { view.Discovery(w, found, e.Width) })
+	})
+	return c
+}
