@@ -232,6 +232,8 @@ type ApprovalSpec struct {
 	From  string `json:"from,omitempty"` // a group claimed by the approver's identity
 	Count int    `json:"count,omitempty"`
 	Self  bool   `json:"self,omitempty"` // whether the consent of whoever submitted the patch counts
+	// Expires is how long a consent counts while the rollout has not begun; zero for ever.
+	Expires Duration `json:"expires,omitempty"`
 }
 
 // RollbackSpec says what makes a rollout turn back by itself, and how it goes back.

@@ -222,4 +222,8 @@ type Approval struct {
 	Groups  []string  `json:"groups,omitempty"`
 	At      time.Time `json:"at"`
 	Note    string    `json:"note,omitempty"`
+	// Of is the digest of what was consented to: what the patch changes, and how and when it
+	// goes. A consent to something else does not count. Empty of one that an older server
+	// recorded, which counts for anything.
+	Of string `json:"of,omitempty"`
 }

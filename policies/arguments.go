@@ -206,6 +206,7 @@ func approvalArguments() []lang.Argument {
 		{Name: "from", Want: cty.String, Check: lang.NotEmpty},
 		{Name: "count", Want: cty.Number, Check: lang.WholeBetween(1, 20)},
 		{Name: "self", Want: cty.Bool},
+		{Name: "expires", Want: cty.String, Check: lang.DurationBetween(time.Minute, maxMonth)},
 	}
 }
 

@@ -2,6 +2,7 @@ package policies_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -137,4 +138,27 @@ test "taken" {
 	for _, r := range results {
 		must.True(t, r.Passed, must.Sprint(r.Failures, r.Refusal))
 	}
+}
+
+func TestDecide_KeepsTheEarliestExpiryOfAConsent(t *testing.T) {
+	t.Parallel()
+	asks := func(name, expires string) string {
+		return "policy \"" + name + "\" {\n  approval { " + expires + " }\n}\n"
+	}
+	for name, tc := range map[string]struct {
+		policies string
+		want     time.Duration
+	}{
+		"none":     {asks("a", "count = 1"), 0},
+		"one":      {asks("a", `expires = "24h"`) + asks("b", "count = 1"), 24 * time.Hour},
+		"earliest": {asks("a", `expires = "24h"`) + asks("b", `expires = "90m"`) + asks("c", `expires = "48h"`), 90 * time.Minute},
+	} {
+		d, err := load(t, tc.policies).Decide(facts())
+		must.NoError(t, err, must.Sprint(name))
+		must.EqOp(t, tc.want, d.Approval.Expires.D(), must.Sprint(name))
+		must.EqOp(t, 1, d.Approval.Count)
+	}
+	files := []api.SourceFile{{Name: "a.hcl", Text: asks("a", `expires = "1s"`)}}
+	_, diags := policies.Load(files, schemas)
+	must.ErrorContains(t, policies.DiagnosticsError(diags, files), "a.hcl:2,")
 }

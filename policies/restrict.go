@@ -5,6 +5,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
@@ -109,7 +110,7 @@ func (d *decider) freezes() error {
 }
 
 // approval asks for the largest count, and for somebody else than whoever submitted the
-// patch unless all policies that ask do without. Policies that want the consent of
+// patch unless all policies that ask do without; a consent lapses at the earliest expiry. Policies that want the consent of
 // different groups can't both be met by one recorded consent, so the target is
 // refused rather than one of them overruled.
 func (d *decider) approval() error {
@@ -148,6 +149,9 @@ func (d *decider) approval() error {
 		}
 		spec.Self = v.Flag("self") && (spec.Self || spec.Count == 0)
 		spec.Count = max(spec.Count, count)
+		if e := api.Duration(v.Duration("expires")); e > 0 && (spec.Expires == 0 || e < spec.Expires) {
+			spec.Expires = e
+		}
 		d.because("approval", m.policy, b.At, approvalText(count, group)+", "+why)
 	}
 	return nil

@@ -76,7 +76,7 @@ func (m *machine) approve(c Command) error {
 		return api.Errorf(api.CodePermissionDenied, "approve rollout %s: %s submitted the patch, and somebody else must approve it", m.ID, c.By.Name)
 	}
 	m.dropApprovals(c.By)
-	m.Approvals = append(m.Approvals, api.Approval{By: c.By.Name, Subject: c.By.Subject, Groups: c.By.Groups, At: m.now, Note: c.Note})
+	m.Approvals = append(m.Approvals, api.Approval{By: c.By.Name, Subject: c.By.Subject, Groups: c.By.Groups, At: m.now, Note: c.Note, Of: consentOf(m.Rollout)})
 	if m.Status == api.RolloutAwaitingApproval {
 		m.awaitApproval()
 	}

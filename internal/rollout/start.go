@@ -35,7 +35,7 @@ func (m *machine) awaitApproval() {
 		if m.Decision.InDoubt() {
 			reason += ", asked for in doubt: " + m.Decision.Doubt.String()
 		}
-		m.enter(api.RolloutAwaitingApproval, "%s", reason+m.undecidedNote())
+		m.enter(api.RolloutAwaitingApproval, "%s", reason+m.undecidedNote()+m.lapsedNote())
 		return
 	}
 	m.Holds = nil
@@ -47,14 +47,15 @@ func (m *machine) awaitApproval() {
 }
 
 // consents are the approvals that count. Only those of the group that the decision asks
-// do; the decision may have been made anew since they were given.
+// do; the decision may have been made anew since they were given. A consent is to one
+// decision and one change, and for a while only, where the policy says so.
 // Where the simulation could not decide, only those who could know that do. Whoever
 // submitted the patch does where the decision says so.
 func (m *machine) consents() []api.Approval {
 	var out []api.Approval
 	for _, a := range m.Approvals {
 		own := m.Submitter != "" && api.Identity{Name: a.By, Subject: a.Subject}.Is(m.SubmittedBy, m.Submitter)
-		if m.counts(a.Groups) && m.informed(a) && (!own || m.Decision.Approval.Self) {
+		if m.counts(a.Groups) && m.informed(a) && m.lapsed(a) == "" && (!own || m.Decision.Approval.Self) {
 			out = append(out, a)
 		}
 	}
@@ -70,7 +71,7 @@ func (m *machine) counts(groups []string) bool {
 // reconsider ends a doubt once the decision was made anew with a whole graph. The
 // rollout goes on as the new decision says: it may still ask for people, or for
 // twins, which is why a doubt stays while nothing may go forward. Approvals that were
-// given stay.
+// given stay in the record, and count where the decision is as it was.
 func (m *machine) reconsider(o Observation) {
 	m.Holds = m.stamp(slices.Concat(o.Closed, o.Away))
 	d := o.Anew
@@ -87,6 +88,8 @@ func (m *machine) reconsider(o Observation) {
 // awaitTurn begins to touch the job when the gate opens.
 func (m *machine) awaitTurn(o Observation) {
 	switch waits := slices.Concat(o.Closed, o.Away); {
+	case len(m.consents()) < m.Decision.Approval.Count:
+		m.awaitApproval() // a consent has expired
 	case len(waits) > 0:
 		m.enter(api.RolloutWaiting, "%s", waits[0].Reason)
 		m.Holds = m.stamp(waits)

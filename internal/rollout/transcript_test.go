@@ -123,6 +123,8 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 	r.Decision.Budget.Instances, _ = strconv.Atoi(args["budget"])
 	r.Decision.Approval.Count, _ = strconv.Atoi(args["approvals"])
 	r.Decision.Approval.From = args["from"]
+	expires, _ := time.ParseDuration(args["expires"])
+	r.Decision.Approval.Expires = api.Duration(expires)
 	r.Decision.Approval.Self = args["self"] == "yes"
 	r.SubmittedBy, r.Submitter, _ = strings.Cut(args["submitted"], "/")
 	if source := args["doubt"]; source != "" {

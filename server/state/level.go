@@ -91,7 +91,8 @@ func rolloutLevel(r *api.Rollout) int {
 	switch {
 	case r.Former != nil && r.Former.Launch != "": // a former server would look for its instances
 		return Level7
-	case r.Spans != (api.Spans{}), !r.Restorable.IsZero(), r.Drift != nil, r.Submitter != "", slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" }):
+	case r.Spans != (api.Spans{}), !r.Restorable.IsZero(), r.Drift != nil, r.Submitter != "",
+		slices.ContainsFunc(r.Approvals, func(a api.Approval) bool { return a.Subject != "" || a.Of != "" }):
 		return Level7
 	case r.Former != nil && r.Former.Unhealthy > 0:
 		return max(newer, Level6)
@@ -129,7 +130,7 @@ func affectsLevel(list []api.Affected) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
-	case d.Rollback.Window != 0, d.Order != "", d.Selection != nil, d.Simulate.Program != nil, d.JobDeadline, d.Approval.Self:
+	case d.Rollback.Window != 0, d.Order != "", d.Selection != nil, d.Simulate.Program != nil, d.JobDeadline, d.Approval.Self, d.Approval.Expires != 0:
 		return Level7
 	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
 		return Level6
@@ -239,7 +240,8 @@ func formerTarget(t api.Target) api.Target {
 
 // formerDecision is a decision as servers of a level below Level7 keep it.
 func formerDecision(d api.Decision, level int) api.Decision {
-	d.Order, d.Selection, d.Approval.Self, d.JobDeadline, d.Rollback.Window = "", nil, false, false, 0
+	d.Order, d.Selection, d.Approval.Self, d.JobDeadline = "", nil, false, false
+	d.Approval.Expires, d.Rollback.Window = 0, 0
 	if level >= Level6 {
 		return d
 	}
@@ -271,11 +273,12 @@ func (t *RolloutTransition) fit(level int) Command {
 	out := *t
 	r := &out.Rollout
 	r.Decision.Order, r.Decision.Selection, r.Decision.Approval.Self, r.Decision.JobDeadline = "", nil, false, false
-	r.Decision.Rollback.Window, r.Restorable, r.Drift = 0, time.Time{}, nil
+	r.Decision.Approval.Expires, r.Decision.Rollback.Window = 0, 0
+	r.Restorable, r.Drift = time.Time{}, nil
 	r.Submitter, r.Spans = "", api.Spans{}
 	r.Approvals = slices.Clone(r.Approvals)
 	for i := range r.Approvals {
-		r.Approvals[i].Subject = ""
+		r.Approvals[i].Subject, r.Approvals[i].Of = "", ""
 	}
 	if level >= Level6 {
 		return &out

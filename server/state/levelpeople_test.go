@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -16,7 +17,7 @@ func TestEncode_LeavesSubjectsOutBelowLevel7(t *testing.T) {
 	submit := submission("p", "d", web())
 	submit.Patch.SubmittedBy, submit.Patch.Submitter = "ada", "id-1"
 	submit.Rollouts[0].SubmittedBy, submit.Rollouts[0].Submitter = "ada", "id-1"
-	submit.Rollouts[0].Decision.Approval = api.ApprovalSpec{Count: 1, Self: true}
+	submit.Rollouts[0].Decision.Approval = api.ApprovalSpec{Count: 1, Self: true, Expires: api.Duration(time.Hour)}
 	for level := 1; level <= state.SupportedLevel; level++ {
 		m := at(t, level)
 		must.NoError(t, m.commit(submit))
@@ -26,17 +27,21 @@ func TestEncode_LeavesSubjectsOutBelowLevel7(t *testing.T) {
 		must.EqOp(t, told, r.Submitter == "id-1")
 		must.EqOp(t, told, patch.Submitter == "id-1")
 		must.EqOp(t, told, r.Decision.Approval.Self)
+		must.EqOp(t, told, r.Decision.Approval.Expires != 0)
 		must.EqOp(t, "ada", r.SubmittedBy)
 		must.EqOp(t, 1, r.Decision.Approval.Count)
 
 		t.Log("a transition that learns them says them from level 7 on")
-		approvals := []api.Approval{{By: "bob", Subject: "id-2", At: epoch()}}
+		approvals := []api.Approval{{By: "bob", Subject: "id-2", At: epoch(), Of: "d"}}
 		r.Approvals, r.Submitter, r.Decision.Approval.Self = approvals, "id-1", true
+		r.Decision.Approval.Expires = api.Duration(time.Hour)
 		must.NoError(t, m.commit(&state.RolloutTransition{Kind: "approve", Expect: r.ModifyIndex, Rollout: r}))
 		r, _ = m.store.Rollout("p-0")
 		must.EqOp(t, told, r.Approvals[0].Subject == "id-2")
 		must.EqOp(t, told, r.Submitter == "id-1")
 		must.EqOp(t, told, r.Decision.Approval.Self)
+		must.EqOp(t, told, r.Decision.Approval.Expires != 0)
+		must.EqOp(t, told, r.Approvals[0].Of == "d")
 		must.EqOp(t, "bob", r.Approvals[0].By)
 		must.EqOp(t, "id-2", approvals[0].Subject, must.Sprint("the transition itself is not changed"))
 	}
