@@ -58,6 +58,21 @@ func Covers(by api.Identity, c api.Capability, s api.TargetSelector) bool {
 	return true
 }
 
+// MayReplace refuses, with the code conflict, a caller who would put a patch in the place of
+// a former one of its name that selects more than the caller may submit patches to. A
+// caller without grants may replace any.
+func MayReplace(by api.Identity, former api.Patch) error {
+	if by.Grants == nil {
+		return nil
+	}
+	for _, s := range former.Targets {
+		if !Covers(by, api.CapPatchSubmit, s) {
+			return api.Errorf(api.CodeConflict, "patch %q: the name is taken by a patch that is not in the caller's reach; give this one another name", former.Name)
+		}
+	}
+	return nil
+}
+
 // decides goes through the grants: one must give the capability, and none may deny it.
 func decides(by api.Identity, c api.Capability, gives, denies func(api.Grant) bool) bool {
 	if by.Grants == nil {

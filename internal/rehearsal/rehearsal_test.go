@@ -87,12 +87,13 @@ func TestRun_SimulatesFirst(t *testing.T) {
 	t.Parallel()
 	facts := someFacts(t, 1, 4)
 	facts.Targets[0].Driver, facts.Targets[0].Tasks[0].Driver = "qemu", "qemu"
-	out := rehearse(t, facts, unjudged, Options{Seeds: 2})
+	tried := unjudged + "  changes { allow = [\"qemu.image\"] }\n"
+	out := rehearse(t, facts, tried, Options{Seeds: 2})
 	must.Eq(t, seconds(120+2*12, 2), out.Waves[0].Starts)
 	must.StrContains(t, fmt.Sprint(out.Assumptions), "No simulation was seen; one takes its load and two boots: default/app-00/app-00.")
 
 	facts.Trials = []api.Trial{{Target: ref("app-00"), Seen: []api.Duration{api.Duration(90 * time.Second)}}}
-	out = rehearse(t, facts, unjudged, Options{Seeds: 2})
+	out = rehearse(t, facts, tried, Options{Seeds: 2})
 	must.Eq(t, seconds(90, 2), out.Waves[0].Starts)
 	must.StrContains(t, fmt.Sprint(out.Assumptions), "Simulations pass")
 	must.EqOp(t, 2, out.Harmless.Complete.Count)
@@ -100,7 +101,7 @@ func TestRun_SimulatesFirst(t *testing.T) {
 	// Each play draws its own.
 	quick, slow := api.Duration(90*time.Second), api.Duration(150*time.Second)
 	facts.Trials[0].Seen = []api.Duration{quick, quick, quick, slow}
-	out = rehearse(t, facts, unjudged, Options{Seeds: 40})
+	out = rehearse(t, facts, tried, Options{Seeds: 40})
 	must.Eq(t, api.Spread{Median: quick, P90: slow, Seeds: 40}, out.Waves[0].Starts)
 }
 

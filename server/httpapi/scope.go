@@ -118,12 +118,7 @@ func (a *API) ownName(c *call, name string) error {
 	if !ok {
 		return nil
 	}
-	for _, s := range former.Targets {
-		if !access.Covers(c.by, c.rt.cap, s) {
-			return api.Errorf(api.CodeConflict, "patch %q: the name is taken by a patch that is not in the caller's reach; give this one another name", name)
-		}
-	}
-	return nil
+	return access.MayReplace(c.by, former)
 }
 
 // receipt is a plan, or a submission, as the caller may see it.

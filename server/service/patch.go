@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access"
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/state"
@@ -132,17 +133,34 @@ func (s *Service) SubmitPatch(ctx context.Context, file api.SourceFile, by api.I
 	if refused := planner.Refused(receipt.Plan); refused != nil {
 		return api.PatchReceipt{}, refused
 	}
+	former, err := s.former(receipt.Patch.Name, by)
+	if err != nil {
+		return api.PatchReceipt{}, err
+	}
 	now := s.now()
 	receipt.Patch.SubmittedBy, receipt.Patch.Submitter, receipt.Patch.SubmittedAt = by.Name, by.Subject, now
 	rollouts := planner.Rollouts(receipt.Plan, receipt.Patch, s.opt.NewID, now)
 	for i := range rollouts {
 		receipt.Rollouts = append(receipt.Rollouts, rollouts[i].ID)
 	}
-	cmd := &state.PatchSubmit{Patch: receipt.Patch, Plan: receipt.Plan, Rollouts: rollouts}
+	cmd := &state.PatchSubmit{Patch: receipt.Patch, Plan: receipt.Plan, Rollouts: rollouts, Former: &former}
 	if _, err := s.opt.Log.Apply(ctx, cmd, by.Name); err != nil {
 		return api.PatchReceipt{}, err
 	}
 	return receipt, nil
+}
+
+// former is the index of the patch whose place one of that name would take, and 0 when there
+// is none. Whoever does not reach all of it may not.
+func (s *Service) former(name string, by api.Identity) (uint64, error) {
+	former, ok := s.store.Patch(name)
+	if !ok {
+		return 0, nil
+	}
+	if err := access.MayReplace(by, former); err != nil {
+		return 0, err
+	}
+	return former.ModifyIndex, nil
 }
 
 // LiftQuarantine lets a patch be offered to a target again.

@@ -70,6 +70,30 @@ func TestSubmitPatch_RecordsWhoSubmits(t *testing.T) {
 	must.EqOp(t, "e-1", r.Submitter)
 }
 
+// TestSubmitPatch_LetsTheSecondOfTwoTeamsKnow: both were let in while the name was free.
+func TestSubmitPatch_LetsTheSecondOfTwoTeamsKnow(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("web"), target("db"))
+	others := patch(`"db"`)
+	f.log.meet = func(state.Command) {
+		f.log.meet = nil
+		_, err := f.SubmitPatch(t.Context(), others, ada())
+		must.NoError(t, err)
+	}
+	_, err := f.SubmitPatch(t.Context(), patch(`"web"`), ada())
+	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
+	must.ErrorContains(t, err, "at the same moment")
+	kept, _ := f.state.Patch("openssl")
+	must.Eq(t, []string{"db"}, kept.Targets[0].Jobs)
+
+	t.Log("and a team may not replace a patch that reaches further than it does")
+	by := ada()
+	by.Grants = []api.Grant{{Rule: "web", Capabilities: []api.Capability{api.CapPatchSubmit}, Namespaces: []string{"prod"}, Jobs: []string{"web"}}}
+	_, err = f.SubmitPatch(t.Context(), patch(`"web"`), by)
+	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
+	must.ErrorContains(t, err, "not in the caller's reach")
+}
+
 // TestRollout_TriesAgainWhenTheRolloutMovesOn has the rollout change between the
 // decision and the log, a few times or every time.
 func TestRollout_TriesAgainWhenTheRolloutMovesOn(t *testing.T) {

@@ -138,7 +138,9 @@ func TestSimulate_Refuses(t *testing.T) {
 func TestSimulate_KeepsNoScripts(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, target("web"))
+		machine := target("web")
+		machine.Driver, machine.Tasks[0].Driver = "qemu", "qemu"
+		f := newFixture(t, machine)
 		file := patch(`"web"`)
 		file.Text = strings.Replace(file.Text, `apply "job" {
     task = "server"

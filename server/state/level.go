@@ -76,7 +76,7 @@ func (p *PatchSubmit) level() int {
 		newer = max(newer, rolloutLevel(&p.Rollouts[i]))
 	}
 	newer = max(newer, applyLevel(p.Patch.Apply), affectsLevel(p.Patch.Affects))
-	if p.Patch.Advisory != nil || p.Patch.VEX != nil || len(p.Plan.NothingToDo) > 0 || p.Plan.Exposure != nil || p.Patch.Submitter != "" {
+	if p.Patch.Advisory != nil || p.Patch.VEX != nil || len(p.Plan.NothingToDo) > 0 || p.Plan.Exposure != nil || p.Patch.Submitter != "" || p.Former != nil {
 		newer = Level7
 	}
 	if len(p.Plan.Sources) > 0 || slices.ContainsFunc(p.Plan.Refusals, func(r api.Refusal) bool { return r.Code != "" }) {
@@ -187,7 +187,7 @@ func (p *PatchSubmit) fit(level int) Command {
 		return p
 	}
 	out := *p
-	out.Patch.Submitter = ""
+	out.Patch.Submitter, out.Former = "", nil
 	out.Patch.Advisory, out.Patch.VEX, out.Plan.NothingToDo, out.Plan.Exposure = nil, nil, nil, nil
 	if level < Level4 {
 		out.Plan.Sources = nil

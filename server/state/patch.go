@@ -23,6 +23,9 @@ type PatchSubmit struct {
 	Patch    api.Patch     `json:"patch"`
 	Plan     api.Plan      `json:"plan"`
 	Rollouts []api.Rollout `json:"rollouts"`
+	// Former is the ModifyIndex of the patch of that name whose place this one takes, and 0
+	// of a new name. Nil is what older servers send, which put it in the place of any.
+	Former *uint64 `json:"former,omitempty"`
 }
 
 // Type is the command's number.
@@ -141,6 +144,9 @@ func (p *PatchSubmit) check(c *change) error {
 	if err := p.checkRollouts(c); err != nil {
 		return err
 	}
+	if err := p.checkFormer(c); err != nil {
+		return err
+	}
 	refusal := api.Errorf(api.CodeConflict, "patch %q can't be submitted now", p.Patch.Name)
 	for r := range c.t.rollouts.allBy(c.txn, indexOpen) {
 		if r.Patch == p.Patch.Name && r.PatchDigest != p.Patch.Digest {
@@ -161,6 +167,22 @@ func (p *PatchSubmit) check(c *change) error {
 	}
 	if len(refusal.Details) > 0 {
 		return refusal
+	}
+	return nil
+}
+
+// checkFormer refuses to take the place of another patch than the submitter was found to
+// have a right to.
+func (p *PatchSubmit) checkFormer(c *change) error {
+	if p.Former == nil {
+		return nil
+	}
+	now := uint64(0)
+	if former := c.t.patches.get(c.txn, p.Patch.Name); former != nil {
+		now = former.ModifyIndex
+	}
+	if now != *p.Former {
+		return api.Errorf(api.CodeConflict, "patch %q: a patch of that name was submitted at the same moment; look at it, then submit again or give this one another name", p.Patch.Name)
 	}
 	return nil
 }
