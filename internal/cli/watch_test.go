@@ -107,7 +107,6 @@ func TestFollow_SaysThatTheTokenExpired(t *testing.T) {
 			must.NoError(t, json.NewEncoder(w).Encode(api.Event{Index: 7, Topic: api.TopicPatch, Type: "patch_submitted", Text: "submitted", At: testNow()}))
 			must.NoError(t, json.NewEncoder(w).Encode(api.StreamEnd{Error: ended}))
 		case req.URL.Query().Get("index") != "":
-			w.WriteHeader(http.StatusUnauthorized)
 			fail(w, ended)
 		default:
 			w.Header().Set("X-Oakum-Index", "5")
