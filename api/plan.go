@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Plan says which targets a patch goes to, in which order, how and when.
 type Plan struct {
@@ -63,9 +66,35 @@ type PlannedTarget struct {
 	Decision    Decision    `json:"decision"`
 	Criticality Criticality `json:"criticality"`
 	Quiet       *Quiet      `json:"quiet,omitempty"` // prefer = "lowest_load" only
+	// Green is what the first stage gets of the traffic of each service, where it stands
+	// beside the former instances.
+	Green []GreenShare `json:"green,omitempty"`
 
 	Assessment *TargetAssessment `json:"assessment,omitempty"` // nil when nobody has asked who is affected
 	Exposure   *TargetExposure   `json:"exposure,omitempty"`   // nil likewise
+}
+
+// GreenShare is what of the traffic of a service the patched instances of a first stage get
+// that stand beside all former ones: as many requests as any other instance, and before
+// anybody has judged them, since nothing switches the traffic between the two sets.
+type GreenShare struct {
+	Service    string `json:"service"`
+	Green      int    `json:"green"`      // patched instances of the first stage
+	Of         int    `json:"of"`         // instances of the service by then, these among them
+	Dependants int    `json:"dependants"` // of the service, transitive, over certain edges: whom it reaches
+}
+
+// Share is from 0 to 1; 1 where no instance is known.
+func (g GreenShare) Share() float64 {
+	if g.Of <= 0 {
+		return 1
+	}
+	return float64(g.Green) / float64(g.Of)
+}
+
+// String says it in words.
+func (g GreenShare) String() string {
+	return fmt.Sprintf("green gets %d of %d of the traffic of service %s unjudged", g.Green, g.Of, g.Service)
 }
 
 // TargetExposure is a target's share of the exposure, with what it is made of.

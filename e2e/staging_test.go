@@ -87,6 +87,21 @@ func TestStaging(t *testing.T) {
 		must.Eq(t, 10, shared(after, s.allocs()))
 	})
 
+	t.Run("beside, in steps", func(t *testing.T) {
+		s := newSleeper(t, vendor, client, "growing")
+		before := s.allocs()
+		for _, want := range []int{1, 3, 10} { // the canaries of a step end when those of the next one are placed
+			must.NoError(t, client.Stage(t.Context(), s.move, api.StageBeside, want, s.view().ModifyIndex))
+			s.until(func(v *rollout.JobView) bool { return v.Tally().PatchedHealthy == want })
+			s.steady(func(v *rollout.JobView) bool { return v.Tally().Patched == want && v.Tally().Former == 10 })
+			must.Eq(t, 10, shared(before, s.allocs()), must.Sprint("no former instance was touched"))
+			must.False(t, s.view().Promoted)
+		}
+		must.NoError(t, client.Promote(t.Context(), s.move))
+		s.until(func(v *rollout.JobView) bool { return v.Promoted && v.Tally().Former == 0 && v.Tally().Patched == 10 })
+		must.Eq(t, 10, s.running("v2"))
+	})
+
 	t.Run("beside, rolled back", func(t *testing.T) {
 		s := newSleeper(t, vendor, client, "blue")
 		before := s.allocs()

@@ -159,6 +159,7 @@ func (d *decider) critical() error {
 }
 
 func (d *decider) strategy() error {
+	passedOver := ""
 	for _, m := range d.matches {
 		for _, s := range m.strategies {
 			why := "without a condition"
@@ -168,6 +169,9 @@ func (d *decider) strategy() error {
 					return err
 				}
 				if !holds {
+					if s.byGreen { // who expects it finds out why it is another one
+						passedOver += "; " + s.Label + " is passed over, for " + reason
+					}
 					continue
 				}
 				why = "because " + reason
@@ -177,7 +181,7 @@ func (d *decider) strategy() error {
 				return err
 			}
 			d.decision.Strategy = api.StrategySpec{Name: s.Label, Config: json.RawMessage(config)}
-			d.because("strategy", m.policy, s.At, s.Label+" "+string(config)+", "+why)
+			d.because("strategy", m.policy, s.At, s.Label+" "+string(config)+", "+why+passedOver)
 			return nil
 		}
 	}

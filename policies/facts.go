@@ -11,6 +11,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/changes"
+	"github.com/oakumhq/oakum/policies/green"
 	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 )
@@ -33,6 +34,7 @@ type ClusterFacts struct {
 	Services     int
 	OpenRollouts int
 	Missing      []string // names of sources that do not answer; they weaken decisions
+	Serving      green.Serving
 }
 
 // environment holds the evaluation contexts of one decision.
@@ -53,6 +55,7 @@ type shared struct {
 	whole     bool     // an expression reads all packages
 	fixedKeys []string
 	reads     []string // what expressions read of a target, as readFacts says
+	green     bool     // an expression may read green.Fact
 }
 
 // Session decides about many targets of one patch at one moment. Targets that
@@ -66,6 +69,7 @@ type Session struct {
 	now     cty.Value
 	at      time.Time // the same
 	missing []string
+	serving green.Serving
 	decided map[string]decided
 	rated   map[string]decided // of which only what is critical is known
 }
@@ -73,15 +77,24 @@ type Session struct {
 // Session prepares decisions about one patch.
 func (l *Library) Session(patch api.Patch, cluster ClusterFacts, now time.Time) *Session {
 	return &Session{
-		library: l, patch: patchAttributes(patch), apply: patch.Apply, cluster: clusterValue(cluster), now: nowValue(now), at: now, missing: cluster.Missing,
+		library: l, patch: patchAttributes(patch), apply: patch.Apply, cluster: clusterValue(cluster), now: nowValue(now), at: now, missing: cluster.Missing, serving: cluster.Serving,
 		decided: map[string]decided{}, rated: map[string]decided{},
 	}
+}
+
+// greenShare is green.Most of a target; 0 where no expression asks for it.
+func (s *Session) greenShare(t api.Target) float64 {
+	if !s.library.shared.green {
+		return 0
+	}
+	return green.Most(t, s.serving)
 }
 
 func (s *Session) environment(target api.Target, criticality api.Criticality, impact *api.Impact, content *Installed) *environment {
 	common := &s.library.shared
 	attributes := targetAttributes(target, common.metaKeys)
 	maps.Copy(attributes, installed.Values(content, common.packages, common.whole, common.fixedKeys))
+	attributes["green_share"] = number(s.greenShare(target))
 	changed, patch := changes.Of(s.apply, target), maps.Clone(s.patch)
 	patch["changes"] = changes.Value(changed)
 	variables := map[string]cty.Value{

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/policies/green"
 	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 	"github.com/oakumhq/oakum/policies/library"
@@ -75,6 +76,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 	slices.SortFunc(out.dependencies, func(a, b Dependency) int { return cmp.Compare(a.Name, b.Name) })
 	out.shared = shared{functions: lang.Functions(), metaKeys: lang.Names(keys["target.meta"]), ratioKeys: lang.Names(keys["impact.ratio"]), reads: lang.Names(reads)}
 	out.shared.packages, out.shared.whole, out.shared.fixedKeys = lang.Names(keys["target.packages"]), reads["target.packages"] || reads["target"], lang.Names(keys["target.fixed_in"])
+	out.shared.green = reads[green.Fact] || reads["target"]
 	return out, diags
 }
 

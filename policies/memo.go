@@ -12,6 +12,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/changes"
+	"github.com/oakumhq/oakum/policies/green"
 )
 
 // readFacts collects what an expression reads of a target and of the graph's
@@ -50,7 +51,7 @@ func constantKey(step hcl.Traverser) (string, bool) {
 // sameKey is equal for targets that differ in nothing that the policies read, so
 // that they are decided alike and in the same words. It is "" when there is no
 // telling.
-func (s *shared) sameKey(t api.Target, c api.Criticality, content *Installed) string {
+func (s *shared) sameKey(t api.Target, c api.Criticality, content *Installed, share float64) string {
 	key := append(make([]byte, 0, 128), content.Key()...)
 	for _, path := range s.reads {
 		key = append(key, '\n')
@@ -62,6 +63,8 @@ func (s *shared) sameKey(t api.Target, c api.Criticality, content *Installed) st
 			key = strconv.AppendQuote(key, t.Driver)
 		case "target.count":
 			key = strconv.AppendInt(key, int64(t.Count), 10)
+		case green.Fact:
+			key = strconv.AppendFloat(key, share, 'g', -1, 64)
 		case "graph.known":
 			key = strconv.AppendBool(key, c.Service != "")
 		case "graph.blast_radius":
@@ -85,7 +88,7 @@ func (s *shared) sameKey(t api.Target, c api.Criticality, content *Installed) st
 			} else if isMeta {
 				continue // absent, which no quoted text is
 			}
-			all, err := json.Marshal([]any{t, c})
+			all, err := json.Marshal([]any{t, c, share})
 			if err != nil {
 				return ""
 			}
@@ -97,7 +100,7 @@ func (s *shared) sameKey(t api.Target, c api.Criticality, content *Installed) st
 
 // sameKey is that of the library, with what tells apart what the patch changes.
 func (s *Session) sameKey(t api.Target, c api.Criticality, content *Installed) string {
-	key := s.library.shared.sameKey(t, c, content)
+	key := s.library.shared.sameKey(t, c, content, s.greenShare(t))
 	for _, a := range s.apply {
 		key = strconv.Quote(changes.DriverOf(t, a.Task)) + key
 	}

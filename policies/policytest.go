@@ -83,7 +83,7 @@ func testBlocks() map[string][]lang.Argument {
 		"target": {
 			{Name: "namespace", Want: text}, {Name: "job", Want: text, Required: true}, {Name: "group", Want: text},
 			{Name: "count", Want: num, Check: whole}, {Name: "driver", Want: text}, {Name: "services", Want: many},
-			{Name: "meta", Want: cty.Map(text)},
+			{Name: "meta", Want: cty.Map(text)}, {Name: "serving", Want: num, Check: whole},
 		},
 		"patch": {
 			{Name: "name", Want: text}, {Name: "severity", Want: text, Check: lang.OneOf(severities()...)},
@@ -188,6 +188,9 @@ func testFacts(read map[string]*lang.Values) Facts {
 			f.Target.Meta[k] = v.AsString()
 		}
 	}
+	if n := t.Whole("serving", 0); n > 0 {
+		f.Cluster.Serving = func(string, string) int { return n }
+	}
 	f.Patch = api.Patch{Name: "example", Severity: api.SeverityMedium}
 	if p := read["patch"]; p != nil {
 		f.Patch.Name, f.Patch.Fixes, f.Patch.Submitter = p.Text("name", "example"), p.Texts("fixes"), p.Text("submitted_by", "")
@@ -226,7 +229,7 @@ func testFacts(read map[string]*lang.Values) Facts {
 	if c := read["cluster"]; c != nil {
 		f.Cluster = ClusterFacts{
 			Targets: c.Whole("targets", 0), Instances: c.Whole("instances", 0), Services: c.Whole("services", 0),
-			OpenRollouts: c.Whole("open_rollouts", 0), Missing: c.Texts("missing_sources"),
+			OpenRollouts: c.Whole("open_rollouts", 0), Missing: c.Texts("missing_sources"), Serving: f.Cluster.Serving,
 		}
 	}
 	return f

@@ -2,16 +2,16 @@ package policies
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"math"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/oakumhq/oakum/policies/green"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
@@ -20,6 +20,7 @@ import (
 type strategy struct {
 	*lang.Block
 	when     *lang.Field // nil: always
+	byGreen  bool        // when reads what share of the traffic green would get
 	defaults map[string]json.RawMessage
 	config   json.RawMessage // when no argument needs facts
 }
@@ -62,8 +63,8 @@ func (p *policyParser) readStrategy(b *hclsyntax.Block) *strategy {
 			return nil
 		}
 		arg := lang.Argument{Name: a.Name, Want: want, Required: a.Required}
-		if (name == "phased" || name == selective) && a.Name == "stages" {
-			arg.Check = checkStages
+		if slices.Contains([]string{"phased", selective, green.Strategy}, name) && a.Name == "stages" {
+			arg.Check = lang.RisingPercents
 		}
 		args = append(args, arg)
 		if len(a.Default) > 0 {
@@ -75,7 +76,11 @@ func (p *policyParser) readStrategy(b *hclsyntax.Block) *strategy {
 	if len(p.Diags) > before {
 		return nil
 	}
-	out.when = out.Fields["when"]
+	if out.when = out.Fields["when"]; out.when != nil {
+		reads := map[string]bool{}
+		readFacts(out.when.Expr, reads)
+		out.byGreen = reads[green.Fact]
+	}
 	delete(out.Fields, "when")
 	if out.Fixed() {
 		config, err := out.encode(nil)
@@ -86,25 +91,6 @@ func (p *policyParser) readStrategy(b *hclsyntax.Block) *strategy {
 		out.config = config
 	}
 	return out
-}
-
-// checkStages holds for the phased strategy: rising percentages that end with
-// everything.
-func checkStages(v cty.Value) error {
-	problem := errors.New("want rising whole percentages that end at 100, such as [10, 50, 100]")
-	last := 0.0
-	for it := v.ElementIterator(); it.Next(); {
-		_, e := it.Element()
-		f := lang.NumberOf(e)
-		if f <= last || f > 100 || f != math.Trunc(f) {
-			return problem
-		}
-		last = f
-	}
-	if last != 100 {
-		return problem
-	}
-	return nil
 }
 
 // encode writes the configuration as a JSON object with sorted keys.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/changes"
+	"github.com/oakumhq/oakum/policies/green"
 	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 )
@@ -43,6 +44,7 @@ const selectorHint = "What is installed is known to policies only; a patch says 
 func policyTarget(withCritical bool) cty.Type {
 	attributes := targetType(withCritical).AttributeTypes()
 	maps.Copy(attributes, installed.Types())
+	attributes["green_share"] = cty.Number
 	return cty.Object(attributes)
 }
 
@@ -59,6 +61,7 @@ func withHints(sc *lang.Scope) *lang.Scope {
 		"target.affected":   selectorHint,
 		"target.assessment": selectorHint,
 		"target.fixed_in":   selectorHint,
+		green.Fact:          "What green would get is known to policies only, since it depends on who else serves.",
 		"target.critical":   "target.critical is the answer of the critical argument, so applies, critical and where can't ask for it.",
 	}
 	return sc

@@ -53,6 +53,7 @@ var pure = []string{
 	"internal/cli/view",
 	"policies",
 	"policies/changes",
+	"policies/green",
 	"policies/installed",
 	"policies/lang",
 	"policies/library",

@@ -227,14 +227,15 @@ func newWorld(n int64, telling, quiet bool) *world {
 	w.meddling = []float64{0, 0.002, 0.02}[w.rng.IntN(3)]
 	w.checked = w.chance(0.5)
 	w.drawPace(n)
-	i := w.rng.IntN(5)
-	w.path = []string{"phased", "selective", "blue/green", "canaries first", "blue/green last"}[i]
+	i := w.rng.IntN(6)
+	w.path = []string{"phased", "selective", "blue/green", "canaries first", "blue/green last", "blue/green in steps"}[i]
 	w.ladder = [][]api.Advice{
 		{stage(10, api.StageInPlace), stage(50, api.StageInPlace), stage(100, api.StageInPlace)},
 		{stage(1, api.StageInPlace), stage(100, api.StageInPlace)},
 		{stage(100, api.StageBeside)},
 		{stage(20, api.StageBeside), stage(60, api.StageInPlace), stage(100, api.StageInPlace)},
 		{stage(30, api.StageInPlace), stage(100, api.StageBeside)},
+		{stage(10, api.StageBeside), stage(50, api.StageBeside), stage(100, api.StageBeside)},
 	}[i]
 	if w.chance(0.3) {
 		w.night = &night{every: w.between(2*time.Minute, 10*time.Minute), open: w.between(20*time.Second, 2*time.Minute)}

@@ -78,7 +78,9 @@ func Plan(in Input) (api.Plan, error) {
 
 // clusterFacts are what policies may know of the fleet.
 func clusterFacts(in Input) policies.ClusterFacts {
-	out := policies.ClusterFacts{Targets: len(in.Targets), Services: len(in.Graph.Services), Missing: missingNames(in.Sources)}
+	out := policies.ClusterFacts{
+		Targets: len(in.Targets), Services: len(in.Graph.Services), Missing: missingNames(in.Sources), Serving: serving(in.Targets),
+	}
 	for _, t := range in.Targets {
 		out.Instances += t.Count
 	}
@@ -163,7 +165,8 @@ func lagging(t api.Target, behind int) string {
 // decide asks the policies about every candidate. Targets that they select none like are
 // left alone, with the reason, and so are those that the patch would not change. It notes in assessed what is known of the faults of each.
 func decide(in Input, targets []api.Target, assessed map[api.TargetRef]*api.TargetAssessment) ([]candidate, []api.NothingToDo, []api.Refusal) {
-	session := in.Library.Session(in.Patch, clusterFacts(in), in.Now)
+	facts := clusterFacts(in)
+	session := in.Library.Session(in.Patch, facts, in.Now)
 	weak, doubted := weakSources(in.Sources), api.DoubtedSources(sorted(in.Sources))
 	openings := map[string]opening{}
 	from := reachOf(in.Graph)
@@ -202,6 +205,7 @@ func decide(in Input, targets []api.Target, assessed map[api.TargetRef]*api.Targ
 		if planned.Assessment != nil {
 			planned.Exposure = exposureOf(t, criticality, planned.Assessment, in.Patch.Severity, from)
 		}
+		planned.Green = green(&planned, in.Graph, facts.Serving)
 		out = append(out, candidate{opens: opens.at, PlannedTarget: planned})
 	}
 	return out, nothing, refusals

@@ -22,7 +22,7 @@ func schemas(name string) (api.ConfigSchema, bool) {
 			{Name: "stages", Type: "list(number)", Default: json.RawMessage("[10,50,100]")},
 		}}, true
 	case "blue_green":
-		return api.ConfigSchema{}, true
+		return api.ConfigSchema{Attributes: []api.ConfigAttribute{{Name: "stages", Type: "list(number)"}}}, true
 	}
 	return api.ConfigSchema{}, false
 }

@@ -230,7 +230,7 @@ func (m *machine) follow(o Observation) {
 	switch {
 	case a.Action == api.AdviceStage && a.Percent >= 1 && a.Percent <= 100 && (last == nil || a.Percent > last.Percent):
 		m.begin(o, a)
-	case a.Action == api.AdvicePromote && last != nil && last.Mode == api.StageBeside && !last.Promoted:
+	case a.Action == api.AdvicePromote && last != nil && last.Mode == api.StageBeside && last.Percent == 100 && !last.Promoted:
 		m.enter(api.RolloutRunning, "taking the former instances away")
 		m.intend(api.Effect{Kind: api.EffectPromote, Stage: last.Number, Expect: o.Job.ModifyIndex})
 	case a.Action == api.AdviceFinish && last != nil && last.Percent == 100 && t.Former == 0:

@@ -26,6 +26,7 @@ func TestRun_BuiltinsConform(t *testing.T) {
 		"phased by single percent": {phased.Strategy{}.Advise, percentages(t)},
 		"selective":                {selective.Strategy{}.Advise, `{}`},
 		"blue green":               {bluegreen.Strategy{}.Advise, `{}`},
+		"blue green in steps":      {bluegreen.Strategy{}.Advise, `{"stages":[1,10,50,100]}`},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

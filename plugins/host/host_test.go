@@ -50,8 +50,13 @@ func TestHost_ListsBuiltins(t *testing.T) {
 		Name: "stages", Type: "list(number)", Default: json.RawMessage(`[10,50,100]`),
 		Doc: "Shares of the target's instances in percent, rising, the last one 100. A judgement follows each.",
 	}}}
+	sizes := api.ConfigSchema{Attributes: []api.ConfigAttribute{{
+		Name: "stages", Type: "list(number)",
+		Doc: "Sizes of the patched set in percent of the target's instances, rising, the last one 100. A judgement follows each. " +
+			"Without it the full set starts at once.",
+	}}}
 	want := []api.PluginInfo{
-		{Name: "blue_green", Version: "1.0.0", Protocol: 1, Builtin: true, Healthy: true},
+		{Name: "blue_green", Version: "1.1.0", Protocol: 1, Builtin: true, Healthy: true, Schema: sizes},
 		{Name: "phased", Version: "1.0.0", Protocol: 1, Builtin: true, Healthy: true, Schema: stages},
 		{Name: "selective", Version: "1.0.0", Protocol: 1, Builtin: true, Healthy: true, Schema: stages},
 	}
@@ -131,6 +136,7 @@ func TestCheck(t *testing.T) {
 		return api.Stage{Number: 1, Percent: percent, Mode: api.StageInPlace, Judged: judged}
 	}
 	beside := api.Stage{Number: 1, Percent: 100, Mode: api.StageBeside, Judged: judged}
+	part := api.Stage{Number: 1, Percent: 10, Mode: api.StageBeside, Judged: judged}
 	promoted := beside
 	promoted.Promoted = true
 	unjudged := inPlace(10)
@@ -160,7 +166,11 @@ func TestCheck(t *testing.T) {
 		"back":                     {api.StrategyView{Stages: []api.Stage{inPlace(50)}}, stage(10, api.StageInPlace), "proposes a stage of 10 percent after one of 50"},
 		"same":                     {api.StrategyView{Stages: []api.Stage{inPlace(50)}}, stage(50, api.StageInPlace), "proposes a stage of 50 percent after one of 50"},
 		"no mode":                  {api.StrategyView{}, stage(10, ""), `proposes a stage in unknown mode ""`},
-		"part beside":              {api.StrategyView{}, stage(10, api.StageBeside), "proposes a stage of 10 percent beside the former instances, want 100: they leave together"},
+		"part beside":              {api.StrategyView{}, stage(10, api.StageBeside), ""},
+		"more beside":              {api.StrategyView{Stages: []api.Stage{part}}, stage(100, api.StageBeside), ""},
+		"promote a part":           {api.StrategyView{Stages: []api.Stage{part}}, action(api.AdvicePromote), "proposes promote at 10 percent, want 100: the former instances leave together"},
+		"finish with a part":       {api.StrategyView{Stages: []api.Stage{part}}, action(api.AdviceFinish), "proposes finish at 10 percent, want 100"},
+		"in place late":            {api.StrategyView{Stages: []api.Stage{part}}, stage(50, api.StageInPlace), "proposes a stage in place after one beside"},
 		"beside late":              {api.StrategyView{Stages: []api.Stage{inPlace(10)}}, stage(100, api.StageBeside), "proposes a stage beside after one in place"},
 		"unjudged":                 {api.StrategyView{Stages: []api.Stage{unjudged}}, stage(50, api.StageInPlace), "proposes stage although stage 1 has not been judged well"},
 		"after abort":              {api.StrategyView{Stages: []api.Stage{inPlace(10)}, Verdict: abort}, stage(50, api.StageInPlace), "proposes stage although the last verdict is abort"},

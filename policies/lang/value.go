@@ -3,6 +3,7 @@ package lang
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -106,6 +107,25 @@ func WholeBetween(low, high int) Checker {
 		}
 		return nil
 	}
+}
+
+// RisingPercents is a checker for lists of numbers: whole percentages that rise and end with
+// everything.
+func RisingPercents(v cty.Value) error {
+	problem := errors.New("want rising whole percentages that end at 100, such as [10, 50, 100]")
+	last := 0.0
+	for it := v.ElementIterator(); it.Next(); {
+		_, e := it.Element()
+		f := NumberOf(e)
+		if f <= last || f > 100 || f != math.Trunc(f) {
+			return problem
+		}
+		last = f
+	}
+	if last != 100 {
+		return problem
+	}
+	return nil
 }
 
 // NotEmpty is a checker for texts.

@@ -1,10 +1,10 @@
 package service
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/planner"
 )
 
 // bake forecasts how long the first stage of every planned target will be
@@ -28,24 +28,9 @@ func (s *Service) bake(plan api.Plan, now time.Time) map[string]api.BakeTime {
 			if !ok {
 				profile = api.Profile{Target: t.Target.TargetRef}
 			}
-			canary, stable := firstStage(t)
+			canary, stable := planner.FirstStage(t)
 			out[t.Target.String()] = s.opt.Forecast(profile, t.Decision.Judge, canary, stable, at)
 		}
 	}
 	return out
-}
-
-// firstStage is how many instances are patched in the first stage, and how many
-// are not: by the strategy's stages, or, for a strategy without stages, all of
-// them beside as many former ones.
-func firstStage(t api.PlannedTarget) (canary, stable int) {
-	var config struct {
-		Stages []int `json:"stages"`
-	}
-	n := max(t.Target.Count, 1)
-	if json.Unmarshal(t.Decision.Strategy.Config, &config) != nil || len(config.Stages) == 0 {
-		return n, n
-	}
-	canary = min(max(api.CeilPercent(config.Stages[0], n), 1), n)
-	return canary, n - canary
 }

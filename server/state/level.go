@@ -35,7 +35,8 @@ const (
 	Level6 = 6
 	// Level7 brought inventories, and the digests of what tasks run; documents in patches,
 	// an advisory and statements; whom a patch affects, and what follows from that:
-	// selection, order and exposure of a plan; load programs; images with a source; the
+	// selection, order and exposure of a plan; what green gets of the traffic before it is
+	// judged; load programs; images with a source; the
 	// job's own deadline; the spans that leaders have counted; by what machines of
 	// simulations differed, and that the simulation of an open rollout is kept; jobs with
 	// runs, and the types of jobs; the subjects of people who submit and approve; and that a
@@ -70,6 +71,9 @@ func (p *PatchSubmit) level() int {
 	for _, w := range p.Plan.Waves {
 		for i := range w.Targets {
 			newer = max(newer, decisionLevel(&w.Targets[i].Decision), targetLevel(&w.Targets[i].Target))
+			if len(w.Targets[i].Green) > 0 {
+				newer = Level7
+			}
 		}
 	}
 	for i := range p.Rollouts {
@@ -177,8 +181,8 @@ func formerApply(list []api.Apply, level int) []api.Apply {
 }
 
 // fit leaves out, below Level7, the digests of what tasks run, the documents of the patch
-// and whom it affects, by which a former server decides nothing, and who submitted it but
-// for the name; below Level6, that a
+// and whom it affects, and what green gets of the traffic, by which a former server decides
+// nothing, and who submitted it but for the name; below Level6, that a
 // rollback goes at once and that no revert is rehearsed, below Level5 what only newer
 // servers know of simulations, and below Level4 doubts. An approval that was asked for in
 // doubt is then one that only a person ends.
@@ -204,7 +208,7 @@ func (p *PatchSubmit) fit(level int) Command {
 		for j := range w.Targets {
 			t := &w.Targets[j]
 			t.Target = formerTarget(t.Target)
-			t.Decision, t.Assessment, t.Exposure = formerDecision(t.Decision, level), nil, nil
+			t.Decision, t.Assessment, t.Exposure, t.Green = formerDecision(t.Decision, level), nil, nil, nil
 		}
 	}
 	out.Rollouts = slices.Clone(p.Rollouts)

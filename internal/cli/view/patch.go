@@ -139,6 +139,7 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 		toApprove(w, r.Plan)
 		lowLoad(w, r)
 		firstStage(w, r)
+		unjudged(w, r.Plan)
 	}
 	exposure(w, r.Plan)
 	nothingToDo(w, r.Plan.NothingToDo)
@@ -296,6 +297,38 @@ func firstStage(w io.Writer, r api.PatchReceipt) {
 		t.Add(name, r.Bake[name].String())
 	}
 	t.Print(w, "  ")
+}
+
+// unjudged prints what green gets of the traffic of each service before it is judged.
+func unjudged(w io.Writer, p api.Plan) {
+	t, left := NewTable("Target", "Before the first verdict"), 0
+	for _, wave := range p.Waves {
+		for _, planned := range wave.Targets {
+			for _, g := range planned.Green {
+				if len(t.rows) > bakeMost { // the first one is the head
+					left++
+					continue
+				}
+				t.Add(planned.Target.String(), g.String()+reaches(g))
+			}
+		}
+	}
+	if len(t.rows) == 1 {
+		return
+	}
+	if left > 0 {
+		t.Add(fmt.Sprintf("%d more", left), "")
+	}
+	fmt.Fprintln(w, "\nTraffic, which nothing switches between the patched set and the former one:")
+	t.Print(w, "  ")
+}
+
+// reaches says whom the traffic comes from, as the end of a sentence.
+func reaches(g api.GreenShare) string {
+	if g.Dependants == 0 {
+		return ""
+	}
+	return ", which reaches " + Count(g.Dependants, "dependant")
 }
 
 func opens(wave api.Wave, now time.Time) string {

@@ -176,6 +176,32 @@ To be approved:
 `)
 }
 
+func TestPlan_ShowsWhatGreenGetsUnjudged(t *testing.T) {
+	t.Parallel()
+	plan := func(targets ...api.PlannedTarget) string {
+		var out strings.Builder
+		view.Plan(&out, api.PatchReceipt{Plan: api.Plan{Waves: []api.Wave{{Number: 1, Targets: targets}}}}, false, testNow())
+		return out.String()
+	}
+	planned := func(green ...api.GreenShare) api.PlannedTarget {
+		return api.PlannedTarget{Target: api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: "cart", Group: "cart"}}, Green: green}
+	}
+	must.StrNotContains(t, plan(planned()), "Traffic")
+	both := plan(planned(api.GreenShare{Service: "cart", Green: 4, Of: 8, Dependants: 2}, api.GreenShare{Service: "admin", Green: 4, Of: 8}), planned())
+	must.StrContains(t, both, `
+Traffic, which nothing switches between the patched set and the former one:
+  Target          Before the first verdict
+  prod/cart/cart  green gets 4 of 8 of the traffic of service cart unjudged, which reaches 2 dependants
+  prod/cart/cart  green gets 4 of 8 of the traffic of service admin unjudged
+`)
+	many := make([]api.PlannedTarget, 25)
+	for i := range many {
+		many[i] = planned(api.GreenShare{Service: "cart", Green: 1, Of: 2})
+	}
+	must.EqOp(t, 20, strings.Count(plan(many...), "green gets"))
+	must.StrContains(t, plan(many...), "\n  5 more")
+}
+
 func TestStillHeld_NamesTheBrakeAndTheCalendar(t *testing.T) {
 	t.Parallel()
 	var out strings.Builder

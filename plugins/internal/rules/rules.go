@@ -19,9 +19,10 @@ const reasonMax = 500
 // CheckAdvice reports why a proposal can't follow from the view, nil if it can.
 //
 // A stage names a percentage from 1 to 100 above the stage before, in a known
-// mode. A stage beside is always the full set, since the former instances leave
-// together at the promotion. Nothing moves forward before the present stage was
-// judged well, or after an abort. A promotion follows a stage beside. The end
+// mode, and the stages of a rollout have one mode: the former instances leave
+// together at the promotion, or share by share. Nothing moves forward before the
+// present stage was judged well, or after an abort. A promotion follows the full
+// set beside. The end
 // follows when every instance runs the patch. To hold and to roll back is
 // always allowed. Every proposal has a reason.
 func CheckAdvice(view api.StrategyView, advice api.Advice) error {
@@ -83,20 +84,17 @@ func checkStage(last api.Stage, begun bool, advice api.Advice) error {
 	if begun && advice.Percent <= last.Percent {
 		return api.Errorf(api.CodeInvalid, "proposes a stage of %d percent after one of %d", advice.Percent, last.Percent)
 	}
-	switch advice.Mode {
-	case api.StageInPlace:
-		return nil
-	case api.StageBeside:
-		if advice.Percent != 100 {
-			return api.Errorf(api.CodeInvalid, "proposes a stage of %d percent beside the former instances, want 100: they leave together", advice.Percent)
-		}
-		if begun {
-			return api.Errorf(api.CodeInvalid, "proposes a stage beside after one in place")
-		}
-		return nil
+	if advice.Mode != api.StageInPlace && advice.Mode != api.StageBeside {
+		return api.Errorf(api.CodeInvalid, "proposes a stage in unknown mode %q", advice.Mode)
 	}
-	return api.Errorf(api.CodeInvalid, "proposes a stage in unknown mode %q", advice.Mode)
+	if begun && advice.Mode != last.Mode {
+		return api.Errorf(api.CodeInvalid, "proposes a stage %s after one %s", spoken(advice.Mode), spoken(last.Mode))
+	}
+	return nil
 }
+
+// spoken is a mode in words.
+func spoken(m api.StageMode) string { return strings.ReplaceAll(string(m), "_", " ") }
 
 func checkPromote(last api.Stage, begun bool) error {
 	if !begun || last.Mode != api.StageBeside {
@@ -104,6 +102,9 @@ func checkPromote(last api.Stage, begun bool) error {
 	}
 	if last.Promoted {
 		return api.Errorf(api.CodeInvalid, "proposes promote although stage %d is promoted", last.Number)
+	}
+	if last.Percent < 100 {
+		return api.Errorf(api.CodeInvalid, "proposes promote at %d percent, want 100: the former instances leave together", last.Percent)
 	}
 	return nil
 }

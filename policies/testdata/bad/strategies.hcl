@@ -1,6 +1,6 @@
 policy "a" {
   strategy "pased" {}
-  strategy "blue_green" { stages = [1] }
+  strategy "blue_green" { pace = 1 }
   strategy "custom" { fast = true }
   strategy "custom" {
     first = "one"
