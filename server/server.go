@@ -21,6 +21,7 @@ import (
 	"github.com/oakumhq/oakum/server/httpapi"
 	"github.com/oakumhq/oakum/server/service"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/ui"
 )
 
 // Server is one Oakum server.
@@ -156,8 +157,12 @@ func (s *Server) open(ctx context.Context) error {
 	registry.MustRegister(s.identity.collectors()...)
 	registry.MustRegister(newGauges(s), ofRaft)
 	registry.MustRegister(s.entries.outcomes.collectors()...)
+	page, err := ui.New(s.log)
+	if err != nil {
+		return err
+	}
 	s.api = httpapi.New(httpapi.Options{
-		Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
+		Page: page, Server: s.cfg.Name, Version: s.version, Store: s.store, Control: s.service, Cluster: s.node,
 		LastContact: s.node.LastContact, Members: s.node, Snapshots: s.node, Plugins: s.host.List, Self: describe(s.cfg), Auth: s.adapters.auth,
 		Logger: s.log, Metrics: registry, Audit: s.audit, Autopilot: autopilot{s}, Leave: s.Leave, ServerHealth: s.health,
 		OpenMetrics: s.cfg.Telemetry.OpenMetrics, InClear: s.cfg.InClear(),

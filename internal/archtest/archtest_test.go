@@ -48,6 +48,7 @@ var pure = []string{
 	"internal/advisory",
 	"internal/access",
 	"internal/glob",
+	"internal/figure",
 	"internal/fleet/load",
 	"internal/nomad/sandbox/qemu",
 	"internal/cli/view",
@@ -86,6 +87,7 @@ var serverImports = map[string][]string{
 	"server/service":        {"server/state"},
 	"server/state":          {"server/state/readback"},
 	"server/state/readback": {},
+	"server/ui":             {},
 
 	"server/cluster/disk/disktest": {},
 }

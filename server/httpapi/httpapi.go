@@ -129,8 +129,12 @@ type Options struct {
 	InClear      bool                            // it speaks plain HTTP on an address that others reach
 	Debug        bool                            // profiles of the process
 	Limits       Limits
-	Logger       *slog.Logger
-	Metrics      *prometheus.Registry // served at /v1/metrics; a new one when nil
+	// Page makes the web page below /ui/ of the API that it is given. Its requests have
+	// passed the checks of the host and of the site that they come from; whatever it asks
+	// the API for passes all others. Nil means that there is none.
+	Page    func(http.Handler) http.Handler
+	Logger  *slog.Logger
+	Metrics *prometheus.Registry // served at /v1/metrics; a new one when nil
 }
 
 // API is the HTTP API of one server.
@@ -168,6 +172,12 @@ func New(opt Options) *API {
 	a.forward = newForwarder(opt.Cluster, opt.Server, a.log)
 	for _, r := range a.routes() {
 		a.mux.Handle(r.method+" "+r.path, a.serve(r))
+	}
+	if opt.Page != nil {
+		a.mux.Handle("/ui/", opt.Page(a))
+		for _, path := range []string{"GET /{$}", "GET /ui"} {
+			a.mux.Handle(path, http.RedirectHandler("/ui/", http.StatusSeeOther))
+		}
 	}
 	a.mux.HandleFunc("/", a.unknown)
 	return a
