@@ -54,6 +54,7 @@ func open(id string) api.Rollout {
 	return api.Rollout{
 		ID: id, Plan: "p1", Patch: "web-2", Target: api.TargetRef{Namespace: "prod", Job: "web", Group: "web"}, Wave: 1,
 		Status: api.RolloutRunning, Reason: "stage 1 is being judged", Since: began, Created: began, SubmittedBy: "pipeline",
+		Apply:  []api.Apply{{Kind: api.ApplyJob, Task: "server", Env: map[string]string{"SHOP_VERSION": "2.0"}, Config: map[string]any{"image": "web:2"}}},
 		Former: &api.FormerJob{Version: 7, Count: 10},
 		Decision: api.Decision{
 			Critical: true, Strategy: api.StrategySpec{Name: "phased", Config: json.RawMessage(`{"stages":[10,50,100]}`)},

@@ -78,7 +78,7 @@ func TestRollout_ShowsBothArmsAndWhyItStandsStill(t *testing.T) {
 		"check &lt;http&gt; fails", "1 patched, 1 healthy", "1 former, 0 healthy",
 		"<b>10 %</b> <span>healthy, being judged", "<b>50 %</b> <span>to come", "<b>100 %</b> <span>to come",
 		"0.1 %</td><td class=\"n\">0.2 %</td>", `<meter class="against" min="0" max="2.5" value="0.4"`, "above 1.1×", "10^0.9 of 10^1.3, below 2×",
-		"web.hcl:3,5", "target.critical is true", `data-live="/ui/live?topic=rollout&amp;topic=effect&amp;topic=brake"`,
+		"<code>SHOP_VERSION=2.0</code> <code>image = web:2</code>", "web.hcl:3,5", "target.critical is true", `data-live="/ui/live?topic=rollout&amp;topic=effect&amp;topic=brake"`,
 	} {
 		must.StrContains(t, text, want)
 	}

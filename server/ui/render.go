@@ -3,6 +3,7 @@ package ui
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/json"
 	"fmt"
 	"html/template"
 	"io/fs"
@@ -66,7 +67,7 @@ func readPages(files assets) (map[string]*template.Template, error) {
 func functions(files assets) template.FuncMap {
 	return template.FuncMap{
 		"asset":   files.url,
-		"age":     func(now, t time.Time) string { return figure.Age(now, t) },
+		"age":     age,
 		"span":    figure.Span,
 		"between": func(a, b time.Time) string { return figure.Span(b.Sub(a)) },
 		"stamp":   figure.Stamp,
@@ -81,6 +82,17 @@ func functions(files assets) template.FuncMap {
 		"mark":    markOf,
 		"nav":     entryOf,
 	}
+}
+
+// age is how long ago t was, in seconds at least: a page is older than that when it is read.
+func age(now, t time.Time) string {
+	if t.IsZero() {
+		return figure.Age(now, t)
+	}
+	if d := now.Sub(t); d >= time.Second {
+		return figure.Span(d)
+	}
+	return "0s"
 }
 
 // entry is an entry of the navigation.
@@ -128,17 +140,33 @@ func (u *UI) render(w http.ResponseWriter, r *http.Request, status int, page str
 		u.log.Error("render page", "page", page, "error", err)
 		return
 	}
+	send(w, r, status, "text/html; charset=utf-8", text.Bytes())
+}
+
+// give answers a script of a page with JSON.
+func (u *UI) give(w http.ResponseWriter, r *http.Request, data any) {
+	text, err := json.Marshal(data)
+	if err != nil {
+		u.fail(w, r, err)
+		return
+	}
+	send(w, r, http.StatusOK, "application/json", text)
+}
+
+// send answers with a text, packed where the browser unpacks it. When the browser has gone,
+// there is nobody to report an error to.
+func send(w http.ResponseWriter, r *http.Request, status int, kind string, text []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Type", kind)
 	h.Set("Vary", "Accept-Encoding, Cookie")
 	if !takesGzip(r) {
 		w.WriteHeader(status)
-		_, _ = w.Write(text.Bytes()) // the browser has gone; there is nobody to report the error to
+		_, _ = w.Write(text)
 		return
 	}
 	h.Set("Content-Encoding", "gzip")
 	w.WriteHeader(status)
 	packed := gzip.NewWriter(w)
-	_, _ = packed.Write(text.Bytes()) // the same
+	_, _ = packed.Write(text)
 	_ = packed.Close()
 }

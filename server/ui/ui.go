@@ -80,6 +80,7 @@ type screen struct {
 	status  int   // 0 is OK
 	err     error // shown on top of the page
 	goTo    string
+	data    any // for a script of the page, in place of one
 }
 
 // visit is one request of a browser whose user is known.
@@ -101,14 +102,18 @@ func (v *visit) query(name string) string { return v.r.URL.Query().Get(name) }
 func (u *UI) routes() []route {
 	const get, post = http.MethodGet, http.MethodPost
 	rollout := []api.Topic{api.TopicRollout, api.TopicEffect, api.TopicBrake}
+	graph := []api.Topic{api.TopicGraph, api.TopicRollout}
 	return []route{
-		{get, "/ui/rollouts", rollout, rollouts, false},
-		{get, "/ui/rollout/{id}", rollout, rolloutPage, false},
-		{get, "/ui/rollout/{id}/{action}", nil, confirmPage, true},
-		{post, "/ui/rollout/{id}/{action}", nil, act, false},
-		{get, "/ui/cluster", []api.Topic{api.TopicBrake, api.TopicGraph}, cluster, false},
-		{get, "/ui/brake", nil, brakePage, false},
-		{post, "/ui/brake", nil, setBrake, false},
+		{method: get, path: "/ui/rollouts", topics: rollout, handle: rollouts},
+		{method: get, path: "/ui/rollout/{id}", topics: rollout, handle: rolloutPage},
+		{method: get, path: "/ui/rollout/{id}/{action}", handle: confirmPage, bare: true},
+		{method: post, path: "/ui/rollout/{id}/{action}", handle: act},
+		{method: get, path: "/ui/fleet", topics: append(graph, api.TopicQuarantine), handle: fleet},
+		{method: get, path: "/ui/graph", topics: graph, handle: graphView},
+		{method: get, path: "/ui/graph/data", handle: graphData},
+		{method: get, path: "/ui/cluster", topics: []api.Topic{api.TopicBrake, api.TopicGraph}, handle: cluster},
+		{method: get, path: "/ui/brake", handle: brakePage},
+		{method: post, path: "/ui/brake", handle: setBrake},
 	}
 }
 
@@ -155,6 +160,8 @@ func (u *UI) serve(p route) http.HandlerFunc {
 		switch {
 		case err != nil:
 			u.unknown(w, r, err)
+		case shown.data != nil:
+			u.give(w, r, shown.data)
 		case shown.goTo != "":
 			http.Redirect(w, r, shown.goTo, http.StatusSeeOther)
 		default:

@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// debianPackage is something that the virtual machines, their images, the containers
-// and the networks of the cluster tests need. On a machine with systemd, docker.io starts
+// debianPackage is something that the virtual machines, their images, the containers, the
+// networks of the cluster tests and the test of the web page need. On a machine with systemd, docker.io starts
 // a daemon as well. The stack uses one of its own.
 type debianPackage struct{ command, name string }
 
@@ -33,6 +33,7 @@ func debianPackages() []debianPackage {
 		{"dockerd", "docker.io"},
 		{"iptables", "iptables"},
 		{"loopback", "containernetworking-plugins"},
+		{"chromium", "chromium"},
 	}
 }
 

@@ -15,7 +15,12 @@ function say(state, text) {
   sign.textContent = text;
 }
 
-const clock = () => new Date().toISOString().slice(11, 19) + " UTC";
+function fresh() {
+  const now = document.createElement("time");
+  now.textContent = ", " + new Date().toISOString().slice(11, 19) + " UTC";
+  say("on", "live");
+  sign.append(now);
+}
 
 // busy holds a page still in which somebody writes.
 const busy = () => document.activeElement?.matches("input, textarea, select") ?? false;
@@ -30,10 +35,10 @@ async function look() {
     if (answer.redirected) return location.assign(answer.url);
     if (!answer.ok) return say("off", "not live: the server answers " + answer.status);
     const next = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const fresh = next.getElementById("page");
-    if (!fresh || busy()) return want();
+    const newer = next.getElementById("page");
+    if (!newer || busy()) return want();
     document.title = next.title;
-    Idiomorph.morph(page, fresh, {
+    Idiomorph.morph(page, newer, {
       morphStyle: "outerHTML",
       callbacks: {
         // What a person has opened stays open, and what a script has drawn stays.
@@ -43,7 +48,7 @@ async function look() {
       },
     });
     document.dispatchEvent(new Event("fresh"));
-    say("on", "live, " + clock());
+    fresh();
   } catch {
     say("off", "not live: the server does not answer");
   } finally {
@@ -60,7 +65,7 @@ function open() {
   source = new EventSource(page.dataset.live);
   let first = looked === 0;
   source.onopen = () => {
-    say("on", "live, " + clock());
+    fresh();
     if (!first) want(); // something may have changed while nobody listened
     first = false;
     looked ||= Date.now();

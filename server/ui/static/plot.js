@@ -11,11 +11,12 @@ function draw(figure) {
   if (drawn.has(kpi)) return drawn.get(kpi).setData(data);
   const box = document.createElement("div");
   box.dataset.drawn = "plot";
+  figure.append(box); // a figure without one is hidden, and has no width
   box.setAttribute("aria-hidden", "true"); // the table above says the same in words
-  figure.append(box);
   const axis = { stroke: style("--dim"), grid: { stroke: style("--line"), width: 1 }, ticks: { stroke: style("--line"), width: 1 }, font: "11px system-ui" };
   drawn.set(kpi, new uPlot({
     width: Math.max(240, figure.clientWidth - 26), height: 150, cursor: { y: false },
+    legend: { live: false },
     axes: [{ ...axis, space: 70 }, { ...axis, size: 58 }],
     scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
     series: [
@@ -42,5 +43,12 @@ function take() {
   }
 }
 
+// A plot has its colours from the moment at which it was drawn.
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const plot of drawn.values()) plot.root.parentElement.remove();
+  for (const plot of drawn.values()) plot.destroy();
+  drawn.clear();
+  document.querySelectorAll("#arms figure[data-kpi]").forEach(draw);
+});
 document.addEventListener("fresh", take);
 addEventListener("load", take);
