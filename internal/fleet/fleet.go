@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/fleet/agenda"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 )
 
@@ -35,8 +35,7 @@ type Fleet struct {
 	rng    *rand.Rand
 	index  uint64
 	tables [tables]uint64
-	due    queue
-	serial uint64 // of what is due, in order
+	due    agenda.Agenda
 
 	jobs              map[JobID]*jobState
 	ids               []JobID // of jobs, sorted unless unsorted
@@ -121,12 +120,12 @@ func (f *Fleet) Behave(behave func(Build) Behaviour) { f.behave = behave }
 // Advance carries out everything that is due until now. A moment in the past is
 // the present one.
 func (f *Fleet) Advance(now time.Time) {
-	for len(f.due) > 0 && !f.due[0].at.After(now) {
-		d := heap.Pop(&f.due).(due)
-		if d.at.After(f.now) {
-			f.now = d.at
+	for at, ok := f.due.Next(); ok && !at.After(now); at, ok = f.due.Next() {
+		at, do := f.due.Take()
+		if at.After(f.now) {
+			f.now = at
 		}
-		d.do()
+		do()
 	}
 	if now.After(f.now) {
 		f.now = now
@@ -134,19 +133,11 @@ func (f *Fleet) Advance(now time.Time) {
 }
 
 // Next is when something is due; false means that nothing is.
-func (f *Fleet) Next() (time.Time, bool) {
-	if len(f.due) == 0 {
-		return time.Time{}, false
-	}
-	return f.due[0].at, true
-}
+func (f *Fleet) Next() (time.Time, bool) { return f.due.Next() }
 
 // At calls do when the model reaches a time, or at the next Advance when the time
 // has passed. People, pipelines and faults use it.
-func (f *Fleet) At(when time.Time, do func()) {
-	f.serial++
-	heap.Push(&f.due, due{at: when, serial: f.serial, do: do})
-}
+func (f *Fleet) At(when time.Time, do func()) { f.due.Add(when, do) }
 
 // after is At, so much later.
 func (f *Fleet) after(d time.Duration, do func()) { f.At(f.now.Add(d), do) }
@@ -165,39 +156,6 @@ func (f *Fleet) newID() string {
 	id := binary.BigEndian.AppendUint64(nil, f.rng.Uint64()&^versionBits|version)
 	id = binary.BigEndian.AppendUint64(id, f.rng.Uint64()&^variantBits|variant)
 	return uuid.UUID(id).String()
-}
-
-// due is something that is carried out when its time has come.
-type due struct {
-	at     time.Time
-	serial uint64
-	do     func()
-}
-
-// queue is a heap of what is due, by time and then by the order of asking.
-type queue []due
-
-func (q queue) Len() int { return len(q) }
-
-func (q queue) Less(i, j int) bool {
-	if c := q[i].at.Compare(q[j].at); c != 0 {
-		return c < 0
-	}
-	return q[i].serial < q[j].serial
-}
-
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-
-// Push and Pop are for package heap.
-func (q *queue) Push(x any) { *q = append(*q, x.(due)) }
-
-// Pop takes the last element.
-func (q *queue) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = due{}
-	*q = old[:len(old)-1]
-	return last
 }
 
 // JobIDs lists all jobs that are registered, stopped ones included, sorted by

@@ -12,16 +12,16 @@ import (
 // how many former ones are there beside them. A strategy that says no stages starts all at
 // once, beside as many former ones: nobody knows more of one that is a plugin.
 func FirstStage(t api.PlannedTarget) (patched, former int) {
-	patched, beside := firstStage(&t)
+	patched, besides := firstStage(&t)
 	former = max(t.Target.Count, 1)
-	if !beside {
+	if !besides {
 		former -= patched
 	}
 	return patched, former
 }
 
 // firstStage also reports whether no former instance goes.
-func firstStage(t *api.PlannedTarget) (patched int, beside bool) {
+func firstStage(t *api.PlannedTarget) (patched int, besides bool) {
 	var config struct {
 		Stages []int `json:"stages"`
 	}
@@ -35,8 +35,8 @@ func firstStage(t *api.PlannedTarget) (patched int, beside bool) {
 // green is what the first stage of a target gets of the traffic of each of its services
 // before it is judged; nil where it stands in the place of former instances.
 func green(t *api.PlannedTarget, graph api.Graph, serving greens.Serving) []api.GreenShare {
-	patched, beside := firstStage(t)
-	if !beside {
+	patched, besides := firstStage(t)
+	if !besides {
 		return nil
 	}
 	out := greens.Shares(t.Target, patched, serving)

@@ -122,6 +122,7 @@ async function draw() {
   board.dataset.took = took;
   board.dataset.ready = cy.nodes().length;
   note.textContent = data.nodes.length > dagreMost ? "Rings: the most critical services are in the middle." : "";
+  cy.on("resize", () => cy.fit(undefined, 24));
   cy.on("tap", "node", (e) => choose(addressOf(e.target.id()), true));
   cy.on("tap", (e) => { if (e.target === cy) choose(addressOf(""), true); });
   mark();

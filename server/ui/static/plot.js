@@ -50,5 +50,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   drawn.clear();
   document.querySelectorAll("#arms figure[data-kpi]").forEach(draw);
 });
+addEventListener("resize", () => {
+  for (const plot of drawn.values()) plot.setSize({ width: Math.max(240, plot.root.closest("figure").clientWidth - 26), height: 150 });
+});
 document.addEventListener("fresh", take);
 addEventListener("load", take);
