@@ -3,6 +3,7 @@ package policies
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -159,7 +160,7 @@ func (d *decider) critical() error {
 }
 
 func (d *decider) strategy() error {
-	passedOver := ""
+	var passedOver strings.Builder
 	for _, m := range d.matches {
 		for _, s := range m.strategies {
 			why := "without a condition"
@@ -170,7 +171,7 @@ func (d *decider) strategy() error {
 				}
 				if !holds {
 					if s.byGreen { // who expects it finds out why it is another one
-						passedOver += "; " + s.Label + " is passed over, for " + reason
+						passedOver.WriteString("; " + s.Label + " is passed over, for " + reason)
 					}
 					continue
 				}
@@ -181,7 +182,7 @@ func (d *decider) strategy() error {
 				return err
 			}
 			d.decision.Strategy = api.StrategySpec{Name: s.Label, Config: json.RawMessage(config)}
-			d.because("strategy", m.policy, s.At, s.Label+" "+string(config)+", "+why+passedOver)
+			d.because("strategy", m.policy, s.At, s.Label+" "+string(config)+", "+why+passedOver.String())
 			return nil
 		}
 	}

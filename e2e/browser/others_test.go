@@ -82,7 +82,7 @@ func TestGraph_OfTwoThousandServices(t *testing.T) {
 	const services = 2000
 	web := httptest.NewServer(page(large(services)))
 	t.Cleanup(web.Close)
-	b := open(t, chrome(t), web.URL)
+	b := open(chrome(t), t, web.URL)
 	b.show("/ui/graph?service=svc-0007")
 	b.until(fmt.Sprintf("document.getElementById('cy').dataset.ready === '%d'", services))
 	var took string

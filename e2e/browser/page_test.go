@@ -70,7 +70,7 @@ func TestPage(t *testing.T) {
 	h.oakum(t, "policy", "apply", filepath.Join("testdata", "policy.hcl"))
 	h.oakum(t, "patch", "submit", filepath.Join(h.root, "examples", "patches", "catalog-2.0.hcl"))
 
-	b := open(t, chrome(t), h.cluster.Any().HTTP)
+	b := open(chrome(t), t, h.cluster.Any().HTTP)
 	b.show("/ui/")
 	b.looks("login")
 	b.run(chromedp.SendKeys("#token", "nonsense"+kb.Enter))

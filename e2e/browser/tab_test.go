@@ -56,7 +56,7 @@ type tab struct {
 	faults []string
 }
 
-func open(t *testing.T, browser context.Context, base string) *tab {
+func open(browser context.Context, t *testing.T, base string) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)

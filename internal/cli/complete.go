@@ -16,32 +16,36 @@ import (
 // completeWait is how long a shell waits for a server that is asked for names.
 const completeWait = 2 * time.Second
 
-// names lists what the server has, by the family of a command and the argument that
-// its usage shows.
-var names = map[string]func(context.Context, *client.Client) ([]string, error){
-	"rollout ID": func(ctx context.Context, cl *client.Client) ([]string, error) {
-		return listed(ctx, cl.Rollouts, func(r api.Rollout) string { return r.ID })
-	},
-	"simulation ID": func(ctx context.Context, cl *client.Client) ([]string, error) {
-		return listed(ctx, cl.Simulations, func(s api.Simulation) string { return s.ID })
-	},
-	"patch NAME": func(ctx context.Context, cl *client.Client) ([]string, error) {
-		return listed(ctx, cl.Patches, func(p api.Patch) string { return p.Name })
-	},
-	"policy NAME": func(ctx context.Context, cl *client.Client) ([]string, error) {
-		return listed(ctx, cl.Policies, func(p api.Policy) string { return p.Name })
-	},
-	"profile TARGET": func(ctx context.Context, cl *client.Client) ([]string, error) {
-		return listed(ctx, cl.Profiles, func(p api.Profile) string { return p.Target.String() })
-	},
-	"graph SERVICE": func(ctx context.Context, cl *client.Client) ([]string, error) {
-		graph, _, err := cl.Graph(ctx, client.Query{Stale: true})
-		var out []string
-		for _, s := range graph.Services {
-			out = append(out, s.Name)
-		}
-		return out, err
-	},
+// lister asks a server for the names of what it has.
+type lister func(context.Context, *client.Client) ([]string, error)
+
+// listers are by the family of a command and the argument that its usage shows.
+func listers() map[string]lister {
+	return map[string]lister{
+		"rollout ID": func(ctx context.Context, cl *client.Client) ([]string, error) {
+			return listed(ctx, cl.Rollouts, func(r api.Rollout) string { return r.ID })
+		},
+		"simulation ID": func(ctx context.Context, cl *client.Client) ([]string, error) {
+			return listed(ctx, cl.Simulations, func(s api.Simulation) string { return s.ID })
+		},
+		"patch NAME": func(ctx context.Context, cl *client.Client) ([]string, error) {
+			return listed(ctx, cl.Patches, func(p api.Patch) string { return p.Name })
+		},
+		"policy NAME": func(ctx context.Context, cl *client.Client) ([]string, error) {
+			return listed(ctx, cl.Policies, func(p api.Policy) string { return p.Name })
+		},
+		"profile TARGET": func(ctx context.Context, cl *client.Client) ([]string, error) {
+			return listed(ctx, cl.Profiles, func(p api.Profile) string { return p.Target.String() })
+		},
+		"graph SERVICE": func(ctx context.Context, cl *client.Client) ([]string, error) {
+			graph, _, err := cl.Graph(ctx, client.Query{Stale: true})
+			var out []string
+			for _, s := range graph.Services {
+				out = append(out, s.Name)
+			}
+			return out, err
+		},
+	}
 }
 
 func listed[T any](ctx context.Context, list func(context.Context, client.Query) ([]T, client.Meta, error), name func(T) string) ([]string, error) {
@@ -82,14 +86,14 @@ func (b *bound) AutocompleteArgs() complete.Predictor {
 	}
 	family, _, _ := strings.Cut(b.cmd.Name, " ")
 	for _, argument := range strings.FieldsFunc(takes, func(r rune) bool { return strings.ContainsRune(" []", r) }) {
-		if list := names[family+" "+argument]; list != nil {
+		if list := listers()[family+" "+argument]; list != nil {
 			return complete.PredictFunc(func(complete.Args) []string { return b.known(list) })
 		}
 	}
 	return complete.PredictNothing
 }
 
-func (b *bound) known(list func(context.Context, *client.Client) ([]string, error)) []string {
+func (b *bound) known(list lister) []string {
 	cl, err := b.cmd.Dial(b.env)
 	if err != nil {
 		return nil

@@ -158,6 +158,9 @@ func (w *world) crashBeside(j *worldJob) error {
 	if len(list) == 0 {
 		return fmt.Errorf("job %s has no other group", ref.Job)
 	}
+	if g := w.job(j.ref).Group(ref.Group); g != nil && g.Update.AutoRevert {
+		clear(w.performed) // Nomad may take the job back to a held version, whose pace is restored once more
+	}
 	return w.fleet.Crash(list[w.rng.IntN(len(list))].ID, "Exceeded allowed attempts")
 }
 

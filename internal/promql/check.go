@@ -154,8 +154,22 @@ func (c *checker) keepsSome(expr parser.Expr) {
 	c.fault(node, "this drops every label, also the one that names the instance; %s", advice(node, "alloc_id"))
 }
 
-// buckets refuses a classic histogram without its bounds. Native histograms have none.
+// buckets refuses a classic histogram without its bounds. Native histograms have none, and
+// may stand beside a classic one.
 func (c *checker) buckets(expr parser.Expr) {
+	switch x := expr.(type) {
+	case *parser.ParenExpr:
+		c.buckets(x.Expr)
+		return
+	case *parser.BinaryExpr:
+		if x.Op == parser.LOR || x.Op == parser.LUNLESS {
+			c.buckets(x.LHS)
+			if x.Op == parser.LOR {
+				c.buckets(x.RHS)
+			}
+			return
+		}
+	}
 	node := drops(expr, Bucket)
 	if node == nil {
 		return

@@ -3,6 +3,7 @@ package promql
 import (
 	"strings"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 )
@@ -61,6 +62,7 @@ func mergeIn(expr parser.Expr, replicas []string) parser.Expr {
 				return without(x, replicas)
 			case parser.ValueTypeVector:
 				x.Args[i] = mergeIn(arg, replicas)
+			case parser.ValueTypeNone, parser.ValueTypeScalar, parser.ValueTypeString:
 			}
 		}
 	}
@@ -147,7 +149,7 @@ func Scale(text string) float64 {
 
 func nameOf(s *parser.VectorSelector) string {
 	for _, m := range s.LabelMatchers {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
 			return m.Value
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 
@@ -30,9 +31,7 @@ func (a *asker) get(path string, query url.Values, out any) error {
 	answer, err := a.do(http.MethodGet, path, query, nil)
 	if api.IsCode(err, api.CodeNoLeader) {
 		late := url.Values{"stale": {""}}
-		for name, values := range query {
-			late[name] = values
-		}
+		maps.Copy(late, query)
 		answer, err = a.do(http.MethodGet, path, late, nil)
 		a.stale = a.stale || err == nil
 	}

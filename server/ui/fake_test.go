@@ -3,6 +3,7 @@ package ui_test
 import (
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -88,7 +89,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		give(http.StatusOK, b.answers[r.URL.Path])
 	case !known:
 		refuse(api.Errorf(api.CodeUnauthenticated, "who are you?"))
-	case e != nil && !(e.Code == api.CodeNoLeader && r.URL.Query().Has("stale")):
+	case e != nil && (e.Code != api.CodeNoLeader || !r.URL.Query().Has("stale")):
 		refuse(e)
 	case r.URL.Path == "/v1/agent/self":
 		give(http.StatusOK, api.AgentSelf{Server: "a", Version: "test", AuthOff: len(b.tokens) == 0,
@@ -143,9 +144,7 @@ func (b *browser) do(req *http.Request) page {
 	for _, c := range b.cookies {
 		req.AddCookie(c)
 	}
-	for name, values := range b.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, b.header)
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	resp, err := client.Do(req)
 	must.NoError(b.t, err)

@@ -154,9 +154,7 @@ func (e *Env) failure(err error) {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		said = &api.Error{Code: api.CodeInvalid, Message: err.Error()}
 	}
-	text, err := json.MarshalIndent(said, "", "  ")
-	if err != nil { // strings can always be encoded
-		panic(err)
+	if text, err := json.MarshalIndent(said, "", "  "); err == nil { // of strings it always is
+		e.Warnf("%s\n", text)
 	}
-	e.Warnf("%s\n", text)
 }

@@ -35,6 +35,7 @@ func (f Found) Queries(configured string) Queries {
 		}
 	case api.KPILatency:
 		return Queries{Query: f.sum(f.Buckets, configured, "", ", le")}
+	case api.KPIGauge:
 	}
 	var parts []string
 	for _, v := range f.Value {
@@ -105,9 +106,10 @@ func inSeconds(vector string) string {
 // twice and bounds of two histograms don't mix. has are the queries that say for each
 // rule which instances it has series of.
 func Either(queries, has []string) string {
-	out := queries[0]
+	var out strings.Builder
+	out.WriteString(queries[0])
 	for n, q := range queries[1:] {
-		out += "\nor (" + q + "\n  unless on ($label) (" + strings.Join(has[:n+1], " or ") + "))"
+		out.WriteString("\nor (" + q + "\n  unless on ($label) (" + strings.Join(has[:n+1], " or ") + "))")
 	}
-	return out
+	return out.String()
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
@@ -87,7 +88,7 @@ func Samples(grows float64) []chunks.Sample {
 
 // Add adds one series.
 func (s *Store) Add(l labels.Labels, samples []chunks.Sample) {
-	name := l.Get(labels.MetricName)
+	name := l.Get(model.MetricNameLabel)
 	s.series[name] = append(s.series[name], storage.NewListSeries(l, samples))
 }
 
@@ -156,7 +157,7 @@ func (q querier) Select(_ context.Context, _ bool, _ *storage.SelectHints, match
 func (s *Store) selected(matchers []*labels.Matcher) *set {
 	out := &set{}
 	for name, list := range s.series {
-		if slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return m.Name == labels.MetricName && !m.Matches(name) }) {
+		if slices.ContainsFunc(matchers, func(m *labels.Matcher) bool { return m.Name == model.MetricNameLabel && !m.Matches(name) }) {
 			continue
 		}
 		for _, one := range list {
