@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/shoenig/test/must"
 
@@ -42,7 +43,7 @@ func BenchmarkDiscover(b *testing.B) {
 			by = []string{"consul_service_id", "_nomad-task-" + id + "-group-vm-http-8080"}
 		}
 		add := func(name string, more ...string) {
-			store.Add(labels.FromStrings(slices.Concat([]string{labels.MetricName, name, "region", "eu", "job", ref.Job}, by, more)...), promtest.Samples(1))
+			store.Add(labels.FromStrings(slices.Concat([]string{model.MetricNameLabel, name, "region", "eu", "job", ref.Job}, by, more)...), promtest.Samples(1))
 			series++
 		}
 		name, status := [...]string{"http_server_request_duration_seconds", "http_server_requests_seconds", "http_request_duration_seconds", "http_server_duration_milliseconds"}[i/5%4],

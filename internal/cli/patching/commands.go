@@ -24,7 +24,10 @@ func Commands() []func(*command.Env) *command.Command {
 }
 
 // Families are the nouns of whoever patches.
-func Families() []command.Family {
+func Families() []command.Family { return append(changing(), knowing()...) }
+
+// changing are the nouns of what changes the fleet, or tries to.
+func changing() []command.Family {
 	return []command.Family{
 		{Name: "policy", Synopsis: "Check, test and apply policies", Help: `
 Policies are HCL files that say whether, how and when a patch may go to a
@@ -78,6 +81,12 @@ Record one from an access log, and look at it:
 
     $ oakum workload record -out=web.ndjson access.log
     $ oakum workload show web.ndjson`},
+	}
+}
+
+// knowing are the nouns of what is known of the fleet.
+func knowing() []command.Family {
+	return []command.Family{
 		{Name: "graph", Synopsis: "Show which application depends on which", Help: `
 The graph is what Oakum knows of the application: services, the edges between
 them with the evidence for each, and which targets are critical and why.`},
