@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,11 +28,15 @@ func (o *oakum) neighbours(shop deploy.Env) {
 	t.Run("a patch that hurts only its caller is not promoted", func(t *testing.T) { o.in(t).garbage(shop) })
 }
 
-// neighbourPolicies let the backoffice turn back for nothing but a denied call, and
-// judge the cart, which its errors alone would clear in half a minute, until its
-// caller's minute shows.
+// neighbourPolicies let the backoffice turn back for nothing but a denied call, and judge
+// it until the call shows, however long telemetry takes on a busy machine. They judge the
+// cart, which its errors alone would clear in half a minute, until its caller's minute
+// shows.
 const neighbourPolicies = `policy "backoffice" {
   applies = target.job == "backoffice"
+  judge {
+    min_duration = "15m"
+  }
   rollback {
     on = ["denied"]
   }
@@ -41,7 +46,7 @@ policy "cart" {
   applies = target.job == "cart"
   judge {
     min_duration    = "1m"
-    max_duration    = "90s"
+    max_duration    = "3m"
     on_inconclusive = "rollback"
     kpi "error_rate" {
       abort_above   = "1.5x"
@@ -127,6 +132,10 @@ func (o *oakum) denied(shop deploy.Env) {
 	})
 }
 
+func frontFails(e api.NeighbourEffect) bool {
+	return e.Target.Job == "front" && e.KPI == api.KPIErrorRate
+}
+
 // garbage patches the cart so that it answers at once, as if well, with what the
 // front cannot read.
 func (o *oakum) garbage(shop deploy.Env) {
@@ -155,21 +164,19 @@ func (o *oakum) garbage(shop deploy.Env) {
 	former := o.spec("cart")
 	id := o.submit(o.patchOf("cart-2.1", "cart", setEnv("server", `SHOP_VERSION = "2.1", SHOP_FAULTS = "garbage=1"`)))
 	r := o.until(id, func(r api.Rollout) bool {
-		return r.Status.Ended() || r.Verdict != nil && strings.Contains(r.Reason, "waits until it is over")
+		return r.Status.Ended() || r.Verdict != nil && strings.Contains(r.Reason, "waits until it is over") && slices.ContainsFunc(r.Verdict.Neighbours, frontFails)
 	})
 	must.Eq(o.t, api.RolloutRunning, r.Status, must.Sprint(r.Reason))
 	o.t.Log(r.Reason)
-	must.StrContains(o.t, r.Reason, "error_rate of its neighbour default/front/front is worse than before (")
-	must.StrContains(o.t, r.Reason, "which this rollout explains best")
+	must.StrContains(o.t, r.Reason, "which this rollout explains best") // on a busy machine other figures get worse too, and come first
 	must.Eq(o.t, api.VerdictContinue, r.Verdict.Kind)
-	must.SliceNotEmpty(o.t, r.Verdict.Neighbours)
 	must.Greater(o.t, 0.05, value(o.t, shop, frontErrors), must.Sprint("the caller suffers"))
 	eventually(o.t, "the patched service is well by itself, once it has started", time.Minute, func() bool { return value(o.t, shop, cartErrors) < 0.01 })
 
 	r = o.ended(id, api.RolloutRolledBack)
 	o.t.Log(r.Reason)
-	// On a slow machine the figures of the cart itself stay undecided too.
-	must.StrContains(o.t, r.Reason, "stayed undecided: error_rate of its neighbour default/front/front is worse than before (")
+	must.StrContains(o.t, r.Reason, "stayed undecided: ")
+	must.True(o.t, slices.ContainsFunc(r.Verdict.Neighbours, frontFails), must.Sprintf("%+v", r.Verdict.Neighbours))
 	must.True(o.t, r.Stages[0].Judged.IsZero(), must.Sprint("it was never promoted"))
 	must.Eq(o.t, former, o.spec("cart"))
 	eventually(o.t, "the front is well again", time.Minute, func() bool { return value(o.t, shop, frontErrors) == 0 })

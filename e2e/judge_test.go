@@ -33,7 +33,7 @@ func (o *oakum) judged(shop deploy.Env) {
 	res := o.Oakum(t.Context(), o.pipeline, "policy", "apply", filepath.Join(root(t), "examples", "policies", "narrow", "narrow.hcl"))
 	must.Eq(t, 0, res.Code, must.Sprint(res.Stderr))
 	o.warm("catalog", "cart", "store", "front", "backoffice", "pricing")
-	t.Run("a patch that burns the processor", func(t *testing.T) { o.in(t).turnedBack(shop, "catalog", "catalog-2.3", "cpu") })
+	t.Run("a patch that burns the processor", func(t *testing.T) { o.in(t).turnedBack(shop, "catalog", "catalog-2.3", "cpu", "latency_p90") }) // whose latency shows first where none of it is left
 	t.Run("a patch that answers late", func(t *testing.T) { o.in(t).turnedBack(shop, "catalog", "catalog-2.2", "latency_p90") })
 	t.Run("a patch that works its disk", func(t *testing.T) { o.in(t).turnedBack(shop, "store", "store-1.5", "io_") })
 	t.Run("patches that change nothing", func(t *testing.T) { o.in(t).same() })
@@ -55,8 +55,8 @@ func (o *oakum) warm(jobs ...string) {
 	}
 }
 
-// turnedBack submits a patch that the first stage must find out by the KPI.
-func (o *oakum) turnedBack(shop deploy.Env, job, patch, kpi string) {
+// turnedBack submits a patch that the first stage must find out by one of the KPIs.
+func (o *oakum) turnedBack(shop deploy.Env, job, patch string, kpis ...string) {
 	o.t.Helper()
 	var before map[string]int
 	eventually(o.t, job+" runs one version", time.Minute, func() bool { before = o.shopVersions(job); return len(before) == 1 })
@@ -74,7 +74,7 @@ func (o *oakum) turnedBack(shop deploy.Env, job, patch, kpi string) {
 	})
 	must.Eq(o.t, api.RolloutRolledBack, r.Status, must.Sprint(r.Reason))
 	must.Eq(o.t, 1, most, must.Sprint("only the first stage's instance was ever patched"))
-	must.StrContains(o.t, r.Reason, kpi)
+	must.True(o.t, slices.ContainsFunc(kpis, func(kpi string) bool { return strings.Contains(r.Reason, kpi) }), must.Sprint(r.Reason))
 	must.Eq(o.t, former, o.spec(job))
 	eventually(o.t, "every instance is as before", time.Minute, func() bool { return maps.Equal(before, o.shopVersions(job)) })
 }

@@ -229,9 +229,13 @@ func (o *oakum) leaderKilled(shop deploy.Env) {
 func (o *oakum) treacherous(shop deploy.Env) {
 	former := o.spec("store")
 	id := o.submitExample("store-1.3", shop)
+	defer o.Oakum(context.WithoutCancel(o.t.Context()), o.alice, "rollout", "abort", id) // nothing is left to abort, unless this failed
 	most := 0
 	r := o.until(id, func(r api.Rollout) bool {
 		most = max(most, o.shopVersions("store")["store-1.3.qcow2"])
+		if r.Status == api.RolloutAwaitingApproval { // the twins of a busy machine could not decide, and a person goes on
+			o.Oakum(o.t.Context(), o.alice, "rollout", "approve", id)
+		}
 		return r.Status.Ended()
 	})
 	must.Eq(o.t, api.RolloutRolledBack, r.Status, must.Sprint(r.Reason))
