@@ -39,9 +39,16 @@ func chrome(t *testing.T) context.Context {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	must.NoError(t, err, must.Sprint("install Debian's chromium"))
+	folder, err := os.MkdirTemp("", "oakum-chromium-")
+	must.NoError(t, err)
+	// Parts of an ended browser write for a moment longer.
+	t.Cleanup(func() {
+		must.NoError(t, wait.Until(context.Background(), patience, func() bool { return os.RemoveAll(folder) == nil }))
+	})
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.NoSandbox,
-		chromedp.WSURLReadTimeout(patience), chromedp.Flag("disable-dev-shm-usage", true), chromedp.UserDataDir(t.TempDir()))
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+		chromedp.WSURLReadTimeout(patience), chromedp.Flag("disable-dev-shm-usage", true), chromedp.UserDataDir(folder))
+	// The tab closes the browser, which the end of the test's context would kill.
+	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -58,8 +65,8 @@ type tab struct {
 
 func open(browser context.Context, t *testing.T, base string) *tab {
 	t.Helper()
-	ctx, cancel := chromedp.NewContext(browser)
-	t.Cleanup(cancel)
+	ctx, _ := chromedp.NewContext(browser)
+	t.Cleanup(func() { must.NoError(t, chromedp.Cancel(ctx)) })
 	b := &tab{t: t, ctx: ctx, base: base}
 	chromedp.ListenTarget(ctx, b.listen)
 	b.run(log.Enable(), runtime.Enable(), network.Enable())
