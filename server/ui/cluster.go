@@ -35,15 +35,20 @@ type lever struct {
 	Brake  api.Brake
 	Open   []api.Rollout // what it holds, or would hold
 	Reason string
+	Seen   string // the brake that the person looks at; the form that takes it off gives it back
 }
+
+// put sums up who put a brake on, when and why.
+func put(b api.Brake) string { return digest([]byte(b.String() + b.Since.String())) }
 
 func brakePage(v *visit) (screen, error) { return pull(v, nil) }
 
 func pull(v *visit, refused error) (screen, error) {
-	l := lever{Reason: v.r.PostFormValue("reason")}
+	l := lever{Reason: v.r.PostForm.Get("reason")}
 	if err := v.ask.get("/v1/brake", nil, &l.Brake); err != nil {
 		return screen{}, err
 	}
+	l.Seen = put(l.Brake)
 	var all []api.Rollout
 	if err := v.ask.get("/v1/rollouts", url.Values{}, &all); err != nil {
 		return screen{}, err
@@ -61,15 +66,19 @@ func pull(v *visit, refused error) (screen, error) {
 }
 
 func setBrake(v *visit) (screen, error) {
-	if err := v.r.ParseForm(); err != nil {
-		return screen{}, api.Errorf(api.CodeInvalid, "read the form: %v", err)
-	}
-	if on := v.r.PostFormValue("on"); on != "true" && on != "false" {
+	if on := v.r.PostForm.Get("on"); on != "true" && on != "false" {
 		return screen{}, api.Errorf(api.CodeInvalid, "field on: want true or false, not %q", on)
 	}
-	want := api.BrakeRequest{On: v.r.PostFormValue("on") == "true", Reason: strings.TrimSpace(v.r.PostFormValue("reason"))}
+	want := api.BrakeRequest{On: v.r.PostForm.Get("on") == "true", Reason: strings.TrimSpace(v.r.PostForm.Get("reason"))}
 	if !want.On {
 		want.Reason = ""
+		var now api.Brake
+		if err := v.ask.get("/v1/brake", nil, &now); err != nil {
+			return screen{}, err
+		}
+		if put(now) != v.r.PostForm.Get("seen") {
+			return pull(v, api.Errorf(api.CodeConflict, "the brake is another one than this page showed; look again, and decide anew"))
+		}
 	}
 	err := v.ask.post("/v1/brake", want)
 	switch {

@@ -173,6 +173,26 @@ func TestActions_ThatGoForwardAreOfWhatWasSeen(t *testing.T) {
 	must.Len(t, 1, b.posted)
 }
 
+// TestActions_AreOfTheDecisionThatWasSeen has the policies decide anew between the page and
+// the click, while the rollout waits as before.
+func TestActions_AreOfTheDecisionThatWasSeen(t *testing.T) {
+	b := newBackend()
+	alice := in(t, b)
+	waits := open("r1")
+	waits.Status, waits.Stages, waits.Decision.Approval.Count = api.RolloutAwaitingApproval, nil, 1
+	b.answers["/v1/rollout/r1"] = waits
+	m := regexp.MustCompile(`name="seen" value="([^"]*)"`).FindStringSubmatch(alice.get("/ui/rollout/r1/approve").text)
+	must.Len(t, 2, m)
+	anew := waits
+	anew.Decision.Judge = api.JudgeSpec{}
+	b.answers["/v1/rollout/r1"] = anew
+	must.EqOp(t, http.StatusConflict, alice.post("/ui/rollout/r1/approve", url.Values{"seen": {m[1]}}).status)
+	must.SliceEmpty(t, b.posted)
+	b.answers["/v1/rollout/r1"] = waits
+	must.EqOp(t, http.StatusSeeOther, alice.post("/ui/rollout/r1/approve", url.Values{"seen": {m[1]}}).status)
+	must.Len(t, 1, b.posted)
+}
+
 func TestBrake(t *testing.T) {
 	b := newBackend()
 	alice := in(t, b)
@@ -186,7 +206,21 @@ func TestBrake(t *testing.T) {
 	b.answers["/v1/brake"] = on
 	b.answers["/v1/health"] = api.HealthReport{Ready: true, Leader: "a", Brake: &on}
 	must.StrContains(t, alice.get("/ui/rollouts").text, "The brake is on.")
-	must.StrContains(t, alice.get("/ui/brake").text, "Take the brake off?")
+	text = alice.get("/ui/brake").text
+	must.StrContains(t, text, "Take the brake off?")
+
+	t.Log("who looked at one brake does not take another one off")
+	m := regexp.MustCompile(`name="seen" value="([^"]*)"`).FindStringSubmatch(text)
+	must.Len(t, 2, m)
+	off := url.Values{"on": {"false"}, "seen": {m[1]}}
+	b.answers["/v1/brake"] = api.Brake{On: true, By: "carol", Since: began.Add(time.Minute), Reason: "incident 4712"}
+	p := alice.post("/ui/brake", off)
+	must.EqOp(t, http.StatusConflict, p.status)
+	must.StrContains(t, p.text, "incident 4712")
+	must.Len(t, 1, b.posted)
+	b.answers["/v1/brake"] = on
+	must.EqOp(t, http.StatusSeeOther, alice.post("/ui/brake", off).status)
+	must.EqOp(t, `/v1/brake {"on":false}`, b.posted[1])
 }
 
 func TestPages_OfAServerWithoutALeader(t *testing.T) {

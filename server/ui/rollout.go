@@ -263,9 +263,14 @@ type confirmation struct {
 	Seen   string // what the person decides on; a form that goes forward gives it back
 }
 
-// seen sums up what a person who steers a rollout decides on.
+// seen sums up what a person who steers a rollout decides on: where it stands, and by a
+// digest what it changes and how the policies have it go.
 func seen(r api.Rollout) string {
-	parts := []string{string(r.Status), fmt.Sprint(len(r.Stages))}
+	text, err := json.Marshal([]any{r.PatchDigest, r.Apply, r.Decision, r.Undecided})
+	if err != nil {
+		return "" // can't be: all of it came from JSON
+	}
+	parts := []string{string(r.Status), fmt.Sprint(len(r.Stages)), digest(text)}
 	for _, h := range r.Holds {
 		parts = append(parts, h.Source)
 	}
@@ -306,7 +311,7 @@ func confirm(v *visit, a action, refused error) (screen, error) {
 	}
 	a = named(a, r)
 	out := screen{page: "confirm", title: a.Label + " " + r.Patch, nav: "rollouts", err: refused}
-	out.body = confirmation{r, a, a.says(r, v.self.Identity), v.r.PostFormValue("note"), seen(r)}
+	out.body = confirmation{r, a, a.says(r, v.self.Identity), v.r.PostForm.Get("note"), seen(r)}
 	switch {
 	case refused != nil:
 		out.status = known(refused).Code.HTTPStatus()
@@ -331,20 +336,17 @@ func act(v *visit) (screen, error) {
 	if !ok {
 		return screen{}, api.Errorf(api.CodeNotFound, "%s: there is no such action", v.r.PathValue("action"))
 	}
-	if err := v.r.ParseForm(); err != nil {
-		return screen{}, api.Errorf(api.CodeInvalid, "read the form: %v", err)
-	}
 	if !a.backs() {
 		r, err := read(v)
 		if err != nil {
 			return screen{}, err
 		}
-		if seen(r) != v.r.PostFormValue("seen") {
+		if now := seen(r); now == "" || now != v.r.PostForm.Get("seen") {
 			return again(v, a, api.Errorf(api.CodeConflict, "the rollout has moved since this page was made; look again, and decide anew"))
 		}
 	}
 	path := "/v1/rollout/" + url.PathEscape(v.r.PathValue("id"))
-	err := v.ask.post(path+"/"+a.Name, api.RolloutRequest{Note: strings.TrimSpace(v.r.PostFormValue("note"))})
+	err := v.ask.post(path+"/"+a.Name, api.RolloutRequest{Note: strings.TrimSpace(v.r.PostForm.Get("note"))})
 	switch {
 	case api.IsCode(err, api.CodeUnauthenticated):
 		return screen{}, err

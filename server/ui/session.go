@@ -20,14 +20,22 @@ const (
 // tokenMax bounds a token, in bytes: browsers keep cookies of 4 KiB, with name and attributes.
 const tokenMax = 3800
 
-// token is the token of the browser's session, "" without one.
+// token is the token of the browser's session, "" without one. Of another name than this
+// server sets for the host, a cookie may be from a site beside it, or from whoever answers
+// for that site in clear: its session would be theirs.
 func token(r *http.Request) string {
-	for _, name := range []string{cookieSecure, cookieLoopback} {
-		if c, err := r.Cookie(name); err == nil && c.Value != "" {
-			return c.Value
-		}
+	c, err := r.Cookie(cookieOf(r))
+	if err != nil {
+		return ""
 	}
-	return ""
+	return c.Value
+}
+
+func cookieOf(r *http.Request) string {
+	if loopback(r) {
+		return cookieLoopback
+	}
+	return cookieSecure
 }
 
 // loopback reports whether the browser runs where the server does, by the host that it
@@ -41,10 +49,10 @@ func loopback(r *http.Request) bool {
 // session is the cookie of a token. An empty token ends the session.
 func session(r *http.Request, token string) *http.Cookie {
 	c := &http.Cookie{
-		Name: cookieSecure, Value: token, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode,
+		Name: cookieOf(r), Value: token, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode,
 	}
 	if loopback(r) {
-		c.Name, c.Secure = cookieLoopback, r.TLS != nil
+		c.Secure = r.TLS != nil
 	}
 	if token == "" {
 		c.MaxAge = -1
@@ -107,17 +115,13 @@ func (u *UI) loginForm(w http.ResponseWriter, r *http.Request) {
 }
 
 func (u *UI) login(w http.ResponseWriter, r *http.Request, status int, err error) {
-	f := frame{Title: "Log in", Error: known(err), Body: loginPage{Next: next(r.FormValue("next"))}}
+	f := frame{Title: "Log in", Error: known(err), Body: loginPage{Next: next(cmp.Or(r.PostForm.Get("next"), r.URL.Query().Get("next")))}}
 	u.render(w, r, status, "login", f)
 }
 
-// formMax bounds a form, in bytes: a token, or a remark of the length that the API takes.
-const formMax = 32 << 10
-
 func (u *UI) logIn(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, formMax)
 	err := own(r)
-	given := strings.TrimSpace(r.PostFormValue("token"))
+	given := strings.TrimSpace(r.PostForm.Get("token"))
 	if err == nil && inClear(r) {
 		err = api.Errorf(api.CodePermissionDenied, "a token would cross the network in clear: configure tls, or ask through an SSH tunnel as localhost")
 	}
@@ -132,7 +136,7 @@ func (u *UI) logIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.SetCookie(w, session(r, given))
-	http.Redirect(w, r, next(r.PostFormValue("next")), http.StatusSeeOther)
+	http.Redirect(w, r, next(r.PostForm.Get("next")), http.StatusSeeOther)
 }
 
 func (u *UI) logOut(w http.ResponseWriter, r *http.Request) {

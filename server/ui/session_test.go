@@ -1,14 +1,18 @@
 package ui_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/ui"
 )
 
 func TestPages_AskForALogin(t *testing.T) {
@@ -54,7 +58,7 @@ func TestLogin_RefusesWithAReason(t *testing.T) {
 		"quoted":      {`"alice-token"`, "characters that no token has", 400},
 		"two lines":   {"alice\ntoken", "characters that no token has", 400},
 		"too long":    {strings.Repeat("a", 3801), "a browser keeps 3800 at most", 400},
-		"a long form": {strings.Repeat("a", 40<<10), "token", 400},
+		"a long form": {strings.Repeat("a", 40<<10), "the form is larger than 32 KiB", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := visit(t, newBackend()).post("/ui/login", url.Values{"token": {tc.token}})
@@ -80,6 +84,61 @@ func TestLogin_LeadsToPagesOfThisServerOnly(t *testing.T) {
 	} {
 		p := visit(t, newBackend()).post("/ui/login", url.Values{"token": {"alice-token"}, "next": {next}})
 		must.EqOp(t, want, p.header.Get("Location"), must.Sprintf("next %q", next))
+	}
+}
+
+// TestSession_IsOfTheCookieThatThisServerSets: a site beside the server, or whoever answers
+// for one in clear, may set a cookie of a plain name for its host.
+func TestSession_IsOfTheCookieThatThisServerSets(t *testing.T) {
+	for name, tc := range map[string]struct {
+		host, cookie string
+		status       int
+	}{
+		"here":                 {"", "oakum", http.StatusOK},
+		"elsewhere":            {"oakum.example:4740", "__Host-oakum", http.StatusOK},
+		"somebody else's":      {"oakum.example:4740", "oakum", http.StatusSeeOther},
+		"of a session by name": {"127.0.0.1:4740", "__Host-oakum", http.StatusSeeOther},
+	} {
+		b := visit(t, newBackend())
+		b.cookies = []*http.Cookie{{Name: tc.cookie, Value: "alice-token"}}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.url+"/ui/rollouts", nil)
+		must.NoError(t, err)
+		req.Host = tc.host
+		must.EqOp(t, tc.status, b.do(req).status, must.Sprint(name))
+	}
+}
+
+// endless is a form with a file that has no end.
+type endless struct {
+	head io.Reader
+	read atomic.Int64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n, err := e.head.Read(p)
+	if n == 0 {
+		n, err = len(p), nil
+	}
+	e.read.Add(int64(n))
+	if e.read.Load() > 64<<20 {
+		return n, io.EOF
+	}
+	return n, err
+}
+
+// TestForms_OfStrangersStayOffTheDisk sends files to pages that anybody may ask for.
+func TestForms_OfStrangersStayOffTheDisk(t *testing.T) {
+	of, err := ui.New(nil)
+	must.NoError(t, err)
+	page := of(newBackend())
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		body := &endless{head: strings.NewReader("--x\r\nContent-Disposition: form-data; name=\"next\"; filename=\"a\"\r\n\r\n")}
+		r := httptest.NewRequestWithContext(t.Context(), method, "http://127.0.0.1/ui/login", body)
+		r.Header.Set("Content-Type", "multipart/form-data; boundary=x")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		page.ServeHTTP(httptest.NewRecorder(), r)
+		must.LessEq(t, 64<<10, body.read.Load(), must.Sprint(method))
+		must.Nil(t, r.MultipartForm)
 	}
 }
 

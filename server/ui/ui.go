@@ -124,7 +124,37 @@ func (u *UI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	if r.Method != http.MethodPost {
+		r.Body = http.NoBody // net/http would read a form with files from it, into memory and onto the disk
+	} else if err := readForm(w, r); err != nil {
+		u.fail(w, r, err)
+		return
+	}
 	u.mux.ServeHTTP(w, r)
+}
+
+// Limits of a form: a token, or a remark of the length that the API takes.
+const (
+	formMax     = 32 << 10         // bytes
+	formTimeout = 10 * time.Second // to send it: anybody may send one to the login
+)
+
+// readForm reads the form of a request, and nothing that is no form.
+func readForm(w http.ResponseWriter, r *http.Request) error {
+	control := http.NewResponseController(w)
+	if err := control.SetReadDeadline(time.Now().Add(formTimeout)); err == nil { // else it is a writer of a test's
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, formMax)
+	err := r.ParseForm()
+	switch {
+	case errors.As(err, new(*http.MaxBytesError)):
+		return err
+	case err != nil:
+		return api.Errorf(api.CodeInvalid, "read the form: %v", err)
+	}
+	r.Body = http.NoBody
+	return nil
 }
 
 // policy lets a page load what this server has and run no script that stands in a page.
@@ -144,7 +174,6 @@ func (u *UI) serve(p route) http.HandlerFunc {
 				u.fail(w, r, err)
 				return
 			}
-			r.Body = http.MaxBytesReader(w, r.Body, formMax)
 		}
 		var err error
 		if p.method == http.MethodGet { // a change needs no answer of a read: it must go when none can be recorded
