@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -223,20 +224,29 @@ func pluginConfigs(cfg *config.Config) []host.Config {
 	return out
 }
 
+// public is an address without the password that it may have. It has been checked.
+func public(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return "unreadable"
+	}
+	return u.Redacted()
+}
+
 // describe returns the configuration for an operator, without secrets.
 func describe(cfg *config.Config) map[string]string {
 	d := map[string]string{
 		"name": cfg.Name, "cluster": cfg.Cluster, "data_dir": cfg.DataDir, "http": cfg.Addresses.HTTP,
-		"raft": cfg.Advertise.Raft, "nomad": cfg.Nomad.Address,
+		"raft": cfg.Advertise.Raft, "nomad": public(cfg.Nomad.Address),
 	}
 	if cfg.Consul != nil {
-		d["consul"] = cfg.Consul.Address
+		d["consul"] = public(cfg.Consul.Address)
 	}
 	if cfg.Prometheus != nil {
-		d["prometheus"] = cfg.Prometheus.Address
+		d["prometheus"] = public(cfg.Prometheus.Address)
 	}
 	if cfg.Vault != nil {
-		d["vault"] = cfg.Vault.Address
+		d["vault"] = public(cfg.Vault.Address)
 	}
 	return d
 }

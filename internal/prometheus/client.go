@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -78,7 +79,11 @@ func New(cfg Config) (*Client, error) {
 		DialContext: (&net.Dialer{Timeout: defaultTimeout}).DialContext, TLSHandshakeTimeout: defaultTimeout,
 		TLSClientConfig: certificates,
 	}
-	client, err := promapi.NewClient(promapi.Config{Address: cfg.Address, RoundTripper: &transport{next: next, cfg: cfg}})
+	home, err := url.Parse(cfg.Address)
+	if err != nil {
+		return nil, api.Errorf(api.CodeInvalid, "open prometheus client: the address is no URL")
+	}
+	client, err := promapi.NewClient(promapi.Config{Address: cfg.Address, RoundTripper: &transport{next: next, cfg: cfg, home: home}})
 	if err != nil {
 		return nil, fmt.Errorf("open prometheus client: %w", err)
 	}
@@ -96,10 +101,15 @@ func New(cfg Config) (*Client, error) {
 type transport struct {
 	next http.RoundTripper
 	cfg  Config
+	home *url.URL // the configured address
 }
 
-// RoundTrip implements http.RoundTripper.
+// RoundTrip implements http.RoundTripper. It follows no redirect to elsewhere: whoever
+// answers there would get the credentials, and the fleet's measurements would be theirs.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != t.home.Scheme || r.URL.Host != t.home.Host {
+		return nil, fmt.Errorf("redirected to %s://%s, and the credentials are for %s://%s only", r.URL.Scheme, r.URL.Host, t.home.Scheme, t.home.Host)
+	}
 	r = r.Clone(r.Context())
 	t.cfg.prove(r)
 	resp, err := t.next.RoundTrip(r)

@@ -8,6 +8,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +46,36 @@ func TestCredentials_AreOnEveryRequest(t *testing.T) {
 			must.Eq(t, want, seen.Get(header), must.Sprint(name))
 		}
 	}
+}
+
+// TestCredentials_StayWithTheServerTheyAreFor has Prometheus, or who answers for it, send
+// the client elsewhere.
+func TestCredentials_StayWithTheServerTheyAreFor(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		_, _ = w.Write([]byte(vector()))
+	}))
+	t.Cleanup(other.Close)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/moved") {
+			http.Redirect(w, r, r.URL.Query().Get("to")+"/moved"+r.URL.Path, http.StatusTemporaryRedirect)
+			return
+		}
+		must.EqOp(t, "Bearer one", r.Header.Get("Authorization"))
+		_, _ = w.Write([]byte(vector()))
+	}))
+	t.Cleanup(s.Close)
+	ask := func(to string) error {
+		client, err := prometheus.New(prometheus.Config{Address: s.URL + "?to=" + to, Token: func() string { return "one" }})
+		must.NoError(t, err)
+		_, err = client.Query(t.Context(), "up", time.Time{})
+		return err
+	}
+	must.ErrorContains(t, ask(other.URL), "redirected to "+other.URL+", and the credentials are for "+s.URL+" only")
+	must.EqOp(t, 0, asked.Load())
+	must.NoError(t, ask(""), must.Sprint("on one server they go along"))
 }
 
 // TestCertificates has a server of a CA of its own.
