@@ -25,7 +25,11 @@ type Change struct {
 	Driver string // of the task; "" when nobody knows it
 	Key    string // such as docker.image or env.LOG_LEVEL
 	Value  string // text as it is, anything else as JSON; "" for an image that a script makes
+	Path   string // of qemu.image_path, as Nomad gets it; "" for any other key, and for an image that a script makes
 }
+
+// diskKey is the key of a virtual machine's disk.
+const diskKey = "qemu.image_path"
 
 // Unknown stands in a key for a driver that nobody knows.
 const Unknown = "unknown"
@@ -35,23 +39,27 @@ func Of(apply []api.Apply, t api.Target) []Change {
 	var out []Change
 	for _, a := range apply {
 		driver := DriverOf(t, a.Task)
-		add := func(key, value string) {
-			out = append(out, Change{Task: a.Task, Driver: driver, Key: key, Value: value})
+		add := func(key, value, path string) {
+			c := Change{Task: a.Task, Driver: driver, Key: key, Value: value}
+			if key == diskKey {
+				c.Path = path
+			}
+			out = append(out, c)
 		}
 		of := cmp.Or(driver, Unknown)
 		switch a.Kind {
 		case api.ApplyImage, api.ApplyScript:
 			key := of + ".image"
 			if driver == "qemu" {
-				key = "qemu.image_path"
+				key = diskKey
 			}
-			add(key, cmp.Or(a.Source, a.Image))
+			add(key, cmp.Or(a.Source, a.Image), a.Image)
 		case api.ApplyJob:
 			for name, value := range a.Config {
-				add(of+"."+name, textOf(value))
+				add(of+"."+name, textOf(value), textOf(value))
 			}
 			for name, value := range a.Env {
-				add("env."+name, value)
+				add("env."+name, value, "")
 			}
 		}
 	}
@@ -116,7 +124,7 @@ func Shipped() []string {
 		"java.args", "java.class", "java.class_path", "java.jar_path", "java.jvm_options", "java.work_dir",
 		"podman.args", "podman.command", "podman.entrypoint", "podman.force_pull", "podman.image", "podman.image_pull_timeout", "podman.init",
 		"podman.working_dir",
-		"qemu.image_path",
+		diskKey,
 		"env.*",
 	}
 }
@@ -125,8 +133,9 @@ func Shipped() []string {
 // the image's own: env.* of Shipped does not mean them.
 func loaders() []string {
 	return []string{
-		"LD_*", "DYLD_*", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH", "PATH", "IFS", "ENV", "BASH_ENV", "BASH_FUNC_*", "PS4", "PROMPT_COMMAND", "SHELLOPTS",
-		"PYTHON*", "PERL5*", "PERLLIB", "RUBY*", "GEM_*", "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_*", "JAVA_OPTS", "CLASSPATH",
+		"LD_*", "DYLD_*", "GCONV_PATH", "GLIBC_TUNABLES", "LOCPATH", "NLSPATH", "PATH", "IFS", "ENV", "PS4", "PROMPT_COMMAND", "SHELLOPTS",
+		"PYTHON*", "PERL5*", "PERLLIB", "RUBY*", "GEM_*", "NODE_OPTIONS", "NODE_PATH", "_JAVA_OPTIONS", "JDK_*", "CLASSPATH",
+		"BASH_*", "ERL_*", "GIT_*", "HOME", "JAVA_*", "LESSOPEN", "MAVEN_OPTS", "PAGER", "SHELL", "XDG_*", "ZDOTDIR", // where they find their files, or start others
 		"PHP_INI_SCAN_DIR", "PHPRC", "LUA_*", "OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES", "SSLKEYLOGFILE", "CORECLR_*", "COR_*", "DOTNET_*", "GODEBUG",
 	}
 }
@@ -138,6 +147,39 @@ func Allowed(key string) bool {
 		return plainName(name) && !MatchesAny(loaders(), name)
 	}
 	return MatchesAny(Shipped(), key)
+}
+
+// plainDisk reports whether a disk is one file below a path, for Nomad and for QEMU alike.
+// QEMU takes what follows a comma for further options, of which the last file counts, and
+// what is before a colon for a protocol, such as fat:rw:/etc. Nomad, which lets a task have
+// files of its own folder and of folders that the client names, sees a file's name there,
+// and looks before what is in ${...} is filled in.
+func plainDisk(path string) bool {
+	return (strings.HasPrefix(path, "/") || strings.HasPrefix(path, "local/")) && !strings.ContainsAny(path, ",$%")
+}
+
+// fine reports whether a change needs no policy that allows it.
+func fine(c Change) bool {
+	return Allowed(c.Key) && (c.Path == "" || plainDisk(c.Path))
+}
+
+// denied reports whether globs mean a key, or the variable that Nomad makes of it.
+func denied(globs []string, key string) bool {
+	if name, ok := strings.CutPrefix(key, "env."); ok && MatchesAny(globs, "env."+asSet(name)) {
+		return true
+	}
+	return MatchesAny(globs, key)
+}
+
+// asSet is the name that Nomad sets a variable by: an underscore stands for what can't be in
+// a name.
+func asSet(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' {
+			return c
+		}
+		return '_'
+	}, name)
 }
 
 // plainName reports whether a name of a variable is one everywhere.
@@ -158,17 +200,21 @@ type Rule struct {
 }
 
 // Judge returns why a patch may not set what it sets, with the code permission_denied, and
-// otherwise calls because with each rule that allowed a key which is not Allowed by itself.
+// otherwise calls because with each rule that allowed a key which is not Allowed by itself,
+// or a disk that is no plain path.
 // Of several rules, all must allow such a key, and none may deny any.
 func Judge(list []Change, rules []Rule, because func(r Rule, c Change)) error {
 	for _, c := range list {
 		for _, r := range rules {
-			if MatchesAny(r.Deny, c.Key) {
+			if denied(r.Deny, c.Key) {
 				return refused(c, fmt.Sprintf("policy %q denies it (%s)", r.Policy, r.At))
 			}
 		}
-		if Allowed(c.Key) {
+		if fine(c) {
 			continue
+		}
+		if len(rules) == 0 && c.Path != "" {
+			return refused(c, fmt.Sprintf("the disk %q is no plain path, absolute or below local/; no policy allows another: changes { allow = [%q] } would", c.Path, c.Key))
 		}
 		if len(rules) == 0 {
 			return refused(c, fmt.Sprintf("no policy allows it: changes { allow = [%q] } would", c.Key))

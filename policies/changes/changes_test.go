@@ -23,6 +23,7 @@ func TestAllowed_IsWhatStaysInsideOfATask(t *testing.T) {
 		"env.LOG_LEVEL": true, "env._x9": true,
 		"env.LD_PRELOAD": false, "env.LD_LIBRARY_PATH": false, "env.LD-PRELOAD": false, "env.LD.PRELOAD": false, "env.9": false, "env.": false,
 		"env.BASH_ENV": false, "env.NODE_OPTIONS": false, "env.PYTHONPATH": false, "env.JAVA_TOOL_OPTIONS": false, "env.PATH": false,
+		"env.JAVA_HOME": false, "env.GIT_SSH_COMMAND": false, "env.HOME": false, "env.HOMEPAGE": true,
 	} {
 		must.EqOp(t, want, changes.Allowed(key), must.Sprint(key))
 	}
@@ -38,7 +39,7 @@ func TestOf_NamesKeysByDriver(t *testing.T) {
 	}, target)
 	must.Eq(t, []changes.Change{
 		{Task: "gone", Key: "unknown.image", Value: "x"},
-		{Task: "vm", Driver: "qemu", Key: "qemu.image_path", Value: "https://x/web.qcow2"},
+		{Task: "vm", Driver: "qemu", Key: "qemu.image_path", Value: "https://x/web.qcow2", Path: "local/web.qcow2"},
 		{Task: "web", Driver: "docker", Key: "docker.args", Value: `["-v"]`},
 		{Task: "web", Driver: "docker", Key: "docker.image", Value: "web:2"},
 		{Task: "web", Driver: "docker", Key: "docker.privileged", Value: "true"},
@@ -76,5 +77,45 @@ func TestJudge_WantsAllRulesToAllow(t *testing.T) {
 		}
 		must.EqError(t, err, tc.want, must.Sprint(name))
 		must.True(t, api.IsCode(err, api.CodePermissionDenied))
+	}
+}
+
+// TestJudge_LetsADiskBeAFileOnly has paths in which Nomad sees a file of the task's own, and
+// QEMU the node's.
+func TestJudge_LetsADiskBeAFileOnly(t *testing.T) {
+	t.Parallel()
+	vm := api.Target{Driver: "qemu", Tasks: []api.Task{{Name: "vm", Driver: "qemu"}}}
+	wide := changes.Rule{Policy: "wide", Allow: []string{"qemu.*"}}
+	for path, want := range map[string]bool{
+		"/images/web-2.qcow2": true, "local/web-2.qcow2": true, "local/web:2.qcow2": true,
+		"/images/web.qcow2,file=/dev/sda": false, "local/web.qcow2,file=nbd:10.0.0.1:10809": false,
+		"fat:rw:/etc": false, "file:/dev/sda": false, "json:{}": false, "nbd://10.0.0.1/disk": false, "": true,
+		"/images/${meta.disk}": false, `/images/%{ if true }x%{ endif }`: false,
+	} {
+		for kind, apply := range map[string]api.Apply{
+			"image": {Kind: api.ApplyImage, Task: "vm", Image: path, Source: "https://x/web.qcow2?a,b"},
+			"job":   {Kind: api.ApplyJob, Task: "vm", Config: map[string]any{"image_path": path}},
+		} {
+			list := changes.Of([]api.Apply{apply}, vm)
+			err := changes.Judge(list, nil, nil)
+			must.EqOp(t, want, err == nil, must.Sprintf("%s %s: %v", kind, path, err))
+			if !want {
+				must.ErrorContains(t, err, "is no plain path")
+			}
+			must.NoError(t, changes.Judge(list, []changes.Rule{wide}, func(changes.Rule, changes.Change) {}))
+		}
+	}
+	list := changes.Of([]api.Apply{{Kind: api.ApplyJob, Task: "vm", Config: map[string]any{"image_path": []any{"/x"}}}}, vm)
+	must.ErrorContains(t, changes.Judge(list, nil, nil), "is no plain path")
+}
+
+// TestJudge_DeniesTheVariableThatNomadSets: Nomad puts an underscore for what can't stand in
+// a name.
+func TestJudge_DeniesTheVariableThatNomadSets(t *testing.T) {
+	t.Parallel()
+	rule := changes.Rule{Policy: "p", At: "p.hcl:1,1", Allow: []string{"env.*"}, Deny: []string{"env.LD_PRELOAD"}}
+	for _, name := range []string{"LD_PRELOAD", "LD-PRELOAD", "LD PRELOAD", "LD/PRELOAD"} {
+		err := changes.Judge([]changes.Change{{Task: "t", Key: "env." + name}}, []changes.Rule{rule}, func(changes.Rule, changes.Change) {})
+		must.ErrorContains(t, err, `policy "p" denies it`, must.Sprint(name))
 	}
 }

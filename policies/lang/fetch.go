@@ -50,6 +50,9 @@ func FetchedFile(source string) (string, error) {
 	if name == "." || name == "/" || name == ".." || strings.HasSuffix(u.Path, "/") {
 		return "", errors.New("it names no file; " + example)
 	}
+	if strings.Contains(name, ",") {
+		return "", fmt.Errorf("its file %q has a comma, after which QEMU reads options of the disk", name)
+	}
 	return name, nil
 }
 
