@@ -137,12 +137,14 @@ func (m *machine) full(o Observation, mode api.StageMode) string {
 }
 
 // batch opens the effect that moves as many instances as the budget lets be away at
-// once. Canaries beside the former instances take nothing away, so they go together.
+// once. Canaries beside the former instances take nothing away, so they go together. Nor
+// does what is left where nothing but missing instances is: those come back patched.
 func (m *machine) batch(o Observation, s *api.Stage) {
 	want := s.Instances
 	if s.Mode == api.StageInPlace {
-		l, t := loadOf(m.Rollout, *o.Job), o.Job.Tally()
-		want = min(want, t.PatchedHealthy+l.patched+l.takes())
+		if l := loadOf(m.Rollout, *o.Job); len(l.next) > 0 {
+			want = min(want, o.Job.Tally().PatchedHealthy+l.patched+l.takes())
+		}
 	}
 	s.Asked = want
 	s.Deadline, m.Spans.Batch = m.now.Add(deadline(m.Rollout, *o.Job)), 0 // each batch has its time

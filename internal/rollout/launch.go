@@ -26,12 +26,12 @@ func defined(r api.Rollout) string {
 
 // withdrawn checks that a job with runs has its former definition, and that no registration
 // of the patched one can be on its way. A registration moves the modify index, and expects
-// the one that it had, so an index beyond the former job's keeps it out. Where nothing was
-// ever sent, nothing is on its way.
+// that of its effect, so an index beyond that keeps it out. Where nothing was ever sent,
+// nothing is on its way.
 func withdrawn(r api.Rollout, v JobView) (Progress, string) {
 	shown := fmt.Sprintf("job version %d has the former definition", v.Version)
 	for _, e := range r.Effects {
-		if e.Kind == api.EffectFinish && v.ModifyIndex <= r.Former.ModifyIndex {
+		if e.Kind == api.EffectFinish && v.ModifyIndex <= e.Expect {
 			return Unneeded, shown
 		}
 	}

@@ -16,14 +16,18 @@ import (
 // instances are there that the group does not want any more, or it wants none at all.
 func (m *machine) rescale(o Observation) bool {
 	v := o.Job
-	if v == nil || m.Former == nil || v.Build == api.BuildForeign || v.Count == m.Former.Count {
+	if v == nil || m.Former == nil || v.Build == api.BuildForeign {
 		return false
 	}
 	was, down := m.Former.Count, v.Count < m.Former.Count
 	forward := m.Status != api.RolloutRollingBack
+	none := forward && v.Count == 0 && !launches(m.Rollout) // since before the rollout, it may be
+	if v.Count == was && !none {
+		return false
+	}
 	wait := ""
 	switch left := surplus(*v); {
-	case forward && v.Count == 0:
+	case none:
 		wait = "the group was scaled to no instance at all; the rollout goes on when it wants one"
 	case forward && down && left > 0:
 		wait = fmt.Sprintf("the group was scaled from %d to %d instances, and %d have yet to stop", was, v.Count, left)

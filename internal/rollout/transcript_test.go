@@ -262,6 +262,9 @@ func (s *script1) result(ok bool, args map[string]string) EffectResult {
 		if s.r.Effect.Kind == api.EffectTag && ok {
 			res.Former = &api.FormerJob{Version: 6, ModifyIndex: 90, Count: 10, Job: []byte(`{"ID":"web"}`)}
 			res.Former.Unhealthy, _ = strconv.Atoi(args["unhealthy"])
+			if n, err := strconv.Atoi(args["count"]); err == nil {
+				res.Former.Count = n
+			}
 			if res.Former.Launch = api.Launch(args["launch"]); res.Former.Launch != "" {
 				res.Former.Count = 0
 			}

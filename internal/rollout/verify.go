@@ -135,6 +135,9 @@ func returned(r api.Rollout, v JobView) (Progress, string) {
 func released(r api.Rollout, v JobView, build api.Build) (Progress, string) {
 	switch {
 	case launches(r) && v.Build == api.BuildFormer && build == api.BuildPatched:
+		if v.ModifyIndex != r.Effect.Expect { // else nobody knew which index a registration on its way expects
+			return Blocked, fmt.Sprintf("the job was registered anew by somebody else: its modify index is %d, not %d", v.ModifyIndex, r.Effect.Expect)
+		}
 		return Absent, fmt.Sprintf("job version %d has the former definition", v.Version)
 	case v.Build != build:
 		return Blocked, fmt.Sprintf("the job was changed by somebody else: version %d", v.Version)

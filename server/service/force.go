@@ -147,7 +147,7 @@ func (s *Service) lookForDrift(ctx context.Context, id string) bool {
 	if !ok {
 		return false
 	}
-	if _, later := s.store.Superseded(r); later {
+	if slices.ContainsFunc(s.store.Later(r), func(later api.Rollout) bool { return later.Target == r.Target }) {
 		return true
 	}
 	force, reason := s.force(ctx, r)

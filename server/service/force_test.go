@@ -17,7 +17,12 @@ func (f *fixture) carryOut(t *testing.T, id string) {
 	r, ok := f.state.Rollout(id)
 	must.True(t, ok)
 	r.Status, r.Reason, r.Restorable = api.RolloutComplete, "all run it", epoch().Add(24*time.Hour)
-	r.Former = &api.FormerJob{Version: 3, Job: []byte(`{"ID":"web"}`)}
+	r.Former = &api.FormerJob{Version: 3, ModifyIndex: 40, Job: []byte(`{"ID":"web"}`)}
+	for _, o := range f.state.Rollouts() { // of the same job, each finds what the one before has registered
+		if o.Former != nil {
+			r.Former.ModifyIndex = max(r.Former.ModifyIndex, o.Former.ModifyIndex+5)
+		}
+	}
 	f.put(t, &state.RolloutTransition{Kind: "end", Expect: r.ModifyIndex, Rollout: r})
 }
 
@@ -141,7 +146,7 @@ func TestRollout_IsTakenBackAfterItsEnd(t *testing.T) {
 	again, err := f.SubmitPatch(t.Context(), patch(`"web"`), ada())
 	must.NoError(t, err)
 	_, err = f.Rollout(t.Context(), first.Rollouts[0], "rollback", ada(), "")
-	must.ErrorContains(t, err, "can't go back: rollout "+again.Rollouts[0]+` of patch "openssl" has its target (pending)`)
+	must.ErrorContains(t, err, "can't go back: rollout "+again.Rollouts[0]+` of patch "openssl" has prod/web/web (pending)`)
 	f.carryOut(t, again.Rollouts[0])
 	_, err = f.Rollout(t.Context(), first.Rollouts[0], "rollback", ada(), "")
 	must.ErrorContains(t, err, "has changed prod/web/web since (complete); take that back first")
@@ -151,4 +156,50 @@ func TestRollout_IsTakenBackAfterItsEnd(t *testing.T) {
 	must.EqOp(t, "rollback asked for by ada: slow since noon", r.Reason)
 	must.True(t, r.Ended.IsZero())
 	must.Len(t, 1, f.state.OpenRollouts())
+}
+
+// TestRollout_IsTakenBackBesideOthersOfItsJob: one that has changed another group of the job
+// since is in the way. One that has failed is not, for nothing takes that back.
+func TestRollout_IsTakenBackBesideOthersOfItsJob(t *testing.T) {
+	t.Parallel()
+	proxy := target("web")
+	proxy.Group = "proxy"
+	for status, fails := range map[api.RolloutStatus]string{
+		api.RolloutComplete:   "has changed prod/web/proxy since (complete); take that back first",
+		api.RolloutFailed:     "",
+		api.RolloutRolledBack: "",
+	} {
+		t.Run(string(status), func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, target("web"), proxy)
+			both, err := f.SubmitPatch(t.Context(), patch(`"web"`), ada())
+			must.NoError(t, err)
+			must.Len(t, 2, both.Rollouts)
+			first, then := both.Rollouts[0], both.Rollouts[1]
+			if r, _ := f.state.Rollout(first); r.Target.Group != "web" {
+				first, then = then, first
+			}
+			f.carryOut(t, first)
+			f.carryOut(t, then)
+			if r, _ := f.state.Rollout(then); status != api.RolloutComplete {
+				back := r
+				back.Status, back.Reason, back.Restorable, back.Ended = api.RolloutRollingBack, "slow", time.Time{}, time.Time{}
+				f.put(t, &state.RolloutTransition{Kind: "back", Expect: r.ModifyIndex, Rollout: back})
+				r, _ = f.state.Rollout(then)
+				end := r
+				end.Status = status
+				f.put(t, &state.RolloutTransition{Kind: "end", Expect: r.ModifyIndex, Rollout: end})
+			}
+			r, err := f.Rollout(t.Context(), first, "rollback", ada(), "")
+			if fails != "" {
+				must.ErrorContains(t, err, fails)
+				r, err = f.Rollout(t.Context(), then, "rollback", ada(), "") // which went first does not go by what was made first
+				must.NoError(t, err)
+				must.EqOp(t, api.RolloutRollingBack, r.Status)
+				return
+			}
+			must.NoError(t, err)
+			must.EqOp(t, api.RolloutRollingBack, r.Status)
+		})
+	}
 }

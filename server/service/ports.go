@@ -34,9 +34,10 @@ type RolloutStore interface {
 	// RestorableRollouts returns the complete rollouts that may be taken back at a time,
 	// without their stages, effects, decisions and former jobs.
 	RestorableRollouts(at time.Time) []api.Rollout
-	// Superseded returns the last rollout that has touched the target of a complete one
-	// since, and that was not taken back.
-	Superseded(r api.Rollout) (api.Rollout, bool)
+	// Later returns the rollouts that have touched the job of a complete one since, by any of
+	// its groups, and that were not taken back. They are without their stages, effects,
+	// decisions and former jobs.
+	Later(r api.Rollout) []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
 	// Outlines returns the rollouts of a plan and all open ones, without their stages,
 	// effects and decisions. The list is shared and must not be changed.

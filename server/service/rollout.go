@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"slices"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/rollout"
@@ -50,12 +51,15 @@ func (s *Service) Rollout(ctx context.Context, id, action string, by api.Identit
 	return api.Rollout{}, api.Errorf(api.CodeConflict, "rollout %s keeps moving on; try again", id)
 }
 
-// latest refuses to take a complete rollout back while a later one has changed its target:
-// the job is not as the first has left it.
+// latest refuses to take a complete rollout back while a later one has changed its job, for
+// any of its groups: the job is not as the first has left it. One that has failed can't be
+// taken back, so it keeps nothing from going back: the job says what it has left.
 func (s *Service) latest(r api.Rollout) error {
-	if later, ok := s.store.Superseded(r); ok {
-		return api.Errorf(api.CodeConflict, "rollback rollout %s: rollout %s of patch %s has changed %s since (%s); take that back first",
-			r.ID, later.ID, later.Patch, r.Target, later.Status)
+	for _, later := range slices.Backward(s.store.Later(r)) {
+		if later.Status != api.RolloutFailed {
+			return api.Errorf(api.CodeConflict, "rollback rollout %s: rollout %s of patch %s has changed %s since (%s); take that back first",
+				r.ID, later.ID, later.Patch, later.Target, later.Status)
+		}
 	}
 	return nil
 }

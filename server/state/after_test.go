@@ -29,7 +29,8 @@ func TestTransition_TakesACompleteRolloutBack(t *testing.T) {
 	day := epoch().Add(24 * time.Hour)
 	for name, c := range map[string]struct {
 		end   func(*api.Rollout)
-		other bool // another rollout has the target by then
+		other bool              // another rollout has the target by then
+		group api.RolloutStatus // of a rollout of another group of the job by then; empty when there is none
 		next  func(*api.Rollout)
 		fails string
 	}{
@@ -37,7 +38,9 @@ func TestTransition_TakesACompleteRolloutBack(t *testing.T) {
 		"too late":                    {end: restorable(epoch().Add(time.Second)), next: back, fails: "has ended: it is complete"},
 		"the record keeps nothing":    {end: become(api.RolloutComplete, "done"), next: back, fails: "has ended: it is complete"},
 		"it was rolled back":          {end: become(api.RolloutRolledBack, "slow"), next: back, fails: "has ended: it is rolled_back"},
-		"another one has its target":  {end: restorable(day), other: true, next: back, fails: `can't go back: rollout q-0 of patch "ssl" has its target (pending)`},
+		"another one has its target":  {end: restorable(day), other: true, next: back, fails: `can't go back: rollout q-0 of patch "ssl" has prod/web/vm (pending)`},
+		"one moves another group":     {end: restorable(day), group: api.RolloutRunning, next: back, fails: `can't go back: rollout g-0 of patch "ssl" has prod/web/proxy (running)`},
+		"one waits for another group": {end: restorable(day), group: api.RolloutWaiting, next: back},
 		"it goes on":                  {end: restorable(day), next: become(api.RolloutRunning, "on"), fails: "can go back, and not become running"},
 		"it becomes something else":   {end: restorable(day), next: become(api.RolloutFailed, "no"), fails: "can go back, and not become failed"},
 		"its budget has no room left": {end: func(r *api.Rollout) { restorable(day)(r); r.Decision.Budget.Targets = 1 }, next: back},
@@ -54,6 +57,10 @@ func TestTransition_TakesACompleteRolloutBack(t *testing.T) {
 			must.NoError(t, m.turn("p-0", "end", c.end))
 			if c.other {
 				m.must(t, submission("q", "d", web()))
+			}
+			if c.group != "" {
+				m.must(t, submission("g", "d", api.TargetRef{Namespace: "prod", Job: "web", Group: "proxy"}))
+				must.NoError(t, m.turn("g-0", "start", become(c.group, "another group")))
 			}
 			before, _ := m.store.Rollout("p-0")
 			err := m.turn("p-0", "rollback", c.next)

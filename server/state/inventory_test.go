@@ -118,6 +118,20 @@ func TestInventoriesForget_ForgetsWhatNothingRuns(t *testing.T) {
 	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
 }
 
+// TestEncode_MapsJobsWithRunsBelowLevel7: the graph goes on while servers are upgraded.
+func TestEncode_MapsJobsWithRunsBelowLevel7(t *testing.T) {
+	t.Parallel()
+	for level := 1; level <= state.SupportedLevel; level++ {
+		m := at(t, level)
+		target := api.Target{TargetRef: web(), Type: "batch", Launch: api.LaunchPeriodic}
+		must.NoError(t, m.commit(&state.GraphChange{GraphChange: api.GraphChange{Targets: []api.Target{target}}}), must.Sprint(level))
+		have, ok := m.store.Target(web())
+		must.True(t, ok)
+		must.EqOp(t, level >= state.Level7, have.Launch != "", must.Sprint(level))
+		must.EqOp(t, api.LaunchPeriodic, target.Launch)
+	}
+}
+
 // TestEncode_LeavesDigestsOutBelowLevel7 holds that former servers are told of no digest,
 // and of no inventory at all.
 func TestEncode_LeavesDigestsOutBelowLevel7(t *testing.T) {

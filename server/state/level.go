@@ -353,6 +353,7 @@ func (g *GraphChange) fit(level int) Command {
 	out.Targets = slices.Clone(g.Targets)
 	for i := range out.Targets {
 		out.Targets[i] = formerTarget(out.Targets[i])
+		out.Targets[i].Launch = "" // a plan asks Nomad for it, and not the graph
 	}
 	if level >= Level4 {
 		return &out

@@ -151,16 +151,21 @@ func (t *RolloutTransition) checkNow(c *change, old *api.Rollout) error {
 }
 
 // checkAfter refuses whatever a complete rollout can't become: it is told what became of its
-// job, or goes back, unless another rollout has the target.
+// job, or goes back, unless another rollout has the target or moves the job.
 func (t *RolloutTransition) checkAfter(c *change, old *api.Rollout) error {
-	next := &t.Rollout
-	switch other := c.t.rollouts.getBy(c.txn, indexOpen, targetKey(old.Target)); {
-	case next.Status == old.Status: // what was found, or a change that is not on top of the rollout yet
+	switch next := &t.Rollout; next.Status {
+	case old.Status: // what was found, or a change that is not on top of the rollout yet
 		return nil
-	case next.Status != api.RolloutRollingBack:
+	case api.RolloutRollingBack:
+	default:
 		return api.Errorf(api.CodeConflict, "rollout %s has ended: it is %s, and can go back, and not become %s", old.ID, old.Status, next.Status)
-	case other != nil:
-		return api.Errorf(api.CodeConflict, "rollout %s can't go back: rollout %s of patch %q has its target (%s)", old.ID, other.ID, other.Patch, other.Status)
+	}
+	for r := range c.t.rollouts.allBy(c.txn, indexOpen) {
+		// A registration is of the whole job, so that of another group would be undone.
+		moves := r.UnderWay() && r.Target.Namespace == old.Target.Namespace && r.Target.Job == old.Target.Job
+		if moves || r.Target == old.Target {
+			return api.Errorf(api.CodeConflict, "rollout %s can't go back: rollout %s of patch %q has %s (%s)", old.ID, r.ID, r.Patch, r.Target, r.Status)
+		}
 	}
 	return nil
 }

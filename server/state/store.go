@@ -144,16 +144,23 @@ func (s *Store) RestorableRollouts(at time.Time) []api.Rollout {
 	return out
 }
 
-// Superseded returns the last rollout that has touched the target of a complete one since,
-// and that was not taken back.
-func (s *Store) Superseded(r api.Rollout) (api.Rollout, bool) {
-	var found *api.Rollout
-	for o := range s.t.rollouts.from(s.read(), r.ID) { // IDs sort by age
-		if o.Target == r.Target && o.CreateIndex > r.CreateIndex && o.Former != nil && o.Status != api.RolloutRolledBack && o.Status != api.RolloutCancelled {
-			found = o
+// Later returns the rollouts that have touched the job of a complete one since, by any of its
+// groups, and that were not taken back. They are without their stages, effects, decisions and
+// former jobs.
+func (s *Store) Later(r api.Rollout) []api.Rollout {
+	var found []api.Rollout
+	for o := range s.t.rollouts.all(s.read()) {
+		if o.Former == nil || o.Target.Namespace != r.Target.Namespace || o.Target.Job != r.Target.Job {
+			continue
+		}
+		// Of two groups, the one whose rollout was made first need not have gone first. Each
+		// registration moves the index of the job.
+		since := r.Former != nil && o.Former.ModifyIndex > r.Former.ModifyIndex
+		if since && o.Status != api.RolloutRolledBack && o.Status != api.RolloutCancelled {
+			found = append(found, outline(o))
 		}
 	}
-	return one(s.t.rollouts, found)
+	return found
 }
 
 // OpenRollout returns the target's rollout that has not ended.
