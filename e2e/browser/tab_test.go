@@ -59,6 +59,8 @@ type tab struct {
 	ctx  context.Context
 	base string
 
+	rollout string // path of the page of the rollout that is steered
+
 	mu     sync.Mutex
 	faults []string
 }
@@ -140,6 +142,42 @@ func (b *tab) until(expression string) {
 		_ = chromedp.Run(b.ctx, chromedp.Text("body", &text, chromedp.ByQuery)) // to tell what is there instead
 		b.t.Fatalf("%s: %v (%v); the page says:\n%s", expression, err, last, text)
 	}
+}
+
+// confirm presses the button of a page that asks before something changes, and ends at the
+// page where the outcome is. A busy machine may lose its leader just then, and the server
+// can't say whether it was done: as a person would, it looks, and presses again.
+func (b *tab) confirm(reason, text, button, outcome string) {
+	b.t.Helper()
+	var here string
+	b.run(chromedp.WaitVisible(button), chromedp.Evaluate("location.pathname", &here))
+	for range 10 {
+		if reason != "" {
+			b.run(chromedp.SendKeys(reason, text))
+		}
+		b.run(chromedp.Click(button))
+		var why string
+		b.until(fmt.Sprintf("location.pathname !== %q || document.querySelector('.error') !== null", here))
+		b.run(chromedp.WaitVisible("#main"), chromedp.Evaluate(
+			fmt.Sprintf("location.pathname === %q ? document.querySelector('.error').textContent : ''", here), &why))
+		if why == "" {
+			return
+		}
+		b.t.Logf("%s was answered by: %s", button, strings.TrimSpace(why))
+		must.True(b.t, strings.Contains(why, "leader"), must.Sprintf("%s: %s", here, why))
+		must.NoError(b.t, wait.Until(b.ctx, patience, func() (led bool) {
+			b.show(here)
+			b.run(chromedp.Evaluate("!document.body.textContent.includes('Nobody leads now')", &led))
+			return led
+		}))
+		var asks bool
+		b.run(chromedp.Evaluate(fmt.Sprintf("document.querySelector(%q) !== null", button), &asks))
+		if !asks { // it was done all the same
+			b.show(outcome)
+			return
+		}
+	}
+	b.t.Fatalf("%s: pressed ten times", here)
 }
 
 // finding is what axe-core has against a page.

@@ -11,7 +11,8 @@ import (
 // house is the cluster as its page shows it.
 type house struct {
 	Servers    []api.ServerInfo
-	NotServers error // why the servers are not shown
+	Leader     string // its name; empty when the servers are not shown
+	NotServers error  // why the servers are not shown
 	Plugins    []api.PluginInfo
 	Brake      api.Brake
 	MayBrake   bool
@@ -27,6 +28,11 @@ func cluster(v *visit) (screen, error) {
 		return screen{}, err
 	}
 	h.NotServers = v.ask.get("/v1/operator/raft/configuration", nil, &h.Servers)
+	for _, s := range h.Servers {
+		if s.Leader {
+			h.Leader = s.ID
+		}
+	}
 	return screen{page: "cluster", title: "Cluster", nav: "cluster", body: h}, nil
 }
 

@@ -66,21 +66,23 @@ func readPages(files assets) (map[string]*template.Template, error) {
 // functions are what templates may call.
 func functions(files assets) template.FuncMap {
 	return template.FuncMap{
-		"asset":   files.url,
-		"age":     age,
-		"span":    figure.Span,
-		"between": func(a, b time.Time) string { return figure.Span(b.Sub(a)) },
-		"stamp":   figure.Stamp,
-		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"amount":  figure.Amount,
-		"count":   figure.Count,
-		"short":   func(id string) string { return id[:min(len(id), 8)] },
-		"words":   func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
-		"join":    strings.Join,
-		"seg":     url.PathEscape,
-		"at":      at,
-		"mark":    markOf,
-		"nav":     entryOf,
+		"asset":    files.url,
+		"age":      age,
+		"span":     figure.Span,
+		"between":  func(a, b time.Time) string { return figure.Span(b.Sub(a)) },
+		"stamp":    figure.Stamp,
+		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"amount":   figure.Amount,
+		"evidence": evidence,
+		"plain":    plain,
+		"count":    figure.Count,
+		"short":    func(id string) string { return id[:min(len(id), 8)] },
+		"words":    func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
+		"join":     strings.Join,
+		"seg":      url.PathEscape,
+		"at":       at,
+		"mark":     markOf,
+		"nav":      entryOf,
 	}
 }
 
@@ -93,6 +95,25 @@ func age(now, t time.Time) string {
 		return figure.Span(d)
 	}
 	return "0s"
+}
+
+// plain writes a number without an exponent where it has more than three digits.
+func plain(v float64) string {
+	if v >= 1000 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
+}
+
+// evidence says how far a KPI's evidence is from what is needed, both as powers of ten.
+func evidence(has, needed float64) string {
+	switch {
+	case has >= needed:
+		return fmt.Sprintf("enough: 10^%.1f is needed", needed)
+	case has <= 0:
+		return fmt.Sprintf("none of 10^%.1f", needed)
+	}
+	return fmt.Sprintf("10^%.1f of 10^%.1f", has, needed)
 }
 
 // entry is an entry of the navigation.

@@ -32,5 +32,5 @@ policy "browser" {
     }
   }
 
-  deadline = "5m"
+  deadline = "2h"
 }

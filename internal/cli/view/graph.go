@@ -42,7 +42,7 @@ func Impact(w io.Writer, i api.GraphImpact) {
 	crit := i.Criticality
 	Fields(w, "Service", i.Service, "Certainly hurts", listed(i.Certain), "Possibly hurts too", listed(i.Possible),
 		"Single point", YesNo(crit.SinglePoint), "Stands before", strings.Join(crit.Dominates, " "),
-		"Blast radius", fmt.Sprintf("%d certain, %d possible", crit.BlastRadius, crit.BlastRadiusMax),
+		"Blast radius", blastRadius(crit),
 		"One instance", YesNo(crit.SingleInstance), "Shares nodes with", shared(crit.SharedNodesWith),
 		"Score", fmt.Sprintf("%.2f", crit.Score))
 	if len(crit.Parts) == 0 {
@@ -53,7 +53,15 @@ func Impact(w io.Writer, i api.GraphImpact) {
 	for _, p := range crit.Parts {
 		t.Add(p.Name, fmt.Sprintf("%.2f", p.Value), p.Reason)
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
+}
+
+// blastRadius is how many services a loss hurts.
+func blastRadius(c api.Criticality) string {
+	if c.BlastRadiusMax <= c.BlastRadius {
+		return Count(c.BlastRadius, "service")
+	}
+	return fmt.Sprintf("%s for certain, up to %d", Count(c.BlastRadius, "service"), c.BlastRadiusMax)
 }
 
 // Findings shows what a person should look at in the graph.

@@ -44,7 +44,7 @@ func PatchStatus(w io.Writer, s api.PatchStatus, now time.Time) {
 		}
 		t.Add(p.Target.String(), inForce(p.Force), p.Rollout, string(p.Status), back, p.Reason)
 	}
-	t.Print(w, "")
+	t.PrintWithin(w, "", tableWidth)
 }
 
 // inForce is a force in a word.
@@ -134,7 +134,7 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 					simulates(&p.Decision), strategy, opens(wave, now))
 			}
 		}
-		t.Print(w, "")
+		t.PrintWithin(w, "", tableWidth)
 		nextRuns(w, r.Plan)
 		toApprove(w, r.Plan)
 		lowLoad(w, r)
@@ -144,7 +144,7 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 	exposure(w, r.Plan)
 	nothingToDo(w, r.Plan.NothingToDo)
 	if r.Untried > 0 {
-		fmt.Fprintf(w, "\nNomad was not asked about %s, for lack of time: it says whether it takes the patched job when the turn comes.\n", Count(r.Untried, "target"))
+		fmt.Fprintln(w, "\n"+Wrap(fmt.Sprintf("Nomad was not asked about %s, for lack of time: it says whether it takes the patched job when the turn comes.", Count(r.Untried, "target")), tableWidth))
 	}
 	dryRuns(w, r.DryRuns)
 	if len(r.Plan.Refusals) > 0 {
@@ -153,7 +153,7 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 		for _, refusal := range r.Plan.Refusals {
 			t.Add(refusal.Target.String(), refusal.Reason)
 		}
-		t.Print(w, "  ")
+		t.PrintWithin(w, "  ", tableWidth)
 	}
 	if !why {
 		return
@@ -179,8 +179,8 @@ func nextRuns(w io.Writer, plan api.Plan) {
 		}
 	}
 	if some {
-		fmt.Fprintln(w, "\nThese have runs and no instances: their next run gets the patch, no run under way is touched, and none is judged.")
-		t.Print(w, "  ")
+		fmt.Fprintln(w, "\n"+Wrap("These have runs and no instances: their next run gets the patch, no run under way is touched, and none is judged.", tableWidth))
+		t.PrintWithin(w, "  ", tableWidth)
 	}
 }
 
@@ -199,12 +199,12 @@ func dryRuns(w io.Writer, said []api.DryRun) {
 		}
 	}
 	if full > 0 {
-		fmt.Fprintln(w, "\nNomad has no room now for the first patched instance; these wait for it when their turn comes:")
-		room.Print(w, "  ")
+		fmt.Fprintln(w, "\nNomad has no room now for the first patched instance; these wait for it in their turn:")
+		room.PrintWithin(w, "  ", tableWidth)
 	}
 	if warned > 0 {
 		fmt.Fprintln(w, "\nNomad warns:")
-		warns.Print(w, "  ")
+		warns.PrintWithin(w, "  ", tableWidth)
 	}
 }
 
@@ -258,7 +258,7 @@ func toApprove(w io.Writer, p api.Plan) {
 	}
 	if len(t.rows) > 1 { // the first one is the head
 		fmt.Fprintln(w, "\nTo be approved:")
-		t.Print(w, "  ")
+		t.PrintWithin(w, "  ", tableWidth)
 	}
 }
 
@@ -275,7 +275,7 @@ func lowLoad(w io.Writer, r api.PatchReceipt) {
 	}
 	if len(t.rows) > 1 { // the first one is the head
 		fmt.Fprintln(w, "\nLow load:")
-		t.Print(w, "  ")
+		t.PrintWithin(w, "  ", tableWidth)
 	}
 }
 
@@ -296,7 +296,7 @@ func firstStage(w io.Writer, r api.PatchReceipt) {
 		}
 		t.Add(name, r.Bake[name].String())
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 // unjudged prints what green gets of the traffic of each service before it is judged.
@@ -320,7 +320,7 @@ func unjudged(w io.Writer, p api.Plan) {
 		t.Add(fmt.Sprintf("%d more", left), "")
 	}
 	fmt.Fprintln(w, "\nTraffic, which nothing switches between the patched set and the former one:")
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 // reaches says whom the traffic comes from, as the end of a sentence.
@@ -362,7 +362,7 @@ func because(w io.Writer, d api.Decision) {
 	for _, b := range d.Because {
 		t.Add(b.Field, b.Policy, b.Range, b.Reason)
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 	for _, weak := range d.Weaknesses {
 		fmt.Fprintf(w, "  weakened by: %s\n", weak)
 	}

@@ -198,7 +198,7 @@ func holds(w io.Writer, holds []api.Hold, now time.Time) {
 	for _, h := range holds {
 		t.Add(h.Source, Age(now, h.Since)+" ago", h.Reason)
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 func stages(w io.Writer, r api.Rollout) {
@@ -224,7 +224,7 @@ func stages(w io.Writer, r api.Rollout) {
 		t.Add(strconv.Itoa(s.Number), share(s.Percent), strconv.Itoa(s.Instances),
 			strings.ReplaceAll(string(s.Mode), "_", " "), ready, judged, verdict)
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 // instances draws one sign per instance: # patched and healthy, + patched
@@ -332,7 +332,7 @@ func neighbours(w io.Writer, v api.Verdict, now time.Time) {
 		}
 		t.Add(n.Target.String(), n.KPI, Amount(n.Before, n.Unit), Amount(n.Value, n.Unit), since)
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 // blame shows which of several rollouts explains what got worse.
@@ -345,7 +345,7 @@ func blame(w io.Writer, blame []api.Blame) {
 	for _, b := range blame {
 		t.Add(b.Rollout, b.Target.String(), fmt.Sprintf("%.0f %% got worse", b.Share*100))
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 // kpis shows every KPI with its evidence: powers of ten, and how many are needed. How
@@ -373,7 +373,7 @@ func kpis(w io.Writer, kpis []api.KPIEffect, before, after string, needed float6
 		}
 		t.Add(k.KPI, Amount(k.Stable, k.Unit), Amount(k.Canary, k.Unit), ratio, says, abort, promote)
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 // Rollouts is the list of rollouts, or says that there are none. The reasons

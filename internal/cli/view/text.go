@@ -98,7 +98,8 @@ func Cut(text string, width int) string {
 	return strings.TrimRight(string(letters[:max(width-1, 0)]), " ") + "…"
 }
 
-// Fields prints name and value pairs, one to a line; empty values are left out.
+// Fields prints name and value pairs, one to a line; empty values are left out. A value
+// of many words goes on below, and no word is broken.
 func Fields(w io.Writer, pairs ...string) {
 	width := 0
 	for i := 0; i < len(pairs); i += 2 {
@@ -108,7 +109,11 @@ func Fields(w io.Writer, pairs ...string) {
 	}
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			fmt.Fprintf(w, "%-*s  %s\n", width, pairs[i], Printable(pairs[i+1]))
+			lines := strings.Split(Wrap(Printable(pairs[i+1]), max(tableWidth-width-2, lastLeast)), "\n")
+			fmt.Fprintf(w, "%-*s  %s\n", width, pairs[i], lines[0])
+			for _, line := range lines[1:] {
+				fmt.Fprintf(w, "%-*s  %s\n", width, "", line)
+			}
 		}
 	}
 }
@@ -155,7 +160,8 @@ func Wrap(text string, width int) string {
 	var b strings.Builder
 	column := 0
 	for word := range strings.FieldsSeq(text) {
-		if column > 0 && column+1+len(word) > width {
+		letters := utf8.RuneCountInString(word)
+		if column > 0 && column+1+letters > width {
 			b.WriteString("\n")
 			column = 0
 		} else if column > 0 {
@@ -163,7 +169,7 @@ func Wrap(text string, width int) string {
 			column++
 		}
 		b.WriteString(word)
-		column += len(word)
+		column += letters
 	}
 	return b.String()
 }

@@ -53,3 +53,15 @@ prod/a-long-job/  there is no
 group             inventory of it
 `, out.String())
 }
+
+func TestTable_PrintWithinKeepsAnIDWhole(t *testing.T) {
+	t.Parallel()
+	table := view.NewTable("Rollout", "Because")
+	table.Add("01m8p7repedhzk931f9e9jh2es", "its proof of the fix failed")
+	var out strings.Builder
+	table.PrintWithin(&out, "", 44)
+	must.EqOp(t, `Rollout                     Because
+01m8p7repedhzk931f9e9jh2es  its proof of the
+                            fix failed
+`, out.String())
+}

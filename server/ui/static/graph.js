@@ -27,11 +27,17 @@ function colourOf(node) {
   }
 }
 
+const sizeOf = (node) => 14 + 22 * Math.sqrt(node.data("score"));
+
+// What is marked is seen however far away the graph is: it is at least so many pixels of
+// the screen.
+const atLeast = (pixels, size) => Math.max(size, pixels / cy.zoom());
+
 function sheet() {
   return [
     { selector: "node", style: {
       "background-color": colourOf, label: "data(id)", "font-size": 11, color: style("--ink"), "text-valign": "bottom", "text-margin-y": 3,
-      "min-zoomed-font-size": 7, width: (n) => 14 + 22 * Math.sqrt(n.data("score")), height: (n) => 14 + 22 * Math.sqrt(n.data("score")),
+      "min-zoomed-font-size": 7, width: sizeOf, height: sizeOf,
       shape: (n) => (n.data("kind") ? "diamond" : "ellipse"), "border-width": 0,
     } },
     { selector: "edge", style: {
@@ -41,10 +47,14 @@ function sheet() {
     { selector: "edge[state = 'declared_only'], edge[state = 'declared_stale'], edge[state = 'unknown']", style: { "line-style": "dashed" } },
     { selector: "edge[state = 'observed_denied']", style: { "line-color": style("--bad"), "target-arrow-color": style("--bad") } },
     { selector: ".away", style: { opacity: 0.18 } },
-    { selector: "node.one", style: { "border-width": 4, "border-color": style("--ink") } },
-    { selector: "node.hurt", style: { "border-width": 4, "border-color": style("--bad") } },
-    { selector: "node.perhaps", style: { "border-width": 3, "border-color": style("--wait"), "border-style": "dashed" } },
-    { selector: "edge.hurt", style: { "line-color": style("--bad"), "target-arrow-color": style("--bad"), opacity: 1 } },
+    { selector: "node.one, node.hurt, node.perhaps", style: {
+      width: (n) => atLeast(10, sizeOf(n)), height: (n) => atLeast(10, sizeOf(n)), "border-width": () => atLeast(2, 4), "z-index": 1,
+    } },
+    { selector: "node.one", style: { "border-color": style("--ink"), "font-size": () => atLeast(12, 11) } },
+    { selector: "node.hurt", style: { "border-color": style("--bad") } },
+    { selector: "node.perhaps", style: { "border-color": style("--wait"), "border-style": "dashed" } },
+    { selector: "edge.near", style: { width: () => atLeast(1, 1), "line-color": style("--dim"), "target-arrow-color": style("--dim") } },
+    { selector: "edge.hurt", style: { width: () => atLeast(1.5, 2), "line-color": style("--bad"), "target-arrow-color": style("--bad"), opacity: 1 } },
   ];
 }
 
@@ -67,7 +77,7 @@ function mark() {
   const hurt = new Set(named("hurt"));
   const perhaps = new Set(named("perhaps"));
   cy.batch(() => {
-    cy.elements().removeClass("one hurt perhaps away");
+    cy.elements().removeClass("one hurt perhaps near away");
     if (!one) return;
     for (const n of cy.nodes()) {
       if (n.id() === one) n.addClass("one");
@@ -79,7 +89,7 @@ function mark() {
       const from = e.source().id();
       const to = e.target().id();
       if (hurt.has(from) && (hurt.has(to) || to === one)) e.addClass("hurt");
-      else if (from !== one && to !== one) e.addClass("away");
+      else e.addClass(from === one || to === one ? "near" : "away");
     }
   });
 }
@@ -123,6 +133,7 @@ async function draw() {
   board.dataset.ready = cy.nodes().length;
   note.textContent = data.nodes.length > dagreMost ? "Rings: the most critical services are in the middle." : "";
   cy.on("resize", () => cy.fit(undefined, 24));
+  cy.on("zoom", () => cy.$(".one, .hurt, .perhaps, .near").updateStyle());
   cy.on("tap", "node", (e) => choose(addressOf(e.target.id()), true));
   cy.on("tap", (e) => { if (e.target === cy) choose(addressOf(""), true); });
   mark();

@@ -13,16 +13,21 @@ function draw(figure) {
   box.dataset.drawn = "plot";
   figure.append(box); // a figure without one is hidden, and has no width
   box.setAttribute("aria-hidden", "true"); // the table above says the same in words
+  const percent = unit === "share" || unit === "ratio"; // the table has percent, too
+  const shown = percent ? "%" : unit;
   const axis = { stroke: style("--dim"), grid: { stroke: style("--line"), width: 1 }, ticks: { stroke: style("--line"), width: 1 }, font: "11px system-ui" };
   drawn.set(kpi, new uPlot({
     width: Math.max(240, figure.clientWidth - 26), height: 150, cursor: { y: false },
     legend: { live: false },
-    axes: [{ ...axis, space: 70 }, { ...axis, size: 58 }],
+    axes: [
+      { ...axis, space: 70, values: (_, at) => at.map((t) => new Date(t * 1000).toISOString().slice(11, 19)) },
+      { ...axis, size: 58, values: (_, at) => at.map((v) => String(Number(((percent ? 100 : 1) * v).toPrecision(3)))) },
+    ],
     scales: { y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.1 : 1] } },
     series: [
       {},
-      { label: "former " + unit, stroke: style("--former"), width: 2, points: { show: false } },
-      { label: "patched " + unit, stroke: style("--patched"), width: 2, points: { show: false } },
+      { label: "former " + shown, stroke: style("--former"), width: 2, points: { show: false } },
+      { label: "patched " + shown, stroke: style("--patched"), width: 2, points: { show: false } },
     ],
   }, data, box));
 }
