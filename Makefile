@@ -48,7 +48,7 @@ unit: ## tests that need nothing but Go
 # its own. A lane ends by itself before CI would end it, and says where it stood.
 SANDBOX := ^Test(Sandbox|Simulat)
 IMAGES := ^Test(Bake|Image|OpenSSL)
-E2E := $(GO) test -tags e2e -count=1 -p 1 -v -timeout 60m
+E2E := $(GO) test -tags e2e -count=1 -p 1 -v -timeout 75m
 
 e2e: root build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU, as root
 	@internal/tools/beside.sh \
