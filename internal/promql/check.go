@@ -66,9 +66,16 @@ func (f *Fault) Error() string {
 	return fmt.Sprintf("%d:%d: %s", f.Line, f.Column, f.Problem)
 }
 
+// textMax bounds a query, in bytes. What parses and checks one takes time that grows with
+// the cube of how many parts it has.
+const textMax = 4 << 10
+
 // Check holds a query against what it must give. The error is a *Fault. The text may
 // use the placeholders $label, $instances and $window.
 func Check(text string, want Want) error {
+	if len(text) > textMax {
+		return &Fault{Line: 1, Column: 1, Problem: fmt.Sprintf("the query has %d bytes; want %d at most", len(text), textMax)}
+	}
 	filled := fill(text, want.Label)
 	expr, err := parse(filled.text)
 	if err != nil {

@@ -1,6 +1,7 @@
 package promql_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -156,4 +157,15 @@ func FuzzCheck(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestCheck_RefusesWhatIsTooLongToRead has parentheses within parentheses.
+func TestCheck_RefusesWhatIsTooLongToRead(t *testing.T) {
+	t.Parallel()
+	nested := func(depth int) string {
+		return strings.Repeat("(", depth) + "sum(x)" + strings.Repeat(")", depth)
+	}
+	err := promql.Check(nested(100_000), promql.KPI(api.KPIGauge, "alloc_id"))
+	must.ErrorContains(t, err, "1:1: the query has 200006 bytes; want 4096 at most")
+	must.ErrorContains(t, promql.Check(nested(2_000), promql.KPI(api.KPIGauge, "alloc_id")), `this drops the label "alloc_id"`)
 }
