@@ -39,7 +39,7 @@ func chrome(t *testing.T) context.Context {
 	t.Helper()
 	program, err := exec.LookPath("chromium")
 	must.NoError(t, err, must.Sprint("install Debian's chromium"))
-	folder, err := os.MkdirTemp("", "oakum-chromium-")
+	folder, err := os.MkdirTemp("", "oakum-chromium-") //nolint:usetesting // t.TempDir fails when a file comes while it removes
 	must.NoError(t, err)
 	// Parts of an ended browser write for a moment longer.
 	t.Cleanup(func() {
