@@ -162,14 +162,16 @@ func TestRealVault(t *testing.T) {
 		must.NotEq(t, "", id.Subject)
 		subject = id.Subject
 		want := want
-		want.Subject = subject
+		must.True(t, id.Expires.After(time.Now()), must.Sprint(id.Expires))
+		want.Subject, want.Expires = subject, id.Expires
 		must.Eq(t, want, id)
 	})
 	t.Run("vault token", func(t *testing.T) {
 		id, err := a.Authenticate(t.Context(), r.alice)
 		must.NoError(t, err)
 		want := want
-		want.Via, want.Subject = "vault-token", subject
+		must.True(t, id.Expires.After(time.Now()), must.Sprint(id.Expires))
+		want.Via, want.Subject, want.Expires = "vault-token", subject, id.Expires
 		must.Eq(t, want, id)
 		_, err = a.Authenticate(t.Context(), "hvs.unknown")
 		must.True(t, api.IsCode(err, api.CodeUnauthenticated), must.Sprint(err))
