@@ -276,8 +276,9 @@ func (t *RolloutTransition) fit(level int) Command {
 	}
 	out := *t
 	r := &out.Rollout
-	r.Decision.Order, r.Decision.Selection, r.Decision.Approval.Self, r.Decision.JobDeadline = "", nil, false, false
-	r.Decision.Approval.Expires, r.Decision.Rollback.Window = 0, 0
+	doubt := r.Decision.Doubt
+	r.Decision = formerDecision(r.Decision, level)
+	r.Decision.Doubt = doubt // whose rollout was submitted at its level
 	r.Restorable, r.Drift = time.Time{}, nil
 	r.Submitter, r.Spans = "", api.Spans{}
 	r.Approvals = slices.Clone(r.Approvals)
@@ -287,8 +288,6 @@ func (t *RolloutTransition) fit(level int) Command {
 	if level >= Level6 {
 		return &out
 	}
-	r.Decision.Rollback.AtOnce = false
-	r.Decision.Simulate = formerSimulate(r.Decision.Simulate, level)
 	if r.Former != nil {
 		former := *r.Former
 		former.Unhealthy = 0
