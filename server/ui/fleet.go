@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -38,14 +37,9 @@ type targetRow struct {
 // sick reports whether some instance is known not to be healthy.
 func (t targetRow) sick() bool { return t.Healthy < t.Instances }
 
-// targetKind is a filter of the fleet.
-type targetKind struct {
-	name  string
-	takes func(targetRow) bool
-}
-
-func targetKinds(affected bool) []targetKind {
-	out := []targetKind{
+// targetKinds are the filters of the fleet.
+func targetKinds(affected bool) []kind[targetRow] {
+	out := []kind[targetRow]{
 		{"all", func(targetRow) bool { return true }},
 		{"critical", func(t targetRow) bool { return t.Critical }},
 		{"being patched", func(t targetRow) bool { return t.Rollout != nil }},
@@ -53,8 +47,8 @@ func targetKinds(affected bool) []targetKind {
 		{"quarantined", func(t targetRow) bool { return len(t.Quarantined) > 0 }},
 	}
 	if affected {
-		out = append(out, targetKind{"affected", func(t targetRow) bool { return len(t.Affected) > 0 }},
-			targetKind{"unknown", func(t targetRow) bool { return len(t.Unknown) > 0 }})
+		out = append(out, kind[targetRow]{"affected", func(t targetRow) bool { return len(t.Affected) > 0 }},
+			kind[targetRow]{"unknown", func(t targetRow) bool { return len(t.Unknown) > 0 }})
 	}
 	return out
 }
@@ -157,22 +151,11 @@ func filterFleet(all []targetRow, query url.Values, affected bool) fleetPage {
 		}
 	}
 	kinds := targetKinds(affected)
-	if !slices.ContainsFunc(kinds, func(k targetKind) bool { return k.name == out.Show }) {
+	if !hasKind(kinds, out.Show) {
 		out.Show = "all"
 	}
-	var kept []targetRow
-	for _, k := range kinds {
-		c := chip{Name: k.name, URL: link("/ui/fleet", query, "show", k.name), On: k.name == out.Show}
-		for _, row := range matching {
-			if k.takes(row) {
-				c.Count++
-				if c.On {
-					kept = append(kept, row)
-				}
-			}
-		}
-		out.Chips = append(out.Chips, c)
-	}
+	kept, chips := filtered(matching, kinds, out.Show, "/ui/fleet", query)
+	out.Chips = chips
 	out.Total = len(kept)
 	out.Rows, out.Pages = cut(kept, "/ui/fleet", query)
 	return out
@@ -185,11 +168,5 @@ func (t targetRow) has(words string) bool {
 	for name, value := range t.Target.Meta {
 		text = append(text, fmt.Sprintf("%s=%s", name, value))
 	}
-	all := strings.ToLower(strings.Join(text, " "))
-	for word := range strings.FieldsSeq(strings.ToLower(words)) {
-		if !strings.Contains(all, word) {
-			return false
-		}
-	}
-	return true
+	return hasWords(text, words)
 }

@@ -49,18 +49,46 @@ type row struct {
 	More           int    // further ones
 }
 
-// kinds are the filters of the list by state.
-var kinds = []struct { //nolint:gochecknoglobals // it never changes
+// kind is a filter of a table.
+type kind[T any] struct {
 	name  string
-	takes func(api.RolloutStatus) bool
-}{
-	{"open", func(s api.RolloutStatus) bool { return !s.Ended() }},
-	{"needs a person", needsPerson},
-	{"ended", api.RolloutStatus.Ended},
-	{"turned back", func(s api.RolloutStatus) bool {
-		return s == api.RolloutRolledBack || s == api.RolloutRejected || s == api.RolloutFailed || s == api.RolloutRollingBack
-	}},
-	{"all", func(api.RolloutStatus) bool { return true }},
+	takes func(T) bool
+}
+
+// hasKind reports whether one of the filters has a name.
+func hasKind[T any](kinds []kind[T], name string) bool {
+	return slices.ContainsFunc(kinds, func(k kind[T]) bool { return k.name == name })
+}
+
+// filtered is what the filter of a name takes, and a chip for each filter.
+func filtered[T any](all []T, kinds []kind[T], show, path string, query url.Values) (kept []T, chips []chip) {
+	for _, k := range kinds {
+		c := chip{Name: k.name, URL: link(path, query, "show", k.name), On: k.name == show}
+		for i := range all {
+			if k.takes(all[i]) {
+				c.Count++
+				if c.On {
+					kept = append(kept, all[i])
+				}
+			}
+		}
+		chips = append(chips, c)
+	}
+	return kept, chips
+}
+
+// rolloutKinds are the filters of the list by state.
+func rolloutKinds() []kind[api.Rollout] {
+	return []kind[api.Rollout]{
+		{"open", func(r api.Rollout) bool { return !r.Status.Ended() }},
+		{"needs a person", func(r api.Rollout) bool { return needsPerson(r.Status) }},
+		{"ended", func(r api.Rollout) bool { return r.Status.Ended() }},
+		{"turned back", func(r api.Rollout) bool {
+			s := r.Status
+			return s == api.RolloutRolledBack || s == api.RolloutRejected || s == api.RolloutFailed || s == api.RolloutRollingBack
+		}},
+		{"all", func(api.Rollout) bool { return true }},
+	}
 }
 
 func needsPerson(s api.RolloutStatus) bool {
@@ -93,31 +121,15 @@ func listOf(all []api.Rollout, query url.Values) list {
 			matching = append(matching, all[i])
 		}
 	}
-	known := slices.ContainsFunc(kinds, func(k struct {
-		name  string
-		takes func(api.RolloutStatus) bool
-	}) bool {
-		return k.name == out.Show
-	})
-	if !known {
+	kinds := rolloutKinds()
+	if !hasKind(kinds, out.Show) {
 		out.Show = "open"
 		if out.Patch != "" || out.Query != "" || !slices.ContainsFunc(matching, func(r api.Rollout) bool { return !r.Status.Ended() }) {
 			out.Show = "all"
 		}
 	}
-	var kept []api.Rollout
-	for _, k := range kinds {
-		c := chip{Name: k.name, URL: link("/ui/rollouts", query, "show", k.name), On: k.name == out.Show}
-		for i := range matching {
-			if k.takes(matching[i].Status) {
-				c.Count++
-				if c.On {
-					kept = append(kept, matching[i])
-				}
-			}
-		}
-		out.Chips = append(out.Chips, c)
-	}
+	kept, chips := filtered(matching, kinds, out.Show, "/ui/rollouts", query)
+	out.Chips = chips
 	slices.SortStableFunc(kept, byUrgency)
 	out.Total = len(kept)
 	kept, out.Pages = cut(kept, "/ui/rollouts", query)
@@ -144,9 +156,14 @@ func byUrgency(x, y api.Rollout) int {
 
 // has reports whether a rollout has every word of a search.
 func has(r api.Rollout, words string) bool {
-	text := strings.ToLower(strings.Join([]string{r.ID, r.Patch, r.Target.String(), string(r.Status), r.Reason, r.SubmittedBy}, " "))
+	return hasWords([]string{r.ID, r.Patch, r.Target.String(), string(r.Status), r.Reason, r.SubmittedBy}, words)
+}
+
+// hasWords reports whether texts have every word of a search, in any case.
+func hasWords(texts []string, words string) bool {
+	all := strings.ToLower(strings.Join(texts, " "))
 	for word := range strings.FieldsSeq(strings.ToLower(words)) {
-		if !strings.Contains(text, word) {
+		if !strings.Contains(all, word) {
 			return false
 		}
 	}
