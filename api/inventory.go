@@ -93,13 +93,36 @@ func (r *InventoryRecord) Age(now time.Time) time.Duration {
 	return now.Sub(r.TakenAt)
 }
 
+// InventoryReading is how far the servers are with reading an inventory by themselves. It
+// is kept for as long as something runs what is read, so that a failure is told, and the
+// next leader goes on where this one was.
+type InventoryReading struct {
+	Key    string          `json:"key"`    // of the reading, such as "image:/images/web.qcow2"
+	Origin InventoryOrigin `json:"origin"` // which the inventory has
+	Of     string          `json:"of"`     // what is read: a digest, or the name of an image
+	Target TargetRef       `json:"target"` // one that runs it
+	Task   string          `json:"task"`
+	// JobModifyIndex is the target's, when the reading began.
+	JobModifyIndex uint64          `json:"job_modify_index,omitempty"`
+	Owned          []SandboxObject `json:"owned,omitempty"` // jobs of readings that may still be there
+	Began          time.Time       `json:"began"`
+	Ended          time.Time       `json:"ended,omitzero"`     // zero while it is read
+	Digest         string          `json:"digest,omitempty"`   // that was read last: "sha256:" and 64 hex digits
+	Failures       int             `json:"failures,omitempty"` // in a row
+	Error          string          `json:"error,omitempty"`    // of the last one; empty after a success
+	Next           time.Time       `json:"next,omitzero"`      // when it is tried again; zero after a success
+
+	ModifyIndex uint64 `json:"modify_index"`
+}
+
 // TargetInventory says which inventory there is of what one task of a target runs.
 type TargetInventory struct {
 	Target TargetRef `json:"target"`
 	Task   string    `json:"task"`
 	Image  string    `json:"image,omitempty"`  // as the job names it
 	Digest string    `json:"digest,omitempty"` // of what the task runs; empty while nobody knows
-	// Basis says how the digest is known: "job", or "simulation" with its ID.
+	// Basis says how the digest is known: "job", "simulation" with its ID, or "reading" with
+	// the time of it.
 	Basis   string           `json:"basis,omitempty"`
 	Record  *InventoryRecord `json:"record,omitempty"`
 	Missing string           `json:"missing,omitempty"` // why there is no inventory

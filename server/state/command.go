@@ -27,6 +27,7 @@ const (
 	TypeInventoryPut      Type = 16 // level 7
 	TypeInventoriesSeen   Type = 17 // level 7
 	TypeInventoriesForget Type = 18 // level 7
+	TypeReadingsChange    Type = 19 // level 8
 )
 
 // Command is one intent that changes the replicated state. Only this package
@@ -88,6 +89,8 @@ func newCommand(t Type) Command {
 		return &InventoriesSeen{}
 	case TypeInventoriesForget:
 		return &InventoriesForget{}
+	case TypeReadingsChange:
+		return &ReadingsChange{}
 	}
 	return nil
 }

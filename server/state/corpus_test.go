@@ -104,6 +104,9 @@ func corpusCommands(level int) []named1 {
 		out = append(out, corpusInventories()...)
 		out = append(out, corpusSelect())
 	}
+	if level >= 8 {
+		out = append(out, corpusReadings()...)
+	}
 	return out
 }
 
@@ -169,6 +172,22 @@ func corpusInventories() []named1 {
 		{"seen", &InventoriesSeen{Of: []string{image}}},
 		{"forget-inventories", &InventoriesForget{Of: []string{image, "/images/old.qcow2"}, Unseen: api.Duration(1500 * time.Millisecond)}},
 		{"digest", &GraphChange{api.GraphChange{Targets: []api.Target{target}}}},
+	}
+}
+
+// corpusReadings are a reading that has failed and left a job, one that has not, and the
+// end of both.
+func corpusReadings() []named1 {
+	reading := func(image string, owned ...api.SandboxObject) api.InventoryReading {
+		return api.InventoryReading{
+			Key: "image:" + image, Origin: api.InventoryImage, Of: image, Target: api.TargetRef{Namespace: "prod", Job: "shop", Group: "vm"}, Task: "vm",
+			JobModifyIndex: 90, Owned: owned, Began: corpusTime(1), Ended: corpusTime(2), Failures: 2, Error: "no room", Next: corpusTime(9),
+		}
+	}
+	job := api.SandboxObject{Kind: api.ObjectJob, Role: "read", Namespace: "prod", Name: "oakum-twin-inventory-1-read"}
+	return []named1{
+		{"readings", &ReadingsChange{Put: []api.InventoryReading{reading("/images/a.qcow2", job), reading("/images/b.qcow2")}}},
+		{"readings-drop", &ReadingsChange{Drop: []string{"image:/images/a.qcow2", "image:/images/b.qcow2"}}},
 	}
 }
 

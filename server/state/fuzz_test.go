@@ -224,7 +224,7 @@ func command(s *Store) *rapid.Generator[Command] {
 	return rapid.Custom(func(t *rapid.T) Command {
 		name := func(label string) string { return rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, label) }
 		target := api.TargetRef{Namespace: "n", Job: name("job"), Group: "g"}
-		switch rapid.IntRange(0, 19).Draw(t, "which") {
+		switch rapid.IntRange(0, 20).Draw(t, "which") {
 		case 0:
 			return &PolicyPut{Policy: api.Policy{Name: name("policy")}}
 		case 1:
@@ -283,6 +283,12 @@ func command(s *Store) *rapid.Generator[Command] {
 				return &InventoriesSeen{Of: []string{name("of")}}
 			}
 			return &InventoriesForget{Of: []string{name("of")}, Unseen: api.Duration(rapid.IntRange(0, 9).Draw(t, "unseen")) * api.Duration(time.Second)}
+		case 16:
+			r := api.InventoryReading{Key: name("reading")}
+			if rapid.Bool().Draw(t, "owns") {
+				r.Owned = []api.SandboxObject{{Kind: api.ObjectJob, Name: name("job")}}
+			}
+			return &ReadingsChange{Put: []api.InventoryReading{r}, Drop: []string{name("gone")}}
 		case 8:
 			return &ProfilesForget{Targets: []api.TargetRef{target}, Unseen: api.Duration(rapid.IntRange(0, 9).Draw(t, "unseen")) * api.Duration(time.Second)}
 		default:

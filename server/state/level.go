@@ -42,8 +42,10 @@ const (
 	// runs, and the types of jobs; the subjects of people who submit and approve; and that a
 	// complete rollout may be taken back, and what became of its job.
 	Level7 = 7
+	// Level8 brought how far servers are with reading inventories by themselves.
+	Level8 = 8
 	// SupportedLevel is the newest cluster level that this binary knows.
-	SupportedLevel = Level7
+	SupportedLevel = Level8
 )
 
 // fitted is a command that says less to a cluster of an older level.

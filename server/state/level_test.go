@@ -67,7 +67,7 @@ func TestApply_HaltsAtAnUnknownCommand(t *testing.T) {
 	t.Parallel()
 	for name, unknown := range map[string]string{
 		"holds command type 4711 of cluster level 2": `{"type":4711,"level":2,"body":{}}`,
-		"raises the cluster to level 8":              `{"type":9,"level":1,"body":{"level":8}}`,
+		"raises the cluster to level 9":              `{"type":9,"level":1,"body":{"level":9}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +75,7 @@ func TestApply_HaltsAtAnUnknownCommand(t *testing.T) {
 			before := m.store.Hash()
 			refused, _ := m.fsm.Apply(&raft.Log{Index: 7, Data: []byte(unknown)}).(error)
 			must.True(t, api.IsCode(refused, api.CodeUnavailable), must.Sprint(refused))
-			must.StrContains(t, refused.Error(), "this server stopped before log index 7: it "+name+", and it knows up to level 7: upgrade this server")
+			must.StrContains(t, refused.Error(), "this server stopped before log index 7: it "+name+", and it knows up to level 8: upgrade this server")
 			<-m.fsm.Halted()
 
 			t.Log("nothing is applied from there on, and nothing vouches for the state")
@@ -96,10 +96,10 @@ func TestRestore_RefusesASnapshotOfANewerLevel(t *testing.T) {
 	m := newMachine()
 	var out bytes.Buffer
 	must.NoError(t, m.store.Snapshot(&out))
-	newer := strings.Replace(out.String(), `"level":1,"index"`, `"level":8,"index"`, 1)
+	newer := strings.Replace(out.String(), `"level":1,"index"`, `"level":9,"index"`, 1)
 	err := m.store.Restore(strings.NewReader(newer))
 	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
-	must.StrContains(t, err.Error(), "it is of cluster level 8, and this server knows up to 7")
+	must.StrContains(t, err.Error(), "it is of cluster level 9, and this server knows up to 8")
 }
 
 // large is a rollout of n instances in the middle of a stage.

@@ -107,6 +107,7 @@ func (s *snapshot) rows(to io.Writer) (int, error) {
 	writeRows(w, s.txn, s.t.quarantines)
 	writeRows(w, s.txn, s.t.inventories)
 	writeRows(w, s.txn, s.t.pieces)
+	writeRows(w, s.txn, s.t.readings)
 	writeRows(w, s.txn, s.t.events)
 	return w.count, w.err
 }
@@ -302,6 +303,8 @@ func (t tables) loadRow(txn *memdb.Txn, l line) error {
 		return loadInto(txn, t.inventories, l.Row)
 	case t.pieces.name:
 		return loadInto(txn, t.pieces, l.Row)
+	case t.readings.name:
+		return loadInto(txn, t.readings, l.Row)
 	case t.events.name:
 		return loadInto(txn, t.events, l.Row)
 	}
