@@ -86,7 +86,8 @@ var serverImports = map[string][]string{
 	"server/config":         {},
 	"server/httpapi":        {},
 	"server/service":        {"server/state"},
-	"server/state":          {"server/state/readback"},
+	"server/state":          {"server/state/clone", "server/state/readback"},
+	"server/state/clone":    {},
 	"server/state/readback": {},
 	"server/ui":             {},
 

@@ -12,7 +12,7 @@ func (s *Store) Planned(plan string, target api.TargetRef) (api.PlannedTarget, b
 	for i := range p.Waves {
 		for j := range p.Waves[i].Targets {
 			if t := &p.Waves[i].Targets[j]; t.Target.TargetRef == target {
-				return s.planned.copy(t), true
+				return s.planned.Copy(t), true
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-memdb"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/clone"
 )
 
 // Store is the readable state of one server. It stays the same for the life of
@@ -19,7 +20,7 @@ type Store struct {
 	present  atomic.Pointer[version]
 	watchers watchers
 	outlines outlines
-	planned  copier[api.PlannedTarget]
+	planned  clone.Copier[api.PlannedTarget]
 }
 
 // version is the state after one command. It is replaced, never changed.
@@ -30,7 +31,7 @@ type version struct {
 
 // NewStore returns an empty state of cluster level 1.
 func NewStore() *Store {
-	s := &Store{t: newTables(), planned: newCopier[api.PlannedTarget]()}
+	s := &Store{t: newTables(), planned: clone.New[api.PlannedTarget]()}
 	s.replace(s.t.open(), newMeta())
 	return s
 }

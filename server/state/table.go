@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/go-memdb"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/clone"
 )
 
 // Names of the indexes.
@@ -91,15 +92,15 @@ func (planIndex) FromObject(object any) (bool, []byte, error) {
 type table[T any] struct {
 	name   string
 	key    func(*T) string
-	copier copier[T]
+	copier clone.Copier[T]
 }
 
 func newTable[T any](name string, key func(*T) string) table[T] {
-	return table[T]{name: name, key: key, copier: newCopier[T]()}
+	return table[T]{name: name, key: key, copier: clone.New[T]()}
 }
 
 // clone returns a deep copy of a row's value.
-func (t table[T]) clone(value *T) T { return t.copier.copy(value) }
+func (t table[T]) clone(value *T) T { return t.copier.Copy(value) }
 
 func (t table[T]) schema(extra ...*memdb.IndexSchema) *memdb.TableSchema {
 	indexes := map[string]*memdb.IndexSchema{indexID: {Name: indexID, Unique: true, Indexer: keyIndex{}}}

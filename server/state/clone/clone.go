@@ -1,25 +1,29 @@
-package state
+// Package clone makes deep copies of the rows of the replicated state, so that a reader may
+// change and keep what it was given. It is pure and knows no type of row. What a row
+// refers to must be in exported fields.
+package clone
 
 import (
 	"reflect"
 	"time"
 )
 
-// copier makes deep copies of values of one type. What there is to copy is
+// Copier makes deep copies of values of one type. What there is to copy is
 // found out once, because reads copy every row that they return.
-type copier[T any] struct{ deepen deepener }
+type Copier[T any] struct{ deepen deepener }
 
 // deepener replaces everything that a settable value refers to by a copy; nil
 // means that assigning the value has copied all of it.
 type deepener func(reflect.Value)
 
-func newCopier[T any]() copier[T] {
-	return copier[T]{(&copying{known: map[reflect.Type]*deepener{}}).of(reflect.TypeFor[T]())}
+// New returns what copies values of a type.
+func New[T any]() Copier[T] {
+	return Copier[T]{(&copying{known: map[reflect.Type]*deepener{}}).of(reflect.TypeFor[T]())}
 }
 
-// copy returns a copy of v that shares no memory with it, so that a reader can
+// Copy returns a copy of v that shares no memory with it, so that a reader can
 // change and keep what it was given.
-func (c copier[T]) copy(v *T) T {
+func (c Copier[T]) Copy(v *T) T {
 	out := new(T)
 	*out = *v
 	if c.deepen != nil {
