@@ -30,4 +30,5 @@ type PatchedTarget struct {
 	Status     RolloutStatus `json:"status"`  // of that rollout
 	Ended      time.Time     `json:"ended,omitzero"`
 	Restorable time.Time     `json:"restorable,omitzero"` // until when that rollout may be taken back
+	Proof      *FixProof     `json:"proof,omitempty"`     // whether the fault was gone after it; nil where nobody has looked
 }

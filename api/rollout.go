@@ -74,15 +74,31 @@ type Rollout struct {
 	Restorable time.Time `json:"restorable,omitzero"`
 	// Drift says what became of a patch that was carried out; nil while its job is as the
 	// rollout left it, as far as anybody has looked.
-	Drift       *Drift `json:"drift,omitempty"`
-	CreateIndex uint64 `json:"create_index,omitempty"`
-	ModifyIndex uint64 `json:"modify_index,omitempty"`
+	Drift *Drift `json:"drift,omitempty"`
+	// Proof says whether the fault is gone that the patch is to fix; nil until somebody has
+	// looked, for a patch that names no packages, and unless the rollout is complete.
+	Proof       *FixProof `json:"proof,omitempty"`
+	CreateIndex uint64    `json:"create_index,omitempty"`
+	ModifyIndex uint64    `json:"modify_index,omitempty"`
 }
 
 // Drift is what was found of the job of a rollout after its end.
 type Drift struct {
 	At     time.Time `json:"at"`     // when it was found
 	Reason string    `json:"reason"` // what the job runs instead, one sentence
+}
+
+// FixProof is what the inventories of what a target runs after a rollout say of the fault that
+// its patch is to fix.
+type FixProof struct {
+	Status AssessmentStatus `json:"status"`
+	At     time.Time        `json:"at"`     // when this was found
+	Reason string           `json:"reason"` // which package at which version, or why nobody knows
+}
+
+// Safe reports whether the target is known not to have the fault.
+func (p *FixProof) Safe() bool {
+	return p != nil && (p.Status == AssessmentFixed || p.Status == AssessmentNotAffected)
 }
 
 // Spans are times that leaders have counted while they looked at the rollout, each by its

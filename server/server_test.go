@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -179,7 +180,7 @@ func TestServer_MetricsShowTheStateAndRaft(t *testing.T) {
 	must.NoError(t, err)
 	defer c.Close()
 	missing := []string{
-		"oakum_leader 1", "oakum_state_level 8", "oakum_effects_open 1", `oakum_rollouts_open{status="paused"} 1`,
+		"oakum_leader 1", fmt.Sprint("oakum_state_level ", state.SupportedLevel), "oakum_effects_open 1", `oakum_rollouts_open{status="paused"} 1`,
 		`oakum_rollouts_open{status="running"} 0`, "oakum_autopilot_healthy 1", "oakum_autopilot_failure_tolerance 0",
 		"oakum_state_divergence 0", "oakum_last_contact_seconds 0", `oakum_server_healthy{server="dev"} 1`, "oakum_raft_apply ",
 		"oakum_state_lag ", "oakum_brake 0", "oakum_raft_commitTime",

@@ -269,10 +269,14 @@ func patchStatuses() map[string]api.PatchStatus {
 	}
 	web := at("web", api.ForceWhole, "every instance runs it", "01JD3M0001", api.RolloutComplete)
 	web.Restorable = testNow().Add(23 * time.Hour)
+	web.Proof = &api.FixProof{Status: api.AssessmentFixed, At: testNow(), Reason: "bash is 5.3"}
+	sick := at("web", api.ForceWhole, "every instance runs it", "01JD3M0003", api.RolloutComplete)
+	sick.Proof = &api.FixProof{Status: api.AssessmentAffected, At: testNow(), Reason: "zlib is 1.2"}
 	back := at("db", api.ForceNone, "job version 7 (modify index 70) does not ask for it", "01JD3M0002", api.RolloutRolledBack)
 	return map[string]api.PatchStatus{
 		"openssl": {Patch: "openssl", Targets: []api.PatchedTarget{back, web}},
 		"glibc":   {Patch: "glibc", Targets: []api.PatchedTarget{web}},
+		"zlib":    {Patch: "zlib", Targets: []api.PatchedTarget{sick}},
 	}
 }
 

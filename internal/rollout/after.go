@@ -52,7 +52,7 @@ func (m *machine) takeBack(c Command) error {
 	case !m.now.Before(m.Restorable) || !Restores(m.Rollout):
 		return refuse(c, m.Rollout, fmt.Sprintf("it has ended, and could be taken back until %s (rollback.window)", m.Restorable.UTC().Format("2006-01-02 15:04:05 MST")))
 	}
-	m.Ended, m.Restorable, m.Drift, m.Spans = time.Time{}, time.Time{}, nil, api.Spans{}
+	m.Ended, m.Restorable, m.Drift, m.Proof, m.Spans = time.Time{}, time.Time{}, nil, nil, api.Spans{}
 	m.turnBack("rollback asked for by %s%s", c.By.Name, note(c))
 	return nil
 }

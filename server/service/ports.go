@@ -39,6 +39,10 @@ type RolloutStore interface {
 	// decisions and former jobs.
 	Later(r api.Rollout) []api.Rollout
 	Rollout(id string) (api.Rollout, bool)
+	// UnprovenRollouts returns the complete rollouts that ended after a time, were the last to
+	// touch their target, and after which the fault of their patch is not known to be gone.
+	// They are without their stages, effects, decisions and former jobs.
+	UnprovenRollouts(after time.Time) []api.Rollout
 	// Outlines returns the rollouts of a plan and all open ones, without their stages,
 	// effects and decisions. The list is shared and must not be changed.
 	Outlines(plan string) []api.Rollout

@@ -10,8 +10,9 @@
 // two caches, PolicyCache and GraphCache, are worked out of the state.
 //
 // Goroutines: Lead runs one for each simulation that a person asked for with a watcher
-// of its record, one that sweeps with a few more in each pass, and one that notes which
-// inventories are in use, and waits for all of them. PlanPatch runs the preflight in one, and waits for it.
+// of its record, one that sweeps with a few more in each pass, one that notes which
+// inventories are in use, one that looks for patches that are not in force any more and one
+// for faults that are gone, and waits for all of them. PlanPatch runs the preflight in one, and waits for it.
 package service
 
 import (

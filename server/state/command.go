@@ -28,6 +28,7 @@ const (
 	TypeInventoriesSeen   Type = 17 // level 7
 	TypeInventoriesForget Type = 18 // level 7
 	TypeReadingsChange    Type = 19 // level 8
+	TypeRolloutProve      Type = 20 // level 8
 )
 
 // Command is one intent that changes the replicated state. Only this package
@@ -91,6 +92,8 @@ func newCommand(t Type) Command {
 		return &InventoriesForget{}
 	case TypeReadingsChange:
 		return &ReadingsChange{}
+	case TypeRolloutProve:
+		return &RolloutProve{}
 	}
 	return nil
 }

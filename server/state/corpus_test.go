@@ -106,8 +106,21 @@ func corpusCommands(level int) []named1 {
 	}
 	if level >= 8 {
 		out = append(out, corpusReadings()...)
+		out = append(out, corpusProof()...)
 	}
 	return out
+}
+
+// corpusProof is the end of the rollout that corpusSelect submits, and what is known then of
+// its fault. The submission stands at index 38.
+func corpusProof() []named1 {
+	over := corpusSelect().cmd.(*PatchSubmit).Rollouts[0]
+	over.Status, over.Reason, over.CreateIndex, over.ModifyIndex, over.SubmittedBy = api.RolloutComplete, "every instance runs it", 38, 38, "ada"
+	return []named1{
+		{"complete", &RolloutTransition{Kind: "end", Expect: 38, Rollout: over}},
+		{"prove", &RolloutProve{ID: over.ID, Expect: 41, Status: api.AssessmentUnknown, Reason: "there is no inventory"}},
+		{"prove-again", &RolloutProve{ID: over.ID, Expect: 42, Status: api.AssessmentFixed, Reason: "openssl is 3.0.16"}},
+	}
 }
 
 // corpusSelect is a submission with documents that goes to those whom they affect.

@@ -42,7 +42,8 @@ const (
 	// runs, and the types of jobs; the subjects of people who submit and approve; and that a
 	// complete rollout may be taken back, and what became of its job.
 	Level7 = 7
-	// Level8 brought how far servers are with reading inventories by themselves.
+	// Level8 brought how far servers are with reading inventories by themselves, and what
+	// inventories say after a rollout of the fault that it was to fix.
 	Level8 = 8
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level8
@@ -95,6 +96,8 @@ func (p *PatchSubmit) level() int {
 func rolloutLevel(r *api.Rollout) int {
 	newer := max(applyLevel(r.Apply), decisionLevel(&r.Decision))
 	switch {
+	case r.Proof != nil: // it ended in a cluster of Level8
+		return Level8
 	case r.Former != nil && r.Former.Launch != "": // a former server would look for its instances
 		return Level7
 	case r.Spans != (api.Spans{}), !r.Restorable.IsZero(), r.Drift != nil, r.Submitter != "",

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -65,9 +66,10 @@ func TestApply_RefusesCommandsAboveTheLevel(t *testing.T) {
 
 func TestApply_HaltsAtAnUnknownCommand(t *testing.T) {
 	t.Parallel()
+	next := state.SupportedLevel + 1
 	for name, unknown := range map[string]string{
-		"holds command type 4711 of cluster level 2": `{"type":4711,"level":2,"body":{}}`,
-		"raises the cluster to level 9":              `{"type":9,"level":1,"body":{"level":9}}`,
+		"holds command type 4711 of cluster level 2":        `{"type":4711,"level":2,"body":{}}`,
+		fmt.Sprintf("raises the cluster to level %d", next): fmt.Sprintf(`{"type":9,"level":1,"body":{"level":%d}}`, next),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,7 +77,7 @@ func TestApply_HaltsAtAnUnknownCommand(t *testing.T) {
 			before := m.store.Hash()
 			refused, _ := m.fsm.Apply(&raft.Log{Index: 7, Data: []byte(unknown)}).(error)
 			must.True(t, api.IsCode(refused, api.CodeUnavailable), must.Sprint(refused))
-			must.StrContains(t, refused.Error(), "this server stopped before log index 7: it "+name+", and it knows up to level 8: upgrade this server")
+			must.StrContains(t, refused.Error(), "this server stopped before log index 7: it "+name+", and it knows up to level "+strconv.Itoa(state.SupportedLevel)+": upgrade this server")
 			<-m.fsm.Halted()
 
 			t.Log("nothing is applied from there on, and nothing vouches for the state")
@@ -96,10 +98,11 @@ func TestRestore_RefusesASnapshotOfANewerLevel(t *testing.T) {
 	m := newMachine()
 	var out bytes.Buffer
 	must.NoError(t, m.store.Snapshot(&out))
-	newer := strings.Replace(out.String(), `"level":1,"index"`, `"level":9,"index"`, 1)
+	next := state.SupportedLevel + 1
+	newer := strings.Replace(out.String(), `"level":1,"index"`, fmt.Sprintf(`"level":%d,"index"`, next), 1)
 	err := m.store.Restore(strings.NewReader(newer))
 	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
-	must.StrContains(t, err.Error(), "it is of cluster level 9, and this server knows up to 8")
+	must.StrContains(t, err.Error(), fmt.Sprintf("it is of cluster level %d, and this server knows up to %d", next, state.SupportedLevel))
 }
 
 // large is a rollout of n instances in the middle of a stage.

@@ -151,14 +151,20 @@ The exit code is 2 when a target does not run the patch, or not with every insta
 		if err := e.Show(c.Out, status, func(w io.Writer) { view.PatchStatus(w, status, e.Now()) }); err != nil {
 			return err
 		}
-		not := 0
+		not, affected := 0, 0
 		for _, t := range status.Targets {
 			if t.Force != api.ForceWhole {
 				not++
 			}
+			if t.Proof != nil && t.Proof.Status == api.AssessmentAffected {
+				affected++
+			}
 		}
 		if not > 0 {
 			return command.No("The patch is not in force on %d of %s.", not, view.Count(len(status.Targets), "target"))
+		}
+		if affected > 0 {
+			return command.No("After the patch, its fault is still on %d of %s.", affected, view.Count(len(status.Targets), "target"))
 		}
 		return nil
 	})

@@ -36,13 +36,17 @@ func PatchStatus(w io.Writer, s api.PatchStatus, now time.Time) {
 		fmt.Fprintln(w, "The patch had a rollout for no target.")
 		return
 	}
-	t := NewTable("Target", "In force", "Rollout", "Status", "Can go back", "Reason")
+	t := NewTable("Target", "In force", "Rollout", "Status", "Fault", "Can go back", "Reason")
 	for _, p := range s.Targets {
 		back := "no"
 		if p.Status == api.RolloutComplete && p.Restorable.After(now) {
 			back = "until " + Stamp(p.Restorable)
 		}
-		t.Add(p.Target.String(), inForce(p.Force), p.Rollout, string(p.Status), back, p.Reason)
+		fault := "-"
+		if p.Proof != nil {
+			fault = assessmentText(p.Proof.Status)
+		}
+		t.Add(p.Target.String(), inForce(p.Force), p.Rollout, string(p.Status), fault, back, p.Reason)
 	}
 	t.PrintWithin(w, "", tableWidth)
 }

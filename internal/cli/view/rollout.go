@@ -77,7 +77,7 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 	Fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+Short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
 		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
 		"Start", start, "Simulation", simulationOf(r), "Submitted", submitted, "Approvals", approvals(r.Approvals),
-		"Doubt", doubtText(r), "Can go back", canGoBack(r, now), "Drift", drift(r))
+		"Doubt", doubtText(r), "Can go back", canGoBack(r, now), "Drift", drift(r), "Fault", fault(r))
 	holds(w, r.Holds, now)
 	stages(w, r)
 	instances(w, r)
@@ -106,6 +106,17 @@ func drift(r api.Rollout) string {
 	}
 	return "since " + Stamp(r.Drift.At) + ": " + r.Drift.Reason
 }
+
+// fault says whether the fault is gone that the patch of a complete rollout is to fix.
+func fault(r api.Rollout) string {
+	if r.Proof == nil {
+		return ""
+	}
+	return assessmentText(r.Proof.Status) + ", as of " + Stamp(r.Proof.At) + ": " + r.Proof.Reason
+}
+
+// assessmentText is the answer of an assessment in words.
+func assessmentText(s api.AssessmentStatus) string { return strings.ReplaceAll(string(s), "_", " ") }
 
 // Events lists events of the record, oldest first.
 func Events(w io.Writer, events []api.Event) {

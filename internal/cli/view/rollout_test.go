@@ -264,3 +264,10 @@ func TestCut_LeavesWhatFits(t *testing.T) {
 		must.EqOp(t, want, view.Cut(text, 4))
 	}
 }
+
+func TestRollout_SaysWhetherItsFaultIsGone(t *testing.T) {
+	r := api.Rollout{ID: "1", Status: api.RolloutComplete, Ended: testNow()}
+	must.StrNotContains(t, viewed(r), "Fault")
+	r.Proof = &api.FixProof{Status: api.AssessmentNotAffected, At: testNow(), Reason: "none of its packages is installed"}
+	must.StrContains(t, flat(viewed(r)), "Fault not affected, as of 2026-03-02 12:00:00 UTC: none of its packages is installed")
+}
