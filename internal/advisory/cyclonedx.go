@@ -8,11 +8,16 @@ import (
 	"time"
 
 	"github.com/CycloneDX/cyclonedx-go"
+
+	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 // readCycloneDXVEX reads the analyses of a CycloneDX document. Where the document
 // describes something, they are about the packages of that thing only.
-func readCycloneDXVEX(document []byte) ([]Statement, error) {
+func readCycloneDXVEX(version string, document []byte) ([]Statement, error) {
+	if err := inventory.CheckCycloneDX(version); err != nil {
+		return nil, err
+	}
 	bom := &cyclonedx.BOM{}
 	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(document), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
 		return nil, fmt.Errorf("it is no CycloneDX document: %w", err)

@@ -61,8 +61,9 @@ func parseVEX(document []byte) ([]Statement, error) {
 		return nil, fmt.Errorf("the document is larger than %d MiB", DocumentMax>>20)
 	}
 	var head struct {
-		Context   any    `json:"@context"`
-		BOMFormat string `json:"bomFormat"`
+		Context     any    `json:"@context"`
+		BOMFormat   string `json:"bomFormat"`
+		SpecVersion string `json:"specVersion"`
 	}
 	if err := json.Unmarshal(document, &head); err != nil {
 		return nil, fmt.Errorf("it is no JSON document: %w", err)
@@ -73,7 +74,7 @@ func parseVEX(document []byte) ([]Statement, error) {
 	case strings.HasPrefix(context, "https://openvex.dev/ns/v0.2"):
 		out, err = readOpenVEX(document)
 	case head.BOMFormat == "CycloneDX":
-		out, err = readCycloneDXVEX(document)
+		out, err = readCycloneDXVEX(head.SpecVersion, document)
 	default:
 		err = fmt.Errorf("it is neither OpenVEX 0.2 nor CycloneDX")
 	}

@@ -91,14 +91,15 @@ func TestParseVEX_RefusesWhatItCannotRead(t *testing.T) {
 		``:                                      "no JSON document",
 		`{}`:                                    "neither OpenVEX 0.2 nor CycloneDX",
 		`{"@context":"https://openvex.dev/ns"}`: "neither OpenVEX 0.2 nor CycloneDX",
-		`{"@context":"https://openvex.dev/ns/v0.2.0","statements":7}`:                                                          "no OpenVEX document",
-		openVEX(`{"vulnerability":{"name":"X"},"status":"not_affected","products":[{"@id":"a"}]}`):                             "not why",
-		openVEX(`{"vulnerability":{"name":"X"},"status":"maybe","products":[{"@id":"a"}]}`):                                    `status "maybe"`,
-		openVEX(`{"status":"fixed","products":[{"@id":"a"}]}`):                                                                 "names no vulnerability",
-		openVEX(`{"vulnerability":{"name":"X"},"status":"fixed","products":[{"@id":"a","subcomponents":[{}]}]}`):               "subcomponent has no name",
-		`{"bomFormat":"CycloneDX","specVersion":"1.5"}`:                                                                        "no vulnerabilities",
-		`{"bomFormat":"CycloneDX","vulnerabilities":[{"id":"X","analysis":{"state":"not_affected"},"affects":[{"ref":"a"}]}]}`: "not why",
-		strings.Repeat(" ", advisory.DocumentMax+1):                                                                            "larger than 32 MiB",
+		`{"@context":"https://openvex.dev/ns/v0.2.0","statements":7}`:                                                                              "no OpenVEX document",
+		openVEX(`{"vulnerability":{"name":"X"},"status":"not_affected","products":[{"@id":"a"}]}`):                                                 "not why",
+		openVEX(`{"vulnerability":{"name":"X"},"status":"maybe","products":[{"@id":"a"}]}`):                                                        `status "maybe"`,
+		openVEX(`{"status":"fixed","products":[{"@id":"a"}]}`):                                                                                     "names no vulnerability",
+		openVEX(`{"vulnerability":{"name":"X"},"status":"fixed","products":[{"@id":"a","subcomponents":[{}]}]}`):                                   "subcomponent has no name",
+		`{"bomFormat":"CycloneDX","specVersion":"1.5"}`:                                                                                            "no vulnerabilities",
+		`{"bomFormat":"CycloneDX","specVersion":"1.6","vulnerabilities":[{"id":"X","analysis":{"state":"not_affected"},"affects":[{"ref":"a"}]}]}`: "not why",
+		`{"bomFormat":"CycloneDX","specVersion":"2.0","vulnerabilities":[]}`:                                                                       `it is CycloneDX "2.0"; want 1.2 to 1.7`,
+		strings.Repeat(" ", advisory.DocumentMax+1):                                                                                                "larger than 32 MiB",
 	} {
 		_, err := advisory.ParseVEX("v.json", []byte(document))
 		must.ErrorContains(t, err, want)

@@ -55,7 +55,7 @@ func TestRun_FollowsTheScripts(t *testing.T) {
 			// A script can't hold these bytes: those with which gzip begins.
 			return os.WriteFile(filepath.Join(env.WorkDir, "packed.gz"), []byte{0x1f, 0x8b, 8, 0}, 0o600)
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"code": code, "sparse": sparse},
 	})
 }
 
@@ -75,6 +75,17 @@ func code(ts *testscript.TestScript, neg bool, args []string) {
 	if fmt.Sprint(got) != args[0] {
 		ts.Fatalf("exit code %d, want %s", got, args[0])
 	}
+}
+
+// sparse makes a file of so many zero bytes that takes no room: sparse large.json 1000000.
+func sparse(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sparse FILE BYTES")
+	}
+	size, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), nil, 0o600))
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), size))
 }
 
 // brakeFixtures lets the token "braked" find the brake on, and every other one find it

@@ -11,11 +11,19 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
+// CheckCycloneDX refuses a version of CycloneDX that nobody here knows.
+func CheckCycloneDX(version string) error {
+	if !slices.Contains([]string{"1.2", "1.3", "1.4", "1.5", "1.6", "1.7"}, version) {
+		return fmt.Errorf("it is CycloneDX %q; want 1.2 to 1.7", version)
+	}
+	return nil
+}
+
 // readCycloneDX reads the components of a CycloneDX document, and those inside of
 // components. Its dependencies are not followed, so that cycles among them do no harm.
 func readCycloneDX(version string, document []byte) (api.Inventory, error) {
-	if !slices.Contains([]string{"1.2", "1.3", "1.4", "1.5", "1.6", "1.7"}, version) {
-		return api.Inventory{}, fmt.Errorf("it is CycloneDX %q; want 1.2 to 1.7", version)
+	if err := CheckCycloneDX(version); err != nil {
+		return api.Inventory{}, err
 	}
 	bom := &cyclonedx.BOM{}
 	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(document), cyclonedx.BOMFileFormatJSON).Decode(bom); err != nil {
