@@ -115,7 +115,7 @@ func (s *Service) job() *nomadapi.Job {
 	group.Networks = []*nomadapi.NetworkResource{{DynamicPorts: []nomadapi.Port{{Label: port}}}}
 	group.Services = []*nomadapi.Service{s.registration()}
 	group.Update = &nomadapi.UpdateStrategy{
-		MaxParallel: new(max(1, s.Count/3)), HealthCheck: new("checks"), MinHealthyTime: new(time.Second),
+		MaxParallel: new(max(1, s.Count/2)), HealthCheck: new("checks"), MinHealthyTime: new(time.Second),
 		HealthyDeadline: new(time.Minute), ProgressDeadline: new(5 * time.Minute),
 	}
 	group.AddTask(s.task())
