@@ -91,6 +91,26 @@ func DefaultMargins(schemas Schemas) ([]api.KPISpec, error) {
 	return d.Judge.KPIs, err
 }
 
+// JudgedKPI is a KPI by which a policy judges.
+type JudgedKPI struct {
+	Policy string
+	Spec   api.KPISpec
+}
+
+// Judged lists the KPIs by which policies judge, most specific policy first. One that
+// depends on the target is left out.
+func (l *Library) Judged() []JudgedKPI {
+	var out []JudgedKPI
+	for _, p := range l.policies {
+		for _, k := range p.kpis {
+			if spec, ok := k.Known(); ok {
+				out = append(out, JudgedKPI{Policy: p.name, Spec: spec})
+			}
+		}
+	}
+	return out
+}
+
 // Policies returns the names of all policy blocks, most specific first.
 func (l *Library) Policies() []string {
 	out := make([]string, len(l.policies))

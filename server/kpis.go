@@ -9,10 +9,12 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/consul"
 	"github.com/oakumhq/oakum/internal/kpi"
+	"github.com/oakumhq/oakum/internal/kpi/check"
 	"github.com/oakumhq/oakum/internal/kpi/convention"
 	"github.com/oakumhq/oakum/internal/kpi/discover"
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/prometheus"
+	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/config"
 	"github.com/oakumhq/oakum/server/service"
 )
@@ -81,6 +83,26 @@ func (m measurements) Discover(ctx context.Context, target *api.TargetRef, kpis 
 	return discover.Run(ctx, discover.Input{
 		Store: metricStore{metrics{m.prometheus}, m.prometheus}, Queries: m.queries, Instances: instances, Target: target, KPIs: kpis, Now: now, Missing: missing,
 	})
+}
+
+// Check asks the queries in force.
+func (m measurements) Check(ctx context.Context, judged []policies.JudgedKPI, kpis []string) (api.KPICheck, error) {
+	instances, missing, err := m.instances(ctx)
+	if err != nil {
+		return api.KPICheck{}, err
+	}
+	in := check.Input{
+		Catalogue: kpi.NewReader(nil, nil, m.queries).Catalogue(), KPIs: kpis, Instances: instances, Clock: time.Now, Missing: missing,
+	}
+	for _, j := range judged {
+		in.Judged = append(in.Judged, check.Judged(j))
+	}
+	if m.prometheus == nil {
+		in.Missing = append(in.Missing, noPrometheus().Error())
+	} else {
+		in.Store = metrics{m.prometheus}
+	}
+	return check.Run(ctx, in)
 }
 
 func noPrometheus() error {

@@ -259,6 +259,18 @@ func (c *Client) Plugins(ctx context.Context, q Query) ([]api.PluginInfo, Meta, 
 	return out, meta, err
 }
 
+// CheckKPIs asks the queries of the KPIs in force, or of those named, and says what is
+// behind the answers.
+func (c *Client) CheckKPIs(ctx context.Context, kpis []string, q Query) (api.KPICheck, Meta, error) {
+	values := q.values()
+	for _, k := range kpis {
+		values.Add("kpi", k)
+	}
+	var out api.KPICheck
+	meta, err := c.getBy(ctx, "/v1/kpi/check", values, q.Wait, &out)
+	return out, meta, err
+}
+
 // DiscoverKPIs says which KPIs the metrics of one target, or of every target when it is
 // nil, can show. kpis names those that Oakum does not know by itself and that the block to
 // paste shall have; "all" stands for every one.

@@ -125,6 +125,7 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 	}
 	answer("GET /v1/compliance", fixtureCompliance())
 	answer("GET /v1/kpi/discover", fixtureDiscovery())
+	answer("GET /v1/kpi/check", fixtureKPICheck())
 	answer("GET /v1/inventories", []api.InventoryRecord{one, two, web})
 	answer("GET /v1/inventory/targets", targets)
 	answer("GET /v1/inventory", api.Inventory{Source: "web.cdx.json", Format: "CycloneDX 1.6", Digest: web.Of, Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2.15-2"}}})
@@ -148,6 +149,25 @@ func fixtureDiscovery() api.KPIDiscovery {
 			Labels: map[string]string{"instance": "10.0.0.9:8080"}}},
 		Missing: []string{"addresses in Consul's catalog: permission denied"},
 		Block:   "prometheus {\n  kpi \"error_rate\" {\n  }\n}\n", Relabel: "relabel_configs:\n",
+	}
+}
+
+// fixtureKPICheck is of one query that is in order, one that is not, and a KPI of Nomad's.
+func fixtureKPICheck() api.KPICheck {
+	cart := api.TargetRef{Namespace: "prod", Job: "cart", Group: "vm"}
+	return api.KPICheck{
+		At: testNow(), Window: api.Duration(10 * time.Minute), Running: 6, Missing: []string{"addresses in Consul's catalog: permission denied"},
+		KPIs: []api.CheckedKPI{
+			{KPI: "cpu", Kind: api.KPIGauge, Source: "nomad-stats", Policies: []string{"default"}},
+			{KPI: "error_rate", Kind: api.KPICount, Source: "prometheus", Policies: []string{"default", "web"}, Queries: []api.CheckedQuery{
+				{Of: "events", Took: api.Duration(12 * time.Millisecond), Series: 5, Instances: 4, Strangers: 1, Silent: []api.TargetRef{cart}, Metrics: []api.CheckedMetric{{
+					Metric: "http_requests_total", Series: 20, PerInstance: 4, Every: api.Duration(15 * time.Second), By: "alloc_id",
+					Gaps: []string{"0e2c1b7a"}, GapCount: 1, Resets: []string{"1e2c1b7a"}, ResetCount: 20,
+				}}},
+				{Of: "failed", Error: "prometheus: query processing would load too many samples into memory"},
+			}},
+			{KPI: "heap", Policies: []string{"web"}},
+		},
 	}
 }
 

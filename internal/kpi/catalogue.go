@@ -54,3 +54,44 @@ func (c Catalogue) Lacks(name string) string {
 // Scrape is the longest time between two scrapes of one series; 0 means
 // judge.DefaultScrape.
 func (c Catalogue) Scrape() time.Duration { return c.Queries.Scrape }
+
+// Learned lists the KPIs that the profiler learns of every target: those that Oakum knows
+// by itself, of the latencies one quantile, since all have the same query, and those that
+// the configuration has a query for.
+func (c Catalogue) Learned() []api.KPISpec {
+	out := []api.KPISpec{{KPI: api.KPIErrorRate}, {KPI: api.KPILatencyP99}, {KPI: api.KPIRestarts}, {KPI: api.KPIOOMKills}}
+	for _, name := range c.Queries.named() {
+		out = append(out, api.KPISpec{KPI: name})
+	}
+	return out
+}
+
+// Asked is what is asked for a KPI. Texts that are empty are not asked.
+type Asked struct {
+	Source    string // "" where nobody has a query for it
+	Value     string // a gauge
+	Total     string // all events, a counter
+	Failed    string // the failed ones, a counter
+	Histogram string
+}
+
+// Asked says what is asked for a KPI of a policy. The placeholders stand in the texts.
+func (c Catalogue) Asked(spec api.KPISpec) Asked {
+	way, own := c.Queries.way(spec)
+	_, quantile := api.KPIQuantile(spec.KPI)
+	switch {
+	case way == byUsage:
+		return Asked{Source: SourceStats}
+	case way == byGauge:
+		return Asked{Source: SourceMetrics, Value: own.Query}
+	case way == byCounters && quantile:
+		return Asked{Source: SourceMetrics, Histogram: c.Queries.Buckets}
+	case way == byCounters:
+		return Asked{Source: SourceMetrics, Total: c.Queries.Requests, Failed: c.Queries.Errors}
+	case way == byOwn && own.kind() == api.KPILatency:
+		return Asked{Source: SourceMetrics, Histogram: own.Query}
+	case way == byOwn:
+		return Asked{Source: SourceMetrics, Total: own.Total, Failed: own.Query}
+	}
+	return Asked{}
+}

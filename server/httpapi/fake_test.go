@@ -247,6 +247,14 @@ func (c *control) TargetInventories(_ context.Context, ref *api.TargetRef) ([]ap
 	return []api.TargetInventory{{Target: *ref, Task: "vm"}}, c.err
 }
 
+func (c *control) CheckKPIs(_ context.Context, kpis []string) (api.KPICheck, error) {
+	out := api.KPICheck{KPIs: []api.CheckedKPI{}}
+	for _, name := range kpis {
+		out.KPIs = append(out.KPIs, api.CheckedKPI{KPI: name})
+	}
+	return out, c.err
+}
+
 func (c *control) DiscoverKPIs(_ context.Context, target *api.TargetRef, kpis []string) (api.KPIDiscovery, error) {
 	found := api.KPIDiscovery{Block: strings.Join(kpis, " "), Targets: []api.KPICoverage{}}
 	if target != nil {

@@ -66,6 +66,7 @@ type InventoryControl interface {
 
 // KPIControl looks at the metrics behind the KPIs.
 type KPIControl interface {
+	CheckKPIs(ctx context.Context, kpis []string) (api.KPICheck, error)
 	DiscoverKPIs(ctx context.Context, target *api.TargetRef, kpis []string) (api.KPIDiscovery, error)
 }
 

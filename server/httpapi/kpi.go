@@ -16,3 +16,8 @@ func (a *API) kpiDiscover(c *call) (any, error) {
 	}
 	return a.opt.Control.DiscoverKPIs(c.ctx(), target, query["kpi"])
 }
+
+// kpiCheck asks the queries in force, or those of each ?kpi=.
+func (a *API) kpiCheck(c *call) (any, error) {
+	return a.opt.Control.CheckKPIs(c.ctx(), c.r.URL.Query()["kpi"])
+}

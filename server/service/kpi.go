@@ -17,3 +17,14 @@ func (s *Service) DiscoverKPIs(ctx context.Context, target *api.TargetRef, kpis 
 	}
 	return s.opt.Metrics.Discover(ctx, target, kpis, s.now())
 }
+
+// CheckKPIs asks the queries of the KPIs that are learned and of those by which the
+// policies in force judge, or only of some KPIs. The error has code not_found for a KPI that
+// is in force nowhere.
+func (s *Service) CheckKPIs(ctx context.Context, kpis []string) (api.KPICheck, error) {
+	library, err := s.policies.Library()
+	if err != nil {
+		return api.KPICheck{}, err
+	}
+	return s.opt.Metrics.Check(ctx, library.Judged(), kpis)
+}

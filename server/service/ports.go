@@ -6,6 +6,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/planner"
+	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -136,4 +137,7 @@ type Measurements interface {
 	// Discover says which KPIs the metrics of one target, or of all when it is nil, can
 	// show. kpis names those of its own that the block to paste shall have.
 	Discover(ctx context.Context, target *api.TargetRef, kpis []string, now time.Time) (api.KPIDiscovery, error)
+	// Check asks the queries of the KPIs in force, or of those named, and looks at what is
+	// behind the answers.
+	Check(ctx context.Context, judged []policies.JudgedKPI, kpis []string) (api.KPICheck, error)
 }

@@ -17,6 +17,7 @@ func Commands() []func(*command.Env) *command.Command {
 		workloadRecord, command.Reader(workloadShow), workloadSend, workloadAnswer,
 		graphShow, graphImpact, graphFindings, graphDiff, graphWatch, graphExport,
 		profileList, profileRead, profileCompare,
+		kpiCheck,
 		kpiDiscover,
 		inventoryList, command.Reader(inventoryShow), command.Reader(inventoryPut), command.Reader(inventoryDiff),
 		complianceCommand, vulnerabilityList, vulnerabilityShow,
@@ -99,7 +100,11 @@ reads KPIs from Prometheus by queries, and from Nomad.
 
 See what your metrics can show, with the block to paste:
 
-    $ oakum kpi discover`},
+    $ oakum kpi discover
+
+See what the queries in force answer:
+
+    $ oakum kpi check`},
 		{Name: "inventory", Synopsis: "Show what is installed", Help: `
 An inventory is what is installed in one image or machine: a software bill of
 materials, CycloneDX or SPDX as JSON, which a pipeline writes. The cluster keeps them by

@@ -43,3 +43,33 @@ db_latency_p99, ...) the block has those that -kpi names, or all with -kpi=all.
 	})
 	return c
 }
+
+func kpiCheck(e *command.Env) *command.Command {
+	c := command.New("kpi check", command.None(), "Ask the queries in force, and see what is behind the answers", `
+Asks each query by which KPIs are learned or policies judge, as the servers ask
+it. Shows how many instances have an answer, how many series are behind it, how
+often there is a sample, where samples are missing and where counters began anew,
+and how long the answer took.
+
+    $ oakum kpi check
+    $ oakum kpi check -kpi=error_rate -kpi=heap
+
+The exit code is 2 when a query failed, when no instance has an answer, or when
+samples are missing.`).Remote().Reads().Prints()
+	var kpis command.List
+	c.Flags.Var(&kpis, "kpi", "A `KPI` to check. Can be given several times. Default: all.")
+	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
+		found, _, err := cl.CheckKPIs(ctx, kpis, c.Query())
+		if err != nil {
+			return err
+		}
+		if err := e.Show(c.Out, found, func(w io.Writer) { view.KPICheck(w, found, e.Width) }); err != nil {
+			return err
+		}
+		if len(view.KPIFaults(found)) > 0 {
+			return command.No("")
+		}
+		return nil
+	})
+	return c
+}

@@ -39,12 +39,7 @@ func Discovery(w io.Writer, d api.KPIDiscovery, width int) {
 		}
 		t.PrintWithin(w, "  ", width)
 	}
-	for i, text := range d.Missing {
-		if i == 0 {
-			fmt.Fprintln(w, "\nNot everything could be looked at:")
-		}
-		fmt.Fprintln(w, "  "+Printable(text))
-	}
+	list(w, "Not everything could be looked at", d.Missing, width)
 	if d.Relabel != "" {
 		fmt.Fprintf(w, "\nFor Prometheus, so that series name their allocation:\n\n%s", d.Relabel)
 	}
@@ -59,7 +54,7 @@ const namesMax = 8
 // coverages shows targets together that have the same KPIs.
 func coverages(w io.Writer, all []api.KPICoverage, width int) {
 	type same struct{ measured, could, lacks string }
-	names := map[same][]string{}
+	together := map[same][]string{}
 	var order []same
 	for _, one := range all {
 		var measured, could, lacks []string
@@ -74,17 +69,13 @@ func coverages(w io.Writer, all []api.KPICoverage, width int) {
 			lacks = append(lacks, l.KPI)
 		}
 		key := same{strings.Join(measured, ", "), strings.Join(could, ", "), strings.Join(lacks, ", ")}
-		if names[key] == nil {
+		if together[key] == nil {
 			order = append(order, key)
 		}
-		names[key] = append(names[key], Printable(one.Target.String()))
+		together[key] = append(together[key], Printable(one.Target.String()))
 	}
 	for _, key := range order {
-		list, more := names[key], ""
-		if len(list) > namesMax {
-			list, more = list[:namesMax], fmt.Sprintf(" and %d more", len(list)-namesMax)
-		}
-		fmt.Fprintf(w, "\n%s\n", Wrap(Count(len(names[key]), "target")+": "+strings.Join(list, ", ")+more, width))
+		fmt.Fprintf(w, "\n%s\n", Wrap(Count(len(together[key]), "target")+": "+names(together[key], len(together[key])), width))
 		for _, line := range [...][2]string{{"Measured", key.measured}, {"Could be", key.could}, {"Lacks", key.lacks}} {
 			if line[1] == "" {
 				continue
