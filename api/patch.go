@@ -13,6 +13,11 @@ const (
 	SeverityCritical Severity = "critical"
 )
 
+// Severities lists the severities, least first.
+func Severities() []string {
+	return []string{string(SeverityLow), string(SeverityMedium), string(SeverityHigh), string(SeverityCritical)}
+}
+
 // Patch is a desired change to the jobs of its targets, with what it fixes.
 type Patch struct {
 	Name        string           `json:"name"`

@@ -27,6 +27,11 @@ const (
 	SimulationUndecided SimulationVerdict = "inconclusive"
 )
 
+// SimulationVerdicts lists the verdicts.
+func SimulationVerdicts() []string {
+	return []string{string(SimulationPass), string(SimulationReject), string(SimulationUndecided)}
+}
+
 // Simulation is one run of control and treatment twins.
 type Simulation struct {
 	ID          string              `json:"id"`

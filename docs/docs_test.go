@@ -19,6 +19,7 @@ import (
 	"github.com/oakumhq/oakum/e2e/fleet"
 	"github.com/oakumhq/oakum/plugins/host"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/policies/policytest"
 	"github.com/oakumhq/oakum/server/config"
 )
 
@@ -91,7 +92,7 @@ func TestExamplesOfThePagesAreTaken(t *testing.T) {
 					agentTakes(t, e)
 				}
 			}
-			results, diags := policies.Test(tests, library, schemas)
+			results, diags := policytest.Run(tests, library, schemas)
 			must.False(t, diags.HasErrors(), must.Sprint(diags))
 			must.Len(t, len(tests), results)
 			for _, r := range results {

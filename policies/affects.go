@@ -6,7 +6,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/inventory"
@@ -56,60 +55,4 @@ func noEmptyText(v cty.Value) error {
 		}
 	}
 	return nil
-}
-
-// affectedFields are the names of what a policy sees of affected packages.
-func affectedFields() []string {
-	return []string{"ecosystem", "package", "source", "release", "from", "below", "arch"}
-}
-
-// affectedType is the type of one element of patch.affects.
-func affectedType() cty.Type {
-	attributes := map[string]cty.Type{"versions": cty.List(cty.String)}
-	for _, name := range affectedFields() {
-		attributes[name] = cty.String
-	}
-	return cty.Object(attributes)
-}
-
-// affectedValue is what a policy sees of affected packages; what is not said is empty.
-func affectedValue(a api.Affected) cty.Value {
-	return cty.ObjectVal(map[string]cty.Value{
-		"ecosystem": cty.StringVal(a.Ecosystem), "package": cty.StringVal(a.Package), "source": cty.StringVal(a.Source),
-		"release": cty.StringVal(a.Release), "from": cty.StringVal(a.From), "below": cty.StringVal(a.Below),
-		"versions": texts(a.Versions), "arch": cty.StringVal(a.Arch),
-	})
-}
-
-// affectedExamples reads patch.affects of a test of policies, which leaves out what it
-// does not need.
-func affectedExamples(v cty.Value) ([]api.Affected, error) {
-	optional := []string{"source", "release", "from", "versions", "arch"}
-	list, err := convert.Convert(v, cty.List(cty.ObjectWithOptionalAttrs(affectedType().AttributeTypes(), optional)))
-	if err != nil {
-		return nil, fmt.Errorf("want a list of affected packages: %w", err)
-	}
-	var out []api.Affected
-	for _, element := range list.AsValueSlice() {
-		text := func(name string) string {
-			if f := element.GetAttr(name); !f.IsNull() {
-				return f.AsString()
-			}
-			return ""
-		}
-		a := api.Affected{
-			Ecosystem: text("ecosystem"), Package: text("package"), Source: text("source"), Release: text("release"),
-			From: text("from"), Below: text("below"), Arch: text("arch"),
-		}
-		if versions := element.GetAttr("versions"); !versions.IsNull() {
-			a.Versions = lang.TextsOf(versions)
-		}
-		out = append(out, a)
-	}
-	return out, nil
-}
-
-func checkAffectedExamples(v cty.Value) error {
-	_, err := affectedExamples(v)
-	return err
 }

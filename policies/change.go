@@ -3,7 +3,6 @@ package policies
 import (
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/changes"
 	"github.com/oakumhq/oakum/policies/lang"
 )
@@ -36,11 +35,4 @@ func (d *decider) changed() error {
 	return changes.Judge(d.env.changes, rules, func(r changes.Rule, c changes.Change) {
 		d.because("changes", by[r.Policy], r.At, "allows "+c.Key+" of task "+c.Task)
 	})
-}
-
-// exampleChanges gives an example the keys that its patch sets.
-func exampleChanges(f *Facts, values cty.Value) {
-	apply, tasks := changes.Example(values.AsValueMap())
-	f.Patch.Apply = append(f.Patch.Apply, apply...)
-	f.Target.Tasks = append([]api.Task{{Driver: f.Target.Driver}}, tasks...) // the first is of its kinds
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/policies/policytest"
 )
 
 func setting(config map[string]any, env map[string]string) policies.Facts {
@@ -123,7 +124,7 @@ func TestChanges_NameTheMistake(t *testing.T) {
 
 func TestTests_SayWhatAPatchChanges(t *testing.T) {
 	t.Parallel()
-	results, diags := policies.Test([]api.SourceFile{{Name: "x.policytest.hcl", Text: `test "refused" {
+	results, diags := policytest.Run([]api.SourceFile{{Name: "x.policytest.hcl", Text: `test "refused" {
   target { job = "web" }
   patch { changes = { "docker.privileged" = "true" } }
   expect { refused = "docker.privileged" }

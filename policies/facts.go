@@ -140,7 +140,7 @@ func targetAttributes(t api.Target, metaKeys []string) map[string]cty.Value {
 		"group":       cty.StringVal(t.Group),
 		"count":       cty.NumberIntVal(int64(t.Count)),
 		"driver":      cty.StringVal(t.Driver),
-		"services":    texts(t.Services),
+		"services":    lang.StringList(t.Services),
 		"meta":        metaValue(t.Meta, metaKeys),
 		"tasks":       taskList,
 		"job_version": cty.NumberUIntVal(t.JobVersion),
@@ -166,14 +166,14 @@ func metaValue(meta map[string]string, keys []string) cty.Value {
 func patchAttributes(p api.Patch) map[string]cty.Value {
 	affects := make([]cty.Value, len(p.Affects))
 	for i, a := range p.Affects {
-		affects[i] = affectedValue(a)
+		affects[i] = installed.AffectedValue(a)
 	}
 	kinds := make([]string, len(p.Apply))
 	for i, a := range p.Apply {
 		kinds[i] = string(a.Kind)
 	}
 	level := -1
-	for i, s := range severities() {
+	for i, s := range api.Severities() {
 		if s == string(p.Severity) {
 			level = i
 		}
@@ -183,9 +183,9 @@ func patchAttributes(p api.Patch) map[string]cty.Value {
 		"description":    cty.StringVal(p.Description),
 		"severity":       cty.StringVal(string(p.Severity)),
 		"severity_level": cty.NumberIntVal(int64(level)),
-		"fixes":          texts(p.Fixes),
-		"affects":        listOf(affects, affectedType()),
-		"kinds":          texts(kinds),
+		"fixes":          lang.StringList(p.Fixes),
+		"affects":        lang.ListOf(affects, installed.AffectedType()),
+		"kinds":          lang.StringList(kinds),
 		"digest":         cty.StringVal(p.Digest),
 		"submitted_by":   cty.StringVal(p.Submitter), // not the name, which callers may choose
 	}
@@ -225,12 +225,12 @@ func graphValue(c api.Criticality) cty.Value {
 		"service":           cty.StringVal(c.Service),
 		"blast_radius":      cty.NumberIntVal(int64(c.BlastRadius)),
 		"blast_radius_max":  cty.NumberIntVal(int64(c.BlastRadiusMax)),
-		"dependants":        texts(c.Dependants),
+		"dependants":        lang.StringList(c.Dependants),
 		"single_point":      cty.BoolVal(c.SinglePoint),
 		"single_instance":   cty.BoolVal(c.SingleInstance),
-		"dominates":         texts(c.Dominates),
+		"dominates":         lang.StringList(c.Dominates),
 		"score":             number(c.Score),
-		"shared_nodes_with": texts(c.SharedNodesWith),
+		"shared_nodes_with": lang.StringList(c.SharedNodesWith),
 	})
 }
 
@@ -240,7 +240,7 @@ func clusterValue(c ClusterFacts) cty.Value {
 		"instances":       cty.NumberIntVal(int64(c.Instances)),
 		"services":        cty.NumberIntVal(int64(c.Services)),
 		"open_rollouts":   cty.NumberIntVal(int64(c.OpenRollouts)),
-		"missing_sources": texts(c.Missing),
+		"missing_sources": lang.StringList(c.Missing),
 	})
 }
 
@@ -259,22 +259,6 @@ func nowValue(now time.Time) cty.Value {
 		"unix":    cty.NumberIntVal(t.Unix()),
 	})
 }
-
-func texts(in []string) cty.Value {
-	out := make([]cty.Value, len(in))
-	for i, s := range in {
-		out[i] = cty.StringVal(s)
-	}
-	return listOf(out, cty.String)
-}
-
-func listOf(values []cty.Value, element cty.Type) cty.Value {
-	if len(values) == 0 {
-		return cty.ListValEmpty(element)
-	}
-	return cty.ListVal(values)
-}
-
 func numberMap(values map[string]cty.Value) cty.Value {
 	if len(values) == 0 {
 		return cty.MapValEmpty(cty.Number)

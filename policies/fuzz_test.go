@@ -10,6 +10,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/policies/policytest"
 )
 
 // seeds adds every policy and patch file that the tests have.
@@ -17,7 +18,7 @@ func seeds(f *testing.F) {
 	f.Helper()
 	f.Add(policies.Builtin()[0].Text)
 	f.Add(goodPatch)
-	for _, pattern := range []string{"testdata/bad/*.hcl", "testdata/tests/*.hcl"} {
+	for _, pattern := range []string{"testdata/bad/*.hcl", "policytest/testdata/*.hcl"} {
 		paths, err := filepath.Glob(pattern)
 		must.NoError(f, err)
 		for _, path := range paths {
@@ -78,7 +79,7 @@ func FuzzPolicyTest(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, text string) {
 		file := api.SourceFile{Name: "f.policytest.hcl", Text: text}
-		_, diags := policies.Test([]api.SourceFile{file}, policies.Builtin(), schemas)
+		_, diags := policytest.Run([]api.SourceFile{file}, policies.Builtin(), schemas)
 		inFile(t, file, diags)
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/policies/policytest"
 )
 
 // small is a policy that lets green have a quarter of the traffic.
@@ -73,7 +74,7 @@ func TestTests_SayHowManyServe(t *testing.T) {
 	t.Parallel()
 	files := append(policies.Builtin(), api.SourceFile{Name: "small.hcl", Text: small})
 	tests := []api.SourceFile{{Name: "x.policytest.hcl", Text: fmt.Sprintf(example, "alone", "", "phased") + fmt.Sprintf(example, "among many", "serving = 40", "blue_green")}}
-	results, diags := policies.Test(tests, files, schemas)
+	results, diags := policytest.Run(tests, files, schemas)
 	must.Nil(t, policies.DiagnosticsError(diags, append(tests, files...)))
 	must.Len(t, 2, results)
 	for _, r := range results {

@@ -95,7 +95,7 @@ func (s *patchParser) readPatch(b *hclsyntax.Block) api.Patch {
 	}
 	fields := s.ReadBlock(b, []lang.Argument{
 		{Name: "description", Want: cty.String},
-		{Name: "severity", Want: cty.String, Required: true, Check: lang.OneOf(severities()...)},
+		{Name: "severity", Want: cty.String, Required: true, Check: lang.OneOf(api.Severities()...)},
 		{Name: "fixes", Want: cty.List(cty.String)},
 		{Name: "advisory", Want: cty.String},
 		{Name: "vex", Want: cty.String},

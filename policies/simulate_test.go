@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/policies/policytest"
 )
 
 func TestDecide_TakesEachArgumentOfASimulationFromTheMostSpecificPolicy(t *testing.T) {
@@ -129,7 +130,7 @@ policy "curl-on-sundays" {
 		test("follows", `graph { blast_radius = 3 }`, `on_inconclusive = "approve"`) +
 		test("curl", `patch { affects = [{ ecosystem = "deb", package = "curl", below = "8.14.1-2+deb13u2" }] }`, `opens = "2026-06-07T15:00:00Z"`) +
 		test("wrong", `impact { verdict = "inconclusive" }`, `on_inconclusive = "hold"`)}}
-	results, diags := policies.Test(tests, files, schemas)
+	results, diags := policytest.Run(tests, files, schemas)
 	must.Nil(t, policies.DiagnosticsError(diags, append(tests, files...)))
 	must.Len(t, 7, results)
 	for _, r := range results[:6] {
@@ -141,7 +142,7 @@ policy "curl-on-sundays" {
     verdict  = "pass"
     negative = true
   }`, "simulate = true")
-	_, diags = policies.Test(tests, files, schemas)
+	_, diags = policytest.Run(tests, files, schemas)
 	must.EqError(t, policies.DiagnosticsError(diags, tests), `2 errors in a.policytest.hcl
   a.policytest.hcl:1,1: Missing argument; The impact of a test has a verdict: "pass", "reject" or "inconclusive". | test "nothing" {
   a.policytest.hcl:7,1: Contradiction; An impact is negative exactly when its verdict is "reject". | test "two" {`)

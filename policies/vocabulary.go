@@ -52,9 +52,9 @@ func policyTarget(withCritical bool) cty.Type {
 func withHints(sc *lang.Scope) *lang.Scope {
 	sc.Versions = map[string]bool{"target.packages": true, "target.fixed_in": true}
 	sc.Enums = map[string]lang.Enum{
-		"patch.severity":    {Noun: "severity", Owner: "A patch's severity", Values: severities()},
+		"patch.severity":    {Noun: "severity", Owner: "A patch's severity", Values: api.Severities()},
 		"target.assessment": {Noun: "assessment", Owner: "The assessment of a target", Values: assessments()},
-		"impact.verdict":    {Noun: "verdict", Owner: "The verdict of a simulation", Values: verdicts()},
+		"impact.verdict":    {Noun: "verdict", Owner: "The verdict of a simulation", Values: api.SimulationVerdicts()},
 	}
 	sc.Later = map[string]string{
 		"target.packages":   selectorHint,
@@ -110,7 +110,7 @@ func patchType() cty.Type {
 		"severity":       cty.String,
 		"severity_level": cty.Number,
 		"fixes":          cty.List(cty.String),
-		"affects":        cty.List(affectedType()),
+		"affects":        cty.List(installed.AffectedType()),
 		"kinds":          cty.List(cty.String),
 		"digest":         cty.String,
 		"submitted_by":   cty.String,
@@ -173,16 +173,6 @@ func nowType() cty.Type {
 // assessments returns what an assessment may say.
 func assessments() []string {
 	return []string{string(api.AssessmentAffected), string(api.AssessmentFixed), string(api.AssessmentNotAffected), string(api.AssessmentUnknown)}
-}
-
-// verdicts returns the verdicts of a simulation.
-func verdicts() []string {
-	return []string{string(api.SimulationPass), string(api.SimulationReject), string(api.SimulationUndecided)}
-}
-
-// severities returns the severities, least first.
-func severities() []string {
-	return []string{string(api.SeverityLow), string(api.SeverityMedium), string(api.SeverityHigh), string(api.SeverityCritical)}
 }
 
 // mapKeys collects the keys of target.meta and impact.ratio that expressions

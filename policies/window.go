@@ -34,8 +34,8 @@ func windowOf(v *lang.Values) api.Window {
 
 func freezeArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "from", Want: cty.String, Required: true, Check: checkMoment},
-		{Name: "to", Want: cty.String, Required: true, Check: checkMoment},
+		{Name: "from", Want: cty.String, Required: true, Check: CheckMoment},
+		{Name: "to", Want: cty.String, Required: true, Check: CheckMoment},
 		{Name: "timezone", Want: cty.String, Check: checkTimezone},
 		{Name: "reason", Want: cty.String, Required: true, Check: lang.NotEmpty},
 	}
@@ -62,7 +62,8 @@ func checkTimezone(v cty.Value) error {
 	return nil
 }
 
-func checkMoment(v cty.Value) error {
+// CheckMoment is a checker for moments, as calendar.ParseMoment reads them.
+func CheckMoment(v cty.Value) error {
 	_, err := calendar.ParseMoment(v.AsString(), "UTC")
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/oakumhq/oakum/plugins/builtin/bluegreen"
 	"github.com/oakumhq/oakum/plugins/builtin/phased"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/policies/policytest"
 	"github.com/shoenig/test/must"
 )
 
@@ -39,7 +40,7 @@ func TestPolicyTests(t *testing.T) {
 		"shop.policytest.hcl":          {shop, 3},
 		"narrow/narrow.policytest.hcl": {append(slices.Clone(shop), source(t, "narrow/narrow.hcl")), 2},
 	} {
-		results, diags := policies.Test([]api.SourceFile{source(t, tests)}, tc.files, schemas)
+		results, diags := policytest.Run([]api.SourceFile{source(t, tests)}, tc.files, schemas)
 		clean(t, diags)
 		must.Len(t, tc.count, results)
 		for _, r := range results {

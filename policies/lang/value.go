@@ -159,3 +159,20 @@ func TextsOf(v cty.Value) []string {
 	}
 	return out
 }
+
+// StringList is a list of texts.
+func StringList(in []string) cty.Value {
+	out := make([]cty.Value, len(in))
+	for i, s := range in {
+		out[i] = cty.StringVal(s)
+	}
+	return ListOf(out, cty.String)
+}
+
+// ListOf is a list of values, which may be empty.
+func ListOf(values []cty.Value, element cty.Type) cty.Value {
+	if len(values) == 0 {
+		return cty.ListValEmpty(element)
+	}
+	return cty.ListVal(values)
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/oakumhq/oakum/internal/cli/input"
 	"github.com/oakumhq/oakum/internal/cli/view"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/policies/policytest"
 )
 
 func policyTest(e *command.Env) *command.Command {
@@ -35,7 +36,7 @@ The exit code is 2 when an example failed.
 			return err
 		}
 		defer stop()
-		results, diags := policies.Test(tests, files, schemas)
+		results, diags := policytest.Run(tests, files, schemas)
 		if wrong := policies.DiagnosticsError(diags, append(tests, files...)); wrong != nil {
 			return wrong
 		}
@@ -79,7 +80,7 @@ func readTests(e *command.Env, args []string) (tests, files []api.SourceFile, er
 	return tests, append(policies.Builtin(), files...), nil
 }
 
-func printTests(w io.Writer, results []policies.TestResult, verbose bool) {
+func printTests(w io.Writer, results []policytest.Result, verbose bool) {
 	passed := 0
 	for _, r := range results {
 		if r.Passed {

@@ -1,4 +1,6 @@
-package policies
+// Package policytest runs the written examples of policies: a *.policytest.hcl file says
+// what is known of a target, and what policies shall decide.
+package policytest
 
 import (
 	"encoding/json"
@@ -12,12 +14,14 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/calendar"
+	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/policies/changes"
+	"github.com/oakumhq/oakum/policies/installed"
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
-// TestResult is the outcome of one written example.
-type TestResult struct {
+// Result is the outcome of one written example.
+type Result struct {
 	Name     string       `json:"name"`
 	Range    string       `json:"range"` // file:line,column
 	Passed   bool         `json:"passed"`
@@ -26,19 +30,19 @@ type TestResult struct {
 	Decision api.Decision `json:"decision"`
 }
 
-// Test decides on every example of the test files with the policies of the
+// Run decides on every example of the test files with the policies of the
 // policy files and compares the decision with what the example expects. Add
-// Builtin to the policies to test them as they work in a server.
-func Test(tests, policies []api.SourceFile, schemas Schemas) ([]TestResult, hcl.Diagnostics) {
-	lib, diags := Load(policies, schemas)
+// policies.Builtin to the policies to test them as they work in a server.
+func Run(tests, files []api.SourceFile, schemas policies.Schemas) ([]Result, hcl.Diagnostics) {
+	lib, diags := policies.Load(files, schemas)
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	var results []TestResult
+	var results []Result
 	for _, file := range tests {
 		s := lang.Read(file)
 		if s.Body != nil {
-			results = append(results, (&testParser{s}).runTests(lib)...)
+			results = append(results, (&parser{s}).runTests(lib)...)
 		}
 		diags = append(diags, s.Diags...)
 	}
@@ -48,14 +52,14 @@ func Test(tests, policies []api.SourceFile, schemas Schemas) ([]TestResult, hcl.
 	return results, diags
 }
 
-// testParser reads one policy test file.
-type testParser struct{ *lang.Source }
+// parser reads one policy test file.
+type parser struct{ *lang.Source }
 
-func (s *testParser) runTests(lib *Library) []TestResult {
+func (s *parser) runTests(lib *policies.Library) []Result {
 	for _, attr := range lang.Attributes(s.Body) {
 		s.Problem(attr.NameRange, "Unknown argument", "A policy test file holds test blocks; %q can't stand here.", attr.Name)
 	}
-	var results []TestResult
+	var results []Result
 	for _, b := range s.Body.Blocks {
 		if b.Type != "test" {
 			s.Problem(b.DefRange(), "Unknown block", "A policy test file holds test blocks; %q can't stand here.", b.Type)
@@ -86,8 +90,8 @@ func testBlocks() map[string][]lang.Argument {
 			{Name: "meta", Want: cty.Map(text)}, {Name: "serving", Want: num, Check: whole},
 		},
 		"patch": {
-			{Name: "name", Want: text}, {Name: "severity", Want: text, Check: lang.OneOf(severities()...)},
-			{Name: "submitted_by", Want: text}, {Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "changes", Want: cty.Map(text), Check: changes.CheckExample}, {Name: "affects", Want: cty.DynamicPseudoType, Check: checkAffectedExamples},
+			{Name: "name", Want: text}, {Name: "severity", Want: text, Check: lang.OneOf(api.Severities()...)},
+			{Name: "submitted_by", Want: text}, {Name: "fixes", Want: many}, {Name: "kinds", Want: many}, {Name: "changes", Want: cty.Map(text), Check: changes.CheckExample}, {Name: "affects", Want: cty.DynamicPseudoType, Check: checkAffected},
 		},
 		"graph": {
 			{Name: "service", Want: text}, {Name: "blast_radius", Want: num, Check: whole},
@@ -96,7 +100,7 @@ func testBlocks() map[string][]lang.Argument {
 			{Name: "score", Want: num, Check: lang.Between(0, 1)},
 		},
 		"impact": {
-			{Name: "verdict", Want: text, Check: lang.OneOf(verdicts()...)}, {Name: "negative", Want: flag},
+			{Name: "verdict", Want: text, Check: lang.OneOf(api.SimulationVerdicts()...)}, {Name: "negative", Want: flag},
 			{Name: "ratio", Want: cty.Map(num)},
 		},
 		"cluster": {
@@ -108,15 +112,15 @@ func testBlocks() map[string][]lang.Argument {
 			{Name: "strategy", Want: text}, {Name: "stages", Want: cty.List(num)}, {Name: "critical", Want: flag},
 			{Name: "simulate", Want: flag}, {Name: "on_inconclusive", Want: text},
 			{Name: "approvals", Want: num}, {Name: "approval_from", Want: text},
-			{Name: "opens", Want: text, Check: checkMoment}, {Name: "waits", Want: text}, {Name: "refused", Want: text},
+			{Name: "opens", Want: text, Check: policies.CheckMoment}, {Name: "waits", Want: text}, {Name: "refused", Want: text},
 			{Name: "judged", Want: many},
 		},
 	}
 }
 
-func (s *testParser) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool) {
+func (s *parser) runTest(lib *policies.Library, b *hclsyntax.Block) (Result, bool) {
 	before := len(s.Diags)
-	sc := constantScope(nil)
+	sc := lang.NewScope(nil, nil)
 	read := map[string]*lang.Values{}
 	for _, inner := range b.Body.Blocks {
 		args, ok := testBlocks()[inner.Type]
@@ -141,15 +145,15 @@ func (s *testParser) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool
 			s.Problem(b.DefRange(), "Missing block", "A test needs a block %q.", needed)
 		}
 	}
-	own := s.ReadBlock(b, []lang.Argument{{Name: "now", Want: cty.String, Check: checkMoment}}, sc).Values(nil)
+	own := s.ReadBlock(b, []lang.Argument{{Name: "now", Want: cty.String, Check: policies.CheckMoment}}, sc).Values(nil)
 	if len(s.Diags) > before {
-		return TestResult{}, false
+		return Result{}, false
 	}
 	now, err := calendar.ParseMoment(own.Text("now", "2026-01-05T12:00:00Z"), "UTC")
 	if err != nil {
-		return TestResult{}, false // can't be: the argument was checked
+		return Result{}, false // can't be: the argument was checked
 	}
-	out := TestResult{Name: b.Labels[0], Range: lang.Place(b.DefRange())}
+	out := Result{Name: b.Labels[0], Range: lang.Place(b.DefRange())}
 	facts := testFacts(read)
 	facts.Now = now
 	decision, err := lib.Decide(facts)
@@ -163,20 +167,20 @@ func (s *testParser) runTest(lib *Library, b *hclsyntax.Block) (TestResult, bool
 }
 
 // checkImpact refuses an impact that says nothing, or two things.
-func (s *testParser) checkImpact(test *hclsyntax.Block, impact *lang.Values) {
+func (s *parser) checkImpact(test *hclsyntax.Block, impact *lang.Values) {
 	verdict := impact.Text("verdict", "")
 	negative, said := impact.Get("negative")
 	switch {
 	case verdict == "" && !said:
-		s.Problem(test.DefRange(), "Missing argument", "The impact of a test has a verdict: %s.", lang.List(verdicts(), "or"))
+		s.Problem(test.DefRange(), "Missing argument", "The impact of a test has a verdict: %s.", lang.List(api.SimulationVerdicts(), "or"))
 	case verdict != "" && said && negative.True() != (verdict == string(api.SimulationReject)):
 		s.Problem(test.DefRange(), "Contradiction", "An impact is negative exactly when its verdict is \"reject\".")
 	}
 }
 
 // testFacts makes facts of an example; what it does not say is ordinary.
-func testFacts(read map[string]*lang.Values) Facts {
-	var f Facts
+func testFacts(read map[string]*lang.Values) policies.Facts {
+	var f policies.Facts
 	t := read["target"]
 	job := t.Text("job", "")
 	f.Target = api.Target{
@@ -196,7 +200,7 @@ func testFacts(read map[string]*lang.Values) Facts {
 		f.Patch.Name, f.Patch.Fixes, f.Patch.Submitter = p.Text("name", "example"), p.Texts("fixes"), p.Text("submitted_by", "")
 		f.Patch.Severity = api.Severity(p.Text("severity", string(api.SeverityMedium)))
 		if affects, ok := p.Get("affects"); ok {
-			f.Patch.Affects, _ = affectedExamples(affects) // it was checked when it was read
+			f.Patch.Affects, _ = installed.AffectedExample(affects) // it was checked when it was read
 		}
 		for _, k := range p.Texts("kinds") {
 			f.Patch.Apply = append(f.Patch.Apply, api.Apply{Kind: api.ApplyKind(k)})
@@ -227,7 +231,7 @@ func testFacts(read map[string]*lang.Values) Facts {
 		}
 	}
 	if c := read["cluster"]; c != nil {
-		f.Cluster = ClusterFacts{
+		f.Cluster = policies.ClusterFacts{
 			Targets: c.Whole("targets", 0), Instances: c.Whole("instances", 0), Services: c.Whole("services", 0),
 			OpenRollouts: c.Whole("open_rollouts", 0), Missing: c.Texts("missing_sources"), Serving: f.Cluster.Serving,
 		}
@@ -289,7 +293,7 @@ func stagesOf(d api.Decision) cty.Value {
 	for i, s := range config.Stages {
 		out[i] = cty.NumberFloatVal(s)
 	}
-	return listOf(out, cty.Number)
+	return lang.ListOf(out, cty.Number)
 }
 
 func judgedKPIs(d api.Decision) cty.Value {
@@ -299,5 +303,17 @@ func judgedKPIs(d api.Decision) cty.Value {
 			out = append(out, k.KPI)
 		}
 	}
-	return texts(out)
+	return lang.StringList(out)
+}
+
+// exampleChanges gives an example the keys that its patch sets.
+func exampleChanges(f *policies.Facts, values cty.Value) {
+	apply, tasks := changes.Example(values.AsValueMap())
+	f.Patch.Apply = append(f.Patch.Apply, apply...)
+	f.Target.Tasks = append([]api.Task{{Driver: f.Target.Driver}}, tasks...) // the first is of its kinds
+}
+
+func checkAffected(v cty.Value) error {
+	_, err := installed.AffectedExample(v)
+	return err
 }

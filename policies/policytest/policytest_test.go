@@ -1,6 +1,7 @@
-package policies_test
+package policytest_test
 
 import (
+	"encoding/json"
 	"os"
 	"testing"
 
@@ -8,7 +9,21 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies"
+	"github.com/oakumhq/oakum/policies/policytest"
 )
+
+// schemas are those of the two shipped strategies.
+func schemas(name string) (api.ConfigSchema, bool) {
+	stages := api.ConfigAttribute{Name: "stages", Type: "list(number)"}
+	switch name {
+	case "phased":
+		stages.Default = json.RawMessage("[10,50,100]")
+	case "blue_green":
+	default:
+		return api.ConfigSchema{}, false
+	}
+	return api.ConfigSchema{Attributes: []api.ConfigAttribute{stages}}, true
+}
 
 func source(t testing.TB, path string) api.SourceFile {
 	t.Helper()
@@ -17,11 +32,11 @@ func source(t testing.TB, path string) api.SourceFile {
 	return api.SourceFile{Name: path, Text: string(text)}
 }
 
-func TestTests_RunExamples(t *testing.T) {
+func TestRun_DecidesOnEachExample(t *testing.T) {
 	t.Parallel()
-	tests := []api.SourceFile{source(t, "testdata/tests/web.policytest.hcl")}
-	files := append(policies.Builtin(), source(t, "testdata/tests/web.hcl"))
-	results, diags := policies.Test(tests, files, schemas)
+	tests := []api.SourceFile{source(t, "testdata/web.policytest.hcl")}
+	files := append(policies.Builtin(), source(t, "testdata/web.hcl"))
+	results, diags := policytest.Run(tests, files, schemas)
 	must.Nil(t, policies.DiagnosticsError(diags, append(tests, files...)))
 	must.Len(t, 6, results)
 	for _, r := range results[:4] {
@@ -35,10 +50,10 @@ func TestTests_RunExamples(t *testing.T) {
 		`waits: expected "freeze", decided ""`,
 	}, results[4].Failures)
 	must.Eq(t, []string{`refused: expected "anything", decided to go ahead`}, results[5].Failures)
-	must.EqOp(t, "testdata/tests/web.policytest.hcl:53,1", results[4].Range)
+	must.EqOp(t, "testdata/web.policytest.hcl:53,1", results[4].Range)
 }
 
-func TestTests_RefuseBadExamples(t *testing.T) {
+func TestRun_RefusesBadExamples(t *testing.T) {
 	t.Parallel()
 	tests := []api.SourceFile{{Name: "x.policytest.hcl", Text: `policy "x" {}
 test "a" {
@@ -53,7 +68,7 @@ test "c" {
   target { job = "web" }
 }
 `}}
-	_, diags := policies.Test(tests, policies.Builtin(), schemas)
+	_, diags := policytest.Run(tests, policies.Builtin(), schemas)
 	must.EqError(t, policies.DiagnosticsError(diags, tests), `5 errors in x.policytest.hcl
   x.policytest.hcl:1,1: Unknown block; A policy test file holds test blocks; "policy" can't stand here. | policy "x" {}
   x.policytest.hcl:4,12: Unknown argument; expect has no argument "strateg". Did you mean "strategy"? It takes "approval_from", "approvals", "critical", "judged", "on_inconclusive", "opens", "refused", "simulate", "stages", "strategy" and "waits". | expect { strateg = "x" }
