@@ -130,6 +130,11 @@ simulator {
 {{- end}}
 }
 {{- end}}
+{{- if and .Appliance (not .ReadImages)}}
+inventory {
+  read_images = false
+}
+{{- end}}
 {{.TLS}}
 {{.Extra}}
 `

@@ -23,6 +23,9 @@ type Options struct {
 	Tags    []string // of the servers in Consul
 	Paces   Paces
 	Extra   string // HCL that is added to every server's configuration
+	// ReadImages lets the leader read images that have no inventory. That boots machines, which
+	// a test that measures does not expect.
+	ReadImages bool
 }
 
 // Paces say how often the servers look at their fleet, and how long a twin is

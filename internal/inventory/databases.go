@@ -3,6 +3,7 @@ package inventory
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,6 +26,18 @@ type Databases struct {
 
 // RPMFormat has rpm print a line of Databases.
 const RPMFormat = `%{NAME}\t%{EPOCHNUM}\t%{VERSION}-%{RELEASE}\t%{ARCH}\t%{SOURCERPM}\t%{MODULARITYLABEL}\n`
+
+// FromImage reads what is installed in an image from the texts that the appliance has told
+// of it, by their names ("system", "dpkg", "apk" and "rpm"). An empty text is one that is too
+// large to be told: a part of what is installed is not the whole, so that is an error.
+func FromImage(image string, texts map[string]string) (api.Inventory, error) {
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		if texts[name] == "" {
+			return api.Inventory{}, api.Errorf(api.CodeInvalid, "image %s: its database %s is empty, or too large to be told", image, name)
+		}
+	}
+	return FromDatabases(image, Databases{OSRelease: texts["system"], Dpkg: texts["dpkg"], APK: texts["apk"], RPM: texts["rpm"]})
+}
 
 // FromDatabases reads what is installed. source is where the texts are from. Packages that
 // are unpacked and not configured count; an entry that says too little is kept aside. An

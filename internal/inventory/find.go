@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -27,37 +28,81 @@ func KeptOf(records []api.InventoryRecord) Kept {
 type Digest struct {
 	Sum   string // "sha256:" and 64 hex digits
 	Basis string // such as "simulation 01j9"
-	// Changed is when the first simulation began that read this one, after others had read
-	// another under the same name; zero when none had.
+	// Changed is when the first simulation or reading began that read this one, after others
+	// had read another under the same name; zero when none had.
 	Changed time.Time
 }
 
-// Digests are the digests of images that the sandbox has read, by the names that jobs have
-// for the images. The newest simulation counts. A name whose meaning differs from instance
-// to instance, such as one with a variable in it, is none.
-func Digests(simulations []api.Simulation) map[string]Digest {
-	out := map[string]Digest{}
-	for _, sim := range slices.SortedFunc(slices.Values(simulations), func(a, b api.Simulation) int { return strings.Compare(a.ID, b.ID) }) {
+// sight is a digest that somebody has read under the name of an image.
+type sight struct {
+	at                time.Time
+	image, sum, basis string
+}
+
+// Digests are the digests of images that were read in simulations, or to know what is
+// installed, by the names that jobs have for the images. The newest counts. A name whose
+// meaning differs from instance to instance, such as one with a variable in it, is none.
+func Digests(simulations []api.Simulation, readings []api.InventoryReading) map[string]Digest {
+	var seen []sight
+	for _, sim := range simulations {
 		if sim.Impact == nil {
 			continue
 		}
 		for _, t := range sim.Impact.Twins {
 			sum := digestIn("sha256:" + t.ImageDigest)
-			if sum == "" || !path.IsAbs(t.Image) || strings.Contains(t.Image, "${") {
-				continue
+			if sum != "" && path.IsAbs(t.Image) && !strings.Contains(t.Image, "${") {
+				seen = append(seen, sight{sim.Started, t.Image, sum, "simulation " + sim.ID})
 			}
-			next, former := Digest{Sum: sum, Basis: "simulation " + sim.ID}, out[t.Image]
-			switch former.Sum {
-			case "":
-			case sum:
-				next.Changed = former.Changed
-			default:
-				next.Changed = sim.Started
-			}
-			out[t.Image] = next
 		}
 	}
+	for _, r := range readings {
+		if r.Digest != "" && r.Digest != r.Of {
+			seen = append(seen, sight{r.Began, r.Of, r.Digest, "reading " + r.Began.UTC().Format(time.RFC3339)})
+		}
+	}
+	slices.SortStableFunc(seen, func(a, b sight) int {
+		return cmp.Or(a.at.Compare(b.at), strings.Compare(a.basis, b.basis))
+	})
+	out := map[string]Digest{}
+	for _, s := range seen {
+		next, former := Digest{Sum: s.sum, Basis: s.basis}, out[s.image]
+		switch former.Sum {
+		case "":
+		case s.sum:
+			next.Changed = former.Changed
+		default:
+			next.Changed = s.at
+		}
+		out[s.image] = next
+	}
 	return out
+}
+
+// AddReadings adds to what was found how far the servers are with reading what is missing.
+func AddReadings(found []api.TargetInventory, readings []api.InventoryReading) {
+	byOf := map[string]api.InventoryReading{}
+	for _, r := range readings {
+		if last, ok := byOf[r.Of]; !ok || last.Began.Before(r.Began) {
+			byOf[r.Of] = r
+		}
+	}
+	for i := range found {
+		f := &found[i]
+		if f.Record != nil {
+			continue
+		}
+		r, ok := byOf[cmp.Or(f.Image, f.Digest)]
+		if other, by := byOf[f.Digest]; f.Digest != "" && by {
+			r, ok = other, true
+		}
+		switch {
+		case !ok:
+		case r.Ended.IsZero():
+			f.Missing += "; it is being read since " + r.Began.UTC().Format(time.RFC3339)
+		case r.Error != "":
+			f.Missing += fmt.Sprintf("; to read it has failed, %d times by %s: %s", r.Failures, r.Ended.UTC().Format(time.RFC3339), r.Error)
+		}
+	}
 }
 
 // Find says which inventory there is of what each task of a target runs: of the tasks that

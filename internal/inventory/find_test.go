@@ -88,8 +88,42 @@ func TestDigests_AreOfTheNewestSimulation(t *testing.T) {
 	got := inventory.Digests([]api.Simulation{
 		sim("02", "/images/web.qcow2", "b"), sim("01", "/images/web.qcow2", "a"), sim("03", "${NOMAD_ALLOC_DIR}/root.qcow2", "c"),
 		sim("04", "/images/${NOMAD_META_x}.qcow2", "c"), sim("05", "/images/db.qcow2", ""), {ID: "06"},
-	})
+	}, nil)
 	must.Eq(t, map[string]inventory.Digest{"/images/web.qcow2": {Sum: sha("b"), Basis: "simulation 02"}}, got)
+}
+
+func TestDigests_AreOfTheNewestReadingToo(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	sim := api.Simulation{ID: "01", Started: at, Impact: &api.Impact{Twins: []api.Twin{{Image: "/images/web.qcow2", ImageDigest: strings.Repeat("a", 64)}}}}
+	reading := func(image, sum string, hours time.Duration) api.InventoryReading {
+		return api.InventoryReading{Of: image, Digest: sum, Began: at.Add(hours * time.Hour)}
+	}
+	got := inventory.Digests([]api.Simulation{sim}, []api.InventoryReading{
+		reading("/images/web.qcow2", sha("b"), 2), reading("/images/db.qcow2", sha("c"), 1), reading("/images/failed.qcow2", "", 1), reading(sha("d"), sha("d"), 1),
+	})
+	must.Eq(t, map[string]inventory.Digest{
+		"/images/web.qcow2": {Sum: sha("b"), Basis: "reading 2026-03-01T14:00:00Z", Changed: at.Add(2 * time.Hour)},
+		"/images/db.qcow2":  {Sum: sha("c"), Basis: "reading 2026-03-01T13:00:00Z"},
+	}, got)
+	got = inventory.Digests([]api.Simulation{sim}, []api.InventoryReading{reading("/images/web.qcow2", sha("b"), -2)})
+	must.EqOp(t, "simulation 01", got["/images/web.qcow2"].Basis)
+}
+
+func TestAddReadings_SaysHowFarTheServersAre(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	found := []api.TargetInventory{
+		{Image: "/images/web.qcow2", Missing: "nobody knows"}, {Image: "local/db.qcow2", Digest: sha("a"), Missing: "there is none"},
+		{Image: "/images/none.qcow2", Missing: "nobody knows"}, {Image: "/images/web.qcow2", Record: &api.InventoryRecord{}},
+	}
+	inventory.AddReadings(found, []api.InventoryReading{
+		{Of: "/images/web.qcow2", Began: at}, {Of: sha("a"), Began: at, Ended: at.Add(time.Minute), Failures: 3, Error: "no room"}, {Of: "", Began: at},
+	})
+	must.EqOp(t, "nobody knows; it is being read since 2026-03-01T12:00:00Z", found[0].Missing)
+	must.EqOp(t, "there is none; to read it has failed, 3 times by 2026-03-01T12:01:00Z: no room", found[1].Missing)
+	must.EqOp(t, "nobody knows", found[2].Missing)
+	must.EqOp(t, "", found[3].Missing)
 }
 
 // TestFind_TakesNoInventoryOfAFormerContent holds that an inventory by the name of an image
@@ -121,7 +155,7 @@ func TestFind_TakesNoInventoryOfAFormerContent(t *testing.T) {
 			t.Parallel()
 			kept := inventory.KeptOf([]api.InventoryRecord{{Of: image, PutAt: begin.Add(time.Duration(c.put) * time.Hour)}})
 			target := api.Target{Tasks: []api.Task{{Name: "vm", Driver: "qemu", Image: image}}}
-			found := inventory.Find(target, inventory.Digests(c.simulations), kept)
+			found := inventory.Find(target, inventory.Digests(c.simulations, nil), kept)
 			must.Len(t, 1, found)
 			must.EqOp(t, c.found, found[0].Record != nil, must.Sprint(found[0].Missing))
 			if !c.found {

@@ -17,15 +17,22 @@ func pinned(task *nomadapi.Task) string {
 	if _, sum, found := strings.Cut(image, "@"); found && api.IsDigest(sum) {
 		return sum
 	}
-	if len(task.Artifacts) != 1 {
-		return ""
-	}
-	artifact := task.Artifacts[0]
-	sum := strings.ToLower(artifact.GetterOptions["checksum"])
-	if !api.IsDigest(sum) || !runsFrom(task, artifact) {
-		return ""
-	}
+	_, sum := Fetched(task)
 	return sum
+}
+
+// Fetched is the artifact that the disk image or the program of a task comes from, with its
+// digest. It is nil where there is none, or the job does not say its SHA-256.
+func Fetched(task *nomadapi.Task) (artifact *nomadapi.TaskArtifact, digest string) {
+	if len(task.Artifacts) != 1 {
+		return nil, ""
+	}
+	artifact = task.Artifacts[0]
+	digest = strings.ToLower(artifact.GetterOptions["checksum"])
+	if !api.IsDigest(digest) || !runsFrom(task, artifact) {
+		return nil, ""
+	}
+	return artifact, digest
 }
 
 // runsFrom reports whether a task runs what an artifact brings, and does not only read it.

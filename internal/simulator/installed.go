@@ -3,8 +3,6 @@ package simulator
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/inventory"
@@ -27,13 +25,7 @@ func (t *trial) reportInstalled(ctx context.Context, impact api.Impact) error {
 	if digest == "" {
 		return fmt.Errorf("the digest of image %s is not known", image)
 	}
-	for _, name := range slices.Sorted(maps.Keys(t.baked.Databases)) {
-		if t.baked.Databases[name] == "" {
-			return fmt.Errorf("image %s: its database %s is empty, or too large to be told", image, name)
-		}
-	}
-	d := t.baked.Databases
-	inv, err := inventory.FromDatabases(image, inventory.Databases{OSRelease: d["system"], Dpkg: d["dpkg"], APK: d["apk"], RPM: d["rpm"]})
+	inv, err := inventory.FromImage(image, t.baked.Databases)
 	if err != nil {
 		return err
 	}

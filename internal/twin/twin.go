@@ -177,6 +177,17 @@ type BakeSpec struct {
 	// beside that path with the suffix PartSuffix. Empty keeps nothing: the image is only
 	// looked into.
 	Result string
+	// Hash asks for the digest of an image of the node that is only looked into.
+	Hash bool
+}
+
+// ReadSpec asks what is installed in the image that a task of a target runs.
+type ReadSpec struct {
+	Job    string // ID of the job that reads it
+	Target api.TargetRef
+	Task   string
+	// RPMFormat is how rpm prints a package of Image.Databases.
+	RPMFormat string
 }
 
 // Step is one script of a patch. All scripts run before the first Verify does.
@@ -209,7 +220,7 @@ type Exit struct {
 // Image is a baked image.
 type Image struct {
 	Path   string // the BakeSpec's Result
-	Digest string // hex SHA-256
+	Digest string // hex SHA-256; of an image that was only looked into, where BakeSpec.Hash asks for it
 	Node   string // ID of the node that made it
 
 	Before map[string]string // versions of BakeSpec.Packages before the patch; only what was installed

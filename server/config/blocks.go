@@ -152,7 +152,8 @@ type profilerBlock struct {
 }
 
 type inventoryBlock struct {
-	MaxAge *hcl.Attribute `hcl:"max_age,optional"`
+	MaxAge     *hcl.Attribute `hcl:"max_age,optional"`
+	ReadImages *hcl.Attribute `hcl:"read_images,optional"`
 }
 
 type intervalsBlock struct {
@@ -234,7 +235,10 @@ func (l *loader) root(f *fileBlock) {
 		}
 	})
 	block(l, "profiler", f.Profiler, func(b *profilerBlock) { l.duration(b.Retention, &c.Profiler.Retention) })
-	block(l, "inventory", f.Inventory, func(b *inventoryBlock) { l.duration(b.MaxAge, &c.Inventory.MaxAge) })
+	block(l, "inventory", f.Inventory, func(b *inventoryBlock) {
+		l.duration(b.MaxAge, &c.Inventory.MaxAge)
+		l.flag(b.ReadImages, &c.Inventory.ReadImages)
+	})
 	block(l, "intervals", f.Intervals, func(b *intervalsBlock) {
 		l.duration(b.Mapper, &c.Intervals.Mapper)
 		l.duration(b.Profiler, &c.Intervals.Profiler)

@@ -185,9 +185,10 @@ type Profiler struct {
 	Retention time.Duration // of the profile of a target that is gone
 }
 
-// Inventory says how inventories count.
+// Inventory says how inventories count, and which of them servers read by themselves.
 type Inventory struct {
-	MaxAge time.Duration // one that is older never says that anything is safe; zero for any age
+	MaxAge     time.Duration // one that is older never says that anything is safe; zero for any age
+	ReadImages bool          // of virtual machines, in the appliance
 }
 
 // shortestMaxAge is the least age: nothing scans a fleet more often than every hour.
@@ -250,7 +251,8 @@ func defaults() *Config {
 		Intervals: Intervals{
 			Mapper: mapper.DefaultInterval, Profiler: profiler.DefaultInterval, Checkpoint: profiler.DefaultCheckpoint, Orchestrator: orchestrator.DefaultInterval,
 		},
-		Profiler: Profiler{Retention: profiler.DefaultRetention},
+		Profiler:  Profiler{Retention: profiler.DefaultRetention},
+		Inventory: Inventory{ReadImages: true},
 		Simulator: Simulator{
 			Rate: simulator.DefaultRate, Warmup: simulator.DefaultWarmup,
 			BootTimeout: simulator.DefaultBootTimeout, Timeout: simulator.DefaultTimeout,

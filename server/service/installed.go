@@ -22,7 +22,7 @@ type shelf struct {
 
 func (s *Service) shelf() *shelf {
 	return &shelf{
-		service: s, kept: inventory.KeptOf(s.store.Inventories()), digests: inventory.Digests(s.store.Simulations()),
+		service: s, kept: inventory.KeptOf(s.store.Inventories()), digests: inventory.Digests(s.store.Simulations(), s.store.Readings()),
 		read: map[string]*api.Inventory{}, failed: map[string]string{},
 	}
 }

@@ -16,11 +16,13 @@ import (
 // FindInventories says which inventory there is of what each task of each target runs, in
 // the order of the targets. It reads the replicated state only.
 func (s *Service) FindInventories(targets []api.Target) []api.TargetInventory {
-	kept, digests := inventory.KeptOf(s.store.Inventories()), inventory.Digests(s.store.Simulations())
+	readings := s.store.Readings()
+	kept, digests := inventory.KeptOf(s.store.Inventories()), inventory.Digests(s.store.Simulations(), readings)
 	out := []api.TargetInventory{}
 	for _, t := range targets {
 		out = append(out, inventory.Find(t, digests, kept)...)
 	}
+	inventory.AddReadings(out, readings)
 	return out
 }
 
@@ -253,13 +255,18 @@ func ofDistributions(inv api.Inventory) api.Inventory {
 // ImageInstalled keeps what was read of an image: its digest, hex SHA-256, and what is
 // installed in it.
 func (s *Service) ImageInstalled(ctx context.Context, digest string, inv api.Inventory) error {
+	inv.TakenAt = s.now()
+	return s.InventoryRead(ctx, "sha256:"+digest, api.InventoryImage, inv)
+}
+
+// InventoryRead keeps an inventory that a server has read by itself.
+func (s *Service) InventoryRead(ctx context.Context, of string, origin api.InventoryOrigin, inv api.Inventory) error {
 	if s.store.Level() < state.Level7 {
 		return nil
 	}
-	inv.TakenAt = s.now()
-	receipt, err := s.keepInventory(ctx, "sha256:"+digest, inv, api.InventoryImage, false, s.opt.Server)
+	receipt, err := s.keepInventory(ctx, of, inv, origin, false, s.opt.Server)
 	if err == nil && len(receipt.Differs) > 0 {
-		s.log.Warn("what is installed in an image differs from an inventory of it that was given", "digest", digest, "source", inv.Source)
+		s.log.Warn("what was read differs from another inventory of the same thing", "of", of, "source", inv.Source)
 	}
 	return err
 }

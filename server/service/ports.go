@@ -73,6 +73,7 @@ type InventoryStore interface {
 	Inventories() []api.InventoryRecord
 	InventoriesOf(of string) []api.InventoryRecord
 	InventoryPieces(r api.InventoryRecord) ([][]byte, error)
+	Readings() []api.InventoryReading
 }
 
 // Watcher tells of changes.

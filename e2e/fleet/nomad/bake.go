@@ -39,7 +39,10 @@ func (s *Sandbox) bake(a *fleet.Alloc, t fleet.Task) string {
 		}
 	}
 	report := fmt.Sprintf("oakum 1\n%s%sproved\nend\n", scripts, verifies)
-	if result == "" {
+	switch {
+	case t.Env["OAKUM_HASH"] != "":
+		return report + "image " + s.digest(t.Env["OAKUM_IMAGE"]) + "\n"
+	case result == "":
 		return report // it is only looked into
 	}
 	digest := s.digest(t.Env["OAKUM_IMAGE"] + "\x00" + t.Env["OAKUM_PATCH_SHA256"])

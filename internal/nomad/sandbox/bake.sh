@@ -4,6 +4,7 @@
 #
 #   OAKUM_IMAGE, OAKUM_FORMAT          the image, and its declared format
 #   OAKUM_RESULT                       the path of the result; empty keeps nothing
+#   OAKUM_HASH                         yes tells the digest of the image itself
 #   OAKUM_ROOTS                        folders that both must lie in, one a line
 #   OAKUM_KERNEL, OAKUM_KERNEL_SHA256  the appliance's kernel, and
 #   OAKUM_INITRD, OAKUM_INITRD_SHA256  its initramfs
@@ -17,7 +18,8 @@
 #   OAKUM_REPORT                       gets what the machine reports
 #
 # The machine's console is the standard output. The standard error has what is wrong
-# here. image.sh is put before it. The digest of the result is the last line of the report.
+# here. image.sh is put before it. The digest of the result, or of the image, is the last
+# line of the report.
 # Exit codes, which package sandbox reads:
 proved_not=80 # the report says why
 timeout=81    # the report says what ran
@@ -84,7 +86,7 @@ guard() {
 	end=$((${now%.*} + boot)) works=
 	while kill -0 "$1" 2>/dev/null; do
 		read -r now _ </proc/uptime
-		if [ -z "$works" ] && grep -q '^script' "$OAKUM_REPORT"; then
+		if [ -z "$works" ] && grep -q '^root' "$OAKUM_REPORT"; then
 			end=$((${now%.*} + OAKUM_TIMEOUT)) works=yes
 		fi
 		if [ "${now%.*}" -ge $end ]; then
@@ -151,6 +153,13 @@ keep() {
 	printf 'image %s\n' "$digest" >>"$OAKUM_REPORT"
 }
 
+# hash tells the digest of the image that was read: of the file alone, as prepare.sh does.
+hash() {
+	digest=$(sha256sum <"$top" | cut -c1-64)
+	[ "$(state "$top")" = "$was" ] || die $held "$top changed while it was read"
+	printf 'image %s\n' "$digest" >>"$OAKUM_REPORT"
+}
+
 part='' machine=''
 leave() {
 	[ -z "$machine" ] || kill -9 "$machine" 2>/dev/null || true
@@ -193,3 +202,4 @@ qemu-img create -q -f qcow2 -b "$(unlocked "$base" "$top")" -F "$base" "$OAKUM_W
 run_machine
 judge
 [ -z "$OAKUM_RESULT" ] || keep
+[ -z "$OAKUM_HASH" ] || hash

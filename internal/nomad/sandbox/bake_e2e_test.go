@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
@@ -59,6 +60,23 @@ func (o *oven) bake(t *testing.T, image string, steps ...twin.Step) (twin.Image,
 	must.NoError(t, os.RemoveAll(spec.Result)) // of the bake before
 	job, err := bakeJob(production(), spec, o.appliance, machineOf(production()), []string{o.dir})
 	must.NoError(t, err)
+	end := o.run(t, spec, job)
+	must.FileNotExists(t, spec.Result+twin.PartSuffix)
+	got, err := end.image()
+	if err != nil {
+		must.FileNotExists(t, spec.Result)
+		return got, err
+	}
+	content, err := os.ReadFile(spec.Result)
+	must.NoError(t, err)
+	sum := sha256.Sum256(content)
+	must.EqOp(t, hex.EncodeToString(sum[:]), got.Digest)
+	return got, nil
+}
+
+// run runs the job of a bake as a Nomad client would.
+func (o *oven) run(t *testing.T, spec twin.BakeSpec, job *nomadapi.Job) bakeEnd {
+	t.Helper()
 	alloc := t.TempDir()
 	replace := strings.NewReplacer("${NOMAD_TASK_DIR}", alloc+"/local", "${NOMAD_ALLOC_DIR}", alloc+"/alloc")
 	must.NoError(t, os.MkdirAll(alloc+"/alloc/data", 0o755))
@@ -90,18 +108,32 @@ func (o *oven) bake(t *testing.T, image string, steps ...twin.Step) (twin.Image,
 	end.report, end.why = string(report), strings.TrimSpace(said.String())
 	end.console = console.String()[max(0, console.Len()-consoleTail):]
 	t.Logf("exit %d\n%s%s", end.code, end.console, end.why)
-	must.FileNotExists(t, spec.Result+twin.PartSuffix)
 	must.DirNotExists(t, alloc+"/local/work")
-	got, err := end.image()
-	if err != nil {
-		must.FileNotExists(t, spec.Result)
-		return got, err
+	return end
+}
+
+// read reads what is installed in an image of the folder, and keeps the image as it is.
+func (o *oven) read(t *testing.T, image string) (twin.Image, error) {
+	t.Helper()
+	path := filepath.Join(o.dir, image)
+	before := sumOf(t, path)
+	spec := twin.BakeSpec{
+		Job: "oakum-twin-inventory-1-read", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Node: "n1",
+		Image: path, RPMFormat: inventory.RPMFormat, Hash: true,
 	}
-	content, err := os.ReadFile(spec.Result)
+	job, err := bakeJob(production(), spec, o.appliance, machineOf(production()), []string{o.dir})
+	must.NoError(t, err)
+	end := o.run(t, spec, job)
+	must.EqOp(t, before, sumOf(t, path))
+	return end.image()
+}
+
+func sumOf(t *testing.T, path string) string {
+	t.Helper()
+	content, err := os.ReadFile(path)
 	must.NoError(t, err)
 	sum := sha256.Sum256(content)
-	must.EqOp(t, hex.EncodeToString(sum[:]), got.Digest)
-	return got, nil
+	return hex.EncodeToString(sum[:])
 }
 
 func write(t *testing.T, path, content string) {
@@ -221,6 +253,27 @@ func TestBake(t *testing.T) {
 			must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint("it is the patch's fault"))
 		})
 	}
+}
+
+// TestRead reads what is installed in an image, on this machine's QEMU and without Nomad.
+func TestRead(t *testing.T) {
+	o := newOven(t)
+	dir := root(t)
+	write(t, dir+"/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
+	write(t, dir+"/var/lib/dpkg/status", "Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: 3.0.16-1~deb12u1\n\n")
+	o.whole(t, "plain.qcow2", dir)
+	image, err := o.read(t, "plain.qcow2")
+	must.NoError(t, err)
+	must.EqOp(t, sumOf(t, filepath.Join(o.dir, "plain.qcow2")), image.Digest)
+	inv, err := inventory.FromImage("plain.qcow2", image.Databases)
+	must.NoError(t, err)
+	must.Eq(t, []string{"Debian:12"}, inv.Releases)
+	must.Len(t, 1, inv.Packages)
+	must.EqOp(t, "libssl3 3.0.16-1~deb12u1 openssl", inv.Packages[0].Name+" "+inv.Packages[0].Version+" "+inv.Packages[0].Source)
+
+	write(t, filepath.Join(o.dir, "damaged.qcow2"), "no image")
+	_, err = o.read(t, "damaged.qcow2")
+	must.ErrorContains(t, err, "is no qcow2 image")
 }
 
 // TestBake_RefusesBadImages: nothing of such an image is run, and the patch has no

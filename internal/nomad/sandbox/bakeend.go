@@ -52,7 +52,7 @@ func (e *bakeEnd) image() (twin.Image, error) {
 	if e.code != 0 {
 		return twin.Image{}, e.blame(r)
 	}
-	if !r.Proved || api.IsSHA256(r.Digest) != (e.spec.Result != "") || len(r.Scripts) != len(e.spec.Steps) {
+	if !r.Proved || api.IsSHA256(r.Digest) != (e.spec.Result != "" || e.spec.Hash) || len(r.Scripts) != len(e.spec.Steps) {
 		return twin.Image{}, api.Errorf(api.CodeUnavailable, "the appliance's report lacks the image, or a script")
 	}
 	proofs, err := e.proofs(r)

@@ -72,10 +72,13 @@ func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, vm *
 		template("local/patch.tar.b64", text),
 	}
 	task.Env = map[string]string{
-		"OAKUM_IMAGE": spec.Image, "OAKUM_FORMAT": qemu.ImageFormat(spec.Image, vars.declaredFormat()), "OAKUM_RESULT": spec.Result, "OAKUM_ROOTS": strings.Join(roots, "\n"),
+		"OAKUM_IMAGE": spec.Image, "OAKUM_FORMAT": qemu.ImageFormat(spec.Image, vars.declaredFormat()), "OAKUM_RESULT": spec.Result, "OAKUM_HASH": "", "OAKUM_ROOTS": strings.Join(roots, "\n"),
 		"OAKUM_MEMORY": strconv.Itoa(a.Memory), "OAKUM_TIMEOUT": strconv.Itoa(int(a.Within / time.Second)), "OAKUM_ACCELERATOR": cmp.Or(accelerator, "tcg"),
 		"OAKUM_PATCH": "${NOMAD_TASK_DIR}/patch", "OAKUM_PATCH_SHA256": hex.EncodeToString(sum[:]),
 		"OAKUM_WORK": "${NOMAD_TASK_DIR}/work", "OAKUM_REPORT": "${NOMAD_ALLOC_DIR}/data/oakum-bake.report",
+	}
+	if spec.Hash {
+		task.Env["OAKUM_HASH"] = "yes"
 	}
 	disk := bakeDisk
 	if spec.Source != "" {

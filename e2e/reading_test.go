@@ -1,0 +1,79 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
+	"github.com/oakumhq/oakum/e2e/daemon"
+	"github.com/oakumhq/oakum/internal/twin"
+)
+
+// packagesImage is a disk image with a package database, and no system that boots.
+func packagesImage(t *testing.T, status string) string {
+	t.Helper()
+	dir, root := t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{
+		"etc/fstab": "", "etc/os-release": "ID=debian\nVERSION_ID=\"12\"\n", "var/lib/dpkg/status": status,
+	} {
+		must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
+		must.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
+	}
+	raw, image := filepath.Join(dir, "disk.raw"), filepath.Join(dir, "packages.qcow2")
+	command(t, "mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", root, raw, "16M")
+	command(t, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image)
+	must.NoError(t, os.Chmod(dir, 0o755))
+	return image
+}
+
+// TestImage_IsReadOnFirstSight has the leader read an image that nobody has given an
+// inventory of, and kills the leader while it does.
+func TestImage_IsReadOnFirstSight(t *testing.T) {
+	o := newOakumWith(t, sharedStack(t), daemon.Options{Servers: 3, Paces: daemon.StackPaces(), ReadImages: true})
+	image := packagesImage(t, "Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: 3.0.16-1~deb12u1\n\n")
+	const id = "read-image"
+	job := machineJob(id, image)
+	job.TaskGroups[0].Services = nil // nothing in it serves
+	_, _, err := o.vendor.Jobs().Register(job, nil)
+	must.NoError(t, err)
+	endJob(t, o.vendor, id)
+	readers := func() []*nomadapi.JobListStub {
+		jobs, _, err := o.vendor.Jobs().List(&nomadapi.QueryOptions{Prefix: twin.Prefix + "inventory-"})
+		must.NoError(t, err)
+		return jobs
+	}
+	eventually(t, "the image is read", 3*time.Minute, func() bool { return len(readers()) > 0 })
+	former := readers()[0].ID
+	leader, err := o.Leader(t.Context())
+	must.NoError(t, err)
+	leader.Kill()
+	t.Logf("the leader is killed while %s runs", former)
+
+	var found []api.TargetInventory
+	eventuallySay(t, 6*time.Minute, func() bool {
+		c, err := o.Client(o.pipeline)
+		if err != nil {
+			return false
+		}
+		found, _, err = c.TargetInventories(t.Context(), &api.TargetRef{Namespace: "default", Job: id, Group: "store"}, client.Query{})
+		return err == nil && len(found) == 1 && found[0].Record != nil
+	}, func() string {
+		return "an inventory of what was read: " + o.Oakum(t.Context(), o.pipeline, "inventory", "list", "-targets").Stdout
+	})
+	must.StrHasPrefix(t, "reading ", found[0].Basis)
+	must.EqOp(t, "sha256:"+digestOf(t, image), found[0].Record.Of)
+	shown := o.does(o.pipeline, "inventory", "show", "target:default/"+id+"/store").Stdout
+	must.StrContains(t, shown, "libssl3")
+	t.Log(shown)
+	eventually(t, "nothing is left of either reading", 5*time.Minute, func() bool {
+		return len(readers()) == 0
+	})
+}

@@ -1,0 +1,356 @@
+// Package collector has inventories read of what runs and has none, on the leader.
+//
+// It asks its sources which of what runs they can read, and has one thing read at a time.
+// How far that is stands in the replicated state: a failure is told on every server, the
+// pauses after failures outlive the leader, and the jobs that a reading makes in Nomad are
+// on record before they exist.
+//
+// Guarantees. A job that a reading has left, because its server was killed or Nomad's answer
+// got lost, is removed by whoever leads, and stays on record until nothing can bring it back.
+// A failed reading keeps nothing, so what is installed stays unknown, which is never safe.
+//
+// Goroutines: Run starts one that removes what is left, and waits for it.
+package collector
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/twin"
+)
+
+const (
+	// lookEvery is the pause between two looks at what runs.
+	lookEvery = 15 * time.Second
+	// pauseLeast and pauseMost bound the pause after a failure, which doubles each time.
+	pauseLeast = 2 * time.Minute
+	pauseMost  = 6 * time.Hour
+	// pauseVain is the pause after a success that has not helped: what runs is another content
+	// than was read.
+	pauseVain = time.Hour
+	// keptFor is how long a reading is kept of what nothing runs any more: a job that is
+	// stopped for a while is not read anew.
+	keptFor = 30 * 24 * time.Hour
+	// sweepEvery is the pause between two passes that remove what readings have left.
+	sweepEvery = 30 * time.Second
+	// latePasses is how many passes after the first one a job is removed once more and leaves
+	// the record: a registration that a former leader sent may reach Nomad for two minutes.
+	latePasses = 4
+	// removeMax bounds the removal of one job in one pass.
+	removeMax = time.Minute
+	// errorMax bounds the text of a failure, in bytes.
+	errorMax = 1000
+	// roleRead ends the names of the jobs that readings make.
+	roleRead = "read"
+)
+
+// Want is what a source can read.
+type Want struct {
+	Key    string // tells it from all others, such as "image:/images/web.qcow2"
+	Of     string // what it is: the digest that the job says, else the name of the image
+	Origin api.InventoryOrigin
+	Target api.Target // one that runs it
+	Task   string
+	Makes  bool // a job in the target's namespace reads it
+}
+
+// Result is what was read.
+type Result struct {
+	Digest    string // of what the task runs, "sha256:" and 64 hex digits; empty when the reading does not tell
+	Inventory api.Inventory
+}
+
+// Source reads inventories of one kind.
+type Source interface {
+	// Wants says what there is to read of a task of a target; false when there is nothing. last
+	// is the last reading of that key, or nil.
+	Wants(t api.Target, found api.TargetInventory, last func(key string) *api.InventoryReading, now time.Time) (Want, bool)
+	// Read reads it. A source that makes a job gives it the ID. A result may have a digest
+	// beside an error: then that is known, and nothing else.
+	Read(ctx context.Context, w Want, job string) (Result, error)
+}
+
+// Record is the replicated state.
+type Record interface {
+	// Ready reports whether the cluster can keep readings.
+	Ready() bool
+	Readings() []api.InventoryReading
+	// Change puts readings into the record, and drops others by their keys. After an error
+	// this server may lead no more.
+	Change(ctx context.Context, put []api.InventoryReading, drop ...string) error
+	// Keep keeps an inventory under a digest, or the name of an image.
+	Keep(ctx context.Context, of string, origin api.InventoryOrigin, inv api.Inventory) error
+}
+
+// Fleet is what runs.
+type Fleet interface {
+	Targets(ctx context.Context) ([]api.Target, error)
+	// StopTwin removes a job, and waits until it is gone. One that is not there is no error.
+	StopTwin(ctx context.Context, namespace, job string) error
+}
+
+// Options are what a collector needs. All of them are needed.
+type Options struct {
+	Fleet  Fleet
+	Record Record
+	// Found says which inventory each task of the targets has.
+	Found   func([]api.Target) []api.TargetInventory
+	Sources []Source // the first one that wants something reads it
+	Within  time.Duration
+	Logger  *slog.Logger
+}
+
+// Collector has inventories read. Run may be called once.
+type Collector struct {
+	o Options
+
+	mu    sync.Mutex     // from reading a record to changing it
+	inUse string         // job that the reading under way has made or may make
+	seen  map[string]int // passes since a job that is left was first looked at
+}
+
+// New returns a collector.
+func New(o Options) *Collector { return &Collector{o: o, seen: map[string]int{}} }
+
+// Run reads until ctx ends, and returns its cause.
+func (c *Collector) Run(ctx context.Context) error {
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() { every(ctx, sweepEvery, c.sweep) })
+	if len(c.o.Sources) == 0 { // what a former leader's have left is removed all the same
+		<-ctx.Done()
+	}
+	every(ctx, lookEvery, func(ctx context.Context) {
+		for c.o.Record.Ready() && ctx.Err() == nil {
+			again, err := c.one(ctx)
+			if err != nil && ctx.Err() == nil {
+				c.o.Logger.Warn("look for inventories to read", "error", err)
+			}
+			if !again || err != nil {
+				return
+			}
+		}
+	})
+	return context.Cause(ctx)
+}
+
+// every does something at once, and then with a pause, until ctx ends.
+func every(ctx context.Context, pause time.Duration, do func(context.Context)) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	for {
+		do(ctx)
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// one reads what has waited longest, if anything is due.
+func (c *Collector) one(ctx context.Context) (again bool, err error) {
+	targets, err := c.o.Fleet.Targets(ctx)
+	if err != nil {
+		return false, fmt.Errorf("list targets: %w", err)
+	}
+	found := c.o.Found(targets)
+	readings := map[string]api.InventoryReading{}
+	for _, r := range c.o.Record.Readings() {
+		readings[r.Key] = r
+	}
+	if err := c.forget(ctx, found, readings, time.Now()); err != nil {
+		return false, err
+	}
+	best, source := c.choose(targets, found, readings, time.Now())
+	if source == nil {
+		return false, nil
+	}
+	return true, c.read(ctx, source, best)
+}
+
+// choose is what is due and was tried least lately.
+func (c *Collector) choose(targets []api.Target, found []api.TargetInventory, readings map[string]api.InventoryReading, now time.Time) (best Want, by Source) {
+	last := func(key string) *api.InventoryReading {
+		if r, ok := readings[key]; ok {
+			return &r
+		}
+		return nil
+	}
+	byRef := map[api.TargetRef]api.Target{}
+	for _, t := range targets {
+		byRef[t.TargetRef] = t
+	}
+	for _, f := range found {
+		for _, source := range c.o.Sources {
+			w, ok := source.Wants(byRef[f.Target], f, last, now)
+			if !ok {
+				continue
+			}
+			if due(w, last(w.Key), now) && (by == nil || readings[w.Key].Began.Before(readings[best.Key].Began)) {
+				best, by = w, source
+			}
+			break
+		}
+	}
+	return best, by
+}
+
+// due reports whether something is to be read now. What has failed waits for its pause,
+// unless somebody has registered the job anew.
+func due(w Want, last *api.InventoryReading, now time.Time) bool {
+	switch {
+	case last == nil, last.Ended.IsZero(): // this leader reads nothing else, so nobody reads it
+		return true
+	case last.Target == w.Target.TargetRef && last.JobModifyIndex != w.Target.JobModifyIndex:
+		return true
+	case last.Error != "":
+		return !now.Before(last.Next)
+	}
+	return !now.Before(last.Ended.Add(pauseVain))
+}
+
+// pause is the time until something is tried again that has failed so often in a row.
+func pause(failures int) time.Duration {
+	p := pauseLeast
+	for range failures - 1 {
+		if p *= 2; p >= pauseMost {
+			return pauseMost
+		}
+	}
+	return p
+}
+
+// read has one thing read, and records how that went.
+func (c *Collector) read(ctx context.Context, source Source, w Want) error {
+	job, err := jobOf(w)
+	if err != nil {
+		return err
+	}
+	began := time.Now().UTC()
+	if err := c.begin(ctx, w, job, began); err != nil {
+		return err
+	}
+	log := c.o.Logger.With("of", w.Of, "target", w.Target.String(), "task", w.Task)
+	log.Info("reading of an inventory begins")
+	within, cancel := context.WithTimeoutCause(ctx, c.o.Within, api.Errorf(api.CodeTimeout, "it took longer than %s", c.o.Within))
+	result, failed := source.Read(within, w, job)
+	if cause := context.Cause(within); failed != nil && cause != nil && !errors.Is(failed, cause) {
+		failed = fmt.Errorf("%w: %w", cause, failed)
+	}
+	cancel()
+	if ctx.Err() != nil {
+		return context.Cause(ctx) // the next leader reads it anew
+	}
+	if failed == nil {
+		failed = c.o.Record.Keep(ctx, cmp.Or(result.Digest, w.Of), w.Origin, result.Inventory)
+	}
+	if failed != nil {
+		log.Warn("read an inventory", "error", failed)
+	} else {
+		log.Info("reading of an inventory ends", "digest", result.Digest, "packages", len(result.Inventory.Packages))
+	}
+	return c.end(ctx, w, job, result.Digest, failed)
+}
+
+// jobOf names the job of a reading, if it makes one.
+func jobOf(w Want) (string, error) {
+	if !w.Makes {
+		return "", nil
+	}
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", fmt.Errorf("name the job of a reading: %w", err)
+	}
+	return twin.JobID("inventory", hex.EncodeToString(b[:]), roleRead), nil
+}
+
+// begin puts a reading and its job into the record.
+func (c *Collector) begin(ctx context.Context, w Want, job string, at time.Time) error {
+	return c.change(ctx, w.Key, func(r *api.InventoryReading) {
+		r.Origin, r.Of, r.Target, r.Task, r.JobModifyIndex = w.Origin, w.Of, w.Target.TargetRef, w.Task, w.Target.JobModifyIndex
+		r.Began, r.Ended = at, time.Time{}
+		if c.inUse = job; job != "" {
+			r.Owned = append(r.Owned, object(w, job))
+		}
+	})
+}
+
+// end records how a reading went. The job of one that has failed stays on record, since its
+// registration may still be on its way.
+func (c *Collector) end(ctx context.Context, w Want, job, digest string, failed error) error {
+	return c.change(ctx, w.Key, func(r *api.InventoryReading) {
+		c.inUse = ""
+		r.Ended = time.Now().UTC()
+		r.Digest = cmp.Or(digest, r.Digest)
+		if failed != nil {
+			r.Failures++
+			r.Error, r.Next = short(api.AsError(failed).Message), r.Ended.Add(pause(r.Failures))
+			return
+		}
+		r.Failures, r.Error, r.Next = 0, "", time.Time{}
+		r.Owned = slices.DeleteFunc(r.Owned, object(w, job).Is)
+	})
+}
+
+// object is the job of a reading, as the record has it.
+func object(w Want, job string) api.SandboxObject {
+	return api.SandboxObject{Kind: api.ObjectJob, Role: roleRead, Namespace: w.Target.Namespace, Name: job}
+}
+
+// short is a text that fits into the record.
+func short(text string) string {
+	if len(text) > errorMax {
+		text = strings.ToValidUTF8(text[:errorMax], "") + "…"
+	}
+	return cmp.Or(text, "it failed without a reason")
+}
+
+// change changes the record of a reading. Only the leader's collector does, so that nothing
+// comes between.
+func (c *Collector) change(ctx context.Context, key string, change func(*api.InventoryReading)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := api.InventoryReading{Key: key}
+	for _, have := range c.o.Record.Readings() {
+		if have.Key == key {
+			r = have
+		}
+	}
+	change(&r)
+	if err := c.o.Record.Change(ctx, []api.InventoryReading{r}); err != nil {
+		return fmt.Errorf("record a reading: %w", err)
+	}
+	return nil
+}
+
+// forget drops the readings of what nothing runs any more: those that have failed at once,
+// since there is nothing to tell, and others later.
+func (c *Collector) forget(ctx context.Context, found []api.TargetInventory, readings map[string]api.InventoryReading, now time.Time) error {
+	runs := map[string]bool{}
+	for _, f := range found {
+		runs[f.Digest], runs[f.Image] = true, true
+	}
+	var drop []string
+	for key, r := range readings {
+		if !runs[r.Of] && len(r.Owned) == 0 && (r.Error != "" || now.Sub(r.Began) >= keptFor) {
+			drop = append(drop, key)
+			delete(readings, key)
+		}
+	}
+	if len(drop) == 0 {
+		return nil
+	}
+	slices.Sort(drop)
+	return c.o.Record.Change(ctx, nil, drop...)
+}
