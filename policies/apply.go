@@ -1,15 +1,12 @@
 package policies
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"path"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/lang"
@@ -80,7 +77,7 @@ func (s *patchParser) readApply(b *hclsyntax.Block) api.Apply {
 		}
 	}
 	if config, ok := f.Get("config"); ok {
-		converted, err := plainObject(config)
+		converted, err := lang.PlainObject(config)
 		if err != nil {
 			s.Problem(block.Fields["config"].Range, "Wrong value", "config can't be written as JSON: %v.", err)
 		}
@@ -113,19 +110,6 @@ func (s *patchParser) readSource(b *hclsyntax.Block, f *lang.Values, out *api.Ap
 	if name, err := lang.FetchedFile(out.Source); err == nil { // else it was reported
 		out.Image = "local/" + name
 	}
-}
-
-// plainObject turns a value into what encoding/json would read from it.
-func plainObject(v cty.Value) (map[string]any, error) {
-	text, err := ctyjson.Marshal(v, v.Type())
-	if err != nil {
-		return nil, fmt.Errorf("write value: %w", err)
-	}
-	var out map[string]any
-	if err := json.Unmarshal(text, &out); err != nil {
-		return nil, fmt.Errorf("read value: %w", err)
-	}
-	return out, nil
 }
 
 // checkApplies refuses changes that contradict each other.

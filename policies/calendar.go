@@ -16,10 +16,10 @@ func (l *Library) HasCalendar() bool {
 // otherwise does not matter. The error says which policy could not be evaluated.
 func (l *Library) Calendar(facts Facts) (api.Decision, error) {
 	s := l.Session(facts.Patch, facts.Cluster, facts.Now)
-	d := &decider{env: s.environment(facts.Target, facts.Criticality, facts.Impact, facts.Installed), installed: facts.Installed}
-	for _, step := range []func() error{func() error { return d.match(l.policies) }, d.critical, d.windows, d.freezes} {
+	d := s.decider(facts)
+	for _, step := range []func() error{func() error { return d.match(l.policies) }, d.critical, d.aged, d.windows, d.freezes} {
 		if err := step(); err != nil {
-			return api.Decision{}, api.Errorf(api.CodeInvalid, "windows and freezes of %s: %v", facts.Target.TargetRef, explainUnknown(facts.Installed, err))
+			return api.Decision{}, api.Errorf(api.CodeInvalid, "windows and freezes of %s: %v", facts.Target.TargetRef, explainUnknown(d.seen, err))
 		}
 	}
 	d.decision.Target = facts.Target.TargetRef

@@ -39,6 +39,7 @@ type match struct {
 type decider struct {
 	env       *environment
 	installed *Installed
+	seen      *Installed // what expressions see of it
 	now       time.Time
 	matches   []match
 	decision  api.Decision
@@ -75,7 +76,7 @@ func (s *Session) Decide(target api.Target, criticality api.Criticality, impact 
 func (d *decider) run(all []*policy) error {
 	steps := []func() error{
 		func() error { return d.match(all) },
-		d.critical, d.changed, d.simulate, d.strategy, d.judge, d.budget, d.windows, d.freezes, d.approval, d.rollback, d.own, d.selection,
+		d.critical, d.aged, d.changed, d.simulate, d.strategy, d.judge, d.budget, d.windows, d.freezes, d.approval, d.rollback, d.own, d.selection,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {

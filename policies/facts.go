@@ -42,6 +42,7 @@ type environment struct {
 	target map[string]cty.Value
 	base   *hcl.EvalContext // without target.critical
 	full   *hcl.EvalContext
+	common *shared
 
 	changes []changes.Change
 }
@@ -105,7 +106,13 @@ func (s *Session) environment(target api.Target, criticality api.Criticality, im
 		"cluster": s.cluster,
 		"now":     s.now,
 	}
-	return &environment{target: attributes, changes: changed, base: &hcl.EvalContext{Variables: variables, Functions: common.functions}}
+	return &environment{target: attributes, common: common, changes: changed, base: &hcl.EvalContext{Variables: variables, Functions: common.functions}}
+}
+
+// setInstalled changes what the expressions that follow see of what is installed.
+func (e *environment) setInstalled(content *Installed, critical bool) {
+	maps.Copy(e.target, installed.Values(content, e.common.packages, e.common.whole, e.common.fixedKeys))
+	e.setCritical(critical)
 }
 
 // setCritical makes the full context, in which target.critical is known.

@@ -16,10 +16,5 @@ func explainUnknown(i *Installed, err error) error {
 	if _, unknown := errors.AsType[*lang.UnknownError](err); !unknown {
 		return err
 	}
-	switch _, reason := i.Status(); {
-	case i != nil && i.Missing != "":
-		return fmt.Errorf("%w: %s", err, i.Missing)
-	default:
-		return fmt.Errorf("%w: %s", err, reason)
-	}
+	return fmt.Errorf("%w: %s", err, i.Unknown())
 }

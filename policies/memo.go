@@ -122,6 +122,11 @@ type decided struct {
 	err      error
 }
 
+// decider makes a decision about the target of facts.
+func (s *Session) decider(f Facts) *decider {
+	return &decider{env: s.environment(f.Target, f.Criticality, f.Impact, f.Installed), installed: f.Installed, seen: f.Installed, now: s.at}
+}
+
 // decide decides about a target, or finds what was decided about one like it.
 func (s *Session) decide(target api.Target, criticality api.Criticality, impact *api.Impact, installed *Installed) (api.Decision, error) {
 	key := ""
@@ -131,9 +136,10 @@ func (s *Session) decide(target api.Target, criticality api.Criticality, impact 
 	if same, ok := s.decided[key]; ok {
 		return same.decision, same.err
 	}
-	d := &decider{env: s.environment(target, criticality, impact, installed), installed: installed, now: s.at}
+	d := s.decider(Facts{Target: target, Criticality: criticality, Impact: impact, Installed: installed})
 	d.decision.Because = make([]api.Because, 0, becauseUsual)
-	err := explainUnknown(installed, d.run(s.library.policies))
+	err := d.run(s.library.policies)
+	err = explainUnknown(d.seen, err)
 	d.decision.Because = slices.Clip(d.decision.Because) // who appends to it must not reach the others'
 	if key != "" {
 		s.decided[key] = decided{d.decision, err}

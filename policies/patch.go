@@ -185,7 +185,7 @@ func sentFile(file api.SourceFile, name string) (string, error) {
 	if !ok {
 		return "", function.NewArgErrorf(0, "the contents of %q did not come along; is the file there?", name)
 	}
-	if err := notText(text); err != nil {
+	if err := lang.NoText(text); err != nil {
 		return "", function.NewArgErrorf(0, "%q can't be sent along: %v", name, err)
 	}
 	return text, nil

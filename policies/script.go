@@ -1,11 +1,6 @@
 package policies
 
 import (
-	"errors"
-	"fmt"
-	"strings"
-	"unicode/utf8"
-
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -30,24 +25,8 @@ func payloadArguments() []lang.Argument {
 
 func verifyArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "command", Want: cty.String, Required: true, Check: lineOf(commandMax)},
-		{Name: "expect", Want: cty.String, Check: lineOf(expectMax)},
-	}
-}
-
-// lineOf is a checker for texts that a machine is told.
-func lineOf(most int) lang.Checker {
-	return func(v cty.Value) error {
-		text := v.AsString()
-		switch {
-		case strings.TrimSpace(text) == "":
-			return errors.New("want a text that is not empty")
-		case len(text) > most:
-			return fmt.Errorf("it has %d bytes, and may have %d", len(text), most)
-		case strings.ContainsRune(text, 0):
-			return errors.New("it holds a zero byte, which ends a text in the machine")
-		}
-		return nil
+		{Name: "command", Want: cty.String, Required: true, Check: lang.ForMachine(commandMax)},
+		{Name: "expect", Want: cty.String, Check: lang.ForMachine(expectMax)},
 	}
 }
 
@@ -115,20 +94,9 @@ func (s *patchParser) readVerify(b *hclsyntax.Block) *api.Verify {
 	return out
 }
 
-// notText says why the contents of a file can't be carried as they are: patches travel
-// as JSON, which holds text.
-func notText(contents string) error {
-	for at, r := range contents {
-		if r == utf8.RuneError && !strings.HasPrefix(contents[at:], string(utf8.RuneError)) {
-			return fmt.Errorf("it is no UTF-8 text: byte 0x%02x at offset %d; what a patch needs and is no text goes into a payload", contents[at], at)
-		}
-	}
-	return nil
-}
-
 // CheckText refuses the contents of a file that is sent along and is no text.
 func CheckText(name, contents string) error {
-	if err := notText(contents); err != nil {
+	if err := lang.NoText(contents); err != nil {
 		return api.Errorf(api.CodeInvalid, "read %s: %v", name, err)
 	}
 	return nil

@@ -143,11 +143,29 @@ func (d *decider) selects() (*selects, error) {
 		}
 		s.unknown, s.unknownBy, s.unknownAt = value.AsString(), p, f.At
 	}
-	return s, d.oldest(s)
+	var err error
+	s.maxAge, err = d.oldest()
+	return s, err
 }
 
-// oldest finds the shortest age that a select block of any matching policy asks for.
-func (d *decider) oldest(s *selects) error {
+// aged lets the expressions that follow see nothing of what an inventory says that is older
+// than the policies let it be.
+func (d *decider) aged() error {
+	most, err := d.oldest()
+	if err != nil {
+		return err
+	}
+	if seen := d.installed.Within(most, d.now); seen != d.installed {
+		d.seen = seen
+		d.env.setInstalled(seen, d.decision.Critical)
+	}
+	return nil
+}
+
+// oldest finds the shortest age that a select block of any matching policy asks for; zero
+// where none does.
+func (d *decider) oldest() (time.Duration, error) {
+	shortest := time.Duration(0)
 	for _, m := range d.matches {
 		b := selectBlock(m.policy)
 		if b == nil || b.Fields["max_age"] == nil {
@@ -156,11 +174,11 @@ func (d *decider) oldest(s *selects) error {
 		f := b.Fields["max_age"]
 		value, err := f.Eval(d.env.full)
 		if err != nil {
-			return fmt.Errorf("select: %w", err)
+			return 0, fmt.Errorf("select: %w", err)
 		}
-		if most := durationOf(value).D(); s.maxAge == 0 || most < s.maxAge {
-			s.maxAge = most
+		if most := durationOf(value).D(); shortest == 0 || most < shortest {
+			shortest = most
 		}
 	}
-	return nil
+	return shortest, nil
 }

@@ -1,6 +1,7 @@
 package policies_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -207,4 +208,48 @@ func TestLoad_RefusesASelectThatSelectsNothing(t *testing.T) {
 	}
 	_, diags := policies.ParsePatch(api.SourceFile{Name: "p.hcl", Text: strings.Replace(goodPatch, "target.meta.os == \"debian-12\"", "target.affected", 1)})
 	must.StrContains(t, diags.Error(), "What is installed is known to policies only")
+}
+
+// TestDecide_KnowsNothingByOldInventories: what an old inventory says is unknown in expressions as
+// well, but for what is affected by it. Neither is a rollout stopped whose inventory has aged since.
+func TestDecide_KnowsNothingByOldInventories(t *testing.T) {
+	t.Parallel()
+	const week = `select {
+    max_age = "168h"
+    %s
+  }`
+	for name, c := range map[string]struct {
+		body    string
+		status  api.AssessmentStatus
+		age     time.Duration
+		planned bool
+		fault   string // empty when the target is chosen
+		left    bool   // out
+	}{
+		"a version, young":       {`where = version_below("deb", target.packages["openssl"], "3.1")`, api.AssessmentFixed, time.Hour, false, "", false},
+		"another version, young": {`where = version_below("deb", target.packages["openssl"], "3.0")`, api.AssessmentFixed, time.Hour, false, "", true},
+		"a version, old":         {`where = version_below("deb", target.packages["openssl"], "3.1")`, api.AssessmentFixed, 169 * time.Hour, false, "the inventory is stale", false},
+		"no such package, old":   {`where = target.packages["gone"] == null`, api.AssessmentFixed, 169 * time.Hour, false, "the inventory is stale", false},
+		"not affected, old":      {`where = !target.affected`, api.AssessmentNotAffected, 169 * time.Hour, false, "the inventory is stale", false},
+		"not affected, young":    {`where = !target.affected`, api.AssessmentNotAffected, time.Hour, false, "", false},
+		"affected, old":          {`where = target.affected`, api.AssessmentAffected, 169 * time.Hour, false, "", false},
+		"assessment, old":        {`where = target.assessment == "unknown"`, api.AssessmentFixed, 169 * time.Hour, false, "", false},
+		"planned before":         {`where = !target.affected`, api.AssessmentFixed, 169 * time.Hour, true, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := facts()
+			f.Installed = installed(c.status, "because")
+			f.Installed.Inventories[0].TakenAt, f.Installed.Planned = f.Now.Add(-c.age), c.planned
+			before := *f.Installed.Assessment
+			d, err := load(t, selecting(fmt.Sprintf(week, c.body))).Decide(f)
+			must.Eq(t, before, *f.Installed.Assessment, must.Sprint("what is known of the target is not changed"))
+			if c.fault != "" {
+				must.ErrorContains(t, err, c.fault)
+				return
+			}
+			must.NoError(t, err)
+			must.EqOp(t, !c.left, d.Selection.Chosen)
+		})
+	}
 }

@@ -3,6 +3,7 @@
 package installed
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,10 @@ import (
 type Content struct {
 	Inventories []*api.Inventory
 	Missing     string // why what is installed is not known, wholly or in part; empty when it is
+	Stale       string // why an inventory is too old to say which packages there are; empty when none is
+	// Planned is of the target of a rollout: it was young enough when that was planned, and
+	// its age does not count any more.
+	Planned bool
 	// Assessment says whether the patch's faults affect it; nil when the patch names none.
 	Assessment *api.TargetAssessment
 }
@@ -57,6 +62,36 @@ func (i *Content) StatusWithin(most time.Duration, now time.Time) (api.Assessmen
 	return status, why
 }
 
+// Unknown says why something is not known.
+func (i *Content) Unknown() string {
+	_, reason := i.Status()
+	if i == nil {
+		return reason
+	}
+	return cmp.Or(i.Missing, i.Stale, reason)
+}
+
+// Within is what is known when an inventory that is older than most, or of an age that nobody
+// knows, does not say which packages there are, nor that anything is safe. Any age counts when
+// most is zero. The receiver is not changed, and may be nil.
+func (i *Content) Within(most time.Duration, now time.Time) *Content {
+	if i == nil || i.Planned {
+		return i
+	}
+	at := slices.IndexFunc(i.Inventories, func(inv *api.Inventory) bool { return inventory.Stale(inv, most, now) != "" })
+	if at < 0 {
+		return i
+	}
+	out := *i
+	out.Stale = inventory.Stale(i.Inventories[at], most, now)
+	if status, _ := i.Status(); i.Assessment != nil && status != api.AssessmentAffected && status != api.AssessmentUnknown {
+		aged := *i.Assessment
+		aged.Status, aged.Reason = api.AssessmentUnknown, out.Stale
+		out.Assessment = &aged
+	}
+	return &out
+}
+
 // Key tells apart what decisions about targets of one session may depend on.
 func (i *Content) Key() string {
 	if i == nil {
@@ -66,7 +101,7 @@ func (i *Content) Key() string {
 	for _, inv := range i.Inventories {
 		fmt.Fprintf(&key, "%p,", inv) // one for all targets that run the same
 	}
-	fmt.Fprintf(&key, "%q", i.Missing)
+	fmt.Fprintf(&key, "%q%q", i.Missing, i.Stale)
 	if a := i.Assessment; a != nil {
 		fmt.Fprintf(&key, "%q%q", a.Status, a.Reason)
 		for _, name := range slices.Sorted(maps.Keys(a.Fixed)) {
@@ -97,7 +132,7 @@ func Values(i *Content, keys []string, whole bool, fixedKeys []string) map[strin
 	case i.Missing == "": // what is missing may have packages that are affected too
 		out["fixed_in"] = fixedValue(i.Assessment.Fixed, fixedKeys)
 	}
-	if i != nil && i.Missing == "" && len(i.Inventories) > 0 {
+	if i != nil && i.Missing == "" && i.Stale == "" && len(i.Inventories) > 0 {
 		out["packages"] = packagesValue(i.Inventories, keys, whole)
 	}
 	return out

@@ -79,7 +79,7 @@ func (s *Service) installed(patch api.Patch, library *policies.Library) (func(ap
 			a := assessor.Assess(out.Inventories, out.Missing)
 			out.Assessment = &a
 		}
-		return out
+		return out.Within(s.opt.MaxAge, s.now())
 	}, nil
 }
 
@@ -87,7 +87,7 @@ func (s *Service) installed(patch api.Patch, library *policies.Library) (func(ap
 // which it was planned: a rollout goes on although an inventory is gone.
 func (s *Service) installedIn(r api.Rollout) func(api.Target) *policies.Installed {
 	return func(t api.Target) *policies.Installed {
-		out := &policies.Installed{}
+		out := &policies.Installed{Planned: true}
 		if planned, ok := s.store.Planned(r.Plan, r.Target); ok {
 			out.Assessment = planned.Assessment
 		}
