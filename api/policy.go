@@ -197,7 +197,8 @@ type BudgetSpec struct {
 // Window is when a wave may start.
 type Window struct {
 	Name     string   `json:"name"`
-	Start    string   `json:"start"` // cron expression
+	Start    string   `json:"start"`            // cron expression, or a recurrence rule of RFC 5545
+	Except   []string `json:"except,omitempty"` // days on which it does not open, such as 2026-12-24
 	Length   Duration `json:"length"`
 	Timezone string   `json:"timezone"`
 	Cutoff   string   `json:"cutoff"` // "finish" or "hold"

@@ -91,6 +91,16 @@ func (d *decider) because(field string, p *policy, at, reason string) {
 	d.decision.Because = append(d.decision.Because, api.Because{Field: field, Policy: p.name, Range: at, Reason: reason})
 }
 
+// place says where a field of the decision was set.
+func (d *decider) place(field string) string {
+	for _, b := range d.decision.Because {
+		if b.Field == field {
+			return b.Range
+		}
+	}
+	return "the default"
+}
+
 // match keeps the policies that apply, in their order.
 func (d *decider) match(all []*policy) error {
 	for _, p := range all {
@@ -232,8 +242,14 @@ func (d *decider) judge() error {
 		}
 		break
 	}
-	if spec.MaxDuration < spec.Interval {
-		return fmt.Errorf("judge.max_duration (%s) is shorter than judge.interval (%s)", spec.MaxDuration, spec.Interval)
+	for _, other := range []struct {
+		name string
+		is   api.Duration
+	}{{"interval", spec.Interval}, {"min_duration", spec.MinDuration}} {
+		if spec.MaxDuration < other.is {
+			return fmt.Errorf("judge.max_duration (%s, %s) is shorter than judge.%s (%s, %s): a stage is judged for no longer than max_duration",
+				spec.MaxDuration, d.place("judge.max_duration"), other.name, other.is, d.place("judge."+other.name))
+		}
 	}
 	if len(spec.KPIs) == 0 {
 		spec.Enabled = false

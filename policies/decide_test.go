@@ -233,6 +233,8 @@ func TestDecide_Refuses(t *testing.T) {
 			`decide prod/web/web: policy "a" asks for the consent of group "x", and policy "b" for that of "y": make them agree`},
 		{"margins cross", "policy \"a\" {\n  judge {\n    kpi \"cpu\" {\n      abort_above = target.count\n      promote_below = 2\n    }\n  }\n}",
 			`decide prod/web/web: a.hcl:3,5: promote_below (2x) must be above abort_above (10x): the gap between them is what the judge decides in`},
+		{"soaks for longer than it may", "policy \"a\" {\n  judge { min_duration = \"2h\" }\n}", // argoproj/argo-rollouts#1225
+			`decide prod/web/web: judge.max_duration (30m0s, default.hcl:28,23) is shorter than judge.min_duration (2h0m0s, a.hcl:2,26): a stage is judged for no longer than max_duration`},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {

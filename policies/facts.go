@@ -2,7 +2,6 @@ package policies
 
 import (
 	"maps"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -262,7 +261,7 @@ func nowValue(now time.Time) cty.Value {
 		"day":     cty.NumberIntVal(int64(t.Day())),
 		"hour":    cty.NumberIntVal(int64(t.Hour())),
 		"minute":  cty.NumberIntVal(int64(t.Minute())),
-		"weekday": cty.StringVal(strings.ToLower(t.Weekday().String())),
+		"weekday": cty.StringVal(weekdayOf(t.Weekday())),
 		"unix":    cty.NumberIntVal(t.Unix()),
 	})
 }

@@ -282,6 +282,21 @@ func (p *policyParser) readInner(out *policy, b *hclsyntax.Block) {
 	}
 }
 
+// checkNotLonger refuses a duration that is longer than another one of its block. What
+// depends on the target is compared when it is decided.
+func (p *policyParser) checkNotLonger(b *lang.Block, name, most string) {
+	if b == nil {
+		return
+	}
+	less, more := b.Fields[name], b.Fields[most]
+	if less == nil || more == nil || !less.Fixed || !more.Fixed {
+		return
+	}
+	if durationOf(less.Value) > durationOf(more.Value) {
+		p.Problem(less.Range, "Contradiction", "%s (%s) is longer than %s (%s, %s).", name, durationOf(less.Value), most, durationOf(more.Value), more.At)
+	}
+}
+
 func (p *policyParser) readJudge(out *policy, b *hclsyntax.Block) {
 	out.judge = p.block(b, []lang.Argument{
 		{Name: "enabled", Want: cty.Bool},
@@ -293,6 +308,9 @@ func (p *policyParser) readJudge(out *policy, b *hclsyntax.Block) {
 		{Name: "max_duration", Want: cty.String, Check: lang.DurationBetween(minSecond, maxWeek)},
 		{Name: "on_inconclusive", Want: cty.String, Check: lang.OneOf("hold", "rollback")},
 	})
+	for _, name := range []string{"interval", "min_duration"} {
+		p.checkNotLonger(out.judge, name, "max_duration")
+	}
 	seen := map[string]hcl.Range{}
 	for _, inner := range b.Body.Blocks {
 		if inner.Type != "kpi" {

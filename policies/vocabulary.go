@@ -2,6 +2,8 @@ package policies
 
 import (
 	"maps"
+	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -55,6 +57,8 @@ func withHints(sc *lang.Scope) *lang.Scope {
 		"patch.severity":    {Noun: "severity", Owner: "A patch's severity", Values: api.Severities()},
 		"target.assessment": {Noun: "assessment", Owner: "The assessment of a target", Values: assessments()},
 		"impact.verdict":    {Noun: "verdict", Owner: "The verdict of a simulation", Values: api.SimulationVerdicts()},
+		"patch.kinds":       {Noun: "kind of change", Owner: "Each kind of a patch", Values: kinds()},
+		"now.weekday":       {Noun: "weekday", Owner: "A day", Values: weekdays()},
 	}
 	sc.Later = map[string]string{
 		"target.packages":   selectorHint,
@@ -169,6 +173,22 @@ func nowType() cty.Type {
 		"unix":    cty.Number,
 	})
 }
+
+// kinds returns the kinds of changes that a patch may make.
+func kinds() []string {
+	return []string{string(api.ApplyImage), string(api.ApplyScript), string(api.ApplyJob)}
+}
+
+// weekdays returns the days as now.weekday names them.
+func weekdays() []string {
+	var out []string
+	for day := time.Sunday; day <= time.Saturday; day++ {
+		out = append(out, weekdayOf(day))
+	}
+	return out
+}
+
+func weekdayOf(day time.Weekday) string { return strings.ToLower(day.String()) }
 
 // assessments returns what an assessment may say.
 func assessments() []string {

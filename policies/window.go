@@ -19,6 +19,7 @@ func windowArguments() []lang.Argument {
 			_, err := calendar.ParseStart(v.AsString())
 			return err
 		}},
+		{Name: "except", Want: cty.List(cty.String), Check: checkDays},
 		{Name: "length", Want: cty.String, Required: true, Check: lang.DurationBetween(time.Minute, maxMonth)},
 		{Name: "timezone", Want: cty.String, Check: checkTimezone},
 		{Name: "cutoff", Want: cty.String, Check: lang.OneOf("finish", "hold")},
@@ -27,9 +28,25 @@ func windowArguments() []lang.Argument {
 
 func windowOf(v *lang.Values) api.Window {
 	return api.Window{
-		Name: v.Label(), Start: v.Text("start", ""), Length: api.Duration(v.Duration("length")),
+		Name: v.Label(), Start: v.Text("start", ""), Except: v.Texts("except"), Length: api.Duration(v.Duration("length")),
 		Timezone: v.Text("timezone", "UTC"), Cutoff: v.Text("cutoff", "finish"),
 	}
+}
+
+// daysMax is how many days a window may leave out: ten years of holidays.
+const daysMax = 200
+
+func checkDays(v cty.Value) error {
+	days := lang.TextsOf(v)
+	if len(days) > daysMax {
+		return fmt.Errorf("want at most %d days, have %d; a freeze leaves out many days at once", daysMax, len(days))
+	}
+	for i, day := range days {
+		if _, err := time.Parse(time.DateOnly, day); err != nil {
+			return fmt.Errorf("element %d is %q; want a day such as \"2026-12-24\"", i+1, day)
+		}
+	}
+	return nil
 }
 
 func freezeArguments() []lang.Argument {

@@ -3,11 +3,8 @@ package calendar
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 	_ "time/tzdata" // time zones must not depend on the host
-
-	"github.com/hashicorp/cronexpr"
 )
 
 // ParseMoment reads a date, which means its first moment in the zone, or a
@@ -24,20 +21,4 @@ func ParseMoment(text, zone string) (time.Time, error) {
 		return t.UTC(), nil
 	}
 	return time.Time{}, errors.New("want a date such as \"2026-12-18\" or a time such as \"2026-12-18T18:00:00Z\"")
-}
-
-// ParseStart reads a cron expression of five fields.
-func ParseStart(text string) (*cronexpr.Expression, error) {
-	problem := errors.New("want a cron expression of five fields (minute, hour, day, month, weekday), such as \"0 22 * * 1-5\"")
-	if len(text) > 200 || len(strings.Fields(text)) != 5 {
-		return nil, problem
-	}
-	expr, err := cronexpr.Parse(text)
-	if err != nil {
-		return nil, problem
-	}
-	if expr.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return nil, errors.New("this day never comes; want a cron expression that begins some time")
-	}
-	return expr, nil
 }

@@ -2,10 +2,9 @@ package calendar
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
-
-	"github.com/hashicorp/cronexpr"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -23,38 +22,59 @@ const (
 	shiftMax = 3 * time.Hour
 )
 
-// startAfter returns the first start of a window after t. The expression is
-// read on the wall clock of the window's time zone: a start in an hour that
-// the clock skips happens an hour later by that clock, and a start in an hour
-// that it repeats happens once.
-func startAfter(expr *cronexpr.Expression, location *time.Location, t time.Time) time.Time {
-	wall := onWall(t.In(location), time.UTC).Add(-shiftMax)
+// startAfter returns the first start of a window after t. The expression is read on the
+// wall clock of the window's time zone: a start at a time that the clock skips happens as
+// much later by that clock as it skips, never earlier, and a start at a time that it
+// repeats happens once, the first time.
+func startAfter(start Starts, location *time.Location, t time.Time) time.Time {
+	wall := asUTC(t.In(location)).Add(-shiftMax)
+	var first, firstWall time.Time
 	for range windowSteps {
-		wall = expr.Next(wall)
-		if wall.IsZero() {
-			return time.Time{}
+		wall = start.Next(wall)
+		// A start that is skipped may come after later ones, within the same change.
+		if wall.IsZero() || !first.IsZero() && wall.Sub(firstWall) > shiftMax {
+			return first
 		}
-		if start := onWall(wall, location); start.After(t) {
-			return start
+		at, skipped := onWall(wall, location)
+		if !at.After(t) || !first.IsZero() && !at.Before(first) {
+			continue
+		}
+		if first, firstWall = at, wall; !skipped {
+			return first
 		}
 	}
-	return time.Time{}
+	return first
 }
 
-// onWall is the moment at which clocks in location show what t shows: the
-// first one, when they show it twice.
-func onWall(t time.Time, location *time.Location) time.Time {
-	moment := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), location)
-	shift, _ := moment.ZoneBounds()
+// asUTC is the time in UTC at which clocks there show what t shows.
+func asUTC(t time.Time) time.Time {
+	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
+}
+
+// onWall is the moment at which clocks in location show what wall, a time in UTC, shows: the
+// first one, when they show it twice. When they never do, it is as long after the change as
+// wall is into what the clock skips, and skipped is true.
+func onWall(wall time.Time, location *time.Location) (at time.Time, skipped bool) {
+	guess := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), wall.Second(), wall.Nanosecond(), location)
+	shown := asUTC(guess)
+	if !shown.Equal(wall) {
+		if shown.After(wall) {
+			return guess, true
+		}
+		// The guess is before the change, in the zone that the skipped time is read in.
+		_, offset := guess.Zone()
+		return wall.Add(-time.Duration(offset) * time.Second).In(location), true
+	}
+	shift, _ := guess.ZoneBounds()
 	if shift.IsZero() {
-		return moment
+		return guess, false
 	}
-	_, offset := moment.Zone()
+	_, offset := guess.Zone()
 	_, former := shift.Add(-time.Second).Zone()
-	if first := moment.Add(-time.Duration(former-offset) * time.Second); former > offset && first.Before(shift) {
-		return first
+	if first := guess.Add(-time.Duration(former-offset) * time.Second); former > offset && first.Before(shift) {
+		return first, false
 	}
-	return moment
+	return guess, false
 }
 
 // Opens returns the first moment from now on at which the decision's windows
@@ -105,8 +125,24 @@ type windowGroup struct {
 // readyWindow is a window whose texts are read.
 type readyWindow struct {
 	api.Window
-	start    *cronexpr.Expression
+	start    Starts
 	location *time.Location
+}
+
+// exceptStarts are starts but for some days.
+type exceptStarts struct {
+	Starts
+	days []string // as time.DateOnly writes them
+}
+
+// Next is the first start after t on another day.
+func (e exceptStarts) Next(t time.Time) time.Time {
+	for range windowSteps {
+		if t = e.Starts.Next(t); t.IsZero() || !slices.Contains(e.days, t.Format(time.DateOnly)) {
+			return t
+		}
+	}
+	return time.Time{}
 }
 
 func windowGroups(windows []api.Window) []windowGroup {
@@ -123,10 +159,13 @@ func windowGroups(windows []api.Window) []windowGroup {
 			at[policy] = i
 			groups = append(groups, windowGroup{policy: policy})
 		}
-		start, cronErr := ParseStart(w.Start)
+		start, startErr := ParseStart(w.Start)
 		location, zoneErr := time.LoadLocation(w.Timezone)
-		if cronErr != nil || zoneErr != nil {
+		if startErr != nil || zoneErr != nil {
 			continue // can't come from a checked policy; its group stays closed
+		}
+		if len(w.Except) > 0 {
+			start = exceptStarts{start, w.Except}
 		}
 		groups[i].windows = append(groups[i].windows, readyWindow{w, start, location})
 	}

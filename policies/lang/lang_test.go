@@ -16,9 +16,10 @@ import (
 // scope is a scope of two variables, one of them with a closed set.
 func scope() *lang.Scope {
 	sc := lang.NewScope(map[string]cty.Type{
-		"cat": cty.Object(map[string]cty.Type{"name": cty.String, "lives": cty.Number, "mood": cty.String}),
+		"cat": cty.Object(map[string]cty.Type{"name": cty.String, "lives": cty.Number, "mood": cty.String, "moods": cty.List(cty.String), "friends": cty.List(cty.String)}),
 	}, nil)
-	sc.Enums = map[string]lang.Enum{"cat.mood": {Noun: "mood", Owner: "A cat's mood", Values: []string{"calm", "cross"}}}
+	moods := lang.Enum{Noun: "mood", Owner: "A cat's mood", Values: []string{"calm", "cross"}}
+	sc.Enums = map[string]lang.Enum{"cat.mood": moods, "cat.moods": moods}
 	sc.Later = map[string]string{"cat.next": "cat.next is what this file decides."}
 	return sc
 }
@@ -28,6 +29,7 @@ func facts(lives int64) *hcl.EvalContext {
 	return &hcl.EvalContext{Functions: lang.Functions(), Variables: map[string]cty.Value{
 		"cat": cty.ObjectVal(map[string]cty.Value{
 			"name": cty.StringVal("tom"), "lives": cty.NumberIntVal(lives), "mood": cty.StringVal("calm"),
+			"moods": lang.StringList([]string{"calm"}), "friends": lang.StringList([]string{"tim"}),
 		}),
 	}}
 }
@@ -55,6 +57,13 @@ func TestReadBlock_ReportsEveryMistakeWithItsPlace(t *testing.T) {
 		"attribute of later": {`cat { when = cat.next }`, `Not known yet; cat.next is what this file decides.`},
 		"unknown function":   {`cat { when = startwith(cat.name, "t") }`, `There is no function "startwith". Did you mean "startswith"?`},
 		"never equal":        {`cat { when = cat.lives == "9" }`, `Comparison of different types`},
+		"list and text":      {`cat { when = cat.friends == "tim" }`, `The left side is a list of string and the right side a string; they are never equal. Ask contains(list, value)`},
+		"list and tuple":     {`cat { when = cat.friends == ["tim"] }`, `Comparison of different types`},
+		"list and nothing":   {`cat { when = [] != cat.friends }`, `length(list)`},
+		"search in a text":   {`cat { when = contains(cat.name, "t") }`, `cat.hcl:1,23: Search in no list; contains searches a list, and this is a string. A text in a text is found by glob`},
+		"search for another": {`cat { when = contains(cat.friends, 5) }`, `cat.hcl:1,36: Search for another type; No element of the list is a number.`},
+		"closed list":        {`cat { when = contains(["calm", "crss"], cat.mood) }`, `cat.hcl:1,32: Unknown mood; There is no mood "crss". Did you mean "cross"?`},
+		"list of closed set": {`cat { when = contains(cat.moods, "crss") }`, `cat.hcl:1,34: Unknown mood`},
 		"closed set":         {`cat { when = cat.mood == "crss" }`, `Unknown mood; There is no mood "crss". Did you mean "cross"? A cat's mood is one of "calm" or "cross".`},
 		"nested loops":       {`cat { when = contains([for a in [1] : [for b in [a] : b]], 1) }`, `Nested for`},
 		"texts by size":      {`cat { when = cat.name < "9.10" }`, `cat.hcl:1,14: Texts compared by size; Texts have no order here. Versions are compared by the order of their ecosystem, as in version_below("deb", cat.name, "9.10")`},
@@ -74,7 +83,7 @@ func TestReadBlock_ReportsEveryMistakeWithItsPlace(t *testing.T) {
 	}
 }
 
-func TestFunctions_CompareVersionsByTheirEcosystem(t *testing.T) {
+func TestEvalBool_AnswersWhatTheChecksLetPass(t *testing.T) {
 	cases := map[string]bool{
 		`version_below("deb", "3.0.15-1~deb12u1", "3.0.15-1")`: true,
 		`version_below("deb", "3.0.9", "3.0.16")`:              true,
@@ -84,6 +93,11 @@ func TestFunctions_CompareVersionsByTheirEcosystem(t *testing.T) {
 		`version_equal("pypi", "1.0", "1.0.0")`:                true,
 		`version_equal("npm", "1.0.0-rc.1", "1.0.0")`:          false,
 		`cat.lives < "10"`:                                     true, // a number, as HCL reads it
+		`contains(cat.friends, "tim")`:                         true,
+		`contains(["calm", "cross"], cat.mood)`:                true,
+		`contains([1, "tom"], cat.name)`:                       true, // of several types
+		`cat.friends == null`:                                  false,
+		`cat.friends == cat.moods`:                             false,
 	}
 	for text, want := range cases {
 		s, block := read("cat { when = " + text + " }")

@@ -22,7 +22,7 @@ type Scope struct {
 	types map[string]cty.Type
 	ctx   *hcl.EvalContext
 	// Enums are the attributes whose texts come from a closed set, by their
-	// dotted path, such as patch.severity.
+	// dotted path, such as patch.severity; of a list, its elements.
 	Enums map[string]Enum
 	// Versions are the attributes that hold versions, by their dotted path. HCL would
 	// compare "3.10" with a number, or with a text of unknown type, as a number.

@@ -30,6 +30,7 @@ func (w *expressionWalker) Enter(node hclsyntax.Node) hcl.Diagnostics {
 				n.Name, DidYouMean(n.Name, known), List(known, "and"))
 		}
 		w.checkVersions(n)
+		w.checkContains(n)
 	case *hclsyntax.BinaryOpExpr:
 		switch {
 		case n.Op == hclsyntax.OpEqual || n.Op == hclsyntax.OpNotEqual:
@@ -85,14 +86,65 @@ func (w *expressionWalker) checkComparison(n *hclsyntax.BinaryOpExpr) {
 	if leftDiags.HasErrors() || rightDiags.HasErrors() {
 		return // the evaluation of the whole reports it
 	}
-	if lt, rt := left.Type(), right.Type(); lt.IsPrimitiveType() && rt.IsPrimitiveType() && lt != rt {
+	if lt, rt := left.Type(), right.Type(); neverEqual(lt, rt) {
+		hint := ""
+		if collection(lt) || collection(rt) {
+			hint = " Ask contains(list, value) for an element, and length(list) for their number."
+		}
 		w.source.Problem(n.SrcRange, "Comparison of different types",
-			"The left side is a %s and the right side a %s; they are never equal.",
-			lt.FriendlyName(), rt.FriendlyName())
+			"The left side is a %s and the right side a %s; they are never equal.%s",
+			lt.FriendlyName(), rt.FriendlyName(), hint)
 		return
 	}
 	w.checkEnum(n.LHS, n.RHS, right)
 	w.checkEnum(n.RHS, n.LHS, left)
+}
+
+// neverEqual reports whether values of two types can't be equal. HCL converts neither side:
+// ["web"] is a tuple, and no list of strings equals it.
+func neverEqual(a, b cty.Type) bool {
+	return !a.HasDynamicTypes() && !b.HasDynamicTypes() && !a.Equals(b)
+}
+
+// collection reports whether a type has elements.
+func collection(t cty.Type) bool {
+	return t.IsListType() || t.IsTupleType() || t.IsSetType()
+}
+
+// checkContains reports a search that can't succeed: in what has no elements, for what no
+// element can be, or for a text that a closed set lacks.
+func (w *expressionWalker) checkContains(n *hclsyntax.FunctionCallExpr) {
+	if n.Name != "contains" || len(n.Args) != 2 || n.ExpandFinal {
+		return // the evaluation of the whole reports a wrong number of arguments
+	}
+	list, listDiags := n.Args[0].Value(w.ctx())
+	value, valueDiags := n.Args[1].Value(w.ctx())
+	if listDiags.HasErrors() || valueDiags.HasErrors() {
+		return
+	}
+	lt, vt := list.Type(), value.Type()
+	switch {
+	case lt.HasDynamicTypes():
+	case !collection(lt):
+		hint := ""
+		if lt == cty.String {
+			hint = " A text in a text is found by glob, as in glob(target.job, \"*web*\")."
+		}
+		w.source.Problem(n.Args[0].Range(), "Search in no list", "contains searches a list, and this is a %s.%s", lt.FriendlyName(), hint)
+		return
+	case lt.IsTupleType() && len(lt.TupleElementTypes()) > 0 && !slices.ContainsFunc(lt.TupleElementTypes(), func(e cty.Type) bool { return !neverEqual(e, vt) }),
+		!lt.IsTupleType() && neverEqual(lt.ElementType(), vt):
+		w.source.Problem(n.Args[1].Range(), "Search for another type", "No element of the list is a %s.", vt.FriendlyName())
+		return
+	}
+	if tuple, ok := n.Args[0].(*hclsyntax.TupleConsExpr); ok {
+		for _, e := range tuple.Exprs {
+			if element, diags := e.Value(w.ctx()); !diags.HasErrors() {
+				w.checkEnum(n.Args[1], e, element)
+			}
+		}
+	}
+	w.checkEnum(n.Args[0], n.Args[1], value)
 }
 
 // checkEnum reports a value that the closed set of an attribute lacks. The

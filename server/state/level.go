@@ -43,7 +43,8 @@ const (
 	// complete rollout may be taken back, and what became of its job.
 	Level7 = 7
 	// Level8 brought how far servers are with reading inventories by themselves, and what
-	// inventories say after a rollout of the fault that it was to fix.
+	// inventories say after a rollout of the fault that it was to fix; and days on which
+	// windows do not open.
 	Level8 = 8
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level8
@@ -139,6 +140,8 @@ func affectsLevel(list []api.Affected) int {
 // decisionLevel is the level that a decision needs.
 func decisionLevel(d *api.Decision) int {
 	switch {
+	case slices.ContainsFunc(d.Windows, func(w api.Window) bool { return len(w.Except) > 0 }):
+		return Level8 // a former server would open the window on those days
 	case d.Rollback.Window != 0, d.Order != "", d.Selection != nil, d.Simulate.Program != nil, d.JobDeadline, d.Approval.Self, d.Approval.Expires != 0:
 		return Level7
 	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
