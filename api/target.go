@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"slices"
 	"strings"
 	"time"
 )
@@ -22,22 +21,25 @@ func (r TargetRef) Compare(o TargetRef) int {
 	return cmp.Or(cmp.Compare(r.Namespace, o.Namespace), cmp.Compare(r.Job, o.Job), cmp.Compare(r.Group, o.Group))
 }
 
-// ParseTargetRef reads namespace/job/group; job/group means namespace default,
-// and a bare job means its group of the same name in namespace default.
+// ParseTargetRef reads namespace/job/group; job/group means namespace default, and a bare
+// job means its group of the same name in namespace default. A job may have slashes in its
+// name, groups and namespaces have none: of three parts or more, the first is the namespace
+// and the last the group.
 func ParseTargetRef(text string) (TargetRef, error) {
-	parts := strings.Split(text, "/")
-	if slices.Contains(parts, "") {
+	var ref TargetRef
+	first, last := strings.Index(text, "/"), strings.LastIndex(text, "/")
+	switch {
+	case first < 0:
+		ref = TargetRef{Namespace: "default", Job: text, Group: text}
+	case first == last:
+		ref = TargetRef{Namespace: "default", Job: text[:first], Group: text[last+1:]}
+	default:
+		ref = TargetRef{Namespace: text[:first], Job: text[first+1 : last], Group: text[last+1:]}
+	}
+	if ref.Namespace == "" || ref.Job == "" || ref.Group == "" {
 		return TargetRef{}, Errorf(CodeInvalid, "target %q: want namespace/job/group", text)
 	}
-	switch len(parts) {
-	case 1:
-		return TargetRef{Namespace: "default", Job: parts[0], Group: parts[0]}, nil
-	case 2:
-		return TargetRef{Namespace: "default", Job: parts[0], Group: parts[1]}, nil
-	case 3:
-		return TargetRef{Namespace: parts[0], Job: parts[1], Group: parts[2]}, nil
-	}
-	return TargetRef{}, Errorf(CodeInvalid, "target %q: want namespace/job/group", text)
+	return ref, nil
 }
 
 // Target is a Nomad task group whose instances get patched, as Nomad has it now.

@@ -136,7 +136,7 @@ func (c *Client) placed(ctx context.Context, known map[api.TargetRef]bool, racks
 		for i := range page {
 			row := &page[i]
 			ref := api.TargetRef{Namespace: row.Namespace, Job: row.JobID, Group: row.TaskGroup}
-			if !known[ref] || row.DesiredStatus != nomadapi.AllocDesiredStatusRun || row.NextAllocation != "" {
+			if !known[ref] || !isInstance(row.DesiredStatus, row.ClientStatus, row.NextAllocation) {
 				continue
 			}
 			in := graph.Instance{ID: row.ID, Target: ref, Node: row.NodeName, Rack: racks[row.NodeID].name, Healthy: row.healthy()}

@@ -148,10 +148,18 @@ func (c *Client) current(ctx context.Context, ref api.TargetRef) ([]*nomadapi.Al
 		return nil, Explain("list allocations of "+ref.Job, err)
 	}
 	stubs = slices.DeleteFunc(stubs, func(s *nomadapi.AllocationListStub) bool {
-		return s.TaskGroup != ref.Group || s.DesiredStatus != nomadapi.AllocDesiredStatusRun || s.NextAllocation != ""
+		return s.TaskGroup != ref.Group || !isInstance(s.DesiredStatus, s.ClientStatus, s.NextAllocation)
 	})
 	slices.SortFunc(stubs, func(a, b *nomadapi.AllocationListStub) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
 	return stubs, nil
+}
+
+// isInstance reports whether an allocation is an instance of its group now. One that failed,
+// or whose client is away, is none once another one stands in for it. One that runs is,
+// whatever came after it: its client may have come back, and Nomad keeps it then and stops
+// the other one.
+func isInstance(desired, status, next string) bool {
+	return desired == nomadapi.AllocDesiredStatusRun && (next == "" || status == nomadapi.AllocClientStatusRunning)
 }
 
 // instances describes allocations.

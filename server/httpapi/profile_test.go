@@ -48,3 +48,16 @@ func TestProfile_TellsWhatIsUsualAtAnHour(t *testing.T) {
 	must.Nil(t, list[0].KPIs[0].Usual)
 	must.Positive(t, len(store.learned[0].KPIs[0].HourSketches))
 }
+
+func TestProfile_OfJobsWhoseNamesHaveSlashes(t *testing.T) {
+	store := newMemory()
+	for _, job := range []string{"team/web", "/web", "web/", "a//b", "Küche 1.0", "50%", "a?b#c"} {
+		store.learned = append(store.learned, api.Profile{Target: api.TargetRef{Namespace: "default", Job: job, Group: "vm"}})
+	}
+	cl := start(t, func(o *Options) { o.Store = store }).client(t, "")
+	for _, want := range store.learned {
+		got, _, err := cl.Profile(t.Context(), want.Target, client.Query{})
+		must.NoError(t, err, must.Sprint(want.Target))
+		must.Eq(t, want.Target, got.Target)
+	}
+}
