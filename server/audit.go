@@ -105,6 +105,12 @@ func (v mover) Rollback(ctx context.Context, m rollout.Move, size int, expect ui
 	return effect(v.log, e, true, func() error { return v.to.Rollback(ctx, m, size, expect) })
 }
 
+// Renew registers the patched job once more.
+func (v mover) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
+	e := effectOn("renew", m, fmt.Sprintf("job index %d", expect))
+	return effect(v.log, e, false, func() error { return v.to.Renew(ctx, m, expect) })
+}
+
 // Unpace gives a job its own update block back.
 func (v mover) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
 	e := effectOn("unpace", m, fmt.Sprintf("%s build, job index %d", build, expect))

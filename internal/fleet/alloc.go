@@ -67,6 +67,7 @@ type Alloc struct {
 	behaviour Behaviour
 	boots     bool // it will answer in this run
 	retry     time.Time
+	watched   int // how often its health was given a deadline
 }
 
 // TaskEvent is something that happened to an allocation's tasks.

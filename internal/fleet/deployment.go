@@ -60,12 +60,12 @@ func (d *Deployment) Active() bool { return d.Status == DeployRunning || d.Statu
 // group names its groups in order.
 func (d *Deployment) groups() []string { return slices.Sorted(maps.Keys(d.Groups)) }
 
-// others says which groups but one have instances that are not healthy yet, while the
-// deployment goes on.
+// others says which groups but one have instances that are not healthy, while the
+// deployment goes on or when it has failed.
 func (d *Deployment) others(but string) string {
 	var said []string
 	for _, name := range d.groups() {
-		if g := d.Groups[name]; name != but && d.Active() && g.Healthy < g.DesiredTotal {
+		if g := d.Groups[name]; name != but && (d.Active() || d.Status == DeployFailed) && g.Healthy < g.DesiredTotal {
 			said = append(said, fmt.Sprintf("%d of %d instances of group %s are healthy", g.Healthy, g.DesiredTotal, name))
 		}
 	}
@@ -238,8 +238,10 @@ func (f *Fleet) watch(a *Alloc) {
 	if u == nil || u.HealthCheck == HealthManual || u.HealthyDeadline <= 0 {
 		return
 	}
+	a.watched++ // another deployment, or another run, has a time of its own
+	mine := a.watched
 	f.after(u.HealthyDeadline, func() {
-		if a.Health == HealthUnknown && !a.terminal() {
+		if a.watched == mine && a.Health == HealthUnknown && !a.terminal() {
 			f.mark(a, HealthBad)
 		}
 	})

@@ -273,8 +273,8 @@ func TestDeployment_IsRevertedByAnotherGroup(t *testing.T) {
 			r.pass(5 * time.Minute)
 			must.EqOp(t, DeploySuccessful, r.latest().Status)
 			r.register(both("v2", held(3, 0)))
-			r.pass(time.Minute)
-			must.EqOp(t, "", r.latest().others("g")) // healthy again by themselves
+			r.pass(time.Second)
+			must.EqOp(t, "0 of 2 instances of group beside are healthy", r.latest().others("g"))
 			at := ref()
 			at.Group = "beside"
 			must.NoError(t, r.Crash(r.Instances(at)[0].ID, "Exceeded allowed attempts"))

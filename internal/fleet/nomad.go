@@ -274,6 +274,15 @@ func (n Nomad) Rollback(ctx context.Context, m rollout.Move, size int, expect ui
 	})
 }
 
+// Renew registers the patched job once more, so that a new deployment holds it.
+func (n Nomad) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
+	return n.move(ctx, m, expect, func(f forms) (*Job, error) {
+		next := f.patched.clone()
+		next.holdPace(m.Target.Group, heldUpdate(1, 0, expect))
+		return next, nil
+	})
+}
+
 // Unpace registers a build with the update block that the job had before the
 // rollout.
 func (n Nomad) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
@@ -403,7 +412,8 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	j := n.jobs[jobOf(m.Target)].current
 	g := j.Group(m.Target.Group)
 	view := &rollout.JobView{ModifyIndex: j.ModifyIndex, Version: j.Version, Pace: rollout.PaceHeld, Promoted: true, Settled: true}
-	view.Unchanged = next.Digest() == was.Digest()
+	view.Unchanged, view.Stable = next.Digest() == was.Digest(), j.Stable
+	view.Reverts = slices.ContainsFunc(was.Groups, func(g Group) bool { return g.Update != nil && g.Update.AutoRevert })
 	builds := map[uint64]api.Build{}
 	for _, v := range n.jobs[j.JobID].versions {
 		switch v.Digest() {

@@ -121,6 +121,21 @@ func (c *Client) Rollback(ctx context.Context, m rollout.Move, size int, expect 
 	return c.registerFormer(ctx, job, expect)
 }
 
+// Renew registers the patched job once more so that Nomad holds it in a new deployment. It
+// moves no instance, and Nomad starts those that have failed under the deployment before.
+func (c *Client) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
+	former, err := decodeJob(m.Former.Job)
+	if err != nil {
+		return err
+	}
+	job, err := Patched(former, m.Target.Group, m.Apply)
+	if err != nil {
+		return err
+	}
+	holdPace(job, m.Target.Group, heldUpdate(1, 0, expect))
+	return c.Register(ctx, job, expect)
+}
+
 // Unpace registers the given build with the update block that the job had before
 // the rollout. No instance restarts.
 func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
@@ -209,8 +224,8 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 	view := &rollout.JobView{
 		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: wanted(job, group),
 		Build: kinds.of(job), Pace: kinds.pace(group), Promoted: true, Settled: true,
-		Unchanged: kinds.formerIs == kinds.patchIs,
-		JobPace:   paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
+		Unchanged: kinds.formerIs == kinds.patchIs, Stable: orElse(job.Stable, false), Reverts: reverts(kinds.former),
+		JobPace: paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
 	}
 	if view.Pace == rollout.PaceHeld {
 		view.Expected = expected(group.Update)
@@ -353,12 +368,18 @@ func (c *Client) deployment(ctx context.Context, ref api.TargetRef) (*nomadapi.D
 	return dep, nil
 }
 
-// othersOf says which other groups of a running deployment have instances that Nomad does
-// not call healthy yet.
+// reverts reports whether Nomad takes a job back when a deployment of it fails.
+func reverts(job *nomadapi.Job) bool {
+	return slices.ContainsFunc(job.TaskGroups, func(g *nomadapi.TaskGroup) bool { return g.Update != nil && orElse(g.Update.AutoRevert, false) })
+}
+
+// othersOf says which other groups of a deployment that goes on, or has failed, have
+// instances that Nomad does not call healthy.
 func othersOf(dep *nomadapi.Deployment, target string) string {
 	var said []string
+	open := running(dep) || dep.Status == nomadapi.DeploymentStatusFailed
 	for _, name := range slices.Sorted(maps.Keys(dep.TaskGroups)) {
-		if s := dep.TaskGroups[name]; name != target && running(dep) && s != nil && s.HealthyAllocs < s.DesiredTotal {
+		if s := dep.TaskGroups[name]; name != target && open && s != nil && s.HealthyAllocs < s.DesiredTotal {
 			said = append(said, fmt.Sprintf("%d of %d instances of group %s are healthy", s.HealthyAllocs, s.DesiredTotal, name))
 		}
 	}

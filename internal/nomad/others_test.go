@@ -81,6 +81,10 @@ func TestOtherGroups_AreLeftAlone(t *testing.T) {
 	must.False(t, reverts("beside"))
 	must.EqOp(t, "checks", *d.registered.LookupTaskGroup("beside").Update.HealthCheck)
 
+	must.NoError(t, client.Renew(t.Context(), move, 42))
+	must.False(t, reverts("store"))
+	must.False(t, reverts("beside"))
+
 	must.NoError(t, client.Unpace(t.Context(), move, api.BuildFormer, 42))
 	must.True(t, reverts("store"))
 	must.True(t, reverts("beside"))
@@ -92,4 +96,6 @@ func TestOtherGroups_AreLeftAlone(t *testing.T) {
 	must.NoError(t, err)
 	must.False(t, view.Settled)
 	must.EqOp(t, "1 of 2 instances of group beside are healthy", view.Others)
+	must.True(t, view.Reverts)
+	must.False(t, view.Stable)
 }

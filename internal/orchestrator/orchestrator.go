@@ -65,6 +65,7 @@ type Mover interface {
 	Promote(ctx context.Context, m rollout.Move) error
 	Settle(ctx context.Context, m rollout.Move) error
 	Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error
+	Renew(ctx context.Context, m rollout.Move, expect uint64) error
 	Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error
 }
 

@@ -454,6 +454,7 @@ func (d downNomad) Stage(context.Context, rollout.Move, api.StageMode, int, uint
 func (d downNomad) Promote(context.Context, rollout.Move) error                   { return d.err() }
 func (d downNomad) Settle(context.Context, rollout.Move) error                    { return d.err() }
 func (d downNomad) Rollback(context.Context, rollout.Move, int, uint64) error     { return d.err() }
+func (d downNomad) Renew(context.Context, rollout.Move, uint64) error             { return d.err() }
 func (d downNomad) Unpace(context.Context, rollout.Move, api.Build, uint64) error { return d.err() }
 func (d downNomad) Tag(context.Context, rollout.Move) error                       { return d.err() }
 func (d downNomad) Untag(context.Context, rollout.Move) error                     { return d.err() }

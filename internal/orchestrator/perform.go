@@ -46,6 +46,7 @@ type execution struct {
 	proof     *inquiry              // about the first stage, likewise
 	steady    rollout.Steady        // since when instances are healthy, likewise
 	unwell    unwell                // before the rollout
+	renewed   time.Time             // since when this leader waits for a new deployment of the patched job; zero when it does not
 	unproven  time.Time             // since when this leader has found the job unproven; zero when it is not
 	counting  counting              // of the spans of the rollout, likewise
 	due       time.Time             // when the next of them will have been so for long enough; zero when none
@@ -206,6 +207,9 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 		}
 	}
 	if !a.performed.IsZero() && o.Monotonic().Sub(a.performed) > placeTimeout {
+		if view.Failed && view.Others != "" && r.Effect.Kind == api.EffectStage { // the next look asks for its instances once more
+			return rollout.EffectResult{Outcome: "the deployment has failed: " + view.Others, Overtaken: true}, true
+		}
 		return rollout.EffectResult{Outcome: fmt.Sprintf("nomad did not do it within %s: %s", placeTimeout, shown)}, true
 	}
 	if a.refused != nil {
@@ -289,6 +293,9 @@ func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Roll
 				return err
 			}
 		}
+		if build == api.BuildPatched && rollout.Revertible(*v) {
+			return o.renew(ctx, r, v, a)
+		}
 		return o.Mover.Unpace(ctx, move(r), build, v.ModifyIndex)
 	})
 	if res.OK {
@@ -297,6 +304,33 @@ func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Roll
 		}
 	}
 	return res, done
+}
+
+// renewAfter is how long one leader waits before it has Nomad deploy a patched job once more
+// whose last deployment came to nothing: each is an evaluation and a version of the job.
+const renewAfter = 5 * time.Minute
+
+// renew has Nomad begin another deployment of a patched job that it does not call stable: an
+// instance, mostly of another group, has failed the one before for good, and Nomad starts it
+// again under a new one. Until one is successful the job's own auto_revert stays away, for it
+// would take the patch off together with what failed.
+func (o *Orchestrator) renew(ctx context.Context, r api.Rollout, v *rollout.JobView, a *execution) error {
+	now := o.Monotonic()
+	due := v.Failed && a.renewed.IsZero() || !a.renewed.IsZero() && now.Sub(a.renewed) >= renewAfter
+	if due || a.renewed.IsZero() { // else Nomad may not have begun the deployment yet
+		a.renewed = now
+	}
+	if due {
+		return o.Mover.Renew(ctx, move(r), v.ModifyIndex)
+	}
+	why := fmt.Sprintf("no deployment of job version %d was successful", v.Version)
+	if v.Failed {
+		why = fmt.Sprintf("the one of job version %d has failed", v.Version)
+	}
+	if v.Others != "" {
+		why += ", " + v.Others
+	}
+	return &rollout.Unsettled{Target: r.Target, Others: why + "; the job's auto_revert would take the patch off, and is restored after one that succeeds"}
 }
 
 // unproven holds while a deployment of the job is under way: a version that may yet fail,

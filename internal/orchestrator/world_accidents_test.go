@@ -164,6 +164,16 @@ func (w *world) crashBeside(j *worldJob) error {
 	return w.fleet.Crash(list[w.rng.IntN(len(list))].ID, "Exceeded allowed attempts")
 }
 
+// failBeside has another group fail the deployment of a stage that was just registered.
+func (w *world) failBeside(j *worldJob) {
+	w.fleet.At(w.now().Add(time.Duration(w.fails.IntN(2000))*time.Millisecond), func() {
+		if err := w.crashBeside(j); err == nil {
+			w.say("another group of %s fails", j.ref)
+			w.accidents[accidentBeside]++
+		}
+	})
+}
+
 // theirs registers what somebody else wants to run, or the former version again.
 func (w *world) theirs(j *worldJob) error {
 	w.foreign[j.ref.Job] = true

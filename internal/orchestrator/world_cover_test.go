@@ -142,6 +142,7 @@ func (c coverage) table(t *testing.T) {
 // tally is what many worlds came to.
 type worlds struct {
 	turns, played, broken int
+	renewed               int   // deployments of a patched job that were begun once more
 	sizes                 []int // of the log entries of every 50th world, in bytes
 	ends, paths           map[string]int
 	accidents             map[string]int // to the fleet
@@ -159,6 +160,7 @@ func newWorlds() *worlds {
 func (s *worlds) add(w *world) {
 	s.played++
 	s.turns += w.turns
+	s.renewed += w.renewed
 	s.sizes = append(s.sizes, w.sizes...)
 	for _, r := range w.store.Rollouts() {
 		s.ends[string(r.Status)]++
@@ -183,6 +185,7 @@ func (s *worlds) merge(other *worlds) {
 	s.turns += other.turns
 	s.sizes = append(s.sizes, other.sizes...)
 	s.broken += other.broken
+	s.renewed += other.renewed
 	for k, n := range other.ends {
 		s.ends[k] += n
 	}
@@ -212,7 +215,7 @@ func (s *worlds) log(t *testing.T) {
 	t.Logf("outside of the jobs: %+v", s.outside)
 	t.Logf("doubts: %+v", s.doubts)
 	t.Logf("brakes: %+v", s.brakes)
-	t.Logf("accidents: %v", s.accidents)
+	t.Logf("accidents: %v; %d deployments of a patched job were begun once more", s.accidents, s.renewed)
 	t.Logf("rollouts whose simulation could not decide: %v", s.undecided)
 	for _, path := range slices.Sorted(maps.Keys(s.paths)) {
 		t.Logf("  %-40s %7d", path, s.paths[path])

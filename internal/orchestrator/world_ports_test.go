@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,7 +188,11 @@ func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 	t.w.checkPace(t.w.rollout(m.Rollout))
 	t.w.checkRoom(t.w.rollout(m.Rollout), mode, delta)
 	return t.register(ctx, api.EffectStage, m, func(ctx context.Context, n fleet.Nomad) error {
-		return n.Stage(ctx, m, mode, delta, expect)
+		err := n.Stage(ctx, m, mode, delta, expect)
+		if err == nil && t.w.faults && t.w.fails.Float64() < 0.6 {
+			t.w.failBeside(t.w.jobs[m.Target])
+		}
+		return err
 	})
 }
 
@@ -202,6 +207,18 @@ func (t *term) Rollback(ctx context.Context, m rollout.Move, size int, expect ui
 	})
 }
 
+func (t *term) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
+	effect := t.acting
+	return t.register(ctx, api.EffectFinish, m, func(ctx context.Context, n fleet.Nomad) error {
+		err := n.Renew(ctx, m, expect)
+		if err == nil {
+			t.w.performed[effect]-- // the job gets its own update block by another registration
+			t.w.renewed++
+		}
+		return err
+	})
+}
+
 func (t *term) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
 	kind := api.EffectUnpace
 	if build == api.BuildPatched {
@@ -209,8 +226,23 @@ func (t *term) Unpace(ctx context.Context, m rollout.Move, build api.Build, expe
 	}
 	t.w.begins(kind)
 	return t.register(ctx, kind, m, func(ctx context.Context, n fleet.Nomad) error {
-		return n.Unpace(ctx, m, build, expect)
+		stable := t.w.job(m.Target).Stable
+		err := n.Unpace(ctx, m, build, expect)
+		if err == nil && build == api.BuildPatched && !stable && t.reverted(m) {
+			t.w.fail("%s has its auto_revert back, and the patched version was never stable", m.Target)
+		}
+		return err
 	})
+}
+
+// reverted reports whether Nomad takes a job with instances back when a deployment at its
+// own pace fails.
+func (t *term) reverted(m rollout.Move) bool {
+	var former fleet.Job
+	if err := json.Unmarshal(m.Former.Job, &former); err != nil {
+		t.w.fail("decode %s: %v", m.Target, err)
+	}
+	return m.Former.Launch == "" && slices.ContainsFunc(former.Groups, func(g fleet.Group) bool { return g.Update.AutoRevert })
 }
 
 func (t *term) Settle(ctx context.Context, m rollout.Move) error {

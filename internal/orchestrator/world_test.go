@@ -75,6 +75,7 @@ func TestWorld(t *testing.T) {
 	all.brakes.positive(t)
 	must.Positive(t, min(all.undecided[api.InconclusiveApprove], all.undecided[api.InconclusiveOneFirst]),
 		must.Sprint("too few simulations stayed undecided: the worlds test too little"))
+	must.Positive(t, all.renewed, must.Sprint("no deployment of a patched job was begun once more: the worlds test too little"))
 	for _, what := range accidents() {
 		must.Positive(t, all.accidents[what], must.Sprintf("no %s: the worlds test too little", what))
 	}
@@ -180,6 +181,8 @@ type world struct {
 	undecided  func() bool     // draws whether a simulation can't decide; nil when all can
 
 	accidents  map[string]int    // to the fleet, that happened
+	fails      *rand.Rand        // draws whether another group fails the deployment of a stage
+	renewed    int               // deployments of a patched job that were begun once more
 	mostBack   int               // instances that a rollback has had away at once
 	captured   map[string]string // what runs under a former job's digest
 	fleetIndex uint64            // as of the last look at the jobs
@@ -216,7 +219,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 		rng:    rand.New(rand.NewPCG(uint64(n), 0x0a4b)), tries: map[string]*execution{},
 		down: map[string]time.Time{}, views: map[string][]*rollout.JobView{}, promised: map[string]bool{},
 		performed: map[string]int{}, foreign: map[string]bool{}, excused: map[string]bool{}, hash: fnv.New64a(), faults: true,
-		telling: telling, cover: coverage{}, accidents: map[string]int{},
+		fails: rand.New(rand.NewPCG(uint64(n), 0xbe51)), telling: telling, cover: coverage{}, accidents: map[string]int{},
 	}
 	w.store = state.NewStore()
 	w.fsm = state.NewFSM(w.store)

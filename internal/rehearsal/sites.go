@@ -84,6 +84,11 @@ func (s sites) Rollback(ctx context.Context, m rollout.Move, size int, expect ui
 	return s.with(m.Target, func(at *site) error { return at.Rollback(ctx, m, size, expect) })
 }
 
+// Renew begins another deployment of the patched job.
+func (s sites) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
+	return s.with(m.Target, func(at *site) error { return at.Renew(ctx, m, expect) })
+}
+
 // Unpace restores the job's own update block.
 func (s sites) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
 	return s.with(m.Target, func(at *site) error { return at.Unpace(ctx, m, build, expect) })

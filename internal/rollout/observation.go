@@ -39,7 +39,9 @@ type JobView struct {
 	Unchanged   bool           // the patch leaves the job as it was: both builds are the same
 	Promoted    bool           // the latest deployment has no canaries left to promote
 	Settled     bool           // the latest deployment is over, or nothing waits for it
-	Others      string         // which other groups of the job keep the latest deployment from its end; empty when none does
+	Others      string         // which other groups of the job keep the latest deployment from its end, or failed it; empty when none does
+	Stable      bool           // the registered version is one that Nomad may go back to: its deployment was successful
+	Reverts     bool           // a group's own update block has auto_revert: Nomad takes the job back when a deployment under it fails
 	Failed      bool           // the deployment of this version has failed: Nomad replaces nothing more under it
 	Instances   []api.Instance // sorted by name, health merged from Nomad and Consul
 	// Runs is when the newest task of each instance began, by the instance's ID and its

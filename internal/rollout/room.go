@@ -10,15 +10,28 @@ type NoRoom struct {
 }
 
 // Unsettled is the error of an effect that waits for the job's other groups. They are in
-// the deployment of the stage, and get healthy by their own checks.
+// the deployment of the stage, and get healthy by their own checks, or fail it.
 type Unsettled struct {
 	Target api.TargetRef
-	Others string // which of them is not healthy
+	Others string // which of them is not healthy, or that the deployment has failed
 }
+
+// outdone reports whether another group of the job has failed the deployment of a stage,
+// so that Nomad took its canaries away or replaces none that it has lost. The next
+// registration of the stage begins another deployment.
+func outdone(v JobView, want int) bool {
+	return v.Build == api.BuildPatched && v.Failed && v.Others != "" && v.Tally().Patched < want
+}
+
+// Revertible reports whether Nomad would take the patch off again when the job had its own
+// update blocks now: one of them has auto_revert, and Nomad does not call the patched
+// version stable. A deployment of all groups begins with those blocks, and any of them can
+// fail it.
+func Revertible(v JobView) bool { return v.Reverts && !v.Stable && (v.Count > 0 || v.Failed) }
 
 // Error implements error.
 func (e *Unsettled) Error() string {
-	return "the deployment of job " + e.Target.Job + " waits for its other groups: " + e.Others
+	return "the deployment of job " + e.Target.Job + " is not over: " + e.Others
 }
 
 // Error implements error.

@@ -78,7 +78,7 @@ func (m *machine) unsafe(v JobView) bool {
 		return false
 	case m.fails(v):
 		return true
-	case t.PatchedHealthy >= want, meddled(m.Rollout, v) != "":
+	case t.PatchedHealthy >= want, meddled(m.Rollout, v) != "", outdone(v, want):
 		return false // or somebody else takes patched instances away
 	case !last.Ready.IsZero():
 		return m.lapses(v, v.Grace(), m.Decision.Rollback.OnHealth)
@@ -168,6 +168,9 @@ func (m *machine) stageDone(o Observation) bool {
 	}
 	t := o.Job.Tally()
 	switch want := m.wanted(); {
+	case outdone(*o.Job, want) && m.Spans.Batch.D() >= againAfter && !m.stands:
+		m.batch(o, last)
+		return false
 	case t.PatchedHealthy < want:
 		m.proceed("stage %d: %d of %d patched instances healthy", last.Number, t.PatchedHealthy, want)
 		return false

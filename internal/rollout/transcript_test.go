@@ -159,7 +159,7 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
 // foreign=HEALTHY/ALL, parallel=MAX_PARALLEL, count=INSTANCES, excused=ID,...,
-// unplaced=REASON, deployment=failed, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
+// unplaced=REASON, deployment=failed, others=REASON, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
 // denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON,
 // gone=LOSS[:BUILD:PACE].
 func (s *script1) observation(t *testing.T, args map[string]string) Observation {
@@ -178,7 +178,7 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 		o.Job.Excused, o.Job.Unplaced = excused(args["excused"]), strings.ReplaceAll(args["unplaced"], "_", " ")
 		o.Job.Instances = append(instances(t, args["patched"], api.BuildPatched), instances(t, args["former"], api.BuildFormer)...)
 		o.Job.Instances = append(o.Job.Instances, instances(t, args["foreign"], api.BuildForeign)...)
-		o.Job.Failed = args["deployment"] == "failed"
+		o.Job.Failed, o.Job.Others = args["deployment"] == "failed", strings.ReplaceAll(args["others"], "_", " ")
 		if name := args["lost"]; name != "" {
 			o.Job.Instances = append(o.Job.Instances, api.Instance{
 				Name: name, Build: api.BuildPatched, Health: api.Unhealthy, Because: "allocation is failed",
