@@ -37,15 +37,25 @@ type Decision struct {
 	Because    []Because    `json:"because"`
 	Weaknesses []string     `json:"weaknesses,omitempty"` // missing sources that weaken this decision
 	Doubt      *Doubt       `json:"doubt,omitempty"`      // why Oakum itself asks for an approval
-	Order      string       `json:"order,omitempty"`      // of waves: "exposed_first"; empty for least critical first
+	Order      string       `json:"order,omitempty"`      // of waves, one of the Orders; empty for OrderLeastCriticalFirst
 	Selection  *Selection   `json:"selection,omitempty"`  // nil when no policy selects
 	// JobDeadline says that no policy sets a deadline: the job's own healthy_deadline holds, and
 	// Deadline where the job has none.
 	JobDeadline bool `json:"job_deadline,omitempty"`
 }
 
-// OrderExposedFirst as Decision.Order has the most exposed targets go first.
-const OrderExposedFirst = "exposed_first"
+// Orders of the waves of a plan, as Decision.Order has them.
+const (
+	OrderLeastCriticalFirst = "least_critical_first" // critical targets last; a service before what it depends on
+	OrderExposedFirst       = "exposed_first"        // the most exposed first, whatever depends on what
+	OrderCalleesFirst       = "callees_first"        // what others depend on before them, critical or not
+	OrderCallersFirst       = "callers_first"        // a service before what it depends on, critical or not
+)
+
+// Orders lists the orders of waves.
+func Orders() []string {
+	return []string{OrderLeastCriticalFirst, OrderExposedFirst, OrderCalleesFirst, OrderCallersFirst}
+}
 
 // Selection is whether the select block of a policy takes a target.
 type Selection struct {

@@ -310,8 +310,8 @@ func (d *decider) own() error {
 		return err
 	}
 	err = d.set("order", ownBlock, "order", func(v cty.Value) {
-		if v.AsString() == api.OrderExposedFirst {
-			d.decision.Order = api.OrderExposedFirst
+		if order := v.AsString(); order != api.OrderLeastCriticalFirst {
+			d.decision.Order = order
 		}
 	})
 	if err != nil {

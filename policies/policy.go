@@ -161,9 +161,6 @@ func (p *policyParser) readDependency(b *hclsyntax.Block) Dependency {
 	return d
 }
 
-// orderLeastCritical is the order that is kept where no policy says one.
-const orderLeastCritical = "least_critical_first"
-
 // policyBlocks are the blocks that a policy takes.
 func policyBlocks() []string {
 	return []string{"approval", "budget", "changes", "freeze", "judge", "rollback", "select", "simulate", "strategy", "window"}
@@ -175,7 +172,7 @@ func (p *policyParser) readPolicy(b *hclsyntax.Block) *policy {
 		{Name: "applies", Want: cty.Bool, Scope: p.base},
 		{Name: "critical", Want: cty.Bool, Scope: p.base},
 		{Name: "specificity", Want: cty.Number, Scope: p.base, Check: lang.WholeBetween(0, 1000)},
-		{Name: "order", Want: cty.String, Check: lang.OneOf(orderLeastCritical, api.OrderExposedFirst)},
+		{Name: "order", Want: cty.String, Check: lang.OneOf(api.Orders()...)},
 		{Name: "prefer", Want: cty.String, Check: lang.OneOf("lowest_load", "none")},
 		{Name: "deadline", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
 	})

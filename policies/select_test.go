@@ -200,7 +200,7 @@ func TestLoad_RefusesASelectThatSelectsNothing(t *testing.T) {
 		"select { where = target.packages[\"openssl\"] < 3.9 }":               "a.hcl:3,18-50: Texts compared by size",
 		"select { where = try(target.packages[\"openssl\"], \"0\") < \"3\" }": "a.hcl:3,18-60: Texts compared by size",
 		"select { where = target.assessment == \"afected\" }":                 `There is no assessment "afected". Did you mean "affected"?`,
-		"order = \"exposed_last\"":                                            `want "least_critical_first" or "exposed_first"`,
+		"order = \"exposed_last\"":                                            `want "least_critical_first", "exposed_first", "callees_first" or "callers_first"`,
 	} {
 		file := api.SourceFile{Name: "a.hcl", Text: selecting(body)}
 		_, diags := policies.Load([]api.SourceFile{file}, schemas)

@@ -17,6 +17,11 @@
 // dependants (exposureOf). What nobody knows counts in full. Where the patch does not say
 // whom it affects there is no exposure, and the order is the ordinary one.
 //
+// Targets whose policy says order = "callees_first" go after those, in one phase, critical
+// or not: a service goes after the services that it depends on, so that callers meet
+// patched ones only. "callers_first" is the other way round. Both go before targets of the
+// ordinary order.
+//
 // # Whom a plan leaves alone
 //
 // A target that its policies do not select is not refused: there is nothing to do, and

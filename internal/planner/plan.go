@@ -323,16 +323,11 @@ func digest(patch api.Patch, plan api.Plan) (string, error) {
 
 // orderText says why the waves are in this order.
 func orderText(waves []api.Wave) string {
-	targets, critical, exposed := 0, 0, 0
+	targets, of := 0, map[phase]int{}
 	for _, w := range waves {
 		targets += len(w.Targets)
 		for _, t := range w.Targets {
-			switch {
-			case exposedFirst(&t):
-				exposed++
-			case t.Decision.Critical:
-				critical++
-			}
+			of[phaseOf(&t)]++
 		}
 	}
 	if targets == 0 {
@@ -342,13 +337,17 @@ func orderText(waves []api.Wave) string {
 	if targets == 1 {
 		return text
 	}
-	switch {
-	case exposed == targets:
-		return "most exposed first: " + text
-	case exposed > 0:
-		text += fmt.Sprintf(", %d of them most exposed first and before the others", exposed)
+	whole := map[phase]string{exposedPhase: "most exposed first", calleesPhase: "callees first", callersPhase: "callers first"}
+	for _, kind := range phases() {
+		switch first := whole[kind]; {
+		case first == "" || of[kind] == 0:
+		case of[kind] == targets:
+			return first + ": " + text
+		default:
+			text += fmt.Sprintf(", %d of them %s and before the others", of[kind], first)
+		}
 	}
-	if critical > 0 && critical < targets {
+	if critical := of[criticalPhase]; critical > 0 && critical < targets {
 		text += fmt.Sprintf(", the %d critical last", critical)
 	}
 	return "least critical first: " + text + "; within each group a service goes before what it depends on"

@@ -94,6 +94,49 @@ func drawFleet(t *rapid.T) ([]api.Target, api.Graph) {
 	return targets, graphOf(names, edges...)
 }
 
+// TestPlan_KeepsTheOrderThatIsAskedFor checks the orders by edges alone, with the walk of
+// checkOrder over the edges as they are, or turned round.
+func TestPlan_KeepsTheOrderThatIsAskedFor(t *testing.T) {
+	t.Parallel()
+	p := patch(t, `target { jobs = ["*"] }`)
+	libraries := map[string]*policies.Library{}
+	for _, order := range []string{api.OrderCalleesFirst, api.OrderCallersFirst} {
+		files := []api.SourceFile{{Name: "order.hcl", Text: fmt.Sprintf(`policy "order" {
+  critical = graph.blast_radius >= 2
+  order    = %q
+  strategy "blue_green" {}
+}`, order)}}
+		lib, diags := policies.Load(files, schemas)
+		must.Nil(t, policies.DiagnosticsError(diags, files))
+		libraries[order] = lib
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		order := rapid.SampledFrom([]string{api.OrderCalleesFirst, api.OrderCallersFirst}).Draw(t, "order")
+		targets, graph := drawFleet(t)
+		plan, err := planner.Plan(planner.Input{Patch: p, Targets: targets, Graph: graph, Now: now(), Library: libraries[order]})
+		must.NoError(t, err)
+		waveOf := map[string]int{}
+		for _, w := range plan.Waves {
+			for _, one := range w.Targets {
+				waveOf[one.Target.Job] = w.Number
+			}
+		}
+		must.MapLen(t, len(targets), waveOf)
+		must.LessEq(t, len(plan.Waves), planner.Bound(graph, plan))
+		walked := graph
+		if order == api.OrderCalleesFirst {
+			walked.Edges = slices.Clone(graph.Edges)
+			for i, e := range walked.Edges {
+				walked.Edges[i].From, walked.Edges[i].To = e.To, e.From
+			}
+		}
+		checkOrder(t, walked, targets, waveOf)
+		if len(targets) > 1 {
+			must.StrHasPrefix(t, strings.Replace(order, "_", " ", 1), plan.Order)
+		}
+	})
+}
+
 func checkPlan(t *rapid.T, graph api.Graph, plan api.Plan, limit int, exclusive bool) {
 	must.SliceEmpty(t, plan.Refusals)
 	waveOf := map[string]int{} // by job

@@ -38,16 +38,24 @@ type phase int
 
 const (
 	exposedPhase phase = iota // most exposed first; edges order nothing
+	calleesPhase              // edges order the other way round
+	callersPhase
 	ordinaryPhase
 	criticalPhase
 )
 
-func phases() []phase { return []phase{exposedPhase, ordinaryPhase, criticalPhase} }
+func phases() []phase {
+	return []phase{exposedPhase, calleesPhase, callersPhase, ordinaryPhase, criticalPhase}
+}
 
 func phaseOf(t *api.PlannedTarget) phase {
 	switch {
 	case exposedFirst(t):
 		return exposedPhase
+	case t.Decision.Order == api.OrderCalleesFirst:
+		return calleesPhase
+	case t.Decision.Order == api.OrderCallersFirst:
+		return callersPhase
 	case t.Decision.Critical:
 		return criticalPhase
 	}
@@ -83,7 +91,7 @@ func newSchedule(graph api.Graph, targets []candidate) *schedule {
 			s.services[i] = append(s.services[i], number(name))
 		}
 	}
-	exposed := phaseOf(&targets[0].PlannedTarget) == exposedPhase // edges then say who excludes whom, and no order
+	kind := phaseOf(&targets[0].PlannedTarget)
 	var certain, possible [][2]int32
 	for _, e := range graph.Edges {
 		if e.From == e.To || !e.State.Possible() {
@@ -91,7 +99,14 @@ func newSchedule(graph api.Graph, targets []candidate) *schedule {
 		}
 		pair := [2]int32{number(e.From), number(e.To)}
 		possible = append(possible, pair)
-		if e.State.Certain() && !exposed {
+		if !e.State.Certain() {
+			continue
+		}
+		switch kind {
+		case exposedPhase: // edges say who excludes whom, and no order
+		case calleesPhase:
+			certain = append(certain, [2]int32{pair[1], pair[0]})
+		case callersPhase, ordinaryPhase, criticalPhase:
 			certain = append(certain, pair)
 		}
 	}
