@@ -12,6 +12,7 @@ type Advisory struct {
 	Severity  Severity   `json:"severity,omitempty"`
 	Score     float64    `json:"score,omitempty"`  // CVSS base score, 0 to 10
 	Vector    string     `json:"vector,omitempty"` // CVSS vector that the score is of
+	Published time.Time  `json:"published,omitzero"`
 	Withdrawn time.Time  `json:"withdrawn,omitzero"`
 	Exploited *Exploited `json:"exploited,omitempty"` // known to be exploited
 	EPSS      *EPSS      `json:"epss,omitempty"`

@@ -2,8 +2,8 @@ package api
 
 import "time"
 
-// Compliance is how far the fleet is with every advisory that the cluster knows from
-// patches.
+// Compliance is how far the fleet is with every advisory that patches say, or that the
+// server which has answered reads from its directory.
 type Compliance struct {
 	At              time.Time            `json:"at"`
 	Targets         int                  `json:"targets"` // that run
@@ -12,6 +12,9 @@ type Compliance struct {
 	// Unread says of each patch whose documents can't be read why; nothing is known of
 	// what it fixes.
 	Unread []string `json:"unread,omitempty"`
+	// Problems say what of the directory of advisories, of the server that has answered, can't
+	// be read, each with the name of its file.
+	Problems []string `json:"problems,omitempty"`
 }
 
 // ComplianceStatus is where a target is with an advisory.
@@ -40,8 +43,8 @@ type ComplianceCounts struct {
 type AdvisoryCompliance struct {
 	Advisory
 	Faults  []string  `json:"faults"`  // CVE names that it is about; its ID where it names none
-	Patches []string  `json:"patches"` // that say it, by name
-	Known   time.Time `json:"known"`   // when the cluster first knew it
+	Patches []string  `json:"patches"` // that say it, or say that they fix it, by name
+	Known   time.Time `json:"known"`   // when the cluster first knew it; of one from the directory, when it was published
 	ComplianceCounts
 	Times *FixTimes `json:"times,omitempty"` // nil when no rollout has fixed it anywhere
 	// Targets are all but those that are not affected, the gravest first.
@@ -81,6 +84,7 @@ type Vulnerability struct {
 	Severity   Severity   `json:"severity,omitempty"`
 	Score      float64    `json:"score,omitempty"` // CVSS base score, 0 to 10
 	Exploited  *Exploited `json:"exploited,omitempty"`
+	EPSS       *EPSS      `json:"epss,omitempty"`
 	Known      time.Time  `json:"known"` // when the cluster first knew it
 	ComplianceCounts
 }

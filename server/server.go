@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/oakumhq/oakum/internal/audit"
+	"github.com/oakumhq/oakum/internal/feed"
 	"github.com/oakumhq/oakum/plugins/host"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/config"
@@ -41,6 +42,7 @@ type Server struct {
 	policies *service.PolicyCache
 	graph    *service.GraphCache
 	service  *service.Service
+	feed     *feed.Feed // nil without a directory of advisories
 	api      *httpapi.API
 	listener net.Listener
 
@@ -149,6 +151,9 @@ func (s *Server) open(ctx context.Context) error {
 	s.entries = counted{Node: s.node, store: s.store, outcomes: newOutcomes()}
 
 	s.openService()
+	if s.feed != nil {
+		s.duty(duties, "advisories", s.feed.Run)
+	}
 	ofRaft, err := raftMetrics()
 	if err != nil {
 		return err

@@ -11,7 +11,9 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/advisory"
 	"github.com/oakumhq/oakum/internal/canary"
+	"github.com/oakumhq/oakum/internal/feed"
 	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/mapper"
 	"github.com/oakumhq/oakum/internal/nomad"
@@ -19,6 +21,7 @@ import (
 	"github.com/oakumhq/oakum/internal/simulator"
 	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/internal/workload"
+	"github.com/oakumhq/oakum/server/config"
 	"github.com/oakumhq/oakum/server/httpapi"
 	"github.com/oakumhq/oakum/server/service"
 	"github.com/oakumhq/oakum/server/state"
@@ -36,10 +39,23 @@ func (s *Server) openService() {
 		Forecast: s.forecast, Metrics: s.measurements(), Policies: s.policies, Graph: s.graph,
 		HalfLife: cmp.Or(s.cfg.Mapper.HalfLife, mapper.DefaultHalfLife), Now: time.Now, Ticker: ticker, NewID: newID, Logger: s.log,
 		MaxAge: s.cfg.Inventory.MaxAge, Bakes: s.cfg.Simulator.Appliance != nil,
+		Advisories: s.advisories(),
 		Facts: service.FactsOptions{
 			Metrics: s.adapters.prometheus != nil, Sampling: s.cfg.Intervals.Profiler, Tick: s.cfg.Intervals.Orchestrator, Plugins: s.host.List,
 		},
 	})
+}
+
+// advisories is what reads the advisories of this server's directory; nil without one.
+func (s *Server) advisories() service.Advisories {
+	if s.cfg.Advisories == (config.Advisories{}) {
+		return nil
+	}
+	s.feed = feed.New(feed.Options{
+		Dir: s.cfg.Advisories.Dir, KEV: s.cfg.Advisories.KEV, EPSS: s.cfg.Advisories.EPSS,
+		Installed: func() (*advisory.Names, error) { return s.service.InstalledNames() }, Ticker: ticker, Logger: s.log,
+	})
+	return s.feed
 }
 
 // measurements is what looks at the metrics, by the queries in force.

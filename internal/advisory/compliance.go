@@ -26,6 +26,8 @@ type ComplianceInput struct {
 	// Name leaves only the advisories of that ID, alias or fault, and of the faults only
 	// this one or those of these advisories; empty for all.
 	Name string
+	// Catalogue is what is known beside what patches say.
+	Catalogue Catalogue
 }
 
 // InstalledTarget is a target that runs, and what is installed in it.
@@ -51,6 +53,7 @@ type said struct {
 	faults     []string
 	patches    []*api.Patch
 	known      time.Time
+	published  bool // and no patch has brought it
 }
 
 // Comply says for each advisory of the patches which targets are affected, unknown,
@@ -65,11 +68,16 @@ func Comply(in ComplianceInput) api.Compliance {
 	out := api.Compliance{At: in.Now, Targets: len(in.Targets), Advisories: []api.AdvisoryCompliance{}, Vulnerabilities: []api.Vulnerability{}}
 	var all []*said
 	all, out.Unread = known(in)
+	out.Problems = in.Catalogue.Problems
 	room := targetsListed
 	alike, contents := group(in.Targets)
+	indexes := map[*api.Inventory]*Index{}
 	gravest := map[string][]standing{} // of each target, by fault
 	for _, a := range all {
-		one, standings := a.comply(in, alike, contents)
+		one, standings := a.comply(in, alike, contents, indexes)
+		if a.published && in.Name == "" && one.NotAffected == len(in.Targets) {
+			continue // one of thousands that nobody here has anything to do with
+		}
 		if a.called(in.Name) {
 			if more := len(one.Targets) - room; more > 0 {
 				one.Targets, one.Unlisted = one.Targets[:room], more
@@ -128,10 +136,7 @@ func known(in ComplianceInput) (all []*said, unread []string) {
 			}
 			s := by[key]
 			if s == nil {
-				s = &said{Advisory: a, known: since, faults: a.faults()}
-				if len(s.faults) == 0 {
-					s.faults = []string{a.ID}
-				}
+				s = newSaid(in, a, since)
 				by[key] = s
 				all = append(all, s)
 			}
@@ -141,10 +146,63 @@ func known(in ComplianceInput) (all []*said, unread []string) {
 			}
 		}
 	}
+	all = append(all, published(in, by)...)
 	slices.SortStableFunc(all, func(a, b *said) int {
 		return cmp.Or(slices.Compare(urgency(b.Exploited, b.Severity, b.Score), urgency(a.Exploited, a.Severity, a.Score)), cmp.Compare(a.ID, b.ID))
 	})
 	return all, unread
+}
+
+// newSaid begins what is known of an advisory.
+func newSaid(in ComplianceInput, a Advisory, since time.Time) *said {
+	a.Rank(in.Catalogue.Exploited, in.Catalogue.Probable)
+	s := &said{Advisory: a, known: since, faults: a.faults()}
+	if len(s.faults) == 0 {
+		s.faults = []string{a.ID}
+	}
+	return s
+}
+
+// published collects the advisories that no patch has brought. By has those that patches have
+// brought, by ID and document: of such a one only the time is taken, when it is earlier. A
+// patch that says that it fixes an advisory, or a fault that it is about, carries it out.
+func published(in ComplianceInput, by map[string]*said) []*said {
+	fixing := map[string][]*api.Patch{}
+	for i := range in.Patches {
+		for _, name := range in.Patches[i].Fixes {
+			fixing[name] = append(fixing[name], &in.Patches[i])
+		}
+	}
+	for _, s := range by { // sorted below
+		fixing[s.ID] = append(fixing[s.ID], s.patches...)
+	}
+	var out []*said
+	for _, p := range in.Catalogue.Advisories {
+		key := p.ID + " " + p.Digest
+		if s := by[key]; s != nil {
+			if p.Known.Before(s.known) {
+				s.known = p.Known
+			}
+			continue
+		}
+		s := newSaid(in, p.Advisory, p.Known)
+		s.published = true
+		for _, name := range p.Faults() {
+			for _, patch := range fixing[name] {
+				if slices.Contains(s.patches, patch) {
+					continue
+				}
+				s.patches = append(s.patches, patch)
+				if _, statements, err := OfPatch(*patch); err == nil {
+					s.statements = append(s.statements, statements...)
+				}
+			}
+		}
+		slices.SortFunc(s.patches, func(a, b *api.Patch) int { return cmp.Compare(a.Name, b.Name) })
+		by[key] = s
+		out = append(out, s)
+	}
+	return out
 }
 
 // called reports whether a name is the advisory's or one of its faults'; every advisory is
@@ -212,12 +270,13 @@ func group(targets []InstalledTarget) (alike []int, contents []InstalledTarget) 
 
 // comply says where each target is with an advisory, and where it stands in the order of
 // the targets.
-func (s *said) comply(in ComplianceInput, alike []int, contents []InstalledTarget) (api.AdvisoryCompliance, []standing) {
-	out := api.AdvisoryCompliance{Advisory: s.Advisory.Advisory, Faults: s.faults, Known: s.known, Targets: []api.TargetCompliance{}}
+func (s *said) comply(in ComplianceInput, alike []int, contents []InstalledTarget, indexes map[*api.Inventory]*Index) (api.AdvisoryCompliance, []standing) {
+	out := api.AdvisoryCompliance{Advisory: s.Advisory.Advisory, Faults: s.faults, Patches: []string{}, Known: s.known, Targets: []api.TargetCompliance{}}
 	for _, p := range s.patches {
 		out.Patches = append(out.Patches, p.Name)
 	}
 	assessor := NewAssessor([]Advisory{s.Advisory}, Options{Now: in.Now, MaxAge: in.MaxAge, Statements: s.statements})
+	assessor.indexes = indexes
 	assessed := make([]api.TargetAssessment, len(contents))
 	for i, c := range contents {
 		assessed[i] = assessor.Assess(c.Inventories, c.Missing)
@@ -324,7 +383,7 @@ func fixTimes(times []api.Duration) *api.FixTimes {
 
 // vulnerability sums up the advisories about one fault.
 func vulnerability(fault string, all []*said, standings []standing) api.Vulnerability {
-	out := api.Vulnerability{Name: fault, ComplianceCounts: counts(standings)}
+	out := api.Vulnerability{Name: fault, Patches: []string{}, ComplianceCounts: counts(standings)}
 	for _, s := range all {
 		if !slices.Contains(s.faults, fault) {
 			continue
@@ -340,7 +399,7 @@ func vulnerability(fault string, all []*said, standings []standing) api.Vulnerab
 		if grade(s.Severity) > grade(out.Severity) {
 			out.Severity = s.Severity
 		}
-		out.Score, out.Exploited = max(out.Score, s.Score), cmp.Or(out.Exploited, s.Exploited)
+		out.Score, out.Exploited, out.EPSS = max(out.Score, s.Score), cmp.Or(out.Exploited, s.Exploited), cmp.Or(out.EPSS, s.EPSS)
 		if out.Known.IsZero() || s.known.Before(out.Known) {
 			out.Known = s.known
 		}

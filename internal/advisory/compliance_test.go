@@ -313,3 +313,64 @@ func quantile(times []time.Duration, share float64) time.Duration {
 	}
 	return least
 }
+
+// TestComply_AddsWhatIsPublished: advisories of a directory count beside those of patches, with
+// what is known of exploits. One that a patch has brought is told once, and a patch that says
+// that it fixes one carries it out.
+func TestComply_AddsWhatIsPublished(t *testing.T) {
+	t.Parallel()
+	published := func(id, pkg, fixed string, upstream string) advisory.Published {
+		a, err := advisory.ParseOSV(id+".json", fmt.Appendf(nil, `{"id": %q, "upstream": [%q], "affected": [
+		  {"package": {"ecosystem": "Debian:12", "name": %q}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": %q}]}]}]}`, id, upstream, pkg, fixed))
+		must.NoError(t, err)
+		return advisory.Published{Advisory: a, Digest: "d-" + id, Known: day(1)}
+	}
+	document := `{"id": "DSA-1", "upstream": ["CVE-2026-0001"], "affected": [{"package": {"ecosystem": "Debian:12", "name": "a"}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "5"}]}]}]}`
+	brought := api.Patch{Name: "brings", Digest: "b", SubmittedAt: day(9), Advisory: &api.PatchDocument{Name: "dsa.json", Digest: "d-DSA-1"},
+		File: api.SourceFile{Files: map[string]string{"dsa.json": document}}}
+	fixes := spared(api.Patch{Name: "fixes", Digest: "f", SubmittedAt: day(9), Fixes: []string{"CVE-2026-0002"}, Affects: []api.Affected{{Ecosystem: "deb", Package: "zzz", Below: "1"}}}, "a", "CVE-2026-0003")
+	inv := debs(map[string]int{"a": 4, "b": 4})
+	for i := range inv.Packages {
+		inv.Packages[i].Release, inv.Packages[i].Source = "Debian:12", inv.Packages[i].Name
+	}
+	in := advisory.ComplianceInput{
+		Now: day(30), Patches: []api.Patch{brought, fixes}, Targets: []advisory.InstalledTarget{{Target: ref(0), Inventories: []*api.Inventory{inv}}},
+		Carried: []advisory.Carried{{ID: "r1", Patch: "fixes", Digest: "f", Target: ref(0), Created: day(9), Completed: day(11), Before: api.AssessmentAffected}},
+		Catalogue: advisory.Catalogue{
+			Advisories: []advisory.Published{
+				published("DSA-1", "a", "5", "CVE-2026-0001"), published("DSA-2", "b", "4", "CVE-2026-0002"), published("DSA-3", "b", "9", "CVE-2026-0003"),
+				published("DSA-4", "other", "9", "CVE-2026-0004"),
+			},
+			Exploited: map[string]api.Exploited{"CVE-2026-0002": {Name: "CVE-2026-0002", Added: "2026-02-01"}},
+			Probable:  map[string]api.EPSS{"CVE-2026-0001": {Name: "CVE-2026-0001", Probability: 0.25}},
+			Problems:  []string{"x.json: it is no OSV document"},
+		},
+	}
+	report := advisory.Comply(in)
+	must.Eq(t, in.Catalogue.Problems, report.Problems)
+	type line struct {
+		id      string
+		patches string
+		counts  api.ComplianceCounts
+	}
+	var have []line
+	for _, a := range report.Advisories {
+		have = append(have, line{a.ID, fmt.Sprint(a.Patches), a.ComplianceCounts})
+	}
+	must.Eq(t, []line{
+		{"DSA-2", "[fixes]", api.ComplianceCounts{Fixed: 1}}, // exploited, so it comes first
+		{"fixes", "[fixes]", api.ComplianceCounts{Fixed: 1}}, // its package is gone
+		{"DSA-1", "[brings]", api.ComplianceCounts{Affected: 1}},
+		{"DSA-3", "[]", api.ComplianceCounts{Affected: 1}},
+	}, have)
+	must.EqOp(t, 240*time.Hour, report.Advisories[0].Targets[0].TimeToFix.D(), must.Sprint("from the day it was published"))
+	must.EqOp(t, day(1), report.Advisories[2].Known)
+	must.EqOp(t, 0.25, report.Advisories[2].EPSS.Probability)
+	must.EqOp(t, "2026-02-01", report.Vulnerabilities[0].Exploited.Added)
+	must.EqOp(t, 0.25, report.Vulnerabilities[slices.IndexFunc(report.Vulnerabilities, func(v api.Vulnerability) bool { return v.Name == "CVE-2026-0001" })].EPSS.Probability)
+
+	in.Name = "CVE-2026-0004"
+	report = advisory.Comply(in)
+	must.Len(t, 1, report.Advisories, must.Sprint("nobody has it, and somebody asks for it"))
+	must.Eq(t, api.ComplianceCounts{NotAffected: 1}, report.Advisories[0].ComplianceCounts)
+}

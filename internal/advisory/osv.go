@@ -53,6 +53,9 @@ func parseOSV(document []byte) (Advisory, error) {
 	if v.GetWithdrawn() != nil {
 		a.Withdrawn = v.GetWithdrawn().AsTime()
 	}
+	if v.GetPublished() != nil {
+		a.Published = v.GetPublished().AsTime()
+	}
 	var names *string // read once, for a document may have many events
 	strange := func() string {
 		if names == nil {

@@ -11,6 +11,7 @@ type Assessor struct {
 	advisories []Advisory
 	options    Options
 	known      map[*api.Inventory][]api.Assessment
+	indexes    map[*api.Inventory]*Index // of several assessors, where a report needs many; else nil
 }
 
 // NewAssessor makes an assessor for advisories.
@@ -82,7 +83,13 @@ func (a *Assessor) assess(inv *api.Inventory) []api.Assessment {
 	if known, ok := a.known[inv]; ok {
 		return known
 	}
-	index := NewIndex(*inv)
+	index := a.indexes[inv]
+	if index == nil {
+		index = NewIndex(*inv)
+		if a.indexes != nil {
+			a.indexes[inv] = index
+		}
+	}
 	out := make([]api.Assessment, len(a.advisories))
 	for i := range a.advisories {
 		out[i] = a.advisories[i].Assess(index, a.options)

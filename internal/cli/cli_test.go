@@ -178,6 +178,7 @@ func fixtureCompliance() api.Compliance {
 	counts := api.ComplianceCounts{Affected: 1, Unknown: 1, Excepted: 1, Fixed: 1, NotAffected: 3}
 	return api.Compliance{
 		At: testNow(), Targets: 7, Unread: []string{"patch broken: read advisory dsa.json: it is no JSON document"},
+		Problems: []string{"/srv/osv/x.json: it is no OSV document"},
 		Advisories: []api.AdvisoryCompliance{{
 			Advisory: api.Advisory{ID: "openssl-3.0.16", Source: "openssl.hcl", Severity: api.SeverityHigh},
 			Faults:   []string{"CVE-2026-0001"}, Patches: []string{"openssl-3.0.16"}, Known: testNow().Add(-240 * time.Hour), ComplianceCounts: counts,
@@ -191,11 +192,14 @@ func fixtureCompliance() api.Compliance {
 				{Target: ref("web"), Status: api.ComplianceFixed, Reason: "libssl3 is <3.0.16>; the fault ends with 3.0.16", Rollout: "01JD3M0002", Completed: testNow(), TimeToFix: &took},
 			},
 		}, {
-			Advisory: api.Advisory{ID: "=DSA-2", Severity: api.SeverityLow}, Faults: []string{"=DSA-2"}, Patches: []string{"other"}, Known: testNow(),
+			Advisory: api.Advisory{ID: "=DSA-2", Source: "dsa-2.json", Severity: api.SeverityLow}, Faults: []string{"=DSA-2"}, Patches: []string{}, Known: testNow(),
 			ComplianceCounts: api.ComplianceCounts{NotAffected: 7}, Targets: []api.TargetCompliance{},
 		}},
 		Vulnerabilities: []api.Vulnerability{{Name: "CVE-2026-0001", Advisories: []string{"openssl-3.0.16"}, Patches: []string{"openssl-3.0.16"},
-			Severity: api.SeverityHigh, Known: testNow().Add(-240 * time.Hour), ComplianceCounts: counts}},
+			Severity: api.SeverityHigh, Known: testNow().Add(-240 * time.Hour), ComplianceCounts: counts,
+			Exploited: &api.Exploited{Name: "CVE-2026-0001", Added: "2026-02-20", Due: "2026-03-13", Ransomware: true},
+			EPSS:      &api.EPSS{Name: "CVE-2026-0001", Probability: 0.945, Percentile: 0.99}},
+			{Name: "CVE-2026-0002", Severity: api.SeverityLow, Known: testNow(), EPSS: &api.EPSS{Probability: 0.0123}}},
 	}
 }
 

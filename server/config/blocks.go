@@ -31,6 +31,7 @@ type fileBlock struct {
 	Mapper     *mapperBlock     `hcl:"mapper,block"`
 	Profiler   *profilerBlock   `hcl:"profiler,block"`
 	Inventory  *inventoryBlock  `hcl:"inventory,block"`
+	Advisories *advisoriesBlock `hcl:"advisories,block"`
 	Intervals  *intervalsBlock  `hcl:"intervals,block"`
 	Simulator  *simulatorBlock  `hcl:"simulator,block"`
 	Telemetry  *telemetryBlock  `hcl:"telemetry,block"`
@@ -156,6 +157,12 @@ type inventoryBlock struct {
 	ReadImages *hcl.Attribute `hcl:"read_images,optional"`
 }
 
+type advisoriesBlock struct {
+	Dir  *hcl.Attribute `hcl:"dir,optional"`
+	KEV  *hcl.Attribute `hcl:"kev,optional"`
+	EPSS *hcl.Attribute `hcl:"epss,optional"`
+}
+
 type intervalsBlock struct {
 	Mapper       *hcl.Attribute `hcl:"mapper,optional"`
 	Profiler     *hcl.Attribute `hcl:"profiler,optional"`
@@ -238,6 +245,11 @@ func (l *loader) root(f *fileBlock) {
 	block(l, "inventory", f.Inventory, func(b *inventoryBlock) {
 		l.duration(b.MaxAge, &c.Inventory.MaxAge)
 		l.flag(b.ReadImages, &c.Inventory.ReadImages)
+	})
+	block(l, "advisories", f.Advisories, func(b *advisoriesBlock) {
+		l.str(b.Dir, &c.Advisories.Dir)
+		l.str(b.KEV, &c.Advisories.KEV)
+		l.str(b.EPSS, &c.Advisories.EPSS)
 	})
 	block(l, "intervals", f.Intervals, func(b *intervalsBlock) {
 		l.duration(b.Mapper, &c.Intervals.Mapper)

@@ -251,6 +251,11 @@ func (l *loader) checkPaces() {
 	if have := l.cfg.Inventory.MaxAge; have != 0 && have < shortestMaxAge {
 		l.problem("inventory.max_age", "want at least %s, or 0s for any age, have %s", shortestMaxAge, have)
 	}
+	for path, have := range map[string]string{"advisories.dir": l.cfg.Advisories.Dir, "advisories.kev": l.cfg.Advisories.KEV, "advisories.epss": l.cfg.Advisories.EPSS} {
+		if have != "" {
+			l.absolute(path, have, "the absolute path of what it reads")
+		}
+	}
 	if have := l.cfg.Profiler.Retention; have < shortestRetention {
 		l.problem("profiler.retention", "want at least %s, have %s", shortestRetention, have)
 	}

@@ -45,6 +45,7 @@ type Config struct {
 	Mapper     Mapper
 	Profiler   Profiler
 	Inventory  Inventory
+	Advisories Advisories
 	Intervals  Intervals
 	Simulator  Simulator
 	Telemetry  Telemetry
@@ -189,6 +190,14 @@ type Profiler struct {
 type Inventory struct {
 	MaxAge     time.Duration // one that is older never says that anything is safe; zero for any age
 	ReadImages bool          // of virtual machines, in the appliance
+}
+
+// Advisories are where a server reads what is known of faults beside what patches say: files
+// that somebody else fills and keeps up to date. Absolute paths; empty for none.
+type Advisories struct {
+	Dir  string // of OSV documents
+	KEV  string // the catalogue of exploited faults
+	EPSS string // the probabilities of exploits
 }
 
 // shortestMaxAge is the least age: nothing scans a fleet more often than every hour.

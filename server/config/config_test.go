@@ -121,6 +121,10 @@ func TestLoadFull(t *testing.T) {
 	aged, err := config.Load([]string{write(t, t.TempDir(), "agent.hcl", full+"inventory { max_age = \"800h\" }\n")}, false, environment)
 	must.NoError(t, err)
 	must.EqOp(t, 800*time.Hour, aged.Inventory.MaxAge)
+	must.Eq(t, config.Advisories{}, c.Advisories)
+	fed, err := config.Load([]string{write(t, t.TempDir(), "agent.hcl", full+"advisories {\n  dir = \"/osv\"\n  kev = \"/kev.json\"\n  epss = \"/epss.csv\"\n}\n")}, false, environment)
+	must.NoError(t, err)
+	must.Eq(t, config.Advisories{Dir: "/osv", KEV: "/kev.json", EPSS: "/epss.csv"}, fed.Advisories)
 	must.Eq(t, 7.5, c.Simulator.Rate)
 	must.Eq(t, 6, c.Simulator.Pairs)
 	must.Eq(t, 2, c.Simulator.PairsPerNode)
@@ -263,6 +267,7 @@ func TestErrors(t *testing.T) {
 		{"unknown capability", strings.ReplaceAll(full, `"patch-submit"`, `"patch"`), []string{`auth.rule.pipelines.capabilities: want read, policy-write, patch-submit, simulate, approve, rollout-control, operator, have "patch"`}},
 		{"checksum", strings.ReplaceAll(full, "b855", ""), []string{"plugin.canary_node.sha256: want the plugin's SHA-256, 64 hexadecimal digits"}},
 		{"age", full + "inventory { max_age = \"5m\" }\n", []string{"inventory.max_age: want at least 1h0m0s, or 0s for any age, have 5m0s"}},
+		{"advisories of nowhere", full + "advisories {\n  dir = \"osv\"\n}\n", []string{"advisories.dir: want the absolute path of what it reads"}},
 		{"audit file without a path", full + "\naudit \"file\" {}\n", []string{"a.hcl:62,1: audit.file: want path, the absolute path of the log"}},
 		{"audit of another kind", full + "\naudit \"mail\" {}\n", []string{`audit.mail: want file, socket or syslog, have "mail"`}},
 		{"audit socket without a scheme", full + "\naudit \"socket\" {\n  address = \"127.0.0.1:9000\"\n}\n", []string{`audit.socket: want address, such as tcp://127.0.0.1:9000`}},

@@ -19,6 +19,7 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 		return api.Compliance{}, fmt.Errorf("list targets: %w", err)
 	}
 	in := advisory.ComplianceInput{Now: s.now(), MaxAge: s.opt.MaxAge, Patches: s.store.Patches(), Name: name}
+	in.Catalogue = s.catalogue(name)
 	rollouts := s.store.Rollouts()
 	in.Carried = s.carried(rollouts)
 	shelf, mixed := s.shelf(), mixed(rollouts)
@@ -32,11 +33,56 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 	}
 	report := advisory.Comply(in)
 	if name != "" && len(report.Advisories) == 0 {
-		missing := api.Errorf(api.CodeNotFound, "advisory or fault %q: no patch that the cluster keeps names it", name)
-		missing.Details = report.Unread
+		missing := api.Errorf(api.CodeNotFound, "advisory or fault %q: no patch that the cluster keeps names it%s", name, s.nowhere())
+		missing.Details = slices.Concat(report.Unread, report.Problems)
 		return api.Compliance{}, missing
 	}
 	return report, nil
+}
+
+// catalogue is what this server knows beside what patches say, with the advisories of a name
+// whomever they are about.
+func (s *Service) catalogue(name string) advisory.Catalogue {
+	if s.opt.Advisories == nil {
+		return advisory.Catalogue{}
+	}
+	out := s.opt.Advisories.Catalogue()
+	if name != "" {
+		out.Advisories = slices.Concat(out.Advisories, s.opt.Advisories.Named(name))
+	}
+	return out
+}
+
+// nowhere says where else a fault was looked for.
+func (s *Service) nowhere() string {
+	if s.opt.Advisories == nil {
+		return ", and this server has no directory of advisories"
+	}
+	return ", and no document in this server's directory of advisories"
+}
+
+// InstalledNames are the names of the packages of all inventories that the cluster keeps.
+// They must not be changed.
+func (s *Service) InstalledNames() (*advisory.Names, error) {
+	index := s.store.IndexOf(api.TopicInventory)
+	s.mu.Lock()
+	names, at := s.names, s.named
+	s.mu.Unlock()
+	if names != nil && at == index {
+		return names, nil
+	}
+	names = advisory.NewNames()
+	for _, r := range s.store.Inventories() {
+		inv, err := s.ReadInventory(r)
+		if err != nil && !api.IsCode(err, api.CodeNotFound) { // else it was forgotten meanwhile
+			return nil, err
+		}
+		names.Add(&inv)
+	}
+	s.mu.Lock()
+	s.names, s.named = names, index
+	s.mu.Unlock()
+	return names, nil
 }
 
 // mixed says of each target whose job a rollout has touched, and not left yet, that its

@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/advisory"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -97,4 +99,68 @@ func (f *fixture) complete(t *testing.T, id string, at time.Time) {
 	must.True(t, ok)
 	r.Status, r.Reason, r.Ended = api.RolloutComplete, "done", at
 	f.put(t, &state.RolloutTransition{Kind: "end", Expect: r.ModifyIndex, Rollout: r})
+}
+
+// directory are advisories that a server has read from files.
+type directory struct {
+	catalogue advisory.Catalogue
+	named     map[string][]advisory.Published
+}
+
+func (d *directory) Catalogue() advisory.Catalogue { return d.catalogue }
+
+func (d *directory) Named(name string) []advisory.Published { return d.named[name] }
+
+// TestCompliance_SpeaksOfTheDirectory: advisories that no patch has brought, what is known of
+// exploits, and the files that can't be read. What nobody has is known to whoever asks for it.
+func TestCompliance_SpeaksOfTheDirectory(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")))
+	_, err := f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf("a")}, document("", "5.2"), ada())
+	must.NoError(t, err)
+	names, err := f.InstalledNames()
+	must.NoError(t, err)
+	published := func(id, pkg, fixed string) advisory.Published {
+		a, err := advisory.ParseOSV(id+".json", fmt.Appendf(nil, `{"id": %q, "upstream": ["CVE-2026-0001"], "affected": [
+		  {"package": {"ecosystem": "Debian:12", "name": %q}, "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": %q}]}]}]}`, id, pkg, fixed))
+		must.NoError(t, err)
+		return advisory.Published{Advisory: a, Digest: id, Known: epoch()}
+	}
+	bash, zsh := published("DSA-1", "bash", "5.3"), published("DSA-2", "zsh", "6")
+	must.True(t, names.Concerned(bash.Subjects()))
+	must.False(t, names.Concerned(zsh.Subjects()))
+	_, err = f.Compliance(t.Context(), "DSA-1")
+	must.ErrorContains(t, err, "no patch that the cluster keeps names it, and this server has no directory of advisories")
+
+	d := &directory{catalogue: advisory.Catalogue{
+		Advisories: []advisory.Published{bash}, Problems: []string{"x.json: it is no OSV document"},
+		Exploited: map[string]api.Exploited{"CVE-2026-0001": {Name: "CVE-2026-0001", Added: "2026-02-01"}},
+	}, named: map[string][]advisory.Published{"DSA-1": {bash}, "DSA-2": {zsh}}}
+	f.opt.Advisories = d
+	all, err := f.Compliance(t.Context(), "")
+	must.NoError(t, err)
+	must.Len(t, 1, all.Advisories)
+	must.EqOp(t, api.ComplianceAffected, all.Advisories[0].Targets[0].Status)
+	must.EqOp(t, "2026-02-01", all.Vulnerabilities[0].Exploited.Added)
+	must.Eq(t, d.catalogue.Problems, all.Problems)
+	for name, want := range map[string]api.ComplianceCounts{"DSA-1": {Affected: 1}, "DSA-2": {Unknown: 1}} /* the inventory names no source packages */ {
+		one, err := f.Compliance(t.Context(), name)
+		must.NoError(t, err)
+		must.Len(t, 1, one.Advisories)
+		must.Eq(t, want, one.Advisories[0].ComplianceCounts)
+	}
+	_, err = f.Compliance(t.Context(), "DSA-3")
+	must.ErrorContains(t, err, "and no document in this server's directory of advisories")
+	must.Eq(t, d.catalogue.Problems, api.AsError(err).Details)
+
+	t.Log("a plan takes a fault that is exploited for graver")
+	receipt, err := f.PlanPatch(t.Context(), withFix(bashPatch(), "CVE-2026-0001"), ada())
+	must.NoError(t, err)
+	must.True(t, receipt.Plan.Waves[0].Targets[0].Assessment.Exploited)
+}
+
+// withFix lets a patch say that it fixes a fault.
+func withFix(file api.SourceFile, fault string) api.SourceFile {
+	file.Text = strings.Replace(file.Text, `severity = "high"`, fmt.Sprintf("severity = \"high\"\n  fixes = [%q]", fault), 1)
+	return file
 }

@@ -70,6 +70,10 @@ func (s *Service) installed(patch api.Patch, library *policies.Library) (func(ap
 	if err != nil {
 		return nil, err
 	}
+	known := s.catalogue("")
+	for i := range advisories {
+		advisories[i].Rank(known.Exploited, known.Probable)
+	}
 	assessor := advisory.NewAssessor(advisories, advisory.Options{Now: s.now(), MaxAge: s.opt.MaxAge, Statements: statements})
 	shelf := s.shelf()
 	return func(t api.Target) *policies.Installed {

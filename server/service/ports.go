@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/advisory"
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/state"
@@ -141,4 +142,12 @@ type Measurements interface {
 	// Check asks the queries of the KPIs in force, or of those named, and looks at what is
 	// behind the answers.
 	Check(ctx context.Context, judged []policies.JudgedKPI, kpis []string) (api.KPICheck, error)
+}
+
+// Advisories are those that this server reads from a directory.
+type Advisories interface {
+	// Catalogue is what the last look at the files has found. It must not be changed.
+	Catalogue() advisory.Catalogue
+	// Named reads the advisories of an ID, an alias or a fault, whomever they are about.
+	Named(name string) []advisory.Published
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/advisory"
 )
 
 // Options are what a Service needs. All of them are needed.
@@ -45,6 +46,8 @@ type Options struct {
 	MaxAge time.Duration // an inventory that is older never says that anything is safe; zero for any age
 	Bakes  bool          // this server has an appliance, in which scripts run
 	Facts  FactsOptions
+	// Advisories are those of this server's directory; nil when it has none.
+	Advisories Advisories
 }
 
 // FactsOptions are what a rehearsal must know of this server's configuration.
@@ -64,8 +67,10 @@ type Service struct {
 	policies *PolicyCache
 	graph    *GraphCache
 
-	mu   sync.Mutex
-	term *Term // nil while this server does not lead
+	mu    sync.Mutex
+	term  *Term           // nil while this server does not lead
+	names *advisory.Names // of what was installed at an index of the inventories
+	named uint64          // that index
 }
 
 // New returns the use cases. It starts nothing.

@@ -13,9 +13,10 @@ import (
 
 func complianceCommand(e *command.Env) *command.Command {
 	c := command.New("compliance", command.Opt("NAME"), "Report who is affected, fixed, excepted and unknown", `
-Reports for each advisory that the cluster knows from patches which targets are
-affected, unknown and why, taken out by statements, and fixed; and how long the fixes
-took. NAME leaves only one advisory, or those about one fault (CVE).
+Reports for each advisory that the cluster knows from patches, or the server from its
+directory, which targets are affected, unknown and why, taken out by statements, and
+fixed; and how long the fixes took. NAME leaves only one advisory, or those about one
+fault (CVE).
 
     $ oakum compliance
     $ oakum compliance -csv > compliance.csv
@@ -63,7 +64,7 @@ func askCompliance(ctx context.Context, cl *client.Client, args []string, q clie
 
 // complianceAnswer is the exit code: what can't be read may hold anything.
 func complianceAnswer(report api.Compliance) error {
-	affected, unknown := 0, len(report.Unread)
+	affected, unknown := 0, len(report.Unread)+len(report.Problems)
 	for i := range report.Advisories {
 		affected += report.Advisories[i].Affected
 		unknown += report.Advisories[i].Unknown
@@ -78,9 +79,10 @@ func complianceAnswer(report api.Compliance) error {
 }
 
 func vulnerabilityList(e *command.Env) *command.Command {
-	c := command.New("vulnerability list", command.None(), "List the faults that patches fix", `
-Lists the faults that patches in the cluster fix, by their CVE names, with how many
-targets are affected, unknown, taken out by statements, and fixed.`).Remote().Reads().Prints()
+	c := command.New("vulnerability list", command.None(), "List the faults that patches fix and advisories name", `
+Lists the faults that patches in the cluster fix, and those of the server's directory of
+advisories, by their CVE names, with what is known of exploits and how many targets
+are affected, unknown, taken out by statements, and fixed.`).Remote().Reads().Prints()
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
 		report, err := askCompliance(ctx, cl, args, c.Query())
 		if err != nil {

@@ -36,21 +36,31 @@ func advisoryHead(w io.Writer, a api.Advisory) {
 	if a.Vector != "" {
 		severity += fmt.Sprintf(" (%.1f, %s)", a.Score, a.Vector)
 	}
-	exploited, epss := "", ""
-	if e := a.Exploited; e != nil {
-		exploited = fmt.Sprintf("%s, known since %s", e.Name, e.Added)
-		if e.Due != "" {
-			exploited += ", to be patched until " + e.Due
-		}
-		if e.Ransomware {
-			exploited += ", used by ransomware"
-		}
-	}
-	if e := a.EPSS; e != nil {
-		epss = fmt.Sprintf("%s, %.2f %% in the next 30 days, more than %.0f %% of all", e.Name, 100*e.Probability, 100*e.Percentile)
-	}
 	Fields(w, "Advisory", a.ID, "From", a.Source, "Also", strings.Join(append(append([]string(nil), a.Aliases...), a.Upstream...), ", "),
-		"Summary", a.Summary, "Severity", severity, "Exploited", exploited, "EPSS", epss)
+		"Summary", a.Summary, "Severity", severity, "Exploited", exploitedText(a.Exploited), "EPSS", probableText(a.EPSS))
+}
+
+// exploitedText says what is known of a fault that is exploited; empty for nothing.
+func exploitedText(e *api.Exploited) string {
+	if e == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s, known since %s", e.Name, e.Added)
+	if e.Due != "" {
+		text += ", to be patched until " + e.Due
+	}
+	if e.Ransomware {
+		text += ", used by ransomware"
+	}
+	return text
+}
+
+// probableText says how probable it is that a fault will be exploited; empty for nothing.
+func probableText(e *api.EPSS) string {
+	if e == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s, %.2f %% in the next 30 days, more than %.0f %% of all", e.Name, 100*e.Probability, 100*e.Percentile)
 }
 
 func affectedTable(w io.Writer, list []api.Assessment, now time.Time) {

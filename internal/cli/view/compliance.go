@@ -42,7 +42,10 @@ func unread(w io.Writer, c api.Compliance) {
 	for _, reason := range c.Unread {
 		fmt.Fprintln(w, Wrap("Nobody knows what is fixed by "+Printable(reason)+".", tableWidth))
 	}
-	if len(c.Unread) > 0 {
+	for _, reason := range c.Problems {
+		fmt.Fprintln(w, Wrap("Of the server's advisories, this can't be read: "+Printable(reason)+".", tableWidth))
+	}
+	if len(c.Unread)+len(c.Problems) > 0 {
 		fmt.Fprintln(w)
 	}
 }
@@ -50,9 +53,9 @@ func unread(w io.Writer, c api.Compliance) {
 // nothingSaid stands in the place of a table without rows.
 func nothingSaid(c api.Compliance) string {
 	if len(c.Unread) > 0 {
-		return "No other patch that the cluster keeps says what it fixes."
+		return "No other patch that the cluster keeps says what it fixes, and no advisory of this server is about what is installed."
 	}
-	return "No patch that the cluster keeps says what it fixes."
+	return "No patch that the cluster keeps says what it fixes, and no advisory of this server is about what is installed."
 }
 
 func countCells(c api.ComplianceCounts) []string {
@@ -81,7 +84,11 @@ func day(t time.Time) string {
 
 // advisoryTargets shows the targets of an advisory, one table for each status.
 func advisoryTargets(w io.Writer, a *api.AdvisoryCompliance) {
-	fmt.Fprintln(w, Wrap(fmt.Sprintf("%s (%s), from patch %s:", Printable(a.ID), Printable(strings.Join(a.Faults, ", ")), Printable(strings.Join(a.Patches, ", "))), tableWidth))
+	from := a.Source
+	if len(a.Patches) > 0 {
+		from = "patch " + strings.Join(a.Patches, ", ")
+	}
+	fmt.Fprintln(w, Wrap(fmt.Sprintf("%s (%s), from %s:", Printable(a.ID), Printable(strings.Join(a.Faults, ", ")), Printable(from)), tableWidth))
 	for _, part := range []struct {
 		status api.ComplianceStatus
 		title  string
@@ -158,11 +165,22 @@ func Vulnerabilities(w io.Writer, c api.Compliance) {
 		fmt.Fprintln(w, nothingSaid(c))
 		return
 	}
-	t := NewTable("Name", "Severity", "Affected", "Unknown", "Excepted", "Fixed", "Known", "Patches")
+	t := NewTable("Name", "Severity", "Exploited", "Affected", "Unknown", "Excepted", "Fixed", "Known", "Patches")
 	for _, v := range c.Vulnerabilities {
-		t.Add(append(append([]string{v.Name, string(v.Severity)}, countCells(v.ComplianceCounts)...), day(v.Known), strings.Join(v.Patches, ", "))...)
+		t.Add(append(append([]string{v.Name, string(v.Severity), exploitedCell(&v)}, countCells(v.ComplianceCounts)...), day(v.Known), strings.Join(v.Patches, ", "))...)
 	}
 	t.PrintWithin(w, "", tableWidth)
+}
+
+// exploitedCell says that a fault is known to be exploited, else how probable that is.
+func exploitedCell(v *api.Vulnerability) string {
+	switch {
+	case v.Exploited != nil:
+		return "yes"
+	case v.EPSS != nil:
+		return fmt.Sprintf("%.1f %%", 100*v.EPSS.Probability)
+	}
+	return "-"
 }
 
 // Vulnerability shows one fault, or the faults of one advisory, with all targets that have
@@ -174,7 +192,7 @@ func Vulnerability(w io.Writer, c api.Compliance) {
 		if v.Score > 0 {
 			severity += fmt.Sprintf(" (%.1f)", v.Score)
 		}
-		Fields(w, "Name", v.Name, "Severity", severity, "Known", Stamp(v.Known), "Advisories", strings.Join(v.Advisories, ", "), "Patches", strings.Join(v.Patches, ", "),
+		Fields(w, "Name", v.Name, "Severity", severity, "Exploited", exploitedText(v.Exploited), "EPSS", probableText(v.EPSS), "Known", Stamp(v.Known), "Advisories", strings.Join(v.Advisories, ", "), "Patches", strings.Join(v.Patches, ", "),
 			"Affected", Count(v.Affected, "target"), "Unknown", Count(v.Unknown, "target"), "Excepted", Count(v.Excepted, "target"), "Fixed", Count(v.Fixed, "target"))
 		fmt.Fprintln(w)
 	}
@@ -244,6 +262,7 @@ const compliancePage = `
 {{- with .Report}}
 <p>As of {{stamp .At}}, of {{.Targets}} targets. Unknown is never safe.</p>
 {{- range .Unread}}<p class="abort">Nobody knows what is fixed by {{.}}.</p>{{end}}
+{{- range .Problems}}<p class="abort">Of the server's advisories, this can't be read: {{.}}.</p>{{end}}
 {{- if .Advisories}}
 <table><tr><th>Advisory</th><th>Severity</th><th>Affected</th><th>Unknown</th><th>Excepted</th><th>Fixed</th><th>Not affected</th><th>Time to fix: median</th><th>90 %</th><th>of targets</th><th>Known since</th></tr>
 {{- range $i, $a := .Advisories}}
@@ -255,7 +274,7 @@ const compliancePage = `
 {{- else}}<p>No {{if .Unread}}other {{end}}patch that the cluster keeps says what it fixes.</p>{{end}}
 {{- range $i, $a := .Advisories}}
 <h2 id="a{{$i}}">{{.ID}}</h2>
-<p>{{.Summary}} <small>from {{.Source}}, patches: {{range .Patches}}{{.}} {{end}}</small></p>
+<p>{{.Summary}} <small>from {{.Source}}{{if .Patches}}, patches: {{range .Patches}}{{.}} {{end}}{{end}}</small></p>
 {{- if .Targets}}
 <table><tr><th>Target</th><th>Status</th><th>Because</th><th>Rollout</th><th>Time to fix</th></tr>
 {{- range .Targets}}
