@@ -52,10 +52,12 @@ type InventoryDifference struct {
 // InventoryOrigin is how an inventory came to be kept.
 type InventoryOrigin string
 
-// The origins: a person or a pipeline gave it, or it was read from the image.
+// The origins: a person or a pipeline gave it, it was read from the image, or a job names it
+// in its meta.
 const (
 	InventoryPut   InventoryOrigin = "put"
 	InventoryImage InventoryOrigin = "image"
+	InventoryNamed InventoryOrigin = "named"
 )
 
 // InventoryRecord is an inventory that the cluster keeps, without its packages.

@@ -20,17 +20,17 @@ import (
 // packagesImage is a disk image with a package database, and no system that boots.
 func packagesImage(t *testing.T, status string) string {
 	t.Helper()
-	dir, root := t.TempDir(), t.TempDir()
+	root := t.TempDir()
 	for name, text := range map[string]string{
 		"etc/fstab": "", "etc/os-release": "ID=debian\nVERSION_ID=\"12\"\n", "var/lib/dpkg/status": status,
 	} {
 		must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
 		must.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
 	}
-	raw, image := filepath.Join(dir, "disk.raw"), filepath.Join(dir, "packages.qcow2")
+	raw, image := filepath.Join(t.TempDir(), "disk.raw"), filepath.Join(sharedStack(t).Images, "packages.qcow2")
+	t.Cleanup(func() { must.NoError(t, os.Remove(image)) })
 	command(t, "mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", root, raw, "16M")
 	command(t, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image)
-	must.NoError(t, os.Chmod(dir, 0o755))
 	return image
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -17,12 +18,19 @@ const readWithin = 20 * time.Minute
 
 // collector is what has inventories read in one term of leadership.
 func (s *Server) collector(machines *sandbox.Sandbox) *collector.Collector {
-	within := readWithin
-	var sources []collector.Source
+	within, images := readWithin, collector.Images{MaxAge: s.cfg.Inventory.MaxAge}
 	if a := s.cfg.Simulator.Appliance; a != nil && s.cfg.Inventory.ReadImages {
 		within += a.Within
-		sources = append(sources, collector.Images{Machines: machines, MaxAge: s.cfg.Inventory.MaxAge})
+		images.Machines = machines
 	}
+	if s.cfg.Inventory.ReadContainers {
+		images.Containers = machines
+	}
+	named := collector.Named{Allowed: s.cfg.Inventory.Sources, Client: &http.Client{Timeout: readWithin}}
+	if s.adapters.consul != nil {
+		named.KV = s.adapters.consul
+	}
+	sources := []collector.Source{named, images}
 	return collector.New(collector.Options{
 		Fleet: collected{s.adapters.nomad, machines}, Record: readings{s}, Found: s.service.FindInventories,
 		Sources: sources, Within: within, Logger: s.log,

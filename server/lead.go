@@ -28,7 +28,7 @@ func (s *Server) lead(ctx context.Context) error {
 	if err := s.service.ShipPolicies(ctx, policies.Builtin()); err != nil {
 		return err
 	}
-	machines := sandbox.New(s.adapters.nomad, sandbox.Options{Appliance: s.cfg.Simulator.Appliance, ImageRoots: s.cfg.Simulator.ImageRoots})
+	machines := sandbox.New(s.adapters.nomad, sandbox.Options{Appliance: s.cfg.Simulator.Appliance, ImageRoots: s.cfg.Simulator.ImageRoots, DockerHost: s.cfg.Inventory.DockerHost})
 	sim := simulator.New(simulator.Options{
 		Sandbox: machines, Baker: machines, Contents: machines, Known: twins{store: s.store}.known, Ledger: ledger{s}, Progress: ledger{s}.progress, Installed: s.service.ImageInstalled, Logger: s.log, RateMax: s.cfg.Simulator.Rate,
 		Warmup: s.cfg.Simulator.Warmup, HealthyWithin: s.cfg.Simulator.BootTimeout, Within: s.cfg.Simulator.Timeout,

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
 const (
@@ -32,6 +33,19 @@ func (s *Stack) dockerSocket() string {
 		return ""
 	}
 	return s.path(dataDir, "docker.sock")
+}
+
+// DockerSocket is where the stack's Docker listens.
+func (s *Stack) DockerSocket() string { return s.dockerSocket() }
+
+// Docker is what a command of the stack's Docker prints, without the space around it; of one
+// that fails, the error.
+func (s *Stack) Docker(ctx context.Context, args ...string) string {
+	said, err := exec.CommandContext(ctx, "docker", append([]string{"-H", "unix://" + s.dockerSocket()}, args...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%v: %s", err, said)
+	}
+	return strings.TrimSpace(string(said))
 }
 
 // ChrootFolder is what the tasks of driver exec see as /opt.

@@ -75,7 +75,7 @@ var adapters = map[string][]string{
 }
 
 // components meet adapters through interfaces that they declare.
-var components = []string{"internal/mapper", "internal/kpi", "internal/kpi/discover", "internal/profiler", "internal/canary", "internal/simulator", "internal/orchestrator", "internal/rehearsal"}
+var components = []string{"internal/mapper", "internal/kpi", "internal/kpi/discover", "internal/profiler", "internal/canary", "internal/simulator", "internal/orchestrator", "internal/rehearsal", "internal/collector"}
 
 // serverImports says which parts of the server each part of it may import. Package
 // server wires them and may import all.

@@ -58,6 +58,7 @@ const (
 type Want struct {
 	Key    string // tells it from all others, such as "image:/images/web.qcow2"
 	Of     string // what it is: the digest that the job says, else the name of the image
+	Digest string // of what the task runs, as far as it is known
 	Origin api.InventoryOrigin
 	Target api.Target // one that runs it
 	Task   string
@@ -72,8 +73,9 @@ type Result struct {
 
 // Source reads inventories of one kind.
 type Source interface {
-	// Wants says what there is to read of a task of a target; false when there is nothing. last
-	// is the last reading of that key, or nil.
+	// Wants says what there is to read of a task of a target. It returns false when there is
+	// nothing to read now; a want with a key says then that its last reading still counts. last
+	// is the last reading of a key, or nil.
 	Wants(t api.Target, found api.TargetInventory, last func(key string) *api.InventoryReading, now time.Time) (Want, bool)
 	// Read reads it. A source that makes a job gives it the ID. A result may have a digest
 	// beside an error: then that is known, and nothing else.
@@ -127,9 +129,6 @@ func (c *Collector) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	defer work.Wait()
 	work.Go(func() { every(ctx, sweepEvery, c.sweep) })
-	if len(c.o.Sources) == 0 { // what a former leader's have left is removed all the same
-		<-ctx.Done()
-	}
 	every(ctx, lookEvery, func(ctx context.Context) {
 		for c.o.Record.Ready() && ctx.Err() == nil {
 			again, err := c.one(ctx)
@@ -169,18 +168,18 @@ func (c *Collector) one(ctx context.Context) (again bool, err error) {
 	for _, r := range c.o.Record.Readings() {
 		readings[r.Key] = r
 	}
-	if err := c.forget(ctx, found, readings, time.Now()); err != nil {
+	best, source, live := c.choose(targets, found, readings, time.Now())
+	if err := c.forget(ctx, found, live, readings, time.Now()); err != nil {
 		return false, err
 	}
-	best, source := c.choose(targets, found, readings, time.Now())
 	if source == nil {
 		return false, nil
 	}
 	return true, c.read(ctx, source, best)
 }
 
-// choose is what is due and was tried least lately.
-func (c *Collector) choose(targets []api.Target, found []api.TargetInventory, readings map[string]api.InventoryReading, now time.Time) (best Want, by Source) {
+// choose is what is due and was tried least lately. live are the keys of what sources read.
+func (c *Collector) choose(targets []api.Target, found []api.TargetInventory, readings map[string]api.InventoryReading, now time.Time) (best Want, by Source, live map[string]bool) {
 	last := func(key string) *api.InventoryReading {
 		if r, ok := readings[key]; ok {
 			return &r
@@ -191,19 +190,21 @@ func (c *Collector) choose(targets []api.Target, found []api.TargetInventory, re
 	for _, t := range targets {
 		byRef[t.TargetRef] = t
 	}
+	live = map[string]bool{}
 	for _, f := range found {
 		for _, source := range c.o.Sources {
-			w, ok := source.Wants(byRef[f.Target], f, last, now)
-			if !ok {
+			w, wanted := source.Wants(byRef[f.Target], f, last, now)
+			if w.Key == "" {
 				continue
 			}
-			if due(w, last(w.Key), now) && (by == nil || readings[w.Key].Began.Before(readings[best.Key].Began)) {
+			live[w.Key] = true
+			if wanted && due(w, last(w.Key), now) && (by == nil || readings[w.Key].Began.Before(readings[best.Key].Began)) {
 				best, by = w, source
 			}
 			break
 		}
 	}
-	return best, by
+	return best, by, live
 }
 
 // due reports whether something is to be read now. What has failed waits for its pause,
@@ -334,18 +335,18 @@ func (c *Collector) change(ctx context.Context, key string, change func(*api.Inv
 	return nil
 }
 
-// forget drops the readings of what nothing runs any more: those that have failed at once,
-// since there is nothing to tell, and others later.
-func (c *Collector) forget(ctx context.Context, found []api.TargetInventory, readings map[string]api.InventoryReading, now time.Time) error {
+// forget drops the readings of what nothing runs any more. Those that have failed and that
+// no source would read again are dropped at once, since there is nothing to tell.
+func (c *Collector) forget(ctx context.Context, found []api.TargetInventory, live map[string]bool, readings map[string]api.InventoryReading, now time.Time) error {
 	runs := map[string]bool{}
 	for _, f := range found {
 		runs[f.Digest], runs[f.Image] = true, true
 	}
 	var drop []string
 	for key, r := range readings {
-		if !runs[r.Of] && len(r.Owned) == 0 && (r.Error != "" || now.Sub(r.Began) >= keptFor) {
+		failed := r.Error != "" && !live[key]
+		if len(r.Owned) == 0 && (failed || !runs[r.Of] && now.Sub(r.Began) >= keptFor) {
 			drop = append(drop, key)
-			delete(readings, key)
 		}
 	}
 	if len(drop) == 0 {

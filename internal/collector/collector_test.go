@@ -37,6 +37,7 @@ type world struct {
 	times    []time.Duration   // of those, since the beginning
 	began    time.Time
 	maxAge   time.Duration
+	named    bool // documents that jobs name are read, too
 	lost     bool // this server leads no more
 }
 
@@ -151,8 +152,12 @@ func (w *world) found(targets []api.Target) []api.TargetInventory {
 func (w *world) lead(d time.Duration) {
 	ctx, cancel := context.WithTimeout(w.t.Context(), d)
 	defer cancel()
+	sources := []collector.Source{collector.Images{Machines: w, MaxAge: w.maxAge}}
+	if w.named {
+		sources = append([]collector.Source{collector.Named{}}, sources...)
+	}
 	c := collector.New(collector.Options{
-		Fleet: w, Record: w, Found: w.found, Sources: []collector.Source{collector.Images{Machines: w, MaxAge: w.maxAge}},
+		Fleet: w, Record: w, Found: w.found, Sources: sources,
 		Within: 30 * time.Minute, Logger: slog.New(slog.DiscardHandler),
 	})
 	must.ErrorIs(w.t, c.Run(ctx), context.DeadlineExceeded)

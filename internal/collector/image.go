@@ -1,9 +1,8 @@
 package collector
 
 import (
+	"cmp"
 	"context"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -16,10 +15,15 @@ type Machines interface {
 	ReadImage(ctx context.Context, spec twin.ReadSpec) (twin.Image, error)
 }
 
-// Images reads the images of virtual machines in the appliance, on first sight and when
-// their digest has changed.
+// Containers opens the images of containers. digest is the one that the job says, or empty.
+type Containers interface {
+	ReadContainer(ctx context.Context, spec twin.ReadSpec, digest string) (twin.Image, error)
+}
+
+// Images reads images, on first sight and when their digest has changed.
 type Images struct {
-	Machines Machines
+	Machines   Machines   // nil reads none of virtual machines
+	Containers Containers // nil reads none of containers
 	// MaxAge is the age from which an inventory counts no more; zero for any. One that was
 	// read from the image is read anew at half of it.
 	MaxAge time.Duration
@@ -27,31 +31,43 @@ type Images struct {
 
 var _ Source = Images{}
 
-// Wants is the image of a virtual machine without an inventory: one that is a file of the
-// nodes, or that the job has Nomad fetch by its SHA-256.
+// Wants is the image of a virtual machine or of a container without an inventory: one whose
+// name means the same for every job, or that the job names by its digest.
 func (s Images) Wants(t api.Target, found api.TargetInventory, last func(string) *api.InventoryReading, now time.Time) (Want, bool) {
-	of := found.Image
+	task := taskOf(t, found.Task)
+	if t.Count == 0 || !s.opens(task) || (task.Digest == "" && !inventory.NamesContent(t, task.Name)) {
+		return Want{}, false
+	}
+	of := cmp.Or(task.Digest, task.Image)
+	w := Want{Key: "image:" + of, Of: of, Digest: found.Digest, Origin: api.InventoryImage, Target: t, Task: found.Task, Makes: true}
+	switch r := found.Record; {
+	case r == nil && read(last(w.Key), found.Digest): // what was read differs from another inventory
+		return w, false
+	case r != nil && (s.MaxAge == 0 || r.Origin != api.InventoryImage || r.Age(now) < s.MaxAge/2):
+		return w, false
+	}
+	return w, true
+}
+
+// taskOf is a task of a target.
+func taskOf(t api.Target, name string) api.Task {
 	for _, task := range t.Tasks {
-		switch {
-		case task.Name != found.Task:
-		case task.Driver != "qemu":
-			return Want{}, false
-		case task.Digest != "":
-			of = task.Digest
-		case !path.IsAbs(task.Image) || strings.Contains(task.Image, "${"):
-			return Want{}, false
+		if task.Name == name {
+			return task
 		}
 	}
-	key := "image:" + of
-	switch r := found.Record; {
-	case t.Count == 0 || of == "":
-		return Want{}, false
-	case r == nil && read(last(key), found.Digest): // what was read differs from another inventory
-		return Want{}, false
-	case r != nil && (s.MaxAge == 0 || r.Origin != api.InventoryImage || r.Age(now) < s.MaxAge/2):
-		return Want{}, false
+	return api.Task{}
+}
+
+// opens reports whether the image of a task can be opened here.
+func (s Images) opens(task api.Task) bool {
+	switch task.Driver {
+	case "qemu":
+		return s.Machines != nil
+	case "docker":
+		return s.Containers != nil
 	}
-	return Want{Key: key, Of: of, Origin: api.InventoryImage, Target: t, Task: found.Task, Makes: true}, true
+	return false
 }
 
 // read reports whether a content was read already.
@@ -59,9 +75,16 @@ func read(last *api.InventoryReading, digest string) bool {
 	return last != nil && !last.Ended.IsZero() && last.Error == "" && last.Digest == digest
 }
 
-// Read has the appliance open the image.
+// Read opens the image where it runs.
 func (s Images) Read(ctx context.Context, w Want, job string) (Result, error) {
-	image, err := s.Machines.ReadImage(ctx, twin.ReadSpec{Job: job, Target: w.Target.TargetRef, Task: w.Task, RPMFormat: inventory.RPMFormat})
+	spec := twin.ReadSpec{Job: job, Target: w.Target.TargetRef, Task: w.Task, RPMFormat: inventory.RPMFormat}
+	var image twin.Image
+	var err error
+	if task := taskOf(w.Target, w.Task); task.Driver == "docker" {
+		image, err = s.Containers.ReadContainer(ctx, spec, task.Digest)
+	} else {
+		image, err = s.Machines.ReadImage(ctx, spec)
+	}
 	if err != nil {
 		return Result{}, err
 	}

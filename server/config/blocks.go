@@ -153,8 +153,11 @@ type profilerBlock struct {
 }
 
 type inventoryBlock struct {
-	MaxAge     *hcl.Attribute `hcl:"max_age,optional"`
-	ReadImages *hcl.Attribute `hcl:"read_images,optional"`
+	MaxAge         *hcl.Attribute `hcl:"max_age,optional"`
+	ReadImages     *hcl.Attribute `hcl:"read_images,optional"`
+	ReadContainers *hcl.Attribute `hcl:"read_containers,optional"`
+	DockerHost     *hcl.Attribute `hcl:"docker_host,optional"`
+	Sources        *hcl.Attribute `hcl:"sources,optional"`
 }
 
 type advisoriesBlock struct {
@@ -245,6 +248,9 @@ func (l *loader) root(f *fileBlock) {
 	block(l, "inventory", f.Inventory, func(b *inventoryBlock) {
 		l.duration(b.MaxAge, &c.Inventory.MaxAge)
 		l.flag(b.ReadImages, &c.Inventory.ReadImages)
+		l.flag(b.ReadContainers, &c.Inventory.ReadContainers)
+		l.str(b.DockerHost, &c.Inventory.DockerHost)
+		l.strs(b.Sources, &c.Inventory.sources)
 	})
 	block(l, "advisories", f.Advisories, func(b *advisoriesBlock) {
 		l.str(b.Dir, &c.Advisories.Dir)

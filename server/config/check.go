@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/collector"
 	"github.com/oakumhq/oakum/internal/promql"
 )
 
@@ -247,6 +248,20 @@ func (l *loader) checkPaces() {
 		if pace.d < shortestInterval {
 			l.problem(pace.path, "want at least %s, have %s", shortestInterval, pace.d)
 		}
+	}
+	for _, text := range l.cfg.Inventory.sources {
+		place, err := collector.ParsePlace(text)
+		switch {
+		case err != nil:
+			l.problem("inventory.sources", "%s", api.AsError(err).Message)
+		case place.Scheme == collector.SchemeKV && l.cfg.Consul == nil:
+			l.problem("inventory.sources", "%q: there is no consul block", text)
+		default:
+			l.cfg.Inventory.Sources = append(l.cfg.Inventory.Sources, place)
+		}
+	}
+	if host := l.cfg.Inventory.DockerHost; strings.ContainsAny(host, "${}\x00\n ") || (host != "" && !strings.Contains(host, "://")) {
+		l.problem("inventory.docker_host", "want where Docker listens, such as unix:///run/docker.sock, not %q", host)
 	}
 	if have := l.cfg.Inventory.MaxAge; have != 0 && have < shortestMaxAge {
 		l.problem("inventory.max_age", "want at least %s, or 0s for any age, have %s", shortestMaxAge, have)

@@ -190,6 +190,14 @@ type Profiler struct {
 type Inventory struct {
 	MaxAge     time.Duration // one that is older never says that anything is safe; zero for any age
 	ReadImages bool          // of virtual machines, in the appliance
+	// ReadContainers reads the images of containers, by the Docker of the clients, which
+	// listens at DockerHost, or where its own program finds it.
+	ReadContainers bool
+	DockerHost     string
+	// Sources are the places below which jobs may name inventories.
+	Sources []*url.URL
+
+	sources []string
 }
 
 // Advisories are where a server reads what is known of faults beside what patches say: files

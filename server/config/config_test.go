@@ -125,6 +125,14 @@ func TestLoadFull(t *testing.T) {
 	fed, err := config.Load([]string{write(t, t.TempDir(), "agent.hcl", full+"advisories {\n  dir = \"/osv\"\n  kev = \"/kev.json\"\n  epss = \"/epss.csv\"\n}\n")}, false, environment)
 	must.NoError(t, err)
 	must.Eq(t, config.Advisories{Dir: "/osv", KEV: "/kev.json", EPSS: "/epss.csv"}, fed.Advisories)
+	must.True(t, aged.Inventory.ReadImages)
+	must.False(t, aged.Inventory.ReadContainers)
+	own, err := config.Load([]string{write(t, t.TempDir(), "agent.hcl", full+"inventory {\n read_images = false\n read_containers = true\n docker_host = \"unix:///d.sock\"\n sources = [\"/srv/sbom/\", \"https://sbom.example\"]\n}\n")}, false, environment)
+	must.NoError(t, err)
+	must.False(t, own.Inventory.ReadImages)
+	must.True(t, own.Inventory.ReadContainers)
+	must.EqOp(t, "unix:///d.sock", own.Inventory.DockerHost)
+	must.EqOp(t, "file:///srv/sbom https://sbom.example/", own.Inventory.Sources[0].String()+" "+own.Inventory.Sources[1].String())
 	must.Eq(t, 7.5, c.Simulator.Rate)
 	must.Eq(t, 6, c.Simulator.Pairs)
 	must.Eq(t, 2, c.Simulator.PairsPerNode)
@@ -266,6 +274,11 @@ func TestErrors(t *testing.T) {
 		{"rule that is a list", strings.ReplaceAll(full, `claims.team == "platform" || contains(claims.groups, "deployers")`, `["x"]`), []string{"auth.rule.pipelines.when: want a condition, true or false"}},
 		{"unknown capability", strings.ReplaceAll(full, `"patch-submit"`, `"patch"`), []string{`auth.rule.pipelines.capabilities: want read, policy-write, patch-submit, simulate, approve, rollout-control, operator, have "patch"`}},
 		{"checksum", strings.ReplaceAll(full, "b855", ""), []string{"plugin.canary_node.sha256: want the plugin's SHA-256, 64 hexadecimal digits"}},
+		{"docker", full + "inventory { docker_host = \"/run/docker.sock\" }\n", []string{"inventory.docker_host: want where Docker listens, such as unix:///run/docker.sock, not \"/run/docker.sock\""}},
+		{"sources", full + "inventory { sources = [\"https://a:b@x\", \"sbom\", \"ftp://x\", \"/srv/../etc\"] }\n", []string{
+			"inventory.sources: \"https://a:b@x\": want no user, query or fragment", "inventory.sources: \"sbom\": want http, https, file or consul-kv",
+			"inventory.sources: \"ftp://x\": want http, https, file or consul-kv", "inventory.sources: \"/srv/../etc\" climbs out of its folder",
+		}},
 		{"age", full + "inventory { max_age = \"5m\" }\n", []string{"inventory.max_age: want at least 1h0m0s, or 0s for any age, have 5m0s"}},
 		{"advisories of nowhere", full + "advisories {\n  dir = \"osv\"\n}\n", []string{"advisories.dir: want the absolute path of what it reads"}},
 		{"audit file without a path", full + "\naudit \"file\" {}\n", []string{"a.hcl:62,1: audit.file: want path, the absolute path of the log"}},

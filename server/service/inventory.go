@@ -195,7 +195,7 @@ func (s *Service) keepInventory(ctx context.Context, of string, inv api.Inventor
 		switch same := s.agrees(other, record, inv); {
 		case same && origin == api.InventoryImage && other.Origin != api.InventoryImage:
 			return api.InventoryReceipt{Record: other, Known: true, Targets: []api.TargetRef{}}, nil // it says at least as much
-		case same || replace:
+		case same || replace || origin == api.InventoryNamed && other.Origin == origin && other.Source == inv.Source:
 			receipt.Known = receipt.Known || other.Hash == hash
 			record.Replaces = append(record.Replaces, other.Hash)
 		default:

@@ -221,3 +221,22 @@ func TestNoteInventories_ForgetsWhatNothingRuns(t *testing.T) {
 	must.NoError(t, f.noteInventories(t.Context()))
 	must.Eq(t, []string{digestOf("b")}, forgotten)
 }
+
+// TestInventoryRead_TakesThePlaceOfWhatTheJobNamedBefore: a nightly scan writes the document
+// anew. One that somebody gave is another voice, and both are kept.
+func TestInventoryRead_TakesThePlaceOfWhatTheJobNamedBefore(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	read := func(source, version string) {
+		t.Helper()
+		inv := api.Inventory{Source: source, Format: "CycloneDX 1.6", Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: version}}}
+		must.NoError(t, f.InventoryRead(t.Context(), digestOf("a"), api.InventoryNamed, inv))
+	}
+	read("https://sbom.example/web.json", "5.2")
+	read("https://sbom.example/web.json", "5.3")
+	list := f.store.InventoriesOf(digestOf("a"))
+	must.Len(t, 1, list)
+	must.EqOp(t, api.InventoryNamed, list[0].Origin)
+	read("https://sbom.example/other.json", "5.4")
+	must.Len(t, 2, f.store.InventoriesOf(digestOf("a")))
+}

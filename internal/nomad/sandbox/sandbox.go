@@ -37,6 +37,9 @@ type Options struct {
 	// with whatever those images are laid over. Without any, an image must come from
 	// the folder of the image that the target runs.
 	ImageRoots []string
+	// DockerHost is where the clients' Docker listens, such as unix:///run/docker.sock; empty
+	// for where its own program finds it.
+	DockerHost string
 }
 
 // New returns a sandbox on the Nomad region of a client.

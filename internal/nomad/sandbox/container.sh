@@ -1,0 +1,77 @@
+# Tells what is installed in the image of a container that runs. This is the part on the
+# Nomad client, which asks its Docker. It makes a container of the same image, copies the
+# package databases out of it and removes it. The container is never started, except to
+# have the image's own rpm print its database, without a network and without rights.
+#
+# Usage: CONTAINER IMAGE-DIGEST RPM-FORMAT-FILE REPORT, where the digest is the one that the
+# job says, or empty. The report has the lines that package appliance reads; its last line is
+# the digest of the image in its registry, or its own ID where it comes from none.
+set -eu
+export LC_ALL=C PATH="$PATH:/usr/local/bin:/usr/sbin:/sbin"
+want=$2 format=$(cat "$3") report=$4
+own=oakum-twin-$NOMAD_ALLOC_ID
+[ -z "$OAKUM_DOCKER_HOST" ] || export DOCKER_HOST="$OAKUM_DOCKER_HOST"
+
+die() {
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+leave() { docker rm -f "$own" >/dev/null 2>&1 || true; }
+trap leave EXIT
+trap 'exit 1' INT TERM
+
+# files prints the regular files at a path of the image, with an empty line after each. A
+# path that is not there prints nothing.
+files() {
+	docker cp "$own:$1" - 2>/dev/null >"$work/tar" || return 0
+	tar -x -f "$work/tar" --exclude='*.md5sums' --to-command='cat; echo'
+}
+
+# database tells one text, packed. One that is too large is told as empty, so that nobody
+# takes a part for the whole. Argument: its name; the text is the input.
+database() {
+	{ head -c 8388608 >"$work/text"; cat >/dev/null; }
+	[ -s "$work/text" ] || return 0
+	[ "$(wc -c <"$work/text")" -lt 8388608 ] || : >"$work/text"
+	gzip -c "$work/text" >"$work/packed"
+	[ "$(wc -c <"$work/packed")" -le 196608 ] || : >"$work/packed"
+	printf 'database %s %s\n' "$1" "$(base64 -w 0 "$work/packed")" >>"$report"
+}
+
+for program in docker tar gzip base64; do
+	command -v $program >/dev/null || die "this node has no $program"
+done
+work=$NOMAD_TASK_DIR/work
+mkdir -p "$work"
+id=$(docker inspect --type container --format '{{.Image}}' "$1") || die "Docker has no container $1"
+known=$(docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$id") || die "Docker has the image $id no more"
+if [ -n "$want" ]; then
+	case "$id $known" in *"$want"*) digest=$want ;; *) die "the container $1 has the image $id, and not $want, which its job says" ;; esac
+else
+	digest=$(printf '%s\n' "$known" | sed -n 's/^.*@\(sha256:[0-9a-f]*\)$/\1/p' | head -n 1)
+	[ -n "$digest" ] || digest=$id
+fi
+# Nomad removes containers with this label that no allocation has, so that one is gone too
+# whose task was killed.
+docker create --name "$own" --label "com.hashicorp.nomad.alloc_id=$NOMAD_ALLOC_ID" --network none --cap-drop ALL \
+	--security-opt no-new-privileges --memory 256m --pids-limit 64 --pull never \
+	--entrypoint rpm "$id" -qa --qf "$format" >/dev/null || die "Docker can't make a container of $id"
+
+echo 'oakum 1' >"$report"
+for at in /etc/os-release /usr/lib/os-release; do
+	files "$at" >"$work/system"
+	[ ! -s "$work/system" ] || { database system <"$work/system"; break; }
+done
+{ files /var/lib/dpkg/status; files /var/lib/dpkg/status.d; } | { grep -E '^(Package|Status|Version|Architecture|Source):|^$' || true; } >"$work/dpkg"
+! grep -q ^Package: "$work/dpkg" || database dpkg <"$work/dpkg"
+files /lib/apk/db/installed | { grep -E '^[PVAo]:|^$' || true; } >"$work/apk"
+! grep -q ^P: "$work/apk" || database apk <"$work/apk"
+for at in /var/lib/rpm /usr/lib/sysimage/rpm; do
+	docker cp "$own:$at" - >/dev/null 2>&1 || continue
+	timeout 120 docker start -a "$own" >"$work/rpm" 2>"$work/said" || die "the rpm of the image can't tell its database: $(tail -n 1 "$work/said")"
+	[ -s "$work/rpm" ] || die "the rpm of the image tells of no package"
+	database rpm <"$work/rpm"
+	break
+done
+printf 'proved\nend\nimage %s\n' "${digest#sha256:}" >>"$report"

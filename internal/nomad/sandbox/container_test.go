@@ -1,0 +1,37 @@
+package sandbox
+
+import (
+	"strings"
+	"testing"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/inventory"
+	"github.com/oakumhq/oakum/internal/twin"
+)
+
+func TestContainerJob_RunsBesideTheContainer(t *testing.T) {
+	t.Parallel()
+	spec := twin.ReadSpec{
+		Job: "oakum-twin-inventory-1-read", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Task: "app", RPMFormat: inventory.RPMFormat,
+	}
+	job := containerJob(production(), spec, &nomadapi.AllocationListStub{ID: "a1", NodeID: "n1"}, checksum, "unix:///d.sock")
+	must.EqOp(t, spec.Job, *job.ID)
+	must.EqOp(t, "n1", job.Constraints[0].RTarget)
+	must.EqOp(t, "prod", *job.Namespace)
+	task := job.TaskGroups[0].Tasks[0]
+	args, _ := task.Config["args"].([]string)
+	must.Eq(t, []string{"app-a1", checksum}, args[1:3])
+	for _, arg := range args {
+		must.StrNotContains(t, arg, "%{", must.Sprint("Nomad would take it for a template"))
+	}
+	files := map[string]string{}
+	for _, tmpl := range task.Templates {
+		files[*tmpl.DestPath] = *tmpl.EmbeddedTmpl
+		must.StrNotContains(t, *tmpl.EmbeddedTmpl, *tmpl.LeftDelim)
+	}
+	must.EqOp(t, inventory.RPMFormat, files["local/rpm-format"])
+	must.True(t, strings.HasPrefix(files["local/container.sh"], "# Tells what is installed"))
+}
