@@ -17,6 +17,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/e2e/fleet"
+	"github.com/oakumhq/oakum/internal/access/authtest"
 	"github.com/oakumhq/oakum/plugins/host"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/policies/policytest"
@@ -71,13 +72,16 @@ func TestExamplesOfThePagesAreTaken(t *testing.T) {
 	for page, examples := range pages(t) {
 		t.Run(page, func(t *testing.T) {
 			library := policies.Builtin()
-			var tests []api.SourceFile
+			var tests, authTests []api.SourceFile
+			var rules config.Rules
 			for _, e := range examples {
 				switch {
 				case e.begins("policy", "dependency"):
 					_, diags := policies.ParsePolicy(e.file(".hcl"), schemas)
 					must.False(t, diags.HasErrors(), must.Sprintf("%s: %v", e.place, diags))
 					library = append(library, e.file(".hcl"))
+				case e.begins("test") && strings.Contains(e.text, "claims ="):
+					authTests = append(authTests, e.file(".authtest.hcl"))
 				case e.begins("test"):
 					tests = append(tests, e.file(".policytest.hcl"))
 				case e.begins("patch"):
@@ -89,8 +93,15 @@ func TestExamplesOfThePagesAreTaken(t *testing.T) {
 					_, err := fleet.Describe(file)
 					must.NoError(t, err, must.Sprint(e.place))
 				default:
-					agentTakes(t, e)
+					if of := agentTakes(t, e).Auth.Rules; len(of) > 1 {
+						rules = of
+					}
 				}
+			}
+			held, wrong := authtest.Run(authTests, rules)
+			must.False(t, wrong.HasErrors(), must.Sprint(wrong))
+			for _, r := range held {
+				must.True(t, r.Passed, must.Sprintf("%s: %v", r.Range, r.Failures))
 			}
 			results, diags := policytest.Run(tests, library, schemas)
 			must.False(t, diags.HasErrors(), must.Sprint(diags))
@@ -104,7 +115,7 @@ func TestExamplesOfThePagesAreTaken(t *testing.T) {
 
 // agentTakes reads a configuration that begins with the server's name as it
 // stands, and lays any other fragment over one that is whole.
-func agentTakes(t *testing.T, e example) {
+func agentTakes(t *testing.T, e example) *config.Config {
 	t.Helper()
 	base := enough
 	if !strings.Contains(e.text, "tls {") {
@@ -118,9 +129,11 @@ func agentTakes(t *testing.T, e example) {
 	for i, text := range []string{base, e.text} {
 		must.NoError(t, os.WriteFile(files[i], []byte(text), 0o600))
 	}
-	if _, err := config.Load(files, false, func(string) string { return "secret" }); err != nil {
+	cfg, err := config.Load(files, false, func(string) string { return "secret" })
+	if err != nil {
 		t.Fatalf("%s: %s", e.place, strings.Join(api.AsError(err).Details, "\n"))
 	}
+	return cfg
 }
 
 // pages finds the HCL of every page.

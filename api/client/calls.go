@@ -259,6 +259,13 @@ func (c *Client) Plugins(ctx context.Context, q Query) ([]api.PluginInfo, Meta, 
 	return out, meta, err
 }
 
+// Identity says who the caller is to the server, and what the rules give and deny.
+func (c *Client) Identity(ctx context.Context) (api.Identity, error) {
+	var out api.Identity
+	_, err := c.get(ctx, "/v1/auth/self", Query{}, &out)
+	return out, err
+}
+
 // CheckKPIs asks the queries of the KPIs in force, or of those named, and says what is
 // behind the answers.
 func (c *Client) CheckKPIs(ctx context.Context, kpis []string, q Query) (api.KPICheck, Meta, error) {

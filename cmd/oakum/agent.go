@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/oakumhq/oakum/internal/access/authtest"
 	"github.com/oakumhq/oakum/internal/cli/command"
 	"github.com/oakumhq/oakum/internal/log"
 	"github.com/oakumhq/oakum/server"
@@ -44,4 +45,14 @@ func runAgent(ctx context.Context, opt command.AgentOptions) error {
 		}
 	})
 	return srv.Run(ctx)
+}
+
+// readRules reads the auth rules of a configuration, which must be one that a server runs
+// with.
+func readRules(paths []string) (authtest.Rules, error) {
+	cfg, err := config.Load(paths, false, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Auth.Rules, nil
 }

@@ -29,6 +29,7 @@ func main() {
 		Now:    time.Now,
 		Build:  build(),
 		Agent:  runAgent,
+		Rules:  readRules,
 	})
 	stop()
 	os.Exit(code)

@@ -1,6 +1,7 @@
 package access
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -78,17 +79,60 @@ func decides(by api.Identity, c api.Capability, gives, denies func(api.Grant) bo
 	if by.Grants == nil {
 		return by.Can(c)
 	}
-	given := false
-	for _, g := range by.Grants {
+	given, denied := deciding(by.Grants, c, gives, denies)
+	return given != nil && denied == nil
+}
+
+// deciding returns the first rule that gives a capability, and the first that denies it.
+func deciding(grants []api.Grant, c api.Capability, gives, denies func(api.Grant) bool) (given, denied *api.Grant) {
+	for i, g := range grants {
 		switch {
 		case !slices.Contains(g.Capabilities, c):
-		case g.Deny && denies(g):
-			return false
-		case !g.Deny && gives(g):
-			given = true
+		case g.Deny && denied == nil && denies(g):
+			denied = &grants[i]
+		case !g.Deny && given == nil && gives(g):
+			given = &grants[i]
 		}
 	}
-	return given
+	return given, denied
+}
+
+// Knows reports whether there is a capability of that name.
+func Knows(c api.Capability) bool { return slices.Contains(api.Capabilities(), c) }
+
+// Explain says whether grants leave a capability on the jobs of a namespace that a
+// reference names, or everywhere when it is nil, and by which rule.
+func Explain(grants []api.Grant, c api.Capability, on *api.TargetRef) (yes bool, why string) {
+	gives, denies := whole, func(api.Grant) bool { return true }
+	where := "everywhere"
+	if on != nil {
+		where = "on job " + on.Job + " of namespace " + on.Namespace
+		gives = func(g api.Grant) bool { return matches(g.Namespaces, on.Namespace) && matches(g.Jobs, on.Job) }
+		denies = gives
+	}
+	switch given, denied := deciding(grants, c, gives, denies); {
+	case denied != nil:
+		return false, fmt.Sprintf("rule %q denies %s on %s", denied.Rule, c, Where(*denied))
+	case given != nil:
+		return true, fmt.Sprintf("rule %q gives %s on %s", given.Rule, c, Where(*given))
+	}
+	return false, fmt.Sprintf("no rule gives %s %s", c, where)
+}
+
+// Says lists which rules give a capability and which deny it, and where.
+func Says(grants []api.Grant, c api.Capability) []string {
+	var out []string
+	for _, g := range grants {
+		if !slices.Contains(g.Capabilities, c) {
+			continue
+		}
+		verb := "gives"
+		if g.Deny {
+			verb = "denies"
+		}
+		out = append(out, fmt.Sprintf("rule %q %s it on %s", g.Rule, verb, Where(g)))
+	}
+	return out
 }
 
 // Where says in words which targets a grant is about.

@@ -19,6 +19,8 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access"
+	"github.com/oakumhq/oakum/internal/access/authtest"
 	"github.com/oakumhq/oakum/internal/cli/command"
 )
 
@@ -34,6 +36,7 @@ func TestMain(m *testing.M) {
 				fmt.Printf("agent dev=%v config=%v\n", opt.Dev, opt.Config)
 				return nil
 			},
+			Rules: func([]string) (authtest.Rules, error) { return shopRules{}, nil },
 		}))
 	}})
 }
@@ -124,6 +127,8 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 		{Target: ref("cart"), Task: "vm", Image: "/images/cart.qcow2", Missing: "nobody knows the digest of image /images/cart.qcow2, and there is no inventory by its name"},
 	}
 	answer("GET /v1/compliance", fixtureCompliance())
+	answer("GET /v1/auth/self", api.Identity{Name: "bob", Subject: "entity-1", Via: "jwt", Groups: []string{"shop"}, Expires: testNow().Add(time.Hour), Grants: shopGrants(),
+		Capabilities: access.Held(shopGrants())})
 	answer("GET /v1/kpi/discover", fixtureDiscovery())
 	answer("GET /v1/kpi/check", fixtureKPICheck())
 	answer("GET /v1/inventories", []api.InventoryRecord{one, two, web})
@@ -151,6 +156,19 @@ func fixtureDiscovery() api.KPIDiscovery {
 		Block:   "prometheus {\n  kpi \"error_rate\" {\n  }\n}\n", Relabel: "relabel_configs:\n",
 	}
 }
+
+// shopGrants are those of the shop's team.
+func shopGrants() []api.Grant {
+	return []api.Grant{
+		{Rule: "shop team", Capabilities: []api.Capability{api.CapRead, api.CapPatchSubmit}, Namespaces: []string{"shop"}},
+		{Rule: "nobody in payments", Deny: true, Capabilities: []api.Capability{api.CapPatchSubmit}, Jobs: []string{"payments"}},
+	}
+}
+
+// shopRules give those to everybody.
+type shopRules struct{}
+
+func (shopRules) Evaluate(map[string]any) ([]api.Grant, error) { return shopGrants(), nil }
 
 // fixtureKPICheck is of one query that is in order, one that is not, and a KPI of Nomad's.
 func fixtureKPICheck() api.KPICheck {

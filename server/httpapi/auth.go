@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
@@ -64,27 +62,14 @@ func (a *API) authorise(rt route, c *call) error {
 		return &api.Error{
 			Code:    api.CodePermissionDenied,
 			Message: "identity " + by.Name + " has the capability " + string(rt.cap) + " on a part of the fleet only, and this needs it everywhere",
-			Details: reach(by, rt.cap),
+			Details: access.Says(by.Grants, rt.cap),
 		}
 	}
 	return nil
 }
 
-// reach says by which rules an identity has a capability, and by which it has not.
-func reach(by api.Identity, c api.Capability) []string {
-	var out []string
-	for _, g := range by.Grants {
-		if !slices.Contains(g.Capabilities, c) {
-			continue
-		}
-		verb := "gives"
-		if g.Deny {
-			verb = "denies"
-		}
-		out = append(out, fmt.Sprintf("rule %q %s it on %s", g.Rule, verb, access.Where(g)))
-	}
-	return out
-}
+// authSelf is who the caller is, and what the rules give and deny.
+func (a *API) authSelf(c *call) (any, error) { return c.by, nil }
 
 func capabilityList(caps []api.Capability) string {
 	if len(caps) == 0 {

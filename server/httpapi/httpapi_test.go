@@ -22,7 +22,7 @@ func TestRoutes_DenyByDefault(t *testing.T) {
 		o.Auth = tokens{"nobody": {Name: "nobody", Via: "jwt"}}
 	})
 	open := map[string]bool{"/v1/health": true, "/v1/status/leader": true, "/v1/status/peers": true}
-	anyone := map[string]bool{"/v1/agent/self": true}
+	anyone := map[string]bool{"/v1/agent/self": true, "/v1/auth/self": true}
 	for _, rt := range s.api.routes() {
 		t.Run(rt.method+" "+rt.path, func(t *testing.T) {
 			path := strings.NewReplacer("{name}", "x", "{id}", "x", "{service}", "x",

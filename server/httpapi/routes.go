@@ -69,6 +69,7 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/graph/diff", cap: read, scoped: true, topics: graph, handle: a.graphDiff},
 		{method: get, path: "/v1/profiles", cap: read, scoped: true, topics: profile, handle: a.profiles},
 		{method: get, path: "/v1/profile/{namespace}/{job}/{group}", cap: read, scoped: true, topics: profile, handle: a.profile},
+		{method: get, path: "/v1/auth/self", handle: a.authSelf},
 		{method: get, path: "/v1/kpi/check", cap: read, costly: true, handle: a.kpiCheck},
 		{method: get, path: "/v1/kpi/discover", cap: read, costly: true, handle: a.kpiDiscover},
 		{method: get, path: "/v1/inventories", cap: read, scoped: true, topics: inventory, handle: a.inventories},

@@ -56,7 +56,7 @@ func (a *API) may(c *call, target api.TargetRef, missing *api.Error) error {
 		return &api.Error{
 			Code:    api.CodePermissionDenied,
 			Message: fmt.Sprintf("identity %s lacks the capability %s on %s", c.by.Name, c.rt.cap, target),
-			Details: reach(c.by, c.rt.cap),
+			Details: access.Says(c.by.Grants, c.rt.cap),
 		}
 	}
 	return missing
@@ -105,7 +105,7 @@ func (a *API) covers(c *call, file api.SourceFile) error {
 		}
 	}
 	if len(refusal.Details) > 0 {
-		refusal.Details = append(refusal.Details, reach(c.by, c.rt.cap)...)
+		refusal.Details = append(refusal.Details, access.Says(c.by.Grants, c.rt.cap)...)
 		return refusal
 	}
 	return a.ownName(c, patch.Name)

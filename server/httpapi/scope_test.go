@@ -134,7 +134,7 @@ func table() map[string]row {
 		"GET /v1/agent/pprof/{profile}": whole(), "GET /v1/operator/autopilot": whole(), "POST /v1/operator/autopilot": whole(),
 		"GET /v1/operator/autopilot/state": whole(), "GET /v1/operator/rollout-audit": whole(),
 
-		"GET /v1/health": open(), "GET /v1/status/leader": open(), "GET /v1/status/peers": open(), "GET /v1/agent/self": open(), "GET /v1/plugins": open(),
+		"GET /v1/health": open(), "GET /v1/status/leader": open(), "GET /v1/status/peers": open(), "GET /v1/agent/self": open(), "GET /v1/auth/self": open(), "GET /v1/plugins": open(),
 
 		"GET /v1/patches": many(), "GET /v1/quarantines": many(), "GET /v1/rollouts": many(), "GET /v1/simulations": many(),
 		"GET /v1/graph": many(), "GET /v1/graph/findings": many(), "GET /v1/graph/diff": many(), "GET /v1/profiles": many(),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/access/authtest"
 )
 
 // AgentOptions is what `oakum agent` was asked to run.
@@ -26,6 +27,10 @@ type AgentOptions struct {
 // AgentRunner runs an agent until ctx ends.
 type AgentRunner func(ctx context.Context, opt AgentOptions) error
 
+// RulesReader reads the auth rules of a configuration: files and directories, merged in
+// order.
+type RulesReader func(config []string) (authtest.Rules, error)
+
 // Options holds everything outside of this package that the commands use.
 type Options struct {
 	Args   []string // without the program's name
@@ -36,6 +41,7 @@ type Options struct {
 	Now    func() time.Time
 	Build  Build
 	Agent  AgentRunner
+	Rules  RulesReader
 }
 
 // Build says which build of the program this is.

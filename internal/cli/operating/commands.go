@@ -6,7 +6,7 @@ import "github.com/oakumhq/oakum/internal/cli/command"
 // Commands are the commands of whoever runs the Oakum servers.
 func Commands() []func(*command.Env) *command.Command {
 	return []func(*command.Env) *command.Command{
-		agentCommand, versionCommand,
+		agentCommand, versionCommand, authExplain, authTest,
 		pluginList, pluginVerify, applianceBuild,
 		raftPeers, raftRemove, raftTransfer, raftLeave,
 		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, auditVerify, monitorCommand,
@@ -21,6 +21,9 @@ func Families() []command.Family {
 		{Name: "plugin", Synopsis: "List and check strategy plugins", Help: `
 Strategies are plugins: they propose the stages of a rollout. Two are built in,
 phased and blue_green.`},
+		{Name: "auth", Synopsis: "Explain and test who may do what", Help: `
+Auth rules of the agent's configuration give capabilities to callers by the claims of
+their tokens, everywhere or on some jobs, or take them away.`},
 		{Name: "appliance", Synopsis: "Make the machine in which scripts run", Help: `
 A patch's scripts run in a machine of their own, the appliance, and never on a
 Nomad client itself.`},

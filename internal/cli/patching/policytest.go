@@ -2,7 +2,6 @@ package patching
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"strings"
 
@@ -40,17 +39,15 @@ The exit code is 2 when an example failed.
 		if wrong := policies.DiagnosticsError(diags, append(tests, files...)); wrong != nil {
 			return wrong
 		}
-		failed := 0
-		for _, r := range results {
-			if !r.Passed {
-				failed++
-			}
+		examples := make([]view.Example, len(results))
+		for i, r := range results {
+			examples[i] = view.Example{Name: r.Name, Range: r.Range, Failures: r.Failures}
 		}
-		if err := e.Show(c.Out, results, func(w io.Writer) { printTests(w, results, *verbose) }); err != nil {
+		if err := e.Show(c.Out, results, func(w io.Writer) { view.Examples(w, examples, *verbose) }); err != nil {
 			return err
 		}
-		if failed > 0 {
-			return command.No("%d of %s failed.", failed, view.Count(len(results), "example"))
+		if failed := view.Failed(examples); failed > 0 {
+			return command.No("%d of %s failed.", failed, view.Count(len(examples), "example"))
 		}
 		return nil
 	}
@@ -78,22 +75,4 @@ func readTests(e *command.Env, args []string) (tests, files []api.SourceFile, er
 		return nil, nil, api.Errorf(api.CodeInvalid, "no examples: none of the files ends in %s", testSuffix)
 	}
 	return tests, append(policies.Builtin(), files...), nil
-}
-
-func printTests(w io.Writer, results []policytest.Result, verbose bool) {
-	passed := 0
-	for _, r := range results {
-		if r.Passed {
-			passed++
-			if verbose {
-				fmt.Fprintf(w, "pass  %s\n", r.Name)
-			}
-			continue
-		}
-		fmt.Fprintf(w, "FAIL  %s (%s)\n", r.Name, r.Range)
-		for _, failure := range r.Failures {
-			fmt.Fprintf(w, "      %s\n", failure)
-		}
-	}
-	fmt.Fprintf(w, "%d of %s passed\n", passed, view.Count(len(results), "example"))
 }
