@@ -24,6 +24,22 @@ type Plan struct {
 	Exposure    *Exposure     `json:"exposure,omitempty"` // nil when nobody has asked who is affected
 }
 
+// PlanProgress is how far the rollouts of one plan are.
+type PlanProgress struct {
+	ID          string                `json:"id"`
+	Patch       string                `json:"patch"`
+	PatchDigest string                `json:"patch_digest"`
+	Created     time.Time             `json:"created"`
+	Open        int                   `json:"open"`     // rollouts that have not ended
+	Rollouts    map[RolloutStatus]int `json:"rollouts"` // how many there are, by status
+}
+
+// PlanState is a plan as it was made, with its rollouts as they are now.
+type PlanState struct {
+	Plan     Plan      `json:"plan"`
+	Rollouts []Rollout `json:"rollouts"`
+}
+
 // NothingToDo is a target that a patch need not go to.
 type NothingToDo struct {
 	Target TargetRef        `json:"target"`

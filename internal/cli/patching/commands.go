@@ -10,6 +10,7 @@ func Commands() []func(*command.Env) *command.Command {
 		command.Reader(policyValidate), command.Reader(policyTest), policyFmt, command.Reader(policyApply), policyList, policyRead, policyDelete,
 		command.Reader(patchValidate), command.Reader(patchAffected), command.Reader(patchPlan), command.Reader(patchSubmit),
 		patchRehearse, patchStatus, patchList, patchRead, patchQuarantines, patchLift,
+		planList, planRead, planContinue, planAbort, planRetry,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutUnapprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,
 		brakeOn, brakeOff, brakeStatus,
@@ -56,6 +57,19 @@ See which images have the fault that it fixes:
 Submit it, and wait for the end:
 
     $ oakum patch submit openssl.hcl -wait`},
+		{Name: "plan", Synopsis: "Go on with a patch, or give it up, as a whole", Help: `
+A plan is what one submission of a patch does: which targets, in which order. These
+commands act on all of it after something has failed.
+
+See what became of it, and go on with what is left:
+
+    $ oakum plan list
+    $ oakum plan continue openssl
+
+Try again where the patch was rolled back, or give all of it up:
+
+    $ oakum plan retry openssl
+    $ oakum plan abort openssl`},
 		{Name: "rollout", Synopsis: "Watch and steer rollouts", Help: `
 A rollout is one target's patch being carried out, in stages. Oakum decides by
 itself when to go on and when to turn back; these commands show it, and let a
