@@ -67,7 +67,10 @@ type TargetCompliance struct {
 	Status     ComplianceStatus `json:"status"`
 	Reason     string           `json:"reason"`
 	Packages   []string         `json:"packages,omitempty"`   // that are affected
-	Exceptions []Exception      `json:"exceptions,omitempty"` // that took packages out
+	Exceptions []Exception      `json:"exceptions,omitempty"` // that took packages out, or the target by people
+	// Until is the first moment at which people do not put up with it any more; zero where
+	// statements alone take it out.
+	Until time.Time `json:"until,omitzero"`
 	// Rollout is the last one that completed here and carried out a patch that says the
 	// advisory.
 	Rollout   string    `json:"rollout,omitempty"`

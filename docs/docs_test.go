@@ -76,7 +76,7 @@ func TestExamplesOfThePagesAreTaken(t *testing.T) {
 			var rules config.Rules
 			for _, e := range examples {
 				switch {
-				case e.begins("policy", "dependency"):
+				case e.begins("policy", "dependency", "exception"):
 					_, diags := policies.ParsePolicy(e.file(".hcl"), schemas)
 					must.False(t, diags.HasErrors(), must.Sprintf("%s: %v", e.place, diags))
 					library = append(library, e.file(".hcl"))

@@ -20,6 +20,7 @@ import (
 type Library struct {
 	policies     []*policy // most specific first, then by name
 	dependencies []Dependency
+	exceptions   []Exception
 	shared       shared
 }
 
@@ -35,7 +36,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 	out := &Library{}
 	var diags hcl.Diagnostics
 	keys, reads := wantedKeys(), map[string]bool{}
-	policyAt, dependencyAt := map[string]string{}, map[string]string{}
+	policyAt, dependencyAt, exceptionAt := map[string]string{}, map[string]string{}, map[string]string{}
 	sorted := slices.Clone(files)
 	slices.SortStableFunc(sorted, func(a, b api.SourceFile) int { return cmp.Compare(a.Name, b.Name) })
 	for _, source := range sorted {
@@ -60,6 +61,14 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 			dependencyAt[d.Name] = d.Range
 			out.dependencies = append(out.dependencies, d)
 		}
+		for _, e := range file.Exceptions {
+			if first, ok := exceptionAt[e.Name]; ok {
+				diags = append(diags, lang.NewProblem(lang.FileRange(source.Name), "Duplicate name", "exception %q was already written at %s.", e.Name, first))
+				continue
+			}
+			exceptionAt[e.Name] = e.Range
+			out.exceptions = append(out.exceptions, e)
+		}
 		maps.Copy(reads, file.reads)
 		for path, found := range file.keys {
 			for k := range found {
@@ -73,6 +82,7 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 	slices.SortFunc(out.policies, func(a, b *policy) int {
 		return cmp.Or(-cmp.Compare(a.specificity, b.specificity), cmp.Compare(a.name, b.name))
 	})
+	slices.SortFunc(out.exceptions, func(a, b Exception) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(out.dependencies, func(a, b Dependency) int { return cmp.Compare(a.Name, b.Name) })
 	out.shared = shared{functions: lang.Functions(), metaKeys: lang.Names(keys["target.meta"]), ratioKeys: lang.Names(keys["impact.ratio"]), reads: lang.Names(reads)}
 	out.shared.packages, out.shared.whole, out.shared.fixedKeys = lang.Names(keys["target.packages"]), reads["target.packages"] || reads["target"], lang.Names(keys["target.fixed_in"])
@@ -140,6 +150,9 @@ func (l *Library) CalendarReadsInstalled() bool {
 		return path == "target" || ok && strings.HasPrefix(path, "target.")
 	})
 }
+
+// Exceptions returns the exceptions of the files, by name.
+func (l *Library) Exceptions() []Exception { return slices.Clone(l.exceptions) }
 
 // Dependencies returns the dependencies that the files declare, by name.
 func (l *Library) Dependencies() []Dependency { return slices.Clone(l.dependencies) }

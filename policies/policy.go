@@ -21,6 +21,7 @@ type Schemas func(strategy string) (api.ConfigSchema, bool)
 type File struct {
 	Name         string // of the source file
 	Dependencies []Dependency
+	Exceptions   []Exception
 	blocks       []*policy
 	keys         map[string]map[string]bool // map keys that expressions name
 	reads        map[string]bool            // facts of a target that expressions name
@@ -93,7 +94,7 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 			"%q is no policy file name: want letters, digits, dots, dashes and underscores, such as web-tier.hcl.", file.Name)
 	}
 	for _, attr := range lang.Attributes(s.Body) {
-		s.Problem(attr.NameRange, "Unknown argument", "A policy file holds policy and dependency blocks; %q can't stand here.", attr.Name)
+		s.Problem(attr.NameRange, "Unknown argument", "A policy file holds policy, dependency and exception blocks; %q can't stand here.", attr.Name)
 	}
 	seen := map[string]hcl.Range{}
 	for _, b := range s.Body.Blocks {
@@ -106,8 +107,12 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 			if s.Labels(b, 1) && s.Unique(seen, b) {
 				p.file.Dependencies = append(p.file.Dependencies, p.readDependency(b))
 			}
+		case "exception":
+			if s.Labels(b, 1) && s.Unique(seen, b) {
+				p.file.Exceptions = append(p.file.Exceptions, p.readException(b))
+			}
 		default:
-			known := []string{"dependency", "policy"}
+			known := []string{"dependency", "exception", "policy"}
 			s.Problem(b.DefRange(), "Unknown block", "A policy file has no block %q.%s It takes %s.",
 				b.Type, lang.DidYouMean(b.Type, known), lang.List(known, "and"))
 		}

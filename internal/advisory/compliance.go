@@ -35,6 +35,22 @@ type InstalledTarget struct {
 	Target      api.TargetRef
 	Inventories []*api.Inventory // of what it runs; one that several targets run is shared
 	Missing     string           // why others are not known; empty when all are
+	Waivers     []Waiver         // that hold now; the first that covers an advisory counts
+}
+
+// Waiver says that people put up with faults of a target for a while.
+type Waiver struct {
+	Faults   []string // names of faults, or IDs of advisories
+	Document string   // where it stands
+	Reason   string
+	Until    time.Time // the first moment at which it does not hold any more
+}
+
+// waives reports whether a waiver is for an advisory: it names the advisory, or each fault
+// that it is about.
+func (w *Waiver) waives(s *said) bool {
+	one := func(name string) bool { return slices.Contains(w.Faults, name) }
+	return one(s.ID) || !slices.ContainsFunc(s.faults, func(fault string) bool { return !one(fault) })
 }
 
 // Carried is a rollout, as far as compliance asks.
@@ -294,7 +310,17 @@ func (s *said) comply(in ComplianceInput, alike []int, contents []InstalledTarge
 		if standings[i] == notAffected {
 			continue
 		}
+		waiver := slices.IndexFunc(t.Waivers, func(w Waiver) bool { return w.waives(s) })
+		if waiver >= 0 && standings[i] > excepted {
+			standings[i] = excepted
+		} else {
+			waiver = -1
+		}
 		one := api.TargetCompliance{Target: t.Target, Status: standings[i].status(), Reason: a.Reason, Exceptions: a.Exceptions, Packages: slices.Sorted(maps.Keys(a.Fixed))}
+		if waiver >= 0 {
+			w := &t.Waivers[waiver]
+			one.Exceptions, one.Until = append(slices.Clone(one.Exceptions), api.Exception{Document: w.Document, Justification: w.Reason}), w.Until
+		}
 		if done.last != nil {
 			one.Rollout, one.Completed = done.last.ID, done.last.Completed
 		}

@@ -374,3 +374,48 @@ func TestComply_AddsWhatIsPublished(t *testing.T) {
 	must.Len(t, 1, report.Advisories, must.Sprint("nobody has it, and somebody asks for it"))
 	must.Eq(t, api.ComplianceCounts{NotAffected: 1}, report.Advisories[0].ComplianceCounts)
 }
+
+// TestComply_PutsUpWithWhatPeoplePutUpWith: a waiver is for the advisory that it names, or for one
+// about faults of which it names each. It makes nothing of what is safe.
+func TestComply_PutsUpWithWhatPeoplePutUpWith(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		waived []string
+		want   api.ComplianceStatus
+		until  time.Time
+	}{
+		"nobody":          {nil, api.ComplianceAffected, time.Time{}},
+		"another":         {[]string{"CVE-2026-0009"}, api.ComplianceAffected, time.Time{}},
+		"one of two":      {[]string{"CVE-2026-0001"}, api.ComplianceAffected, time.Time{}},
+		"both":            {[]string{"CVE-2026-0001", "CVE-2026-0002"}, api.ComplianceExcepted, day(20)},
+		"the advisory":    {[]string{"openssl"}, api.ComplianceExcepted, day(20)},
+		"it, and another": {[]string{"CVE-2026-0009", "openssl"}, api.ComplianceExcepted, day(20)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			waivers := []advisory.Waiver{{Faults: c.waived, Document: "exception x", Reason: "nobody calls it", Until: day(20)}}
+			report := advisory.Comply(advisory.ComplianceInput{
+				Now: day(3), Patches: []api.Patch{fixing("openssl", "a", 5, "CVE-2026-0001", "CVE-2026-0002")},
+				Targets: []advisory.InstalledTarget{
+					{Target: ref(0), Inventories: []*api.Inventory{debs(map[string]int{"a": 4})}, Waivers: waivers},
+					{Target: ref(1), Inventories: []*api.Inventory{debs(map[string]int{"a": 5})}, Waivers: waivers},
+					{Target: ref(2), Missing: "nobody knows", Waivers: waivers},
+				},
+			})
+			a := report.Advisories[0]
+			rows := map[api.TargetRef]api.TargetCompliance{}
+			for _, row := range a.Targets {
+				rows[row.Target] = row
+			}
+			must.EqOp(t, c.want, rows[ref(0)].Status)
+			must.EqOp(t, api.ComplianceFixed, rows[ref(1)].Status)
+			must.EqOp(t, c.until, rows[ref(0)].Until)
+			must.True(t, rows[ref(1)].Until.IsZero())
+			if c.want == api.ComplianceExcepted {
+				must.EqOp(t, "nobody calls it", rows[ref(0)].Exceptions[0].Justification)
+				must.EqOp(t, api.ComplianceExcepted, rows[ref(2)].Status)
+				must.EqOp(t, 2, report.Vulnerabilities[0].Excepted)
+			}
+		})
+	}
+}

@@ -206,7 +206,7 @@ func fixtureCompliance() api.Compliance {
 				{Target: ref("a-service-with-a-name-that-is-far-longer-than-one-would-wish"), Status: api.ComplianceUnknown,
 					Reason: "nobody knows the digest of image /images/a-service-with-a-name.qcow2, and there is no inventory by its name"},
 				{Target: ref("cart"), Status: api.ComplianceExcepted, Reason: "vex.json says so", Exceptions: []api.Exception{
-					{Package: "libssl3", Version: "3.0.14", Document: "vex.json", Author: "=security", At: testNow(), Justification: "vulnerable_code_not_present"}}},
+					{Package: "libssl3", Version: "3.0.14", Document: "vex.json", Author: "=security", At: testNow(), Justification: "vulnerable_code_not_present"}}, Until: testNow().Add(24 * time.Hour)},
 				{Target: ref("web"), Status: api.ComplianceFixed, Reason: "libssl3 is <3.0.16>; the fault ends with 3.0.16", Rollout: "01JD3M0002", Completed: testNow(), TimeToFix: &took},
 			},
 		}, {

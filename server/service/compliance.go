@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/advisory"
+	"github.com/oakumhq/oakum/policies"
 )
 
 // Compliance says how far the targets that run now are with each advisory that patches
@@ -23,11 +24,22 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 	rollouts := s.store.Rollouts()
 	in.Carried = s.carried(rollouts)
 	shelf, mixed := s.shelf(), mixed(rollouts)
+	var exceptions []policies.Exception
+	if library, err := s.policies.Library(); err == nil {
+		exceptions = library.Exceptions()
+	} else { // without any, more is affected
+		in.Catalogue.Problems = append(slices.Clone(in.Catalogue.Problems), "the exceptions of policies: "+api.AsError(err).Message)
+	}
 	for _, t := range slices.SortedFunc(slices.Values(targets), func(a, b api.Target) int { return a.Compare(b.TargetRef) }) {
 		one := advisory.InstalledTarget{Target: t.TargetRef}
 		one.Inventories, one.Missing = shelf.of(t)
 		if why := mixed[t.TargetRef]; why != "" {
 			one.Missing = strings.TrimPrefix(one.Missing+"; "+why, "; ")
+		}
+		for _, e := range exceptions {
+			if e.Holds(t.TargetRef, in.Now) {
+				one.Waivers = append(one.Waivers, advisory.Waiver{Faults: e.Faults, Document: "exception " + e.Name + " at " + e.Range, Reason: e.Reason, Until: e.Until})
+			}
 		}
 		in.Targets = append(in.Targets, one)
 	}

@@ -164,3 +164,32 @@ func withFix(file api.SourceFile, fault string) api.SourceFile {
 	file.Text = strings.Replace(file.Text, `severity = "high"`, fmt.Sprintf("severity = \"high\"\n  fixes = [%q]", fault), 1)
 	return file
 }
+
+// TestCompliance_PutsUpWithAFaultUntilTheEndOfItsException: from then on the target is affected
+// again.
+func TestCompliance_PutsUpWithAFaultUntilTheEndOfItsException(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")))
+	_, err := f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf("a")}, document("", "5.2"), ada())
+	must.NoError(t, err)
+	_, err = f.SubmitPatch(t.Context(), withFix(bashPatch(), "CVE-2026-0001"), ada())
+	must.NoError(t, err)
+	f.put(t, &state.PolicyPut{Policy: api.Policy{Name: "exceptions", File: api.SourceFile{Name: "exceptions.hcl", Text: `exception "web" {
+  faults  = ["CVE-2026-0001"]
+  targets = ["prod/web/*"]
+  reason  = "nobody calls it"
+  until   = "2026-03-03"
+}`}}})
+	report, err := f.Compliance(t.Context(), "")
+	must.NoError(t, err)
+	row := report.Advisories[0].Targets[0]
+	must.EqOp(t, api.ComplianceExcepted, row.Status)
+	must.StrContains(t, row.Reason, "bash is 5.2", must.Sprint("it says what would be"))
+	must.Eq(t, []api.Exception{{Document: "exception web at exceptions.hcl:1,1", Justification: "nobody calls it"}}, row.Exceptions)
+	must.EqOp(t, time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC), row.Until)
+
+	f.opt.Now = func() time.Time { return row.Until }
+	report, err = f.Compliance(t.Context(), "")
+	must.NoError(t, err)
+	must.EqOp(t, api.ComplianceAffected, report.Advisories[0].Targets[0].Status)
+}

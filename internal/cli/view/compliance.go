@@ -95,7 +95,7 @@ func advisoryTargets(w io.Writer, a *api.AdvisoryCompliance) {
 	}{
 		{api.ComplianceAffected, "Affected"},
 		{api.ComplianceUnknown, "Unknown, and so not safe"},
-		{api.ComplianceExcepted, "Taken out by statements"},
+		{api.ComplianceExcepted, "Taken out by statements and exceptions"},
 		{api.ComplianceFixed, "Fixed"},
 	} {
 		t := NewTable("Target", "Because", "Rollout")
@@ -154,6 +154,9 @@ func exceptionText(row *api.TargetCompliance) string {
 			text += ", " + day(e.At)
 		}
 		parts = append(parts, text+")")
+	}
+	if !row.Until.IsZero() {
+		return strings.Join(parts, "; ") + ", until " + Stamp(row.Until)
 	}
 	return strings.Join(parts, "; ")
 }
@@ -271,14 +274,14 @@ const compliancePage = `
 {{- end}}
 </table>
 <p><small>The time to fix is from when the cluster first knew the advisory to the end of the rollout after which the fault was gone. Of n times in order, the median is the one at n/2 and 90 % the one at 9n/10, rounded up. What was fixed by other means has no time.</small></p>
-{{- else}}<p>No {{if .Unread}}other {{end}}patch that the cluster keeps says what it fixes.</p>{{end}}
+{{- else}}<p>No {{if .Unread}}other {{end}}patch that the cluster keeps says what it fixes, and no advisory of this server is about what is installed.</p>{{end}}
 {{- range $i, $a := .Advisories}}
 <h2 id="a{{$i}}">{{.ID}}</h2>
 <p>{{.Summary}} <small>from {{.Source}}{{if .Patches}}, patches: {{range .Patches}}{{.}} {{end}}{{end}}</small></p>
 {{- if .Targets}}
 <table><tr><th>Target</th><th>Status</th><th>Because</th><th>Rollout</th><th>Time to fix</th></tr>
 {{- range .Targets}}
-<tr><td>{{.Target}}</td><td class="{{.Status}}">{{.Status}}</td><td>{{.Reason}}{{range .Exceptions}}<br/><small>{{.Package}} {{.Version}}: {{.Justification}} ({{.Document}}{{if .Author}}, {{.Author}}{{end}}{{if not .At.IsZero}}, {{stamp .At}}{{end}})</small>{{end}}</td><td>{{.Rollout}}{{if not .Completed.IsZero}}<br/><small>{{stamp .Completed}}</small>{{end}}</td><td>{{if .TimeToFix}}{{span .TimeToFix}}{{end}}</td></tr>
+<tr><td>{{.Target}}</td><td class="{{.Status}}">{{.Status}}</td><td>{{.Reason}}{{range .Exceptions}}<br/><small>{{.Package}} {{.Version}}: {{.Justification}} ({{.Document}}{{if .Author}}, {{.Author}}{{end}}{{if not .At.IsZero}}, {{stamp .At}}{{end}})</small>{{end}}{{if not .Until.IsZero}}<br/><small>until {{stamp .Until}}</small>{{end}}</td><td>{{.Rollout}}{{if not .Completed.IsZero}}<br/><small>{{stamp .Completed}}</small>{{end}}</td><td>{{if .TimeToFix}}{{span .TimeToFix}}{{end}}</td></tr>
 {{- end}}
 </table>
 {{- else if not .Unlisted}}<p>No target has anything to do with it.</p>{{end}}

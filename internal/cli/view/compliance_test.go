@@ -51,7 +51,7 @@ func TestCompliance_SaysThatSomethingIsUnread(t *testing.T) {
 	} {
 		var b strings.Builder
 		show(&b)
-		must.StrContains(t, b.String(), "No other patch that the cluster keeps says what it fixes.")
+		must.StrContains(t, b.String(), "No other patch that the cluster keeps says what it fixes, and no advisory")
 	}
 }
 
