@@ -277,7 +277,7 @@ func fixtures(t *testing.T) http.Handler {
 	answer("POST /v1/patches", receipt(t))
 	answer("POST /v1/patches/plan", api.PatchReceipt{
 		Patch: api.Patch{Name: "openssl", Severity: api.SeverityHigh},
-		Plan: api.Plan{Refusals: []api.Refusal{{
+		Plan: api.Plan{Patch: "openssl", Refusals: []api.Refusal{{
 			Target: api.TargetRef{Namespace: "default", Job: "web", Group: "web"}, Reason: "rollout R1 is patching it",
 		}}},
 	})

@@ -49,10 +49,16 @@ and when, and which targets it may not go to. Nothing is changed.
 
 The exit code is 2 when the patch may not go to any target.`).Remote().Prints()
 	why := c.Flags.Bool("why", false, "Show which line of which policy decided each part.")
+	drawing := c.Flags.String("svg", "", "Draw the exposure that is left after each wave into this `file`, too.")
 	c.Run = func(ctx context.Context, args []string) error {
 		receipt, err := sendPatch(ctx, e, c, args[0], (*client.Client).PlanPatch)
 		if err != nil {
 			return err
+		}
+		if *drawing != "" {
+			if err := input.Replace(*drawing, func(w io.Writer) error { return view.ExposureCurve(w, receipt.Plan) }); err != nil {
+				return err
+			}
 		}
 		err = e.Show(c.Out, receipt, func(w io.Writer) { view.Plan(w, receipt, *why, e.Now()) })
 		if err == nil && len(receipt.Plan.Waves) == 0 {

@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"encoding/xml"
 	"strings"
 	"testing"
 	"time"
@@ -41,4 +42,32 @@ func TestPlan_ShowsTheExposureThatIsLeft(t *testing.T) {
 	} {
 		must.StrContains(t, out.String(), want)
 	}
+}
+
+// TestExposureCurve_IsOneDrawing: a step down for each wave, from the exposure now.
+func TestExposureCurve_IsOneDrawing(t *testing.T) {
+	t.Parallel()
+	plan := api.Plan{Patch: "<b>", Waves: make([]api.Wave, 2), Exposure: &api.Exposure{Before: 1.6, Left: []float64{0.8, 0}}}
+	var out strings.Builder
+	must.NoError(t, view.ExposureCurve(&out, plan))
+	for _, want := range []string{
+		"<title>Exposure left by patch &lt;b&gt;: 1.60 now, 0.00 after 2 waves</title>",
+		`<polyline points="70.0,98.0 283.3,98.0 283.3,202.0 496.7,202.0 496.7,306.0 710.0,306.0"`, // 1.6, 0.8 and 0 of 2
+		`>2.00</text>`, `>0.50</text>`, `>now</text>`, `>1</text>`, `>2</text>`,
+	} {
+		must.StrContains(t, out.String(), want)
+	}
+	must.StrNotContains(t, out.String(), "ZgotmplZ")
+	must.NoError(t, xml.Unmarshal([]byte(out.String()), new(any)))
+
+	t.Log("no wave is too many")
+	plan.Waves, plan.Exposure.Left = make([]api.Wave, 400), make([]float64, 400)
+	out.Reset()
+	must.NoError(t, view.ExposureCurve(&out, plan))
+	must.EqOp(t, 16, strings.Count(out.String(), `dy="18"`))
+	plan.Exposure.Before = 0
+	must.NoError(t, view.ExposureCurve(&strings.Builder{}, plan))
+
+	plan.Exposure = nil
+	must.ErrorContains(t, view.ExposureCurve(&strings.Builder{}, plan), "does not say whom it affects")
 }
