@@ -1,8 +1,8 @@
 package advisory
 
 import (
-	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/inventory"
@@ -75,7 +75,11 @@ func (a *Advisory) faults() []string {
 }
 
 // cve reports whether a name is one of a fault itself, and not of an advisory.
-func cve(name string) bool { return regexp.MustCompile(`^CVE-\d{4}-\d{4,}$`).MatchString(name) }
+func cve(name string) bool {
+	rest, named := strings.CutPrefix(name, "CVE-")
+	year, number, _ := strings.Cut(rest, "-")
+	return named && len(year) == 4 && len(number) >= 4 && strings.Trim(year+number, "0123456789") == ""
+}
 
 // Index finds the packages of an inventory by name and by source package.
 type Index struct {

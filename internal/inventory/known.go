@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // A patch is written by hand, and a release, an architecture or a name that exists
@@ -155,21 +156,40 @@ func AnyArch(arch string) bool { return arch == "" || arch == "all" || arch == "
 // CheckName refuses a name that no package of an ecosystem can have. A pattern is none:
 // a package has one name.
 func CheckName(ecosystem, name string) error {
-	form := regexp.MustCompile(`^[^\s\p{C}*?\[\]{}]+$`)
-	switch ecosystem {
-	case "deb":
-		form = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
-	case "rpm", "apk":
-		form = regexp.MustCompile(`^[A-Za-z0-9_.][\w+.-]*$`)
-	}
-	if name == "" || form.MatchString(name) {
+	if name == "" || namesPackage(ecosystem, name) {
 		return nil
 	}
 	if strings.ContainsAny(name, "*?[]") {
 		return fmt.Errorf("%q is no name of a package of %s: patterns don't work here, want one name", name, ecosystem)
 	}
-	if lower := strings.ToLower(name); form.MatchString(lower) {
+	if lower := strings.ToLower(name); namesPackage(ecosystem, lower) {
 		return fmt.Errorf("%q is no name of a package of %s; did you mean %q?", name, ecosystem, lower)
 	}
 	return fmt.Errorf("%q is no name of a package of %s", name, ecosystem)
+}
+
+// namesPackage reports whether a package of an ecosystem can have a name. It looks at every
+// name of a database, of which nobody knows how many there are, so it is no expression that
+// is compiled each time.
+func namesPackage(ecosystem, name string) bool {
+	lower := func(c rune) bool { return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' }
+	var begins, goesOn func(c rune) bool
+	least := 1
+	switch ecosystem {
+	case "deb":
+		begins, least = lower, 2
+		goesOn = func(c rune) bool { return lower(c) || strings.ContainsRune("+.-", c) }
+	case "rpm", "apk":
+		begins = func(c rune) bool { return lower(c) || c >= 'A' && c <= 'Z' || c == '_' || c == '.' }
+		goesOn = func(c rune) bool { return begins(c) || c == '+' || c == '-' }
+	default:
+		begins = func(c rune) bool { return !strings.ContainsRune(" \t\n\f\r*?[]{}", c) && !unicode.Is(unicode.C, c) }
+		goesOn = begins
+	}
+	for i, c := range name {
+		if i == 0 && !begins(c) || i > 0 && !goesOn(c) {
+			return false
+		}
+	}
+	return len(name) >= least
 }

@@ -3,7 +3,6 @@ package inventory
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"github.com/package-url/packageurl-go"
@@ -75,11 +74,12 @@ func moduleStream(qualifier string) string {
 func sourceOf(p api.Package, upstream string) (name, version string) {
 	name, version, _ = strings.Cut(upstream, "@")
 	if nvr, ok := strings.CutSuffix(upstream, ".src.rpm"); ok {
-		found := regexp.MustCompile(`^(.+)-([^-]+-[^-]+)$`).FindStringSubmatch(nvr)
-		if found == nil {
+		release := strings.LastIndexByte(nvr, '-')
+		at := strings.LastIndexByte(nvr[:max(release, 0)], '-')
+		if at < 1 || at+1 == release || release+1 == len(nvr) {
 			return "", ""
 		}
-		name, version = found[1], found[2]
+		name, version = nvr[:at], nvr[at+1:]
 		if _, plain, found := strings.Cut(p.Version, ":"); version == p.Version || (found && version == plain) {
 			version = ""
 		}
@@ -103,7 +103,7 @@ func ordered(ecosystem string) bool {
 func Key(ecosystem, name string) string {
 	switch ecosystem {
 	case "pypi":
-		return strings.Trim(regexp.MustCompile(`[-_.]+`).ReplaceAllString(strings.ToLower(name), "-"), "-")
+		return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(c rune) bool { return c == '-' || c == '_' || c == '.' }), "-")
 	case "go", "nuget":
 		return strings.ToLower(name)
 	}
