@@ -121,7 +121,7 @@ func TestFollow_SaysThatTheTokenExpired(t *testing.T) {
 			Stdout: &out, Stderr: &warnings, Now: testNow, Getenv: func(string) string { return "" },
 		})
 		must.EqOp(t, command.ExitError, code)
-		must.EqOp(t, "Error: the token of ada expired at 2026-01-02T12:00:00Z\n\nThe token comes from -token or OAKUM_TOKEN.\n", warnings.String())
+		must.EqOp(t, "Error: the token of ada expired at 2026-01-02T12:00:00Z\n\nThe token comes from -token, OAKUM_TOKEN or oakum login.\n", warnings.String())
 		must.StrNotContains(t, out.String(), "0001-01-01")
 	}
 }

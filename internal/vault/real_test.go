@@ -19,6 +19,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/vault/login"
 	"github.com/oakumhq/oakum/internal/wait"
 )
 
@@ -154,6 +155,28 @@ func TestRealVault(t *testing.T) {
 		Name: "alice", Via: "jwt", Groups: []string{"deployers"},
 		Capabilities: []api.Capability{api.CapPatchSubmit, api.CapRead}, Grants: platform(),
 	}
+
+	t.Run("login", func(t *testing.T) {
+		person, err := login.New(login.Config{Address: r.address})
+		must.NoError(t, err)
+		_, err = person.Password(t.Context(), "userpass", "alice", "wrong")
+		must.True(t, api.IsCode(err, api.CodePermissionDenied), must.Sprint(err))
+		token, err := person.Password(t.Context(), "userpass", "alice", "x")
+		must.NoError(t, err)
+		must.True(t, token.Expires.After(time.Now()))
+		id, err := a.Authenticate(t.Context(), token.Token)
+		must.NoError(t, err)
+		must.Eq(t, "vault-token", id.Via)
+		identity, err := person.Identity(t.Context(), token, "oakum")
+		must.NoError(t, err)
+		must.True(t, identity.Expires.After(time.Now()))
+		id, err = a.Authenticate(t.Context(), identity.Token)
+		must.NoError(t, err)
+		must.Eq(t, "alice", id.Name)
+		must.Eq(t, "jwt", id.Via)
+		_, err = person.Identity(t.Context(), token, "other")
+		must.Error(t, err)
+	})
 
 	subject := "" // of both: one person
 	t.Run("identity token", func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/internal/cli/input"
+	"github.com/oakumhq/oakum/internal/cli/tokenfile"
 	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
@@ -163,7 +164,7 @@ func (c *Command) Remote() *Command {
 	c.Flags.StringVar(&c.conn.config.Address, "address", "",
 		"The `address` of an Oakum server. Default: OAKUM_ADDR, or "+client.DefaultAddress+".")
 	c.Flags.StringVar(&c.conn.config.Token, "token", "",
-		"The `token` that says who you are: an identity token or a Vault token. Default: OAKUM_TOKEN.")
+		"The `token` that says who you are: an identity token or a Vault token. Default: OAKUM_TOKEN, or what oakum login has kept.")
 	c.Flags.StringVar(&c.conn.config.CACert, "ca-cert", "",
 		"`Path` of the PEM file that signs the server's certificate. Default: OAKUM_CACERT.")
 	c.Flags.StringVar(&c.conn.config.ClientCert, "client-cert", "",
@@ -195,9 +196,27 @@ func (c *Command) Query() client.Query {
 	return client.Query{Stale: c.conn.stale, Filter: c.conn.filter}
 }
 
-// Dial builds the client from the flags and the environment.
+// Address is the address of the server that the flags and the environment name.
+func (c *Command) Address(e *Env) string {
+	address := c.conn.config.FromEnv(e.Getenv).Address
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	return strings.TrimSuffix(address, "/")
+}
+
+// Dial builds the client from the flags, the environment, and the token that login has
+// kept for the server.
 func (c *Command) Dial(e *Env) (*client.Client, error) {
-	return client.New(c.conn.config.FromEnv(e.Getenv))
+	config := c.conn.config.FromEnv(e.Getenv)
+	if config.Token == "" {
+		kept, err := tokenfile.Of(e.Getenv).Read(c.Address(e), e.Now())
+		if err != nil {
+			return nil, err
+		}
+		config.Token = kept.Token
+	}
+	return client.New(config)
 }
 
 // Asks makes the run function of a command that calls the agent.

@@ -149,7 +149,7 @@ func (e *Env) report(c *Command, err error) int {
 		e.Warnf("\nUsage: %s\nFor help: oakum %s -help\n", c.Usage(), c.Name)
 	}
 	if api.IsCode(err, api.CodeUnauthenticated) {
-		e.Warnf("\nThe token comes from -token or OAKUM_TOKEN.\n")
+		e.Warnf("\nThe token comes from -token, OAKUM_TOKEN or oakum login.\n")
 	}
 	return ExitError
 }

@@ -6,7 +6,7 @@ import "github.com/oakumhq/oakum/internal/cli/command"
 // Commands are the commands of whoever runs the Oakum servers.
 func Commands() []func(*command.Env) *command.Command {
 	return []func(*command.Env) *command.Command{
-		agentCommand, versionCommand, authExplain, authTest,
+		agentCommand, versionCommand, loginCommand, logoutCommand, authExplain, authTest,
 		pluginList, pluginVerify, applianceBuild,
 		raftPeers, raftRemove, raftTransfer, raftLeave,
 		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, auditVerify, monitorCommand,
