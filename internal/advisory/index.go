@@ -79,10 +79,12 @@ func (ix *Index) blind(r *faultRange, found int) string {
 		return fmt.Sprintf("the inventory has an entry %s that nothing can be compared with: %s", r.name(), reason)
 	}
 	switch {
-	case found > 0:
+	case found > 0 && (distributed(r.Ecosystem) || !inventory.DistributionsOnly(ix.inv)):
 		return ""
 	case len(ix.inv.Packages) == 0:
 		return "the inventory names no packages at all"
+	case found > 0:
+		return fmt.Sprintf("the inventory was read from the image, which may have %s in programs that do not say so", r.name())
 	case !distributed(r.Ecosystem) && inventory.DistributionsOnly(ix.inv):
 		return fmt.Sprintf("the inventory has the packages of distributions only, and the advisory is about %s of %s", r.name(), r.Ecosystem)
 	}

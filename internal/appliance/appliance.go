@@ -27,6 +27,9 @@ const LeastMemory = 128
 type Appliance struct {
 	Kernel File
 	Initrd File
+	// Reader is oakum itself, statically linked, which reads the modules of Go in the machine.
+	// Without a source, nobody does.
+	Reader File
 	Memory int           // MiB
 	Within time.Duration // how long the machine may run
 }

@@ -6,6 +6,7 @@
 #   N/script    the script of step N, from 0
 #   N/payload/  the files that the script may use
 #   N/verify/M  a command that proves the fix, and M.expect, text of its output
+#   oakum       reads the modules of Go; it may be missing
 #   packages    names of packages whose versions are asked for, one a line
 #   databases   the format of rpm's line for a package; its presence asks for the texts
 #               of the package databases
@@ -399,6 +400,10 @@ read_databases() {
 	fi
 	if [ -x "$root/usr/bin/rpm" ] || [ -x "$root/bin/rpm" ]; then
 		inside rpm -qa --qf "$(cat "$format")" 2>/dev/null | database rpm
+	fi
+	# It runs in the appliance and not in the image. What it can't read whole is not told.
+	if [ -f "$root/run/oakum/patch/oakum" ] && "$root/run/oakum/patch/oakum" appliance modules "$root" >/modules 3>&-; then
+		database go </modules
 	fi
 }
 

@@ -22,13 +22,16 @@ type Databases struct {
 	// and release, its architecture, its source package and its module: what
 	// rpm -qa --qf RPMFormat prints.
 	RPM string
+	// Go is a line for each version of each module that programs of Go are made of, with a
+	// tab between its path and its version, after a line of any text.
+	Go string
 }
 
 // RPMFormat has rpm print a line of Databases.
 const RPMFormat = `%{NAME}\t%{EPOCHNUM}\t%{VERSION}-%{RELEASE}\t%{ARCH}\t%{SOURCERPM}\t%{MODULARITYLABEL}\n`
 
 // FromImage reads what is installed in an image from the texts that the appliance has told
-// of it, by their names ("system", "dpkg", "apk" and "rpm"). An empty text is one that is too
+// of it, by their names ("system", "dpkg", "apk", "rpm" and "go"). An empty text is one that is too
 // large to be told: a part of what is installed is not the whole, so that is an error.
 func FromImage(image string, texts map[string]string) (api.Inventory, error) {
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
@@ -36,7 +39,7 @@ func FromImage(image string, texts map[string]string) (api.Inventory, error) {
 			return api.Inventory{}, api.Errorf(api.CodeInvalid, "image %s: its database %s is empty, or too large to be told", image, name)
 		}
 	}
-	return FromDatabases(image, Databases{OSRelease: texts["system"], Dpkg: texts["dpkg"], APK: texts["apk"], RPM: texts["rpm"]})
+	return FromDatabases(image, Databases{OSRelease: texts["system"], Dpkg: texts["dpkg"], APK: texts["apk"], RPM: texts["rpm"], Go: texts["go"]})
 }
 
 // FromDatabases reads what is installed. source is where the texts are from. Packages that
@@ -44,7 +47,7 @@ func FromImage(image string, texts map[string]string) (api.Inventory, error) {
 // error means that the texts as a whole are no databases, or that there is none: what is
 // installed is unknown then, and not nothing.
 func FromDatabases(source string, d Databases) (api.Inventory, error) {
-	size := len(d.OSRelease) + len(d.Dpkg) + len(d.APK) + len(d.RPM)
+	size := len(d.OSRelease) + len(d.Dpkg) + len(d.APK) + len(d.RPM) + len(d.Go)
 	wrong := func(format string, args ...any) (api.Inventory, error) {
 		return api.Inventory{}, api.Errorf(api.CodeInvalid, "read the packages of %s: %s", source, fmt.Sprintf(format, args...))
 	}
@@ -73,6 +76,15 @@ func FromDatabases(source string, d Databases) (api.Inventory, error) {
 		}
 		formats = append(formats, db.name)
 	}
+	if d.Go != "" {
+		before := len(r.inv.Packages) + len(r.inv.Aside)
+		if err := r.modules(d.Go); err != nil {
+			return wrong("%v", err)
+		}
+		if len(r.inv.Packages)+len(r.inv.Aside) > before { // else there is no program of Go
+			formats = append(formats, "go")
+		}
+	}
 	if len(formats) == 0 {
 		return wrong("there is no database of dpkg, apk or rpm")
 	}
@@ -80,11 +92,33 @@ func FromDatabases(source string, d Databases) (api.Inventory, error) {
 	return r.inventory(), nil
 }
 
-// DistributionsOnly reports whether an inventory was read from the databases of package
-// managers. That a package of another ecosystem isn't in it says nothing.
+// modules reads the modules of programs of Go.
+func (r *databaseReader) modules(text string) error {
+	_, rest, _ := strings.Cut(text, "\n")
+	for line := range strings.Lines(rest) {
+		name, version, tab := strings.Cut(strings.TrimRight(line, "\n"), "\t")
+		var err error
+		switch {
+		case !tab || name == "":
+			err = fmt.Errorf("a line of modules of Go is %.80q, want a path, a tab and a version", line)
+		case version == "(devel)":
+			err = r.aside(api.Aside{Name: name, Reason: "it was built from a folder, so that its version is not known"})
+		default:
+			err = r.add(name, (&packageurl.PackageURL{Type: packageurl.TypeGolang, Name: name, Version: version}).ToString())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DistributionsOnly reports whether an inventory was read from an image: by the databases of
+// package managers, and as programs of Go say. That a package which no distribution has made
+// isn't in it says nothing, since nobody has looked for all of them.
 func DistributionsOnly(inv api.Inventory) bool {
 	for format := range strings.SplitSeq(inv.Format, ", ") {
-		if !slices.Contains([]string{"dpkg", "apk", "rpm"}, format) {
+		if !slices.Contains([]string{"dpkg", "apk", "rpm", "go"}, format) {
 			return false
 		}
 	}

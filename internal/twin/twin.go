@@ -226,7 +226,7 @@ type Image struct {
 	Before map[string]string // versions of BakeSpec.Packages before the patch; only what was installed
 	After  map[string]string // the same after the patch
 	// Databases are the texts in which the patched image says what is installed: "system"
-	// (its os-release), "dpkg", "apk" and "rpm". One that could not be told whole is empty.
+	// (its os-release), "dpkg", "apk", "rpm" and "go". One that could not be told whole is empty.
 	Databases map[string]string
 	Kernel    string      // version of the newest kernel in /boot; empty when there is none
 	Proofs    []api.Proof // of every Verify, in their order

@@ -14,6 +14,7 @@ import (
 type applianceBlock struct {
 	Kernel  *applianceFile `hcl:"kernel,block"`
 	Initrd  *applianceFile `hcl:"initrd,block"`
+	Reader  *applianceFile `hcl:"reader,block"`
 	Memory  *hcl.Attribute `hcl:"memory,optional"`
 	Timeout *hcl.Attribute `hcl:"timeout,optional"`
 	Range   hcl.Range      `hcl:",def_range"`
@@ -38,6 +39,7 @@ func (l *loader) appliance(b *applianceBlock) {
 	}
 	block(l, "kernel", b.Kernel, l.nodeFile(&s.Appliance.Kernel))
 	block(l, "initrd", b.Initrd, l.nodeFile(&s.Appliance.Initrd))
+	block(l, "reader", b.Reader, l.nodeFile(&s.Appliance.Reader))
 	l.megabytes(b.Memory, &s.Appliance.Memory)
 	l.duration(b.Timeout, &s.Appliance.Within)
 }
@@ -84,6 +86,11 @@ func (l *loader) checkAppliance() {
 	} {
 		if part.err != nil {
 			l.problem("simulator.appliance."+part.path, "%s", api.AsError(part.err).Message)
+		}
+	}
+	if a.Reader != (appliance.File{}) {
+		if err := a.Reader.Check(); err != nil {
+			l.problem("simulator.appliance.reader", "%s", api.AsError(err).Message)
 		}
 	}
 	if a.Memory < appliance.LeastMemory {

@@ -245,13 +245,7 @@ func (l *loader) root(f *fileBlock) {
 		}
 	})
 	block(l, "profiler", f.Profiler, func(b *profilerBlock) { l.duration(b.Retention, &c.Profiler.Retention) })
-	block(l, "inventory", f.Inventory, func(b *inventoryBlock) {
-		l.duration(b.MaxAge, &c.Inventory.MaxAge)
-		l.flag(b.ReadImages, &c.Inventory.ReadImages)
-		l.flag(b.ReadContainers, &c.Inventory.ReadContainers)
-		l.str(b.DockerHost, &c.Inventory.DockerHost)
-		l.strs(b.Sources, &c.Inventory.sources)
-	})
+	block(l, "inventory", f.Inventory, l.inventory)
 	block(l, "advisories", f.Advisories, func(b *advisoriesBlock) {
 		l.str(b.Dir, &c.Advisories.Dir)
 		l.str(b.KEV, &c.Advisories.KEV)
@@ -287,6 +281,16 @@ func block[B any](l *loader, name string, b *B, read func(*B)) {
 	if b != nil {
 		l.within(name, func() { read(b) })
 	}
+}
+
+// inventory reads how inventories count, and which are read.
+func (l *loader) inventory(b *inventoryBlock) {
+	to := &l.cfg.Inventory
+	l.duration(b.MaxAge, &to.MaxAge)
+	l.flag(b.ReadImages, &to.ReadImages)
+	l.flag(b.ReadContainers, &to.ReadContainers)
+	l.str(b.DockerHost, &to.DockerHost)
+	l.strs(b.Sources, &to.sources)
 }
 
 func (l *loader) addresses(b *addressesBlock, to *Addresses) {

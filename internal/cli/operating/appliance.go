@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/oakumhq/oakum/internal/appliance"
+	"github.com/oakumhq/oakum/internal/appliance/modules"
 	"github.com/oakumhq/oakum/internal/cli/command"
 )
 
@@ -49,6 +50,15 @@ to their URLs; or put them at the same absolute path on every client.
 			fmt.Fprintf(w, "simulator {\n  appliance {\n%s%s  }\n}\n", result.Kernel.block("kernel"), result.Initrd.block("initrd"))
 		})
 	}
+	return c
+}
+
+func applianceModules(e *command.Env) *command.Command {
+	c := command.New("appliance modules", command.One("FOLDER"), "Print the modules of Go of the programs below a folder", `
+Prints a line for each module that the programs of Go below a folder are made of,
+with its version, as the programs themselves say. The appliance runs this command
+over the file systems of an image.`)
+	c.Run = func(ctx context.Context, args []string) error { return modules.Print(ctx, args[0], e.Stdout) }
 	return c
 }
 

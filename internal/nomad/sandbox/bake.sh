@@ -8,6 +8,7 @@
 #   OAKUM_ROOTS                        folders that both must lie in, one a line
 #   OAKUM_KERNEL, OAKUM_KERNEL_SHA256  the appliance's kernel, and
 #   OAKUM_INITRD, OAKUM_INITRD_SHA256  its initramfs
+#   OAKUM_READER, OAKUM_READER_SHA256  oakum for the appliance; empty for none
 #   OAKUM_MEMORY                       of the machine, MiB
 #   OAKUM_ACCELERATOR                  of QEMU: kvm or tcg
 #   OAKUM_TIMEOUT                      of the patch's scripts and commands, in seconds
@@ -55,6 +56,9 @@ check_appliance() {
 		have=$(sha256sum "$file" | cut -c1-64)
 		[ "$have" = "$want" ] || die $bad_appliance "appliance: $file has the checksum $have, not $want"
 	done
+	[ -n "$OAKUM_READER" ] || return 0
+	have=$(sha256sum <"$OAKUM_READER" | cut -c1-64) || have=
+	[ "$have" = "$OAKUM_READER_SHA256" ] || die $bad_appliance "appliance: $OAKUM_READER has the checksum $have, not $OAKUM_READER_SHA256"
 }
 
 # make_patch makes the disk of the patch from the files that were sent and fetched,
@@ -65,6 +69,10 @@ make_patch() {
 	mkdir -p "$OAKUM_PATCH"
 	base64 -d "$OAKUM_PATCH.tar.b64" | tar -x -C "$OAKUM_PATCH" || die $no_room "the patch can't be unpacked"
 	chmod -R a+rX "$OAKUM_PATCH"
+	if [ -n "$OAKUM_READER" ]; then
+		cp "$OAKUM_READER" "$OAKUM_PATCH/oakum" || die $no_room "the appliance's oakum can't be copied"
+		chmod 755 "$OAKUM_PATCH/oakum"
+	fi
 	disk=$(($(du -sk --apparent-size "$OAKUM_PATCH" | cut -f1) * 5 / 4096 + 8))
 	room "$OAKUM_WORK" $disk
 	mke2fs -q -t ext4 -O ^has_journal -m 0 -E root_owner=0:0 -d "$OAKUM_PATCH" "$OAKUM_WORK/patch.raw" ${disk}M >/dev/null ||

@@ -33,12 +33,13 @@ const images = "../../../.stack/images"
 type oven struct {
 	dir       string // with the images
 	appliance appliance.Appliance
+	size      string            // of the file systems that whole makes
 	disk      map[string]string // files of the patch's disk beside the job's own, as Nomad fetches them
 }
 
 func newOven(t *testing.T) *oven {
 	t.Helper()
-	o := &oven{dir: t.TempDir(), appliance: appliance.Appliance{Memory: 256, Within: 10 * time.Minute}, disk: map[string]string{}}
+	o := &oven{dir: t.TempDir(), appliance: appliance.Appliance{Memory: 256, Within: 10 * time.Minute}, size: "16M", disk: map[string]string{}}
 	for name, file := range map[string]*appliance.File{appliance.KernelFile: &o.appliance.Kernel, appliance.InitrdFile: &o.appliance.Initrd} {
 		path, err := filepath.Abs(filepath.Join(images, "appliance", name))
 		must.NoError(t, err)
@@ -177,7 +178,7 @@ func root(t *testing.T) string {
 func (o *oven) whole(t *testing.T, image, root string) {
 	t.Helper()
 	raw := filepath.Join(t.TempDir(), "disk.raw")
-	run(t, "mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", root, raw, "16M")
+	run(t, "mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", root, raw, o.size)
 	run(t, "qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, filepath.Join(o.dir, image))
 }
 
@@ -261,6 +262,17 @@ func TestRead(t *testing.T) {
 	dir := root(t)
 	write(t, dir+"/etc/os-release", "ID=debian\nVERSION_ID=\"12\"\n")
 	write(t, dir+"/var/lib/dpkg/status", "Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: 3.0.16-1~deb12u1\n\n")
+	// The program that reads is one of those that are read.
+	oakum := filepath.Join(t.TempDir(), "oakum")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", oakum, "../../../cmd/oakum")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	said, err := build.CombinedOutput()
+	must.NoError(t, err, must.Sprint(string(said)))
+	o.appliance.Reader = appliance.File{Source: oakum, Checksum: "sha256:" + sumOf(t, oakum)}
+	program, err := os.ReadFile(oakum)
+	must.NoError(t, err)
+	write(t, dir+"/usr/bin/oakum", string(program))
+	o.size = "96M"
 	o.whole(t, "plain.qcow2", dir)
 	image, err := o.read(t, "plain.qcow2")
 	must.NoError(t, err)
@@ -268,8 +280,23 @@ func TestRead(t *testing.T) {
 	inv, err := inventory.FromImage("plain.qcow2", image.Databases)
 	must.NoError(t, err)
 	must.Eq(t, []string{"Debian:12"}, inv.Releases)
-	must.Len(t, 1, inv.Packages)
-	must.EqOp(t, "libssl3 3.0.16-1~deb12u1 openssl", inv.Packages[0].Name+" "+inv.Packages[0].Version+" "+inv.Packages[0].Source)
+	must.EqOp(t, "dpkg, go", inv.Format)
+	found := map[string]string{}
+	for _, p := range inv.Packages {
+		found[p.Ecosystem+":"+p.Name] = p.Version + " " + p.Source
+	}
+	must.EqOp(t, "3.0.16-1~deb12u1 openssl", found["deb:libssl3"])
+	version, err := exec.CommandContext(t.Context(), "go", "version", "-m", oakum).Output()
+	must.NoError(t, err)
+	deps := 0
+	for line := range strings.Lines(string(version)) {
+		if fields := strings.Fields(line); fields[0] == "dep" {
+			must.EqOp(t, strings.TrimPrefix(fields[2], "v")+" ", found["go:"+strings.ToLower(fields[1])], must.Sprint(fields[1]))
+			deps++
+		}
+	}
+	must.Len(t, deps+2, inv.Packages, must.Sprint("the modules, the standard library, and libssl3"))
+	t.Logf("%d modules of Go", deps)
 
 	write(t, filepath.Join(o.dir, "damaged.qcow2"), "no image")
 	_, err = o.read(t, "damaged.qcow2")

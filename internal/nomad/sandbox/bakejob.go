@@ -72,7 +72,7 @@ func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, vm *
 		template("local/patch.tar.b64", text),
 	}
 	task.Env = map[string]string{
-		"OAKUM_IMAGE": spec.Image, "OAKUM_FORMAT": qemu.ImageFormat(spec.Image, vars.declaredFormat()), "OAKUM_RESULT": spec.Result, "OAKUM_HASH": "", "OAKUM_ROOTS": strings.Join(roots, "\n"),
+		"OAKUM_IMAGE": spec.Image, "OAKUM_FORMAT": qemu.ImageFormat(spec.Image, vars.declaredFormat()), "OAKUM_RESULT": spec.Result, "OAKUM_HASH": "", "OAKUM_READER": "", "OAKUM_ROOTS": strings.Join(roots, "\n"),
 		"OAKUM_MEMORY": strconv.Itoa(a.Memory), "OAKUM_TIMEOUT": strconv.Itoa(int(a.Within / time.Second)), "OAKUM_ACCELERATOR": cmp.Or(accelerator, "tcg"),
 		"OAKUM_PATCH": "${NOMAD_TASK_DIR}/patch", "OAKUM_PATCH_SHA256": hex.EncodeToString(sum[:]),
 		"OAKUM_WORK": "${NOMAD_TASK_DIR}/work", "OAKUM_REPORT": "${NOMAD_ALLOC_DIR}/data/oakum-bake.report",
@@ -90,6 +90,9 @@ func bakeJob(like *nomadapi.Job, spec twin.BakeSpec, a appliance.Appliance, vm *
 	}
 	addFile(task, "OAKUM_KERNEL", appliance.KernelFile, a.Kernel)
 	addFile(task, "OAKUM_INITRD", appliance.InitrdFile, a.Initrd)
+	if spec.RPMFormat != "" && a.Reader.Source != "" {
+		addFile(task, "OAKUM_READER", "oakum", a.Reader)
+	}
 	for i, step := range spec.Steps {
 		for _, p := range step.Payloads {
 			name, err := payloadFile(p)

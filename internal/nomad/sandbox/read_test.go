@@ -7,6 +7,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/appliance"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -65,6 +66,35 @@ func TestBakeEnd_TellsTheDigestOfAnImageThatWasRead(t *testing.T) {
 			image, err := end.image()
 			must.Eq(t, c.ok, err == nil, must.Sprint(err))
 			must.Eq(t, c.ok && c.hash, image.Digest != "")
+		})
+	}
+}
+
+func TestBakeJob_BringsTheReaderWhereDatabasesAreRead(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		source, format string
+		want           string
+		fetched        int
+	}{
+		"fetched":               {"https://files.example/oakum", "%{NAME}", "${NOMAD_TASK_DIR}/appliance/oakum", 2},
+		"of the node":           {"/opt/oakum/oakum", "%{NAME}", "/opt/oakum/oakum", 1},
+		"none":                  {"", "%{NAME}", "", 1},
+		"where nothing is read": {"/opt/oakum/oakum", "", "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := testAppliance()
+			if c.source != "" {
+				a.Reader = appliance.File{Source: c.source, Checksum: checksum}
+			}
+			job, err := bakeJob(production(), twin.BakeSpec{
+				Job: "j", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Node: "n1", Image: "/images/a.qcow2", RPMFormat: c.format,
+			}, a, machineOf(production()), nil)
+			must.NoError(t, err)
+			task := job.TaskGroups[0].Tasks[0]
+			must.EqOp(t, c.want, task.Env["OAKUM_READER"])
+			must.Len(t, c.fetched, task.Artifacts)
 		})
 	}
 }
