@@ -193,3 +193,40 @@ func TestCompliance_PutsUpWithAFaultUntilTheEndOfItsException(t *testing.T) {
 	must.NoError(t, err)
 	must.EqOp(t, api.ComplianceAffected, report.Advisories[0].Targets[0].Status)
 }
+
+// TestCompliance_TakesNoHalfPatchedTargetForFixed: the inventories are of the job that is
+// registered, and a rollout that ended half-way has left instances behind.
+func TestCompliance_TakesNoHalfPatchedTargetForFixed(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status api.RolloutStatus
+		behind int
+		err    error
+		want   api.ComplianceCounts
+		reason string
+	}{
+		"failed, some behind":    {api.RolloutFailed, 2, nil, api.ComplianceCounts{Unknown: 1}, "has ended half-way, and 2 instances run another version than the job"},
+		"cancelled, one behind":  {api.RolloutCancelled, 1, nil, api.ComplianceCounts{Unknown: 1}, "has ended half-way, and 1 instance runs another version than the job"},
+		"failed, nobody answers": {api.RolloutFailed, 0, errors.New("no answer from Nomad"), api.ComplianceCounts{Unknown: 1}, "nobody says which instances run what: no answer from Nomad"},
+		"failed, none behind":    {api.RolloutFailed, 0, nil, api.ComplianceCounts{Fixed: 1}, ""},
+		"complete":               {api.RolloutComplete, 2, nil, api.ComplianceCounts{Fixed: 1}, ""},
+		"under way":              {api.RolloutRunning, 0, nil, api.ComplianceCounts{Unknown: 1}, "is under way"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")))
+			f.behind = func(api.TargetRef) (int, error) { return c.behind, c.err }
+			receipt, err := f.SubmitPatch(t.Context(), bashPatch(), ada())
+			must.NoError(t, err)
+			_, err = f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf("a")}, document("", "5.3"), ada())
+			must.NoError(t, err)
+			r, _ := f.state.Rollout(receipt.Rollouts[0])
+			r.Status, r.Reason, r.Former = c.status, "over", &api.FormerJob{Version: 1}
+			f.put(t, &state.RolloutTransition{Kind: "end", Expect: r.ModifyIndex, Rollout: r})
+			report, err := f.Compliance(t.Context(), "")
+			must.NoError(t, err)
+			must.Eq(t, c.want, report.Advisories[0].ComplianceCounts)
+			must.StrContains(t, report.Advisories[0].Targets[0].Reason, c.reason)
+		})
+	}
+}

@@ -36,6 +36,7 @@ type fixture struct {
 	preflight func(*planner.Input) (untried int, err error)
 	dryRuns   []api.DryRun // what the preflight says of targets
 	applied   func(api.TargetRef) (api.DryRun, error)
+	behind    func(api.TargetRef) (int, error)
 }
 
 // log carries commands out at once, as a cluster of one server does.
@@ -105,6 +106,14 @@ func (f *fixture) Applied(_ context.Context, ref api.TargetRef, _ []api.Apply) (
 		return api.DryRun{Target: ref}, nil
 	}
 	return f.applied(ref)
+}
+
+// Behind asks the fixture's behind, and finds nothing behind when it has none.
+func (f *fixture) Behind(_ context.Context, ref api.TargetRef) (int, error) {
+	if f.behind == nil {
+		return 0, nil
+	}
+	return f.behind(ref)
 }
 
 // schemas are those of the two strategies that the shipped policies name.

@@ -27,6 +27,8 @@ const (
 // not_found when there is no such target in a running job.
 type Ground interface {
 	Applied(ctx context.Context, ref api.TargetRef, changes []api.Apply) (api.DryRun, error)
+	// Behind is how many instances of a target run another build than the registered one.
+	Behind(ctx context.Context, ref api.TargetRef) (int, error)
 }
 
 // PatchStatus says where a patch is in force now, of all targets that it had a rollout for.

@@ -63,10 +63,27 @@ func (s *Service) proveFixes(ctx context.Context) bool {
 			assessors[r.Patch+" "+r.PatchDigest] = assessor
 		}
 		if t := running[r.Target]; t != nil && assessor != nil {
-			all = s.prove(ctx, r, assessor.Assess(shelf.of(*t))) && all
+			inventories, missing := shelf.of(*t)
+			if why := s.differ(ctx, r.Target); why != "" {
+				missing = strings.TrimPrefix(missing+"; "+why, "; ")
+				all = false // the record does not tell when they have come after
+			}
+			all = s.prove(ctx, r, assessor.Assess(inventories, missing)) && all
 		}
 	}
 	return all
+}
+
+// differ says why the instances of a target may run something else than its job asks for, of
+// which alone the inventories are; empty where all of them run it.
+func (s *Service) differ(ctx context.Context, ref api.TargetRef) string {
+	switch n, err := s.opt.Ground.Behind(ctx, ref); {
+	case err != nil:
+		return "nobody says which instances run what: " + api.AsError(err).Message
+	case n > 0:
+		return runs(n) + " another version than the job"
+	}
+	return ""
 }
 
 // assessorOf compares inventories with what the patch of a rollout says of its fault. It is

@@ -58,10 +58,20 @@ func TestLead_ProvesThatAFaultIsGone(t *testing.T) {
 
 		give("b", "5.2")
 		must.Eq(t, []string{"proof_affected", "proof_unknown", "proof_affected"}, told())
+		f.behind = func(api.TargetRef) (int, error) { return 1, nil }
 		give("b", "5.3")
+		must.Eq(t, []string{"proof_affected", "proof_unknown", "proof_affected", "proof_unknown"}, told())
+		r, _ = f.state.Rollout(id)
+		must.StrContains(t, r.Proof.Reason, "1 instance runs another version than the job")
+		f.behind = func(api.TargetRef) (int, error) { return 0, errors.New("no answer from Nomad") }
+		give("c", "2")
+		told()
+		r, _ = f.state.Rollout(id)
+		must.StrContains(t, r.Proof.Reason, "nobody says which instances run what: no answer from Nomad")
+		f.behind = nil
 		end()
 		end = f.lead(t, nil) // a new leader goes on
-		want := []string{"proof_affected", "proof_unknown", "proof_affected", "proof_fixed"}
+		want := []string{"proof_affected", "proof_unknown", "proof_affected", "proof_unknown", "proof_unknown", "proof_fixed"}
 		must.Eq(t, want, told())
 		r, _ = f.state.Rollout(id)
 		must.EqOp(t, api.AssessmentFixed, r.Proof.Status)
