@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 
@@ -32,7 +33,10 @@ func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.App
 	if err != nil {
 		return out, err
 	}
-	out.NoRoom, out.Warnings = noRoom(would.FailedTGAllocs[ref.Group]), warnings(would.Warnings)
+	out.Warnings = warnings(would.Warnings)
+	if out.NoRoom = noRoom(would.FailedTGAllocs[ref.Group]); out.NoRoom != "" {
+		out.NoRoom += c.closedNodes(ctx, next)
+	}
 	return out, nil
 }
 
@@ -136,7 +140,7 @@ func (c *Client) fits(ctx context.Context, job *nomadapi.Job, group string) erro
 		return err
 	}
 	if why := noRoom(would.FailedTGAllocs[group]); why != "" {
-		return &rollout.NoRoom{Target: api.TargetRef{Namespace: *job.Namespace, Job: *job.ID, Group: group}, Why: why}
+		return &rollout.NoRoom{Target: api.TargetRef{Namespace: *job.Namespace, Job: *job.ID, Group: group}, Why: why + c.closedNodes(ctx, job)}
 	}
 	return nil
 }
@@ -174,6 +178,58 @@ func noRoom(m *nomadapi.AllocationMetric) string {
 		return fmt.Sprintf("none of %d nodes takes it", m.NodesEvaluated)
 	}
 	return strings.Join(said, ", ")
+}
+
+// closedMost is how many nodes a hold names: it is in the record, and a fleet has thousands.
+const closedMost = 5
+
+// closedNodes names the nodes of a job's datacenters and node pool that take nothing new, and
+// why, as the end of a sentence: Nomad's scheduler does not look at them, and says nothing of
+// them. It is empty when there are none, or when Nomad does not say.
+func (c *Client) closedNodes(ctx context.Context, job *nomadapi.Job) string {
+	stubs, _, err := c.api.Nodes().List(c.Query(ctx, ""))
+	if err != nil {
+		return ""
+	}
+	var said []string
+	slices.SortFunc(stubs, func(a, b *nomadapi.NodeListStub) int { return strings.Compare(a.Name, b.Name) })
+	for _, n := range stubs {
+		if why := closed(n); why != "" && offered(n, job) {
+			said = append(said, n.Name+" "+why)
+		}
+	}
+	if more := len(said) - closedMost; more > 0 {
+		said = append(said[:closedMost], fmt.Sprintf("and %d more", more))
+	}
+	if len(said) == 0 {
+		return ""
+	}
+	return "; not counting " + strings.Join(said, ", ")
+}
+
+// closed says why a node takes nothing new; empty when it does.
+func closed(n *nomadapi.NodeListStub) string {
+	switch {
+	case n.Status != nomadapi.NodeStatusReady:
+		return "(" + n.Status + ")"
+	case n.Drain:
+		return "(draining)"
+	case n.SchedulingEligibility == nomadapi.NodeSchedulingIneligible:
+		return "(ineligible)"
+	}
+	return ""
+}
+
+// offered reports whether a node is in a job's datacenters and node pool.
+func offered(n *nomadapi.NodeListStub, job *nomadapi.Job) bool {
+	pool := orElse(job.NodePool, nomadapi.NodePoolDefault)
+	if pool != nomadapi.NodePoolAll && n.NodePool != "" && n.NodePool != pool {
+		return false
+	}
+	return len(job.Datacenters) == 0 || slices.ContainsFunc(job.Datacenters, func(pattern string) bool {
+		ok, err := path.Match(pattern, n.Datacenter)
+		return err == nil && ok
+	})
 }
 
 // warnings takes Nomad's list of warnings apart, a line each.

@@ -83,7 +83,7 @@ func TestCheck_TellsWhatTheSchedulerSays(t *testing.T) {
 	s.fill(t)
 	said, err = s.client.Check(t.Context(), s.ref, []api.Apply{image("web:2")})
 	must.NoError(t, err)
-	must.EqOp(t, "memory exhausted on 1 of 1 nodes", said.NoRoom)
+	must.EqOp(t, "memory exhausted on 1 of 1 nodes; not counting node-2 (ineligible), node-3 (ineligible)", said.NoRoom)
 }
 
 // fill takes more than the room of the first node, whatever a former instance gives back.
@@ -106,7 +106,7 @@ func TestStage_RegistersNothingThatFindsNoPlace(t *testing.T) {
 	}
 	eligible(false)
 	err := s.client.Stage(t.Context(), m, api.StageBeside, 2, m.Former.ModifyIndex)
-	must.EqError(t, err, "no room for default/shop/web: no node of its datacenters and node pool is ready and eligible")
+	must.EqError(t, err, "no room for default/shop/web: no node of its datacenters and node pool is ready and eligible; not counting node-1 (ineligible), node-2 (ineligible), node-3 (ineligible)")
 	job, err := s.client.Job(t.Context(), "default", "shop")
 	must.NoError(t, err)
 	must.EqOp(t, m.Former.ModifyIndex, *job.JobModifyIndex)
