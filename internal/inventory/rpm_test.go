@@ -1,56 +1,39 @@
-//go:build e2e
-
 package inventory_test
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/internal/inventory"
 )
 
-// unpackedRPM downloads Debian's rpm and the libraries that it needs, unpacks them into a
-// folder, and returns a command that runs it there. Nothing is installed.
-func unpackedRPM(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	folder := t.TempDir()
-	download := exec.CommandContext(t.Context(), "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", "rpm", "rpm-common",
-		"librpm9", "librpmio9", "librpmbuild9", "librpmsign9", "libpopt0", "liblua5.3-0", "libelf1", "libsqlite3-0", "libgcrypt20",
-		"libgpg-error0", "libcap2", "libreadline8", "libtinfo6", "libmagic1", "libgomp1", "libdw1")
-	download.Dir = folder
-	out, err := download.CombinedOutput()
-	must.NoError(t, err, must.Sprint("connect this machine to its Debian mirror:", string(out)))
-	packages, err := filepath.Glob(filepath.Join(folder, "*.deb"))
-	must.NoError(t, err)
-	root := filepath.Join(folder, "root")
-	for _, p := range packages {
-		out, err := exec.CommandContext(t.Context(), "dpkg", "-x", p, root).CombinedOutput()
-		must.NoError(t, err, must.Sprint(string(out)))
-	}
-	rpm := exec.CommandContext(t.Context(), filepath.Join(root, "usr", "bin", "rpm"), args...)
-	rpm.Env = append(os.Environ(), "RPM_CONFIGDIR="+filepath.Join(root, "usr", "lib", "rpm"),
-		"LD_LIBRARY_PATH="+filepath.Join(root, "usr", "lib", "x86_64-linux-gnu")+":"+filepath.Join(root, "lib", "x86_64-linux-gnu"))
-	return rpm
-}
-
-// TestOrder_IsRPMs asks librpm about each two neighbours of the stored order, which then is
-// librpm's for all pairs.
-func TestOrder_IsRPMs(t *testing.T) {
+// TestFromDatabases_ReadsARealDatabaseOfRPM reads what rpm 4.18 has printed of a database
+// (SQLite) of packages with an epoch, a tilde and a caret, without an architecture, and of a
+// module. The packages that it finds are those that the same rpm has named.
+func TestFromDatabases_ReadsARealDatabaseOfRPM(t *testing.T) {
 	t.Parallel()
-	versions, rank := ranked(t, "rpm-order.txt")
-	var script, want strings.Builder
-	script.WriteString("%{lua:")
-	for i, b := range versions[1:] {
-		a := versions[i]
-		fmt.Fprintf(&script, "print(rpm.vercmp(%q,%q)..%q)", a, b, "\n")
-		fmt.Fprintln(&want, max(-1, rank[a]-rank[b]))
+	printed, err := os.ReadFile("testdata/rpm/qa.tsv")
+	must.NoError(t, err)
+	named, err := os.ReadFile("testdata/rpm/nevra.txt")
+	must.NoError(t, err)
+	inv, err := inventory.FromDatabases("image", inventory.Databases{OSRelease: "ID=rhel\nVERSION_ID=\"9.4\"\n", RPM: string(printed)})
+	must.NoError(t, err)
+	must.SliceEmpty(t, inv.Aside)
+	have, sources, modules := map[string]bool{}, map[string]string{}, map[string]string{}
+	for _, p := range inv.Packages {
+		have[p.Name+"-"+p.Version+"."+p.Arch] = true
+		sources[p.Name], modules[p.Name] = p.Source, p.Module
 	}
-	script.WriteString("}")
-	out, err := unpackedRPM(t, "--eval", script.String()).CombinedOutput()
-	must.NoError(t, err, must.Sprint(string(out)))
-	must.Eq(t, strings.Fields(want.String()), strings.Fields(string(out)))
+	count := 0
+	for line := range strings.Lines(string(named)) {
+		nevra := strings.Replace(strings.TrimSpace(line), "-0:", "-", 1) // an epoch of 0 is none
+		must.True(t, have[nevra], must.Sprint(nevra, " is not among ", inv.Packages))
+		count++
+	}
+	must.Len(t, count, inv.Packages)
+	must.EqOp(t, "openssl", sources["openssl-libs"])
+	must.EqOp(t, "nodejs:18", modules["nodejs"])
 }
