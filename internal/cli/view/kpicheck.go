@@ -13,7 +13,7 @@ import (
 // KPICheck shows what the queries of KPIs answer, a row for each query, and what is wrong.
 func KPICheck(w io.Writer, c api.KPICheck, width int) {
 	fmt.Fprintf(w, "%s, %s, samples of the last %s, %s\n\n", Count(len(c.KPIs), "KPI"), Count(c.Running, "instance"), Span(c.Window.D()), Stamp(c.At))
-	t := NewTable("KPI", "Asked for", "Instances", "Series", "An instance", "Every", "Gaps", "Resets", "Took", "Judged by")
+	t := NewTable("KPI", "Asked for", "Instances", "Series", "Each", "Every", "Gaps", "Resets", "Took", "Judged by")
 	for _, k := range c.KPIs {
 		judged := strings.Join(k.Policies, ", ")
 		if len(k.Queries) == 0 {
@@ -75,11 +75,12 @@ func KPIFaults(c api.KPICheck) []string {
 			switch {
 			case q.Error != "":
 				say("%s: %s", what, q.Error)
-			case q.Instances == 0 && c.Running > 0 && len(k.Policies) > 0:
-				say("%s: no instance that runs has an answer", what)
+			case q.Series == 0 && c.Running > 0 && len(k.Policies) > 0:
+				say("%s: there is no answer", what)
 			}
-			if q.Strangers > 0 {
-				say("%s: rows of the answer that name no instance that runs: %d", what, q.Strangers)
+			// Instances that ended a moment ago are in the answer too.
+			if q.Instances == 0 && q.Strangers > 0 && c.Running > 0 {
+				say("%s: none of the %d rows of the answer names an instance that runs", what, q.Strangers)
 			}
 			for _, m := range q.Metrics {
 				if m.Error != "" {
