@@ -87,6 +87,8 @@ func (ix *Index) blind(r *faultRange, found int) string {
 		return fmt.Sprintf("the inventory was read from the image, which may have %s in programs that do not say so", r.name())
 	case !distributed(r.Ecosystem) && inventory.DistributionsOnly(ix.inv):
 		return fmt.Sprintf("the inventory has the packages of distributions only, and the advisory is about %s of %s", r.name(), r.Ecosystem)
+	case distributed(r.Ecosystem) && inventory.ProgramsOnly(ix.inv):
+		return fmt.Sprintf("no package database was found in the image, and the advisory is about %s of a distribution", r.name())
 	}
 	// Any system of these two has packages whose source package has another name.
 	if r.Source == "" || r.either || ix.sources[r.Ecosystem] || (r.Ecosystem != "deb" && r.Ecosystem != "apk") {

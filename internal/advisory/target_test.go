@@ -90,6 +90,7 @@ func TestAssessor_DoesNotTakeWhatNobodyReadForAbsent(t *testing.T) {
 		"of Python, by an image":   {opensslFault(t, "A-1", "3.0.16"), image, api.AssessmentUnknown, "has the packages of distributions only, and the advisory is about openssl of pypi"},
 		"of Python, by a document": {opensslFault(t, "A-1", "3.0.16"), scanned, api.AssessmentNotAffected, "none of its packages is installed"},
 		"of Debian, by an image":   {deb, image, api.AssessmentNotAffected, "none of its packages is installed"},
+		"of Debian, by programs":   {deb, programs, api.AssessmentUnknown, "no package database was found in the image"},
 		"of Go, by an image":       {goutils("1.1.2"), programs, api.AssessmentAffected, "1.1.1"},
 		"of Go, a fixed version":   {goutils("1.1.1"), programs, api.AssessmentUnknown, "in programs that do not say so"},
 		"of Go, without a version": {app, programs, api.AssessmentUnknown, "built from a folder"},

@@ -125,6 +125,10 @@ func DistributionsOnly(inv api.Inventory) bool {
 	return true
 }
 
+// ProgramsOnly reports whether an inventory was read from an image in which no package manager
+// has a database. The image may have packages of a distribution all the same.
+func ProgramsOnly(inv api.Inventory) bool { return inv.Format == "go" }
+
 // Distributed reports whether the packages of an ecosystem are those of distributions.
 func Distributed(ecosystem string) bool {
 	return slices.Contains([]string{"deb", "apk", "rpm"}, ecosystem)
