@@ -335,6 +335,15 @@ run_verifies() {
 	done
 }
 
+# image_rpm prints where the image's own rpm is. By its name alone, a shell that is a busybox
+# would run its own.
+image_rpm() {
+	for at in /usr/bin/rpm /bin/rpm; do
+		[ ! -x "$root$at" ] || { echo "$at"; return; }
+	done
+	return 1
+}
+
 # read_packages tells the versions of the packages that were asked for and are
 # installed. dpkg and apk keep them in text; rpm's database is read by the image's
 # own rpm. Argument: the first word of the lines, before or after.
@@ -357,9 +366,9 @@ read_packages() {
 			/^V:/ { if (name in want) print when, name, substr($0, 3) }' \
 			"$wanted" "$root/lib/apk/db/installed" >&3
 	fi
-	if [ -x "$root/usr/bin/rpm" ] || [ -x "$root/bin/rpm" ]; then
+	if rpm=$(image_rpm); then
 		while read -r name; do
-			inside rpm -q --qf "$1 %{NAME} %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\n" "$name" >/output 2>/dev/null && cat /output >&3
+			inside "$rpm" -q --qf "$1 %{NAME} %|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\n" "$name" >/output 2>/dev/null && cat /output >&3
 		done <"$wanted"
 	fi
 }
@@ -398,8 +407,8 @@ read_databases() {
 	if [ -f "$root/lib/apk/db/installed" ]; then
 		grep -E '^[PVAo]:|^$' "$root/lib/apk/db/installed" | database apk
 	fi
-	if [ -x "$root/usr/bin/rpm" ] || [ -x "$root/bin/rpm" ]; then
-		inside rpm -qa --qf "$(cat "$format")" 2>/dev/null | database rpm
+	if rpm=$(image_rpm); then
+		inside "$rpm" -qa --qf "$(cat "$format")" 2>/dev/null | database rpm
 	fi
 	# It runs in the appliance and not in the image. What it can't read whole is not told.
 	if [ -f "$root/run/oakum/patch/oakum" ] && "$root/run/oakum/patch/oakum" appliance modules "$root" >/modules 3>&-; then
