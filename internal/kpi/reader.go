@@ -69,6 +69,25 @@ type Reader struct {
 	stats     Stats
 	queries   Queries
 	catalogue Catalogue
+	parsed    sync.Map // question by its text: texts change with policies only, and are asked at each look
+}
+
+// question is what the text of a query says, but for the answer.
+type question struct {
+	endpoints string  // which scraped endpoints are behind the answer; "" where nobody can ask
+	scale     float64 // to seconds
+}
+
+func (r *Reader) question(text string) question {
+	if known, ok := r.parsed.Load(text); ok {
+		return known.(question)
+	}
+	q := question{scale: promql.Scale(text)}
+	if endpoints, ok := promql.Endpoints(text, r.queries.Label); ok {
+		q.endpoints = endpoints
+	}
+	r.parsed.Store(text, q)
+	return q
 }
 
 // NewReader makes a reader. Metrics and stats are nil when there is no such source;
@@ -162,7 +181,7 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 	if err != nil {
 		return nil, err
 	}
-	scale := promql.Scale(histogram)
+	scale := r.question(histogram).scale
 	for _, s := range buckets {
 		bound, err := strconv.ParseFloat(s.Labels[promql.Bucket], 64)
 		switch c := of(s); {
@@ -190,7 +209,7 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 func (r *Reader) endpoints(ctx context.Context, all map[string]*Counters, queries, ids []string, at time.Time) error {
 	var parts []string
 	for _, query := range queries {
-		if text, ok := promql.Endpoints(query, r.queries.Label); ok && query != "" {
+		if text := r.question(query).endpoints; text != "" && query != "" {
 			parts = append(parts, text)
 		}
 	}
