@@ -12,6 +12,8 @@ import (
 	"golang.org/x/term"
 	"golang.org/x/text/runes"
 	"golang.org/x/text/transform"
+
+	"github.com/oakumhq/oakum/internal/cli/view"
 )
 
 // Output holds -json and -t.
@@ -87,4 +89,15 @@ func (w *oneByOne) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.to.Write(p)
+}
+
+// ShowExamples prints how written examples went. It is the answer no when one failed.
+func (e *Env) ShowExamples(out *Output, results any, examples []view.Example, all bool) error {
+	if err := e.Show(out, results, func(w io.Writer) { view.Examples(w, examples, all) }); err != nil {
+		return err
+	}
+	if failed := view.Failed(examples); failed > 0 {
+		return No("%d of %s failed.", failed, view.Count(len(examples), "example"))
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package patching
 
 import (
 	"context"
-	"io"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
@@ -43,13 +42,7 @@ The exit code is 2 when an example failed.
 		for i, r := range results {
 			examples[i] = view.Example{Name: r.Name, Range: r.Range, Failures: r.Failures}
 		}
-		if err := e.Show(c.Out, results, func(w io.Writer) { view.Examples(w, examples, *verbose) }); err != nil {
-			return err
-		}
-		if failed := view.Failed(examples); failed > 0 {
-			return command.No("%d of %s failed.", failed, view.Count(len(examples), "example"))
-		}
-		return nil
+		return e.ShowExamples(c.Out, results, examples, *verbose)
 	}
 	return c
 }
