@@ -84,7 +84,7 @@ waited for did not complete.`).Remote().Prints()
 			return err
 		}
 		if !*wait || !c.Out.Machine() {
-			err = e.Show(c.Out, receipt, func(w io.Writer) { view.Receipt(w, receipt, e.Now()) })
+			err = e.Show(c.Out, receipt, func(w io.Writer) { view.Receipt(w, receipt, c.Address(e), e.Now()) })
 		}
 		if err == nil && len(receipt.Rollouts) == 0 {
 			return command.No("The patch may not go to any target.")

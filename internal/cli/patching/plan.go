@@ -141,7 +141,7 @@ func resubmits(e *command.Env, c *command.Command, before func(context.Context, 
 			return err
 		}
 		if !*wait || !c.Out.Machine() {
-			err = e.Show(c.Out, receipt, func(w io.Writer) { view.Receipt(w, receipt, e.Now()) })
+			err = e.Show(c.Out, receipt, func(w io.Writer) { view.Receipt(w, receipt, c.Address(e), e.Now()) })
 		}
 		if err != nil || !*wait {
 			return err

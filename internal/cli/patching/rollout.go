@@ -79,7 +79,7 @@ back, rejected, failed or cancelled.`).Remote().Reads().Prints()
 		if !r.Status.Ended() {
 			brakeFirst(ctx, e, cl, c)
 		}
-		if err := e.Show(c.Out, r, func(w io.Writer) { view.Rollout(w, r, e.Now()) }); err != nil {
+		if err := e.Show(c.Out, r, func(w io.Writer) { view.Rollout(w, r, view.RolloutPage(c.Address(e), r.ID), e.Now()) }); err != nil {
 			return err
 		}
 		return outcome(r)

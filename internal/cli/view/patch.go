@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,8 +16,9 @@ import (
 	"github.com/oakumhq/oakum/internal/inventory"
 )
 
-// Receipt shows a submitted patch: its plan, and how to follow its rollouts.
-func Receipt(w io.Writer, r api.PatchReceipt, now time.Time) {
+// Receipt shows a submitted patch: its plan, and how to follow its rollouts, by commands
+// and on the web page of a server.
+func Receipt(w io.Writer, r api.PatchReceipt, server string, now time.Time) {
 	Plan(w, r, false, now)
 	if len(r.Rollouts) == 0 {
 		return
@@ -28,7 +30,15 @@ func Receipt(w io.Writer, r api.PatchReceipt, now time.Time) {
 	for _, id := range r.Rollouts {
 		fmt.Fprintf(w, "  oakum rollout status -watch %s\n", id)
 	}
+	page := RolloutPage(server, r.Rollouts[0])
+	if len(r.Rollouts) > 1 {
+		page = server + "/ui/rollouts"
+	}
+	fmt.Fprintf(w, "  %s\n", page)
 }
+
+// RolloutPage is the address of a rollout's web page.
+func RolloutPage(server, id string) string { return server + "/ui/rollout/" + url.PathEscape(id) }
 
 // PatchStatus shows where a patch is in force.
 func PatchStatus(w io.Writer, s api.PatchStatus, now time.Time) {

@@ -52,8 +52,8 @@ func patchedOf(r api.Rollout) (patched, healthy int) {
 	return patched, healthy
 }
 
-// Rollout is the whole view of one rollout.
-func Rollout(w io.Writer, r api.Rollout, now time.Time) {
+// Rollout is the whole view of one rollout, with the address of its web page.
+func Rollout(w io.Writer, r api.Rollout, page string, now time.Time) {
 	status := string(r.Status) + ", for " + Age(now, r.Since)
 	if r.Status.Ended() && !r.Ended.IsZero() {
 		status = string(r.Status) + ", at " + Stamp(r.Ended)
@@ -77,7 +77,7 @@ func Rollout(w io.Writer, r api.Rollout, now time.Time) {
 	Fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+Short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
 		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
 		"Start", start, "Simulation", simulationOf(r), "Submitted", submitted, "Approvals", approvals(r.Approvals),
-		"Doubt", doubtText(r), "Can go back", canGoBack(r, now), "Drift", drift(r), "Fault", fault(r))
+		"Doubt", doubtText(r), "Can go back", canGoBack(r, now), "Drift", drift(r), "Fault", fault(r), "Page", page)
 	holds(w, r.Holds, now)
 	stages(w, r)
 	instances(w, r)

@@ -17,7 +17,7 @@ func testNow() time.Time { return time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC) }
 
 func viewed(r api.Rollout) string {
 	var out strings.Builder
-	view.Rollout(&out, r, testNow())
+	view.Rollout(&out, r, "", testNow())
 	return out.String()
 }
 
