@@ -27,7 +27,10 @@ const (
 // much later by that clock as it skips, never earlier, and a start at a time that it
 // repeats happens once, the first time.
 func startAfter(start Starts, location *time.Location, t time.Time) time.Time {
-	wall := asUTC(t.In(location)).Add(-shiftMax)
+	wall := asUTC(t.In(location))
+	if change, _ := t.In(location).ZoneBounds(); !change.IsZero() && t.Sub(change) < shiftMax {
+		wall = wall.Add(-shiftMax) // what the change has skipped may come yet
+	}
 	var first, firstWall time.Time
 	for range windowSteps {
 		wall = start.Next(wall)
@@ -137,12 +140,13 @@ type exceptStarts struct {
 
 // Next is the first start after t on another day.
 func (e exceptStarts) Next(t time.Time) time.Time {
-	for range windowSteps {
+	for {
 		if t = e.Starts.Next(t); t.IsZero() || !slices.Contains(e.days, t.Format(time.DateOnly)) {
 			return t
 		}
+		// Each of the days is left at once, whatever begins on it.
+		t = time.Date(t.Year(), t.Month(), t.Day(), 23, 59, 59, 0, time.UTC)
 	}
-	return time.Time{}
 }
 
 func windowGroups(windows []api.Window) []windowGroup {

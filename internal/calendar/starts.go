@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/hashicorp/cronexpr"
-	"github.com/teambition/rrule-go"
 )
 
-// Starts are the times on the wall clock at which a window opens, as times in UTC.
+// Starts are the times on the wall clock at which a window opens, as times in UTC. They
+// keep what they have found, and are for one goroutine.
 type Starts interface {
 	// Next is the first time after t; zero when there is none.
 	Next(t time.Time) time.Time
@@ -44,7 +44,7 @@ func ParseStart(text string) (Starts, error) {
 // cronField is one field of a cron expression.
 type cronField struct {
 	noun  string
-	names []string // of the values from first on; nil where there are only numbers
+	names []string // of the values from first on, in full; three letters are enough; nil where there are only numbers
 	first int
 }
 
@@ -53,13 +53,15 @@ func cronFields() [5]cronField {
 	return [5]cronField{
 		{noun: "minute"},
 		{noun: "hour"},
-		{noun: "day"},
-		{noun: "month", first: 1, names: []string{"JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"}},
+		{noun: "day", first: 1},
+		{noun: "month", first: 1, names: []string{"JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE", "JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"}},
 		{noun: "weekday", names: weekdayNames()},
 	}
 }
 
-func weekdayNames() []string { return []string{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"} }
+func weekdayNames() []string {
+	return []string{"SUNDAY", "MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY"}
+}
 
 func parseCron(text string) (Starts, error) {
 	problem := errors.New("want a cron expression of five fields (minute, hour, day, month, weekday), such as \"0 22 * * 1-5\", or a rule such as \"RRULE:FREQ=MONTHLY;BYDAY=2TU;BYHOUR=22\"")
@@ -104,6 +106,9 @@ func (f cronField) read(text string) (string, error) {
 			continue // the parser of cron says what is wrong
 		}
 		if f.noun == "weekday" {
+			if a > 7 || b > 7 {
+				continue // likewise
+			}
 			a %= 7
 			if b == 0 && a > 0 || b == 7 { // Sunday ends the week too
 				b = 7
@@ -143,70 +148,10 @@ func (f cronField) split(a, b int) string {
 
 // number is the value of one end of a range.
 func (f cronField) number(text string) (int, bool) {
-	if i := slices.Index(f.names, strings.ToUpper(text)); i >= 0 {
+	upper := strings.ToUpper(text)
+	if i := slices.IndexFunc(f.names, func(name string) bool { return upper == name || upper == name[:3] }); i >= 0 {
 		return i + f.first, true
 	}
 	n, err := strconv.Atoi(text)
 	return n, err == nil && n >= 0
-}
-
-// ruleHorizon is how far a rule is followed. The rarest day, the 29th of February on
-// a certain weekday, comes within forty years.
-const ruleHorizon = 41
-
-// rule is a recurrence rule.
-type rule struct {
-	option rrule.ROption
-	own    bool // it says itself where it begins
-}
-
-var _ Starts = rule{}
-
-func parseRule(text string) (Starts, error) {
-	option, err := rrule.StrToROption(strings.TrimSpace(text))
-	if err != nil {
-		return nil, fmt.Errorf("want a rule such as \"RRULE:FREQ=MONTHLY;BYDAY=2TU;BYHOUR=22\": %w", err)
-	}
-	r := rule{option: *option, own: !option.Dtstart.IsZero()}
-	switch {
-	case option.Freq > rrule.DAILY:
-		return nil, errors.New("want FREQ=YEARLY, MONTHLY, WEEKLY or DAILY; hours of a day are BYHOUR=1,13")
-	case len(option.Bysecond) > 0:
-		return nil, errors.New("a window begins at a full minute: leave BYSECOND out")
-	case !r.own && (option.Interval > 1 || option.Count > 0):
-		return nil, errors.New("INTERVAL and COUNT need to know what to count from: begin with a line such as DTSTART:20260106T220000")
-	case !r.own && len(option.Byhour) == 0:
-		return nil, errors.New("want the hour: BYHOUR=22, or a line such as DTSTART:20260106T220000")
-	}
-	if !r.own && len(option.Byminute) == 0 {
-		r.option.Byminute = []int{0}
-	}
-	r.option.Bysecond = []int{0}
-	r.option.Dtstart = asUTC(option.Dtstart)
-	if _, err := rrule.NewRRule(r.from(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))); err != nil {
-		return nil, fmt.Errorf("this rule can't be followed: %w", err)
-	}
-	return r, nil
-}
-
-// from is the rule as far as it matters after t. What does not say where it begins begins
-// with the year before, so that it need not be followed from the beginning of time.
-func (r rule) from(t time.Time) rrule.ROption {
-	option := r.option
-	if !r.own {
-		option.Dtstart = time.Date(t.Year()-1, 1, 1, 0, 0, 0, 0, time.UTC)
-	}
-	if end := t.AddDate(ruleHorizon, 0, 0); option.Until.IsZero() || option.Until.After(end) {
-		option.Until = end
-	}
-	return option
-}
-
-// Next is the first time after t at which the rule holds.
-func (r rule) Next(t time.Time) time.Time {
-	followed, err := rrule.NewRRule(r.from(t))
-	if err != nil {
-		return time.Time{} // can't be: it was tried when it was read
-	}
-	return followed.After(t, false)
 }

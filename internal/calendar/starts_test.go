@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+	"github.com/teambition/rrule-go"
 	"pgregory.net/rapid"
 
 	"github.com/oakumhq/oakum/api"
@@ -40,8 +41,9 @@ func TestParseStart_TakesSundayForBothEndsOfTheWeek(t *testing.T) {
 		"1-7": all, "0-7": all, "MON-SUN": all, "0-6": all, "SUN-SAT": all, "*": all,
 		"5-7": {"2026-06-06T02:00", "2026-06-07T02:00", "2026-06-12T02:00"}, "7-2": {"2026-06-07T02:00", "2026-06-08T02:00", "2026-06-09T02:00", "2026-06-14T02:00"},
 		"7-7": {"2026-06-07T02:00", "2026-06-14T02:00"}, "7": {"2026-06-07T02:00", "2026-06-14T02:00"},
-		"1-7/2": {"2026-06-07T02:00", "2026-06-08T02:00", "2026-06-10T02:00", "2026-06-12T02:00"},
-		"1#1":   {"2026-07-06T02:00"}, "5L": {"2026-06-26T02:00"},
+		"1-7/2":           {"2026-06-07T02:00", "2026-06-08T02:00", "2026-06-10T02:00", "2026-06-12T02:00"},
+		"saturday-sunday": {"2026-06-06T02:00", "2026-06-07T02:00", "2026-06-13T02:00"},
+		"1#1":             {"2026-07-06T02:00"}, "5L": {"2026-06-26T02:00"},
 	} {
 		must.Eq(t, want, walls(t, "0 2 * * "+weekday, "2026-06-06T00:00:00Z", len(want)), must.Sprint(weekday))
 	}
@@ -54,7 +56,7 @@ func TestParseStart_RefusesWhatNeverComesOrIsTwoThings(t *testing.T) {
 		"0 22-2 * * *":           "the hours 22-2 run over the end: cron has no such range. Write two, such as 22-23,0-2",
 		"0 8,22-2 * * *":         "the hours 22-2 run over the end",
 		"50-10 * * * *":          "50-59,0-10",
-		"0 2 28-3 * *":           "28-31,0-3",
+		"0 2 28-3 * *":           "28-31,1-3",
 		"0 2 * 11-2 *":           "11-12,1-2",
 		"0 2 * NOV-FEB *":        "the months NOV-FEB run over the end",
 		"0 22 * * 5-1,3":         "5-6,0-1",
@@ -70,11 +72,29 @@ func TestParseStart_RefusesWhatNeverComesOrIsTwoThings(t *testing.T) {
 		"RRULE:FREQ=DAILY":       "want the hour",
 		"RRULE:FREQ=NEVER":       "want a rule such as",
 		"RRULE:":                 "want a rule such as",
-		"RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;BYHOUR=22":   "DTSTART",
-		"RRULE:FREQ=DAILY;BYHOUR=1;BYSECOND=5":              "full minute",
-		"RRULE:FREQ=DAILY;BYHOUR=1;BYMONTH=2;BYMONTHDAY=30": "this day never comes",
-		"RRULE:FREQ=DAILY;BYHOUR=1;UNTIL=20200101T000000Z":  "this day never comes",
-		"RRULE:FREQ=DAILY;BYHOUR=24":                        "can't be followed",
+		"RRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TU;BYHOUR=22":                     "DTSTART",
+		"RRULE:FREQ=DAILY;BYHOUR=1;BYSECOND=5":                                "full minute",
+		"RRULE:FREQ=DAILY;BYHOUR=1;BYMONTH=2;BYMONTHDAY=30":                   "this day never comes",
+		"RRULE:FREQ=DAILY;BYHOUR=1;UNTIL=20200101T000000":                     "this day never comes",
+		"RRULE:FREQ=DAILY;BYHOUR=24":                                          "can't be followed",
+		"0 2 * * 1-8":                                                         "five fields",
+		"0 2 * * 9-10":                                                        "five fields",
+		"0 2 * november-february *":                                           "11-12,1-2",
+		"RRULE:FREQ=WEEKLY;BYHOUR=22":                                         "want the day",
+		"RRULE:FREQ=MONTHLY;BYHOUR=22":                                        "want the day",
+		"RRULE:FREQ=WEEKLY;BYDAY=2TU;BYHOUR=22":                               "want FREQ=MONTHLY or YEARLY",
+		"RRULE:FREQ=MONTHLY;BYDAY=1MO,8MO;BYHOUR=22":                          "no month has as many",
+		"RRULE:FREQ=YEARLY;BYMONTH=1;BYDAY=-9MO;BYHOUR=22":                    "no month has as many",
+		"RRULE:FREQ=YEARLY;BYEASTER=277;BYHOUR=22":                            "BYEASTER",
+		"RRULE:FREQ=DAILY;BYHOUR=22;BYHOUR=1":                                 "BYHOUR stands twice",
+		"RRULE:FREQ=DAILY;BYHOUR=1;BYSETPOS=2":                                "want FREQ=WEEKLY",
+		"RRULE:FREQ=DAILY;BYHOUR=1,2;UNTIL=20300101T000000Z":                  "leave the Z out",
+		"DTSTART:20260106T220000Z\nRRULE:FREQ=DAILY":                          "leave the Z out",
+		"DTSTART;TZID=Asia/Tokyo:20260106T220000\nRRULE:FREQ=DAILY":           "leave TZID out",
+		"DTSTART:00010106T220000\nRRULE:FREQ=DAILY":                           "from the year 2000",
+		"DTSTART:20260106T220000\nRRULE:FREQ=YEARLY;INTERVAL=92233720":        "INTERVAL from 1 to 1000",
+		"DTSTART:20260106T220000\nRRULE:FREQ=DAILY;COUNT=92233720":            "COUNT from 1 to 1000",
+		"RRULE:FREQ=DAILY;BYHOUR=1,2,3,4,5,6,7,8,9;BYMINUTE=0,10,20,30,40,50": "54 times a day",
 	} {
 		_, err := calendar.ParseStart(text)
 		must.ErrorContains(t, err, want, must.Sprint(text))
@@ -84,11 +104,14 @@ func TestParseStart_RefusesWhatNeverComesOrIsTwoThings(t *testing.T) {
 func TestParseStart_FollowsRules(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string][]string{
-		"RRULE:FREQ=MONTHLY;BYDAY=2TU;BYHOUR=22":                         {"2026-06-09T22:00", "2026-07-14T22:00", "2026-08-11T22:00"}, // patch Tuesday
-		"RRULE:FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=20,22;BYMINUTE=30":         {"2026-06-26T20:30", "2026-06-26T22:30", "2026-07-31T20:30"},
-		"DTSTART:20260106T220000\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TU": {"2026-06-09T22:00", "2026-06-23T22:00"},
-		"RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYHOUR=3":             {"2028-02-29T03:00", "2032-02-29T03:00"},
-		"DTSTART:20260601T010000\nRRULE:FREQ=DAILY;COUNT=7":              {"2026-06-06T01:00", "2026-06-07T01:00"},
+		"RRULE:FREQ=MONTHLY;BYDAY=2TU;BYHOUR=22":                           {"2026-06-09T22:00", "2026-07-14T22:00", "2026-08-11T22:00"}, // patch Tuesday
+		"RRULE:FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=20,22;BYMINUTE=30":           {"2026-06-26T20:30", "2026-06-26T22:30", "2026-07-31T20:30"},
+		"DTSTART:20260106T220000\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=TU":   {"2026-06-09T22:00", "2026-06-23T22:00"},
+		"RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=29;BYHOUR=3":               {"2028-02-29T03:00", "2032-02-29T03:00"},
+		"DTSTART:20000131T220000\nRRULE:FREQ=MONTHLY;INTERVAL=3":           {"2026-07-31T22:00", "2026-10-31T22:00"},
+		"DTSTART:20250309T220000\nRRULE:FREQ=YEARLY;BYHOUR=23":             {"2027-03-09T23:00", "2028-03-09T23:00"},
+		"DTSTART:20250309T220000\nRRULE:FREQ=WEEKLY;UNTIL=20260614T220000": {"2026-06-07T22:00", "2026-06-14T22:00"},
+		"DTSTART:20260601T010000\nRRULE:FREQ=DAILY;COUNT=7":                {"2026-06-06T01:00", "2026-06-07T01:00"},
 	} {
 		must.Eq(t, want, walls(t, text, "2026-06-06T00:00:00Z", len(want)), must.Sprint(text))
 	}
@@ -190,4 +213,71 @@ func search(now time.Time, location *time.Location, hour, minute int) time.Time 
 		}
 	}
 	return time.Time{}
+}
+
+// TestParseStart_FollowsARuleFromItsBeginning holds what is found from the middle of a rule
+// to the library, which goes through it from its beginning.
+func TestParseStart_FollowsARuleFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	begin := at(t, "2026-01-01T00:00:00Z")
+	rapid.Check(t, func(t *rapid.T) {
+		text := "DTSTART:" + rapid.SampledFrom([]string{"20000101T000000", "20240229T233000", "20251231T120000", "20260805T013000"}).Draw(t, "begin") + "\nRRULE:FREQ=" +
+			rapid.SampledFrom([]string{"DAILY", "WEEKLY", "WEEKLY;WKST=SU", "MONTHLY", "YEARLY"}).Draw(t, "freq")
+		for _, part := range [][]string{
+			{"", ";INTERVAL=2", ";INTERVAL=3", ";INTERVAL=13"}, {"", ";BYDAY=MO,SU", ";BYMONTHDAY=1,-1", ";BYMONTH=3,8;BYDAY=FR"},
+			{"", ";BYHOUR=3,22;BYMINUTE=15"}, {"", ";COUNT=60", ";UNTIL=20270301T120000"},
+		} {
+			text += rapid.SampledFrom(part).Draw(t, "part")
+		}
+		whole, err := rrule.StrToRRule(text)
+		must.NoError(t, err)
+		starts, err := calendar.ParseStart(text)
+		if err != nil {
+			next := whole.After(begin, false)
+			must.True(t, next.IsZero() || next.Year() > 2026+41, must.Sprint(text, err))
+			return
+		}
+		now := begin.Add(time.Duration(rapid.IntRange(0, 800).Draw(t, "days")) * 24 * time.Hour)
+		for range 5 {
+			want := whole.After(now, false)
+			if want.IsZero() || want.Year() > 2060 {
+				return // beyond what is followed
+			}
+			must.Eq(t, want, starts.Next(now), must.Sprint(text, " after ", now))
+			now = want
+		}
+	})
+}
+
+func TestOpens_AfterManyStartsOfExceptedDays(t *testing.T) {
+	t.Parallel()
+	w := window(t, "a/often", "* * * * *", "1m", "UTC")
+	for day := range 14 {
+		w.Except = append(w.Except, fmt.Sprintf("2026-12-%d", 18+day))
+	}
+	opens, why := calendar.Opens(api.Decision{Windows: []api.Window{w}}, at(t, "2026-12-18T00:00:00Z"))
+	must.Eq(t, at(t, "2027-01-01T00:00:00Z"), opens, must.Sprint(why))
+}
+
+// FuzzParseStart holds what is taken to be followed for years without a fault.
+func FuzzParseStart(f *testing.F) {
+	for _, text := range []string{"0 22 * * 1-5", "RRULE:FREQ=MONTHLY;BYDAY=2TU,-1FR;BYSETPOS=1;BYHOUR=22", "DTSTART:20260106T220000\nRRULE:FREQ=WEEKLY;INTERVAL=2;WKST=SU;UNTIL=20270101",
+		"RRULE:FREQ=YEARLY;BYWEEKNO=53,-1;BYDAY=MO;BYYEARDAY=-366;BYMONTHDAY=1;BYHOUR=1"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		starts, err := calendar.ParseStart(text)
+		if err != nil {
+			return
+		}
+		now := at(t, "2026-11-30T00:00:00Z")
+		for range 60 {
+			next := starts.Next(now)
+			if next.IsZero() {
+				return
+			}
+			must.True(t, next.After(now))
+			now = next
+		}
+	})
 }
