@@ -68,6 +68,22 @@ type TargetAssessment struct {
 	Exploited  bool              `json:"exploited,omitempty"`  // one of them is known to be exploited
 	Fixed      map[string]string `json:"fixed,omitempty"`      // first version without the fault, by affected package
 	Exceptions []Exception       `json:"exceptions,omitempty"` // that took packages out
+	// Hit is how many of its Instances run something that is affected. Both are 0 where nobody
+	// has counted, as in plans of former servers.
+	Hit       int `json:"hit,omitempty"`
+	Instances int `json:"instances,omitempty"`
+	// Versions are those of its job that its instances run, by version; empty where all
+	// of them run what the registered job asks for.
+	Versions []VersionAssessment `json:"versions,omitempty"`
+}
+
+// VersionAssessment is what an assessment says of the instances that run one version of a job.
+type VersionAssessment struct {
+	JobVersion uint64           `json:"job_version"`
+	Instances  int              `json:"instances"`
+	Digests    []string         `json:"digests,omitempty"` // of what they run, as far as they are known; sorted
+	Status     AssessmentStatus `json:"status"`
+	Reason     string           `json:"reason"`
 }
 
 // AffectedPackage is an installed package that has a fault.

@@ -66,6 +66,8 @@ type TargetCompliance struct {
 	Target     TargetRef        `json:"target"`
 	Status     ComplianceStatus `json:"status"`
 	Reason     string           `json:"reason"`
+	Hit        int              `json:"hit"`                  // instances that run something that is affected
+	Instances  int              `json:"instances"`            // of the target
 	Packages   []string         `json:"packages,omitempty"`   // that are affected
 	Exceptions []Exception      `json:"exceptions,omitempty"` // that took packages out, or the target by people
 	// Until is the first moment at which people do not put up with it any more; zero where

@@ -78,6 +78,14 @@ type Task struct {
 	Digest    string `json:"digest,omitempty"` // of what it runs, "sha256:" and 64 hex digits, where the job says it
 }
 
+// RunningVersion is what some instances of a target run: a version of its job.
+type RunningVersion struct {
+	JobVersion uint64
+	Instances  int
+	Tasks      []Task // as that version has them; nil when nobody knows
+	Unknown    string // why nobody knows what they run; empty when it is known
+}
+
 // Health is the health of an instance by Nomad and Consul.
 type Health string
 

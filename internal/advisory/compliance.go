@@ -35,7 +35,9 @@ type InstalledTarget struct {
 	Target      api.TargetRef
 	Inventories []*api.Inventory // of what it runs; one that several targets run is shared
 	Missing     string           // why others are not known; empty when all are
-	Waivers     []Waiver         // that hold now; the first that covers an advisory counts
+	Instances   int
+	Parts       []Part   // where its instances run different versions of the job: all of these
+	Waivers     []Waiver // that hold now; the first that covers an advisory counts
 }
 
 // Waiver says that people put up with faults of a target for a while.
@@ -274,6 +276,12 @@ func group(targets []InstalledTarget) (alike []int, contents []InstalledTarget) 
 			fmt.Fprintf(&key, "%p ", inv)
 		}
 		key.WriteString(t.Missing)
+		for _, p := range t.Parts {
+			fmt.Fprintf(&key, "\x00%d %d %q", p.JobVersion, p.Instances, p.Missing)
+			for _, inv := range p.Inventories {
+				fmt.Fprintf(&key, " %p", inv)
+			}
+		}
 		i, ok := at[key.String()]
 		if !ok {
 			i = len(contents)
@@ -295,7 +303,7 @@ func (s *said) comply(in ComplianceInput, alike []int, contents []InstalledTarge
 	assessor.indexes = indexes
 	assessed := make([]api.TargetAssessment, len(contents))
 	for i, c := range contents {
-		assessed[i] = assessor.Assess(c.Inventories, c.Missing)
+		assessed[i] = assessor.AssessTarget(&c)
 	}
 	carried := s.completed(in.Carried)
 	standings := make([]standing, len(in.Targets))
@@ -317,6 +325,9 @@ func (s *said) comply(in ComplianceInput, alike []int, contents []InstalledTarge
 			waiver = -1
 		}
 		one := api.TargetCompliance{Target: t.Target, Status: standings[i].status(), Reason: a.Reason, Exceptions: a.Exceptions, Packages: slices.Sorted(maps.Keys(a.Fixed))}
+		if one.Hit, one.Instances = a.Hit, a.Instances; len(t.Parts) == 0 { // else alike ones have as many
+			one.Hit, one.Instances = hits(a.Status, t.Instances), t.Instances
+		}
 		if waiver >= 0 {
 			w := &t.Waivers[waiver]
 			one.Exceptions, one.Until = append(slices.Clone(one.Exceptions), api.Exception{Document: w.Document, Justification: w.Reason}), w.Until

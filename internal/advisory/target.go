@@ -1,6 +1,10 @@
 package advisory
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/inventory"
 )
@@ -56,6 +60,74 @@ func (a *Assessor) Assess(inventories []*api.Inventory, missing string) api.Targ
 		}
 	}
 	return out
+}
+
+// Part is what those instances of a target run that have one version of its job.
+type Part struct {
+	JobVersion  uint64
+	Instances   int
+	Digests     []string // of what they run, as far as they are known; sorted
+	Inventories []*api.Inventory
+	Missing     string // why others are not known; empty when all are
+}
+
+// Whole is what is installed in any instance of a target, and in what its job asks for.
+func (t *InstalledTarget) Whole() (inventories []*api.Inventory, missing string) {
+	if len(t.Parts) == 0 {
+		return t.Inventories, t.Missing
+	}
+	inventories, missing = slices.Clone(t.Inventories), t.Missing
+	for _, p := range t.Parts {
+		for _, inv := range p.Inventories {
+			if !slices.Contains(inventories, inv) {
+				inventories = append(inventories, inv)
+			}
+		}
+		if p.Missing != "" && !strings.Contains(missing, p.Missing) {
+			missing = strings.TrimPrefix(fmt.Sprintf("%s; %s job version %d: %s", missing, run(p.Instances), p.JobVersion, p.Missing), "; ")
+		}
+	}
+	return inventories, missing
+}
+
+// AssessTarget is Assess for all that the instances of a target run, with how many of them are
+// hit. Where they differ, one that is hit is enough, and all must be safe for it to be.
+func (a *Assessor) AssessTarget(t *InstalledTarget) api.TargetAssessment {
+	out := a.Assess(t.Whole())
+	if len(t.Parts) == 0 {
+		out.Hit, out.Instances = hits(out.Status, t.Instances), t.Instances
+		return out
+	}
+	for _, p := range t.Parts {
+		one := a.Assess(p.Inventories, p.Missing)
+		out.Hit += hits(one.Status, p.Instances)
+		out.Instances += p.Instances
+		out.Versions = append(out.Versions, api.VersionAssessment{JobVersion: p.JobVersion, Instances: p.Instances, Digests: p.Digests, Status: one.Status, Reason: one.Reason})
+	}
+	switch {
+	case out.Status != api.AssessmentAffected:
+	case out.Hit == 0:
+		out.Reason = "no instance runs it by now, and the job asks for it: " + out.Reason
+	default:
+		out.Reason = fmt.Sprintf("%d of %d instances: %s", out.Hit, out.Instances, out.Reason)
+	}
+	return out
+}
+
+// hits is how many of the instances that run the same are hit.
+func hits(status api.AssessmentStatus, instances int) int {
+	if status == api.AssessmentAffected {
+		return instances
+	}
+	return 0
+}
+
+// run begins a sentence on what instances run.
+func run(n int) string {
+	if n == 1 {
+		return "1 instance runs"
+	}
+	return fmt.Sprintf("%d instances run", n)
 }
 
 // fix notes the first version without a fault of an affected package. Of several faults,

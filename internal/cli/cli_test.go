@@ -275,11 +275,20 @@ func fixtures(t *testing.T) http.Handler {
 	answer("GET /v1/policies", []api.Policy{{Name: "default", Blocks: []string{"default"}, Builtin: true}})
 	answer("GET /v1/rehearsal/facts", fixtureFacts())
 	answer("POST /v1/patches", receipt(t))
-	answer("POST /v1/patches/plan", api.PatchReceipt{
+	planned := api.PatchReceipt{
 		Patch: api.Patch{Name: "openssl", Severity: api.SeverityHigh},
 		Plan: api.Plan{Patch: "openssl", Refusals: []api.Refusal{{
 			Target: api.TargetRef{Namespace: "default", Job: "web", Group: "web"}, Reason: "rollout R1 is patching it",
 		}}},
+	}
+	mux.HandleFunc("POST /v1/patches/plan", func(w http.ResponseWriter, r *http.Request) {
+		var in api.PatchSubmission
+		must.NoError(t, json.NewDecoder(r.Body).Decode(&in))
+		out := planned
+		if in.File.Name == "differ.hcl" {
+			out = differing(receipt(t))
+		}
+		must.NoError(t, json.NewEncoder(w).Encode(out))
 	})
 	rejected := rejectedSimulation()
 	answer("GET /v1/simulation/S1", rejected)
@@ -343,6 +352,22 @@ func receipt(t *testing.T) api.PatchReceipt {
 		}}}}},
 		Rollouts: []string{running.ID},
 	}
+}
+
+// differing is the plan of a target whose instances run two versions of its job.
+func differing(out api.PatchReceipt) api.PatchReceipt {
+	out.Rollouts, out.Plan.Exposure = nil, &api.Exposure{Before: 0.8, Left: []float64{0}}
+	web := &out.Plan.Waves[0].Targets[0]
+	web.Target.Count = 5
+	web.Exposure = &api.TargetExposure{Value: 0.8, Reason: "called from outside, CVSS 8.0, 0 dependants"}
+	web.Assessment = &api.TargetAssessment{
+		Status: api.AssessmentAffected, Reason: "3 of 5 instances: openssl is 3.0.14", Hit: 3, Instances: 5,
+		Versions: []api.VersionAssessment{
+			{JobVersion: 7, Instances: 3, Status: api.AssessmentAffected, Reason: "openssl is 3.0.14"},
+			{JobVersion: 8, Instances: 2, Status: api.AssessmentFixed, Reason: "openssl is 3.0.16; the fault ends with 3.0.16"},
+		},
+	}
+	return out
 }
 
 func TestHelp_OfEveryCommandIsComplete(t *testing.T) {

@@ -71,19 +71,7 @@ func (c *Client) applied(ctx context.Context, ref api.TargetRef, changes []api.A
 	return out, job, next, err
 }
 
-// Behind is how many instances of a target run another build than the registered one. The
-// error has code not_found when there is no such job.
-func (c *Client) Behind(ctx context.Context, ref api.TargetRef) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	job, err := c.Job(ctx, ref.Namespace, ref.Job)
-	if err != nil {
-		return 0, err
-	}
-	return c.behind(ctx, ref, job)
-}
-
-// behind is Behind, where the registered job is known.
+// behind is how many instances of a target run another build than the registered one.
 func (c *Client) behind(ctx context.Context, ref api.TargetRef, job *nomadapi.Job) (int, error) {
 	now, err := digest(job)
 	if err != nil {

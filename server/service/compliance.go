@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
-	"sync"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/advisory"
@@ -24,7 +22,7 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 	in.Catalogue = s.catalogue(name)
 	rollouts := s.store.Rollouts()
 	in.Carried = s.carried(rollouts)
-	shelf, mixed := s.shelf(), s.mixed(ctx, rollouts)
+	content, mixed := s.content(ctx, targets), mixed(rollouts)
 	var exceptions []policies.Exception
 	if library, err := s.policies.Library(); err == nil {
 		exceptions = library.Exceptions()
@@ -32,11 +30,8 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 		in.Catalogue.Problems = append(slices.Clone(in.Catalogue.Problems), "the exceptions of policies: "+api.AsError(err).Message)
 	}
 	for _, t := range slices.SortedFunc(slices.Values(targets), func(a, b api.Target) int { return a.Compare(b.TargetRef) }) {
-		one := advisory.InstalledTarget{Target: t.TargetRef}
-		one.Inventories, one.Missing = shelf.of(t)
-		if why := mixed[t.TargetRef]; why != "" {
-			one.Missing = strings.TrimPrefix(one.Missing+"; "+why, "; ")
-		}
+		one := content.of(t)
+		one.Missing = also(one.Missing, mixed[t.TargetRef])
 		for _, e := range exceptions {
 			if e.Holds(t.TargetRef, in.Now) {
 				one.Waivers = append(one.Waivers, advisory.Waiver{Faults: e.Faults, Document: "exception " + e.Name + " at " + e.Range, Reason: e.Reason, Until: e.Until})
@@ -98,56 +93,16 @@ func (s *Service) InstalledNames() (*advisory.Names, error) {
 	return names, nil
 }
 
-// mixed says of each target why its instances may differ from the registered job, of which
-// alone the inventories are: a rollout has touched the job and not left it yet, or has left it
-// half-way, and instances are behind. That nobody answers is no reason to believe that none is.
-func (s *Service) mixed(ctx context.Context, rollouts []api.Rollout) map[api.TargetRef]string {
-	out, halfway := map[api.TargetRef]string{}, map[api.TargetRef]string{}
-	for _, r := range rollouts { // by age
-		switch {
-		case r.Former == nil:
-		case !r.Status.Ended():
+// mixed says of each target why what its instances run may be another thing in a moment: a
+// rollout has touched the job and not left it yet.
+func mixed(rollouts []api.Rollout) map[api.TargetRef]string {
+	out := map[api.TargetRef]string{}
+	for _, r := range rollouts {
+		if r.Former != nil && !r.Status.Ended() {
 			out[r.Target] = "rollout " + r.ID + " is under way, and some instances may still run what others don't"
-		case r.Status == api.RolloutFailed, r.Status == api.RolloutCancelled:
-			halfway[r.Target] = r.ID
-		default: // complete, or back
-			delete(halfway, r.Target)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, forceFor)
-	defer cancel()
-	var asking sync.WaitGroup
-	var mu sync.Mutex
-	room := make(chan struct{}, forceWidth)
-	for ref, id := range halfway {
-		if out[ref] != "" {
-			continue
-		}
-		room <- struct{}{}
-		asking.Go(func() {
-			defer func() { <-room }()
-			if why := s.halfway(ctx, ref, id); why != "" {
-				mu.Lock()
-				defer mu.Unlock()
-				out[ref] = why
-			}
-		})
-	}
-	asking.Wait()
 	return out
-}
-
-// halfway says how many instances of a target that a rollout has left half-way run another
-// version than its job; empty for none.
-func (s *Service) halfway(ctx context.Context, ref api.TargetRef, rollout string) string {
-	n, err := s.opt.Ground.Behind(ctx, ref)
-	switch {
-	case err != nil:
-		return "rollout " + rollout + " has ended half-way, and nobody says which instances run what: " + api.AsError(err).Message
-	case n > 0:
-		return "rollout " + rollout + " has ended half-way, and " + runs(n) + " another version than the job"
-	}
-	return ""
 }
 
 // carried are the rollouts that the cluster remembers.

@@ -194,39 +194,57 @@ func TestCompliance_PutsUpWithAFaultUntilTheEndOfItsException(t *testing.T) {
 	must.EqOp(t, api.ComplianceAffected, report.Advisories[0].Targets[0].Status)
 }
 
-// TestCompliance_TakesNoHalfPatchedTargetForFixed: the inventories are of the job that is
-// registered, and a rollout that ended half-way has left instances behind.
-func TestCompliance_TakesNoHalfPatchedTargetForFixed(t *testing.T) {
+// TestCompliance_CountsTheInstancesThatAreHit: the job asks for what is fixed, and some
+// instances run another version.
+func TestCompliance_CountsTheInstancesThatAreHit(t *testing.T) {
 	t.Parallel()
+	own := api.RunningVersion{JobVersion: 2, Instances: 3}
+	former := func(n int, digit string) api.RunningVersion {
+		return api.RunningVersion{JobVersion: 1, Instances: n, Tasks: machine("web", "local/web.qcow2", digestOf(digit)).Tasks}
+	}
 	for name, c := range map[string]struct {
-		status api.RolloutStatus
-		behind int
-		err    error
-		want   api.ComplianceCounts
-		reason string
+		status   api.RolloutStatus
+		versions []api.RunningVersion
+		err      error
+		want     api.ComplianceCounts
+		hit, of  int
+		reason   string
 	}{
-		"failed, some behind":    {api.RolloutFailed, 2, nil, api.ComplianceCounts{Unknown: 1}, "has ended half-way, and 2 instances run another version than the job"},
-		"cancelled, one behind":  {api.RolloutCancelled, 1, nil, api.ComplianceCounts{Unknown: 1}, "has ended half-way, and 1 instance runs another version than the job"},
-		"failed, nobody answers": {api.RolloutFailed, 0, errors.New("no answer from Nomad"), api.ComplianceCounts{Unknown: 1}, "nobody says which instances run what: no answer from Nomad"},
-		"failed, none behind":    {api.RolloutFailed, 0, nil, api.ComplianceCounts{Fixed: 1}, ""},
-		"complete":               {api.RolloutComplete, 2, nil, api.ComplianceCounts{Fixed: 1}, ""},
-		"under way":              {api.RolloutRunning, 0, nil, api.ComplianceCounts{Unknown: 1}, "is under way"},
+		"some are hit":          {api.RolloutFailed, []api.RunningVersion{former(2, "b"), own}, nil, api.ComplianceCounts{Affected: 1}, 2, 5, "2 of 5 instances: bash is 5.2"},
+		"all are hit by now":    {api.RolloutCancelled, []api.RunningVersion{former(5, "b")}, nil, api.ComplianceCounts{Affected: 1}, 5, 5, "5 of 5 instances: bash is 5.2"},
+		"others are fixed":      {api.RolloutFailed, []api.RunningVersion{former(2, "a"), own}, nil, api.ComplianceCounts{Fixed: 1}, 0, 5, "bash is 5.3"},
+		"one is not known":      {api.RolloutFailed, []api.RunningVersion{former(1, "c"), own}, nil, api.ComplianceCounts{Unknown: 1}, 0, 4, "1 instance runs job version 1: there is no inventory of " + digestOf("c")},
+		"a version is gone":     {api.RolloutFailed, []api.RunningVersion{{JobVersion: 1, Instances: 2, Unknown: "Nomad keeps that version no more"}, own}, nil, api.ComplianceCounts{Unknown: 1}, 0, 5, "2 instances run job version 1: Nomad keeps"},
+		"nobody answers":        {api.RolloutFailed, nil, errors.New("no answer from Nomad"), api.ComplianceCounts{Unknown: 1}, 0, 4, "nobody says which instances run what: no answer from Nomad"},
+		"none differs":          {api.RolloutComplete, nil, nil, api.ComplianceCounts{Fixed: 1}, 0, 4, "bash is 5.3"},
+		"hit, after it is over": {api.RolloutComplete, []api.RunningVersion{former(1, "b"), own}, nil, api.ComplianceCounts{Affected: 1}, 1, 4, "1 of 4 instances: bash is 5.2"},
+		"under way":             {api.RolloutRunning, nil, nil, api.ComplianceCounts{Unknown: 1}, 0, 4, "is under way"},
+		"under way, and hit":    {api.RolloutRunning, []api.RunningVersion{former(1, "b"), own}, nil, api.ComplianceCounts{Affected: 1}, 1, 4, "1 of 4 instances"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")))
-			f.behind = func(api.TargetRef) (int, error) { return c.behind, c.err }
+			web := machine("web", "local/web.qcow2", digestOf("a"))
+			web.Count, web.JobVersion = 4, 2
+			f := newFixture(t, web)
+			f.versions = func() (map[api.TargetRef][]api.RunningVersion, error) {
+				return map[api.TargetRef][]api.RunningVersion{web.TargetRef: c.versions}, c.err
+			}
 			receipt, err := f.SubmitPatch(t.Context(), bashPatch(), ada())
 			must.NoError(t, err)
-			_, err = f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf("a")}, document("", "5.3"), ada())
-			must.NoError(t, err)
+			for digit, version := range map[string]string{"a": "5.3", "b": "5.2"} {
+				_, err = f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf(digit)}, document("", version), ada())
+				must.NoError(t, err)
+			}
 			r, _ := f.state.Rollout(receipt.Rollouts[0])
 			r.Status, r.Reason, r.Former = c.status, "over", &api.FormerJob{Version: 1}
 			f.put(t, &state.RolloutTransition{Kind: "end", Expect: r.ModifyIndex, Rollout: r})
 			report, err := f.Compliance(t.Context(), "")
 			must.NoError(t, err)
 			must.Eq(t, c.want, report.Advisories[0].ComplianceCounts)
-			must.StrContains(t, report.Advisories[0].Targets[0].Reason, c.reason)
+			one := report.Advisories[0].Targets[0]
+			must.StrContains(t, one.Reason, c.reason)
+			must.EqOp(t, c.hit, one.Hit)
+			must.EqOp(t, c.of, one.Instances)
 		})
 	}
 }

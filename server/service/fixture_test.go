@@ -36,7 +36,7 @@ type fixture struct {
 	preflight func(*planner.Input) (untried int, err error)
 	dryRuns   []api.DryRun // what the preflight says of targets
 	applied   func(api.TargetRef) (api.DryRun, error)
-	behind    func(api.TargetRef) (int, error)
+	versions  func() (map[api.TargetRef][]api.RunningVersion, error)
 }
 
 // log carries commands out at once, as a cluster of one server does.
@@ -108,12 +108,12 @@ func (f *fixture) Applied(_ context.Context, ref api.TargetRef, _ []api.Apply) (
 	return f.applied(ref)
 }
 
-// Behind asks the fixture's behind, and finds nothing behind when it has none.
-func (f *fixture) Behind(_ context.Context, ref api.TargetRef) (int, error) {
-	if f.behind == nil {
-		return 0, nil
+// RunningVersions asks the fixture's versions, and finds no target whose instances differ when it has none.
+func (f *fixture) RunningVersions(context.Context, []api.Target) (map[api.TargetRef][]api.RunningVersion, error) {
+	if f.versions == nil {
+		return nil, nil
 	}
-	return f.behind(ref)
+	return f.versions()
 }
 
 // schemas are those of the two strategies that the shipped policies name.

@@ -27,8 +27,9 @@ const (
 // not_found when there is no such target in a running job.
 type Ground interface {
 	Applied(ctx context.Context, ref api.TargetRef, changes []api.Apply) (api.DryRun, error)
-	// Behind is how many instances of a target run another build than the registered one.
-	Behind(ctx context.Context, ref api.TargetRef) (int, error)
+	// RunningVersions says what the instances of targets run, by job version, for each of the targets
+	// of which some run another build than the version that it has.
+	RunningVersions(ctx context.Context, targets []api.Target) (map[api.TargetRef][]api.RunningVersion, error)
 }
 
 // PatchStatus says where a patch is in force now, of all targets that it had a rollout for.

@@ -46,7 +46,7 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile, by api.Ide
 		Open: s.store.OpenRollouts(), Quarantines: s.store.Quarantines(), Now: s.now(), Sources: s.Sources(),
 		Profile: s.store.Profile,
 	}
-	if in.Installed, err = s.installed(patch, library); err != nil {
+	if in.Installed, err = s.installed(ctx, patch, library, matching(patch, targets)); err != nil {
 		return api.PatchReceipt{}, err
 	}
 	// The scheduler tries the jobs while the plan is made: each takes seconds for a large

@@ -55,7 +55,13 @@ func (s *Service) proveFixes(ctx context.Context) bool {
 	for i := range targets {
 		running[targets[i].TargetRef] = &targets[i]
 	}
-	all, shelf, assessors := true, s.shelf(), map[string]*advisory.Assessor{}
+	var ended []api.Target
+	for _, r := range open {
+		if t := running[r.Target]; t != nil {
+			ended = append(ended, *t)
+		}
+	}
+	all, content, assessors := true, s.content(ctx, ended), map[string]*advisory.Assessor{}
 	for _, r := range open {
 		assessor, ok := assessors[r.Patch+" "+r.PatchDigest]
 		if !ok {
@@ -63,27 +69,14 @@ func (s *Service) proveFixes(ctx context.Context) bool {
 			assessors[r.Patch+" "+r.PatchDigest] = assessor
 		}
 		if t := running[r.Target]; t != nil && assessor != nil {
-			inventories, missing := shelf.of(*t)
-			if why := s.differ(ctx, r.Target); why != "" {
-				missing = strings.TrimPrefix(missing+"; "+why, "; ")
+			found := content.of(*t)
+			if len(found.Parts) > 0 || content.unknown != "" {
 				all = false // the record does not tell when they have come after
 			}
-			all = s.prove(ctx, r, assessor.Assess(inventories, missing)) && all
+			all = s.prove(ctx, r, assessor.AssessTarget(&found)) && all
 		}
 	}
 	return all
-}
-
-// differ says why the instances of a target may run something else than its job asks for, of
-// which alone the inventories are; empty where all of them run it.
-func (s *Service) differ(ctx context.Context, ref api.TargetRef) string {
-	switch n, err := s.opt.Ground.Behind(ctx, ref); {
-	case err != nil:
-		return "nobody says which instances run what: " + api.AsError(err).Message
-	case n > 0:
-		return runs(n) + " another version than the job"
-	}
-	return ""
 }
 
 // assessorOf compares inventories with what the patch of a rollout says of its fault. It is

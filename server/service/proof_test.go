@@ -58,17 +58,22 @@ func TestLead_ProvesThatAFaultIsGone(t *testing.T) {
 
 		give("b", "5.2")
 		must.Eq(t, []string{"proof_affected", "proof_unknown", "proof_affected"}, told())
-		f.behind = func(api.TargetRef) (int, error) { return 1, nil }
+		run := func(v ...api.RunningVersion) {
+			f.versions = func() (map[api.TargetRef][]api.RunningVersion, error) {
+				return map[api.TargetRef][]api.RunningVersion{r.Target: v}, nil
+			}
+		}
+		run(api.RunningVersion{JobVersion: 7, Instances: 1, Unknown: "Nomad keeps that version no more"})
 		give("b", "5.3")
 		must.Eq(t, []string{"proof_affected", "proof_unknown", "proof_affected", "proof_unknown"}, told())
 		r, _ = f.state.Rollout(id)
-		must.StrContains(t, r.Proof.Reason, "1 instance runs another version than the job")
-		f.behind = func(api.TargetRef) (int, error) { return 0, errors.New("no answer from Nomad") }
+		must.StrContains(t, r.Proof.Reason, "1 instance runs job version 7: Nomad keeps that version no more")
+		f.versions = func() (map[api.TargetRef][]api.RunningVersion, error) { return nil, errors.New("no answer from Nomad") }
 		give("c", "2")
 		told()
 		r, _ = f.state.Rollout(id)
 		must.StrContains(t, r.Proof.Reason, "nobody says which instances run what: no answer from Nomad")
-		f.behind = nil
+		f.versions = nil
 		end()
 		end = f.lead(t, nil) // a new leader goes on
 		want := []string{"proof_affected", "proof_unknown", "proof_affected", "proof_unknown", "proof_unknown", "proof_fixed"}

@@ -30,7 +30,7 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 	}
 	g, _ := s.graph.Current()
 	in := planner.Input{}
-	if in.Installed, err = s.installed(patch, library); err != nil {
+	if in.Installed, err = s.installed(ctx, patch, library, []api.Target{t}); err != nil {
 		return api.Simulation{}, err
 	}
 	decision, err := library.Decide(policies.Facts{

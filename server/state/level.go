@@ -44,7 +44,8 @@ const (
 	Level7 = 7
 	// Level8 brought how far servers are with reading inventories by themselves, and what
 	// inventories say after a rollout of the fault that it was to fix; and days on which
-	// windows do not open.
+	// windows do not open; and how many instances of a planned target are hit, by the versions
+	// that they run.
 	Level8 = 8
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level8
@@ -76,7 +77,10 @@ func (p *PatchSubmit) level() int {
 		for i := range w.Targets {
 			newer = max(newer, decisionLevel(&w.Targets[i].Decision), targetLevel(&w.Targets[i].Target))
 			if len(w.Targets[i].Green) > 0 {
-				newer = Level7
+				newer = max(newer, Level7)
+			}
+			if counted(w.Targets[i].Assessment) {
+				newer = Level8
 			}
 		}
 	}
@@ -85,7 +89,7 @@ func (p *PatchSubmit) level() int {
 	}
 	newer = max(newer, applyLevel(p.Patch.Apply), affectsLevel(p.Patch.Affects))
 	if p.Patch.Advisory != nil || p.Patch.VEX != nil || len(p.Plan.NothingToDo) > 0 || p.Plan.Exposure != nil || p.Patch.Submitter != "" || p.Former != nil {
-		newer = Level7
+		newer = max(newer, Level7)
 	}
 	if len(p.Plan.Sources) > 0 || slices.ContainsFunc(p.Plan.Refusals, func(r api.Refusal) bool { return r.Code != "" }) {
 		newer = max(newer, Level4)
@@ -188,17 +192,44 @@ func formerApply(list []api.Apply, level int) []api.Apply {
 	return out
 }
 
-// fit leaves out, below Level7, the digests of what tasks run, the documents of the patch
+// counted reports whether an assessment counts instances.
+func counted(a *api.TargetAssessment) bool {
+	return a != nil && (a.Hit != 0 || a.Instances != 0 || len(a.Versions) > 0)
+}
+
+// uncounted is an assessment as servers of a level below Level8 keep it.
+func uncounted(a *api.TargetAssessment) *api.TargetAssessment {
+	if !counted(a) {
+		return a
+	}
+	out := *a
+	out.Hit, out.Instances, out.Versions = 0, 0, nil
+	return &out
+}
+
+// fit leaves out, below Level8, how many instances are hit, by which no server decides
+// anything; below Level7, the digests of what tasks run, the documents of the patch
 // and whom it affects, and what green gets of the traffic, by which a former server decides
 // nothing, and who submitted it but for the name; below Level6, that a
 // rollback goes at once and that no revert is rehearsed, below Level5 what only newer
 // servers know of simulations, and below Level4 doubts. An approval that was asked for in
 // doubt is then one that only a person ends.
 func (p *PatchSubmit) fit(level int) Command {
-	if level >= Level7 {
+	if level >= Level8 {
 		return p
 	}
 	out := *p
+	if level == Level7 {
+		out.Plan.Waves = slices.Clone(p.Plan.Waves)
+		for i := range out.Plan.Waves {
+			w := &out.Plan.Waves[i]
+			w.Targets = slices.Clone(w.Targets)
+			for j := range w.Targets {
+				w.Targets[j].Assessment = uncounted(w.Targets[j].Assessment)
+			}
+		}
+		return &out
+	}
 	out.Patch.Submitter, out.Former = "", nil
 	out.Patch.Advisory, out.Patch.VEX, out.Plan.NothingToDo, out.Plan.Exposure = nil, nil, nil, nil
 	if level < Level4 {

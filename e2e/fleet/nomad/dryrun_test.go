@@ -172,3 +172,27 @@ func TestRegister_HandsOnTheSubmission(t *testing.T) {
 	now, _ := index()
 	must.EqOp(t, was+3, now)
 }
+
+// TestRunningVersions_TellsApartWhatAHeldStageRuns: one instance of two has the patch.
+func TestRunningVersions_TellsApartWhatAHeldStageRuns(t *testing.T) {
+	t.Parallel()
+	s := newSmall(t)
+	of := func() []api.RunningVersion {
+		targets, err := s.client.Targets(t.Context())
+		must.NoError(t, err)
+		found, err := s.client.RunningVersions(t.Context(), targets)
+		must.NoError(t, err)
+		must.MapNotContainsKey(t, found, api.TargetRef{Namespace: "default", Job: "shop", Group: "worker"})
+		return found[s.ref]
+	}
+	pass := func() { s.model.Update(func(f *fleet.Fleet) { f.Advance(f.Now().Add(time.Minute)) }) }
+	pass()
+	must.SliceEmpty(t, of())
+	m := s.move(t, image("web:2"))
+	must.NoError(t, s.client.Stage(t.Context(), m, api.StageInPlace, 1, m.Former.ModifyIndex))
+	pass()
+	runs := func(version uint64, image string) api.RunningVersion {
+		return api.RunningVersion{JobVersion: version, Instances: 1, Tasks: []api.Task{{Name: "server", Driver: "docker", Image: image}}}
+	}
+	must.Eq(t, []api.RunningVersion{runs(0, "web:1"), runs(1, "web:2")}, of())
+}

@@ -21,7 +21,7 @@ func exposure(w io.Writer, plan api.Plan) {
 	for _, wave := range plan.Waves {
 		for _, p := range wave.Targets {
 			if p.Assessment != nil && p.Exposure != nil {
-				t.Add(p.Target.String(), assessmentWord(p.Assessment.Status), exposureText(p.Exposure.Value), p.Exposure.Reason, p.Assessment.Reason)
+				t.Add(p.Target.String(), affectedWord(p.Assessment), exposureText(p.Exposure.Value), p.Exposure.Reason, p.Assessment.Reason)
 			}
 		}
 	}
@@ -32,6 +32,7 @@ func exposure(w io.Writer, plan api.Plan) {
 	if len(plan.Waves) == 0 {
 		return
 	}
+	differing(w, plan)
 	fmt.Fprintln(w, "\nExposure left:")
 	curve := NewTable("After", "Exposure", "")
 	add := func(after string, value float64) {
@@ -46,6 +47,34 @@ func exposure(w io.Writer, plan api.Plan) {
 		add("wave "+strconv.Itoa(i+1), left)
 	}
 	curve.Print(w, "  ")
+}
+
+// differing prints what the instances of those targets run whose instances differ, and that the
+// patch goes to all of them.
+func differing(w io.Writer, plan api.Plan) {
+	t := NewTable("Target", "Instances", "Job version", "Affected", "Because")
+	for _, wave := range plan.Waves {
+		for _, p := range wave.Targets {
+			if p.Assessment == nil {
+				continue
+			}
+			for _, v := range p.Assessment.Versions {
+				t.Add(p.Target.String(), strconv.Itoa(v.Instances), strconv.FormatUint(v.JobVersion, 10), assessmentWord(v.Status), v.Reason)
+			}
+		}
+	}
+	if len(t.rows) > 1 { // the first one is the head
+		fmt.Fprintln(w, "\nInstances that differ (no strategy chooses among them, so all are patched):")
+		t.Print(w, "  ")
+	}
+}
+
+// affectedWord is assessmentWord, with how many instances are affected where some are not.
+func affectedWord(a *api.TargetAssessment) string {
+	if a.Status == api.AssessmentAffected && a.Hit < a.Instances {
+		return fmt.Sprintf("%d of %d instances", a.Hit, a.Instances)
+	}
+	return assessmentWord(a.Status)
 }
 
 // assessmentWord is the answer of an assessment in the words of a table.

@@ -29,11 +29,21 @@ func TestPlan_ShowsTheExposureThatIsLeft(t *testing.T) {
 			{Target: api.TargetRef{Namespace: "prod", Job: "lab", Group: "vm"}, Status: api.AssessmentAffected, Reason: "its policy leaves it out"},
 		},
 	}
+	half := one("half", api.AssessmentAffected, 0.2)
+	half.Targets[0].Assessment.Hit, half.Targets[0].Assessment.Instances = 3, 5
+	half.Targets[0].Assessment.Versions = []api.VersionAssessment{
+		{JobVersion: 7, Instances: 3, Status: api.AssessmentAffected, Reason: "openssl is 3.0.14"},
+		{JobVersion: 8, Instances: 2, Status: api.AssessmentFixed, Reason: "openssl is 3.0.16"},
+	}
+	plan.Waves, plan.Exposure.Left = append(plan.Waves, half), append(plan.Exposure.Left, 0.2)
 	var out strings.Builder
 	view.Plan(&out, api.PatchReceipt{Plan: plan}, false, time.Time{})
 	for _, want := range []string{
-		"  prod/web/vm  yes       0.80      called from outside, CVSS 8.0, 0 dependants  openssl is 3.0.14\n",
-		"  prod/db/vm   unknown   0.40 ",
+		"  prod/half/vm  3 of 5 instances  0.20 ",
+		"  prod/half/vm  3          7            yes       openssl is 3.0.14\n",
+		"  prod/half/vm  2          8            fixed     openssl is 3.0.16\n",
+		"  prod/web/vm   yes               0.80      called from outside, CVSS 8.0, 0 dependants  openssl is 3.0.14\n",
+		"  prod/db/vm    unknown           0.40 ",
 		"  now     1.60      ##############################\n",
 		"  wave 1  0.80      ###############\n",
 		"  wave 2  0.40      ########\n",
