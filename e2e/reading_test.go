@@ -34,10 +34,36 @@ func packagesImage(t *testing.T, status string) string {
 	return image
 }
 
+// readings lists the jobs that read images.
+func readings(t *testing.T, vendor *nomadapi.Client) []*nomadapi.JobListStub {
+	t.Helper()
+	jobs, _, err := vendor.Jobs().List(&nomadapi.QueryOptions{Prefix: twin.Prefix + "inventory-"})
+	must.NoError(t, err)
+	return jobs
+}
+
+// newReader starts servers that read images on first sight. The next leader would take away
+// what a server that ends leaves in the middle of a reading; the last one's has none.
+func newReader(t *testing.T, servers int) *oakum {
+	t.Helper()
+	var o *oakum
+	t.Cleanup(func() { // after the servers have ended
+		if o == nil {
+			return // they did not start
+		}
+		for _, job := range readings(t, o.vendor) {
+			_, _, err := o.vendor.Jobs().Deregister(job.ID, true, nil)
+			must.NoError(t, err)
+		}
+	})
+	o = newOakumWith(t, sharedStack(t), daemon.Options{Servers: servers, Paces: daemon.StackPaces(), ReadImages: true})
+	return o
+}
+
 // TestImage_IsReadOnFirstSight has the leader read an image that nobody has given an
 // inventory of, and kills the leader while it does.
 func TestImage_IsReadOnFirstSight(t *testing.T) {
-	o := newOakumWith(t, sharedStack(t), daemon.Options{Servers: 3, Paces: daemon.StackPaces(), ReadImages: true})
+	o := newReader(t, 3)
 	image := packagesImage(t, "Package: libssl3\nStatus: install ok installed\nArchitecture: amd64\nSource: openssl\nVersion: 3.0.16-1~deb12u1\n\n")
 	const id = "read-image"
 	job := machineJob(id, image)
@@ -45,11 +71,7 @@ func TestImage_IsReadOnFirstSight(t *testing.T) {
 	_, _, err := o.vendor.Jobs().Register(job, nil)
 	must.NoError(t, err)
 	endJob(t, o.vendor, id)
-	readers := func() []*nomadapi.JobListStub {
-		jobs, _, err := o.vendor.Jobs().List(&nomadapi.QueryOptions{Prefix: twin.Prefix + "inventory-"})
-		must.NoError(t, err)
-		return jobs
-	}
+	readers := func() []*nomadapi.JobListStub { return readings(t, o.vendor) }
 	eventually(t, "the image is read", 3*time.Minute, func() bool { return len(readers()) > 0 })
 	former := readers()[0].ID
 	leader, err := o.Leader(t.Context())
