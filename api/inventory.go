@@ -110,6 +110,7 @@ type InventoryReading struct {
 	Began          time.Time       `json:"began"`
 	Ended          time.Time       `json:"ended,omitzero"`     // zero while it is read
 	Digest         string          `json:"digest,omitempty"`   // that was read last: "sha256:" and 64 hex digits
+	DigestAt       time.Time       `json:"digest_at,omitzero"` // when the reading began that has read Digest
 	Failures       int             `json:"failures,omitempty"` // in a row
 	Error          string          `json:"error,omitempty"`    // of the last one; empty after a success
 	Next           time.Time       `json:"next,omitzero"`      // when it is tried again; zero after a success

@@ -293,7 +293,9 @@ func (c *Collector) end(ctx context.Context, w Want, job, digest string, failed 
 	return c.change(ctx, w.Key, func(r *api.InventoryReading) {
 		c.inUse = ""
 		r.Ended = time.Now().UTC()
-		r.Digest = cmp.Or(digest, r.Digest)
+		if digest != "" {
+			r.Digest, r.DigestAt = digest, r.Began
+		}
 		if failed != nil {
 			r.Failures++
 			r.Error, r.Next = short(api.AsError(failed).Message), r.Ended.Add(pause(r.Failures))

@@ -29,16 +29,18 @@ type world struct {
 	targets  []api.Target
 	records  []api.InventoryRecord
 	readings map[string]api.InventoryReading
-	digests  map[string]string // of what images hold
-	fails    map[string]error  // why an image can't be read
-	jobs     map[string]int    // in Nomad; how often each was removed
-	reading  int               // at once
-	asked    []string          // images that were read
-	times    []time.Duration   // of those, since the beginning
-	began    time.Time
-	maxAge   time.Duration
-	named    bool // documents that jobs name are read, too
-	lost     bool // this server leads no more
+	// simulations have read digests, too.
+	simulations []api.Simulation
+	digests     map[string]string // of what images hold
+	fails       map[string]error  // why an image can't be read
+	jobs        map[string]int    // in Nomad; how often each was removed
+	reading     int               // at once
+	asked       []string          // images that were read
+	times       []time.Duration   // of those, since the beginning
+	began       time.Time
+	maxAge      time.Duration
+	named       bool // documents that jobs name are read, too
+	lost        bool // this server leads no more
 }
 
 func newWorld(t *testing.T, images ...string) *world {
@@ -143,7 +145,7 @@ func (w *world) found(targets []api.Target) []api.TargetInventory {
 	defer w.mu.Unlock()
 	var out []api.TargetInventory
 	for _, t := range targets {
-		out = append(out, inventory.Find(t, inventory.Digests(nil, readings), inventory.KeptOf(w.records))...)
+		out = append(out, inventory.Find(t, inventory.Digests(w.simulations, readings), inventory.KeptOf(w.records))...)
 	}
 	return out
 }
@@ -205,6 +207,33 @@ func TestRun_ReadsWhatIsNew(t *testing.T) {
 		must.Len(t, 3, w.asked)
 		must.EqOp(t, "job", w.found(w.targets)[0].Basis)
 		must.NotNil(t, w.found(w.targets)[0].Record)
+	})
+}
+
+// TestRun_KeepsTheAgeOfADigest overwrites an image in place, which a simulation notices. A
+// reading that is under way, or fails, has read nothing, so that the former digest stays old.
+func TestRun_KeepsTheAgeOfADigest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const image = "/images/a.qcow2"
+		w := newWorld(t, image)
+		w.lead(time.Hour)
+		must.NotNil(t, w.found(w.targets)[0].Record)
+		time.Sleep(time.Hour)
+		now := strings.Repeat("e", 64)
+		w.simulations = []api.Simulation{{ID: "01", Started: time.Now(), Impact: &api.Impact{Twins: []api.Twin{{Image: image, ImageDigest: now}}}}}
+		w.fails[image] = api.Errorf(api.CodeUnavailable, "no room")
+		for _, d := range []time.Duration{30 * time.Second, 10 * time.Minute} {
+			w.lead(d)
+			must.Greater(t, 1, len(w.asked))
+			f := w.found(w.targets)[0]
+			must.EqOp(t, "sha256:"+now, f.Digest)
+			must.Nil(t, f.Record, must.Sprint("the inventory is of what the file held before"))
+		}
+		w.fails, w.digests[image] = nil, now
+		w.lead(7 * time.Hour)
+		f := w.found(w.targets)[0]
+		must.EqOp(t, "sha256:"+now, f.Digest)
+		must.NotNil(t, f.Record, must.Sprint(f.Missing))
 	})
 }
 

@@ -57,7 +57,7 @@ func Digests(simulations []api.Simulation, readings []api.InventoryReading) map[
 	}
 	for _, r := range readings {
 		if r.Digest != "" && r.Digest != r.Of {
-			seen = append(seen, sight{r.Began, r.Of, r.Digest, "reading " + r.Began.UTC().Format(time.RFC3339)})
+			seen = append(seen, sight{r.DigestAt, r.Of, r.Digest, "reading " + r.DigestAt.UTC().Format(time.RFC3339)})
 		}
 	}
 	slices.SortStableFunc(seen, func(a, b sight) int {

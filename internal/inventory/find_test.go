@@ -97,7 +97,7 @@ func TestDigests_AreOfTheNewestReadingToo(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	sim := api.Simulation{ID: "01", Started: at, Impact: &api.Impact{Twins: []api.Twin{{Image: "/images/web.qcow2", ImageDigest: strings.Repeat("a", 64)}}}}
 	reading := func(image, sum string, hours time.Duration) api.InventoryReading {
-		return api.InventoryReading{Of: image, Digest: sum, Began: at.Add(hours * time.Hour)}
+		return api.InventoryReading{Of: image, Digest: sum, DigestAt: at.Add(hours * time.Hour), Began: at.Add(100 * time.Hour)}
 	}
 	got := inventory.Digests([]api.Simulation{sim}, []api.InventoryReading{
 		reading("/images/web.qcow2", sha("b"), 2), reading("/images/db.qcow2", sha("c"), 1), reading("/images/failed.qcow2", "", 1), reading(sha("d"), sha("d"), 1),
