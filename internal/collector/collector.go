@@ -20,6 +20,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -119,10 +120,14 @@ type Collector struct {
 	mu    sync.Mutex     // from reading a record to changing it
 	inUse string         // job that the reading under way has made or may make
 	seen  map[string]int // passes since a job that is left was first looked at
+
+	// unfit are the keys that the record did not take, with when they are tried again. What
+	// can't be on record is not read, and keeps nothing else from being read.
+	unfit map[string]time.Time
 }
 
 // New returns a collector.
-func New(o Options) *Collector { return &Collector{o: o, seen: map[string]int{}} }
+func New(o Options) *Collector { return &Collector{o: o, seen: map[string]int{}, unfit: map[string]time.Time{}} }
 
 // Run reads until ctx ends, and returns its cause.
 func (c *Collector) Run(ctx context.Context) error {
@@ -168,6 +173,7 @@ func (c *Collector) one(ctx context.Context) (again bool, err error) {
 	for _, r := range c.o.Record.Readings() {
 		readings[r.Key] = r
 	}
+	maps.DeleteFunc(c.unfit, func(_ string, until time.Time) bool { return !time.Now().Before(until) })
 	best, source, live := c.choose(targets, found, readings, time.Now())
 	if err := c.forget(ctx, found, live, readings, time.Now()); err != nil {
 		return false, err
@@ -198,6 +204,9 @@ func (c *Collector) choose(targets []api.Target, found []api.TargetInventory, re
 				continue
 			}
 			live[w.Key] = true
+			if _, unfit := c.unfit[w.Key]; unfit {
+				break
+			}
 			if wanted && due(w, last(w.Key), now) && (by == nil || readings[w.Key].Began.Before(readings[best.Key].Began)) {
 				best, by = w, source
 			}
@@ -240,7 +249,8 @@ func (c *Collector) read(ctx context.Context, source Source, w Want) error {
 	}
 	began := time.Now().UTC()
 	if err := c.begin(ctx, w, job, began); err != nil {
-		return err
+		c.unfit[w.Key] = began.Add(pauseLeast)
+		return fmt.Errorf("%.200s of %s, task %s: %w", w.Of, w.Target, w.Task, err)
 	}
 	log := c.o.Logger.With("of", w.Of, "target", w.Target.String(), "task", w.Task)
 	log.Info("reading of an inventory begins")

@@ -121,6 +121,11 @@ func (w *world) Change(_ context.Context, put []api.InventoryReading, drop ...st
 	if w.lost {
 		return api.Errorf(api.CodeNoLeader, "this server leads no more")
 	}
+	for _, r := range put {
+		if len(r.Key) > 1024 { // as the state has it
+			return api.Errorf(api.CodeInvalid, "reading %.60q: want a key of at most 1024 bytes", r.Key)
+		}
+	}
 	for _, key := range drop {
 		delete(w.readings, key)
 	}
@@ -289,6 +294,16 @@ func TestRun_RemovesWhatAFormerLeaderLeft(t *testing.T) {
 		must.GreaterEq(t, 5, w.jobs[left[0].Name], must.Sprint("a registration may come late"))
 		must.MapLen(t, 1, w.jobs, must.Sprint("what ended well has removed its own job"))
 		must.NotNil(t, w.found(w.targets)[0].Record)
+	})
+}
+
+// TestRun_GoesOnBesideWhatHasNoRecord holds that a job whose image no record can name does
+// not keep the others from being read.
+func TestRun_GoesOnBesideWhatHasNoRecord(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, "/images/"+strings.Repeat("x", 2000), "/images/a.qcow2", "/images/bb.qcow2")
+		w.lead(time.Hour)
+		must.Eq(t, []string{"/images/a.qcow2", "/images/bb.qcow2"}, w.asked)
 	})
 }
 
