@@ -127,7 +127,9 @@ type Collector struct {
 }
 
 // New returns a collector.
-func New(o Options) *Collector { return &Collector{o: o, seen: map[string]int{}, unfit: map[string]time.Time{}} }
+func New(o Options) *Collector {
+	return &Collector{o: o, seen: map[string]int{}, unfit: map[string]time.Time{}}
+}
 
 // Run reads until ctx ends, and returns its cause.
 func (c *Collector) Run(ctx context.Context) error {

@@ -17,10 +17,6 @@ import (
 	"github.com/oakumhq/oakum/internal/inventory"
 )
 
-// Meta is the key of a job's or a group's meta that names the inventory of what its task
-// runs. With an underscore and the name of a task behind it, it is that task's.
-const Meta = "oakum_inventory"
-
 // Schemes of places that documents come from, beside http and https.
 const (
 	SchemeFile = "file"      // of the servers
@@ -98,16 +94,11 @@ func (s Named) allow(u *url.URL) (*url.URL, error) {
 	return nil, api.Errorf(api.CodeInvalid, "%s is below no place that documents may come from (inventory.sources)", u)
 }
 
-// nameOf is what the meta of a target names for a task, or "".
-func nameOf(t api.Target, task string) string {
-	return cmp.Or(t.Meta[Meta+"_"+task], t.Meta[Meta])
-}
-
 // Wants is a document that the job names: on first sight, when the job is registered anew,
 // and once a day.
 func (s Named) Wants(t api.Target, found api.TargetInventory, last func(string) *api.InventoryReading, now time.Time) (Want, bool) {
 	of := cmp.Or(found.Digest, found.Image)
-	if nameOf(t, found.Task) == "" || (found.Digest == "" && !inventory.NamesContent(t, found.Task)) {
+	if inventory.NameIn(t, found.Task) == "" || (found.Digest == "" && !inventory.NamesContent(t, found.Task)) {
 		return Want{}, false
 	}
 	w := Want{Key: fmt.Sprintf("named:%s/%s", t.TargetRef, found.Task), Of: of, Digest: found.Digest, Origin: api.InventoryNamed, Target: t, Task: found.Task}
@@ -120,9 +111,9 @@ func (s Named) Wants(t api.Target, found api.TargetInventory, last func(string) 
 func (s Named) Read(ctx context.Context, w Want, _ string) (Result, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, namedWithin, api.Errorf(api.CodeTimeout, "it took longer than %s", namedWithin))
 	defer cancel()
-	name := nameOf(w.Target, w.Task)
+	name := inventory.NameIn(w.Target, w.Task)
 	wrong := func(err error) (Result, error) {
-		return Result{}, api.Errorf(api.AsError(err).Code, "read what meta %s of the job names, %.200q: %v", Meta, name, err)
+		return Result{}, api.Errorf(api.AsError(err).Code, "read what meta %s of the job names, %.200q: %v", inventory.Meta, name, err)
 	}
 	u, err := ParsePlace(name)
 	if err != nil {

@@ -11,6 +11,15 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
+// Meta is the key of a job's or a group's meta that names the inventory of what its task
+// runs. With an underscore and the name of a task behind it, it is that task's.
+const Meta = "oakum_inventory"
+
+// NameIn is what the meta of a target names for a task, or "".
+func NameIn(t api.Target, task string) string {
+	return cmp.Or(t.Meta[Meta+"_"+task], t.Meta[Meta])
+}
+
 // Kept is what is kept of inventories, by what they describe: a digest, or the name of an
 // image. Several records of one thing have different packages.
 type Kept map[string][]api.InventoryRecord
@@ -119,7 +128,7 @@ func Find(t api.Target, digests map[string]Digest, kept Kept) []api.TargetInvent
 		} else if d, ok := digests[task.Image]; ok {
 			found.Digest, found.Basis = d.Sum, d.Basis
 		}
-		found.Record, found.Missing = pick(task, found.Digest, kept)
+		found.Record, found.Missing = pick(task, found.Digest, kept, NameIn(t, task.Name) != "")
 		if r, changed := found.Record, digests[task.Image].Changed; r != nil && r.Of == task.Image && r.PutAt.Before(changed) {
 			found.Record = nil
 			found.Missing = fmt.Sprintf("image %s has changed since its inventory was given: %s read another digest than those before", task.Image, found.Basis)
@@ -166,14 +175,21 @@ func namesContent(t api.Task) bool {
 }
 
 // pick returns the inventory of what a task runs, or why there is none. One by the name of
-// an image counts only where the job does not say the digest.
-func pick(task api.Task, digest string, kept Kept) (*api.InventoryRecord, string) {
+// an image counts only where the job does not say the digest. One that a job has named
+// counts only where the task's own job names one: whoever registers a job says nothing of
+// what other jobs run.
+func pick(task api.Task, digest string, kept Kept, names bool) (*api.InventoryRecord, string) {
 	of := digest
 	if task.Digest == "" && len(kept[of]) == 0 && namesContent(task) && len(kept[task.Image]) > 0 {
 		of = task.Image
 	}
 	records := kept[of]
+	if !names {
+		records = slices.DeleteFunc(slices.Clone(records), func(r api.InventoryRecord) bool { return r.Origin == api.InventoryNamed })
+	}
 	switch {
+	case len(records) == 0 && len(kept[of]) > 0:
+		return nil, fmt.Sprintf("the inventory of %s is one that other jobs name (meta %s), and this one names none", of, Meta)
 	case len(records) == 1:
 		return &records[0], ""
 	case len(records) > 1:

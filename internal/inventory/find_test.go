@@ -62,6 +62,38 @@ func TestFind_SaysWhichInventoryATargetHas(t *testing.T) {
 	}
 }
 
+// TestFind_TakesNoOtherJobsWord holds that whoever registers a job says nothing of what other
+// jobs run, although it is the same content.
+func TestFind_TakesNoOtherJobsWord(t *testing.T) {
+	t.Parallel()
+	named, given := api.InventoryRecord{Of: sha("a"), Hash: "1", Origin: api.InventoryNamed}, api.InventoryRecord{Of: sha("a"), Hash: "2", Origin: api.InventoryPut}
+	for name, c := range map[string]struct {
+		meta    map[string]string
+		kept    []api.InventoryRecord
+		hash    string
+		missing string
+	}{
+		"its own":              {map[string]string{inventory.Meta: "/srv/a.json"}, []api.InventoryRecord{named}, "1", ""},
+		"its task's own":       {map[string]string{inventory.Meta + "_app": "/srv/a.json"}, []api.InventoryRecord{named}, "1", ""},
+		"of another task":      {map[string]string{inventory.Meta + "_log": "/srv/a.json"}, []api.InventoryRecord{named}, "", "one that other jobs name"},
+		"of another job":       {nil, []api.InventoryRecord{named}, "", "one that other jobs name"},
+		"beside a given one":   {nil, []api.InventoryRecord{named, given}, "2", ""},
+		"that differs from it": {map[string]string{inventory.Meta: "/srv/a.json"}, []api.InventoryRecord{named, given}, "", "2 inventories"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target := api.Target{Meta: c.meta, Tasks: []api.Task{{Name: "app", Driver: "docker", Digest: sha("a")}}}
+			found := inventory.Find(target, nil, inventory.KeptOf(c.kept))
+			must.Len(t, 1, found)
+			must.StrContains(t, found[0].Missing, c.missing)
+			must.Eq(t, c.hash != "", found[0].Record != nil)
+			if c.hash != "" {
+				must.EqOp(t, c.hash, found[0].Record.Hash)
+			}
+		})
+	}
+}
+
 func TestFind_AsksForEverySidecar(t *testing.T) {
 	t.Parallel()
 	found := inventory.Find(api.Target{Tasks: []api.Task{
