@@ -8,6 +8,7 @@
 # the digest of the image in its registry, or its own ID where it comes from none.
 set -eu
 export LC_ALL=C PATH="$PATH:/usr/local/bin:/usr/sbin:/sbin"
+ulimit -f 131072 # no file gets larger than 64 MiB, whatever the image holds or prints
 want=$2 format=$(cat "$3") report=$4
 own=oakum-twin-$NOMAD_ALLOC_ID
 [ -z "$OAKUM_DOCKER_HOST" ] || export DOCKER_HOST="$OAKUM_DOCKER_HOST"
@@ -21,12 +22,24 @@ leave() { docker rm -f "$own" >/dev/null 2>&1 || true; }
 trap leave EXIT
 trap 'exit 1' INT TERM
 
-# files prints the regular files at a path of the image, with an empty line after each. A
-# path that is not there prints nothing.
-files() {
-	docker cp "$own:$1" - 2>/dev/null >"$work/tar" || return 0
-	tar -x -f "$work/tar" --exclude='*.md5sums' --to-command='cat; echo'
+# there copies a path of the image, as an archive. It fails when the path is not there. That
+# Docker did not answer is no reason to believe so. Arguments: the path, and where to.
+there() {
+	docker cp "$own:$1" - >"$2" 2>"$work/said" && return
+	grep -qiE 'could not find the file|no such container:path|no such file' "$work/said" || die "Docker can't copy $1: $(tail -n 1 "$work/said")"
+	return 1
 }
+
+# files prints the regular files at a path of the image, with an empty line after each. A
+# path that is not there prints nothing. In a pipeline nobody would see that it fails.
+files() {
+	if there "$1" "$work/tar"; then
+		tar -x -f "$work/tar" --exclude='*.md5sums' --to-command='cat; echo' || die "what Docker copied of $1 is not whole"
+	fi
+}
+
+# lines prints the lines of a text that match. Arguments: a pattern, a file.
+lines() { grep -E "$1" "$2" || [ $? = 1 ]; }
 
 # database tells one text, packed. One that is too large is told as empty, so that nobody
 # takes a part for the whole. Argument: its name; the text is the input.
@@ -54,7 +67,7 @@ else
 fi
 # Nomad removes containers with this label that no allocation has, so that one is gone too
 # whose task was killed.
-docker create --name "$own" --label "com.hashicorp.nomad.alloc_id=$NOMAD_ALLOC_ID" --network none --cap-drop ALL \
+docker create --name "$own" --log-driver none --label "com.hashicorp.nomad.alloc_id=$NOMAD_ALLOC_ID" --network none --cap-drop ALL \
 	--security-opt no-new-privileges --memory 256m --pids-limit 64 --pull never \
 	--entrypoint rpm "$id" -qa --qf "$format" >/dev/null || die "Docker can't make a container of $id"
 
@@ -63,12 +76,15 @@ for at in /etc/os-release /usr/lib/os-release; do
 	files "$at" >"$work/system"
 	[ ! -s "$work/system" ] || { database system <"$work/system"; break; }
 done
-{ files /var/lib/dpkg/status; files /var/lib/dpkg/status.d; } | { grep -E '^(Package|Status|Version|Architecture|Source):|^$' || true; } >"$work/dpkg"
+files /var/lib/dpkg/status >"$work/all"
+files /var/lib/dpkg/status.d >>"$work/all"
+lines '^(Package|Status|Version|Architecture|Source):|^$' "$work/all" >"$work/dpkg"
 ! grep -q ^Package: "$work/dpkg" || database dpkg <"$work/dpkg"
-files /lib/apk/db/installed | { grep -E '^[PVAo]:|^$' || true; } >"$work/apk"
+files /lib/apk/db/installed >"$work/all"
+lines '^[PVAo]:|^$' "$work/all" >"$work/apk"
 ! grep -q ^P: "$work/apk" || database apk <"$work/apk"
 for at in /var/lib/rpm /usr/lib/sysimage/rpm; do
-	docker cp "$own:$at" - >/dev/null 2>&1 || continue
+	there "$at" /dev/null || continue
 	timeout 120 docker start -a "$own" >"$work/rpm" 2>"$work/said" || die "the rpm of the image can't tell its database: $(tail -n 1 "$work/said")"
 	[ -s "$work/rpm" ] || die "the rpm of the image tells of no package"
 	database rpm <"$work/rpm"

@@ -1,0 +1,105 @@
+package sandbox
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/internal/appliance"
+	"github.com/oakumhq/oakum/internal/inventory"
+)
+
+// fakeDocker answers as Docker does for a container whose image has the files below $FILES.
+// $WRONG says what goes wrong.
+const fakeDocker = `#!/bin/sh
+case $1 in
+inspect) echo sha256:` + "$(printf %064d 1)" + ` ;;
+image | create | rm) ;;
+start)
+	[ "$WRONG" != "endless rpm" ] || exec yes
+	[ "$WRONG" != "failing rpm" ] || { printf 'bash\t(none)\t5.2-1\tx86_64\t(none)\t(none)\n'; exit 1; }
+	printf 'bash\t(none)\t5.2-1\tx86_64\t(none)\t(none)\n' ;;
+cp)
+	at=$FILES${2#*:}
+	case "$WRONG $at" in
+	"no answer "*status.d) echo "Error response from daemon: timeout" >&2; exit 1 ;;
+	"cut "*status.d) tar -c -C "$(dirname "$at")" "$(basename "$at")" | head -c 1100; exit 0 ;;
+	esac
+	[ -e "$at" ] || { echo "Error response from daemon: Could not find the file ${2#*:} in container ${2%%:*}" >&2; exit 1; }
+	tar -c -C "$(dirname "$at")" "$(basename "$at")" ;;
+esac
+`
+
+// TestContainerScript_TellsNoPartForTheWhole runs the script with a Docker that answers with
+// a part. A package that is left out would be taken for one that is not installed.
+func TestContainerScript_TellsNoPartForTheWhole(t *testing.T) {
+	t.Parallel()
+	stanza := func(name string) string { return "Package: " + name + "\nVersion: 1\nArchitecture: all\n" }
+	debian := map[string]string{
+		"etc/os-release": "ID=debian\nVERSION_ID=12\n", "var/lib/dpkg/status": stanza("bash"), "var/lib/dpkg/status.d/openssl": stanza("openssl"),
+	}
+	fedora := map[string]string{"etc/os-release": "ID=fedora\nVERSION_ID=42\n", "var/lib/rpm/rpmdb.sqlite": "x"}
+	for name, c := range map[string]struct {
+		files map[string]string
+		wrong string
+		want  string // packages; empty when it must fail
+	}{
+		"all of dpkg":        {debian, "", "bash openssl"},
+		"no second folder":   {map[string]string{"var/lib/dpkg/status": stanza("bash")}, "", "bash"},
+		"Docker is busy":     {debian, "no answer", ""},
+		"an archive is cut":  {debian, "cut", ""},
+		"all of rpm":         {fedora, "", "bash"},
+		"rpm fails half-way": {fedora, "failing rpm", ""},
+		"rpm never ends":     {fedora, "endless rpm", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			put := func(name, text string) {
+				must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
+				must.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
+			}
+			put("bin/docker", fakeDocker)
+			put("container.sh", containerScript)
+			put("rpm-format", inventory.RPMFormat)
+			for name, text := range c.files {
+				put("files/"+name, text)
+			}
+			report := filepath.Join(dir, "report")
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", filepath.Join(dir, "container.sh"), "app-1", "", filepath.Join(dir, "rpm-format"), report)
+			cmd.Env = []string{
+				"PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "NOMAD_ALLOC_ID=1", "NOMAD_TASK_DIR=" + dir, "OAKUM_DOCKER_HOST=",
+				"FILES=" + filepath.Join(dir, "files"), "WRONG=" + c.wrong,
+			}
+			said, err := cmd.CombinedOutput()
+			if c.want == "" {
+				must.Error(t, err)
+				var size int64
+				for _, made := range []string{"rpm", "said", "tar"} {
+					if info, err := os.Stat(filepath.Join(dir, "work", made)); err == nil {
+						size += info.Size()
+					}
+				}
+				must.LessEq(t, 200<<20, size, must.Sprint("the node's disk stays free"))
+				return
+			}
+			must.NoError(t, err, must.Sprint(string(said)))
+			text, err := os.ReadFile(report)
+			must.NoError(t, err)
+			r, err := appliance.Parse(string(text))
+			must.NoError(t, err)
+			must.True(t, r.Ended)
+			inv, err := inventory.FromImage("app", r.Databases)
+			must.NoError(t, err)
+			var names []string
+			for _, p := range inv.Packages {
+				names = append(names, p.Name)
+			}
+			must.EqOp(t, c.want, strings.Join(names, " "))
+		})
+	}
+}
