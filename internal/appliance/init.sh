@@ -380,14 +380,19 @@ read_kernels() {
 	done
 }
 
-# database tells one text of the image, packed. One that is too large is told as empty,
-# so that nobody takes a part for the whole. Argument: its name; the text is the input.
+# partly notes, in the pipeline of a database, that the text is not whole.
+partly() { : >"$scratch/partly"; }
+
+# database tells one text of the image, packed. One that is too large or not whole is told
+# as empty, so that nobody takes a part for the whole. Argument: its name; the text is the
+# input.
 database() {
-	{ head -c 8388608 >/text; cat >/dev/null; }
-	[ "$(wc -c </text)" -lt 8388608 ] || : >/text
-	gzip -c /text >/packed
-	[ "$(wc -c </packed)" -le 196608 ] || : >/packed
-	tell "database $1 $(base64 -w 0 /packed)"
+	{ head -c 8388608 >"$scratch/text" || partly; cat >/dev/null; }
+	[ ! -e "$scratch/partly" ] && [ "$(wc -c <"$scratch/text")" -lt 8388608 ] || : >"$scratch/text"
+	rm -f "$scratch/partly"
+	gzip -c "$scratch/text" >"$scratch/packed"
+	[ "$(wc -c <"$scratch/packed")" -le 196608 ] || : >"$scratch/packed"
+	tell "database $1 $(base64 -w 0 "$scratch/packed")"
 }
 
 # read_databases tells the texts in which the patched image says what is installed:
@@ -401,14 +406,14 @@ read_databases() {
 	if [ -d "$root/var/lib/dpkg" ]; then
 		for at in "$root/var/lib/dpkg/status" "$root"/var/lib/dpkg/status.d/*; do
 			case $at in *.md5sums) continue ;; esac
-			[ ! -f "$at" ] || { cat "$at"; echo; }
+			[ ! -f "$at" ] || { cat "$at" || partly; echo; }
 		done | grep -E '^(Package|Status|Version|Architecture|Source):|^$' | database dpkg
 	fi
 	if [ -f "$root/lib/apk/db/installed" ]; then
-		grep -E '^[PVAo]:|^$' "$root/lib/apk/db/installed" | database apk
+		{ cat "$root/lib/apk/db/installed" || partly; } | grep -E '^[PVAo]:|^$' | database apk
 	fi
 	if rpm=$(image_rpm); then
-		inside "$rpm" -qa --qf "$(cat "$format")" 2>/dev/null | database rpm
+		{ inside "$rpm" -qa --qf "$(cat "$format")" 2>/dev/null || partly; } | database rpm
 	fi
 	# It runs in the appliance and not in the image. What it can't read whole is not told.
 	if [ -f "$root/run/oakum/patch/oakum" ] && "$root/run/oakum/patch/oakum" appliance modules "$root" >/modules 3>&-; then
@@ -417,7 +422,7 @@ read_databases() {
 }
 
 export PATH=/bin
-root=/image left= where=/
+root=/image left= where=/ scratch=
 /bin/busybox mkdir -p /proc /sys /dev
 /bin/busybox mount -t proc proc /proc
 /bin/busybox --install -s /bin
