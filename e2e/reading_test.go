@@ -5,6 +5,7 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/internal/twin"
+	"github.com/oakumhq/oakum/server/state"
 )
 
 // packagesImage is a disk image with a package database, and no system that boots.
@@ -57,6 +59,10 @@ func newReader(t *testing.T, servers int) *oakum {
 		}
 	})
 	o = newOakumWith(t, sharedStack(t), daemon.Options{Servers: servers, Paces: daemon.StackPaces(), ReadImages: true})
+	eventually(t, "the cluster keeps inventories", time.Minute, func() bool {
+		all := o.states()
+		return len(all) == servers && !slices.ContainsFunc(all, func(i api.StateInfo) bool { return i.Level < state.Level8 })
+	})
 	return o
 }
 
