@@ -59,6 +59,31 @@ func TestApplyPolicy_SaysWhereTheFileIsWrong(t *testing.T) {
 	}
 }
 
+// TestApplyPolicy_MendsOneOfSeveral: a version may refuse what the one before took. Until all
+// of it is mended nothing goes forward.
+func TestApplyPolicy_MendsOneOfSeveral(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, target("web"))
+	old := func(name string) api.SourceFile {
+		return api.SourceFile{Name: name + ".hcl", Text: "policy \"" + name + "\" {\n  window \"w\" {\n    start = \"0 2 13 * 5\"\n    length = \"1h\"\n  }\n}\n"}
+	}
+	for _, name := range []string{"one", "two"} {
+		f.put(t, &state.PolicyPut{Policy: api.Policy{Name: name, File: old(name)}})
+	}
+	for _, name := range []string{"one", "two"} {
+		_, err := f.PlanPatch(t.Context(), patch(`"web"`), api.Identity{})
+		must.ErrorContains(t, err, "a day of the month beside a weekday")
+		_, err = f.ApplyPolicy(t.Context(), old(name), ada())
+		must.Error(t, err)
+		mended := old(name)
+		mended.Text = strings.Replace(mended.Text, "13 * 5", "* * 5#2", 1)
+		_, err = f.ApplyPolicy(t.Context(), mended, ada())
+		must.NoError(t, err)
+	}
+	_, err := f.PlanPatch(t.Context(), patch(`"web"`), api.Identity{})
+	must.NoError(t, err)
+}
+
 func TestValidatePolicy_ChangesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, target("web"))

@@ -43,13 +43,20 @@ func (c *PolicyCache) Library() (*policies.Library, error) {
 }
 
 // Check compiles a policy file, first by itself and then with all others that
-// are in force, and returns it as a policy.
+// are in force, and returns it as a policy. Others that this version refuses by themselves
+// are left out: two of them could never be mended, each for the sake of the other.
 func (c *PolicyCache) Check(file api.SourceFile) (api.Policy, error) {
 	p, err := c.parse(file)
 	if err != nil {
 		return api.Policy{}, err
 	}
-	others := slices.DeleteFunc(c.store.Policies(), func(o api.Policy) bool { return o.Name == p.Name })
+	others := slices.DeleteFunc(c.store.Policies(), func(o api.Policy) bool {
+		if o.Name == p.Name {
+			return true
+		}
+		_, wrong := c.parse(o.File)
+		return wrong != nil
+	})
 	if _, err := c.compile(append(others, p)); err != nil {
 		return api.Policy{}, err
 	}

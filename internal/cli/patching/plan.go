@@ -194,6 +194,9 @@ func liftAll(ctx context.Context, cl *client.Client, would api.PatchReceipt) (in
 // findPlan finds a plan by its ID, by the beginning of it, or by the name of a patch, whose
 // newest one it is then. It returns all rollouts of that patch too.
 func findPlan(ctx context.Context, cl *client.Client, name string, q client.Query) (api.PlanProgress, []api.Rollout, error) {
+	if name == "" { // every ID begins with nothing
+		return api.PlanProgress{}, nil, api.Errorf(api.CodeInvalid, "PLAN is empty: want the ID of a plan or the name of a patch")
+	}
 	all, _, err := cl.Rollouts(ctx, q)
 	if err != nil {
 		return api.PlanProgress{}, nil, err

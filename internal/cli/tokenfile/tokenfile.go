@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +20,9 @@ const Env = "OAKUM_TOKEN_FILE"
 
 // name is the file's name in the user's home.
 const name = ".oakum-tokens"
+
+// sizeMax is how much of the file is read, in bytes.
+const sizeMax = 1 << 20
 
 // File is a file of tokens.
 type File string
@@ -94,22 +98,30 @@ func (f File) all() (map[string]Entry, error) {
 	if f == "" {
 		return all, nil
 	}
-	info, err := os.Stat(string(f))
+	file, err := os.Open(string(f))
 	if errors.Is(err, fs.ErrNotExist) {
 		return all, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read tokens: %w", err)
 	}
+	defer func() { _ = file.Close() }() // it was only read
+	info, err := file.Stat()            // of what is read, whatever the name leads to by then
+	if err != nil {
+		return nil, fmt.Errorf("read tokens: %w", err)
+	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, api.Errorf(api.CodeInvalid, "%s can be read or written by others (mode %04o): chmod 600 %s", f, info.Mode().Perm(), f)
 	}
-	text, err := os.ReadFile(string(f))
+	text, err := io.ReadAll(io.LimitReader(file, sizeMax))
 	if err != nil {
 		return nil, fmt.Errorf("read tokens: %w", err)
 	}
 	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "%s is no file of tokens (%v): remove it, and log in again", f, err)
+	}
+	if all == nil { // the file says null
+		all = map[string]Entry{}
 	}
 	return all, nil
 }

@@ -54,5 +54,7 @@ func TestFile_RefusesWhatOthersMayRead(t *testing.T) {
 	must.NoError(t, os.WriteFile(path, []byte("hvs.a"), 0o600))
 	_, err = tokenfile.File(path).Read("https://a", time.Now())
 	must.ErrorContains(t, err, "no file of tokens")
+	must.NoError(t, os.WriteFile(path, []byte("null"), 0o600))
+	must.NoError(t, tokenfile.File(path).Write("https://a", tokenfile.Entry{Token: "x"}))
 	must.ErrorContains(t, tokenfile.File("").Write("https://a", tokenfile.Entry{Token: "x"}), tokenfile.Env)
 }

@@ -22,6 +22,8 @@ import (
 const (
 	// requestTimeout is of one request to Vault.
 	requestTimeout = 30 * time.Second
+	// farewellTimeout is how long the browser has to get its last page.
+	farewellTimeout = time.Second
 	// browserTimeout is how long a person has to log in with a browser.
 	browserTimeout = 5 * time.Minute
 )
@@ -103,7 +105,12 @@ func (c *Client) OIDC(ctx context.Context, mount, role string, listener net.List
 	answers := make(chan url.Values, 1)
 	server := &http.Server{ReadHeaderTimeout: requestTimeout, Handler: callback(parsed.Query().Get("state"), answers)}
 	go func() { _ = server.Serve(listener) }() // it ends with Close
-	defer func() { _ = server.Close() }()
+	defer func() {
+		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewellTimeout)
+		defer cancel()
+		_ = server.Shutdown(bound) // the browser gets its page
+		_ = server.Close()
+	}()
 	open(address)
 	select {
 	case <-ctx.Done():
