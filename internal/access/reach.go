@@ -100,6 +100,15 @@ func deciding(grants []api.Grant, c api.Capability, gives, denies func(api.Grant
 // Knows reports whether there is a capability of that name.
 func Knows(c api.Capability) bool { return slices.Contains(api.Capabilities(), c) }
 
+// CapabilityNames are the names of the capabilities, for an error.
+func CapabilityNames() string {
+	var names []string
+	for _, c := range api.Capabilities() {
+		names = append(names, string(c))
+	}
+	return strings.Join(names, ", ")
+}
+
 // Explain says whether grants leave a capability on the jobs of a namespace that a
 // reference names, or everywhere when it is nil, and by which rule.
 func Explain(grants []api.Grant, c api.Capability, on *api.TargetRef) (yes bool, why string) {

@@ -104,7 +104,7 @@ func (t *example) check() hcl.Diagnostics {
 	}
 	for _, e := range slices.Concat(t.May, t.MayNot) {
 		if known := api.Capabilities(); !slices.Contains(known, api.Capability(e.Capability)) {
-			problem(e.At, "Unknown capability", "There is no capability %q; want one of %v.", e.Capability, known)
+			problem(e.At, "Unknown capability", "There is no capability %q; want one of %s.", e.Capability, access.CapabilityNames())
 		}
 		if _, err := Place(e.On); err != nil {
 			problem(e.At, "Wrong place", "on: %v.", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/internal/cli/input"
@@ -78,7 +79,7 @@ func parse(flags *flag.FlagSet, args []string) ([]string, error) {
 			if errors.Is(err, flag.ErrHelp) {
 				return nil, flag.ErrHelp
 			}
-			return nil, Usage("%v", err)
+			return nil, Usage("%v%s", err, wanted(flags, err))
 		}
 		left := flags.Args()
 		if len(left) == 0 {
@@ -90,6 +91,20 @@ func parse(flags *flag.FlagSet, args []string) ([]string, error) {
 		rest = append(rest, left[0])
 		args = left[1:]
 	}
+}
+
+// wanted says how a time is written, where the flag package says "parse error" of one.
+func wanted(flags *flag.FlagSet, err error) string {
+	_, rest, _ := strings.Cut(err.Error(), " for flag -")
+	name, _, _ := strings.Cut(rest, ":")
+	if f := flags.Lookup(name); f != nil {
+		if g, ok := f.Value.(flag.Getter); ok {
+			if _, ok := g.Get().(time.Duration); ok {
+				return ": want a time such as 90s, 15m or 720h"
+			}
+		}
+	}
+	return ""
 }
 
 // Reader is a command that an interrupt ends though it waits for a pipe or a terminal: no

@@ -28,7 +28,11 @@ type explained struct {
 // explain answers one question about a caller.
 func explain(by api.Identity, c api.Capability, on string, ref *api.TargetRef) explained {
 	out := explained{Capability: c, On: on, May: true, Why: "authentication is off: everybody may do everything"}
-	if by.Grants == nil {
+	switch {
+	case by.Via == api.ViaDev:
+		return out
+	case len(by.Grants) == 0: // no rule applies: JSON leaves an empty list out
+		out.May, out.Why = false, "no rule gives it"
 		return out
 	}
 	out.May, out.Why = access.Explain(by.Grants, c, ref)
@@ -64,7 +68,7 @@ With -capability, the exit code is 2 when you lack it there.`).Remote().Prints()
 		if *capability != "" {
 			list = []api.Capability{api.Capability(*capability)}
 			if !access.Knows(list[0]) {
-				return api.Errorf(api.CodeInvalid, "-capability: there is no capability %q; want one of %v", *capability, api.Capabilities())
+				return api.Errorf(api.CodeInvalid, "-capability: there is no capability %q; want one of %s", *capability, access.CapabilityNames())
 			}
 		}
 		ref, err := authtest.Place(*on)
@@ -115,7 +119,8 @@ func authTest(e *command.Env) *command.Command {
 	c := command.New("auth test", command.Many("PATH"), "Run auth rules against written examples", `
 Holds the auth rules of a configuration to every example of the *.authtest.hcl
 files: which claims a caller has, what they may do and what they may not. Nothing
-is contacted. A directory means its *.authtest.hcl files.
+is contacted. A directory means its *.authtest.hcl files. The configuration is read
+whole, as the agent reads it.
 
 The exit code is 2 when an example failed.
 

@@ -44,12 +44,12 @@ Oakum's servers then never see your Vault token. It lives as long as the role sa
 	c.Flags.StringVar(&f.vault.Address, "vault-address", "", "The `address` of Vault. Default: VAULT_ADDR.")
 	c.Flags.StringVar(&f.vault.CACert, "vault-ca-cert", "", "`Path` of the PEM file that signs Vault's certificate. Default: VAULT_CACERT.")
 	c.Flags.StringVar(&f.vault.Namespace, "vault-namespace", "", "The `namespace` of Vault Enterprise. Default: VAULT_NAMESPACE.")
-	c.Flags.StringVar(&f.method, "method", "userpass", "The `method`: userpass, ldap, jwt or oidc.")
+	c.Flags.StringVar(&f.method, "method", "userpass", "The `method`: userpass, ldap, jwt or oidc. Default: userpass.")
 	c.Flags.StringVar(&f.mount, "path", "", "The `mount` of the method. Default: its name.")
 	c.Flags.StringVar(&f.role, "role", "", "The `role` of jwt or oidc. Default: the mount's.")
 	c.Flags.StringVar(&f.user, "user", "", "The `name` for userpass or ldap. The password is asked for, or read from standard input.")
 	c.Flags.StringVar(&f.identity, "identity", "", "Keep an identity token of this `role` in place of the Vault token.")
-	c.Flags.IntVar(&f.port, "port", 8250, "The `port` of localhost at which the browser comes back.")
+	c.Flags.IntVar(&f.port, "port", 8250, "The `port` of localhost at which the browser comes back. Default: 8250.")
 	c.Run = c.Asks(e, func(ctx context.Context, _ *client.Client, _ []string) error {
 		token, err := f.login(ctx, e)
 		if err != nil {

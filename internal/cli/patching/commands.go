@@ -134,7 +134,7 @@ Have the cluster keep one, and see which targets have one:
     $ oakum inventory put -target=prod/web/vm web.cdx.json
     $ oakum inventory list -targets`},
 		{Name: "vulnerability", Synopsis: "Show where faults are, and where they are fixed", Help: `
-A vulnerability is a fault with a name, which the advisories of patches are about. The
+A vulnerability is a fault with a name, which patches fix and advisories are about. The
 cluster compares what is installed in each target with them.
 
     $ oakum vulnerability list

@@ -2,8 +2,11 @@ package patching
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
@@ -113,7 +116,15 @@ func (r *inventories) all(ctx context.Context, args []string) ([]api.Inventory, 
 		return list, nil
 	}
 	read, err := input.Inventories(files)
-	return append(list, read...), err
+	return append(list, read...), elsewhere(err, files...)
+}
+
+// elsewhere says how the inventories of the cluster are named, where there is no such file.
+func elsewhere(err error, paths ...string) error {
+	if err == nil || !slices.ContainsFunc(paths, func(p string) bool { _, err := os.Stat(p); return os.IsNotExist(err) }) {
+		return err
+	}
+	return fmt.Errorf("%w\n  one that the cluster keeps is sha256:DIGEST, image:NAME or target:NAMESPACE/JOB/GROUP", err)
 }
 
 func isFile(arg string) bool {
@@ -129,7 +140,7 @@ func isFile(arg string) bool {
 func (r *inventories) one(ctx context.Context, arg string) ([]api.Inventory, error) {
 	if isFile(arg) {
 		inv, err := input.Inventory(arg)
-		return []api.Inventory{inv}, err
+		return []api.Inventory{inv}, elsewhere(err, arg)
 	}
 	name, hash, _ := strings.Cut(arg, "#")
 	if text, ok := strings.CutPrefix(name, "target:"); ok {

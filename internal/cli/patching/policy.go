@@ -197,11 +197,20 @@ it and those after it are not applied; a directory means its *.hcl files.`).Remo
 		}
 		return e.Show(c.Out, applied, func(w io.Writer) {
 			for _, p := range applied {
-				fmt.Fprintf(w, "Applied %s (%s: %s)\n", p.Name, view.Count(len(p.Blocks), "policy block"), strings.Join(p.Blocks, ", "))
+				fmt.Fprintf(w, "Applied %s (%s)\n", p.Name, policyBlocks(p))
 			}
 		})
 	}
 	return c
+}
+
+// policyBlocks says which policy blocks a file has. A file of exceptions or dependencies
+// has none.
+func policyBlocks(p api.Policy) string {
+	if len(p.Blocks) == 0 {
+		return "no policy block"
+	}
+	return view.Count(len(p.Blocks), "policy block") + ": " + strings.Join(p.Blocks, ", ")
 }
 
 func policyList(e *command.Env) *command.Command {
