@@ -31,6 +31,9 @@ const (
 	affected
 )
 
+// nobodyNamed is why nobody knows whom an advisory is about that names no packages.
+const nobodyNamed = "the advisory names no packages"
+
 // finding is what all ranges of an advisory say of one package.
 type finding struct {
 	outcome outcome
@@ -47,7 +50,7 @@ func (a *Advisory) Assess(ix *Index, o Options) api.Assessment {
 		out.Status, out.Reason = api.AssessmentNotAffected, "the advisory was withdrawn on "+a.Withdrawn.UTC().Format(time.DateOnly)
 		return out
 	case len(a.ranges) == 0:
-		out.Status, out.Reason = api.AssessmentUnknown, "the advisory names no packages"
+		out.Status, out.Reason = api.AssessmentUnknown, nobodyNamed
 		return out
 	}
 	found, blind := a.compare(ix)

@@ -35,13 +35,19 @@ func ParseOSV(source string, document []byte) (Advisory, error) {
 	return a, nil
 }
 
+// plain is what is wrong by protojson, without its prefix: that ends in one of two kinds of
+// space, so that nobody compares it.
+func plain(err error) string {
+	return strings.TrimPrefix(strings.ReplaceAll(err.Error(), "\u00a0", " "), "proto: ")
+}
+
 func parseOSV(document []byte) (Advisory, error) {
 	if len(document) > DocumentMax {
 		return Advisory{}, fmt.Errorf("the document is larger than %d MiB", DocumentMax>>20)
 	}
 	v := &osvschema.Vulnerability{}
 	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(document, v); err != nil {
-		return Advisory{}, fmt.Errorf("it is no OSV document: %w", err)
+		return Advisory{}, fmt.Errorf("it is no OSV document: %s", plain(err))
 	}
 	switch {
 	case v.GetId() == "":

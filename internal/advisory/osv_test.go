@@ -192,7 +192,7 @@ func TestFromPatch_ComparesWhatThePatchNames(t *testing.T) {
 
 func TestParseOSV_RefusesWhatItCannotRead(t *testing.T) {
 	for document, want := range map[string]string{
-		``:                                    "no OSV document",
+		``:                                    "no OSV document: syntax error",
 		`{}`:                                  "it has no id",
 		`{"id":7}`:                            "no OSV document",
 		`{"id":"X","schema_version":"2.0.0"}`: `schema version "2.0.0"; want 1`,

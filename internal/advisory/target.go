@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -48,9 +49,9 @@ func (a *Assessor) Assess(inventories []*api.Inventory, missing string) api.Targ
 		}
 	}
 	if missing != "" || len(inventories) == 0 {
-		reasons[api.AssessmentUnknown] = []string{missing}
-		if missing == "" {
-			reasons[api.AssessmentUnknown] = []string{"there is no inventory of what it runs"}
+		reasons[api.AssessmentUnknown] = []string{cmp.Or(missing, "there is no inventory of what it runs")}
+		if a.silent() { // no inventory would help
+			reasons[api.AssessmentUnknown] = []string{nobodyNamed}
 		}
 	}
 	for _, status := range []api.AssessmentStatus{api.AssessmentAffected, api.AssessmentUnknown, api.AssessmentFixed, api.AssessmentNotAffected} {
@@ -128,6 +129,13 @@ func run(n int) string {
 		return "1 instance runs"
 	}
 	return fmt.Sprintf("%d instances run", n)
+}
+
+// silent reports whether there are advisories, and none of them names a package.
+func (a *Assessor) silent() bool {
+	return len(a.advisories) > 0 && !slices.ContainsFunc(a.advisories, func(one Advisory) bool {
+		return len(one.ranges) > 0 || !one.Withdrawn.IsZero()
+	})
 }
 
 // fix notes the first version without a fault of an affected package. Of several faults,

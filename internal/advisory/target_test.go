@@ -105,3 +105,18 @@ func TestAssessor_DoesNotTakeWhatNobodyReadForAbsent(t *testing.T) {
 		})
 	}
 }
+
+// TestAssessor_AsksForNoInventoryThatWouldNotHelp: an advisory that names no packages leaves
+// a target unknown, whatever is known of what runs there.
+func TestAssessor_AsksForNoInventoryThatWouldNotHelp(t *testing.T) {
+	t.Parallel()
+	silent := advisory.FromPatch(api.Patch{Name: "x", Fixes: []string{"CVE-2026-0001"}})
+	for want, advisories := range map[string][]advisory.Advisory{
+		"the advisory names no packages": {silent},
+		"nobody knows its digest":        {silent, opensslFault(t, "A-1", "3.0.16")},
+	} {
+		got := advisory.NewAssessor(advisories, advisory.Options{}).Assess(nil, "nobody knows its digest")
+		must.EqOp(t, api.AssessmentUnknown, got.Status)
+		must.EqOp(t, want, got.Reason)
+	}
+}

@@ -122,6 +122,8 @@ func TestRank_TakesTheGravestFault(t *testing.T) {
 		_, err := advisory.ParseKEV("kev.json", []byte(document))
 		must.True(t, api.IsCode(err, api.CodeInvalid))
 	}
+	_, err = advisory.ParseEPSS("epss.csv", []byte("\x1f\x8b\x08"))
+	must.ErrorContains(t, err, "it is packed by gzip: unpack it")
 	for _, document := range []string{"", "a,b,c\n", "cve,epss,percentile\nX,1\n", "cve,epss,percentile\nX,2,0\n", "cve,epss,percentile\nX,NaN,0\n", "cve,epss,percentile\nX,\"0,0\n"} {
 		_, err := advisory.ParseEPSS("epss.csv", []byte(document))
 		must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(document))

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -39,7 +40,7 @@ func (r *ranking[T]) look() string {
 	text, err := upTo(r.path, advisory.DocumentMax)
 	if err == nil {
 		var next map[string]T
-		if next, err = r.parse(r.path, text); err == nil {
+		if next, err = r.parse(filepath.Base(r.path), text); err == nil {
 			r.known = next
 			return ""
 		}

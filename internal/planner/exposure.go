@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"math/bits"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
@@ -80,7 +81,7 @@ func exposureOf(t api.Target, c api.Criticality, a *api.TargetAssessment, patch 
 		where = "called from outside"
 	}
 	if a.Status != api.AssessmentAffected && a.Status != api.AssessmentUnknown {
-		out.Reason = "not affected"
+		out.Reason = strings.ReplaceAll(string(a.Status), "_", " ")
 		return out
 	}
 	fault, why := faultOf(a, patch)
