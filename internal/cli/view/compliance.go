@@ -109,6 +109,7 @@ func advisoryTargets(w io.Writer, a *api.AdvisoryCompliance) {
 		}
 		if len(t.rows) > 1 {
 			fmt.Fprintf(w, "  %s:\n", part.title)
+			t.LeaveOut("Rollout")
 			t.PrintWithin(w, "    ", tableWidth)
 		}
 	}

@@ -27,7 +27,7 @@ func exposure(w io.Writer, plan api.Plan) {
 	}
 	if len(t.rows) > 1 { // the first one is the head
 		fmt.Fprintln(w, "\nAffected:")
-		t.Print(w, "  ")
+		t.PrintWithin(w, "  ", tableWidth)
 	}
 	if len(plan.Waves) == 0 {
 		return
@@ -109,7 +109,7 @@ func nothingToDo(w io.Writer, list []api.NothingToDo) {
 		}
 		if len(t.rows) > 1 { // the first one is the head
 			fmt.Fprintf(w, "\n%s:\n", part.head)
-			t.Print(w, "  ")
+			t.PrintWithin(w, "  ", tableWidth)
 		}
 	}
 }

@@ -42,7 +42,7 @@ func TestPlan_ShowsTheExposureThatIsLeft(t *testing.T) {
 		"  prod/half/vm  3 of 5 instances  0.20 ",
 		"  prod/half/vm  3          7            yes       openssl is 3.0.14\n",
 		"  prod/half/vm  2          8            fixed     openssl is 3.0.16\n",
-		"  prod/web/vm   yes               0.80      called from outside, CVSS 8.0, 0 dependants  openssl is 3.0.14\n",
+		"  prod/web/vm   yes               0.80      called from outside, CVSS 8.0, 0       openssl is 3.0.14\n",
 		"  prod/db/vm    unknown           0.40 ",
 		"  now     1.60      ##############################\n",
 		"  wave 1  0.80      ###############\n",

@@ -61,5 +61,13 @@ func byStatus(p api.PlanProgress) string {
 func PlanState(w io.Writer, s api.PlanState, width int, now time.Time) {
 	Plan(w, api.PatchReceipt{Patch: api.Patch{Name: s.Plan.Patch}, Plan: s.Plan}, false, now)
 	fmt.Fprintln(w, "\nNow:")
-	Rollouts(w, s.Rollouts, "No rollouts.", width, now)
+	if len(s.Rollouts) == 0 {
+		fmt.Fprintln(w, "  No rollouts.")
+		return
+	}
+	t := NewTable("Rollout", "Target", "Status", "For", "Reason")
+	for _, r := range s.Rollouts {
+		t.Add(r.ID, r.Target.String(), string(r.Status), Age(now, r.Since), r.Reason)
+	}
+	t.PrintWithin(w, "  ", width)
 }

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,17 @@ func (t *Table) Add(cells ...string) {
 		row[i] = Printable(cell)
 	}
 	t.rows = append(t.rows, row)
+}
+
+// LeaveOut leaves out the column of this head when no row says anything in it.
+func (t *Table) LeaveOut(head string) {
+	column := slices.Index(t.rows[0], head)
+	if column < 0 || slices.ContainsFunc(t.rows[1:], func(row []string) bool { return row[column] != "" }) {
+		return
+	}
+	for i, row := range t.rows {
+		t.rows[i] = slices.Delete(row, column, column+1)
+	}
 }
 
 // Printable quotes what would move the cursor, break the line or turn the text around

@@ -11,7 +11,7 @@ import (
 const columnLeast = 10
 
 // marks are the characters behind which a word may go on in the next line.
-const marks = "/,:;@=_-"
+const marks = "/,;@=_-"
 
 // PrintWithin writes the table, with each line indented by a text, in lines of at most so
 // many characters: the widest columns are made narrower, and their cells go on below. A
@@ -97,7 +97,7 @@ func broken(text string, width int) []string {
 		}
 		if at == 0 {
 			at = width
-			for i := width; i > width/2; i-- {
+			for i := width; i > 0; i-- {
 				if strings.ContainsRune(marks, letters[i-1]) {
 					at = i
 					break

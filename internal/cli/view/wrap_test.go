@@ -65,3 +65,15 @@ func TestTable_PrintWithinKeepsAnIDWhole(t *testing.T) {
                             fix failed
 `, out.String())
 }
+
+func TestTable_PrintWithinBreaksBehindAMark(t *testing.T) {
+	t.Parallel()
+	table := view.NewTable("Of", "Version", "Because")
+	table.Add("sha256:554823b3#a6274e", "3.0.14-1~deb12u1", "it is there")
+	var out strings.Builder
+	table.PrintWithin(&out, "", 50)
+	must.EqOp(t, `Of                      Version        Because
+sha256:554823b3#a6274e  3.0.14-        it is there
+                        1~deb12u1
+`, out.String())
+}
