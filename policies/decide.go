@@ -246,7 +246,7 @@ func (d *decider) judge() error {
 		name string
 		is   api.Duration
 	}{{"interval", spec.Interval}, {"min_duration", spec.MinDuration}} {
-		if spec.MaxDuration < other.is {
+		if spec.Enabled && spec.MaxDuration < other.is {
 			return fmt.Errorf("judge.max_duration (%s, %s) is shorter than judge.%s (%s, %s): a stage is judged for no longer than max_duration",
 				spec.MaxDuration, d.place("judge.max_duration"), other.name, other.is, d.place("judge."+other.name))
 		}

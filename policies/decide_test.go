@@ -246,6 +246,13 @@ func TestDecide_Refuses(t *testing.T) {
 	}
 }
 
+func TestDecide_AsksNoTimesOfAJudgeThatDoesNotJudge(t *testing.T) {
+	t.Parallel()
+	d, err := load(t, "policy \"a\" {\n  judge {\n    enabled = false\n    max_duration = \"30s\"\n  }\n}").Decide(facts())
+	must.NoError(t, err)
+	must.False(t, d.Judge.Enabled)
+}
+
 func TestDecide_RefusesWithoutAStrategy(t *testing.T) {
 	t.Parallel()
 	lib, diags := policies.Load([]api.SourceFile{{Name: "a.hcl", Text: `policy "a" { prefer = "none" }`}}, schemas)
