@@ -36,6 +36,7 @@ const neighbourPolicies = `policy "backoffice" {
   applies = target.job == "backoffice"
   judge {
     min_duration = "15m"
+    max_duration = "20m" # of the stage, however long nothing is clear
   }
   rollback {
     on = ["denied"]
