@@ -41,6 +41,13 @@ func (c *Client) TargetInventories(ctx context.Context, target *api.TargetRef, q
 	return out, meta, err
 }
 
+// Nodes lists the client nodes of Nomad with their systems and the kernels that run there.
+func (c *Client) Nodes(ctx context.Context, q Query) ([]api.Node, Meta, error) {
+	var out []api.Node
+	meta, err := c.get(ctx, "/v1/inventory/nodes", q, &out)
+	return out, meta, err
+}
+
 // Compliance says how far the fleet is with every advisory that the cluster knows; with
 // those of one ID, alias or fault, when name is not empty.
 func (c *Client) Compliance(ctx context.Context, name string, q Query) (api.Compliance, Meta, error) {

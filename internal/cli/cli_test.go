@@ -133,6 +133,10 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 	answer("GET /v1/kpi/check", fixtureKPICheck())
 	answer("GET /v1/inventories", []api.InventoryRecord{one, two, web})
 	answer("GET /v1/inventory/targets", targets)
+	answer("GET /v1/inventory/nodes", []api.Node{
+		{ID: "11111111-0000-0000-0000-000000000001", Name: "one", Pool: "default", Status: "ready", OS: "debian", OSVersion: "12.5", Kernel: "6.1.0-18-amd64"},
+		{ID: "22222222-0000-0000-0000-000000000002", Name: "two", Pool: "default", Status: "down", OS: "redhat", OSVersion: "9.3", Kernel: "5.14.0-362.8.1.el9_3.x86_64"},
+	})
 	answer("GET /v1/inventory", api.Inventory{Source: "web.cdx.json", Format: "CycloneDX 1.6", Digest: web.Of, Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2.15-2"}}})
 	answer("PUT /v1/inventory", api.InventoryReceipt{Record: two, Targets: []api.TargetRef{}, Differs: []string{one.Hash}})
 }

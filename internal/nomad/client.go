@@ -45,6 +45,7 @@ type Client struct {
 	rackMeta string
 	jobs     jobs
 	layout   layout
+	nodes    nodes
 }
 
 // New returns a client. It does not call Nomad.
@@ -66,7 +67,7 @@ func New(cfg Config) (*Client, error) {
 		token = func() string { return "" }
 	}
 	return &Client{
-		api: c, token: token, rackMeta: cmp.Or(cfg.Rack, defaultRack), jobs: jobs{turn: newTurn()}, layout: layout{turn: newTurn()},
+		api: c, token: token, rackMeta: cmp.Or(cfg.Rack, defaultRack), jobs: jobs{turn: newTurn()}, layout: layout{turn: newTurn()}, nodes: nodes{turn: newTurn()},
 	}, nil
 }
 

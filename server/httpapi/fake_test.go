@@ -247,6 +247,10 @@ func (c *control) TargetInventories(_ context.Context, ref *api.TargetRef) ([]ap
 	return []api.TargetInventory{{Target: *ref, Task: "vm"}}, c.err
 }
 
+func (c *control) Nodes(context.Context) ([]api.Node, error) {
+	return []api.Node{{ID: "n1", Name: "one", Kernel: "6.1"}, {ID: "n2", Name: "two"}}, c.err
+}
+
 func (c *control) CheckKPIs(_ context.Context, kpis []string) (api.KPICheck, error) {
 	out := api.KPICheck{KPIs: []api.CheckedKPI{}}
 	for _, name := range kpis {

@@ -61,6 +61,7 @@ type InventoryControl interface {
 	PutInventory(ctx context.Context, in api.InventoryGiven, document []byte, by api.Identity) (api.InventoryReceipt, error)
 	Inventory(of, hash string) (api.Inventory, error)
 	TargetInventories(ctx context.Context, ref *api.TargetRef) ([]api.TargetInventory, error)
+	Nodes(ctx context.Context) ([]api.Node, error)
 	Compliance(ctx context.Context, name string) (api.Compliance, error)
 }
 

@@ -113,6 +113,15 @@ func (a *API) targetInventories(c *call) (any, error) {
 	return list(c, shown, func(f api.TargetInventory) string { return f.Target.String() + " " + f.Task })
 }
 
+// nodes lists the client nodes of Nomad.
+func (a *API) nodes(c *call) (any, error) {
+	found, err := a.opt.Control.Nodes(c.ctx())
+	if err != nil {
+		return nil, err
+	}
+	return list(c, found, func(n api.Node) string { return n.Name + " " + n.ID })
+}
+
 // compliance is how far the fleet is with every advisory, or with those of ?name=.
 func (a *API) compliance(c *call) (any, error) {
 	return a.opt.Control.Compliance(c.ctx(), c.r.FormValue("name"))

@@ -75,6 +75,7 @@ func (a *API) readRoutes() []route {
 		{method: get, path: "/v1/inventories", cap: read, scoped: true, topics: inventory, handle: a.inventories},
 		{method: get, path: "/v1/inventory", cap: read, scoped: true, topics: inventory, handle: a.inventory},
 		{method: get, path: "/v1/inventory/targets", cap: read, scoped: true, topics: inventory, handle: a.targetInventories},
+		{method: get, path: "/v1/inventory/nodes", cap: read, handle: a.nodes},
 		{method: get, path: "/v1/compliance", cap: read, costly: true, topics: compliance, handle: a.compliance},
 		{method: get, path: "/v1/plugins", cap: read, scoped: true, handle: a.plugins},
 		{method: get, path: "/v1/rehearsal/facts", cap: read, costly: true, handle: a.rehearsalFacts},

@@ -128,7 +128,7 @@ func table() map[string]row {
 	out := map[string]row{
 		"GET /v1/policies": whole(), "GET /v1/policy/{name}": whole(), "POST /v1/policies": whole(), "POST /v1/policies/validate": whole(),
 		"DELETE /v1/policy/{name}": whole(), "GET /v1/rehearsal/facts": whole(), "GET /v1/metrics": whole(), "PUT /v1/inventory": whole(),
-		"POST /v1/brake": whole(), "GET /v1/compliance": whole(), "GET /v1/kpi/check": whole(), "GET /v1/kpi/discover": whole(), "GET /v1/operator/state": whole(), "GET /v1/operator/raft/configuration": whole(),
+		"POST /v1/brake": whole(), "GET /v1/compliance": whole(), "GET /v1/inventory/nodes": whole(), "GET /v1/kpi/check": whole(), "GET /v1/kpi/discover": whole(), "GET /v1/operator/state": whole(), "GET /v1/operator/raft/configuration": whole(),
 		"POST /v1/operator/raft/remove-peer": whole(), "POST /v1/operator/raft/transfer": whole(), "GET /v1/operator/snapshot": whole(),
 		"POST /v1/operator/snapshot": whole(), "POST /v1/agent/leave": whole(), "GET /v1/agent/monitor": whole(),
 		"GET /v1/agent/pprof/{profile}": whole(), "GET /v1/operator/autopilot": whole(), "POST /v1/operator/autopilot": whole(),

@@ -74,6 +74,7 @@ func (l *log) put(cmd state.Command, by string) (uint64, error) {
 type fleet struct {
 	targets []api.Target
 	idle    []api.Target
+	nodes   []api.Node
 	err     error
 }
 
@@ -90,6 +91,8 @@ func (f *fleet) Target(_ context.Context, ref api.TargetRef) (api.Target, error)
 	}
 	return f.targets[at], f.err
 }
+
+func (f *fleet) Nodes(context.Context) ([]api.Node, error) { return f.nodes, f.err }
 
 // Preflight asks the fixture's preflight, and takes every job when it has none.
 func (f *fixture) Preflight(_ context.Context, in *planner.Input) ([]api.DryRun, int, error) {

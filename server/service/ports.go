@@ -110,6 +110,8 @@ type Fleet interface {
 	// Idle lists the jobs that run nothing, without their groups; Unfit says why.
 	Idle(ctx context.Context) ([]api.Target, error)
 	Target(ctx context.Context, ref api.TargetRef) (api.Target, error)
+	// Nodes lists the client nodes.
+	Nodes(ctx context.Context) ([]api.Node, error)
 }
 
 // Preflight asks the scheduler whether it would take the patched jobs of a

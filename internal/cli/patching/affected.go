@@ -16,6 +16,7 @@ import (
 // affectedFlags are what the command line names beside the patch or the advisories.
 type affectedFlags struct {
 	inventories, vex []string
+	nodes            bool
 	kev, epss        string
 	maxAge           time.Duration
 }
@@ -25,21 +26,38 @@ func patchAffected(e *command.Env) *command.Command {
 Compares inventories with what a patch says of the fault that it fixes (its blocks
 affects, its advisory and its vex), or with OSV documents. It shows which inventories
 are affected, by which package at which version; which are not, and why; and which are
-unknown, and why. Nothing is contacted.
+unknown, and why. With -nodes it asks the cluster for the client nodes of Nomad, and
+compares the kernel that runs on each; without it, nothing is contacted.
 
     $ oakum patch affected openssl.hcl -inventory=sboms
     $ oakum patch affected DSA-5678-1.json -inventory=web.cdx.json -vex=web.vex.json
+    $ oakum patch affected DSA-5678-1.json -nodes
 
 The exit code is 2 when an inventory is affected, and 3 when none is known to be and
-some are unknown.`).Prints()
+some are unknown.`).Remote().Reads().Prints()
 	f := &affectedFlags{}
 	c.Flags.Var((*command.List)(&f.inventories), "inventory", "A `file`, or a directory of *.json files, with what is installed. May be given several times.")
+	c.Flags.BoolVar(&f.nodes, "nodes", false, "Compare the client nodes of Nomad, too.")
 	c.Flags.Var((*command.List)(&f.vex), "vex", "A `file` of statements (OpenVEX, CycloneDX) about who is not affected. May be given several times.")
 	c.Flags.StringVar(&f.kev, "kev", "", "A `file` with the catalogue of exploited faults (KEV), as JSON.")
 	c.Flags.StringVar(&f.epss, "epss", "", "A `file` with the probabilities of exploits (EPSS), as CSV.")
 	c.Flags.DurationVar(&f.maxAge, "max-age", 0, "The `age` from which on an inventory does not count as safe, such as 720h. Default: any age counts.")
-	c.Run = func(_ context.Context, args []string) error {
-		report, err := affected(e, f, args)
+	c.Run = func(ctx context.Context, args []string) error {
+		var nodes []api.Node
+		if f.nodes {
+			cl, err := c.Dial(e)
+			if err != nil {
+				return err
+			}
+			defer cl.Close()
+			if nodes, _, err = cl.Nodes(ctx, c.Query()); err != nil {
+				return err
+			}
+			if len(nodes) == 0 {
+				return api.Errorf(api.CodeNotFound, "nodes: Nomad has no client node to compare")
+			}
+		}
+		report, err := affected(e, f, nodes, args)
 		if err != nil {
 			return err
 		}
@@ -60,10 +78,10 @@ some are unknown.`).Prints()
 	return c
 }
 
-func affected(e *command.Env, f *affectedFlags, args []string) (api.AffectedReport, error) {
+func affected(e *command.Env, f *affectedFlags, nodes []api.Node, args []string) (api.AffectedReport, error) {
 	switch {
-	case len(f.inventories) == 0:
-		return api.AffectedReport{}, command.Usage("-inventory: want at least one file or directory")
+	case len(f.inventories) == 0 && !f.nodes:
+		return api.AffectedReport{}, command.Usage("-inventory: want at least one file or directory, or -nodes")
 	case f.maxAge < 0:
 		return api.AffectedReport{}, command.Usage("-max-age: want an age such as 720h, not %s", f.maxAge)
 	}
@@ -82,5 +100,8 @@ func affected(e *command.Env, f *affectedFlags, args []string) (api.AffectedRepo
 	if err != nil {
 		return api.AffectedReport{}, err
 	}
-	return advisory.Compare(inventories, advisories, advisory.Options{Now: e.Now(), MaxAge: f.maxAge, Statements: append(own, statements...)}), nil
+	options := advisory.Options{Now: e.Now(), MaxAge: f.maxAge, Statements: append(own, statements...)}
+	report := advisory.Compare(inventories, advisories, options)
+	report.Assessments = append(report.Assessments, advisory.CompareNodes(nodes, advisories, options)...)
+	return report, nil
 }

@@ -178,10 +178,21 @@ func inventoryList(e *command.Env) *command.Command {
 	c := command.New("inventory list", command.None(), "List the inventories that the cluster keeps", `
 Lists the inventories that the cluster keeps: of what, from where, how old, and when
 something that runs it was last seen. With -targets it says for each target which
-inventory it has, or why it has none.`).Remote().Reads().Filters("origin == put").Prints()
+inventory it has, or why it has none. With -nodes it lists the client nodes of Nomad,
+with their systems and the kernels that run there.`).Remote().Reads().Filters("origin == put").Prints()
 	targets := c.Flags.Bool("targets", false, "List the targets instead, with the inventory of what each runs.")
+	nodes := c.Flags.Bool("nodes", false, "List the client nodes of Nomad instead.")
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
-		if *targets {
+		switch {
+		case *targets && *nodes:
+			return command.Usage("want one of -targets and -nodes")
+		case *nodes:
+			found, _, err := cl.Nodes(ctx, c.Query())
+			if err != nil {
+				return err
+			}
+			return e.Show(c.Out, found, func(w io.Writer) { view.Nodes(w, found) })
+		case *targets:
 			found, _, err := cl.TargetInventories(ctx, nil, c.Query())
 			if err != nil {
 				return err

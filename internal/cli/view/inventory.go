@@ -117,6 +117,20 @@ func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
 	u.PrintWithin(w, "  ", tableWidth)
 }
 
+// Nodes lists the client nodes of Nomad with their systems and kernels.
+func Nodes(w io.Writer, list []api.Node) {
+	if len(list) == 0 {
+		fmt.Fprintln(w, "Nomad has no client node.")
+		return
+	}
+	t := NewTable("Node", "ID", "Pool", "Status", "System", "Kernel")
+	for _, n := range list {
+		id, _, _ := strings.Cut(n.ID, "-")
+		t.Add(n.Name, id, n.Pool, n.Status, strings.TrimSpace(n.OS+" "+n.OSVersion), n.Kernel)
+	}
+	t.PrintWithin(w, "", tableWidth)
+}
+
 // InventoryReceipt says what became of an inventory that was given.
 func InventoryReceipt(w io.Writer, r api.InventoryReceipt) {
 	switch {

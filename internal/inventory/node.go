@@ -1,0 +1,77 @@
+package inventory
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// System is what a node's agent says of its system, for a person; empty where it says
+// nothing.
+func System(n *api.Node) string {
+	parts := []string{strings.TrimSpace(n.OS + " " + n.OSVersion)}
+	if n.Kernel != "" {
+		parts = append(parts, "kernel "+n.Kernel)
+	}
+	return strings.TrimPrefix(strings.Join(parts, ", "), ", ")
+}
+
+// enterprise is the release of a kernel as distributions of the Red Hat family and Fedora
+// build it: version and release of the package, then the architecture. Kernels beside it,
+// such as Oracle's UEK and those for real time, have a word of their own.
+const enterprise = `^(\d+\.\d+\.\d+-\d[0-9.]*\.(?:el|fc)\d+(?:_\d+)?)\.([a-z][a-z0-9_]+)$`
+
+// alpineLTS is the release of Alpine's usual kernel: version and number of the build.
+const alpineLTS = `^(\d+\.\d+\.\d+)-(\d+)-lts$`
+
+// RunningKernel is the package of the kernel that runs on a node, as an inventory of nothing
+// else. It is only for distributions where the release of a kernel is the version of its
+// package; of others it says why nobody knows the package's version.
+func RunningKernel(n *api.Node) (inv api.Inventory, unknown string) {
+	unknown = fmt.Sprintf("the version of the package of the kernel that runs (%s) is not known", cmp.Or(n.Kernel, "which nobody knows"))
+	r := &databaseReader{
+		collector: collector{inv: api.Inventory{Source: n.Name, Format: "attributes"}, seen: map[api.Package]bool{}},
+		system:    system{id: strings.ToLower(n.OS), version: n.OSVersion},
+	}
+	ecosystem := ""
+	for _, d := range distributions() {
+		if slices.Contains(d.ids, r.system.id) {
+			ecosystem = d.ecosystem
+		}
+	}
+	var entries []entry
+	if found := regexp.MustCompile(enterprise).FindStringSubmatch(n.Kernel); found != nil && ecosystem == "rpm" && n.OSVersion != "" {
+		for _, name := range []string{"kernel", "kernel-core"} {
+			entries = append(entries, entry{ecosystem: "rpm", name: name, version: found[1], arch: found[2], upstream: "kernel-" + found[1] + ".src.rpm"})
+		}
+	}
+	if found := regexp.MustCompile(alpineLTS).FindStringSubmatch(n.Kernel); found != nil && r.system.id == "alpine" && n.OSVersion != "" {
+		entries = append(entries, entry{ecosystem: "apk", name: "linux-lts", version: found[1] + "-r" + found[2], upstream: "linux-lts"})
+	}
+	for _, e := range entries {
+		if err := r.put(e); err != nil {
+			return api.Inventory{}, unknown
+		}
+	}
+	if inv = r.inventory(); len(inv.Packages) == 0 || len(inv.Packages) != len(entries) {
+		return api.Inventory{}, unknown
+	}
+	return inv, ""
+}
+
+// NamesKernel reports whether a name of an installed or a source package is that of a kernel,
+// or of something beside it: nobody is taken for safe who has another kernel running than
+// is installed.
+func NamesKernel(ecosystem, name string) bool {
+	switch ecosystem {
+	case "deb", "apk":
+		return name == "linux" || strings.HasPrefix(name, "linux-")
+	case "rpm":
+		return name == "kernel" || strings.HasPrefix(name, "kernel-")
+	}
+	return false
+}

@@ -1,0 +1,85 @@
+package nomad
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+
+	nomadapi "github.com/hashicorp/nomad/api"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+// nodes is what the last look at the client nodes has found.
+type nodes struct {
+	turn turn
+	read map[string]readNode // by ID
+}
+
+type readNode struct {
+	modify uint64
+	node   api.Node
+}
+
+// Nodes lists the client nodes by name, with what their agents say of their systems. It
+// reads a node again only when it has changed.
+func (c *Client) Nodes(ctx context.Context) ([]api.Node, error) {
+	l := &c.nodes
+	if err := l.turn.take(ctx, "list nodes"); err != nil {
+		return nil, err
+	}
+	defer l.turn.give()
+	listCtx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	stubs, _, err := c.api.Nodes().List(c.Query(listCtx, ""))
+	if err != nil {
+		return nil, Explain("list nodes", err)
+	}
+	next := make(map[string]readNode, len(stubs))
+	var mu sync.Mutex
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(layoutWidth)
+	for _, stub := range stubs {
+		if have, ok := l.read[stub.ID]; ok && have.modify == stub.ModifyIndex {
+			mu.Lock()
+			next[stub.ID] = have
+			mu.Unlock()
+			continue
+		}
+		group.Go(func() error {
+			callCtx, cancel := context.WithTimeout(groupCtx, CallTimeout)
+			defer cancel()
+			node, _, err := c.api.Nodes().Info(stub.ID, c.Query(callCtx, ""))
+			switch err := Explain("read node "+stub.Name, err); {
+			case api.IsCode(err, api.CodeNotFound): // it has gone since the list
+				return nil
+			case err != nil:
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			next[stub.ID] = readNode{modify: stub.ModifyIndex, node: describe(node)}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	l.read = next
+	out := make([]api.Node, 0, len(next))
+	for _, n := range next {
+		out = append(out, n.node)
+	}
+	slices.SortFunc(out, func(a, b api.Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	return out, nil
+}
+
+// describe is what an agent says of its node.
+func describe(n *nomadapi.Node) api.Node {
+	return api.Node{
+		ID: n.ID, Name: n.Name, Pool: n.NodePool, Status: n.Status,
+		OS: n.Attributes["os.name"], OSVersion: n.Attributes["os.version"], Kernel: n.Attributes["kernel.version"],
+	}
+}
