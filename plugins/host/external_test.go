@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -181,7 +182,8 @@ func TestExternal_ThatSaysNothingIsGivenUp(t *testing.T) {
 	began := time.Now()
 	h := newHost(t, host.Options{Plugins: []host.Config{c}, StartTimeout: silence})
 	must.Less(t, 20*time.Second, time.Since(began))
-	must.StrContains(t, faultyInfo(t, h).Error, "did not answer in time")
+	// On a busy machine its process may not even have come up by then.
+	must.RegexMatch(t, regexp.MustCompile("did not answer in time|timeout while waiting for plugin to start"), faultyInfo(t, h).Error)
 }
 
 func TestExternal_WrongChecksumIsNotStarted(t *testing.T) {
