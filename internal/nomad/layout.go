@@ -4,11 +4,9 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	nomadapi "github.com/hashicorp/nomad/api"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/graph"
@@ -36,17 +34,12 @@ const (
 // layout is the last answer of Layout, and what it was made of.
 type layout struct {
 	turn  turn
-	racks map[string]rack // node ID
+	racks map[string]seenNode[string] // node ID
 	last  graph.Layout
 	at    time.Time
 	took  time.Duration
 
 	registered map[[2]string]registered // by namespace and name of the service
-}
-
-type rack struct {
-	modify uint64
-	name   string
 }
 
 // Layout returns what runs where: the targets that Targets lists, their instances
@@ -125,7 +118,7 @@ func (r *placedRow) healthy() bool {
 }
 
 // placed lists the instances of the known targets, page by page.
-func (c *Client) placed(ctx context.Context, known map[api.TargetRef]bool, racks map[string]rack) ([]graph.Instance, error) {
+func (c *Client) placed(ctx context.Context, known map[api.TargetRef]bool, racks map[string]seenNode[string]) ([]graph.Instance, error) {
 	out := make([]graph.Instance, 0, len(c.layout.last.Instances))
 	next := ""
 	for {
@@ -139,7 +132,7 @@ func (c *Client) placed(ctx context.Context, known map[api.TargetRef]bool, racks
 			if !known[ref] || !isInstance(row.DesiredStatus, row.ClientStatus, row.NextAllocation) {
 				continue
 			}
-			in := graph.Instance{ID: row.ID, Target: ref, Node: row.NodeName, Rack: racks[row.NodeID].name, Healthy: row.healthy()}
+			in := graph.Instance{ID: row.ID, Target: ref, Node: row.NodeName, Rack: racks[row.NodeID].of, Healthy: row.healthy()}
 			if row.AllocatedResources != nil {
 				for _, p := range row.AllocatedResources.Shared.Ports {
 					in.Addresses = append(in.Addresses, hostPort(p.HostIP, p.Value))
@@ -173,44 +166,14 @@ func (c *Client) placedPage(ctx context.Context, token string) (page []placedRow
 
 // readRacks reads the rack of each node. When the token may not read nodes, the
 // racks are unknown. No decision depends on a rack.
-func (c *Client) readRacks(ctx context.Context) (map[string]rack, error) {
-	listCtx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	stubs, _, err := c.api.Nodes().List(c.Query(listCtx, ""))
-	if err != nil {
-		if forbidden(err) {
-			return nil, nil
-		}
-		return nil, Explain("list nodes", err)
-	}
-	next := make(map[string]rack, len(stubs))
-	var mu sync.Mutex
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(layoutWidth)
-	for _, stub := range stubs {
-		if have, ok := c.layout.racks[stub.ID]; ok && have.modify == stub.ModifyIndex {
-			mu.Lock()
-			next[stub.ID] = have
-			mu.Unlock()
-			continue
-		}
-		group.Go(func() error {
-			callCtx, cancel := context.WithTimeout(groupCtx, CallTimeout)
-			defer cancel()
-			node, _, err := c.api.Nodes().Info(stub.ID, c.Query(callCtx, ""))
-			if err != nil {
-				if forbidden(err) || api.IsCode(Explain("", err), api.CodeNotFound) {
-					return nil
-				}
-				return Explain("read node "+stub.Name, err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			next[stub.ID] = rack{modify: stub.ModifyIndex, name: node.Meta[c.rackMeta]}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
+func (c *Client) readRacks(ctx context.Context) (map[string]seenNode[string], error) {
+	rackOf := func(n *nomadapi.Node) string { return n.Meta[c.rackMeta] }
+	mayNot := func(err error) bool { return api.IsCode(err, api.CodePermissionDenied) }
+	next, err := eachNode(ctx, c, c.layout.racks, rackOf, mayNot)
+	switch {
+	case mayNot(err): // the list: single nodes are spared
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	c.layout.racks = next

@@ -15,34 +15,31 @@ import (
 // nodes is what the last look at the client nodes has found.
 type nodes struct {
 	turn turn
-	read map[string]readNode // by ID
+	read map[string]seenNode[api.Node] // by ID
 }
 
-type readNode struct {
+// seenNode is what was taken from a node, as it was at a modify index.
+type seenNode[T any] struct {
 	modify uint64
-	node   api.Node
+	of     T
 }
 
-// Nodes lists the client nodes by name, with what their agents say of their systems. It
-// reads a node again only when it has changed.
-func (c *Client) Nodes(ctx context.Context) ([]api.Node, error) {
-	l := &c.nodes
-	if err := l.turn.take(ctx, "list nodes"); err != nil {
-		return nil, err
-	}
-	defer l.turn.give()
+// eachNode takes what is wanted from each client node, by ID. A node is read again only when
+// it has changed since the former look. One that can't be read is left out where spared says
+// that its error may be; one that has gone since the list is.
+func eachNode[T any](ctx context.Context, c *Client, former map[string]seenNode[T], take func(*nomadapi.Node) T, spared func(error) bool) (map[string]seenNode[T], error) {
 	listCtx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
 	stubs, _, err := c.api.Nodes().List(c.Query(listCtx, ""))
 	if err != nil {
 		return nil, Explain("list nodes", err)
 	}
-	next := make(map[string]readNode, len(stubs))
+	next := make(map[string]seenNode[T], len(stubs))
 	var mu sync.Mutex
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(layoutWidth)
 	for _, stub := range stubs {
-		if have, ok := l.read[stub.ID]; ok && have.modify == stub.ModifyIndex {
+		if have, ok := former[stub.ID]; ok && have.modify == stub.ModifyIndex {
 			mu.Lock()
 			next[stub.ID] = have
 			mu.Unlock()
@@ -53,24 +50,35 @@ func (c *Client) Nodes(ctx context.Context) ([]api.Node, error) {
 			defer cancel()
 			node, _, err := c.api.Nodes().Info(stub.ID, c.Query(callCtx, ""))
 			switch err := Explain("read node "+stub.Name, err); {
-			case api.IsCode(err, api.CodeNotFound): // it has gone since the list
+			case api.IsCode(err, api.CodeNotFound), err != nil && spared(err):
 				return nil
 			case err != nil:
 				return err
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			next[stub.ID] = readNode{modify: stub.ModifyIndex, node: describe(node)}
+			next[stub.ID] = seenNode[T]{modify: stub.ModifyIndex, of: take(node)}
 			return nil
 		})
 	}
-	if err := group.Wait(); err != nil {
+	return next, group.Wait()
+}
+
+// Nodes lists the client nodes by name, with what their agents say of their systems.
+func (c *Client) Nodes(ctx context.Context) ([]api.Node, error) {
+	l := &c.nodes
+	if err := l.turn.take(ctx, "list nodes"); err != nil {
+		return nil, err
+	}
+	defer l.turn.give()
+	next, err := eachNode(ctx, c, l.read, describe, func(error) bool { return false })
+	if err != nil {
 		return nil, err
 	}
 	l.read = next
 	out := make([]api.Node, 0, len(next))
 	for _, n := range next {
-		out = append(out, n.node)
+		out = append(out, n.of)
 	}
 	slices.SortFunc(out, func(a, b api.Node) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return out, nil
