@@ -45,29 +45,29 @@ func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {
 		if file == nil {
 			continue
 		}
-		for _, p := range file.blocks {
-			if first, ok := policyAt[p.name]; ok {
-				diags = append(diags, lang.NewProblem(p.rng, "Duplicate name", "policy %q was already written at %s.", p.name, first))
-				continue
+		twice := func(at map[string]string, kind, name, place string, where hcl.Range) bool {
+			first, known := at[name]
+			if known {
+				diags = append(diags, lang.NewProblem(where, "Duplicate name", "%s %q was already written at %s.", kind, name, first))
+			} else {
+				at[name] = place
 			}
-			policyAt[p.name] = p.at
-			out.policies = append(out.policies, p)
+			return known
+		}
+		for _, p := range file.blocks {
+			if !twice(policyAt, "policy", p.name, p.at, p.rng) {
+				out.policies = append(out.policies, p)
+			}
 		}
 		for _, d := range file.Dependencies {
-			if first, ok := dependencyAt[d.Name]; ok {
-				diags = append(diags, lang.NewProblem(lang.FileRange(source.Name), "Duplicate name", "dependency %q was already written at %s.", d.Name, first))
-				continue
+			if !twice(dependencyAt, "dependency", d.Name, d.Range, lang.FileRange(source.Name)) {
+				out.dependencies = append(out.dependencies, d)
 			}
-			dependencyAt[d.Name] = d.Range
-			out.dependencies = append(out.dependencies, d)
 		}
 		for _, e := range file.Exceptions {
-			if first, ok := exceptionAt[e.Name]; ok {
-				diags = append(diags, lang.NewProblem(lang.FileRange(source.Name), "Duplicate name", "exception %q was already written at %s.", e.Name, first))
-				continue
+			if !twice(exceptionAt, "exception", e.Name, e.Range, lang.FileRange(source.Name)) {
+				out.exceptions = append(out.exceptions, e)
 			}
-			exceptionAt[e.Name] = e.Range
-			out.exceptions = append(out.exceptions, e)
 		}
 		maps.Copy(reads, file.reads)
 		for path, found := range file.keys {

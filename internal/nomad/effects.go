@@ -83,16 +83,21 @@ func (c *Client) untag(ctx context.Context, m rollout.Move) error {
 	return err
 }
 
+// patchedJob is the former job with the patch.
+func patchedJob(m rollout.Move) (*nomadapi.Job, error) {
+	former, err := decodeJob(m.Former.Job)
+	if err != nil {
+		return nil, err
+	}
+	return Patched(former, m.Target.Group, m.Apply)
+}
+
 // Stage registers the patched job so that Nomad replaces exactly delta former
 // instances, or starts the whole group beside them, and then holds. expect is
 // the job modify index of the compare-and-set. The error is a [rollout.NoRoom], and
 // nothing is registered, when Nomad would not place all of the new instances now.
 func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
-	former, err := decodeJob(m.Former.Job)
-	if err != nil {
-		return err
-	}
-	job, err := Patched(former, m.Target.Group, m.Apply)
+	job, err := patchedJob(m)
 	if err != nil {
 		return err
 	}
@@ -124,11 +129,7 @@ func (c *Client) Rollback(ctx context.Context, m rollout.Move, size int, expect 
 // Renew registers the patched job once more so that Nomad holds it in a new deployment. It
 // moves no instance, and Nomad starts those that have failed under the deployment before.
 func (c *Client) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
-	former, err := decodeJob(m.Former.Job)
-	if err != nil {
-		return err
-	}
-	job, err := Patched(former, m.Target.Group, m.Apply)
+	job, err := patchedJob(m)
 	if err != nil {
 		return err
 	}

@@ -30,11 +30,7 @@ func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image
 	if err := s.needAppliance(); err != nil {
 		return twin.Image{}, err
 	}
-	like, err := s.readJob(ctx, spec.Target)
-	if err != nil {
-		return twin.Image{}, err
-	}
-	vm, err := twinTask(like.LookupTaskGroup(spec.Target.Group), spec.Task)
+	like, vm, err := s.machineOf(ctx, spec.Target, spec.Task)
 	if err != nil {
 		return twin.Image{}, err
 	}
@@ -48,6 +44,16 @@ func (s *Sandbox) BakeImage(ctx context.Context, spec twin.BakeSpec) (twin.Image
 		return err
 	})
 	return image, err
+}
+
+// machineOf is the job of a target, and its task that is a virtual machine.
+func (s *Sandbox) machineOf(ctx context.Context, ref api.TargetRef, task string) (*nomadapi.Job, *nomadapi.Task, error) {
+	job, err := s.readJob(ctx, ref)
+	if err != nil {
+		return nil, nil, err
+	}
+	vm, err := twinTask(job.LookupTaskGroup(ref.Group), task)
+	return job, vm, err
 }
 
 // bakeResult reads what a bake has left.

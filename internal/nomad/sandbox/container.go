@@ -57,7 +57,7 @@ func (s *Sandbox) ReadContainer(ctx context.Context, spec twin.ReadSpec, want st
 	return twin.Image{Digest: report.Digest, Node: alloc.NodeID, Databases: report.Databases}, nil
 }
 
-// runningTask is the oldest allocation of a target whose task runs.
+// runningTask is an allocation of a target whose task runs: always the same one of several.
 func (s *Sandbox) runningTask(ctx context.Context, ref api.TargetRef, task string) (*nomadapi.AllocationListStub, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()

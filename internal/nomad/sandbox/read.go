@@ -21,11 +21,7 @@ func (s *Sandbox) ReadImage(ctx context.Context, spec twin.ReadSpec) (twin.Image
 	if err != nil {
 		return twin.Image{}, err
 	}
-	like, err := s.readJob(ctx, spec.Target)
-	if err != nil {
-		return twin.Image{}, err
-	}
-	vm, err := twinTask(like.LookupTaskGroup(spec.Target.Group), spec.Task)
+	like, vm, err := s.machineOf(ctx, spec.Target, spec.Task)
 	if err != nil {
 		return twin.Image{}, err
 	}
