@@ -42,13 +42,6 @@ const (
 	// keptFor is how long a reading is kept of what nothing runs any more: a job that is
 	// stopped for a while is not read anew.
 	keptFor = 30 * 24 * time.Hour
-	// sweepEvery is the pause between two passes that remove what readings have left.
-	sweepEvery = 30 * time.Second
-	// latePasses is how many passes after the first one a job is removed once more and leaves
-	// the record: a registration that a former leader sent may reach Nomad for two minutes.
-	latePasses = 4
-	// removeMax bounds the removal of one job in one pass.
-	removeMax = time.Minute
 	// errorMax bounds the text of a failure, in bytes.
 	errorMax = 1000
 	// roleRead ends the names of the jobs that readings make.
@@ -135,7 +128,7 @@ func New(o Options) *Collector {
 func (c *Collector) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	defer work.Wait()
-	work.Go(func() { every(ctx, sweepEvery, c.sweep) })
+	work.Go(func() { every(ctx, twin.SweepEvery, c.sweep) })
 	every(ctx, lookEvery, func(ctx context.Context) {
 		for c.o.Record.Ready() && ctx.Err() == nil {
 			again, err := c.one(ctx)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/twin"
 )
 
 // sweep removes the jobs that readings have left, once.
@@ -41,13 +42,13 @@ func (c *Collector) uses(o api.SandboxObject) bool {
 func (c *Collector) remove(ctx context.Context, o api.SandboxObject) bool {
 	name := o.Namespace + "/" + o.Name
 	c.seen[name]++
-	ctx, cancel := context.WithTimeoutCause(ctx, removeMax, fmt.Errorf("it is not gone after %s", removeMax))
+	ctx, cancel := context.WithTimeoutCause(ctx, twin.RemoveMax, fmt.Errorf("it is not gone after %s", twin.RemoveMax))
 	defer cancel()
 	if err := c.o.Fleet.StopTwin(ctx, o.Namespace, o.Name); err != nil {
 		c.o.Logger.Warn("remove what a reading has left", "job", o.Name, "error", err)
 		return false
 	}
-	return c.seen[name] > latePasses
+	return c.seen[name] > twin.LatePasses
 }
 
 // disown takes a job out of the record.

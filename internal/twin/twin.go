@@ -12,6 +12,18 @@ import (
 // Prefix begins the job ID of every twin.
 const Prefix = "oakum-twin-"
 
+// How jobs that leaders have left in Nomad are removed.
+const (
+	// SweepEvery is the pause between two passes.
+	SweepEvery = 30 * time.Second
+	// LatePasses is how many passes after the first one a job is removed once more and leaves
+	// the record. A registration that a former leader sent may reach Nomad after the first
+	// removal: for two minutes, as package orchestrator holds too.
+	LatePasses = 4
+	// RemoveMax bounds the removal of one object in one pass.
+	RemoveMax = time.Minute
+)
+
 // Roles of twins. Reverted is the former version on the data that a treatment left; its
 // job is the treatment's.
 const (

@@ -6,21 +6,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/server/state"
 )
 
 const (
-	// sweepEvery is the pause between two passes of the sweeper.
-	sweepEvery = 30 * time.Second
-	// latePasses is how many passes after the first one a job is removed once more and
-	// leaves the record. A registration that a former leader sent may reach Nomad after
-	// the first removal: for two minutes, as package orchestrator holds too.
-	latePasses = 4
-	// removeMax bounds the removal of one object in one pass.
-	removeMax = time.Minute
+	sweepEvery, latePasses, removeMax = twin.SweepEvery, twin.LatePasses, twin.RemoveMax
 	// sweepsAtOnce is how many simulations are cleared up at a time.
 	sweepsAtOnce = 4
 )
