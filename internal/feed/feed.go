@@ -9,12 +9,12 @@
 package feed
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -141,7 +141,7 @@ func (f *Feed) look(ctx context.Context) {
 	}
 	next := advisory.Catalogue{Exploited: f.exploited.known, Probable: f.probable.known}
 	byFault, broken, more := map[string][]string{}, 0, 0
-	for _, name := range sorted(f.files) {
+	for _, name := range slices.Sorted(maps.Keys(f.files)) {
 		d := f.files[name]
 		for _, fault := range d.faults {
 			byFault[fault] = append(byFault[fault], name)
@@ -275,12 +275,3 @@ func (f *Feed) read(name string) (advisory.Published, error) {
 }
 
 func (f *Feed) path(name string) string { return filepath.Join(f.opt.Dir, name) }
-
-func sorted(files map[string]*document) []string {
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, cmp.Compare[string])
-	return names
-}

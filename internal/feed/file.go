@@ -49,7 +49,7 @@ func (r *ranking[T]) look() string {
 	return r.problem
 }
 
-// upTo reads a regular file of at most so many bytes.
+// upTo reads a file of at most so many bytes.
 func upTo(path string, most int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {

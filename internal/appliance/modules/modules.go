@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"runtime/debug"
@@ -64,12 +65,7 @@ func Print(ctx context.Context, folder string, out io.Writer) error {
 	}
 	var text bytes.Buffer
 	fmt.Fprintln(&text, Header)
-	lines := make([]string, 0, len(found))
-	for line := range found {
-		lines = append(lines, line)
-	}
-	slices.Sort(lines)
-	for _, line := range lines {
+	for _, line := range slices.Sorted(maps.Keys(found)) {
 		fmt.Fprintln(&text, line)
 	}
 	if text.Len() > textMax {

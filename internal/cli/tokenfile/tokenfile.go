@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/durable"
 )
 
 // Env names the file in place of the usual one.
@@ -78,19 +79,7 @@ func (f File) Write(address string, entry Entry) error {
 	if err != nil {
 		return fmt.Errorf("write tokens: %w", err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(string(f)), name+"-*") // of mode 0600
-	if err != nil {
-		return fmt.Errorf("write tokens: %w", err)
-	}
-	_, err = temporary.Write(append(text, '\n'))
-	err = errors.Join(err, temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), string(f))
-	}
-	if err != nil {
-		return fmt.Errorf("write tokens: %w", errors.Join(err, os.Remove(temporary.Name())))
-	}
-	return nil
+	return durable.WriteFile(string(f), append(text, '\n'))
 }
 
 func (f File) all() (map[string]Entry, error) {

@@ -44,7 +44,8 @@ type Token struct {
 // Client logs in to one Vault.
 type Client struct{ api *vaultapi.Client }
 
-// New returns a client. It calls nothing, and reads nothing of the environment.
+// New returns a client. It calls nothing. Of the environment, what VAULT_ variables say of
+// TLS and of limits counts beside the configuration, as it does for the vault command.
 func New(c Config) (*Client, error) {
 	if c.Address == "" {
 		return nil, api.Errorf(api.CodeInvalid, "no address of Vault: want -vault-address or VAULT_ADDR")
@@ -54,7 +55,6 @@ func New(c Config) (*Client, error) {
 		return nil, fmt.Errorf("prepare Vault client: %w", conf.Error)
 	}
 	conf.Address, conf.AgentAddress, conf.Timeout, conf.MaxRetries = c.Address, "", requestTimeout, 1
-	conf.CloneToken = false
 	if err := conf.ConfigureTLS(&vaultapi.TLSConfig{CACert: c.CACert}); err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "vault: CA certificate: %v", err)
 	}
