@@ -66,6 +66,21 @@ func (c *catalog) all() iter.Seq[*registration] {
 	}
 }
 
+// gateways walks the gateways with their kinds, each once, sorted by service.
+func (c *catalog) gateways() iter.Seq2[string, consulapi.ServiceKind] {
+	return func(yield func(string, consulapi.ServiceKind) bool) {
+		last := ""
+		for r := range c.all() {
+			if !gateway(r.kind) || r.service == last {
+				continue
+			}
+			if last = r.service; !yield(r.service, r.kind) {
+				return
+			}
+		}
+	}
+}
+
 // scanned is one service as it was read last.
 type scanned struct {
 	index   uint64 // of the whole catalog when it was read

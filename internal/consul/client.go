@@ -23,6 +23,7 @@ import (
 	consulapi "github.com/hashicorp/consul/api"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/graph"
 )
 
 const (
@@ -56,6 +57,13 @@ type Client struct {
 	scanning sync.Mutex
 	catalog  *catalog           // what the last scan made of it, guarded by scanning
 	scanned  map[string]scanned // by name of the service, the same
+
+	making sync.Mutex
+	made   struct { // the last mesh, guarded by making
+		of      answers
+		mesh    graph.Mesh
+		unknown string
+	}
 }
 
 // New returns a client. It does not call Consul. Of the environment it reads only

@@ -225,6 +225,52 @@ func TestMesh_ReadsUpstreamsAndServices(t *testing.T) {
 	must.MapContainsKey(t, m.Declared, graph.Pair{From: "a", To: "behind"})
 }
 
+// TestMesh_NumbersWhatChanged changes one answer of Consul after another.
+func TestMesh_NumbersWhatChanged(t *testing.T) {
+	a := &agent{answers: catalogOf(), index: "7"}
+	a.answers["/v1/query"] = []object{{"ID": "id", "Name": "q", "Service": object{"Service": "behind"}}}
+	c := a.client(t, "secret")
+	revision := func() uint64 {
+		m, _, err := c.Mesh(t.Context())
+		must.NoError(t, err)
+		return m.Revision
+	}
+	last := revision()
+	must.Positive(t, last)
+	for _, step := range []struct {
+		what    string
+		change  func()
+		another bool
+	}{
+		{"nothing", func() {}, false},
+		{"the index alone", func() { a.index = "8" }, false},
+		{"a check", func() { a.answers["/v1/health/state/any"] = []object{} }, true},
+		{"a prepared query", func() {
+			a.answers["/v1/query"] = []object{{"ID": "id", "Name": "q", "Service": object{"Service": "b"}}}
+		}, true},
+		{"a route", func() {
+			a.answers["/v1/config/service-resolver"] = []object{{"Kind": "service-resolver", "Name": "b", "Redirect": object{"Service": "c"}}}
+		}, true},
+		{"the defaults of proxies", func() {
+			a.answers["/v1/config/proxy-defaults"] = []object{{"Kind": "proxy-defaults", "Name": "global", "Mode": "transparent"}}
+		}, true},
+		{"an export", func() {
+			a.answers["/v1/config/exported-services"] = []object{{"Kind": "exported-services", "Name": "default", "Services": []object{{"Name": "b", "Consumers": []object{{"Peer": "far"}}}}}}
+		}, true},
+		{"an instance", func() {
+			a.index, a.answers["/v1/catalog/service/b"] = "9", []object{{"Node": "n4", "ServiceName": "b", "ServiceID": "b1"}}
+		}, true},
+		{"nothing more", func() {}, false},
+	} {
+		a.mu.Lock()
+		step.change()
+		a.mu.Unlock()
+		next := revision()
+		must.EqOp(t, step.another, next != last, must.Sprint(step.what))
+		last = next
+	}
+}
+
 // TestMesh_FollowsRoutes leads upstreams on through routers, splitters and
 // resolvers with redirects and failovers.
 func TestMesh_FollowsRoutes(t *testing.T) {

@@ -105,11 +105,16 @@ func (c *Client) Services(ctx context.Context) (list []api.Service, partial stri
 	if err != nil {
 		return nil, "", err
 	}
-	return c.services(ctx, scanned)
+	failing, hidden, err := c.readFailing(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	return scanned.summed(failing), join(scanned.partial, hidden), nil
 }
 
-// services sums up what was scanned, with the present results of the checks.
-func (c *Client) services(ctx context.Context, scanned *catalog) (list []api.Service, partial string, err error) {
+// readFailing reads which checks do not pass: by node and service ID, a node's own
+// check by node and "".
+func (c *Client) readFailing(ctx context.Context) (failing map[[2]string]bool, partial string, err error) {
 	q, cancel := c.query(ctx)
 	defer cancel()
 	q.Filter = notPassing
@@ -117,13 +122,18 @@ func (c *Client) services(ctx context.Context, scanned *catalog) (list []api.Ser
 	if err != nil {
 		return nil, "", explain("list checks", err)
 	}
-	failing := make(map[[2]string]bool) // node and service ID, or node and ""
+	failing = make(map[[2]string]bool)
 	for _, check := range checks {
 		if check.Status != consulapi.HealthPassing {
 			failing[[2]string{check.Node, check.ServiceID}] = true
 		}
 	}
-	for r := range scanned.all() {
+	return failing, filtered("checks", meta), nil
+}
+
+// summed sums up the catalog by service, with the checks that fail.
+func (c *catalog) summed(failing map[[2]string]bool) (list []api.Service) {
+	for r := range c.all() {
 		if r.proxyFor != "" {
 			continue
 		}
@@ -144,8 +154,5 @@ func (c *Client) services(ctx context.Context, scanned *catalog) (list []api.Ser
 		slices.Sort(list[i].Nodes)
 		list[i].Nodes = slices.Compact(list[i].Nodes)
 	}
-	if partial = scanned.partial; partial == "" {
-		partial = filtered("checks", meta)
-	}
-	return list, partial, nil
+	return list
 }

@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"net"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -21,30 +22,73 @@ import (
 // the services with such a proxy, and an exact intention of theirs is a
 // dependency. A wildcard or a default that allows is a permission and no
 // dependency, so it makes no pairs.
+//
+// The maps and slices of the answer are shared with other callers, who must not
+// change them.
 func (c *Client) Mesh(ctx context.Context) (m graph.Mesh, partial string, err error) {
-	scanned, err := c.registrations(ctx)
+	a, err := c.readAnswers(ctx)
 	if err != nil {
 		return m, "", err
 	}
-	led, hidden, err := c.readRoutes(ctx)
-	if err != nil {
-		return m, "", err
+	c.making.Lock()
+	defer c.making.Unlock()
+	if made := &c.made; made.mesh.Revision == 0 || !reflect.DeepEqual(a, made.of) {
+		revision := made.mesh.Revision + 1
+		made.of = a
+		made.mesh, made.unknown = a.mesh()
+		made.mesh.Revision = revision
 	}
-	partial = join(scanned.partial, hidden)
-	m = graph.Mesh{Declared: make(map[graph.Pair][]string), Offered: make(map[graph.Pair][]string),
-		Behind: make(map[string]string), Addresses: make(map[string]string)}
-	queries, hidden := c.preparedQueries(ctx, scanned)
-	partial = join(partial, hidden)
-	for r := range scanned.all() {
+	return c.made.mesh, join(a.partial, c.made.unknown), nil
+}
+
+// answers are what a mesh is made of. Two that are deeply equal make the same one.
+type answers struct {
+	scanned  *catalog // the same one as long as the catalog is
+	led      routes
+	queries  map[string]string       // prepared query → service, nil when no upstream names one
+	behind   map[string][]string     // gateway → services
+	exported map[graph.Pair][]string // as graph.Mesh.Offered
+	modes    map[string]consulapi.ProxyMode
+	failing  map[[2]string]bool // as readFailing returns it
+	partial  string
+}
+
+// readAnswers asks Consul for everything that a mesh is made of.
+func (c *Client) readAnswers(ctx context.Context) (a answers, err error) {
+	if a.scanned, err = c.registrations(ctx); err != nil {
+		return a, err
+	}
+	for _, read := range []func(context.Context, *answers) (string, error){
+		func(context.Context, *answers) (string, error) { return a.scanned.partial, nil },
+		c.readRoutes, c.readQueries, c.readBehind, c.readExported, c.readModes,
+		func(ctx context.Context, a *answers) (hidden string, err error) {
+			a.failing, hidden, err = c.readFailing(ctx)
+			return hidden, err
+		},
+	} {
+		hidden, err := read(ctx, &a)
+		if err != nil {
+			return a, err
+		}
+		a.partial = join(a.partial, hidden)
+	}
+	return a, nil
+}
+
+// mesh makes a mesh of the answers. The text says which of its pairs are unknown.
+func (a *answers) mesh() (m graph.Mesh, unknown string) {
+	m = graph.Mesh{Declared: make(map[graph.Pair][]string), Offered: a.exported, Addresses: make(map[string]string),
+		Transparent: a.scanned.transparent(a.modes), Services: a.scanned.summed(a.failing)}
+	for r := range a.scanned.all() {
 		for _, u := range r.upstreams {
 			to := u.service
 			if u.query {
-				if to = queries[u.service]; to == "" {
-					partial = join(partial, "an upstream of "+r.proxyFor+" is a prepared query whose service is not known")
+				if to = a.queries[u.service]; to == "" {
+					unknown = join(unknown, "an upstream of "+r.proxyFor+" is a prepared query whose service is not known")
 					continue
 				}
 			}
-			for _, d := range led.destinations(to) {
+			for _, d := range a.led.destinations(to) {
 				declare(m.Declared, graph.Pair{From: r.proxyFor, To: d.service}, or(d.how, "upstream of its proxies"))
 			}
 		}
@@ -55,21 +99,8 @@ func (c *Client) Mesh(ctx context.Context) (m graph.Mesh, partial string, err er
 			m.Addresses[alloc] = r.service
 		}
 	}
-	if hidden, err = c.gateways(ctx, scanned, led, &m); err != nil {
-		return m, "", err
-	}
-	partial = join(partial, hidden)
-	if hidden, err = c.exported(ctx, &m); err != nil {
-		return m, "", err
-	}
-	partial = join(partial, hidden)
-	if m.Transparent, err = c.transparent(ctx, scanned); err != nil {
-		return m, "", err
-	}
-	if m.Services, hidden, err = c.services(ctx, scanned); err != nil {
-		return m, "", err
-	}
-	return m, join(partial, hidden), nil
+	a.gateways(&m)
+	return m, unknown
 }
 
 // declare adds a detail once.
@@ -90,47 +121,37 @@ func join(a, b string) string {
 	return a + "; " + b
 }
 
-// preparedQueries maps each prepared query to the service that it asks for. When
+// readQueries maps each prepared query to the service that it asks for. When
 // they can't be read, the upstreams that name one stay unknown, and the text says
 // so.
-func (c *Client) preparedQueries(ctx context.Context, scanned *catalog) (map[string]string, string) {
+func (c *Client) readQueries(ctx context.Context, a *answers) (string, error) {
 	wanted := false
-	for r := range scanned.all() {
+	for r := range a.scanned.all() {
 		wanted = wanted || slices.ContainsFunc(r.upstreams, func(u upstream) bool { return u.query })
 	}
 	if !wanted {
-		return nil, ""
+		return "", nil
 	}
 	q, cancel := c.query(ctx)
 	defer cancel()
 	list, meta, err := c.api.PreparedQuery().List(q)
 	if err != nil {
-		return nil, "prepared queries cannot be read"
+		return "prepared queries cannot be read", nil //nolint:nilerr // the text says it
 	}
-	out := make(map[string]string, len(list))
+	a.queries = make(map[string]string, len(list))
 	for _, p := range list {
-		out[or(p.Name, p.ID)] = graph.Name(p.Service.Partition, p.Service.Namespace, p.Service.Service)
+		a.queries[or(p.Name, p.ID)] = graph.Name(p.Service.Partition, p.Service.Namespace, p.Service.Service)
 	}
-	return out, filtered("prepared queries", meta)
+	return filtered("prepared queries", meta), nil
 }
 
-// gateways reads the services behind each gateway.
-func (c *Client) gateways(ctx context.Context, scanned *catalog, led routes, m *graph.Mesh) (partial string, err error) {
-	kinds := make(map[string]consulapi.ServiceKind)
-	var names []string
-	for r := range scanned.all() {
-		if gateway(r.kind) && kinds[r.service] == "" {
-			kinds[r.service] = r.kind
-			names = append(names, r.service)
-		}
-	}
-	before := make(map[string][]string) // service → terminating gateways
-	for _, name := range names {
-		if kinds[name] == consulapi.ServiceKindTerminatingGateway || kinds[name] == consulapi.ServiceKindMeshGateway {
-			m.Passing = append(m.Passing, name)
-		}
-		if kinds[name] == consulapi.ServiceKindMeshGateway {
-			continue // it leads to whatever its peers ask for
+// readBehind reads the services behind each gateway but mesh gateways, which lead to
+// whatever their peers ask for.
+func (c *Client) readBehind(ctx context.Context, a *answers) (partial string, err error) {
+	a.behind = make(map[string][]string)
+	for name, kind := range a.scanned.gateways() {
+		if kind == consulapi.ServiceKindMeshGateway {
+			continue
 		}
 		q, cancel := c.query(ctx)
 		list, meta, err := c.api.Catalog().GatewayServices(name, q)
@@ -140,12 +161,26 @@ func (c *Client) gateways(ctx context.Context, scanned *catalog, led routes, m *
 		}
 		partial = join(partial, filtered("services behind gateways", meta))
 		for _, g := range list {
-			service := graph.Name(g.Service.Partition, g.Service.Namespace, g.Service.Name)
-			if kinds[name] == consulapi.ServiceKindTerminatingGateway {
+			a.behind[name] = append(a.behind[name], graph.Name(g.Service.Partition, g.Service.Namespace, g.Service.Name))
+		}
+	}
+	return partial, nil
+}
+
+// gateways adds to a mesh the services behind each gateway.
+func (a *answers) gateways(m *graph.Mesh) {
+	m.Behind = make(map[string]string)
+	before := make(map[string][]string) // service → terminating gateways
+	for name, kind := range a.scanned.gateways() {
+		if kind == consulapi.ServiceKindTerminatingGateway || kind == consulapi.ServiceKindMeshGateway {
+			m.Passing = append(m.Passing, name)
+		}
+		for _, service := range a.behind[name] {
+			if kind == consulapi.ServiceKindTerminatingGateway {
 				before[service] = append(before[service], name)
 				continue
 			}
-			for _, d := range led.destinations(service) {
+			for _, d := range a.led.destinations(service) {
 				declare(m.Declared, graph.Pair{From: name, To: d.service}, or(d.how, "route of the gateway"))
 			}
 		}
@@ -156,7 +191,6 @@ func (c *Client) gateways(ctx context.Context, scanned *catalog, led routes, m *
 			m.Behind[service] = gates[0] // with several, none of them is needed by itself
 		}
 	}
-	return partial, nil
 }
 
 func gateway(kind consulapi.ServiceKind) bool {
@@ -169,9 +203,10 @@ func gateway(kind consulapi.ServiceKind) bool {
 	return false
 }
 
-// exported reads which peers and partitions may use which service. A wildcard
+// readExported reads which peers and partitions may use which service. A wildcard
 // makes no pairs, since it is only a permission.
-func (c *Client) exported(ctx context.Context, m *graph.Mesh) (partial string, err error) {
+func (c *Client) readExported(ctx context.Context, a *answers) (partial string, err error) {
+	a.exported = make(map[graph.Pair][]string)
 	list, partial, err := c.entries(ctx, consulapi.ExportedServices)
 	if api.IsCode(err, api.CodePermissionDenied) {
 		return "exported services cannot be read", nil
@@ -191,7 +226,7 @@ func (c *Client) exported(ctx context.Context, m *graph.Mesh) (partial string, e
 			for _, consumer := range s.Consumers {
 				who := or(or(consumer.Peer, consumer.SamenessGroup), consumer.Partition)
 				if who != "" {
-					declare(m.Offered, graph.Pair{From: graph.Beyond + who, To: graph.Name(e.Partition, s.Namespace, s.Name)}, "exported to "+who)
+					declare(a.exported, graph.Pair{From: graph.Beyond + who, To: graph.Name(e.Partition, s.Namespace, s.Name)}, "exported to "+who)
 				}
 			}
 		}

@@ -33,20 +33,19 @@ type destination struct {
 }
 
 // readRoutes reads the routers, splitters and resolvers.
-func (c *Client) readRoutes(ctx context.Context) (routes, string, error) {
-	r := routes{routers: make(map[string][]string), splitters: make(map[string][]string), resolvers: make(map[string]resolver)}
-	partial := ""
+func (c *Client) readRoutes(ctx context.Context, a *answers) (partial string, err error) {
+	a.led = routes{routers: make(map[string][]string), splitters: make(map[string][]string), resolvers: make(map[string]resolver)}
 	for _, kind := range routeKinds() {
 		entries, text, err := c.entries(ctx, kind)
 		if err != nil {
-			return r, "", err
+			return "", err
 		}
 		partial = join(partial, text)
 		for _, e := range entries {
-			r.add(e, c.dc)
+			a.led.add(e, c.dc)
 		}
 	}
-	return r, partial, nil
+	return partial, nil
 }
 
 // routeKinds are the kinds of entries that routes are made of.

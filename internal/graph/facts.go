@@ -21,6 +21,8 @@ type Mesh struct {
 	Transparent []string
 	// Addresses maps host:port to a service.
 	Addresses map[string]string
+	// Revision is another one for each other mesh of the same source; 0 says nothing.
+	Revision uint64
 }
 
 // Instance is one running copy of a target.
@@ -39,6 +41,7 @@ type Layout struct {
 	Instances []Instance
 	Volumes   map[api.TargetRef][]string // as csi/NAME or host/NAME
 	Partial   string                     // what is known to be missing
+	Revision  uint64                     // another one for each other layout of the same source; 0 says nothing
 }
 
 // Registration is one entry of a service catalog without a mesh.

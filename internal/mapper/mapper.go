@@ -14,7 +14,6 @@ package mapper
 import (
 	"context"
 	"fmt"
-	"hash/maphash"
 	"log/slog"
 	"slices"
 	"sync"
@@ -78,6 +77,7 @@ type Facts struct {
 	Traffic     bool              // the source watches traffic
 	Silent      bool              // it answers, and reports nothing about any service
 	Partial     string            // what is known to be missing, or ""
+	Revision    uint64            // another one when anything but Partial is; 0 says nothing
 }
 
 // Source is a place that facts come from.
@@ -172,7 +172,7 @@ func New(opt Options) (*Mapper, error) {
 		return nil, err
 	}
 	return &Mapper{
-		opt: opt, log: opt.Logger, last: make(map[string]Facts), rest: quiescence{seed: maphash.MakeSeed()},
+		opt: opt, log: opt.Logger, last: make(map[string]Facts), rest: newQuiescence(),
 		streaks: make(map[string]streak), read: make(map[string]bool),
 		settings: settings{
 			keepObserved: orDefault(opt.KeepObserved, DefaultKeepObserved),
@@ -240,7 +240,7 @@ func (m *Mapper) round(ctx context.Context) error {
 	}
 	now := time.Now().UTC()
 	m.countFailures(results, now)
-	imprint := imprintOf(m.rest.seed, results, m.settings)
+	imprint := m.rest.imprintOf(results, m.settings)
 	if m.rest.quiet(imprint, len(m.recorded.edges), now) {
 		m.folding = time.Since(now)
 		m.markRead(results)

@@ -20,7 +20,15 @@ const quietFor = time.Minute
 type quiescence struct {
 	seed    maphash.Seed
 	imprint uint64
-	folded  time.Time // when a fold of that imprint changed nothing; zero after one that did
+	folded  time.Time           // when a fold of that imprint changed nothing; zero after one that did
+	numbers map[string]numbered // by source, of those that number their answers
+}
+
+// numbered is the imprint of an answer that has a number.
+type numbered struct{ revision, imprint uint64 }
+
+func newQuiescence() quiescence {
+	return quiescence{seed: maphash.MakeSeed(), numbers: make(map[string]numbered)}
 }
 
 // quiet reports whether a round with this imprint need not be folded.
@@ -44,46 +52,64 @@ type imprint struct {
 	sum  uint64
 }
 
-func imprintOf(seed maphash.Seed, results []result, s settings) uint64 {
-	p := imprint{seed: seed}
+func (q *quiescence) imprintOf(results []result, s settings) uint64 {
+	p := imprint{seed: q.seed}
 	for _, r := range results {
-		f := r.facts
 		add(&p, r.name, struct {
-			fresh, known, away, traffic, silent bool
-			partial                             string
-		}{r.fresh, r.known, r.away, f.Traffic, f.Silent, f.Partial})
-		for pair, list := range f.Evidence {
-			for _, e := range list {
-				p.evidence(r.name, pair, false, e, s)
-			}
-		}
-		for _, flow := range f.Flows {
-			p.evidence(r.name, graph.Pair{From: flow.From, To: flow.To}, flow.Raw, flow.Evidence, s)
-		}
-		if f.Permissions != nil {
-			add(&p, r.name, f.Permissions.Default)
-			for _, rule := range f.Permissions.Rules {
-				add(&p, r.name, rule)
-			}
-		}
-		for _, service := range f.Services {
-			p.document(service)
-		}
-		for _, target := range f.Targets {
-			p.document(target)
-		}
-		for kind, names := range map[string]map[string]string{"address": f.Addresses, "behind": f.Behind} {
-			for from, to := range names {
-				add(&p, r.name, [3]string{kind, from, to})
-			}
-		}
-		for kind, names := range map[string][]string{"passing": f.Passing, "transparent": f.Transparent} {
-			for _, name := range names {
-				add(&p, r.name, [2]string{kind, name})
-			}
-		}
+			fresh, known, away bool
+			partial            string
+		}{r.fresh, r.known, r.away, r.facts.Partial})
+		p.sum += q.answer(r.name, r.facts, s)
 	}
 	return p.sum
+}
+
+// answer is the imprint of what a source said. It is kept for an answer with a number.
+func (q *quiescence) answer(name string, f Facts, s settings) uint64 {
+	if have := q.numbers[name]; f.Revision != 0 && have.revision == f.Revision {
+		return have.imprint
+	}
+	p := imprint{seed: q.seed}
+	p.facts(name, f, s)
+	if f.Revision != 0 {
+		q.numbers[name] = numbered{f.Revision, p.sum}
+	}
+	return p.sum
+}
+
+// facts adds what a source said.
+func (p *imprint) facts(source string, f Facts, s settings) {
+	add(p, source, [2]bool{f.Traffic, f.Silent})
+	for pair, list := range f.Evidence {
+		for _, e := range list {
+			p.evidence(source, pair, false, e, s)
+		}
+	}
+	for _, flow := range f.Flows {
+		p.evidence(source, graph.Pair{From: flow.From, To: flow.To}, flow.Raw, flow.Evidence, s)
+	}
+	if f.Permissions != nil {
+		add(p, source, f.Permissions.Default)
+		for _, rule := range f.Permissions.Rules {
+			add(p, source, rule)
+		}
+	}
+	for _, service := range f.Services {
+		p.document(service)
+	}
+	for _, target := range f.Targets {
+		p.document(target)
+	}
+	for kind, names := range map[string]map[string]string{"address": f.Addresses, "behind": f.Behind} {
+		for from, to := range names {
+			add(p, source, [3]string{kind, from, to})
+		}
+	}
+	for kind, names := range map[string][]string{"passing": f.Passing, "transparent": f.Transparent} {
+		for _, name := range names {
+			add(p, source, [2]string{kind, name})
+		}
+	}
 }
 
 // evidence adds evidence of a pair without its figures.

@@ -3,7 +3,6 @@ package mapper
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,14 +83,14 @@ func TestImprint_TellsAnswersApart(t *testing.T) {
 		r.facts = f
 		return []result{r}
 	}
-	seed, s := maphash.MakeSeed(), settings{minBytes: DefaultMinBytes}
-	same := imprintOf(seed, answers(func(*result, *Facts) {}), s)
+	q, s := newQuiescence(), settings{minBytes: DefaultMinBytes}
+	same := q.imprintOf(answers(func(*result, *Facts) {}), s)
 	for name, change := range map[string]func(r *result, f *Facts){
 		"a rate":          func(_ *result, f *Facts) { f.Flows[0].Evidence.BytesPerSecond = 5000 },
 		"another order":   func(_ *result, f *Facts) { f.Flows[0], f.Flows[1] = f.Flows[1], f.Flows[0] },
 		"an error's text": func(r *result, _ *Facts) { r.err = errors.New("503") },
 	} {
-		must.Eq(t, same, imprintOf(seed, answers(change), s), must.Sprint(name))
+		must.Eq(t, same, q.imprintOf(answers(change), s), must.Sprint(name))
 	}
 	for name, change := range map[string]func(r *result, f *Facts){
 		"a flow that ends":    func(_ *result, f *Facts) { f.Flows[0].Evidence.BytesPerSecond = 0 },
@@ -112,6 +111,22 @@ func TestImprint_TellsAnswersApart(t *testing.T) {
 		"an old answer":       func(r *result, _ *Facts) { r.fresh = false },
 		"another source":      func(r *result, _ *Facts) { r.name = "t" },
 	} {
-		must.NotEq(t, same, imprintOf(seed, answers(change), s), must.Sprint(name))
+		must.NotEq(t, same, q.imprintOf(answers(change), s), must.Sprint(name))
 	}
+}
+
+// TestImprint_RemembersNumberedAnswers gives the same answer with and without a number.
+func TestImprint_RemembersNumberedAnswers(t *testing.T) {
+	t.Parallel()
+	q, s := newQuiescence(), settings{minBytes: DefaultMinBytes}
+	imprint := func(name string, revision uint64, partial string) uint64 {
+		return q.imprintOf([]result{{name: "s", facts: Facts{Services: []api.Service{{Name: name}}, Revision: revision, Partial: partial}}}, s)
+	}
+	one := imprint("a", 0, "")
+	must.Eq(t, one, imprint("a", 1, ""))
+	must.NotEq(t, one, imprint("a", 1, "hidden"), must.Sprint("what is missing is told beside the number"))
+	must.NotEq(t, one, imprint("b", 2, ""))
+	must.Eq(t, one, imprint("a", 3, ""))
+	must.NotEq(t, one, imprint("b", 0, ""), must.Sprint("without a number nothing is remembered"))
+	must.Eq(t, one, imprint("a", 0, ""))
 }

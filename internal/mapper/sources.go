@@ -71,17 +71,35 @@ func Intentions(mesh Mesh) Source {
 // Upstreams is the source of what proxies, routes and gateways declare, and of the
 // catalog's services with their health.
 func Upstreams(mesh Mesh) Source {
+	var last remembered
 	return NewSource(SourceUpstreams, func(ctx context.Context) (Facts, error) {
 		m, partial, err := mesh.Mesh(ctx)
 		if err != nil {
 			return Facts{}, err
 		}
-		facts := Facts{Evidence: make(map[graph.Pair][]api.Evidence, len(m.Declared)), Services: m.Services,
-			Behind: m.Behind, Passing: m.Passing, Transparent: m.Transparent, Addresses: m.Addresses, Partial: partial}
-		declare(facts.Evidence, m.Declared, api.EvidenceDeclared)
-		declare(facts.Evidence, m.Offered, api.EvidenceAllowed)
+		facts := last.of(m.Revision, func() Facts {
+			facts := Facts{Evidence: make(map[graph.Pair][]api.Evidence, len(m.Declared)), Services: m.Services,
+				Behind: m.Behind, Passing: m.Passing, Transparent: m.Transparent, Addresses: m.Addresses}
+			declare(facts.Evidence, m.Declared, api.EvidenceDeclared)
+			declare(facts.Evidence, m.Offered, api.EvidenceAllowed)
+			return facts
+		})
+		facts.Partial = partial
 		return facts, nil
 	})
+}
+
+// remembered are the last facts of a source that numbers its answers.
+type remembered struct{ facts Facts }
+
+// of returns the facts of an answer. It makes them when the answer is another one than
+// the last, or has no number.
+func (r *remembered) of(revision uint64, make func() Facts) Facts {
+	if revision == 0 || revision != r.facts.Revision {
+		r.facts = make()
+		r.facts.Revision = revision
+	}
+	return r.facts
 }
 
 // declare adds an evidence for each detail of each pair.
@@ -165,19 +183,22 @@ func Directory(cluster Cluster) Source {
 // Placement is the source of targets, of their services, and of the nodes, racks
 // and volumes that services share.
 func Placement(cluster Cluster) Source {
+	var last remembered
 	return NewSource(SourcePlacement, func(ctx context.Context) (Facts, error) {
 		layout, err := cluster.Layout(ctx)
 		if err != nil {
 			return Facts{}, err
 		}
-		instances := make(map[api.TargetRef][]graph.Instance, len(layout.Targets))
-		for _, in := range layout.Instances {
-			instances[in.Target] = append(instances[in.Target], in)
-		}
-		placed := newPlacement()
-		for _, t := range layout.Targets {
-			placed.add(t, instances[t.TargetRef], layout.Volumes[t.TargetRef])
-		}
-		return Facts{Targets: layout.Targets, Services: placed.list(), Evidence: placed.shared(), Addresses: placed.addresses, Partial: layout.Partial}, nil
+		return last.of(layout.Revision, func() Facts {
+			instances := make(map[api.TargetRef][]graph.Instance, len(layout.Targets))
+			for _, in := range layout.Instances {
+				instances[in.Target] = append(instances[in.Target], in)
+			}
+			placed := newPlacement()
+			for _, t := range layout.Targets {
+				placed.add(t, instances[t.TargetRef], layout.Volumes[t.TargetRef])
+			}
+			return Facts{Targets: layout.Targets, Services: placed.list(), Evidence: placed.shared(), Addresses: placed.addresses, Partial: layout.Partial}
+		}), nil
 	})
 }

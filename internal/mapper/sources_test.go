@@ -334,3 +334,33 @@ func TestMapper_KeepsTheGraphWhenAStoreBreaks(t *testing.T) {
 	must.StrContains(t, w.state.sources[SourceTraffic].Partial, "no numbers")
 	must.Eq(t, api.EdgeObservedUndeclared, w.edgeState("a", "b"))
 }
+
+// revised is a cluster whose layouts have numbers.
+type revised struct{ layout graph.Layout }
+
+func (r *revised) Layout(context.Context) (graph.Layout, error)       { return r.layout, nil }
+func (r *revised) Directory(context.Context) (graph.Directory, error) { return graph.Directory{}, nil }
+
+// TestPlacement_FollowsTheNumbersOfLayouts has targets come under the same number, a new
+// one and none.
+func TestPlacement_FollowsTheNumbersOfLayouts(t *testing.T) {
+	t.Parallel()
+	of := func(name string, revision uint64) graph.Layout {
+		return graph.Layout{Targets: []api.Target{{TargetRef: api.TargetRef{Job: name}, Services: []string{name}}}, Revision: revision}
+	}
+	cluster := &revised{}
+	source := Placement(cluster)
+	for _, look := range []struct {
+		layout graph.Layout
+		want   string
+	}{
+		{of("a", 1), "a"}, {of("not looked at", 1), "a"}, {of("b", 2), "b"}, {of("c", 0), "c"}, {of("d", 0), "d"}, {of("b", 2), "b"},
+	} {
+		cluster.layout = look.layout
+		facts, err := source.Collect(t.Context())
+		must.NoError(t, err)
+		must.Eq(t, look.layout.Revision, facts.Revision)
+		must.Len(t, 1, facts.Services)
+		must.EqOp(t, look.want, facts.Services[0].Name)
+	}
+}

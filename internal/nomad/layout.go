@@ -65,7 +65,7 @@ func (c *Client) Layout(ctx context.Context) (graph.Layout, error) {
 	if err != nil {
 		return graph.Layout{}, err
 	}
-	out := graph.Layout{Volumes: make(map[api.TargetRef][]string)}
+	out := graph.Layout{Volumes: make(map[api.TargetRef][]string), Revision: l.last.Revision + 1}
 	known := make(map[api.TargetRef]bool)
 	for _, f := range facts {
 		for _, t := range f.targets {
