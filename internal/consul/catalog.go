@@ -143,6 +143,7 @@ func (c *Client) due(names map[string][]string, index uint64) []string {
 // scan reads the instances of some services.
 func (c *Client) scan(ctx context.Context, names []string, index uint64) error {
 	var mu sync.Mutex
+	known := make(interned)
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(scanWidth)
 	for _, name := range names {
@@ -166,6 +167,7 @@ func (c *Client) scan(ctx context.Context, names []string, index uint64) error {
 			})
 			mu.Lock()
 			defer mu.Unlock()
+			known.names(found.list)
 			c.scanned[name] = found
 			return nil
 		})
@@ -177,6 +179,30 @@ func (c *Client) scan(ctx context.Context, names []string, index uint64) error {
 		return explain("read services", ctx.Err())
 	}
 	return nil
+}
+
+// interned holds each name once. Every instance of a large fleet repeats its node's
+// name, its service's and those of its upstreams, and each answer brings them anew.
+type interned map[string]string
+
+func (in interned) name(name *string) {
+	if have, ok := in[*name]; ok {
+		*name = have
+		return
+	}
+	in[*name] = *name
+}
+
+func (in interned) names(list []registration) {
+	for i := range list {
+		r := &list[i]
+		in.name(&r.service)
+		in.name(&r.node)
+		in.name(&r.proxyFor)
+		for j := range r.upstreams {
+			in.name(&r.upstreams[j].service)
+		}
+	}
 }
 
 // gather makes a catalog of the services that exist, and drops the others.
