@@ -66,13 +66,13 @@ func (c *Client) Layout(ctx context.Context) (graph.Layout, error) {
 		return graph.Layout{}, err
 	}
 	out := graph.Layout{Volumes: make(map[api.TargetRef][]string), Revision: l.last.Revision + 1}
-	known := make(map[api.TargetRef]bool)
+	known := make(map[api.TargetRef]api.TargetRef)
 	for _, f := range facts {
 		for _, t := range f.targets {
 			if t.Type != "" {
 				continue // it comes and goes, and nothing depends on it by an edge
 			}
-			known[t.TargetRef] = true
+			known[t.TargetRef] = t.TargetRef
 			out.Targets = append(out.Targets, t)
 			if v := f.volumes[t.TargetRef]; len(v) > 0 {
 				out.Volumes[t.TargetRef] = v
@@ -117,9 +117,11 @@ func (r *placedRow) healthy() bool {
 	return true
 }
 
-// placed lists the instances of the known targets, page by page.
-func (c *Client) placed(ctx context.Context, known map[api.TargetRef]bool, racks map[string]seenNode[string]) ([]graph.Instance, error) {
+// placed lists the instances of the known targets, page by page. All instances share
+// the names of their target and of their node, which each row brings anew.
+func (c *Client) placed(ctx context.Context, known map[api.TargetRef]api.TargetRef, racks map[string]seenNode[string]) ([]graph.Instance, error) {
 	out := make([]graph.Instance, 0, len(c.layout.last.Instances))
+	nodes := make(map[string]string)
 	next := ""
 	for {
 		page, token, err := c.placedPage(ctx, next)
@@ -128,11 +130,14 @@ func (c *Client) placed(ctx context.Context, known map[api.TargetRef]bool, racks
 		}
 		for i := range page {
 			row := &page[i]
-			ref := api.TargetRef{Namespace: row.Namespace, Job: row.JobID, Group: row.TaskGroup}
-			if !known[ref] || !isInstance(row.DesiredStatus, row.ClientStatus, row.NextAllocation) {
+			ref, ok := known[api.TargetRef{Namespace: row.Namespace, Job: row.JobID, Group: row.TaskGroup}]
+			if !ok || !isInstance(row.DesiredStatus, row.ClientStatus, row.NextAllocation) {
 				continue
 			}
-			in := graph.Instance{ID: row.ID, Target: ref, Node: row.NodeName, Rack: racks[row.NodeID].of, Healthy: row.healthy()}
+			if _, ok := nodes[row.NodeName]; !ok {
+				nodes[row.NodeName] = row.NodeName
+			}
+			in := graph.Instance{ID: row.ID, Target: ref, Node: nodes[row.NodeName], Rack: racks[row.NodeID].of, Healthy: row.healthy()}
 			if row.AllocatedResources != nil {
 				for _, p := range row.AllocatedResources.Shared.Ports {
 					in.Addresses = append(in.Addresses, hostPort(p.HostIP, p.Value))
