@@ -61,7 +61,7 @@ func TestReal_NativeHistograms(t *testing.T) {
 	until := func(want float64) (r kpi.Reading) {
 		have := 0.0
 		wait.Within(t, wait.Patience, func() string { return fmt.Sprintf("want %g requests, have %g, %v", want, have, err) }, func() bool {
-			if r, err = reader.Read(t.Context(), []api.KPISpec{spec}, ids, time.Now()); err != nil {
+			if r, err = reader.Read(t.Context(), []api.KPISpec{spec}, ids, time.Time{}, time.Now()); err != nil {
 				return false
 			}
 			if counters := r.Own[spec.KPI]["a"]; counters != nil {

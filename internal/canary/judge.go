@@ -157,7 +157,7 @@ func (j *Judge) observe(ctx context.Context, r Request, m *memory) error {
 	if len(ids) == 0 {
 		return api.Errorf(api.CodeUnavailable, "no healthy instance to look at")
 	}
-	reading, err := j.reader.Read(ctx, r.Spec.KPIs, ids, r.Now)
+	reading, err := j.reader.Read(ctx, r.Spec.KPIs, ids, m.At, r.Now)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,11 @@ type Counters struct {
 	// they are not known.
 	Endpoints uint64 `json:"n,omitempty"`
 
-	native stats.Vector // accumulated counts of a native histogram by nativeBounds
+	// changed says what became of a series behind the figures since the look before, so
+	// that they did not grow by what the series grew. It is empty where nothing did, and
+	// where nobody asked.
+	changed string
+	native  stats.Vector // accumulated counts of a native histogram by nativeBounds
 }
 
 // Increment is by how much the counters of one instance, or of some together, grew
@@ -75,9 +79,9 @@ func (c *Counters) order() {
 }
 
 // Since is the increment since an earlier reading. The reason says why there is
-// none, and is empty otherwise: the instance restarted, or its series began or ended. So
-// did some of them when an endpoint's scrape failed: a sum without its series is lower,
-// and the next sum with them would count their whole life.
+// none, and is empty otherwise: the instance restarted, or some of its series were reset,
+// ended or came back. So did those of an endpoint whose scrape failed: a sum without them
+// is lower, and the next sum with them would count their whole life.
 func (c *Counters) Since(before *Counters) (Increment, string) {
 	var inc Increment
 	if math.IsNaN(c.Requests) || math.IsInf(c.Requests, 0) || math.IsNaN(c.Errors) || math.IsInf(c.Errors, 0) {
@@ -88,6 +92,9 @@ func (c *Counters) Since(before *Counters) (Increment, string) {
 	}
 	if c.Endpoints != before.Endpoints && c.Endpoints != 0 && before.Endpoints != 0 {
 		return inc, "other endpoints were scraped than at the look before"
+	}
+	if c.changed != "" {
+		return inc, c.changed
 	}
 	inc.Requests, inc.Errors = c.Requests-before.Requests, c.Errors-before.Errors
 	if inc.Requests < 0 || inc.Errors < 0 {

@@ -36,7 +36,7 @@ func TestHistogram_WithBoundsAtOrBelowZero(t *testing.T) {
 			buckets = append(buckets, s)
 		}
 		r := NewReader(answers{"_bucket": buckets, "http_requests_total": {of("a", 1000)}}, nil, Queries{})
-		got, err := r.Read(t.Context(), []api.KPISpec{{KPI: "latency_p99"}}, []string{"a"}, began())
+		got, err := r.Read(t.Context(), []api.KPISpec{{KPI: "latency_p99"}}, []string{"a"}, time.Time{}, began())
 		must.NoError(t, err)
 		must.Eq(t, c.upper, got.Counters["a"].Upper, must.Sprint(name))
 		must.Eq(t, c.count, []float64(got.Counters["a"].Buckets), must.Sprint(name))
@@ -98,7 +98,7 @@ func TestSince_OfAnEndpointThatMissesAScrape(t *testing.T) {
 		{has: endpoints{{"app:8081", 7, 1}, admin(204)}, want: Increment{Requests: 3, Errors: 1}},
 	} {
 		r := NewReader(look.has, nil, Queries{})
-		got, err := r.Read(t.Context(), []api.KPISpec{{KPI: api.KPIErrorRate}}, []string{"a"}, began())
+		got, err := r.Read(t.Context(), []api.KPISpec{{KPI: api.KPIErrorRate}}, []string{"a"}, time.Time{}, began())
 		must.NoError(t, err)
 		now := got.Counters["a"]
 		must.NotEq(t, 0, now.Endpoints)
@@ -126,7 +126,7 @@ func TestReader_ScalesUnits(t *testing.T) {
 	}
 	r := NewReader(answers{"_milliseconds_bucket": {bucket("5", 1), bucket("250", 2), bucket("+Inf", 3)}}, nil, Queries{})
 	spec := api.KPISpec{KPI: "checkout_p99", Kind: api.KPILatency, Query: "sum by (alloc_id, le) (checkout_milliseconds_bucket)"}
-	got, err := r.Read(t.Context(), []api.KPISpec{spec}, []string{"a"}, began())
+	got, err := r.Read(t.Context(), []api.KPISpec{spec}, []string{"a"}, time.Time{}, began())
 	must.NoError(t, err)
 	must.Eq(t, []float64{0.005, 0.25}, got.Own["checkout_p99"]["a"].Upper)
 }
@@ -144,7 +144,7 @@ func TestReader_CountsReplicasOnce(t *testing.T) {
 	t.Parallel()
 	var asked []string
 	r := NewReader(heard{&asked}, nil, Queries{Replicas: []string{"replica"}})
-	_, err := r.Read(t.Context(), []api.KPISpec{{KPI: api.KPIErrorRate}, {KPI: "queue", Query: "max by ($label) (queue{$instances})"}}, []string{"a"}, began())
+	_, err := r.Read(t.Context(), []api.KPISpec{{KPI: api.KPIErrorRate}, {KPI: "queue", Query: "max by ($label) (queue{$instances})"}}, []string{"a"}, time.Time{}, began())
 	must.NoError(t, err)
 	must.SliceContains(t, asked, `sum by (alloc_id) (max without (replica) (http_requests_total{code=~"5..",alloc_id=~"a"}))`)
 	must.SliceContains(t, asked, `max by (alloc_id) (max without (replica) (queue{alloc_id=~"a"}))`)

@@ -22,7 +22,7 @@ func TestNative_IsComparedFromLookToLook(t *testing.T) {
 	spec := api.KPISpec{KPI: "checkout_p99", Kind: api.KPILatency, Query: "sum by (alloc_id) (checkout_seconds)"}
 	read := func(at time.Time, series ...Series) Reading {
 		r := NewReader(answers{"checkout_seconds": series}, nil, Queries{})
-		got, err := r.Read(t.Context(), []api.KPISpec{spec}, []string{"a"}, at)
+		got, err := r.Read(t.Context(), []api.KPISpec{spec}, []string{"a"}, time.Time{}, at)
 		must.NoError(t, err)
 		return got
 	}
@@ -62,7 +62,7 @@ func TestNative_StandsBesideClassicOnes(t *testing.T) {
 		"http_requests_total": {of("a", 2)}, "queue": {nativeSeries([]float64{1}, []float64{2})},
 	}
 	r := NewReader(metrics, nil, Queries{Own: map[string]OwnQuery{"queue": {Query: "queue"}}})
-	got, err := r.Read(t.Context(), []api.KPISpec{{KPI: "latency_p99"}, {KPI: "queue"}}, []string{"a"}, began())
+	got, err := r.Read(t.Context(), []api.KPISpec{{KPI: "latency_p99"}, {KPI: "queue"}}, []string{"a"}, time.Time{}, began())
 	must.NoError(t, err)
 	must.Eq(t, []float64{0.1}, got.Counters["a"].Upper, must.Sprint("the classic one is what earlier looks have"))
 	must.MapEmpty(t, got.Gauges["queue"], must.Sprint("a histogram is no value, least of all 0"))

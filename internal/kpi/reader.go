@@ -2,11 +2,8 @@ package kpi
 
 import (
 	"context"
-	"fmt"
-	"hash/fnv"
 	"math"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -74,8 +71,11 @@ type Reader struct {
 
 // question is what the text of a query says, but for the answer.
 type question struct {
-	endpoints string  // which scraped endpoints are behind the answer; "" where nobody can ask
-	scale     float64 // to seconds
+	endpoints string         // which scraped endpoints are behind the answer; "" where nobody can ask
+	changes   promql.Changes // of the series behind it
+	series    bool           // whether these can be asked for
+	metrics   []string       // that it reads
+	scale     float64        // to seconds
 }
 
 func (r *Reader) question(text string) question {
@@ -85,6 +85,12 @@ func (r *Reader) question(text string) question {
 	q := question{scale: promql.Scale(text)}
 	if endpoints, ok := promql.Endpoints(text, r.queries.Label); ok {
 		q.endpoints = endpoints
+	}
+	q.changes, q.series = promql.ChangesOf(text, r.queries.Label)
+	if selectors, err := promql.Selectors(r.queries.expand(text, nil)); err == nil {
+		for _, s := range selectors {
+			q.metrics = append(q.metrics, s.Metric)
+		}
 	}
 	r.parsed.Store(text, q)
 	return q
@@ -105,7 +111,11 @@ func (r *Reader) Catalogue() Catalogue { return r.catalogue }
 
 // Read reads the KPIs of a policy from some allocations. A source that does not answer
 // is an error that names it. A KPI without a source is left out.
-func (r *Reader) Read(ctx context.Context, specs []api.KPISpec, ids []string, at time.Time) (Reading, error) {
+//
+// Since is when they were read before: whether all series behind a counter went on since
+// then is asked, and an allocation of which one did not has no increment. A zero time is
+// for the first reading.
+func (r *Reader) Read(ctx context.Context, specs []api.KPISpec, ids []string, since, at time.Time) (Reading, error) {
 	out := Reading{At: at, Own: map[string]map[string]*Counters{}, Gauges: map[string]map[string]float64{}}
 	var err error
 	for _, want := range specs {
@@ -118,11 +128,11 @@ func (r *Reader) Read(ctx context.Context, specs []api.KPISpec, ids []string, at
 			err = nil // some allocations did not answer: the judge sees which
 		case way == byUsage || r.metrics == nil:
 		case way == byCounters && out.Counters == nil:
-			out.Counters, err = r.counters(ctx, ids, at)
+			out.Counters, err = r.counters(ctx, ids, since, at)
 		case way == byGauge:
 			out.Gauges[want.KPI], err = r.gauge(ctx, own.Query, ids, at)
 		case way == byOwn:
-			out.Own[want.KPI], err = r.own(ctx, own, ids, at)
+			out.Own[want.KPI], err = r.own(ctx, own, ids, since, at)
 		}
 		if err != nil {
 			return Reading{}, err
@@ -133,21 +143,21 @@ func (r *Reader) Read(ctx context.Context, specs []api.KPISpec, ids []string, at
 
 // counters asks for the counters that all instances have, of some allocations, or of
 // the fleet when ids is empty.
-func (r *Reader) counters(ctx context.Context, ids []string, at time.Time) (map[string]*Counters, error) {
-	return r.countersOf(ctx, r.queries.Requests, r.queries.Errors, r.queries.Buckets, ids, at)
+func (r *Reader) counters(ctx context.Context, ids []string, since, at time.Time) (map[string]*Counters, error) {
+	return r.countersOf(ctx, r.queries.Requests, r.queries.Errors, r.queries.Buckets, ids, since, at)
 }
 
 // own asks for the counters of a count or a latency that Oakum does not know by itself.
-func (r *Reader) own(ctx context.Context, own OwnQuery, ids []string, at time.Time) (map[string]*Counters, error) {
+func (r *Reader) own(ctx context.Context, own OwnQuery, ids []string, since, at time.Time) (map[string]*Counters, error) {
 	if own.Kind == api.KPILatency {
-		return r.countersOf(ctx, "", "", own.Query, ids, at)
+		return r.countersOf(ctx, "", "", own.Query, ids, since, at)
 	}
-	return r.countersOf(ctx, own.Total, own.Query, "", ids, at)
+	return r.countersOf(ctx, own.Total, own.Query, "", ids, since, at)
 }
 
 // countersOf asks the queries that are not empty. Without a counter of the requests,
 // the histogram's count of requests stands in.
-func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string, ids []string, at time.Time) (map[string]*Counters, error) {
+func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string, ids []string, since, at time.Time) (map[string]*Counters, error) {
 	all := map[string]*Counters{}
 	of := func(s Series) *Counters {
 		id := s.Labels[r.queries.Label]
@@ -193,7 +203,7 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 			c.Buckets = append(c.Buckets, s.Value)
 		}
 	}
-	if err := r.endpoints(ctx, all, []string{total, histogram}, ids, at); err != nil {
+	if err := r.behind(ctx, all, []string{total, histogram}, errors, ids, since, at); err != nil {
 		return nil, err
 	}
 	for _, c := range all {
@@ -203,28 +213,6 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 		}
 	}
 	return all, nil
-}
-
-// endpoints notes from which scraped endpoints the counters are.
-func (r *Reader) endpoints(ctx context.Context, all map[string]*Counters, queries, ids []string, at time.Time) error {
-	var parts []string
-	for _, query := range queries {
-		if text := r.question(query).endpoints; text != "" && query != "" {
-			parts = append(parts, text)
-		}
-	}
-	found, err := r.ask(ctx, strings.Join(parts, " or "), ids, at)
-	if err != nil {
-		return err
-	}
-	for _, s := range found {
-		if c := all[s.Labels[r.queries.Label]]; c != nil {
-			h := fnv.New64a()
-			_, _ = fmt.Fprintf(h, "%q %q", s.Labels[promql.EndpointJob], s.Labels[promql.EndpointInstance])
-			c.Endpoints += h.Sum64() // in any order
-		}
-	}
-	return nil
 }
 
 // gauge asks for one value of each allocation.

@@ -55,7 +55,7 @@ func TestReader_ReadsWhatThePolicyNames(t *testing.T) {
 	specs := []api.KPISpec{
 		{KPI: api.KPIErrorRate}, {KPI: api.KPICPU}, {KPI: "queue"}, {KPI: "orders", Kind: api.KPICount, Query: "failed", Total: "tried"},
 	}
-	got, err := r.Read(t.Context(), specs, []string{"a", "b"}, began())
+	got, err := r.Read(t.Context(), specs, []string{"a", "b"}, time.Time{}, began())
 	must.NoError(t, err)
 	must.Eq(t, 10, got.Counters["a"].Requests)
 	must.Eq(t, 3, got.Gauges["queue"]["a"])
@@ -63,10 +63,10 @@ func TestReader_ReadsWhatThePolicyNames(t *testing.T) {
 	must.Eq(t, [2]float64{4, 1}, [2]float64{orders.Requests, orders.Errors})
 	must.Eq(t, map[string]AllocStats{"a": {CPUCores: 0.5}}, got.Usage, must.Sprint("one that does not answer is missing"))
 
-	got, err = r.Read(t.Context(), specs[:1], []string{"a"}, began())
+	got, err = r.Read(t.Context(), specs[:1], []string{"a"}, time.Time{}, began())
 	must.NoError(t, err)
 	must.Nil(t, got.Usage, must.Sprint("nobody asked for it"))
-	_, err = r.Read(t.Context(), specs, []string{"b"}, began())
+	_, err = r.Read(t.Context(), specs, []string{"b"}, time.Time{}, began())
 	must.ErrorContains(t, err, "ask nomad-stats: no path to node")
 	must.True(t, api.IsCode(err, api.CodeUnavailable))
 }

@@ -31,11 +31,7 @@ type turns struct {
 // take returns the targets whose turn it is, for so many rounds in a row: all of them
 // when they fit.
 func (t *turns) take(all []visit, rounds int) []visit {
-	count := 0
-	for _, v := range all {
-		count += len(v.ids)
-	}
-	if count <= instancesPerRound {
+	if instancesOf(all) <= instancesPerRound {
 		return all
 	}
 	if t.left == 0 {
@@ -44,7 +40,7 @@ func (t *turns) take(all []visit, rounds int) []visit {
 	t.left--
 	at, _ := slices.BinarySearchFunc(all, t.from, func(v visit, ref api.TargetRef) int { return v.target.Compare(ref) })
 	var out []visit
-	for count = 0; len(out) < len(all); at++ {
+	for count := 0; len(out) < len(all); at++ {
 		v := all[at%len(all)]
 		if count > 0 && count+len(v.ids) > instancesPerRound { // a turn of targets without instances would be none
 			break
@@ -59,6 +55,15 @@ func (t *turns) take(all []visit, rounds int) []visit {
 type visit struct {
 	target api.Target
 	ids    []string
+}
+
+// instancesOf is how many instances some targets have together.
+func instancesOf(visits []visit) int {
+	n := 0
+	for _, v := range visits {
+		n += len(v.ids)
+	}
+	return n
 }
 
 // visits lists the targets of a round, and the instances to ask for. No instances mean

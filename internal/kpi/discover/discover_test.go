@@ -235,7 +235,7 @@ func TestRun_TheBlockMeasuresEverybody(t *testing.T) {
 	must.SliceEmpty(t, second.Missing)
 	must.Eq(t, "", second.Block)
 	reader := kpi.NewReader(s, nil, in.Queries)
-	got, err := reader.Read(t.Context(), []api.KPISpec{{KPI: api.KPIErrorRate}, {KPI: api.KPILatencyP99}}, []string{store1, web1, old1}, promtest.Last())
+	got, err := reader.Read(t.Context(), []api.KPISpec{{KPI: api.KPIErrorRate}, {KPI: api.KPILatencyP99}}, []string{store1, web1, old1}, time.Time{}, promtest.Last())
 	must.NoError(t, err)
 	for id, want := range map[string][2]float64{store1: {1000, 40}, web1: {2000, 80}, old1: {1000, 0}} {
 		must.NotNil(t, got.Counters[id], must.Sprint(id))

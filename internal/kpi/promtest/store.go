@@ -77,6 +77,24 @@ func (s *Store) Load(tb testing.TB, text string) {
 	}
 }
 
+// Play adds one series for each line, with its samples in the notation of Prometheus' own
+// tests: one value every so often from the Unix epoch on, _ for none, and stale.
+func (s *Store) Play(tb testing.TB, every time.Duration, text string) {
+	tb.Helper()
+	parse := parser.NewParser(parser.Options{})
+	for line := range strings.Lines(strings.TrimSpace(text)) {
+		l, values, err := parse.ParseSeriesDesc(strings.TrimSpace(line))
+		must.NoError(tb, err, must.Sprint(line))
+		var samples []chunks.Sample
+		for n, v := range values {
+			if !v.Omitted {
+				samples = append(samples, point{int64(n) * every.Milliseconds(), v.Value})
+			}
+		}
+		s.Add(l, samples)
+	}
+}
+
 // Samples are those of a series that grows by so much from scrape to scrape.
 func Samples(grows float64) []chunks.Sample {
 	samples := make([]chunks.Sample, scrapes+1)
