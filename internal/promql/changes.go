@@ -1,6 +1,7 @@
 package promql
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -169,7 +170,7 @@ func everBefore(s parser.VectorSelector) parser.Expr {
 // allRequests takes of a classic histogram the bucket that counts all requests.
 func allRequests(s parser.VectorSelector) parser.Expr {
 	if strings.HasSuffix(nameOf(&s), "_bucket") {
-		s.LabelMatchers = append(s.LabelMatchers[:len(s.LabelMatchers):len(s.LabelMatchers)], labels.MustNewMatcher(labels.MatchEqual, Bucket, "+Inf"))
+		s.LabelMatchers = append(slices.Clip(s.LabelMatchers), labels.MustNewMatcher(labels.MatchEqual, Bucket, "+Inf"))
 	}
 	return &s
 }
