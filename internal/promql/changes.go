@@ -42,9 +42,9 @@ func ChangesOf(text, label string) (Changes, bool) {
 		return ofParts(expr, label, func(part parser.Expr) []parser.Expr {
 			now, then := part, changed(part, before)
 			return []parser.Expr{
-				told(counted(unless(then, now), label), ChangeEnded),
-				told(counted(unless(now, then), label), ChangeBegan),
-				told(counted(&parser.BinaryExpr{Op: parser.GTR, LHS: changed(part, resets), RHS: &parser.NumberLiteral{}}, label), ChangeReset),
+				marked(counted(unless(then, now), label), ChangeEnded),
+				marked(counted(unless(now, then), label), ChangeBegan),
+				marked(counted(&parser.BinaryExpr{Op: parser.GTR, LHS: changed(part, resets), RHS: &parser.NumberLiteral{}}, label), ChangeReset),
 			}
 		})
 	})
@@ -187,7 +187,7 @@ func counted(expr parser.Expr, label string) parser.Expr {
 	return &parser.AggregateExpr{Op: parser.COUNT, Expr: expr, Grouping: []string{label}}
 }
 
-func told(expr parser.Expr, change string) parser.Expr {
+func marked(expr parser.Expr, change string) parser.Expr {
 	text := func(s string) parser.Expr { return &parser.StringLiteral{Val: s} }
 	return call("label_replace", expr, text(ChangeLabel), text(change), text(""), text(""))
 }
