@@ -117,6 +117,10 @@ func TestDecide_NeverTakesWhatNobodyKnowsForAVersion(t *testing.T) {
 	blind := &policies.Installed{Missing: "there is no inventory of it", Assessment: &api.TargetAssessment{Status: api.AssessmentUnknown, Reason: "there is no inventory of it"}}
 	image := installed(api.AssessmentFixed, "")
 	image.Inventories = []*api.Inventory{{Format: "dpkg", Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2"}}}}
+	languages := installed(api.AssessmentFixed, "")
+	languages.Inventories = []*api.Inventory{{Format: "dpkg, npm, pypi (in part)", Packages: []api.Package{
+		{Ecosystem: "npm", Name: "lodash", Version: "4.17.21"}, {Ecosystem: "pypi", Name: "six", Version: "1.0"},
+	}}}
 	nothing := installed(api.AssessmentFixed, "")
 	nothing.Inventories = []*api.Inventory{{Format: "CycloneDX 1.6"}}
 	partly := installed(api.AssessmentAffected, "")
@@ -136,6 +140,9 @@ func TestDecide_NeverTakesWhatNobodyKnowsForAVersion(t *testing.T) {
 		"kept aside":              {`target.packages["vendored"] == null`, installed(api.AssessmentAffected, ""), "depends on what nobody knows"},
 		"kept aside, qualified":   {`target.packages["deb:vendored"] == null`, installed(api.AssessmentAffected, ""), "depends on what nobody knows"},
 		"not read by Oakum":       {`target.packages["pypi:six"] == null`, image, "depends on what nobody knows"},
+		"of a manifest":           {`target.packages["npm:lodash"] == "4.17.21"`, languages, "true"},
+		"of no manifest":          {`target.packages["npm:six"] == null`, languages, "depends on what nobody knows"},
+		"of some manifests":       {`target.packages["pypi:six"] == "1.0"`, languages, "depends on what nobody knows"},
 		"read and not there":      {`target.packages["deb:six"] == null`, image, "true"},
 		"a document of nothing":   {`target.packages["openssl"] == null`, nothing, "depends on what nobody knows"},
 		"fixes of a part":         {`target.affected && target.fixed_in["curl"] == null`, partly, "depends on what nobody knows: there is no inventory of its sidecar"},

@@ -79,14 +79,14 @@ func (ix *Index) blind(r *faultRange, found int) string {
 		return fmt.Sprintf("the inventory has an entry %s that nothing can be compared with: %s", r.name(), reason)
 	}
 	switch {
-	case found > 0 && (distributed(r.Ecosystem) || !inventory.DistributionsOnly(ix.inv)):
+	case found > 0 && (distributed(r.Ecosystem) || !inventory.FromImages(ix.inv) || inventory.Whole(ix.inv, r.Ecosystem)):
 		return ""
 	case len(ix.inv.Packages) == 0:
 		return "the inventory names no packages at all"
 	case found > 0:
-		return fmt.Sprintf("the inventory was read from the image, which may have %s in programs that do not say so", r.name())
-	case !distributed(r.Ecosystem) && inventory.DistributionsOnly(ix.inv):
-		return fmt.Sprintf("the inventory has the packages of distributions only, and the advisory is about %s of %s", r.name(), r.Ecosystem)
+		return fmt.Sprintf("the inventory was read from the image, of which some of %s could not be read, so that it may have %s in other versions too", r.Ecosystem, r.name())
+	case !distributed(r.Ecosystem) && inventory.FromImages(ix.inv):
+		return fmt.Sprintf("the inventory was read from the image, which may have %s of %s without a manifest that says so", r.name(), r.Ecosystem)
 	case distributed(r.Ecosystem) && inventory.ProgramsOnly(ix.inv):
 		return fmt.Sprintf("no package database was found in the image, and the advisory is about %s of a distribution", r.name())
 	}

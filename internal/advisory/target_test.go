@@ -73,11 +73,18 @@ func TestAssessor_DoesNotTakeWhatNobodyReadForAbsent(t *testing.T) {
 		OSRelease: "ID=debian\nVERSION_ID=\"12\"\n", Dpkg: "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: 5.2\n",
 	})
 	must.NoError(t, err)
-	programs, err := inventory.FromImage("image", map[string]string{"go": "modules of Go\ngithub.com/Masterminds/goutils\tv1.1.1\nexample.com/app\t(devel)\n"})
-	must.NoError(t, err)
+	manifests := func(last string) api.Inventory {
+		inv, err := inventory.FromImage("image", map[string]string{
+			"languages": "manifests\npackage\tpkg:golang/github.com/Masterminds/goutils@v1.1.1\naside\texample.com/app\tit was built from a folder\n" + last + "\n",
+		})
+		must.NoError(t, err)
+		return inv
+	}
+	programs, partly := manifests("whole\tgolang"), manifests("part\tgolang")
 	goutils := func(below string) advisory.Advisory {
 		return advisory.FromPatch(api.Patch{Name: "p", Affects: []api.Affected{{Ecosystem: "go", Package: "github.com/Masterminds/goutils", Below: below}}})
 	}
+	lodash := advisory.FromPatch(api.Patch{Name: "p", Affects: []api.Affected{{Ecosystem: "npm", Package: "lodash", Below: "4.17.21"}}})
 	app := advisory.FromPatch(api.Patch{Name: "p", Affects: []api.Affected{{Ecosystem: "go", Package: "example.com/app", Below: "2.0.0"}}})
 	scanned, empty := installed(t, "pkg:deb/debian/bash@5.2?distro=debian-12"), installed(t)
 	deb := advisory.FromPatch(api.Patch{Name: "p", Affects: []api.Affected{{Ecosystem: "deb", Package: "openssl", Below: "3"}}})
@@ -87,14 +94,17 @@ func TestAssessor_DoesNotTakeWhatNobodyReadForAbsent(t *testing.T) {
 		want   api.AssessmentStatus
 		reason string
 	}{
-		"of Python, by an image":   {opensslFault(t, "A-1", "3.0.16"), image, api.AssessmentUnknown, "has the packages of distributions only, and the advisory is about openssl of pypi"},
+		"of Python, by an image":   {opensslFault(t, "A-1", "3.0.16"), image, api.AssessmentUnknown, "which may have openssl of pypi without a manifest that says so"},
 		"of Python, by a document": {opensslFault(t, "A-1", "3.0.16"), scanned, api.AssessmentNotAffected, "none of its packages is installed"},
 		"of Debian, by an image":   {deb, image, api.AssessmentNotAffected, "none of its packages is installed"},
 		"of Debian, by programs":   {deb, programs, api.AssessmentUnknown, "no package database was found in the image"},
 		"of Go, by an image":       {goutils("1.1.2"), programs, api.AssessmentAffected, "1.1.1"},
-		"of Go, a fixed version":   {goutils("1.1.1"), programs, api.AssessmentUnknown, "in programs that do not say so"},
+		"of Go, in part":           {goutils("1.1.2"), partly, api.AssessmentAffected, "1.1.1"},
+		"of Go, a fixed version":   {goutils("1.1.1"), programs, api.AssessmentFixed, "1.1.1"},
+		"of Go, fixed in part":     {goutils("1.1.1"), partly, api.AssessmentUnknown, "so that it may have github.com/Masterminds/goutils in other versions too"},
+		"of npm, by programs":      {lodash, programs, api.AssessmentUnknown, "which may have lodash of npm without a manifest that says so"},
 		"of Go, without a version": {app, programs, api.AssessmentUnknown, "built from a folder"},
-		"of Go, by its packages":   {goutils("1.1.2"), image, api.AssessmentUnknown, "the packages of distributions only"},
+		"of Go, by its packages":   {goutils("1.1.2"), image, api.AssessmentUnknown, "without a manifest that says so"},
 		"by a document of nothing": {deb, empty, api.AssessmentUnknown, "the inventory names no packages at all"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,7 +27,7 @@ const LeastMemory = 128
 type Appliance struct {
 	Kernel File
 	Initrd File
-	// Reader is oakum itself, statically linked, which reads the modules of Go in the machine.
+	// Reader is oakum itself, statically linked, which reads manifests in the machine.
 	// Without a source, nobody does.
 	Reader File
 	Memory int           // MiB

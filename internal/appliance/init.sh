@@ -6,7 +6,7 @@
 #   N/script    the script of step N, from 0
 #   N/payload/  the files that the script may use
 #   N/verify/M  a command that proves the fix, and M.expect, text of its output
-#   oakum       reads the modules of Go; it may be missing
+#   oakum       reads manifests of languages; it may be missing
 #   packages    names of packages whose versions are asked for, one a line
 #   databases   the format of rpm's line for a package; its presence asks for the texts
 #               of the package databases
@@ -415,10 +415,21 @@ read_databases() {
 	if rpm=$(image_rpm); then
 		{ inside "$rpm" -qa --qf "$(cat "$format")" 2>/dev/null || partly; } | database rpm
 	fi
-	# It runs in the appliance and not in the image. What it can't read whole is not told.
-	if [ -f "$root/run/oakum/patch/oakum" ] && "$root/run/oakum/patch/oakum" appliance modules "$root" >/modules 3>&-; then
-		database go </modules
+	[ ! -f "$root/run/oakum/patch/oakum" ] || read_manifests | database languages
+}
+
+# read_manifests prints what oakum reads of manifests. It runs in the appliance and not in
+# the image. What rpm has installed, it says itself: a list of the files that may be manifests.
+read_manifests() {
+	owned=
+	if rpm=$(image_rpm) && inside "$rpm" -qa --qf '[%{FILENAMES}\n]' >"$scratch/files" 2>/dev/null; then
+		owned=-owned=$scratch/owned
+		grep -E '/(package\.json|METADATA|PKG-INFO|pom\.properties|[^/]*\.(egg-info|gemspec|[a-z]ar|[jh]pi|lpkg|egg|pex|pyz|lock|json|cjs|js|yaml))$' \
+			"$scratch/files" >"$scratch/owned"
 	fi
+	rm -f "$scratch/files"
+	"$root/run/oakum/patch/oakum" appliance manifests $owned "$root" 3>&- || partly
+	rm -f "$scratch/owned"
 }
 
 export PATH=/bin

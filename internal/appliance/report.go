@@ -21,8 +21,8 @@ type Report struct {
 	Verifies []Run             // that began
 	Kernels  []string          // versions of the kernels in /boot after the patch
 	// Databases are the texts in which the image says what is installed after the patch:
-	// "system" (its os-release), "dpkg", "apk", "rpm", and "go" (the modules that its programs
-	// of Go are made of). One that was too large is empty.
+	// "system" (its os-release), "dpkg", "apk", "rpm", and "languages" (what manifests of
+	// programming languages say). One that was too large, or not whole, is empty.
 	Databases map[string]string
 	Fault     string // why the machine could not do its work; it is not the patch's fault
 	Proved    bool   // every script and every command ended with status 0, and the texts were there
@@ -169,7 +169,7 @@ const databaseMax = 8 << 20
 // addDatabase takes a text that is packed.
 func (r *Report) addDatabase(rest string) error {
 	name, packed, _ := strings.Cut(rest, " ")
-	if _, again := r.Databases[name]; again || !slices.Contains([]string{"system", "dpkg", "apk", "rpm", "go"}, name) {
+	if _, again := r.Databases[name]; again || !slices.Contains([]string{"system", "dpkg", "apk", "rpm", "languages"}, name) {
 		return fmt.Errorf("want one text of each database")
 	}
 	if r.Databases == nil {

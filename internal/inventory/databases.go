@@ -22,24 +22,24 @@ type Databases struct {
 	// and release, its architecture, its source package and its module: what
 	// rpm -qa --qf RPMFormat prints.
 	RPM string
-	// Go is a line for each version of each module that programs of Go are made of, with a
-	// tab between its path and its version, after a line of any text.
-	Go string
+	// Languages is what manifests of programming languages say, as package manifests prints it.
+	Languages string
 }
 
 // RPMFormat has rpm print a line of Databases.
 const RPMFormat = `%{NAME}\t%{EPOCHNUM}\t%{VERSION}-%{RELEASE}\t%{ARCH}\t%{SOURCERPM}\t%{MODULARITYLABEL}\n`
 
 // FromImage reads what is installed in an image from the texts that the appliance has told
-// of it, by their names ("system", "dpkg", "apk", "rpm" and "go"). An empty text is one that is too
-// large to be told: a part of what is installed is not the whole, so that is an error.
+// of it, by their names ("system", "dpkg", "apk", "rpm" and "languages"). An empty text is one
+// that is too large to be told, or not whole: a part of what is installed is not the whole, so
+// that is an error.
 func FromImage(image string, texts map[string]string) (api.Inventory, error) {
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
-		if texts[name] == "" {
-			return api.Inventory{}, api.Errorf(api.CodeInvalid, "image %s: its database %s is empty, or too large to be told", image, name)
+		if texts[name] == "" && name != "languages" { // without it, nothing of languages is known
+			return api.Inventory{}, api.Errorf(api.CodeInvalid, "image %s: its database %s is empty, can't be read whole, or is too large to be told", image, name)
 		}
 	}
-	return FromDatabases(image, Databases{OSRelease: texts["system"], Dpkg: texts["dpkg"], APK: texts["apk"], RPM: texts["rpm"], Go: texts["go"]})
+	return FromDatabases(image, Databases{OSRelease: texts["system"], Dpkg: texts["dpkg"], APK: texts["apk"], RPM: texts["rpm"], Languages: texts["languages"]})
 }
 
 // FromDatabases reads what is installed. source is where the texts are from. Packages that
@@ -47,7 +47,7 @@ func FromImage(image string, texts map[string]string) (api.Inventory, error) {
 // error means that the texts as a whole are no databases, or that there is none: what is
 // installed is unknown then, and not nothing.
 func FromDatabases(source string, d Databases) (api.Inventory, error) {
-	size := len(d.OSRelease) + len(d.Dpkg) + len(d.APK) + len(d.RPM) + len(d.Go)
+	size := len(d.OSRelease) + len(d.Dpkg) + len(d.APK) + len(d.RPM) + len(d.Languages)
 	wrong := func(format string, args ...any) (api.Inventory, error) {
 		return api.Inventory{}, api.Errorf(api.CodeInvalid, "read the packages of %s: %s", source, fmt.Sprintf(format, args...))
 	}
@@ -76,62 +76,16 @@ func FromDatabases(source string, d Databases) (api.Inventory, error) {
 		}
 		formats = append(formats, db.name)
 	}
-	if d.Go != "" {
-		before := len(r.inv.Packages) + len(r.inv.Aside)
-		if err := r.modules(d.Go); err != nil {
-			return wrong("%v", err)
-		}
-		if len(r.inv.Packages)+len(r.inv.Aside) > before { // else there is no program of Go
-			formats = append(formats, "go")
-		}
+	languages, err := r.languages(d.Languages)
+	if err != nil {
+		return wrong("%v", err)
 	}
+	formats = append(formats, languages...)
 	if len(formats) == 0 {
 		return wrong("there is no database of dpkg, apk or rpm")
 	}
 	r.inv.Format = strings.Join(formats, ", ")
 	return r.inventory(), nil
-}
-
-// modules reads the modules of programs of Go.
-func (r *databaseReader) modules(text string) error {
-	_, rest, _ := strings.Cut(text, "\n")
-	for line := range strings.Lines(rest) {
-		name, version, tab := strings.Cut(strings.TrimRight(line, "\n"), "\t")
-		var err error
-		switch {
-		case !tab || name == "":
-			err = fmt.Errorf("a line of modules of Go is %.80q, want a path, a tab and a version", line)
-		case version == "(devel)":
-			err = r.aside(api.Aside{Name: name, Reason: "it was built from a folder, so that its version is not known"})
-		default:
-			err = r.add(name, (&packageurl.PackageURL{Type: packageurl.TypeGolang, Name: name, Version: version}).ToString())
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// DistributionsOnly reports whether an inventory was read from an image: by the databases of
-// package managers, and as programs of Go say. That a package which no distribution has made
-// isn't in it says nothing, since nobody has looked for all of them.
-func DistributionsOnly(inv api.Inventory) bool {
-	for format := range strings.SplitSeq(inv.Format, ", ") {
-		if !slices.Contains([]string{"dpkg", "apk", "rpm", "go"}, format) {
-			return false
-		}
-	}
-	return true
-}
-
-// ProgramsOnly reports whether an inventory was read from an image in which no package manager
-// has a database. The image may have packages of a distribution all the same.
-func ProgramsOnly(inv api.Inventory) bool { return inv.Format == "go" }
-
-// Distributed reports whether the packages of an ecosystem are those of distributions.
-func Distributed(ecosystem string) bool {
-	return slices.Contains([]string{"deb", "apk", "rpm"}, ecosystem)
 }
 
 // system is what os-release says.

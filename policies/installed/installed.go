@@ -193,7 +193,11 @@ func packagesValue(inventories []*api.Inventory, keys []string, whole bool) cty.
 			}
 		}
 		for _, key := range keys {
-			if ecosystem, _, qualified := strings.Cut(key, ":"); qualified && !inventory.Distributed(ecosystem) && inventory.DistributionsOnly(*inv) {
+			ecosystem, name, qualified := strings.Cut(key, ":")
+			if !qualified || inventory.Distributed(ecosystem) || !inventory.FromImages(*inv) {
+				continue
+			}
+			if !inventory.Whole(*inv, ecosystem) || !names(inv, ecosystem, name) {
 				put(key, cty.UnknownVal(cty.String))
 			}
 		}
@@ -202,4 +206,9 @@ func packagesValue(inventories []*api.Inventory, keys []string, whole bool) cty.
 		return cty.MapValEmpty(cty.String)
 	}
 	return cty.MapVal(values)
+}
+
+// names reports whether an inventory has a package.
+func names(inv *api.Inventory, ecosystem, name string) bool {
+	return slices.ContainsFunc(inv.Packages, func(p api.Package) bool { return p.Ecosystem == ecosystem && p.Name == name })
 }

@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/oakumhq/oakum/internal/appliance"
-	"github.com/oakumhq/oakum/internal/appliance/modules"
+	"github.com/oakumhq/oakum/internal/appliance/manifests"
 	"github.com/oakumhq/oakum/internal/cli/command"
 )
 
@@ -53,12 +54,28 @@ to their URLs; or put them at the same absolute path on every client.
 	return c
 }
 
-func applianceModules(e *command.Env) *command.Command {
-	c := command.New("appliance modules", command.One("FOLDER"), "Print the modules of Go of the programs below a folder", `
-Prints a line for each module that the programs of Go below a folder are made of,
-with its version, as the programs themselves say. The appliance runs this command
-over the file systems of an image.`)
-	c.Run = func(ctx context.Context, args []string) error { return modules.Print(ctx, args[0], e.Stdout) }
+func applianceManifests(e *command.Env) *command.Command {
+	c := command.New("appliance manifests", command.One("FOLDER"), "Print the packages of programming languages below a folder", `
+Prints a line for each package of Go, npm, Python, Maven and Ruby that lies below
+a folder, as a package URL, and lines that say of what not all could be read. The
+appliance runs this command over the file systems of an image. Nothing of what
+lies there runs.
+
+What dpkg and apk have installed there is left out, since it is a package of the
+distribution. Of rpm, -owned says what it has installed; without it, nothing
+counts that lies where packages of rpm lie.`)
+	list := c.Flags.String("owned", "", "`Path` of a file that has the path of each file that a package of rpm has installed, one a line.")
+	c.Run = func(ctx context.Context, args []string) error {
+		if *list == "" {
+			return manifests.Print(ctx, args[0], nil, e.Stdout)
+		}
+		owned, err := os.Open(*list)
+		if err != nil {
+			return fmt.Errorf("read the list of files: %w", err)
+		}
+		defer func() { _ = owned.Close() }()
+		return manifests.Print(ctx, args[0], owned, e.Stdout)
+	}
 	return c
 }
 

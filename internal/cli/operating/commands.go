@@ -7,7 +7,7 @@ import "github.com/oakumhq/oakum/internal/cli/command"
 func Commands() []func(*command.Env) *command.Command {
 	return []func(*command.Env) *command.Command{
 		agentCommand, versionCommand, loginCommand, logoutCommand, authExplain, authTest,
-		pluginList, pluginVerify, applianceBuild, applianceModules,
+		pluginList, pluginVerify, applianceBuild, applianceManifests,
 		raftPeers, raftRemove, raftTransfer, raftLeave,
 		autopilotGet, autopilotSet, autopilotHealth, rolloutAudit, auditVerify, monitorCommand,
 		snapshotSave, command.Reader(snapshotRestore), command.Reader(snapshotInspect), operatorState, operatorDebug,

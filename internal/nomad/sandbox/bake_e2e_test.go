@@ -272,6 +272,9 @@ func TestRead(t *testing.T) {
 	program, err := os.ReadFile(oakum)
 	must.NoError(t, err)
 	write(t, dir+"/usr/bin/oakum", string(program))
+	write(t, dir+"/srv/app/node_modules/lodash/package.json", `{"name": "lodash", "version": "4.17.20"}`)
+	write(t, dir+"/usr/lib/python3/dist-packages/six.egg-info", "Name: six\nVersion: 1.16.0\n")
+	write(t, dir+"/var/lib/dpkg/info/python3-six.list", "/usr/lib/python3/dist-packages/six.egg-info\n")
 	o.size = "96M"
 	o.whole(t, "plain.qcow2", dir)
 	image, err := o.read(t, "plain.qcow2")
@@ -280,12 +283,13 @@ func TestRead(t *testing.T) {
 	inv, err := inventory.FromImage("plain.qcow2", image.Databases)
 	must.NoError(t, err)
 	must.Eq(t, []string{"Debian:12"}, inv.Releases)
-	must.EqOp(t, "dpkg, go", inv.Format)
+	must.EqOp(t, "dpkg, go, npm", inv.Format)
 	found := map[string]string{}
 	for _, p := range inv.Packages {
 		found[p.Ecosystem+":"+p.Name] = p.Version + " " + p.Source
 	}
 	must.EqOp(t, "3.0.16-1~deb12u1 openssl", found["deb:libssl3"])
+	must.EqOp(t, "4.17.20 ", found["npm:lodash"])
 	version, err := exec.CommandContext(t.Context(), "go", "version", "-m", oakum).Output()
 	must.NoError(t, err)
 	deps := 0
@@ -295,7 +299,7 @@ func TestRead(t *testing.T) {
 			deps++
 		}
 	}
-	must.Len(t, deps+2, inv.Packages, must.Sprint("the modules, the standard library, and libssl3"))
+	must.Len(t, deps+3, inv.Packages, must.Sprint("the modules, the standard library, libssl3 and lodash"))
 	t.Logf("%d modules of Go", deps)
 
 	write(t, filepath.Join(o.dir, "damaged.qcow2"), "no image")

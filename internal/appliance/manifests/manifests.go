@@ -1,0 +1,239 @@
+// Package manifests reads which packages of programming languages lie below a folder: the
+// modules that programs of Go are made of, and what npm, pip, Maven and RubyGems have written
+// down of what they have installed. It runs nothing, and reads files that nobody vouches for.
+package manifests
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/package-url/packageurl-go"
+
+	"github.com/oakumhq/oakum/api"
+)
+
+const (
+	// filesMax bounds the files that are looked at.
+	filesMax = 2_000_000
+	// textMax bounds what is told, in bytes. The appliance tells no text that is larger.
+	textMax = 4 << 20
+	// manifestMax bounds a manifest, in bytes.
+	manifestMax = 1 << 20
+	// unreadMax bounds the files of an ecosystem that could not be read and are told one by
+	// one.
+	unreadMax = 50
+	// fieldMax bounds a name or a version, in bytes.
+	fieldMax = 1024
+)
+
+// Header is the first line of what Print tells.
+const Header = "manifests of languages"
+
+// Ecosystems that are read, by the types of package URLs.
+const (
+	golang = "golang"
+	npm    = "npm"
+	pypi   = "pypi"
+	maven  = "maven"
+	gem    = "gem"
+)
+
+// Print writes what is installed below a folder: after Header, lines of fields with tabs
+// between them, sorted.
+//
+//	package URL         a package URL with a version
+//	aside NAME REASON   an entry that nothing can be compared with
+//	whole TYPE          all was read that was seen of an ecosystem
+//	part TYPE           some was seen of an ecosystem that could not be read
+//
+// What the package manager of a distribution has installed is left out, since it is a
+// package of the distribution, with fixes that its version does not tell. owned are paths of
+// files that it has installed, beside those that the databases of dpkg and apk name.
+//
+// Links are not followed, and what is mounted below the folder is read too, but for proc,
+// sys, dev and run. An error of code invalid says that there is too much to read: what would
+// be missing is unknown then, so nothing is written.
+func Print(ctx context.Context, folder string, owned io.Reader, out io.Writer) error {
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return fmt.Errorf("read the manifests below %s: %w", folder, err)
+	}
+	defer func() { _ = root.Close() }()
+	r := &reader{ctx: ctx, root: root, lines: map[string]bool{}, seen: map[string]bool{}, unread: map[string]int{}}
+	if r.owned, err = readOwned(root.FS(), owned); err == nil {
+		err = r.walk()
+	}
+	if err != nil {
+		return fmt.Errorf("read the manifests below %s: %w", folder, err)
+	}
+	text := r.text()
+	if len(text) > textMax {
+		return api.Errorf(api.CodeInvalid, "read the manifests below %s: what they name takes more than %d MiB", folder, textMax>>20)
+	}
+	_, err = out.Write(text)
+	return err
+}
+
+// reader gathers what manifests say.
+type reader struct {
+	ctx    context.Context //nolint:containedctx // it lives as long as one call of Print
+	root   *os.Root
+	owned  owned
+	lines  map[string]bool
+	seen   map[string]bool // ecosystems
+	unread map[string]int  // files, by ecosystem
+	opened int64           // bytes of archives in archives
+}
+
+func (r *reader) walk() error {
+	files := 0
+	return fs.WalkDir(r.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case r.ctx.Err() != nil:
+			return context.Cause(r.ctx)
+		case err != nil:
+			return fmt.Errorf("read %s: %w", name, err)
+		case d.IsDir() && slices.Contains([]string{"proc", "sys", "dev", "run"}, name):
+			return fs.SkipDir
+		case !d.Type().IsRegular():
+			return nil
+		}
+		if files++; files > filesMax {
+			return api.Errorf(api.CodeInvalid, "there are more than %d files", filesMax)
+		}
+		return r.file(name, d)
+	})
+}
+
+// file reads one file, if it says what is installed.
+func (r *reader) file(name string, d fs.DirEntry) error {
+	ecosystem, read := manifestOf(name)
+	switch {
+	case read == nil:
+		return r.program(name, d)
+	case r.owned.has(name):
+		return nil
+	case r.owned.unsure(name) && !r.byPip(name):
+		r.skip(ecosystem, name, "nobody knows whether the image's rpm has installed it")
+		return nil
+	}
+	file, err := r.root.Open(name)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	defer func() { _ = file.Close() }()
+	return read(r, name, file)
+}
+
+// manifestOf says of which ecosystem a file says what is installed, and how it is read.
+func manifestOf(name string) (ecosystem string, read func(*reader, string, *os.File) error) {
+	switch {
+	case isNPM(name):
+		return npm, (*reader).packageJSON
+	case isLock(name):
+		return npm, (*reader).lock
+	case isPython(name):
+		return pypi, (*reader).metadata
+	case isPacked(name):
+		return pypi, (*reader).packed
+	case isArchive(name):
+		return maven, (*reader).archive
+	case isProperties(name):
+		return maven, (*reader).properties
+	case isGem(name):
+		return gem, (*reader).gemspec
+	case isGitGem(name):
+		return gem, (*reader).gitGem
+	}
+	return "", nil
+}
+
+// small reads a manifest. It returns false for one that is too large, which counts as unread.
+func (r *reader) small(ecosystem, name string, from io.Reader) ([]byte, bool, error) {
+	content, err := io.ReadAll(io.LimitReader(from, manifestMax+1))
+	switch {
+	case err != nil:
+		return nil, false, fmt.Errorf("read %s: %w", name, err)
+	case len(content) > manifestMax:
+		r.skip(ecosystem, name, fmt.Sprintf("it is larger than %d MiB", manifestMax>>20))
+		return nil, false, nil
+	}
+	return content, true, nil
+}
+
+// add tells of a package. at is the file that says so.
+func (r *reader) add(ecosystem, at, namespace, name, version string) {
+	if !clean(namespace+name) || name == "" || !clean(version) || version == "" {
+		r.skip(ecosystem, at, "it says neither a name nor a version that a package can have")
+		return
+	}
+	r.seen[ecosystem] = true
+	r.lines["package\t"+packageurl.NewPackageURL(ecosystem, namespace, name, version, nil, "").ToString()] = true
+}
+
+// aside tells of an entry of which less is known than what can be compared.
+func (r *reader) aside(ecosystem, name, reason string) {
+	r.seen[ecosystem] = true
+	r.lines["aside\t"+plain(name)+"\t"+reason] = true
+}
+
+// skip notes that a file was seen and not read, so that the ecosystem is read in part only.
+func (r *reader) skip(ecosystem, at, reason string) {
+	if r.unread[ecosystem]++; r.unread[ecosystem] <= unreadMax {
+		r.aside(ecosystem, at, reason)
+	}
+}
+
+func (r *reader) text() []byte {
+	for ecosystem := range r.seen {
+		switch n := r.unread[ecosystem]; {
+		case n == 0:
+			r.lines["whole\t"+ecosystem] = true
+		case n > unreadMax:
+			r.lines[fmt.Sprintf("aside\t%d other files\tthey could not be read, as others of %s", n-unreadMax, ecosystem)] = true
+			fallthrough
+		default:
+			r.lines["part\t"+ecosystem] = true
+		}
+	}
+	var text bytes.Buffer
+	fmt.Fprintln(&text, Header)
+	for _, line := range slices.Sorted(maps.Keys(r.lines)) {
+		fmt.Fprintln(&text, line)
+	}
+	return text.Bytes()
+}
+
+// clean reports whether a text can be a part of a package URL that somebody reads.
+func clean(text string) bool {
+	return utf8.ValidString(text) && len(text) <= fieldMax && !strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) })
+}
+
+// plain is a text without anything that ends a field of a line.
+func plain(text string) string {
+	text = strings.ToValidUTF8(text, "?")
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) {
+			return '?'
+		}
+		return c
+	}, text)
+	if len(text) > fieldMax {
+		text = strings.ToValidUTF8(text[:fieldMax], "")
+	}
+	return cmp.Or(text, "?")
+}
+
+// under reports whether a file lies directly in a folder of a name.
+func under(name, folder string) bool { return path.Base(path.Dir(name)) == folder }
