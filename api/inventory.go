@@ -52,18 +52,19 @@ type InventoryDifference struct {
 // InventoryOrigin is how an inventory came to be kept.
 type InventoryOrigin string
 
-// The origins: a person or a pipeline gave it, it was read from the image, or a job names it
-// in its meta.
+// The origins: a person or a pipeline gave it, it was read from the image, a job names it in
+// its meta, or it was read on a client node of Nomad.
 const (
 	InventoryPut   InventoryOrigin = "put"
 	InventoryImage InventoryOrigin = "image"
 	InventoryNamed InventoryOrigin = "named"
+	InventoryNode  InventoryOrigin = "node"
 )
 
 // InventoryRecord is an inventory that the cluster keeps, without its packages.
 type InventoryRecord struct {
-	// Of is what it describes: a digest, "sha256:" and 64 hex digits, or the name of an
-	// image whose digest nobody knows.
+	// Of is what it describes: a digest, "sha256:" and 64 hex digits, the name of an image
+	// whose digest nobody knows, or a client node of Nomad, "node://" and its ID.
 	Of       string          `json:"of"`
 	Hash     string          `json:"hash"` // hex SHA-256 of its packages, releases and entries kept aside
 	Origin   InventoryOrigin `json:"origin"`
@@ -101,8 +102,8 @@ func (r *InventoryRecord) Age(now time.Time) time.Duration {
 type InventoryReading struct {
 	Key    string          `json:"key"`    // of the reading, such as "image:/images/web.qcow2"
 	Origin InventoryOrigin `json:"origin"` // which the inventory has
-	Of     string          `json:"of"`     // what is read: a digest, or the name of an image
-	Target TargetRef       `json:"target"` // one that runs it
+	Of     string          `json:"of"`     // what is read: a digest, the name of an image, or a node
+	Target TargetRef       `json:"target"` // one that runs it; empty for nodes
 	Task   string          `json:"task"`
 	// JobModifyIndex is the target's, when the reading began.
 	JobModifyIndex uint64          `json:"job_modify_index,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -46,7 +47,7 @@ func readings(t *testing.T, vendor *nomadapi.Client) []*nomadapi.JobListStub {
 
 // newReader starts servers that read images on first sight. The next leader would take away
 // what a server that ends leaves in the middle of a reading; the last one's has none.
-func newReader(t *testing.T, servers int) *oakum {
+func newReader(t *testing.T, servers int, extra ...string) *oakum {
 	t.Helper()
 	var o *oakum
 	t.Cleanup(func() { // after the servers have ended
@@ -58,7 +59,7 @@ func newReader(t *testing.T, servers int) *oakum {
 			must.NoError(t, err)
 		}
 	})
-	o = newOakumWith(t, sharedStack(t), daemon.Options{Servers: servers, Paces: daemon.StackPaces(), ReadImages: true})
+	o = newOakumWith(t, sharedStack(t), daemon.Options{Servers: servers, Paces: daemon.StackPaces(), ReadImages: true, Extra: strings.Join(extra, "\n")})
 	eventually(t, "the cluster keeps inventories", time.Minute, func() bool {
 		all := o.states()
 		return len(all) == servers && !slices.ContainsFunc(all, func(i api.StateInfo) bool { return i.Level < state.Level8 })

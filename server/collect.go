@@ -9,6 +9,7 @@ import (
 	"github.com/oakumhq/oakum/internal/collector"
 	"github.com/oakumhq/oakum/internal/nomad"
 	"github.com/oakumhq/oakum/internal/nomad/sandbox"
+	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -30,11 +31,15 @@ func (s *Server) collector(machines *sandbox.Sandbox) *collector.Collector {
 	if s.adapters.consul != nil {
 		named.KV = s.adapters.consul
 	}
-	sources := []collector.Source{named, images}
-	return collector.New(collector.Options{
-		Fleet: collected{s.adapters.nomad, machines}, Record: readings{s}, Found: s.service.FindInventories,
-		Sources: sources, Within: within, Logger: s.log,
-	})
+	fleet := collected{s.adapters.nomad, machines}
+	o := collector.Options{
+		Fleet: fleet, Record: readings{s}, Found: s.service.FindInventories,
+		Sources: []collector.Source{named, images}, MaxAge: s.cfg.Inventory.MaxAge, Within: within, Logger: s.log,
+	}
+	if s.cfg.Inventory.ReadNodes {
+		o.Nodes = fleet
+	}
+	return collector.New(o)
 }
 
 // collected is the fleet as the collector sees it.
@@ -43,11 +48,19 @@ type collected struct {
 	machines *sandbox.Sandbox
 }
 
-var _ collector.Fleet = collected{}
+var (
+	_ collector.Fleet = collected{}
+	_ collector.Nodes = collected{}
+)
 
 // StopTwin removes the job of a reading.
 func (c collected) StopTwin(ctx context.Context, namespace, job string) error {
 	return c.machines.StopTwin(ctx, namespace, job)
+}
+
+// ReadNodes reads what is installed on client nodes.
+func (c collected) ReadNodes(ctx context.Context, spec twin.NodesSpec) (map[string]twin.NodePackages, error) {
+	return c.machines.ReadNodes(ctx, spec)
 }
 
 // readings is the replicated state as the collector sees it.

@@ -41,7 +41,8 @@ func (c *Client) TargetInventories(ctx context.Context, target *api.TargetRef, q
 	return out, meta, err
 }
 
-// Nodes lists the client nodes of Nomad with their systems and the kernels that run there.
+// Nodes lists the client nodes of Nomad with their systems, the kernels that run there, and
+// the records of what is installed there.
 func (c *Client) Nodes(ctx context.Context, q Query) ([]api.Node, Meta, error) {
 	var out []api.Node
 	meta, err := c.get(ctx, "/v1/inventory/nodes", q, &out)

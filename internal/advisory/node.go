@@ -7,60 +7,87 @@ import (
 	"github.com/oakumhq/oakum/internal/inventory"
 )
 
-// CompareNodes holds the kernel that runs on each node against each advisory, where its
-// package can be told from its release. Nobody knows what else is installed on a node: an
-// advisory about anything more leaves it unknown, unless its kernel has the fault.
-func CompareNodes(nodes []api.Node, advisories []Advisory, o Options) []api.Assessment {
-	o.MaxAge = 0 // Nomad says now what runs
+// InstalledNode is a client node, and what is installed there.
+type InstalledNode struct {
+	api.Node
+	Packages *api.Inventory // nil while nobody knows; Missing says why
+}
+
+// CompareNodes holds against each advisory what is installed on each node, and the kernel that
+// runs there, where its package can be told from its release. A node is safe from an advisory
+// about a kernel only when the one that runs is: a fixed one may be installed and not started.
+// Of a node whose packages nobody knows, only an answer by the kernel alone is known.
+func CompareNodes(nodes []InstalledNode, advisories []Advisory, o Options) []api.Assessment {
 	out := []api.Assessment{}
 	for i := range nodes {
-		kernel := kernelOf(&nodes[i])
+		n := knownOf(&nodes[i])
 		for j := range advisories {
-			a := advisories[j].assessNode(&kernel, o)
-			a.Inventory, a.Subject = "node "+nodes[i].Name, inventory.System(&nodes[i])
+			a := advisories[j].assessNode(&n, o)
+			a.Inventory, a.Subject = "node "+nodes[i].Name, inventory.System(&nodes[i].Node)
 			out = append(out, a)
 		}
 	}
 	return out
 }
 
-// runningKernel is the package of the kernel that runs on a node, or why it is not known.
-type runningKernel struct {
-	release string // of the distribution; empty where it is not known
-	unknown string
-	index   *Index
+// knownNode is what is known of a node.
+type knownNode struct {
+	release  string // of the distribution; empty where it is not known
+	kernel   *Index // the package of the kernel that runs
+	noKernel string // why it is not known; empty when it is
+	packages *Index // nil where nobody knows them
+	missing  string // why
 }
 
-func kernelOf(n *api.Node) runningKernel {
-	inv, unknown := inventory.RunningKernel(n)
-	out := runningKernel{unknown: unknown, index: NewIndex(inv)}
-	if unknown == "" {
-		out.release = inv.Releases[0]
+func knownOf(n *InstalledNode) knownNode {
+	inv, unknown := inventory.RunningKernel(&n.Node)
+	out := knownNode{noKernel: unknown, kernel: NewIndex(inv), missing: "nobody knows what is installed on the node"}
+	if n.Missing != "" {
+		out.missing += ": " + n.Missing
+	}
+	releases := inv.Releases
+	if n.Packages != nil {
+		out.packages = NewIndex(*n.Packages)
+		if unknown != "" {
+			releases = n.Packages.Releases
+		}
+	}
+	if len(releases) == 1 {
+		out.release = releases[0]
 	}
 	return out
 }
 
 // assessNode says whether a node has the fault of an advisory.
-func (a *Advisory) assessNode(kernel *runningKernel, o Options) api.Assessment {
+func (a *Advisory) assessNode(n *knownNode, o Options) api.Assessment {
+	now := o
+	now.MaxAge = 0 // Nomad says now what runs
 	if !a.Withdrawn.IsZero() || len(a.ranges) == 0 {
-		return a.Assess(kernel.index, o) // by the advisory alone
+		return a.Assess(n.kernel, now) // by the advisory alone
 	}
-	unknown := api.Assessment{Advisory: a.ID, Status: api.AssessmentUnknown, Reason: "nobody knows what is installed on the node"}
-	if !a.aboutKernel(kernel.release) {
-		return unknown
+	installed := api.Assessment{Advisory: a.ID, Status: api.AssessmentUnknown, Reason: n.missing}
+	if n.packages != nil {
+		installed = a.Assess(n.packages, o)
 	}
-	if kernel.unknown != "" {
-		unknown.Reason = kernel.unknown
-		return unknown
+	if !a.aboutKernel(n.release) {
+		return installed
 	}
-	runs := a.Assess(kernel.index, o)
+	running := api.Assessment{Advisory: a.ID, Status: api.AssessmentUnknown, Reason: n.noKernel}
+	if n.noKernel == "" {
+		running = a.Assess(n.kernel, now)
+	}
 	switch {
-	case runs.Status == api.AssessmentAffected:
-		runs.Reason = "the kernel that runs has the fault: " + runs.Reason
-	case runs.Status != api.AssessmentUnknown && !a.kernelOnly(kernel.release):
-		return unknown
+	case running.Status == api.AssessmentAffected:
+		running.Reason = "the kernel that runs has the fault: " + running.Reason
+		return running
+	case running.Status != api.AssessmentUnknown && a.kernelOnly(n.release): // former ones may be installed beside it
+		return running
+	case installed.Status == api.AssessmentAffected:
+		return installed
+	case running.Status == api.AssessmentUnknown: // whatever is installed
+		return running
 	}
-	return runs
+	return installed
 }
 
 // aboutKernel reports whether an advisory may be about the kernel of a distribution's release.

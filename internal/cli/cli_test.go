@@ -122,6 +122,9 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 	one, two := web, web
 	one.Of, one.Hash, one.Differs, one.Seen = of, hash("3"), true, time.Time{}
 	two.Of, two.Hash, two.Differs, two.Seen, two.Packages = of, hash("4"), true, time.Time{}, 213
+	node, gone := web, web
+	node.Of, node.Hash, node.Origin, node.Source, node.Packages = api.NodeInventory+"11111111-0000-0000-0000-000000000001", hash("5"), api.InventoryNode, "one", 381
+	gone.Of, gone.Hash, gone.Origin, gone.Source, gone.PutAt = api.NodeInventory+"22222222-0000-0000-0000-000000000002", hash("6"), api.InventoryNode, "two", testNow().Add(-100*time.Hour)
 	targets := []api.TargetInventory{
 		{Target: ref("web"), Task: "vm", Image: "/images/web.qcow2", Digest: web.Of, Basis: "job", Record: &web},
 		{Target: ref("cart"), Task: "vm", Image: "/images/cart.qcow2", Missing: "nobody knows the digest of image /images/cart.qcow2, and there is no inventory by its name"},
@@ -134,8 +137,10 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 	answer("GET /v1/inventories", []api.InventoryRecord{one, two, web})
 	answer("GET /v1/inventory/targets", targets)
 	answer("GET /v1/inventory/nodes", []api.Node{
-		{ID: "11111111-0000-0000-0000-000000000001", Name: "one", Pool: "default", Status: "ready", OS: "debian", OSVersion: "12.5", Kernel: "6.1.0-18-amd64"},
-		{ID: "22222222-0000-0000-0000-000000000002", Name: "two", Pool: "default", Status: "down", OS: "redhat", OSVersion: "9.3", Kernel: "5.14.0-362.8.1.el9_3.x86_64"},
+		{ID: "11111111-0000-0000-0000-000000000001", Name: "one", Pool: "default", Status: "ready", OS: "debian", OSVersion: "12.5", Kernel: "6.1.0-18-amd64", Record: &node},
+		{ID: "22222222-0000-0000-0000-000000000002", Name: "two", Pool: "default", Status: "down", OS: "redhat", OSVersion: "9.3", Kernel: "5.14.0-362.8.1.el9_3.x86_64", Record: &gone,
+			Missing: "the inventory is stale: it was taken on 2026-02-25; the node is down"},
+		{ID: "33333333-0000-0000-0000-000000000003", Name: "three", Pool: "gpu", Status: "ready", Missing: "nobody has read what is installed there"},
 	})
 	answer("GET /v1/inventory", api.Inventory{Source: "web.cdx.json", Format: "CycloneDX 1.6", Digest: web.Of, Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2.15-2"}}})
 	answer("PUT /v1/inventory", api.InventoryReceipt{Record: two, Targets: []api.TargetRef{}, Differs: []string{one.Hash}})

@@ -95,15 +95,18 @@ type Fleet interface {
 	StopTwin(ctx context.Context, namespace, job string) error
 }
 
-// Options are what a collector needs. All of them are needed.
+// Options are what a collector needs. All of them but Nodes and MaxAge are needed.
 type Options struct {
 	Fleet  Fleet
 	Record Record
 	// Found says which inventory each task of the targets has.
 	Found   func([]api.Target) []api.TargetInventory
 	Sources []Source // the first one that wants something reads it
-	Within  time.Duration
-	Logger  *slog.Logger
+	Nodes   Nodes    // nil reads no client nodes
+	// MaxAge is the age from which an inventory counts no more; zero for any.
+	MaxAge time.Duration
+	Within time.Duration
+	Logger *slog.Logger
 }
 
 // Collector has inventories read. Run may be called once.
@@ -131,7 +134,9 @@ func (c *Collector) Run(ctx context.Context) error {
 	work.Go(func() { every(ctx, twin.SweepEvery, c.sweep) })
 	every(ctx, lookEvery, func(ctx context.Context) {
 		for c.o.Record.Ready() && ctx.Err() == nil {
-			again, err := c.one(ctx)
+			nodes, nodesErr := c.someNodes(ctx)
+			image, err := c.one(ctx)
+			again, err := nodes || image, errors.Join(nodesErr, err)
 			if err != nil && ctx.Err() == nil {
 				c.o.Logger.Warn("look for inventories to read", "error", err)
 			}
@@ -166,7 +171,9 @@ func (c *Collector) one(ctx context.Context) (again bool, err error) {
 	found := c.o.Found(targets)
 	readings := map[string]api.InventoryReading{}
 	for _, r := range c.o.Record.Readings() {
-		readings[r.Key] = r
+		if r.Origin != api.InventoryNode {
+			readings[r.Key] = r
+		}
 	}
 	maps.DeleteFunc(c.unfit, func(_ string, until time.Time) bool { return !time.Now().Before(until) })
 	best, source, live := c.choose(targets, found, readings, time.Now())
@@ -238,9 +245,12 @@ func pause(failures int) time.Duration {
 
 // read has one thing read, and records how that went.
 func (c *Collector) read(ctx context.Context, source Source, w Want) error {
-	job, err := jobOf(w)
-	if err != nil {
-		return err
+	job := ""
+	if w.Makes {
+		var err error
+		if job, err = newJob(); err != nil {
+			return err
+		}
 	}
 	began := time.Now().UTC()
 	if err := c.begin(ctx, w, job, began); err != nil {
@@ -269,11 +279,8 @@ func (c *Collector) read(ctx context.Context, source Source, w Want) error {
 	return c.end(ctx, w, job, result.Digest, failed)
 }
 
-// jobOf names the job of a reading, if it makes one.
-func jobOf(w Want) (string, error) {
-	if !w.Makes {
-		return "", nil
-	}
+// newJob names the job of a reading.
+func newJob() (string, error) {
 	var b [8]byte
 	if _, err := rand.Read(b[:]); err != nil {
 		return "", fmt.Errorf("name the job of a reading: %w", err)
@@ -283,11 +290,11 @@ func jobOf(w Want) (string, error) {
 
 // begin puts a reading and its job into the record.
 func (c *Collector) begin(ctx context.Context, w Want, job string, at time.Time) error {
-	return c.change(ctx, w.Key, func(r *api.InventoryReading) {
+	return c.change(ctx, []string{w.Key}, func(r *api.InventoryReading) {
 		r.Origin, r.Of, r.Target, r.Task, r.JobModifyIndex = w.Origin, w.Of, w.Target.TargetRef, w.Task, w.Target.JobModifyIndex
 		r.Began, r.Ended = at, time.Time{}
 		if c.inUse = job; job != "" {
-			r.Owned = append(r.Owned, object(w, job))
+			r.Owned = append(r.Owned, object(w.Target.Namespace, job))
 		}
 	})
 }
@@ -295,25 +302,32 @@ func (c *Collector) begin(ctx context.Context, w Want, job string, at time.Time)
 // end records how a reading went. The job of one that has failed stays on record, since its
 // registration may still be on its way.
 func (c *Collector) end(ctx context.Context, w Want, job, digest string, failed error) error {
-	return c.change(ctx, w.Key, func(r *api.InventoryReading) {
+	return c.change(ctx, []string{w.Key}, func(r *api.InventoryReading) {
 		c.inUse = ""
-		r.Ended = time.Now().UTC()
+		ends(r, failed)
 		if digest != "" {
 			r.Digest, r.DigestAt = digest, r.Began
 		}
-		if failed != nil {
-			r.Failures++
-			r.Error, r.Next = short(api.AsError(failed).Message), r.Ended.Add(pause(r.Failures))
-			return
+		if failed == nil {
+			r.Owned = slices.DeleteFunc(r.Owned, object(w.Target.Namespace, job).Is)
 		}
-		r.Failures, r.Error, r.Next = 0, "", time.Time{}
-		r.Owned = slices.DeleteFunc(r.Owned, object(w, job).Is)
 	})
 }
 
+// ends notes that a reading has ended, and when it is tried again.
+func ends(r *api.InventoryReading, failed error) {
+	r.Ended = time.Now().UTC()
+	if failed == nil {
+		r.Failures, r.Error, r.Next = 0, "", time.Time{}
+		return
+	}
+	r.Failures++
+	r.Error, r.Next = short(api.AsError(failed).Message), r.Ended.Add(pause(r.Failures))
+}
+
 // object is the job of a reading, as the record has it.
-func object(w Want, job string) api.SandboxObject {
-	return api.SandboxObject{Kind: api.ObjectJob, Role: roleRead, Namespace: w.Target.Namespace, Name: job}
+func object(namespace, job string) api.SandboxObject {
+	return api.SandboxObject{Kind: api.ObjectJob, Role: roleRead, Namespace: namespace, Name: job}
 }
 
 // short is a text that fits into the record.
@@ -324,19 +338,22 @@ func short(text string) string {
 	return cmp.Or(text, "it failed without a reason")
 }
 
-// change changes the record of a reading. Only the leader's collector does, so that nothing
+// change changes the records of readings. Only the leader's collector does, so that nothing
 // comes between.
-func (c *Collector) change(ctx context.Context, key string, change func(*api.InventoryReading)) error {
+func (c *Collector) change(ctx context.Context, keys []string, change func(*api.InventoryReading)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := api.InventoryReading{Key: key}
-	for _, have := range c.o.Record.Readings() {
-		if have.Key == key {
-			r = have
-		}
+	have := map[string]api.InventoryReading{}
+	for _, r := range c.o.Record.Readings() {
+		have[r.Key] = r
 	}
-	change(&r)
-	if err := c.o.Record.Change(ctx, []api.InventoryReading{r}); err != nil {
+	put := make([]api.InventoryReading, len(keys))
+	for i, key := range keys {
+		put[i] = have[key]
+		put[i].Key = key
+		change(&put[i])
+	}
+	if err := c.o.Record.Change(ctx, put); err != nil {
 		return fmt.Errorf("record a reading: %w", err)
 	}
 	return nil

@@ -53,7 +53,7 @@ func (c *Collector) remove(ctx context.Context, o api.SandboxObject) bool {
 
 // disown takes a job out of the record.
 func (c *Collector) disown(ctx context.Context, key string, o api.SandboxObject) {
-	err := c.change(ctx, key, func(r *api.InventoryReading) { r.Owned = slices.DeleteFunc(r.Owned, o.Is) })
+	err := c.change(ctx, []string{key}, func(r *api.InventoryReading) { r.Owned = slices.DeleteFunc(r.Owned, o.Is) })
 	if err != nil {
 		c.o.Logger.Warn("record that the job of a reading is gone", "job", o.Name, "error", err)
 	}

@@ -29,14 +29,14 @@ type Databases struct {
 // RPMFormat has rpm print a line of Databases.
 const RPMFormat = `%{NAME}\t%{EPOCHNUM}\t%{VERSION}-%{RELEASE}\t%{ARCH}\t%{SOURCERPM}\t%{MODULARITYLABEL}\n`
 
-// FromImage reads what is installed in an image from the texts that the appliance has told
+// FromImage reads what is installed in an image, or on a node, from the texts that were told
 // of it, by their names ("system", "dpkg", "apk", "rpm" and "languages"). An empty text is one
 // that is too large to be told, or not whole: a part of what is installed is not the whole, so
 // that is an error.
 func FromImage(image string, texts map[string]string) (api.Inventory, error) {
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
 		if texts[name] == "" && name != "languages" { // without it, nothing of languages is known
-			return api.Inventory{}, api.Errorf(api.CodeInvalid, "image %s: its database %s is empty, can't be read whole, or is too large to be told", image, name)
+			return api.Inventory{}, api.Errorf(api.CodeInvalid, "%s: its database %s is empty, can't be read whole, or is too large to be told", image, name)
 		}
 	}
 	return FromDatabases(image, Databases{OSRelease: texts["system"], Dpkg: texts["dpkg"], APK: texts["apk"], RPM: texts["rpm"], Languages: texts["languages"]})

@@ -184,11 +184,14 @@ func pick(task api.Task, digest string, kept Kept, names bool) (*api.InventoryRe
 		of = task.Image
 	}
 	records := kept[of]
+	if IsNode(of) { // no image has such a name
+		records = nil
+	}
 	if !names {
 		records = slices.DeleteFunc(slices.Clone(records), func(r api.InventoryRecord) bool { return r.Origin == api.InventoryNamed })
 	}
 	switch {
-	case len(records) == 0 && len(kept[of]) > 0:
+	case len(records) == 0 && len(kept[of]) > 0 && !IsNode(of):
 		return nil, fmt.Sprintf("the inventory of %s is one that other jobs name (meta %s), and this one names none", of, Meta)
 	case len(records) == 1:
 		return &records[0], ""

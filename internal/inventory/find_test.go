@@ -221,3 +221,40 @@ func TestPack_ComesBack(t *testing.T) {
 	_, err = inventory.Unpack(record, pieces)
 	must.Error(t, err)
 }
+
+func TestFindNodes_SaysWhyNobodyKnows(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	node := func(id string) api.Node {
+		return api.Node{ID: id, Name: id, Status: "ready", Drivers: []string{inventory.NodeDriver}}
+	}
+	record := func(id string, age time.Duration, origin api.InventoryOrigin) api.InventoryRecord {
+		return api.InventoryRecord{Of: inventory.OfNode(id), Hash: id, Origin: origin, TakenAt: now.Add(-age), PutAt: now.Add(-age)}
+	}
+	down, cordoned, without := node("down"), node("cordoned"), node("without")
+	down.Status, cordoned.Ineligible, without.Drivers = "down", true, []string{"docker"}
+	kept := inventory.KeptOf([]api.InventoryRecord{
+		record("fresh", time.Hour, api.InventoryNode), record("old", 49*time.Hour, api.InventoryNode), record("failing", time.Hour, api.InventoryNode),
+		record("down", 49*time.Hour, api.InventoryNode), record("given", time.Hour, api.InventoryPut), record("cordoned", time.Hour, api.InventoryNode),
+	})
+	readings := []api.InventoryReading{
+		{Key: "nodes", Of: inventory.OfNode(""), Began: now},
+		{Key: "node:failing", Of: inventory.OfNode("failing"), Began: now, Ended: now, Failures: 2, Error: "dpkg is locked"},
+		{Key: "node:begun", Of: inventory.OfNode("begun"), Began: now},
+	}
+	want := map[string]string{
+		"fresh": "", "cordoned": "", "old": "stale", "failing": "to read it has failed, 2 times by 2026-03-01T12:00:00Z: dpkg is locked", "begun": "is being read since",
+		"never": "nobody has read", "down": "the node is down", "without": "the driver raw_exec does not work", "given": "nobody has read",
+	}
+	nodes := []api.Node{node("fresh"), node("old"), node("failing"), node("begun"), node("never"), down, cordoned, without, node("given")}
+	for _, n := range inventory.FindNodes(nodes, kept, readings, 0, now) {
+		must.StrContains(t, n.Missing, want[n.ID], must.Sprint(n.ID))
+		must.EqOp(t, want[n.ID] == "", n.Missing == "", must.Sprint(n.ID, n.Missing))
+	}
+	for _, n := range inventory.FindNodes(nodes[:2], kept, readings, 24*30*time.Hour, now) {
+		must.EqOp(t, "", n.Missing)
+	}
+	must.Nil(t, nodes[0].Record, must.Sprint("what was given stays as it was"))
+	target := api.Target{TargetRef: api.TargetRef{Job: "j"}, Count: 1, Tasks: []api.Task{{Name: "t", Driver: "docker", Image: inventory.OfNode("fresh")}}}
+	must.Nil(t, inventory.Find(target, nil, kept)[0].Record, must.Sprint("no image is a node"))
+}

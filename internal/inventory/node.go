@@ -6,9 +6,81 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 )
+
+const (
+	// nodeMaxAge is the age from which an inventory of a node counts no more, where nobody has
+	// said another: what is installed on a node changes without anybody telling Nomad.
+	nodeMaxAge = 48 * time.Hour
+	// NodeDriver is the task driver by which nodes are read.
+	NodeDriver = "raw_exec"
+)
+
+// OfNode is what an inventory of a client node describes, by the node's ID.
+func OfNode(id string) string { return api.NodeInventory + id }
+
+// IsNode reports whether what an inventory describes is a client node.
+func IsNode(of string) bool { return strings.HasPrefix(of, api.NodeInventory) }
+
+// NodeMaxAge is the age from which an inventory of a node counts no more. most is the agent's
+// age for all inventories, and zero where it has none.
+func NodeMaxAge(most time.Duration) time.Duration { return cmp.Or(most, nodeMaxAge) }
+
+// Unreadable says why a node can't be read now; "" when it can.
+func Unreadable(n *api.Node) string {
+	switch {
+	case n.Status != "ready":
+		return "the node is " + cmp.Or(n.Status, "in no known state")
+	case n.Ineligible:
+		return "Nomad places nothing new on the node"
+	case !slices.Contains(n.Drivers, NodeDriver):
+		return "the driver " + NodeDriver + " does not work on the node"
+	}
+	return ""
+}
+
+// FindNodes returns nodes with the inventory of each, and why nobody knows what is installed
+// there now: it was never read, the last reading has failed, or is too old.
+func FindNodes(nodes []api.Node, kept Kept, readings []api.InventoryReading, most time.Duration, now time.Time) []api.Node {
+	byOf := map[string]api.InventoryReading{}
+	for _, r := range readings {
+		byOf[r.Of] = r
+	}
+	out := slices.Clone(nodes)
+	for i := range out {
+		n := &out[i]
+		of := OfNode(n.ID)
+		for _, r := range kept[of] {
+			if r.Origin == api.InventoryNode && (n.Record == nil || n.Record.PutAt.Before(r.PutAt)) {
+				n.Record = &r
+			}
+		}
+		n.Missing = missingOn(n, byOf[of], NodeMaxAge(most), now)
+	}
+	return out
+}
+
+// missingOn is why nobody knows what is installed on a node now.
+func missingOn(n *api.Node, last api.InventoryReading, most time.Duration, now time.Time) string {
+	var why string
+	switch r := n.Record; {
+	case last.Error != "":
+		why = fmt.Sprintf("to read it has failed, %d times by %s: %s", last.Failures, last.Ended.UTC().Format(time.RFC3339), last.Error)
+	case r == nil && !last.Began.IsZero() && last.Ended.IsZero():
+		return "it is being read since " + last.Began.UTC().Format(time.RFC3339)
+	case r == nil:
+		why = "nobody has read what is installed there"
+	default:
+		why = Stale(&api.Inventory{TakenAt: r.TakenAt}, most, now)
+	}
+	if cannot := Unreadable(n); why != "" && cannot != "" {
+		why += "; " + cannot
+	}
+	return why
+}
 
 // System is what a node's agent says of its system, for a person; empty where it says
 // nothing.

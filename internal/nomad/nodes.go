@@ -86,7 +86,15 @@ func (c *Client) Nodes(ctx context.Context) ([]api.Node, error) {
 
 // describe is what an agent says of its node.
 func describe(n *nomadapi.Node) api.Node {
+	var drivers []string
+	for name, d := range n.Drivers {
+		if d != nil && d.Detected && d.Healthy {
+			drivers = append(drivers, name)
+		}
+	}
+	slices.Sort(drivers)
 	return api.Node{
+		Drivers: drivers, Ineligible: n.SchedulingEligibility == nomadapi.NodeSchedulingIneligible,
 		ID: n.ID, Name: n.Name, Pool: n.NodePool, Status: n.Status,
 		OS: n.Attributes["os.name"], OSVersion: n.Attributes["os.version"], Kernel: n.Attributes["kernel.version"],
 	}

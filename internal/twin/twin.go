@@ -202,6 +202,22 @@ type ReadSpec struct {
 	RPMFormat string
 }
 
+// NodesNamespace is where the jobs are that read what is installed on client nodes.
+const NodesNamespace = "default"
+
+// NodesSpec asks what is installed on client nodes.
+type NodesSpec struct {
+	Job       string   // ID of the job that reads it
+	Nodes     []string // IDs
+	RPMFormat string   // how rpm prints a package
+}
+
+// NodePackages is what a node has told, or why it has not.
+type NodePackages struct {
+	Databases map[string]string // as of an Image
+	Err       error
+}
+
 // Step is one script of a patch. All scripts run before the first Verify does.
 type Step struct {
 	Script   string // any bytes; run by /bin/sh of the image, in its root, without a network

@@ -156,6 +156,7 @@ type inventoryBlock struct {
 	MaxAge         *hcl.Attribute `hcl:"max_age,optional"`
 	ReadImages     *hcl.Attribute `hcl:"read_images,optional"`
 	ReadContainers *hcl.Attribute `hcl:"read_containers,optional"`
+	ReadNodes      *hcl.Attribute `hcl:"read_nodes,optional"`
 	DockerHost     *hcl.Attribute `hcl:"docker_host,optional"`
 	Sources        *hcl.Attribute `hcl:"sources,optional"`
 }
@@ -289,6 +290,7 @@ func (l *loader) inventory(b *inventoryBlock) {
 	l.duration(b.MaxAge, &to.MaxAge)
 	l.flag(b.ReadImages, &to.ReadImages)
 	l.flag(b.ReadContainers, &to.ReadContainers)
+	l.flag(b.ReadNodes, &to.ReadNodes)
 	l.str(b.DockerHost, &to.DockerHost)
 	l.strs(b.Sources, &to.sources)
 }

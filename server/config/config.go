@@ -194,6 +194,7 @@ type Inventory struct {
 	// listens at DockerHost, or where its own program finds it.
 	ReadContainers bool
 	DockerHost     string
+	ReadNodes      bool // what is installed on the client nodes
 	// Sources are the places below which jobs may name inventories.
 	Sources []*url.URL
 

@@ -53,7 +53,7 @@ func (a *API) inventoried(c *call, v *access.View) ([]string, error) {
 	var out []string
 	for _, f := range found {
 		for _, of := range []string{f.Digest, f.Image} {
-			if of != "" && v.Sees(f.Target) {
+			if of != "" && !strings.HasPrefix(of, api.NodeInventory) && v.Sees(f.Target) {
 				out = append(out, of)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/advisory"
+	"github.com/oakumhq/oakum/internal/inventory"
 	"github.com/oakumhq/oakum/policies"
 )
 
@@ -69,8 +70,8 @@ func (s *Service) nowhere() string {
 	return ", and no document in this server's directory of advisories"
 }
 
-// InstalledNames are the names of the packages of all inventories that the cluster keeps.
-// They must not be changed.
+// InstalledNames are the names of the packages of all inventories that the cluster keeps, but
+// for those of nodes, by which no target is affected. They must not be changed.
 func (s *Service) InstalledNames() (*advisory.Names, error) {
 	index := s.store.IndexOf(api.TopicInventory)
 	s.mu.Lock()
@@ -81,6 +82,9 @@ func (s *Service) InstalledNames() (*advisory.Names, error) {
 	}
 	names = advisory.NewNames()
 	for _, r := range s.store.Inventories() {
+		if inventory.IsNode(r.Of) {
+			continue
+		}
 		inv, err := s.ReadInventory(r)
 		if err != nil && !api.IsCode(err, api.CodeNotFound) { // else it was forgotten meanwhile
 			return nil, err

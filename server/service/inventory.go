@@ -140,6 +140,8 @@ func (s *Service) describes(ctx context.Context, in api.InventoryGiven, inv api.
 		return "", api.Errorf(api.CodeInvalid, "put inventory: digest: want sha256: and 64 hexadecimal digits, not %q", in.Digest)
 	case in.Digest != "":
 		return in.Digest, nil
+	case inventory.IsNode(in.Image):
+		return "", api.Errorf(api.CodeInvalid, "put inventory: image: %q is a node, and what is installed on nodes is read there", in.Image)
 	case in.Image != "":
 		return in.Image, nil
 	case in.Target != "":
@@ -190,12 +192,15 @@ func (s *Service) keepInventory(ctx context.Context, of string, inv api.Inventor
 		Of: of, Hash: hash, Origin: origin, Source: inv.Source, Format: inv.Format, Subject: inv.Subject, Releases: inv.Releases,
 		Packages: len(inv.Packages), Aside: len(inv.Aside), TakenAt: inv.TakenAt, PutBy: by,
 	}
+	if origin == api.InventoryNode {
+		record.Seen = inv.TakenAt
+	}
 	receipt := api.InventoryReceipt{Targets: []api.TargetRef{}}
 	for _, other := range s.store.InventoriesOf(of) {
 		switch same := s.agrees(other, record, inv); {
 		case same && origin == api.InventoryImage && other.Origin != api.InventoryImage:
 			return api.InventoryReceipt{Record: other, Known: true, Targets: []api.TargetRef{}}, nil // it says at least as much
-		case same || replace || origin == api.InventoryNamed && other.Origin == origin && other.Source == inv.Source:
+		case same || replace || origin == api.InventoryNode, origin == api.InventoryNamed && other.Origin == origin && other.Source == inv.Source:
 			receipt.Known = receipt.Known || other.Hash == hash
 			record.Replaces = append(record.Replaces, other.Hash)
 		default:
@@ -211,7 +216,9 @@ func (s *Service) keepInventory(ctx context.Context, of string, inv api.Inventor
 	if _, err := s.opt.Log.Apply(ctx, &state.InventoryPut{Record: record}, by); err != nil {
 		return api.InventoryReceipt{}, fmt.Errorf("keep the inventory of %s: %w", of, err)
 	}
-	receipt.Targets, receipt.Unlisted = s.runners(ctx, of)
+	if origin != api.InventoryNode { // which no target runs
+		receipt.Targets, receipt.Unlisted = s.runners(ctx, of)
+	}
 	if len(receipt.Targets) > 0 {
 		if _, err := s.opt.Log.Apply(ctx, &state.InventoriesSeen{Of: []string{of}}, by); err != nil {
 			s.log.Warn("note that an inventory is in use", "of", of, "error", err) // the next look notes it
@@ -325,6 +332,15 @@ func (s *Service) noteInventories(ctx context.Context) error {
 	runs := map[string]bool{}
 	for _, f := range found {
 		runs[f.Digest], runs[f.Image] = true, true
+	}
+	if slices.ContainsFunc(records, func(r api.InventoryRecord) bool { return inventory.IsNode(r.Of) }) {
+		nodes, err := s.opt.Fleet.Nodes(ctx)
+		if err != nil {
+			return fmt.Errorf("list nodes: %w", err)
+		}
+		for _, n := range nodes {
+			runs[inventory.OfNode(n.ID)] = true
+		}
 	}
 	var seen, unseen []string
 	for _, r := range records {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/internal/advisory"
 	"github.com/oakumhq/oakum/internal/cli/command"
 	"github.com/oakumhq/oakum/internal/cli/input"
@@ -27,7 +28,8 @@ Compares inventories with what a patch says of the fault that it fixes (its bloc
 affects, its advisory and its vex), or with OSV documents. It shows which inventories
 are affected, by which package at which version; which are not, and why; and which are
 unknown, and why. With -nodes it asks the cluster for the client nodes of Nomad, and
-compares the kernel that runs on each; without it, nothing is contacted.
+compares what is installed on each and the kernel that runs there; without it, nothing
+is contacted.
 
     $ oakum patch affected openssl.hcl -inventory=sboms
     $ oakum patch affected DSA-5678-1.json -inventory=web.cdx.json -vex=web.vex.json
@@ -43,14 +45,14 @@ some are unknown.`).Remote().Reads().Prints()
 	c.Flags.StringVar(&f.epss, "epss", "", "A `file` with the probabilities of exploits (EPSS), as CSV.")
 	c.Flags.DurationVar(&f.maxAge, "max-age", 0, "The `age` from which on an inventory does not count as safe, such as 720h. Default: any age counts.")
 	c.Run = func(ctx context.Context, args []string) error {
-		var nodes []api.Node
+		var nodes []advisory.InstalledNode
 		if f.nodes {
 			cl, err := c.Dial(e)
 			if err != nil {
 				return err
 			}
 			defer cl.Close()
-			if nodes, _, err = cl.Nodes(ctx, c.Query()); err != nil {
+			if nodes, err = installedNodes(ctx, cl, c.Query()); err != nil {
 				return err
 			}
 			if len(nodes) == 0 {
@@ -78,7 +80,33 @@ some are unknown.`).Remote().Reads().Prints()
 	return c
 }
 
-func affected(e *command.Env, f *affectedFlags, nodes []api.Node, args []string) (api.AffectedReport, error) {
+// installedNodes asks for the client nodes, and for what is installed on each. Many have the
+// same packages.
+func installedNodes(ctx context.Context, cl *client.Client, q client.Query) ([]advisory.InstalledNode, error) {
+	nodes, _, err := cl.Nodes(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	out, read := make([]advisory.InstalledNode, len(nodes)), map[string]api.Inventory{}
+	for i, n := range nodes {
+		out[i].Node = n
+		if n.Record == nil || n.Missing != "" {
+			continue
+		}
+		inv, have := read[n.Record.Hash]
+		if !have {
+			if inv, _, err = cl.Inventory(ctx, n.Record.Of, n.Record.Hash, q); err != nil {
+				return nil, err
+			}
+			read[n.Record.Hash] = inv
+		}
+		inv.Source, inv.Format, inv.TakenAt = n.Record.Source, n.Record.Format, n.Record.TakenAt
+		out[i].Packages = &inv
+	}
+	return out, nil
+}
+
+func affected(e *command.Env, f *affectedFlags, nodes []advisory.InstalledNode, args []string) (api.AffectedReport, error) {
 	switch {
 	case len(f.inventories) == 0 && !f.nodes:
 		return api.AffectedReport{}, command.Usage("-inventory: want at least one file or directory, or -nodes")

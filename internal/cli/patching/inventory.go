@@ -26,6 +26,7 @@ that the cluster keeps:
     image:NAME           by the name of an image, as jobs have it
     target:NAMESPACE/JOB/GROUP
                          of what a target runs now
+    node:NAME            of a client node of Nomad, by its name or ID
 
 Where several of one thing differ, #HASH at the end chooses one.`
 
@@ -36,7 +37,8 @@ the entries that nothing can be compared with. Of a directory, every *.json file
 is read.
 `+inventoryForms+`
 
-The exit code is 3 when a task of a target has no inventory.`).Remote().Reads().Prints()
+The exit code is 3 when a task of a target has no inventory, and when that of a node
+counts no more.`).Remote().Reads().Prints()
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
 		r := inventories{cl: cl, query: c.Query()}
 		list, err := r.all(ctx, args)
@@ -46,10 +48,13 @@ The exit code is 3 when a task of a target has no inventory.`).Remote().Reads().
 		for _, m := range r.missing {
 			e.Warnf("%s, task %s: %s\n", m.Target, m.Task, m.Missing)
 		}
+		for _, n := range r.old {
+			e.Warnf("node %s: nobody knows what is installed there now: %s\n", n.Name, n.Missing)
+		}
 		if err := e.Show(c.Out, list, func(w io.Writer) { view.Inventories(w, list) }); err != nil {
 			return err
 		}
-		if len(r.missing) > 0 {
+		if len(r.missing)+len(r.old) > 0 {
 			return command.Unknown{}
 		}
 		return nil
@@ -95,6 +100,7 @@ type inventories struct {
 	cl      *client.Client
 	query   client.Query
 	missing []api.TargetInventory // tasks of targets that have none
+	old     []api.Node            // whose inventories count no more
 }
 
 // all reads inventories, and says of all files that can't be read why.
@@ -124,11 +130,11 @@ func elsewhere(err error, paths ...string) error {
 	if err == nil || !slices.ContainsFunc(paths, func(p string) bool { _, err := os.Stat(p); return os.IsNotExist(err) }) {
 		return err
 	}
-	return fmt.Errorf("%w\n  one that the cluster keeps is sha256:DIGEST, image:NAME or target:NAMESPACE/JOB/GROUP", err)
+	return fmt.Errorf("%w\n  one that the cluster keeps is sha256:DIGEST, image:NAME, target:NAMESPACE/JOB/GROUP or node:NAME", err)
 }
 
 func isFile(arg string) bool {
-	for _, prefix := range []string{"sha256:", "image:", "target:"} {
+	for _, prefix := range []string{"sha256:", "image:", "target:", "node:"} {
 		if strings.HasPrefix(arg, prefix) {
 			return false
 		}
@@ -145,6 +151,9 @@ func (r *inventories) one(ctx context.Context, arg string) ([]api.Inventory, err
 	name, hash, _ := strings.Cut(arg, "#")
 	if text, ok := strings.CutPrefix(name, "target:"); ok {
 		return r.ofTarget(ctx, text)
+	}
+	if text, ok := strings.CutPrefix(name, "node:"); ok {
+		return r.ofNode(ctx, text)
 	}
 	inv, _, err := r.cl.Inventory(ctx, strings.TrimPrefix(name, "image:"), hash, r.query)
 	return []api.Inventory{inv}, err
@@ -174,12 +183,40 @@ func (r *inventories) ofTarget(ctx context.Context, text string) ([]api.Inventor
 	return list, nil
 }
 
+// ofNode reads what was found on a node last, however long ago. Its name may be its ID, or
+// the beginning of it, as lists show it.
+func (r *inventories) ofNode(ctx context.Context, text string) ([]api.Inventory, error) {
+	nodes, _, err := r.cl.Nodes(ctx, r.query)
+	if err != nil {
+		return nil, err
+	}
+	nodes = slices.DeleteFunc(nodes, func(n api.Node) bool {
+		return n.Name != text && n.ID != text && (len(text) < nodeLeast || !strings.HasPrefix(n.ID, text))
+	})
+	switch {
+	case len(nodes) == 0:
+		return nil, api.Errorf(api.CodeNotFound, "node %q: Nomad has none of this name or ID", text)
+	case len(nodes) > 1:
+		return nil, api.Errorf(api.CodeConflict, "node %q: %d nodes are called so; say the ID of one", text, len(nodes))
+	case nodes[0].Record == nil:
+		return nil, api.Errorf(api.CodeNotFound, "node %q has no inventory: %s", text, nodes[0].Missing)
+	case nodes[0].Missing != "":
+		r.old = append(r.old, nodes[0])
+	}
+	inv, _, err := r.cl.Inventory(ctx, nodes[0].Record.Of, nodes[0].Record.Hash, r.query)
+	return []api.Inventory{inv}, err
+}
+
+// nodeLeast is how many characters of a node's ID name it, as lists show them.
+const nodeLeast = 8
+
 func inventoryList(e *command.Env) *command.Command {
 	c := command.New("inventory list", command.None(), "List the inventories that the cluster keeps", `
 Lists the inventories that the cluster keeps: of what, from where, how old, and when
 something that runs it was last seen. With -targets it says for each target which
 inventory it has, or why it has none. With -nodes it lists the client nodes of Nomad,
-with their systems and the kernels that run there.`).Remote().Reads().Filters("origin == put").Prints()
+with their systems, the kernels that run there, how many packages are installed, and
+why that is not known.`).Remote().Reads().Filters("origin == put").Prints()
 	targets := c.Flags.Bool("targets", false, "List the targets instead, with the inventory of what each runs.")
 	nodes := c.Flags.Bool("nodes", false, "List the client nodes of Nomad instead.")
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {
@@ -191,7 +228,7 @@ with their systems and the kernels that run there.`).Remote().Reads().Filters("o
 			if err != nil {
 				return err
 			}
-			return e.Show(c.Out, found, func(w io.Writer) { view.Nodes(w, found) })
+			return e.Show(c.Out, found, func(w io.Writer) { view.Nodes(w, found, e.Now()) })
 		case *targets:
 			found, _, err := cl.TargetInventories(ctx, nil, c.Query())
 			if err != nil {

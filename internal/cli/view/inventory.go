@@ -117,18 +117,32 @@ func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
 	u.PrintWithin(w, "  ", tableWidth)
 }
 
-// Nodes lists the client nodes of Nomad with their systems and kernels.
-func Nodes(w io.Writer, list []api.Node) {
+// Nodes lists the client nodes of Nomad with their systems, kernels and inventories.
+func Nodes(w io.Writer, list []api.Node, now time.Time) {
 	if len(list) == 0 {
 		fmt.Fprintln(w, "Nomad has no client node.")
 		return
 	}
-	t := NewTable("Node", "ID", "Pool", "Status", "System", "Kernel")
+	t := NewTable("Node", "ID", "Pool", "Status", "System", "Kernel", "Packages", "Age")
+	u := NewTable("Node", "ID", "Because")
+	missing := 0
 	for _, n := range list {
 		id, _, _ := strings.Cut(n.ID, "-")
-		t.Add(n.Name, id, n.Pool, n.Status, strings.TrimSpace(n.OS+" "+n.OSVersion), n.Kernel)
+		packages, age := "unknown", ""
+		if n.Record != nil {
+			packages, age = fmt.Sprint(n.Record.Packages), Span(n.Record.Age(now))
+		}
+		t.Add(n.Name, id, n.Pool, n.Status, strings.TrimSpace(n.OS+" "+n.OSVersion), n.Kernel, packages, age)
+		if n.Missing != "" {
+			u.Add(n.Name, id, n.Missing)
+			missing++
+		}
 	}
 	t.PrintWithin(w, "", tableWidth)
+	if missing > 0 {
+		fmt.Fprintln(w, "\nNobody knows what is installed now on:")
+		u.PrintWithin(w, "  ", tableWidth)
+	}
 }
 
 // InventoryReceipt says what became of an inventory that was given.

@@ -85,7 +85,9 @@ func containerJob(like *nomadapi.Job, spec twin.ReadSpec, alloc *nomadapi.Alloca
 			"${NOMAD_ALLOC_DIR}/" + strings.TrimPrefix(containerReport, "alloc/"),
 		})
 	// HCL would take the format for a template of its own, if it were an argument.
-	task.Templates = []*nomadapi.Template{template("local/container.sh", containerScript), template("local/rpm-format", spec.RPMFormat)}
+	task.Templates = []*nomadapi.Template{
+		template("local/container.sh", containerScript), template("local/databases.sh", databasesScript), template("local/rpm-format", spec.RPMFormat),
+	}
 	task.Env = map[string]string{"OAKUM_DOCKER_HOST": host}
 	task.Resources = &nomadapi.Resources{CPU: new(100), MemoryMB: new(128)}
 	task.LogConfig = &nomadapi.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(1)}

@@ -9,14 +9,10 @@
 set -eu
 export LC_ALL=C PATH="$PATH:/usr/local/bin:/usr/sbin:/sbin"
 ulimit -f 131072 # no file gets larger than 64 MiB, whatever the image holds or prints
-want=$2 format=$(cat "$3") report=$4
+want=$2 format=$(cat "$3") report=$4 work=$NOMAD_TASK_DIR/work
+. "$NOMAD_TASK_DIR/databases.sh"
 own=oakum-twin-$NOMAD_ALLOC_ID
 [ -z "$OAKUM_DOCKER_HOST" ] || export DOCKER_HOST="$OAKUM_DOCKER_HOST"
-
-die() {
-	printf '%s\n' "$*" >&2
-	exit 1
-}
 
 leave() { docker rm -f "$own" >/dev/null 2>&1 || true; }
 trap leave EXIT
@@ -38,24 +34,9 @@ files() {
 	fi
 }
 
-# lines prints the lines of a text that match. Arguments: a pattern, a file.
-lines() { grep -E "$1" "$2" || [ $? = 1 ]; }
-
-# database tells one text, packed. One that is too large is told as empty, so that nobody
-# takes a part for the whole. Argument: its name; the text is the input.
-database() {
-	{ head -c 8388608 >"$work/text"; cat >/dev/null; }
-	[ -s "$work/text" ] || return 0
-	[ "$(wc -c <"$work/text")" -lt 8388608 ] || : >"$work/text"
-	gzip -c "$work/text" >"$work/packed"
-	[ "$(wc -c <"$work/packed")" -le 196608 ] || : >"$work/packed"
-	printf 'database %s %s\n' "$1" "$(base64 -w 0 "$work/packed")" >>"$report"
-}
-
 for program in docker tar gzip base64; do
 	command -v $program >/dev/null || die "this node has no $program"
 done
-work=$NOMAD_TASK_DIR/work
 mkdir -p "$work"
 id=$(docker inspect --type container --format '{{.Image}}' "$1") || die "Docker has no container $1"
 known=$(docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$id") || die "Docker has the image $id no more"

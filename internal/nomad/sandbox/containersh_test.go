@@ -65,6 +65,7 @@ func TestContainerScript_TellsNoPartForTheWhole(t *testing.T) {
 			}
 			put("bin/docker", fakeDocker)
 			put("container.sh", containerScript)
+			put("databases.sh", databasesScript)
 			put("rpm-format", inventory.RPMFormat)
 			for name, text := range c.files {
 				put("files/"+name, text)

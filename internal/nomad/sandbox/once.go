@@ -49,7 +49,19 @@ func shellTask(script string, args ...string) *nomadapi.Task {
 
 // runOnce runs a job that onceJob made, waits for its end and has its allocation read.
 // It removes the job afterwards.
-func (s *Sandbox) runOnce(ctx context.Context, job *nomadapi.Job, read func(context.Context, *nomadapi.AllocationListStub) error) (err error) {
+func (s *Sandbox) runOnce(ctx context.Context, job *nomadapi.Job, read func(context.Context, *nomadapi.AllocationListStub) error) error {
+	return s.runJob(ctx, job, goneInterval, func(ctx context.Context) (bool, error) {
+		ended, err := s.endedAlloc(ctx, *job.Namespace, *job.ID)
+		if err != nil || ended == nil {
+			return false, err
+		}
+		return true, read(ctx, ended)
+	})
+}
+
+// runJob registers a job and looks at it until the look says that it is done. It removes the
+// job afterwards.
+func (s *Sandbox) runJob(ctx context.Context, job *nomadapi.Job, every time.Duration, look func(context.Context) (done bool, err error)) (err error) {
 	namespace, id := *job.Namespace, *job.ID
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -59,15 +71,11 @@ func (s *Sandbox) runOnce(ctx context.Context, job *nomadapi.Job, read func(cont
 	if err := s.nomad.Register(ctx, job, 0); err != nil {
 		return err
 	}
-	ticker := time.NewTicker(goneInterval)
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		ended, err := s.endedAlloc(ctx, namespace, id)
-		if err != nil {
+		if done, err := look(ctx); err != nil || done {
 			return err
-		}
-		if ended != nil {
-			return read(ctx, ended)
 		}
 		select {
 		case <-ticker.C:
@@ -93,11 +101,19 @@ func (s *Sandbox) endedAlloc(ctx context.Context, namespace, id string) (*nomada
 		}
 		return nil, err
 	}
-	switch stubs[0].ClientStatus {
-	case nomadapi.AllocClientStatusComplete, nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
+	if ended(stubs[0]) {
 		return stubs[0], nil
 	}
 	return nil, nil
+}
+
+// ended reports whether an allocation runs no more.
+func ended(stub *nomadapi.AllocationListStub) bool {
+	switch stub.ClientStatus {
+	case nomadapi.AllocClientStatusComplete, nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
+		return true
+	}
+	return false
 }
 
 // failed says why the task of an allocation of onceJob failed: an event of Nomad, and

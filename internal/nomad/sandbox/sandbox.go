@@ -181,10 +181,8 @@ func (s *Sandbox) unfinished(ctx context.Context, namespace, job, eval string) (
 		return "", nil, nomad.Explain("list allocations of twin "+job, err)
 	}
 	left := 0
-	for _, s := range stubs {
-		switch s.ClientStatus {
-		case nomadapi.AllocClientStatusComplete, nomadapi.AllocClientStatusFailed, nomadapi.AllocClientStatusLost:
-		default:
+	for _, stub := range stubs {
+		if !ended(stub) {
 			left++
 		}
 	}
