@@ -344,6 +344,16 @@ image_rpm() {
 	return 1
 }
 
+# rpm_database prints where the image's database of rpm is: of Berkeley DB, ndb or SQLite.
+rpm_database() {
+	for folder in var/lib/rpm usr/lib/sysimage/rpm usr/share/rpm; do
+		for file in Packages Packages.db rpmdb.sqlite; do
+			[ ! -s "$root/$folder/$file" ] || { echo "$root/$folder/$file"; return; }
+		done
+	done
+	return 1
+}
+
 # read_packages tells the versions of the packages that were asked for and are
 # installed. dpkg and apk keep them in text; rpm's database is read by the image's
 # own rpm. Argument: the first word of the lines, before or after.
@@ -412,8 +422,16 @@ read_databases() {
 	if [ -f "$root/lib/apk/db/installed" ]; then
 		{ cat "$root/lib/apk/db/installed" || partly; } | grep -E '^[PVAo]:|^$' | database apk
 	fi
-	if rpm=$(image_rpm); then
-		{ inside "$rpm" -qa --qf "$(cat "$format")" 2>/dev/null || partly; } | database rpm
+	if at=$(rpm_database); then
+		rpm=$(image_rpm) || partly
+		{ inside "$rpm" -qa --qf "$(cat "$format")" 2>/dev/null || partly; } | { head -c 8388608 >"$scratch/rpm"; cat >/dev/null; }
+		# An rpm that does not know a format of databases says that there is no package. A
+		# program rpm on another system makes an empty database of SQLite by itself.
+		case $at in */rpmdb.sqlite) empty=yes ;; *) empty= ;; esac
+		if [ -s "$scratch/rpm" ] || [ -e "$scratch/partly" ] || [ -z "$empty" ]; then
+			database rpm <"$scratch/rpm"
+		fi
+		rm -f "$scratch/rpm"
 	fi
 	[ ! -f "$root/run/oakum/patch/oakum" ] || read_manifests | database languages
 }
@@ -421,13 +439,15 @@ read_databases() {
 # read_manifests prints what oakum reads of manifests. It runs in the appliance and not in
 # the image. What rpm has installed, it says itself: a list of the files that may be manifests.
 read_manifests() {
-	owned=
-	if rpm=$(image_rpm) && inside "$rpm" -qa --qf '[%{FILENAMES}\n]' >"$scratch/files" 2>/dev/null; then
-		owned=-owned=$scratch/owned
-		grep -E '/(package\.json|METADATA|PKG-INFO|pom\.properties|[^/]*\.(egg-info|gemspec|[a-z]ar|[jh]pi|lpkg|egg|pex|pyz|lock|json|cjs|js|yaml))$' \
-			"$scratch/files" >"$scratch/owned"
+	owned=-owned=$scratch/owned
+	if rpm=$(image_rpm); then
+		{ inside "$rpm" -qa --qf '[%{FILENAMES}\n]' 2>/dev/null || partly; } |
+			grep -E '/(package\.json|METADATA|PKG-INFO|pom\.properties|[^/]*\.(egg-info|gemspec|[a-z]ar|[jh]pi|lpkg|egg|pex|pyz|shiv|lock|json|lockb|cjs|js|yaml))$' |
+			{ head -c 8388608 >"$scratch/owned"; cat >/dev/null; }
 	fi
-	rm -f "$scratch/files"
+	# Without a list, oakum finds out whether there is a database of rpm.
+	[ -s "$scratch/owned" ] && [ ! -e "$scratch/partly" ] && [ "$(wc -c <"$scratch/owned")" -lt 8388608 ] || owned=
+	rm -f "$scratch/partly"
 	"$root/run/oakum/patch/oakum" appliance manifests $owned "$root" 3>&- || partly
 	rm -f "$scratch/owned"
 }

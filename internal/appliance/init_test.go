@@ -15,7 +15,11 @@ const wrongs = `
 root=$1 scratch=$2 wrong=$3
 tell() { printf '%s\n' "$*"; }
 cat() { case "$wrong $*" in "damaged "*openssl | "damaged "*installed) printf 'Package: op'; return 1 ;; *) command cat "$@" ;; esac; }
-inside() { printf 'bash\t0\t5.2-1\tx86_64\t(none)\t(none)\n'; [ "$wrong" != "rpm" ]; }
+inside() {
+	case $* in *FILENAMES*) printf '/usr/lib/a.jar\n/usr/bin/a\n'; return ;; esac
+	[ "$wrong" != "blind rpm" ] || return 0; printf 'bash\t0\t5.2-1\tx86_64\t(none)\t(none)\n'
+	[ "$wrong" != "rpm" ]
+}
 tell "oakum 1"
 read_databases
 tell proved
@@ -29,17 +33,47 @@ func TestReadDatabases_TellsNoPartForTheWhole(t *testing.T) {
 	functions, _, found := strings.Cut(string(initScript), "\nexport PATH=/bin\n")
 	must.True(t, found)
 	debian := map[string]string{"var/lib/dpkg/status": "Package: bash\n", "var/lib/dpkg/status.d/openssl": "Package: openssl\nDescription: no\n"}
+	const bash = "bash\t0\t5.2-1\tx86_64\t(none)\t(none)\n"
+	const oakum = "#!/bin/sh\nwith=\ncase $3 in -owned=*) with=\"with $(cat \"${3#-owned=}\")\" ;; esac\necho \"$1 $2 $with\"\n"
+	rpm := func(names ...string) map[string]string {
+		files := map[string]string{}
+		for _, name := range names {
+			files[name] = "x"
+		}
+		return files
+	}
 	for name, c := range map[string]struct {
 		files map[string]string
 		wrong string
 		want  map[string]string
 	}{
-		"dpkg":              {debian, "", map[string]string{"dpkg": "Package: bash\n\nPackage: openssl\n\n"}},
-		"a damaged file":    {debian, "damaged", map[string]string{"dpkg": ""}},
-		"apk":               {map[string]string{"lib/apk/db/installed": "C:1\nP:musl\n"}, "", map[string]string{"apk": "P:musl\n"}},
-		"a damaged apk":     {map[string]string{"lib/apk/db/installed": "P:musl\n"}, "damaged", map[string]string{"apk": ""}},
-		"rpm":               {map[string]string{"usr/bin/rpm": ""}, "", map[string]string{"rpm": "bash\t0\t5.2-1\tx86_64\t(none)\t(none)\n"}},
-		"an rpm that fails": {map[string]string{"usr/bin/rpm": ""}, "rpm", map[string]string{"rpm": ""}},
+		"dpkg":                 {debian, "", map[string]string{"dpkg": "Package: bash\n\nPackage: openssl\n\n"}},
+		"a damaged file":       {debian, "damaged", map[string]string{"dpkg": ""}},
+		"apk":                  {map[string]string{"lib/apk/db/installed": "C:1\nP:musl\n"}, "", map[string]string{"apk": "P:musl\n"}},
+		"a damaged apk":        {map[string]string{"lib/apk/db/installed": "P:musl\n"}, "damaged", map[string]string{"apk": ""}},
+		"rpm of SQLite":        {rpm("usr/bin/rpm", "var/lib/rpm/rpmdb.sqlite"), "", map[string]string{"rpm": bash}},
+		"rpm of ndb":           {rpm("usr/bin/rpm", "usr/lib/sysimage/rpm/Packages.db"), "", map[string]string{"rpm": bash}},
+		"rpm of Berkeley DB":   {rpm("bin/rpm", "var/lib/rpm/Packages"), "", map[string]string{"rpm": bash}},
+		"an rpm that fails":    {rpm("usr/bin/rpm", "var/lib/rpm/rpmdb.sqlite"), "rpm", map[string]string{"rpm": ""}},
+		"a database of no rpm": {rpm("usr/lib/sysimage/rpm/Packages.db"), "", map[string]string{"rpm": ""}},
+		"ndb is not known":     {rpm("usr/bin/rpm", "usr/lib/sysimage/rpm/Packages.db"), "blind rpm", map[string]string{"rpm": ""}},
+		"a tool on Debian": {
+			map[string]string{"var/lib/dpkg/status": "Package: bash\n", "usr/bin/rpm": "x", "var/lib/rpm/rpmdb.sqlite": "x"}, "blind rpm",
+			map[string]string{"dpkg": "Package: bash\n\n"},
+		},
+		"manifests": {
+			map[string]string{"var/lib/dpkg/status": "Package: bash\n", "run/oakum/patch/oakum": oakum}, "",
+			map[string]string{"dpkg": "Package: bash\n\n", "languages": "appliance manifests \n"},
+		},
+		"manifests beside those of rpm": {
+			map[string]string{"usr/bin/rpm": "x", "var/lib/rpm/rpmdb.sqlite": "x", "run/oakum/patch/oakum": oakum}, "",
+			map[string]string{"rpm": bash, "languages": "appliance manifests with /usr/lib/a.jar\n"},
+		},
+		"manifests that can't be read": {
+			map[string]string{"var/lib/dpkg/status": "Package: bash\n", "run/oakum/patch/oakum": oakum + "exit 1\n"}, "",
+			map[string]string{"dpkg": "Package: bash\n\n", "languages": ""},
+		},
+		"a tool alone": {rpm("usr/bin/rpm"), "", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
