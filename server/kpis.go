@@ -58,6 +58,12 @@ type measurements struct {
 
 var _ service.Measurements = measurements{}
 
+// reader reads the KPIs by the queries in force.
+func (s *Server) reader() *kpi.Reader {
+	book := &addressBook{read: s.measurements().instances, log: s.log}
+	return kpi.NewReader(s.metrics(), usage{s.adapters.nomad}, kpiQueries(s.cfg)).ByAddress(book)
+}
+
 // metricStore answers questions about metrics from Prometheus.
 type metricStore struct {
 	metrics

@@ -35,7 +35,7 @@ func (s *Server) lead(ctx context.Context) error {
 		Inside: inside(machines, s.cfg.Simulator),
 		Pairs:  s.cfg.Simulator.Pairs, PairsPerNode: s.cfg.Simulator.PairsPerNode,
 	})
-	reader := kpi.NewReader(s.metrics(), usage{s.adapters.nomad}, kpiQueries(s.cfg))
+	reader := s.reader()
 	baselines := profiler.RestoreLater(s.store.Profiles, s.cfg.Intervals.Profiler, s.log)
 	prof := profiler.New(s.profilerOptions(reader, baselines))
 	options, err := s.mapperOptions()

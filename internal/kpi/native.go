@@ -31,8 +31,8 @@ func nativeBounds() []float64 {
 }
 
 // layOut accumulates the counts of a native histogram by nativeBounds, one more than
-// they are. Scale makes seconds of its ends.
-func layOut(s Series, scale float64) stats.Vector {
+// they are, and adds what is there of another one. Scale makes seconds of its ends.
+func layOut(there stats.Vector, s Series, scale float64) stats.Vector {
 	bounds := nativeBounds()
 	counts := make(stats.Vector, len(bounds)+1)
 	for i, upper := range s.Upper {
@@ -40,6 +40,9 @@ func layOut(s Series, scale float64) stats.Vector {
 	}
 	for i := 1; i < len(counts); i++ {
 		counts[i] += counts[i-1]
+	}
+	for i, n := range there {
+		counts[i] += n
 	}
 	return counts
 }

@@ -70,7 +70,7 @@ func TestNative_StandsBesideClassicOnes(t *testing.T) {
 
 func TestNative_InMilliseconds(t *testing.T) {
 	t.Parallel()
-	counts := layOut(nativeSeries([]float64{1000, 2000}, []float64{3, 4}), 1e-3)
+	counts := layOut(nil, nativeSeries([]float64{1000, 2000}, []float64{3, 4}), 1e-3)
 	bounds := nativeBounds()
 	for i, upper := range bounds {
 		want := 0.0

@@ -212,7 +212,7 @@ func (q Queries) merged() Queries {
 // Allocation IDs are hexadecimal digits and dashes, which mean themselves in a regular
 // expression. An ID with any other character is left out.
 func (q Queries) expand(text string, ids []string) string {
-	matcher := q.Label + `!=""`
+	matcher, which := q.Label+`!=""`, anyAllocation
 	if len(ids) > 0 {
 		var plain []string
 		for _, id := range ids {
@@ -221,6 +221,8 @@ func (q Queries) expand(text string, ids []string) string {
 			}
 		}
 		matcher = q.Label + `=~"` + strings.Join(plain, "|") + `"`
+		which = orNothing(plain)
 	}
-	return strings.NewReplacer("$label", q.Label, "$instances", matcher).Replace(text)
+	return strings.NewReplacer("$label", q.Label, "$instances", matcher,
+		allocationsPlaceholder, which, addressesPlaceholder, ".+").Replace(text)
 }

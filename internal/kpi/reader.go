@@ -2,6 +2,7 @@ package kpi
 
 import (
 	"context"
+	"maps"
 	"math"
 	"strconv"
 	"sync"
@@ -66,6 +67,7 @@ type Reader struct {
 	stats     Stats
 	queries   Queries
 	catalogue Catalogue
+	addresses Addresses // nil where nobody knows them
 	parsed    sync.Map // question by its text: texts change with policies only, and are asked at each look
 }
 
@@ -147,6 +149,37 @@ func (r *Reader) counters(ctx context.Context, ids []string, since, at time.Time
 	return r.countersOf(ctx, r.queries.Requests, r.queries.Errors, r.queries.Buckets, ids, since, at)
 }
 
+// addBuckets gives counters their histograms. The same bucket of several addresses of an
+// allocation counts together.
+func addBuckets(buckets []Series, of func(Series) *Counters, scale float64) {
+	type place struct {
+		in *Counters
+		le string
+	}
+	there := map[place]int{}
+	for _, s := range buckets {
+		c := of(s)
+		if c == nil {
+			continue
+		}
+		if s.Upper != nil {
+			c.native = layOut(c.native, s, scale)
+			continue
+		}
+		at := place{c, s.Labels[promql.Bucket]}
+		bound, err := strconv.ParseFloat(at.le, 64)
+		if err != nil {
+			continue
+		}
+		if i, ok := there[at]; ok {
+			c.Buckets[i] += s.Value
+			continue
+		}
+		there[at] = len(c.Upper)
+		c.Upper, c.Buckets = append(c.Upper, bound*scale), append(c.Buckets, s.Value)
+	}
+}
+
 // own asks for the counters of a count or a latency that Oakum does not know by itself.
 func (r *Reader) own(ctx context.Context, own OwnQuery, ids []string, since, at time.Time) (map[string]*Counters, error) {
 	if own.Kind == api.KPILatency {
@@ -175,7 +208,10 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 	}
 	for _, s := range requests {
 		if c := of(s); c != nil && s.Upper == nil {
-			c.Requests = s.Value
+			if math.IsNaN(c.Requests) {
+				c.Requests = 0
+			}
+			c.Requests += s.Value // of each of its addresses
 		}
 	}
 	failed, err := r.ask(ctx, errors, ids, at)
@@ -184,25 +220,14 @@ func (r *Reader) countersOf(ctx context.Context, total, errors, histogram string
 	}
 	for _, s := range failed {
 		if c := of(s); c != nil && s.Upper == nil {
-			c.Errors = s.Value
+			c.Errors += s.Value
 		}
 	}
 	buckets, err := r.ask(ctx, histogram, ids, at)
 	if err != nil {
 		return nil, err
 	}
-	scale := r.question(histogram).scale
-	for _, s := range buckets {
-		bound, err := strconv.ParseFloat(s.Labels[promql.Bucket], 64)
-		switch c := of(s); {
-		case c == nil:
-		case s.Upper != nil:
-			c.native = layOut(s, scale)
-		case err == nil:
-			c.Upper = append(c.Upper, bound*scale)
-			c.Buckets = append(c.Buckets, s.Value)
-		}
-	}
+	addBuckets(buckets, of, r.question(histogram).scale)
 	if err := r.behind(ctx, all, []string{total, histogram}, errors, ids, since, at); err != nil {
 		return nil, err
 	}
@@ -221,12 +246,18 @@ func (r *Reader) gauge(ctx context.Context, query string, ids []string, at time.
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]float64{}
+	out, twice := map[string]float64{}, map[string]bool{}
 	for _, s := range series {
-		if s.Upper == nil { // a histogram is no value
-			out[s.Labels[r.queries.Label]] = s.Value
+		id := s.Labels[r.queries.Label]
+		if s.Upper != nil { // a histogram is no value
+			continue
 		}
+		_, have := out[id]
+		twice[id] = twice[id] || have
+		out[id] = s.Value
 	}
+	// Of the values at several addresses nobody knows which is the allocation's.
+	maps.DeleteFunc(out, func(id string, _ float64) bool { return twice[id] })
 	return out, nil
 }
 
@@ -236,11 +267,15 @@ func (r *Reader) ask(ctx context.Context, query string, ids []string, at time.Ti
 	}
 	ctx, cancel := context.WithTimeout(ctx, sourceTimeout)
 	defer cancel()
+	query, known, err := r.addressed(ctx, query, ids)
+	if err != nil {
+		return nil, err
+	}
 	series, err := r.metrics.Query(ctx, r.queries.expand(query, ids), at)
 	if err != nil {
 		return nil, unavailable(SourceMetrics, err)
 	}
-	return series, nil
+	return r.named(series, known), nil
 }
 
 // usage asks Nomad for the usage of some allocations. An allocation that did not

@@ -163,7 +163,7 @@ func (r *run) ask(ctx context.Context, q *api.CheckedQuery) {
 	}
 	label, has := r.Catalogue.Queries.Label, map[string]bool{}
 	for _, s := range series {
-		has[s.Labels[label]] = true
+		has[cmp.Or(r.known.Named(s.Labels[label]), s.Labels[label])] = true
 	}
 	q.Series = len(series)
 	running := map[string]bool{}
@@ -179,7 +179,7 @@ func (r *run) ask(ctx context.Context, q *api.CheckedQuery) {
 		}
 	}
 	for _, s := range series {
-		if !running[s.Labels[label]] {
+		if !running[r.known.Named(s.Labels[label])] {
 			q.Strangers++
 		}
 	}

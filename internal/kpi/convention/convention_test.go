@@ -14,6 +14,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/kpi"
 	"github.com/oakumhq/oakum/internal/kpi/convention"
 	"github.com/oakumhq/oakum/internal/kpi/promtest"
 )
@@ -228,7 +229,7 @@ func (w *world) query(text string) promql.Vector {
 // value is what the queries of a rule show of the allocation: failed/all, bound=count ..., or
 // a number.
 func (w *world) value(f convention.Found, label string) string {
-	expand := strings.NewReplacer("$label", label, "$instances", label+`!=""`).Replace
+	expand := kpi.Queries{Label: label}.Text
 	q := f.Queries(label)
 	one := func(text string) string {
 		got := w.query(expand(text))
@@ -384,7 +385,7 @@ func TestEither_CountsNobodyTwice(t *testing.T) {
 		query, total = append(query, q.Query), append(total, q.Total)
 	}
 	must.Len(t, 2, query)
-	expand := strings.NewReplacer("$label", "alloc_id", "$instances", `alloc_id!=""`).Replace
+	expand := kpi.Queries{Label: "alloc_id"}.Text
 	for text, want := range map[string]float64{convention.Either(query, total): 40, convention.Either(total, total): 1000} {
 		got := w.query(expand(text))
 		must.Len(t, 2, got)

@@ -18,8 +18,9 @@ const (
 	ByShort   Way = "short"   // the value ends in the first eight digits of the ID, as names of containers and hosts do
 )
 
-// Queried reports whether PromQL can take the allocation's ID out of the label.
-func (w Way) Queried() bool { return w == ByID || w == Inside }
+// Queried reports whether a query can find the allocation by the label: its ID is in it,
+// or the reader of the answer finds the address.
+func (w Way) Queried() bool { return w == ByID || w == Inside || w == ByAddress }
 
 // Naming is a label and how it names instances.
 type Naming struct {
@@ -92,6 +93,27 @@ func once(in map[string]*Instance, key string, i *Instance) {
 		i = nil
 	}
 	in[key] = i
+}
+
+// Named is the ID of the instance that a text is the ID or the address of, "" for none.
+func (s *Instances) Named(text string) string {
+	for _, way := range [...]Way{ByID, ByAddress} {
+		if i := s.named(text, way); i != nil {
+			return i.ID
+		}
+	}
+	return ""
+}
+
+// Addresses are those at which one instance alone answers, with its ID.
+func (s *Instances) Addresses() map[string]string {
+	out := make(map[string]string, len(s.byAddress))
+	for address, i := range s.byAddress {
+		if i != nil {
+			out[address] = i.ID
+		}
+	}
+	return out
 }
 
 // Count is how many instances a target has.

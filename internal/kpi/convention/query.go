@@ -20,8 +20,8 @@ type Queries struct {
 	Total string // of a count
 }
 
-// idInside takes the ID of an allocation out of a longer text.
-const idInside = `.*?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}).*`
+// idInside takes the IDs of the allocations that are asked for out of a longer text.
+const idInside = `.*?($allocations).*`
 
 // Queries writes the queries of a rule. configured is the label by which the
 // configuration names instances.
@@ -71,8 +71,10 @@ func (f Found) matchers(configured, more string) string {
 	case f.Naming.Label == configured && f.Naming.Way == ByID:
 	case f.Naming.Way == Inside:
 		which = f.Naming.Label + `=~"` + idInside + `"`
+	case f.Naming.Way == ByAddress:
+		which = f.Naming.Label + `=~"$addresses"`
 	default:
-		which = f.Naming.Label + `!=""`
+		which = f.Naming.Label + `=~"$allocations"`
 	}
 	var parts []string
 	for _, m := range [...]string{f.Where, more, which} {

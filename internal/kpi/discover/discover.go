@@ -175,7 +175,7 @@ func (r *run) measured(ctx context.Context, name, query string) {
 	}
 	has := map[string]bool{}
 	for _, s := range series {
-		has[s.Labels[r.Queries.Label]] = true
+		has[r.known.Named(s.Labels[r.Queries.Label])] = true
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -25,6 +25,7 @@ const (
 	web1   = "2e2c1b7a-4c1d-9f55-1f53-2a0c5c1d7e03"
 	cart1  = "3e2c1b7a-4c1d-9f55-1f53-2a0c5c1d7e04"
 	old1   = "4e2c1b7a-4c1d-9f55-1f53-2a0c5c1d7e05"
+	pod1   = "5e2c1b7a-4c1d-9f55-1f53-2a0c5c1d7e06"
 )
 
 func ref(job string) api.TargetRef {
@@ -34,13 +35,15 @@ func ref(job string) api.TargetRef {
 func fleet() []convention.Instance {
 	return []convention.Instance{
 		{ID: store1, Target: ref("store")}, {ID: store2, Target: ref("store")}, {ID: web1, Target: ref("web"), Addresses: []string{"10.0.0.3:8080"}},
-		{ID: cart1, Target: ref("cart"), Addresses: []string{"10.0.0.4:8080"}}, {ID: old1, Target: ref("old")},
+		{ID: cart1, Target: ref("cart"), Addresses: []string{"10.0.0.4:8080", "10.0.0.4:9090"}}, {ID: old1, Target: ref("old")},
+		{ID: pod1, Target: ref("pod")},
 	}
 }
 
 // shop is a store of metrics of which each service names its own in another way. store is
 // measured by the default queries already, web is behind a sidecar that Consul found, cart
-// is scraped by its address, and old has a histogram without buckets.
+// is scraped by its address, pod by the name of its container, and old has a histogram
+// without buckets.
 func shop(t *testing.T) *promtest.Store {
 	t.Helper()
 	s := promtest.New()
@@ -63,6 +66,10 @@ envoy_http_downstream_rq_time_bucket{consul_service_id="ID",envoy_http_conn_mana
 	s.Load(t, `
 http_server_request_duration_seconds_count{instance="10.0.0.4:8080",http_response_status_code="200"} 25
 http_server_request_duration_seconds_bucket{instance="10.0.0.4:8080",http_response_status_code="200",le="+Inf"} 25
+http_server_request_duration_seconds_count{instance="10.0.0.4:9090",http_response_status_code="500"} 5
+http_server_request_duration_seconds_bucket{instance="10.0.0.4:9090",http_response_status_code="500",le="+Inf"} 5
+http_server_request_duration_seconds_count{pod="pod-`+pod1[:8]+`",http_response_status_code="200"} 25
+http_server_request_duration_seconds_bucket{pod="pod-`+pod1[:8]+`",http_response_status_code="200",le="+Inf"} 25
 http_server_requests_seconds_count{alloc_id="`+old1+`",status="200"} 25
 traefik_entrypoint_requests_total{instance="10.0.0.99:80",code="200"} 25
 traefik_entrypoint_requests_total{instance="10.0.0.98:80",code="200"} 25`)
@@ -101,7 +108,7 @@ func TestRun_SaysWhatEachTargetHas(t *testing.T) {
 			}
 		}
 	}
-	const library, sidecar = "HTTP server of a client library", "Envoy in a Consul mesh"
+	const library, sidecar, otel = "HTTP server of a client library", "Envoy in a Consul mesh", "OpenTelemetry HTTP server"
 	must.Eq(t, map[string]map[string]shown{
 		"store": {
 			api.KPIErrorRate:  {library, "http_requests_total", "alloc_id", 2, true},
@@ -113,15 +120,19 @@ func TestRun_SaysWhatEachTargetHas(t *testing.T) {
 			api.KPILatencyP99: {sidecar, "envoy_http_downstream_rq_time_bucket", "consul_service_id", 1, false},
 		},
 		"old":  {api.KPIErrorRate: {"Micrometer HTTP server", "http_server_requests_seconds_count", "alloc_id", 1, false}},
-		"cart": {},
-	}, has)
-	const byAddress = `names the instance in "instance" by an address and port, which no query can turn into an allocation: Prometheus must label it`
-	must.Eq(t, map[string]map[string]string{
-		"store": {}, "web": {},
-		"old": {api.KPILatencyP99: "http_server_requests_seconds has no buckets: switch them on (Micrometer HTTP server)"},
 		"cart": {
-			api.KPIErrorRate:  "http_server_request_duration_seconds_count (OpenTelemetry HTTP server) " + byAddress,
-			api.KPILatencyP99: "http_server_request_duration_seconds_bucket (OpenTelemetry HTTP server) " + byAddress,
+			api.KPIErrorRate:  {otel, "http_server_request_duration_seconds_count", "instance", 1, false},
+			api.KPILatencyP99: {otel, "http_server_request_duration_seconds_bucket", "instance", 1, false},
+		},
+		"pod": {},
+	}, has)
+	const byShort = `names the instance in "pod" by the beginning of an allocation's ID, which no query can turn into an allocation: Prometheus must label it`
+	must.Eq(t, map[string]map[string]string{
+		"store": {}, "web": {}, "cart": {},
+		"old": {api.KPILatencyP99: "http_server_requests_seconds has no buckets: switch them on (Micrometer HTTP server)"},
+		"pod": {
+			api.KPIErrorRate:  "http_server_request_duration_seconds_count (OpenTelemetry HTTP server) " + byShort,
+			api.KPILatencyP99: "http_server_request_duration_seconds_bucket (OpenTelemetry HTTP server) " + byShort,
 		},
 	}, lacks)
 	must.StrContains(t, got.Relabel, "target_label: alloc_id")
@@ -141,8 +152,8 @@ func TestRun_OneTarget(t *testing.T) {
 	must.StrNotContains(t, got.Block, "http_server_requests_seconds", must.Sprint("it is another target's"))
 	must.Eq(t, "", got.Relabel)
 
-	cart := ref("cart")
-	in.Target = &cart
+	pod := ref("pod")
+	in.Target = &pod
 	got, err = discover.Run(t.Context(), in)
 	must.NoError(t, err)
 	must.Eq(t, "", got.Block)
@@ -234,15 +245,22 @@ func TestRun_TheBlockMeasuresEverybody(t *testing.T) {
 	must.NoError(t, err)
 	must.SliceEmpty(t, second.Missing)
 	must.Eq(t, "", second.Block)
-	reader := kpi.NewReader(s, nil, in.Queries)
-	got, err := reader.Read(t.Context(), []api.KPISpec{{KPI: api.KPIErrorRate}, {KPI: api.KPILatencyP99}}, []string{store1, web1, old1}, time.Time{}, promtest.Last())
+	reader := kpi.NewReader(s, nil, in.Queries).ByAddress(addresses{})
+	got, err := reader.Read(t.Context(), []api.KPISpec{{KPI: api.KPIErrorRate}, {KPI: api.KPILatencyP99}}, []string{store1, web1, old1, cart1}, time.Time{}, promtest.Last())
 	must.NoError(t, err)
-	for id, want := range map[string][2]float64{store1: {1000, 40}, web1: {2000, 80}, old1: {1000, 0}} {
+	for id, want := range map[string][2]float64{store1: {1000, 40}, web1: {2000, 80}, old1: {1000, 0}, cart1: {1200, 200}} {
 		must.NotNil(t, got.Counters[id], must.Sprint(id))
 		must.Eq(t, want, [2]float64{got.Counters[id].Requests, got.Counters[id].Errors})
 	}
 	must.Eq(t, []float64{0.025}, got.Counters[web1].Upper)
 	must.Eq(t, []float64{0.1}, got.Counters[store1].Upper)
+}
+
+// addresses are those of the fleet.
+type addresses struct{}
+
+func (addresses) Addresses(context.Context, []string) (map[string]string, error) {
+	return convention.NewInstances(fleet()).Addresses(), nil
 }
 
 // pasted is a set of queries with a block of the agent's configuration over it. Each query

@@ -158,11 +158,7 @@ func (r *run) why(target api.TargetRef, name string) string {
 			if s.lacks != "" {
 				return s.lacks
 			}
-			what := "an address and port"
-			if naming.Way == convention.ByShort {
-				what = "the beginning of an allocation's ID"
-			}
-			return fmt.Sprintf("%s (%s) names the instance in %q by %s, %s", s.rule.Metric(), s.rule.Convention, naming.Label, what, needsRelabel)
+			return fmt.Sprintf("%s (%s) names the instance in %q by the beginning of an allocation's ID, %s", s.rule.Metric(), s.rule.Convention, naming.Label, needsRelabel)
 		}
 	}
 	return "no metric of a known convention names one of its instances"
