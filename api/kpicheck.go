@@ -27,6 +27,8 @@ type CheckedQuery struct {
 	Query     string          `json:"query"`           // as Prometheus is asked
 	Error     string          `json:"error,omitempty"` // why there is no answer
 	Took      Duration        `json:"took"`
+	Samples   int             `json:"samples,omitempty"`   // that Prometheus read for the answer; 0 where it does not say
+	Bytes     int             `json:"bytes,omitempty"`     // of the answer
 	Series    int             `json:"series"`              // in the answer
 	Instances int             `json:"instances"`           // that run and have an answer
 	Strangers int             `json:"strangers,omitempty"` // series of the answer that name no instance that runs

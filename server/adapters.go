@@ -145,14 +145,21 @@ var _ kpi.Metrics = metrics{}
 // Query answers one PromQL instant query.
 func (m metrics) Query(ctx context.Context, promql string, at time.Time) ([]kpi.Series, error) {
 	found, err := m.client.Query(ctx, promql, at)
-	if err != nil {
-		return nil, err
-	}
+	return seriesOf(found), err
+}
+
+// Measured answers one, and says what it has cost.
+func (m metrics) Measured(ctx context.Context, promql string, at time.Time) ([]kpi.Series, kpi.Cost, error) {
+	found, cost, err := m.client.Measured(ctx, promql, at)
+	return seriesOf(found), kpi.Cost(cost), err
+}
+
+func seriesOf(found []prometheus.Sample) []kpi.Series {
 	series := make([]kpi.Series, len(found))
 	for i, f := range found {
 		series[i] = kpi.Series(f)
 	}
-	return series, nil
+	return series
 }
 
 // usage answers questions about allocations from Nomad.

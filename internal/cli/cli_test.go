@@ -187,7 +187,7 @@ func fixtureKPICheck() api.KPICheck {
 		KPIs: []api.CheckedKPI{
 			{KPI: "cpu", Kind: api.KPIGauge, Source: "nomad-stats", Policies: []string{"default"}},
 			{KPI: "error_rate", Kind: api.KPICount, Source: "prometheus", Policies: []string{"default", "web"}, Queries: []api.CheckedQuery{
-				{Of: "events", Took: api.Duration(12 * time.Millisecond), Series: 5, Instances: 4, Strangers: 1, Silent: []api.TargetRef{cart}, Metrics: []api.CheckedMetric{{
+				{Of: "events", Took: api.Duration(12 * time.Millisecond), Samples: 20, Bytes: 1234, Series: 5, Instances: 4, Strangers: 1, Silent: []api.TargetRef{cart}, Metrics: []api.CheckedMetric{{
 					Metric: "http_requests_total", Series: 20, PerInstance: 4, Every: api.Duration(15 * time.Second), By: "alloc_id",
 					Gaps: []string{"0e2c1b7a"}, GapCount: 1, Resets: []string{"1e2c1b7a"}, ResetCount: 20,
 				}}},

@@ -36,6 +36,12 @@ type Metrics interface {
 	Query(ctx context.Context, promql string, at time.Time) ([]Series, error)
 }
 
+// Cost is what one question has cost.
+type Cost struct {
+	Samples int // that the store read for it; 0 where it does not say
+	Bytes   int // of the answer
+}
+
 // AllocStats is what one allocation uses now.
 type AllocStats struct {
 	CPUCores    float64
@@ -68,7 +74,7 @@ type Reader struct {
 	queries   Queries
 	catalogue Catalogue
 	addresses Addresses // nil where nobody knows them
-	parsed    sync.Map // question by its text: texts change with policies only, and are asked at each look
+	parsed    sync.Map  // question by its text: texts change with policies only, and are asked at each look
 }
 
 // question is what the text of a query says, but for the answer.

@@ -12,13 +12,16 @@ import (
 )
 
 // Names lists the names of the metrics that had samples since a time, sorted. It lists at
-// most so many, and says whether those are all.
+// most so many, and says whether those are all. A partial answer is an error.
 func (c *Client) Names(ctx context.Context, since time.Time, limit int) (names []string, whole bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	values, _, _, err := c.api.LabelValues(ctx, model.MetricNameLabel, nil, since, time.Now(), promv1.WithLimit(uint64(limit)+1))
+	values, warnings, _, err := c.api.LabelValues(ctx, model.MetricNameLabel, nil, since, time.Now(), promv1.WithLimit(uint64(limit)+1))
 	if err != nil {
 		return nil, false, explain("names of metrics", err)
+	}
+	if err := lacking("names of metrics", warnings); err != nil {
+		return nil, false, err
 	}
 	for _, v := range values[:min(len(values), limit)] {
 		names = append(names, string(v))
@@ -27,13 +30,16 @@ func (c *Client) Names(ctx context.Context, since time.Time, limit int) (names [
 }
 
 // LabelNames lists the labels of the series of a selector that had samples since a time,
-// sorted.
+// sorted. A partial answer is an error.
 func (c *Client) LabelNames(ctx context.Context, selector string, since time.Time) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	found, _, _, err := c.api.LabelNames(ctx, []string{selector}, since, time.Now())
+	found, warnings, _, err := c.api.LabelNames(ctx, []string{selector}, since, time.Now())
 	if err != nil {
 		return nil, explain(selector, err)
+	}
+	if err := lacking(selector, warnings); err != nil {
+		return nil, err
 	}
 	names := make([]string, len(found))
 	for i, n := range found {

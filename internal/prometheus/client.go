@@ -5,9 +5,9 @@ package prometheus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"net"
 	"net/http"
@@ -116,29 +116,11 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &boundedBody{body: resp.Body, left: maxBody}
+	if err := read(resp); err != nil {
+		return nil, err
+	}
 	return resp, nil
 }
-
-// boundedBody returns an error when an answer is too long. If it ended instead,
-// the cut JSON would look like a fault of the server.
-type boundedBody struct {
-	body io.ReadCloser
-	left int64
-}
-
-// Read implements io.Reader.
-func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, fmt.Errorf("answer is longer than %d bytes", int64(maxBody))
-	}
-	n, err := b.body.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
-}
-
-// Close implements io.Closer.
-func (b *boundedBody) Close() error { return b.body.Close() }
 
 // Query makes one instant query. A zero time means now. The answer must be a
 // vector; a scalar counts as one sample without labels. Values that are NaN or
@@ -150,8 +132,8 @@ func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Samp
 	if err != nil {
 		return nil, err
 	}
-	if len(warnings) > 0 {
-		return nil, api.Errorf(api.CodeUnavailable, "prometheus: query %q: the answer is partial: %s", short(promql), remark(warnings))
+	if err := lacking(promql, warnings); err != nil {
+		return nil, err
 	}
 	var samples []Sample
 	for _, s := range found {
@@ -170,7 +152,7 @@ func (c *Client) Query(ctx context.Context, promql string, at time.Time) ([]Samp
 func (c *Client) vector(ctx context.Context, promql string, at time.Time) ([]*model.Sample, []string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	value, warnings, _, err := c.api.Query(ctx, promql, at)
+	value, warnings, _, err := c.api.Query(ctx, promql, at, options(ctx)...)
 	if err != nil {
 		return nil, nil, explain(promql, err)
 	}
@@ -245,5 +227,24 @@ func explain(promql string, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		code = api.CodeTimeout
 	}
+	if detail := detailOf(err); detail != "" {
+		return api.Errorf(code, "prometheus: query %q: %v: %s", short(promql), err, detail)
+	}
 	return api.Errorf(code, "prometheus: query %q: %v", short(promql), err)
+}
+
+// detailOf is what a store said with a status that is not of Prometheus' own API, where the
+// client tells the status alone.
+func detailOf(err error) string {
+	known, ok := errors.AsType[*promv1.Error](err)
+	if !ok || known.Detail == "" {
+		return ""
+	}
+	var answer struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal([]byte(known.Detail), &answer) != nil || answer.Error == "" {
+		answer.Error = strings.TrimSpace(known.Detail)
+	}
+	return remark([]string{answer.Error})
 }

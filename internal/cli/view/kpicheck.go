@@ -33,7 +33,28 @@ func KPICheck(w io.Writer, c api.KPICheck, width int) {
 	list(w, "What is wrong", KPIFaults(c), width)
 	list(w, "No instance of these targets has an answer", silent(c), width)
 	list(w, "Counters began anew", resets(c), width)
+	list(w, "What an answer costs", costs(c), width)
 	list(w, "Not everything could be looked at", c.Missing, width)
+}
+
+// costs lists what each answer costs Prometheus and the way to it, each query once.
+func costs(c api.KPICheck) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, k := range c.KPIs {
+		for _, q := range k.Queries {
+			if q.Error != "" || seen[q.Query] {
+				continue
+			}
+			seen[q.Query] = true
+			read := ""
+			if q.Samples > 0 { // not every store says it
+				read = Count(q.Samples, "sample") + " read, "
+			}
+			out = append(out, fmt.Sprintf("%s, %s: %s%s, %.1f kB", k.KPI, q.Of, read, Count(q.Series, "row"), float64(q.Bytes)/1000))
+		}
+	}
+	return out
 }
 
 // behind adds up what is behind the metrics of a query.

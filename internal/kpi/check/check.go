@@ -50,9 +50,15 @@ type Judged struct {
 	Spec   api.KPISpec
 }
 
+// Store answers questions about metrics, and says what they have cost.
+type Store interface {
+	kpi.Metrics
+	Measured(ctx context.Context, promql string, at time.Time) ([]kpi.Series, kpi.Cost, error)
+}
+
 // Input is what a check needs to know.
 type Input struct {
-	Store     kpi.Metrics // nil where there is no Prometheus
+	Store     Store // nil where there is no Prometheus
 	Catalogue kpi.Catalogue
 	Judged    []Judged
 	KPIs      []string // to check; empty means all
@@ -155,7 +161,8 @@ func (r *run) checked(spec api.KPISpec) api.CheckedKPI {
 // ask asks one query, and what is behind it.
 func (r *run) ask(ctx context.Context, q *api.CheckedQuery) {
 	began := r.Clock()
-	series, err := r.Store.Query(ctx, q.Query, r.at)
+	series, cost, err := r.Store.Measured(ctx, q.Query, r.at)
+	q.Samples, q.Bytes = cost.Samples, cost.Bytes
 	q.Took = api.Duration(r.Clock().Sub(began))
 	if err != nil {
 		q.Error = err.Error()

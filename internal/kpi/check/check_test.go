@@ -30,7 +30,7 @@ func ref(job string) api.TargetRef {
 	return api.TargetRef{Namespace: "default", Job: job, Group: job}
 }
 
-func input(store kpi.Metrics, queries kpi.Queries) check.Input {
+func input(store check.Store, queries kpi.Queries) check.Input {
 	tick := promtest.Last()
 	return check.Input{
 		Store: store, Catalogue: kpi.NewReader(store, nil, queries).Catalogue(),
@@ -102,6 +102,8 @@ func TestRun_CountsWhatIsBehindEachQuery(t *testing.T) {
 	must.Eq(t, 3, got.Running)
 	events := of(t, got, api.KPIErrorRate, "events")
 	must.Eq(t, 3, events.Series)
+	must.Eq(t, 6, events.Samples, must.Sprint("each series has two"))
+	must.Positive(t, events.Bytes)
 	must.Eq(t, 2, events.Instances)
 	must.Eq(t, 1, events.Strangers)
 	must.Eq(t, []api.TargetRef{ref("cart")}, events.Silent)
@@ -173,6 +175,11 @@ func TestRun_TellsInstancesByTheirAddressWhereTheQueryMakesTheLabel(t *testing.T
 
 // away answers nothing.
 type away struct{}
+
+func (a away) Measured(ctx context.Context, text string, at time.Time) ([]kpi.Series, kpi.Cost, error) {
+	found, err := a.Query(ctx, text, at)
+	return found, kpi.Cost{}, err
+}
 
 func (away) Query(context.Context, string, time.Time) ([]kpi.Series, error) {
 	return nil, errors.New("no route to host")

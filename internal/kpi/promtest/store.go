@@ -134,6 +134,23 @@ func (s *Store) Query(ctx context.Context, text string, at time.Time) ([]kpi.Ser
 	return out, nil
 }
 
+// Measured makes one query, and says how many samples the engine read for it, and how long
+// the answer is.
+func (s *Store) Measured(ctx context.Context, text string, at time.Time) ([]kpi.Series, kpi.Cost, error) {
+	q, err := s.engine.NewInstantQuery(ctx, s, nil, text, at)
+	if err != nil {
+		return nil, kpi.Cost{}, err
+	}
+	defer q.Close()
+	vector, err := q.Exec(ctx).Vector()
+	if err != nil {
+		return nil, kpi.Cost{}, err
+	}
+	cost := kpi.Cost{Samples: int(q.Stats().Samples.TotalSamples), Bytes: len(vector.String())}
+	series, err := s.Query(ctx, text, at)
+	return series, cost, err
+}
+
 // Names lists the names of the metrics.
 func (s *Store) Names(_ context.Context, _ time.Time, limit int) (names []string, whole bool, err error) {
 	names = slices.Sorted(maps.Keys(s.series))
