@@ -119,7 +119,7 @@ func TestRun_SaysWhatEachTargetHas(t *testing.T) {
 			api.KPIErrorRate:  {sidecar, "envoy_http_downstream_rq_completed", "consul_service_id", 1, false},
 			api.KPILatencyP99: {sidecar, "envoy_http_downstream_rq_time_bucket", "consul_service_id", 1, false},
 		},
-		"old":  {api.KPIErrorRate: {"Micrometer HTTP server", "http_server_requests_seconds_count", "alloc_id", 1, false}},
+		"old": {api.KPIErrorRate: {"Micrometer HTTP server", "http_server_requests_seconds_count", "alloc_id", 1, false}},
 		"cart": {
 			api.KPIErrorRate:  {otel, "http_server_request_duration_seconds_count", "instance", 1, false},
 			api.KPILatencyP99: {otel, "http_server_request_duration_seconds_bucket", "instance", 1, false},
