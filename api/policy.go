@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -197,12 +198,29 @@ func (m Margins) PromoteBase(y float64) float64 { return min(y/m.PromoteBelow, y
 
 // BudgetSpec limits what may be in flight. Percentages round up.
 type BudgetSpec struct {
-	InstancesPercent int    `json:"instances_percent,omitempty"` // instances of one target not serving at once
-	Instances        int    `json:"instances,omitempty"`         // the same as a number; 0 means unlimited
-	Targets          int    `json:"targets,omitempty"`           // rollouts running at once; 0 means unlimited
-	Failures         int    `json:"failures,omitempty"`          // rolled back targets of one patch after which no further one starts
-	Neighbours       string `json:"neighbours,omitempty"`        // "exclusive": no two targets joined by an edge at once
+	InstancesPercent int `json:"instances_percent,omitempty"` // instances of one target not serving at once
+	Instances        int `json:"instances,omitempty"`         // the same as a number; 0 means unlimited
+	Targets          int `json:"targets,omitempty"`           // rollouts running at once; 0 means unlimited
+	Failures         int `json:"failures,omitempty"`          // rolled back targets of one patch after which no further one starts
+	// PolicyFailures are the limits of single policies, which count their own targets alone.
+	PolicyFailures []PolicyFailures `json:"policy_failures,omitempty"`
+	Neighbours     string           `json:"neighbours,omitempty"` // "exclusive": no two targets joined by an edge at once
 }
+
+// PolicyFailures is how many targets of one patch that a policy applies to may fail, before no
+// further one that it applies to starts.
+type PolicyFailures struct {
+	Policy string `json:"policy"`
+	Most   int    `json:"most"`
+}
+
+// Applied reports whether a policy applied to the target, as the reasons of the decision say.
+func (d *Decision) Applied(policy string) bool {
+	return slices.ContainsFunc(d.Because, func(b Because) bool { return b.Field == FieldPolicy && b.Policy == policy })
+}
+
+// FieldPolicy is the field of the reasons that say why a policy applies.
+const FieldPolicy = "policy"
 
 // Window is when a wave may start.
 type Window struct {

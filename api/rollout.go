@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -37,6 +38,12 @@ func (s RolloutStatus) Ended() bool {
 	return false
 }
 
+// Failed reports whether the rollout ended because its patch could not be carried out, or was
+// found bad: its target runs the former version.
+func (s RolloutStatus) Failed() bool {
+	return s == RolloutRolledBack || s == RolloutFailed || s == RolloutRejected
+}
+
 // Rollout is one target's patch being carried out.
 type Rollout struct {
 	ID          string        `json:"id"`
@@ -59,6 +66,7 @@ type Rollout struct {
 	Holds       []Hold        `json:"holds,omitempty"`      // what Oakum waits for now
 	Resume      RolloutStatus `json:"resume,omitempty"`     // status to return to after a pause or a hold
 	Accepted    time.Time     `json:"accepted,omitzero"`    // a person went on in spite of the denied attempts until then
+	Despite     uint64        `json:"despite,omitempty"`    // a person goes on in spite of the failures of other rollouts up to this index of the record
 	Judge       *JudgeState   `json:"judge,omitempty"`
 	Verdict     *Verdict      `json:"verdict,omitempty"` // the last one
 	Effect      *Effect       `json:"effect,omitempty"`  // the open intent; there is at most one
@@ -182,10 +190,25 @@ type JudgeState struct {
 
 // Hold is a reason to wait: which source is away, since when.
 type Hold struct {
-	Source string    `json:"source"` // nomad, consul, prometheus, strategy, judge, brake, health, freeze, window, budget, job, target, graph, policies, simulator, image, verify, instances, room
+	Source string    `json:"source"` // dependency, failures, nomad, consul, prometheus, strategy, judge, brake, health, freeze, window, budget, job, target, graph, policies, simulator, image, verify, instances, room
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
 }
+
+// Sources of holds that wait for what other rollouts of the plan came to. No other rollout
+// waits for one that has such a hold.
+const (
+	HoldDependency = "dependency" // the target is chained to one where the patch failed
+	HoldFailures   = "failures"   // more targets of the patch failed than the budget allows
+)
+
+// Blocked reports whether other rollouts of the plan have failed so that this one does not
+// begin by itself.
+func (r *Rollout) Blocked() bool {
+	return r.Former == nil && slices.ContainsFunc(r.Holds, Hold.blocks)
+}
+
+func (h Hold) blocks() bool { return h.Source == HoldDependency || h.Source == HoldFailures }
 
 // EffectKind is a change that a rollout makes to the world.
 type EffectKind string

@@ -178,6 +178,7 @@ func budgetArguments() []lang.Argument {
 		}},
 		{Name: "targets", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
 		{Name: "failures", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
+		{Name: "policy_failures", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
 		{Name: "neighbours", Want: cty.String, Check: lang.OneOf("exclusive", "any")},
 	}
 }

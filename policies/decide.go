@@ -118,7 +118,7 @@ func (d *decider) match(all []*policy) error {
 		}
 	}
 	for _, m := range d.matches {
-		d.because("policy", m.policy, m.at, m.why)
+		d.because(api.FieldPolicy, m.policy, m.at, m.why)
 	}
 	return nil
 }

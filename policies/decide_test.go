@@ -207,7 +207,7 @@ func TestDecide_TakesTheMostRestrictive(t *testing.T) {
 }`)
 	d, err := lib.Decide(facts())
 	must.NoError(t, err)
-	must.EqOp(t, api.BudgetSpec{InstancesPercent: 5, Targets: 2, Failures: 1, Neighbours: "exclusive"}, d.Budget)
+	must.Eq(t, api.BudgetSpec{InstancesPercent: 5, Targets: 2, Failures: 1, Neighbours: "exclusive"}, d.Budget)
 	must.EqOp(t, api.ApprovalSpec{From: "ops", Count: 2}, d.Approval)
 	must.EqOp(t, `{"first":20,"label":"x","zones":["a"]}`, string(d.Strategy.Config))
 	must.EqOp(t, "narrow", because(t, d, "strategy").Policy)
@@ -324,4 +324,34 @@ func TestDefaultMargins_AreTheLibrarys(t *testing.T) {
 	must.NoError(t, err)
 	must.SliceNotEmpty(t, margins)
 	must.Eq(t, d.Judge.KPIs, margins)
+}
+
+func TestDecide_EachPolicyLimitsItsOwnFailures(t *testing.T) {
+	t.Parallel()
+	library := load(t, `
+policy "web" {
+  applies = target.job == "web-shop"
+  strategy "phased" { stages = [100] }
+  budget { policy_failures = 1 }
+}
+policy "all" {
+  budget {
+    failures        = 3
+    policy_failures = 2
+  }
+}
+policy "data" {
+  applies = target.job == "db"
+  budget { policy_failures = 1 }
+}
+`)
+	f := facts()
+	f.Target.Job = "web-shop"
+	d, err := library.Decide(f)
+	must.NoError(t, err)
+	must.EqOp(t, 1, d.Budget.Failures, must.Sprint("of the policy that ships"))
+	must.Eq(t, []api.PolicyFailures{{Policy: "web", Most: 1}, {Policy: "all", Most: 2}}, d.Budget.PolicyFailures)
+	must.True(t, d.Applied("web"))
+	must.True(t, d.Applied("all"))
+	must.False(t, d.Applied("data"))
 }

@@ -266,7 +266,7 @@ func (p *policyParser) readInner(out *policy, b *hclsyntax.Block) {
 	case "budget":
 		out.budget = p.block(b, budgetArguments())
 		if len(b.Body.Attributes) == 0 {
-			p.Problem(b.DefRange(), "Empty budget", "A budget limits instances, targets, failures or neighbours.")
+			p.Problem(b.DefRange(), "Empty budget", "A budget limits instances, targets, failures, policy_failures or neighbours.")
 		}
 	case "window":
 		out.windows = append(out.windows, readPart(p, b, windowArguments(), windowOf))

@@ -33,6 +33,28 @@ func (d *decider) budget() error {
 			won[field]()
 		}
 	}
+	return d.policyFailures()
+}
+
+// policyFailures collects the limits of single policies. Each counts its own targets, so that
+// none is stricter than another.
+func (d *decider) policyFailures() error {
+	for _, m := range d.matches {
+		if m.budget == nil {
+			continue
+		}
+		f := m.budget.Fields["policy_failures"]
+		if f == nil {
+			continue
+		}
+		value, err := f.Eval(d.env.full)
+		if err != nil {
+			return err
+		}
+		most := int(lang.NumberOf(value))
+		d.decision.Budget.PolicyFailures = append(d.decision.Budget.PolicyFailures, api.PolicyFailures{Policy: m.name, Most: most})
+		d.because("budget.policy_failures", m.policy, f.At, fmt.Sprintf("policy_failures = %d, of the targets of policy %q", most, m.name))
+	}
 	return nil
 }
 

@@ -353,6 +353,23 @@ func (a *Analysis) Neighbours(name string) []string {
 	return names
 }
 
+// Chained lists the services that depend on one, and those that it depends on, directly or
+// through others, over certain edges.
+func (a *Analysis) Chained(name string) []string {
+	v, ok := a.ids[name]
+	if !ok {
+		return nil
+	}
+	ids := slices.Concat(reach(a.certain.in, v), reach(a.certain.out, v))
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = a.names[id]
+	}
+	return names
+}
+
 // Around lists the targets of the services that a possible edge joins to one: the
 // callers' targets first, then the callees'. Each is listed once, sorted by its
 // service's name.

@@ -179,6 +179,10 @@ func TestAnalyse_KnowsTheShop(t *testing.T) {
 	impact, _ = a.Impact("store")
 	must.Eq(t, []string{"pricing"}, impact.Possible)
 	must.Eq(t, []string{"cart", "catalog", "store"}, a.Neighbours("pricing"))
+	must.SliceContains(t, a.Chained("pricing"), "front", must.Sprint("a dependant of a dependant"))
+	must.SliceContains(t, a.Chained("front"), "pricing", must.Sprint("and the other way round"))
+	must.SliceNotContains(t, a.Chained("pricing"), "pricing")
+	must.SliceEmpty(t, a.Chained("unheard-of"))
 	_, ok = a.Impact("nobody")
 	must.False(t, ok)
 }

@@ -15,6 +15,8 @@ import (
 type Neighbourhood interface {
 	// Adjacent reports whether an edge joins two targets.
 	Adjacent(a, b api.TargetRef) bool
+	// Chained reports whether a depends on b, or b on a, directly or through others.
+	Chained(a, b api.TargetRef) bool
 	// Targets lists the targets that an edge joins to one, its callers first.
 	Targets(ref api.TargetRef) []api.Target
 	// Services names the services that an edge joins to a target's, sorted.

@@ -16,6 +16,7 @@ import (
 type alone struct{}
 
 func (alone) Adjacent(_, _ api.TargetRef) bool                        { return false }
+func (alone) Chained(_, _ api.TargetRef) bool                         { return false }
 func (alone) Targets(api.TargetRef) []api.Target                      { return nil }
 func (alone) Services(api.TargetRef) []string                         { return nil }
 func (alone) Attempts(api.TargetRef, time.Time) ([]api.Attempt, bool) { return nil, true }

@@ -196,7 +196,7 @@ func (o *Orchestrator) holdForImages(ctx context.Context, r api.Rollout, a *exec
 // gate asks the other rollouts, the windows and freezes, and the quiet hour whether a
 // rollout may start.
 func (o *Orchestrator) gate(r api.Rollout) rollout.Gate {
-	if turn := rollout.Turn(r, o.Store.Outlines(r.Plan), o.Neighbourhood.Adjacent); !turn.Open {
+	if turn := rollout.Turn(r, o.Store.Outlines(r.Plan), o.Neighbourhood); !turn.Open {
 		return turn // the policies are asked about those alone whose turn it is
 	}
 	d, hold := o.calendar(r)

@@ -150,6 +150,7 @@ type worlds struct {
 	outside               outskirtsTally
 	doubts                doubtsTally
 	brakes                brakesTally
+	waves                 wavesTally
 	undecided             map[string]int // rollouts whose simulation could not decide, by what followed
 }
 
@@ -178,6 +179,7 @@ func (s *worlds) add(w *world) {
 	s.outside.add(w.outskirts.tally)
 	s.doubts.add(w.doubts.tally)
 	s.brakes.add(w.brakes.tally)
+	s.waves.add(w.waves.tally)
 }
 
 func (s *worlds) merge(other *worlds) {
@@ -202,6 +204,7 @@ func (s *worlds) merge(other *worlds) {
 	s.outside.add(other.outside)
 	s.doubts.add(other.doubts)
 	s.brakes.add(other.brakes)
+	s.waves.add(other.waves)
 }
 
 // log prints what was played.
@@ -215,6 +218,7 @@ func (s *worlds) log(t *testing.T) {
 	t.Logf("outside of the jobs: %+v", s.outside)
 	t.Logf("doubts: %+v", s.doubts)
 	t.Logf("brakes: %+v", s.brakes)
+	t.Logf("waves: %+v", s.waves)
 	t.Logf("accidents: %v; %d deployments of a patched job were begun once more", s.accidents, s.renewed)
 	t.Logf("rollouts whose simulation could not decide: %v", s.undecided)
 	for _, path := range slices.Sorted(maps.Keys(s.paths)) {

@@ -87,6 +87,7 @@ func (w *world) turn(id string) progress {
 	}
 	w.term.acting, w.term.kind = "", ""
 	w.outskirts.forget()
+	w.waves.turn = w.logIndex
 	if before.Effect != nil {
 		w.term.acting, w.term.kind = before.Effect.ID, before.Effect.Kind
 	}

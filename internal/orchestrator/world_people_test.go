@@ -85,7 +85,7 @@ func (w *world) command(id, action, where string) {
 		if err == nil {
 			err = w.apply(entry)
 		}
-		if err != nil {
+		if newer := next.Despite != r.Despite && w.store.Level() < state.Level8; newer != (err != nil) {
 			w.fail("%s %s: %v", action, id, err)
 		}
 	}
@@ -104,6 +104,12 @@ func (w *world) help(i int) {
 			action = "approve"
 		case r.Status == api.RolloutPaused:
 			action = "resume"
+		case r.Blocked() && r.Holds[0].Source == api.HoldDependency && w.store.Level() >= state.Level8 && i < 400:
+			action = "resume"
+			w.waves.tally.Insisted++
+		case r.Blocked():
+			action = "abort"
+			w.waves.tally.Blocked++
 		case r.Status == api.RolloutHolding:
 			action = []string{"resume", "promote", "abort"}[w.rng.IntN(3)]
 		case r.Status == api.RolloutRunning && i > 900:

@@ -355,6 +355,7 @@ func (t *term) Transition(ctx context.Context, kind string, next api.Rollout, ex
 	w, at := t.w, boundary{}
 	w.heeded(next)
 	w.brakes.held(w.rollout(next.ID), next)
+	w.heedsFailures(w.rollout(next.ID), next)
 	switch was := w.rollout(next.ID); {
 	case next.Effect != nil && (was.Effect == nil || was.Effect.ID != next.Effect.ID):
 		at = boundary{next.Effect.Kind, atIntent}

@@ -293,7 +293,7 @@ func (w *world) final(r api.Rollout) {
 		w.finalExit(r)
 		return
 	}
-	calm := w.good && w.rate == 0 && w.meddling == 0 && !w.excused[j.ref.Job]
+	calm := w.good && w.rate == 0 && w.meddling == 0 && !w.excused[j.ref.Job] && !w.waves.held[r.ID]
 	if calm && r.Status != api.RolloutComplete {
 		w.fail("nothing speaks against %s, and it is %s: %s", r.ID, r.Status, r.Reason)
 	}

@@ -73,6 +73,7 @@ func TestWorld(t *testing.T) {
 	all.outside.positive(t)
 	all.doubts.positive(t)
 	all.brakes.positive(t)
+	all.waves.positive(t)
 	must.Positive(t, min(all.undecided[api.InconclusiveApprove], all.undecided[api.InconclusiveOneFirst]),
 		must.Sprint("too few simulations stayed undecided: the worlds test too little"))
 	must.Positive(t, all.renewed, must.Sprint("no deployment of a patched job was begun once more: the worlds test too little"))
@@ -177,6 +178,7 @@ type world struct {
 	outskirts  outskirts       // what is around the jobs
 	doubts     doubts          // the sources of the graph
 	brakes     brakes          // what people do about the brake
+	waves      waves           // what joins the rollouts
 	exits      exits           // of jobs
 	undecided  func() bool     // draws whether a simulation can't decide; nil when all can
 
@@ -247,10 +249,12 @@ func newWorld(n int64, telling, quiet bool) *world {
 	if !quiet {
 		w.outskirts = newOutskirts(n)
 		w.exits = newExits(n)
+		w.waves = newWaves(n)
 	}
 	w.newFleet(uint64(n))
 	d := w.decision()
 	w.outskirts.decide(&d)
+	w.waves.decide(&d, w.store.Level())
 	if !quiet {
 		w.doubt(n, &d)
 		w.sandbox(n, &d)
@@ -300,6 +304,7 @@ func (w *world) submit(d api.Decision, launch api.Launch) {
 		}
 		ref := w.addJob(fmt.Sprintf("job%d", i), 1+w.rng.IntN(12), kind)
 		w.outskirts.join(ref)
+		d := w.waves.belong(d, ref, w.refs[:i])
 		d.Target = ref
 		cmd.Rollouts = append(cmd.Rollouts, api.Rollout{
 			ID: fmt.Sprintf("r%d", i), Plan: "plan", Patch: "p", PatchDigest: "d", Target: ref, Wave: 1 + i/2, Decision: d,

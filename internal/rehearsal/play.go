@@ -141,24 +141,24 @@ func (p *play) round() bool {
 			continue
 		}
 		before := p.rollout(at)
-		was, status := before.UnderWay(), before.Status
+		was, status, blocked := before.UnderWay(), before.Status, before.Blocked()
 		p.turns(at)
 		after := p.rollout(at)
 		at.note(after, p.now)
 		p.scheduleTurn(at)
-		if (was && !after.UnderWay()) || (after.Status.Ended() && !status.Ended()) {
+		if (was && !after.UnderWay()) || (after.Status.Ended() && !status.Ended()) || (after.Blocked() && !blocked) {
 			again = p.wakeWaiting() || again
 		}
 	}
 	return again
 }
 
-// wakeWaiting wakes the rollouts that wait for another one, after one has ended.
+// wakeWaiting wakes the rollouts that wait for another one, after one has ended or was blocked.
 func (p *play) wakeWaiting() bool {
 	woken := false
 	wave := 0
 	for _, at := range p.parts {
-		if p.rollout(at).Status.Ended() {
+		if r := p.rollout(at); r.Status.Ended() || r.Blocked() {
 			continue
 		}
 		if wave == 0 {

@@ -27,6 +27,7 @@ type scene struct {
 	behaviours []behaviour
 	neighbours map[[2]api.TargetRef]bool
 	near       map[api.TargetRef][]string // services
+	chained    map[[2]api.TargetRef]bool  // one depends on the other, directly or through others
 	assumed    assumptions
 }
 
@@ -133,6 +134,8 @@ type neighbourhood struct{ *scene }
 
 func (n neighbourhood) Adjacent(a, b api.TargetRef) bool { return n.neighbours[[2]api.TargetRef{a, b}] }
 
+func (n neighbourhood) Chained(a, b api.TargetRef) bool { return n.chained[[2]api.TargetRef{a, b}] }
+
 func (n neighbourhood) Targets(api.TargetRef) []api.Target { return nil }
 
 func (n neighbourhood) Services(ref api.TargetRef) []string { return n.near[ref] }
@@ -148,10 +151,17 @@ func (n neighbourhood) LastMinute(api.TargetRef, time.Time, time.Time, []api.KPI
 // join finds the targets that an edge joins.
 func (s *scene) join(analysis *graph.Analysis) {
 	s.near, s.neighbours = map[api.TargetRef][]string{}, map[[2]api.TargetRef]bool{}
+	s.chained = map[[2]api.TargetRef]bool{}
+	chains := map[api.TargetRef]map[string]bool{}
 	for _, m := range s.members {
 		var names []string
+		chain := map[string]bool{}
+		chains[m.planned.Target.TargetRef] = chain
 		for _, service := range m.planned.Target.Services {
 			names = append(names, analysis.Neighbours(service)...)
+			for _, name := range analysis.Chained(service) {
+				chain[name] = true
+			}
 		}
 		slices.Sort(names)
 		s.near[m.planned.Target.TargetRef] = slices.Compact(names)
@@ -161,6 +171,9 @@ func (s *scene) join(analysis *graph.Analysis) {
 			for _, service := range b.planned.Target.Services {
 				if slices.Contains(s.near[a.planned.Target.TargetRef], service) {
 					s.neighbours[[2]api.TargetRef{a.planned.Target.TargetRef, b.planned.Target.TargetRef}] = true
+				}
+				if chains[a.planned.Target.TargetRef][service] {
+					s.chained[[2]api.TargetRef{a.planned.Target.TargetRef, b.planned.Target.TargetRef}] = true
 				}
 			}
 		}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -127,6 +128,9 @@ func names(list []api.Approval) []string {
 // resume ends a pause, or a hold that waits for a person. A stage that the judge
 // could not decide on is judged afresh.
 func (m *machine) resume(c Command) error {
+	if m.Blocked() && m.Status == api.RolloutWaiting {
+		return m.insist(c)
+	}
 	if m.Status != api.RolloutPaused && m.Status != api.RolloutHolding {
 		return refuse(c, m.Rollout, "it is neither paused nor holding")
 	}
@@ -137,6 +141,18 @@ func (m *machine) resume(c Command) error {
 	}
 	m.accept()
 	m.unhold("resumed by " + c.By.Name + note(c))
+	return nil
+}
+
+// insist takes a rollout as one that may begin in spite of the rollouts that failed at
+// targets which it is chained to. A limit of failures is the policy's, and stays.
+func (m *machine) insist(c Command) error {
+	if !slices.ContainsFunc(m.Holds, func(h api.Hold) bool { return h.Source == api.HoldDependency }) {
+		return refuse(c, m.Rollout, m.Reason)
+	}
+	m.Despite = m.was.ModifyIndex // what fails from now on counts
+	m.Holds = nil
+	m.Reason = fmt.Sprintf("%s goes on in spite of what failed%s", c.By.Name, note(c))
 	return nil
 }
 

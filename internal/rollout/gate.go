@@ -2,26 +2,34 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/oakumhq/oakum/api"
 )
 
-// Turn says whether a waiting rollout may start beside all others. Adjacent reports
-// whether an edge of the graph joins two targets.
-func Turn(r api.Rollout, all []api.Rollout, adjacent func(a, b api.TargetRef) bool) Gate {
+// Around says what the graph knows of two targets.
+type Around interface {
+	// Adjacent reports whether an edge joins them.
+	Adjacent(a, b api.TargetRef) bool
+	// Chained reports whether one depends on the other, directly or through others.
+	Chained(a, b api.TargetRef) bool
+}
+
+// Turn says whether a waiting rollout may start beside all others: those of its plan, those
+// of other plans that are open, and those that mended what failed in its plan.
+func Turn(r api.Rollout, all []api.Rollout, around Around) Gate {
+	if holds := blocked(r, all, around); len(holds) > 0 {
+		return Gate{Reason: holds[0].Reason, Holds: holds}
+	}
 	budget := r.Decision.Budget
-	running, failures := 0, 0
+	running := 0
 	for _, o := range all {
 		if o.ID == r.ID {
 			continue
 		}
-		if o.Plan == r.Plan {
-			if !o.Status.Ended() && o.Wave < r.Wave {
-				return closed("wave %d is not done: %s is %s", o.Wave, o.Target, o.Status)
-			}
-			if o.Status == api.RolloutRolledBack || o.Status == api.RolloutFailed || o.Status == api.RolloutRejected {
-				failures++
-			}
+		if o.Plan == r.Plan && !o.Status.Ended() && o.Wave < r.Wave && !o.Blocked() {
+			return closed("wave %d is not done: %s is %s", o.Wave, o.Target, o.Status)
 		}
 		if !o.UnderWay() {
 			continue
@@ -30,12 +38,9 @@ func Turn(r api.Rollout, all []api.Rollout, adjacent func(a, b api.TargetRef) bo
 		if o.Target.Namespace == r.Target.Namespace && o.Target.Job == r.Target.Job {
 			return closed("rollout %s moves another group of the same job", o.ID)
 		}
-		if budget.Neighbours == "exclusive" && adjacent(r.Target, o.Target) {
+		if budget.Neighbours == "exclusive" && around.Adjacent(r.Target, o.Target) {
 			return closed("its neighbour %s is being patched by rollout %s", o.Target, o.ID)
 		}
-	}
-	if budget.Failures > 0 && failures >= budget.Failures {
-		return closed("%d targets of this patch failed and budget.failures is %d; abort it, or lift the budget", failures, budget.Failures)
 	}
 	if budget.Targets > 0 && running >= budget.Targets {
 		return closed("%d rollouts are under way and budget.targets is %d", running, budget.Targets)
@@ -44,3 +49,75 @@ func Turn(r api.Rollout, all []api.Rollout, adjacent func(a, b api.TargetRef) bo
 }
 
 func closed(format string, args ...any) Gate { return Gate{Reason: fmt.Sprintf(format, args...)} }
+
+// blocked are the holds of a rollout for what failed in its plan: first those that a person
+// may go on in spite of.
+func blocked(r api.Rollout, all []api.Rollout, around Around) []api.Hold {
+	failed := failures(r, all)
+	if len(failed) == 0 {
+		return nil
+	}
+	var out []api.Hold
+	chained := slices.DeleteFunc(slices.Clone(failed), func(f api.Rollout) bool {
+		return f.ModifyIndex <= r.Despite || !around.Chained(r.Target, f.Target)
+	})
+	if len(chained) > 0 {
+		out = append(out, api.Hold{Source: api.HoldDependency, Reason: fmt.Sprintf(
+			"a chain of dependencies joins it to %s, where the patch is %s (rollout %s)", strings.Join(targets(chained), ", "), chained[0].Status, chained[0].ID)})
+	}
+	if h := exceeded(r.Decision.Budget, failed); h != nil {
+		out = append(out, *h)
+	}
+	return out
+}
+
+// failures are the other rollouts of a plan that failed, where no later rollout of the same
+// patch has completed on their target.
+func failures(r api.Rollout, all []api.Rollout) []api.Rollout {
+	var out []api.Rollout
+	for _, o := range all {
+		if o.Plan != r.Plan || o.ID == r.ID || !o.Status.Failed() {
+			continue
+		}
+		mended := slices.ContainsFunc(all, func(l api.Rollout) bool {
+			return l.Target == o.Target && l.Status == api.RolloutComplete && l.PatchDigest == o.PatchDigest && l.ID > o.ID
+		})
+		if !mended {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// exceeded is the hold of a budget that lets no further target start; nil when one may. The
+// limit of a policy counts the targets that it applies to.
+func exceeded(b api.BudgetSpec, failed []api.Rollout) *api.Hold {
+	if n := len(failed); b.Failures > 0 && n >= b.Failures {
+		return &api.Hold{Source: api.HoldFailures, Reason: fmt.Sprintf(
+			"%d targets of this patch failed and budget.failures is %d; abort it, or lift the budget", n, b.Failures)}
+	}
+	for _, limit := range b.PolicyFailures {
+		own := slices.DeleteFunc(slices.Clone(failed), func(f api.Rollout) bool { return !f.Decision.Applied(limit.Policy) })
+		if len(own) >= limit.Most {
+			return &api.Hold{Source: api.HoldFailures, Reason: fmt.Sprintf(
+				"%d targets of policy %q failed (%s) and its budget.policy_failures is %d; abort it, or lift the budget",
+				len(own), limit.Policy, strings.Join(targets(own), ", "), limit.Most)}
+		}
+	}
+	return nil
+}
+
+// mostNamed is how many targets a reason names.
+const mostNamed = 3
+
+// targets names those of rollouts.
+func targets(list []api.Rollout) []string {
+	var out []string
+	for i, r := range list {
+		if i == mostNamed {
+			return append(out, fmt.Sprintf("and %d more", len(list)-i))
+		}
+		out = append(out, r.Target.String())
+	}
+	return out
+}

@@ -133,5 +133,6 @@ type Observation struct {
 // Gate says what the rest of the cluster lets this rollout do.
 type Gate struct {
 	Open   bool
-	Reason string // why it is closed
+	Reason string     // why it is closed
+	Holds  []api.Hold // where that is the failure of other rollouts, which does not end by itself
 }

@@ -94,7 +94,7 @@ func (m *machine) awaitTurn(o Observation) {
 		m.enter(api.RolloutWaiting, "%s", waits[0].Reason)
 		m.Holds = m.stamp(waits)
 	case !o.Gate.Open:
-		m.Holds = nil
+		m.Holds = m.stamp(slices.Clone(o.Gate.Holds))
 		m.enter(api.RolloutWaiting, "%s", o.Gate.Reason)
 	default:
 		m.Holds = nil

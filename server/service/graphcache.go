@@ -20,6 +20,9 @@ type GraphCache struct {
 	graph    api.Graph       // what analysis is of
 	targets  []api.Target    // of graph; nil until somebody asks
 	index    uint64          // of the last change that is in graph
+	// chains are the services that each target depends on, or that depend on it; by target,
+	// of those that somebody has asked about.
+	chains map[api.TargetRef]map[string]bool
 }
 
 // NewGraphCache returns the graph of a store.
@@ -34,10 +37,10 @@ func (c *GraphCache) read(use func(api.Graph, *graph.Analysis)) {
 	switch {
 	case c.analysis == nil:
 		c.graph, c.analysis = graph.View(c.store.Graph())
-		c.targets = nil
+		c.targets, c.chains = nil, nil
 	case c.index != index:
 		c.graph = c.analysis.Review(c.graph, c.store.Graph())
-		c.targets = nil
+		c.targets, c.chains = nil, nil
 	}
 	c.index = index
 	use(c.graph, c.analysis)
@@ -97,6 +100,34 @@ func (c *GraphCache) Adjacent(a, b api.TargetRef) bool {
 	}
 	near := c.Neighbours(a)
 	return slices.ContainsFunc(other.Services, func(s string) bool { return slices.Contains(near, s) })
+}
+
+// Chained reports whether one of two targets depends on the other, directly or through
+// others, over certain edges.
+func (c *GraphCache) Chained(a, b api.TargetRef) bool {
+	one, ok := c.store.Target(a)
+	other, known := c.store.Target(b)
+	if !ok || !known {
+		return false
+	}
+	chained := false
+	c.read(func(_ api.Graph, analysis *graph.Analysis) {
+		chain, ok := c.chains[b]
+		if !ok {
+			chain = map[string]bool{}
+			for _, s := range other.Services {
+				for _, name := range analysis.Chained(s) {
+					chain[name] = true
+				}
+			}
+			if c.chains == nil {
+				c.chains = map[api.TargetRef]map[string]bool{}
+			}
+			c.chains[b] = chain
+		}
+		chained = slices.ContainsFunc(one.Services, func(s string) bool { return chain[s] })
+	})
+	return chained
 }
 
 // Around lists the targets that an edge joins to a target, its callers first.

@@ -275,7 +275,9 @@ happens until somebody resumes it or rolls it back.`, "Paused")
 func rolloutResume(e *command.Env) *command.Command {
 	return action(e, "resume", "Go on with a paused or holding rollout", `
 Lets a rollout that was paused, or that holds because its judge was in doubt, go
-on where it was.`, "Resumed")
+on where it was. One that waits because the patch failed at a target which it is
+joined to by dependencies begins in spite of that when its turn comes; what fails
+later blocks it again.`, "Resumed")
 }
 
 func rolloutPromote(e *command.Env) *command.Command {
