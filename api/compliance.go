@@ -13,7 +13,7 @@ type Compliance struct {
 	// what it fixes.
 	Unread []string `json:"unread,omitempty"`
 	// Problems say what of the directory of advisories, of the server that has answered, can't
-	// be read, each with the name of its file.
+	// be read, and of which advisories nobody knows whether they are about what runs.
 	Problems []string `json:"problems,omitempty"`
 }
 

@@ -18,8 +18,8 @@ import (
 // Exception says that people put up with faults of targets until a moment.
 type Exception struct {
 	Name    string
-	Faults  []string // names of faults or IDs of advisories
-	Targets []string // patterns of namespace/job/group
+	Faults  []string        // names of faults or IDs of advisories
+	Targets []api.TargetRef // of patterns
 	Reason  string
 	Until   time.Time // the first moment at which it does not hold any more
 	Range   string    // file:line,column
@@ -27,9 +27,8 @@ type Exception struct {
 
 // Holds reports whether the exception is for a target at a time.
 func (e *Exception) Holds(target api.TargetRef, now time.Time) bool {
-	return now.Before(e.Until) && slices.ContainsFunc(e.Targets, func(pattern string) bool {
-		part := strings.Split(pattern, "/") // three, as the argument was checked
-		return glob.Match(target.Namespace, part[0]) && glob.Match(target.Job, part[1]) && glob.Match(target.Group, part[2])
+	return now.Before(e.Until) && slices.ContainsFunc(e.Targets, func(pattern api.TargetRef) bool {
+		return glob.Match(target.Namespace, pattern.Namespace) && glob.Match(target.Job, pattern.Job) && glob.Match(target.Group, pattern.Group)
 	})
 }
 
@@ -42,7 +41,11 @@ func (p *policyParser) readException(b *hclsyntax.Block) Exception {
 		{Name: "until", Want: cty.String, Required: true, Check: CheckMoment},
 	}, constantScope(nil))
 	f := block.Values(nil)
-	out := Exception{Name: block.Label, Faults: f.Texts("faults"), Targets: f.Texts("targets"), Reason: strings.Join(strings.Fields(f.Text("reason", "")), " "), Range: block.At}
+	out := Exception{Name: block.Label, Faults: f.Texts("faults"), Reason: strings.Join(strings.Fields(f.Text("reason", "")), " "), Range: block.At}
+	for _, pattern := range f.Texts("targets") {
+		ref, _ := api.ParseTargetRef(pattern) // the argument was checked
+		out.Targets = append(out.Targets, ref)
+	}
 	out.Until, _ = calendar.ParseMoment(f.Text("until", ""), "UTC") // the argument was checked
 	return out
 }
@@ -57,8 +60,8 @@ func namedFaults(v cty.Value) error {
 
 func targetPatterns(v cty.Value) error {
 	return eachText(v, "want namespace/job/group, each a name or a pattern, such as \"prod/billing-*/vm\"", func(pattern string) bool {
-		part := strings.Split(pattern, "/")
-		return len(part) == 3 && !slices.Contains(part, "")
+		_, err := api.ParseTargetRef(pattern)
+		return err == nil
 	})
 }
 

@@ -48,8 +48,8 @@ func TestException_IsRefusedWhereItSaysTooMuchOrTooLittle(t *testing.T) {
 		"every fault":         {`"DSA-1"`, `"CVE-*"`, "and no pattern"},
 		"no fault":            {`["CVE-2026-0001", "DSA-1"]`, `[]`, "want the name of a fault"},
 		"no targets":          {`["prod/billing-*/vm", "*/web/*"]`, `[]`, "want namespace/job/group"},
-		"half a target":       {`"*/web/*"`, `"web"`, "want namespace/job/group"},
 		"an empty part":       {`"*/web/*"`, `"prod//vm"`, "want namespace/job/group"},
+		"an empty group":      {`"*/web/*"`, `"prod/web/"`, "want namespace/job/group"},
 		"something else":      {`reason `, `why `, "why"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,4 +64,28 @@ func TestException_IsRefusedWhereItSaysTooMuchOrTooLittle(t *testing.T) {
 	}
 	_, diags := policies.ParsePolicy(api.SourceFile{Name: "e.hcl", Text: putUp + putUp}, nil)
 	must.StrContains(t, diags.Error(), "billing")
+}
+
+// TestException_NamesTargetsAsCommandsDo: a job may have slashes in its name, and a target in
+// namespace default needs no more than its job.
+func TestException_NamesTargetsAsCommandsDo(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string][]string{
+		"prod/batch/nightly-*/vm": {"prod/batch/nightly-1/vm", "prod/batch/nightly-1/2/vm"},
+		"prod/batch/*":            {"prod/batch/vm"},
+		"prod/batch*/vm":          {"prod/batch/vm", "prod/batch/nightly-1/vm", "prod/batch/nightly-1/2/vm"},
+		"shop/app":                {"default/shop/app"},
+		"shop":                    {"default/shop/shop"},
+	} {
+		e := load(t, strings.Replace(putUp, `"prod/billing-*/vm", "*/web/*"`, `"`+pattern+`"`, 1)).Exceptions()[0]
+		var got []string
+		for _, ref := range []string{"prod/batch/vm", "prod/batch/nightly-1/vm", "prod/batch/nightly-1/2/vm", "prod/batch/nightly-1/db", "default/shop/app", "default/shop/shop", "prod/shop/shop"} {
+			target, err := api.ParseTargetRef(ref)
+			must.NoError(t, err)
+			if e.Holds(target, e.Until.Add(-time.Second)) {
+				got = append(got, ref)
+			}
+		}
+		must.Eq(t, want, got, must.Sprint(pattern))
+	}
 }

@@ -162,6 +162,41 @@ func (d *decider) aged() error {
 	return nil
 }
 
+// MaxAges says how old the inventories of a target may be at most, by the select blocks of all
+// policies that may match it, whatever the patch is; zero where none says it. It is nil where
+// no policy has such a block. A policy of which that depends on the patch counts, since an
+// inventory is never to be taken for newer than a policy lets it be.
+func (l *Library) MaxAges(now time.Time) func(api.Target) (time.Duration, error) {
+	var aging []*policy
+	for _, p := range l.policies {
+		if b := selectBlock(p); b != nil && b.Fields["max_age"] != nil {
+			aging = append(aging, p)
+		}
+	}
+	if len(aging) == 0 {
+		return nil
+	}
+	s := l.Session(api.Patch{}, ClusterFacts{}, now)
+	return func(t api.Target) (time.Duration, error) {
+		d := s.decider(Facts{Target: t})
+		for _, name := range []string{"patch", "impact", "graph", "cluster"} {
+			d.env.base.Variables[name] = cty.DynamicVal
+		}
+		d.env.setCritical(false)
+		d.env.target["critical"] = cty.UnknownVal(cty.Bool)
+		d.env.full.Variables["target"] = cty.ObjectVal(d.env.target)
+		for _, p := range aging {
+			if f := p.own.Fields["applies"]; f != nil {
+				if applies, _, err := f.EvalBool(d.env.base); err == nil && !applies {
+					continue
+				}
+			}
+			d.matches = append(d.matches, match{policy: p})
+		}
+		return d.oldest()
+	}
+}
+
 // oldest finds the shortest age that a select block of any matching policy asks for; zero
 // where none does.
 func (d *decider) oldest() (time.Duration, error) {

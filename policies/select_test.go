@@ -260,3 +260,39 @@ func TestDecide_KnowsNothingByOldInventories(t *testing.T) {
 		})
 	}
 }
+
+// TestMaxAges_AreTheStrictestOfWhateverMayMatch: nobody knows of which patch a report is, so
+// that a policy for some patches counts for all.
+func TestMaxAges_AreTheStrictestOfWhateverMayMatch(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	policy := func(name, applies, age string) string {
+		return fmt.Sprintf("policy %q {\n  applies = %s\n  select {\n    affected = true\n    max_age = %s\n  }\n}\n", name, applies, age)
+	}
+	prod, test := api.Target{TargetRef: api.TargetRef{Namespace: "prod", Job: "web", Group: "vm"}}, api.Target{TargetRef: api.TargetRef{Namespace: "test", Job: "web", Group: "vm"}}
+	must.True(t, load(t, selecting("  select {\n    affected = true\n  }")).MaxAges(now) == nil, must.Sprint("no policy asks"))
+	for name, c := range map[string]struct {
+		texts      []string
+		prod, test time.Duration
+		fails      bool
+	}{
+		"of one namespace":         {[]string{policy("a", `target.namespace == "prod"`, `"48h"`)}, 48 * time.Hour, 0, false},
+		"the strictest of two":     {[]string{policy("a", `target.namespace == "prod"`, `"48h"`), policy("b", "true", `"24h"`)}, 24 * time.Hour, 24 * time.Hour, false},
+		"another one is longer":    {[]string{policy("a", `target.namespace == "prod"`, `"48h"`), policy("b", "true", `"100h"`)}, 48 * time.Hour, 100 * time.Hour, false},
+		"of some patches":          {[]string{policy("a", `patch.severity == "critical"`, `"48h"`)}, 48 * time.Hour, 48 * time.Hour, false},
+		"of what the graph says":   {[]string{policy("a", `graph.blast_radius > 3`, `"48h"`)}, 48 * time.Hour, 48 * time.Hour, false},
+		"by the target":            {[]string{policy("a", "true", `target.namespace == "prod" ? "2h" : "3h"`)}, 2 * time.Hour, 3 * time.Hour, false},
+		"which the patch decides":  {[]string{policy("a", "true", `patch.severity == "critical" ? "2h" : "3h"`)}, 0, 0, true},
+		"of what is critical only": {[]string{policy("a", "true", `target.critical ? "2h" : "3h"`)}, 0, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ages := load(t, c.texts...).MaxAges(now)
+			for target, want := range map[*api.Target]time.Duration{&prod: c.prod, &test: c.test} {
+				got, err := ages(*target)
+				must.EqOp(t, c.fails, err != nil, must.Sprint(err))
+				must.EqOp(t, want, got)
+			}
+		})
+	}
+}

@@ -18,8 +18,7 @@ const targetsListed = 200_000
 // ComplianceInput is what a report of compliance is made of.
 type ComplianceInput struct {
 	Now     time.Time
-	MaxAge  time.Duration // an inventory that is older is stale; zero for any age
-	Patches []api.Patch   // as the cluster keeps them, in any order
+	Patches []api.Patch // as the cluster keeps them, in any order
 	Targets []InstalledTarget
 	// Carried are the rollouts that the cluster remembers, in any order.
 	Carried []Carried
@@ -35,6 +34,7 @@ type InstalledTarget struct {
 	Target      api.TargetRef
 	Inventories []*api.Inventory // of what it runs; one that several targets run is shared
 	Missing     string           // why others are not known; empty when all are
+	MaxAge      time.Duration    // an inventory of it that is older is stale; zero for any age
 	Instances   int
 	Parts       []Part   // where its instances run different versions of the job: all of these
 	Waivers     []Waiver // that hold now; the first that covers an advisory counts
@@ -87,6 +87,11 @@ func Comply(in ComplianceInput) api.Compliance {
 	var all []*said
 	all, out.Unread = known(in)
 	out.Problems = in.Catalogue.Problems
+	if unknown := missingIn(in.Targets); in.Name == "" && in.Catalogue.Others > 0 && unknown > 0 {
+		out.Problems = append(slices.Clone(out.Problems), fmt.Sprintf(
+			"%d further advisories are about packages that no inventory names: nobody knows whether they affect the targets of which something has no inventory (%d)",
+			in.Catalogue.Others, unknown))
+	}
 	room := targetsListed
 	alike, contents := group(in.Targets)
 	indexes := map[*api.Inventory]*Index{}
@@ -125,6 +130,17 @@ func Comply(in ComplianceInput) api.Compliance {
 		return cmp.Or(slices.Compare(urgency(b.Exploited, b.Severity, b.Score), urgency(a.Exploited, a.Severity, a.Score)), cmp.Compare(a.Name, b.Name))
 	})
 	return out
+}
+
+// missingIn counts the targets of which something is not known.
+func missingIn(targets []InstalledTarget) int {
+	n := 0
+	for i := range targets {
+		if _, missing := targets[i].Whole(); missing != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // known collects what patches say, the most urgent first. The same document in several
@@ -275,7 +291,7 @@ func group(targets []InstalledTarget) (alike []int, contents []InstalledTarget) 
 		for _, inv := range t.Inventories {
 			fmt.Fprintf(&key, "%p ", inv)
 		}
-		key.WriteString(t.Missing)
+		fmt.Fprintf(&key, "%d %s", t.MaxAge, t.Missing)
 		for _, p := range t.Parts {
 			fmt.Fprintf(&key, "\x00%d %d %q", p.JobVersion, p.Instances, p.Missing)
 			for _, inv := range p.Inventories {
@@ -299,11 +315,14 @@ func (s *said) comply(in ComplianceInput, alike []int, contents []InstalledTarge
 	for _, p := range s.patches {
 		out.Patches = append(out.Patches, p.Name)
 	}
-	assessor := NewAssessor([]Advisory{s.Advisory}, Options{Now: in.Now, MaxAge: in.MaxAge, Statements: s.statements})
-	assessor.indexes = indexes
+	assessors := map[time.Duration]*Assessor{}
 	assessed := make([]api.TargetAssessment, len(contents))
 	for i, c := range contents {
-		assessed[i] = assessor.AssessTarget(&c)
+		if assessors[c.MaxAge] == nil {
+			assessors[c.MaxAge] = NewAssessor([]Advisory{s.Advisory}, Options{Now: in.Now, MaxAge: c.MaxAge, Statements: s.statements})
+			assessors[c.MaxAge].indexes = indexes
+		}
+		assessed[i] = assessors[c.MaxAge].AssessTarget(&c)
 	}
 	carried := s.completed(in.Carried)
 	standings := make([]standing, len(in.Targets))

@@ -3,6 +3,7 @@ package advisory_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -416,6 +417,48 @@ func TestComply_PutsUpWithWhatPeoplePutUpWith(t *testing.T) {
 				must.EqOp(t, api.ComplianceExcepted, rows[ref(2)].Status)
 				must.EqOp(t, 2, report.Vulnerabilities[0].Excepted)
 			}
+		})
+	}
+}
+
+// TestComply_HoldsEachTargetToItsOwnAge: two targets that run the same may be held to other
+// ages by their policies.
+func TestComply_HoldsEachTargetToItsOwnAge(t *testing.T) {
+	t.Parallel()
+	inv := debs(map[string]int{"a": 9})
+	inv.TakenAt = day(10)
+	in := advisory.ComplianceInput{Now: day(13), Patches: []api.Patch{{Name: "p", Affects: []api.Affected{{Ecosystem: "deb", Package: "a", Below: "5"}}}}}
+	for i, most := range []time.Duration{0, 100 * time.Hour, 48 * time.Hour} {
+		in.Targets = append(in.Targets, advisory.InstalledTarget{Target: ref(i), Inventories: []*api.Inventory{inv}, MaxAge: most})
+	}
+	report := advisory.Comply(in)
+	must.Eq(t, api.ComplianceCounts{Fixed: 2, Unknown: 1}, report.Advisories[0].ComplianceCounts)
+	must.Eq(t, ref(2), report.Advisories[0].Targets[0].Target)
+	must.StrContains(t, report.Advisories[0].Targets[0].Reason, "stale")
+}
+
+func TestComply_SaysThatOtherAdvisoriesMayBeAboutWhatNobodyKnows(t *testing.T) {
+	t.Parallel()
+	known, missing := advisory.InstalledTarget{Target: ref(0), Inventories: []*api.Inventory{debs(map[string]int{"a": 1})}}, advisory.InstalledTarget{Target: ref(1), Missing: "there is no inventory"}
+	for name, c := range map[string]struct {
+		targets []advisory.InstalledTarget
+		others  int
+		asked   string
+		want    string
+	}{
+		"all is known":   {[]advisory.InstalledTarget{known}, 7, "", ""},
+		"no others":      {[]advisory.InstalledTarget{known, missing}, 0, "", ""},
+		"some are not":   {[]advisory.InstalledTarget{known, missing}, 7, "", "7 further advisories"},
+		"one is asked":   {[]advisory.InstalledTarget{missing}, 7, "CVE-2026-0001", ""},
+		"nothing at all": {nil, 7, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			in := advisory.ComplianceInput{Now: day(30), Targets: c.targets, Name: c.asked, Catalogue: advisory.Catalogue{Others: c.others, Problems: []string{"x"}}}
+			report := advisory.Comply(in)
+			must.StrContains(t, strings.Join(report.Problems, "; "), c.want)
+			must.EqOp(t, c.want != "", len(report.Problems) == 2)
+			must.Len(t, 1, in.Catalogue.Problems)
 		})
 	}
 }

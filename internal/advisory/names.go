@@ -77,6 +77,10 @@ func (n *Names) Concerned(subjects []Subject) bool {
 	return slices.ContainsFunc(subjects, func(s Subject) bool { return n.keys[s.key] || n.aside[s.plain] })
 }
 
+// None reports whether no inventory names anything: an advisory may then be about whatever
+// runs.
+func (n *Names) None() bool { return len(n.keys) == 0 && len(n.aside) == 0 }
+
 // Blind are the sources of inventories that name no packages, or no source packages of a
 // distribution whose advisories do: any advisory may be about what they are of.
 func (n *Names) Blind() []string { return n.blind }
@@ -91,6 +95,7 @@ type Published struct {
 // Catalogue is what a server knows of faults beside what patches say.
 type Catalogue struct {
 	Advisories []Published // about what is installed somewhere, by their documents' names
+	Others     int         // how many more there are, about what is installed nowhere as far as is known
 	Exploited  map[string]api.Exploited
 	Probable   map[string]api.EPSS
 	Problems   []string // what can't be read, each a sentence without its stop that begins with a file's name

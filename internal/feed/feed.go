@@ -31,7 +31,8 @@ const (
 	every = time.Minute
 	// filesMax bounds the documents of a directory. All of Debian's have some 60,000.
 	filesMax = 200_000
-	// advisoriesMax bounds those that are about installed packages. They are compared with
+	// advisoriesMax bounds those that are about installed packages, or about any while nothing
+	// is known to be installed. They are compared with
 	// every inventory for each report.
 	advisoriesMax = 5_000
 	// askedMax bounds the documents that are read to answer one question.
@@ -71,7 +72,7 @@ type document struct {
 	problem  string // why the file as it is now can't be read
 	faults   []string
 	subjects []advisory.Subject
-	whole    *advisory.Published // while it is about something that is installed
+	whole    *advisory.Published // while it may be about something that is installed
 }
 
 // New makes a feed. It reads nothing.
@@ -147,9 +148,12 @@ func (f *Feed) look(ctx context.Context) {
 			byFault[fault] = append(byFault[fault], name)
 		}
 		if installed != nil {
-			f.keep(name, d, installed.Concerned(d.subjects))
+			anything := installed.None() && len(next.Advisories) < advisoriesMax
+			f.keep(name, d, anything || installed.Concerned(d.subjects))
 		}
 		switch {
+		case d.whole == nil && d.problem == "":
+			next.Others++
 		case d.whole == nil:
 		case len(next.Advisories) < advisoriesMax:
 			next.Advisories = append(next.Advisories, *d.whole)

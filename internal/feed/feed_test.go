@@ -86,6 +86,7 @@ func TestLook_KeepsWhatIsAboutInstalledPackages(t *testing.T) {
 	d.write("osv/notes.txt", "no document")
 	must.EqOp(t, "DSA-0001", d.ids())
 	c := d.Catalogue()
+	must.EqOp(t, 1, c.Others)
 	must.SliceEmpty(t, c.Problems)
 	must.EqOp(t, "a.json", c.Advisories[0].Source)
 	must.EqOp(t, time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC), c.Advisories[0].Known)
@@ -201,4 +202,17 @@ func TestRun_LooksAgain(t *testing.T) {
 		cancel(context.Canceled)
 		must.ErrorIs(t, <-done, context.Canceled)
 	})
+}
+
+// TestLook_KeepsAllWhileNothingIsKnownToBeInstalled: any of them may be about what runs.
+func TestLook_KeepsAllWhileNothingIsKnownToBeInstalled(t *testing.T) {
+	t.Parallel()
+	d := newDirectory(t)
+	d.write("osv/a.json", osv("DSA-0001", "openssl", "3.0.16"))
+	d.write("osv/b.json", osv("DSA-0002", "bash", "5.3"))
+	must.EqOp(t, "DSA-0001 DSA-0002", d.ids())
+	must.EqOp(t, 0, d.Catalogue().Others)
+	d.install("bash")
+	must.EqOp(t, "DSA-0002", d.ids())
+	must.EqOp(t, 1, d.Catalogue().Others)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/advisory"
@@ -19,20 +20,28 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 	if err != nil {
 		return api.Compliance{}, fmt.Errorf("list targets: %w", err)
 	}
-	in := advisory.ComplianceInput{Now: s.now(), MaxAge: s.opt.MaxAge, Patches: s.store.Patches(), Name: name}
+	in := advisory.ComplianceInput{Now: s.now(), Patches: s.store.Patches(), Name: name}
 	in.Catalogue = s.catalogue(name)
 	rollouts := s.store.Rollouts()
 	in.Carried = s.carried(rollouts)
 	content, mixed := s.content(ctx, targets), mixed(rollouts)
 	var exceptions []policies.Exception
+	var ages func(api.Target) (time.Duration, error)
 	if library, err := s.policies.Library(); err == nil {
-		exceptions = library.Exceptions()
-	} else { // without any, more is affected
-		in.Catalogue.Problems = append(slices.Clone(in.Catalogue.Problems), "the exceptions of policies: "+api.AsError(err).Message)
+		exceptions, ages = library.Exceptions(), library.MaxAges(in.Now)
+	} else { // the report has a problem then, and says of nothing that all is well
+		in.Catalogue.Problems = append(slices.Clone(in.Catalogue.Problems), "the exceptions of policies, and how old they let inventories be: "+api.AsError(err).Message)
 	}
 	for _, t := range slices.SortedFunc(slices.Values(targets), func(a, b api.Target) int { return a.Compare(b.TargetRef) }) {
 		one := content.of(t)
 		one.Missing = also(one.Missing, mixed[t.TargetRef])
+		if one.MaxAge = s.opt.MaxAge; ages != nil {
+			most, err := ages(t)
+			if err != nil {
+				one.Missing = also(one.Missing, "nobody can say how old its inventory may be: "+api.AsError(err).Message)
+			}
+			one.MaxAge = stricter(one.MaxAge, most)
+		}
 		for _, e := range exceptions {
 			if e.Holds(t.TargetRef, in.Now) {
 				one.Waivers = append(one.Waivers, advisory.Waiver{Faults: e.Faults, Document: "exception " + e.Name + " at " + e.Range, Reason: e.Reason, Until: e.Until})
@@ -47,6 +56,14 @@ func (s *Service) Compliance(ctx context.Context, name string) (api.Compliance, 
 		return api.Compliance{}, missing
 	}
 	return report, nil
+}
+
+// stricter is the shorter of two ages, of which zero is any age.
+func stricter(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // catalogue is what this server knows beside what patches say, with the advisories of a name

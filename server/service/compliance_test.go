@@ -248,3 +248,39 @@ func TestCompliance_CountsTheInstancesThatAreHit(t *testing.T) {
 		})
 	}
 }
+
+// TestCompliance_HoldsToTheAgesOfPolicies beside the agent's, of which the shorter counts.
+func TestCompliance_HoldsToTheAgesOfPolicies(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, machine("web", "local/web.qcow2", digestOf("a")))
+	dated := strings.Replace(string(document("", "5.3")), `"metadata": {`, `"metadata": {"timestamp": "2026-03-01T14:00:00Z", `, 1)
+	_, err := f.PutInventory(t.Context(), api.InventoryGiven{Digest: digestOf("a")}, []byte(dated), ada())
+	must.NoError(t, err)
+	_, err = f.SubmitPatch(t.Context(), bashPatch(), ada())
+	must.NoError(t, err)
+	for _, c := range []struct {
+		agent        time.Duration
+		applies, age string
+		want         api.ComplianceCounts
+	}{
+		{0, `target.namespace == "prod"`, `"48h"`, api.ComplianceCounts{Fixed: 1}},
+		{0, `target.namespace == "prod"`, `"23h"`, api.ComplianceCounts{Unknown: 1}},
+		{48 * time.Hour, `target.namespace == "prod"`, `"23h"`, api.ComplianceCounts{Unknown: 1}},
+		{23 * time.Hour, `target.namespace == "prod"`, `"48h"`, api.ComplianceCounts{Unknown: 1}},
+		{0, `target.namespace == "test"`, `"23h"`, api.ComplianceCounts{Fixed: 1}},
+		{0, `patch.severity == "low"`, `"23h"`, api.ComplianceCounts{Unknown: 1}},
+		{0, `target.namespace == "prod"`, `patch.severity == "low" ? "23h" : "48h"`, api.ComplianceCounts{Unknown: 1}},
+	} {
+		f.opt.MaxAge = c.agent
+		f.put(t, &state.PolicyPut{Policy: api.Policy{Name: "s", Blocks: []string{"s"}, File: api.SourceFile{Name: "s.hcl", Text: fmt.Sprintf(`policy "s" {
+  applies = %s
+  select {
+    affected = true
+    max_age  = %s
+  }
+}`, c.applies, c.age)}}})
+		report, err := f.Compliance(t.Context(), "")
+		must.NoError(t, err)
+		must.Eq(t, c.want, report.Advisories[0].ComplianceCounts, must.Sprint(c, report.Advisories[0].Targets))
+	}
+}

@@ -43,7 +43,7 @@ func unread(w io.Writer, c api.Compliance) {
 		fmt.Fprintln(w, Wrap("Nobody knows what is fixed by "+Printable(reason)+".", tableWidth))
 	}
 	for _, reason := range c.Problems {
-		fmt.Fprintln(w, Wrap("Of the server's advisories, this can't be read: "+Printable(reason)+".", tableWidth))
+		fmt.Fprintln(w, Wrap("Of the server's advisories, not all is known: "+Printable(reason)+".", tableWidth))
 	}
 	if len(c.Unread)+len(c.Problems) > 0 {
 		fmt.Fprintln(w)
@@ -266,7 +266,7 @@ const compliancePage = `
 {{- with .Report}}
 <p>As of {{stamp .At}}, of {{.Targets}} targets. Unknown is never safe.</p>
 {{- range .Unread}}<p class="abort">Nobody knows what is fixed by {{.}}.</p>{{end}}
-{{- range .Problems}}<p class="abort">Of the server's advisories, this can't be read: {{.}}.</p>{{end}}
+{{- range .Problems}}<p class="abort">Of the server's advisories, not all is known: {{.}}.</p>{{end}}
 {{- if .Advisories}}
 <table><tr><th>Advisory</th><th>Severity</th><th>Affected</th><th>Unknown</th><th>Excepted</th><th>Fixed</th><th>Not affected</th><th>Time to fix: median</th><th>90 %</th><th>of targets</th><th>Known since</th></tr>
 {{- range $i, $a := .Advisories}}
