@@ -60,6 +60,7 @@ func (s *Server) lead(ctx context.Context) error {
 	group.Go(func() error { return prof.Run(ctx) })
 	group.Go(func() error { return orch.Run(ctx) })
 	group.Go(func() error { return s.collector(machines).Run(ctx) })
+	group.Go(func() error { return s.notify(ctx) })
 	err = group.Wait()
 	s.log.Info("term of leadership ends", "cause", err)
 	return err

@@ -28,6 +28,7 @@ type fileBlock struct {
 	Auth       *authBlock       `hcl:"auth,block"`
 	Audit      []auditBlock     `hcl:"audit,block"`
 	Plugins    []pluginBlock    `hcl:"plugin,block"`
+	Notify     []notifyBlock    `hcl:"notify,block"`
 	Mapper     *mapperBlock     `hcl:"mapper,block"`
 	Profiler   *profilerBlock   `hcl:"profiler,block"`
 	Inventory  *inventoryBlock  `hcl:"inventory,block"`
@@ -229,6 +230,9 @@ func (l *loader) root(f *fileBlock) {
 	}
 	for _, p := range f.Plugins {
 		l.within("plugin."+p.Name, func() { l.plugin(p) })
+	}
+	for _, b := range f.Notify {
+		l.within("notify."+b.Name, func() { l.notify(b) })
 	}
 	block(l, "mapper", f.Mapper, func(b *mapperBlock) {
 		l.duration(b.KeepObserved, &c.Mapper.KeepObserved)

@@ -45,6 +45,7 @@ type Config struct {
 	Mapper     Mapper
 	Profiler   Profiler
 	Inventory  Inventory
+	Notify     []Notify
 	Advisories Advisories
 	Intervals  Intervals
 	Simulator  Simulator

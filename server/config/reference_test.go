@@ -15,7 +15,7 @@ import (
 // page that describes it, or one that it leads to, must name what may be set.
 func TestReferenceNamesEveryArgument(t *testing.T) {
 	var pages strings.Builder
-	for _, page := range []string{"agent", "cluster", "tls", "graph"} {
+	for _, page := range []string{"agent", "cluster", "tls", "graph", "notices"} {
 		text, err := os.ReadFile("../../docs/reference/" + page + ".md")
 		must.NoError(t, err)
 		pages.Write(text)

@@ -29,6 +29,7 @@ const (
 	TypeInventoriesForget Type = 18 // level 7
 	TypeReadingsChange    Type = 19 // level 8
 	TypeRolloutProve      Type = 20 // level 8
+	TypeNoticesMark       Type = 21 // level 8
 )
 
 // Command is one intent that changes the replicated state. Only this package
@@ -94,6 +95,8 @@ func newCommand(t Type) Command {
 		return &ReadingsChange{}
 	case TypeRolloutProve:
 		return &RolloutProve{}
+	case TypeNoticesMark:
+		return &NoticesMark{}
 	}
 	return nil
 }

@@ -107,6 +107,7 @@ func corpusCommands(level int) []named1 {
 	if level >= 8 {
 		out = append(out, corpusReadings()...)
 		out = append(out, corpusProof()...)
+		out = append(out, named1{"marks", &NoticesMark{Put: []api.NoticeMark{{Notifier: "slack", Index: 7}, {Notifier: "mail", Index: 9}}, Drop: []string{"gone"}}})
 	}
 	return out
 }

@@ -288,6 +288,9 @@ func command(s *Store) *rapid.Generator[Command] {
 			if rapid.Bool().Draw(t, "owns") {
 				r.Owned = []api.SandboxObject{{Kind: api.ObjectJob, Name: name("job")}}
 			}
+			if rapid.Bool().Draw(t, "mark") {
+				return &NoticesMark{Put: []api.NoticeMark{{Notifier: name("notifier"), Index: rapid.Uint64Range(0, 9).Draw(t, "told")}}, Drop: []string{name("gone")}}
+			}
 			return &ReadingsChange{Put: []api.InventoryReading{r}, Drop: []string{name("gone")}}
 		case 8:
 			return &ProfilesForget{Targets: []api.TargetRef{target}, Unseen: api.Duration(rapid.IntRange(0, 9).Draw(t, "unseen")) * api.Duration(time.Second)}

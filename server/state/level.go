@@ -46,7 +46,7 @@ const (
 	// inventories say after a rollout of the fault that it was to fix; and days on which
 	// windows do not open; and how many instances of a planned target are hit, by the versions
 	// that they run; and the limits of failures of single policies, and that a person lets a
-	// rollout begin in spite of others that failed.
+	// rollout begin in spite of others that failed; and how much notifiers were told.
 	Level8 = 8
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level8

@@ -47,6 +47,7 @@ type tables struct {
 	inventories table[api.InventoryRecord]
 	pieces      table[piece]
 	readings    table[api.InventoryReading]
+	marks       table[api.NoticeMark]
 	events      table[api.Event]
 }
 
@@ -66,6 +67,7 @@ func newTables() tables {
 		inventories: newTable("inventories", func(r *api.InventoryRecord) string { return inventoryKey(r.Of, r.Hash) }),
 		pieces:      newTable("inventory_pieces", func(p *piece) string { return p.Sum }),
 		readings:    newTable("inventory_readings", func(r *api.InventoryReading) string { return r.Key }),
+		marks:       newTable("notice_marks", func(m *api.NoticeMark) string { return m.Notifier }),
 		events:      newTable("events", func(e *api.Event) string { return eventKey(e.Index, e.Number) }),
 	}
 }
@@ -78,7 +80,7 @@ func (t tables) schema() *memdb.DBSchema {
 	for _, s := range []*memdb.TableSchema{
 		t.policies.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open, plan),
 		t.simulations.schema(), t.edges.schema(), t.services.schema(), t.targets.schema(), t.sources.schema(),
-		t.profiles.schema(), t.quarantines.schema(), t.inventories.schema(), t.pieces.schema(), t.readings.schema(), t.events.schema(),
+		t.profiles.schema(), t.quarantines.schema(), t.inventories.schema(), t.pieces.schema(), t.readings.schema(), t.marks.schema(), t.events.schema(),
 	} {
 		schema.Tables[s.Name] = s
 	}

@@ -108,6 +108,7 @@ func (s *snapshot) rows(to io.Writer) (int, error) {
 	writeRows(w, s.txn, s.t.inventories)
 	writeRows(w, s.txn, s.t.pieces)
 	writeRows(w, s.txn, s.t.readings)
+	writeRows(w, s.txn, s.t.marks)
 	writeRows(w, s.txn, s.t.events)
 	return w.count, w.err
 }
@@ -305,6 +306,8 @@ func (t tables) loadRow(txn *memdb.Txn, l line) error {
 		return loadInto(txn, t.pieces, l.Row)
 	case t.readings.name:
 		return loadInto(txn, t.readings, l.Row)
+	case t.marks.name:
+		return loadInto(txn, t.marks, l.Row)
 	case t.events.name:
 		return loadInto(txn, t.events, l.Row)
 	}
