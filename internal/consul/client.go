@@ -85,7 +85,7 @@ func New(cfg Config) (*Client, error) {
 		DialContext: (&net.Dialer{Timeout: defaultTimeout}).DialContext, TLSHandshakeTimeout: defaultTimeout,
 	}
 	client, err := consulapi.NewClient(&consulapi.Config{
-		Address: cfg.Address, HttpClient: &http.Client{Transport: &transport{next: next, token: token}},
+		Address: cfg.Address, Scheme: "http", HttpClient: &http.Client{Transport: &transport{next: next, token: token}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open consul client: %w", err)
@@ -131,6 +131,12 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Del("X-Consul-Token")
 	r.Header.Del("Authorization")
+	if asked := r.URL.Query(); asked.Has("ns") || asked.Has("partition") {
+		// The library takes them from CONSUL_NAMESPACE and CONSUL_PARTITION: no call here names one.
+		asked.Del("ns")
+		asked.Del("partition")
+		r.URL.RawQuery = asked.Encode()
+	}
 	if token := t.token(); token != "" {
 		r.Header.Set("X-Consul-Token", token)
 	}

@@ -173,6 +173,33 @@ func TestIntentions_OfAHalfBlindToken(t *testing.T) {
 	must.StrContains(t, partial, "hides some service-intentions entries")
 }
 
+// TestClient_IgnoresTheVariablesOfPeople has a person's environment name a namespace, a
+// token and TLS.
+func TestClient_IgnoresTheVariablesOfPeople(t *testing.T) {
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RawQuery+r.Header.Get("X-Consul-Token")+r.Header.Get("Authorization"))
+		http.Error(w, "no", http.StatusForbidden)
+	}))
+	defer server.Close()
+	for name, value := range map[string]string{
+		"CONSUL_NAMESPACE": "team", "CONSUL_PARTITION": "far", "CONSUL_HTTP_TOKEN": "mine", "CONSUL_HTTP_AUTH": "me:secret", "CONSUL_HTTP_SSL": "true",
+	} {
+		t.Setenv(name, value)
+	}
+	c, err := consul.New(consul.Config{Address: strings.TrimPrefix(server.URL, "http://")})
+	must.NoError(t, err)
+	_, _, err = c.Intentions(t.Context())
+	must.True(t, api.IsCode(err, api.CodePermissionDenied), must.Sprint(err))
+	must.Positive(t, len(asked))
+	for _, query := range asked {
+		must.StrNotContains(t, query, "team")
+		must.StrNotContains(t, query, "far")
+		must.StrNotContains(t, query, "mine")
+		must.StrNotContains(t, query, "Basic")
+	}
+}
+
 func TestClient_GivesErrorsCodes(t *testing.T) {
 	a := &agent{}
 	_, _, err := a.client(t, "wrong").Intentions(t.Context())

@@ -3,6 +3,7 @@ package vault
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -48,14 +49,21 @@ type Client struct {
 	ready chan struct{} // closed by the first login
 }
 
-// New returns a client. It calls nothing. It reads no VAULT_ variables of the
-// environment, since those belong to a person and not to the daemon.
+// New returns a client. It calls nothing. No VAULT_ variable of the environment has an
+// effect, since those belong to a person and not to the daemon; but one that can't be
+// read, such as a VAULT_CACERT that names no file, is an error.
 func New(c Config) (*Client, error) {
 	conf := vaultapi.DefaultConfig()
 	if conf.Error != nil {
 		return nil, fmt.Errorf("prepare Vault client: %w", conf.Error)
 	}
 	conf.Address, conf.AgentAddress = c.Address, ""
+	conf.SRVLookup, conf.DisableRedirects, conf.Limiter = false, false, nil
+	if transport, ok := conf.HttpClient.Transport.(*http.Transport); ok {
+		// The library has read VAULT_SKIP_VERIFY and its like into it.
+		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		transport.Proxy = http.ProxyFromEnvironment
+	}
 	conf.Timeout = requestTimeout
 	conf.MaxRetries = 1 // the loops here retry with their own pace
 	if c.CACert != "" {
