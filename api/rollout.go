@@ -218,6 +218,7 @@ const (
 	EffectSimulate EffectKind = "simulate" // run the twins
 	EffectTag      EffectKind = "tag"      // tag the former job version
 	EffectStage    EffectKind = "stage"    // let Stage.Instances instances run the patch
+	EffectSettle   EffectKind = "settle"   // end the deployment of a stage that waits, so that the job can be scaled
 	EffectPromote  EffectKind = "promote"  // beside: take the former instances away
 	EffectFinish   EffectKind = "finish"   // mark the deployment healthy, restore the update block
 	EffectRollback EffectKind = "rollback" // return the next instances to the former job
@@ -225,8 +226,10 @@ const (
 )
 
 // Forward reports whether the effect takes the patch further. A rollback, and what ends
-// one, does not.
-func (k EffectKind) Forward() bool { return k != EffectRollback && k != EffectUnpace }
+// one or the deployment of a stage, does not.
+func (k EffectKind) Forward() bool {
+	return k != EffectRollback && k != EffectUnpace && k != EffectSettle
+}
 
 // EffectStatus is what became of an intent.
 type EffectStatus string

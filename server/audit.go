@@ -94,6 +94,12 @@ func (v mover) Promote(ctx context.Context, m rollout.Move) error {
 	return effect(v.log, effectOn("promote", m, ""), false, func() error { return v.to.Promote(ctx, m) })
 }
 
+// EndStage ends the deployment of a stage.
+func (v mover) EndStage(ctx context.Context, m rollout.Move, expect uint64) error {
+	e := effectOn("end_stage", m, fmt.Sprintf("job index %d", expect))
+	return effect(v.log, e, false, func() error { return v.to.EndStage(ctx, m, expect) })
+}
+
 // Settle ends a deployment. A rollback needs it too.
 func (v mover) Settle(ctx context.Context, m rollout.Move) error {
 	return effect(v.log, effectOn("settle", m, ""), true, func() error { return v.to.Settle(ctx, m) })

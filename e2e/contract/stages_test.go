@@ -24,6 +24,7 @@ func stageChecks() []check {
 		{area, "a task restarted in mid stage", restartedInStage},
 		{area, "somebody registers in mid stage", foreignInStage},
 		{area, "scaled between two stages", scaledBetween},
+		{area, "ended and scaled in mid rollout", endedAndScaled},
 	}
 }
 
@@ -285,4 +286,43 @@ func scaledBetween(s *script) {
 	s.say("scale when it is settled: %s", status(err))
 	s.viewed(m, "three instances, patched all the same", patched(0, 3))
 	s.settled(map[uint64]int{2: 3})
+}
+
+// endedAndScaled ends the deployments of stages of one instance, and scales the job in both
+// directions then. What a scaled job places is of the registered build, and a job that is
+// made smaller replaces as many former instances as its update block lets it.
+func endedAndScaled(s *script) {
+	s.up(s.job(4))
+	m := s.move()
+	scale := func(count int) {
+		_, _, err := s.vendor.Jobs().Scale(s.id, "g", &count, "because", false, nil, nil)
+		s.say("scale to %d: %s", count, status(err))
+	}
+	s.stage(m, api.StageInPlace, 1)
+	s.viewed(m, "the stage", patched(3, 1))
+	scale(5)
+	err := s.adapter.EndStage(s.ctx(), m, s.view(m).ModifyIndex-1)
+	s.say("end the deployment of another registration: conflict %t", api.IsCode(err, api.CodeConflict))
+	end := func(version uint64) {
+		s.say("end its deployment: %v", s.adapter.EndStage(s.ctx(), m, s.view(m).ModifyIndex))
+		s.deployed(version, "failed")
+		s.settled(s.byVersion(m))
+	}
+	end(1)
+	s.say("end it once more: %v", s.adapter.EndStage(s.ctx(), m, s.view(m).ModifyIndex))
+	s.say("stable: %t", *s.info().Stable)
+	scale(5)
+	s.viewed(m, "one more, and patched", patched(3, 2))
+	scale(6)
+	end(2)
+	scale(3)
+	s.viewed(m, "three, and another one patched", patched(1, 2))
+	end(3)
+	s.stage(m, api.StageInPlace, 1)
+	s.viewed(m, "the last stage", patched(0, 3))
+	end(4)
+	must.NoError(s.t, s.adapter.Unpace(s.ctx(), m, api.BuildPatched, s.view(m).ModifyIndex))
+	s.viewed(m, "its own pace", func(v *rollout.JobView) bool { return v.Pace == rollout.PaceOwn && v.Settled })
+	s.deployed(5, "successful")
+	s.settled(map[uint64]int{5: 3})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -315,10 +316,7 @@ func (n Nomad) move(ctx context.Context, m rollout.Move, expect uint64, next fun
 
 // Tag marks the former version. Repeating it is harmless.
 func (n Nomad) Tag(ctx context.Context, m rollout.Move) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	tagged, err := n.tagged(m)
+	tagged, err := n.tagged(ctx, m)
 	if err != nil || tagged {
 		return err
 	}
@@ -327,30 +325,24 @@ func (n Nomad) Tag(ctx context.Context, m rollout.Move) error {
 
 // Untag removes the mark.
 func (n Nomad) Untag(ctx context.Context, m rollout.Move) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	tagged, err := n.tagged(m)
+	tagged, err := n.tagged(ctx, m)
 	if err != nil || !tagged {
 		return err
 	}
 	return n.UntagVersion(jobOf(m.Target), m.TagName())
 }
 
-func (n Nomad) tagged(m rollout.Move) (bool, error) {
+func (n Nomad) tagged(ctx context.Context, m rollout.Move) (bool, error) {
 	versions, err := n.Versions(jobOf(m.Target))
-	return slices.ContainsFunc(versions, func(j *Job) bool { return j.Tag.Name == m.TagName() }), err
+	return slices.ContainsFunc(versions, func(j *Job) bool { return j.Tag.Name == m.TagName() }), cmp.Or(ctx.Err(), err)
 }
 
-// Settle marks every running instance of the target in the latest deployment healthy. It
-// does nothing when that is over.
-func (n Nomad) Settle(ctx context.Context, m rollout.Move) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+// held is the latest deployment of a target's job that goes on, nil when none does, and the
+// running instances of the target that it counts.
+func (n Nomad) held(ctx context.Context, m rollout.Move) (*Deployment, []string, error) {
 	d := n.Latest(jobOf(m.Target))
-	if d == nil || !d.Active() {
-		return nil
+	if err := ctx.Err(); err != nil || d == nil || !d.Active() {
+		return nil, nil, err
 	}
 	var ids []string
 	for _, a := range n.Allocs(d.Job) {
@@ -358,10 +350,35 @@ func (n Nomad) Settle(ctx context.Context, m rollout.Move) error {
 			ids = append(ids, a.ID)
 		}
 	}
+	return d, ids, nil
+}
+
+// Settle marks every running instance of the target in the latest deployment healthy. It
+// does nothing when that is over.
+func (n Nomad) Settle(ctx context.Context, m rollout.Move) error {
+	d, ids, err := n.held(ctx, m)
 	if len(ids) == 0 {
-		return nil
+		return err
 	}
 	return n.SetAllocHealth(d.ID, ids, nil)
+}
+
+// EndStage ends the deployment of a stage, as failed, and marks its instances healthy unless
+// it would be successful by that.
+func (n Nomad) EndStage(ctx context.Context, m rollout.Move, expect uint64) error {
+	d, ids, err := n.held(ctx, m)
+	switch {
+	case d == nil:
+		return err
+	case d.JobModifyIndex != expect:
+		return api.Errorf(api.CodeConflict, "end the deployment of %s: it is of modify index %d, not %d", m.Target, d.JobModifyIndex, expect)
+	}
+	if g := d.Groups[m.Target.Group]; len(ids) > 0 && len(ids) < g.DesiredTotal {
+		if err := errors.Join(n.PauseDeployment(d.ID, true), n.SetAllocHealth(d.ID, ids, nil)); err != nil {
+			return err
+		}
+	}
+	return n.FailDeployment(d.ID)
 }
 
 // Promote takes the former instances away: canaries become the target.
@@ -434,6 +451,7 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		}
 	}
 	if g != nil && g.Update != nil && view.Pace == rollout.PaceHeld {
+		view.Parallel = g.Update.MaxParallel
 		view.Expected = uint64(max(0, g.Update.Stagger-time.Minute) / time.Microsecond) //nolint:gosec // it is not negative
 	}
 	if gone != nil {

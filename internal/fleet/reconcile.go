@@ -109,8 +109,10 @@ func (s *sorted) sort() {
 		switch {
 		case a.Canary && (!ours || s.failed):
 			s.out.stop = append(s.out.stop, stopping{a, StopNotNeeded})
-		case a.Canary && tainted:
-			s.out.stop = append(s.out.stop, stopping{a, cmp.Or(lostWhy(a), StopMigrating)})
+		case a.Canary && a.Node.Status == NodeDown:
+			s.out.stop = append(s.out.stop, stopping{a, StopLost})
+		case a.Canary && a.migrate:
+			s.out.stop = append(s.out.stop, stopping{a, StopMigrating})
 		case a.Client == ClientComplete: // of a batch job
 			s.rest = append(s.rest, a)
 		case a.Node.Status == NodeDown:
@@ -127,13 +129,6 @@ func (s *sorted) sort() {
 			s.canaries = append(s.canaries, a)
 		}
 	}
-}
-
-func lostWhy(a *Alloc) string {
-	if a.Node.Status == NodeDown {
-		return StopLost
-	}
-	return ""
 }
 
 // retries reports whether a failed allocation is replaced now. It notes when

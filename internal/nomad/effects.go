@@ -153,30 +153,6 @@ func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, ex
 	return c.registerFormer(ctx, job, expect)
 }
 
-// Settle marks every instance of the target in the latest deployment as healthy. When
-// those of the job's other groups are healthy too, by their own checks, Nomad ends the
-// deployment as successful and calls the job version stable. Settle does nothing when the
-// deployment has ended, also when it ends during the call.
-func (c *Client) Settle(ctx context.Context, m rollout.Move) error {
-	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
-	defer cancel()
-	dep, err := c.deployment(ctx, m.Target)
-	if err != nil || dep == nil || !running(dep) {
-		return err
-	}
-	ids, err := c.deploymentAllocs(ctx, m.Target, dep)
-	if err != nil || len(ids) == 0 {
-		return err
-	}
-	_, _, err = c.api.Deployments().SetAllocHealth(dep.ID, ids, nil, c.Write(ctx, m.Target.Namespace))
-	if err != nil {
-		if now, again := c.deployment(ctx, m.Target); again == nil && (now == nil || now.ID != dep.ID || !running(now)) {
-			return nil
-		}
-	}
-	return Explain("mark deployment healthy", err)
-}
-
 // Promote promotes the canaries, and Nomad then stops the former instances.
 func (c *Client) Promote(ctx context.Context, m rollout.Move) error {
 	if err := c.Settle(ctx, m); err != nil {
@@ -229,7 +205,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 		JobPace: paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
 	}
 	if view.Pace == rollout.PaceHeld {
-		view.Expected = expected(group.Update)
+		view.Parallel, view.Expected = parallel(group.Update), expected(group.Update)
 	}
 	dep, err := c.deployment(ctx, m.Target)
 	if err != nil {
@@ -385,21 +361,6 @@ func othersOf(dep *nomadapi.Deployment, target string) string {
 		}
 	}
 	return strings.Join(said, ", ")
-}
-
-// deploymentAllocs lists the live allocations of the target that a deployment counts.
-func (c *Client) deploymentAllocs(ctx context.Context, ref api.TargetRef, dep *nomadapi.Deployment) ([]string, error) {
-	stubs, _, err := c.api.Deployments().Allocations(dep.ID, c.Query(ctx, ref.Namespace))
-	if err != nil {
-		return nil, Explain("list allocations of deployment", err)
-	}
-	var ids []string
-	for _, s := range stubs {
-		if s.TaskGroup == ref.Group && s.DesiredStatus == nomadapi.AllocDesiredStatusRun && s.ClientStatus == nomadapi.AllocClientStatusRunning {
-			ids = append(ids, s.ID)
-		}
-	}
-	return ids, nil
 }
 
 func running(dep *nomadapi.Deployment) bool {

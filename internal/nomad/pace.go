@@ -57,3 +57,11 @@ func runs(stubs []*nomadapi.AllocationListStub) map[string]time.Time {
 	}
 	return out
 }
+
+// parallel is how many instances a held update block lets Nomad replace at once.
+func parallel(update *nomadapi.UpdateStrategy) int {
+	if update == nil {
+		return 0
+	}
+	return orElse(update.MaxParallel, 0)
+}

@@ -62,6 +62,7 @@ type Reader interface {
 // the registrations of two stages differ even when they move equally many instances.
 type Mover interface {
 	Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error
+	EndStage(ctx context.Context, m rollout.Move, expect uint64) error
 	Promote(ctx context.Context, m rollout.Move) error
 	Settle(ctx context.Context, m rollout.Move) error
 	Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error

@@ -452,6 +452,7 @@ func (d downNomad) Stage(context.Context, rollout.Move, api.StageMode, int, uint
 	return d.err()
 }
 func (d downNomad) Promote(context.Context, rollout.Move) error                   { return d.err() }
+func (d downNomad) EndStage(context.Context, rollout.Move, uint64) error          { return d.err() }
 func (d downNomad) Settle(context.Context, rollout.Move) error                    { return d.err() }
 func (d downNomad) Rollback(context.Context, rollout.Move, int, uint64) error     { return d.err() }
 func (d downNomad) Renew(context.Context, rollout.Move, uint64) error             { return d.err() }

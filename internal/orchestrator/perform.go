@@ -123,6 +123,10 @@ func (o *Orchestrator) perform(ctx context.Context, log *slog.Logger, r api.Roll
 			mode := r.Stages[r.Effect.Stage-1].Mode
 			return o.Mover.Stage(ctx, move(r), mode, rollout.StageSize(r, *v), r.Effect.Expect)
 		})
+	case api.EffectSettle:
+		return o.drive(ctx, log, r, a, func(ctx context.Context, _ *rollout.JobView) error {
+			return o.Mover.EndStage(ctx, move(r), r.Effect.Expect)
+		})
 	case api.EffectPromote:
 		return o.drive(ctx, log, r, a, func(ctx context.Context, _ *rollout.JobView) error {
 			return o.Mover.Promote(ctx, move(r))
@@ -198,6 +202,9 @@ func (o *Orchestrator) drive(ctx context.Context, log *slog.Logger, r api.Rollou
 			return rollout.EffectResult{}, false
 		default:
 			log.Warn("perform effect", "error", a.refused)
+			if r.Effect.Kind == api.EffectSettle && a.performed.IsZero() { // no stage waits for it for long
+				a.performed = o.Monotonic()
+			}
 		}
 	}
 	if holds := o.unplaced(r, view, a); len(holds) > 0 || view.Failed && a.refused == nil && r.Effect.Kind == api.EffectStage {

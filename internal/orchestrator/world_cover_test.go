@@ -62,7 +62,7 @@ func (c coverage) add(other coverage) {
 // kinds are all effects, in the order of a rollout's life.
 func kinds() []api.EffectKind {
 	return []api.EffectKind{
-		api.EffectSimulate, api.EffectTag, api.EffectStage, api.EffectPromote, api.EffectFinish, api.EffectRollback, api.EffectUnpace,
+		api.EffectSimulate, api.EffectTag, api.EffectStage, api.EffectSettle, api.EffectPromote, api.EffectFinish, api.EffectRollback, api.EffectUnpace,
 	}
 }
 

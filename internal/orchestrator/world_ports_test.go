@@ -245,6 +245,20 @@ func (t *term) reverted(m rollout.Move) bool {
 	return m.Former.Launch == "" && slices.ContainsFunc(former.Groups, func(g fleet.Group) bool { return g.Update.AutoRevert })
 }
 
+// EndStage is known by its deployment, so that one that comes late ends no other.
+func (t *term) EndStage(ctx context.Context, m rollout.Move, expect uint64) error {
+	t.w.begins(api.EffectSettle)
+	n := t.w.nomad()
+	d := n.Latest(fleet.JobID{Namespace: m.Target.Namespace, ID: m.Target.Job})
+	return t.write(ctx, "end the deployment of "+m.Target.Job, func() error {
+		n := t.w.nomad()
+		if now := n.Latest(fleet.JobID{Namespace: m.Target.Namespace, ID: m.Target.Job}); d != nil && now != d {
+			return api.Errorf(api.CodeUnavailable, "can't change terminal deployment")
+		}
+		return n.EndStage(onItsWay(ctx), m, expect)
+	})
+}
+
 func (t *term) Settle(ctx context.Context, m rollout.Move) error {
 	_, settle := t.w.settling(m.Target)
 	return t.write(ctx, "settle "+m.Target.Job, settle)

@@ -253,7 +253,11 @@ func (w *world) checkBlame(was, next api.Rollout) {
 	if w.jobs[next.Target].crashed || was.Status == api.RolloutRollingBack || next.Status != api.RolloutRollingBack || !byHealth || w.stale > 0 || w.foreign[next.Target.Job] {
 		return
 	}
-	for _, in := range next.Instances {
+	seen := next.Instances
+	if views := w.views[next.ID]; was.Effect != nil && len(views) > 0 {
+		seen = views[len(views)-1].Instances // the record has those of the intent
+	}
+	for _, in := range seen {
 		if a, err := w.fleet.Alloc(in.ID); in.Build == api.BuildPatched && in.Health != api.Healthy && err == nil && a.Client != fleet.ClientLost {
 			return
 		}

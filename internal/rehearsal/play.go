@@ -343,6 +343,9 @@ func (p *play) judging(at *part, canary, stable int) (*judgement, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.now.After(j.last) {
+		j.last = p.now // the deployment of the stage was ended before the first look
+	}
 	at.judgement = j
 	return j, nil
 }

@@ -74,7 +74,12 @@ func (s sites) Promote(ctx context.Context, m rollout.Move) error {
 	return s.with(m.Target, func(at *site) error { return at.Promote(ctx, m) })
 }
 
-// Settle ends the deployment.
+// EndStage ends the deployment of a stage.
+func (s sites) EndStage(ctx context.Context, m rollout.Move, expect uint64) error {
+	return s.with(m.Target, func(at *site) error { return at.EndStage(ctx, m, expect) })
+}
+
+// Settle marks the instances of a deployment as healthy.
 func (s sites) Settle(ctx context.Context, m rollout.Move) error {
 	return s.with(m.Target, func(at *site) error { return at.Settle(ctx, m) })
 }

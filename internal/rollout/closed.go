@@ -30,7 +30,15 @@ func (m *machine) proceed(format string, args ...any) {
 
 // stalls looks at a rollout whose forward effect was announced and may not be performed
 // now, or waits for room. It may stay so for hours, in which a patch that does harm is
-// taken back all the same. It reports whether the rollout turns back.
+// taken back all the same, and what the world takes away is no lapse of the stage. It reports
+// whether the rollout turns back.
 func (m *machine) stalls(o Observation) bool {
-	return o.Job != nil && m.Effect.Kind.Forward() && m.unsafe(*o.Job)
+	if o.Job == nil || !m.Effect.Kind.Forward() && m.Effect.Kind != api.EffectSettle {
+		return false
+	}
+	if m.unsafe(*o.Job) {
+		return true
+	}
+	m.spare(*o.Job)
+	return false
 }

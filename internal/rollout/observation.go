@@ -33,6 +33,7 @@ type JobView struct {
 	Version     uint64
 	Build       api.Build // what the registered job is
 	Pace        Pace
+	Parallel    int            // of a held update block: former instances that Nomad replaces at once when the job gets another version
 	Expected    uint64         // job modify index that the registration of a held update block expected; 0 when nobody knows
 	Count       int            // instances that the registered group wants
 	JobPace                    // of the job's own update block, whatever the registered one is

@@ -70,6 +70,7 @@ func (m *machine) finished(res EffectResult) {
 		}
 		m.keepFormer()
 		m.enter(api.RolloutComplete, "all %d instances run %s", m.Former.Count, m.Patch)
+	case api.EffectSettle: // the stage goes on, whatever came of it
 	case api.EffectRollback, api.EffectUnpace:
 		// The next tick sees how many instances are back.
 	}

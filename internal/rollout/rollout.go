@@ -169,6 +169,7 @@ func (m *machine) tick(o Observation) {
 		m.awaitTurn(o)
 	case api.RolloutRunning, api.RolloutHolding, api.RolloutPaused:
 		m.forward(o)
+		m.settle(o)
 	case api.RolloutRollingBack:
 		m.back(o)
 	case api.RolloutComplete, api.RolloutRolledBack, api.RolloutRejected, api.RolloutFailed, api.RolloutCancelled:

@@ -23,12 +23,14 @@ const (
 )
 
 // Verify says how far the open effect of a rollout has come, and describes what the
-// view shows. The effect must be one that changes the job: stage, promote, finish,
+// view shows. The effect must be one that changes the job: stage, settle, promote, finish,
 // rollback or unpace.
 func Verify(r api.Rollout, v JobView) (Progress, string) {
 	switch r.Effect.Kind {
 	case api.EffectStage:
 		return staged(r, v)
+	case api.EffectSettle:
+		return ended(r, v)
 	case api.EffectPromote:
 		return promoted(v)
 	case api.EffectFinish:

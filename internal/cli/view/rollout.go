@@ -188,6 +188,8 @@ func effectText(eff api.Effect) string {
 		return "tagging the former job version"
 	case api.EffectStage:
 		return fmt.Sprintf("patching the instances of stage %d", eff.Stage)
+	case api.EffectSettle:
+		return fmt.Sprintf("ending the deployment of stage %d, so that the job can be scaled", eff.Stage)
 	case api.EffectPromote:
 		return "taking the former instances away"
 	case api.EffectFinish:
