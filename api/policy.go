@@ -34,6 +34,7 @@ type Decision struct {
 	Approval   ApprovalSpec `json:"approval"`
 	Rollback   RollbackSpec `json:"rollback"`
 	Deadline   Duration     `json:"deadline"`             // an instance must be healthy within this after its stage began
+	Pause      Duration     `json:"pause,omitempty"`      // between the end of a wave and the start of the next
 	PreferLow  bool         `json:"prefer_low,omitempty"` // prefer = "lowest_load"
 	Because    []Because    `json:"because"`
 	Weaknesses []string     `json:"weaknesses,omitempty"` // missing sources that weaken this decision

@@ -118,6 +118,7 @@ type Spans struct {
 	Lapsed Duration `json:"lapsed,omitempty"` // the present stage has had too few healthy instances
 	Effect Duration `json:"effect,omitempty"` // of a rollback: since the last effect ended
 	Gone   Duration `json:"gone,omitempty"`   // looks have found the target gone
+	Pause  Duration `json:"pause,omitempty"`  // it waits for the pause after the wave before it
 }
 
 // Undecided says that the simulation of a rollout could not decide, and what follows.
@@ -190,7 +191,7 @@ type JudgeState struct {
 
 // Hold is a reason to wait: which source is away, since when.
 type Hold struct {
-	Source string    `json:"source"` // dependency, failures, nomad, consul, prometheus, strategy, judge, brake, health, freeze, window, budget, job, target, graph, policies, simulator, image, verify, instances, room
+	Source string    `json:"source"` // dependency, failures, pause, nomad, consul, prometheus, strategy, judge, brake, health, freeze, window, budget, job, target, graph, policies, simulator, image, verify, instances, room
 	Since  time.Time `json:"since"`
 	Reason string    `json:"reason"`
 }
@@ -201,6 +202,9 @@ const (
 	HoldDependency = "dependency" // the target is chained to one where the patch failed
 	HoldFailures   = "failures"   // more targets of the patch failed than the budget allows
 )
+
+// HoldPause is the source of a hold that waits for the pause between two waves.
+const HoldPause = "pause"
 
 // Blocked reports whether other rollouts of the plan have failed so that this one does not
 // begin by itself.

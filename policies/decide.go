@@ -317,6 +317,9 @@ func (d *decider) own() error {
 	if err != nil {
 		return err
 	}
+	if err := d.pause(); err != nil {
+		return err
+	}
 	return d.set("prefer", ownBlock, "prefer", func(v cty.Value) { d.decision.PreferLow = v.AsString() == "lowest_load" })
 }
 

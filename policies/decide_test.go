@@ -355,3 +355,21 @@ policy "data" {
 	must.True(t, d.Applied("all"))
 	must.False(t, d.Applied("data"))
 }
+
+func TestDecide_TheLongestPauseHolds(t *testing.T) {
+	t.Parallel()
+	library := load(t, `
+policy "a" {
+  pause = "10m"
+}
+policy "b" {
+  applies = target.driver != "none"
+  pause   = "2m"
+}`)
+	d, err := library.Decide(facts())
+	must.NoError(t, err)
+	must.EqOp(t, 10*time.Minute, d.Pause.D(), must.Sprint("though b is more specific"))
+	d, err = load(t).Decide(facts())
+	must.NoError(t, err)
+	must.EqOp(t, 0, d.Pause)
+}

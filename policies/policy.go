@@ -180,6 +180,7 @@ func (p *policyParser) readPolicy(b *hclsyntax.Block) *policy {
 		{Name: "order", Want: cty.String, Check: lang.OneOf(api.Orders()...)},
 		{Name: "prefer", Want: cty.String, Check: lang.OneOf("lowest_load", "none")},
 		{Name: "deadline", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
+		{Name: "pause", Want: cty.String, Check: lang.DurationBetween(minSecond, maxWeek)},
 	})
 	p.setSpecificity(out)
 	seen := map[string]hcl.Range{}

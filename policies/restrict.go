@@ -97,6 +97,27 @@ func least(limit *int, to int) bool {
 	return true
 }
 
+// pause keeps the longest of every matching policy.
+func (d *decider) pause() error {
+	won := func() {}
+	for _, m := range d.matches {
+		f := m.own.Fields["pause"]
+		if f == nil {
+			continue
+		}
+		value, err := f.Eval(d.env.full)
+		if err != nil {
+			return err
+		}
+		if pause := durationOf(value); pause > d.decision.Pause {
+			d.decision.Pause = pause
+			won = func() { d.because("pause", m.policy, f.At, "pause = "+lang.ValueText(value)) }
+		}
+	}
+	won()
+	return nil
+}
+
 // windows collects those of every matching policy; Opens asks for one open
 // window of each.
 func (d *decider) windows() error {

@@ -3,6 +3,7 @@ package orchestrator
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/shoenig/test/must"
 
@@ -17,6 +18,7 @@ type waves struct {
 	chains map[[2]string]bool // jobs
 	held   map[string]bool    // rollouts that were ever blocked
 	turn   uint64             // index of the log when the present turn began
+	over   map[int]time.Time  // by wave: when a rollout of it has ended, or was blocked, last
 	tally  wavesTally
 }
 
@@ -24,18 +26,20 @@ type waves struct {
 type wavesTally struct {
 	Chained, Limited   int // rollouts that were blocked by a failure in their chain, or by a limit
 	Insisted, WentOn   int // that a person let go on in spite of it; that began while another one was blocked
+	Paused             int // that began after a pause
 	Overtaken, Blocked int // that began before an earlier wave was done, since that is blocked; that ended blocked
 }
 
 func (t *wavesTally) add(o wavesTally) {
 	t.Chained, t.Limited = t.Chained+o.Chained, t.Limited+o.Limited
 	t.Insisted, t.WentOn = t.Insisted+o.Insisted, t.WentOn+o.WentOn
+	t.Paused += o.Paused
 	t.Overtaken, t.Blocked = t.Overtaken+o.Overtaken, t.Blocked+o.Blocked
 }
 
 func (t *wavesTally) positive(tt *testing.T) {
 	tt.Helper()
-	happened := map[string]int{"was blocked by its chain": t.Chained, "was blocked by a limit": t.Limited, "was let go on": t.Insisted, "ended blocked": t.Blocked}
+	happened := map[string]int{"was blocked by its chain": t.Chained, "was blocked by a limit": t.Limited, "was let go on": t.Insisted, "ended blocked": t.Blocked, "began after a pause": t.Paused}
 	if *seeds >= 2000 {
 		happened["began beside a blocked one"], happened["began before a blocked one of an earlier wave"] = t.WentOn, t.Overtaken
 	}
@@ -45,7 +49,7 @@ func (t *wavesTally) positive(tt *testing.T) {
 }
 
 func newWaves(n int64) waves {
-	return waves{rng: rand.New(rand.NewPCG(uint64(n), 0x3a7e)), chains: map[[2]string]bool{}, held: map[string]bool{}}
+	return waves{rng: rand.New(rand.NewPCG(uint64(n), 0x3a7e)), chains: map[[2]string]bool{}, held: map[string]bool{}, over: map[int]time.Time{}}
 }
 
 // decide draws the limits of failures.
@@ -54,6 +58,9 @@ func (v *waves) decide(d *api.Decision, level int) {
 		return
 	}
 	d.Budget.Failures = []int{0, 0, 1, 2}[v.rng.IntN(4)]
+	if pause := v.rng.IntN(3); pause > 0 && level >= state.Level8 {
+		d.Pause = api.Duration(pause) * api.Duration(time.Duration(5+v.rng.IntN(60))*time.Second)
+	}
 	if limit := v.rng.IntN(4); limit == 1 && level >= state.Level8 {
 		d.Budget.PolicyFailures = []api.PolicyFailures{{Policy: "web", Most: 1}}
 	}
@@ -84,6 +91,9 @@ func (v vicinity) Chained(a, b api.TargetRef) bool { return v.w.waves.chains[[2]
 // turn of the step began.
 func (w *world) heedsFailures(was, next api.Rollout) {
 	v := &w.waves
+	if next.Status.Ended() || next.Blocked() {
+		v.over[next.Wave] = w.now()
+	}
 	if next.Blocked() && !was.Blocked() {
 		v.held[next.ID] = true
 		if next.Holds[0].Source == api.HoldDependency {
@@ -94,6 +104,12 @@ func (w *world) heedsFailures(was, next api.Rollout) {
 	}
 	if was.UnderWay() || !next.UnderWay() || next.Status == api.RolloutRollingBack {
 		return
+	}
+	if pause := next.Decision.Pause.D(); pause > 0 && next.Wave > 1 {
+		v.tally.Paused++
+		if over := v.over[next.Wave-1]; next.Spans.Pause.D() < pause || len(v.held) == 0 && w.now().Sub(over) < pause {
+			w.fail("%s begins %s after wave %d, with %s counted, and the pause is %s", next.ID, w.now().Sub(over), next.Wave-1, next.Spans.Pause, pause)
+		}
 	}
 	failed := 0
 	for _, o := range w.store.Rollouts() {

@@ -80,6 +80,15 @@ func TestRun_JumpsToWindows(t *testing.T) {
 	must.StrContains(t, out.Waves[0].Waits, "nights")
 }
 
+func TestRun_PausesBetweenWaves(t *testing.T) {
+	t.Parallel()
+	out := rehearse(t, someFacts(t, 12, 4), unjudged+`  pause = "45m"`, Options{Seeds: 3})
+	must.Len(t, 2, out.Waves)
+	must.EqOp(t, 0, out.Waves[0].Starts.Median)
+	must.EqOp(t, out.Waves[0].Ends.Median+api.Duration(45*time.Minute), out.Waves[1].Starts.Median)
+	must.EqOp(t, 3, out.Harmless.Complete.Count, must.Sprint("a pause waits for nobody"))
+}
+
 // TestRun_SimulatesFirst: machines are tried on twins, for as long as that took
 // before; where it was never seen, for two minutes of load and two boots of twelve
 // seconds.
@@ -257,6 +266,7 @@ func TestRun_MissesNothingByJumps(t *testing.T) {
 	o.Policies = []api.SourceFile{{Name: "ours.hcl", Text: `
 policy "ours" {
   applies = target.job != ""
+  pause   = "7m"
   judge { max_duration = "5m" }
   budget { instances = 3 }
   window "soon" {

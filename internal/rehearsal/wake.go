@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"slices"
 	"time"
 
 	"github.com/oakumhq/oakum/api"
@@ -52,6 +53,8 @@ func (p *play) wait(at *part, r *api.Rollout, soon func(time.Time)) {
 		soon(opens)
 	case q != nil && q.At.After(p.now):
 		soon(q.At)
+	case slices.ContainsFunc(r.Holds, func(h api.Hold) bool { return h.Source == api.HoldPause }):
+		soon(p.now.Add(r.Decision.Pause.D() - r.Spans.Pause.D()))
 	default:
 		at.quiet = true
 	}

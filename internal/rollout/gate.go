@@ -22,16 +22,23 @@ func Turn(r api.Rollout, all []api.Rollout, around Around) Gate {
 	if holds := blocked(r, all, around); len(holds) > 0 {
 		return Gate{Reason: holds[0].Reason, Holds: holds}
 	}
-	budget := r.Decision.Budget
-	running := 0
 	for _, o := range all {
-		if o.ID == r.ID {
-			continue
-		}
-		if o.Plan == r.Plan && !o.Status.Ended() && o.Wave < r.Wave && !o.Blocked() {
+		if o.ID != r.ID && o.Plan == r.Plan && !o.Status.Ended() && o.Wave < r.Wave && !o.Blocked() {
 			return closed("wave %d is not done: %s is %s", o.Wave, o.Target, o.Status)
 		}
-		if !o.UnderWay() {
+	}
+	if pause := r.Decision.Pause; r.Wave > 1 && r.Spans.Pause < pause {
+		why := fmt.Sprintf("a pause of %s follows wave %d", pause, r.Wave-1)
+		return Gate{Reason: why, Holds: []api.Hold{{Source: api.HoldPause, Reason: why}}}
+	}
+	return room(r, all, around)
+}
+
+// room says whether the rollouts that are under way leave room for another one.
+func room(r api.Rollout, all []api.Rollout, around Around) Gate {
+	budget, running := r.Decision.Budget, 0
+	for _, o := range all {
+		if o.ID == r.ID || !o.UnderWay() {
 			continue
 		}
 		running++

@@ -39,6 +39,7 @@ func TestTurn(t *testing.T) {
 		r      api.Rollout
 		budget api.BudgetSpec
 		spite  uint64
+		pause  time.Duration // of which half a minute has been counted
 		others []api.Rollout
 		want   string // empty: it may start
 		hold   string
@@ -48,6 +49,10 @@ func TestTurn(t *testing.T) {
 			name: "a failure in its chain", r: one("store", 3, api.RolloutWaiting, 0), others: []api.Rollout{one("front", 1, api.RolloutRolledBack, 5)},
 			want: "a chain of dependencies joins it to default/front/g, where the patch is rolled_back (rollout front)", hold: api.HoldDependency,
 		},
+		{name: "a pause that is not over", r: one("mail", 2, api.RolloutWaiting, 0), pause: time.Minute, others: []api.Rollout{one("front", 1, api.RolloutComplete, 5)}, want: "a pause of 1m0s follows wave 1", hold: api.HoldPause},
+		{name: "a pause that is over", r: one("mail", 2, api.RolloutWaiting, 0), pause: 30 * time.Second, others: []api.Rollout{one("front", 1, api.RolloutComplete, 5)}},
+		{name: "a pause begins at the end of the wave", r: one("mail", 2, api.RolloutWaiting, 0), pause: time.Minute, others: []api.Rollout{one("front", 1, api.RolloutRunning, 5)}, want: "wave 1 is not done: default/front/g is running"},
+		{name: "no pause precedes the first wave", r: one("mail", 1, api.RolloutWaiting, 0), pause: time.Minute},
 		{name: "a failure elsewhere", r: one("mail", 2, api.RolloutWaiting, 0), others: []api.Rollout{one("front", 1, api.RolloutRolledBack, 5)}},
 		{name: "a failure of another plan", r: one("store", 2, api.RolloutWaiting, 0), others: []api.Rollout{func() api.Rollout {
 			r := one("front", 1, api.RolloutFailed, 5)
@@ -85,6 +90,7 @@ func TestTurn(t *testing.T) {
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.r.Decision.Budget, tc.r.Despite = tc.budget, tc.spite
+			tc.r.Decision.Pause, tc.r.Spans.Pause = api.Duration(tc.pause), api.Duration(30*time.Second)
 			gate := Turn(tc.r, append(tc.others, tc.r), line{})
 			must.EqOp(t, tc.want, gate.Reason)
 			must.EqOp(t, tc.want == "", gate.Open)
@@ -124,4 +130,15 @@ func TestStep_APersonGoesOnInSpiteOfAFailure(t *testing.T) {
 
 	_, err = Step(wait(r, api.HoldFailures), Command{Action: "resume", By: by}, now)
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint("the limit is the policy's"))
+}
+
+func TestCount_APauseIsWhatLeadersCounted(t *testing.T) {
+	r := api.Rollout{ID: "r", Wave: 2, Status: api.RolloutWaiting, Holds: []api.Hold{{Source: api.HoldPause}}}
+	counted := Count(r, 40*time.Second)
+	must.EqOp(t, 40*time.Second, counted.Spans.Pause.D())
+	must.False(t, Recount(r.Spans, counted))
+	counted = Count(counted, 40*time.Second)
+	must.True(t, Recount(r.Spans, counted), must.Sprint("the next leader goes on from there"))
+	counted.Holds = []api.Hold{{Source: "brake"}}
+	must.EqOp(t, counted.Spans, Count(counted, time.Minute).Spans, must.Sprint("what passes under the brake is no pause"))
 }

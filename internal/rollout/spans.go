@@ -25,8 +25,13 @@ func Count(r api.Rollout, passed time.Duration) api.Rollout {
 	if slices.ContainsFunc(r.Holds, ofTarget) {
 		r.Spans.Gone += by
 	}
+	if r.Status == api.RolloutWaiting && slices.ContainsFunc(r.Holds, ofPause) {
+		r.Spans.Pause += by
+	}
 	return r
 }
+
+func ofPause(h api.Hold) bool { return h.Source == api.HoldPause }
 
 // recountAfter is how much of a span a leader may keep to itself, where the span is short.
 const recountAfter = time.Minute
@@ -38,5 +43,8 @@ const recountAfter = time.Minute
 func Recount(recorded api.Spans, r api.Rollout) bool {
 	long := func(a, b api.Duration) bool { return b-a >= max(api.Duration(recountAfter), a/4) }
 	s := r.Spans
+	if long(recorded.Pause, s.Pause) {
+		return true
+	}
 	return len(r.Holds) == 0 && (long(recorded.Batch, s.Batch) || long(recorded.Lapsed, s.Lapsed) || long(recorded.Effect, s.Effect))
 }

@@ -45,8 +45,9 @@ const (
 	// Level8 brought how far servers are with reading inventories by themselves, and what
 	// inventories say after a rollout of the fault that it was to fix; and days on which
 	// windows do not open; and how many instances of a planned target are hit, by the versions
-	// that they run; and the limits of failures of single policies, and that a person lets a
-	// rollout begin in spite of others that failed; and how much notifiers were told.
+	// that they run; and the limits of failures of single policies, pauses between waves, and
+	// that a person lets a rollout begin in spite of others that failed; and how much
+	// notifiers were told.
 	Level8 = 8
 	// SupportedLevel is the newest cluster level that this binary knows.
 	SupportedLevel = Level8
@@ -104,7 +105,7 @@ func rolloutLevel(r *api.Rollout) int {
 	switch {
 	case r.Proof != nil: // it ended in a cluster of Level8
 		return Level8
-	case newer >= Level8, r.Despite != 0:
+	case newer >= Level8, r.Despite != 0, r.Spans.Pause != 0:
 		return Level8
 	case r.Former != nil && r.Former.Launch != "": // a former server would look for its instances
 		return Level7
@@ -149,8 +150,8 @@ func decisionLevel(d *api.Decision) int {
 	switch {
 	case slices.ContainsFunc(d.Windows, func(w api.Window) bool { return len(w.Except) > 0 }):
 		return Level8 // a former server would open the window on those days
-	case len(d.Budget.PolicyFailures) > 0:
-		return Level8 // a former server would start targets beyond the limit
+	case len(d.Budget.PolicyFailures) > 0, d.Pause != 0:
+		return Level8 // a former server would start targets beyond the limit, or at once
 	case d.Rollback.Window != 0, d.Order != "", d.Selection != nil, d.Simulate.Program != nil, d.JobDeadline, d.Approval.Self, d.Approval.Expires != 0:
 		return Level7
 	case d.Rollback.AtOnce, d.Simulate.Revert != "", d.Simulate.Data != "", len(d.Simulate.Stubs) > 0, len(d.Simulate.Env) > 0:
