@@ -23,6 +23,9 @@ func (s *Server) collector(machines *sandbox.Sandbox) *collector.Collector {
 	if a := s.cfg.Simulator.Appliance; a != nil && s.cfg.Inventory.ReadImages {
 		within += a.Within
 		images.Machines = machines
+		if a.Reader.Source != "" {
+			images.Programs = machines
+		}
 	}
 	if s.cfg.Inventory.ReadContainers {
 		images.Containers = machines

@@ -18,15 +18,24 @@ func Appliance(images string) (*appliance.Appliance, error) {
 	a := &appliance.Appliance{Memory: appliance.DefaultMemory, Within: appliance.DefaultTimeout}
 	for name, file := range map[string]*appliance.File{appliance.KernelFile: &a.Kernel, appliance.InitrdFile: &a.Initrd} {
 		path := filepath.Join(images, "appliance", name)
-		content, err := os.ReadFile(path)
+		var err error
+		*file, err = pinned(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read appliance: %w", err)
+			return nil, err
 		}
-		sum := sha256.Sum256(content)
-		*file = appliance.File{Source: path, Checksum: "sha256:" + hex.EncodeToString(sum[:])}
 	}
 	return a, nil
+}
+
+// pinned is a file with its checksum.
+func pinned(path string) (appliance.File, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return appliance.File{}, fmt.Errorf("read appliance: %w", err)
+	}
+	sum := sha256.Sum256(content)
+	return appliance.File{Source: path, Checksum: "sha256:" + hex.EncodeToString(sum[:])}, nil
 }

@@ -126,6 +126,12 @@ simulator {
       source   = {{printf "%q" .Initrd.Source}}
       checksum = {{printf "%q" .Initrd.Checksum}}
     }
+{{- if .Reader.Source}}
+    reader {
+      source   = {{printf "%q" .Reader.Source}}
+      checksum = {{printf "%q" .Reader.Checksum}}
+    }
+{{- end}}
   }
 {{- end}}
 }

@@ -108,6 +108,11 @@ func (c *Cluster) server(env stack.Env, i int, dir string, at Place) (*Server, e
 	if err != nil {
 		return nil, err
 	}
+	if o.Reader && scripts != nil {
+		if scripts.Reader, err = pinned(o.Binary); err != nil {
+			return nil, err
+		}
+	}
 	text, err := configuration{Options: o, Env: env, Name: name(i), Place: at, TLS: tls, Appliance: scripts}.text()
 	if err != nil {
 		return nil, err

@@ -26,6 +26,8 @@ type Options struct {
 	// ReadImages lets the leader read images that have no inventory. That boots machines, which
 	// a test that measures does not expect.
 	ReadImages bool
+	// Reader lets the leader read packages of languages too, by the servers' own program.
+	Reader bool
 }
 
 // Paces say how often the servers look at their fleet, and how long a twin is

@@ -20,10 +20,16 @@ type Containers interface {
 	ReadContainer(ctx context.Context, spec twin.ReadSpec, digest string) (twin.Image, error)
 }
 
+// Programs opens the artifacts from which programs run. digest is the one that the job says.
+type Programs interface {
+	ReadArtifact(ctx context.Context, spec twin.ReadSpec, digest string) (twin.Image, error)
+}
+
 // Images reads images, on first sight and when their digest has changed.
 type Images struct {
 	Machines   Machines   // nil reads none of virtual machines
 	Containers Containers // nil reads none of containers
+	Programs   Programs   // nil reads no artifacts
 	// MaxAge is the age from which an inventory counts no more; zero for any. One that was
 	// read from the image is read anew at half of it.
 	MaxAge time.Duration
@@ -32,7 +38,8 @@ type Images struct {
 var _ Source = Images{}
 
 // Wants is the image of a virtual machine or of a container without an inventory: one whose
-// name means the same for every job, or that the job names by its digest.
+// name means the same for every job, or that the job names by its digest. Likewise it is the
+// artifact from which a program runs, whose digest the job says.
 func (s Images) Wants(t api.Target, found api.TargetInventory, last func(string) *api.InventoryReading, now time.Time) (Want, bool) {
 	task := taskOf(t, found.Task)
 	if t.Count == 0 || !s.opens(task) || (task.Digest == "" && !inventory.NamesContent(t, task.Name)) {
@@ -66,6 +73,8 @@ func (s Images) opens(task api.Task) bool {
 		return s.Machines != nil
 	case "docker":
 		return s.Containers != nil
+	case "exec", "raw_exec", "java":
+		return s.Programs != nil && task.Digest != ""
 	}
 	return false
 }
@@ -80,10 +89,13 @@ func (s Images) Read(ctx context.Context, w Want, job string) (Result, error) {
 	spec := twin.ReadSpec{Job: job, Target: w.Target.TargetRef, Task: w.Task, RPMFormat: inventory.RPMFormat}
 	var image twin.Image
 	var err error
-	if task := taskOf(w.Target, w.Task); task.Driver == "docker" {
+	switch task := taskOf(w.Target, w.Task); task.Driver {
+	case "docker":
 		image, err = s.Containers.ReadContainer(ctx, spec, task.Digest)
-	} else {
+	case "qemu":
 		image, err = s.Machines.ReadImage(ctx, spec)
+	default:
+		image, err = s.Programs.ReadArtifact(ctx, spec, task.Digest)
 	}
 	if err != nil {
 		return Result{}, err

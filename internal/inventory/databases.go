@@ -82,7 +82,7 @@ func FromDatabases(source string, d Databases) (api.Inventory, error) {
 	}
 	formats = append(formats, languages...)
 	if len(formats) == 0 {
-		return wrong("there is no database of dpkg, apk or rpm")
+		return wrong("there is no database of dpkg, apk or rpm, and no manifest of a programming language")
 	}
 	r.inv.Format = strings.Join(formats, ", ")
 	return r.inventory(), nil

@@ -19,7 +19,7 @@ import (
 //go:embed container.sh
 var containerScript string
 
-// containerReport is the path of its report in Nomad's file API.
+// containerReport is the path of what is told of a container or an artifact, in Nomad's file API.
 const containerReport = "alloc/data/oakum-container.report"
 
 // ReadContainer reads what is installed in the image that a container of a target runs, on
@@ -35,9 +35,14 @@ func (s *Sandbox) ReadContainer(ctx context.Context, spec twin.ReadSpec, want st
 	if err != nil {
 		return twin.Image{}, err
 	}
-	job := containerJob(like, spec, alloc, want, s.options.DockerHost)
+	return s.readOnNode(ctx, containerJob(like, spec, alloc, want, s.options.DockerHost), alloc)
+}
+
+// readOnNode runs a job that tells what is installed beside a task that runs. Its report has
+// a digest.
+func (s *Sandbox) readOnNode(ctx context.Context, job *nomadapi.Job, alloc *nomadapi.AllocationListStub) (twin.Image, error) {
 	var report *appliance.Report
-	err = s.runOnce(ctx, job, func(ctx context.Context, stub *nomadapi.AllocationListStub) error {
+	err := s.runOnce(ctx, job, func(ctx context.Context, stub *nomadapi.AllocationListStub) error {
 		if stub.ClientStatus != nomadapi.AllocClientStatusComplete {
 			return api.Errorf(api.CodeUnavailable, "node %s: %s", alloc.NodeName, s.failed(ctx, *job.Namespace, stub))
 		}
