@@ -30,6 +30,10 @@ func Builtin() []api.SourceFile {
 	return []api.SourceFile{{Name: "default.hcl", Text: library.Default}}
 }
 
+// Shipped returns the policy files that ship with Oakum, the one of Builtin first. The
+// others are to be copied.
+func Shipped() []library.Entry { return library.Entries() }
+
 // Load reads all files and puts them in force together. Names of policies and
 // dependencies are unique over all files.
 func Load(files []api.SourceFile, schemas Schemas) (*Library, hcl.Diagnostics) {

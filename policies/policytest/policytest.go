@@ -3,8 +3,10 @@
 package policytest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -113,7 +115,8 @@ func testBlocks() map[string][]lang.Argument {
 			{Name: "simulate", Want: flag}, {Name: "on_inconclusive", Want: text},
 			{Name: "approvals", Want: num}, {Name: "approval_from", Want: text},
 			{Name: "opens", Want: text, Check: policies.CheckMoment}, {Name: "waits", Want: text}, {Name: "refused", Want: text},
-			{Name: "judged", Want: many},
+			{Name: "judged", Want: many}, {Name: "order", Want: text, Check: lang.OneOf(api.Orders()...)}, {Name: "prefer", Want: text, Check: lang.OneOf("lowest_load", "none")},
+			{Name: "instances", Want: text}, {Name: "targets", Want: num, Check: whole}, {Name: "failures", Want: num, Check: whole}, {Name: "revert", Want: text},
 		},
 	}
 }
@@ -262,6 +265,10 @@ func compare(expect *lang.Values, d api.Decision, refusal string, now time.Time)
 		"simulate": cty.BoolVal(d.Simulate.Required), "on_inconclusive": cty.StringVal(d.Inconclusive()),
 		"approvals":     cty.NumberIntVal(int64(d.Approval.Count)),
 		"approval_from": cty.StringVal(d.Approval.From), "stages": stagesOf(d), "judged": judgedKPIs(d),
+		"order":  cty.StringVal(cmp.Or(d.Order, api.OrderLeastCriticalFirst)),
+		"prefer": cty.StringVal(preferred(d)), "instances": cty.StringVal(awayAtOnce(d.Budget)),
+		"targets": cty.NumberIntVal(int64(d.Budget.Targets)), "failures": cty.NumberIntVal(int64(d.Budget.Failures)),
+		"revert": cty.StringVal(d.Simulate.Revert),
 	}
 	for _, name := range lang.Names(got) {
 		want, ok := expect.Get(name)
@@ -279,6 +286,28 @@ func compare(expect *lang.Values, d api.Decision, refusal string, now time.Time)
 		miss("waits", lang.ValueText(want), fmt.Sprintf("%q", waits))
 	}
 	return failures
+}
+
+func preferred(d api.Decision) string {
+	if d.PreferLow {
+		return "lowest_load"
+	}
+	return "none"
+}
+
+// awayAtOnce writes how many instances of a target may be away at once, as a policy does.
+func awayAtOnce(b api.BudgetSpec) string {
+	var limits []string
+	if b.InstancesPercent > 0 {
+		limits = append(limits, fmt.Sprintf("%d%%", b.InstancesPercent))
+	}
+	if b.Instances > 0 {
+		limits = append(limits, strconv.Itoa(b.Instances))
+	}
+	if len(limits) == 0 {
+		return "unlimited"
+	}
+	return strings.Join(limits, " and ")
 }
 
 // stagesOf reads the stages out of a strategy's configuration.

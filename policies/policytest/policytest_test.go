@@ -71,7 +71,7 @@ test "c" {
 	_, diags := policytest.Run(tests, policies.Builtin(), schemas)
 	must.EqError(t, policies.DiagnosticsError(diags, tests), `5 errors in x.policytest.hcl
   x.policytest.hcl:1,1: Unknown block; A policy test file holds test blocks; "policy" can't stand here. | policy "x" {}
-  x.policytest.hcl:4,12: Unknown argument; expect has no argument "strateg". Did you mean "strategy"? It takes "approval_from", "approvals", "critical", "judged", "on_inconclusive", "opens", "refused", "simulate", "stages", "strategy" and "waits". | expect { strateg = "x" }
+  x.policytest.hcl:4,12: Unknown argument; expect has no argument "strateg". Did you mean "strategy"? It takes "approval_from", "approvals", "critical", "failures", "instances", "judged", "on_inconclusive", "opens", "order", "prefer", "refused", "revert", "simulate", "stages", "strategy", "targets" and "waits". | expect { strateg = "x" }
   x.policytest.hcl:7,3: Missing argument; target needs the argument "job", a string. | target {}
   x.policytest.hcl:8,3: Unknown block; A test has no block "targets". Did you mean "target"? It takes "cluster", "expect", "graph", "impact", "patch" and "target". | targets {}
   x.policytest.hcl:10,1: Missing block; A test needs a block "expect". | test "c" {`)

@@ -7,7 +7,7 @@ import "github.com/oakumhq/oakum/internal/cli/command"
 // Commands are the commands of whoever patches.
 func Commands() []func(*command.Env) *command.Command {
 	return []func(*command.Env) *command.Command{
-		command.Reader(policyValidate), command.Reader(policyTest), policyFmt, command.Reader(policyApply), policyList, policyRead, policyDelete,
+		command.Reader(policyValidate), command.Reader(policyTest), policyFmt, command.Reader(policyApply), policyList, policyRead, policyDelete, policyLibrary,
 		command.Reader(patchValidate), command.Reader(patchAffected), command.Reader(patchPlan), command.Reader(patchSubmit),
 		patchRehearse, patchStatus, patchList, patchRead, patchQuarantines, patchLift,
 		planList, planRead, planContinue, planAbort, planRetry,
@@ -34,6 +34,12 @@ func changing() []command.Family {
 		{Name: "policy", Synopsis: "Check, test and apply policies", Help: `
 Policies are HCL files that say whether, how and when a patch may go to a
 target. validate, test and fmt work offline, for editors and pull requests.
+
+Begin with one that ships, with its examples:
+
+    $ oakum policy library zero-downtime-web > zero-downtime-web.hcl
+    $ oakum policy library -tests zero-downtime-web > zero-downtime-web.policytest.hcl
+    $ oakum policy test .
 
 Check a file before it is applied:
 
