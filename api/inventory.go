@@ -115,6 +115,7 @@ type InventoryReading struct {
 	Failures       int             `json:"failures,omitempty"` // in a row
 	Error          string          `json:"error,omitempty"`    // of the last one; empty after a success
 	Next           time.Time       `json:"next,omitzero"`      // when it is tried again; zero after a success
+	Differs        bool            `json:"differs,omitempty"`  // what bears the name of an image was found to differ, and not to be the same since
 
 	ModifyIndex uint64 `json:"modify_index"`
 }

@@ -3,6 +3,7 @@
 package containers
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 	"github.com/shoenig/test/must"
 
+	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/inventory"
 	"github.com/oakumhq/oakum/internal/nomad/sandbox"
 	"github.com/oakumhq/oakum/internal/twin"
@@ -90,4 +92,42 @@ func TestReadContainer(t *testing.T) {
 			must.Eq(t, got, again)
 		})
 	}
+}
+
+// TestReadContainer_TellsInstancesApartByTheirImages moves a tag between two jobs that name it.
+func TestReadContainer_TellsInstancesApartByTheirImages(t *testing.T) {
+	_, client, _ := vendor(t)
+	box := sandbox.New(client, sandbox.Options{DockerHost: "unix://" + running.DockerSocket()})
+	start := func(id, version string) api.Target {
+		t.Helper()
+		root := t.TempDir()
+		busybox, err := os.ReadFile("/bin/busybox")
+		must.NoError(t, err)
+		for name, text := range map[string]string{
+			"sleep": string(busybox), "etc/os-release": "ID=debian\nVERSION_ID=\"12\"\n",
+			"var/lib/dpkg/status": "Package: bash\nStatus: install ok installed\nArchitecture: amd64\nVersion: " + version + "\n",
+		} {
+			must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
+			must.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o755))
+		}
+		must.NoError(t, running.ImportImage(t.Context(), "read-moved:1", root))
+		job := shopJob(id, "read-moved:1")
+		job.TaskGroups[0].Services = nil
+		job.TaskGroups[0].Tasks[0].SetConfig("command", "/sleep").SetConfig("args", []string{"3600"})
+		return runProduction(t, job)
+	}
+	one := start("read-moved-one", "1")
+	spec := twin.ReadSpec{Job: twin.JobID("inventory", "moved", "read"), Target: one.TargetRef, Task: "server", RPMFormat: inventory.RPMFormat}
+	spec.Alike = []twin.TaskRef{{Target: one.TargetRef, Task: "server"}}
+	former, err := box.ReadContainer(t.Context(), spec, "")
+	must.NoError(t, err)
+	two := start("read-moved-two", "2")
+	again, err := box.ReadContainer(t.Context(), spec, "")
+	must.NoError(t, err)
+	must.EqOp(t, former.Digest, again.Digest, must.Sprint("it is of what runs, and not of what the tag means now"))
+	spec.Alike = append(spec.Alike, twin.TaskRef{Target: two.TargetRef, Task: "server"})
+	_, err = box.ReadContainer(t.Context(), spec, "")
+	differ, ok := errors.AsType[*twin.DifferError](err)
+	must.True(t, ok, must.Sprint(err))
+	must.StrContains(t, differ.Runs, "1 of 2 have the image sha256:"+former.Digest[:12])
 }

@@ -56,7 +56,8 @@ type Want struct {
 	Origin api.InventoryOrigin
 	Target api.Target // one that runs it
 	Task   string
-	Makes  bool // a job in the target's namespace reads it
+	Alike  []twin.TaskRef // all tasks of which it is
+	Makes  bool           // a job in the target's namespace reads it
 }
 
 // Result is what was read.
@@ -199,6 +200,7 @@ func (c *Collector) choose(targets []api.Target, found []api.TargetInventory, re
 		byRef[t.TargetRef] = t
 	}
 	live = map[string]bool{}
+	alike := map[string][]twin.TaskRef{}
 	for _, f := range found {
 		for _, source := range c.o.Sources {
 			w, wanted := source.Wants(byRef[f.Target], f, last, now)
@@ -206,6 +208,7 @@ func (c *Collector) choose(targets []api.Target, found []api.TargetInventory, re
 				continue
 			}
 			live[w.Key] = true
+			alike[w.Key] = append(alike[w.Key], twin.TaskRef{Target: f.Target, Task: f.Task})
 			if _, unfit := c.unfit[w.Key]; unfit {
 				break
 			}
@@ -215,6 +218,7 @@ func (c *Collector) choose(targets []api.Target, found []api.TargetInventory, re
 			break
 		}
 	}
+	best.Alike = alike[best.Key]
 	return best, by, live
 }
 
@@ -305,6 +309,9 @@ func (c *Collector) end(ctx context.Context, w Want, job, digest string, failed 
 	return c.change(ctx, []string{w.Key}, func(r *api.InventoryReading) {
 		c.inUse = ""
 		ends(r, failed)
+		if _, differ := errors.AsType[*twin.DifferError](failed); differ {
+			r.Differs = true
+		}
 		if digest != "" {
 			r.Digest, r.DigestAt = digest, r.Began
 		}
@@ -318,7 +325,7 @@ func (c *Collector) end(ctx context.Context, w Want, job, digest string, failed 
 func ends(r *api.InventoryReading, failed error) {
 	r.Ended = time.Now().UTC()
 	if failed == nil {
-		r.Failures, r.Error, r.Next = 0, "", time.Time{}
+		r.Failures, r.Error, r.Next, r.Differs = 0, "", time.Time{}, false
 		return
 	}
 	r.Failures++

@@ -10,6 +10,10 @@ import (
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
+// tagEvery is how often an image of a container is read again that is named by a tag: another
+// image may bear the tag by now, on some of the nodes.
+const tagEvery = 24 * time.Hour
+
 // Machines opens the images of virtual machines.
 type Machines interface {
 	ReadImage(ctx context.Context, spec twin.ReadSpec) (twin.Image, error)
@@ -50,10 +54,16 @@ func (s Images) Wants(t api.Target, found api.TargetInventory, last func(string)
 	switch r := found.Record; {
 	case r == nil && read(last(w.Key), found.Digest): // what was read differs from another inventory
 		return w, false
+	case r != nil && r.Origin == api.InventoryImage && task.Driver == "docker" && task.Digest == "" && longAgo(last(w.Key), now):
 	case r != nil && (s.MaxAge == 0 || r.Origin != api.InventoryImage || r.Age(now) < s.MaxAge/2):
 		return w, false
 	}
 	return w, true
+}
+
+// longAgo reports whether a tag was last read so long ago that it may mean another image.
+func longAgo(last *api.InventoryReading, now time.Time) bool {
+	return last == nil || now.Sub(last.Ended) >= tagEvery
 }
 
 // taskOf is a task of a target.
@@ -86,7 +96,7 @@ func read(last *api.InventoryReading, digest string) bool {
 
 // Read opens the image where it runs.
 func (s Images) Read(ctx context.Context, w Want, job string) (Result, error) {
-	spec := twin.ReadSpec{Job: job, Target: w.Target.TargetRef, Task: w.Task, RPMFormat: inventory.RPMFormat}
+	spec := twin.ReadSpec{Job: job, Target: w.Target.TargetRef, Task: w.Task, Alike: w.Alike, RPMFormat: inventory.RPMFormat}
 	var image twin.Image
 	var err error
 	switch task := taskOf(w.Target, w.Task); task.Driver {

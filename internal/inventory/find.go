@@ -40,6 +40,8 @@ type Digest struct {
 	// Changed is when the first simulation or reading began that read this one, after others
 	// had read another under the same name; zero when none had.
 	Changed time.Time
+	// Differs is why one digest does not say what all run that name the image so.
+	Differs string
 }
 
 // sight is a digest that somebody has read under the name of an image.
@@ -84,6 +86,11 @@ func Digests(simulations []api.Simulation, readings []api.InventoryReading) map[
 		}
 		out[s.image] = next
 	}
+	for _, r := range readings {
+		if r.Differs {
+			out[r.Of] = Digest{Differs: r.Error}
+		}
+	}
 	return out
 }
 
@@ -105,7 +112,7 @@ func AddReadings(found []api.TargetInventory, readings []api.InventoryReading) {
 			r, ok = other, true
 		}
 		switch {
-		case !ok:
+		case !ok, r.Differs: // which it says
 		case r.Ended.IsZero():
 			f.Missing += "; it is being read since " + r.Began.UTC().Format(time.RFC3339)
 		case r.Error != "":
@@ -125,7 +132,11 @@ func Find(t api.Target, digests map[string]Digest, kept Kept) []api.TargetInvent
 		found := api.TargetInventory{Target: t.TargetRef, Task: task.Name, Image: task.Image, Digest: task.Digest}
 		if found.Digest != "" {
 			found.Basis = "job"
-		} else if d, ok := digests[task.Image]; ok {
+		} else if d := digests[task.Image]; d.Differs != "" && namesContent(task) {
+			found.Missing = fmt.Sprintf("nobody knows which image %s each instance runs: %s", task.Image, d.Differs)
+			out = append(out, found)
+			continue
+		} else if d.Sum != "" {
 			found.Digest, found.Basis = d.Sum, d.Basis
 		}
 		found.Record, found.Missing = pick(task, found.Digest, kept, NameIn(t, task.Name) != "")

@@ -198,9 +198,25 @@ type ReadSpec struct {
 	Job    string // ID of the job that reads it
 	Target api.TargetRef
 	Task   string
+	// Alike are all tasks whose jobs name the image so, Task among them.
+	Alike []TaskRef
 	// RPMFormat is how rpm prints a package of Image.Databases.
 	RPMFormat string
 }
+
+// TaskRef names a task of a target.
+type TaskRef struct {
+	Target api.TargetRef
+	Task   string
+}
+
+// DifferError says that an image of one name is not the same in all that run it.
+type DifferError struct {
+	Runs string // how many run what
+}
+
+// Error says how many run what.
+func (e *DifferError) Error() string { return "those that run it differ: " + e.Runs }
 
 // NodesNamespace is where the jobs are that read what is installed on client nodes.
 const NodesNamespace = "default"

@@ -3,9 +3,11 @@
 # package databases out of it and removes it. The container is never started, except to
 # have the image's own rpm print its database, without a network and without rights.
 #
-# Usage: CONTAINER IMAGE-DIGEST RPM-FORMAT-FILE REPORT, where the digest is the one that the
-# job says, or empty. The report has the lines that package appliance reads; its last line is
-# the digest of the image in its registry, or its own ID where it comes from none.
+# Usage: CONTAINER IMAGE-DIGEST RPM-FORMAT-FILE REPORT NODE THIS-NODE, where the digest is the
+# one that the job says, or empty. The report has the lines that package appliance reads; its
+# last line is the digest of the image in its registry, or its own ID where it comes from none.
+# REPORT.images has the images of all containers that run. On nodes other than NODE, nothing
+# else is told.
 set -eu
 export LC_ALL=C PATH="$PATH:/usr/local/bin:/usr/sbin:/sbin"
 ulimit -f 131072 # no file gets larger than 64 MiB, whatever the image holds or prints
@@ -34,10 +36,21 @@ files() {
 	fi
 }
 
-for program in docker tar gzip base64; do
+for program in docker tar gzip base64 xargs; do
 	command -v $program >/dev/null || die "this node has no $program"
 done
 mkdir -p "$work"
+docker ps --no-trunc -q >"$work/ids" || die "Docker does not list its containers"
+: >"$report.images"
+if [ -s "$work/ids" ]; then
+	# One that has ended meanwhile makes Docker fail, and is left out.
+	xargs docker inspect --type container --format 'container {{.Name}} {{.Image}}' <"$work/ids" >>"$report.images" 2>"$work/said" || true
+	cut -d ' ' -f 3 <"$report.images" | sort -u >"$work/ids"
+	xargs docker image inspect --format 'image {{.Id}}{{range .RepoDigests}} {{.}}{{end}}' <"$work/ids" >"$work/images" 2>"$work/said" || true
+	cat "$work/images" >>"$report.images"
+fi
+echo 'oakum 1' >"$report"
+[ "$5" = "$6" ] || exit 0
 id=$(docker inspect --type container --format '{{.Image}}' "$1") || die "Docker has no container $1"
 known=$(docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$id") || die "Docker has the image $id no more"
 if [ -n "$want" ]; then
@@ -52,7 +65,6 @@ docker create --name "$own" --log-driver none --label "com.hashicorp.nomad.alloc
 	--security-opt no-new-privileges --memory 256m --pids-limit 64 --pull never \
 	--entrypoint rpm "$id" -qa --qf "$format" >/dev/null || die "Docker can't make a container of $id"
 
-echo 'oakum 1' >"$report"
 for at in /etc/os-release /usr/lib/os-release; do
 	files "$at" >"$work/system"
 	[ ! -s "$work/system" ] || { database system <"$work/system"; break; }

@@ -17,13 +17,14 @@ func TestContainerJob_RunsBesideTheContainer(t *testing.T) {
 	spec := twin.ReadSpec{
 		Job: "oakum-twin-inventory-1-read", Target: api.TargetRef{Namespace: "prod", Job: "store", Group: "store"}, Task: "app", RPMFormat: inventory.RPMFormat,
 	}
-	job := containerJob(production(), spec, &nomadapi.AllocationListStub{ID: "a1", NodeID: "n1"}, checksum, "unix:///d.sock")
+	job := containerJob(spec, &nomadapi.AllocationListStub{ID: "a1", NodeID: "n1"}, []string{"n1", "n2"}, checksum, "unix:///d.sock")
 	must.EqOp(t, spec.Job, *job.ID)
-	must.EqOp(t, "n1", job.Constraints[0].RTarget)
+	must.EqOp(t, "n1,n2", job.Constraints[0].RTarget)
 	must.EqOp(t, "prod", *job.Namespace)
 	task := job.TaskGroups[0].Tasks[0]
 	args, _ := task.Config["args"].([]string)
 	must.Eq(t, []string{"app-a1", checksum}, args[1:3])
+	must.Eq(t, []string{"n1", "${node.unique.id}"}, args[5:])
 	for _, arg := range args {
 		must.StrNotContains(t, arg, "%{", must.Sprint("Nomad would take it for a template"))
 	}

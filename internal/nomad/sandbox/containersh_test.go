@@ -17,7 +17,12 @@ import (
 // $WRONG says what goes wrong.
 const fakeDocker = `#!/bin/sh
 case $1 in
-inspect) echo sha256:` + "$(printf %064d 1)" + ` ;;
+ps) echo id ;;
+inspect)
+	case $* in
+	*"container {{.Name}}"*) echo "container /app-1 sha256:` + "$(printf %064d 1)" + `" ;;
+	*) echo sha256:` + "$(printf %064d 1)" + ` ;;
+	esac ;;
 image | create | rm) ;;
 start)
 	[ "$WRONG" != "endless rpm" ] || exec yes
@@ -71,7 +76,7 @@ func TestContainerScript_TellsNoPartForTheWhole(t *testing.T) {
 				put("files/"+name, text)
 			}
 			report := filepath.Join(dir, "report")
-			cmd := exec.CommandContext(t.Context(), "/bin/sh", filepath.Join(dir, "container.sh"), "app-1", "", filepath.Join(dir, "rpm-format"), report)
+			cmd := exec.CommandContext(t.Context(), "/bin/sh", filepath.Join(dir, "container.sh"), "app-1", "", filepath.Join(dir, "rpm-format"), report, "n1", "n1")
 			cmd.Env = []string{
 				"PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "NOMAD_ALLOC_ID=1", "NOMAD_TASK_DIR=" + dir, "OAKUM_DOCKER_HOST=",
 				"FILES=" + filepath.Join(dir, "files"), "WRONG=" + c.wrong,

@@ -39,8 +39,33 @@ const (
 // ReadNodes reads what is installed on client nodes, by a sysbatch job in namespace default.
 // What it returns has each of the nodes. An error means that the job may be left.
 func (s *Sandbox) ReadNodes(ctx context.Context, spec twin.NodesSpec) (map[string]twin.NodePackages, error) {
-	job, began := nodesJob(spec), time.Now()
-	out, why := map[string]twin.NodePackages{}, map[string]string{}
+	job, out := nodesJob(spec), map[string]twin.NodePackages{}
+	failed, err := s.onNodes(ctx, job, spec.Nodes, func(ctx context.Context, stub *nomadapi.AllocationListStub) error {
+		text, err := s.readFile(ctx, *job.Namespace, stub.ID, nodeReport, reportMax)
+		if err != nil {
+			return err
+		}
+		report, err := appliance.Parse(text)
+		if err != nil {
+			return err
+		}
+		if !report.Ended {
+			return api.Errorf(api.CodeUnavailable, "what it told is not whole")
+		}
+		out[stub.NodeID] = twin.NodePackages{Databases: report.Databases}
+		return nil
+	})
+	for node, why := range failed {
+		out[node] = twin.NodePackages{Err: why}
+	}
+	return out, err
+}
+
+// onNodes runs a sysbatch job on nodes, has each of its allocations read that has ended well,
+// and removes the job afterwards. It says of each other node why there was nothing to read. An
+// error means that the job may be left.
+func (s *Sandbox) onNodes(ctx context.Context, job *nomadapi.Job, nodes []string, read func(context.Context, *nomadapi.AllocationListStub) error) (map[string]error, error) {
+	began, done, why := time.Now(), map[string]error{}, map[string]string{}
 	err := s.runJob(ctx, job, nodesEvery, func(ctx context.Context) (bool, error) {
 		placed, unplaced, err := s.placed(ctx, job)
 		if err != nil {
@@ -51,12 +76,11 @@ func (s *Sandbox) ReadNodes(ctx context.Context, spec twin.NodesSpec) (map[strin
 			return false, err
 		}
 		left := 0
-		clear(why)
-		for _, node := range spec.Nodes {
+		for _, node := range nodes {
 			why[node] = "Nomad has not placed the job there" + unplaced
 		}
 		for _, stub := range stubs {
-			if _, have := out[stub.NodeID]; have {
+			if _, have := done[stub.NodeID]; have {
 				continue
 			}
 			if !ended(stub) {
@@ -64,19 +88,33 @@ func (s *Sandbox) ReadNodes(ctx context.Context, spec twin.NodesSpec) (map[strin
 				left++
 				continue
 			}
-			out[stub.NodeID] = s.readNode(ctx, job, stub)
+			done[stub.NodeID] = s.readAlloc(ctx, job, stub, read)
 		}
 		return placed && left == 0 || time.Since(began) > nodesWithin, nil
 	})
-	for _, node := range spec.Nodes {
-		if _, have := out[node]; !have {
-			out[node] = twin.NodePackages{Err: api.Errorf(api.CodeUnavailable, "%s", cmp.Or(why[node], "the job has not come so far"))}
-			if err != nil && why[node] == "" {
-				out[node] = twin.NodePackages{Err: err}
-			}
+	failed := map[string]error{}
+	for _, node := range nodes {
+		switch failure, have := done[node]; {
+		case have && failure == nil:
+		case have:
+			failed[node] = failure
+		case why[node] == "" && err != nil:
+			failed[node] = err
+		default:
+			failed[node] = api.Errorf(api.CodeUnavailable, "%s", cmp.Or(why[node], "the job has not come so far"))
 		}
 	}
-	return out, err
+	return failed, err
+}
+
+// readAlloc has an allocation read that has ended.
+func (s *Sandbox) readAlloc(ctx context.Context, job *nomadapi.Job, stub *nomadapi.AllocationListStub, read func(context.Context, *nomadapi.AllocationListStub) error) error {
+	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
+	defer cancel()
+	if stub.ClientStatus != nomadapi.AllocClientStatusComplete {
+		return api.Errorf(api.CodeUnavailable, "%s", s.failed(ctx, *job.Namespace, stub))
+	}
+	return read(ctx, stub)
 }
 
 // placed reports whether Nomad has placed all that it will place of a job now, and says why
@@ -106,28 +144,7 @@ func (s *Sandbox) allocs(ctx context.Context, job *nomadapi.Job) ([]*nomadapi.Al
 	return stubs, nomad.Explain("list allocations of "+*job.ID, err)
 }
 
-// readNode reads what an allocation that has ended has told.
-func (s *Sandbox) readNode(ctx context.Context, job *nomadapi.Job, stub *nomadapi.AllocationListStub) twin.NodePackages {
-	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
-	defer cancel()
-	if stub.ClientStatus != nomadapi.AllocClientStatusComplete {
-		return twin.NodePackages{Err: api.Errorf(api.CodeUnavailable, "%s", s.failed(ctx, *job.Namespace, stub))}
-	}
-	text, err := s.readFile(ctx, *job.Namespace, stub.ID, nodeReport, reportMax)
-	if err != nil {
-		return twin.NodePackages{Err: err}
-	}
-	report, err := appliance.Parse(text)
-	if err == nil && !report.Ended {
-		err = api.Errorf(api.CodeUnavailable, "what it told is not whole")
-	}
-	if err != nil {
-		return twin.NodePackages{Err: err}
-	}
-	return twin.NodePackages{Databases: report.Databases}
-}
-
-// nodesJob runs once on each of some nodes, whatever their pool. Nomad takes a list for a set.
+// nodesJob tells what is installed on nodes.
 func nodesJob(spec twin.NodesSpec) *nomadapi.Job {
 	task := nomadapi.NewTask(bakeTask, "raw_exec").
 		SetConfig("command", "/bin/sh").
@@ -138,15 +155,21 @@ func nodesJob(spec twin.NodesSpec) *nomadapi.Job {
 	task.Templates = []*nomadapi.Template{
 		template("local/node.sh", nodeScript), template("local/databases.sh", databasesScript), template("local/rpm-format", spec.RPMFormat),
 	}
+	return onceOnEach(spec.Job, twin.NodesNamespace, spec.Nodes, task, 300)
+}
+
+// onceOnEach is a sysbatch job that runs a task once on each of some nodes, whatever their
+// pool, with so much disk (MB). Nomad takes a list for a set.
+func onceOnEach(id, namespace string, nodes []string, task *nomadapi.Task, disk int) *nomadapi.Job {
 	task.Resources = &nomadapi.Resources{CPU: new(100), MemoryMB: new(128)}
 	task.LogConfig = &nomadapi.LogConfig{MaxFiles: new(1), MaxFileSizeMB: new(1)}
 	group := nomadapi.NewTaskGroup("bake", 1)
 	group.RestartPolicy = neverRestart()
-	group.EphemeralDisk = &nomadapi.EphemeralDisk{SizeMB: new(300)}
+	group.EphemeralDisk = &nomadapi.EphemeralDisk{SizeMB: new(disk)}
 	group.Tasks = []*nomadapi.Task{task}
 	return &nomadapi.Job{
-		ID: new(spec.Job), Name: new(spec.Job), Namespace: new(twin.NodesNamespace), NodePool: new(nomadapi.NodePoolAll), Datacenters: []string{"*"},
+		ID: new(id), Name: new(id), Namespace: new(namespace), NodePool: new(nomadapi.NodePoolAll), Datacenters: []string{"*"},
 		Type: new(nomadapi.JobTypeSysbatch), Priority: new(twinPriority), TaskGroups: []*nomadapi.TaskGroup{group},
-		Constraints: []*nomadapi.Constraint{nomadapi.NewConstraint("${node.unique.id}", "set_contains_any", strings.Join(spec.Nodes, ","))},
+		Constraints: []*nomadapi.Constraint{nomadapi.NewConstraint("${node.unique.id}", "set_contains_any", strings.Join(nodes, ","))},
 	}
 }
