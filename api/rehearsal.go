@@ -125,3 +125,38 @@ type Wait struct {
 	Text  string `json:"text"`
 	Plays int    `json:"plays"`
 }
+
+// Forecast says when a target is patched: the waves that are left of its plan, over the plays
+// of a harmless patch.
+type Forecast struct {
+	Patch   string         `json:"patch"`
+	Plan    string         `json:"plan,omitempty"` // that is under way; empty for a patch that was not submitted
+	Target  TargetRef      `json:"target"`
+	Wave    int            `json:"wave,omitempty"`     // of the waves below; 0 where it is in none
+	LeftOut string         `json:"left_out,omitempty"` // why it is in none
+	At      time.Time      `json:"at"`                 // when it was asked
+	Seeds   int            `json:"seeds"`              // plays
+	Waves   []ForecastWave `json:"waves"`
+	Ends    Moment         `json:"ends"`             // of the whole plan
+	People  []Wait         `json:"people,omitempty"` // what waits for a person
+	// Assumptions are what the times rest on.
+	Assumptions []string `json:"assumptions"`
+}
+
+// ForecastWave is a wave of a forecast.
+type ForecastWave struct {
+	Number    int         `json:"number"` // from 1, of the waves that are left
+	Targets   []TargetRef `json:"targets"`
+	Instances int         `json:"instances"`
+	Starts    Moment      `json:"starts"` // its first rollout starts
+	Ends      Moment      `json:"ends"`   // its last one has ended
+	Waits     string      `json:"waits,omitempty"`
+}
+
+// Moment is when something happens in half of the plays, and in nine of ten, of those in
+// which it does.
+type Moment struct {
+	P50   time.Time `json:"p50,omitzero"`
+	P90   time.Time `json:"p90,omitzero"`
+	Seeds int       `json:"seeds"` // plays in which it happens
+}

@@ -277,6 +277,15 @@ func fixtures(t *testing.T) http.Handler {
 	brakeFixtures(t, mux)
 	inventoryFixtures(answer)
 	answer("GET /v1/patches", []api.Patch{{Name: "openssl", Severity: api.SeverityHigh, Fixes: []string{"CVE-2026-1"}, SubmittedBy: "pipeline"}})
+	answer("GET /v1/patch/openssl", api.Patch{Name: "openssl", File: api.SourceFile{Name: "openssl.hcl", Text: `patch "openssl" {
+  severity = "high"
+  target { jobs = ["cart", "web"] }
+  apply "job" {
+    task   = "main"
+    config = { image = "app:2" }
+  }
+}
+`}})
 	for name, status := range patchStatuses() {
 		answer("GET /v1/patch/"+name+"/status", status)
 	}

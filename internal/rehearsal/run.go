@@ -39,6 +39,11 @@ type Options struct {
 	// Plugins asks the strategies that are not built in; nil when there are none.
 	Plugins Strategies
 
+	// Only are the targets that are played, of those that the patch is for; empty for all.
+	Only []api.TargetRef
+	// Harmless leaves out the plays of bad patches.
+	Harmless bool
+
 	inline host.Inline
 }
 

@@ -58,7 +58,10 @@ func newScene(facts api.FleetFacts, patch api.Patch, o Options) (*scene, error) 
 		return nil, err
 	}
 	viewed, analysis := graph.View(facts.Graph)
-	s := &scene{facts: facts, patch: patch, opt: o, behaviours: append([]behaviour{harmless()}, badPatches()...)}
+	s := &scene{facts: facts, patch: patch, opt: o, behaviours: []behaviour{harmless()}}
+	if !o.Harmless {
+		s.behaviours = append(s.behaviours, badPatches()...)
+	}
 	profiles := map[api.TargetRef]api.Profile{}
 	for _, p := range facts.Profiles {
 		profiles[p.Target] = p
@@ -67,6 +70,14 @@ func newScene(facts api.FleetFacts, patch api.Patch, o Options) (*scene, error) 
 		ID: "rehearsal", Patch: patch, Targets: facts.Targets, Graph: viewed, Library: library, Open: facts.Open,
 		Quarantines: facts.Quarantines, Now: o.At, Sources: viewed.Sources,
 		Profile: func(ref api.TargetRef) (api.Profile, bool) { p, ok := profiles[ref]; return p, ok },
+	}
+	if len(o.Only) > 0 {
+		s.input.Unchanged = map[api.TargetRef]int{}
+		for _, t := range facts.Targets {
+			if !slices.Contains(o.Only, t.TargetRef) {
+				s.input.Unchanged[t.TargetRef] = 0
+			}
+		}
 	}
 	if s.plan, err = planner.Plan(s.input); err != nil {
 		return nil, err

@@ -45,6 +45,9 @@ func One(name string) Arguments { return Arguments{names: name, least: 1, most: 
 // Opt is one argument that may be left out.
 func Opt(name string) Arguments { return Arguments{names: "[" + name + "]", most: 1} }
 
+// OneOpt is one argument, and another one that may be left out.
+func OneOpt(a, b string) Arguments { return Arguments{names: a + " [" + b + "]", least: 1, most: 2} }
+
 // Two is two arguments.
 func Two(a, b string) Arguments { return Arguments{names: a + " " + b, least: 2, most: 2} }
 

@@ -9,7 +9,7 @@ func Commands() []func(*command.Env) *command.Command {
 	return []func(*command.Env) *command.Command{
 		command.Reader(policyValidate), command.Reader(policyTest), policyFmt, command.Reader(policyApply), policyList, policyRead, policyDelete, policyLibrary,
 		command.Reader(patchValidate), command.Reader(patchAffected), command.Reader(patchPlan), command.Reader(patchSubmit),
-		patchRehearse, patchStatus, patchList, patchRead, patchQuarantines, patchLift,
+		patchRehearse, patchWhen, patchStatus, patchList, patchRead, patchQuarantines, patchLift,
 		planList, planRead, planContinue, planAbort, planRetry,
 		rolloutList, rolloutStatus, rolloutHistory, rolloutReport,
 		rolloutApprove, rolloutUnapprove, rolloutPause, rolloutResume, rolloutPromote, rolloutAbort, rolloutRollback,

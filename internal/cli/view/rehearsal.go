@@ -26,11 +26,17 @@ func Rehearsal(w io.Writer, r api.Rehearsal) {
 		}
 		t.Print(w, "  ")
 	}
-	if len(r.Assumptions) > 0 {
-		fmt.Fprintln(w, "\nAssumed:")
-		for _, a := range r.Assumptions {
-			fmt.Fprintln(w, Indent(Wrap(a, 88), "    ")[2:])
-		}
+	assumed(w, r.Assumptions)
+}
+
+// assumed lists what figures rest on.
+func assumed(w io.Writer, assumptions []string) {
+	if len(assumptions) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nAssumed:")
+	for _, a := range assumptions {
+		fmt.Fprintln(w, Indent(Wrap(a, 88), "    ")[2:])
 	}
 }
 
