@@ -131,7 +131,8 @@ func away(source string, err error) *api.Hold {
 func (o *Orchestrator) judge(ctx context.Context, r api.Rollout, obs *rollout.Observation) {
 	now := o.Now().UTC()
 	stage := r.Stages[len(r.Stages)-1]
-	if r.Verdict != nil && (r.Status == api.RolloutRunning || len(obs.Closed) > 0) {
+	stands := len(obs.Closed) > 0 || rollout.Overshot(r, *obs.Job) != nil
+	if r.Verdict != nil && (r.Status == api.RolloutRunning || stands) {
 		// A look in the future was another leader's, by a clock that is ahead.
 		if since := now.Sub(r.Verdict.At); since >= 0 && since < r.Decision.Judge.Interval.D() {
 			return

@@ -30,6 +30,15 @@ func (m *machine) forward(o Observation) {
 		holds = append(holds, api.Hold{Source: "judge", Reason: m.Verdict.Reason + "; promote, resume or roll back by hand"})
 	}
 	m.ready(o)
+	if o.Job != nil {
+		switch over := Overshot(m.Rollout, *o.Job); {
+		case over == nil:
+		case m.Decision.Judge.Enabled: // it is judged meanwhile
+			o.Closed = append(slices.Clone(o.Closed), *over)
+		default:
+			holds = append(holds, *over)
+		}
+	}
 	if len(holds) > 0 || o.Job == nil {
 		m.hold(slices.Concat(o.Closed, holds))
 		return
@@ -196,7 +205,7 @@ func (m *machine) judge(o Observation, last *api.Stage) bool {
 		return false // the judge looks again after its interval
 	}
 	if o.Verdict == nil {
-		m.proceed("stage %d: %d of %d patched and healthy, being judged", last.Number, last.Instances, m.Former.Count)
+		m.proceed("stage %d: %d of %d patched and healthy, being judged%s", last.Number, last.Instances, m.Former.Count, overshotNote(m.Rollout, *o.Job))
 		return false
 	}
 	v := *o.Verdict
@@ -217,7 +226,7 @@ func (m *machine) judge(o Observation, last *api.Stage) bool {
 			m.turnBack("stage %d stayed undecided: %s", last.Number, v.Reason)
 		}
 	case api.VerdictContinue:
-		m.proceed("stage %d: %s", last.Number, v.Reason)
+		m.proceed("stage %d: %s%s", last.Number, v.Reason, overshotNote(m.Rollout, *o.Job))
 	}
 	return false
 }
