@@ -13,22 +13,19 @@ import (
 	"github.com/oakumhq/oakum/internal/promql"
 )
 
-const (
-	// forgotten is for how long a series may have had no samples and still be known to
-	// come back. Exporters drop what was idle for minutes, and show it with its whole life
-	// when it counts again. Over a longer gap between two looks nothing is known.
-	forgotten = 6 * time.Hour
-	// seriesPerRound is how many instances a round asks for the changes of their series.
-	// Of a larger fleet only the endpoints are asked for.
-	seriesPerRound = 500
-)
+// forgotten is for how long a series may have had no samples and still be known to come
+// back. Exporters drop what was idle for minutes, and show it with its whole life when it
+// counts again. Over a longer gap between two looks nothing is known.
+const forgotten = 6 * time.Hour
 
 // behind notes which scraped endpoints the counters are from, and whether all series that
 // were added up went on since a time. A zero time asks for the endpoints alone. What is
 // asked is one row for each allocation, endpoint and change, whatever the series are.
 //
-// Failures are mostly some of the series of all events. They are asked for where they are
-// of another metric, and are taken to be of the same endpoints.
+// A histogram is of the instances whose events are counted, and restarts with them: its
+// series are asked for where there is no other counter. Failures are mostly some of the
+// series of all events. They are asked for where they are of another metric, and are taken
+// to be of the same endpoints.
 func (r *Reader) behind(ctx context.Context, all map[string]*Counters, events []string, failures string, ids []string, since, at time.Time) error {
 	gap := at.Sub(since).Round(time.Millisecond)
 	var parts []string
@@ -38,7 +35,7 @@ func (r *Reader) behind(ctx context.Context, all map[string]*Counters, events []
 		}
 	}
 	var asked []question
-	for _, query := range append(slices.Clip(events), failures) {
+	for _, query := range []string{cmp.Or(events...), failures} {
 		q := r.question(query)
 		known := slices.ContainsFunc(asked, func(other question) bool { return slices.Equal(other.metrics, q.metrics) })
 		if q.series && !known && !since.IsZero() && gap > 0 && gap <= forgotten {

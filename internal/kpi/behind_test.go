@@ -45,12 +45,6 @@ func TestRead_TakesIncrementsSeriesBySeries(t *testing.T) {
 		"of two Prometheus servers one misses a scrape": {`
 			http_requests_total{alloc_id="a",replica="1",code="200"} 10 stale 30 40
 			http_requests_total{alloc_id="a",replica="2",code="200"} 10 20 30 40`, []string{"10/0", "10/0", "10/0"}},
-		"a histogram is reset": {`
-			http_requests_total{alloc_id="a",code="200"} 10 20 30
-			http_request_duration_seconds_bucket{alloc_id="a",path="/",le="1"} 10 10 2
-			http_request_duration_seconds_bucket{alloc_id="a",path="/",le="+Inf"} 10 10 2
-			http_request_duration_seconds_bucket{alloc_id="a",path="/buy",le="1"} 10 20 40
-			http_request_duration_seconds_bucket{alloc_id="a",path="/buy",le="+Inf"} 10 20 40`, []string{"10/0", reset}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -76,6 +70,28 @@ func TestRead_TakesIncrementsSeriesBySeries(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRead_OfAHistogramAlone has no other counter of requests than a histogram, of which the
+// series of one path are reset while those of another grow by more.
+func TestRead_OfAHistogramAlone(t *testing.T) {
+	t.Parallel()
+	store := promtest.New()
+	store.Play(t, 5*time.Second, `
+		took_seconds_bucket{alloc_id="a",path="/",le="1"} 10 10 2
+		took_seconds_bucket{alloc_id="a",path="/",le="+Inf"} 10 10 2
+		took_seconds_bucket{alloc_id="a",path="/buy",le="1"} 10 20 40
+		took_seconds_bucket{alloc_id="a",path="/buy",le="+Inf"} 10 20 40`)
+	reader := kpi.NewReader(store, nil, kpi.Queries{})
+	spec := api.KPISpec{KPI: "took_p99", Kind: api.KPILatency, Query: "sum by ($label, le) (took_seconds_bucket{$instances})"}
+	p99, _ := reader.Catalogue().Known(spec)
+	var last kpi.Last
+	for look, want := range []string{"first look of a", "", "counter was reset of a"} {
+		reading, err := reader.Read(t.Context(), []api.KPISpec{spec}, []string{"a"}, last.At, time.Unix(int64(5*look), 0))
+		must.NoError(t, err)
+		must.Eq(t, want, last.Measure(p99, []string{"a"}, reading).Dropped)
+		last = last.Next([]string{"a"}, reading)
 	}
 }
 

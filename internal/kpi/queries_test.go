@@ -35,7 +35,7 @@ func TestSampler_ReadsTheExportersThatThereAre(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := NewSampler(NewReader(exporter{metrics}, nil, Queries{}), nil, nil, nil)
-			got := s.read(t.Context(), nil, nil, time.Time{}, began()).Gauges
+			got := s.read(t.Context(), nil, nil, began()).Gauges
 			for i, kpi := range []string{api.KPIIOOperations, api.KPIIOBytes, api.KPIPressureCPU, api.KPIPressureMemory, api.KPIPressureIO} {
 				value, ok := got[kpi]["0a"]
 				must.Eq(t, metrics != nil, ok, must.Sprint(kpi))

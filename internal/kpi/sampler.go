@@ -65,14 +65,10 @@ func (s *Sampler) Sample(ctx context.Context, ask Ask, now time.Time) (Round, er
 		return Round{}, err
 	}
 	visits, ids := s.visits(layout, s.excluded(), ask)
+	reading := s.read(ctx, visits, ids, now)
 	since := now.Sub(s.last.At)
 	// After a gap the increments would be averages over it.
 	first := s.last.At.IsZero() || since <= 0 || since > ask.Gap
-	var before time.Time
-	if !first && instancesOf(visits) <= seriesPerRound {
-		before = s.last.At
-	}
-	reading := s.read(ctx, visits, ids, before, now)
 	known := s.reader.catalogue
 	out := Round{Targets: layout.Targets}
 	for _, v := range visits {
@@ -91,16 +87,17 @@ func (s *Sampler) Sample(ctx context.Context, ask Ask, now time.Time) (Round, er
 }
 
 // read asks all sources for the instances of a round; no ids mean the whole fleet. When
-// Prometheus does not answer the first question, it is not asked the others. Since is the
-// round before, or zero where the series behind its counters are not asked for.
-func (s *Sampler) read(ctx context.Context, visits []visit, ids []string, since, now time.Time) Reading {
+// Prometheus does not answer the first question, it is not asked the others. The series
+// behind counters are not asked for: what a judge reads of some instances is too much to
+// read of a fleet.
+func (s *Sampler) read(ctx context.Context, visits []visit, ids []string, now time.Time) Reading {
 	r := Reading{At: now}
 	if s.reader.metrics != nil {
 		var err error
-		if r.Counters, err = s.reader.counters(ctx, ids, since, now); err != nil {
+		if r.Counters, err = s.reader.counters(ctx, ids, time.Time{}, now); err != nil {
 			s.log.Warn("sample counters", "error", err)
 		} else {
-			r.Gauges, r.Own = s.readQueries(ctx, ids, since, now)
+			r.Gauges, r.Own = s.readQueries(ctx, ids, now)
 		}
 	}
 	r.Usage = s.readUsage(ctx, visits)
@@ -109,7 +106,7 @@ func (s *Sampler) read(ctx context.Context, visits []visit, ids []string, since,
 
 // readQueries asks for the KPIs that have queries of their own. A query that fails is
 // logged.
-func (s *Sampler) readQueries(ctx context.Context, ids []string, since, now time.Time) (map[string]map[string]float64, map[string]map[string]*Counters) {
+func (s *Sampler) readQueries(ctx context.Context, ids []string, now time.Time) (map[string]map[string]float64, map[string]map[string]*Counters) {
 	gauges, owns := map[string]map[string]float64{}, map[string]map[string]*Counters{}
 	for _, name := range s.reader.queries.named() {
 		var err error
@@ -122,7 +119,7 @@ func (s *Sampler) readQueries(ctx context.Context, ids []string, since, now time
 			}
 		case byOwn:
 			var seen map[string]*Counters
-			if seen, err = s.reader.own(ctx, own, ids, since, now); err == nil {
+			if seen, err = s.reader.own(ctx, own, ids, time.Time{}, now); err == nil {
 				owns[name] = seen
 			}
 		case unread, byCounters, byUsage:

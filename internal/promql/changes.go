@@ -147,6 +147,9 @@ func changed(expr parser.Expr, to func(parser.VectorSelector) parser.Expr) parse
 		c.Args = make(parser.Expressions, len(x.Args))
 		for i, arg := range x.Args {
 			c.Args[i] = changed(arg, to)
+			if inner, ok := c.Args[i].(*parser.Call); ok && inner.Func.Name == "resets" && strings.HasPrefix(x.Func.Name, "histogram_") {
+				return inner // it counts those of a histogram too
+			}
 		}
 		return &c
 	}

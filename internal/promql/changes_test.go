@@ -25,6 +25,12 @@ func TestChangesOf_AsksForSeriesOneByOne(t *testing.T) {
 			`count by (a) ((label_replace(x_bucket{le="+Inf"}, "a", "$1", "pod", "(.*)") unless label_replace(x_bucket{le="+Inf"} offset 5s, "a", "$1", "pod", "(.*)")) and ` +
 				`label_replace(last_over_time(x_bucket{le="+Inf"}[6h] offset 5s), "a", "$1", "pod", "(.*)"))`,
 		},
+		`sum by (a) (histogram_count(x))`: {
+			`label_replace(count by (a) (histogram_count(x offset 5s) unless histogram_count(x)), "oakum_change", "ended", "", "") or ` +
+				`label_replace(count by (a) (histogram_count(x) unless histogram_count(x offset 5s)), "oakum_change", "began", "", "") or ` +
+				`label_replace(count by (a) (resets(x[20s]) > 0), "oakum_change", "reset", "", "")`,
+			`count by (a) ((histogram_count(x) unless histogram_count(x offset 5s)) and histogram_count(last_over_time(x[6h] offset 5s)))`,
+		},
 		`sum by (a) (x or y)`: {
 			`label_replace(count by (a) ((x offset 5s or y offset 5s) unless (x or y)), "oakum_change", "ended", "", "") or ` +
 				`label_replace(count by (a) ((x or y) unless (x offset 5s or y offset 5s)), "oakum_change", "began", "", "") or ` +

@@ -215,6 +215,10 @@ func (c *checker) raw(expr parser.Expr) {
 // rawCall refuses functions that make no counter of a counter.
 func (c *checker) rawCall(x *parser.Call) {
 	switch x.Func.Name {
+	case "histogram_count", "histogram_sum":
+		if c.want.Kind == Buckets {
+			c.fault(x, "%s gives no buckets; %s", x.Func.Name, c.rawWant())
+		}
 	case "label_replace", "label_join", "last_over_time", "sort", "sort_desc", "sort_by_label", "sort_by_label_desc", "info", "vector":
 	case "histogram_quantile", "histogram_quantiles":
 		c.fault(x, "%s gives one quantile; %s", x.Func.Name, c.rawWant())

@@ -67,6 +67,7 @@ func TestCheck_RefusesWhatGivesNone(t *testing.T) {
 		{api.KPICount, `sum by (alloc_id) (rate(checkout_failed_total[1m]))`, "1:20: rate gives no counter; want the counter as it is"},
 		{api.KPICount, `increase(failed_total{$instances}[1m]) > 0`, "1:1: increase gives no counter"},
 		{api.KPICount, `{$instances} + rate(a[1m])`, "1:16: rate gives no counter"},
+		{api.KPILatency, `sum by (alloc_id) (histogram_count(checkout_seconds))`, "1:20: histogram_count gives no buckets"},
 		{api.KPICount, `count by (alloc_id) (failed_total)`, "count gives no counter"},
 		{api.KPICount, `failed_total > bool 3`, "a comparison with bool gives 0 or 1"},
 		{api.KPILatency, `sum by (alloc_id) (checkout_seconds_bucket)`, `1:1: this drops the label "le", the bounds of the latency's histogram; write sum by (alloc_id, le) (...)`},

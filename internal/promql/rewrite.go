@@ -1,6 +1,7 @@
 package promql
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/prometheus/common/model"
@@ -105,17 +106,22 @@ const (
 	EndpointInstance = "instance"
 )
 
-// summed lists what a query sums up.
+// summed lists what a query sums up, each once.
 func summed(expr parser.Expr, into *[]parser.Expr) bool {
+	add := func(part parser.Expr) bool {
+		text := part.String()
+		if !slices.ContainsFunc(*into, func(other parser.Expr) bool { return other.String() == text }) {
+			*into = append(*into, part)
+		}
+		return true
+	}
 	switch x := expr.(type) {
 	case *parser.ParenExpr:
 		return summed(x.Expr, into)
 	case *parser.VectorSelector:
-		*into = append(*into, x)
-		return true
+		return add(x)
 	case *parser.AggregateExpr:
-		*into = append(*into, x.Expr)
-		return true
+		return add(x.Expr)
 	case *parser.BinaryExpr:
 		left := x.LHS.Type() == parser.ValueTypeScalar || summed(x.LHS, into)
 		return left && (x.RHS.Type() == parser.ValueTypeScalar || summed(x.RHS, into))
@@ -126,11 +132,11 @@ func summed(expr parser.Expr, into *[]parser.Expr) bool {
 // Scale is what a query's values are to be multiplied by to be in seconds: 0.001 where
 // the names of all its metrics say milliseconds, or so for microseconds and
 // nanoseconds, and 1 otherwise. OpenTelemetry's older conventions and many exporters
-// count milliseconds.
+// count milliseconds. A query that writes the bounds anew has made seconds of them.
 func Scale(text string) float64 {
 	filled := fill(text, "")
 	expr, err := parse(filled.text)
-	if err != nil {
+	if err != nil || rewritesBounds(expr) {
 		return 1
 	}
 	scale := 0.0
@@ -145,6 +151,19 @@ func Scale(text string) float64 {
 		return 1
 	}
 	return scale
+}
+
+// rewritesBounds reports whether a query makes the label of bounds itself.
+func rewritesBounds(expr parser.Expr) bool {
+	found := false
+	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
+		if call, ok := node.(*parser.Call); ok && call.Func.Name == "label_replace" {
+			to, ok := call.Args[1].(*parser.StringLiteral)
+			found = found || ok && to.Val == Bucket
+		}
+		return nil
+	})
+	return found
 }
 
 func nameOf(s *parser.VectorSelector) string {

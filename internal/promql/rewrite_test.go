@@ -32,8 +32,9 @@ func TestEndpoints_AreThoseBehindASum(t *testing.T) {
 		`x`:                                     `group by (a, job, instance) (x)`,
 		`sum by (a, le) (x_bucket{code="5"})`:   `group by (a, job, instance) (x_bucket{code="5"})`,
 		`sum by (a) (x) + (sum by (a) (y) * 2)`: `group by (a, job, instance) (x) or group by (a, job, instance) (y)`,
-		`sum by (a) (label_replace(x, "a", "$1", "pod", "(.*)"))`: `group by (a, job, instance) (label_replace(x, "a", "$1", "pod", "(.*)"))`,
-		`sum by (a) (max without (replica) (x))`:                  `group by (a, job, instance) (max without (replica) (x))`,
+		`sum by (a) (label_replace(x, "a", "$1", "pod", "(.*)"))`:           `group by (a, job, instance) (label_replace(x, "a", "$1", "pod", "(.*)"))`,
+		`sum by (a) (x) or (sum by (a) (y) unless on (a) (sum by (a) (x)))`: `group by (a, job, instance) (x) or group by (a, job, instance) (y)`,
+		`sum by (a) (max without (replica) (x))`:                            `group by (a, job, instance) (max without (replica) (x))`,
 	} {
 		got, ok := promql.Endpoints(text, "a")
 		must.True(t, ok, must.Sprint(text))
@@ -56,6 +57,7 @@ func TestScale_IsInTheName(t *testing.T) {
 		`a_nanoseconds`:                                                                   1e-9,
 		`{__name__="http.server.duration_milliseconds_bucket"}`:                           1e-3,
 		`a_seconds_bucket or b_milliseconds_bucket`:                                       1,
+		`label_replace(label_replace(a_milliseconds_bucket, "ms", "$1", "le", "(.+)"), "le", "0.0$1", "ms", "(..)")`: 1,
 		`items_bucket`: 1,
 		`1`:            1,
 		`sum by (`:     1,

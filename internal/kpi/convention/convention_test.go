@@ -112,6 +112,7 @@ envoy_http_downstream_rq_time_count{ID,envoy_http_conn_manager_prefix="ingress_h
 		"HAProxy": {`
 haproxy_frontend_http_responses_total{ID,proxy="web",code="2xx"} 24
 haproxy_frontend_http_responses_total{ID,proxy="web",code="5xx"} 1
+haproxy_frontend_http_responses_total{ID,proxy="haproxy_Stats",code="2xx"} 100
 haproxy_backend_response_time_average_seconds{ID,proxy="web"} =0.03
 haproxy_backend_response_time_average_seconds{ID,proxy="api"} =0.05
 haproxy_frontend_current_sessions{ID,proxy="web"} =7`,

@@ -34,6 +34,9 @@ func (f Found) Queries(configured string) Queries {
 			Total: f.sum(f.Total, configured, "", ""),
 		}
 	case api.KPILatency:
+		if f.Native {
+			return Queries{Query: f.sum(f.Buckets, configured, "", "")}
+		}
 		return Queries{Query: f.sum(f.Buckets, configured, "", ", le")}
 	case api.KPIGauge:
 	}
@@ -108,10 +111,11 @@ func inSeconds(vector string) string {
 // twice and bounds of two histograms don't mix. has are the queries that say for each
 // rule which instances it has series of.
 func Either(queries, has []string) string {
-	var out strings.Builder
-	out.WriteString(queries[0])
-	for n, q := range queries[1:] {
-		out.WriteString("\nor (" + q + "\n  unless on ($label) (" + strings.Join(has[:n+1], " or ") + "))")
+	last := len(queries) - 1
+	out := queries[last]
+	// From inside out, each rule stands there twice, however many there are.
+	for n := last - 1; n >= 0; n-- {
+		out = queries[n] + "\nor ((" + out + ")\n  unless on ($label) (" + has[n] + "))"
 	}
-	return out.String()
+	return out
 }

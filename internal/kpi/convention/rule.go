@@ -26,9 +26,11 @@ type Rule struct {
 	Total  string // count: vector of all events, a counter
 	Failed string // count: vector of the failed events, a counter; Total when empty
 	Fails  string // count: matchers of the failed events among those
-	// Buckets is the vector of a histogram. Millis says that its bounds are milliseconds.
+	// Buckets is the vector of a histogram. Millis says that its bounds are milliseconds,
+	// and Native that it has no classic buckets.
 	Buckets string
 	Millis  bool
+	Native  bool
 	Value   []string // gauge: vectors that are added up
 	Max     bool     // gauge: of several series of an instance the largest counts, instead of their sum
 }
@@ -55,6 +57,25 @@ func metricOf(vector string) string {
 		return ""
 	}
 	return before[strings.LastIndexAny(before, "( ")+1:]
+}
+
+// OfNative is the rule for what it reads where a histogram is native only, with its name.
+// It is false for a rule that reads no histogram in seconds.
+func (r Rule) OfNative() (Rule, bool) {
+	base, ok := strings.CutSuffix(r.Probe, "_count")
+	if !ok || r.Millis {
+		return r, false
+	}
+	switch {
+	case r.Buckets == base+"_bucket{}":
+		r.Buckets, r.Native = base+"{}", true
+	case r.Total == base+"_count{}" && r.Failed == "":
+		r.Total = "histogram_count(" + base + "{})"
+	default:
+		return r, false
+	}
+	r.Probe = base
+	return r, true
 }
 
 // Metric is the name that people are shown: the histogram or counter that is read.

@@ -92,8 +92,9 @@ func serverRules() []Rule {
 	const haproxy = "HAProxy"
 	out := counted("Traefik", "traefik_entrypoint_requests_total", "traefik_entrypoint_request_duration_seconds", http5xx, "code")
 	return append(out,
+		// The scrapes themselves go through a frontend too.
 		Rule{Convention: haproxy, KPI: api.KPIErrorRate, Kind: api.KPICount, Probe: "haproxy_frontend_http_responses_total",
-			Total: "haproxy_frontend_http_responses_total{}", Status: []string{"code"}, Fails: `$status="5xx"`},
+			Where: `proxy!~"(?i:.*(stats|metrics|prometheus|exporter).*)"`, Total: "haproxy_frontend_http_responses_total{}", Status: []string{"code"}, Fails: `$status="5xx"`},
 		Rule{Convention: haproxy, KPI: "backend_response_time", Kind: api.KPIGauge, Unit: judge.UnitSeconds, Probe: "haproxy_backend_response_time_average_seconds",
 			Value: []string{"haproxy_backend_response_time_average_seconds{}"}, Max: true},
 		Rule{Convention: haproxy, KPI: "sessions", Kind: api.KPIGauge, Unit: "sessions", Probe: "haproxy_frontend_current_sessions",

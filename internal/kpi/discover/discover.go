@@ -112,7 +112,13 @@ func Run(ctx context.Context, in Input) (api.KPIDiscovery, error) {
 	for order, rule := range convention.Rules() {
 		lacks := ""
 		if !rule.Applies(r.names) {
-			if rule, lacks = r.nearly(rule, types); lacks == "" {
+			native, ok := rule.OfNative()
+			switch {
+			case ok && native.Applies(r.names) && types[native.Probe] == "histogram":
+				rule = native
+			case r.withoutBuckets(rule):
+				lacks = fmt.Sprintf("%s has no buckets: switch them on (%s)", strings.TrimSuffix(rule.Probe, "_count"), rule.Convention)
+			default:
 				continue
 			}
 		}
@@ -128,20 +134,10 @@ func Run(ctx context.Context, in Input) (api.KPIDiscovery, error) {
 	return r.report(len(names)), nil
 }
 
-// nearly is a rule for a histogram whose requests are counted while its buckets are not
-// there, and what to do about it; the second is empty for another rule.
-func (r *run) nearly(rule convention.Rule, types map[string]string) (convention.Rule, string) {
-	base := strings.TrimSuffix(rule.Probe, "_count")
-	switch {
-	case rule.Buckets == "":
-		return rule, ""
-	case r.names[rule.Probe]:
-		return rule, fmt.Sprintf("%s has no buckets: switch them on (%s)", base, rule.Convention)
-	case r.names[base] && types[base] == "histogram":
-		rule.Probe = base
-		return rule, base + " is a native histogram only: have Prometheus scrape its classic buckets too"
-	}
-	return rule, ""
+// withoutBuckets reports whether a rule is for a histogram whose requests are counted while
+// its buckets are not there.
+func (r *run) withoutBuckets(rule convention.Rule) bool {
+	return rule.Buckets != "" && r.names[rule.Probe]
 }
 
 // inForce are the queries that say which instances the agent measures, by KPI.

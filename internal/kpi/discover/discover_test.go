@@ -217,19 +217,41 @@ func TestRun_TellsWhatDidNotAnswer(t *testing.T) {
 	must.SliceContains(t, got.Missing, "instances that have go_goroutines: query too heavy")
 }
 
-// TestRun_NamesNativeHistograms has a histogram that has no buckets by name.
-func TestRun_NamesNativeHistograms(t *testing.T) {
+// TestRun_ReadsNativeHistograms has a histogram that has no buckets by name.
+func TestRun_ReadsNativeHistograms(t *testing.T) {
 	t.Parallel()
 	s := promtest.New()
-	s.Load(t, `http_server_request_duration_seconds{alloc_id="`+web1+`"} 1`)
-	s.Metadata = map[string]string{"http_server_request_duration_seconds": "histogram"}
+	s.Load(t, `http_server_request_duration_seconds{alloc_id="`+web1+`",http_response_status_code="200"} 1`)
 	in, web := input(s), ref("web")
 	in.Target = &web
 	got, err := discover.Run(t.Context(), in)
 	must.NoError(t, err)
-	must.SliceContains(t, got.Targets[0].Lacks, api.LackingKPI{
-		KPI: api.KPILatencyP99, Why: "http_server_request_duration_seconds is a native histogram only: have Prometheus scrape its classic buckets too",
-	})
+	must.Eq(t, "", got.Block, must.Sprint("nobody says that it is a histogram"))
+
+	s.Metadata = map[string]string{"http_server_request_duration_seconds": "histogram"}
+	got, err = discover.Run(t.Context(), in)
+	must.NoError(t, err)
+	q := pasted(t, got.Block, in.Queries)
+	must.Eq(t, "sum by ($label) (http_server_request_duration_seconds{$instances})\n", q.Buckets)
+	must.Eq(t, "sum by ($label) (histogram_count(http_server_request_duration_seconds{$instances}))\n", q.Requests)
+	must.Eq(t, `sum by ($label) (histogram_count(http_server_request_duration_seconds{http_response_status_code=~"5..",$instances}))`+"\n", q.Errors)
+}
+
+// TestRun_TheBlockReadsMilliseconds has no other histogram than one in milliseconds.
+func TestRun_TheBlockReadsMilliseconds(t *testing.T) {
+	t.Parallel()
+	s := promtest.New()
+	s.Load(t, `
+http_server_duration_milliseconds_count{alloc_id="`+web1+`",http_status_code="200"} 2
+http_server_duration_milliseconds_bucket{alloc_id="`+web1+`",http_status_code="200",le="25"} 1
+http_server_duration_milliseconds_bucket{alloc_id="`+web1+`",http_status_code="200",le="+Inf"} 2`)
+	in := input(s)
+	got, err := discover.Run(t.Context(), in)
+	must.NoError(t, err)
+	reader := kpi.NewReader(s, nil, pasted(t, got.Block, in.Queries))
+	reading, err := reader.Read(t.Context(), []api.KPISpec{{KPI: api.KPILatencyP99}}, []string{web1}, time.Time{}, promtest.Last())
+	must.NoError(t, err)
+	must.Eq(t, []float64{0.025}, reading.Counters[web1].Upper)
 }
 
 // TestRun_TheBlockMeasuresEverybody puts the block's queries in force. Then every target
