@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"cmp"
 	"maps"
 	"time"
 
@@ -146,6 +147,7 @@ func targetAttributes(t api.Target, metaKeys []string) map[string]cty.Value {
 		"group":       cty.StringVal(t.Group),
 		"count":       cty.NumberIntVal(int64(t.Count)),
 		"driver":      cty.StringVal(t.Driver),
+		"type":        cty.StringVal(cmp.Or(t.Type, "service")),
 		"services":    lang.StringList(t.Services),
 		"meta":        metaValue(t.Meta, metaKeys),
 		"tasks":       taskList,

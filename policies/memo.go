@@ -61,6 +61,8 @@ func (s *shared) sameKey(t api.Target, c api.Criticality, content *Installed, sh
 			key = strconv.AppendQuote(key, t.Namespace)
 		case "target.driver":
 			key = strconv.AppendQuote(key, t.Driver)
+		case "target.type":
+			key = strconv.AppendQuote(key, t.Type)
 		case "target.count":
 			key = strconv.AppendInt(key, int64(t.Count), 10)
 		case green.Fact:

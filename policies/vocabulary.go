@@ -96,6 +96,7 @@ func targetType(withCritical bool) cty.Type {
 		"group":       cty.String,
 		"count":       cty.Number,
 		"driver":      cty.String,
+		"type":        cty.String,
 		"services":    cty.List(cty.String),
 		"meta":        cty.Map(cty.String),
 		"tasks":       cty.List(taskType()),

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -19,7 +20,7 @@ import (
 
 // TestModel makes every check on the model.
 func TestModel(t *testing.T) {
-	m, sandbox := newModel(t)
+	m, sandbox := newModel(t, 2)
 	nomad := httptest.NewServer(nomaddoor.New(m, sandbox))
 	t.Cleanup(nomad.Close)
 	second := func(do func(*fleet.Fleet, string) error) func(context.Context) error {
@@ -41,16 +42,25 @@ func TestModel(t *testing.T) {
 		nomad:      nomad.URL, nodes: [2]string{"node-1", "node-2"}, healthPort: 8080, wide: 48, patience: wait.Patience,
 		lose: second((*fleet.Fleet).LoseNode), regain: second((*fleet.Fleet).ReturnNode),
 	}
-	t.Run("checks", func(t *testing.T) { compare(t, w) })
+	t.Run("checks", func(t *testing.T) { compare(t, w, checks()) })
 }
 
-// newModel is a fleet of two nodes whose instances do what their environment
+// TestModelSystem makes the checks of system jobs on a model of their own.
+func TestModelSystem(t *testing.T) {
+	m, sandbox := newModel(t, systemNodes)
+	nomad := httptest.NewServer(nomaddoor.New(m, sandbox))
+	t.Cleanup(nomad.Close)
+	w := world{nomad: nomad.URL, consul: nomad.URL, wide: 1, patience: wait.Patience}
+	t.Run("checks", func(t *testing.T) { compare(t, w, systemChecks()) })
+}
+
+// newModel is a fleet of some nodes whose instances do what their environment
 // says, as the shell scripts of the checks do on real nodes.
-func newModel(t *testing.T) (*door.Model, *nomaddoor.Sandbox) {
+func newModel(t *testing.T, nodes int) (*door.Model, *nomaddoor.Sandbox) {
 	t.Helper()
 	f := fleet.New(1, time.Now())
-	for _, name := range []string{"node-1", "node-2"} {
-		f.AddNode(fleet.Node{Name: name, CPU: 40_000, MemoryMB: 16_000, Drivers: []string{"raw_exec", "qemu"}})
+	for i := range nodes {
+		f.AddNode(fleet.Node{Name: fmt.Sprintf("node-%d", i+1), CPU: 40_000, MemoryMB: 16_000, Drivers: []string{"raw_exec", "qemu"}})
 	}
 	f.Behave(func(b fleet.Build) fleet.Behaviour {
 		var out fleet.Behaviour

@@ -39,5 +39,24 @@ func TestReal(t *testing.T) {
 		lose:   func(ctx context.Context) error { return s.Kill(ctx, second) },
 		regain: func(ctx context.Context) error { return s.Start(ctx, second) },
 	}
-	t.Run("checks", func(t *testing.T) { compare(t, w) })
+	t.Run("checks", func(t *testing.T) { compare(t, w, checks()) })
+}
+
+// TestRealSystem makes the checks of system jobs on a stack of their own: each has an instance
+// on every client.
+func TestRealSystem(t *testing.T) {
+	root, err := stack.RepositoryRoot()
+	must.NoError(t, err)
+	ctx := context.WithoutCancel(t.Context())
+	s, err := stack.Up(ctx, stack.Options{
+		Dir: t.TempDir(), BinDir: filepath.Join(root, ".stack", "bin"), PortOffset: stack.AnyOffset, Clients: systemNodes, Bound: true, Log: t.Output(),
+	})
+	must.NoError(t, err)
+	t.Cleanup(func() { must.NoError(t, s.Down(ctx)) })
+	env := s.Env()
+	w := world{
+		nomad: env.NomadAddr, nomadToken: env.NomadToken, consul: env.ConsulAddr, consulToken: env.ConsulToken,
+		nodes: [2]string{"node-1", "node-2"}, real: true, wide: 1, patience: wait.Patience,
+	}
+	t.Run("checks", func(t *testing.T) { compare(t, w, systemChecks()) })
 }

@@ -63,7 +63,7 @@ var pure = []string{
 
 // models hold a world in memory: they are given the time and a seed, so that one
 // run is like the next.
-var models = []string{"internal/fleet", "internal/fleet/mesh"}
+var models = []string{"internal/fleet", "internal/fleet/adapter", "internal/fleet/mesh"}
 
 // adapters are the only importers of a vendor's SDK.
 var adapters = map[string][]string{

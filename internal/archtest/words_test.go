@@ -49,7 +49,7 @@ var owned = map[string][]string{
 	"recorder": {"internal/mapper", "internal/orchestrator", "internal/profiler", "server"},
 	"beside":   {"api", "internal/blame"},
 	"reached":  {"internal/rehearsal"},
-	"settle":   {"api", "internal/nomad", "internal/fleet", "internal/orchestrator", "internal/rehearsal", "internal/rollout", "server"},
+	"settle":   {"api", "internal/nomad", "internal/fleet", "internal/fleet/adapter", "internal/orchestrator", "internal/rehearsal", "internal/rollout", "server"},
 	"settled":  {"internal/nomad", "internal/fleet", "internal/orchestrator", "internal/rollout", "internal/rehearsal"},
 }
 

@@ -114,11 +114,11 @@ func (a *Alloc) Address() string {
 	if len(a.Ports) == 0 {
 		return ""
 	}
-	return a.address(0)
+	return a.PortAddress(0)
 }
 
-// address is host:port of one of the ports.
-func (a *Alloc) address(i int) string { return a.Node.Address + ":" + strconv.Itoa(a.Ports[i]) }
+// PortAddress is host:port of one of the ports.
+func (a *Alloc) PortAddress(i int) string { return a.Node.Address + ":" + strconv.Itoa(a.Ports[i]) }
 
 // TaskState is the state of one of the group's tasks: pending, running or dead,
 // and whether it failed.

@@ -60,9 +60,9 @@ func (d *Deployment) Active() bool { return d.Status == DeployRunning || d.Statu
 // group names its groups in order.
 func (d *Deployment) groups() []string { return slices.Sorted(maps.Keys(d.Groups)) }
 
-// others says which groups but one have instances that are not healthy, while the
+// Others says which groups but one have instances that are not healthy, while the
 // deployment goes on or when it has failed.
-func (d *Deployment) others(but string) string {
+func (d *Deployment) Others(but string) string {
 	var said []string
 	for _, name := range d.groups() {
 		if g := d.Groups[name]; name != but && (d.Active() || d.Status == DeployFailed) && g.Healthy < g.DesiredTotal {
@@ -215,7 +215,7 @@ func (f *Fleet) mark(a *Alloc, h Health) {
 	}
 	g.Unhealthy++
 	f.deploymentChanged(d, "AllocationUpdated")
-	if g.Update.ProgressDeadline == 0 {
+	if g.Update.ProgressDeadline == 0 || a.Job.Type == TypeSystem { // which is not rescheduled in the meantime
 		f.failDeployment(d, "Failed due to unhealthy allocations", true)
 	}
 }

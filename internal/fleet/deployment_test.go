@@ -274,7 +274,7 @@ func TestDeployment_IsRevertedByAnotherGroup(t *testing.T) {
 			must.EqOp(t, DeploySuccessful, r.latest().Status)
 			r.register(both("v2", held(3, 0)))
 			r.pass(time.Second)
-			must.EqOp(t, "0 of 2 instances of group beside are healthy", r.latest().others("g"))
+			must.EqOp(t, "0 of 2 instances of group beside are healthy", r.latest().Others("g"))
 			at := ref()
 			at.Group = "beside"
 			must.NoError(t, r.Crash(r.Instances(at)[0].ID, "Exceeded allowed attempts"))

@@ -88,6 +88,14 @@ func (f *Fleet) Evaluations(id JobID) []*Evaluation {
 	return nil
 }
 
+// Blocked is the evaluation of a job whose instances wait for room; nil when there is none.
+func (f *Fleet) Blocked(id JobID) *Evaluation {
+	if j := f.jobs[id]; j != nil {
+		return j.blocked
+	}
+	return nil
+}
+
 // Evaluation finds one by ID; the error has code not_found.
 func (f *Fleet) Evaluation(id string) (*Evaluation, error) {
 	if e := f.evals[id]; e != nil {

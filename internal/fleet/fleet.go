@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet/agenda"
 	"github.com/oakumhq/oakum/internal/fleet/load"
 )
@@ -45,9 +44,8 @@ type Fleet struct {
 	allocs            map[string]*Alloc
 	deploys           map[string]*Deployment
 	evals             map[string]*Evaluation
-	blocked           map[JobID]*jobState      // jobs that wait for room
-	systems           map[JobID]bool           // jobs that run on every node
-	moves             map[*api.FormerJob]forms // that the door in the same process was asked about
+	blocked           map[JobID]*jobState // jobs that wait for room
+	systems           map[JobID]bool      // jobs that run on every node
 	behave            func(Build) Behaviour
 	evalLeast         time.Duration
 	evalMost          time.Duration
@@ -62,7 +60,7 @@ func New(seed uint64, now time.Time) *Fleet {
 	return &Fleet{
 		now: now, rng: rand.New(rand.NewPCG(seed, 0xf1ee7)), index: 1,
 		jobs: map[JobID]*jobState{}, nodes: map[string]*Node{}, allocs: map[string]*Alloc{},
-		deploys: map[string]*Deployment{}, evals: map[string]*Evaluation{}, blocked: map[JobID]*jobState{}, systems: map[JobID]bool{}, moves: map[*api.FormerJob]forms{},
+		deploys: map[string]*Deployment{}, evals: map[string]*Evaluation{}, blocked: map[JobID]*jobState{}, systems: map[JobID]bool{},
 		behave:    func(Build) Behaviour { return Behaviour{} },
 		evalLeast: 50 * time.Millisecond, evalMost: 300 * time.Millisecond,
 	}

@@ -172,6 +172,13 @@ func (j *Job) Group(name string) *Group {
 	return nil
 }
 
+// Copy returns a job whose groups may be changed.
+func (j *Job) Copy() *Job {
+	out := *j
+	out.digest, out.Groups = "", slices.Clone(j.Groups)
+	return &out
+}
+
 // Digest identifies what the job runs: everything that was registered but the
 // update blocks, in hex.
 func (j *Job) Digest() string {
@@ -216,8 +223,8 @@ func (g *Group) checked() bool {
 	return slices.ContainsFunc(g.Services, func(s Service) bool { return s.Checked })
 }
 
-// nativelyChecked reports whether Nomad makes checks of the group's services itself.
-func (g *Group) nativelyChecked() bool {
+// NativelyChecked reports whether Nomad makes checks of the group's services itself.
+func (g *Group) NativelyChecked() bool {
 	return slices.ContainsFunc(g.Services, func(s Service) bool { return s.Checked && s.Provider == ProviderNomad })
 }
 
@@ -269,6 +276,9 @@ func (j *Job) complete() error {
 		names[g.Name] = true
 		if g.Count < 0 || len(g.Tasks) == 0 {
 			return api.Errorf(api.CodeInvalid, "group %s: count %d, %d tasks", g.Name, g.Count, len(g.Tasks))
+		}
+		if j.Type == TypeSystem && g.Count > 1 {
+			return api.Errorf(api.CodeInvalid, "Job task group %s has count %d. Count cannot exceed 1 with system scheduler", g.Name, g.Count)
 		}
 		for _, c := range slices.Concat(j.Constraints, g.Constraints) {
 			if err := c.check(); err != nil {

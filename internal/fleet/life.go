@@ -165,7 +165,9 @@ func (f *Fleet) fail(a *Alloc, why string) {
 		a.retry = f.now.Add(policy.delay(a.Rescheduled))
 	}
 	f.mark(a, HealthBad)
-	f.evaluate(a.state, TriggerAllocUpdate)
+	if a.Job.Type != TypeSystem { // which Nomad reschedules nowhere
+		f.evaluate(a.state, TriggerAllocUpdate)
+	}
 }
 
 // delay before the next try, after so many that failed.

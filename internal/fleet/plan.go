@@ -4,8 +4,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
-
-	"github.com/oakumhq/oakum/api"
 )
 
 // Planned is what a registration would do.
@@ -35,7 +33,8 @@ func (f *Fleet) Plan(job Job) (Planned, error) {
 		if !j.current.Stopped && sameJob(j.current, &job) {
 			out.New, out.Version = false, j.current.Version
 		}
-		dry.allocs, dry.versions = j.allocs, j.versions
+		dry.allocs, dry.versions, dry.deployments = j.allocs, j.versions, j.deployments
+		job.Version, job.CreateIndex = out.Version, j.current.CreateIndex
 	}
 	// What is free, and the draws of later calls, stay as they are.
 	rng := f.rng
@@ -44,6 +43,11 @@ func (f *Fleet) Plan(job Job) (Planned, error) {
 	room := f.room()
 	defer room.restore()
 	e := &Evaluation{}
+	if job.Type == TypeSystem {
+		out.Groups = f.planSystem(dry, e)
+		out.Failed = e.Failed
+		return out, nil
+	}
 	for _, name := range groupsOf(dry) {
 		// As in Nomad, a registration that would change nothing counts as an update in
 		// place, which no deployment knows of.
@@ -104,56 +108,7 @@ func (r room) restore() {
 // decideGroup is the reconciliation of a group of any kind of job.
 func (f *Fleet) decideGroup(j *jobState, in situation) changes {
 	if j.system() && in.group != nil {
-		return f.decideSystem(in)
+		return f.decideSysBatch(in)
 	}
 	return decide(in)
-}
-
-// patched is the job with changes to the tasks of one group, as the adapter of a
-// real Nomad makes them.
-func patched(j *Job, group string, changes []api.Apply) (*Job, error) {
-	out := *j
-	out.digest = ""
-	out.Groups = slices.Clone(j.Groups)
-	g := out.Group(group)
-	if g == nil {
-		return nil, api.Errorf(api.CodeNotFound, "job %s has no group %q", j.ID, group)
-	}
-	g.Tasks = slices.Clone(g.Tasks)
-	for i, c := range changes {
-		at := slices.IndexFunc(g.Tasks, func(t Task) bool { return t.Name == c.Task })
-		if at < 0 {
-			return nil, api.Errorf(api.CodeInvalid, "apply[%d]: group %q has no task %q", i, group, c.Task)
-		}
-		if err := g.Tasks[at].change(c); err != nil {
-			return nil, api.Errorf(api.CodeInvalid, "apply[%d]: %s", i, err.Error())
-		}
-	}
-	return &out, nil
-}
-
-// change applies a change to a task, whose maps others have too.
-func (t *Task) change(c api.Apply) error {
-	config := map[string]any{}
-	maps.Copy(config, t.Config)
-	switch c.Kind {
-	case api.ApplyImage:
-		key := "image"
-		if t.Driver == "qemu" {
-			key = "image_path"
-		}
-		config[key] = c.Image
-	case api.ApplyJob:
-		maps.Copy(config, c.Config)
-		env := map[string]string{}
-		maps.Copy(env, t.Env)
-		maps.Copy(env, c.Env)
-		t.Env = env
-	case api.ApplyScript:
-		return api.Errorf(api.CodeInvalid, "task %q: a script must be baked into an image before it is rolled out", c.Task)
-	default:
-		return api.Errorf(api.CodeInvalid, "unknown kind of change %q", c.Kind)
-	}
-	t.Config = config
-	return nil
 }

@@ -162,14 +162,15 @@ func sameJob(a, b *Job) bool {
 		return false
 	}
 	for i := range a.Groups {
-		if a.Groups[i].Count != b.Groups[i].Count || !sameUpdate(a.Groups[i].Update, b.Groups[i].Update) {
+		if a.Groups[i].Count != b.Groups[i].Count || !SameUpdate(a.Groups[i].Update, b.Groups[i].Update) {
 			return false
 		}
 	}
 	return true
 }
 
-func sameUpdate(a, b *Update) bool {
+// SameUpdate reports whether two update blocks say the same.
+func SameUpdate(a, b *Update) bool {
 	return a == b || (a != nil && b != nil && *a == *b)
 }
 

@@ -13,8 +13,30 @@ func (f *Fleet) schedule(j *jobState, e *Evaluation) {
 		return
 	}
 	f.drop(j)
-	d := f.cancelOlder(j)
 	e.Failed, e.Queued = nil, nil
+	var d *Deployment
+	if j.current.Type == TypeSystem {
+		d = f.scheduleSystem(j, e)
+	} else {
+		d = f.scheduleGroups(j, e)
+	}
+	e.Status = EvalComplete
+	if d != nil {
+		e.Deployment = d.ID
+	}
+	if len(e.Queued) > 0 && !j.purged {
+		f.block(j, e)
+	} else {
+		f.unblock(j)
+	}
+	f.evaluationChanged(e)
+	f.drainOn(j)
+}
+
+// scheduleGroups carries out an evaluation of any but a system job. It returns the
+// deployment, if there is one.
+func (f *Fleet) scheduleGroups(j *jobState, e *Evaluation) *Deployment {
+	d := f.cancelOlder(j)
 	complete := true
 	for _, name := range groupsOf(j) {
 		in := f.look(j, name, d)
@@ -28,17 +50,7 @@ func (f *Fleet) schedule(j *jobState, e *Evaluation) {
 	if d != nil && d.Status == DeployRunning && complete && len(e.Queued) == 0 && d.JobVersion == j.current.Version {
 		f.setDeploymentStatus(d, DeploySuccessful, "Deployment completed successfully")
 	}
-	e.Status = EvalComplete
-	if d != nil {
-		e.Deployment = d.ID
-	}
-	if len(e.Queued) > 0 && !j.purged {
-		f.block(j, e)
-	} else {
-		f.unblock(j)
-	}
-	f.evaluationChanged(e)
-	f.drainOn(j)
+	return d
 }
 
 // groupsOf names the groups of a job and those that only have allocations left.
@@ -239,8 +251,8 @@ func (f *Fleet) drop(j *jobState) {
 	})
 }
 
-// decideSystem is the reconciliation of a job that runs on every node.
-func (f *Fleet) decideSystem(in situation) changes {
+// decideSysBatch is the reconciliation of a job that runs once on every node.
+func (f *Fleet) decideSysBatch(in situation) changes {
 	var out changes
 	have := map[string]*Alloc{}
 	for _, a := range in.allocs {
@@ -250,10 +262,6 @@ func (f *Fleet) decideSystem(in situation) changes {
 			out.stop = append(out.stop, stopping{a, StopLost})
 		case a.migrate || !n.admits(in.job, in.group):
 			out.stop = append(out.stop, stopping{a, StopNotNeeded})
-		case a.Client == ClientFailed && in.job.Type == TypeSystem:
-			// A system job is started again where it failed.
-			out.place = append(out.place, placement{job: in.job, group: in.group.Name, previous: a, stops: StopRescheduled, node: n})
-			have[n.ID] = a
 		case a.Job != in.job && a.Group.Spec != in.group.Spec:
 			have[n.ID] = a
 			out.destructive++

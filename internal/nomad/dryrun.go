@@ -26,15 +26,23 @@ func (c *Client) Check(ctx context.Context, ref api.TargetRef, changes []api.App
 	if err != nil || out.Unchanged {
 		return out, err
 	}
+	group := next.LookupTaskGroup(ref.Group)
 	if launchOf(job) == "" {
-		next.LookupTaskGroup(ref.Group).Update = heldUpdate(1, 0, *job.JobModifyIndex)
+		group.Update = heldUpdate(1, 0, *job.JobModifyIndex)
+	}
+	if perNode(job) {
+		group.Update.Canary = new(wholeShare) // so that every node is tried
 	}
 	would, err := c.dryRun(ctx, next)
 	if err != nil {
 		return out, err
 	}
 	out.Warnings = warnings(would.Warnings)
-	if out.NoRoom = noRoom(would.FailedTGAllocs[ref.Group]); out.NoRoom != "" {
+	out.NoRoom = noRoom(would.FailedTGAllocs[ref.Group])
+	if out.NoRoom == "" && perNode(job) {
+		out.NoRoom = onNodes(would, ref.Group, &nomadapi.UpdateStrategy{})
+	}
+	if out.NoRoom != "" {
 		out.NoRoom += c.closedNodes(ctx, next)
 	}
 	return out, nil
@@ -127,8 +135,13 @@ func (c *Client) fits(ctx context.Context, job *nomadapi.Job, group string) erro
 	if err != nil {
 		return err
 	}
-	if why := noRoom(would.FailedTGAllocs[group]); why != "" {
-		return &rollout.NoRoom{Target: api.TargetRef{Namespace: *job.Namespace, Job: *job.ID, Group: group}, Why: why + c.closedNodes(ctx, job)}
+	why := noRoom(would.FailedTGAllocs[group])
+	if why == "" && perNode(job) {
+		why = onNodes(would, group, job.LookupTaskGroup(group).Update)
+	}
+	if why != "" {
+		ref := api.TargetRef{Namespace: *job.Namespace, Job: *job.ID, Group: group}
+		return &rollout.NoRoom{Target: ref, Why: why + c.closedNodes(ctx, job)}
 	}
 	return nil
 }

@@ -28,6 +28,14 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 	if group == nil || *job.Stop {
 		return nil, api.Errorf(api.CodeNotFound, "target %s: no such group in a running job", ref)
 	}
+	t := target(job, group)
+	if perNode(job) {
+		stubs, err := c.current(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		t.Count = len(stubs)
+	}
 	sum, err := countedDigest(job)
 	if err != nil {
 		return nil, err
@@ -37,8 +45,8 @@ func (c *Client) Capture(ctx context.Context, ref api.TargetRef) (*api.FormerJob
 		return nil, fmt.Errorf("encode job %s: %w", ref.Job, err)
 	}
 	return &api.FormerJob{
-		Version: *job.Version, ModifyIndex: *job.JobModifyIndex, Count: wanted(job, group), Digest: sum,
-		Checked: target(job, group).Checked, Launch: launchOf(job), Job: text,
+		Version: *job.Version, ModifyIndex: *job.JobModifyIndex, Count: t.Count, Digest: sum,
+		Checked: t.Checked, Launch: launchOf(job), Job: text,
 	}, nil
 }
 
@@ -95,7 +103,9 @@ func patchedJob(m rollout.Move) (*nomadapi.Job, error) {
 // Stage registers the patched job so that Nomad replaces exactly delta former
 // instances, or starts the whole group beside them, and then holds. expect is
 // the job modify index of the compare-and-set. The error is a [rollout.NoRoom], and
-// nothing is registered, when Nomad would not place all of the new instances now.
+// nothing is registered, when Nomad would not place all of the new instances now, or would
+// stop an instance of a system job whose node takes nothing new. It has code invalid for a
+// system job beside its former instances.
 func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, delta int, expect uint64) error {
 	job, err := patchedJob(m)
 	if err != nil {
@@ -105,7 +115,14 @@ func (c *Client) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, 
 	if mode == api.StageBeside {
 		canaries = delta
 	}
-	holdPace(job, m.Target.Group, heldUpdate(delta, canaries, expect))
+	if holdPace(job, m.Target.Group, heldUpdate(delta, canaries, expect)); perNode(job) {
+		if mode == api.StageBeside {
+			return api.Errorf(api.CodeInvalid, "stage %s: its job is of type system, and a node has no place for a second instance of it", m.Target)
+		}
+		if err := c.holdNodes(ctx, job, m.Target, delta, expect); err != nil {
+			return err
+		}
+	}
 	if err := c.fits(ctx, job, m.Target.Group); err != nil {
 		return err
 	}
@@ -218,15 +235,24 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 			view.Promoted = s.Promoted
 		}
 	}
-	stubs, err := c.current(ctx, m.Target)
+	all, err := c.allocations(ctx, m.Target)
 	if err != nil {
 		return nil, err
 	}
+	stubs := currentOf(all)
 	view.Instances, view.Runs, view.Excused = instances(stubs), runs(stubs), map[string]string{}
+	if perNode(job) {
+		viewNodes(view, dep, all)
+	}
 	behind := func(s *nomadapi.AllocationListStub) bool { return s.JobVersion != view.Version }
 	if len(stubs) < view.Count || slices.ContainsFunc(stubs, behind) {
 		if view.Unplaced, err = c.unplaced(ctx, m.Target); err != nil {
 			return nil, err
+		}
+		if view.Unplaced == "" && view.PerNode {
+			if view.Unplaced, err = c.closedTo(ctx, stubs, view.Version); err != nil {
+				return nil, err
+			}
 		}
 	}
 	for i, stub := range stubs {

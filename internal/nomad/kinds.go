@@ -28,7 +28,7 @@ func launchOf(job *nomadapi.Job) api.Launch {
 	return ""
 }
 
-// wanted is how many instances Nomad keeps of a group.
+// wanted is how many instances Nomad keeps of a group; of a system job, on each node.
 func wanted(job *nomadapi.Job, group *nomadapi.TaskGroup) int {
 	if launchOf(job) != "" {
 		return 0
@@ -43,8 +43,8 @@ func unfit(job *nomadapi.Job) string {
 		return "its job is multiregion: Nomad deploys it region by region, and a rollout moves the instances of one region"
 	case launchOf(job) != "":
 		return ""
-	case kind == nomadapi.JobTypeSystem:
-		return "its job is of type system, of which Nomad runs an instance on every node"
+	case kind == nomadapi.JobTypeSystem: // [Client.complete] knows more
+		return ""
 	case kind == nomadapi.JobTypeSysbatch:
 		return "its job is of type sysbatch: a changed job runs once more on every node, and nothing takes that back"
 	case kind != nomadapi.JobTypeService:

@@ -16,7 +16,15 @@ func kinds(row, spec object) *cluster {
 		"TaskGroups": []object{{"Name": "g", "Count": 2, "Tasks": []object{{"Name": "server", "Driver": "raw_exec"}}}}}
 	maps.Copy(stub, row)
 	maps.Copy(job, spec)
-	return &cluster{answers: map[string]any{"/v1/jobs": []object{stub}, "/v1/job/j": job}}
+	return &cluster{answers: map[string]any{
+		"/v1/jobs": []object{stub}, "/v1/job/j": job, "/v1/job/j/allocations": []object{
+			{"ID": "a", "Name": "j.g[0]", "TaskGroup": "g", "DesiredStatus": "run", "ClientStatus": "running"},
+			{"ID": "b", "Name": "j.g[0]", "TaskGroup": "g", "DesiredStatus": "run", "ClientStatus": "running"},
+			{"ID": "c", "Name": "j.g[0]", "TaskGroup": "g", "DesiredStatus": "stop", "ClientStatus": "complete"},
+		},
+		"/v1/agent/members": object{"Members": []object{{"Name": "server-1", "Status": "alive", "Tags": object{"build": "1.11.3"}}}},
+		"/v1/nodes":         []object{{"Name": "n1", "Version": "1.11.0"}},
+	}}
 }
 
 func TestTargets_SaysOfWhichJobsNoPatchIsPossible(t *testing.T) {
@@ -27,7 +35,7 @@ func TestTargets_SaysOfWhichJobsNoPatchIsPossible(t *testing.T) {
 		launch    api.Launch
 	}{
 		"a service job":              {},
-		"a system job":               {spec: object{"Type": "system"}, kind: "system", why: "an instance on every node"},
+		"a system job":               {spec: object{"Type": "system"}, kind: "system"},
 		"a sysbatch job":             {spec: object{"Type": "sysbatch"}, kind: "sysbatch", why: "runs once more on every node"},
 		"a batch job that runs":      {spec: object{"Type": "batch"}, kind: "batch", why: "begins its work anew"},
 		"a batch job that waits":     {row: object{"Type": "batch", "Status": "pending"}, spec: object{"Type": "batch"}, kind: "batch", why: "begins its work anew"},

@@ -69,7 +69,7 @@ func (c *Client) Layout(ctx context.Context) (graph.Layout, error) {
 	known := make(map[api.TargetRef]api.TargetRef)
 	for _, f := range facts {
 		for _, t := range f.targets {
-			if t.Type != "" {
+			if t.Type != "" && t.Type != nomadapi.JobTypeSystem {
 				continue // it comes and goes, and nothing depends on it by an edge
 			}
 			known[t.TargetRef] = t.TargetRef

@@ -26,6 +26,11 @@ func (c *Client) Targets(ctx context.Context) ([]api.Target, error) {
 			targets = append(targets, copyTarget(t))
 		}
 	}
+	for i := range targets {
+		if err := c.complete(ctx, &targets[i]); err != nil {
+			return nil, err
+		}
+	}
 	slices.SortFunc(targets, func(a, b api.Target) int { return a.Compare(b.TargetRef) })
 	return targets, nil
 }
@@ -63,7 +68,8 @@ func (c *Client) Target(ctx context.Context, ref api.TargetRef) (api.Target, err
 	if group == nil || *job.Stop {
 		return api.Target{}, api.Errorf(api.CodeNotFound, "target %s: no such group in a running job", ref)
 	}
-	return target(job, group), nil
+	t := target(job, group)
+	return t, c.complete(ctx, &t)
 }
 
 // Job reads the registered job.
@@ -143,15 +149,29 @@ func (c *Client) Instances(ctx context.Context, ref api.TargetRef) ([]api.Instan
 func (c *Client) current(ctx context.Context, ref api.TargetRef) ([]*nomadapi.AllocationListStub, error) {
 	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
 	defer cancel()
+	stubs, err := c.allocations(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return currentOf(stubs), nil
+}
+
+// allocations lists the allocations of a target, those that have ended included.
+func (c *Client) allocations(ctx context.Context, ref api.TargetRef) ([]*nomadapi.AllocationListStub, error) {
 	stubs, _, err := c.api.Jobs().Allocations(ref.Job, false, c.Query(ctx, ref.Namespace))
 	if err != nil {
 		return nil, Explain("list allocations of "+ref.Job, err)
 	}
-	stubs = slices.DeleteFunc(stubs, func(s *nomadapi.AllocationListStub) bool {
-		return s.TaskGroup != ref.Group || !isInstance(s.DesiredStatus, s.ClientStatus, s.NextAllocation)
+	return slices.DeleteFunc(stubs, func(s *nomadapi.AllocationListStub) bool { return s.TaskGroup != ref.Group }), nil
+}
+
+// currentOf are those of a target's allocations that are instances now, by name.
+func currentOf(all []*nomadapi.AllocationListStub) []*nomadapi.AllocationListStub {
+	stubs := slices.DeleteFunc(slices.Clone(all), func(s *nomadapi.AllocationListStub) bool {
+		return !isInstance(s.DesiredStatus, s.ClientStatus, s.NextAllocation)
 	})
 	slices.SortFunc(stubs, func(a, b *nomadapi.AllocationListStub) int { return strings.Compare(a.Name+a.ID, b.Name+b.ID) })
-	return stubs, nil
+	return stubs
 }
 
 // isInstance reports whether an allocation is an instance of its group now. One that failed,
@@ -179,6 +199,9 @@ func instance(stub *nomadapi.AllocationListStub) api.Instance {
 	}
 	if d := stub.DeploymentStatus; d != nil {
 		in.Canary = d.Canary
+	}
+	if stub.JobType == nomadapi.JobTypeSystem { // all of them have one name
+		in.Name, in.Canary = in.Name+" on "+stub.NodeName, false
 	}
 	in.Address = address(stub)
 	in.Health, in.Because = Health(stub)

@@ -20,11 +20,13 @@ const (
 	accidentTheirs  = "pipeline" // somebody registers another version
 	accidentLaunch  = "launch"   // a job has runs and no instances
 	accidentBeside  = "beside"   // an instance of another group of the job fails
+	accidentSystem  = "system"   // a job has an instance on every node
+	accidentJoin    = "join"     // a node comes, and goes later
 )
 
 func accidents() []string {
 	return []string{
-		accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentScale, accidentTheirs, accidentLaunch, accidentBeside,
+		accidentRestart, accidentCrash, accidentNode, accidentDrain, accidentFull, accidentScale, accidentTheirs, accidentLaunch, accidentBeside, accidentSystem, accidentJoin,
 		accidentStop, accidentPurge, accidentGroup, accidentStart,
 	}
 }
@@ -138,6 +140,9 @@ func (w *world) fill() error {
 // scale is an autoscaler's word. What Nomad refuses while a deployment is active
 // changes nothing.
 func (w *world) scale(j *worldJob) error {
+	if j.system {
+		return fmt.Errorf("job %s has one on each node", j.ref.Job)
+	}
 	count := max(1, w.job(j.ref).Groups[0].Count+w.rng.IntN(5)-2)
 	own := *w.job(j.ref).Groups[0].Update == *w.ownPace()
 	done, err := w.fleet.Scale(j.ref, count)

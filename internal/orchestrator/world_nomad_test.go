@@ -9,6 +9,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/internal/fleet/adapter"
 	"github.com/oakumhq/oakum/server/state"
 )
 
@@ -55,6 +56,7 @@ func (w *world) mayBeAway(r api.Rollout) int {
 // worldJob is what the world remembers of a job's instances.
 type worldJob struct {
 	ref      api.TargetRef
+	system   bool // it has an instance on every node
 	seen     map[string]bool
 	hurt     map[string]bool      // instances whose present lack of health is a fault's doing
 	crashed  bool                 // a patched instance has, at some time
@@ -71,6 +73,7 @@ const nodes = 6
 // newFleet begins the fleet of a world.
 func (w *world) newFleet(seed uint64) {
 	w.fleet = fleet.New(seed, w.now().Add(-time.Hour))
+	w.door = adapter.New(w.fleet)
 	for i := range nodes {
 		w.fleet.AddNode(fleet.Node{Name: fmt.Sprintf("n%d", i), CPU: 100_000, MemoryMB: 100_000})
 	}
@@ -94,6 +97,11 @@ func (w *world) addJob(name string, count int, launch api.Launch) api.TargetRef 
 	if launch != "" {
 		count = 0
 	}
+	system := launch == "" && w.systems.next()
+	if system {
+		count = 1
+		w.accidents[accidentSystem]++
+	}
 	ref := api.TargetRef{Namespace: "default", Job: name, Group: "g"}
 	g := fleet.Group{
 		Name: ref.Group, Count: count, Update: w.ownPace(),
@@ -105,15 +113,18 @@ func (w *world) addJob(name string, count int, launch api.Launch) api.TargetRef 
 		g.Services = []fleet.Service{{Name: name, Checked: true, Provider: w.provider}}
 	}
 	job := fleet.Job{JobID: fleet.JobID{Namespace: ref.Namespace, ID: ref.Job}, Launch: launch, Groups: []fleet.Group{g}}
-	if launch == "" && w.chance(0.4) {
+	if launch == "" && w.chance(0.4) && !system {
 		job.Groups = append(job.Groups, w.besideGroup())
+	}
+	if system {
+		job.Type = fleet.TypeSystem
 	}
 	if _, err := w.fleet.Register(job, true, 0); err != nil {
 		w.fail("register %s: %v", ref, err)
 	}
 	w.fleet.Advance(w.fleet.Now().Add(15 * time.Minute))
 	w.refs = append(w.refs, ref)
-	w.jobs[ref] = &worldJob{ref: ref, seen: map[string]bool{}, hurt: map[string]bool{}, answered: map[string]bool{}, taken: map[string]bool{}, since: map[string]time.Time{}}
+	w.jobs[ref] = &worldJob{ref: ref, system: system, seen: map[string]bool{}, hurt: map[string]bool{}, answered: map[string]bool{}, taken: map[string]bool{}, since: map[string]time.Time{}}
 	for _, a := range w.fleet.Instances(ref) {
 		w.jobs[ref].seen[a.ID], w.jobs[ref].answered[a.ID] = true, a.Answers()
 	}
@@ -146,9 +157,9 @@ func (w *world) advance() {
 }
 
 // nomad is the fleet's door, in the present.
-func (w *world) nomad() fleet.Nomad {
+func (w *world) nomad() adapter.Nomad {
 	w.advance()
-	return fleet.Nomad{Fleet: w.fleet}
+	return w.door
 }
 
 // job is a target's job as it is registered.
@@ -219,6 +230,8 @@ func (j *worldJob) see(f *fleet.Fleet, now time.Time) {
 			if !a.Answers() && j.answered[was.ID] && j.stood[was.ID] && isPatched(buildOf(was.Group)) && !isPatched(buildOf(a.Group)) {
 				j.taken[a.ID] = true
 			}
+		case j.system: // on its node, and perhaps Nomad has put another one in its place by now
+			j.comesBack(a, false)
 		default:
 			j.comesBack(a, isPatched(buildOf(was.Group)))
 			if was.Description == fleet.StopMigrating && isPatched(buildOf(was.Group)) == isPatched(buildOf(a.Group)) {

@@ -53,6 +53,7 @@ func (w *world) interlude(where string) {
 	w.outside(where)
 	w.reach(where)
 	w.leave(where)
+	w.join(where)
 	i := w.rng.IntN(len(w.refs))
 	j := w.jobs[w.refs[i]]
 	switch {

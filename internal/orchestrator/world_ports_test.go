@@ -12,6 +12,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/internal/fleet/adapter"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -164,7 +165,7 @@ func (t *term) Target(ctx context.Context, ref api.TargetRef) (api.Target, error
 }
 
 // register carries a registration out and holds it against the open intent.
-func (t *term) register(ctx context.Context, kind api.EffectKind, m rollout.Move, do func(context.Context, fleet.Nomad) error) error {
+func (t *term) register(ctx context.Context, kind api.EffectKind, m rollout.Move, do func(context.Context, adapter.Nomad) error) error {
 	w, effect := t.w, t.acting
 	what := fmt.Sprintf("register %s (%s %s)", m.Target.Job, effect, kind)
 	return t.write(ctx, what, func() error {
@@ -187,7 +188,7 @@ func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 	t.w.begins(api.EffectStage)
 	t.w.checkPace(t.w.rollout(m.Rollout))
 	t.w.checkRoom(t.w.rollout(m.Rollout), mode, delta)
-	return t.register(ctx, api.EffectStage, m, func(ctx context.Context, n fleet.Nomad) error {
+	return t.register(ctx, api.EffectStage, m, func(ctx context.Context, n adapter.Nomad) error {
 		err := n.Stage(ctx, m, mode, delta, expect)
 		if err == nil && t.w.faults && t.w.fails.Float64() < 0.6 {
 			t.w.failBeside(t.w.jobs[m.Target])
@@ -198,7 +199,7 @@ func (t *term) Stage(ctx context.Context, m rollout.Move, mode api.StageMode, de
 
 func (t *term) Rollback(ctx context.Context, m rollout.Move, size int, expect uint64) error {
 	stood := t.w.answering(m.Target)
-	return t.register(ctx, api.EffectRollback, m, func(ctx context.Context, n fleet.Nomad) error {
+	return t.register(ctx, api.EffectRollback, m, func(ctx context.Context, n adapter.Nomad) error {
 		err := n.Rollback(ctx, m, size, expect)
 		if err == nil {
 			t.w.jobs[m.Target].stood = stood
@@ -209,7 +210,7 @@ func (t *term) Rollback(ctx context.Context, m rollout.Move, size int, expect ui
 
 func (t *term) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
 	effect := t.acting
-	return t.register(ctx, api.EffectFinish, m, func(ctx context.Context, n fleet.Nomad) error {
+	return t.register(ctx, api.EffectFinish, m, func(ctx context.Context, n adapter.Nomad) error {
 		err := n.Renew(ctx, m, expect)
 		if err == nil {
 			t.w.performed[effect]-- // the job gets its own update block by another registration
@@ -225,7 +226,7 @@ func (t *term) Unpace(ctx context.Context, m rollout.Move, build api.Build, expe
 		kind = api.EffectFinish
 	}
 	t.w.begins(kind)
-	return t.register(ctx, kind, m, func(ctx context.Context, n fleet.Nomad) error {
+	return t.register(ctx, kind, m, func(ctx context.Context, n adapter.Nomad) error {
 		stable := t.w.job(m.Target).Stable
 		err := n.Unpace(ctx, m, build, expect)
 		if err == nil && build == api.BuildPatched && !stable && t.reverted(m) {
@@ -333,6 +334,9 @@ func (t *term) Advise(ctx context.Context, _ string, view api.StrategyView) (api
 		return api.Advice{Action: api.AdviceFinish, Percent: -3}, nil
 	}
 	for _, s := range w.ladder {
+		if w.jobs[view.Target.TargetRef].system && (!w.faults || !w.systems.odd()) {
+			s.Mode = api.StageInPlace
+		}
 		if len(view.Stages) == 0 || s.Percent > view.Stages[len(view.Stages)-1].Percent {
 			return s, nil
 		}

@@ -138,7 +138,7 @@ func (w *world) checkInstances(r api.Rollout, j *worldJob) {
 		w.fail("%s: %d instances run the patch, %d were asked for and %d came back patched", r.ID, patched, now, j.overshot)
 	}
 	inPlace := len(r.Stages) > 0 && r.Stages[len(r.Stages)-1].Mode == api.StageInPlace
-	if g := &w.job(j.ref).Groups[0]; !inPlace || g.Update.Canary > 0 || !isPatched(buildOf(g)) {
+	if g := &w.job(j.ref).Groups[0]; !inPlace || g.Update.Canary > 0 && !j.system || !isPatched(buildOf(g)) {
 		return
 	}
 	step := now - before
@@ -225,6 +225,14 @@ func (w *world) checkRoom(r api.Rollout, mode api.StageMode, delta int) {
 			healthy++
 		}
 	}
+	if v.PerNode { // nobody knows which of them go
+		healthy, down = 0, down+v.Lost
+		for _, in := range former {
+			if in.Health == api.Healthy {
+				healthy = min(healthy+1, delta)
+			}
+		}
+	}
 	if healthy > 0 && down+healthy > allowed {
 		w.fail("%s takes %d healthy instances, %d are down already and the budget is %d", r.ID, healthy, down, allowed)
 	}
@@ -240,7 +248,7 @@ func (w *world) checkReturned(r api.Rollout) {
 			well++
 		}
 	}
-	if want := w.job(j.ref).Groups[0].Count - r.Former.Unhealthy; well < want && w.stale == 0 && !w.foreign[j.ref.Job] {
+	if want := w.wants(j) - r.Former.Unhealthy; well < want && w.stale == 0 && !w.foreign[j.ref.Job] {
 		w.fail("%s is rolled back, and %d instances are well, %d were before", r.ID, well, want)
 	}
 }
@@ -329,7 +337,7 @@ func (w *world) final(r api.Rollout) {
 	if buildOf(g) != want || *g.Update != *w.ownPace() {
 		w.fail("%s is %s and its job is %s, its update block %+v", r.ID, r.Status, buildOf(g), *g.Update)
 	}
-	if n, all := w.running(j.ref, want), len(w.fleet.Instances(j.ref)); n != g.Count || all != g.Count {
-		w.fail("%s is %s and %d of %d instances run %s, the group has %d", r.ID, r.Status, n, all, want, g.Count)
+	if n, all := w.running(j.ref, want), len(w.fleet.Instances(j.ref)); n != w.wants(j) || all != w.wants(j) {
+		w.fail("%s is %s and %d of %d instances run %s, the group has %d", r.ID, r.Status, n, all, want, w.wants(j))
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/internal/fleet/adapter"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -143,6 +144,7 @@ type world struct {
 	fsm    *state.FSM
 	store  *state.Store
 	fleet  *fleet.Fleet
+	door   adapter.Nomad // to it
 	jobs   map[api.TargetRef]*worldJob
 	refs   []api.TargetRef // of jobs, in order
 	term   *term
@@ -180,6 +182,7 @@ type world struct {
 	brakes     brakes          // what people do about the brake
 	waves      waves           // what joins the rollouts
 	exits      exits           // of jobs
+	systems    systems         // the jobs with an instance on every node
 	undecided  func() bool     // draws whether a simulation can't decide; nil when all can
 
 	accidents  map[string]int    // to the fleet, that happened
@@ -250,6 +253,7 @@ func newWorld(n int64, telling, quiet bool) *world {
 		w.outskirts = newOutskirts(n)
 		w.exits = newExits(n)
 		w.waves = newWaves(n)
+		w.systems = newSystems(n, w.store.Level())
 	}
 	w.newFleet(uint64(n))
 	d := w.decision()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies"
+	greens "github.com/oakumhq/oakum/policies/green"
 )
 
 // choose returns the targets that the patch is for and may go to, in their order,
@@ -87,6 +88,16 @@ func unfit(patch api.Patch, t api.Target) string {
 		}
 	}
 	return ""
+}
+
+// misfit says why the strategy that the policies have chosen can't carry the patch out on the
+// target; empty when it can.
+func misfit(t api.Target, d api.Decision) string {
+	if t.Type != "system" || d.Strategy.Name != greens.Strategy {
+		return ""
+	}
+	return fmt.Sprintf("its job is of type system, and strategy %q starts a second instance beside each, for which a node has no place: let a strategy that replaces them, such as \"phased\", be chosen when target.type == \"system\"",
+		d.Strategy.Name)
 }
 
 // absentees are the targets that the patch names and that it is not for.

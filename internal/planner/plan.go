@@ -188,6 +188,10 @@ func decide(in Input, targets []api.Target, assessed map[api.TargetRef]*api.Targ
 			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.AsError(err).Code, Reason: api.AsError(err).Message})
 			continue
 		}
+		if why := misfit(t, decision); why != "" {
+			refusals = append(refusals, api.Refusal{Target: t.TargetRef, Code: api.CodeConflict, Reason: why})
+			continue
+		}
 		if installed != nil && installed.Assessment != nil {
 			assessed[t.TargetRef] = assessmentOf(installed, decision.Selection)
 		}
@@ -236,6 +240,9 @@ func Redecide(in Input, planned api.PlannedTarget, before api.Decision, impact a
 	decision, err := in.Library.Session(in.Patch, clusterFacts(in), in.Now).Decide(planned.Target, criticality, &impact, in.InstalledIn(planned.Target))
 	if err != nil {
 		return decision, err
+	}
+	if why := misfit(planned.Target, decision); why != "" {
+		return decision, api.Errorf(api.CodeConflict, "decide on %s: %s", planned.Target.TargetRef, why)
 	}
 	decision.Selection = before.Selection // the target was chosen
 	return keepDoubt(decision, before), nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet"
+	"github.com/oakumhq/oakum/internal/fleet/adapter"
 	"github.com/oakumhq/oakum/internal/rollout"
 )
 
@@ -18,7 +19,7 @@ const settling = time.Hour
 // the targets of a play, so they need no common fleet, and a fleet of one job
 // shows when that job changes.
 type site struct {
-	fleet.Nomad
+	adapter.Nomad
 	ref     api.TargetRef
 	former  string // what its instances run before the rollout
 	started bool   // the former instances are there
@@ -36,7 +37,7 @@ type site struct {
 // how long an instance takes from its placement until it is healthy.
 func newSite(t *api.Target, seed uint64, now time.Time, boot func() time.Duration, b behaviour) (*site, error) {
 	s := &site{
-		Nomad: fleet.Nomad{Fleet: fleet.New(seed, now.Add(-settling))}, ref: t.TargetRef,
+		Nomad: adapter.New(fleet.New(seed, now.Add(-settling))), ref: t.TargetRef,
 		reached: map[string]bool{}, behave: b, boot: boot,
 	}
 	s.KeepNoEvents()

@@ -38,6 +38,8 @@ func loadOf(r api.Rollout, v JobView) load {
 	}
 	if Allowed(r.Decision.Budget, r.Former.Count) == 0 {
 		l.limit, l.forgave = "the job's max_parallel", r.Former.Unhealthy
+	} else if v.Lost > 0 {
+		l.down, l.count, l.because = l.down+v.Lost, l.count+v.Lost, fmt.Sprintf(": %d of them are lost with their nodes", v.Lost)
 	}
 	for _, in := range v.Instances {
 		if in.Build == api.BuildPatched || in.Canary {
@@ -54,8 +56,22 @@ func loadOf(r api.Rollout, v JobView) load {
 	if n := missing(v); n > 0 && l.because == "" {
 		l.because = ": " + unplaced(n, v)
 	}
-	slices.SortStableFunc(l.next, func(a, b api.Instance) int { return cmp.Compare(slot(a), slot(b)) })
+	inOrder(l.next, v.PerNode)
 	return l
+}
+
+// inOrder sorts instances in the order in which Nomad replaces them. Of a job with one on
+// each node nobody knows it, so that the healthy ones go first in it.
+func inOrder(list []api.Instance, perNode bool) {
+	last := func(in api.Instance) int {
+		if perNode && in.Health != api.Healthy {
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(list, func(a, b api.Instance) int {
+		return cmp.Or(cmp.Compare(last(a), last(b)), cmp.Compare(slot(a), slot(b)))
+	})
 }
 
 // takes is how many of the next instances may go. One that is down takes nothing away,

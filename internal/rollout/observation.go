@@ -38,7 +38,7 @@ type JobView struct {
 	Count       int            // instances that the registered group wants
 	JobPace                    // of the job's own update block, whatever the registered one is
 	Unchanged   bool           // the patch leaves the job as it was: both builds are the same
-	Promoted    bool           // the latest deployment has no canaries left to promote
+	Promoted    bool           // the latest deployment has no canaries left to promote; false while it has
 	Settled     bool           // the latest deployment is over, or nothing waits for it
 	Others      string         // which other groups of the job keep the latest deployment from its end, or failed it; empty when none does
 	Stable      bool           // the registered version is one that Nomad may go back to: its deployment was successful
@@ -54,6 +54,12 @@ type JobView struct {
 	// Excused says of instances that are not healthy why that is not the doing of what they
 	// run, by ID: their node is lost, for example.
 	Excused map[string]string
+	// PerNode says that the job has one instance on every node that takes it: nobody knows
+	// which of them Nomad replaces next, and a node that joins gets the registered version.
+	PerNode bool
+	// Lost is how many instances of such a job are lost together with their nodes. They are
+	// not among Instances, and Count does not count them.
+	Lost int
 	// Unplaced says why Nomad has not placed instances of the registered version that it
 	// tries to; empty when it has placed all, or does not say.
 	Unplaced string

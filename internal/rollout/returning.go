@@ -1,9 +1,7 @@
 package rollout
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -71,7 +69,7 @@ func returningOf(r api.Rollout, v JobView) returning {
 		}
 	}
 	s.missing, s.before = max(0, v.Count-all), r.Former.Unhealthy
-	slices.SortStableFunc(s.others, func(a, b api.Instance) int { return cmp.Compare(slot(a), slot(b)) })
+	inOrder(s.others, v.PerNode)
 	return s
 }
 

@@ -41,11 +41,13 @@ func (m *machine) rests() bool {
 
 // endable reports whether nothing moves by itself when the deployment of a stage ends. A job
 // that is scaled then replaces as many former instances as its update block lets it, which
-// may be one at most. Other groups keep their deployment until they are healthy.
+// may be one at most. Other groups keep their deployment until they are healthy. A job with
+// an instance on each node is not scaled, no drain waits for it, and Nomad would begin no
+// other deployment for it after one that has failed.
 func endable(v JobView) bool {
 	t := v.Tally()
 	few := v.Parallel == 1 || v.Parallel > 0 && t.Former+t.Foreign == 0
-	return few && v.Build == api.BuildPatched && v.Pace == PaceHeld && !v.Settled && v.Others == "" && missing(v) == 0
+	return few && !v.PerNode && v.Build == api.BuildPatched && v.Pace == PaceHeld && !v.Settled && v.Others == "" && missing(v) == 0
 }
 
 // ended checks that the deployment of a registration is over.

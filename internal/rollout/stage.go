@@ -276,6 +276,10 @@ func (m *machine) begin(o Observation, a *api.Advice) {
 	if mode == "" {
 		mode = api.StageInPlace
 	}
+	if mode == api.StageBeside && o.Job.PerNode {
+		m.hold([]api.Hold{{Source: "strategy", Reason: "it proposes a stage beside the former instances, and no node has a place for a second instance of a system job"}})
+		return
+	}
 	if reason := m.full(o, mode); reason != "" {
 		m.hold([]api.Hold{{Source: sourceBudget, Reason: reason + why(*o.Job)}})
 		return

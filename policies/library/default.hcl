@@ -14,7 +14,7 @@ policy "default" {
   }
 
   strategy "phased" {
-    when   = target.critical
+    when   = target.critical || target.type == "system" # of which no node runs two instances
     stages = [10, 50, 100]
   }
 

@@ -89,6 +89,7 @@ func testBlocks() map[string][]lang.Argument {
 		"target": {
 			{Name: "namespace", Want: text}, {Name: "job", Want: text, Required: true}, {Name: "group", Want: text},
 			{Name: "count", Want: num, Check: whole}, {Name: "driver", Want: text}, {Name: "services", Want: many},
+			{Name: "type", Want: text, Check: lang.OneOf("service", "system", "batch")},
 			{Name: "meta", Want: cty.Map(text)}, {Name: "serving", Want: num, Check: whole},
 		},
 		"patch": {
@@ -188,7 +189,7 @@ func testFacts(read map[string]*lang.Values) policies.Facts {
 	job := t.Text("job", "")
 	f.Target = api.Target{
 		TargetRef: api.TargetRef{Namespace: t.Text("namespace", "default"), Job: job, Group: t.Text("group", job)},
-		Count:     t.Whole("count", 1), Driver: t.Text("driver", "docker"), Services: t.Texts("services"), Meta: map[string]string{},
+		Count:     t.Whole("count", 1), Driver: t.Text("driver", "docker"), Type: strings.TrimPrefix(t.Text("type", ""), "service"), Services: t.Texts("services"), Meta: map[string]string{},
 	}
 	if meta, ok := t.Get("meta"); ok {
 		for k, v := range meta.AsValueMap() {

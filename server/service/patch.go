@@ -82,16 +82,23 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile, by api.Ide
 }
 
 // below marks the targets that servers of the cluster's level can't patch: those would look
-// for instances of a job that has runs.
+// for instances of a job that has runs, or stage a system job as they do a service.
 func (s *Service) below(targets []api.Target) []api.Target {
 	level := s.store.Level()
-	if level >= state.Level7 {
+	if level >= state.Level8 {
 		return targets
 	}
 	out := slices.Clone(targets)
 	for i := range out {
-		if t := &out[i]; t.Launch != "" && t.Unfit == "" {
-			t.Unfit = fmt.Sprintf("its job is %s, and the cluster is at level %d, which can't patch such jobs: upgrade every server first", t.Launch, level)
+		t, kind := &out[i], ""
+		switch {
+		case t.Launch != "" && level < state.Level7:
+			kind = string(t.Launch)
+		case t.Type == "system":
+			kind = "of type system"
+		}
+		if kind != "" && t.Unfit == "" {
+			t.Unfit = fmt.Sprintf("its job is %s, and the cluster is at level %d, which can't patch such jobs: upgrade every server first", kind, level)
 		}
 	}
 	return out

@@ -242,12 +242,13 @@ func TestSubmitPatch_Refuses(t *testing.T) {
 // TestBelow_LeavesOutWhatFormerServersCannotPatch, by name.
 func TestBelow_LeavesOutWhatFormerServersCannotPatch(t *testing.T) {
 	t.Parallel()
-	report, web := target("report"), target("web")
-	report.Launch = api.LaunchPeriodic
-	older := (&Service{store: state.NewStore()}).below([]api.Target{report, web})
+	report, web, agent := target("report"), target("web"), target("agent")
+	report.Launch, agent.Type = api.LaunchPeriodic, "system"
+	older := (&Service{store: state.NewStore()}).below([]api.Target{report, web, agent})
 	must.StrContains(t, older[0].Unfit, "its job is periodic, and the cluster is at level 1")
 	must.EqOp(t, "", older[1].Unfit)
-	must.Eq(t, []api.Target{report, web}, newFixture(t).below([]api.Target{report, web}))
+	must.StrContains(t, older[2].Unfit, "its job is of type system, and the cluster is at level 1")
+	must.Eq(t, []api.Target{report, web, agent}, newFixture(t).below([]api.Target{report, web, agent}))
 }
 
 func TestSubmitPatch_GoesWhereItMay(t *testing.T) {

@@ -247,6 +247,9 @@ func nonsense(job *nomadapi.Job) []string {
 			seen[*g.Name] = i + 1
 		}
 		count += min(*g.Count, JobMaxCount+1) // so that the sum holds
+		if kind == nomadapi.JobTypeSystem && *g.Count > 1 {
+			words = append(words, fmt.Sprintf("Job task group %s has count %d. Count cannot exceed 1 with system scheduler", *g.Name, *g.Count))
+		}
 		var bad []string
 		if *g.Count < 0 {
 			bad = append(bad, "Task group count can't be negative")

@@ -1,4 +1,4 @@
-package fleet
+package adapter
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/graph"
 )
 
@@ -24,7 +25,7 @@ func (n Nomad) Layout(ctx context.Context) (graph.Layout, error) {
 	out := graph.Layout{Targets: targets, Volumes: map[api.TargetRef][]string{}}
 	for _, t := range targets {
 		id := jobOf(t.TargetRef)
-		if v := n.jobs[id].current.Group(t.Group).Volumes; len(v) > 0 {
+		if v := n.present(id).Group(t.Group).Volumes; len(v) > 0 {
 			out.Volumes[t.TargetRef] = unique(slices.Clone(v))
 		}
 		for _, a := range n.Fleet.Instances(t.TargetRef) {
@@ -33,7 +34,7 @@ func (n Nomad) Layout(ctx context.Context) (graph.Layout, error) {
 				ID: a.ID, Target: t.TargetRef, Node: a.Node.Name, Rack: a.Node.Meta[rackMeta], Healthy: word == api.Healthy,
 			}
 			for i := range a.Ports {
-				in.Addresses = append(in.Addresses, a.address(i))
+				in.Addresses = append(in.Addresses, a.PortAddress(i))
 			}
 			out.Instances = append(out.Instances, in)
 		}
@@ -50,16 +51,16 @@ func (n Nomad) Directory(ctx context.Context) (graph.Directory, error) {
 		return out, err
 	}
 	for _, id := range n.JobIDs() {
-		j := n.jobs[id]
-		if j.current.Stopped || strings.HasPrefix(id.ID, twinPrefix) {
+		j := n.present(id)
+		if j.Stopped || strings.HasPrefix(id.ID, twinPrefix) {
 			continue
 		}
-		for i := range j.current.Groups {
-			needs(j.current, &j.current.Groups[i], out.Needs)
+		for i := range j.Groups {
+			needs(j, &j.Groups[i], out.Needs)
 		}
-		for _, a := range j.allocs {
-			if a.Current() && a.Client == ClientRunning {
-				out.Registrations = append(out.Registrations, a.registrations()...)
+		for _, a := range n.Allocs(id) {
+			if a.Current() && a.Client == fleet.ClientRunning {
+				out.Registrations = append(out.Registrations, registrations(a)...)
 			}
 		}
 	}
@@ -70,7 +71,7 @@ func (n Nomad) Directory(ctx context.Context) (graph.Directory, error) {
 }
 
 // needs notes the upstreams of a group.
-func needs(j *Job, g *Group, out map[graph.Pair][]string) {
+func needs(j *fleet.Job, g *fleet.Group, out map[graph.Pair][]string) {
 	var from, to []string
 	for _, s := range g.Services {
 		from = append(from, s.Name)
@@ -89,15 +90,15 @@ func needs(j *Job, g *Group, out map[graph.Pair][]string) {
 }
 
 // registrations are the allocation's entries in Nomad's own catalog.
-func (a *Alloc) registrations() []graph.Registration {
+func registrations(a *fleet.Alloc) []graph.Registration {
 	var out []graph.Registration
 	for _, s := range a.Group.Services {
-		if s.Provider != ProviderNomad {
+		if s.Provider != fleet.ProviderNomad {
 			continue
 		}
 		r := graph.Registration{Service: s.Name, Instance: a.ID}
 		if i := slices.Index(a.Group.Ports, s.Port); i >= 0 {
-			r.Address = a.address(i)
+			r.Address = a.PortAddress(i)
 		}
 		out = append(out, r)
 	}
