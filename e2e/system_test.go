@@ -97,7 +97,7 @@ func TestSystemJobs(t *testing.T) {
 		r := o.ended(id, api.RolloutRolledBack)
 		must.StrContains(t, r.Reason, "every instance runs the former version")
 		must.EqOp(t, systemNodes, o.count("exporter", "v1"))
-		must.GreaterEq(t, systemNodes-1, least, must.Sprint("one is away at once"))
+		must.GreaterEq(t, systemNodes-2, least, must.Sprint("one goes back at once, beside a patched one that may have been starting"))
 		must.Eq(t, former, o.spec("exporter"))
 		o.ownPace("exporter")
 	})

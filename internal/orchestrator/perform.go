@@ -291,9 +291,7 @@ func (o *Orchestrator) release(ctx context.Context, log *slog.Logger, r api.Roll
 		// A settled deployment makes the patched job version stable, so that
 		// the job's own auto_revert can never fall back behind it; so the
 		// next view has to show it settled. A rollback does not wait for that.
-		if build == api.BuildPatched && v.PerNode && !v.Settled && !v.Promoted {
-			// Its canaries stand everywhere. One that was lost meanwhile could not be
-			// promoted, and another deployment has none.
+		if build == api.BuildPatched && rollout.Unpromoted(*v) {
 			return o.Mover.Renew(ctx, move(r), v.ModifyIndex)
 		}
 		if !v.Settled {

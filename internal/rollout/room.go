@@ -29,6 +29,11 @@ func outdone(v JobView, want int) bool {
 // fail it.
 func Revertible(v JobView) bool { return v.Reverts && !v.Stable && (v.Count > 0 || v.Failed) }
 
+// Unpromoted reports whether a job with an instance on each node has canaries on some of them
+// that no promotion waits for any more. One that was lost meanwhile could not be promoted, and
+// another deployment has none.
+func Unpromoted(v JobView) bool { return v.PerNode && !v.Settled && !v.Promoted }
+
 // Error implements error.
 func (e *Unsettled) Error() string {
 	return "the deployment of job " + e.Target.Job + " is not over: " + e.Others
