@@ -16,6 +16,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/daemon"
 )
 
@@ -37,12 +38,18 @@ const affectedPolicy = `policy "affected" {
   simulate {
     required = false
     seconds  = 20
+    pairs    = 1
   }
   strategy "phased" {
     stages = [100]
   }
   judge {
     enabled = false
+    kpi "error_rate" {
+      abort_above   = "1.1x"
+      promote_below = "2x"
+      ignore_below  = 0.2
+    }
   }
 }
 `
@@ -339,8 +346,8 @@ func (s *affectedShop) proven(id string, want api.AssessmentStatus) {
 	s.until(id, func(r api.Rollout) bool { return r.Proof != nil && r.Proof.Status == want })
 }
 
-// rollouts carries the patch out: at once where the fault is known to be, and where nobody
-// knows once a person has said so.
+// rollouts carries the patch out: at once where the fault is known to be. Where nobody knows,
+// it waits for a person, or for a simulation that passes, as the policy says.
 func (s *affectedShop) rollouts() {
 	s.where("hold")
 	// Once the patch is submitted, nobody knows for how long the former machine runs.
@@ -366,9 +373,22 @@ func (s *affectedShop) rollouts() {
 	must.NotNil(s.t, a.Times)
 	must.EqOp(s.t, 1, a.Times.Targets, must.Sprint("the other one was fixed before anybody asked"))
 
-	s.does(s.alice, "rollout", "approve", of[bare])
-	s.ended(of[bare], api.RolloutComplete)
-	s.proven(of[bare], api.AssessmentFixed)
+	s.does(s.alice, "rollout", "abort", of[bare])
+	s.ended(of[bare], api.RolloutCancelled)
+
+	s.where("include")
+	tried := s.submit(s.patch) // for the rest, which is one machine
+	r = s.ended(tried, api.RolloutComplete)
+	must.EqOp(s.t, bare, r.Target.Job)
+	must.SliceEmpty(s.t, r.Approvals)
+	cl, err := s.Client(s.pipeline)
+	must.NoError(s.t, err)
+	defer cl.Close()
+	sim, _, err := cl.Simulation(s.t.Context(), r.Simulation, client.Query{})
+	must.NoError(s.t, err)
+	must.EqOp(s.t, api.SimulationPassed, sim.Status)
+	must.True(s.t, sim.Started.Before(r.Stages[0].Began), must.Sprint("it was tried before the machine was touched"))
+	s.proven(tried, api.AssessmentFixed)
 	must.Eq(s.t, s.query(ahead), s.query(bare))
 	s.complies(0, map[string]api.ComplianceStatus{behind: api.ComplianceFixed, ahead: api.ComplianceFixed, bare: api.ComplianceFixed})
 }
