@@ -5,12 +5,12 @@ package contract
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,9 +95,9 @@ func TestReal_NativeHistograms(t *testing.T) {
 	must.Eq(t, [2]float64{40, 10}, [2]float64{fast, slow})
 }
 
-// startNative starts a Prometheus that scrapes one target every second, and returns its
+// startNative starts a Prometheus that scrapes some targets every second, and returns its
 // URL.
-func startNative(t *testing.T, target string) string {
+func startNative(t *testing.T, targets ...string) string {
 	t.Helper()
 	root, err := stack.RepositoryRoot()
 	must.NoError(t, err)
@@ -106,11 +106,8 @@ func startNative(t *testing.T, target string) string {
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
 	must.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
-		"global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: service\n  static_configs: [{targets: [%q]}]\n", target), 0o600))
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	must.NoError(t, err)
-	address := free.Addr().String()
-	must.NoError(t, free.Close())
+		"global: {scrape_interval: 1s}\nscrape_configs:\n- job_name: service\n  static_configs: [{targets: [%s]}]\n", `"`+strings.Join(targets, `", "`)+`"`), 0o600))
+	address := freeAddress(t)
 	log, err := os.Create(filepath.Join(dir, "prometheus.log"))
 	must.NoError(t, err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
