@@ -26,3 +26,13 @@ func Format(file api.SourceFile) (string, hcl.Diagnostics) {
 	}
 	return string(hclwrite.Format([]byte(file.Text))), nil
 }
+
+// Diff lists what two policy files say differently, in the order of the places. Whether
+// they are valid is for ParsePolicy to say; a file that can't be read is an error.
+func Diff(from, to api.SourceFile) ([]lang.Difference, hcl.Diagnostics) {
+	a, b := lang.Read(from), lang.Read(to)
+	if diags := append(a.Diags, b.Diags...); a.Body == nil || b.Body == nil {
+		return nil, diags
+	}
+	return lang.Differences(from, to, a, b), nil
+}

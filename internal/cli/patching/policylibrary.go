@@ -13,10 +13,10 @@ import (
 
 // shipped is a policy file that ships, as policy library prints it.
 type shipped struct {
-	Name  string
-	About string
-	Text  string
-	Tests string
+	Name  string `json:"name"`
+	About string `json:"about"`
+	Text  string `json:"text"`
+	Tests string `json:"tests"`
 }
 
 func policyLibrary(e *command.Env) *command.Command {
