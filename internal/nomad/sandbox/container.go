@@ -156,7 +156,8 @@ func firstOf(all []*nomadapi.AllocationListStub, ref api.TargetRef, task string)
 	return slices.MinFunc(all, func(a, b *nomadapi.AllocationListStub) int { return strings.Compare(a.ID, b.ID) }), nil
 }
 
-// runningTasks lists the allocations of a target whose task runs.
+// runningTasks lists the allocations of a target whose task runs, and runs what the job names
+// now: in the middle of a rollout, others run a version that names another image.
 func (s *Sandbox) runningTasks(ctx context.Context, ref api.TargetRef, task string) ([]*nomadapi.AllocationListStub, error) {
 	ctx, cancel := context.WithTimeout(ctx, nomad.CallTimeout)
 	defer cancel()
@@ -164,10 +165,35 @@ func (s *Sandbox) runningTasks(ctx context.Context, ref api.TargetRef, task stri
 	if err != nil {
 		return nil, nomad.Explain("list allocations of "+ref.Job, err)
 	}
+	versions, _, _, err := s.api.Jobs().Versions(ref.Job, false, s.nomad.Query(ctx, ref.Namespace))
+	if err != nil {
+		return nil, nomad.Explain("list versions of "+ref.Job, err)
+	}
+	alike := namedAlike(versions, ref.Group, task)
 	return slices.DeleteFunc(stubs, func(a *nomadapi.AllocationListStub) bool {
 		state := a.TaskStates[task]
-		return a.TaskGroup != ref.Group || a.ClientStatus != nomadapi.AllocClientStatusRunning || state == nil || state.State != "running"
+		return a.TaskGroup != ref.Group || a.ClientStatus != nomadapi.AllocClientStatusRunning || state == nil || state.State != "running" || !alike[a.JobVersion]
 	}), nil
+}
+
+// namedAlike are the versions of a job that name the image of a task as the newest does.
+func namedAlike(versions []*nomadapi.Job, group, task string) map[uint64]bool {
+	images, newest := map[uint64]string{}, uint64(0)
+	for _, job := range versions {
+		newest = max(newest, *job.Version)
+		if g := job.LookupTaskGroup(group); g != nil {
+			for _, t := range g.Tasks {
+				if t.Name == task {
+					images[*job.Version] = nomad.Image(t)
+				}
+			}
+		}
+	}
+	out := map[uint64]bool{}
+	for version, image := range images {
+		out[version] = image == images[newest]
+	}
+	return out
 }
 
 // containerJob asks the Docker of nodes which images their containers have, and reads the image

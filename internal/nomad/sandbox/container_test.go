@@ -36,3 +36,19 @@ func TestContainerJob_RunsBesideTheContainer(t *testing.T) {
 	must.EqOp(t, inventory.RPMFormat, files["local/rpm-format"])
 	must.True(t, strings.HasPrefix(files["local/container.sh"], "# Tells what is installed"))
 }
+
+// TestNamedAlike_LeavesOutFormerImages: in the middle of a rollout, some instances run another
+// image, and the tag that the job names now has not moved.
+func TestNamedAlike_LeavesOutFormerImages(t *testing.T) {
+	t.Parallel()
+	version := func(n uint64, image string) *nomadapi.Job {
+		job := nomadapi.NewServiceJob("web", "web", "global", 50)
+		job.Version = &n
+		job.TaskGroups = []*nomadapi.TaskGroup{nomadapi.NewTaskGroup("web", 1)}
+		job.TaskGroups[0].Tasks = []*nomadapi.Task{nomadapi.NewTask("app", "docker").SetConfig("image", image)}
+		return job
+	}
+	versions := []*nomadapi.Job{version(3, "web:2"), version(2, "web:2"), version(1, "web:1")}
+	must.Eq(t, map[uint64]bool{3: true, 2: true, 1: false}, namedAlike(versions, "web", "app"))
+	must.MapEmpty(t, namedAlike(versions, "web", "other"))
+}
