@@ -14,7 +14,7 @@ BUILD := GO='$(GO)' internal/tools/build.sh
 STAMP = $(shell git rev-parse HEAD >/dev/null 2>&1 && echo -buildvcs=auto)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
-.PHONY: help build test check fmt lint generate unit e2e e2e-sandbox e2e-rollouts e2e-parts aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root stack-command demo-command
+.PHONY: help build packages test check fmt lint generate unit e2e e2e-sandbox e2e-rollouts e2e-parts aa fuzz sim bench scale images stack stack-up stack-down demo demo-real clean root stack-command demo-command
 .NOTPARALLEL: # the order of prerequisites counts
 
 help: ## list the targets
@@ -50,6 +50,9 @@ SANDBOX := ^Test(Sandbox|Simulat)
 IMAGES := ^Test(Bake|Image|OpenSSL)
 E2E := $(GO) test -tags e2e -count=1 -p 1 -v -timeout 75m
 
+packages: build ## a deb and an rpm with the service in dist/, with their checksums and a bill of materials
+	packaging/build.sh dist
+
 e2e: root build stack images ## tests on the real Nomad, Consul, Vault, Prometheus and QEMU, as root
 	@internal/tools/beside.sh \
 	  sandbox='$(MAKE) --no-print-directory e2e-sandbox' \
@@ -64,7 +67,7 @@ e2e-rollouts:
 
 e2e-parts:
 	$(E2E) ./e2e -run '$(IMAGES)'
-	$(E2E) $(filter-out %/e2e,$(shell $(GO) list -tags e2e ./e2e/... ./examples/...)) ./internal/vault ./internal/nomad/sandbox ./internal/inventory
+	$(E2E) $(filter-out %/e2e,$(shell $(GO) list -tags e2e ./e2e/... ./examples/...)) ./internal/vault ./internal/nomad/sandbox ./internal/inventory ./packaging
 
 aa: root build stack images ## AA=n simulations and patches of the real shop that change nothing, and a good one in the noise: none may be rejected or turned back
 	$(GO) test -tags e2e -count=1 -v -timeout 60m ./e2e -run '^TestSimulateAlike$$' -aa=$(AA)

@@ -86,18 +86,28 @@ func (s *Server) Start(ctx context.Context) error {
 // same result.
 func (s *Server) Stop() error { return s.life.stop(stopTimeout) }
 
+// Stage is how far a run of a server is.
+type Stage int
+
+// Stages of a run.
+const (
+	Answering Stage = iota // the API answers
+	Stopping
+)
+
 // Run starts the server, and stops it when ctx ends, when it has left the cluster,
 // or when a duty fails. If ctx ends by a signal for which the configuration says
-// so, the server leaves the cluster first.
-func (s *Server) Run(ctx context.Context) error {
+// so, the server leaves the cluster first. It calls report at each stage.
+func (s *Server) Run(ctx context.Context, report func(Stage)) error {
 	if err := s.Start(ctx); err != nil {
 		return err
 	}
-	return s.serve(ctx)
+	report(Answering)
+	return s.serve(ctx, report)
 }
 
 // serve is the part of Run after the start.
-func (s *Server) serve(ctx context.Context) error {
+func (s *Server) serve(ctx context.Context, report func(Stage)) error {
 	var err error
 	select {
 	case <-ctx.Done():
@@ -108,6 +118,7 @@ func (s *Server) serve(ctx context.Context) error {
 		s.log.Info("the server has left the cluster and stops")
 	case err = <-s.failed:
 	}
+	report(Stopping)
 	return errors.Join(err, s.Stop())
 }
 

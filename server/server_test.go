@@ -240,7 +240,7 @@ func TestServer_LeavesAndStops(t *testing.T) {
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	must.NoError(t, second.Start(ctx))
-	go func() { ended <- second.serve(ctx) }()
+	go func() { ended <- second.serve(ctx, func(Stage) {}) }()
 	wait.For(t, "two servers", func() bool { return len(first.node.Servers()) == 2 })
 	wait.For(t, "the second one to know that it is a member", func() bool {
 		_, leader := second.node.Leader()
@@ -259,7 +259,7 @@ func TestServer_LeavesAndStops(t *testing.T) {
 		third := New(&cfg, "test", slog.New(slog.DiscardHandler))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		must.NoError(t, third.Start(ctx))
-		go func() { ended <- third.serve(ctx) }()
+		go func() { ended <- third.serve(ctx, func(Stage) {}) }()
 		wait.For(t, "two servers", func() bool { return len(first.node.Servers()) == 2 })
 		wait.For(t, "its leader", func() bool {
 			all, err := first.node.Autopilot()

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
+
 	"github.com/oakumhq/oakum/internal/access/authtest"
 	"github.com/oakumhq/oakum/internal/cli/command"
 	"github.com/oakumhq/oakum/internal/log"
@@ -44,7 +46,14 @@ func runAgent(ctx context.Context, opt command.AgentOptions) error {
 			}
 		}
 	})
-	return srv.Run(ctx)
+	return srv.Run(ctx, report)
+}
+
+// report tells a service manager, if there is one, that the server answers or stops. A
+// manager that can't be told finds out by itself.
+func report(s server.Stage) {
+	what := map[server.Stage]string{server.Answering: daemon.SdNotifyReady, server.Stopping: daemon.SdNotifyStopping}
+	_, _ = daemon.SdNotify(false, what[s])
 }
 
 // readRules reads the auth rules of a configuration, which must be one that a server runs
