@@ -91,6 +91,9 @@ func (v vicinity) Chained(a, b api.TargetRef) bool { return v.w.waves.chains[[2]
 // turn of the step began.
 func (w *world) heedsFailures(was, next api.Rollout) {
 	v := &w.waves
+	if v.over == nil {
+		return // in a quiet world nothing joins the rollouts
+	}
 	if next.Status.Ended() || next.Blocked() {
 		v.over[next.Wave] = w.now()
 	}
