@@ -312,13 +312,22 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 			view.Excused[in.ID] = "its node " + a.Node.Name + " is lost"
 		}
 	}
-	if e := n.Blocked(j.JobID); e != nil {
-		if failed, ok := e.Failed[m.Target.Group]; ok {
-			view.Unplaced = fmt.Sprintf("%d nodes were looked at", failed.Evaluated)
-		}
-	}
+	view.Unplaced = n.unplaced(m.Target)
 	if j.Type == fleet.TypeSystem {
 		n.viewNodes(view, m.Target)
 	}
 	return view, nil
+}
+
+// unplaced is why instances of a target wait for room; empty when none does.
+func (n Nomad) unplaced(ref api.TargetRef) string {
+	e := n.Blocked(jobOf(ref))
+	if e == nil {
+		return ""
+	}
+	failed, ok := e.Failed[ref.Group]
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d nodes were looked at", failed.Evaluated)
 }
