@@ -105,6 +105,7 @@ func (s *Source) words(of hcl.Range) words {
 			if last() == "," {
 				same = same[:len(same)-1]
 			}
+		default: // it opens and closes nothing
 		}
 		same = append(same, string(t.Bytes))
 	}

@@ -253,18 +253,9 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 	view := &rollout.JobView{ModifyIndex: j.ModifyIndex, Version: j.Version, Pace: rollout.PaceHeld, Promoted: true, Settled: true}
 	view.Unchanged, view.Stable = next.Digest() == was.Digest(), j.Stable
 	view.Reverts = slices.ContainsFunc(was.Groups, func(g fleet.Group) bool { return g.Update != nil && g.Update.AutoRevert })
-	builds := map[uint64]api.Build{}
-	versions, err := n.Versions(j.JobID)
+	builds, err := n.builds(j, m.Former.Digest, next.Digest())
 	if err != nil {
 		return nil, err
-	}
-	for _, v := range versions {
-		switch v.Digest() {
-		case m.Former.Digest:
-			builds[v.Version] = api.BuildFormer
-		case next.Digest():
-			builds[v.Version] = api.BuildPatched
-		}
 	}
 	view.Build = cmp.Or(builds[j.Version], api.BuildForeign)
 	if own := was.Group(m.Target.Group); own != nil {
@@ -317,6 +308,24 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		n.viewNodes(view, m.Target)
 	}
 	return view, nil
+}
+
+// builds says which versions of a job are the former and the patched one, by their digests.
+func (n Nomad) builds(j *fleet.Job, former, patched string) (map[uint64]api.Build, error) {
+	versions, err := n.Versions(j.JobID)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[uint64]api.Build, len(versions))
+	for _, v := range versions {
+		switch v.Digest() {
+		case former:
+			out[v.Version] = api.BuildFormer
+		case patched:
+			out[v.Version] = api.BuildPatched
+		}
+	}
+	return out, nil
 }
 
 // unplaced is why instances of a target wait for room; empty when none does.
