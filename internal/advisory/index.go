@@ -31,8 +31,10 @@ func NewIndex(inv api.Inventory) *Index {
 		}
 	}
 	for _, a := range inv.Aside { // a range always has a name, so that empty ones do no harm
-		ix.aside[strings.ToLower(a.Name)] = a.Reason
-		ix.aside[strings.ToLower(a.Source)] = a.Reason
+		for _, name := range []string{a.Name, a.Source} {
+			ix.aside[strings.ToLower(name)] = a.Reason
+			ix.aside[inventory.Key("pypi", name)] = a.Reason // the only names that compare otherwise
+		}
 	}
 	return ix
 }
@@ -75,7 +77,11 @@ func (ix *Index) find(r *faultRange) []installed {
 // blind says why packages that a range is about may be there beside those that were
 // found; it is empty when they are not.
 func (ix *Index) blind(r *faultRange, found int) string {
-	if reason, ok := ix.aside[strings.ToLower(r.name())]; ok {
+	reason, ok := ix.aside[strings.ToLower(r.name())]
+	if !ok {
+		reason, ok = ix.aside[inventory.Key(r.Ecosystem, r.name())]
+	}
+	if ok {
 		return fmt.Sprintf("the inventory has an entry %s that nothing can be compared with: %s", r.name(), reason)
 	}
 	switch {

@@ -38,7 +38,11 @@ func (r *databaseReader) languages(text string) ([]string, error) {
 		case fields[0] == "package" && len(fields) == 2 && ecosystem != "":
 			err = r.add(fields[1], fields[1])
 		case fields[0] == "aside" && len(fields) == 3 && fields[1] != "":
-			err = r.aside(api.Aside{Name: fields[1], Reason: fields[2]})
+			name := fields[1]
+			if p, err := parsePURL(name); err == nil {
+				name = p.Name
+			}
+			err = r.aside(api.Aside{Name: name, Reason: fields[2]})
 		case fields[0] == "whole" && len(fields) == 2 && ecosystem != "":
 			formats = append(formats, ecosystem)
 		case fields[0] == "part" && len(fields) == 2 && ecosystem != "":

@@ -17,7 +17,7 @@ func TestFromImage_ReadsManifestsOfLanguages(t *testing.T) {
 		"system": "ID=debian\nVERSION_ID=12\n", "languages": header + strings.Join([]string{
 			"aside\texample.com/app\tit was built from a folder, so that its version is not known", "package\tpkg:golang/github.com/masterminds/goutils@v1.1.1",
 			"package\tpkg:golang/stdlib@go1.26.7", "package\tpkg:maven/org.apache/log4j@2.0", "package\tpkg:npm/%40babel/core@7.1.0", "package\tpkg:pypi/Flask_X@2.0",
-			"part\tmaven", "whole\tgolang", "whole\tnpm", "whole\tpypi",
+			"aside\tpkg:npm/%40babel/core\tanother", "aside\tpkg:maven/org.apache/log4j\ttoo", "part\tmaven", "whole\tgolang", "whole\tnpm", "whole\tpypi",
 		}, "\n") + "\n",
 	})
 	must.NoError(t, err)
@@ -27,7 +27,9 @@ func TestFromImage_ReadsManifestsOfLanguages(t *testing.T) {
 	for ecosystem, want := range map[string]bool{"go": true, "npm": true, "maven": false, "gem": false} {
 		must.EqOp(t, want, inventory.Whole(inv, ecosystem), must.Sprint(ecosystem))
 	}
-	must.Eq(t, []api.Aside{{Name: "example.com/app", Reason: "it was built from a folder, so that its version is not known"}}, inv.Aside)
+	must.Eq(t, []api.Aside{
+		{Name: "@babel/core", Reason: "another"}, {Name: "example.com/app", Reason: "it was built from a folder, so that its version is not known"}, {Name: "org.apache:log4j", Reason: "too"},
+	}, inv.Aside, must.Sprint("by the names that advisories have"))
 	var have []string
 	for _, p := range inv.Packages {
 		have = append(have, p.Ecosystem+" "+p.Name+" "+p.Version)

@@ -51,8 +51,11 @@ func (r *reader) program(name string, d fs.DirEntry) error {
 		r.module(built.Main.Path, built.Main.Version, name)
 	}
 	for _, m := range built.Deps {
-		m = replaced(m)
-		r.module(m.Path, m.Version, name)
+		by := replaced(m)
+		r.module(by.Path, by.Version, name)
+		if by.Path != m.Path { // such as a fork, with what the former had at some time
+			r.aside(golang, m.Path, "it was built from "+by.Path+" in its place")
+		}
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package manifests
 import (
 	"archive/zip"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +17,8 @@ const (
 	nestingMax = 5
 	// nestedMax bounds an archive in an archive, in bytes, since it is read into memory.
 	nestedMax = 64 << 20
-	// openedMax bounds all archives in archives together, in bytes.
+	// openedMax bounds all that is unpacked of archives, in bytes. Entries may share their
+	// bytes, so that a small archive has any number of large ones.
 	openedMax = 4 << 30
 )
 
@@ -49,8 +49,8 @@ func (r *reader) jar(name string, from io.ReaderAt, size int64, depth int) error
 	}
 	named, classes := false, false
 	for _, entry := range archive.File {
-		if r.ctx.Err() != nil {
-			return context.Cause(r.ctx)
+		if err := r.broken(); err != nil {
+			return err
 		}
 		classes = classes || strings.HasSuffix(entry.Name, ".class")
 		at := name + "!/" + entry.Name
@@ -62,10 +62,6 @@ func (r *reader) jar(name string, from io.ReaderAt, size int64, depth int) error
 			r.skip(maven, at, fmt.Sprintf("it lies more than %d archives deep", nestingMax))
 		case isArchive(entry.Name):
 			err = r.entry(at, entry, nestedMax, func(content []byte) error {
-				if r.opened += int64(len(content)); r.opened > openedMax {
-					r.skip(maven, at, "there is too much in archives of archives")
-					return nil
-				}
 				return r.jar(at, bytes.NewReader(content), int64(len(content)), depth+1)
 			})
 		}
@@ -81,7 +77,7 @@ func (r *reader) jar(name string, from io.ReaderAt, size int64, depth int) error
 
 // entry reads one entry of an archive. What can't be read is told as such.
 func (r *reader) entry(at string, entry *zip.File, most int64, use func([]byte) error) error {
-	content, err := unpack(entry, most)
+	content, err := r.unpack(entry, most)
 	if err != nil {
 		r.skip(maven, at, "it can't be read, or is too large")
 		return nil //nolint:nilerr // the file is told as one that could not be read
@@ -89,13 +85,17 @@ func (r *reader) entry(at string, entry *zip.File, most int64, use func([]byte) 
 	return use(content)
 }
 
-func unpack(entry *zip.File, most int64) ([]byte, error) {
+func (r *reader) unpack(entry *zip.File, most int64) ([]byte, error) {
+	if r.opened > openedMax {
+		return nil, errors.New("there is too much in archives")
+	}
 	from, err := entry.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", entry.Name, err)
 	}
 	defer func() { _ = from.Close() }()
 	content, err := io.ReadAll(io.LimitReader(from, most+1))
+	r.opened += int64(len(content))
 	if err == nil && int64(len(content)) > most {
 		err = errors.New("it is too large")
 	}
@@ -106,7 +106,7 @@ func unpack(entry *zip.File, most int64) ([]byte, error) {
 func (r *reader) ofRuntime(archive *zip.Reader) bool {
 	for _, entry := range archive.File {
 		if entry.Name == "META-INF/MANIFEST.MF" {
-			content, err := unpack(entry, manifestMax)
+			content, err := r.unpack(entry, manifestMax)
 			return err == nil && bytes.Contains(content, []byte("Implementation-Title: Java Runtime Environment"))
 		}
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/package-url/packageurl-go"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 const (
@@ -35,6 +36,8 @@ const (
 	unreadMax = 50
 	// fieldMax bounds a name or a version, in bytes.
 	fieldMax = 1024
+	// heldMax bounds what is held in memory before it is told, in bytes.
+	heldMax = 4 * textMax
 )
 
 // Header is the first line of what Print tells.
@@ -53,13 +56,16 @@ const (
 // between them, sorted.
 //
 //	package URL         a package URL with a version
-//	aside NAME REASON   an entry that nothing can be compared with
+//	aside NAME REASON   an entry that nothing can be compared with: a file, a module, or a
+//	                    package URL without a version
 //	whole TYPE          all was read that was seen of an ecosystem
 //	part TYPE           some was seen of an ecosystem that could not be read
 //
 // What the package manager of a distribution has installed is left out, since it is a
-// package of the distribution, with fixes that its version does not tell. owned are paths of
-// files that it has installed, beside those that the databases of dpkg and apk name.
+// package of the distribution, with fixes that its version does not tell. A package that
+// somebody else has installed too has an entry aside, by its package URL without a version.
+// owned are paths of files that the package manager has installed, beside those that the
+// databases of dpkg and apk name.
 //
 // Links are not followed, and what is mounted below the folder is read too, but for proc,
 // sys, dev and run. An error of code invalid says that there is too much to read: what would
@@ -70,7 +76,10 @@ func Print(ctx context.Context, folder string, owned io.Reader, out io.Writer) e
 		return fmt.Errorf("read the manifests below %s: %w", folder, err)
 	}
 	defer func() { _ = root.Close() }()
-	r := &reader{ctx: ctx, root: root, lines: map[string]bool{}, seen: map[string]bool{}, unread: map[string]int{}}
+	r := &reader{
+		ctx: ctx, root: root, lines: map[string]bool{}, seen: map[string]bool{}, unread: map[string]int{},
+		named: map[string]bool{}, distributed: map[string]bool{},
+	}
 	if r.owned, err = readOwned(root.FS(), owned); err == nil {
 		err = r.walk()
 	}
@@ -79,7 +88,7 @@ func Print(ctx context.Context, folder string, owned io.Reader, out io.Writer) e
 	}
 	text := r.text()
 	if len(text) > textMax {
-		return api.Errorf(api.CodeInvalid, "read the manifests below %s: what they name takes more than %d MiB", folder, textMax>>20)
+		return fmt.Errorf("read the manifests below %s: %w", folder, tooMuch())
 	}
 	_, err = out.Write(text)
 	return err
@@ -93,15 +102,45 @@ type reader struct {
 	lines  map[string]bool
 	seen   map[string]bool // ecosystems
 	unread map[string]int  // files, by ecosystem
-	opened int64           // bytes of archives in archives
+	opened int64           // bytes that were unpacked
+	held   int             // bytes of the lines and names
+
+	// named and distributed are package URLs without versions, of what is told and of what
+	// the package manager of a distribution has installed.
+	named, distributed map[string]bool
+	// left says that the file under way is one of the latter.
+	left bool
+}
+
+// broken says why reading ends before everything was read; nil when it goes on.
+func (r *reader) broken() error {
+	switch {
+	case r.ctx.Err() != nil:
+		return context.Cause(r.ctx)
+	case r.held > heldMax:
+		return tooMuch()
+	}
+	return nil
+}
+
+func tooMuch() error {
+	return api.Errorf(api.CodeInvalid, "what they name takes more than %d MiB", textMax>>20)
+}
+
+// hold puts a text into one of the reader's sets.
+func (r *reader) hold(set map[string]bool, text string) {
+	if !set[text] {
+		set[text] = true
+		r.held += len(text)
+	}
 }
 
 func (r *reader) walk() error {
 	files := 0
 	return fs.WalkDir(r.root.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
-		case r.ctx.Err() != nil:
-			return context.Cause(r.ctx)
+		case r.broken() != nil:
+			return r.broken()
 		case err != nil:
 			return fmt.Errorf("read %s: %w", name, err)
 		case d.IsDir() && slices.Contains([]string{"proc", "sys", "dev", "run"}, name):
@@ -119,11 +158,11 @@ func (r *reader) walk() error {
 // file reads one file, if it says what is installed.
 func (r *reader) file(name string, d fs.DirEntry) error {
 	ecosystem, read := manifestOf(name)
+	r.left = r.owned.has(name)
 	switch {
 	case read == nil:
 		return r.program(name, d)
-	case r.owned.has(name):
-		return nil
+	case r.left:
 	case r.owned.unsure(name) && !r.byPip(name):
 		r.skip(ecosystem, name, "nobody knows whether the image's rpm has installed it")
 		return nil
@@ -178,18 +217,27 @@ func (r *reader) add(ecosystem, at, namespace, name, version string) {
 		r.skip(ecosystem, at, "it says neither a name nor a version that a package can have")
 		return
 	}
+	unversioned := packageurl.NewPackageURL(ecosystem, namespace, inventory.Key(ecosystem, name), "", nil, "").ToString()
+	if r.left {
+		r.hold(r.distributed, unversioned)
+		return
+	}
 	r.seen[ecosystem] = true
-	r.lines["package\t"+packageurl.NewPackageURL(ecosystem, namespace, name, version, nil, "").ToString()] = true
+	r.hold(r.named, unversioned)
+	r.hold(r.lines, "package\t"+packageurl.NewPackageURL(ecosystem, namespace, name, version, nil, "").ToString())
 }
 
 // aside tells of an entry of which less is known than what can be compared.
 func (r *reader) aside(ecosystem, name, reason string) {
 	r.seen[ecosystem] = true
-	r.lines["aside\t"+plain(name)+"\t"+reason] = true
+	r.hold(r.lines, "aside\t"+plain(name)+"\t"+reason)
 }
 
 // skip notes that a file was seen and not read, so that the ecosystem is read in part only.
 func (r *reader) skip(ecosystem, at, reason string) {
+	if r.left {
+		return
+	}
 	if r.unread[ecosystem]++; r.unread[ecosystem] <= unreadMax {
 		r.aside(ecosystem, at, reason)
 	}
@@ -205,6 +253,11 @@ func (r *reader) text() []byte {
 			fallthrough
 		default:
 			r.lines["part\t"+ecosystem] = true
+		}
+	}
+	for name := range r.distributed {
+		if r.named[name] { // nobody knows which faults that of the distribution has
+			r.lines["aside\t"+name+"\tthe distribution has installed it too, and may have mended it without another version"] = true
 		}
 	}
 	var text bytes.Buffer

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/shoenig/test/must"
@@ -197,8 +198,12 @@ func TestPrint_LeavesPackagesOfDistributionsOut(t *testing.T) {
 		owned string
 		want  []string
 	}{
-		"nobody's":            {manifest, "", []string{kept, "whole\tpypi"}},
-		"dpkg's":              {with(map[string]string{"var/lib/dpkg/info/python3-six.list": "/.\n/usr\n/" + six + "\n"}), "", nil},
+		"nobody's": {manifest, "", []string{kept, "whole\tpypi"}},
+		"dpkg's":   {with(map[string]string{"var/lib/dpkg/info/python3-six.list": "/.\n/usr\n/" + six + "\n"}), "", nil},
+		"dpkg's and pip's": {
+			with(map[string]string{"var/lib/dpkg/info/python3-six.list": "/" + six + "\n", "opt/venv/six-1.17.0.dist-info/METADATA": "Name: Six\nVersion: 1.17.0\n"}), "",
+			[]string{"aside\tpkg:pypi/six\tthe distribution has installed it too, and may have mended it without another version", "package\tpkg:pypi/Six@1.17.0", "whole\tpypi"},
+		},
 		"another of dpkg's":   {with(map[string]string{"var/lib/dpkg/info/python3-six.list": "/opt/" + six + "\n"}), "", []string{kept, "whole\tpypi"}},
 		"of an image without": {with(map[string]string{"var/lib/dpkg/status.d/six.md5sums": "0123  " + six + "\n"}), "", nil},
 		"apk's":               {with(map[string]string{"lib/apk/db/installed": "P:py3-six\nF:usr/lib/python3/dist-packages\nR:six-1.16.0.egg-info\n"}), "", nil},
@@ -230,6 +235,17 @@ func TestPrint_SaysNothingRatherThanAPart(t *testing.T) {
 	stopped := errors.New("stopped")
 	cancel(stopped)
 	must.ErrorIs(t, manifests.Print(ctx, root, nil, &out), stopped)
+
+	t.Log("nobody writes to a pipe in an image")
+	for _, name := range []string{"lib/apk/db/installed", "var/lib/dpkg/info/a.list"} {
+		root := tree(t, map[string]string{"lib/apk/db/x": "", "var/lib/dpkg/info/x": ""})
+		must.NoError(t, syscall.Mkfifo(filepath.Join(root, name), 0o600))
+		must.ErrorContains(t, manifests.Print(t.Context(), root, nil, &out), name+": it is no file")
+	}
+	installer := "usr/lib/python3/a.dist-info/"
+	root = tree(t, map[string]string{"var/lib/rpm/rpmdb.sqlite": "", installer + "METADATA": "Name: a\nVersion: 1\n"})
+	must.NoError(t, syscall.Mkfifo(filepath.Join(root, installer, "INSTALLER"), 0o600))
+	must.SliceContains(t, printed(t, root, nil), "part\tpypi")
 	must.EqOp(t, 0, out.Len())
 }
 

@@ -96,11 +96,18 @@ func hasRPM(root fs.FS) bool {
 	return false
 }
 
-// eachLineOf reads a file that may be missing.
+// eachLineOf reads a file that may be missing. To open a pipe would wait for its writer.
 func eachLineOf(root fs.FS, name string, use func(string)) error {
-	file, err := root.Open(name)
+	info, err := fs.Stat(root, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
+	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no file")
+	}
+	var file fs.File
+	if err == nil {
+		file, err = root.Open(name)
 	}
 	if err == nil {
 		defer func() { _ = file.Close() }()

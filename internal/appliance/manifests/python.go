@@ -2,10 +2,9 @@ package manifests
 
 import (
 	"archive/zip"
-	"context"
+	"cmp"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
 	"slices"
@@ -56,8 +55,8 @@ func (r *reader) byPip(name string) bool {
 	if path.Base(name) != "METADATA" {
 		return false
 	}
-	said, err := fs.ReadFile(r.root.FS(), path.Join(path.Dir(name), "INSTALLER"))
-	installer := strings.TrimSpace(string(said))
+	installer := ""
+	err := eachLineOf(r.root.FS(), path.Join(path.Dir(name), "INSTALLER"), func(line string) { installer = cmp.Or(installer, strings.TrimSpace(line)) })
 	return err == nil && installer != "" && installer != "rpm"
 }
 
@@ -79,14 +78,14 @@ func (r *reader) packed(name string, file *os.File) error {
 	}
 	found := false
 	for _, entry := range archive.File {
-		if r.ctx.Err() != nil {
-			return context.Cause(r.ctx)
+		if err := r.broken(); err != nil {
+			return err
 		}
 		at := name + "!/" + entry.Name
 		switch {
 		case isPython(entry.Name):
 			found = true
-			if content, err := unpack(entry, manifestMax); err == nil {
+			if content, err := r.unpack(entry, manifestMax); err == nil {
 				r.fields(at, content)
 			} else {
 				r.skip(pypi, at, "it can't be read, or is too large")
