@@ -73,6 +73,7 @@ func TestPackages(t *testing.T) {
 	})
 	t.Run("it tells that it answers, and that it stops", func(t *testing.T) { serves(t, unit) })
 
+	must.NoError(t, os.Remove("/etc/oakum.d/oakum.hcl"), must.Sprint("somebody has a file of another name"))
 	run(t, "dpkg", "--install", debs[0])
 	must.StrContains(t, run(t, "cat", "/etc/oakum.d/test.hcl"), "issuer", must.Sprint("an upgrade leaves the configuration"))
 }
