@@ -393,6 +393,13 @@ read_kernels() {
 # partly notes, in the pipeline of a database, that the text is not whole.
 partly() { : >"$scratch/partly"; }
 
+# every asks the image's rpm of all packages, with a format. One that skips what is damaged
+# ends well, and complains.
+every() {
+	inside "$rpm" -qa --qf "$1" 2>"$scratch/said" || partly
+	! grep -qiE '^error|: error' "$scratch/said" || partly
+}
+
 # database tells one text of the image, packed. One that is too large or not whole is told
 # as empty, so that nobody takes a part for the whole. Argument: its name; the text is the
 # input.
@@ -424,7 +431,7 @@ read_databases() {
 	fi
 	if at=$(rpm_database); then
 		rpm=$(image_rpm) || partly
-		{ inside "$rpm" -qa --qf "$(cat "$format")" 2>/dev/null || partly; } | { head -c 8388608 >"$scratch/rpm"; cat >/dev/null; }
+		every "$(cat "$format")" | { head -c 8388608 >"$scratch/rpm"; cat >/dev/null; }
 		# An rpm that does not know a format of databases says that there is no package. A
 		# program rpm on another system makes an empty database of SQLite by itself.
 		case $at in */rpmdb.sqlite) empty=yes ;; *) empty= ;; esac
@@ -441,7 +448,7 @@ read_databases() {
 read_manifests() {
 	owned=-owned=$scratch/owned
 	if rpm=$(image_rpm); then
-		{ inside "$rpm" -qa --qf '[%{FILENAMES}\n]' 2>/dev/null || partly; } |
+		every '[%{FILENAMES}\n]' |
 			grep -E '/(package\.json|METADATA|PKG-INFO|pom\.properties|[^/]*\.(egg-info|gemspec|[a-z]ar|[jh]pi|lpkg|egg|pex|pyz|shiv|lock|json|lockb|cjs|js|yaml))$' |
 			{ head -c 8388608 >"$scratch/owned"; cat >/dev/null; }
 	fi

@@ -17,6 +17,7 @@ tell() { printf '%s\n' "$*"; }
 cat() { case "$wrong $*" in "damaged "*openssl | "damaged "*installed) printf 'Package: op'; return 1 ;; *) command cat "$@" ;; esac; }
 inside() {
 	case $* in *FILENAMES*) printf '/usr/lib/a.jar\n/usr/bin/a\n'; return ;; esac
+	[ "$wrong" != "damaged rpm" ] || echo 'error: rpmdbNextIterator: skipping h# 12' >&2
 	[ "$wrong" != "blind rpm" ] || return 0; printf 'bash\t0\t5.2-1\tx86_64\t(none)\t(none)\n'
 	[ "$wrong" != "rpm" ]
 }
@@ -55,6 +56,7 @@ func TestReadDatabases_TellsNoPartForTheWhole(t *testing.T) {
 		"rpm of ndb":           {rpm("usr/bin/rpm", "usr/lib/sysimage/rpm/Packages.db"), "", map[string]string{"rpm": bash}},
 		"rpm of Berkeley DB":   {rpm("bin/rpm", "var/lib/rpm/Packages"), "", map[string]string{"rpm": bash}},
 		"an rpm that fails":    {rpm("usr/bin/rpm", "var/lib/rpm/rpmdb.sqlite"), "rpm", map[string]string{"rpm": ""}},
+		"an rpm that skips":    {rpm("usr/bin/rpm", "var/lib/rpm/rpmdb.sqlite"), "damaged rpm", map[string]string{"rpm": ""}},
 		"a database of no rpm": {rpm("usr/lib/sysimage/rpm/Packages.db"), "", map[string]string{"rpm": ""}},
 		"ndb is not known":     {rpm("usr/bin/rpm", "usr/lib/sysimage/rpm/Packages.db"), "blind rpm", map[string]string{"rpm": ""}},
 		"a tool on Debian": {

@@ -24,7 +24,7 @@ trap 'exit 1' INT TERM
 # Docker did not answer is no reason to believe so. Arguments: the path, and where to.
 there() {
 	docker cp "$own:$1" - >"$2" 2>"$work/said" && return
-	grep -qiE 'could not find the file|no such container:path|no such file' "$work/said" || die "Docker can't copy $1: $(tail -n 1 "$work/said")"
+	grep -qiE 'could not find the file|no such container:path|could not be found on container' "$work/said" || die "Docker can't copy $1: $(tail -n 1 "$work/said")"
 	return 1
 }
 
@@ -79,6 +79,7 @@ lines '^[PVAo]:|^$' "$work/all" >"$work/apk"
 for at in /var/lib/rpm /usr/lib/sysimage/rpm; do
 	there "$at" /dev/null || continue
 	timeout 120 docker start -a "$own" >"$work/rpm" 2>"$work/said" || die "the rpm of the image can't tell its database: $(tail -n 1 "$work/said")"
+	! complained "$work/said" || die "the rpm of the image has told a part of its database: $(tail -n 1 "$work/said")"
 	[ -s "$work/rpm" ] || die "the rpm of the image tells of no package"
 	database rpm <"$work/rpm"
 	break

@@ -27,11 +27,13 @@ image | create | rm) ;;
 start)
 	[ "$WRONG" != "endless rpm" ] || exec yes
 	[ "$WRONG" != "failing rpm" ] || { printf 'bash\t(none)\t5.2-1\tx86_64\t(none)\t(none)\n'; exit 1; }
+	[ "$WRONG" != "damaged rpm" ] || echo 'error: rpmdbNextIterator: skipping h# 12 Header V4 RSA/SHA256 Signature: BAD' >&2
 	printf 'bash\t(none)\t5.2-1\tx86_64\t(none)\t(none)\n' ;;
 cp)
 	at=$FILES${2#*:}
 	case "$WRONG $at" in
 	"no answer "*status.d) echo "Error response from daemon: timeout" >&2; exit 1 ;;
+	"gone "*status.d) echo "failed to connect to the docker API at unix:///run/docker.sock: dial unix /run/docker.sock: connect: no such file or directory" >&2; exit 1 ;;
 	"cut "*status.d) tar -c -C "$(dirname "$at")" "$(basename "$at")" | head -c 1100; exit 0 ;;
 	esac
 	[ -e "$at" ] || { echo "Error response from daemon: Could not find the file ${2#*:} in container ${2%%:*}" >&2; exit 1; }
@@ -56,9 +58,11 @@ func TestContainerScript_TellsNoPartForTheWhole(t *testing.T) {
 		"all of dpkg":        {debian, "", "bash openssl"},
 		"no second folder":   {map[string]string{"var/lib/dpkg/status": stanza("bash")}, "", "bash"},
 		"Docker is busy":     {debian, "no answer", ""},
+		"Docker is gone":     {debian, "gone", ""},
 		"an archive is cut":  {debian, "cut", ""},
 		"all of rpm":         {fedora, "", "bash"},
 		"rpm fails half-way": {fedora, "failing rpm", ""},
+		"rpm skips a part":   {fedora, "damaged rpm", ""},
 		"rpm never ends":     {fedora, "endless rpm", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,10 @@ die() {
 # lines prints the lines of a text that match. Arguments: a pattern, a file.
 lines() { grep -E "$1" "$2" || [ $? = 1 ]; }
 
+# complained reports whether a package manager has said that it left something out. rpm ends
+# well all the same. Argument: the file of what it said.
+complained() { grep -qiE '^error|: error' "$1"; }
+
 # database tells one text, packed. One that is too large is told as empty, so that nobody
 # takes a part for the whole. Argument: its name; the text is the input.
 database() {

@@ -13,7 +13,7 @@ root=$1 format=$(cat "$2") report=$3 work=$NOMAD_TASK_DIR/work
 ask() {
 	command -v "$1" >/dev/null || die "this node has a database of $1, and no $1"
 	timeout 300 "$@" >"$work/all" 2>"$work/said" || die "$1 can't tell its database: $(tail -n 1 "$work/said")"
-	! grep -qi '^error\|: error' "$work/said" || die "$1 has told a part of its database: $(tail -n 1 "$work/said")"
+	! complained "$work/said" || die "$1 has told a part of its database: $(tail -n 1 "$work/said")"
 }
 
 for program in gzip base64 timeout; do
