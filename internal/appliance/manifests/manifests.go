@@ -21,7 +21,6 @@ import (
 	"github.com/package-url/packageurl-go"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 const (
@@ -217,7 +216,7 @@ func (r *reader) add(ecosystem, at, namespace, name, version string) {
 		r.skip(ecosystem, at, "it says neither a name nor a version that a package can have")
 		return
 	}
-	unversioned := packageurl.NewPackageURL(ecosystem, namespace, inventory.Key(ecosystem, name), "", nil, "").ToString()
+	unversioned := packageurl.NewPackageURL(ecosystem, namespace, alike(ecosystem, name), "", nil, "").ToString()
 	if r.left {
 		r.hold(r.distributed, unversioned)
 		return
@@ -271,6 +270,14 @@ func (r *reader) text() []byte {
 // clean reports whether a text can be a part of a package URL that somebody reads.
 func clean(text string) bool {
 	return utf8.ValidString(text) && len(text) <= fieldMax && !strings.ContainsFunc(text, func(c rune) bool { return unicode.IsControl(c) || unicode.IsSpace(c) })
+}
+
+// alike is a name in one form for all that mean the same package.
+func alike(ecosystem, name string) string {
+	if ecosystem != pypi {
+		return name
+	}
+	return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(c rune) bool { return strings.ContainsRune("-_.", c) }), "-")
 }
 
 // plain is a text without anything that ends a field of a line.
