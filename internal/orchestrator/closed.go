@@ -40,12 +40,18 @@ func (o *Orchestrator) closed(r api.Rollout, v *rollout.JobView) []api.Hold {
 			hold.Reason = "the simulation waits: " + hold.Reason + "; its twins would run on nodes of production, and simulate.pool names none"
 			out = append(out, *hold)
 		}
-	case r.Former != nil && (v == nil || r.Former.Launch != "" || moves(*v)):
+	case r.Former != nil && (v == nil || r.Former.Launch != "" || announced(r) || moves(*v)):
 		if hold := o.shut(r); hold != nil {
 			out = append(out, *hold)
 		}
 	}
 	return out
+}
+
+// announced reports whether the open effect is one that moves instances. A view that shows
+// nothing left to move is in doubt then: it may be older than the effect.
+func announced(r api.Rollout) bool {
+	return r.Effect != nil && (r.Effect.Kind == api.EffectStage || r.Effect.Kind == api.EffectPromote)
 }
 
 // moves reports whether a step that is left may move an instance. One that is not there

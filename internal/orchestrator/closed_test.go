@@ -154,6 +154,12 @@ func TestClosed_HoldsInAFreezeWhateverIsLeftToMove(t *testing.T) {
 			holds := w.orch.closed(w.rollout("r0"), &rollout.JobView{Count: 4, Instances: c.instances})
 			must.Eq(t, c.holds, len(holds) == 1, must.Sprint(name, holds))
 		}
+		every := &rollout.JobView{Count: 4, Instances: some(api.BuildPatched, 4)}
+		for kind, holds := range map[api.EffectKind]bool{api.EffectStage: true, api.EffectPromote: true, api.EffectFinish: false} {
+			r := w.rollout("r0")
+			r.Effect = &api.Effect{ID: "r0.9", Kind: kind}
+			must.Eq(t, holds, w.orch.withheld(r, every) != nil, must.Sprintf("a view without a former instance, which may be an old one, and %s is announced", kind))
+		}
 	})
 }
 
