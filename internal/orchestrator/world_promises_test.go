@@ -23,13 +23,21 @@ func (w *world) check() {
 			w.checkInstances(r, j)
 			w.checkBack(r, j)
 		}
-		if !r.Status.Ended() && (r.Former != nil || r.Status == api.RolloutRunning) {
+		if !r.Status.Ended() && (r.Former != nil || r.Status == api.RolloutRunning) && !takenBack(r) {
 			touching++
 		}
 	}
 	if r := w.rollout("r0"); !w.unsure && r.Decision.Budget.Targets > 0 && touching > r.Decision.Budget.Targets {
 		w.fail("%d rollouts are under way, the budget is %d", touching, r.Decision.Budget.Targets)
 	}
+}
+
+// takenBack reports whether a person takes a rollout back after its end. That waits for no
+// room in a budget, and leaves none to those that begin.
+func takenBack(r api.Rollout) bool {
+	return r.Status == api.RolloutRollingBack && slices.ContainsFunc(r.Effects, func(e api.Effect) bool {
+		return e.Kind == api.EffectFinish && e.Status == api.EffectDone
+	})
 }
 
 // checkEffects: effects are numbered without a gap, so at most one is open,

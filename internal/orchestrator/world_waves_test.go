@@ -114,8 +114,11 @@ func (w *world) heedsFailures(was, next api.Rollout) {
 			w.fail("%s begins %s after wave %d, with %s counted, and the pause is %s", next.ID, w.now().Sub(over), next.Wave-1, next.Spans.Pause, pause)
 		}
 	}
-	failed := 0
+	failed, others := 0, 0
 	for _, o := range w.store.Rollouts() {
+		if o.ID != next.ID && o.UnderWay() && o.ModifyIndex <= v.turn {
+			others++
+		}
 		switch {
 		case o.ID == next.ID:
 		case o.Status.Failed() && o.ModifyIndex <= v.turn:
@@ -136,6 +139,9 @@ func (w *world) heedsFailures(was, next api.Rollout) {
 		case o.Wave < next.Wave && !o.Status.Ended() && o.ModifyIndex <= v.turn:
 			w.fail("%s begins, and wave %d is not done: %s is %s", next.ID, o.Wave, o.ID, o.Status)
 		}
+	}
+	if most := next.Decision.Budget.Targets; most > 0 && others >= most && !w.unsure {
+		w.fail("%s begins, %d others are under way and the budget is %d", next.ID, others, most)
 	}
 	if most := next.Decision.Budget.Failures; most > 0 && failed >= most {
 		w.fail("%s begins, and %d others failed", next.ID, failed)
