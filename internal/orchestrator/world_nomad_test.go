@@ -63,6 +63,7 @@ type worldJob struct {
 	overshot int                  // former instances that came back patched
 	answered map[string]bool      // instances that answered at the last look
 	since    map[string]time.Time // since when the looks have found them answering
+	ever     map[string]bool      // instances that answered at any look
 	stood    map[string]bool      // instances that answered when the rollback was asked for its last step
 	taken    map[string]bool      // instances that a rollback put in the place of one that stood, until they answer
 }
@@ -124,7 +125,7 @@ func (w *world) addJob(name string, count int, launch api.Launch) api.TargetRef 
 	}
 	w.fleet.Advance(w.fleet.Now().Add(15 * time.Minute))
 	w.refs = append(w.refs, ref)
-	w.jobs[ref] = &worldJob{ref: ref, system: system, seen: map[string]bool{}, hurt: map[string]bool{}, answered: map[string]bool{}, taken: map[string]bool{}, since: map[string]time.Time{}}
+	w.jobs[ref] = &worldJob{ref: ref, system: system, seen: map[string]bool{}, hurt: map[string]bool{}, answered: map[string]bool{}, taken: map[string]bool{}, since: map[string]time.Time{}, ever: map[string]bool{}}
 	for _, a := range w.fleet.Instances(ref) {
 		w.jobs[ref].seen[a.ID], w.jobs[ref].answered[a.ID] = true, a.Answers()
 	}
@@ -245,6 +246,7 @@ func (j *worldJob) see(f *fleet.Fleet, now time.Time) {
 	clear(j.answered)
 	for _, a := range f.Instances(j.ref) {
 		j.seen[a.ID], j.answered[a.ID] = true, a.Answers()
+		j.ever[a.ID] = j.ever[a.ID] || a.Answers()
 		if at := j.since[a.ID]; !a.Answers() {
 			delete(j.since, a.ID)
 		} else if at.IsZero() || a.Started.After(at) {

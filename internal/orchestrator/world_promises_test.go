@@ -262,18 +262,26 @@ func (w *world) checkReturned(r api.Rollout) {
 }
 
 // checkBlame: a rollout does not turn back for the health of its instances while none of
-// them fails but those whose nodes are lost, as far as the record of it goes. A canary that
+// them fails but those whose nodes are lost, as far as the record of it goes, nor, once its
+// stage was ready, while what has replaced them starts. A canary that
 // crashes while nobody leads ends its deployment, and Nomad takes all of them away.
 func (w *world) checkBlame(was, next api.Rollout) {
 	byHealth := strings.Contains(next.Reason, "healthy") || strings.HasPrefix(next.Reason, "nomad did not do it")
 	if w.jobs[next.Target].crashed || was.Status == api.RolloutRollingBack || next.Status != api.RolloutRollingBack || !byHealth || w.stale > 0 || w.foreign[next.Target.Job] {
 		return
 	}
-	seen := next.Instances
+	j, seen, last := w.jobs[next.Target], next.Instances, api.Stage{}
 	if views := w.views[next.ID]; was.Effect != nil && len(views) > 0 {
 		seen = views[len(views)-1].Instances // the record has those of the intent
 	}
+	if n := len(next.Stages); n > 0 {
+		last = next.Stages[n-1]
+	}
+	starts := !last.Ready.IsZero() && next.Spans.Lapsed < next.Decision.Deadline // what replaces an instance of the stage has its time
 	for _, in := range seen {
+		if starts && in.Health == api.Pending && !j.ever[in.ID] {
+			continue
+		}
 		if a, err := w.fleet.Alloc(in.ID); in.Build == api.BuildPatched && in.Health != api.Healthy && err == nil && a.Client != fleet.ClientLost {
 			return
 		}

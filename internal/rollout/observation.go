@@ -51,6 +51,9 @@ type JobView struct {
 	// Early are the instances that are pending for nothing but the job's min_healthy_time,
 	// by ID.
 	Early map[string]bool
+	// Fresh are the instances that are not healthy and that nobody has found healthy before,
+	// by ID: one that replaces another needs its time to start.
+	Fresh map[string]bool
 	// Excused says of instances that are not healthy why that is not the doing of what they
 	// run, by ID: their node is lost, for example.
 	Excused map[string]string

@@ -52,23 +52,25 @@ type spell struct {
 	run   time.Time // JobView.Runs: another value is another run
 	since time.Time // since when each look has found it healthy; zero while it is not
 	long  bool      // it has been so for min_healthy_time
+	ever  bool      // a look, or the record, has found the instance healthy, in whichever run
 }
 
 // Look returns a view in which the instances are pending that have not been healthy for
-// the job's min_healthy_time. An instance which is new to this leader counts from now, but
+// the job's min_healthy_time, and which notes those that never were. An instance which is new to this leader counts from now, but
 // for one that the record of the rollout calls healthy, and for all before the first
 // stage. The view that is given stays as it is.
 func (s Steady) Look(r api.Rollout, v JobView, now time.Time) JobView {
 	var recorded map[string]bool
 	list := v.Instances
-	v.Early = nil
+	v.Early, v.Fresh = nil, nil
 	for i, in := range list {
 		was, known := s[in.ID]
-		at := spell{run: v.Runs[in.ID]}
+		if !known && recorded == nil {
+			recorded = healthyOf(r.Instances)
+		}
+		at := spell{run: v.Runs[in.ID], ever: was.ever || !known && recorded[in.ID]}
 		if in.Health == api.Healthy {
-			if !known && recorded == nil {
-				recorded = healthyOf(r.Instances)
-			}
+			at.ever = true
 			at.since, at.long = now, !known && (recorded[in.ID] || len(r.Stages) == 0)
 			if known && was.run.Equal(at.run) && !was.since.IsZero() {
 				at.since, at.long = was.since, was.long
@@ -82,6 +84,12 @@ func (s Steady) Look(r api.Rollout, v JobView, now time.Time) JobView {
 				v.Instances[i].Health = api.Pending
 				v.Instances[i].Because = fmt.Sprintf("it is healthy, and not yet for its min_healthy_time of %s", v.MinHealthyTime)
 			}
+		}
+		if !at.ever {
+			if v.Fresh == nil {
+				v.Fresh = map[string]bool{}
+			}
+			v.Fresh[in.ID] = true
 		}
 		s[in.ID] = at
 	}

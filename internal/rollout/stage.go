@@ -90,7 +90,7 @@ func (m *machine) unsafe(v JobView) bool {
 	case t.PatchedHealthy >= want, meddled(m.Rollout, v) != "", outdone(v, want):
 		return false // or somebody else takes patched instances away
 	case !last.Ready.IsZero():
-		return m.lapses(v, v.Grace(), m.Decision.Rollback.OnHealth)
+		return m.lapses(v, patience(m.Rollout, v), m.Decision.Rollback.OnHealth)
 	case spared(m.Rollout, v) != "" && m.Status != api.RolloutPaused:
 		// The hold for that stops the deadline of the stage, but not for what fails by itself.
 		return m.lapses(v, deadline(m.Rollout, v), m.Decision.Rollback.OnDeadline)
@@ -99,6 +99,16 @@ func (m *machine) unsafe(v JobView) bool {
 		return true
 	}
 	return false
+}
+
+// patience is for how long a stage that was ready may have too few healthy instances. Where
+// none of those that fail has ever been healthy, they have replaced others, and have the time
+// of a stage to start.
+func patience(r api.Rollout, v JobView) time.Duration {
+	if slices.ContainsFunc(ownFailures(v), func(in api.Instance) bool { return !v.Fresh[in.ID] }) {
+		return v.Grace()
+	}
+	return max(v.Grace(), deadline(r, v))
 }
 
 // fails turns back when a patched instance is lost or has failed by what it runs, however
