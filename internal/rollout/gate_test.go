@@ -53,6 +53,15 @@ func TestTurn(t *testing.T) {
 		{name: "a pause that is over", r: one("mail", 2, api.RolloutWaiting, 0), pause: 30 * time.Second, others: []api.Rollout{one("front", 1, api.RolloutComplete, 5)}},
 		{name: "a pause begins at the end of the wave", r: one("mail", 2, api.RolloutWaiting, 0), pause: time.Minute, others: []api.Rollout{one("front", 1, api.RolloutRunning, 5)}, want: "wave 1 is not done: default/front/g is running"},
 		{name: "no pause precedes the first wave", r: one("mail", 1, api.RolloutWaiting, 0), pause: time.Minute},
+		{
+			name: "one that is taken back after its end", r: one("mail", 1, api.RolloutWaiting, 0), budget: api.BudgetSpec{Targets: 1},
+			others: []api.Rollout{func() api.Rollout {
+				r := one("front", 1, api.RolloutRollingBack, 5)
+				r.Former = &api.FormerJob{}
+				return r
+			}()},
+			want: "1 rollouts are under way and budget.targets is 1",
+		},
 		{name: "a failure elsewhere", r: one("mail", 2, api.RolloutWaiting, 0), others: []api.Rollout{one("front", 1, api.RolloutRolledBack, 5)}},
 		{name: "a failure of another plan", r: one("store", 2, api.RolloutWaiting, 0), others: []api.Rollout{func() api.Rollout {
 			r := one("front", 1, api.RolloutFailed, 5)
