@@ -219,7 +219,7 @@ func (c *Client) View(ctx context.Context, m rollout.Move) (*rollout.JobView, er
 		ModifyIndex: *job.JobModifyIndex, Version: *job.Version, Count: wanted(job, group),
 		Build: kinds.of(job), Pace: kinds.pace(group), Promoted: true, Settled: true,
 		Unchanged: kinds.formerIs == kinds.patchIs, Stable: orElse(job.Stable, false), Reverts: reverts(kinds.former),
-		JobPace: paceOf(kinds.former.LookupTaskGroup(m.Target.Group)),
+		JobPace: paceOf(kinds.former.LookupTaskGroup(m.Target.Group)), Shared: shared(job, m.Target.Group),
 	}
 	if view.Pace == rollout.PaceHeld {
 		view.Parallel, view.Expected = parallel(group.Update), expected(group.Update)
@@ -374,6 +374,11 @@ func (c *Client) deployment(ctx context.Context, ref api.TargetRef) (*nomadapi.D
 // reverts reports whether Nomad takes a job back when a deployment of it fails.
 func reverts(job *nomadapi.Job) bool {
 	return slices.ContainsFunc(job.TaskGroups, func(g *nomadapi.TaskGroup) bool { return g.Update != nil && orElse(g.Update.AutoRevert, false) })
+}
+
+// shared reports whether a job keeps instances of another group than the target's.
+func shared(job *nomadapi.Job, target string) bool {
+	return slices.ContainsFunc(job.TaskGroups, func(g *nomadapi.TaskGroup) bool { return *g.Name != target && wanted(job, g) > 0 })
 }
 
 // othersOf says which other groups of a deployment that goes on, or has failed, have

@@ -41,6 +41,7 @@ type JobView struct {
 	Promoted    bool           // the latest deployment has no canaries left to promote; false while it has
 	Settled     bool           // the latest deployment is over, or nothing waits for it
 	Others      string         // which other groups of the job keep the latest deployment from its end, or failed it; empty when none does
+	Shared      bool           // other groups of the job have instances, which are in its deployments too
 	Stable      bool           // the registered version is one that Nomad may go back to: its deployment was successful
 	Reverts     bool           // a group's own update block has auto_revert: Nomad takes the job back when a deployment under it fails
 	Failed      bool           // the deployment of this version has failed: Nomad replaces nothing more under it

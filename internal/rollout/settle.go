@@ -12,15 +12,26 @@ import (
 // healthy. So it is ended once the stage is healthy and waits: for the judge, for a window,
 // for people. The next registration begins another one.
 
+// settlesMost is how many deployments of one stage are ended. Each time that the job is scaled
+// begins another one, and each is in the record, which is written whole.
+const settlesMost = 50
+
 // settle opens the effect that ends the deployment of the present stage, where that is safe.
 // It is tried once for each registration: no stage depends on it.
 func (m *machine) settle(o Observation) {
-	if o.Job == nil || m.Effect != nil || !m.rests() || !endable(*o.Job) {
+	if o.Job == nil || m.Effect != nil || !m.rests() || !endable(m.Rollout, *o.Job) {
 		return
 	}
-	v, last := *o.Job, lastStage(m.Rollout)
-	tried := func(e api.Effect) bool { return e.Kind == api.EffectSettle && e.Expect == v.ModifyIndex }
-	if t := v.Tally(); t.PatchedHealthy < max(last.Instances, t.Patched) || slices.ContainsFunc(m.Effects, tried) {
+	v, last, tried := *o.Job, lastStage(m.Rollout), 0
+	for _, e := range m.Effects {
+		if e.Kind == api.EffectSettle && e.Expect == v.ModifyIndex {
+			return
+		}
+		if e.Kind == api.EffectSettle && e.Stage == last.Number {
+			tried++
+		}
+	}
+	if t := v.Tally(); t.PatchedHealthy < max(last.Instances, t.Patched) || tried >= settlesMost {
 		return
 	}
 	m.intend(api.Effect{Kind: api.EffectSettle, Stage: last.Number, Expect: v.ModifyIndex})
@@ -39,15 +50,29 @@ func (m *machine) rests() bool {
 	return m.Status == api.RolloutHolding || m.Status == api.RolloutPaused
 }
 
-// endable reports whether nothing moves by itself when the deployment of a stage ends. A job
-// that is scaled then replaces as many former instances as its update block lets it, which
-// may be one at most. Other groups keep their deployment until they are healthy. A job with
-// an instance on each node is not scaled, no drain waits for it, and Nomad would begin no
-// other deployment for it after one that has failed.
-func endable(v JobView) bool {
-	t := v.Tally()
-	few := v.Parallel == 1 || v.Parallel > 0 && t.Former+t.Foreign == 0
-	return few && !v.PerNode && v.Build == api.BuildPatched && v.Pace == PaceHeld && !v.Settled && v.Others == "" && missing(v) == 0
+// endable reports whether nothing moves by itself when the deployment of a stage ends, which
+// must be one that the rollout began. A job that is scaled then replaces as many former
+// instances as its update block lets it, which may be one at most, and no more of them in all
+// than may be away at once: an autoscaler would patch the whole group otherwise. Nomad replaces
+// nothing that fails in a deployment that has failed, so none is ended that other groups are
+// in. A job with an instance on each node is not scaled, no drain waits for it, and Nomad would
+// begin no other deployment for it after one that has failed.
+func endable(r api.Rollout, v JobView) bool {
+	if v.PerNode || v.Shared || v.Settled || v.Build != api.BuildPatched || !begun(r, v) || missing(v) > 0 {
+		return false
+	}
+	t, last := v.Tally(), lastStage(r)
+	share := max(last.Instances, api.CeilPercent(last.Percent, v.Count)) // a stage that has its verdict keeps the former one
+	few := staying(v.Instances)-share <= max(1, mayBeAway(r, v))
+	return v.Parallel > 0 && t.Former+t.Foreign == 0 || v.Parallel == 1 && few
+}
+
+// begun reports whether the update block of a job is that of a stage of the rollout. Whoever
+// scales the job leaves it as it is.
+func begun(r api.Rollout, v JobView) bool {
+	return v.Pace == PaceHeld && slices.ContainsFunc(r.Effects, func(e api.Effect) bool {
+		return e.Kind == api.EffectStage && e.Status == api.EffectDone && e.Expect == v.Expected
+	})
 }
 
 // ended checks that the deployment of a registration is over.

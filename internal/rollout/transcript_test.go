@@ -158,7 +158,8 @@ func anew(r api.Rollout, text string, now time.Time) *api.Decision {
 }
 
 // observation reads job=BUILD/PACE, patched=HEALTHY/ALL, former=HEALTHY/ALL,
-// foreign=HEALTHY/ALL, parallel=MAX_PARALLEL, moves=PARALLEL, count=INSTANCES, excused=ID,...,
+// foreign=HEALTHY/ALL, parallel=MAX_PARALLEL, moves=PARALLEL, index=MODIFY_INDEX,
+// expected=INDEX, shared=yes, count=INSTANCES, excused=ID,...,
 // unplaced=REASON, deployment=failed, others=REASON, lost=NAME, away=SOURCE, closed=SOURCE, verdict=KIND, advice=ACTION[:PERCENT[:MODE]], gate=open,
 // denied=FROM>TO since=-DURATION, denied=unknown, anew=DECISION, proof=asked, disproved=REASON,
 // gone=LOSS[:BUILD:PACE].
@@ -172,6 +173,13 @@ func (s *script1) observation(t *testing.T, args map[string]string) Observation 
 		o.Job = &JobView{Build: api.Build(build), Pace: Pace(pace), ModifyIndex: 100, Version: 7, Count: 10}
 		o.Job.JobPace = JobPace{MinHealthyTime: 10 * time.Second, HealthyDeadline: 3 * time.Minute}
 		o.Job.Parallel, _ = strconv.Atoi(args["moves"])
+		if n, ok := args["index"]; ok {
+			o.Job.ModifyIndex, _ = strconv.ParseUint(n, 10, 64)
+		}
+		o.Job.Expected, o.Job.Shared = 100, args["shared"] == "yes"
+		if n, ok := args["expected"]; ok {
+			o.Job.Expected, _ = strconv.ParseUint(n, 10, 64)
+		}
 		o.Job.MaxParallel, _ = strconv.Atoi(args["parallel"])
 		if n, ok := args["count"]; ok {
 			o.Job.Count, _ = strconv.Atoi(n)

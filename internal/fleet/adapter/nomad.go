@@ -278,6 +278,7 @@ func (n Nomad) View(ctx context.Context, m rollout.Move) (*rollout.JobView, erro
 		return &rollout.JobView{ModifyIndex: j.ModifyIndex, Gone: gone}, nil
 	}
 	view.Count = n.wanted(j, g)
+	view.Shared = slices.ContainsFunc(j.Groups, func(g fleet.Group) bool { return g.Name != m.Target.Group && g.Count > 0 })
 	if d := n.Latest(j.JobID); d != nil && d.JobVersion == j.Version && d.JobCreateIndex == j.CreateIndex {
 		view.Settled, view.Failed = !d.Active(), d.Status == fleet.DeployFailed
 		view.Others = d.Others(m.Target.Group)
