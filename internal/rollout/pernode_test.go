@@ -83,3 +83,35 @@ func TestStep_HoldsAStageBesideOfAJobOnEachNode(t *testing.T) {
 	must.EqOp(t, api.EffectStage, next.Effect.Kind)
 	must.EqOp(t, 1, next.Effect.Want)
 }
+
+// The one instance that a patch nobody could try begins with is drained with its node: the
+// one in its place has the whole time of a stage.
+func TestStep_BeginsAnewWhereTheFirstInstanceIsDrained(t *testing.T) {
+	began := time.Unix(0, 0)
+	r := api.Rollout{
+		ID: "r1", Status: api.RolloutRunning, Former: &api.FormerJob{Count: 4},
+		Stages:  []api.Stage{{Number: 1, Mode: api.StageInPlace, Instances: 1, Asked: 1, Began: began, Ready: began}},
+		Effects: []api.Effect{{ID: "r1.1", Kind: api.EffectStage, Stage: 1, Want: 1, Status: api.EffectDone}},
+	}
+	r.Decision.Deadline = api.Duration(time.Minute)
+	r.Decision.Judge = api.JudgeSpec{Enabled: true, OnInconclusive: "hold"}
+	r.Decision.Rollback = api.RollbackSpec{OnHealth: true, OnDeadline: true}
+	v := perNode("FFF", 0)
+	v.Build, v.Pace, v.MaxParallel, v.MinHealthyTime = api.BuildPatched, PaceHeld, 1, time.Second
+	r, err := Step(r, Tick{Observation{Job: &v}}, began.Add(time.Second))
+	must.NoError(t, err)
+	must.EqOp(t, api.EffectStage, r.Effect.Kind)
+	must.EqOp(t, 1, r.Effect.Want)
+	must.True(t, r.Stages[0].Ready.IsZero())
+	must.False(t, Judging(r))
+
+	r, err = Step(r, Finished{EffectResult{ID: r.Effect.ID, OK: true}}, began.Add(2*time.Second))
+	must.NoError(t, err)
+	v = perNode("pFF", 0)
+	v.Build, v.Pace, v.MaxParallel, v.MinHealthyTime = api.BuildPatched, PaceHeld, 1, time.Second
+	for i := range 30 {
+		r, err = Step(Count(r, time.Second), Tick{Observation{Job: &v}}, began.Add(time.Duration(3+i)*time.Second))
+		must.NoError(t, err)
+	}
+	must.EqOp(t, api.RolloutRunning, r.Status, must.Sprint(r.Reason))
+}

@@ -76,10 +76,12 @@ func (m *machine) resize(v JobView, down bool) {
 	if down {
 		last.Asked = min(last.Asked, patched)
 	}
-	if !last.Judged.IsZero() || last.Mode != api.StageInPlace || last.Percent == 0 {
+	if !last.Judged.IsZero() || last.Mode != api.StageInPlace {
 		return
 	}
-	last.Instances = api.CeilPercent(last.Percent, m.Former.Count)
+	if last.Percent > 0 { // else it is one instance
+		last.Instances = api.CeilPercent(last.Percent, m.Former.Count)
+	}
 	if m.wanted() < last.Instances { // it has its time again
 		m.lapse(time.Time{})
 		last.Ready, m.Spans.Batch = time.Time{}, 0
