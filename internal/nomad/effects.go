@@ -144,18 +144,23 @@ func (c *Client) Rollback(ctx context.Context, m rollout.Move, size int, expect 
 }
 
 // Renew registers the patched job once more so that Nomad holds it in a new deployment. It
-// moves no instance, and Nomad starts those that have failed under the deployment before.
+// moves no instance, and Nomad starts those that have failed under the deployment before. The
+// error is a [rollout.NoRoom] when it would stop an instance of a system job.
 func (c *Client) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
 	job, err := patchedJob(m)
 	if err != nil {
 		return err
 	}
 	holdPace(job, m.Target.Group, heldUpdate(1, 0, expect))
+	if err := c.keepsNodes(ctx, job, m.Target); err != nil {
+		return err
+	}
 	return c.Register(ctx, job, expect)
 }
 
 // Unpace registers the given build with the update block that the job had before
-// the rollout. No instance restarts.
+// the rollout. No instance restarts. The error is a [rollout.NoRoom] when the patched build
+// of a system job would lose an instance by it; a rollback does not wait for that.
 func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, expect uint64) error {
 	job, err := decodeJob(m.Former.Job)
 	if err != nil {
@@ -163,6 +168,9 @@ func (c *Client) Unpace(ctx context.Context, m rollout.Move, build api.Build, ex
 	}
 	if build == api.BuildPatched {
 		if job, err = Patched(job, m.Target.Group, m.Apply); err != nil {
+			return err
+		}
+		if err := c.keepsNodes(ctx, job, m.Target); err != nil {
 			return err
 		}
 		return c.Register(ctx, job, expect)

@@ -108,18 +108,52 @@ func (c *Client) holdNodes(ctx context.Context, job *nomadapi.Job, ref api.Targe
 	return nil
 }
 
+// keepsNodes returns a [rollout.NoRoom] when the registration of a system job would stop an
+// instance for good. What ends a rollout is not urgent, and every registration stops the
+// instances whose nodes take nothing new.
+func (c *Client) keepsNodes(ctx context.Context, job *nomadapi.Job, ref api.TargetRef) error {
+	if !perNode(job) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, CallTimeout)
+	defer cancel()
+	would, err := c.dryRun(ctx, job)
+	if err != nil {
+		return err
+	}
+	if why := stops(would, ref.Group); why != "" {
+		return &rollout.NoRoom{Target: ref, Why: why + c.closedNodes(ctx, job)}
+	}
+	return nil
+}
+
+// desired is what the scheduler would do to a group.
+func desired(would *nomadapi.JobPlanResponse, group string) nomadapi.DesiredUpdates {
+	if would.Annotations == nil || would.Annotations.DesiredTGUpdates[group] == nil {
+		return nomadapi.DesiredUpdates{}
+	}
+	return *would.Annotations.DesiredTGUpdates[group]
+}
+
+// stops says how many instances of a group the scheduler would stop for good; empty when none.
+func stops(would *nomadapi.JobPlanResponse, group string) string {
+	n := desired(would, group).Stop
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("nomad would stop %d instances whose nodes take nothing new, and start none in their place", n)
+}
+
 // onNodes says what keeps the scheduler from carrying out a stage of a system job on the
 // nodes without harm; empty when nothing does. It tries every node, since nobody knows which
 // it will take. An instance whose node takes nothing new is stopped by each registration.
 func onNodes(would *nomadapi.JobPlanResponse, group string, u *nomadapi.UpdateStrategy) string {
-	var d nomadapi.DesiredUpdates
-	if would.Annotations != nil && would.Annotations.DesiredTGUpdates[group] != nil {
-		d = *would.Annotations.DesiredTGUpdates[group]
+	if why := stops(would, group); why != "" {
+		return why
 	}
+	d := desired(would, group)
 	moves := min(uint64(max(0, orElse(u.MaxParallel, 0))), d.DestructiveUpdate) //nolint:gosec // it is not negative
 	switch {
-	case d.Stop > 0:
-		return fmt.Sprintf("nomad would stop %d instances whose nodes take nothing new, and start none in their place", d.Stop)
 	case d.Preemptions > 0:
 		return fmt.Sprintf("nomad would take %d instances of other jobs away for it", d.Preemptions)
 	case orElse(u.Canary, 0) > 0 && d.Canary > moves:

@@ -103,7 +103,7 @@ func (n Nomad) Renew(ctx context.Context, m rollout.Move, expect uint64) error {
 	return n.move(ctx, m, expect, func(f forms) (*fleet.Job, error) {
 		next := f.patched.Copy()
 		holdPace(next, m.Target.Group, heldUpdate(1, 0, expect))
-		return next, nil
+		return next, n.keepsNodes(next, m.Target)
 	})
 }
 
@@ -114,7 +114,7 @@ func (n Nomad) Unpace(ctx context.Context, m rollout.Move, build api.Build, expe
 		if build != api.BuildPatched {
 			return f.former, nil
 		}
-		return f.patched, nil
+		return f.patched, n.keepsNodes(f.patched, m.Target)
 	})
 }
 

@@ -14,6 +14,19 @@ import (
 // wholeShare is the canary of a stage of a system job, in percent of the nodes.
 const wholeShare = 100
 
+// keepsNodes returns a [rollout.NoRoom] when the registration of a system job would stop an
+// instance for good.
+func (n Nomad) keepsNodes(j *fleet.Job, ref api.TargetRef) error {
+	if j.Type != fleet.TypeSystem {
+		return nil
+	}
+	would, err := n.Plan(*j)
+	if err == nil && would.Groups[ref.Group].Stop > 0 {
+		return &rollout.NoRoom{Target: ref, Why: fmt.Sprintf("%d instances would stop for good, of which the nodes take nothing new", would.Groups[ref.Group].Stop)}
+	}
+	return err
+}
+
 // onNodes says what keeps a stage of a system job from the nodes; empty when nothing does.
 func onNodes(j *fleet.Job, would fleet.PlannedGroup, group string) string {
 	u := j.Group(group).Update
