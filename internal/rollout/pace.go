@@ -56,9 +56,9 @@ type spell struct {
 }
 
 // Look returns a view in which the instances are pending that have not been healthy for
-// the job's min_healthy_time, and which notes those that never were. An instance which is new to this leader counts from now, but
-// for one that the record of the rollout calls healthy, and for all before the first
-// stage. The view that is given stays as it is.
+// the job's min_healthy_time, and which notes those that never were. An instance which is
+// new to this leader counts from now, but for one that the record of the rollout calls
+// healthy, and for all before the first stage. The view that is given stays as it is.
 func (s Steady) Look(r api.Rollout, v JobView, now time.Time) JobView {
 	var recorded map[string]bool
 	list := v.Instances

@@ -105,7 +105,8 @@ func (m *machine) unsafe(v JobView) bool {
 // none of those that fail has ever been healthy, they have replaced others, and have the time
 // of a stage to start.
 func patience(r api.Rollout, v JobView) time.Duration {
-	if slices.ContainsFunc(ownFailures(v), func(in api.Instance) bool { return !v.Fresh[in.ID] }) {
+	own := ownFailures(v)
+	if len(own) == 0 || slices.ContainsFunc(own, func(in api.Instance) bool { return !v.Fresh[in.ID] }) {
 		return v.Grace()
 	}
 	return max(v.Grace(), deadline(r, v))
