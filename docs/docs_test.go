@@ -32,8 +32,8 @@ consul {}
 prometheus {}
 vault {
   address        = "https://vault.example:8200"
-  role_id_file   = "/etc/oakum/role_id"
-  secret_id_file = "/etc/oakum/secret_id"
+  role_id_file   = "/etc/oakum.d/role_id"
+  secret_id_file = "/etc/oakum.d/secret_id"
 }
 auth {
   rule "all" {

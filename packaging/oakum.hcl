@@ -1,5 +1,6 @@
 # The server of this machine. It does not start before `vault` or `auth` says who callers
-# are, and a rule what they may do. docs/guides/your-cluster.md has a whole file.
+# are, and a rule what they may do. A whole file:
+# https://github.com/oakumhq/oakum/blob/main/docs/guides/your-cluster.md#4-three-servers
 
 data_dir = "/var/lib/oakum"
 

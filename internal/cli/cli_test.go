@@ -128,6 +128,7 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 	targets := []api.TargetInventory{
 		{Target: ref("web"), Task: "vm", Image: "/images/web.qcow2", Digest: web.Of, Basis: "job", Record: &web},
 		{Target: ref("cart"), Task: "vm", Image: "/images/cart.qcow2", Missing: "nobody knows the digest of image /images/cart.qcow2, and there is no inventory by its name"},
+		{Target: ref("store"), Task: "vm", Digest: two.Of, Missing: "there is no inventory of " + two.Of},
 	}
 	answer("GET /v1/compliance", fixtureCompliance())
 	answer("GET /v1/auth/self", api.Identity{Name: "bob", Subject: "entity-1", Via: "jwt", Groups: []string{"shop"}, Expires: testNow().Add(time.Hour), Grants: shopGrants(),
@@ -141,6 +142,7 @@ func inventoryFixtures(answer func(pattern string, out any)) {
 		{ID: "22222222-0000-0000-0000-000000000002", Name: "two", Pool: "default", Status: "down", OS: "redhat", OSVersion: "9.3", Kernel: "5.14.0-362.8.1.el9_3.x86_64", Record: &gone,
 			Missing: "the inventory is stale: it was taken on 2026-02-25; the node is down"},
 		{ID: "33333333-0000-0000-0000-000000000003", Name: "three", Pool: "gpu", Status: "ready", Missing: "nobody has read what is installed there"},
+		{ID: "44444444-0000-0000-0000-000000000004", Name: "five", Pool: "gpu", Status: "ready", Missing: "nobody has read what is installed there"},
 	})
 	answer("GET /v1/inventory", api.Inventory{Source: "web.cdx.json", Format: "CycloneDX 1.6", Digest: web.Of, Packages: []api.Package{{Ecosystem: "deb", Name: "bash", Version: "5.2.15-2"}}})
 	answer("PUT /v1/inventory", api.InventoryReceipt{Record: two, Targets: []api.TargetRef{}, Differs: []string{one.Hash}})

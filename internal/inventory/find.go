@@ -116,7 +116,7 @@ func AddReadings(found []api.TargetInventory, readings []api.InventoryReading) {
 		case r.Ended.IsZero():
 			f.Missing += "; it is being read since " + r.Began.UTC().Format(time.RFC3339)
 		case r.Error != "":
-			f.Missing += fmt.Sprintf("; to read it has failed, %d times by %s: %s", r.Failures, r.Ended.UTC().Format(time.RFC3339), r.Error)
+			f.Missing += "; " + failedReading(r)
 		}
 	}
 }

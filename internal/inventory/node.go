@@ -68,11 +68,11 @@ func missingOn(n *api.Node, last api.InventoryReading, most time.Duration, now t
 	var why string
 	switch r := n.Record; {
 	case last.Error != "":
-		why = fmt.Sprintf("to read it has failed, %d times by %s: %s", last.Failures, last.Ended.UTC().Format(time.RFC3339), last.Error)
+		why = failedReading(last)
 	case r == nil && !last.Began.IsZero() && last.Ended.IsZero():
 		return "it is being read since " + last.Began.UTC().Format(time.RFC3339)
 	case r == nil:
-		why = "nobody has read what is installed there"
+		why = "nobody has read what is installed there, which needs read_nodes = true in the agent's inventory block"
 	default:
 		why = Stale(&api.Inventory{TakenAt: r.TakenAt}, most, now)
 	}
@@ -80,6 +80,15 @@ func missingOn(n *api.Node, last api.InventoryReading, most time.Duration, now t
 		why += "; " + cannot
 	}
 	return why
+}
+
+// failedReading is why a reading has brought nothing, for a person.
+func failedReading(r api.InventoryReading) string {
+	often := "once"
+	if r.Failures > 1 {
+		often = fmt.Sprintf("%d times", r.Failures)
+	}
+	return fmt.Sprintf("to read it has failed, %s by %s: %s", often, r.Ended.UTC().Format(time.RFC3339), r.Error)
 }
 
 // System is what a node's agent says of its system, for a person; empty where it says

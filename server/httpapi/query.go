@@ -141,7 +141,9 @@ func filter[T any](items []T, expression string) ([]T, error) {
 	}
 	eval, err := bexpr.CreateEvaluator(expression, bexpr.WithTagName("json"), bexpr.WithMaxExpressions(filterStepMax))
 	if err != nil {
-		return nil, api.Errorf(api.CodeInvalid, "query parameter filter: %v", err)
+		// The parser names no rule that a person knows.
+		return nil, api.Errorf(api.CodeInvalid, "query parameter filter: %v; want such as %s: a text with other characters than letters, digits, _ and / stands in double quotes",
+			err, `namespace == "prod-eu" and status != failed`)
 	}
 	// The zero value is tried first, so that an unknown name is an error of an empty
 	// list too.

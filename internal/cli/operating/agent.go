@@ -33,8 +33,8 @@ and the former one stays in use.`)
 	opts := command.AgentOptions{}
 	c.Flags.BoolVar(&opts.Dev, "dev", false, "Run one server in memory, without authentication.")
 	c.Flags.Var((*command.List)(&opts.Config), "config",
-		"`Path` of a configuration file, or of a directory whose *.hcl files are read. May be given several times: a later file adds to the earlier ones.")
-	c.Flags.StringVar(&opts.LogLevel, "log-level", "", "The `level` to log from: debug, info, warn or error. Overrides the configuration.")
+		"`Path` of a configuration file, or of a directory whose *.hcl files are read. May be given several times: a later file overrides the earlier ones, and its blocks add to theirs.")
+	c.Flags.StringVar(&opts.LogLevel, "log-level", "", "The `level` to log from: trace, debug, info, warn or error. Overrides the configuration.")
 	c.Run = func(ctx context.Context, _ []string) error {
 		if opts.Dev == (len(opts.Config) > 0) {
 			return command.Usage("give either -dev or -config")
@@ -85,7 +85,7 @@ The exit code is 2 when the server is not ready.`).Remote().Prints()
 			return err
 		}
 		self, selfErr := cl.Self(ctx)
-		err = e.Show(c.Out, health, func(w io.Writer) { view.Status(w, cl.Address(), health, self, selfErr, e.Now()) })
+		err = e.Show(c.Out, health, func(w io.Writer) { view.Status(w, cl.Address(), health, self, selfErr, e.Now(), e.Width) })
 		if err == nil && !health.Ready {
 			return command.No("")
 		}

@@ -54,8 +54,9 @@ and how long the answer took.
     $ oakum kpi check
     $ oakum kpi check -kpi=error_rate -kpi=heap
 
-The exit code is 2 when a query failed, when no instance has an answer, or when
-samples are missing.`).Remote().Reads().Prints()
+The exit code is 2 when a query failed, when nobody has a query for a KPI or no
+instance answers one by which a policy judges, when an answer names none of the
+instances that run, or when samples are missing.`).Remote().Reads().Prints()
 	var kpis command.List
 	c.Flags.Var(&kpis, "kpi", "A `KPI` to check. Can be given several times. Default: all.")
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, _ []string) error {

@@ -15,13 +15,17 @@ import (
 func policyDiff(e *command.Env) *command.Command {
 	c := command.New("policy diff", command.Two("FROM", "TO"), "Show what two policies say differently", `
 Shows which arguments and blocks of two policies differ. FROM and TO are files that
-end in .hcl, "-" for standard input, or the names of applied policies. Layout and
-comments do not count. Two files are compared offline.
+end in .hcl, "-" for standard input, or the names under which "oakum policy list" has
+applied ones. Layout and comments do not count. Two files are compared offline, and
+whether they are valid is for "oakum policy validate" to say.
 
 The exit code is 2 when something differs.
 
     $ oakum policy diff web-tier web-tier.hcl`).Remote().Reads().Prints()
 	c.Run = func(ctx context.Context, args []string) error {
+		if args[0] == "-" && args[1] == "-" {
+			return command.Usage("FROM and TO: only one of them can be standard input")
+		}
 		var sides [2]api.SourceFile
 		for i, arg := range args {
 			var err error
@@ -70,6 +74,9 @@ func policySide(ctx context.Context, e *command.Env, c *command.Command, arg str
 	}
 	defer cl.Close()
 	p, _, err := cl.Policy(ctx, arg, c.Query())
+	if api.AsError(err).Code == api.CodeNotFound {
+		return api.SourceFile{}, fmt.Errorf("%w\n  \"oakum policy list\" has the names of applied policies; the name of a file ends in %s", err, policySuffix)
+	}
 	if err != nil {
 		return api.SourceFile{}, err
 	}

@@ -55,9 +55,9 @@ The exit code is 2 when the patch may not go to any target.`).Remote().Prints()
 	c.Flags.IntVar(&f.options.Seeds, "seeds", rehearsal.DefaultSeeds, "How many `plays` there are of each kind of patch. Default: 100.")
 	c.Flags.Uint64Var(&f.options.Seed, "seed", 0, "The first `seed`. The same one gives the same report. Default: 0.")
 	c.Flags.StringVar(&f.at, "at", "", "The `time` at which the patch is submitted, such as 2026-12-01T22:00:00Z. Default: that of the facts.")
-	c.Flags.DurationVar(&f.options.People, "people", rehearsal.DefaultPeople, "How `long` people take to answer what Oakum asks them. Default: 1h.")
+	c.Flags.DurationVar(&f.options.People, "people", rehearsal.DefaultPeople, "The `time` that people take to answer what Oakum asks them. Default: 1h.")
 	c.Flags.DurationVar(&f.options.Healthy, "healthy-after", rehearsal.DefaultHealthy,
-		"How `long` an instance takes until it is healthy where Oakum has seen none. Default: 30s.")
+		"The `time` until an instance is healthy, where Oakum has seen none. Default: 30s.")
 	f.plugins = c.PluginFlag()
 	c.Run = func(ctx context.Context, args []string) error { return rehearse(ctx, e, c, f, args) }
 	return c
@@ -109,12 +109,25 @@ func rehearse(ctx context.Context, e *command.Env, c *command.Command, f *rehear
 	return nil
 }
 
+// playable is the error of the flags that rehearse and when have in common.
+func playable(o *rehearsal.Options) error {
+	switch {
+	case o.Seeds < 1:
+		return command.Usage("-seeds %d: want at least 1", o.Seeds)
+	case o.People <= 0:
+		return command.Usage("-people %s: want more than nothing, such as 1h", o.People)
+	case o.Healthy <= 0:
+		return command.Usage("-healthy-after %s: want more than nothing, such as 30s", o.Healthy)
+	}
+	return nil
+}
+
 // rehearsed reads what stands on the command line beside the facts, the patch
 // before anything is contacted; it is nil when only an export is asked for.
 func rehearsed(e *command.Env, f *rehearseFlags, args []string) (*api.Patch, error) {
 	o := &f.options
-	if o.Seeds < 1 || o.People <= 0 || o.Healthy <= 0 {
-		return nil, command.Usage("-seeds, -people and -healthy-after: want more than nothing")
+	if err := playable(o); err != nil {
+		return nil, err
 	}
 	if f.at != "" {
 		at, err := time.Parse(time.RFC3339, f.at)

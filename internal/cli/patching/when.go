@@ -32,13 +32,13 @@ The exit code is 2 when the patch does not go to TARGET.`).Remote().Prints()
 	o := rehearsal.Options{Harmless: true}
 	c.Flags.IntVar(&o.Seeds, "seeds", rehearsal.DefaultSeeds, "How many `plays` there are. Default: 100.")
 	c.Flags.Uint64Var(&o.Seed, "seed", 0, "The first `seed`. The same one gives the same times of the same facts. Default: 0.")
-	c.Flags.DurationVar(&o.People, "people", rehearsal.DefaultPeople, "How `long` people take to answer what Oakum asks them. Default: 1h.")
+	c.Flags.DurationVar(&o.People, "people", rehearsal.DefaultPeople, "The `time` that people take to answer what Oakum asks them. Default: 1h.")
 	c.Flags.DurationVar(&o.Healthy, "healthy-after", rehearsal.DefaultHealthy,
-		"How `long` an instance takes until it is healthy where Oakum has seen none. Default: 30s.")
+		"The `time` until an instance is healthy, where Oakum has seen none. Default: 30s.")
 	plugins := c.PluginFlag()
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
-		if o.Seeds < 1 || o.People <= 0 || o.Healthy <= 0 {
-			return command.Usage("-seeds, -people and -healthy-after: want more than nothing")
+		if err := playable(&o); err != nil {
+			return err
 		}
 		target, err := api.ParseTargetRef(args[0])
 		if err != nil {

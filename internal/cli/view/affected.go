@@ -108,9 +108,10 @@ func inventories(n int) string {
 
 func reasons(w io.Writer, list []api.Assessment, now time.Time, status api.AssessmentStatus, title string) {
 	t := NewTable("Inventory", "Of", "Age", "Reason")
+	above := ""
 	for _, a := range list {
 		if a.Status == status {
-			t.Add(a.Inventory, a.Subject, takenAgo(a, now), a.Reason)
+			t.Add(a.Inventory, a.Subject, takenAgo(a, now), unlessSame(&above, a.Reason))
 		}
 	}
 	if len(t.rows) > 1 {

@@ -55,9 +55,9 @@ func Intents(w io.Writer, open []api.OpenIntent, now time.Time) {
 	t.Print(w, "")
 }
 
-// Status shows a server, the sources that it reads and who asks. The error is why
-// the server did not say who asks.
-func Status(w io.Writer, address string, health api.HealthReport, self api.AgentSelf, selfErr error, now time.Time) {
+// Status shows a server, the sources that it reads and who asks, in lines of at
+// most so many characters. The error is why the server did not say who asks.
+func Status(w io.Writer, address string, health api.HealthReport, self api.AgentSelf, selfErr error, now time.Time, width int) {
 	who := self.Identity.Name + " (" + self.Identity.Via + ")"
 	if selfErr != nil {
 		who = "unknown: " + api.AsError(selfErr).Message
@@ -95,7 +95,7 @@ func Status(w io.Writer, address string, health api.HealthReport, self api.Agent
 		}
 		t.Add(s.Name, state, Age(now, since), detail)
 	}
-	t.Print(w, "")
+	t.PrintWithin(w, "", width)
 }
 
 // Autopilot shows how autopilot is set, and where that is from.

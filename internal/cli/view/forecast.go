@@ -29,6 +29,9 @@ func Forecast(w io.Writer, f api.Forecast, width int) {
 				momentText(wave.Ends.P50, wave.Ends, f.Seeds), momentText(wave.Ends.P90, wave.Ends, f.Seeds), wave.Waits)
 		}
 		t.PrintWithin(w, "  ", width)
+		if f.Wave > 0 {
+			fmt.Fprintf(w, "  * the wave of %s\n", f.Target)
+		}
 	}
 	if len(f.People) > 0 {
 		fmt.Fprintln(w)

@@ -1,9 +1,11 @@
 package view
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -85,6 +87,10 @@ func ShortDigest(of string) string {
 	return of
 }
 
+// digests finds the digests in a sentence. In a table one is so long that nothing else has
+// room beside it, and commands take its first twelve digits.
+var digests = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+
 // TargetInventories lists which inventory each target has, or why it has none.
 func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
 	if len(list) == 0 {
@@ -112,7 +118,7 @@ func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
 	fmt.Fprintln(w, "Nobody knows what is installed in:")
 	u := NewTable("Target", "Task", "Because")
 	for _, f := range missing {
-		u.Add(f.Target.String(), f.Task, f.Missing)
+		u.Add(f.Target.String(), f.Task, digests.ReplaceAllStringFunc(f.Missing, ShortDigest))
 	}
 	u.PrintWithin(w, "  ", tableWidth)
 }
@@ -125,16 +131,16 @@ func Nodes(w io.Writer, list []api.Node, now time.Time) {
 	}
 	t := NewTable("Node", "ID", "Pool", "Status", "System", "Kernel", "Packages", "Age")
 	u := NewTable("Node", "ID", "Because")
-	missing := 0
+	missing, above := 0, ""
 	for _, n := range list {
 		id, _, _ := strings.Cut(n.ID, "-")
-		packages, age := "unknown", ""
+		packages, age := "unknown", "-"
 		if n.Record != nil {
 			packages, age = fmt.Sprint(n.Record.Packages), Span(n.Record.Age(now))
 		}
-		t.Add(n.Name, id, n.Pool, n.Status, strings.TrimSpace(n.OS+" "+n.OSVersion), n.Kernel, packages, age)
+		t.Add(n.Name, id, n.Pool, n.Status, cmp.Or(strings.TrimSpace(n.OS+" "+n.OSVersion), "-"), cmp.Or(n.Kernel, "-"), packages, age)
 		if n.Missing != "" {
-			u.Add(n.Name, id, n.Missing)
+			u.Add(n.Name, id, unlessSame(&above, n.Missing))
 			missing++
 		}
 	}
@@ -143,6 +149,16 @@ func Nodes(w io.Writer, list []api.Node, now time.Time) {
 		fmt.Fprintln(w, "\nNobody knows what is installed now on:")
 		u.PrintWithin(w, "  ", tableWidth)
 	}
+}
+
+// unlessSame is a reason, or a word for it where the row above has the same one: what fails
+// on one node mostly fails on all.
+func unlessSame(above *string, reason string) string {
+	if reason == *above {
+		return "the same"
+	}
+	*above = reason
+	return reason
 }
 
 // InventoryReceipt says what became of an inventory that was given.

@@ -24,6 +24,18 @@ func viewed(r api.Rollout) string {
 // flat is a text without its line breaks and columns.
 func flat(text string) string { return strings.Join(strings.Fields(text), " ") }
 
+func TestStatus_KeepsToTheWidth(t *testing.T) {
+	why := strings.Repeat("a long reason of a source ", 10) + "ends"
+	health := api.HealthReport{Ready: true, Sources: []api.SourceStatus{{Name: "prometheus", Failures: 2, Failing: testNow(), Error: why}}}
+	var out strings.Builder
+	view.Status(&out, "http://127.0.0.1:4740", health, api.AgentSelf{}, nil, testNow(), 80)
+	must.StrContains(t, flat(out.String()), "2 failures in a row")
+	must.StrContains(t, out.String(), "ends")
+	for line := range strings.Lines(out.String()) {
+		must.LessEq(t, 81, len(line), must.Sprint(line))
+	}
+}
+
 func TestRollout_ShowsItsQuietHour(t *testing.T) {
 	r := api.Rollout{ID: "1", Status: api.RolloutWaiting, Quiet: &api.Quiet{Reason: "waits for the quietest hour"}}
 	must.StrContains(t, viewed(r), "waits for the quietest hour")

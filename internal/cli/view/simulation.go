@@ -73,7 +73,7 @@ func twins(w io.Writer, all []api.Twin) {
 	for _, twin := range all {
 		t.Add(twin.Role, pairNumber(twin.Pair), twin.Job, twin.Image, Short(twin.ImageDigest), Span(time.Duration(twin.HealthyAfter)))
 	}
-	t.Print(w, "  ")
+	t.PrintWithin(w, "  ", tableWidth)
 }
 
 func pairNumber(n int) string {
