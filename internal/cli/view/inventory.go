@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -87,9 +86,17 @@ func ShortDigest(of string) string {
 	return of
 }
 
-// digests finds the digests in a sentence. In a table one is so long that nothing else has
-// room beside it, and commands take its first twelve digits.
-var digests = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+// shortDigests shortens the digests in a sentence. In a table one is so long that nothing
+// else has room beside it, and commands take its first twelve digits.
+func shortDigests(sentence string) string {
+	words := strings.Split(sentence, " ")
+	for i, word := range words {
+		if len(word) == len("sha256:")+64 {
+			words[i] = ShortDigest(word)
+		}
+	}
+	return strings.Join(words, " ")
+}
 
 // TargetInventories lists which inventory each target has, or why it has none.
 func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
@@ -118,7 +125,7 @@ func TargetInventories(w io.Writer, list []api.TargetInventory, now time.Time) {
 	fmt.Fprintln(w, "Nobody knows what is installed in:")
 	u := NewTable("Target", "Task", "Because")
 	for _, f := range missing {
-		u.Add(f.Target.String(), f.Task, digests.ReplaceAllStringFunc(f.Missing, ShortDigest))
+		u.Add(f.Target.String(), f.Task, shortDigests(f.Missing))
 	}
 	u.PrintWithin(w, "  ", tableWidth)
 }
