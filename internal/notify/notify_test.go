@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/internal/wait"
 )
 
 // world is a replicated state and a receiver.
@@ -349,6 +351,29 @@ func TestSender_SpeaksToServices(t *testing.T) {
 	err = s.Send(t.Context(), n)
 	must.Error(t, err)
 	must.StrNotContains(t, err.Error(), "SECRET")
+}
+
+// TestSender_LeavesOneTryBehind has a receiver that never answers.
+func TestSender_LeavesOneTryBehind(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	hang := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		asked.Add(1)
+		<-hang
+	}))
+	s, err := NewSender("generic+" + server.URL + "/hook")
+	must.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Send(ctx, api.Notice{Texts: []string{"a"}}) }()
+	wait.For(t, "the receiver is asked", func() bool { return asked.Load() == 1 })
+	cancel()
+	must.ErrorIs(t, <-ended, context.Canceled)
+	must.ErrorContains(t, s.Send(ctx, api.Notice{Texts: []string{"b"}}), "a former try goes on")
+	must.EqOp(t, 1, asked.Load())
+	close(hang)
+	server.Close()
 }
 
 func TestNewSender_RefusesWithoutRepeatingSecrets(t *testing.T) {

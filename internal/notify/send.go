@@ -57,7 +57,7 @@ func NewSender(address string) (Sender, error) {
 	if err != nil {
 		return nil, api.Errorf(api.CodeInvalid, "service %q: %s", u.Scheme, redact(err, u))
 	}
-	return chat{u, service}, nil
+	return chat{u, service, make(chan struct{}, 1)}, nil
 }
 
 // webhook posts notices as JSON.
@@ -97,15 +97,22 @@ func (w webhook) Send(ctx context.Context, n api.Notice) error {
 type chat struct {
 	to      *url.URL
 	service types.Service
+	trying  chan struct{} // full while a try goes on
 }
 
 // Send implements Sender. The library takes no context: a try that outlasts its time goes
-// on by itself and counts as failed.
+// on by itself and counts as failed, and nothing else is tried before it has ended.
 func (c chat) Send(ctx context.Context, n api.Notice) error {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
+	select {
+	case c.trying <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%s does not answer: a former try goes on: %w", c.to.Scheme, context.Cause(ctx))
+	}
 	done := make(chan error, 1)
 	go func() {
+		defer func() { <-c.trying }()
 		params := types.Params{}
 		params.SetTitle("Oakum: " + string(n.Kind))
 		done <- c.service.Send(message(n), &params)
