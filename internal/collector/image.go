@@ -11,8 +11,12 @@ import (
 )
 
 // tagEvery is how often an image of a container is read again that is named by a tag: another
-// image may bear the tag by now, on some of the nodes.
-const tagEvery = 24 * time.Hour
+// image may bear the tag by now, on some of the nodes. After a job was registered anew, as
+// whoever has pushed another image does, it is tagAnew.
+const (
+	tagEvery = 24 * time.Hour
+	tagAnew  = 15 * time.Minute
+)
 
 // Machines opens the images of virtual machines.
 type Machines interface {
@@ -54,16 +58,23 @@ func (s Images) Wants(t api.Target, found api.TargetInventory, last func(string)
 	switch r := found.Record; {
 	case r == nil && read(last(w.Key), found.Digest): // what was read differs from another inventory
 		return w, false
-	case r != nil && r.Origin == api.InventoryImage && task.Driver == "docker" && task.Digest == "" && longAgo(last(w.Key), now):
+	case r != nil && r.Origin == api.InventoryImage && task.Driver == "docker" && task.Digest == "" && tagIsOld(last(w.Key), t, now):
 	case r != nil && (s.MaxAge == 0 || r.Origin != api.InventoryImage || r.Age(now) < s.MaxAge/2):
 		return w, false
 	}
 	return w, true
 }
 
-// longAgo reports whether a tag was last read so long ago that it may mean another image.
-func longAgo(last *api.InventoryReading, now time.Time) bool {
-	return last == nil || now.Sub(last.Ended) >= tagEvery
+// tagIsOld reports whether a tag was last read so long ago that it may mean another image.
+func tagIsOld(last *api.InventoryReading, t api.Target, now time.Time) bool {
+	if last == nil {
+		return true
+	}
+	every := tagEvery
+	if last.Target == t.TargetRef && last.JobModifyIndex != t.JobModifyIndex {
+		every = tagAnew
+	}
+	return now.Sub(last.Ended) >= every
 }
 
 // taskOf is a task of a target.

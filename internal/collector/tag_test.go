@@ -81,3 +81,32 @@ func TestRun_CountsNoInventoryForATagThatMoved(t *testing.T) {
 		must.NotNil(t, inventory.Find(d.targets[0], nil, inventory.KeptOf(d.records))[0].Record)
 	})
 }
+
+func TestImages_ReadsATagAgain(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	target := api.Target{
+		TargetRef: api.TargetRef{Namespace: "prod", Job: "web", Group: "g"}, Count: 1, JobModifyIndex: 7,
+		Tasks: []api.Task{{Name: "app", Driver: "docker", Image: "web:latest"}},
+	}
+	found := api.TargetInventory{Task: "app", Record: &api.InventoryRecord{Origin: api.InventoryImage}}
+	for name, c := range map[string]struct {
+		ago   time.Duration
+		index uint64
+		job   string
+		want  bool
+	}{
+		"just read":                         {ago: time.Minute, index: 7, job: "web"},
+		"read some hours ago":               {ago: 23 * time.Hour, index: 7, job: "web"},
+		"read a day ago":                    {ago: 24 * time.Hour, index: 7, job: "web", want: true},
+		"read before the job was changed":   {ago: 15 * time.Minute, index: 6, job: "web", want: true},
+		"just read, and the job changed":    {ago: 14 * time.Minute, index: 6, job: "web"},
+		"read of another job that names it": {ago: time.Hour, index: 6, job: "other"},
+	} {
+		last := &api.InventoryReading{
+			Target: api.TargetRef{Namespace: "prod", Job: c.job, Group: "g"}, JobModifyIndex: c.index, Ended: now.Add(-c.ago),
+		}
+		_, want := collector.Images{Containers: &docker{}}.Wants(target, found, func(string) *api.InventoryReading { return last }, now)
+		must.EqOp(t, c.want, want, must.Sprint(name))
+	}
+}
