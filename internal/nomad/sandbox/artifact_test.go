@@ -4,9 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,7 +12,6 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/appliance"
-	"github.com/oakumhq/oakum/internal/inventory"
 	"github.com/oakumhq/oakum/internal/twin"
 )
 
@@ -118,39 +114,25 @@ func TestArtifactScript_TellsNoPartForTheWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			put := func(name, text string) {
-				must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
-				must.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
-			}
-			put("artifact.sh", artifactScript)
-			put("databases.sh", databasesScript)
-			put("oakum", c.reader)
-			put("artifact/app", "x")
+			s := newScripted(t, "artifact.sh", artifactScript)
+			s.put("oakum", c.reader)
+			s.put("artifact/app", "x")
 			// Not every machine lets a test make a namespace.
-			put("bin/unshare", "#!/bin/sh\nshift\nexec \"$@\"\n")
-			put("bin/setpriv", "#!/bin/sh\nwhile [ \"${1#--}\" != \"$1\" ]; do case $1 in --re?id) shift ;; esac; shift; done\nexec \"$@\"\n")
+			s.put("bin/unshare", "#!/bin/sh\nshift\nexec \"$@\"\n")
+			s.put("bin/setpriv", "#!/bin/sh\nwhile [ \"${1#--}\" != \"$1\" ]; do case $1 in --re?id) shift ;; esac; shift; done\nexec \"$@\"\n")
 			own := sha256.Sum256([]byte(c.reader))
 			sum := cmp.Or(c.sum, hex.EncodeToString(own[:]))
-			report := filepath.Join(dir, "report")
-			cmd := exec.CommandContext(t.Context(), "/bin/sh", filepath.Join(dir, "artifact.sh"), filepath.Join(dir, "oakum"), sum, "artifact", strings.Repeat("0a", 32), report)
-			cmd.Env = []string{"PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "NOMAD_TASK_DIR=" + dir}
-			said, err := cmd.CombinedOutput()
+			report := s.path("report")
+			said, err := s.run(nil, "artifact.sh", s.path("oakum"), sum, "artifact", strings.Repeat("0a", 32), report)
 			if c.want == "" {
 				must.Error(t, err)
-				must.StrContains(t, string(said), c.said)
+				must.StrContains(t, said, c.said)
 				must.FileNotExists(t, report)
 				return
 			}
-			must.NoError(t, err, must.Sprint(string(said)))
-			text, err := os.ReadFile(report)
-			must.NoError(t, err)
-			r, err := appliance.Parse(string(text))
-			must.NoError(t, err)
-			must.True(t, r.Ended)
+			must.NoError(t, err, must.Sprint(said))
+			r, inv := s.reported(report)
 			must.EqOp(t, strings.Repeat("0a", 32), r.Digest)
-			inv, err := inventory.FromImage("app", r.Databases)
-			must.NoError(t, err)
 			must.Len(t, 1, inv.Packages)
 			p := inv.Packages[0]
 			must.EqOp(t, c.want, p.Ecosystem+" "+p.Name+" "+p.Version)

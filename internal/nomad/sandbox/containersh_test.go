@@ -2,15 +2,10 @@ package sandbox
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
-
-	"github.com/oakumhq/oakum/internal/appliance"
-	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 // fakeDocker answers as Docker does for a container whose image has the files below $FILES.
@@ -67,44 +62,27 @@ func TestContainerScript_TellsNoPartForTheWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			put := func(name, text string) {
-				must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
-				must.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
-			}
-			put("bin/docker", fakeDocker)
-			put("container.sh", containerScript)
-			put("databases.sh", databasesScript)
-			put("rpm-format", inventory.RPMFormat)
+			s := newScripted(t, "container.sh", containerScript)
+			s.put("bin/docker", fakeDocker)
 			for name, text := range c.files {
-				put("files/"+name, text)
+				s.put("files/"+name, text)
 			}
-			report := filepath.Join(dir, "report")
-			cmd := exec.CommandContext(t.Context(), "/bin/sh", filepath.Join(dir, "container.sh"), "app-1", "", filepath.Join(dir, "rpm-format"), report, "n1", "n1")
-			cmd.Env = []string{
-				"PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "NOMAD_ALLOC_ID=1", "NOMAD_TASK_DIR=" + dir, "OAKUM_DOCKER_HOST=",
-				"FILES=" + filepath.Join(dir, "files"), "WRONG=" + c.wrong,
-			}
-			said, err := cmd.CombinedOutput()
+			report := s.path("report")
+			env := []string{"NOMAD_ALLOC_ID=1", "OAKUM_DOCKER_HOST=", "FILES=" + s.path("files"), "WRONG=" + c.wrong}
+			said, err := s.run(env, "container.sh", "app-1", "", s.path("rpm-format"), report, "n1", "n1")
 			if c.want == "" {
 				must.Error(t, err)
 				var size int64
 				for _, made := range []string{"rpm", "said", "tar"} {
-					if info, err := os.Stat(filepath.Join(dir, "work", made)); err == nil {
+					if info, err := os.Stat(s.path("work/" + made)); err == nil {
 						size += info.Size()
 					}
 				}
 				must.LessEq(t, 200<<20, size, must.Sprint("the node's disk stays free"))
 				return
 			}
-			must.NoError(t, err, must.Sprint(string(said)))
-			text, err := os.ReadFile(report)
-			must.NoError(t, err)
-			r, err := appliance.Parse(string(text))
-			must.NoError(t, err)
-			must.True(t, r.Ended)
-			inv, err := inventory.FromImage("app", r.Databases)
-			must.NoError(t, err)
+			must.NoError(t, err, must.Sprint(said))
+			_, inv := s.reported(report)
 			var names []string
 			for _, p := range inv.Packages {
 				names = append(names, p.Name)

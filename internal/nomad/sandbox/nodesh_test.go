@@ -1,16 +1,10 @@
 package sandbox
 
 import (
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/shoenig/test/must"
-
-	"github.com/oakumhq/oakum/internal/appliance"
-	"github.com/oakumhq/oakum/internal/inventory"
 )
 
 // TestNodeScript_TellsNoPartForTheWhole runs the script with package managers that print a
@@ -41,38 +35,22 @@ func TestNodeScript_TellsNoPartForTheWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			put := func(name, text string) {
-				must.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o755))
-				must.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
-			}
-			put("node.sh", nodeScript)
-			put("databases.sh", databasesScript)
-			put("rpm-format", inventory.RPMFormat)
-			put("bin/none", "")
+			s := newScripted(t, "node.sh", nodeScript)
 			for name, text := range c.files {
-				put("root/"+name, text)
+				s.put("root/"+name, text)
 			}
 			for name, text := range c.programs {
-				put("bin/"+name, text)
+				s.put("bin/"+name, text)
 			}
-			report := filepath.Join(dir, "report")
-			cmd := exec.CommandContext(t.Context(), "/bin/sh", filepath.Join(dir, "node.sh"), filepath.Join(dir, "root"), filepath.Join(dir, "rpm-format"), report)
-			cmd.Env = []string{"PATH=" + filepath.Join(dir, "bin") + ":" + os.Getenv("PATH"), "NOMAD_TASK_DIR=" + dir}
-			said, err := cmd.CombinedOutput()
+			report := s.path("report")
+			said, err := s.run(nil, "node.sh", s.path("root"), s.path("rpm-format"), report)
 			if c.want == "" {
 				must.Error(t, err)
-				must.StrContains(t, string(said), c.said)
+				must.StrContains(t, said, c.said)
 				return
 			}
-			must.NoError(t, err, must.Sprint(string(said)))
-			text, err := os.ReadFile(report)
-			must.NoError(t, err)
-			r, err := appliance.Parse(string(text))
-			must.NoError(t, err)
-			must.True(t, r.Ended)
-			inv, err := inventory.FromImage("n", r.Databases)
-			must.NoError(t, err)
+			must.NoError(t, err, must.Sprint(said))
+			_, inv := s.reported(report)
 			var names []string
 			for _, p := range inv.Packages {
 				names = append(names, p.Name+" "+p.Release)
