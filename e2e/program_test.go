@@ -18,7 +18,6 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/server/state"
 )
@@ -74,19 +73,9 @@ func TestImage_OfAProgramIsReadOnFirstSight(t *testing.T) {
 	must.NoError(t, err)
 	endJob(t, o.vendor, id)
 
-	var found []api.TargetInventory
-	eventuallySay(t, 4*time.Minute, func() bool {
-		c, err := o.Client(o.pipeline)
-		if err != nil {
-			return false
-		}
-		found, _, err = c.TargetInventories(t.Context(), &api.TargetRef{Namespace: "default", Job: id, Group: "app"}, client.Query{})
-		return err == nil && len(found) == 1 && found[0].Record != nil
-	}, func() string {
-		return "an inventory of what was read: " + o.Oakum(t.Context(), o.pipeline, "inventory", "list", "-targets").Stdout
-	})
-	must.EqOp(t, sum, found[0].Record.Of)
-	must.EqOp(t, api.InventoryImage, found[0].Record.Origin)
+	found := o.inventoried(id, "app", 4*time.Minute)
+	must.EqOp(t, sum, found.Record.Of)
+	must.EqOp(t, api.InventoryImage, found.Record.Origin)
 	shown := o.does(o.pipeline, "inventory", "show", "target:default/"+id+"/app").Stdout
 	t.Log(shown)
 	for _, want := range []string{"maven, npm", "org.apache.logging.log4j:log4j-core", "2.14.1", "lodash", "4.17.20"} {

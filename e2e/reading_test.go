@@ -86,23 +86,30 @@ func TestImage_IsReadOnFirstSight(t *testing.T) {
 	leader.Kill()
 	t.Logf("the leader is killed while %s runs", former)
 
-	var found []api.TargetInventory
-	eventuallySay(t, 6*time.Minute, func() bool {
-		c, err := o.Client(o.pipeline)
-		if err != nil {
-			return false
-		}
-		found, _, err = c.TargetInventories(t.Context(), &api.TargetRef{Namespace: "default", Job: id, Group: "store"}, client.Query{})
-		return err == nil && len(found) == 1 && found[0].Record != nil
-	}, func() string {
-		return "an inventory of what was read: " + o.Oakum(t.Context(), o.pipeline, "inventory", "list", "-targets").Stdout
-	})
-	must.StrHasPrefix(t, "reading ", found[0].Basis)
-	must.EqOp(t, "sha256:"+digestOf(t, image), found[0].Record.Of)
+	found := o.inventoried(id, "store", 6*time.Minute)
+	must.StrHasPrefix(t, "reading ", found.Basis)
+	must.EqOp(t, "sha256:"+digestOf(t, image), found.Record.Of)
 	shown := o.does(o.pipeline, "inventory", "show", "target:default/"+id+"/store").Stdout
 	must.StrContains(t, shown, "libssl3")
 	t.Log(shown)
 	eventually(t, "nothing is left of either reading", 5*time.Minute, func() bool {
 		return len(readers()) == 0
 	})
+}
+
+// inventoried waits until what the only task of a target runs has an inventory.
+func (o *oakum) inventoried(job, group string, within time.Duration) api.TargetInventory {
+	o.t.Helper()
+	var found []api.TargetInventory
+	eventuallySay(o.t, within, func() bool {
+		c, err := o.Client(o.pipeline)
+		if err != nil {
+			return false
+		}
+		found, _, err = c.TargetInventories(o.t.Context(), &api.TargetRef{Namespace: "default", Job: job, Group: group}, client.Query{})
+		return err == nil && len(found) == 1 && found[0].Record != nil
+	}, func() string {
+		return "an inventory of what was read: " + o.Oakum(o.t.Context(), o.pipeline, "inventory", "list", "-targets").Stdout
+	})
+	return found[0]
 }
