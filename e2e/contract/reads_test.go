@@ -108,9 +108,15 @@ func (s *script) get(path string) (status int, text string) {
 func eventStream(s *script) {
 	ctx, cancel := context.WithTimeout(s.ctx(), s.w.patience)
 	defer cancel()
+	job := s.job(1)
+	must.NoError(s.t, s.register(job))
+	registered, _, err := s.vendor.Jobs().Info(s.id, nil)
+	must.NoError(s.t, err)
+	// From index 0 on Nomad begins with the oldest event that it still has, and ends
+	// the stream where that one leaves its buffer of 100 before it was sent.
 	events, err := s.vendor.EventStream().Stream(ctx, map[nomadapi.Topic][]string{
 		nomadapi.TopicJob: {"*"}, nomadapi.TopicDeployment: {"*"}, nomadapi.TopicAllocation: {"*"}, nomadapi.TopicEvaluation: {"*"},
-	}, 0, nil)
+	}, *registered.JobModifyIndex-1, nil)
 	must.NoError(s.t, err)
 	seen := map[string]bool{}
 	until := func(what string, names ...string) {
@@ -130,8 +136,6 @@ func eventStream(s *script) {
 		}
 		clear(seen)
 	}
-	job := s.job(1)
-	must.NoError(s.t, s.register(job))
 	until("registered", "Job JobRegistered", "Allocation PlanResult", "Allocation AllocationUpdated",
 		"Deployment PlanResult", "Deployment AllocationUpdated", "Job PlanResult")
 	_, _, err = s.vendor.Jobs().Deregister(s.id, false, nil)
