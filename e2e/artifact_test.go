@@ -18,7 +18,7 @@ import (
 	nomadapi "github.com/hashicorp/nomad/api"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // fetchedPolicy tries a patch on twins, asks a person, and then moves one instance of two.
@@ -78,7 +78,7 @@ func TestImage_IsFetchedFromWhereTheOperatorKeepsIt(t *testing.T) {
 	})
 	must.Eq(t, []string{"local/store-1.0.qcow2", "local/store-1.0.qcow2"}, o.imagePaths(id))
 	eventually(t, "the cluster takes images with a source", time.Minute, func() bool {
-		return !slices.ContainsFunc(o.states(), func(s api.StateInfo) bool { return s.Level < state.Level7 })
+		return !slices.ContainsFunc(o.states(), func(s api.StateInfo) bool { return s.Level < levels.Seven })
 	})
 
 	sum := digestOf(t, filepath.Join(images, "store-1.1.qcow2"))

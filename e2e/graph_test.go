@@ -25,6 +25,7 @@ import (
 	"github.com/oakumhq/oakum/internal/prometheus"
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // picture is a graph as mappers record it: in the replicated state.
@@ -37,7 +38,7 @@ type picture struct {
 func newPicture(t *testing.T) *picture {
 	t.Helper()
 	p := &picture{fsm: state.NewFSM(state.NewStore())}
-	for level := 2; level <= state.SupportedLevel; level++ {
+	for level := 2; level <= levels.Supported; level++ {
 		must.NoError(t, p.apply(&state.LevelSet{Level: level}))
 	}
 	return p

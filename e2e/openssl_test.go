@@ -21,7 +21,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // opensslPolicy tries the machine's patch on twins, and then moves one instance at a
@@ -131,7 +131,7 @@ func TestOpenSSL(t *testing.T) {
 	})
 
 	eventually(t, "the cluster takes patches with payloads", time.Minute, func() bool {
-		return !slices.ContainsFunc(o.states(), func(s api.StateInfo) bool { return s.Level < state.Level5 })
+		return !slices.ContainsFunc(o.states(), func(s api.StateInfo) bool { return s.Level < levels.Five })
 	})
 
 	t.Run("a script that leaves the package as it is does not fix it", func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/e2e/daemon"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // programArchive is what a job has Nomad fetch: a program, a package of npm and a jar.
@@ -53,7 +53,7 @@ func TestImage_OfAProgramIsReadOnFirstSight(t *testing.T) {
 	o := newOakumWith(t, sharedStack(t), daemon.Options{Servers: 1, Paces: daemon.StackPaces(), ReadImages: true, Reader: true})
 	eventually(t, "the cluster keeps inventories", time.Minute, func() bool {
 		all := o.states()
-		return len(all) == 1 && all[0].Level >= state.Level8
+		return len(all) == 1 && all[0].Level >= levels.Eight
 	})
 	content := programArchive(t)
 	digest := sha256.Sum256(content)

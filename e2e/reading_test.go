@@ -17,7 +17,7 @@ import (
 	"github.com/oakumhq/oakum/api/client"
 	"github.com/oakumhq/oakum/e2e/daemon"
 	"github.com/oakumhq/oakum/internal/twin"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // packagesImage is a disk image with a package database, and no system that boots.
@@ -62,7 +62,7 @@ func newReader(t *testing.T, servers int, extra ...string) *oakum {
 	o = newOakumWith(t, sharedStack(t), daemon.Options{Servers: servers, Paces: daemon.StackPaces(), ReadImages: true, Extra: strings.Join(extra, "\n")})
 	eventually(t, "the cluster keeps inventories", time.Minute, func() bool {
 		all := o.states()
-		return len(all) == servers && !slices.ContainsFunc(all, func(i api.StateInfo) bool { return i.Level < state.Level8 })
+		return len(all) == servers && !slices.ContainsFunc(all, func(i api.StateInfo) bool { return i.Level < levels.Eight })
 	})
 	return o
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/oakumhq/oakum/internal/nomad/sandbox"
 	"github.com/oakumhq/oakum/internal/twin"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // readWithin is how long the fetching of an image and the boot of the appliance may take,
@@ -72,7 +73,7 @@ type readings struct{ server *Server }
 var _ collector.Record = readings{}
 
 // Ready reports whether every server can keep readings.
-func (r readings) Ready() bool { return r.server.store.Level() >= state.Level8 }
+func (r readings) Ready() bool { return r.server.store.Level() >= levels.Eight }
 
 // Readings lists them.
 func (r readings) Readings() []api.InventoryReading { return r.server.store.Readings() }

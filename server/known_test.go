@@ -11,6 +11,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/simulator"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // newestState is a state at the newest level, and what puts commands into it.
@@ -25,7 +26,7 @@ func newestState(t *testing.T) (*state.Store, func(state.Command)) {
 		index++
 		must.Nil(t, fsm.Apply(&raft.Log{Index: index, Data: entry}))
 	}
-	for level := 2; level <= state.SupportedLevel; level++ {
+	for level := 2; level <= levels.Supported; level++ {
 		put(&state.LevelSet{Level: level})
 	}
 	return store, put

@@ -6,6 +6,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/simulator"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // ledger records in the replicated state what simulations own and how far they are.
@@ -18,14 +19,14 @@ var _ simulator.Ledger = ledger{}
 func (l ledger) Own(ctx context.Context, simulation string, objects ...api.SandboxObject) error {
 	for {
 		changed := l.server.store.Watch()
-		if l.server.store.Level() >= state.Level5 {
+		if l.server.store.Level() >= levels.Five {
 			return recorder(l).apply(ctx, &state.SimulationNote{ID: simulation, Own: objects})
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return api.Errorf(api.CodeUnavailable, "the cluster is below level %d, and can't keep what a simulation owns: upgrade every server first (%v)",
-				state.Level5, context.Cause(ctx))
+				levels.Five, context.Cause(ctx))
 		}
 	}
 }
@@ -43,7 +44,7 @@ func (l ledger) Owned(simulation string) []api.SandboxObject {
 
 // progress records how far a simulation is. Nothing depends on it.
 func (l ledger) progress(ctx context.Context, simulation string, p api.SimulationProgress) {
-	if l.server.store.Level() < state.Level5 {
+	if l.server.store.Level() < levels.Five {
 		return
 	}
 	if err := recorder(l).apply(ctx, &state.SimulationNote{ID: simulation, Progress: &p}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/notify"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // notify tells whom the configuration names, in one term of leadership.
@@ -27,7 +28,7 @@ type marks struct{ server *Server }
 var _ notify.Record = marks{}
 
 // Ready reports whether every server can keep marks.
-func (m marks) Ready() bool { return m.server.store.Level() >= state.Level8 }
+func (m marks) Ready() bool { return m.server.store.Level() >= levels.Eight }
 
 // Mark keeps how much notifiers were told, and forgets those that are gone.
 func (m marks) Mark(ctx context.Context, put []api.NoticeMark, drop []string) error {

@@ -30,6 +30,7 @@ import (
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/config"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // Secrets that a server is given or comes across.
@@ -50,7 +51,7 @@ func dev(t *testing.T, change func(*config.Config)) *Server {
 	s := prepared(t, change)
 	must.NoError(t, s.Start(t.Context()))
 	t.Cleanup(func() { must.NoError(t, s.Stop()) })
-	wait.For(t, "leadership at the newest level", func() bool { return s.node.IsLeader() && s.store.Level() == state.SupportedLevel })
+	wait.For(t, "leadership at the newest level", func() bool { return s.node.IsLeader() && s.store.Level() == levels.Supported })
 	return s
 }
 
@@ -180,7 +181,7 @@ func TestServer_MetricsShowTheStateAndRaft(t *testing.T) {
 	must.NoError(t, err)
 	defer c.Close()
 	missing := []string{
-		"oakum_leader 1", fmt.Sprint("oakum_state_level ", state.SupportedLevel), "oakum_effects_open 1", `oakum_rollouts_open{status="paused"} 1`,
+		"oakum_leader 1", fmt.Sprint("oakum_state_level ", levels.Supported), "oakum_effects_open 1", `oakum_rollouts_open{status="paused"} 1`,
 		`oakum_rollouts_open{status="running"} 0`, "oakum_autopilot_healthy 1", "oakum_autopilot_failure_tolerance 0",
 		"oakum_state_divergence 0", "oakum_last_contact_seconds 0", `oakum_server_healthy{server="dev"} 1`, "oakum_raft_apply ",
 		"oakum_state_lag ", "oakum_brake 0", "oakum_raft_commitTime",

@@ -59,6 +59,7 @@ var pure = []string{
 	"policies/installed",
 	"policies/lang",
 	"policies/library",
+	"server/state/levels",
 }
 
 // models hold a world in memory: they are given the time and a seed, so that one
@@ -80,14 +81,15 @@ var components = []string{"internal/mapper", "internal/kpi", "internal/kpi/disco
 // serverImports says which parts of the server each part of it may import. Package
 // server wires them and may import all.
 var serverImports = map[string][]string{
-	"server/cluster":        {"server/cluster/disk", "server/cluster/port", "server/state"},
-	"server/cluster/disk":   {"server/state"},
+	"server/cluster":        {"server/cluster/disk", "server/cluster/port", "server/state", "server/state/levels"},
+	"server/cluster/disk":   {"server/state", "server/state/levels"},
 	"server/cluster/port":   {},
 	"server/config":         {},
 	"server/httpapi":        {},
-	"server/service":        {"server/state"},
-	"server/state":          {"server/state/clone", "server/state/readback"},
+	"server/service":        {"server/state", "server/state/levels"},
+	"server/state":          {"server/state/clone", "server/state/levels", "server/state/readback"},
 	"server/state/clone":    {},
+	"server/state/levels":   {},
 	"server/state/readback": {},
 	"server/ui":             {},
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // nodeImages answers for nodes after a while.
@@ -37,7 +38,7 @@ func (n *nodeImages) ImageDigests(ctx context.Context, _ api.TargetRef, _ api.Ap
 func imageWorld(t *testing.T, n *nodeImages) *world {
 	t.Helper()
 	w := calmWorld(1, func(*api.Decision) {})
-	for level := state.Level2; level <= state.Level5; level++ {
+	for level := levels.Two; level <= levels.Five; level++ {
 		w.must(&state.LevelSet{Level: level})
 	}
 	r := w.rollout("r0")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // terminal answers for instances.
@@ -46,7 +47,7 @@ func (u under) Target(_ context.Context, ref api.TargetRef) (api.Target, error) 
 func proofWorld(t *testing.T, m *terminal, driver string) *world {
 	t.Helper()
 	w := calmWorld(1, func(*api.Decision) {})
-	for level := state.Level2; level <= state.Level5; level++ {
+	for level := levels.Two; level <= levels.Five; level++ {
 		w.must(&state.LevelSet{Level: level})
 	}
 	r := w.rollout("r0")

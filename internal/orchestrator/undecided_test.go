@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // TestSimulation_LeavesWhatFollowsToThePolicy has simulations that can't decide.
@@ -18,12 +19,12 @@ func TestSimulation_LeavesWhatFollowsToThePolicy(t *testing.T) {
 		status api.RolloutStatus
 		reason string
 	}{
-		"a critical target": {func(d *api.Decision) { d.Critical = true }, state.Level5, api.RolloutAwaitingApproval,
+		"a critical target": {func(d *api.Decision) { d.Critical = true }, levels.Five, api.RolloutAwaitingApproval,
 			"0 of 1 approvals from anybody who may approve; the simulation was inconclusive: the load covers nothing"},
-		"any other target": {func(*api.Decision) {}, state.Level5, api.RolloutRunning,
+		"any other target": {func(*api.Decision) {}, levels.Five, api.RolloutRunning,
 			"stage 1: 1 of 4 instances to the patch, one first; the simulation was inconclusive: the load covers nothing"},
 		// Former servers would forget that it could not decide.
-		"a former server": {func(*api.Decision) {}, state.Level4, api.RolloutHolding,
+		"a former server": {func(*api.Decision) {}, levels.Four, api.RolloutHolding,
 			"the simulation could not be carried out: record what it said: command 4 needs cluster level 5"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -31,7 +32,7 @@ func TestSimulation_LeavesWhatFollowsToThePolicy(t *testing.T) {
 				w := calmWorld(1, func(d *api.Decision) { d.Simulate.Required = true; c.change(d) })
 				defer w.term.cancel()
 				w.undecided = func() bool { return true }
-				for level := state.Level2; level <= c.level; level++ {
+				for level := levels.Two; level <= c.level; level++ {
 					w.must(&state.LevelSet{Level: level})
 				}
 				w.until(t, "r0", func(r api.Rollout) bool {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // brakes is how often people reach for the brake of a world. It has luck of its own, so
@@ -52,7 +53,7 @@ func (t *brakesTally) positive(tt *testing.T) {
 // newBrakes draws whether people reach for the brake.
 func (w *world) newBrakes(n int64) {
 	rng := rand.New(rand.NewPCG(uint64(n), 0x0b4a))
-	if w.store.Level() < state.Level6 || rng.Float64() < 0.65 {
+	if w.store.Level() < levels.Six || rng.Float64() < 0.65 {
 		return
 	}
 	w.brakes = brakes{rng: rng, restless: []float64{0.002, 0.01, 0.05}[rng.IntN(3)]}
@@ -236,7 +237,7 @@ func (b *brakes) held(was, next api.Rollout) {
 // upgradeAll raises the cluster to the newest level.
 func (w *world) upgradeAll(t *testing.T) {
 	t.Helper()
-	for level := w.store.Level() + 1; level <= state.SupportedLevel; level++ {
+	for level := w.store.Level() + 1; level <= levels.Supported; level++ {
 		w.must(&state.LevelSet{Level: level})
 	}
 	must.NoError(t, w.broken)

@@ -11,6 +11,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // doubts are the sources of a world's graph. They go away, lack a part and come back,
@@ -61,7 +62,7 @@ const (
 // doubt draws whether the plan is made in doubt, and records its sources.
 func (w *world) doubt(n int64, d *api.Decision) {
 	rng := rand.New(rand.NewPCG(uint64(n), 0x0d0b))
-	if w.store.Level() < state.Level4 || rng.Float64() < 0.6 {
+	if w.store.Level() < levels.Four || rng.Float64() < 0.6 {
 		return
 	}
 	w.doubts = doubts{

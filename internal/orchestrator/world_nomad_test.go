@@ -10,7 +10,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/fleet"
 	"github.com/oakumhq/oakum/internal/fleet/adapter"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // The jobs of a world run in a fleet in memory. What is here is how they are
@@ -85,7 +85,7 @@ func (w *world) newFleet(seed uint64) {
 // parameterized in some worlds, and has instances in most.
 func (w *world) launch(n int64) api.Launch {
 	rng := rand.New(rand.NewPCG(uint64(n), 0x0a17))
-	if w.store.Level() < state.Level7 || rng.Float64() < 0.8 {
+	if w.store.Level() < levels.Seven || rng.Float64() < 0.8 {
 		return ""
 	}
 	w.accidents[accidentLaunch]++

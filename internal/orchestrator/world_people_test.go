@@ -7,6 +7,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // weather is what goes wrong by itself between two turns.
@@ -86,7 +87,7 @@ func (w *world) command(id, action, where string) {
 		if err == nil {
 			err = w.apply(entry)
 		}
-		if newer := next.Despite != r.Despite && w.store.Level() < state.Level8; newer != (err != nil) {
+		if newer := next.Despite != r.Despite && w.store.Level() < levels.Eight; newer != (err != nil) {
 			w.fail("%s %s: %v", action, id, err)
 		}
 	}
@@ -105,7 +106,7 @@ func (w *world) help(i int) {
 			action = "approve"
 		case r.Status == api.RolloutPaused:
 			action = "resume"
-		case r.Blocked() && r.Holds[0].Source == api.HoldDependency && w.store.Level() >= state.Level8 && i < 400:
+		case r.Blocked() && r.Holds[0].Source == api.HoldDependency && w.store.Level() >= levels.Eight && i < 400:
 			action = "resume"
 			w.waves.tally.Insisted++
 		case r.Blocked():

@@ -15,6 +15,7 @@ import (
 	"github.com/oakumhq/oakum/internal/fleet/adapter"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // term is one term of leadership as the orchestrator meets the world: its
@@ -360,7 +361,7 @@ func (t *term) Simulate(ctx context.Context, _ string, r api.Rollout, _ api.Targ
 		return api.Impact{Negative: true, Reason: "the treatment does not boot"}, nil, nil
 	}
 	if w.undecided != nil && w.undecided() {
-		if r.Decision.Inconclusive() == api.InconclusiveHold || w.store.Level() < state.Level5 {
+		if r.Decision.Inconclusive() == api.InconclusiveHold || w.store.Level() < levels.Five {
 			w.excused[r.Target.Job] = true // somebody must have it tried again
 		}
 		return api.Impact{Verdict: api.SimulationUndecided, Reason: "the load covers nothing"}, nil, nil

@@ -5,7 +5,7 @@ import (
 	"math/rand/v2"
 
 	"github.com/oakumhq/oakum/internal/fleet"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // Jobs that have an instance on every node, and nodes that come and go.
@@ -20,7 +20,7 @@ type systems struct {
 
 func newSystems(n int64, level int) systems {
 	rng := rand.New(rand.NewPCG(uint64(n), 0x5e57))
-	if level < state.Level8 || rng.Float64() < 0.7 {
+	if level < levels.Eight || rng.Float64() < 0.7 {
 		return systems{}
 	}
 	return systems{rng: rng, joins: []float64{0, 0.002, 0.01}[rng.IntN(3)]}

@@ -22,6 +22,7 @@ import (
 	"github.com/oakumhq/oakum/internal/fleet/adapter"
 	"github.com/oakumhq/oakum/internal/rollout"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 var (
@@ -287,7 +288,7 @@ func (w *world) sandbox(n int64, d *api.Decision) {
 	}
 	w.undecided = func() bool { return rng.Float64() < 0.5 }
 	d.Critical = rng.Float64() < 0.3
-	if w.store.Level() >= state.Level5 {
+	if w.store.Level() >= levels.Five {
 		d.Simulate.OnInconclusive = []string{"", "", api.InconclusiveApprove, api.InconclusiveHold, api.InconclusiveOneFirst}[rng.IntN(5)]
 	}
 }
@@ -342,7 +343,7 @@ func (w *world) decision() api.Decision {
 	d.Rollback = api.RollbackSpec{
 		OnVerdict: w.chance(0.8), OnHealth: w.chance(0.8), OnDeadline: w.chance(0.9), Quarantine: w.chance(0.5),
 	}
-	if rng := rand.New(rand.NewPCG(w.number, 0x0ba5)); w.store.Level() >= state.Level7 && rng.Float64() < 0.5 {
+	if rng := rand.New(rand.NewPCG(w.number, 0x0ba5)); w.store.Level() >= levels.Seven && rng.Float64() < 0.5 {
 		d.Rollback.Window = api.Duration(time.Duration(1+rng.IntN(60)) * time.Minute)
 	}
 	d.Simulate.Required = w.chance(0.3)
@@ -358,7 +359,7 @@ func (w *world) upgrade() {
 	if w.chance(0.2) {
 		return
 	}
-	for level := w.store.Level() + 1; level <= state.SupportedLevel; level++ {
+	for level := w.store.Level() + 1; level <= levels.Supported; level++ {
 		w.must(&state.LevelSet{Level: level})
 	}
 }

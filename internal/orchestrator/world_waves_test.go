@@ -8,7 +8,7 @@ import (
 	"github.com/shoenig/test/must"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // waves is what joins the rollouts of a world: chains of dependencies between their
@@ -58,10 +58,10 @@ func (v *waves) decide(d *api.Decision, level int) {
 		return
 	}
 	d.Budget.Failures = []int{0, 0, 1, 2}[v.rng.IntN(4)]
-	if pause := v.rng.IntN(3); pause > 0 && level >= state.Level8 {
+	if pause := v.rng.IntN(3); pause > 0 && level >= levels.Eight {
 		d.Pause = api.Duration(pause) * api.Duration(time.Duration(5+v.rng.IntN(60))*time.Second)
 	}
-	if limit := v.rng.IntN(4); limit == 1 && level >= state.Level8 {
+	if limit := v.rng.IntN(4); limit == 1 && level >= levels.Eight {
 		d.Budget.PolicyFailures = []api.PolicyFailures{{Policy: "web", Most: 1}}
 	}
 }

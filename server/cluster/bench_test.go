@@ -14,6 +14,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -34,7 +35,7 @@ func BenchmarkApply(b *testing.B) {
 	bare := bareRaft(b)
 	lead(b, node.IsLeader)
 	lead(b, func() bool { return bare.State() == raft.Leader })
-	for store.Level() < state.SupportedLevel {
+	for store.Level() < levels.Supported {
 		_, err := node.Apply(b.Context(), &state.LevelSet{Level: store.Level() + 1}, "bench")
 		must.True(b, err == nil || api.IsCode(err, api.CodeConflict), must.Sprint(err)) // the node raises it too
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -390,7 +391,7 @@ func TestSnapshot_MovesToAnotherCluster(t *testing.T) {
 	source := start(t, cluster.Config{ID: "a", Bind: "127.0.0.1:0", BootstrapExpect: 1})
 	put(t, []*member{source}, "kept")
 	var archive bytes.Buffer
-	wait.For(t, "the newest level", func() bool { return source.store.Level() == state.SupportedLevel })
+	wait.For(t, "the newest level", func() bool { return source.store.Level() == levels.Supported })
 	must.NoError(t, source.Snapshot(t.Context(), &archive))
 
 	members := three(t, t.TempDir())

@@ -15,7 +15,7 @@ import (
 	"github.com/oakumhq/oakum/internal/discover"
 	"github.com/oakumhq/oakum/internal/wait"
 	"github.com/oakumhq/oakum/server/cluster"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // hasty makes voters of newcomers at once, and never gives a server up.
@@ -227,7 +227,7 @@ func TestPeers_IdentifyThemselves(t *testing.T) {
 		wait.For(t, "all versions", func() bool {
 			peers := m.Peers(t.Context())
 			return len(peers) == 3 && !slices.ContainsFunc(peers, func(p api.ServerInfo) bool {
-				return p.Version != "test" || p.LastIndex == 0 || p.Level != state.SupportedLevel || p.Silent != ""
+				return p.Version != "test" || p.LastIndex == 0 || p.Level != levels.Supported || p.Silent != ""
 			})
 		})
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // AutopilotConfig is the configuration that the cluster keeps. While it keeps none,
@@ -62,7 +63,7 @@ func withHealth(servers []api.ServerInfo, seen *autopilot.State) []api.ServerInf
 // raiseLevel raises the cluster level to the highest that every member supports, one
 // level at a time. A silent member might be of an older version.
 func (d *delegate) raiseLevel(ctx context.Context, reports map[raft.ServerID]report) {
-	highest := state.SupportedLevel
+	highest := levels.Supported
 	for _, m := range d.node.members() {
 		r, asked := reports[m.ID]
 		if !asked || r.err != nil {

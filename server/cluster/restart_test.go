@@ -18,6 +18,7 @@ import (
 	"github.com/oakumhq/oakum/server/cluster"
 	"github.com/oakumhq/oakum/server/cluster/disk/disktest"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // refuses opens a server that must not start, and returns why it did not.
@@ -67,7 +68,7 @@ func lived(t *testing.T, snapshots int) (cluster.Config, string) {
 func risen(t *testing.T, members ...*member) {
 	t.Helper()
 	wait.For(t, "the newest level", func() bool {
-		return !slices.ContainsFunc(members, func(m *member) bool { return m.store.Level() != state.SupportedLevel })
+		return !slices.ContainsFunc(members, func(m *member) bool { return m.store.Level() != levels.Supported })
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
-	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 const (
@@ -83,7 +83,7 @@ func (n *Node) status() status {
 	return status{
 		ID: n.cfg.ID, Address: n.Address(), Cluster: n.cfg.Cluster, Version: n.cfg.Version, Nonce: n.nonce,
 		Bootstrapped: n.Member(), Expect: n.cfg.BootstrapExpect, Proposal: n.bootstrapper.proposed(),
-		NonVoter: n.cfg.NonVoter, Level: state.SupportedLevel, LastIndex: lastIndex, LastTerm: lastTerm,
+		NonVoter: n.cfg.NonVoter, Level: levels.Supported, LastIndex: lastIndex, LastTerm: lastTerm,
 		LastContact: api.Duration(n.SinceContact()), Marks: n.marks.kept(),
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // epoch is a Monday, in working hours.
@@ -147,7 +148,7 @@ func newFixture(t *testing.T, targets ...api.Target) *fixture {
 	t.Helper()
 	store := state.NewStore()
 	f := &fixture{state: store, log: &log{fsm: state.NewFSM(store)}, fleet: &fleet{targets: targets}}
-	for level := store.Level() + 1; level <= state.SupportedLevel; level++ {
+	for level := store.Level() + 1; level <= levels.Supported; level++ {
 		f.put(t, &state.LevelSet{Level: level})
 	}
 	for _, file := range policies.Builtin() {

@@ -11,6 +11,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/inventory"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // FindInventories says which inventory there is of what each task of each target runs, in
@@ -107,9 +108,9 @@ func (s *Service) wholeDigest(of string) (string, error) {
 // PutInventory keeps an inventory that a person or a pipeline gives. Where another one of
 // the same thing has other packages, both are kept, unless the new one shall replace it.
 func (s *Service) PutInventory(ctx context.Context, in api.InventoryGiven, document []byte, by api.Identity) (api.InventoryReceipt, error) {
-	if level := s.store.Level(); level < state.Level7 {
+	if level := s.store.Level(); level < levels.Seven {
 		return api.InventoryReceipt{}, api.Errorf(api.CodeUnavailable,
-			"the cluster is at level %d, and inventories are kept from level %d on: upgrade every server first, or wait a few seconds where the cluster is new", level, state.Level7)
+			"the cluster is at level %d, and inventories are kept from level %d on: upgrade every server first, or wait a few seconds where the cluster is new", level, levels.Seven)
 	}
 	inv, err := inventory.Parse(cmp.Or(in.Source, "the document"), document)
 	if err != nil {
@@ -268,7 +269,7 @@ func (s *Service) ImageInstalled(ctx context.Context, digest string, inv api.Inv
 
 // InventoryRead keeps an inventory that a server has read by itself.
 func (s *Service) InventoryRead(ctx context.Context, of string, origin api.InventoryOrigin, inv api.Inventory) error {
-	if s.store.Level() < state.Level7 {
+	if s.store.Level() < levels.Seven {
 		return nil
 	}
 	receipt, err := s.keepInventory(ctx, of, inv, origin, false, s.opt.Server)
@@ -322,7 +323,7 @@ func (s *Service) watchInventories(ctx context.Context) {
 
 func (s *Service) noteInventories(ctx context.Context) error {
 	records := s.store.Inventories()
-	if len(records) == 0 || s.store.Level() < state.Level7 {
+	if len(records) == 0 || s.store.Level() < levels.Seven {
 		return nil
 	}
 	found, err := s.TargetInventories(ctx, nil)

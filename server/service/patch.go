@@ -13,6 +13,7 @@ import (
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // PlanPatch says what a patch would do if the caller submitted it, and changes nothing.
@@ -85,14 +86,14 @@ func (s *Service) PlanPatch(ctx context.Context, file api.SourceFile, by api.Ide
 // for instances of a job that has runs, or stage a system job as they do a service.
 func (s *Service) below(targets []api.Target) []api.Target {
 	level := s.store.Level()
-	if level >= state.Level8 {
+	if level >= levels.Eight {
 		return targets
 	}
 	out := slices.Clone(targets)
 	for i := range out {
 		t, kind := &out[i], ""
 		switch {
-		case t.Launch != "" && level < state.Level7:
+		case t.Launch != "" && level < levels.Seven:
 			kind = string(t.Launch)
 		case t.Type == "system":
 			kind = "of type system"

@@ -8,6 +8,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/advisory"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 const (
@@ -40,7 +41,7 @@ func (s *Service) watchProofs(ctx context.Context) {
 // proveFixes looks once, and reports whether everything was recorded that it has found. A
 // target that does not run now is left alone.
 func (s *Service) proveFixes(ctx context.Context) bool {
-	if s.store.Level() < state.Level8 {
+	if s.store.Level() < levels.Eight {
 		return false
 	}
 	open := s.store.UnprovenRollouts(s.now().Add(-proofsFor))

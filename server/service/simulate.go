@@ -10,6 +10,7 @@ import (
 	"github.com/oakumhq/oakum/internal/planner"
 	"github.com/oakumhq/oakum/policies"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // Simulate records a simulation that belongs to no rollout, for the leader to carry
@@ -46,9 +47,9 @@ func (s *Service) Simulate(ctx context.Context, file api.SourceFile, target api.
 	if s.current() == nil {
 		return api.Simulation{}, notLeading()
 	}
-	if level := s.store.Level(); level < state.Level5 {
+	if level := s.store.Level(); level < levels.Five {
 		return api.Simulation{}, api.Errorf(api.CodeUnavailable,
-			"the cluster is at level %d, and a simulation is recorded from level %d on: upgrade every server first", level, state.Level5)
+			"the cluster is at level %d, and a simulation is recorded from level %d on: upgrade every server first", level, levels.Five)
 	}
 	if n := s.asked(); n >= askedMost {
 		return api.Simulation{}, api.Errorf(api.CodeUnavailable,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // restorable ends a rollout as complete, until when it may be taken back.
@@ -48,7 +49,7 @@ func TestTransition_TakesACompleteRolloutBack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine()
-			for level := state.Level2; level <= state.Level7; level++ {
+			for level := levels.Two; level <= levels.Seven; level++ {
 				m.must(t, &state.LevelSet{Level: level})
 			}
 			m.must(t, submission("p", "d", web()))
@@ -89,7 +90,7 @@ func TestTransition_TakesACompleteRolloutBack(t *testing.T) {
 func TestTransition_NotesDriftAndNothingElse(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
-	for level := state.Level2; level <= state.Level7; level++ {
+	for level := levels.Two; level <= levels.Seven; level++ {
 		m.must(t, &state.LevelSet{Level: level})
 	}
 	m.must(t, submission("p", "d", web()))
@@ -111,7 +112,7 @@ func TestTransition_NotesDriftAndNothingElse(t *testing.T) {
 func TestPatchSubmit_ForgetsFormerJobs(t *testing.T) {
 	t.Parallel()
 	m := newMachine()
-	for level := state.Level2; level <= state.Level7; level++ {
+	for level := levels.Two; level <= levels.Seven; level++ {
 		m.must(t, &state.LevelSet{Level: level})
 	}
 	m.must(t, submission("p", "d", web(), db()))

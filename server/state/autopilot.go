@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // deadServerLeast keeps a server that only restarts from being taken for dead.
@@ -18,7 +19,7 @@ type AutopilotPut struct {
 // Type is the command's number.
 func (*AutopilotPut) Type() Type { return TypeAutopilotPut }
 
-func (*AutopilotPut) level() int { return Level2 }
+func (*AutopilotPut) level() int { return levels.Two }
 
 func (p *AutopilotPut) apply(c *change) error {
 	var now uint64

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -25,7 +26,7 @@ func BenchmarkCommand(b *testing.B) {
 	}}
 	at := time.Unix(1e9, 0)
 	index := uint64(0)
-	for level := 2; level <= SupportedLevel; level++ { // it rises by one at a time
+	for level := 2; level <= levels.Supported; level++ { // it rises by one at a time
 		entry, err := Encode(&LevelSet{Level: level}, at, "bench")
 		must.NoError(b, err)
 		index++
@@ -147,7 +148,7 @@ func history(targets, instances, ended int) *Store {
 	}
 	txn.Commit()
 	m := newMeta()
-	m.Level, m.Events, m.Index = SupportedLevel, maxEvents, uint64(maxEvents)
+	m.Level, m.Events, m.Index = levels.Supported, maxEvents, uint64(maxEvents)
 	s.replace(db, m)
 	return s
 }

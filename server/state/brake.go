@@ -1,6 +1,10 @@
 package state
 
-import "github.com/oakumhq/oakum/api"
+import (
+	"github.com/oakumhq/oakum/api"
+
+	"github.com/oakumhq/oakum/server/state/levels"
+)
 
 // BrakeSet puts the brake on, or takes it off. Who asks for it and when stand in the
 // entry's envelope.
@@ -12,7 +16,7 @@ type BrakeSet struct {
 // Type is the command's number.
 func (*BrakeSet) Type() Type { return TypeBrakeSet }
 
-func (*BrakeSet) level() int { return Level6 }
+func (*BrakeSet) level() int { return levels.Six }
 
 // apply changes nothing when the brake is as it is asked for already. A brake that is on
 // keeps the reason that it was put on for, so that whoever takes it off knows whom to

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -53,7 +54,7 @@ func TestBrakeSet_RefusesWhatNobodyCouldUnderstand(t *testing.T) {
 		must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
 	}
 	must.False(t, m.store.Brake().On)
-	err := at(t, state.Level5).commit(&state.BrakeSet{On: true, Reason: "checkout is slow"})
+	err := at(t, levels.Five).commit(&state.BrakeSet{On: true, Reason: "checkout is slow"})
 	must.StrContains(t, err.Error(), "needs cluster level 6, the cluster is at 5: upgrade every server first")
 }
 

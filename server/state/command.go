@@ -1,12 +1,16 @@
 package state
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/oakumhq/oakum/server/state/levels"
+)
 
 // Type numbers a command in the log.
 type Type uint16
 
 // The command types. A number is never reused and never changes its meaning:
-// logs and older servers hold them. Append only, and raise SupportedLevel with
+// logs and older servers hold them. Append only, and raise Supported with
 // each addition, so that no server meets a command that it cannot apply.
 const (
 	TypePolicyPut         Type = 1
@@ -49,7 +53,7 @@ type unknownError struct{ what string }
 
 // Error says what to do about it.
 func (e *unknownError) Error() string {
-	return fmt.Sprintf("%s, and it knows up to level %d: upgrade this server; it goes on from its log", e.what, SupportedLevel)
+	return fmt.Sprintf("%s, and it knows up to level %d: upgrade this server; it goes on from its log", e.what, levels.Supported)
 }
 
 // newCommand returns an empty command of the type, or nil.

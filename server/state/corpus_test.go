@@ -18,6 +18,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -334,13 +335,13 @@ func (f *FSM) raise(t testing.TB, level int) {
 func TestCorpus_StaysReadable(t *testing.T) {
 	t.Parallel()
 	if *update {
-		for level := 1; level <= SupportedLevel; level++ {
+		for level := 1; level <= levels.Supported; level++ {
 			for file, content := range corpusOf(t, level) {
 				add(t, filepath.Join(corpus, file), content)
 			}
 		}
 	}
-	for level := 1; level <= SupportedLevel; level++ {
+	for level := 1; level <= levels.Supported; level++ {
 		t.Run(fmt.Sprintf("commands of level %d", level), func(t *testing.T) { replayCorpus(t, level) })
 		t.Run(fmt.Sprintf("snapshot of level %d", level), func(t *testing.T) {
 			dir := filepath.Join(corpus, "snapshots", fmt.Sprintf("v%d", level))
@@ -407,7 +408,7 @@ func TestCorpus_IsWhole(t *testing.T) {
 	}
 	snapshots, err := filepath.Glob(filepath.Join(corpus, "snapshots", "v*", "state.jsonl"))
 	must.NoError(t, err)
-	must.Len(t, SupportedLevel, snapshots, must.Sprint("one snapshot for each level"))
+	must.Len(t, levels.Supported, snapshots, must.Sprint("one snapshot for each level"))
 	rows := map[string]int{}
 	for _, file := range snapshots {
 		content, err := os.ReadFile(file)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // rolloutChange is a RolloutTransition as it stands in the log from level 2 on. It
@@ -32,7 +33,7 @@ type instanceRun struct {
 // Type is the command's number.
 func (*rolloutChange) Type() Type { return TypeRolloutChange }
 
-func (*rolloutChange) level() int { return Level2 }
+func (*rolloutChange) level() int { return levels.Two }
 
 // fieldInstances is the field that a change stores as runs.
 const fieldInstances = "instances"

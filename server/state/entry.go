@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 const (
@@ -63,8 +64,8 @@ type Entry struct {
 
 func entryAt(level int, cmd Command, at time.Time, by string) (Entry, error) {
 	env := envelope{Type: cmd.Type(), Level: cmd.level(), At: at.UTC(), By: by}
-	if level >= Level2 {
-		env.Level = max(env.Level, Level2)
+	if level >= levels.Two {
+		env.Level = max(env.Level, levels.Two)
 	}
 	data, size, err := env.encode(level, cmd)
 	if err != nil {
@@ -79,7 +80,7 @@ func entryAt(level int, cmd Command, at time.Time, by string) (Entry, error) {
 // encode makes the entry. Size is the size of the body before it was packed, in
 // bytes.
 func (env envelope) encode(level int, cmd Command) (entry []byte, size int, err error) {
-	if level < Level2 {
+	if level < levels.Two {
 		if env.Body, err = json.Marshal(cmd); err != nil {
 			return nil, 0, err
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // GraphChange stores what the mapper learned: only what is different.
@@ -157,7 +158,7 @@ func (l *LevelSet) apply(c *change) error {
 	if now := c.old.Level; l.Level != now+1 {
 		return api.Errorf(api.CodeConflict, "the cluster level is %d and only ever rises by one, not to %d", now, l.Level)
 	}
-	if l.Level > SupportedLevel {
+	if l.Level > levels.Supported {
 		return &unknownError{fmt.Sprintf("it raises the cluster to level %d", l.Level)}
 	}
 	c.level = l.Level

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -12,7 +13,7 @@ import (
 // have ended: one owns something, and a rollout that goes on asks for the other.
 func TestStore_ForgetsNoSimulationThatIsNeeded(t *testing.T) {
 	t.Parallel()
-	for _, level := range []int{Level6, Level7} {
+	for _, level := range []int{levels.Six, levels.Seven} {
 		t.Run(fmt.Sprint("level ", level), func(t *testing.T) {
 			t.Parallel()
 			s := NewStore()
@@ -36,7 +37,7 @@ func TestStore_ForgetsNoSimulationThatIsNeeded(t *testing.T) {
 			must.NoError(t, s.apply(1, envelope{}, &SimulationPut{Simulation: api.Simulation{ID: "t", Status: api.SimulationPassed}}))
 			kept := func(id string) bool { _, ok := s.Simulation(id); return ok }
 			must.True(t, kept("s00000"), must.Sprint("it owns something"))
-			must.EqOp(t, level >= Level7, kept("s00001"), must.Sprint("its rollout goes on; servers of former levels must do what they did"))
+			must.EqOp(t, level >= levels.Seven, kept("s00001"), must.Sprint("its rollout goes on; servers of former levels must do what they did"))
 			must.False(t, kept("s00002"), must.Sprint("the oldest of the others"))
 			must.True(t, kept("s00004"))
 		})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/oakumhq/oakum/server/state/readback"
 )
 
@@ -73,13 +74,13 @@ func (f *FSM) Entry(cmd Command, at time.Time, by string) (Entry, error) {
 	}
 	level := f.store.Level()
 	cmd = fit(cmd, level)
-	if level < SupportedLevel && cmd.level() > level {
+	if level < levels.Supported && cmd.level() > level {
 		return Entry{}, api.Errorf(api.CodeConflict, "command %d needs cluster level %d, the cluster is at %d: upgrade every server first", cmd.Type(), cmd.level(), level)
 	}
-	if l, ok := cmd.(*LevelSet); ok && l.Level > SupportedLevel {
-		return Entry{}, api.Errorf(api.CodeConflict, "cluster level %d is beyond this server, which knows up to %d", l.Level, SupportedLevel)
+	if l, ok := cmd.(*LevelSet); ok && l.Level > levels.Supported {
+		return Entry{}, api.Errorf(api.CodeConflict, "cluster level %d is beyond this server, which knows up to %d", l.Level, levels.Supported)
 	}
-	if t, ok := cmd.(*RolloutTransition); ok && level >= Level2 {
+	if t, ok := cmd.(*RolloutTransition); ok && level >= levels.Two {
 		// Made from a row that a later transition replaces: the state machine
 		// then finds the index stale, as it would the whole rollout.
 		if old := f.store.t.rollouts.get(f.store.read(), t.Rollout.ID); old != nil && old.ModifyIndex == t.Expect {

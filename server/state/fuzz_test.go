@@ -14,6 +14,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 	"pgregory.net/rapid"
 )
@@ -47,7 +48,7 @@ func FuzzDecode(f *testing.F) {
 		if _, _, err := decode(entry); err != nil {
 			return
 		}
-		for level := 1; level <= SupportedLevel; level++ {
+		for level := 1; level <= levels.Supported; level++ {
 			a, b := NewFSM(NewStore()), NewFSM(NewStore())
 			a.raise(t, level)
 			b.raise(t, level)
@@ -65,7 +66,7 @@ func FuzzEnvelope(f *testing.F) {
 	f.Add(1, "a", "ada", int64(1e9), uint(1))
 	f.Add(2, "b\n\u2028<&>", "", int64(-1), uint(20_000))
 	f.Fuzz(func(t *testing.T, level int, name, by string, at int64, times uint) {
-		if level < 1 || level > SupportedLevel || times > 100_000 || uint64(len(name))*uint64(times) > 1<<20 {
+		if level < 1 || level > levels.Supported || times > 100_000 || uint64(len(name))*uint64(times) > 1<<20 {
 			return
 		}
 		name, by = strings.ToValidUTF8(strings.Repeat(name, int(times)), "?"), strings.ToValidUTF8(by, "?")
@@ -110,7 +111,7 @@ func FuzzRestore(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, snapshot []byte) {
 		fsm := NewFSM(NewStore())
-		fsm.raise(t, SupportedLevel)
+		fsm.raise(t, levels.Supported)
 		before := fsm.store.Hash()
 		if err := fsm.Restore(io.NopCloser(bytes.NewReader(snapshot))); err != nil {
 			must.Eq(t, before, fsm.store.Hash())
@@ -254,7 +255,7 @@ func command(s *Store) *rapid.Generator[Command] {
 		case 6:
 			return &QuarantineLift{Patch: name("patch"), Target: target}
 		case 9:
-			return &LevelSet{Level: min(SupportedLevel, s.Level()+rapid.IntRange(0, 1).Draw(t, "rise"))}
+			return &LevelSet{Level: min(levels.Supported, s.Level()+rapid.IntRange(0, 1).Draw(t, "rise"))}
 		case 12:
 			return &BrakeSet{On: rapid.Bool().Draw(t, "on"), Reason: name("reason")}
 		case 11:

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // Bounds of what is kept of inventories.
@@ -47,7 +48,7 @@ type InventoryPiece struct {
 // Type is the command's number.
 func (*InventoryPiece) Type() Type { return TypeInventoryPiece }
 
-func (*InventoryPiece) level() int { return Level7 }
+func (*InventoryPiece) level() int { return levels.Seven }
 
 func (p *InventoryPiece) apply(c *change) error {
 	if n := len(p.Data); n == 0 || n > PieceMax {
@@ -100,7 +101,7 @@ type InventoryPut struct {
 // Type is the command's number.
 func (*InventoryPut) Type() Type { return TypeInventoryPut }
 
-func (*InventoryPut) level() int { return Level7 }
+func (*InventoryPut) level() int { return levels.Seven }
 
 func (p *InventoryPut) apply(c *change) error {
 	next := &p.Record
@@ -206,7 +207,7 @@ type InventoriesSeen struct {
 // Type is the command's number.
 func (*InventoriesSeen) Type() Type { return TypeInventoriesSeen }
 
-func (*InventoriesSeen) level() int { return Level7 }
+func (*InventoriesSeen) level() int { return levels.Seven }
 
 func (s *InventoriesSeen) apply(c *change) error {
 	for _, of := range s.Of {
@@ -230,7 +231,7 @@ type InventoriesForget struct {
 // Type is the command's number.
 func (*InventoriesForget) Type() Type { return TypeInventoriesForget }
 
-func (*InventoriesForget) level() int { return Level7 }
+func (*InventoriesForget) level() int { return levels.Seven }
 
 func (f *InventoriesForget) apply(c *change) error {
 	if f.Unseen <= 0 {

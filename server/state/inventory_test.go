@@ -11,6 +11,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // someImage is the digest of an image.
@@ -29,7 +30,7 @@ func piece(data string) *state.InventoryPiece { return &state.InventoryPiece{Dat
 
 func TestInventoryPut_KeepsWhatItsPiecesHold(t *testing.T) {
 	t.Parallel()
-	m := at(t, state.Level7)
+	m := at(t, levels.Seven)
 	err := m.apply(kept("a", "one", "two"))
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
 	m.must(t, piece("one"))
@@ -54,7 +55,7 @@ func TestInventoryPut_KeepsWhatItsPiecesHold(t *testing.T) {
 
 func TestInventoryPut_KeepsWhatDiffersAside(t *testing.T) {
 	t.Parallel()
-	m := at(t, state.Level7)
+	m := at(t, levels.Seven)
 	m.must(t, piece("one"))
 	m.must(t, kept("a", "one"))
 	m.must(t, kept("b", "one"))
@@ -75,7 +76,7 @@ func TestInventoryPut_KeepsWhatDiffersAside(t *testing.T) {
 
 func TestInventoryPut_IsChecked(t *testing.T) {
 	t.Parallel()
-	m := at(t, state.Level7)
+	m := at(t, levels.Seven)
 	m.must(t, piece("one"))
 	for name, change := range map[string]func(*api.InventoryRecord){
 		"of nothing":           func(r *api.InventoryRecord) { r.Of = "" },
@@ -99,7 +100,7 @@ func TestInventoryPut_IsChecked(t *testing.T) {
 
 func TestInventoriesForget_ForgetsWhatNothingRuns(t *testing.T) {
 	t.Parallel()
-	m := at(t, state.Level7)
+	m := at(t, levels.Seven)
 	m.must(t, piece("one"))
 	m.must(t, kept("a", "one"))
 	old := kept("a", "one")
@@ -121,13 +122,13 @@ func TestInventoriesForget_ForgetsWhatNothingRuns(t *testing.T) {
 // TestEncode_MapsJobsWithRunsBelowLevel7: the graph goes on while servers are upgraded.
 func TestEncode_MapsJobsWithRunsBelowLevel7(t *testing.T) {
 	t.Parallel()
-	for level := 1; level <= state.SupportedLevel; level++ {
+	for level := 1; level <= levels.Supported; level++ {
 		m := at(t, level)
 		target := api.Target{TargetRef: web(), Type: "batch", Launch: api.LaunchPeriodic}
 		must.NoError(t, m.commit(&state.GraphChange{GraphChange: api.GraphChange{Targets: []api.Target{target}}}), must.Sprint(level))
 		have, ok := m.store.Target(web())
 		must.True(t, ok)
-		must.EqOp(t, level >= state.Level7, have.Launch != "", must.Sprint(level))
+		must.EqOp(t, level >= levels.Seven, have.Launch != "", must.Sprint(level))
 		must.EqOp(t, api.LaunchPeriodic, target.Launch)
 	}
 }
@@ -136,7 +137,7 @@ func TestEncode_MapsJobsWithRunsBelowLevel7(t *testing.T) {
 // and of no inventory at all.
 func TestEncode_LeavesDigestsOutBelowLevel7(t *testing.T) {
 	t.Parallel()
-	m := at(t, state.Level6)
+	m := at(t, levels.Six)
 	target := api.Target{TargetRef: web(), Tasks: []api.Task{{Name: "vm", Digest: someImage()}}}
 	must.NoError(t, m.commit(&state.GraphChange{GraphChange: api.GraphChange{Targets: []api.Target{target}}}))
 	have, _ := m.store.Target(web())
@@ -149,7 +150,7 @@ func TestEncode_LeavesDigestsOutBelowLevel7(t *testing.T) {
 	must.Eq(t, someImage(), target.Tasks[0].Digest)
 	must.True(t, api.IsCode(m.commit(piece("one")), api.CodeConflict))
 
-	must.NoError(t, m.commit(&state.LevelSet{Level: state.Level7}))
+	must.NoError(t, m.commit(&state.LevelSet{Level: levels.Seven}))
 	must.NoError(t, m.commit(&state.GraphChange{GraphChange: api.GraphChange{Targets: []api.Target{target}}}))
 	have, _ = m.store.Target(web())
 	must.Eq(t, someImage(), have.Tasks[0].Digest)

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -19,7 +20,7 @@ import (
 func raised(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine()
-	for level := 2; level <= state.SupportedLevel; level++ {
+	for level := 2; level <= levels.Supported; level++ {
 		m.must(t, &state.LevelSet{Level: level})
 	}
 	return m
@@ -66,7 +67,7 @@ func TestApply_RefusesCommandsAboveTheLevel(t *testing.T) {
 
 func TestApply_HaltsAtAnUnknownCommand(t *testing.T) {
 	t.Parallel()
-	next := state.SupportedLevel + 1
+	next := levels.Supported + 1
 	for name, unknown := range map[string]string{
 		"holds command type 4711 of cluster level 2":        `{"type":4711,"level":2,"body":{}}`,
 		fmt.Sprintf("raises the cluster to level %d", next): fmt.Sprintf(`{"type":9,"level":1,"body":{"level":%d}}`, next),
@@ -77,7 +78,7 @@ func TestApply_HaltsAtAnUnknownCommand(t *testing.T) {
 			before := m.store.Hash()
 			refused, _ := m.fsm.Apply(&raft.Log{Index: 7, Data: []byte(unknown)}).(error)
 			must.True(t, api.IsCode(refused, api.CodeUnavailable), must.Sprint(refused))
-			must.StrContains(t, refused.Error(), "this server stopped before log index 7: it "+name+", and it knows up to level "+strconv.Itoa(state.SupportedLevel)+": upgrade this server")
+			must.StrContains(t, refused.Error(), "this server stopped before log index 7: it "+name+", and it knows up to level "+strconv.Itoa(levels.Supported)+": upgrade this server")
 			<-m.fsm.Halted()
 
 			t.Log("nothing is applied from there on, and nothing vouches for the state")
@@ -98,11 +99,11 @@ func TestRestore_RefusesASnapshotOfANewerLevel(t *testing.T) {
 	m := newMachine()
 	var out bytes.Buffer
 	must.NoError(t, m.store.Snapshot(&out))
-	next := state.SupportedLevel + 1
+	next := levels.Supported + 1
 	newer := strings.Replace(out.String(), `"level":1,"index"`, fmt.Sprintf(`"level":%d,"index"`, next), 1)
 	err := m.store.Restore(strings.NewReader(newer))
 	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
-	must.StrContains(t, err.Error(), fmt.Sprintf("it is of cluster level %d, and this server knows up to %d", next, state.SupportedLevel))
+	must.StrContains(t, err.Error(), fmt.Sprintf("it is of cluster level %d, and this server knows up to %d", next, levels.Supported))
 }
 
 // large is a rollout of n instances in the middle of a stage.

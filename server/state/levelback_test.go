@@ -7,6 +7,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // A cluster of an older level keeps the budget of a rollback whose policy lets it go at
@@ -16,16 +17,16 @@ func TestEncode_LeavesRollbacksAtOnceOutBelowLevel6(t *testing.T) {
 	submit := extended()
 	submit.Rollouts[0].Decision.Rollback = api.RollbackSpec{OnHealth: true, AtOnce: true}
 	submit.Plan.Waves[0].Targets[0].Decision = submit.Rollouts[0].Decision
-	for level := 1; level <= state.SupportedLevel; level++ {
+	for level := 1; level <= levels.Supported; level++ {
 		m := at(t, level)
 		must.NoError(t, m.commit(submit))
-		told := level >= state.Level6
+		told := level >= levels.Six
 		r, _ := m.store.Rollout("p-0")
 		plan, _ := m.store.Plan("p")
 		must.EqOp(t, told, r.Decision.Rollback.AtOnce)
 		must.EqOp(t, told, plan.Waves[0].Targets[0].Decision.Rollback.AtOnce)
 		must.True(t, r.Decision.Rollback.OnHealth)
-		must.EqOp(t, level >= state.Level5, r.Apply[0].Digest == "ab")
+		must.EqOp(t, level >= levels.Five, r.Apply[0].Digest == "ab")
 
 		t.Log("a transition that learns it says it from level 6 on")
 		former := &api.FormerJob{Count: 3, Unhealthy: 1}
@@ -35,7 +36,7 @@ func TestEncode_LeavesRollbacksAtOnceOutBelowLevel6(t *testing.T) {
 		must.EqOp(t, told, r.Decision.Rollback.AtOnce)
 		must.EqOp(t, told, r.Former.Unhealthy == 1)
 		must.EqOp(t, 3, r.Former.Count)
-		must.EqOp(t, level >= state.Level5, r.Decision.Simulate.Pairs == 4)
+		must.EqOp(t, level >= levels.Five, r.Decision.Simulate.Pairs == 4)
 		must.EqOp(t, 1, former.Unhealthy, must.Sprint("the transition itself is not changed"))
 	}
 	must.True(t, submit.Rollouts[0].Decision.Rollback.AtOnce, must.Sprint("the submission itself is not changed"))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/shoenig/test/must"
+
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // fieldsOf lists the JSON fields of a type, with what they are in: a field of an element
@@ -140,17 +142,17 @@ func readFields(t *testing.T, level int) []string {
 // TestEncode_TellsALevelNothingThatItDoesNotKnow gives each field that is newer than a
 // level to a cluster of that level. What a former server does not know it drops, and its
 // state differs from the others' from then on: such a field belongs to a newer level, and
-// is left out below it or refused (level.go). Before SupportedLevel is raised, -update
+// is left out below it or refused (level.go). Before Supported is raised, -update
 // lists what the present level knows.
 func TestEncode_TellsALevelNothingThatItDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	if *update {
-		list := fmt.Sprintf("testdata/fields/v%d.txt", SupportedLevel)
-		must.NoError(t, os.WriteFile(list, []byte(strings.Join(allFields(SupportedLevel), "\n")+"\n"), 0o600))
+		list := fmt.Sprintf("testdata/fields/v%d.txt", levels.Supported)
+		must.NoError(t, os.WriteFile(list, []byte(strings.Join(allFields(levels.Supported), "\n")+"\n"), 0o600))
 	}
-	for level := Level6; level < SupportedLevel; level++ {
+	for level := levels.Six; level < levels.Supported; level++ {
 		known, newer := readFields(t, level), 0
-		for _, field := range allFields(SupportedLevel) {
+		for _, field := range allFields(levels.Supported) {
 			if slices.Contains(known, field) {
 				continue
 			}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -28,7 +29,7 @@ func TestEncode_LeavesDoubtsOutBelowLevel4(t *testing.T) {
 	submit.Plan.Sources = []api.SourceStatus{away}
 	submit.Plan.Refusals = []api.Refusal{{Target: db(), Code: api.CodeConflict, Reason: "busy"}}
 	submit.Plan.Waves[0].Targets = []api.PlannedTarget{{Decision: submit.Rollouts[0].Decision}}
-	for level, told := range map[int]bool{state.Level3: false, state.Level4: true} {
+	for level, told := range map[int]bool{levels.Three: false, levels.Four: true} {
 		m := at(t, level)
 		must.NoError(t, m.commit(submit))
 		plan, _ := m.store.Plan("p")
@@ -48,8 +49,8 @@ func TestEncode_LeavesFailuresOutBelowLevel4(t *testing.T) {
 	t.Parallel()
 	lost := sources(api.SourceStatus{Name: "prometheus", Error: "refused", Failures: 3, Failing: epoch(), Failed: epoch()})
 	for level, want := range map[int]string{
-		state.Level3: "source prometheus does not answer: refused", // as older servers write it
-		state.Level4: "source prometheus is away since 2026-03-01T12:00:00Z, 3 tries failed: refused",
+		levels.Three: "source prometheus does not answer: refused", // as older servers write it
+		levels.Four:  "source prometheus is away since 2026-03-01T12:00:00Z, 3 tries failed: refused",
 	} {
 		m := at(t, level)
 		must.NoError(t, m.commit(lost))
@@ -61,7 +62,7 @@ func TestEncode_LeavesFailuresOutBelowLevel4(t *testing.T) {
 
 func TestEncode_LeavesWhatChangedOutBelowLevel2(t *testing.T) {
 	t.Parallel()
-	for level, gone := range map[int]bool{1: false, state.Level2: true} {
+	for level, gone := range map[int]bool{1: false, levels.Two: true} {
 		m := at(t, level)
 		must.NoError(t, m.commit(sources(api.SourceStatus{Name: "old", OK: true})))
 		must.NoError(t, m.commit(&state.GraphChange{GraphChange: api.GraphChange{
@@ -74,7 +75,7 @@ func TestEncode_LeavesWhatChangedOutBelowLevel2(t *testing.T) {
 
 func TestEncode_LeavesSignaturesAndNeighboursOutBelowLevel2(t *testing.T) {
 	t.Parallel()
-	for level, told := range map[int]bool{1: false, state.Level2: true} {
+	for level, told := range map[int]bool{1: false, levels.Two: true} {
 		m := at(t, level)
 		must.NoError(t, m.commit(submission("p", "d", web())))
 		r, _ := m.store.Rollout("p-0")
@@ -95,7 +96,7 @@ func TestEncode_LeavesSignaturesAndNeighboursOutBelowLevel2(t *testing.T) {
 
 func TestEncode_LeavesWhenNeighboursWereSeenOutBelowLevel5(t *testing.T) {
 	t.Parallel()
-	for level, told := range map[int]bool{state.Level4: false, state.Level5: true} {
+	for level, told := range map[int]bool{levels.Four: false, levels.Five: true} {
 		m := at(t, level)
 		must.NoError(t, m.commit(submission("p", "d", web())))
 		r, _ := m.store.Rollout("p-0")
@@ -125,7 +126,7 @@ func TestEncode_SaysTheHoursThatALevelKeeps(t *testing.T) {
 		return p
 	}
 	t.Log("below level 3 a record has the means every time, and nothing else")
-	m := at(t, state.Level2)
+	m := at(t, levels.Two)
 	sketched := profile(api.Baseline{Hours: first, HourSketches: []byte("x")})
 	must.NoError(t, m.commit(sketched))
 	must.SliceEmpty(t, stored(m).KPIs[0].HourSketches)
@@ -135,7 +136,7 @@ func TestEncode_SaysTheHoursThatALevelKeeps(t *testing.T) {
 	must.Eq(t, []byte("x"), sketched.Profiles[0].KPIs[0].HourSketches, must.Sprint("the profiler's own profile is not changed"))
 
 	t.Log("from level 3 on it has both when they are new, and the state keeps them")
-	m = at(t, state.Level3)
+	m = at(t, levels.Three)
 	must.NoError(t, m.commit(sketched))
 	must.NoError(t, m.commit(profile(api.Baseline{Hours: second})))
 	must.False(t, stored(m).Seen.IsZero())
@@ -145,16 +146,16 @@ func TestEncode_SaysTheHoursThatALevelKeeps(t *testing.T) {
 
 func TestEncode_RefusesWhatNoFittingMakesOlder(t *testing.T) {
 	t.Parallel()
-	m := at(t, state.Level3)
+	m := at(t, levels.Three)
 	must.NoError(t, m.commit(submission("p", "d", web())))
 	err := m.turn("p-0", "status", func(r *api.Rollout) { r.Decision.Doubt = &api.Doubt{} })
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
 	must.StrContains(t, err.Error(), "needs cluster level 4, the cluster is at 3")
-	err = at(t, state.Level2).commit(&state.ProfilesForget{Targets: []api.TargetRef{web()}, Unseen: 1})
+	err = at(t, levels.Two).commit(&state.ProfilesForget{Targets: []api.TargetRef{web()}, Unseen: 1})
 	must.StrContains(t, err.Error(), "needs cluster level 3, the cluster is at 2")
 
 	t.Log("at level 4 a transition may say of a doubt only that it lapses")
-	m.must(t, &state.LevelSet{Level: state.Level4})
+	m.must(t, &state.LevelSet{Level: levels.Four})
 	err = m.turn("p-0", "status", func(r *api.Rollout) { r.Decision.Doubt = &api.Doubt{} })
 	must.StrContains(t, err.Error(), "no doubt arises")
 }
@@ -172,7 +173,7 @@ func extended() *state.PatchSubmit {
 func TestEncode_LeavesPairsAndDigestsOutBelowLevel5(t *testing.T) {
 	t.Parallel()
 	submit := extended()
-	for level, told := range map[int]bool{1: false, state.Level4: false, state.Level5: true} {
+	for level, told := range map[int]bool{1: false, levels.Four: false, levels.Five: true} {
 		m := at(t, level)
 		must.NoError(t, m.commit(submit))
 		check := func(have api.SimulateSpec) {
@@ -223,12 +224,12 @@ func TestEncode_RefusesWhatIsUnsafeToLoseBelowLevel5(t *testing.T) {
 			t.Parallel()
 			s := extended()
 			change(s)
-			m := at(t, state.Level4)
+			m := at(t, levels.Four)
 			err := m.commit(s)
 			must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
 			must.StrContains(t, err.Error(), "needs cluster level 5, the cluster is at 4: upgrade every server first")
 			must.SliceEmpty(t, m.store.Rollouts())
-			m.must(t, &state.LevelSet{Level: state.Level5})
+			m.must(t, &state.LevelSet{Level: levels.Five})
 			must.NoError(t, m.commit(s))
 		})
 	}
@@ -241,12 +242,12 @@ func TestEncode_RefusesTheSourceOfAnImageBelowLevel7(t *testing.T) {
 	s := extended()
 	s.Rollouts[0].Apply[0].Source = "https://images.example/i.qcow2"
 	s.Patch.Apply = s.Rollouts[0].Apply
-	for level := 1; level < state.Level7; level++ {
+	for level := 1; level < levels.Seven; level++ {
 		err := at(t, level).commit(s)
 		must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
 		must.StrContains(t, err.Error(), "needs cluster level 7")
 	}
-	m := at(t, state.Level7)
+	m := at(t, levels.Seven)
 	must.NoError(t, m.commit(s))
 	r, _ := m.store.Rollout("p-0")
 	must.Eq(t, s.Rollouts[0].Apply, r.Apply)
@@ -263,7 +264,7 @@ func TestEncode_KeepsOfASimulationWhatFormerServersKnow(t *testing.T) {
 			By: "ada", Severity: "high", Apply: []api.Apply{{Task: "vm"}}, Decision: &api.Decision{Strategy: api.StrategySpec{Config: json.RawMessage("{}")}}, CancelledBy: "bob",
 			Impact: &api.Impact{Verdict: api.SimulationUndecided, Pairs: 4, Requests: 7, Twins: []api.Twin{{Role: "control", Pair: 2, Console: "boot"}}},
 		}
-		m := at(t, state.Level4)
+		m := at(t, levels.Four)
 		must.NoError(t, m.commit(&state.SimulationPut{Simulation: sim}))
 		have, _ := m.store.Simulation("s1")
 		must.EqOp(t, kept, have.Status)
@@ -275,13 +276,13 @@ func TestEncode_KeepsOfASimulationWhatFormerServersKnow(t *testing.T) {
 		must.EqOp(t, "", have.By+have.CancelledBy+string(have.Severity))
 		must.EqOp(t, 2, sim.Impact.Twins[0].Pair, must.Sprint("the simulation itself is not changed"))
 
-		m = at(t, state.Level5)
+		m = at(t, levels.Five)
 		must.NoError(t, m.commit(&state.SimulationPut{Simulation: sim}))
 		whole, _ := m.store.Simulation("s1")
 		sim.CreateIndex, sim.ModifyIndex = whole.CreateIndex, whole.ModifyIndex
 		must.Eq(t, sim, whole)
 	}
-	err := at(t, state.Level4).commit(&state.SimulationNote{ID: "s1"})
+	err := at(t, levels.Four).commit(&state.SimulationNote{ID: "s1"})
 	must.StrContains(t, err.Error(), "needs cluster level 5, the cluster is at 4")
 }
 
@@ -291,7 +292,7 @@ func TestEncode_LeavesDocumentsOfPatchesOutBelowLevel7(t *testing.T) {
 	s.Patch.Advisory, s.Patch.VEX = &api.PatchDocument{Name: "osv.json", Digest: "ab"}, &api.PatchDocument{Name: "vex.json", Digest: "cd"}
 	s.Plan.NothingToDo, s.Plan.Exposure = []api.NothingToDo{{Reason: "fixed"}}, &api.Exposure{Before: 1}
 	s.Rollouts[0].Decision.Order, s.Rollouts[0].Decision.Selection = api.OrderExposedFirst, &api.Selection{Chosen: true}
-	m := at(t, state.Level6)
+	m := at(t, levels.Six)
 	must.NoError(t, m.commit(s))
 	kept, _ := m.store.Patch("ssl")
 	must.Nil(t, kept.Advisory)
@@ -304,7 +305,7 @@ func TestEncode_LeavesDocumentsOfPatchesOutBelowLevel7(t *testing.T) {
 	must.Nil(t, r.Decision.Selection)
 	must.NotNil(t, s.Patch.Advisory, must.Sprint("the submission itself is not changed"))
 
-	m = at(t, state.Level7)
+	m = at(t, levels.Seven)
 	must.NoError(t, m.commit(s))
 	kept, _ = m.store.Patch("ssl")
 	must.Eq(t, s.Patch.Advisory, kept.Advisory)
@@ -327,11 +328,11 @@ func TestEncode_RefusesRangesOfAffectedPackagesBelowLevel6(t *testing.T) {
 			t.Parallel()
 			s := extended()
 			s.Patch.Affects = []api.Affected{{Ecosystem: "deb", Package: "a", Below: "2"}, a}
-			m := at(t, state.Level5)
+			m := at(t, levels.Five)
 			err := m.commit(s)
 			must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
 			must.StrContains(t, err.Error(), "needs cluster level 6, the cluster is at 5: upgrade every server first")
-			m.must(t, &state.LevelSet{Level: state.Level6})
+			m.must(t, &state.LevelSet{Level: levels.Six})
 			must.NoError(t, m.commit(s))
 			kept, _ := m.store.Patch("ssl")
 			must.Eq(t, s.Patch.Affects, kept.Affects)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // A cluster of an older level knows people by their names only, and lets nobody do
@@ -18,10 +19,10 @@ func TestEncode_LeavesSubjectsOutBelowLevel7(t *testing.T) {
 	submit.Patch.SubmittedBy, submit.Patch.Submitter = "ada", "id-1"
 	submit.Rollouts[0].SubmittedBy, submit.Rollouts[0].Submitter = "ada", "id-1"
 	submit.Rollouts[0].Decision.Approval = api.ApprovalSpec{Count: 1, Self: true, Expires: api.Duration(time.Hour)}
-	for level := 1; level <= state.SupportedLevel; level++ {
+	for level := 1; level <= levels.Supported; level++ {
 		m := at(t, level)
 		must.NoError(t, m.commit(submit))
-		told := level >= state.Level7
+		told := level >= levels.Seven
 		r, _ := m.store.Rollout("p-0")
 		patch, _ := m.store.Patch(submit.Patch.Name)
 		must.EqOp(t, told, r.Submitter == "id-1")

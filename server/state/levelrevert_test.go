@@ -7,6 +7,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // A cluster of an older level keeps nothing of the rehearsal of reverts. What would let a
@@ -19,13 +20,13 @@ func TestEncode_LeavesRevertsOutBelowLevel6(t *testing.T) {
 		submit.Plan.Waves[0].Targets = []api.PlannedTarget{{Decision: submit.Rollouts[0].Decision}}
 		return submit
 	}
-	for level := 1; level <= state.SupportedLevel; level++ {
-		told := level >= state.Level6
+	for level := 1; level <= levels.Supported; level++ {
+		told := level >= levels.Six
 		for _, s := range []api.SimulateSpec{{Required: true, Revert: api.RevertRequired}, {Required: true, Data: api.DataEmpty}} {
 			m := at(t, level)
 			must.EqOp(t, !told, api.IsCode(m.commit(wish(s)), api.CodeConflict))
 			put := &state.SimulationPut{Simulation: api.Simulation{ID: "s", Status: api.SimulationRunning, Decision: &api.Decision{Simulate: s}}}
-			must.EqOp(t, level == state.Level5, api.IsCode(m.commit(put), api.CodeConflict), must.Sprint("below, no server knows the decision of a simulation"))
+			must.EqOp(t, level == levels.Five, api.IsCode(m.commit(put), api.CodeConflict), must.Sprint("below, no server knows the decision of a simulation"))
 		}
 		m, off := at(t, level), wish(api.SimulateSpec{Required: true, Revert: api.RevertOff})
 		must.NoError(t, m.commit(off))
@@ -46,7 +47,7 @@ func TestEncode_LeavesRevertsOutBelowLevel6(t *testing.T) {
 		must.NoError(t, m.commit(&state.SimulationPut{Simulation: api.Simulation{ID: "t", Status: api.SimulationPassed, Impact: impact}}))
 		sim, _ := m.store.Simulation("t")
 		must.EqOp(t, told, sim.Impact.Revert != nil)
-		must.EqOp(t, level >= state.Level5, sim.Impact.Pairs == 2)
+		must.EqOp(t, level >= levels.Five, sim.Impact.Pairs == 2)
 		must.NotNil(t, impact.Revert, must.Sprint("the simulation itself is not changed"))
 	}
 }

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/oakumhq/oakum/api"
+import (
+	"github.com/oakumhq/oakum/api"
+
+	"github.com/oakumhq/oakum/server/state/levels"
+)
 
 // Bounds of marks of notifiers.
 const (
@@ -17,7 +21,7 @@ type NoticesMark struct {
 // Type is the command's number.
 func (*NoticesMark) Type() Type { return TypeNoticesMark }
 
-func (*NoticesMark) level() int { return Level8 }
+func (*NoticesMark) level() int { return levels.Eight }
 
 // apply never takes a mark back: a leader that was late would have everything told again.
 func (n *NoticesMark) apply(c *change) error {

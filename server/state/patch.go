@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // maxEnded is how many ended rollouts, and how many ended simulations, are
 // kept. BenchmarkSnapshot measures what they weigh; at two hundred targets a
 // week it is the history of a year.
 func maxEnded(level int) int {
-	if level < Level2 {
+	if level < levels.Two {
 		return 5_000 // with the former job and every instance, some 30 KiB each
 	}
 	return 10_000
@@ -75,7 +76,7 @@ func (p *PatchSubmit) apply(c *change) error {
 // forgetFormers takes the former jobs from rollouts whose time to be taken back is over: they
 // are the most of what a rollout weighs.
 func forgetFormers(c *change) {
-	if c.old.Level < Level7 {
+	if c.old.Level < levels.Seven {
 		return // none has such a time
 	}
 	var over []*api.Rollout

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // maxWeekBytes bounds what is stored of the hours of the week of one KPI. A full
@@ -30,7 +31,7 @@ func (p *ProfilesPut) apply(c *change) error {
 		old := c.t.profiles.get(c.txn, targetKey(next.Target))
 		if old != nil {
 			next.CreateIndex = old.CreateIndex
-			if c.old.Level >= Level3 {
+			if c.old.Level >= levels.Three {
 				keepHours(next, old)
 			}
 		}
@@ -84,7 +85,7 @@ type ProfilesForget struct {
 // Type is the command's number.
 func (*ProfilesForget) Type() Type { return TypeProfilesForget }
 
-func (*ProfilesForget) level() int { return Level3 }
+func (*ProfilesForget) level() int { return levels.Three }
 
 func (p *ProfilesForget) apply(c *change) error {
 	if p.Unseen <= 0 {

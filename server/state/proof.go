@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // ProofReasonMax bounds the reason of a proof, in bytes: it names at most a few packages.
@@ -23,7 +24,7 @@ type RolloutProve struct {
 // Type is the command's number.
 func (*RolloutProve) Type() Type { return TypeRolloutProve }
 
-func (*RolloutProve) level() int { return Level8 }
+func (*RolloutProve) level() int { return levels.Eight }
 
 // apply changes nothing but the proof: the end of a rollout stands.
 func (p *RolloutProve) apply(c *change) error {

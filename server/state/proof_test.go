@@ -8,6 +8,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // TestRolloutProve_KeepsWhatWasFoundAfterTheEnd: the proof is told, and changes nothing else of a
@@ -54,7 +55,7 @@ func TestRolloutProve_KeepsWhatWasFoundAfterTheEnd(t *testing.T) {
 	must.True(t, api.IsCode(prove(api.AssessmentFixed, string(make([]byte, state.ProofReasonMax+1))), api.CodeInvalid))
 	must.True(t, api.IsCode(m.commit(&state.RolloutProve{ID: "p-0", Expect: 1, Status: api.AssessmentFixed}), api.CodeStaleIndex))
 	must.True(t, api.IsCode(m.commit(&state.RolloutProve{ID: "p-9", Status: api.AssessmentFixed}), api.CodeNotFound))
-	err = at(t, state.Level7).commit(&state.RolloutProve{ID: "p-0", Status: api.AssessmentFixed})
+	err = at(t, levels.Seven).commit(&state.RolloutProve{ID: "p-0", Status: api.AssessmentFixed})
 	must.StrContains(t, err.Error(), "needs cluster level 8, the cluster is at 7")
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/oakumhq/oakum/server/state/readback"
 	"github.com/shoenig/test/must"
 	"pgregory.net/rapid"
@@ -27,7 +28,7 @@ func TestReadback(t *testing.T) {
 			rapid.Check(t, func(t *rapid.T) {
 				cmd := newCommand(kind)
 				fill(t, reflect.ValueOf(cmd).Elem(), 0)
-				if readsAlike(t, fsm, cmd, rapid.IntRange(1, SupportedLevel).Draw(t, "level"), rapid.SampledFrom(odd).Draw(t, "by")) {
+				if readsAlike(t, fsm, cmd, rapid.IntRange(1, levels.Supported).Draw(t, "level"), rapid.SampledFrom(odd).Draw(t, "by")) {
 					read++
 				}
 			})
@@ -41,7 +42,7 @@ func TestReadback_OfTheCorpus(t *testing.T) {
 	t.Parallel()
 	fsm := NewFSM(NewStore())
 	for _, file := range corpusFiles(t, "commands") {
-		for level := 1; level <= SupportedLevel; level++ {
+		for level := 1; level <= levels.Supported; level++ {
 			if _, cmd, err := decode(file); err == nil {
 				must.True(t, readsAlike(t, fsm, cmd, level, "ada"))
 			}
@@ -56,7 +57,7 @@ func FuzzReadback(f *testing.F) {
 	}
 	fsm := NewFSM(NewStore())
 	f.Fuzz(func(t *testing.T, entry []byte) {
-		for _, level := range []int{1, SupportedLevel} {
+		for _, level := range []int{1, levels.Supported} {
 			if env, cmd, err := decode(entry); err == nil {
 				readsAlike(t, fsm, cmd, level, env.By)
 			}
@@ -72,7 +73,7 @@ func TestReadback_LeavesWhatMayNestTooDeepToTheDecoder(t *testing.T) {
 	for depth, read := range map[int]bool{readback.MaxNested: true, 9_999: false} {
 		deep := strings.Repeat("[", depth) + strings.Repeat("]", depth)
 		r := api.Rollout{ID: "r", Former: &api.FormerJob{Job: json.RawMessage(deep)}}
-		entry, err := entryAt(SupportedLevel, &RolloutTransition{Rollout: r}, time.Unix(1e9, 0), "ada")
+		entry, err := entryAt(levels.Supported, &RolloutTransition{Rollout: r}, time.Unix(1e9, 0), "ada")
 		must.NoError(t, err)
 		_, _, refused := decode(entry.Data)
 		must.EqOp(t, read, refused == nil)

@@ -1,6 +1,10 @@
 package state
 
-import "github.com/oakumhq/oakum/api"
+import (
+	"github.com/oakumhq/oakum/api"
+
+	"github.com/oakumhq/oakum/server/state/levels"
+)
 
 // Bounds of what is kept of readings.
 const (
@@ -20,7 +24,7 @@ type ReadingsChange struct {
 // Type is the command's number.
 func (*ReadingsChange) Type() Type { return TypeReadingsChange }
 
-func (*ReadingsChange) level() int { return Level8 }
+func (*ReadingsChange) level() int { return levels.Eight }
 
 func (r *ReadingsChange) apply(c *change) error {
 	for _, key := range r.Drop {

@@ -9,11 +9,12 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 func TestReadingsChange_KeepsAReadingThatOwnsSomething(t *testing.T) {
 	t.Parallel()
-	m := at(t, state.Level8)
+	m := at(t, levels.Eight)
 	job := api.SandboxObject{Kind: api.ObjectJob, Namespace: "prod", Name: "oakum-twin-inventory-1-read"}
 	m.must(t, &state.ReadingsChange{Put: []api.InventoryReading{{Key: "image:/a", Owned: []api.SandboxObject{job}}, {Key: "image:/b", Error: "no room"}}})
 	m.must(t, &state.ReadingsChange{Drop: []string{"image:/a", "image:/b", "image:/c"}})
@@ -34,7 +35,7 @@ func TestReadingsChange_KeepsAReadingThatOwnsSomething(t *testing.T) {
 
 func TestReadingsChange_IsChecked(t *testing.T) {
 	t.Parallel()
-	m := at(t, state.Level8)
+	m := at(t, levels.Eight)
 	for name, r := range map[string]api.InventoryReading{
 		"no key":       {},
 		"a long key":   {Key: strings.Repeat("x", 2000)},
@@ -44,6 +45,6 @@ func TestReadingsChange_IsChecked(t *testing.T) {
 		must.Error(t, m.apply(&state.ReadingsChange{Put: []api.InventoryReading{{Key: "good"}, r}}), must.Sprint(name))
 	}
 	must.SliceEmpty(t, m.store.Readings())
-	_, err := at(t, state.Level7).fsm.Encode(&state.ReadingsChange{}, epoch(), "")
+	_, err := at(t, levels.Seven).fsm.Encode(&state.ReadingsChange{}, epoch(), "")
 	must.ErrorContains(t, err, "needs cluster level 8")
 }

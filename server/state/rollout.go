@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // Kinds of transition that this package treats in a special way. The
@@ -61,7 +62,7 @@ func (t *RolloutTransition) apply(c *change) error {
 	if next.Status.Ended() && next.Ended.IsZero() {
 		next.Ended = c.at
 	}
-	if next.Status.Ended() && c.old.Level >= Level2 {
+	if next.Status.Ended() && c.old.Level >= levels.Two {
 		slim(next)
 	}
 	c.t.rollouts.put(c.txn, next)
@@ -104,7 +105,7 @@ func forgetFormer(r *api.Rollout) {
 // write timed out can't see what the log already holds.
 func (t *RolloutTransition) checkTargets(c *change, old *api.Rollout) error {
 	limit := old.Decision.Budget.Targets
-	if c.old.Level < Level2 || limit <= 0 || old.UnderWay() || !t.Rollout.UnderWay() || t.Rollout.Status == api.RolloutRollingBack {
+	if c.old.Level < levels.Two || limit <= 0 || old.UnderWay() || !t.Rollout.UnderWay() || t.Rollout.Status == api.RolloutRollingBack {
 		return nil
 	}
 	running := 0

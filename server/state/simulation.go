@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // SimulationPut stores a simulation, in place of the one with its ID. What that one
@@ -56,7 +57,7 @@ func (s *SimulationPut) apply(c *change) error {
 // has not ended: the policies look at its impact for as long as the rollout goes on.
 func forgetSimulations(c *change) {
 	asked := map[string]bool{}
-	if c.old.Level >= Level7 {
+	if c.old.Level >= levels.Seven {
 		for r := range c.t.rollouts.allBy(c.txn, indexOpen) {
 			asked[r.Simulation] = true
 		}
@@ -87,7 +88,7 @@ type SimulationNote struct {
 // Type is the command's number.
 func (*SimulationNote) Type() Type { return TypeSimulationNote }
 
-func (*SimulationNote) level() int { return Level5 }
+func (*SimulationNote) level() int { return levels.Five }
 
 func (n *SimulationNote) apply(c *change) error {
 	old := c.t.simulations.get(c.txn, n.ID)
@@ -134,72 +135,48 @@ func (n *SimulationNote) check(old *api.Simulation) error {
 	return nil
 }
 
-// level is that of the simulation's decision and changes, Level7 for one that says by what machines
-// differed, Level6 for one that says something of the revert, and Level5 for one that says
+// level is that of the simulation's decision and changes, level 7 for one that says by what machines
+// differed, level 6 for one that says something of the revert, and level 5 for one that says
 // more than servers before can keep.
 func (s *SimulationPut) level() int {
-	newer := applyLevel(s.Simulation.Apply)
-	if older := formerSimulation(s.Simulation); !reflect.DeepEqual(&older, &s.Simulation) {
-		newer = max(newer, Level5)
+	newer := levels.OfApply(s.Simulation.Apply)
+	if older := levels.FitSimulation(s.Simulation); !reflect.DeepEqual(&older, &s.Simulation) {
+		newer = max(newer, levels.Five)
 	}
 	if d := s.Simulation.Decision; d != nil {
-		newer = max(newer, decisionLevel(d))
+		newer = max(newer, levels.OfDecision(d))
 	}
 	switch i := s.Simulation.Impact; {
 	case i == nil:
 	case len(i.Boots) > 0:
-		newer = Level7
+		newer = levels.Seven
 	case i.Revert != nil:
-		newer = max(newer, Level6)
+		newer = max(newer, levels.Six)
 	}
 	return newer
 }
 
-// fit leaves out, below Level7, by what machines differed, and what the decision says that
-// is newer, below Level6, how the revert went, and below Level5 all that former
-// servers don't keep. Those before Level5 also know neither an inconclusive nor a cancelled simulation: both are recorded as failed, which says
+// fit leaves out, below level 7, by what machines differed, and what the decision says that
+// is newer, below level 6, how the revert went, and below level 5 all that former
+// servers don't keep. Those before level 5 also know neither an inconclusive nor a cancelled simulation: both are recorded as failed, which says
 // nothing about the patch, and never as passed.
 func (s *SimulationPut) fit(level int) Command {
 	switch {
-	case level >= Level7:
+	case level >= levels.Seven:
 		return s
-	case level < Level5:
-		return &SimulationPut{Simulation: formerSimulation(s.Simulation)}
+	case level < levels.Five:
+		return &SimulationPut{Simulation: levels.FitSimulation(s.Simulation)}
 	}
 	out := *s
 	if d := s.Simulation.Decision; d != nil {
-		out.Simulation.Decision = new(formerDecision(*d, level))
+		out.Simulation.Decision = new(levels.FitDecision(*d, level))
 	}
 	if i := s.Simulation.Impact; i != nil {
 		impact := *i
 		impact.Boots, out.Simulation.Impact = nil, &impact
-		if level < Level6 {
+		if level < levels.Six {
 			impact.Revert = nil
 		}
 	}
 	return &out
-}
-
-// formerSimulation is a simulation as servers before Level5 keep it.
-func formerSimulation(s api.Simulation) api.Simulation {
-	out := api.Simulation{
-		ID: s.ID, Patch: s.Patch, Target: s.Target, Rollout: s.Rollout, Status: s.Status, Reason: s.Reason, Started: s.Started, Ended: s.Ended,
-		CreateIndex: s.CreateIndex, ModifyIndex: s.ModifyIndex,
-	}
-	if s.Status == api.SimulationInconclusive || s.Status == api.SimulationCancelled {
-		out.Status, out.Reason = api.SimulationFailed, fmt.Sprintf("%s: %s", s.Status, s.Reason)
-	}
-	if s.Impact == nil {
-		return out
-	}
-	out.Impact = &api.Impact{Negative: s.Impact.Negative, Reason: s.Impact.Reason, KPIs: s.Impact.KPIs, Requests: s.Impact.Requests}
-	if s.Impact.Twins != nil {
-		out.Impact.Twins = make([]api.Twin, 0, len(s.Impact.Twins))
-	}
-	for _, t := range s.Impact.Twins {
-		out.Impact.Twins = append(out.Impact.Twins, api.Twin{
-			Role: t.Role, Job: t.Job, Alloc: t.Alloc, Image: t.Image, ImageDigest: t.ImageDigest, HealthyAfter: t.HealthyAfter,
-		})
-	}
-	return out
 }

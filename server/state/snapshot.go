@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-memdb"
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // snapshotFormat is raised when a reader of the former format could not read a
@@ -235,8 +236,8 @@ func (t tables) load(from io.Reader) (*memdb.MemDB, *meta, SnapshotInfo, error) 
 	if head.Format < 1 || head.Format > snapshotFormat {
 		return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it has format %d, this server knows up to %d", head.Format, snapshotFormat)
 	}
-	if head.Level > SupportedLevel {
-		return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it is of cluster level %d, and this server knows up to %d: use a newer version of it", head.Level, SupportedLevel)
+	if head.Level > levels.Supported {
+		return nil, nil, SnapshotInfo{}, api.Errorf(api.CodeInvalid, "read snapshot: it is of cluster level %d, and this server knows up to %d: use a newer version of it", head.Level, levels.Supported)
 	}
 	info := SnapshotInfo{Format: head.Format, Level: head.Level, Index: head.Index, Rows: map[string]int{}}
 	db, m := t.open(), newMeta()

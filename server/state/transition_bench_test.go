@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/oakumhq/oakum/api"
+	"github.com/oakumhq/oakum/server/state/levels"
 	"github.com/shoenig/test/must"
 )
 
@@ -33,7 +34,7 @@ func BenchmarkTransition(b *testing.B) {
 			r.Effects = append(r.Effects, api.Effect{ID: fmt.Sprint(i - 1), Kind: api.EffectStage, Status: api.EffectDone})
 		},
 	}
-	for _, level := range []int{1, SupportedLevel} {
+	for _, level := range []int{1, levels.Supported} {
 		for _, instances := range []int{40, 10_000} {
 			for _, kind := range []string{"judge", "observe", "stage"} {
 				b.Run(fmt.Sprintf("level-%d/%d/%s", level, instances, kind), func(b *testing.B) {

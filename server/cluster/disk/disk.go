@@ -16,6 +16,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/log"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 const (
@@ -127,9 +128,9 @@ func (d *Dir) refuseNewerLevel() error {
 	}
 	defer func() { _ = content.Close() }() // it was only read
 	info, err := state.Peek(content)
-	if err == nil && info.Level > state.SupportedLevel {
+	if err == nil && info.Level > levels.Supported {
 		return api.Errorf(api.CodeConflict, "the data directory %s is of cluster level %d, and Oakum %s knows levels up to %d: run a newer version",
-			d.cfg.Dir, info.Level, d.cfg.Version, state.SupportedLevel)
+			d.cfg.Dir, info.Level, d.cfg.Version, levels.Supported)
 	}
 	return nil
 }

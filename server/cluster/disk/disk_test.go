@@ -16,6 +16,7 @@ import (
 	"github.com/oakumhq/oakum/server/cluster/disk"
 	"github.com/oakumhq/oakum/server/cluster/disk/disktest"
 	"github.com/oakumhq/oakum/server/state"
+	"github.com/oakumhq/oakum/server/state/levels"
 )
 
 // address is where the server of the tests is a member.
@@ -211,7 +212,7 @@ func TestOpen_RefusesANewerLevel(t *testing.T) {
 
 	_, err = disk.Open(cfg)
 	must.True(t, api.IsCode(err, api.CodeConflict), must.Sprint(err))
-	must.StrContains(t, err.Error(), fmt.Sprintf("%s is of cluster level 99, and Oakum 1.2.3 knows levels up to %d: run a newer version", cfg.Dir, state.SupportedLevel))
+	must.StrContains(t, err.Error(), fmt.Sprintf("%s is of cluster level 99, and Oakum 1.2.3 knows levels up to %d: run a newer version", cfg.Dir, levels.Supported))
 }
 
 func TestOpen_KeepsEverythingInMemoryWithoutADirectory(t *testing.T) {
