@@ -13,6 +13,7 @@ import (
 	"github.com/oakumhq/oakum/internal/calendar"
 	"github.com/oakumhq/oakum/internal/glob"
 	"github.com/oakumhq/oakum/policies/lang"
+	"github.com/oakumhq/oakum/policies/vocabulary"
 )
 
 // Exception says that people put up with faults of targets until a moment.
@@ -39,7 +40,7 @@ func (p *policyParser) readException(b *hclsyntax.Block) Exception {
 		{Name: "targets", Want: cty.List(cty.String), Required: true, Check: targetPatterns},
 		{Name: "reason", Want: cty.String, Required: true, Check: lang.NotEmpty},
 		{Name: "until", Want: cty.String, Required: true, Check: CheckMoment},
-	}, constantScope(nil))
+	}, vocabulary.ConstantScope(nil))
 	f := block.Values(nil)
 	out := Exception{Name: block.Label, Faults: f.Texts("faults"), Reason: strings.Join(strings.Fields(f.Text("reason", "")), " "), Range: block.At}
 	for _, pattern := range f.Texts("targets") {

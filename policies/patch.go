@@ -16,6 +16,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/lang"
+	"github.com/oakumhq/oakum/policies/vocabulary"
 )
 
 // ParsePatch reads a patch file, which holds exactly one patch block. Contents
@@ -46,7 +47,7 @@ func ParsePatch(file api.SourceFile) (api.Patch, hcl.Diagnostics) {
 	if s.Diags.HasErrors() {
 		return api.Patch{}, s.Diags
 	}
-	p := &patchParser{Source: s, files: file.Files, constants: constantScope(map[string]function.Function{"file": fileFunction(file)})}
+	p := &patchParser{Source: s, files: file.Files, constants: vocabulary.ConstantScope(map[string]function.Function{"file": fileFunction(file)})}
 	patch := p.readPatch(patches[0])
 	if s.Diags.HasErrors() {
 		return api.Patch{}, s.Diags
@@ -135,7 +136,7 @@ func (s *patchParser) readSelector(b *hclsyntax.Block) api.TargetSelector {
 		{Name: "namespace", Want: cty.String, Check: lang.NotEmpty},
 		{Name: "jobs", Want: cty.List(cty.String), Required: true, Check: globs},
 		{Name: "groups", Want: cty.List(cty.String), Check: globs},
-		{Name: "where", Want: cty.Bool, Scope: selectorScope()},
+		{Name: "where", Want: cty.Bool, Scope: vocabulary.SelectorScope()},
 	}, s.constants)
 	out := api.TargetSelector{}
 	if where := block.Fields["where"]; where != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/lang"
+	"github.com/oakumhq/oakum/policies/vocabulary"
 )
 
 // Schemas returns the configuration that a strategy accepts. It returns false if
@@ -85,7 +86,7 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 		return nil, s.Diags
 	}
 	p := &policyParser{
-		Source: s, schemas: schemas, base: baseScope(), full: fullScope(),
+		Source: s, schemas: schemas, base: vocabulary.BaseScope(), full: vocabulary.FullScope(),
 		workload: recordedScope(file), answers: answersScope(file),
 		file: &File{Name: file.Name, keys: wantedKeys(), reads: map[string]bool{}},
 	}
@@ -126,7 +127,7 @@ func ParsePolicy(file api.SourceFile, schemas Schemas) (*File, hcl.Diagnostics) 
 	for _, b := range s.Body.Blocks {
 		_ = hclsyntax.VisitAll(b.Body, func(n hclsyntax.Node) hcl.Diagnostics {
 			if e, ok := n.(*hclsyntax.Attribute); ok {
-				mapKeys(e.Expr, p.file.keys)
+				vocabulary.MapKeys(e.Expr, p.file.keys)
 				readFacts(e.Expr, p.file.reads)
 			}
 			return nil
@@ -157,7 +158,7 @@ func (p *policyParser) readDependency(b *hclsyntax.Block) Dependency {
 	block := p.ReadBlock(b, []lang.Argument{
 		{Name: "from", Want: cty.String, Required: true, Check: lang.NotEmpty},
 		{Name: "to", Want: cty.String, Required: true, Check: lang.NotEmpty},
-	}, constantScope(nil))
+	}, vocabulary.ConstantScope(nil))
 	f := block.Values(nil)
 	d := Dependency{Name: block.Label, From: f.Text("from", ""), To: f.Text("to", ""), Range: block.At}
 	if d.From != "" && d.From == d.To {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/policies/lang"
+	"github.com/oakumhq/oakum/policies/vocabulary"
 )
 
 const (
@@ -52,7 +53,7 @@ func (p *policyParser) readProgram(b *hclsyntax.Block) *lang.Part[api.LoadProgra
 		if b.Body.Attributes["workload"] != nil {
 			p.Problem(inner.DefRange(), "Two workloads", "simulate takes workload = ... or a block with a load program, not both.")
 		}
-		part := lang.ReadPart(p.Source, inner, programArguments(), constantScope(nil), loadProgramOf)
+		part := lang.ReadPart(p.Source, inner, programArguments(), vocabulary.ConstantScope(nil), loadProgramOf)
 		out = &part
 	}
 	return out

@@ -12,6 +12,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/glob"
 	"github.com/oakumhq/oakum/policies/lang"
+	"github.com/oakumhq/oakum/policies/vocabulary"
 )
 
 // Selector is a patch's choice of targets, ready to be asked many times.
@@ -34,11 +35,11 @@ func NewSelector(patch api.Patch) (*Selector, error) {
 		rule := selectorRule{TargetSelector: t}
 		if t.Where != "" {
 			name := fmt.Sprintf("target[%d].where of %s", i, patch.File.Name)
-			expr, err := lang.ReadExpression(name, t.Where, selectorScope())
+			expr, err := lang.ReadExpression(name, t.Where, vocabulary.SelectorScope())
 			if err != nil {
 				return nil, api.Errorf(api.CodeInvalid, "read targets of patch %s: %v", patch.Name, err)
 			}
-			mapKeys(expr, keys)
+			vocabulary.MapKeys(expr, keys)
 			rule.where = expr
 		}
 		out.rules = append(out.rules, rule)
@@ -60,7 +61,7 @@ func (s *Selector) Match(target api.Target) (bool, error) {
 		}
 		if ctx == nil {
 			ctx = &hcl.EvalContext{Functions: s.functions, Variables: map[string]cty.Value{
-				"target": cty.ObjectVal(targetAttributes(target, s.metaKeys)),
+				"target": cty.ObjectVal(vocabulary.Target(target, s.metaKeys)),
 			}}
 		}
 		value, diags := r.where.Value(ctx)

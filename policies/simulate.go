@@ -17,6 +17,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/workload"
 	"github.com/oakumhq/oakum/policies/lang"
+	"github.com/oakumhq/oakum/policies/vocabulary"
 )
 
 const (
@@ -114,7 +115,7 @@ func wholeWorkload(name string, data []byte) error {
 
 // recordedScope is the scope of a workload.
 func recordedScope(file api.SourceFile) *lang.Scope {
-	return withHints(lang.NewScope(variableTypes(policyTarget(true)), map[string]function.Function{"file": recording(file, wholeWorkload)}))
+	return vocabulary.RecordedScope(map[string]function.Function{"file": recording(file, wholeWorkload)})
 }
 
 // recording is file() of a recording: the name and the digest of a file that came with

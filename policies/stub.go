@@ -15,6 +15,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/workload"
 	"github.com/oakumhq/oakum/policies/lang"
+	"github.com/oakumhq/oakum/policies/vocabulary"
 )
 
 // stubAnswersMax bounds the answers that a policy itself has for a stub. They are in
@@ -23,7 +24,7 @@ const stubAnswersMax = 64
 
 // answersScope is the scope of recorded answers. They are the same for every target.
 func answersScope(file api.SourceFile) *lang.Scope {
-	return constantScope(map[string]function.Function{"file": recording(file, func(name string, data []byte) error {
+	return vocabulary.ConstantScope(map[string]function.Function{"file": recording(file, func(name string, data []byte) error {
 		_, err := workload.ParseAnswers(name, data)
 		return err
 	})})
@@ -86,7 +87,7 @@ func (p *policyParser) readStubs(b *hclsyntax.Block) []lang.Part[api.Stub] {
 func (p *policyParser) readStub(b *hclsyntax.Block) lang.Part[api.Stub] {
 	answers := p.readAnswers(b)
 	before := len(p.Diags)
-	part := lang.ReadPart(p.Source, b, p.stubArguments(), constantScope(nil), func(v *lang.Values) api.Stub {
+	part := lang.ReadPart(p.Source, b, p.stubArguments(), vocabulary.ConstantScope(nil), func(v *lang.Values) api.Stub {
 		_, digest, _ := strings.Cut(v.Text("recorded", ""), recordedMark)
 		return api.Stub{Name: v.Label(), Port: v.Whole("port", 0), Answers: answers, Recorded: digest}
 	})
@@ -114,7 +115,7 @@ func (p *policyParser) readAnswers(b *hclsyntax.Block) []api.StubAnswer {
 			continue
 		}
 		p.NoBlocks(inner)
-		part := lang.ReadPart(p.Source, inner, answerArguments(), constantScope(nil), stubAnswerOf)
+		part := lang.ReadPart(p.Source, inner, answerArguments(), vocabulary.ConstantScope(nil), stubAnswerOf)
 		one, ok := part.Known()
 		if !ok {
 			continue

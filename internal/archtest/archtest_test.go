@@ -59,6 +59,7 @@ var pure = []string{
 	"policies/installed",
 	"policies/lang",
 	"policies/library",
+	"policies/vocabulary",
 	"server/state/levels",
 }
 

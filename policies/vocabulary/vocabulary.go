@@ -1,4 +1,6 @@
-package policies
+// Package vocabulary is what expressions of policies and patches may name: the types of the
+// facts, and the facts as values of these types. It is pure.
+package vocabulary
 
 import (
 	"maps"
@@ -17,13 +19,14 @@ import (
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
-// Scopes of the language. A base expression decides whether a policy applies
-// and whether a target is critical, so that it can't ask for the answer.
-func baseScope() *lang.Scope {
+// BaseScope is of the expressions that decide whether a policy applies and whether a
+// target is critical. They can't ask for the answer.
+func BaseScope() *lang.Scope {
 	return policyScope(policyTarget(false))
 }
 
-func fullScope() *lang.Scope {
+// FullScope is of every other expression of a policy.
+func FullScope() *lang.Scope {
 	return policyScope(policyTarget(true))
 }
 
@@ -31,11 +34,13 @@ func policyScope(target cty.Type) *lang.Scope {
 	return withHints(lang.NewScope(variableTypes(target), nil))
 }
 
-func selectorScope() *lang.Scope {
+// SelectorScope is of the where of a patch's target.
+func SelectorScope() *lang.Scope {
 	return withHints(lang.NewScope(map[string]cty.Type{"target": targetType(false)}, nil))
 }
 
-func constantScope(extra map[string]function.Function) *lang.Scope {
+// ConstantScope is of arguments that take constants. The extra functions may be called.
+func ConstantScope(extra map[string]function.Function) *lang.Scope {
 	return lang.NewScope(nil, extra)
 }
 
@@ -196,9 +201,9 @@ func assessments() []string {
 	return []string{string(api.AssessmentAffected), string(api.AssessmentFixed), string(api.AssessmentNotAffected), string(api.AssessmentUnknown)}
 }
 
-// mapKeys collects the keys of target.meta and impact.ratio that expressions
+// MapKeys collects the keys of target.meta and impact.ratio that expressions
 // name, so that those a target lacks can be null instead of an error.
-func mapKeys(expr hclsyntax.Expression, into map[string]map[string]bool) {
+func MapKeys(expr hclsyntax.Expression, into map[string]map[string]bool) {
 	for _, t := range expr.Variables() {
 		if len(t) < 3 {
 			continue
@@ -221,4 +226,9 @@ func mapKeys(expr hclsyntax.Expression, into map[string]map[string]bool) {
 			}
 		}
 	}
+}
+
+// RecordedScope is FullScope with a function more.
+func RecordedScope(extra map[string]function.Function) *lang.Scope {
+	return withHints(lang.NewScope(variableTypes(policyTarget(true)), extra))
 }
