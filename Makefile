@@ -36,9 +36,10 @@ fmt: ## fail on files that gofmt would change
 lint: ## run the linters, go vet among them
 	$(LINT) run
 
-generate: ## make the plugin protocol and the drawings anew
+generate: ## make the plugin protocol, the drawings and the generated parts of the pages anew
 	plugins/proto/generate.sh
 	$(GO) -C internal/tools/drawing run . $(CURDIR)/docs/drawings/*.dot
+	$(GO) test -count=1 ./docs -run '^TestGeneratedPartsOfThePages$$' -update
 
 unit: ## tests that need nothing but Go
 	$(GO) test $(UNITFLAGS) $(PKGS)

@@ -12,6 +12,19 @@ import (
 	"github.com/oakumhq/oakum/policies/lang"
 )
 
+// affectsArguments are those of an affects block.
+func affectsArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "package", Doc: "the package that has the fault", Want: cty.String, Check: lang.NotEmpty},
+		{Name: "source", Doc: "the source package, instead of package", Since: 6, Want: cty.String, Check: lang.NotEmpty},
+		{Name: "release", Doc: "the release of the distribution, where the label names none", Since: 6, Want: cty.String, Check: lang.NotEmpty},
+		{Name: "from", Doc: "the first version with the fault; without, every one", Since: 6, Want: cty.String, Check: lang.NotEmpty},
+		{Name: "below", Doc: "the first version without it", Want: cty.String, Check: lang.NotEmpty},
+		{Name: "versions", Doc: "the versions with the fault, one by one", Since: 6, Want: cty.List(cty.String), Check: noEmptyText},
+		{Name: "arch", Doc: "of the package", Since: 6, Want: cty.String, Check: lang.NotEmpty},
+	}
+}
+
 // readAffects reads which packages have the fault that the patch fixes. The label is an
 // ecosystem ("deb"), or a distribution and its version ("Debian:12").
 func (s *patchParser) readAffects(b *hclsyntax.Block) api.Affected {
@@ -20,15 +33,7 @@ func (s *patchParser) readAffects(b *hclsyntax.Block) api.Affected {
 		s.Labels(b, 1)
 	}
 	s.NoBlocks(b)
-	block := s.ReadBlock(b, []lang.Argument{
-		{Name: "package", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "source", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "release", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "from", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "below", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "versions", Want: cty.List(cty.String), Check: noEmptyText},
-		{Name: "arch", Want: cty.String, Check: lang.NotEmpty},
-	}, s.constants)
+	block := s.ReadBlock(b, affectsArguments(), s.constants)
 	f := block.Values(nil)
 	a := api.Affected{
 		Package: f.Text("package", ""), Source: f.Text("source", ""), From: f.Text("from", ""), Below: f.Text("below", ""),

@@ -14,21 +14,21 @@ import (
 
 // applyArguments are the arguments of each kind of apply block.
 func applyArguments(kind api.ApplyKind) []lang.Argument {
-	task := lang.Argument{Name: "task", Want: cty.String, Required: true, Check: lang.NotEmpty}
+	task := lang.Argument{Name: "task", Doc: "the task of the group that changes", Want: cty.String, Required: true, Check: lang.NotEmpty}
 	switch kind {
 	case api.ApplyImage:
 		return []lang.Argument{task,
-			{Name: "image", Want: cty.String, Check: absolutePath},
-			{Name: "source", Want: cty.String, Check: lang.Fetchable},
-			{Name: "checksum", Want: cty.String, Check: lang.Checksum}}
+			{Name: "image", Doc: "its path on the Nomad clients", Want: cty.String, Check: absolutePath},
+			{Name: "source", Doc: "the URL from which Nomad fetches it, instead of image", Since: 7, Want: cty.String, Check: lang.Fetchable},
+			{Name: "checksum", Doc: "of an image with a source", Since: 7, Want: cty.String, Check: lang.Checksum}}
 	case api.ApplyScript:
 		return []lang.Argument{task,
-			{Name: "script", Want: cty.String, Required: true, Check: lang.NotEmpty},
-			{Name: "reboot", Want: cty.Bool}}
+			{Name: "script", Doc: "what /bin/sh of the image runs as root", Want: cty.String, Required: true, Check: lang.NotEmpty},
+			{Name: "reboot", Doc: "whether the patched machine must run the newest kernel of its image", Since: 5, Want: cty.Bool}}
 	case api.ApplyJob:
 		return []lang.Argument{task,
-			{Name: "config", Want: cty.DynamicPseudoType, Check: objectOnly},
-			{Name: "env", Want: cty.Map(cty.String)}}
+			{Name: "config", Doc: "keys of the driver's configuration; what is not named stays", Want: cty.DynamicPseudoType, Check: objectOnly},
+			{Name: "env", Doc: "environment variables; what is not named stays", Want: cty.Map(cty.String)}}
 	}
 	return nil
 }
@@ -55,7 +55,10 @@ func (s *patchParser) readApply(b *hclsyntax.Block) api.Apply {
 	kind := api.ApplyKind(b.Labels[0])
 	args := applyArguments(kind)
 	if args == nil {
-		kinds := []string{string(api.ApplyImage), string(api.ApplyScript), string(api.ApplyJob)}
+		var kinds []string
+		for _, k := range applyKinds() {
+			kinds = append(kinds, string(k))
+		}
 		s.Problem(b.LabelRanges[0], "Unknown kind of change", "There is no apply %q.%s Want %s.",
 			b.Labels[0], lang.DidYouMean(b.Labels[0], kinds), lang.List(kinds, "or"))
 		return api.Apply{}

@@ -29,16 +29,16 @@ const (
 // kpiArguments are those of a kpi block.
 func kpiArguments(kpi string) []lang.Argument {
 	return []lang.Argument{
-		{Name: "abort_above", Want: cty.DynamicPseudoType, Required: true, Check: checkMargin},
-		{Name: "promote_below", Want: cty.DynamicPseudoType, Required: true, Check: checkMargin},
-		{Name: "ignore_below", Want: cty.DynamicPseudoType, Check: func(v cty.Value) error {
+		{Name: "abort_above", Doc: "patched to former, as a ratio; proven worse than this: abort", Want: cty.DynamicPseudoType, Required: true, Check: checkMargin},
+		{Name: "promote_below", Doc: "proven better than this: promote", Want: cty.DynamicPseudoType, Required: true, Check: checkMargin},
+		{Name: "ignore_below", Doc: "a difference that nobody would notice, in the KPI's unit; \"1ms\" of a latency and \"16MiB\" of memory are fine", Want: cty.DynamicPseudoType, Check: func(v cty.Value) error {
 			_, err := parseQuantity(kpi, v)
 			return err
 		}},
-		{Name: "weight", Want: cty.Number, Check: lang.Between(0, 1)},
-		{Name: "query", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "kind", Want: cty.String, Check: lang.OneOf(string(api.KPIGauge), string(api.KPICount), string(api.KPILatency))},
-		{Name: "total", Want: cty.String, Check: lang.NotEmpty},
+		{Name: "weight", Doc: "its share of false_alarm; without, an equal one", Want: cty.Number, Check: lang.Between(0, 1)},
+		{Name: "query", Doc: "PromQL of a KPI of your own, with a series for each allocation", Want: cty.String, Check: lang.NotEmpty},
+		{Name: "kind", Doc: "what the query counts; without, gauge", Want: cty.String, Check: lang.OneOf(string(api.KPIGauge), string(api.KPICount), string(api.KPILatency))},
+		{Name: "total", Doc: "the query for all events, of which query counts those that failed", Want: cty.String, Check: lang.NotEmpty},
 	}
 }
 
@@ -150,7 +150,7 @@ func parseQuantity(kpi string, v cty.Value) (float64, error) {
 		}
 		return 0, errors.New("want a size such as \"16MiB\", or bytes as a number")
 	}
-	return 0, fmt.Errorf("want a number: %s has no unit that can be written", kpi)
+	return 0, fmt.Errorf("%s has no unit that can be written: want a number", kpi)
 }
 
 // isLatency reports whether a KPI's name is that of a latency.
@@ -172,14 +172,14 @@ func parseSize(text string) (float64, bool) {
 
 func budgetArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "instances", Want: cty.DynamicPseudoType, Check: func(v cty.Value) error {
+		{Name: "instances", Doc: "of a target, away at once; without, the job's max_parallel", Want: cty.DynamicPseudoType, Check: func(v cty.Value) error {
 			_, _, err := parseShare(v)
 			return err
 		}},
-		{Name: "targets", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
-		{Name: "failures", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
-		{Name: "policy_failures", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
-		{Name: "neighbours", Want: cty.String, Check: lang.OneOf("exclusive", "any")},
+		{Name: "targets", Doc: "rollouts under way at once", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
+		{Name: "failures", Doc: "failed targets after which the plan goes no further", Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
+		{Name: "policy_failures", Doc: "likewise, counting and stopping targets of this policy alone", Since: 8, Want: cty.Number, Check: lang.WholeBetween(1, 1_000_000)},
+		{Name: "neighbours", Doc: "may targets that talk to each other go together?", Want: cty.String, Check: lang.OneOf("exclusive", "any")},
 	}
 }
 
@@ -203,11 +203,11 @@ func parseShare(v cty.Value) (percent, count int, err error) {
 
 func approvalArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "when", Want: cty.Bool},
-		{Name: "from", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "count", Want: cty.Number, Check: lang.WholeBetween(1, 20)},
-		{Name: "self", Want: cty.Bool},
-		{Name: "expires", Want: cty.String, Check: lang.DurationBetween(time.Minute, maxMonth)},
+		{Name: "when", Doc: "whether consent is needed; without, it is", Want: cty.Bool},
+		{Name: "from", Doc: "the group of Vault whose members may consent; without, anybody who may approve", Want: cty.String, Check: lang.NotEmpty},
+		{Name: "count", Doc: "how many people; without, one", Want: cty.Number, Check: lang.WholeBetween(1, 20)},
+		{Name: "self", Doc: "whether the consent of whoever submitted the patch counts", Since: 7, Want: cty.Bool},
+		{Name: "expires", Doc: "how long a consent counts until the rollout begins", Since: 7, Want: cty.String, Check: lang.DurationBetween(time.Minute, maxMonth)},
 	}
 }
 
@@ -222,7 +222,7 @@ const (
 func rollbackArguments() []lang.Argument {
 	known := []string{rollbackVerdict, rollbackHealth, rollbackDeadline, rollbackDenied}
 	return []lang.Argument{
-		{Name: "on", Want: cty.List(cty.String), Check: func(v cty.Value) error {
+		{Name: "on", Doc: "what turns a rollout back by itself", Want: cty.List(cty.String), Check: func(v cty.Value) error {
 			for it := v.ElementIterator(); it.Next(); {
 				if _, e := it.Element(); lang.OneOf(known...)(e) != nil {
 					return fmt.Errorf("there is no %q; want a list of %s", e.AsString(), lang.List(known, "and"))
@@ -230,8 +230,8 @@ func rollbackArguments() []lang.Argument {
 			}
 			return nil
 		}},
-		{Name: "quarantine", Want: cty.Bool},
-		{Name: "at_once", Want: cty.Bool},
-		{Name: "window", Want: cty.String, Check: lang.DurationBetween(0, maxMonth)},
+		{Name: "quarantine", Doc: "whether a patch that was turned back is kept from the target", Want: cty.Bool},
+		{Name: "at_once", Doc: "whether every instance goes back at the same time", Since: 6, Want: cty.Bool},
+		{Name: "window", Doc: "for how long after its end a rollout may be taken back", Since: 7, Want: cty.String, Check: lang.DurationBetween(0, maxMonth)},
 	}
 }

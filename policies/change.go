@@ -11,8 +11,8 @@ import (
 // not.
 func changesArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "allow", Want: cty.List(cty.String), Check: changes.Check},
-		{Name: "deny", Want: cty.List(cty.String), Check: changes.Check},
+		{Name: "allow", Doc: "keys that a patch may set beyond the shipped list, with patterns", Want: cty.List(cty.String), Check: changes.Check},
+		{Name: "deny", Doc: "keys that no patch may set, with patterns", Want: cty.List(cty.String), Check: changes.Check},
 	}
 }
 

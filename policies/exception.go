@@ -33,14 +33,19 @@ func (e *Exception) Holds(target api.TargetRef, now time.Time) bool {
 	})
 }
 
+// exceptionArguments are those of an exception.
+func exceptionArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "faults", Doc: "names of faults or IDs of advisories", Want: cty.List(cty.String), Required: true, Check: namedFaults},
+		{Name: "targets", Doc: "whom it is for", Want: cty.List(cty.String), Required: true, Check: targetPatterns},
+		{Name: "reason", Doc: "what people are told", Want: cty.String, Required: true, Check: lang.NotEmpty},
+		{Name: "until", Doc: "the first moment at which it does not hold any more", Want: cty.String, Required: true, Check: CheckMoment},
+	}
+}
+
 func (p *policyParser) readException(b *hclsyntax.Block) Exception {
 	p.NoBlocks(b)
-	block := p.ReadBlock(b, []lang.Argument{
-		{Name: "faults", Want: cty.List(cty.String), Required: true, Check: namedFaults},
-		{Name: "targets", Want: cty.List(cty.String), Required: true, Check: targetPatterns},
-		{Name: "reason", Want: cty.String, Required: true, Check: lang.NotEmpty},
-		{Name: "until", Want: cty.String, Required: true, Check: CheckMoment},
-	}, vocabulary.ConstantScope(nil))
+	block := p.ReadBlock(b, exceptionArguments(), vocabulary.ConstantScope(nil))
 	f := block.Values(nil)
 	out := Exception{Name: block.Label, Faults: f.Texts("faults"), Reason: strings.Join(strings.Fields(f.Text("reason", "")), " "), Range: block.At}
 	for _, pattern := range f.Texts("targets") {

@@ -89,18 +89,23 @@ type patchParser struct {
 	constants *lang.Scope       // no variables, and the function file
 }
 
+// patchArguments are those of a patch itself.
+func patchArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "description", Doc: "for people", Want: cty.String},
+		{Name: "severity", Doc: "how grave the faults are", Want: cty.String, Required: true, Check: lang.OneOf(api.Severities()...)},
+		{Name: "fixes", Doc: "names of the faults that it fixes", Want: cty.List(cty.String)},
+		{Name: "advisory", Doc: "file(\"…\") of an OSV document", Since: 7, Want: cty.String},
+		{Name: "vex", Doc: "file(\"…\") of statements about who is not affected", Since: 7, Want: cty.String},
+	}
+}
+
 func (s *patchParser) readPatch(b *hclsyntax.Block) api.Patch {
 	patch := api.Patch{}
 	if s.Labels(b, 1) {
 		patch.Name = b.Labels[0]
 	}
-	fields := s.ReadBlock(b, []lang.Argument{
-		{Name: "description", Want: cty.String},
-		{Name: "severity", Want: cty.String, Required: true, Check: lang.OneOf(api.Severities()...)},
-		{Name: "fixes", Want: cty.List(cty.String)},
-		{Name: "advisory", Want: cty.String},
-		{Name: "vex", Want: cty.String},
-	}, s.constants).Values(nil)
+	fields := s.ReadBlock(b, patchArguments(), s.constants).Values(nil)
 	patch.Description = fields.Text("description", "")
 	patch.Severity = api.Severity(fields.Text("severity", ""))
 	patch.Fixes = fields.Texts("fixes")
@@ -129,21 +134,26 @@ func (s *patchParser) readPatch(b *hclsyntax.Block) api.Patch {
 	return patch
 }
 
+// selectorArguments are those of a patch's target.
+func selectorArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "namespace", Doc: "of Nomad", Default: cty.StringVal("default"), Want: cty.String, Check: lang.NotEmpty},
+		{Name: "jobs", Doc: "names or patterns: * stands for any characters, ? for one", Want: cty.List(cty.String), Required: true, Check: globs},
+		{Name: "groups", Doc: "the same of task groups; without, all", Want: cty.List(cty.String), Check: globs},
+		{Name: "where", Doc: "a condition over target", Want: cty.Bool, Scope: vocabulary.SelectorScope()},
+	}
+}
+
 func (s *patchParser) readSelector(b *hclsyntax.Block) api.TargetSelector {
 	s.Labels(b, 0)
 	s.NoBlocks(b)
-	block := s.ReadBlock(b, []lang.Argument{
-		{Name: "namespace", Want: cty.String, Check: lang.NotEmpty},
-		{Name: "jobs", Want: cty.List(cty.String), Required: true, Check: globs},
-		{Name: "groups", Want: cty.List(cty.String), Check: globs},
-		{Name: "where", Want: cty.Bool, Scope: vocabulary.SelectorScope()},
-	}, s.constants)
+	block := s.ReadBlock(b, selectorArguments(), s.constants)
 	out := api.TargetSelector{}
 	if where := block.Fields["where"]; where != nil {
 		out.Where = string(where.Range.SliceBytes(s.Text))
 	}
 	f := block.Values(nil)
-	out.Namespace = f.Text("namespace", "default")
+	out.Namespace = f.Text("namespace", "")
 	out.Jobs = f.Texts("jobs")
 	out.Groups = f.Texts("groups")
 	return out

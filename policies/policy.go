@@ -153,12 +153,17 @@ func (p *policyParser) block(b *hclsyntax.Block, args []lang.Argument) *lang.Blo
 	return p.ReadBlock(b, args, p.full)
 }
 
+// dependencyArguments are those of a dependency.
+func dependencyArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "from", Doc: "the service that needs the other", Want: cty.String, Required: true, Check: lang.NotEmpty},
+		{Name: "to", Doc: "the service that it needs", Want: cty.String, Required: true, Check: lang.NotEmpty},
+	}
+}
+
 func (p *policyParser) readDependency(b *hclsyntax.Block) Dependency {
 	p.NoBlocks(b)
-	block := p.ReadBlock(b, []lang.Argument{
-		{Name: "from", Want: cty.String, Required: true, Check: lang.NotEmpty},
-		{Name: "to", Want: cty.String, Required: true, Check: lang.NotEmpty},
-	}, vocabulary.ConstantScope(nil))
+	block := p.ReadBlock(b, dependencyArguments(), vocabulary.ConstantScope(nil))
 	f := block.Values(nil)
 	d := Dependency{Name: block.Label, From: f.Text("from", ""), To: f.Text("to", ""), Range: block.At}
 	if d.From != "" && d.From == d.To {
@@ -169,24 +174,33 @@ func (p *policyParser) readDependency(b *hclsyntax.Block) Dependency {
 
 // policyBlocks are the blocks that a policy takes.
 func policyBlocks() []string {
-	return []string{"approval", "budget", "changes", "freeze", "judge", "rollback", "select", "simulate", "strategy", "window"}
+	var out []string
+	for _, b := range policyParts(nil, nil) {
+		out = append(out, b.Name)
+	}
+	return out
+}
+
+// policyArguments are those of a policy itself. Base is what those may name that come first.
+func policyArguments(base *lang.Scope) []lang.Argument {
+	return []lang.Argument{
+		{Name: "applies", Doc: "whether the policy is for the target; without, it is for every one", Want: cty.Bool, Scope: base},
+		{Name: "critical", Doc: "whether the target is critical", Want: cty.Bool, Scope: base},
+		{Name: "specificity", Doc: "instead of the number of conditions that applies joins", Want: cty.Number, Scope: base, Check: lang.WholeBetween(0, 1000)},
+		{Name: "order", Doc: "which targets of a plan go first", Since: 7, Want: cty.String, Check: lang.OneOf(api.Orders()...)},
+		{Name: "prefer", Doc: "when a rollout starts", Want: cty.String, Check: lang.OneOf("lowest_load", "none")},
+		{Name: "deadline", Doc: "for a batch of instances to become healthy; without, the job's own", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
+		{Name: "pause", Doc: "between the end of a wave and the start of the next; without, none", Since: 8, Want: cty.String, Check: lang.DurationBetween(minSecond, maxWeek)},
+	}
 }
 
 func (p *policyParser) readPolicy(b *hclsyntax.Block) *policy {
 	out := &policy{name: b.Labels[0], rng: b.DefRange(), at: lang.Place(b.DefRange())}
-	out.own = p.block(b, []lang.Argument{
-		{Name: "applies", Want: cty.Bool, Scope: p.base},
-		{Name: "critical", Want: cty.Bool, Scope: p.base},
-		{Name: "specificity", Want: cty.Number, Scope: p.base, Check: lang.WholeBetween(0, 1000)},
-		{Name: "order", Want: cty.String, Check: lang.OneOf(api.Orders()...)},
-		{Name: "prefer", Want: cty.String, Check: lang.OneOf("lowest_load", "none")},
-		{Name: "deadline", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
-		{Name: "pause", Want: cty.String, Check: lang.DurationBetween(minSecond, maxWeek)},
-	})
+	out.own = p.block(b, policyArguments(p.base))
 	p.setSpecificity(out)
 	seen := map[string]hcl.Range{}
 	for _, inner := range b.Body.Blocks {
-		labelled := slices.Contains([]string{"freeze", "strategy", "window"}, inner.Type)
+		labelled := lang.BlockNamed(policyParts(nil, nil), inner.Type).Label != ""
 		if !slices.Contains(policyBlocks(), inner.Type) {
 			p.Problem(inner.DefRange(), "Unknown block", "A policy has no block %q.%s It takes %s.",
 				inner.Type, lang.DidYouMean(inner.Type, policyBlocks()), lang.List(policyBlocks(), "and"))
@@ -301,17 +315,22 @@ func (p *policyParser) checkNotLonger(b *lang.Block, name, most string) {
 	}
 }
 
+// judgeArguments are those of a judge block.
+func judgeArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "enabled", Doc: "whether KPIs are judged", Want: cty.Bool},
+		{Name: "method", Doc: "how they are", Want: cty.String, Check: lang.OneOf("evidence", "kayenta")},
+		{Name: "false_alarm", Doc: "the chance of aborting a harmless patch, over all KPIs and looks of a stage", Want: cty.Number, Check: lang.Between(0.000001, 0.5)},
+		{Name: "miss", Doc: "the chance of promoting one that is worse than promote_below", Want: cty.Number, Check: lang.Between(0.000001, 0.5)},
+		{Name: "interval", Doc: "between two looks", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
+		{Name: "min_duration", Doc: "of a stage, however clear it is", Want: cty.String, Check: lang.DurationBetween(0, maxWeek)},
+		{Name: "max_duration", Doc: "of a stage", Want: cty.String, Check: lang.DurationBetween(minSecond, maxWeek)},
+		{Name: "on_inconclusive", Doc: "what follows when max_duration is over and nothing is proven", Want: cty.String, Check: lang.OneOf("hold", "rollback")},
+	}
+}
+
 func (p *policyParser) readJudge(out *policy, b *hclsyntax.Block) {
-	out.judge = p.block(b, []lang.Argument{
-		{Name: "enabled", Want: cty.Bool},
-		{Name: "method", Want: cty.String, Check: lang.OneOf("evidence", "kayenta")},
-		{Name: "false_alarm", Want: cty.Number, Check: lang.Between(0.000001, 0.5)},
-		{Name: "miss", Want: cty.Number, Check: lang.Between(0.000001, 0.5)},
-		{Name: "interval", Want: cty.String, Check: lang.DurationBetween(minSecond, maxDay)},
-		{Name: "min_duration", Want: cty.String, Check: lang.DurationBetween(0, maxWeek)},
-		{Name: "max_duration", Want: cty.String, Check: lang.DurationBetween(minSecond, maxWeek)},
-		{Name: "on_inconclusive", Want: cty.String, Check: lang.OneOf("hold", "rollback")},
-	})
+	out.judge = p.block(b, judgeArguments())
 	for _, name := range []string{"interval", "min_duration"} {
 		p.checkNotLonger(out.judge, name, "max_duration")
 	}

@@ -25,11 +25,11 @@ const (
 
 func programArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "command", Want: cty.String, Required: true, Check: someText},
-		{Name: "args", Want: cty.List(cty.String)},
-		{Name: "image", Want: cty.String, Check: someText},
-		{Name: "env", Want: cty.Map(cty.String), Check: twinVariables},
-		{Name: "memory", Want: cty.Number, Check: lang.WholeBetween(16, 16<<10)},
+		{Name: "command", Doc: "the program that sends the requests", Want: cty.String, Required: true, Check: someText},
+		{Name: "args", Doc: "its arguments", Want: cty.List(cty.String)},
+		{Name: "image", Doc: "the container image that it is in", Want: cty.String, Check: someText},
+		{Name: "env", Doc: "its environment variables", Want: cty.Map(cty.String), Check: twinVariables},
+		{Name: "memory", Doc: "MiB that it may use", Want: cty.Number, Check: lang.WholeBetween(16, 16<<10)},
 	}
 }
 

@@ -18,15 +18,15 @@ const (
 
 func payloadArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "source", Want: cty.String, Required: true, Check: lang.Fetchable},
-		{Name: "checksum", Want: cty.String, Required: true, Check: lang.Checksum},
+		{Name: "source", Doc: "the URL of the file", Want: cty.String, Required: true, Check: lang.Fetchable},
+		{Name: "checksum", Doc: "of the file", Want: cty.String, Required: true, Check: lang.Checksum},
 	}
 }
 
 func verifyArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "command", Want: cty.String, Required: true, Check: lang.ForMachine(commandMax)},
-		{Name: "expect", Want: cty.String, Check: lang.ForMachine(expectMax)},
+		{Name: "command", Doc: "run under /bin/sh -c in what was patched; it must end with status 0", Want: cty.String, Required: true, Check: lang.ForMachine(commandMax)},
+		{Name: "expect", Doc: "what its output must hold", Want: cty.String, Check: lang.ForMachine(expectMax)},
 	}
 }
 

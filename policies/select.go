@@ -18,14 +18,19 @@ const selective = "selective"
 // maxAge bounds what a policy may ask of the age of inventories.
 const maxAge = 10 * 365 * 24 * time.Hour
 
+// selectArguments are those of a select block.
+func selectArguments() []lang.Argument {
+	return []lang.Argument{
+		{Name: "affected", Doc: "those that have a fault of the patch", Since: 7, Want: cty.Bool},
+		{Name: "critical", Doc: "those that are critical", Since: 7, Want: cty.Bool},
+		{Name: "where", Doc: "of them, those for which this holds", Since: 7, Want: cty.Bool},
+		{Name: "unknown", Doc: "what of those nobody knows to be affected", Since: 7, Want: cty.String, Check: lang.OneOf(api.UnknownInclude, api.UnknownHold, api.UnknownExclude)},
+		{Name: "max_age", Doc: "of an inventory that says that a target is safe; without, the agent's", Since: 7, Want: cty.String, Check: lang.DurationBetween(time.Hour, maxAge)},
+	}
+}
+
 func (p *policyParser) readSelect(b *hclsyntax.Block) *lang.Block {
-	out := p.block(b, []lang.Argument{
-		{Name: "affected", Want: cty.Bool},
-		{Name: "critical", Want: cty.Bool},
-		{Name: "where", Want: cty.Bool},
-		{Name: "unknown", Want: cty.String, Check: lang.OneOf(api.UnknownInclude, api.UnknownHold, api.UnknownExclude)},
-		{Name: "max_age", Want: cty.String, Check: lang.DurationBetween(time.Hour, maxAge)},
-	})
+	out := p.block(b, selectArguments())
 	if len(b.Body.Attributes) == 0 {
 		p.Problem(b.DefRange(), "Empty select", "A select says which targets a patch goes to: those that are affected, critical, or for which where holds.")
 	}

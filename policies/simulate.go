@@ -35,17 +35,17 @@ const (
 
 func simulateArguments(recorded *lang.Scope) []lang.Argument {
 	return []lang.Argument{
-		{Name: "required", Want: cty.Bool},
-		{Name: "seconds", Want: cty.Number, Check: lang.Between(1, 86400)},
-		{Name: "minutes", Want: cty.Number, Check: lang.Between(0.1, 1440)},
-		{Name: "pairs", Want: cty.Number, Check: lang.WholeBetween(1, pairsMax)},
-		{Name: "on_inconclusive", Want: cty.String,
+		{Name: "required", Doc: "whether nothing starts without a simulation that passes", Want: cty.Bool},
+		{Name: "seconds", Doc: "how long each pair is watched", Want: cty.Number, Check: lang.Between(1, 86400)},
+		{Name: "minutes", Doc: "likewise, in minutes", Want: cty.Number, Check: lang.Between(0.1, 1440)},
+		{Name: "pairs", Doc: "of a patched and an unpatched boot", Since: 5, Want: cty.Number, Check: lang.WholeBetween(1, pairsMax)},
+		{Name: "on_inconclusive", Doc: "what follows when it can't decide", Since: 5, Want: cty.String,
 			Check: lang.OneOf(api.InconclusiveApprove, api.InconclusiveHold, api.InconclusiveOneFirst)},
-		{Name: "pool", Want: cty.String, Check: poolName},
-		{Name: "revert", Want: cty.String, Check: lang.OneOf(api.RevertRequired, api.RevertOff)},
-		{Name: "data", Want: cty.String, Check: lang.OneOf(api.DataEmpty)},
-		{Name: "workload", Want: cty.String, Scope: recorded, Check: workloadName},
-		{Name: "env", Want: cty.Map(cty.String), Check: twinVariables},
+		{Name: "pool", Doc: "the Nomad node pool of the twins; without, the target's own", Since: 5, Want: cty.String, Check: poolName},
+		{Name: "revert", Doc: "whether the way back is rehearsed; without, where the target has data", Since: 6, Want: cty.String, Check: lang.OneOf(api.RevertRequired, api.RevertOff)},
+		{Name: "data", Doc: "empty data disks for the twins; without, disks laid over production's", Since: 6, Want: cty.String, Check: lang.OneOf(api.DataEmpty)},
+		{Name: "workload", Doc: "what is sent", Want: cty.String, Scope: recorded, Check: workloadName},
+		{Name: "env", Doc: "environment variables of the twins; no secrets", Since: 6, Want: cty.Map(cty.String), Check: twinVariables},
 	}
 }
 

@@ -42,6 +42,16 @@ func attributeType(name string) (cty.Type, bool) {
 	return cty.NilType, false
 }
 
+// whenArgument is the one that every strategy block takes.
+func whenArgument() lang.Argument {
+	return lang.Argument{Name: "when", Doc: "whether the strategy is taken; without, it is", Want: cty.Bool}
+}
+
+// risesTo100 reports whether an argument is a list of stages.
+func risesTo100(strategy, argument string) bool {
+	return slices.Contains([]string{"phased", selective, green.Strategy}, strategy) && argument == "stages"
+}
+
 func (p *policyParser) readStrategy(b *hclsyntax.Block) *strategy {
 	name := b.Labels[0]
 	if p.schemas == nil {
@@ -54,19 +64,13 @@ func (p *policyParser) readStrategy(b *hclsyntax.Block) *strategy {
 			"There is no strategy %q. Want the name of a built-in one or of a configured plugin, such as \"phased\" or \"blue_green\".", name)
 		return nil
 	}
-	args := []lang.Argument{{Name: "when", Want: cty.Bool}}
+	args, err := strategyArguments(name, schema)
+	if err != nil {
+		p.Problem(b.LabelRanges[0], "Unusable strategy", "The strategy can't be used: %v.", err)
+		return nil
+	}
 	out := &strategy{defaults: map[string]json.RawMessage{}}
 	for _, a := range schema.Attributes {
-		want, ok := attributeType(a.Type)
-		if !ok || a.Name == "when" {
-			p.Problem(b.LabelRanges[0], "Unusable strategy", "Strategy %q published the argument %q of type %q, which no policy can set.", name, a.Name, a.Type)
-			return nil
-		}
-		arg := lang.Argument{Name: a.Name, Want: want, Required: a.Required}
-		if slices.Contains([]string{"phased", selective, green.Strategy}, name) && a.Name == "stages" {
-			arg.Check = lang.RisingPercents
-		}
-		args = append(args, arg)
 		if len(a.Default) > 0 {
 			out.defaults[a.Name] = a.Default
 		}

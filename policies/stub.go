@@ -30,10 +30,10 @@ func answersScope(file api.SourceFile) *lang.Scope {
 	})})
 }
 
-func (p *policyParser) stubArguments() []lang.Argument {
+func stubArguments(answers *lang.Scope) []lang.Argument {
 	return []lang.Argument{
-		{Name: "port", Want: cty.Number, Check: lang.WholeBetween(1, 65535)},
-		{Name: "recorded", Want: cty.String, Scope: p.answers, Check: func(v cty.Value) error {
+		{Name: "port", Doc: "where the target finds it; without, where its mesh upstream of this name listens", Want: cty.Number, Check: lang.WholeBetween(1, 65535)},
+		{Name: "recorded", Doc: "answers from a file", Want: cty.String, Scope: answers, Check: func(v cty.Value) error {
 			if !strings.Contains(v.AsString(), recordedMark) {
 				return errors.New("want recorded answers as in: recorded = file(\"pricing.ndjson\")")
 			}
@@ -44,12 +44,12 @@ func (p *policyParser) stubArguments() []lang.Argument {
 
 func answerArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "method", Want: cty.String},
-		{Name: "path", Want: cty.String, Required: true},
-		{Name: "status", Want: cty.Number, Check: lang.WholeBetween(200, 599)},
-		{Name: "headers", Want: cty.Map(cty.String)},
-		{Name: "body", Want: cty.String},
-		{Name: "latency", Want: cty.String, Check: lang.DurationBetween(0, workload.LatencyMax)},
+		{Name: "method", Doc: "of the request", Default: cty.StringVal("GET"), Want: cty.String},
+		{Name: "path", Doc: "of the request; * stands for any characters", Want: cty.String, Required: true},
+		{Name: "status", Doc: "of the answer", Default: cty.NumberIntVal(200), Want: cty.Number, Check: lang.WholeBetween(200, 599)},
+		{Name: "headers", Doc: "of the answer", Want: cty.Map(cty.String)},
+		{Name: "body", Doc: "of the answer", Want: cty.String},
+		{Name: "latency", Doc: "before the answer", Want: cty.String, Check: lang.DurationBetween(0, workload.LatencyMax)},
 	}
 }
 
@@ -87,7 +87,7 @@ func (p *policyParser) readStubs(b *hclsyntax.Block) []lang.Part[api.Stub] {
 func (p *policyParser) readStub(b *hclsyntax.Block) lang.Part[api.Stub] {
 	answers := p.readAnswers(b)
 	before := len(p.Diags)
-	part := lang.ReadPart(p.Source, b, p.stubArguments(), vocabulary.ConstantScope(nil), func(v *lang.Values) api.Stub {
+	part := lang.ReadPart(p.Source, b, stubArguments(p.answers), vocabulary.ConstantScope(nil), func(v *lang.Values) api.Stub {
 		_, digest, _ := strings.Cut(v.Text("recorded", ""), recordedMark)
 		return api.Stub{Name: v.Label(), Port: v.Whole("port", 0), Answers: answers, Recorded: digest}
 	})
@@ -142,7 +142,7 @@ func (p *policyParser) readAnswers(b *hclsyntax.Block) []api.StubAnswer {
 // stubAnswerOf builds an answer, complete with what stands for nothing.
 func stubAnswerOf(v *lang.Values) api.StubAnswer {
 	out := api.StubAnswer{
-		Method: v.Text("method", "GET"), Path: v.Text("path", ""), Status: v.Whole("status", 200), Body: v.Text("body", ""),
+		Method: v.Text("method", ""), Path: v.Text("path", ""), Status: v.Whole("status", 0), Body: v.Text("body", ""),
 		Latency: api.Duration(v.Duration("latency").Round(time.Microsecond)),
 	}
 	if value, ok := v.Get("headers"); ok {

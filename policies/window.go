@@ -15,21 +15,21 @@ import (
 
 func windowArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "start", Want: cty.String, Required: true, Check: func(v cty.Value) error {
+		{Name: "start", Doc: "when it opens: cron, or RRULE:…", Want: cty.String, Required: true, Check: func(v cty.Value) error {
 			_, err := calendar.ParseStart(v.AsString())
 			return err
 		}},
-		{Name: "except", Want: cty.List(cty.String), Check: checkDays},
-		{Name: "length", Want: cty.String, Required: true, Check: lang.DurationBetween(time.Minute, maxMonth)},
-		{Name: "timezone", Want: cty.String, Check: checkTimezone},
-		{Name: "cutoff", Want: cty.String, Check: lang.OneOf("finish", "hold")},
+		{Name: "except", Doc: "days on which it does not open", Since: 8, Want: cty.List(cty.String), Check: checkDays},
+		{Name: "length", Doc: "how long it stays open", Want: cty.String, Required: true, Check: lang.DurationBetween(time.Minute, maxMonth)},
+		{Name: "timezone", Doc: "the zone of its clock", Default: cty.StringVal("UTC"), Want: cty.String, Check: checkTimezone},
+		{Name: "cutoff", Doc: "what a rollout under way does when it closes", Default: cty.StringVal("finish"), Want: cty.String, Check: lang.OneOf("finish", "hold")},
 	}
 }
 
 func windowOf(v *lang.Values) api.Window {
 	return api.Window{
 		Name: v.Label(), Start: v.Text("start", ""), Except: v.Texts("except"), Length: api.Duration(v.Duration("length")),
-		Timezone: v.Text("timezone", "UTC"), Cutoff: v.Text("cutoff", "finish"),
+		Timezone: v.Text("timezone", ""), Cutoff: v.Text("cutoff", ""),
 	}
 }
 
@@ -51,15 +51,15 @@ func checkDays(v cty.Value) error {
 
 func freezeArguments() []lang.Argument {
 	return []lang.Argument{
-		{Name: "from", Want: cty.String, Required: true, Check: CheckMoment},
-		{Name: "to", Want: cty.String, Required: true, Check: CheckMoment},
-		{Name: "timezone", Want: cty.String, Check: checkTimezone},
-		{Name: "reason", Want: cty.String, Required: true, Check: lang.NotEmpty},
+		{Name: "from", Doc: "its first moment", Want: cty.String, Required: true, Check: CheckMoment},
+		{Name: "to", Doc: "the first moment after it", Want: cty.String, Required: true, Check: CheckMoment},
+		{Name: "timezone", Doc: "the zone of moments that name none", Default: cty.StringVal("UTC"), Want: cty.String, Check: checkTimezone},
+		{Name: "reason", Doc: "what people are told", Want: cty.String, Required: true, Check: lang.NotEmpty},
 	}
 }
 
 func freezeOf(v *lang.Values) api.Freeze {
-	zone := v.Text("timezone", "UTC")
+	zone := v.Text("timezone", "")
 	freeze := api.Freeze{Name: v.Label(), Reason: strings.Join(strings.Fields(v.Text("reason", "")), " ")}
 	from, fromErr := calendar.ParseMoment(v.Text("from", ""), zone)
 	to, toErr := calendar.ParseMoment(v.Text("to", ""), zone)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 )
 
 // Block is a block as it was written.
@@ -15,6 +16,8 @@ type Block struct {
 	Range  hcl.Range
 	At     string // file:line,column
 	Fields map[string]*Field
+
+	absent map[string]cty.Value // what arguments are that were not written
 }
 
 // Fixed reports whether no field of the block needs facts.
@@ -29,13 +32,16 @@ func (b *Block) Fixed() bool {
 
 // ReadBlock reads a block's arguments. Unknown and missing ones are reported.
 func (s *Source) ReadBlock(b *hclsyntax.Block, args []Argument, sc *Scope) *Block {
-	out := &Block{Range: b.DefRange(), At: Place(b.DefRange()), Fields: map[string]*Field{}}
+	out := &Block{Range: b.DefRange(), At: Place(b.DefRange()), Fields: map[string]*Field{}, absent: map[string]cty.Value{}}
 	if len(b.Labels) > 0 {
 		out.Label = b.Labels[0]
 	}
 	byName := make(map[string]Argument, len(args))
 	for _, a := range args {
 		byName[a.Name] = a
+		if a.Default != cty.NilVal {
+			out.absent[a.Name] = a.Default
+		}
 	}
 	for _, attr := range Attributes(b.Body) {
 		arg, ok := byName[attr.Name]

@@ -17,7 +17,10 @@ func (e *UnknownError) Error() string { return e.Field + " depends on what nobod
 // Argument describes one argument that a block takes.
 type Argument struct {
 	Name     string
-	Want     cty.Type // cty.DynamicPseudoType leaves the type to Check
+	Doc      string    // what it says, for whoever writes one
+	Default  cty.Value // that it has when it is not written; NilVal: none
+	Since    int       // the least cluster level that keeps it; 0: every one
+	Want     cty.Type  // cty.DynamicPseudoType leaves the type to Check
 	Required bool
 	Check    Checker // nil: every value of the type is fine
 	Scope    *Scope  // that its expression may use; nil: the block's

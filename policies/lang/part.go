@@ -93,9 +93,18 @@ func (v *Values) Get(name string) (cty.Value, bool) {
 	return value, true
 }
 
+// said is an argument's value, or the default that its table has for it.
+func (v *Values) said(name string) (cty.Value, bool) {
+	if value, ok := v.Get(name); ok {
+		return value, true
+	}
+	value, ok := v.block.absent[name]
+	return value, ok
+}
+
 // Text returns an argument's text.
 func (v *Values) Text(name, absent string) string {
-	if value, ok := v.Get(name); ok {
+	if value, ok := v.said(name); ok {
 		return value.AsString()
 	}
 	return absent
@@ -111,7 +120,7 @@ func (v *Values) Texts(name string) []string {
 
 // Whole returns an argument's whole number.
 func (v *Values) Whole(name string, absent int) int {
-	if value, ok := v.Get(name); ok {
+	if value, ok := v.said(name); ok {
 		return int(NumberOf(value))
 	}
 	return absent

@@ -85,7 +85,7 @@ func OneOf(allowed ...string) Checker {
 		if best := spell.Nearest(v.AsString(), allowed); best != "" {
 			hint = fmt.Sprintf(" (did you mean %q?)", best)
 		}
-		return fmt.Errorf("want %s%s", List(allowed, "or"), hint)
+		return &Outside{OneOf: allowed, text: fmt.Sprintf("want %s%s", List(allowed, "or"), hint)}
 	}
 }
 
@@ -93,7 +93,7 @@ func OneOf(allowed ...string) Checker {
 func Between(low, high float64) Checker {
 	return func(v cty.Value) error {
 		if f := NumberOf(v); f < low || f > high {
-			return fmt.Errorf("want a number from %g to %g", low, high)
+			return outside(low, high, fmt.Sprintf("want a number from %g to %g", low, high))
 		}
 		return nil
 	}
@@ -103,7 +103,7 @@ func Between(low, high float64) Checker {
 func WholeBetween(low, high int) Checker {
 	return func(v cty.Value) error {
 		if f := NumberOf(v); !v.AsBigFloat().IsInt() || f < float64(low) || f > float64(high) {
-			return fmt.Errorf("want a whole number from %d to %d", low, high)
+			return outside(low, high, fmt.Sprintf("want a whole number from %d to %d", low, high))
 		}
 		return nil
 	}
@@ -141,10 +141,10 @@ func DurationBetween(low, high time.Duration) Checker {
 	return func(v cty.Value) error {
 		d, err := time.ParseDuration(v.AsString())
 		if err != nil {
-			return errors.New("want a duration such as \"30s\", \"5m\" or \"6h\"")
+			return outside(low, high, "want a duration such as \"30s\", \"5m\" or \"6h\"")
 		}
 		if d < low || d > high {
-			return fmt.Errorf("want a duration from %s to %s", low, high)
+			return outside(low, high, fmt.Sprintf("want a duration from %s to %s", low, high))
 		}
 		return nil
 	}
