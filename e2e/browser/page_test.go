@@ -86,6 +86,8 @@ func TestPage(t *testing.T) {
 	b.show("/ui/rollout/" + id)
 	b.looks("rollout-ended")
 	b.cluster()
+	h.simulate(t)
+	b.simulation()
 	b.others()
 	b.clean()
 }
@@ -133,6 +135,31 @@ func (b *tab) ended(cl *client.Client) string {
 	must.StrContains(b.t, all[0].Reason, "checkout is slow")
 	must.EqOp(b.t, "alice", all[0].Approvals[0].By)
 	return all[0].ID
+}
+
+// simulate has alice try a patch on twins, and waits until it has passed.
+func (h *house) simulate(t *testing.T) {
+	t.Helper()
+	res := h.cluster.Oakum(t.Context(), h.alice, "simulate", "-target=default/store/store", filepath.Join(h.root, "examples", "patches", "store-1.1.hcl"))
+	must.EqOp(t, 0, res.Code, must.Sprintf("%s%s", res.Stdout, res.Stderr))
+}
+
+// simulation looks at what the trial showed, and reads a twin's console.
+func (b *tab) simulation() {
+	b.t.Helper()
+	b.show("/ui/simulations")
+	b.says("table.rollouts th", "store")
+	b.run(chromedp.Click("table.rollouts th a"))
+	b.says("h1", "tried with store-1.1")
+	b.says(".state .pill", "passed")
+	b.says(".kpis th", "error_rate")
+	b.until("document.querySelector('figure .uplot') !== null")
+	b.looks("simulation")
+	b.run(chromedp.Click(`a[href*="console?role=treatment"]`))
+	b.says("h1", "Console of treatment")
+	b.looks("console")
+	b.show("/ui/simulations?show=passed")
+	b.looks("simulations")
 }
 
 // cluster puts the brake on and takes it off.

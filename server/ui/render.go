@@ -66,23 +66,24 @@ func readPages(files assets) (map[string]*template.Template, error) {
 // functions are what templates may call.
 func functions(files assets) template.FuncMap {
 	return template.FuncMap{
-		"asset":    files.url,
-		"age":      age,
-		"span":     figure.Span,
-		"between":  func(a, b time.Time) string { return figure.Span(b.Sub(a)) },
-		"stamp":    figure.Stamp,
-		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"amount":   figure.Amount,
-		"evidence": evidence,
-		"plain":    plain,
-		"count":    figure.Count,
-		"short":    func(id string) string { return id[:min(len(id), 8)] },
-		"words":    func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
-		"join":     strings.Join,
-		"seg":      url.PathEscape,
-		"at":       at,
-		"mark":     markOf,
-		"nav":      entryOf,
+		"asset":     files.url,
+		"age":       age,
+		"span":      figure.Span,
+		"between":   func(a, b time.Time) string { return figure.Span(b.Sub(a)) },
+		"stamp":     figure.Stamp,
+		"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"amount":    figure.Amount,
+		"evidence":  evidence,
+		"plain":     plain,
+		"printable": printable,
+		"count":     figure.Count,
+		"short":     func(id string) string { return id[:min(len(id), 8)] },
+		"words":     func(v any) string { return strings.ReplaceAll(fmt.Sprint(v), "_", " ") },
+		"join":      strings.Join,
+		"seg":       url.PathEscape,
+		"at":        at,
+		"mark":      markOf,
+		"nav":       entryOf,
 	}
 }
 
@@ -135,9 +136,9 @@ func at(item any, now time.Time) marked { return marked{item, now} }
 // markOf is the colour that a word for a state has: good, bad, wait, busy or none.
 func markOf(state any) string {
 	switch fmt.Sprint(state) {
-	case "complete", "passed", "pass", "promote", "done", "healthy", "whole", "fixed", "not_affected", "confirmed":
+	case "complete", "passed", "pass", "promote", "done", "healthy", "whole", "fixed", "serves", "not_affected", "confirmed":
 		return "good"
-	case "rolled_back", "rejected", "reject", "failed", "abort", "unhealthy", "away", "rolling_back", "affected", "observed_denied":
+	case "rolled_back", "rejected", "reject", "failed", "abort", "unhealthy", "away", "rolling_back", "fails", "affected", "observed_denied":
 		return "bad"
 	case "holding", "awaiting_approval", "paused", "inconclusive", "failing", "partial", "unread", "unknown", "excepted", "observed_undeclared", "declared_stale", "denied_attempted":
 		return "wait"

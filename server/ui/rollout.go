@@ -25,7 +25,7 @@ type story struct {
 	Counts  counts
 	Track   []step
 	Waits   []wait
-	KPIs    []kpiRow
+	KPIs    kpiTable
 	Sick    []api.Instance // not healthy, with a reason
 	History []api.Effect   // newest first
 	Config  string         // of the strategy, in one line
@@ -52,6 +52,12 @@ type step struct {
 type wait struct {
 	api.Hold
 	Frees string
+}
+
+// kpiTable is the KPIs of a verdict under the names of both arms.
+type kpiTable struct {
+	Former, Patched string
+	Rows            []kpiRow
 }
 
 // kpiRow is one KPI of a verdict with the margins that it is judged by.
@@ -100,7 +106,7 @@ func storyOf(r api.Rollout, by api.Identity) story {
 		s.Waits = append(s.Waits, wait{h, frees(h)})
 	}
 	if r.Verdict != nil {
-		s.KPIs = kpiRows(r.Verdict.KPIs, r.Decision.Judge)
+		s.KPIs = kpiTable{Former: "Former", Patched: "Patched", Rows: kpiRows(r.Verdict.KPIs, r.Decision.Judge)}
 	}
 	return s
 }
@@ -148,7 +154,7 @@ func (c *counts) add(i api.Instance) {
 	}
 }
 
-// kpiRows are the judged KPIs with their margins, the gravest first.
+// kpiRows are KPIs with their margins, the gravest first and those that no policy judges last.
 func kpiRows(kpis []api.KPIEffect, judge api.JudgeSpec) []kpiRow {
 	out := make([]kpiRow, len(kpis))
 	for i, k := range kpis {
@@ -163,6 +169,9 @@ func kpiRows(kpis []api.KPIEffect, judge api.JudgeSpec) []kpiRow {
 		}
 	}
 	rank := func(k kpiRow) int {
+		if k.Unjudged {
+			return 5
+		}
 		switch k.Kind {
 		case api.VerdictAbort:
 			return 0
