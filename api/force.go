@@ -30,5 +30,7 @@ type PatchedTarget struct {
 	Status     RolloutStatus `json:"status"`  // of that rollout
 	Ended      time.Time     `json:"ended,omitzero"`
 	Restorable time.Time     `json:"restorable,omitzero"` // until when that rollout may be taken back
+	Automatic  bool          `json:"automatic,omitempty"` // whether it goes back by itself when its target gets worse until then
+	Aftermath  *Aftermath    `json:"aftermath,omitempty"` // what the KPIs have shown since that rollout; nil where nobody has looked
 	Proof      *FixProof     `json:"proof,omitempty"`     // whether the fault was gone after it; nil where nobody has looked
 }

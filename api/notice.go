@@ -15,6 +15,7 @@ const (
 	NoticeFailed      NoticeKind = "failed"
 	NoticeCancelled   NoticeKind = "cancelled"
 	NoticeComplete    NoticeKind = "complete"
+	NoticeWorse       NoticeKind = "worse" // the target of a complete rollout has got worse since
 	NoticeProof       NoticeKind = "proof" // a complete rollout has not removed the fault, or nobody knows
 	NoticeBrake       NoticeKind = "brake" // it was put on, or taken off
 )
@@ -23,7 +24,7 @@ const (
 func NoticeKinds() []NoticeKind {
 	return []NoticeKind{
 		NoticeApproval, NoticeHold, NoticeRollingBack, NoticeRolledBack, NoticeRejected,
-		NoticeFailed, NoticeCancelled, NoticeComplete, NoticeProof, NoticeBrake,
+		NoticeFailed, NoticeCancelled, NoticeComplete, NoticeWorse, NoticeProof, NoticeBrake,
 	}
 }
 

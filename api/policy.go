@@ -276,4 +276,8 @@ type RollbackSpec struct {
 	AtOnce     bool `json:"at_once,omitempty"` // every instance goes back at the same time; false keeps the budget
 	// Window is for how long after its end a rollout may be taken back; 0 for not at all.
 	Window Duration `json:"window,omitempty"`
+	// Automatic takes a complete rollout back within the window when a KPI that its stages
+	// were judged by gets worse and nothing else explains it; false tells, and leaves it to a
+	// person.
+	Automatic bool `json:"automatic,omitempty"`
 }

@@ -83,6 +83,9 @@ type Rollout struct {
 	// Drift says what became of a patch that was carried out; nil while its job is as the
 	// rollout left it, as far as anybody has looked.
 	Drift *Drift `json:"drift,omitempty"`
+	// Aftermath is what the KPIs of the target have shown since the rollout was complete; nil
+	// until something could be said of them.
+	Aftermath *Aftermath `json:"aftermath,omitempty"`
 	// Proof says whether the fault is gone that the patch is to fix; nil until somebody has
 	// looked, for a patch that names no packages, and unless the rollout is complete.
 	Proof       *FixProof `json:"proof,omitempty"`
@@ -94,6 +97,19 @@ type Rollout struct {
 type Drift struct {
 	At     time.Time `json:"at"`     // when it was found
 	Reason string    `json:"reason"` // what the job runs instead, one sentence
+}
+
+// Aftermath is what the KPIs that the stages of a rollout were judged by have shown after its
+// end, held against the target's own baseline.
+type Aftermath struct {
+	Well  time.Time         `json:"well,omitzero"`  // when a look first found them well
+	Since time.Time         `json:"since,omitzero"` // since when they are worse; zero when they are well
+	Worse []NeighbourEffect `json:"worse,omitempty"`
+	// Reason says what is worse, one sentence.
+	Reason string `json:"reason,omitempty"`
+	// Else says why Oakum does not take the patch for the cause; empty when nothing else
+	// explains what got worse.
+	Else string `json:"else,omitempty"`
 }
 
 // FixProof is what the inventories of what a target runs after a rollout say of the fault that

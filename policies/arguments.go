@@ -233,5 +233,6 @@ func rollbackArguments() []lang.Argument {
 		{Name: "quarantine", Doc: "whether a patch that was turned back is kept from the target", Want: cty.Bool},
 		{Name: "at_once", Doc: "whether every instance goes back at the same time", Since: 6, Want: cty.Bool},
 		{Name: "window", Doc: "for how long after its end a rollout may be taken back", Since: 7, Want: cty.String, Check: lang.DurationBetween(0, maxMonth)},
+		{Name: "automatic", Doc: "whether it is taken back by itself when the target gets worse within the window", Since: 8, Want: cty.Bool},
 	}
 }

@@ -297,7 +297,10 @@ func (d *decider) rollback() error {
 	if err := d.set("rollback.at_once", rollbackBlock, "at_once", func(v cty.Value) { spec.AtOnce = v.True() }); err != nil {
 		return err
 	}
-	return d.set("rollback.window", rollbackBlock, "window", func(v cty.Value) { spec.Window = durationOf(v) })
+	if err := d.set("rollback.window", rollbackBlock, "window", func(v cty.Value) { spec.Window = durationOf(v) }); err != nil {
+		return err
+	}
+	return d.set("rollback.automatic", rollbackBlock, "automatic", func(v cty.Value) { spec.Automatic = v.True() })
 }
 
 // own settles the policy's own arguments.

@@ -115,6 +115,7 @@ func TestDecide_DecidesTheDocumentedExample(t *testing.T) {
     on         = ["verdict"]
     quarantine = false
     at_once    = true
+    automatic  = true
     window     = "48h"
   }
   deadline = "7m"
@@ -145,12 +146,12 @@ dependency "legacy" {
 		Windows:   []api.Window{{Name: "web-tier/nights", Start: "0 22 * * 1-5", Length: api.Duration(6 * time.Hour), Timezone: "Europe/Berlin", Cutoff: "hold"}},
 		Freezes:   []api.Freeze{{Name: "web-tier/year-end", From: day(2026, 12, 18), To: day(2027, 1, 4), Reason: "trading freeze"}},
 		Approval:  api.ApprovalSpec{From: "release-managers", Count: 2},
-		Rollback:  api.RollbackSpec{OnVerdict: true, AtOnce: true, Window: api.Duration(48 * time.Hour)},
+		Rollback:  api.RollbackSpec{OnVerdict: true, AtOnce: true, Window: api.Duration(48 * time.Hour), Automatic: true},
 		Deadline:  api.Duration(7 * time.Minute),
 		PreferLow: true,
 	}
 	must.Eq(t, "", cmp.Diff(want, d))
-	must.Eq(t, []policies.Dependency{{Name: "legacy", From: "web", To: "mainframe", Range: "a.hcl:59,1"}}, lib.Dependencies())
+	must.Eq(t, []policies.Dependency{{Name: "legacy", From: "web", To: "mainframe", Range: "a.hcl:60,1"}}, lib.Dependencies())
 	must.Eq(t, []string{"web-tier", "default"}, lib.Policies())
 }
 

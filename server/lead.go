@@ -54,7 +54,7 @@ func (s *Server) lead(ctx context.Context) error {
 	inherited := s.store.OpenSimulations() // before anything of this term makes more
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return s.service.Lead(ctx, service.Term{Sandbox: tester, Consoles: machines, Inherited: inherited, Unread: mapr.Unread})
+		return s.service.Lead(ctx, service.Term{Sandbox: tester, Consoles: machines, Inherited: inherited, Unread: mapr.Unread, LastMinute: baselines.LastMinute})
 	})
 	group.Go(func() error { return mapr.Run(ctx) })
 	group.Go(func() error { return prof.Run(ctx) })

@@ -391,6 +391,22 @@ func (a *Analysis) Around(name string) []api.TargetRef {
 	return refs
 }
 
+// Depends lists the targets of the services that one depends on, directly or through others,
+// and those of the services that depend on it, over possible edges.
+func (a *Analysis) Depends(name string) (callees, callers []api.TargetRef) {
+	v, ok := a.ids[name]
+	if !ok {
+		return nil, nil
+	}
+	targets := func(ids []int32) (refs []api.TargetRef) {
+		for _, id := range ids {
+			refs = append(refs, a.services[id].Targets...)
+		}
+		return refs
+	}
+	return targets(reach(a.possible.out, v)), targets(reach(a.possible.in, v))
+}
+
 // Entries lists the services that are entries, sorted.
 func (a *Analysis) Entries() []string {
 	var names []string

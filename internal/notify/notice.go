@@ -39,6 +39,7 @@ func kinds() map[string]api.NoticeKind {
 		"rollout_" + string(api.RolloutComplete):         api.NoticeComplete,
 		"proof_" + string(api.AssessmentAffected):        api.NoticeProof,
 		"proof_" + string(api.AssessmentUnknown):         api.NoticeProof,
+		"aftermath_worse":                                api.NoticeWorse,
 		"brake_on":                                       api.NoticeBrake,
 		"brake_off":                                      api.NoticeBrake,
 	}
@@ -72,7 +73,8 @@ func verbs() map[api.NoticeKind]string {
 	return map[api.NoticeKind]string{
 		api.NoticeApproval: "wait for an approval", api.NoticeHold: "hold", api.NoticeRollingBack: "are turned back",
 		api.NoticeRolledBack: "were turned back", api.NoticeRejected: "were rejected by their simulations", api.NoticeFailed: "failed",
-		api.NoticeCancelled: "were cancelled", api.NoticeComplete: "are complete", api.NoticeProof: "are not known to have removed the fault",
+		api.NoticeCancelled: "were cancelled", api.NoticeComplete: "are complete", api.NoticeWorse: "have left their targets worse than before",
+		api.NoticeProof: "are not known to have removed the fault",
 	}
 }
 

@@ -35,6 +35,8 @@ func (m *machine) after(ev Event) error {
 		return m.takeBack(ev)
 	case Found:
 		m.found(ev)
+	case Watched:
+		m.watched(ev)
 	case Tick, Finished: // they come late
 	}
 	return nil
@@ -52,9 +54,14 @@ func (m *machine) takeBack(c Command) error {
 	case !m.now.Before(m.Restorable) || !Restores(m.Rollout):
 		return refuse(c, m.Rollout, fmt.Sprintf("it has ended, and could be taken back until %s (rollback.window)", m.Restorable.UTC().Format("2006-01-02 15:04:05 MST")))
 	}
-	m.Ended, m.Restorable, m.Drift, m.Proof, m.Spans = time.Time{}, time.Time{}, nil, nil, api.Spans{}
+	m.reopen()
 	m.turnBack("rollback asked for by %s%s", c.By.Name, note(c))
 	return nil
+}
+
+// reopen takes from a complete rollout what says that it has ended.
+func (m *machine) reopen() {
+	m.Ended, m.Restorable, m.Drift, m.Proof, m.Spans = time.Time{}, time.Time{}, nil, nil, api.Spans{}
 }
 
 // found notes that the job of a complete rollout does not run the patch any more, or that it

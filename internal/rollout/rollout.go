@@ -18,7 +18,7 @@ import (
 	"github.com/oakumhq/oakum/api"
 )
 
-// Event is one of Tick, Finished, Command and Found.
+// Event is one of Tick, Finished, Command, Found and Watched.
 type Event interface{ event() }
 
 // Tick brings an observation of the world.
@@ -38,6 +38,7 @@ func (Tick) event()     {}
 func (Finished) event() {}
 func (Command) event()  {}
 func (Found) event()    {}
+func (Watched) event()  {}
 
 // Step returns the rollout that follows r after ev at now. It does not change r.
 // The error says why a Command is refused; other events never fail.

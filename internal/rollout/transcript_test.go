@@ -90,6 +90,8 @@ func (s *script1) do(t *testing.T, line string) []string {
 		ev = Tick{Observation: s.observation(t, args)}
 	case "found":
 		ev = Found{Drift: strings.ReplaceAll(args["drift"], "_", " ")}
+	case "watched":
+		ev = s.watchedOf(args)
 	case "done", "failed":
 		ev = Finished{EffectResult: s.result(words[0] == "done", args)}
 	default:
@@ -104,6 +106,17 @@ func (s *script1) do(t *testing.T, line string) []string {
 	return s.show()
 }
 
+// watchedOf reads worse=KPI,..., for=DURATION, alone=DURATION and else=REASON.
+func (s *script1) watchedOf(args map[string]string) Watched {
+	w := Watched{Else: strings.ReplaceAll(args["else"], "_", " ")}
+	w.For, _ = time.ParseDuration(args["for"])
+	w.Alone, _ = time.ParseDuration(args["alone"])
+	for _, name := range strings.FieldsFunc(args["worse"], func(c rune) bool { return c == ',' }) {
+		w.Worse = append(w.Worse, api.NeighbourEffect{Target: s.r.Target, KPI: name, Value: 8, Before: 2, Since: s.now, Seen: s.now})
+	}
+	return w
+}
+
 func newRollout(args map[string]string, now time.Time) api.Rollout {
 	r := api.Rollout{
 		ID: "r1", Plan: "p1", Patch: "openssl", Wave: 1, Status: api.RolloutPending, Since: now, Created: now,
@@ -115,7 +128,11 @@ func newRollout(args map[string]string, now time.Time) api.Rollout {
 	if window, err := time.ParseDuration(args["window"]); err == nil {
 		r.Decision.Rollback.Window = api.Duration(window)
 	}
+	r.Decision.Rollback.Automatic = args["automatic"] == "yes"
 	r.Decision.Judge.Enabled = args["judge"] == "yes"
+	for _, name := range strings.FieldsFunc(args["kpis"], func(c rune) bool { return c == ',' }) {
+		r.Decision.Judge.KPIs = append(r.Decision.Judge.KPIs, api.KPISpec{KPI: name})
+	}
 	r.Decision.Judge.OnInconclusive = "hold"
 	r.Decision.Simulate.Required = args["simulate"] == "yes"
 	r.Decision.Simulate.OnInconclusive = args["inconclusive"]
@@ -321,6 +338,12 @@ func (s *script1) show() []string {
 	}
 	if !r.Restorable.IsZero() {
 		lines = append(lines, "restorable until "+r.Restorable.Format("02 15:04:05"))
+	}
+	if a := r.Aftermath; a != nil && !a.Well.IsZero() {
+		lines = append(lines, "well at "+a.Well.Format("15:04:05"))
+	}
+	if a := r.Aftermath; a != nil && !a.Since.IsZero() {
+		lines = append(lines, fmt.Sprintf("worse since %s: %s; else: %s", a.Since.Format("15:04:05"), a.Reason, a.Else))
 	}
 	if r.Drift != nil {
 		lines = append(lines, fmt.Sprintf("drift since %s: %s", r.Drift.At.Format("15:04:05"), r.Drift.Reason))

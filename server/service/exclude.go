@@ -1,6 +1,8 @@
 package service
 
 import (
+	"maps"
+
 	"github.com/oakumhq/oakum/api"
 	"github.com/oakumhq/oakum/internal/blame"
 )
@@ -36,5 +38,8 @@ func (s *Service) NearRollouts() map[api.TargetRef]bool {
 			refs[e.Target] = true
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.Copy(refs, s.suspects)
 	return refs
 }

@@ -46,7 +46,10 @@ type log struct {
 	index uint64
 	err   error                 // refuses every command when set
 	meet  func(c state.Command) // called before each command, when set
+	after time.Duration         // how much later than the epoch it is
 }
+
+func (l *log) now() time.Time { return epoch().Add(l.after) }
 
 var _ Log = (*log)(nil)
 
@@ -62,7 +65,7 @@ func (l *log) Apply(_ context.Context, cmd state.Command, by string) (uint64, er
 
 // put applies a command whatever the fixture was told to do with commands.
 func (l *log) put(cmd state.Command, by string) (uint64, error) {
-	entry, err := l.fsm.Encode(cmd, epoch(), by)
+	entry, err := l.fsm.Encode(cmd, l.now(), by)
 	if err != nil {
 		return 0, err
 	}
@@ -165,7 +168,7 @@ func newFixture(t *testing.T, targets ...api.Target) *fixture {
 	f.Service = New(Options{
 		Server: "s1", Version: "test", Store: store, Log: f.log, Fleet: f.fleet, Preflight: f, Ground: f, Forecast: forecast,
 		Policies: NewPolicyCache(store, schemas), Graph: NewGraphCache(store), HalfLife: 24 * time.Hour,
-		Now: epoch, Ticker: ticker, NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) }, Logger: slog.New(slog.DiscardHandler),
+		Now: f.log.now, Ticker: ticker, NewID: func() string { ids++; return fmt.Sprintf("id-%d", ids) }, Logger: slog.New(slog.DiscardHandler),
 		Facts: FactsOptions{Plugins: func() []api.PluginInfo { return nil }},
 	})
 	return f

@@ -46,7 +46,7 @@ func (s *Service) PatchStatus(ctx context.Context, name string, sees func(api.Ta
 	}
 	out := api.PatchStatus{Patch: name, At: s.now(), Targets: make([]api.PatchedTarget, 0, len(last))}
 	for _, r := range last {
-		out.Targets = append(out.Targets, api.PatchedTarget{Target: r.Target, Rollout: r.ID, Status: r.Status, Ended: r.Ended, Restorable: r.Restorable, Proof: r.Proof})
+		out.Targets = append(out.Targets, api.PatchedTarget{Target: r.Target, Rollout: r.ID, Status: r.Status, Ended: r.Ended, Restorable: r.Restorable, Automatic: r.Decision.Rollback.Automatic, Aftermath: r.Aftermath, Proof: r.Proof})
 	}
 	slices.SortFunc(out.Targets, func(a, b api.PatchedTarget) int { return a.Target.Compare(b.Target) })
 	ctx, cancel := context.WithTimeout(ctx, forceFor)

@@ -130,6 +130,23 @@ func (c *GraphCache) Chained(a, b api.TargetRef) bool {
 	return chained
 }
 
+// Depends lists the targets that one depends on, directly or through others, and those that
+// depend on it, over possible edges. A target may be in both.
+func (c *GraphCache) Depends(ref api.TargetRef) (callees, callers []api.TargetRef) {
+	t, ok := c.store.Target(ref)
+	if !ok {
+		return nil, nil
+	}
+	c.read(func(_ api.Graph, a *graph.Analysis) {
+		for _, s := range t.Services {
+			below, above := a.Depends(s)
+			callees, callers = append(callees, below...), append(callers, above...)
+		}
+	})
+	itself := func(o api.TargetRef) bool { return o == ref }
+	return slices.DeleteFunc(callees, itself), slices.DeleteFunc(callers, itself)
+}
+
 // Around lists the targets that an edge joins to a target, its callers first.
 func (c *GraphCache) Around(ref api.TargetRef) []api.Target {
 	t, ok := c.store.Target(ref)

@@ -18,11 +18,13 @@ type Term struct {
 	// Unread names the graph's sources of which this leader has recorded no answer
 	// yet.
 	Unread func() []string
+	// LastMinute reads the baselines. Nil looks at nothing after the end of a rollout.
+	LastMinute LastMinute
 }
 
 // Lead serves a term of leadership until ctx ends. During the term it carries out the
 // simulations that people asked for, those of a former leader too; it removes what
-// simulations have left behind and inventories that nothing runs any more; it notices patches that are not in force any more, and whether those that were carried out have fixed their faults; and the graph's sources that only an earlier leader
+// simulations have left behind and inventories that nothing runs any more; it notices patches that are not in force any more, targets that get worse after their rollouts, and whether those that were carried out have fixed their faults; and the graph's sources that only an earlier leader
 // read are marked as unread. It returns the cause once all of that has ended.
 func (s *Service) Lead(ctx context.Context, t Term) error {
 	var work sync.WaitGroup
@@ -32,6 +34,7 @@ func (s *Service) Lead(ctx context.Context, t Term) error {
 	work.Go(func() { newSweeper(s, t).run(ctx) })
 	work.Go(func() { s.watchInventories(ctx) })
 	work.Go(func() { s.watchDrift(ctx) })
+	work.Go(func() { s.watchAftermaths(ctx, t.LastMinute) })
 	work.Go(func() { s.watchProofs(ctx) })
 	var mu sync.Mutex
 	working := map[string]bool{}

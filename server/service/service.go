@@ -67,10 +67,12 @@ type Service struct {
 	policies *PolicyCache
 	graph    *GraphCache
 
-	mu    sync.Mutex
-	term  *Term           // nil while this server does not lead
-	names *advisory.Names // of what was installed at an index of the inventories
-	named uint64          // that index
+	mu   sync.Mutex
+	term *Term // nil while this server does not lead
+	// suspects are the targets that are worse after a complete rollout: their baselines rest.
+	suspects map[api.TargetRef]bool
+	names    *advisory.Names // of what was installed at an index of the inventories
+	named    uint64          // that index
 }
 
 // New returns the use cases. It starts nothing.

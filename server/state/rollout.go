@@ -17,6 +17,7 @@ const (
 	KindJudge        = "judge"         // the judge's state is kept; no event, there is one every few seconds
 	KindObserve      = "observe"       // what was seen of the instances is kept; no event either
 	KindLapse        = "doubt_lapsed"  // an approval that was asked for in doubt is not needed any more
+	KindAftermath    = "aftermath"     // what the KPIs of a complete rollout's target show since
 	KindDrift        = "drift"         // the job of a complete rollout was found to run something else, or the patch again
 )
 
@@ -42,9 +43,9 @@ func (t *RolloutTransition) apply(c *change) error {
 		return err
 	}
 	if old.Status.Ended() && next.Status.Ended() { // its end stands, whatever was found since
-		drift := next.Drift
+		drift, aftermath := next.Drift, next.Aftermath
 		*next = *old
-		next.Drift = drift
+		next.Drift, next.Aftermath = drift, aftermath
 	}
 	if err := t.checkTargets(c, old); err != nil {
 		return err
@@ -227,6 +228,10 @@ func (t *RolloutTransition) record(c *change, old *api.Rollout) {
 			text = fmt.Sprintf("%s does not run patch %q any more: %s", next.Target, next.Patch, next.Drift.Reason)
 		}
 		c.event(api.TopicRollout, t.Kind, next.ID, text, noteOf(next, old.Status))
+	case KindAftermath:
+		if verb, text := aftermathText(next, old); verb != "" {
+			c.event(api.TopicRollout, t.Kind+"_"+verb, next.ID, text, noteOf(next, old.Status))
+		}
 	default:
 		c.event(api.TopicRollout, t.Kind, next.ID, rolloutText(next), noteOf(next, old.Status))
 	}
@@ -236,6 +241,23 @@ func (t *RolloutTransition) record(c *change, old *api.Rollout) {
 	if next.Status != old.Status {
 		c.event(api.TopicRollout, "rollout_"+string(next.Status), next.ID, rolloutText(next), noteOf(next, old.Status))
 	}
+}
+
+// aftermathText says that the target of a complete rollout got worse, for another reason than
+// was told, or that it is well again. It is empty for a first look that finds it well.
+func aftermathText(next, old *api.Rollout) (verb, text string) {
+	a := next.Aftermath
+	switch {
+	case a == nil || next.Status != old.Status: // the rollback says more
+		return "", ""
+	case !a.Since.IsZero() && a.Else != "":
+		return "worse", fmt.Sprintf("%s got worse after patch %q: %s; it is not taken back by itself: %s", next.Target, next.Patch, a.Reason, a.Else)
+	case !a.Since.IsZero():
+		return "worse", fmt.Sprintf("%s got worse after patch %q: %s", next.Target, next.Patch, a.Reason)
+	case old.Aftermath != nil && !old.Aftermath.Since.IsZero():
+		return "well", fmt.Sprintf("%s is well again with patch %q", next.Target, next.Patch)
+	}
+	return "", ""
 }
 
 // effectText names an effect in words.

@@ -51,12 +51,19 @@ func PatchStatus(w io.Writer, s api.PatchStatus, now time.Time) {
 		back := "no"
 		if p.Status == api.RolloutComplete && p.Restorable.After(now) {
 			back = "until " + Stamp(p.Restorable)
+			if p.Automatic {
+				back += ", by itself if it gets worse"
+			}
+		}
+		reason := p.Reason
+		if a := p.Aftermath; a != nil && !a.Since.IsZero() {
+			reason += "; " + aftermath(a)
 		}
 		fault := "-"
 		if p.Proof != nil {
 			fault = assessmentText(p.Proof.Status)
 		}
-		t.Add(p.Target.String(), inForce(p.Force), p.Rollout, string(p.Status), fault, back, p.Reason)
+		t.Add(p.Target.String(), inForce(p.Force), p.Rollout, string(p.Status), fault, back, reason)
 	}
 	t.PrintWithin(w, "", tableWidth)
 }
@@ -156,6 +163,7 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 		unjudged(w, r.Plan)
 	}
 	exposure(w, r.Plan)
+	goesBack(w, r.Plan)
 	nothingToDo(w, r.Plan.NothingToDo)
 	if r.Untried > 0 {
 		fmt.Fprintln(w, "\n"+Wrap(fmt.Sprintf("Nomad was not asked about %s, for lack of time: it says whether it takes the patched job when the turn comes.", Count(r.Untried, "target")), tableWidth))
@@ -176,6 +184,24 @@ func Plan(w io.Writer, r api.PatchReceipt, why bool, now time.Time) {
 		for _, p := range wave.Targets {
 			fmt.Fprintf(w, "\nDecided for %s because:\n", p.Target)
 			because(w, p.Decision)
+		}
+	}
+}
+
+// goesBack says which targets a patch is taken back from by itself after its end.
+func goesBack(w io.Writer, plan api.Plan) {
+	for _, wave := range plan.Waves {
+		for i := range wave.Targets {
+			p := &wave.Targets[i]
+			d := p.Decision
+			if !d.Rollback.Automatic || d.Rollback.Window == 0 {
+				continue
+			}
+			text := fmt.Sprintf("%s goes back by itself if it gets worse within %s of its end.", p.Target, Span(d.Rollback.Window.D()))
+			if !d.Judge.Enabled || len(d.Judge.KPIs) == 0 {
+				text = fmt.Sprintf("%s does not go back by itself after its end, whatever rollback.automatic says: no KPI of it is judged.", p.Target)
+			}
+			fmt.Fprintln(w, "\n"+Wrap(text, tableWidth))
 		}
 	}
 }

@@ -77,7 +77,7 @@ func Rollout(w io.Writer, r api.Rollout, page string, now time.Time) {
 	Fields(w, "Rollout", r.ID, "Patch", r.Patch+" ("+Short(r.PatchDigest)+")", "Target", r.Target.String(), "Status", status,
 		"Reason", r.Reason, "Critical", critical, "Strategy", strategyText(r.Decision.Strategy), "Former", former,
 		"Start", start, "Simulation", simulationOf(r), "Submitted", submitted, "Approvals", approvals(r.Approvals),
-		"Doubt", doubtText(r), "Can go back", canGoBack(r, now), "Drift", drift(r), "Fault", fault(r), "Page", page)
+		"Doubt", doubtText(r), "Can go back", canGoBack(r, now), "Since its end", aftermath(r.Aftermath), "Drift", drift(r), "Fault", fault(r), "Page", page)
 	holds(w, r.Holds, now)
 	stages(w, r)
 	instances(w, r)
@@ -96,7 +96,24 @@ func canGoBack(r api.Rollout, now time.Time) string {
 	if r.Status != api.RolloutComplete || !r.Restorable.After(now) {
 		return ""
 	}
-	return "until " + Stamp(r.Restorable) + ": oakum rollout rollback " + r.ID
+	text := "until " + Stamp(r.Restorable) + ": oakum rollout rollback " + r.ID
+	if r.Decision.Rollback.Automatic {
+		text += "; by itself if the target gets worse"
+	}
+	return text
+}
+
+// aftermath says what the KPIs of a target have shown since the end of its rollout.
+func aftermath(a *api.Aftermath) string {
+	switch {
+	case a == nil:
+		return ""
+	case a.Since.IsZero():
+		return "well, as of " + Stamp(a.Well)
+	case a.Else == "":
+		return "worse since " + Stamp(a.Since) + ": " + a.Reason
+	}
+	return "worse since " + Stamp(a.Since) + ": " + a.Reason + "; not taken back by itself: " + a.Else
 }
 
 // drift says what became of a patch since its rollout.

@@ -53,7 +53,7 @@ const (
 	// windows do not open; and how many instances of a planned target are hit, by the versions
 	// that they run; and the limits of failures of single policies, pauses between waves, and
 	// that a person lets a rollout begin in spite of others that failed; and how much
-	// notifiers were told.
+	// notifiers were told; and what KPIs show after a rollout, with rollbacks for it.
 	Eight = 8
 	// Supported is the newest cluster level that this binary knows.
 	Supported = Eight
@@ -63,7 +63,7 @@ const (
 func OfRollout(r *api.Rollout) int {
 	newer := max(OfApply(r.Apply), OfDecision(&r.Decision))
 	switch {
-	case r.Proof != nil: // it ended in a cluster of level 8
+	case r.Proof != nil, r.Aftermath != nil: // it ended in a cluster of level 8
 		return Eight
 	case newer >= Eight, r.Despite != 0, r.Spans.Pause != 0:
 		return Eight
@@ -110,6 +110,8 @@ func OfDecision(d *api.Decision) int {
 	switch {
 	case slices.ContainsFunc(d.Windows, func(w api.Window) bool { return len(w.Except) > 0 }):
 		return Eight // a former server would open the window on those days
+	case d.Rollback.Automatic: // a former server would not watch on
+		return Eight
 	case len(d.Budget.PolicyFailures) > 0, d.Pause != 0:
 		return Eight // a former server would start targets beyond the limit, or at once
 	case d.Rollback.Window != 0, d.Order != "", d.Selection != nil, d.Simulate.Program != nil, d.JobDeadline, d.Approval.Self, d.Approval.Expires != 0:
