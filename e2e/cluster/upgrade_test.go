@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,8 +34,9 @@ type version struct {
 	plain  bool // and plain_http, and asks for it
 }
 
-// supported is how the newest level stands in the source, by its number or its name.
-var supported = regexp.MustCompile(`(SupportedLevel = )(?:Level)?(\d+)`)
+// supported is how the newest level stands in the source, by its number or by the name of
+// a constant of the same file.
+var supported = regexp.MustCompile(`(\bSupported(?:Level)? = )(\w+)`)
 
 // previous builds the commit before this one from git's store. In a clone that
 // does not have it, this commit stands in for it.
@@ -55,10 +57,7 @@ func next(t *testing.T, root string) version {
 	t.Helper()
 	file, text := levelSource(t, root)
 	raised := supported.ReplaceAllStringFunc(text, func(found string) string {
-		parts := supported.FindStringSubmatch(found)
-		level, err := strconv.Atoi(parts[2])
-		must.NoError(t, err)
-		return parts[1] + strconv.Itoa(level+1)
+		return supported.FindStringSubmatch(found)[1] + strconv.Itoa(newest(t, text)+1)
 	})
 	must.NotEq(t, text, raised)
 	dir := t.TempDir()
@@ -81,8 +80,7 @@ func build(t *testing.T, root, name string, flags ...string) version {
 	out, err := cmd.CombinedOutput()
 	must.NoError(t, err, must.Sprint(string(out)))
 	_, text := levelSource(t, root)
-	v.level, err = strconv.Atoi(supported.FindStringSubmatch(text)[2])
-	must.NoError(t, err)
+	v.level = newest(t, text)
 	blocks, err := os.ReadFile(filepath.Join(root, "server", "config", "blocks.go"))
 	must.NoError(t, err)
 	v.tls = strings.Contains(string(blocks), `hcl:"tls,block"`)
@@ -98,15 +96,29 @@ func levelSource(t *testing.T, root string) (file, text string) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, "server", "state", "*.go"))
 	must.NoError(t, err)
-	for _, file := range files {
+	deeper, err := filepath.Glob(filepath.Join(root, "server", "state", "levels", "*.go"))
+	must.NoError(t, err)
+	for _, file := range slices.Concat(deeper, files) {
 		text, err := os.ReadFile(file)
 		must.NoError(t, err)
 		if supported.Match(text) && !strings.HasSuffix(file, "_test.go") {
 			return file, string(text)
 		}
 	}
-	t.Fatalf("no file of %s says SupportedLevel", root)
+	t.Fatalf("no file of %s says which level is supported", root)
 	return "", ""
+}
+
+// newest is the newest level that a file which levelSource found says.
+func newest(t *testing.T, text string) int {
+	t.Helper()
+	says := supported.FindStringSubmatch(text)[2]
+	if named := regexp.MustCompile(`\b` + says + ` += (\d+)`).FindStringSubmatch(text); named != nil {
+		says = named[1]
+	}
+	level, err := strconv.Atoi(says)
+	must.NoError(t, err)
+	return level
 }
 
 func shell(t *testing.T, dir, line string) error {
