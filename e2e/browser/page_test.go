@@ -88,6 +88,7 @@ func TestPage(t *testing.T) {
 	b.cluster()
 	h.simulate(t)
 	b.simulation()
+	b.policy(id)
 	b.others()
 	b.clean()
 }
@@ -135,6 +136,19 @@ func (b *tab) ended(cl *client.Client) string {
 	must.StrContains(b.t, all[0].Reason, "checkout is slow")
 	must.EqOp(b.t, "alice", all[0].Approvals[0].By)
 	return all[0].ID
+}
+
+// policy reads the line of a policy that decided a part of the rollout.
+func (b *tab) policy(rollout string) {
+	b.t.Helper()
+	b.show("/ui/policies")
+	b.says("table th", "policy")
+	b.looks("policies")
+	b.show("/ui/rollout/" + rollout)
+	b.run(chromedp.Click("#because summary"), chromedp.Click(`#because a[href*="/ui/policy/policy#L"]`))
+	b.says("h1", "policy")
+	b.until("document.querySelector('.source li:target') !== null")
+	b.looks("policy")
 }
 
 // simulate has alice try a patch on twins, and waits until it has passed.

@@ -113,6 +113,8 @@ func (u *UI) routes() []route {
 		{method: get, path: "/ui/simulation/{id}/console", handle: consolePage},
 		{method: get, path: "/ui/simulation/{id}/cancel", handle: cancelPage},
 		{method: post, path: "/ui/simulation/{id}/cancel", handle: cancelSimulation},
+		{method: get, path: "/ui/policies", topics: []api.Topic{api.TopicPolicy}, handle: policies},
+		{method: get, path: "/ui/policy/{name}", topics: []api.Topic{api.TopicPolicy, api.TopicRollout}, handle: policyPage},
 		{method: get, path: "/ui/fleet", topics: append(graph, api.TopicQuarantine), handle: fleet},
 		{method: get, path: "/ui/graph", topics: graph, handle: graphView},
 		{method: get, path: "/ui/graph/data", handle: graphData},
