@@ -10,7 +10,8 @@ import (
 // Policy is one HCL policy file as it was applied. What it means is decided by
 // package policies, which turns it into Decisions.
 type Policy struct {
-	Name        string     `json:"name"` // file name without directory and .hcl
+	Name        string     `json:"name"`              // file name without directory and .hcl
+	Version     int        `json:"version,omitempty"` // from cluster level 8 on
 	File        SourceFile `json:"file"`
 	Blocks      []string   `json:"blocks"` // names of the policy blocks in it
 	Builtin     bool       `json:"builtin,omitempty"`

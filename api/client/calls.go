@@ -27,6 +27,20 @@ func (c *Client) Policy(ctx context.Context, name string, q Query) (api.Policy, 
 	return out, meta, err
 }
 
+// PolicyVersions lists the versions of a policy that are kept.
+func (c *Client) PolicyVersions(ctx context.Context, name string, q Query) ([]api.PolicyVersion, Meta, error) {
+	var out []api.PolicyVersion
+	meta, err := c.get(ctx, "/v1/policy/"+seg(name)+"/versions", q, &out)
+	return out, meta, err
+}
+
+// PolicyVersion reads a policy as one of its versions was applied.
+func (c *Client) PolicyVersion(ctx context.Context, name string, version int, q Query) (api.Policy, Meta, error) {
+	var out api.Policy
+	meta, err := c.get(ctx, "/v1/policy/"+seg(name)+"/version/"+strconv.Itoa(version), q, &out)
+	return out, meta, err
+}
+
 // ValidatePolicy has the server check a policy file, with the strategies that
 // it really has.
 func (c *Client) ValidatePolicy(ctx context.Context, file api.SourceFile) error {

@@ -61,6 +61,7 @@ var pure = []string{
 	"policies/library",
 	"policies/vocabulary",
 	"server/state/levels",
+	"server/state/versions",
 }
 
 // models hold a world in memory: they are given the time and a seed, so that one
@@ -88,10 +89,11 @@ var serverImports = map[string][]string{
 	"server/config":         {},
 	"server/httpapi":        {},
 	"server/service":        {"server/state", "server/state/levels"},
-	"server/state":          {"server/state/clone", "server/state/levels", "server/state/readback"},
+	"server/state":          {"server/state/clone", "server/state/levels", "server/state/readback", "server/state/versions"},
 	"server/state/clone":    {},
 	"server/state/levels":   {},
 	"server/state/readback": {},
+	"server/state/versions": {},
 	"server/ui":             {},
 
 	"server/cluster/disk/disktest": {},

@@ -93,6 +93,9 @@ func sparse(ts *testscript.TestScript, neg bool, args []string) {
 
 // brakeFixtures lets the token "braked" find the brake on, and every other one find it
 // off. Scripts run side by side, so none may put it on for the others.
+// policyTexts are the versions of an applied policy.
+var policyTexts = []string{"policy \"web\" {\n  deadline = \"5m\"\n}\n", "policy \"web\" {\n  deadline = \"9m\"\n}\n"}
+
 func brakeFixtures(t *testing.T, mux *http.ServeMux) {
 	t.Helper()
 	mux.HandleFunc("GET /v1/brake", func(w http.ResponseWriter, r *http.Request) {
@@ -293,6 +296,18 @@ func fixtures(t *testing.T) http.Handler {
 	}
 	answer("GET /v1/quarantines", []api.Quarantine{})
 	answer("GET /v1/policies", []api.Policy{{Name: "default", Blocks: []string{"default"}, Builtin: true}})
+	answer("GET /v1/policy/web", api.Policy{Name: "web", Version: 2, File: api.SourceFile{Name: "web.hcl", Text: policyTexts[1]}})
+	answer("GET /v1/policy/web/version/1", api.Policy{Name: "web", Version: 1, File: api.SourceFile{Name: "web.hcl", Text: policyTexts[0]}})
+	answer("GET /v1/policy/web/versions", []api.PolicyVersion{
+		{Version: 1, Blocks: []string{"web"}, AppliedBy: "ada", AppliedAt: testNow().Add(-time.Hour), Digest: "0123456789abcdef"},
+		{Version: 2, Blocks: []string{"web"}, AppliedBy: "bob", AppliedAt: testNow(), Digest: "fedcba9876543210"},
+	})
+	mux.HandleFunc("POST /v1/policies", func(w http.ResponseWriter, r *http.Request) {
+		var file api.SourceFile
+		must.NoError(t, json.NewDecoder(r.Body).Decode(&file))
+		must.EqOp(t, policyTexts[0], file.Text)
+		must.NoError(t, json.NewEncoder(w).Encode(api.Policy{Name: "web", Version: 3}))
+	})
 	answer("GET /v1/rehearsal/facts", fixtureFacts())
 	answer("POST /v1/patches", receipt(t))
 	planned := api.PatchReceipt{

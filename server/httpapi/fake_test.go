@@ -22,21 +22,22 @@ import (
 
 // memory is a model of the replicated state: rollouts, a record and a watch.
 type memory struct {
-	mu       sync.Mutex
-	index    uint64
-	rollouts map[string]api.Rollout
-	record   []api.Event
-	learned  []api.Profile
-	sources  []api.SourceStatus
-	brake    api.Brake
-	kept     []api.InventoryRecord
-	policy   []api.Policy
-	patched  []api.Patch
-	planned  []api.Plan
-	barred   []api.Quarantine
-	tried    []api.Simulation
-	known    api.Graph
-	changed  chan struct{}
+	mu        sync.Mutex
+	index     uint64
+	rollouts  map[string]api.Rollout
+	record    []api.Event
+	learned   []api.Profile
+	sources   []api.SourceStatus
+	brake     api.Brake
+	kept      []api.InventoryRecord
+	policy    []api.Policy
+	histories map[string]api.PolicyHistory
+	patched   []api.Patch
+	planned   []api.Plan
+	barred    []api.Quarantine
+	tried     []api.Simulation
+	known     api.Graph
+	changed   chan struct{}
 }
 
 func newMemory() *memory {
@@ -69,6 +70,11 @@ func (m *memory) Inventories() []api.InventoryRecord { return m.kept }
 func (m *memory) Level() int                         { return 1 }
 func (m *memory) Hash() string                       { return "abc" }
 func (m *memory) IndexOf(...api.Topic) uint64        { return m.Index() }
+
+func (m *memory) PolicyHistory(name string) (api.PolicyHistory, bool) {
+	h, ok := m.histories[name]
+	return h, ok
+}
 
 // named returns the item of a name.
 func named[T any](items []T, name string, of func(T) string) (found T, ok bool) {

@@ -106,6 +106,32 @@ func TestErrors_KeepTheirCode(t *testing.T) {
 	must.Eq(t, error(api.Errorf(api.CodeNotFound, `policy "none": there is none of that name`)), err)
 }
 
+func TestPolicyVersions(t *testing.T) {
+	s := start(t, nil)
+	s.store.policy = []api.Policy{{Name: "web", Version: 2}, {Name: "old"}}
+	s.store.histories = map[string]api.PolicyHistory{"web": {
+		Name: "web", Contents: map[string]string{"1": "one", "2": "two"},
+		Versions: []api.PolicyVersion{{Version: 2, File: "web.hcl", Text: "2"}, {Version: 1, File: "web.hcl", Text: "1"}},
+	}}
+	cl := s.client(t, "")
+	all, _, err := cl.PolicyVersions(t.Context(), "web", client.Query{})
+	must.NoError(t, err)
+	must.Len(t, 2, all)
+	must.EqOp(t, 1, all[0].Version)
+	p, _, err := cl.PolicyVersion(t.Context(), "web", 1, client.Query{})
+	must.NoError(t, err)
+	must.EqOp(t, "one", p.File.Text)
+	_, _, err = cl.PolicyVersion(t.Context(), "web", 3, client.Query{})
+	must.ErrorContains(t, err, "version 3 is not kept; of each policy the last 6 are")
+	_, _, err = cl.PolicyVersion(t.Context(), "web", 0, client.Query{})
+	must.True(t, api.IsCode(err, api.CodeInvalid), must.Sprint(err))
+	_, _, err = cl.PolicyVersions(t.Context(), "none", client.Query{})
+	must.True(t, api.IsCode(err, api.CodeNotFound), must.Sprint(err))
+	all, _, err = cl.PolicyVersions(t.Context(), "old", client.Query{})
+	must.NoError(t, err)
+	must.SliceEmpty(t, all)
+}
+
 func TestRequests_BadOnesAreRefused(t *testing.T) {
 	s := start(t, nil)
 	for name, tc := range map[string]struct {

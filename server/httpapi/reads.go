@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -25,6 +26,40 @@ func (a *API) policy(c *call) (any, error) {
 	policy, ok := a.opt.Store.Policy(name)
 	if !ok {
 		return nil, notFound("policy", name)
+	}
+	return policy, nil
+}
+
+// policyHistory is what is kept of a policy's versions: nothing before cluster level 8.
+func (a *API) policyHistory(name string) (api.PolicyHistory, error) {
+	if _, ok := a.opt.Store.Policy(name); !ok {
+		return api.PolicyHistory{}, notFound("policy", name)
+	}
+	history, _ := a.opt.Store.PolicyHistory(name)
+	return history, nil
+}
+
+func (a *API) policyVersions(c *call) (any, error) {
+	history, err := a.policyHistory(c.r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	return list(c, history.Versions, func(v api.PolicyVersion) string { return fmt.Sprintf("%020d", v.Version) })
+}
+
+func (a *API) policyVersion(c *call) (any, error) {
+	name, text := c.r.PathValue("name"), c.r.PathValue("version")
+	history, err := a.policyHistory(name)
+	if err != nil {
+		return nil, err
+	}
+	number, err := strconv.Atoi(text)
+	if err != nil || number < 1 {
+		return nil, api.Errorf(api.CodeInvalid, "version: %q is no number from 1", text)
+	}
+	policy, ok := history.Policy(number)
+	if !ok {
+		return nil, api.Errorf(api.CodeNotFound, "policy %q: version %d is not kept; of each policy the last %d are", name, number, api.PolicyVersionsMax)
 	}
 	return policy, nil
 }

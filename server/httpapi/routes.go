@@ -51,6 +51,8 @@ func (a *API) readRoutes() []route {
 	return []route{
 		{method: get, path: "/v1/policies", cap: read, topics: policy, handle: a.policies},
 		{method: get, path: "/v1/policy/{name}", cap: read, topics: policy, handle: a.policy},
+		{method: get, path: "/v1/policy/{name}/versions", cap: read, topics: policy, handle: a.policyVersions},
+		{method: get, path: "/v1/policy/{name}/version/{version}", cap: read, topics: policy, handle: a.policyVersion},
 		{method: get, path: "/v1/patches", cap: read, scoped: true, topics: patch, handle: a.patches},
 		{method: get, path: "/v1/patch/{name}", cap: read, scoped: true, topics: patch, handle: a.patch},
 		{method: get, path: "/v1/patch/{name}/status", cap: read, scoped: true, costly: true, handle: a.patchStatus},

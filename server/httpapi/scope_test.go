@@ -126,7 +126,7 @@ func table() map[string]row {
 	patch := row{body: `{{}}`, own: file("a", "web"), foreign: file("b", secret), wantOwn: 200, wantForeign: 403}
 	simulation := row{body: `{{}}`, own: file("a", "web") + `,"target":` + ref(a), foreign: file("a", "web") + `,"target":` + ref(b), wantOwn: 200, wantForeign: 404}
 	out := map[string]row{
-		"GET /v1/policies": whole(), "GET /v1/policy/{name}": whole(), "POST /v1/policies": whole(), "POST /v1/policies/validate": whole(),
+		"GET /v1/policies": whole(), "GET /v1/policy/{name}": whole(), "GET /v1/policy/{name}/versions": whole(), "GET /v1/policy/{name}/version/{version}": whole(), "POST /v1/policies": whole(), "POST /v1/policies/validate": whole(),
 		"DELETE /v1/policy/{name}": whole(), "GET /v1/rehearsal/facts": whole(), "GET /v1/metrics": whole(), "PUT /v1/inventory": whole(),
 		"POST /v1/brake": whole(), "GET /v1/compliance": whole(), "GET /v1/inventory/nodes": whole(), "GET /v1/kpi/check": whole(), "GET /v1/kpi/discover": whole(), "GET /v1/operator/state": whole(), "GET /v1/operator/raft/configuration": whole(),
 		"POST /v1/operator/raft/remove-peer": whole(), "POST /v1/operator/raft/transfer": whole(), "GET /v1/operator/snapshot": whole(),

@@ -9,6 +9,7 @@ import "github.com/oakumhq/oakum/api"
 type PolicyReader interface {
 	Policies() []api.Policy
 	Policy(name string) (api.Policy, bool)
+	PolicyHistory(name string) (api.PolicyHistory, bool)
 }
 
 // PatchReader reads patches, their plans and quarantines.

@@ -109,6 +109,9 @@ func corpusCommands(level int) []named1 {
 		out = append(out, corpusReadings()...)
 		out = append(out, corpusProof()...)
 		out = append(out, named1{"marks", &NoticesMark{Put: []api.NoticeMark{{Notifier: "slack", Index: 7}, {Notifier: "mail", Index: 9}}, Drop: []string{"gone"}}})
+		for _, text := range []string{"policy \"web\" {}", "policy \"web\" {\n  deadline = \"5m\"\n}"} {
+			out = append(out, named1{fmt.Sprintf("version-%d", len(text)), &PolicyPut{Policy: api.Policy{Name: "web", Blocks: []string{"web"}, File: api.SourceFile{Name: "web.hcl", Text: text}}}})
+		}
 	}
 	return out
 }

@@ -34,6 +34,7 @@ const metaTable = "meta"
 // to each, which the schema and the snapshots are made from.
 type tables struct {
 	policies    table[api.Policy]
+	histories   table[api.PolicyHistory]
 	patches     table[api.Patch]
 	plans       table[api.Plan]
 	rollouts    table[api.Rollout]
@@ -54,6 +55,7 @@ type tables struct {
 func newTables() tables {
 	return tables{
 		policies:    newTable("policies", func(p *api.Policy) string { return p.Name }),
+		histories:   newTable("policy_histories", func(h *api.PolicyHistory) string { return h.Name }),
 		patches:     newTable("patches", func(p *api.Patch) string { return p.Name }),
 		plans:       newTable("plans", func(p *api.Plan) string { return p.ID }),
 		rollouts:    newTable("rollouts", func(r *api.Rollout) string { return r.ID }),
@@ -78,7 +80,7 @@ func (t tables) schema() *memdb.DBSchema {
 	plan := &memdb.IndexSchema{Name: indexPlan, Indexer: planIndex{}}
 	schema := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
 	for _, s := range []*memdb.TableSchema{
-		t.policies.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open, plan),
+		t.policies.schema(), t.histories.schema(), t.patches.schema(), t.plans.schema(), t.rollouts.schema(open, plan),
 		t.simulations.schema(), t.edges.schema(), t.services.schema(), t.targets.schema(), t.sources.schema(),
 		t.profiles.schema(), t.quarantines.schema(), t.inventories.schema(), t.pieces.schema(), t.readings.schema(), t.marks.schema(), t.events.schema(),
 	} {

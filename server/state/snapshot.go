@@ -96,6 +96,7 @@ func (s *snapshot) rows(to io.Writer) (int, error) {
 	w.encoder = json.NewEncoder(&w.line)
 	w.row(metaTable, s.meta)
 	writeRows(w, s.txn, s.t.policies)
+	writeRows(w, s.txn, s.t.histories)
 	writeRows(w, s.txn, s.t.patches)
 	writeRows(w, s.txn, s.t.plans)
 	writeRows(w, s.txn, s.t.rollouts)
@@ -281,6 +282,8 @@ func (t tables) loadRow(txn *memdb.Txn, l line) error {
 	switch l.Table {
 	case t.policies.name:
 		return loadInto(txn, t.policies, l.Row)
+	case t.histories.name:
+		return loadInto(txn, t.histories, l.Row)
 	case t.patches.name:
 		return loadInto(txn, t.patches, l.Row)
 	case t.plans.name:

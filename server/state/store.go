@@ -83,6 +83,11 @@ func (s *Store) Policy(name string) (api.Policy, bool) {
 	return one(s.t.policies, s.t.policies.get(s.read(), name))
 }
 
+// PolicyHistory returns what is kept of a policy's versions.
+func (s *Store) PolicyHistory(name string) (api.PolicyHistory, bool) {
+	return one(s.t.histories, s.t.histories.get(s.read(), name))
+}
+
 // Patches returns all patches by name.
 func (s *Store) Patches() []api.Patch { return list(s.t.patches, s.t.patches.all(s.read())) }
 

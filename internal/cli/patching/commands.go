@@ -7,7 +7,7 @@ import "github.com/oakumhq/oakum/internal/cli/command"
 // Commands are the commands of whoever patches.
 func Commands() []func(*command.Env) *command.Command {
 	return []func(*command.Env) *command.Command{
-		command.Reader(policyValidate), command.Reader(policyTest), policyFmt, command.Reader(policyApply), policyList, policyRead, policyDelete, policyLibrary, policySchema, command.Reader(policyDiff),
+		command.Reader(policyValidate), command.Reader(policyTest), policyFmt, command.Reader(policyApply), policyList, policyRead, policyHistory, policyRevert, policyDelete, policyLibrary, policySchema, command.Reader(policyDiff),
 		command.Reader(patchValidate), command.Reader(patchAffected), command.Reader(patchPlan), command.Reader(patchSubmit), patchSchema,
 		patchRehearse, patchWhen, patchStatus, patchList, patchRead, patchQuarantines, patchLift,
 		planList, planRead, planContinue, planAbort, planRetry,

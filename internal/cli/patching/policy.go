@@ -229,10 +229,12 @@ func policyList(e *command.Env) *command.Command {
 }
 
 func policyRead(e *command.Env) *command.Command {
-	c := command.New("policy read", command.One("NAME"), "Print a policy", `Prints a policy file as it was applied.`).
-		Remote().Reads().Prints()
+	c := command.New("policy read", command.One("NAME"), "Print a policy", `
+Prints a policy file as it was applied. With -version it is one of the versions that
+"oakum policy history" lists.`).Remote().Reads().Prints()
+	version := versionFlag(c)
 	c.Run = c.Asks(e, func(ctx context.Context, cl *client.Client, args []string) error {
-		p, _, err := cl.Policy(ctx, args[0], c.Query())
+		p, err := policyOf(ctx, cl, c, args[0], *version)
 		if err != nil {
 			return err
 		}

@@ -13,23 +13,42 @@ import (
 )
 
 func policyDiff(e *command.Env) *command.Command {
-	c := command.New("policy diff", command.Two("FROM", "TO"), "Show what two policies say differently", `
+	c := command.New("policy diff", command.OneOpt("FROM", "TO"), "Show what two policies say differently", `
 Shows which arguments and blocks of two policies differ. FROM and TO are files that
 end in .hcl, "-" for standard input, or the names under which "oakum policy list" has
 applied ones. Layout and comments do not count. Two files are compared offline, and
 whether they are valid is for "oakum policy validate" to say.
 
+With -version, FROM is the name of an applied policy, and that version of it is compared
+with TO, or with the one that is in force.
+
 The exit code is 2 when something differs.
 
-    $ oakum policy diff web-tier web-tier.hcl`).Remote().Reads().Prints()
+    $ oakum policy diff web-tier web-tier.hcl
+    $ oakum policy diff -version=3 web-tier`).Remote().Reads().Prints()
+	version := versionFlag(c)
 	c.Run = func(ctx context.Context, args []string) error {
+		switch {
+		case *version < 0:
+			return command.Usage("-version: want a number from 1")
+		case *version == 0 && len(args) == 1:
+			return command.Usage("give TO, or the -version of FROM that is compared with the one in force")
+		case *version > 0 && isPolicyFile(args[0]):
+			return command.Usage("-version: FROM is a file; want the name of an applied policy")
+		case len(args) == 1:
+			args = append(args, args[0])
+		}
 		if args[0] == "-" && args[1] == "-" {
 			return command.Usage("FROM and TO: only one of them can be standard input")
 		}
 		var sides [2]api.SourceFile
 		for i, arg := range args {
 			var err error
-			if sides[i], err = policySide(ctx, e, c, arg); err != nil {
+			of := 0
+			if i == 0 {
+				of = *version
+			}
+			if sides[i], err = policySide(ctx, e, c, arg, of); err != nil {
 				return err
 			}
 		}
@@ -63,9 +82,13 @@ The exit code is 2 when something differs.
 	return c
 }
 
-// policySide reads one of two policies: a file, or an applied one.
-func policySide(ctx context.Context, e *command.Env, c *command.Command, arg string) (api.SourceFile, error) {
-	if arg == "-" || strings.HasSuffix(arg, policySuffix) {
+// isPolicyFile reports whether an argument names a file, and not an applied policy.
+func isPolicyFile(arg string) bool { return arg == "-" || strings.HasSuffix(arg, policySuffix) }
+
+// policySide reads one of two policies: a file, or an applied one. Version is that of an
+// applied one; 0 for the one in force.
+func policySide(ctx context.Context, e *command.Env, c *command.Command, arg string, version int) (api.SourceFile, error) {
+	if isPolicyFile(arg) {
 		return input.WithFiles(arg, e.Stdin)
 	}
 	cl, err := c.Dial(e)
@@ -73,8 +96,8 @@ func policySide(ctx context.Context, e *command.Env, c *command.Command, arg str
 		return api.SourceFile{}, err
 	}
 	defer cl.Close()
-	p, _, err := cl.Policy(ctx, arg, c.Query())
-	if api.AsError(err).Code == api.CodeNotFound {
+	p, err := policyOf(ctx, cl, c, arg, version)
+	if err != nil && version == 0 && api.AsError(err).Code == api.CodeNotFound {
 		return api.SourceFile{}, fmt.Errorf("%w\n  \"oakum policy list\" has the names of applied policies; the name of a file ends in %s", err, policySuffix)
 	}
 	if err != nil {

@@ -53,7 +53,8 @@ const (
 	// windows do not open; and how many instances of a planned target are hit, by the versions
 	// that they run; and the limits of failures of single policies, pauses between waves, and
 	// that a person lets a rollout begin in spite of others that failed; and how much
-	// notifiers were told; and what KPIs show after a rollout, with rollbacks for it.
+	// notifiers were told; and what KPIs show after a rollout, with rollbacks for it; and the
+	// versions of policies.
 	Eight = 8
 	// Supported is the newest cluster level that this binary knows.
 	Supported = Eight
