@@ -176,8 +176,14 @@ func systemFails(s *script) {
 	s.stage(m, api.StageInPlace, 1)
 	s.counted(map[uint64]int{4: systemNodes - 1, 5: 1})
 	s.onView(m)
-	_, _, err := s.vendor.Jobs().ForceEvaluate(s.id, nil)
+	id, _, err := s.vendor.Jobs().ForceEvaluate(s.id, nil)
 	s.say("evaluate: %s", status(err))
+	// An evaluation that came after the instance below has failed would replace it.
+	s.await("the evaluation is complete", func() bool {
+		e, _, err := s.vendor.Evaluations().Info(id, nil)
+		must.NoError(s.t, err)
+		return e.Status == "complete"
+	})
 	s.counted(map[uint64]int{4: systemNodes - 1, 5: 1})
 	s.killOne(4)
 	s.counted(map[uint64]int{4: systemNodes - 2, 5: 1})
