@@ -31,6 +31,7 @@ func kinds() map[string]api.NoticeKind {
 	return map[string]api.NoticeKind{
 		"rollout_" + string(api.RolloutAwaitingApproval): api.NoticeApproval,
 		"rollout_" + string(api.RolloutHolding):          api.NoticeHold,
+		"blocked":                                        api.NoticeHold,
 		"rollout_" + string(api.RolloutRollingBack):      api.NoticeRollingBack,
 		"rollout_" + string(api.RolloutRolledBack):       api.NoticeRolledBack,
 		"rollout_" + string(api.RolloutRejected):         api.NoticeRejected,

@@ -158,12 +158,13 @@ func TestRun_TellsWhatHappensFromNowOn(t *testing.T) {
 		must.Eq(t, []string{"r1 holds"}, w.told())
 		must.EqOp(t, w.Index(), w.marks["slack"])
 
+		w.happens("blocked", "r6", "prod", "r6 waits for what failed")
 		w.happens("rollout_awaiting_approval", "r3", "prod", "r3 waits")
 		w.happens("rollout_failed", "r4", "prod", "r4 failed")
 		w.happens("rollout_awaiting_approval", "r5", "prod", "r5 waits")
 		w.happens("brake_on", "brake", "", "the brake is on")
 		time.Sleep(gather)
-		must.Eq(t, []string{"r4 failed", `patch "openssl": 2 rollouts wait for an approval`, "the brake is on"}, w.told())
+		must.Eq(t, []string{"r6 waits for what failed", "r4 failed", `patch "openssl": 2 rollouts wait for an approval`, "the brake is on"}, w.told())
 	})
 }
 

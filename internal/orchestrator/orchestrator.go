@@ -396,6 +396,7 @@ func same(a, b api.Rollout) bool {
 const (
 	kindLapse   = "doubt_lapsed"
 	kindBlame   = "blame" // the verdict blames another rollout, and did not before
+	kindBlocked = "blocked"
 	kindObserve = "observe"
 )
 
@@ -411,6 +412,8 @@ func kind(from, to api.Rollout) string {
 		return "effect_intend"
 	case from.Effect != nil && to.Effect == nil:
 		return "effect_finish"
+	case blockedBy(to) != "" && blockedBy(to) != blockedBy(from):
+		return kindBlocked
 	case to.Status != from.Status:
 		return kindObserve
 	case blame.Other(to) != "" && blame.Other(to) != blame.Other(from):
@@ -419,4 +422,14 @@ func kind(from, to api.Rollout) string {
 		return "judge"
 	}
 	return kindObserve
+}
+
+// blockedBy is the source of the hold by which what failed elsewhere keeps a rollout from
+// starting; "" when nothing does. Its status does not change by that, so that nobody would
+// be told.
+func blockedBy(r api.Rollout) string {
+	if !r.Blocked() {
+		return ""
+	}
+	return r.Holds[0].Source
 }

@@ -135,6 +135,9 @@ func (w *world) heedsFailures(was, next api.Rollout) {
 			v.tally.WentOn++
 			if o.Wave < next.Wave {
 				v.tally.Overtaken++
+				if v.chains[[2]string{next.Target.Job, o.Target.Job}] && o.ModifyIndex > next.Despite && o.ModifyIndex <= v.turn {
+					w.fail("%s begins, and %s of an earlier wave, which is chained to it, may not begin", next.ID, o.ID)
+				}
 			}
 		case o.Wave < next.Wave && !o.Status.Ended() && o.ModifyIndex <= v.turn:
 			w.fail("%s begins, and wave %d is not done: %s is %s", next.ID, o.Wave, o.ID, o.Status)

@@ -61,21 +61,39 @@ func closed(format string, args ...any) Gate { return Gate{Reason: fmt.Sprintf(f
 // may go on in spite of.
 func blocked(r api.Rollout, all []api.Rollout, around Around) []api.Hold {
 	failed := failures(r, all)
-	if len(failed) == 0 {
-		return nil
-	}
 	var out []api.Hold
+	limit := exceeded(r.Decision.Budget, failed)
 	chained := slices.DeleteFunc(slices.Clone(failed), func(f api.Rollout) bool {
 		return f.ModifyIndex <= r.Despite || !around.Chained(r.Target, f.Target)
 	})
-	if len(chained) > 0 {
+	switch {
+	case len(chained) > 0:
 		out = append(out, api.Hold{Source: api.HoldDependency, Reason: fmt.Sprintf(
 			"a chain of dependencies joins it to %s, where the patch is %s (rollout %s)", strings.Join(targets(chained), ", "), chained[0].Status, chained[0].ID)})
+	case limit == nil: // beyond a limit nothing else need be looked for, in a plan of thousands
+		if o := halted(r, all, around); o != nil {
+			out = append(out, api.Hold{Source: api.HoldDependency, Reason: fmt.Sprintf(
+				"a chain of dependencies joins it to %s of wave %d, which may not begin (rollout %s): %s", o.Target, o.Wave, o.ID, o.Holds[0].Reason)})
+		}
 	}
-	if h := exceeded(r.Decision.Budget, failed); h != nil {
-		out = append(out, *h)
+	if limit != nil {
+		out = append(out, *limit)
 	}
 	return out
+}
+
+// halted is a rollout of an earlier wave that what failed keeps from starting, and that r is
+// chained to; nil when there is none. Waves don't wait for such a rollout, but what depends
+// on it must not come before it.
+func halted(r api.Rollout, all []api.Rollout, around Around) *api.Rollout {
+	for i := range all {
+		o := &all[i]
+		if o.Plan == r.Plan && o.ID != r.ID && o.Wave < r.Wave && !o.Status.Ended() && o.Blocked() &&
+			o.ModifyIndex > r.Despite && around.Chained(r.Target, o.Target) {
+			return o
+		}
+	}
+	return nil
 }
 
 // failures are the other rollouts of a plan that failed, where no later rollout of the same

@@ -31,7 +31,9 @@ func TestTurn(t *testing.T) {
 		return r
 	}
 	stuck := one("cart", 2, api.RolloutWaiting, 9)
-	stuck.Holds = []api.Hold{{Source: api.HoldDependency}}
+	stuck.Holds = []api.Hold{{Source: api.HoldDependency, Reason: "front failed"}}
+	limited := one("cart", 2, api.RolloutWaiting, 9)
+	limited.Holds = []api.Hold{{Source: api.HoldFailures, Reason: "too many failed"}}
 	mended := one("front", 1, api.RolloutComplete, 12)
 	mended.ID, mended.Plan = "front2", "p2"
 	tests := []struct {
@@ -77,6 +79,12 @@ func TestTurn(t *testing.T) {
 		},
 		{name: "mended since", r: one("store", 2, api.RolloutWaiting, 0), others: []api.Rollout{one("front", 1, api.RolloutRolledBack, 5), mended}},
 		{name: "no wave waits for a blocked rollout", r: one("mail", 3, api.RolloutWaiting, 0), others: []api.Rollout{one("front", 1, api.RolloutRolledBack, 5), stuck}},
+		{
+			name: "what is chained to a blocked rollout waits for it", r: one("store", 3, api.RolloutWaiting, 0), others: []api.Rollout{one("mail", 1, api.RolloutRolledBack, 5), limited},
+			want: "a chain of dependencies joins it to default/cart/g of wave 2, which may not begin (rollout cart): too many failed", hold: api.HoldDependency,
+		},
+		{name: "of the same wave it does not", r: one("store", 2, api.RolloutWaiting, 0), others: []api.Rollout{one("mail", 1, api.RolloutRolledBack, 5), limited}},
+		{name: "a person goes on before a blocked rollout", r: one("store", 3, api.RolloutWaiting, 0), spite: 9, others: []api.Rollout{one("mail", 1, api.RolloutRolledBack, 5), limited}},
 		{
 			name: "the limit of the plan", r: one("mail", 2, api.RolloutWaiting, 0), budget: api.BudgetSpec{Failures: 2}, spite: 99,
 			others: []api.Rollout{one("front", 1, api.RolloutRolledBack, 5), one("cart", 1, api.RolloutFailed, 6)},
