@@ -160,7 +160,10 @@ func (e *experiment) warmUpInside(ctx context.Context, p *pair, panels []*eviden
 				why = r.Why
 			}
 		}
-		return begun, nil
+		if !begun { // the load of a dead twin reports nothing for ever
+			return false, p.alive(ctx, 0)
+		}
+		return true, nil
 	})
 	if _, ended := errors.AsType[*undecidedError](err); ended {
 		return err

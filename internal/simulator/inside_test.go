@@ -33,6 +33,7 @@ type insides struct {
 	ended    string  // the load programs of these jobs end while they count
 
 	dies string // the twins of these jobs die when their load starts: their node knows at once
+	gone string // the same, and the node takes the start all the same: the load never begins
 }
 
 // modelLoad is the load of one twin.
@@ -128,6 +129,10 @@ func (m *insides) StartLoad(_ context.Context, t twin.Machine, _ string) error {
 	if m.dies != "" && strings.HasSuffix(t.Job, m.dies) {
 		time.AfterFunc(3*time.Second, func() { m.kill(t.Job) })
 		return api.Errorf(api.CodeUnavailable, "500 (Task not running)")
+	}
+	if m.gone != "" && strings.HasSuffix(t.Job, m.gone) {
+		time.AfterFunc(3*time.Second, func() { m.kill(t.Job) })
+		return nil
 	}
 	close(m.loads[t.Job].start)
 	return nil
@@ -238,13 +243,20 @@ func TestRun_RejectsBadContainers(t *testing.T) {
 }
 
 func TestRun_RejectsAContainerThatIsGoneBeforeItsLoadStarts(t *testing.T) {
-	m := newInsides()
-	m.dies = twin.Treatment
-	runInside(t, m, containerRequest(), func(t *testing.T, impact api.Impact, err error) {
-		must.NoError(t, err)
-		must.Eq(t, api.SimulationReject, impact.Verdict)
-		must.StrContains(t, impact.Reason, "the patched twin died after 0s of load (exit code 137), while the control lives")
-	})
+	for name, change := range map[string]func(*insides){
+		"the start fails":       func(m *insides) { m.dies = twin.Treatment },
+		"the start is answered": func(m *insides) { m.gone = twin.Treatment },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newInsides()
+			change(m)
+			runInside(t, m, containerRequest(), func(t *testing.T, impact api.Impact, err error) {
+				must.NoError(t, err)
+				must.Eq(t, api.SimulationReject, impact.Verdict)
+				must.StrContains(t, impact.Reason, "the patched twin died after 0s of load (exit code 137), while the control lives")
+			})
+		})
+	}
 }
 
 func TestRun_ContainersThatNobodyCanAskSayNothing(t *testing.T) {
